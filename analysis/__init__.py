@@ -1,0 +1,1 @@
+"""Reads a finished run folder: numbers, figures, the report."""

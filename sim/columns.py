@@ -1,0 +1,146 @@
+"""The columns of a run folder's tables, declared once: names, types, and the codes behind the dictionaries.
+Written by `sim.run_folder`, read by `analysis`; DESIGN of the files is the page docs/run_folder.md."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+OUTCOMES = (
+    "local",
+    "remote",
+    "over_budget",
+    "link_down",
+    "breaker_open",
+    "refused",
+    "timed_out",
+    "in_flight",
+)
+CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost")
+ANSWERERS = ("client", "server", "none")
+
+_name = pa.dictionary(pa.int16(), pa.string())
+
+REQUESTS = pa.schema(
+    [
+        ("request_id", pa.int64()),
+        ("client_id", pa.int32()),
+        ("group", _name),
+        ("sample_id", pa.int32()),
+        ("held_out", pa.bool_()),
+        ("label", pa.int16()),
+        ("window", pa.int32()),
+        ("arrived_at_s", pa.float64()),
+        ("decided_at_s", pa.float64()),
+        ("score", pa.float32()),
+        ("propensity", pa.float32()),
+        ("deferred", pa.bool_()),
+        ("attempts", pa.int8()),
+        ("sent_at_s", pa.float64()),
+        ("reached_at_s", pa.float64()),
+        ("started_at_s", pa.float64()),
+        ("finished_at_s", pa.float64()),
+        ("first_answer_at_s", pa.float64()),
+        ("answered_at_s", pa.float64()),
+        ("replica", pa.int16()),
+        ("batch_size", pa.int16()),
+        ("outcome", _name),
+        ("server_cause", _name),
+        ("answered_by", _name),
+        ("client_label", pa.int16()),
+        ("server_label", pa.int16()),
+        ("answer_label", pa.int16()),
+        ("correct", pa.bool_()),
+        ("cost", pa.float32()),
+        ("server_version", pa.int32()),
+        ("copy_version", pa.int32()),
+        ("rejector_version", pa.int32()),
+    ]
+)
+
+ATTEMPTS = pa.schema(
+    [
+        ("request_id", pa.int64()),
+        ("attempt", pa.int8()),
+        ("sent_at_s", pa.float64()),
+        ("reached_at_s", pa.float64()),
+        ("started_at_s", pa.float64()),
+        ("finished_at_s", pa.float64()),
+        ("replica", pa.int16()),
+        ("batch_size", pa.int16()),
+        ("server_cause", _name),
+        ("charged", pa.bool_()),
+    ]
+)
+
+# One row a second of virtual time. Counts are the state just before `at_s`; the rest covers [at_s, at_s + 1).
+TIMELINE = pa.schema(
+    [
+        ("at_s", pa.float64()),
+        ("waiting", pa.int32()),
+        ("in_service", pa.int32()),
+        ("waiting_mean", pa.float64()),
+        ("waiting_max", pa.int32()),
+        ("busy_replicas_mean", pa.float64()),
+        ("usable_replicas_mean", pa.float64()),
+        ("arrivals", pa.int32()),
+        ("first_sends", pa.int32()),
+        ("retries", pa.int32()),
+    ]
+)
+
+# What happened to the system: kind is "outage_start", "outage_end", "usable_replicas" or "model_in_force".
+EVENTS = pa.schema(
+    [
+        ("at_s", pa.float64()),
+        ("kind", _name),
+        ("target", _name),  # "server", "replicas:1", ...; "model" for versions
+        ("value", pa.float64()),  # usable replicas from now on; the version; else NaN
+    ]
+)
+
+# Learning curves, one row per stage, owner and recorded step.
+LEARNING = pa.schema(
+    [
+        ("stage", _name),  # "client", "server", "rejector"
+        ("group", _name),  # "" for the server
+        ("step", pa.int32()),
+        ("at_s", pa.float64()),  # virtual time; NaN before the run
+        ("loss", pa.float64()),  # mean training loss over the members of the group
+        ("accuracy", pa.float64()),  # on the pool the stage trains on; NaN for rejectors
+    ]
+)
+
+CLIENTS = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", _name),
+        ("variant", pa.int32()),
+        ("block", pa.int32()),
+        ("hash_before", pa.string()),  # of the frozen model's weights, hexadecimal
+        ("hash_after", pa.string()),
+        ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
+        ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
+    ]
+)
+
+SAMPLES = pa.schema(
+    [
+        ("sample_id", pa.int32()),  # view · (size of the data set) + index in the data set
+        ("base_id", pa.int32()),  # index in the data set
+        ("view", pa.int32()),  # 0 is the sample as it is; else the corrupted view of a group
+        ("label", pa.int16()),
+        ("pool", _name),
+        ("held_out", pa.bool_()),
+    ]
+)
+
+# Accuracy against reject rate on the held-out traffic samples, per score, from the tables alone.
+DEFERRAL = pa.schema(
+    [
+        ("score", _name),  # "l2h", "confidence", "random", "oracle"
+        ("group", _name),  # a group's name, or "all" (groups weighted by their number of clients)
+        ("reject_rate", pa.float64()),
+        ("accuracy", pa.float64()),
+        ("risk", pa.float64()),  # generalised 0-1 loss
+    ]
+)

@@ -1,0 +1,315 @@
+"""What a scenario says about a group of clients: model, data, traffic, device, link, policy, patience."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.values import (
+    Count,
+    DurationOrZero,
+    Instant,
+    Name,
+    NonNegative,
+    Part,
+    Positive,
+    PositiveDuration,
+    Share,
+    Span,
+    SpanOrZero,
+    Whole,
+)
+
+
+class ClientModel(Part):
+    """The frozen classifier: `variants` models are trained and dealt to the clients in turn."""
+
+    family: str = "linear"
+    train_samples: Count = 200
+    epochs: Count = 30
+    variants: Count = 1
+
+
+class Iid(Part):
+    kind: Literal["iid"] = "iid"
+
+
+class Dirichlet(Part):
+    kind: Literal["dirichlet"]
+    alpha: Positive
+
+
+class MissingClasses(Part):
+    kind: Literal["missing_classes"]
+    classes: Annotated[tuple[Whole, ...], Field(min_length=1)]
+
+
+class FewSamples(Part):
+    """At most `per_class` training samples of each class."""
+
+    kind: Literal["few_samples"]
+    per_class: Count = 2
+
+
+class DomainShift(Part):
+    """Noise: standard deviation on pixels in [0, 1]; blur: sigma in pixels; rotate: degrees."""
+
+    kind: Literal["domain_shift"]
+    noise: NonNegative = 0.0
+    blur: NonNegative = 0.0
+    rotate: Annotated[float, Field(ge=-180, le=180)] = 0.0
+
+
+Partition = Annotated[
+    Iid | Dirichlet | MissingClasses | FewSamples | DomainShift, Field(discriminator="kind")
+]
+
+
+class Drift(Part):
+    """From `at_s` on, classes are drawn with these weights and samples are seen with this noise."""
+
+    at_s: Instant
+    classes: tuple[NonNegative, ...] | None = None
+    noise: NonNegative | None = None
+
+
+class MixAll(Part):
+    mix: Literal["all"] = "all"
+    drift: tuple[Drift, ...] = ()
+
+
+class MixOwn(Part):
+    mix: Literal["own"]
+    drift: tuple[Drift, ...] = ()
+
+
+class MixDirichlet(Part):
+    mix: Literal["dirichlet"]
+    alpha: Positive
+    drift: tuple[Drift, ...] = ()
+
+
+Traffic = Annotated[MixAll | MixOwn | MixDirichlet, Field(discriminator="mix")]
+
+
+class Rejector(Part):
+    family: str = "mlp"
+    input: Literal["raw", "features", "raw+features"] = "raw+features"
+    per: Literal["client", "variant"] = "client"
+
+
+class Poisson(Part):
+    kind: Literal["poisson"]
+    rate_hz: Positive
+
+
+class GammaRenewal(Part):
+    kind: Literal["gamma"]
+    rate_hz: Positive
+    cv: Positive
+
+
+class Mmpp(Part):
+    kind: Literal["mmpp"]
+    rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
+    mean_stay_s: Span
+
+
+class ClosedLoop(Part):
+    kind: Literal["closed_loop"]
+    think: PositiveDuration
+
+
+class TraceArrivals(Part):
+    kind: Literal["trace"]
+    file: str
+    time_scale: Positive = 1.0
+
+
+Process = Annotated[
+    Poisson | GammaRenewal | Mmpp | ClosedLoop | TraceArrivals, Field(discriminator="kind")
+]
+
+
+class Constant(Part):
+    kind: Literal["constant"] = "constant"
+
+
+class Diurnal(Part):
+    kind: Literal["diurnal"]
+    amplitude: Share
+    period_s: Span
+    phase_s: SpanOrZero = 0.0
+
+
+class FlashCrowd(Part):
+    kind: Literal["flash_crowd"]
+    factor: Positive
+    at_s: Instant
+    for_s: Span
+
+
+Shape = Annotated[Constant | Diurnal | FlashCrowd, Field(discriminator="kind")]
+
+
+class Arrivals(Part):
+    process: Process
+    shape: Shape = Constant()
+
+
+class Device(Part):
+    inference_s: SpanOrZero = 0.0
+
+
+class Link(Part):
+    latency: DurationOrZero = 0.0
+    bandwidth_bps: Positive | None = None
+    payload_bytes: Whole = 0
+
+
+class Threshold(Part):
+    kind: Literal["threshold"]
+    at: float
+
+
+class AlwaysLocal(Part):
+    kind: Literal["always_local"]
+
+
+class AlwaysRemote(Part):
+    kind: Literal["always_remote"]
+
+
+class BoundedRate(Part):
+    kind: Literal["bounded_rate"]
+    rate: Share
+
+
+class BoundedRateThinned(Part):
+    kind: Literal["bounded_rate_thinned"]
+    rate: Share
+
+
+class RateController(Part):
+    kind: Literal["rate_controller"]
+    rate: Share
+    gain: Positive
+
+
+class AvailabilityAware(Part):
+    kind: Literal["availability_aware"]
+    memory_s: Span
+    probe_every_s: Span
+
+
+class QueueAware(Part):
+    kind: Literal["queue_aware"]
+    weight: NonNegative
+
+
+class DriftPlusPenalty(Part):
+    kind: Literal["drift_plus_penalty"]
+    v: Positive
+    rate_hz: Positive
+
+
+Price = Annotated[
+    Threshold
+    | AlwaysLocal
+    | AlwaysRemote
+    | BoundedRate
+    | BoundedRateThinned
+    | RateController
+    | AvailabilityAware
+    | QueueAware
+    | DriftPlusPenalty,
+    Field(discriminator="kind"),
+]
+
+Score = Literal[
+    "l2h",
+    "plug_in",
+    "l2h_priced",
+    "confidence",
+    "entropy",
+    "margin",
+    "compare_confidence",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+    "oracle",
+]
+
+
+class Policy(Part):
+    score: Score = "l2h"
+    price: Price = Threshold(kind="threshold", at=0.0)
+
+
+class Retry(Part):
+    """Backoff base·factor^(n-1) up to `cap_s`; `allowance` tokens are gained per first send (null: no limit)."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    backoff_s: SpanOrZero = 0.1
+    factor: Annotated[float, Field(ge=1)] = 2.0
+    cap_s: SpanOrZero | None = None
+    jitter: Literal["none", "full"] = "full"
+    allowance: NonNegative | None = 0.2
+
+
+class Breaker(Part):
+    failures: Count
+    cooldown_s: Span
+
+
+class TokenBucket(Part):
+    kind: Literal["token_bucket"]
+    rate_hz: Positive
+    burst: Annotated[float, Field(ge=1)]
+    shared_by: Literal["client", "group", "fleet"] = "client"
+
+
+class CountBudget(Part):
+    kind: Literal["count"]
+    per_s: Span
+    limit: Whole
+    shared_by: Literal["client", "group", "fleet"] = "client"
+
+
+class MoneyBudget(Part):
+    kind: Literal["money"]
+    per_s: Span
+    limit: NonNegative
+    price: NonNegative
+    shared_by: Literal["client", "group", "fleet"] = "client"
+
+
+Budget = Annotated[TokenBucket | CountBudget | MoneyBudget, Field(discriminator="kind")]
+
+
+class Group(Part):
+    """Clients that are alike: same models, data, arrivals, device, link, policy and patience."""
+
+    group: Name
+    clients: Count
+    model: ClientModel = ClientModel()
+    partition: Partition = Iid()
+    traffic: Traffic = MixAll()
+    rejector: Rejector = Rejector()
+    arrivals: Arrivals
+    device: Device = Device()
+    link: Link = Link()
+    policy: Policy = Policy()
+    deadline_s: Span | None = None
+    timeout_s: Span | None = None
+    retry: Retry | None = None
+    hedge_after_s: SpanOrZero | None = None
+    breaker: Breaker | None = None
+    budget: Budget | None = None
+    fallback: Literal["client", "none"] = "client"
+
+    @property
+    def max_attempts(self) -> int:
+        """Sends that one request may take, the first included."""
+        return 1 if self.retry is None else self.retry.attempts

@@ -1,0 +1,84 @@
+"""What a scenario says about data, costs and learning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.values import (
+    Count,
+    NonNegative,
+    Part,
+    Positive,
+    PositiveShare,
+    Share,
+    Span,
+    SpanOrZero,
+    Whole,
+)
+
+POOLS = ("client", "server", "rejector", "calibration", "traffic")
+
+
+class Data(Part):
+    """The data set and the shares of its five disjoint pools, in the order of `POOLS`."""
+
+    set: Literal[
+        "digits",
+        "fashion_mnist",
+        "mnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "gaussian_mixture",
+    ] = "digits"
+    pools: Annotated[tuple[PositiveShare, ...], Field(min_length=5, max_length=5)] = (
+        0.2,
+        0.3,
+        0.2,
+        0.1,
+        0.2,
+    )
+    root: str | None = None
+    download: bool = False
+
+
+class Costs(Part):
+    """c_e: price of one charged send; c_1: weight of a wrong server answer (DESIGN: generalised 0-1 loss)."""
+
+    c_e: NonNegative = 0.1
+    c_1: NonNegative = 1.0
+    charge_on: Literal["send", "accept", "answer"] = "send"
+
+
+class Pretrain(Part):
+    """Training before the run; `sync_every` batches between refreshes of the clients' copy of the server."""
+
+    epochs: Count = 60
+    batch: Count = 64
+    server_lr: Positive = 1.0e-3
+    rejector_lr: Positive = 1.0e-3
+    sync_every: Literal[1, 100, 1000, "epoch"] = 1
+
+
+class Online(Part):
+    every_s: Span
+    steps: Count
+    step_s: SpanOrZero
+    rejector_steps: Count
+    rejector_step_s: SpanOrZero
+    source: Literal["pool", "deferred", "mix"] = "pool"
+    label_delay_s: SpanOrZero = 0.0
+    copy_bytes: Whole = 0
+    capacity_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Training(Part):
+    form: Literal["nonnegative", "paper", "cost_sensitive", "released"] = "nonnegative"
+    availability: PositiveShare | Literal["observed"] | None = None
+    shared_batch: bool = False
+    feedback: Literal["full", "deferred_only"] = "full"
+    exploration: Share = 0.0
+    pretrain: Pretrain = Pretrain()
+    online: Online | None = None

@@ -1,0 +1,80 @@
+"""The vocabulary of values: constrained numbers, names and durations.
+The parts of a scenario are built from these; `sim.durations` turns durations into seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+SHORTEST_S = 1e-6  # below this a span could vanish beside the clock: 1e9 s + 1e-8 s == 1e9 s
+LONGEST_S = 1e9
+
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Instant = Annotated[float, Field(ge=0, le=LONGEST_S)]
+Span = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
+SpanOrZero = Annotated[float, Field(ge=0, le=LONGEST_S)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+
+
+class Part(BaseModel):
+    """A part of a scenario: frozen, strict about types, closed to unknown keys and to NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Exponential(Part):
+    kind: Literal["exponential"]
+    mean_s: Span
+
+
+class Lognormal(Part):
+    kind: Literal["lognormal"]
+    mean_s: Span
+    cv: NonNegative
+
+
+class Gamma(Part):
+    kind: Literal["gamma"]
+    mean_s: Span
+    cv: Positive
+
+
+class Weibull(Part):
+    kind: Literal["weibull"]
+    mean_s: Span
+    shape: Positive
+
+
+class Empirical(Part):
+    kind: Literal["empirical"]
+    file: str
+
+
+def _tag_of_duration(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("kind"))
+    return getattr(value, "kind", "seconds")
+
+
+def _duration(constant: Any) -> Any:
+    return Annotated[
+        Annotated[constant, Tag("seconds")]
+        | Annotated[Exponential, Tag("exponential")]
+        | Annotated[Lognormal, Tag("lognormal")]
+        | Annotated[Gamma, Tag("gamma")]
+        | Annotated[Weibull, Tag("weibull")]
+        | Annotated[Empirical, Tag("empirical")],
+        Discriminator(_tag_of_duration),
+    ]
+
+
+type_of_random = Exponential | Lognormal | Gamma | Weibull | Empirical
+Duration = float | type_of_random  # what a duration is once read; the two below say how it may be written
+PositiveDuration = _duration(Span)
+DurationOrZero = _duration(SpanOrZero)

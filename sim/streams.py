@@ -1,0 +1,68 @@
+"""Keyed randomness: a draw depends on what it is for and on nothing else.
+Every draw of a run comes from here, so results do not know who asked first or on how many workers."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MASK = (1 << 64) - 1
+_ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the Weyl step of SplitMix64
+_MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_TO_UNIT = 2.0**-52
+
+
+def key(seed: int, purpose: str, *entity: int) -> int:
+    """A 64-bit key for (seed, purpose, entity): the root of every stream, also torch's seeds."""
+    text = "/".join([str(seed), purpose, *map(str, entity)])
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def stream(seed: int, purpose: str, *entity: int) -> np.random.Generator:
+    """A generator for bulk draws of one purpose and entity, e.g. `stream(7, "arrivals", block, chunk)`."""
+    return np.random.Generator(np.random.Philox(key=key(seed, purpose, *entity)))
+
+
+class Draws:
+    """Uniform numbers in (0, 1) keyed by (seed, purpose, request, attempt, trial), without any state.
+
+    A counter-based hash: two rounds of SplitMix64's finaliser (Steele, Lea and Flood 2014, in
+    Stafford's variant 13) over the request and over `attempt << 16 | trial`. The law: `one(r, a, t)
+    == many([r], a, t)[0]`, bit for bit, for 0 <= r < 2^63, 0 <= a < 2^32 and 0 <= t < 2^16.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        self._root = key(seed, purpose)
+
+    def one(self, request_id: int, attempt: int = 0, trial: int = 0) -> float:
+        """The draw of one request as a float in (0, 1)."""
+        mixed = _mix(self._root ^ (request_id * _ODD & _MASK))
+        mixed = _mix(mixed ^ ((attempt << 16 | trial) * _ODD + _ODD & _MASK))
+        return ((mixed >> 12) + 0.5) * _TO_UNIT
+
+    def many(
+        self, request_ids: NDArray[np.int64], attempt: int | NDArray[np.int64] = 0, trial: int = 0
+    ) -> NDArray[np.float64]:
+        """The draws of many requests, shape (n,), each a float in (0, 1)."""
+        words = np.asarray(request_ids, dtype=np.int64).astype(np.uint64)
+        counters = (np.asarray(attempt, dtype=np.int64) << 16 | trial).astype(np.uint64)
+        with np.errstate(over="ignore"):
+            mixed = _mix_array(np.uint64(self._root) ^ (words * np.uint64(_ODD)))
+            mixed = _mix_array(mixed ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
+        return ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) * _TO_UNIT
+
+
+def _mix(word: int) -> int:
+    word = (word ^ word >> 30) * _MIX_1 & _MASK
+    word = (word ^ word >> 27) * _MIX_2 & _MASK
+    return word ^ word >> 31
+
+
+def _mix_array(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    words = (words ^ words >> np.uint64(30)) * np.uint64(_MIX_1)
+    words = (words ^ words >> np.uint64(27)) * np.uint64(_MIX_2)
+    return words ^ words >> np.uint64(31)
