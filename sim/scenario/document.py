@@ -1,4 +1,4 @@
-"""The whole scenario, as one frozen object: what `load` returns and every other module reads."""
+"""The whole scenario, as one frozen object: what `read` returns and every other module reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.scenario.values import Instant, Name, Part
 
 
 class Scenario(Part):
-    """A question put to a fleet: who the clients are, what the server can do, when it fails, what is learned."""
+    """A question put to a fleet: who the clients are, what the server can do, when it fails, what learns."""
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

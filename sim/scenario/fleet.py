@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sim.scenario.arrivals import Arrivals
 from sim.scenario.values import (
     Count,
     DurationOrZero,
@@ -14,7 +15,6 @@ from sim.scenario.values import (
     NonNegative,
     Part,
     Positive,
-    PositiveDuration,
     Share,
     Span,
     SpanOrZero,
@@ -97,65 +97,6 @@ class Rejector(Part):
     family: str = "mlp"
     input: Literal["raw", "features", "raw+features"] = "raw+features"
     per: Literal["client", "variant"] = "client"
-
-
-class Poisson(Part):
-    kind: Literal["poisson"]
-    rate_hz: Positive
-
-
-class GammaRenewal(Part):
-    kind: Literal["gamma"]
-    rate_hz: Positive
-    cv: Positive
-
-
-class Mmpp(Part):
-    kind: Literal["mmpp"]
-    rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
-    mean_stay_s: Span
-
-
-class ClosedLoop(Part):
-    kind: Literal["closed_loop"]
-    think: PositiveDuration
-
-
-class TraceArrivals(Part):
-    kind: Literal["trace"]
-    file: str
-    time_scale: Positive = 1.0
-
-
-Process = Annotated[
-    Poisson | GammaRenewal | Mmpp | ClosedLoop | TraceArrivals, Field(discriminator="kind")
-]
-
-
-class Constant(Part):
-    kind: Literal["constant"] = "constant"
-
-
-class Diurnal(Part):
-    kind: Literal["diurnal"]
-    amplitude: Share
-    period_s: Span
-    phase_s: SpanOrZero = 0.0
-
-
-class FlashCrowd(Part):
-    kind: Literal["flash_crowd"]
-    factor: Positive
-    at_s: Instant
-    for_s: Span
-
-
-Shape = Annotated[Constant | Diurnal | FlashCrowd, Field(discriminator="kind")]
-
-
-class Arrivals(Part):
-    process: Process
-    shape: Shape = Constant()
 
 
 class Device(Part):
@@ -248,7 +189,7 @@ class Policy(Part):
 
 
 class Retry(Part):
-    """Backoff base·factor^(n-1) up to `cap_s`; `allowance` tokens are gained per first send (null: no limit)."""
+    """Backoff base·factor^(n-1) up to `cap_s`; a first send gains `allowance` tokens (null: no limit)."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     backoff_s: SpanOrZero = 0.1

@@ -57,9 +57,7 @@ class TokenBucketAdmission(Part):
     burst: Annotated[float, Field(ge=1)]
 
 
-Admission = Annotated[
-    NoAdmission | DeadlineFeasible | TokenBucketAdmission, Field(discriminator="kind")
-]
+Admission = Annotated[NoAdmission | DeadlineFeasible | TokenBucketAdmission, Field(discriminator="kind")]
 
 
 class Autoscaling(Part):

@@ -1,0 +1,80 @@
+"""Frozen clients on disk, one safetensors file per recipe, so that a second run need not train them again.
+A file appears whole or not at all, and one that is not what it should be is rebuilt."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from agents.frozen import FrozenClient, Recipe, hash_of
+
+log = logging.getLogger(__name__)
+_WEIGHTS, _CURVE = "weights/", "curve/"
+
+
+def cache_folder(chosen: Path | None) -> Path:
+    """Where frozen clients are kept: below `chosen`, else $L2H_CACHE, else .cache; absolute."""
+    root = chosen or Path(os.environ.get("L2H_CACHE") or ".cache")
+    return root.absolute() / "clients"
+
+
+def recall(recipe: Recipe, folder: Path) -> FrozenClient | None:
+    """The client of a recipe, if the cache holds a sound copy; a file that is none is told in a warning."""
+    path = _path(recipe, folder)
+    if not path.exists():
+        return None
+    try:
+        return _read(path, recipe)
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        log.warning("%s: the cached model cannot be used (%s); it is trained again", path, error)
+        return None
+
+
+def keep(recipe: Recipe, frozen: FrozenClient, folder: Path) -> None:
+    """Stores a client. A folder that cannot be written costs a warning, not the run."""
+    try:
+        _write(_path(recipe, folder), recipe, frozen)
+    except OSError as error:
+        log.warning("%s: the model could not be cached (%s)", folder, error)
+
+
+def _path(recipe: Recipe, folder: Path) -> Path:
+    return folder / f"{recipe.digest}.safetensors"
+
+
+def _read(path: Path, recipe: Recipe) -> FrozenClient:
+    with safe_open(path, framework="numpy") as file:
+        facts = file.metadata() or {}
+        if facts.get("recipe") != recipe.digest:
+            raise ValueError("made by another recipe")
+        weights = {
+            name.removeprefix(_WEIGHTS): file.get_tensor(name)
+            for name in file.keys()  # noqa: SIM118  (the file is no dictionary)
+            if name.startswith(_WEIGHTS)
+        }
+        steps, loss, accuracy = (file.get_tensor(_CURVE + name) for name in ("steps", "loss", "accuracy"))
+    weight_hash = hash_of(weights)
+    if facts.get("weights") != weight_hash:
+        raise ValueError("its weights do not have the recorded hash")
+    return FrozenClient(weights, weight_hash, steps, loss, accuracy)
+
+
+def _write(path: Path, recipe: Recipe, frozen: FrozenClient) -> None:
+    tensors: dict[str, np.ndarray] = {_WEIGHTS + name: array for name, array in frozen.weights.items()}
+    tensors |= {
+        _CURVE + "steps": frozen.steps,
+        _CURVE + "loss": frozen.loss,
+        _CURVE + "accuracy": frozen.accuracy,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        file.write(save(tensors, metadata={"recipe": recipe.digest, "weights": frozen.weight_hash}))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

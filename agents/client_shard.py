@@ -1,0 +1,105 @@
+"""A shard: hosts the frozen models and rejector blocks that one process works on, of several groups at once.
+Trains its share of the models, its blocks, and scores the sample axis; a plain class, with or without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.blocks import RejectorBlock
+from agents.families import Classifier
+from agents.frozen import FrozenClient, Weights, hash_of, live_model, recipe_for, train, weights_of
+from agents.plan import Block, Plan, Variant
+from agents.scores import SCORES, SHOWN, Evidence
+from agents.training import Tick, quietly, read, to_tensor
+
+
+@dataclass(frozen=True)
+class ModelAnswers:
+    """A frozen model on the sample axis: labels int16 (n,), and by name the scores made from it, (n,)."""
+
+    labels: NDArray[np.int16]
+    scores: dict[str, NDArray[np.float32]]
+
+
+class ClientShard:
+    """Frozen models and rejectors of a part of the fleet."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._models: dict[Variant, Classifier] = {}
+        self._blocks: dict[Block, RejectorBlock] = {}
+
+    def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
+        """The frozen clients of `variants`, in that order, trained from scratch."""
+        frozen = []
+        for done, variant in enumerate(variants, start=1):
+            frozen.append(train(recipe_for(self._plan, variant)))
+            tick(done, len(variants))
+        return frozen
+
+    def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
+        """Makes live, frozen models of `variants` out of the whole fleet's weights."""
+        for variant in variants:
+            self._models[variant] = live_model(self._plan, variant, weights[variant])
+
+    def learn(
+        self,
+        blocks: Sequence[Block],
+        trace: NDArray[np.bool_],
+        weights: NDArray[np.float32],
+        tick: Tick = quietly,
+    ) -> list[NDArray[np.float64]]:
+        """Trains the rejectors of `blocks` against the server's trace; per block the losses (epochs, rows).
+
+        trace: as in `Trajectory.correct`; weights: (4, 2), as in `RejectorBlock.learn`.
+        """
+        losses = []
+        for done, block in enumerate(blocks, start=1):
+            view = self._plan.rejector_views.index(self._plan.view_of[block.group])
+            self._blocks[block] = RejectorBlock(self._plan, block, self._models)
+            losses.append(self._blocks[block].learn(trace[:, view], to_tensor(weights)))
+            tick(done, len(blocks))
+        return losses
+
+    def answer(
+        self, variants: Sequence[Variant], server_label: NDArray[np.int16], tick: Tick = quietly
+    ) -> list[ModelAnswers]:
+        """What each of `variants` makes of the sample axis. server_label: int16 (n,)."""
+        answers = []
+        for done, variant in enumerate(variants, start=1):
+            answers.append(self._answer(variant, server_label))
+            tick(done, len(variants))
+        return answers
+
+    def score(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
+        """Per block its rejectors' scores on the sample axis, float32 (rows, n)."""
+        scores = []
+        for block in blocks:
+            function = SCORES[self._plan.scenario.fleet[block.group].policy.score].of_rejectors
+            if function is not None:
+                scores.append(function(self._blocks[block].logits(self._plan.samples.sample_id)))
+        return scores
+
+    def hashes(self) -> dict[Variant, str]:
+        """The weight hashes of the live models, as they are now."""
+        return {variant: hash_of(weights_of(model)) for variant, model in self._models.items()}
+
+    def _answer(self, variant: Variant, server_label: NDArray[np.int16]) -> ModelAnswers:
+        samples = self._plan.samples
+        logits = read(self._models[variant], self._plan.images[samples.sample_id]).logits
+        labels = logits.argmax(dim=1).numpy().astype(np.int16)
+        evidence = Evidence(
+            probabilities=torch.softmax(logits, dim=1).numpy(),
+            client_correct=labels == samples.label,
+            server_correct=server_label == samples.label,
+            c_1=self._plan.scenario.costs.c_1,
+        )
+        wanted = sorted({*SHOWN, self._plan.scenario.fleet[variant.group].policy.score})
+        functions = {name: SCORES[name].of_client for name in wanted}
+        scores = {name: score(evidence) for name, score in functions.items() if score is not None}
+        return ModelAnswers(labels, scores)

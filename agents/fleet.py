@@ -1,0 +1,183 @@
+"""The door to the learners: builds frozen clients, pretrains server and rejectors, hands out tables.
+The only module of `agents` that a run needs; with no workers it does not even import Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.checks import checked_plan
+from agents.client_cache import cache_folder, keep, recall
+from agents.frozen import FrozenClient, recipe_for
+from agents.hosts import Hosts, InProcess
+from agents.losses import rejector_weights
+from agents.plan import Block, Plan, Variant
+from agents.server_model import Trajectory
+from agents.tables import Answers, deferral_of, learning_of, tables_in_force
+from agents.training import Tick
+from sim.errors import RunFailed
+from sim.messages import Learned
+from sim.scenario import Scenario
+
+Tell = Callable[[str, int, int], None]
+Item = TypeVar("Item", Variant, Block)
+Result = TypeVar("Result")
+
+
+@contextmanager
+def open_fleet(
+    scenario: Scenario,
+    *,
+    workers: int,
+    ray_address: str | None = None,
+    cache: Path | None = None,
+    progress: Tell | None = None,
+) -> Iterator[Fleet]:
+    """A fleet whose learners live in `workers` actors beside the server's, or in this process if it is 0.
+
+    cache: where frozen clients are kept (default $L2H_CACHE, else .cache). progress: told (what, done,
+    total). The law: what it learns has the same bytes for every number of workers. While it is open,
+    torch works with one thread. Raises BadInput before anything starts.
+    """
+    plan = checked_plan(scenario)
+    hosts = _hosts(workers, ray_address)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield Fleet(plan, hosts, cache_folder(cache), progress or _untold)
+    finally:
+        hosts.close()
+        torch.set_num_threads(threads)
+
+
+def _untold(_what: str, _done: int, _total: int) -> None:
+    """Progress nobody asked for."""
+
+
+def _hosts(workers: int, ray_address: str | None) -> Hosts:
+    if workers == 0:
+        return InProcess()
+    from agents.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
+
+    return OnRay(workers, ray_address)
+
+
+class Fleet:
+    """Frozen clients, rejectors and the server's model: call `build`, `learn`, `decide`, in this order."""
+
+    def __init__(self, plan: Plan, hosts: Hosts, cache: Path, progress: Tell) -> None:
+        self._plan, self._hosts, self._cache, self._progress = plan, hosts, cache, progress
+        self._frozen: dict[Variant, FrozenClient] = {}
+        self._trajectory: Trajectory | None = None
+        self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
+
+    def build(self) -> None:
+        """Makes the views and the frozen clients, from the cache where it has them."""
+        self._hosts.start(self._plan)
+        self._frozen = self._frozen_clients()
+        weights = self._hosts.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
+        shards = range(self._hosts.shards)
+        self._hosts.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
+
+    def learn(self) -> None:
+        """Pretrains: the server's whole trajectory first, then every rejector along its recorded trace.
+
+        Stage 1 does not depend on rejectors, so this equals the paper's alternating algorithm exactly and
+        needs one call per shard. Raises RunFailed if a loss diverges.
+        """
+        self._trajectory = self._hosts.ask_server("pretrain", self._tick("server"))
+        blocks = self._plan.blocks
+        if not blocks:
+            return
+        trace = self._hosts.share(self._trajectory.correct)
+        weights = self._outcome_weights()
+        calls = [(share, trace, weights) for share in self._deal(blocks)]
+        self._rejector_losses = _undeal(
+            blocks, self._hosts.ask_shards("learn", calls, self._tick("rejectors"))
+        )
+
+    def decide(self) -> Learned:
+        """The tables in force at t = 0, with the sample axis, and the curves of what was learned."""
+        if self._trajectory is None:
+            raise RuntimeError("decide() comes after learn()")
+        answers = self._answers()
+        return Learned(
+            samples=self._plan.samples,
+            traffic=self._plan.traffic,
+            tables=tables_in_force(self._plan, answers),
+            client_hashes=self._by_group({v: frozen.weight_hash for v, frozen in self._frozen.items()}),
+            learning=learning_of(self._plan, self._frozen, self._trajectory, self._rejector_losses),
+            deferral=deferral_of(self._plan, answers),
+        )
+
+    def client_hashes(self) -> tuple[tuple[str, ...], ...]:
+        """Per group and variant the hash of the live model's weights, as they are now.
+
+        Raises RunFailed if two shards that host one model do not hold the same weights.
+        """
+        hashes: dict[Variant, str] = {}
+        for of_shard in self._hosts.ask_shards("hashes", [()] * self._hosts.shards):
+            for variant, weight_hash in of_shard.items():
+                if hashes.setdefault(variant, weight_hash) != weight_hash:
+                    group = self._plan.scenario.fleet[variant.group].group
+                    raise RunFailed("decide", f"group {group}, model {variant.number}: shards hold two of it")
+        return self._by_group(hashes)
+
+    def _frozen_clients(self) -> dict[Variant, FrozenClient]:
+        """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
+        recipes = {variant: recipe_for(self._plan, variant) for variant in self._plan.variants}
+        known = {variant: recall(recipe, self._cache) for variant, recipe in recipes.items()}
+        missing = [variant for variant, frozen in known.items() if frozen is None]
+        calls = [(share,) for share in self._deal(missing)]
+        results = self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
+        made = _undeal(missing, results)
+        for variant, frozen in made.items():
+            keep(recipes[variant], frozen, self._cache)
+        return {variant: frozen or made[variant] for variant, frozen in known.items()}
+
+    def _answers(self) -> Answers:
+        server_label: NDArray[np.int16] = self._hosts.ask_server("labels")
+        shared = self._hosts.share(server_label)
+        models = self._hosts.ask_shards(
+            "answer", [(share, shared) for share in self._deal(self._plan.variants)]
+        )
+        scores = self._hosts.ask_shards("score", [(share,) for share in self._deal(self._plan.blocks)])
+        return Answers(server_label, _undeal(self._plan.variants, models), _undeal(self._plan.blocks, scores))
+
+    def _outcome_weights(self) -> NDArray[np.float32]:
+        """(w_local, w_remote) by 2*1[m=y] + 1[e=y], float32 (4, 2): all that stage 2 knows of the answers."""
+        costs = self._plan.scenario.costs
+        client_correct, server_correct = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+        form = self._plan.scenario.training.form
+        weights = rejector_weights(client_correct, server_correct, costs.c_e, costs.c_1, form)
+        return torch.stack(weights, dim=1).numpy()
+
+    def _models_of(self, shard: int) -> list[Variant]:
+        """The frozen models that a shard needs: its share, and those that its blocks look at."""
+        needed = set(self._deal(self._plan.variants)[shard])
+        for block in self._deal(self._plan.blocks)[shard]:
+            needed.update(self._plan.variants_of(block))
+        return sorted(needed)
+
+    def _deal(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """Items in turn to the shards."""
+        return [items[shard :: self._hosts.shards] for shard in range(self._hosts.shards)]
+
+    def _by_group(self, hashes: Mapping[Variant, str]) -> tuple[tuple[str, ...], ...]:
+        places = range(len(self._plan.scenario.fleet))
+        return tuple(tuple(hashes[v] for v in self._plan.variants if v.group == place) for place in places)
+
+    def _tick(self, what: str) -> Tick:
+        return lambda done, total: self._progress(what, done, total)
+
+
+def _undeal(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
+    """The results of dealt items by item, in the items' order: `results[i % shards][i // shards]`."""
+    shards = len(results)
+    return {item: results[place % shards][place // shards] for place, item in enumerate(items)}

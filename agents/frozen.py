@@ -1,0 +1,131 @@
+"""Frozen clients: a recipe says all that determines one, training it gives weights that never change again.
+`agents.client_cache` keeps them on disk; `agents.client_shard` puts them to use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.families import Classifier, new_model
+from agents.plan import Plan, Variant
+from agents.training import batch_order, classifier_step, require_finite, to_tensor
+from sim.streams import key, stream
+
+BATCH = 32
+LEARNING_RATE = 0.01
+RECIPE_VERSION = 1  # raise it when training below, or a family's network, changes: old cache files then miss
+
+Weights = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that determines a frozen client; the pictures stand for data set, samples, order and view."""
+
+    owner: str  # for error messages only
+    family: str
+    classes: int
+    epochs: int
+    seed: int
+    place: int
+    number: int
+    images: NDArray[np.float32]
+    labels: NDArray[np.int16]
+
+    @cached_property
+    def digest(self) -> str:
+        """A content hash, hexadecimal: two recipes with the same digest give the same weights."""
+        facts = {
+            "version": RECIPE_VERSION,
+            "torch": torch.__version__,
+            "family": self.family,
+            "classes": self.classes,
+            "epochs": self.epochs,
+            "batch": BATCH,
+            "learning_rate": LEARNING_RATE,
+            "seed": [self.seed, self.place, self.number],
+            "shape": self.images.shape,
+        }
+        content = sha256(json.dumps(facts, sort_keys=True).encode())
+        content.update(np.ascontiguousarray(self.images).tobytes())
+        content.update(np.ascontiguousarray(self.labels).tobytes())
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class FrozenClient:
+    """A trained client: its weights, their hash, and per epoch the steps taken by its end, int64, and the
+    mean loss and accuracy of its batches, float64, all (epochs,).
+    """
+
+    weights: Weights
+    weight_hash: str
+    steps: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def recipe_for(plan: Plan, variant: Variant) -> Recipe:
+    """The recipe of one variant of a planned fleet."""
+    group = plan.scenario.fleet[variant.group]
+    sample_ids = plan.trains_on[variant.group][variant.number]
+    return Recipe(
+        owner=f"group {group.group}, client model {variant.number}",
+        family=group.model.family,
+        classes=plan.data.classes,
+        epochs=group.model.epochs,
+        seed=plan.scenario.seed,
+        place=variant.group,
+        number=variant.number,
+        images=plan.images[sample_ids],
+        labels=plan.labels(sample_ids),
+    )
+
+
+def train(recipe: Recipe) -> FrozenClient:
+    """A client trained from scratch with Adam on cross-entropy. Raises RunFailed if its loss diverges."""
+    entity = (recipe.seed, "client model", recipe.place, recipe.number)
+    model = new_model(recipe.family, recipe.images.shape[1:], recipe.classes, key(*entity))
+    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    images, labels = to_tensor(recipe.images), to_tensor(recipe.labels.astype(np.int64))
+    order = batch_order([stream(recipe.seed, "client order", *entity[2:])], len(labels), BATCH)
+    steps = -(-len(labels) // BATCH)
+    curve = np.zeros((recipe.epochs, steps, 2))
+    for epoch in range(recipe.epochs):
+        for step in range(steps):
+            chosen = torch.from_numpy(next(order)[0])
+            curve[epoch, step] = classifier_step(model, optimiser, images[chosen], labels[chosen])
+            require_finite(curve[epoch, step, 0], recipe.owner, epoch * steps + step)
+    weights = weights_of(model)
+    loss, accuracy = curve.mean(axis=1).T.copy()
+    taken = np.arange(1, recipe.epochs + 1) * steps
+    return FrozenClient(weights, hash_of(weights), taken, loss, accuracy)
+
+
+def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
+    """A live model with frozen weights: evaluation mode, and no gradient can reach it."""
+    family = plan.scenario.fleet[variant.group].model.family
+    model = new_model(family, plan.data.image_shape, plan.data.classes, seed=0)
+    model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
+    return model.eval().requires_grad_(False)
+
+
+def weights_of(model: Classifier) -> Weights:
+    """A copy of a model's parameters and buffers as arrays."""
+    return {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+def hash_of(weights: Weights) -> str:
+    """sha256 over names, types, shapes and bytes in order of name, hexadecimal."""
+    content = sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        content.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        content.update(array.tobytes())
+    return content.hexdigest()

@@ -1,0 +1,80 @@
+"""What training loops share: batches in a keyed order, a step of a classifier, reading its answers.
+Used by the frozen clients and the server; the rejectors share the order of batches only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.families import Classifier
+from agents.losses import server_loss
+from sim.errors import RunFailed
+
+Tick = Callable[[int, int], None]  # told (done, total) as work proceeds
+CHUNK = 1024  # samples per forward pass; fixed, since another size may change the last bit
+
+
+def quietly(_done: int, _total: int) -> None:
+    """A `Tick` that tells nobody."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model makes of n samples: logits float32 (n, classes), features float32 (n, width)."""
+
+    logits: Tensor
+    features: Tensor
+
+
+def to_tensor(array: NDArray[np.generic]) -> Tensor:
+    """A copy of an array in memory that torch aligns: object-store arrays are read-only and lie anywhere."""
+    return torch.tensor(array)
+
+
+def batch_order(
+    generators: Sequence[np.random.Generator], size: int, batch: int
+) -> Iterator[NDArray[np.int64]]:
+    """Endless batches of indices below `size`, int64 (rows, min(batch, size)), a row per generator.
+
+    Each row walks through a permutation before it starts the next, so over any stretch the counts of two
+    samples differ by at most one at the end of a pass.
+    """
+    batch = min(batch, size)
+    waiting = np.empty((len(generators), 0), dtype=np.int64)
+    while True:
+        if waiting.shape[1] < batch:
+            fresh = np.stack([generator.permutation(size) for generator in generators])
+            waiting = np.concatenate([waiting, fresh], axis=1)
+        yield waiting[:, :batch]
+        waiting = waiting[:, batch:]
+
+
+def classifier_step(
+    model: Classifier, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> tuple[float, float]:
+    """One step of stage 1; returns the batch's loss and accuracy, both before the step."""
+    logits, _ = model(images)
+    loss = server_loss(logits, labels)
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return loss.item(), (logits.argmax(dim=1) == labels).double().mean().item()
+
+
+@torch.no_grad()
+def read(model: Classifier, images: NDArray[np.float32]) -> Reading:
+    """A model's logits and features for images (n, channels, height, width), in evaluation mode."""
+    model.eval()
+    parts = [model(to_tensor(images[start : start + CHUNK])) for start in range(0, len(images), CHUNK)]
+    return Reading(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
+
+
+def require_finite(loss: float, who: str, step: int) -> None:
+    """Raises RunFailed if a training loss is no longer a number."""
+    if not np.isfinite(loss):
+        raise RunFailed("learn", f"{who}: the loss is {loss} at step {step}; a smaller learning rate helps")

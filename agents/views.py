@@ -1,0 +1,69 @@
+"""Views: the data set as a group's sensors see it, rotated, blurred or noisy.
+View 0 is the clean one; a corrupted view is as fixed as a data set, and is what the server receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.datasets import DataSet
+from sim.scenario import Group, Scenario
+from sim.streams import stream
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A corruption: noise, standard deviation on pixels in [0, 1]; blur, sigma in pixels; rotate, degrees."""
+
+    noise: float = 0.0
+    blur: float = 0.0
+    rotate: float = 0.0
+
+
+CLEAN = Shift()
+
+
+def shift_of(group: Group) -> Shift:
+    """How a group sees samples; `CLEAN` unless its partition is a domain shift."""
+    partition = group.partition
+    if partition.kind != "domain_shift":
+        return CLEAN
+    return Shift(partition.noise, partition.blur, partition.rotate)
+
+
+def views_of(scenario: Scenario) -> tuple[tuple[Shift, ...], tuple[int, ...]]:
+    """The distinct shifts of a fleet, the clean one first, then by first use; and each group's view."""
+    shifts = [CLEAN]
+    for group in scenario.fleet:
+        if shift_of(group) not in shifts:
+            shifts.append(shift_of(group))
+    return tuple(shifts), tuple(shifts.index(shift_of(group)) for group in scenario.fleet)
+
+
+def seen(data: DataSet, shifts: tuple[Shift, ...], seed: int) -> NDArray[np.float32]:
+    """All images in all views, float32 (views * N, channels, height, width), indexed by sample_id."""
+    return np.concatenate([corrupt(data.images, shift, seed, view) for view, shift in enumerate(shifts)])
+
+
+def corrupt(images: NDArray[np.float32], shift: Shift, seed: int, view: int) -> NDArray[np.float32]:
+    """`images`, all of a data set in its order, rotated, then blurred, then with noise, clipped to [0, 1].
+
+    Noise is keyed by (seed, view, sample): whoever asks gets the same picture.
+    """
+    if shift == CLEAN:
+        return images
+    from scipy import ndimage  # noqa: PLC0415  (only shifted fleets need it)
+
+    changed: NDArray[np.floating] = images
+    if shift.rotate:
+        changed = ndimage.rotate(changed, shift.rotate, axes=(2, 3), reshape=False, order=1)
+    if shift.blur:
+        changed = ndimage.gaussian_filter(changed, sigma=(0, 0, shift.blur, shift.blur))
+    if shift.noise:
+        shape = images.shape[1:]
+        noise = (stream(seed, "view noise", view, i).normal(size=shape) for i in range(len(images)))
+        changed = changed + shift.noise * np.stack(list(noise))
+    clipped: NDArray[np.float32] = np.clip(changed, 0.0, 1.0).astype(np.float32)
+    return clipped

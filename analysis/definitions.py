@@ -1,0 +1,196 @@
+"""What each number of a summary means, in one sentence with its unit.
+Printed by the report; a path is matched segment by segment, where * stands for any one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+ESTIMATE = {"value", "low", "high", "n", "samples"}
+SPREAD = {"n", "mean", "p50", "p95", "p99"}
+
+GENERAL = {
+    "counted requests": (
+        "Those that arrived in [warm_up_s, horizon_s); nothing that arrived earlier counts anywhere."
+    ),
+    "held-out": (
+        "The half of the traffic samples whose labels trained nothing; headline accuracy uses only these."
+    ),
+    "interval": (
+        "95%, from 500 bootstrap replicates that resample clients and distinct base samples (two-way), "
+        "since samples repeat; n counts requests, samples distinct base samples."
+    ),
+    "spread": (
+        "n, mean and the 50th, 95th and 99th percentile (linear interpolation) over the requests that "
+        "have a value."
+    ),
+    "windows of an outage": (
+        "before = warm-up to the first outage, during, after = its end to the next outage or the horizon; "
+        "a request belongs to the window in which it arrived."
+    ),
+}
+
+DEFINITIONS = {
+    "valid": "Whether no rule below speaks against the run (yes/no).",
+    "invalid_because": (
+        "Reasons against the run: too little traffic, too few held-out samples, too many requests in "
+        "flight at the end, or a queue still growing in the last quarter (text)."
+    ),
+    "run.name": "Name of the scenario (text).",
+    "run.seed": "Seed from which every draw of the run follows (integer).",
+    "run.horizon_s": "Virtual time at which the run ended (s).",
+    "run.warm_up_s": "Virtual time before which requests are left out of every number here (s).",
+    "run.clients": "Clients of all groups (count).",
+    "run.requests_in_warm_up": "Requests left out because they arrived in the warm-up (count).",
+    "run.held_out_requests": "Counted requests that asked about held-out samples (count).",
+    "run.held_out_samples": "Distinct held-out base samples among them (count).",
+    "counts.requests": "Counted requests (count).",
+    "counts.outcome.*": "Counted requests with this outcome, as the client experienced it (count).",
+    "counts.server_cause.*": (
+        "Counted requests whose last attempt ended with this cause, the truth at the server (count)."
+    ),
+    "accuracy.*.all": "Right answers over all requests; one that got no answer counts as wrong (share).",
+    "accuracy.*.answered": "Right answers over the requests that got an answer (share).",
+    "accuracy.*.by_answerer.*": (
+        "Right answers over the requests whose final answer came from this model (share)."
+    ),
+    "accuracy.*.client_alone": (
+        "Requests that the client's own model gets right, had it answered all of them (share)."
+    ),
+    "accuracy.*.server_alone": (
+        "Requests that the server's model gets right, had it answered all of them (share)."
+    ),
+    "accuracy.*.gain": (
+        "Accuracy over all requests minus that of the clients alone, paired (difference of shares)."
+    ),
+    "contrast.*.client": (
+        "Accuracy of the client's model on the held-out requests the policy deferred, or kept local (share)."
+    ),
+    "contrast.*.server": (
+        "Accuracy of the server's model on the held-out requests the policy deferred, or kept local (share)."
+    ),
+    "rates.reject_rate": "Requests that the policy sent, over those decided (share).",
+    "rates.reject_rate_held_out": "The same on held-out samples only (share).",
+    "rates.remote_answer_rate": "Requests whose final answer was the server's, over all requests (share).",
+    "rates.answered_if_sent": (
+        "Requests whose final answer was the server's, over those the policy sent (share)."
+    ),
+    "risk.realised": (
+        "Mean of c_e x charged attempts + w x 1[answer wrong or missing], with w = c_1 if the server "
+        "answered, else 1; held-out requests with a known outcome (units of the loss)."
+    ),
+    "risk.oracle": (
+        "Mean of min(1[client wrong], c_e + c_1 x 1[server wrong]) over the same requests (units of the "
+        "loss)."
+    ),
+    "risk.excess": (
+        "Realised minus oracle: what learning and the system together left on the table (units of the loss)."
+    ),
+    "fairness.clients": "Clients with at least one held-out request (count).",
+    "fairness.jain": (
+        "Jain's index of the clients' held-out accuracies: 1 all equal, 1/n one has all (number)."
+    ),
+    "fairness.worst_decile_accuracy": (
+        "Mean accuracy of the tenth of the clients that fares worst, rounded up (share)."
+    ),
+    "fairness.least_requests": (
+        "Held-out requests of the client that has fewest; few make fairness noisy (count)."
+    ),
+    "latency_s.first": "Time from arrival to the first answer shown, provisional ones included (spread, s).",
+    "latency_s.final": "Time from arrival to the final answer (spread, s).",
+    "latency_s.by_outcome.*": (
+        "Time from arrival to the final answer of requests with this outcome (spread, s)."
+    ),
+    "goodput.correct_in_time_hz": (
+        "Right final answers by the deadline, all samples, per second of virtual time (1/s)."
+    ),
+    "goodput.answered_in_time_share": (
+        "Requests with a final answer by the deadline, over all requests (share)."
+    ),
+    "goodput.arrivals_hz": "Counted requests per second of virtual time (1/s).",
+    "load.first_sends_outside_outages_hz": (
+        "First sends per second, over the seconds that no outage touches (1/s)."
+    ),
+    "load.offered": (
+        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve "
+        "(ratio)."
+    ),
+    "load.utilisation": (
+        "Mean busy over mean usable replicas after the warm-up; batching keeps it high at low load (ratio)."
+    ),
+    "queue.mean": "Requests waiting at the server, mean over time after the warm-up (count).",
+    "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
+    "work.service_s": (
+        "Replica time spent on counted requests; a batch's time is split equally among its members (s)."
+    ),
+    "work.wasted_s": "The part of it that went to attempts whose answer was not the one given (s).",
+    "work.wasted_share": "wasted_s over service_s (share).",
+    "retries.attempts": "Sends of counted requests, first ones included (count).",
+    "retries.amplification": "Sends per request that was sent at all (ratio).",
+    "retries.amplification_during_outages": "The same for requests that arrived during an outage (ratio).",
+    "wire.bytes_up": "Payload sent to the server, every attempt counted; answers carry none (bytes).",
+    "wire.bytes_up_per_request": "bytes_up over counted requests (bytes).",
+    "cost.charged_attempts": (
+        "Attempts that were charged under charge_on; none where c_e = 0 hides it (count)."
+    ),
+    "cost.total": "c_e x charged attempts (units of the loss).",
+    "cost.per_request": "cost.total over counted requests (units of the loss).",
+    "cost.spend": "Price x charged attempts of groups with a budget of money; none without one (money).",
+    "availability.usable_share": (
+        "Share of the time after the warm-up with at least one usable replica (share)."
+    ),
+    "availability.outage_share": (
+        "Share of the time after the warm-up that lies in an outage of any kind (share)."
+    ),
+    "availability.outages": "Outages that began before the horizon (count).",
+    "outages.each.*.target": "What the outage hit, as in the events (text).",
+    "outages.each.*.label": "The same in words (text).",
+    "outages.each.*.from_s": "Start of the outage (s of virtual time).",
+    "outages.each.*.to_s": "End of the outage, exclusive (s of virtual time).",
+    "outages.each.*.after_until_s": (
+        "End of the window after: the next outage or the horizon (s of virtual time)."
+    ),
+    "outages.each.*.recovery_s": (
+        "From the outage's end to the first second from which, for 10 s on end, the 5-s mean of the "
+        "waiting requests is at most its 95th percentile before the first outage (or at most 1); none if not "
+        "seen (s)."
+    ),
+}
+
+WINDOW = {
+    "requests": "Requests that arrived in the window (count).",
+    "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
+    "client_alone": "What the clients' own models would get on the same requests (share).",
+    "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
+    "timed_out_share": "The window's requests with outcome timed_out (share).",
+    "refused_share": "The window's requests with outcome refused (share).",
+    "p95_latency_s": "95th percentile of the latency to the final answer in the window (s).",
+    "amplification": "Sends per request that was sent at all, in the window (ratio).",
+}
+DEFINITIONS |= {
+    f"outages.{place}.{name}": meaning
+    for place in ("before", "during_any", "outside", "each.*.during", "each.*.after")
+    for name, meaning in WINDOW.items()
+}
+
+
+def leaves(summary: Any, path: str = "") -> Iterator[str]:
+    """The dotted paths of a summary's numbers; an estimate with its interval, or a spread, is one of them."""
+    if isinstance(summary, dict) and set(summary) not in (ESTIMATE, SPREAD):
+        for name, part in summary.items():
+            yield from leaves(part, f"{path}.{name}" if path else name)
+    elif isinstance(summary, list) and summary and isinstance(summary[0], dict):
+        for index, part in enumerate(summary):
+            yield from leaves(part, f"{path}.{index}")
+    elif not (isinstance(summary, list) and path == "outages.each"):
+        yield path
+
+
+def definition_of(path: str) -> str | None:
+    """The sentence that defines the number at `path`; None where it has none."""
+    segments = path.split(".")
+    for pattern, meaning in DEFINITIONS.items():
+        parts = pattern.split(".")
+        if len(parts) == len(segments) and all(p in ("*", s) for p, s in zip(parts, segments, strict=True)):
+            return meaning
+    return None

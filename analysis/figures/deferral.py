@@ -1,0 +1,106 @@
+"""What each score would buy: accuracy against reject rate, and where the run ended up beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from analysis.figures.style import INK, SCORE_NAMES, SCORE_STYLES, VERMILION, WIDTH_IN, styled
+from analysis.run import Run
+from analysis.traffic import Mask, Traffic, traffic_of
+
+MOST_GROUPS = 8
+ENDS = ((0, min), (1, max))
+
+
+@styled
+def deferral(run: Run) -> Figure:
+    """All groups in one large panel; the groups as small multiples beside it, if there are several."""
+    table, traffic = run.deferral, traffic_of(run)
+    groups = [name for name in run.groups if name in set(table["group"])][:MOST_GROUPS]
+    groups = groups if len(groups) > 1 else []
+    figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
+    columns = 1 if len(groups) <= 2 else 2
+    ratios = [1.5, 0.4 + 0.4 * columns] if groups else [1.0]
+    parts = figure.subfigures(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
+    axes = parts[0].subplots()
+    _curves(axes, table[table["group"] == "all"])
+    _ran(axes, traffic, np.ones(len(traffic.requests), dtype=bool))
+    axes.set_title("all groups" if groups else "all clients")
+    axes.set_ylabel("accuracy (% of held-out)")
+    axes.set_xlabel("reject rate (% sent)")
+    if groups:
+        small = _small_multiples(parts[1], columns, table, traffic, groups)
+        low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
+        for panel in [axes, *small]:
+            panel.set_ylim(low, high)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _small_multiples(
+    part: SubFigure, columns: int, table: pd.DataFrame, traffic: Traffic, groups: list[str]
+) -> list[Axes]:
+    """A panel per group, with labels at the outer edges only; returns the panels."""
+    grid = part.subplots(-(-len(groups) // columns), columns, squeeze=False).ravel()
+    for index, (panel, name) in enumerate(zip(grid, groups, strict=False)):
+        _curves(panel, table[table["group"] == name])
+        _ran(panel, traffic, np.asarray(traffic.requests["group"] == name))
+        panel.set_title(name)
+        panel.set_xticks([0, 0.5, 1])
+        panel.yaxis.set_major_locator(MaxNLocator(4))
+        is_lowest, is_first = index + columns >= len(groups), index % columns == 0
+        panel.tick_params(labelbottom=is_lowest, labelleft=is_first)
+    for panel in grid[len(groups) :]:
+        panel.set_visible(False)
+    part.supxlabel("reject rate (% sent)", fontsize=9)
+    return list(grid[: len(groups)])
+
+
+def _curves(axes: Axes, table: pd.DataFrame) -> None:
+    axes.grid(visible=True)
+    for score, style in SCORE_STYLES.items():
+        rows = table[table["score"] == score].sort_values("reject_rate")
+        if len(rows):
+            axes.plot(rows["reject_rate"], rows["accuracy"], label=SCORE_NAMES.get(score, score), **style)
+    axes.set_xlim(-0.02, 1.02)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _ran(axes: Axes, traffic: Traffic, among: Mask) -> None:
+    """The run's own point, and from it the point that the same decisions give if each send is answered."""
+    point = operating_point(traffic, among)
+    if point is None:
+        return
+    rate, promised, got = point
+    axes.plot([rate, rate], [promised, got["value"]], color=VERMILION, lw=4, alpha=0.4, zorder=4)
+    axes.plot(
+        [rate], [promised], "o", mfc="white", mec=VERMILION, ms=6.5, zorder=5, label="if all were answered"
+    )
+    if got["low"] is not None:
+        axes.plot(
+            [rate, rate], [got["low"], got["high"]], color=INK, lw=1.0, zorder=5, label="its 95% interval"
+        )
+    axes.plot(
+        [rate], [got["value"]], "o", color=VERMILION, mec=INK, mew=0.6, ms=6.5, zorder=6, label="this run"
+    )
+
+
+def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[str, Any]] | None:
+    """Of the held-out requests in `among`: reject rate, accuracy if the server had answered whatever was
+    sent, and accuracy as it was with its interval; None where nothing was decided."""
+    requests = traffic.requests
+    usable = requests["held_out"] & requests["decided_at_s"].notna() & requests["server_known"]
+    among = among & usable.to_numpy(dtype=bool)
+    if not among.any():
+        return None
+    sent = requests["deferred"].to_numpy(dtype=bool)
+    right = np.where(sent, requests["server_right"], requests["client_right"])
+    got = traffic.resampling.share(traffic.correct, among)
+    return float(sent[among].mean()), float(right[among].mean()), got

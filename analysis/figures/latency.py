@@ -1,0 +1,73 @@
+"""How long answers took: the tail of the latency to the final answer, by outcome."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, Floats, styled
+from analysis.run import Run
+
+LEAST_ANSWERS = 20  # fewer do not draw a distribution
+PERCENTILES = ((0.5, "o", "p50"), (0.95, "s", "p95"), (0.99, "D", "p99"))
+
+
+@styled
+def latency(run: Run) -> Figure:
+    """The share of requests slower than x, both axes logarithmic, for all requests and per outcome."""
+    figure = Figure(figsize=(WIDTH_IN, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(visible=True, which="major")
+    requests = run.requests[
+        (run.requests["arrived_at_s"] >= run.warm_up_s) & run.requests["answered_at_s"].notna()
+    ]
+    taken_s = (requests["answered_at_s"] - requests["arrived_at_s"]).to_numpy(dtype=float)
+    outcome = np.asarray(requests["outcome"].astype("str"))
+    curves = [(name, taken_s[outcome == name], colour) for name, colour in OUTCOME_COLOURS.items()]
+    for name, values, colour in [("all", taken_s, INK), *curves]:
+        if values.size >= LEAST_ANSWERS:
+            share = "" if name == "all" else f" ({values.size / taken_s.size:.0%})"
+            _tail(axes, values, colour, name.replace("_", " ") + share)
+    for _, marker, label in PERCENTILES:
+        axes.plot([], [], marker, color=FAINT, ms=4.5, label=label)
+    _deadlines(axes, run)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(1e-3, 1.25)
+    axes.set_yticks([1, 0.5, 0.1, 0.05, 0.01, 0.001])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g}%"))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("latency to the final answer (s)")
+    axes.set_ylabel("answers slower than this (%)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _tail(axes: Axes, values: Floats, colour: str, label: str) -> None:
+    """One complementary distribution as a line of at most 600 points, denser in the tail, and its marks."""
+    shares = np.unique(np.concatenate([np.linspace(1, 0.05, 300), np.geomspace(0.05, 5e-4, 300)]))[::-1]
+    slower = np.quantile(values, 1 - shares)
+    axes.plot(slower, shares, color=colour, lw=2.0 if colour == INK else 1.4, label=label, zorder=3)
+    for level, marker, _ in PERCENTILES:
+        axes.plot(
+            [np.quantile(values, level)],
+            [1 - level],
+            marker,
+            color=colour,
+            ms=4.5,
+            mec="white",
+            mew=0.6,
+            zorder=4,
+        )
+
+
+def _deadlines(axes: Axes, run: Run) -> None:
+    """A dotted line per distinct deadline; those of several groups share one legend entry."""
+    deadlines = sorted({g["deadline_s"] for g in run.groups.values() if g["deadline_s"] is not None})
+    for index, deadline_s in enumerate(deadlines):
+        label = "deadline" if index == 0 else None
+        axes.axvline(deadline_s, color=FAINT, lw=1.0, ls=(0, (1, 2)), label=label, zorder=2)

@@ -1,0 +1,67 @@
+"""What became of the requests over time: the share of each outcome, stacked."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from analysis.figures.style import (
+    INK,
+    MOST_NAMED,
+    OUTCOME_COLOURS,
+    WIDTH_IN,
+    bin_width_s,
+    label_outages,
+    mark_warm_up,
+    styled,
+)
+from analysis.outages import find_outages
+from analysis.run import Run
+
+
+@styled
+def outcomes(run: Run) -> Figure:
+    """Shares over time by arrival, with the outages as bars above them."""
+    figure = Figure(figsize=(WIDTH_IN, 3.4), layout="constrained")
+    axes = figure.subplots()
+    shares, width = outcome_shares(run)
+    names = [name for name in OUTCOME_COLOURS if name in shares.columns]
+    edges = [*shares.index, min(shares.index[-1] + width, run.horizon_s)] if len(shares) else []
+    bottom = pd.Series(0.0, index=shares.index)
+    for name in names:
+        top = bottom + shares[name]
+        axes.fill_between(
+            edges,
+            [*bottom, bottom.iloc[-1]],
+            [*top, top.iloc[-1]],
+            step="post",
+            facecolor=OUTCOME_COLOURS[name],
+            edgecolor="white",
+            lw=0.5,
+            label=name.replace("_", " "),
+        )
+        bottom = top
+    outages = find_outages(run.events, run.horizon_s)
+    for outage in outages:
+        axes.axvspan(outage.from_s, outage.to_s, ymin=1.0, ymax=1.025, color=INK, lw=0, clip_on=False)
+        for edge in (outage.from_s, outage.to_s) if len(outages) <= MOST_NAMED else ():
+            axes.axvline(edge, color=INK, lw=0.8, ls=(0, (2, 2)))
+    mark_warm_up(axes, run.warm_up_s)
+    label_outages(axes, outages, run.horizon_s, run.warm_up_s)
+    axes.set_xlim(0, run.horizon_s)
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("virtual time of arrival (s)")
+    axes.set_ylabel("share of requests (%)")
+    if names:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+    return figure
+
+
+def outcome_shares(run: Run, most_bins: int = 120) -> tuple[pd.DataFrame, float]:
+    """Per bin of arrival (index: its start in s) the share of each outcome; and the bins' width in s."""
+    width = bin_width_s(run.horizon_s, 10, most_bins)
+    start = (run.requests["arrived_at_s"] // width) * width
+    counted = pd.crosstab(start, run.requests["outcome"].astype("str"))
+    return counted.div(counted.sum(axis=1), axis=0), width

@@ -1,0 +1,159 @@
+"""How every figure looks: one palette, one type size, the same colour for the same thing everywhere.
+Figures are drawn inside `styled`, so that no setting leaks into or out of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from analysis.outages import Outage
+from analysis.run import Run
+
+Floats = NDArray[np.float64]
+
+# Okabe and Ito (2008), told apart under every common colour blindness.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+INK, FAINT, SHADE = "#222222", "#6B6B6B", "#E4E4E4"
+
+OUTCOME_COLOURS = {
+    "local": SKY,
+    "remote": BLUE,
+    "over_budget": YELLOW,
+    "link_down": PURPLE,
+    "breaker_open": GREEN,
+    "refused": ORANGE,
+    "timed_out": VERMILION,
+    "in_flight": GREY,
+}
+SCORE_STYLES: dict[str, dict[str, Any]] = {
+    "l2h": {"color": BLUE, "linewidth": 2.2},
+    "plug_in": {"color": SKY},
+    "l2h_priced": {"color": BLUE, "linestyle": (0, (4, 1.5))},
+    "confidence": {"color": ORANGE},
+    "entropy": {"color": ORANGE, "linestyle": (0, (4, 1.5))},
+    "margin": {"color": ORANGE, "linestyle": (0, (1, 1.2))},
+    "compare_confidence": {"color": VERMILION},
+    "mozannar_sontag": {"color": PURPLE},
+    "one_vs_all": {"color": GREEN},
+    "random": {"color": GREY},
+    "oracle": {"color": BLACK, "linestyle": (0, (5, 2))},
+}
+SCORE_NAMES = {"l2h": "L2H", "random": "random", "oracle": "oracle (bound)"}
+
+SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "grid.color": "#E9E9E9",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "l2h-fleet",  # otherwise the ids in the file differ from run to run
+    "path.simplify": True,
+}
+WIDTH_IN = 7.2
+MOST_NAMED = 6  # more outages than this are counted, not named
+
+
+def styled(draw: Callable[[Run], Figure]) -> Callable[[Run], Figure]:
+    """The figure function, drawn under SETTINGS."""
+
+    @wraps(draw)
+    def drawn(run: Run) -> Figure:
+        with mpl.rc_context(SETTINGS):
+            return draw(run)
+
+    return drawn
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as SVG; the same figure gives the same bytes."""
+    return _saved(figure, "svg", metadata={"Date": None, "Creator": None})
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG at 160 dots per inch."""
+    return _saved(figure, "png", dpi=160, metadata={"Software": None})
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    with mpl.rc_context(SETTINGS):
+        figure.savefig(content, format=kind, **options)
+    return content.getvalue()
+
+
+def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
+    """The smallest round width from `at_least_s` on that cuts a run into at most `most_bins` bins."""
+    for width in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400):
+        if width >= at_least_s and horizon_s / width <= most_bins:
+            return float(width)
+    return horizon_s / most_bins
+
+
+def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
+    """Grey behind each outage; a lighter grey where the server goes on with less."""
+    for outage in outages:
+        is_total = outage.target == "server"
+        axes.axvspan(outage.from_s, outage.to_s, color="#D9D9D9" if is_total else "#EEEEEE", lw=0, zorder=0)
+
+
+def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float) -> None:
+    """Names above the panel, at the outages; where they would not fit, one line says how many there are."""
+    place = axes.get_xaxis_transform()
+    middles = [(outage.from_s + outage.to_s) / 2 for outage in outages]
+    gaps = np.diff([0.0, *sorted(middles), horizon_s])
+    if outages and (len(outages) > MOST_NAMED or gaps[1:-1].min(initial=horizon_s) < 0.14 * horizon_s):
+        count = f"{len(outages)} outages" if len(outages) > 1 else "1 outage"
+        axes.set_title(count, loc="right", fontweight="normal", fontsize=8.5)
+        return
+    for outage in outages:
+        middle = (outage.from_s + outage.to_s) / 2
+        axes.text(
+            middle, 1.03, f"{outage.label} down", transform=place, ha="center", va="bottom", fontsize=8.5
+        )
+    if warm_up_s > 0:
+        axes.text(
+            warm_up_s / 2,
+            1.03,
+            "warm-up",
+            transform=place,
+            ha="center",
+            va="bottom",
+            fontsize=8.5,
+            color=FAINT,
+        )
+
+
+def mark_warm_up(axes: Axes, warm_up_s: float) -> None:
+    if warm_up_s > 0:
+        axes.axvline(warm_up_s, color=INK, lw=0.8, ls=(0, (1, 2)))

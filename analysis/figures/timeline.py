@@ -1,0 +1,159 @@
+"""The time line of a run: what the clients got, and what the server went through, second by second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from analysis.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    PURPLE,
+    SKY,
+    VERMILION,
+    WIDTH_IN,
+    Floats,
+    bin_width_s,
+    label_outages,
+    mark_warm_up,
+    shade_outages,
+    styled,
+)
+from analysis.metrics_service import seconds_per_request
+from analysis.outages import find_outages, usable_steps
+from analysis.run import Run
+
+
+@styled
+def timeline(run: Run) -> Figure:
+    """Accuracy, load, queue and usable replicas above one another, on one time axis."""
+    figure = Figure(figsize=(WIDTH_IN, 7.4), layout=ConstrainedLayoutEngine(hspace=0.04))
+    panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.1, 1.0, 0.7])
+    outages = find_outages(run.events, run.horizon_s)
+    seconds = binned_seconds(run)
+    for draw, axes in zip((_accuracy, _load, _queue, _replicas), panels, strict=True):
+        shade_outages(axes, outages)
+        mark_warm_up(axes, run.warm_up_s)
+        axes.grid(visible=True, axis="y")
+        draw(axes, run, seconds)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
+    panels[-1].set_xlabel("virtual time (s)")
+    panels[-1].set_xlim(0, run.horizon_s)
+    return figure
+
+
+def _accuracy(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
+    bins = accuracy_bins(run)
+    middle = bins["middle_s"]
+    axes.fill_between(middle, bins["low"], bins["high"], color=BLUE, alpha=0.18, lw=0, label="95% band")
+    axes.plot(middle, bins["fleet"], color=BLUE, label="the fleet")
+    axes.plot(middle, bins["clients"], color=INK, lw=0.9, ls=(0, (4, 2)), label="clients alone")
+    low = float(np.nanmin([bins["low"].min(), bins["clients"].min()])) if len(bins) else 0.0
+    axes.set_ylim(max(0.0, np.floor(low * 10 - 0.3) / 10), 1.0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylabel("accuracy\n(% of held-out)")
+
+
+def _load(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
+    first, again = seconds["first_sends"].to_numpy(), seconds["retries"].to_numpy()
+    middle = seconds["middle_s"]
+    axes.fill_between(middle, 0, first, step="mid", color=SKY, lw=0, label="first sends")
+    axes.fill_between(middle, first, first + again, step="mid", color=VERMILION, lw=0, label="retries")
+    highest = float((first + again).max()) if len(seconds) else 1.0
+    per_request_s = seconds_per_request(run.scenario["server"])
+    if per_request_s:
+        at_s, usable = usable_steps(run)
+        capacity = usable / per_request_s
+        if capacity.max() <= 2.5 * highest:  # else the line would flatten what the panel is about
+            _steps(axes, at_s, capacity, run.horizon_s, color=INK, lw=1.1, label="capacity")
+            highest = max(highest, float(capacity.max()))
+    axes.set_ylim(0, 1.08 * highest or 1.0)
+    axes.set_ylabel("sends\n(1/s)")
+
+
+def _queue(axes: Axes, _run: Run, seconds: pd.DataFrame) -> None:
+    axes.fill_between(
+        seconds["middle_s"],
+        0,
+        seconds["waiting_max"],
+        step="mid",
+        color=PURPLE,
+        alpha=0.35,
+        lw=0,
+        label="maximum",
+    )
+    axes.plot(seconds["middle_s"], seconds["waiting_mean"], color=PURPLE, label="mean")
+    axes.set_ylim(0, max(1.0, 1.08 * float(seconds["waiting_max"].max())) if len(seconds) else 1.0)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_ylabel("waiting\n(requests)")
+
+
+def _replicas(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
+    at_s, usable = usable_steps(run)
+    axes.fill_between(
+        seconds["middle_s"],
+        0,
+        seconds["busy_replicas_mean"],
+        step="mid",
+        color=GREEN,
+        alpha=0.35,
+        lw=0,
+        label="busy",
+    )
+    _steps(axes, at_s, usable, run.horizon_s, color=GREEN, lw=1.8, label="usable")
+    axes.set_ylim(0, 1.15 * float(usable.max()) or 1.0)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_ylabel("replicas\n(number)")
+
+
+def _steps(axes: Axes, at_s: Floats, values: Floats, horizon_s: float, **style: Any) -> None:
+    axes.step(np.append(at_s, horizon_s), np.append(values, values[-1]), where="post", **style)
+
+
+def binned_seconds(run: Run, most_bins: int = 450) -> pd.DataFrame:
+    """The time line in bins of at least a second: means, the maximum of `waiting_max`, the middle."""
+    width = bin_width_s(run.horizon_s, 1, most_bins)
+    rows = run.timeline.groupby((run.timeline["at_s"] // width).astype("int64"))
+    names = ["first_sends", "retries", "waiting_mean", "busy_replicas_mean", "usable_replicas_mean"]
+    bins = rows[names].mean()
+    bins["waiting_max"] = rows["waiting_max"].max()
+    bins["middle_s"] = (bins.index.to_numpy(dtype=float) + 0.5) * width
+    return bins
+
+
+def accuracy_bins(run: Run, most_bins: int = 120) -> pd.DataFrame:
+    """Accuracy over held-out requests in bins of at least 10 s, by arrival.
+
+    Columns middle_s, fleet, clients (shares), low and high: Wilson's 95% interval for as many trials
+    as the bin has distinct base samples, since asking a sample again tells little that is new.
+    """
+    width = bin_width_s(run.horizon_s, 10, most_bins)
+    held_out = run.requests[run.requests["held_out"] & (run.requests["outcome"] != "in_flight")]
+    rows = held_out.assign(is_client_right=held_out["client_label"] == held_out["label"]).groupby(
+        (held_out["arrived_at_s"] // width).astype("int64")
+    )
+    bins = rows[["correct", "is_client_right"]].mean()
+    bins.columns = pd.Index(["fleet", "clients"])
+    bins["low"], bins["high"] = wilson(
+        bins["fleet"].to_numpy(dtype=float), np.asarray(rows["base_id"].nunique(), dtype=np.float64)
+    )
+    bins["middle_s"] = np.minimum(
+        (bins.index.to_numpy(dtype=float) + 0.5) * width, (bins.index * width + run.horizon_s) / 2
+    )
+    return bins
+
+
+def wilson(share: Floats, trials: Floats) -> tuple[Floats, Floats]:
+    """Wilson's (1927) 95% interval of a binomial share; arrays of one shape, trials > 0."""
+    z = 1.959963984540054
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return centre - half, centre + half

@@ -1,0 +1,116 @@
+"""How good the answers were: counts, accuracy, the contrast of the two models, risk, fairness.
+Sections of the summary; each takes the traffic and gives plain numbers, defined in `definitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.traffic import Mask, Traffic
+from sim.columns import ANSWERERS, CAUSES, OUTCOMES
+
+
+def counts(traffic: Traffic) -> dict[str, Any]:
+    """Requests per outcome and per cause at the server; each column sums to the number of requests."""
+    requests = traffic.requests
+    return {
+        "requests": len(requests),
+        "outcome": {name: int((requests["outcome"] == name).sum()) for name in OUTCOMES},
+        "server_cause": {name: int((requests["server_cause"] == name).sum()) for name in CAUSES},
+    }
+
+
+def accuracy(traffic: Traffic) -> dict[str, Any]:
+    """Shares of right answers on both halves of the traffic samples, and what each model alone would get."""
+    return {
+        "held_out": _accuracy_among(traffic, traffic.held_out),
+        "other_half": _accuracy_among(traffic, ~traffic.held_out),
+    }
+
+
+def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    share, correct = traffic.resampling.share, traffic.correct
+    return {
+        "all": share(correct, among),
+        "answered": share(correct, among & ~traffic.is_answered_by("none")),
+        "by_answerer": {
+            name: share(correct, among & traffic.is_answered_by(name)) for name in ANSWERERS if name != "none"
+        },
+        "client_alone": share(np.asarray(traffic.requests["client_right"]), among),
+        "gain": traffic.resampling.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
+        "server_alone": share(
+            np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
+        ),
+    }
+
+
+def contrast(traffic: Traffic) -> dict[str, Any]:
+    """Accuracy of m and of e on what the policy sent and on what it kept (held-out samples).
+
+    A rejector that learned its task sends where the client is weak and the server strong.
+    """
+    known = traffic.held_out & np.asarray(traffic.requests["server_known"])
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
+    share = traffic.resampling.share
+    return {
+        side: {
+            "client": share(np.asarray(traffic.requests["client_right"]), among),
+            "server": share(np.asarray(traffic.requests["server_right"]), among),
+        }
+        for side, among in (("deferred", known & sent), ("local", known & ~sent))
+    }
+
+
+def rates(traffic: Traffic) -> dict[str, Any]:
+    """How often the policy sent, and how often the server's answer was the one given."""
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
+    decided = np.asarray(traffic.requests["decided_at_s"].notna())
+    share = traffic.resampling.share
+    return {
+        "reject_rate": share(sent, decided),
+        "reject_rate_held_out": share(sent, decided & traffic.held_out),
+        "remote_answer_rate": share(traffic.is_answered_by("server"), np.ones(sent.shape, dtype=bool)),
+        "answered_if_sent": share(traffic.is_answered_by("server"), sent),
+    }
+
+
+def risk(traffic: Traffic) -> dict[str, Any]:
+    """The generalised 0-1 loss as it was paid (DESIGN §6), against an oracle that knows both answers.
+
+    Per request, realised = c_e · charged attempts + w · 1[answer wrong or missing], w = c_1 where the
+    server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]).
+    Means over held-out requests whose outcome is known and for which the server's answer is on record.
+    """
+    costs = traffic.run.scenario["costs"]
+    c_e, c_1 = float(costs["c_e"]), float(costs["c_1"])
+    requests = traffic.requests
+    among = traffic.held_out & np.asarray(requests["server_known"]) & ~traffic.is_outcome("in_flight")
+    weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
+    charged = requests["charged"].to_numpy() if c_e > 0 else np.zeros(len(requests))
+    realised = c_e * charged + weight * ~traffic.correct
+    remote_loss = c_e + c_1 * ~requests["server_right"].to_numpy()
+    oracle = np.minimum(~requests["client_right"].to_numpy(), remote_loss)
+    mean = traffic.resampling.mean
+    return {
+        "realised": mean(realised, among),
+        "oracle": mean(oracle, among),
+        "excess": mean(realised - oracle, among),
+    }
+
+
+def fairness(traffic: Traffic) -> dict[str, Any]:
+    """How evenly accuracy on held-out samples is spread over the clients, each client counting once.
+
+    Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
+    """
+    held_out = traffic.requests[traffic.held_out]
+    per_client = np.sort(held_out.groupby("client_id")["correct"].mean().to_numpy(dtype=float))
+    squares = float((per_client**2).sum())
+    worst = per_client[: -(-per_client.size // 10)]
+    return {
+        "clients": int(per_client.size),
+        "jain": float(per_client.sum() ** 2 / (per_client.size * squares)) if squares > 0 else None,
+        "worst_decile_accuracy": float(worst.mean()) if worst.size else None,
+        "least_requests": int(held_out.groupby("client_id").size().min()) if len(held_out) else 0,
+    }

@@ -1,0 +1,179 @@
+"""What the service was like and what it took: latency, goodput, load, queue, work, retries, bytes, cost.
+Sections of the summary; each takes the traffic and gives plain numbers, defined in `definitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.outages import in_any, seconds_touched, share_of_time_usable
+from analysis.traffic import Floats, Mask, Traffic
+from sim.columns import OUTCOMES
+
+
+def latency_s(traffic: Traffic) -> dict[str, Any]:
+    """From arrival to the first and to the final answer, over the requests that got one."""
+    final = traffic.requests["answered_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
+    first = traffic.requests["first_answer_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
+    return {
+        "first": spread(first),
+        "final": spread(final),
+        "by_outcome": {name: spread(final[traffic.is_outcome(name)]) for name in OUTCOMES},
+    }
+
+
+def spread(values: Floats) -> dict[str, Any]:
+    """Count, mean and three percentiles of the values that exist; percentiles interpolate linearly."""
+    values = values[~np.isnan(values)]
+    if values.size == 0:
+        return {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None}
+    p50, p95, p99 = (float(q) for q in np.quantile(values, [0.5, 0.95, 0.99]))
+    return {"n": int(values.size), "mean": float(values.mean()), "p50": p50, "p95": p95, "p99": p99}
+
+
+def in_time(traffic: Traffic) -> Mask:
+    """Which requests were answered by their deadline; one exactly at it is in time."""
+    due_at_s = traffic.arrived_at_s + traffic.requests["deadline_s"].to_numpy()
+    return np.asarray(traffic.requests["answered_at_s"].to_numpy(dtype=float) <= due_at_s)
+
+
+def goodput(traffic: Traffic) -> dict[str, Any]:
+    """Answers that were of use, per second of virtual time after the warm-up."""
+    seconds, on_time = traffic.run.observed_s, in_time(traffic)
+    return {
+        "correct_in_time_hz": _ratio((on_time & traffic.correct).sum(), seconds),
+        "answered_in_time_share": _ratio(on_time.sum(), on_time.size),
+        "arrivals_hz": _ratio(on_time.size, seconds),
+    }
+
+
+def load(traffic: Traffic) -> dict[str, Any]:
+    """What was asked of the server and how busy that kept it."""
+    timeline = traffic.timeline
+    weight = _seconds_covered(traffic)
+    quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
+    first_hz = _ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
+    per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    offered = None
+    if first_hz is not None and per_request_s is not None:
+        offered = first_hz * per_request_s / float(traffic.run.scenario["server"]["replicas"])
+    busy = (timeline["busy_replicas_mean"].to_numpy() * weight).sum()
+    usable = (timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    return {
+        "first_sends_outside_outages_hz": first_hz,
+        "offered": offered,
+        "utilisation": _ratio(busy, usable),
+    }
+
+
+def _seconds_covered(traffic: Traffic) -> Floats:
+    """How much time each row of the time line stands for: a second, but the last may be a part of one."""
+    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
+    covered: Floats = np.clip(traffic.run.horizon_s - at_s, 0.0, 1.0)
+    return covered
+
+
+def seconds_per_request(server: dict[str, Any]) -> float | None:
+    """Mean replica time per request with full batches, base_s/B + per_item_s; None for times from a file."""
+    service, batch = server["service"], float(server["max_batch"])
+    if service["kind"] == "affine":
+        return float(service["base_s"]) / batch + float(service["per_item_s"])
+    time = service["time"]
+    mean_s = time.get("mean_s") if isinstance(time, dict) else time
+    return None if mean_s is None else float(mean_s) / batch
+
+
+def queue(traffic: Traffic) -> dict[str, Any]:
+    """Requests that waited at the server: mean over time and maximum."""
+    timeline = traffic.timeline
+    if timeline.empty:
+        return {"mean": None, "max": None}
+    mean = np.average(timeline["waiting_mean"].to_numpy(), weights=_seconds_covered(traffic))
+    return {"mean": float(mean), "max": int(timeline["waiting_max"].max())}
+
+
+def work(traffic: Traffic) -> dict[str, Any]:
+    """Replica time spent on this traffic, and the part of it whose answer nobody used."""
+    service = traffic.attempts["service_s"].to_numpy(dtype=float)
+    wasted = float(service[~traffic.attempts["used"].to_numpy(dtype=bool)].sum())
+    return {
+        "service_s": float(service.sum()),
+        "wasted_s": wasted,
+        "wasted_share": _ratio(wasted, service.sum()),
+    }
+
+
+def retries(traffic: Traffic) -> dict[str, Any]:
+    """Attempts per request that was sent at all, in total and for requests that arrived during outages."""
+    during = in_any(traffic.outages, traffic.arrived_at_s)
+    return {
+        "attempts": int(traffic.requests["attempts"].sum()),
+        "amplification": amplification(traffic, np.ones(during.shape, dtype=bool)),
+        "amplification_during_outages": amplification(traffic, during),
+    }
+
+
+def amplification(traffic: Traffic, among: Mask) -> float | None:
+    attempts = traffic.requests["attempts"].to_numpy(dtype=float)[among]
+    return _ratio(attempts.sum(), (attempts > 0).sum())
+
+
+def wire(traffic: Traffic) -> dict[str, Any]:
+    """Payload bytes sent to the server, every attempt counted; answers carry no payload."""
+    payload = {name: float(group["link"]["payload_bytes"]) for name, group in traffic.run.groups.items()}
+    sizes = traffic.requests["group"].astype("str").map(payload).to_numpy(dtype=float)
+    total = float((sizes * traffic.requests["attempts"].to_numpy(dtype=float)).sum())
+    return {"bytes_up": int(total), "bytes_up_per_request": _ratio(total, sizes.size)}
+
+
+def cost(traffic: Traffic) -> dict[str, Any]:
+    """What the charged attempts cost, in units of the loss and, under budgets of money, in money."""
+    charged = traffic.requests["charged"].to_numpy(dtype=float)
+    c_e = float(traffic.run.scenario["costs"]["c_e"])
+    total = c_e * float(charged.sum()) if c_e > 0 else 0.0
+    return {
+        "charged_attempts": None if np.isnan(charged).any() else int(charged.sum()),
+        "total": total,
+        "per_request": _ratio(total, charged.size),
+        "spend": _spend(traffic, charged),
+    }
+
+
+def _spend(traffic: Traffic, charged: Floats) -> float | None:
+    """Price x charged attempts over the groups that have a budget of money; None where none has."""
+    prices = {
+        name: float(group["budget"]["price"])
+        for name, group in traffic.run.groups.items()
+        if group["budget"] is not None and group["budget"]["kind"] == "money"
+    }
+    if not prices:
+        return None
+    price = traffic.requests["group"].astype("str").map(prices).fillna(0.0).to_numpy(dtype=float)
+    total = float((price * charged).sum())
+    return None if np.isnan(total) else total
+
+
+def availability(traffic: Traffic) -> dict[str, Any]:
+    """How much of the time the server could work, and how much of it some outage was on."""
+    observed_s = traffic.run.observed_s
+    edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
+    touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    return {
+        "usable_share": share_of_time_usable(traffic.run),
+        "outage_share": _ratio(touched, observed_s),
+        "outages": len(traffic.outages),
+    }
+
+
+def _length_of_union(intervals: list[tuple[float, float]]) -> float:
+    total, reached = 0.0, -np.inf
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return float(total)
+
+
+def _ratio(part: float | np.generic, whole: float | np.generic) -> float | None:
+    """part / whole, or None where there is nothing to divide by."""
+    return float(part) / float(whole) if float(whole) > 0 else None

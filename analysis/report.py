@@ -1,0 +1,104 @@
+"""Makes the results of a run folder: summary.json, the figures, and the report that holds them all.
+The last step of a run; asked again, it makes the same files from the same folder."""
+
+from __future__ import annotations
+
+import shlex
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from analysis.definitions import DEFINITIONS, GENERAL
+from analysis.figures import drawings_of
+from analysis.figures.style import to_png, to_svg
+from analysis.metrics import summarise, to_json
+from analysis.run import Run, load_run
+from analysis.tables import WINDOW_COLUMNS_LONG, facts, outcomes, windows
+from analysis.whole_files import write_whole
+from analysis.wording import headline, sentences, verdict
+
+TEMPLATE = "report.html.j2"
+
+
+def finish(path: str | Path) -> dict[str, Any]:
+    """Writes summary.json, figures/ and report.html into the run folder `path`; returns the summary.
+
+    Raises BadInput for a folder that is not a finished run; then nothing is written.
+    """
+    run = load_run(path)
+    summary = summarise(run)
+    drawn = {name: drawing.draw(run) for name, drawing in drawings_of(run).items()}
+    pictures = {name: to_svg(figure) for name, figure in drawn.items()}
+    page = render(run, summary, pictures)
+    for name, figure in drawn.items():
+        write_whole(run.path / "figures" / f"{name}.svg", pictures[name])
+        write_whole(run.path / "figures" / f"{name}.png", to_png(figure))
+    write_whole(run.path / "report.html", page.encode())
+    write_whole(run.path / "summary.json", to_json(summary))
+    return summary
+
+
+def write_report(path: str | Path) -> Path:
+    """Makes the results of a run folder anew, so that report and summary agree; returns the report's path."""
+    finish(path)
+    return Path(path) / "report.html"
+
+
+def render(run: Run, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
+    """The report as one page that loads nothing: `pictures` (SVG by figure) are part of it."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    figures = [
+        {
+            "name": name,
+            "title": drawing.title,
+            "alt": drawing.alt,
+            "caption": drawing.caption,
+            # As a picture, not as elements: ids of several SVGs on one page would clash.
+            "source": "data:image/svg+xml;base64," + b64encode(pictures[name]).decode(),
+        }
+        for name, drawing in drawings_of(run).items()
+    ]
+    return environment.get_template(TEMPLATE).render(
+        summary=summary,
+        question=run.question,
+        verdict=verdict(summary),
+        sentences=sentences(summary),
+        tiles=headline(summary),
+        window_columns=WINDOW_COLUMNS_LONG,
+        windows=windows(summary, most=20),
+        outcomes=outcomes(summary),
+        facts=facts(summary),
+        figures=figures,
+        stages=stages(run),
+        command=command(run),
+        versions=run.versions,
+        general=GENERAL,
+        definitions=DEFINITIONS,
+        scenario=run.scenario_text,
+    )
+
+
+def stages(run: Run) -> list[tuple[str, str]]:
+    """Wall time per stage, and the rate at which requests were simulated, where the run recorded them."""
+    rows = [(name, f"{float(took):.2f} s") for name, took in run.timing.get("stages_s", {}).items()]
+    if rows and "requests_per_s" in run.timing:
+        rows.append(("requests simulated per second", f"{float(run.timing['requests_per_s']):,.0f}"))
+    return rows
+
+
+def command(run: Run) -> str:
+    """What to type to get this run again from its own folder.
+
+    An absolute path would mean nothing elsewhere, so of one only the folder's name is told.
+    """
+    folder = Path(run.path.name) if run.path.is_absolute() else run.path
+    scenario = shlex.quote(str(folder / "scenario.yaml"))
+    return f"python run_sim.py run {scenario} --seed {run.scenario['seed']}"

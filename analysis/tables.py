@@ -1,0 +1,184 @@
+"""The summary as tables: one for the terminal at the end of a run, the same rows for the report.
+A row is a label and a function of the summary; both readers print what `windows` and `facts` give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.wording import (
+    data_size,
+    number,
+    outage_name,
+    percent,
+    seconds,
+    verdict,
+    with_interval,
+)
+
+Summary = dict[str, Any]
+MOST_OUTAGES = 5  # so that the table stays on one screen
+
+WINDOW_COLUMNS = ("arrived", "requests", "accuracy % [95%]", "alone", "server", "late", "p95")
+WINDOW_COLUMNS_LONG = (
+    "requests that arrived",
+    "number",
+    "accuracy, % [95% interval]",
+    "clients alone would get, %",
+    "answered by server, %",
+    "timed out, %",
+    "95% answered within",
+)
+
+
+def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]:
+    """A row per window: the whole run, before the first outage, during and after each of the first `most`."""
+    whole = {
+        "requests": summary["counts"]["requests"],
+        "accuracy": summary["accuracy"]["held_out"]["all"],
+        "client_alone": summary["accuracy"]["held_out"]["client_alone"],
+        "answered_by_server_share": summary["rates"]["remote_answer_rate"]["value"],
+        "timed_out_share": _share_of_outcome(summary, "timed_out"),
+        "p95_latency_s": summary["latency_s"]["final"]["p95"],
+    }
+    rows = [_window("in the whole run", whole)]
+    outages = summary["outages"]
+    if outages["each"]:
+        rows.append(_window("before outages", outages["before"]))
+    for outage in outages["each"][:most]:
+        rows.append(_window(f"outage: {outage_name(outage)}", outage["during"]))
+        rows.append(_window(f"  then to {outage['after_until_s']:g} s", outage["after"]))
+    if len(outages["each"]) > most:
+        rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
+        rows.append(_window("outside outages", outages["outside"]))
+    return rows
+
+
+def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{window['requests']:,}",
+        with_interval(window["accuracy"]),
+        number(_hundredfold(window["client_alone"]["value"]), 1),
+        number(_hundredfold(window["answered_by_server_share"]), 1),
+        number(_hundredfold(window["timed_out_share"]), 1),
+        seconds(window["p95_latency_s"]),
+    )
+
+
+def _hundredfold(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
+    """The rest of the headline numbers, label and value, under three headings."""
+    held_out, rates, contrast = summary["accuracy"]["held_out"], summary["rates"], summary["contrast"]
+    latency, load, queue = summary["latency_s"], summary["load"], summary["queue"]
+    server, fairness = summary["availability"], summary["fairness"]
+    return {
+        "answers (held-out)": [
+            ("gain over clients alone, points", with_interval(held_out["gain"])),
+            ("answered requests right, %", with_interval(held_out["answered"])),
+            ("other half right, %", with_interval(summary["accuracy"]["other_half"]["all"])),
+            ("right if client / server answered", _pair(held_out["by_answerer"])),
+            ("deferred: client / server right", _pair(contrast["deferred"])),
+            ("kept local: client / server right", _pair(contrast["local"])),
+            ("reject rate, %", with_interval(rates["reject_rate"])),
+            ("answered by server if sent", percent(rates["answered_if_sent"]["value"])),
+            ("risk / excess over oracle", _risk(summary)),
+            ("worst decile / Jain index", _fairness(fairness)),
+        ],
+        "service": [
+            ("first answer p50 / p95 / p99", _latency(latency["first"])),
+            ("final answer p50 / p95 / p99", _latency(latency["final"])),
+            ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
+            ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
+            ("offered load", number(load["offered"])),
+            ("utilisation", percent(load["utilisation"])),
+            ("waiting mean / max", f"{number(queue['mean'], 1)} / {number(queue['max'], 0)}"),
+            ("usable time", percent(server["usable_share"])),
+            ("recovery after outages", _recovery(summary)),
+        ],
+        "what it took": [
+            ("sends per sent request", number(summary["retries"]["amplification"])),
+            ("  during outages", number(summary["retries"]["amplification_during_outages"])),
+            ("replica time / wasted", _work(summary)),
+            ("payload up", data_size(summary["wire"]["bytes_up"])),
+            ("cost / per request", _cost(summary)),
+            ("spend", number(summary["cost"]["spend"])),
+        ],
+    }
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """What a run prints at its end; about forty lines that fit a terminal of eighty columns."""
+    run = summary["run"]
+    title = (
+        f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
+        f"{summary['counts']['requests']:,} requests, {run['warm_up_s']:g} to {run['horizon_s']:g} s"
+    )
+    style = "green" if summary["valid"] else "bold red"
+    parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    for name in WINDOW_COLUMNS:
+        table.add_column(name, justify="left" if name == "arrived" else "right", no_wrap=True)
+    for row in windows(summary):
+        table.add_row(*row)
+    parts += [Text(), table, Text(), Text("outcomes: " + outcomes(summary))]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    for heading, rows in facts(summary).items():
+        grid.add_row(Text(heading, style="bold"), "")
+        for label, value in rows:
+            grid.add_row(f"  {label}", value)
+    return Group(*parts, grid)
+
+
+def outcomes(summary: Summary) -> str:
+    """The outcomes that occurred with their shares, in one line."""
+    shares = {name: _share_of_outcome(summary, name) for name in summary["counts"]["outcome"]}
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share) or "none"
+
+
+def _share_of_outcome(summary: Summary, name: str) -> float | None:
+    count = summary["counts"]["requests"]
+    return summary["counts"]["outcome"][name] / count if count else None
+
+
+def _pair(side: dict[str, Any]) -> str:
+    return f"{percent(side['client']['value'])} / {percent(side['server']['value'])}"
+
+
+def _risk(summary: Summary) -> str:
+    risk = summary["risk"]
+    return f"{number(risk['realised']['value'], 3)} / {number(risk['excess']['value'], 3)}"
+
+
+def _fairness(fairness: dict[str, Any]) -> str:
+    return f"{percent(fairness['worst_decile_accuracy'])} / {number(fairness['jain'], 3)}"
+
+
+def _latency(spread: dict[str, Any]) -> str:
+    return " / ".join(seconds(spread[name]) for name in ("p50", "p95", "p99"))
+
+
+def _recovery(summary: Summary) -> str:
+    times = [seconds(outage["recovery_s"]) for outage in summary["outages"]["each"]]
+    return (
+        ", ".join(times[:MOST_OUTAGES]) + (", …" if len(times) > MOST_OUTAGES else "")
+        if times
+        else "no outage"
+    )
+
+
+def _work(summary: Summary) -> str:
+    work = summary["work"]
+    return f"{number(work['service_s'], 0)} s / {percent(work['wasted_share'])}"
+
+
+def _cost(summary: Summary) -> str:
+    return f"{number(summary['cost']['total'], 1)} / {number(summary['cost']['per_request'], 4)}"

@@ -1,0 +1,182 @@
+"""Numbers as people read them, and the summary of a run in plain sentences.
+Used by the table at the end of a run and by the report, so that both say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NOTHING = "–"
+Summary = dict[str, Any]
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.834 -> '83.4%'; a number that does not exist is a dash."""
+    return NOTHING if share is None else f"{100 * share:.{digits}f}%"
+
+
+def with_interval(estimate: dict[str, Any], unit: str = "") -> str:
+    """An estimated share in percent with its interval: '83.4 [80.1, 86.0]'."""
+    if estimate["value"] is None:
+        return NOTHING
+    text = f"{100 * estimate['value']:.1f}{unit}"
+    if estimate["low"] is None:
+        return text
+    return f"{text} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Three significant digits, in ms below one second."""
+    if value is None:
+        return NOTHING
+    return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
+
+
+def data_size(count: float | None) -> str:
+    """Bytes in decimal units, as links are rated."""
+    if count is None:
+        return NOTHING
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def outage_name(outage: dict[str, Any]) -> str:
+    return f"{outage['label']} {outage['from_s']:g}–{outage['to_s']:g} s"
+
+
+def verdict(summary: Summary) -> str:
+    """One line: whether the run may be believed, else why not."""
+    if summary["valid"]:
+        return "Valid: every check passed."
+    return "Read with care: " + "; ".join(summary["invalid_because"]) + "."
+
+
+def sentences(summary: Summary) -> list[str]:
+    """What happened, in plain words with the numbers in them; a paragraph per item."""
+    if not summary["counts"]["requests"]:
+        return ["No request arrived after the warm-up, so there is nothing to sum up."]
+    parts = [_answers(summary), _deferral(summary), _service(summary)]
+    parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
+    more = len(summary["outages"]["each"]) - 5
+    if more > 0:
+        during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
+        parts.append(f"{more} more outages are listed in summary.json; over all, accuracy was {during}.")
+    return parts
+
+
+def _answers(summary: Summary) -> str:
+    run, held_out = summary["run"], summary["accuracy"]["held_out"]
+    client, server = percent(held_out["client_alone"]["value"]), percent(held_out["server_alone"]["value"])
+    return (
+        f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
+        f"{run['horizon_s'] - run['warm_up_s']:g} s. On held-out samples {_ci(held_out['all'])} of them were "
+        f"answered right; the clients alone would have got {client}, the server alone {server}. "
+        f"The gain over the clients alone is {_points(held_out['gain'])}."
+    )
+
+
+def _deferral(summary: Summary) -> str:
+    rates, sent, kept = summary["rates"], summary["contrast"]["deferred"], summary["contrast"]["local"]
+    if not rates["reject_rate"]["value"]:
+        return "The policy sent nothing to the server."
+    text = (
+        f"The policy sent {percent(rates['reject_rate']['value'])} of the requests, and "
+        f"{percent(rates['answered_if_sent']['value'])} of those came back answered by the server. "
+    )
+    if sent["client"]["value"] is not None and kept["client"]["value"] is not None:
+        text += (
+            f"On what it sent, clients are right in {percent(sent['client']['value'])} and the server in "
+            f"{percent(sent['server']['value'])}; on what it kept, {percent(kept['client']['value'])} and "
+            f"{percent(kept['server']['value'])}. "
+        )
+    risk = summary["risk"]
+    if risk["realised"]["value"] is not None:
+        text += (
+            f"The generalised risk paid was {number(risk['realised']['value'], 3)}, "
+            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers."
+        )
+    return text.strip()
+
+
+def _service(summary: Summary) -> str:
+    final, load, wasted = summary["latency_s"]["final"], summary["load"], summary["work"]["wasted_share"]
+    text = (
+        f"Half of the answers took at most {seconds(final['p50'])}, 95% at most {seconds(final['p95'])}, "
+        f"99% at most {seconds(final['p99'])}."
+    )
+    if load["offered"] is not None:
+        text += f" The offered load outside outages was {load['offered']:.2f}."
+    if load["utilisation"] is not None:
+        text += f" Replicas were busy {percent(load['utilisation'])} of their usable time."
+    if wasted is not None:
+        text += f" {percent(wasted)} of the server's work was for answers that nobody used."
+    if summary["retries"]["amplification"] is not None:
+        text += (
+            f" A request that was sent took {number(summary['retries']['amplification'])} sends on average."
+        )
+    return text
+
+
+def _outage(summary: Summary, outage: dict[str, Any]) -> str:
+    before, during, after = (
+        percent(window["accuracy"]["value"])
+        for window in (summary["outages"]["before"], outage["during"], outage["after"])
+    )
+    recovery = (
+        "the queue was not seen to get back to normal"
+        if outage["recovery_s"] is None
+        else f"the queue was back to normal {outage['recovery_s']:.0f} s after its end"
+    )
+    when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
+    return (
+        f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
+        f"{before}, after this one {after}), {percent(outage['during']['timed_out_share'])} of the requests "
+        f"timed out, and {recovery}."
+    )
+
+
+def _ci(estimate: dict[str, Any]) -> str:
+    text = percent(estimate["value"])
+    if estimate["low"] is not None:
+        text += f" (95% interval {100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"
+    return text
+
+
+def _points(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None:
+        return NOTHING
+    text = f"{100 * estimate['value']:+.1f} points"
+    if estimate["low"] is not None:
+        text += f" ({100 * estimate['low']:+.1f} to {100 * estimate['high']:+.1f})"
+    return text
+
+
+def headline(summary: Summary) -> list[dict[str, str]]:
+    """The numbers to read first: label, value, and a note that says what to hold it against."""
+    held_out, final = summary["accuracy"]["held_out"], summary["latency_s"]["final"]
+    rates, load = summary["rates"], summary["load"]
+    low, high = held_out["all"]["low"], held_out["all"]["high"]
+    interval = "" if low is None else f"95%: {100 * low:.1f} to {100 * high:.1f}"
+    answered = f"{percent(rates['remote_answer_rate']['value'])} answered by the server"
+    gain = held_out["gain"]["value"]
+    rows = [
+        ("accuracy", percent(held_out["all"]["value"]), interval),
+        ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over the clients alone"),
+        ("reject rate", percent(rates["reject_rate"]["value"]), answered),
+        ("95% answered within", seconds(final["p95"]), f"half in {seconds(final['p50'])}"),
+        (
+            "offered load",
+            number(load["offered"]),
+            f"{percent(summary['work']['wasted_share'])} of work wasted",
+        ),
+    ]
+    if summary["outages"]["each"]:
+        during = summary["outages"]["during_any"]
+        note = f"{percent(during['timed_out_share'])} timed out"
+        rows.insert(2, ("accuracy in outages", percent(during["accuracy"]["value"]), note))
+    return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]

@@ -1,0 +1,77 @@
+"""How a run tells what it is doing: bars on a terminal, plain lines elsewhere, nothing if asked to be quiet.
+Everything goes to stderr; stdout is for results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Teller(Protocol):
+    """Told `done` of `total` of something, with a word about it; as often as one likes."""
+
+    def tell(self, what: str, done: float, total: float, word: str = "") -> None: ...
+    def close(self) -> None: ...
+
+
+class Quiet:
+    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+        """Says nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Bars:
+    """A bar per stage, with the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<15}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[word]}"),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._bars.start()
+
+    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total, word=word)
+        self._bars.update(self._tasks[what], completed=done, total=total, word=word)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+class Lines:
+    """A line when something begins, every five seconds, and when it is done."""
+
+    def __init__(self, every_s: float = 5.0) -> None:
+        self._every_s = every_s
+        self._told: dict[str, float] = {}
+
+    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+        now = time.monotonic()
+        if what in self._told and done < total and now - self._told[what] < self._every_s:
+            return
+        self._told[what] = now
+        share = 100 * done / total if total else 100
+        print(f"{what}: {share:.0f}%{'  ' + word if word else ''}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def teller(quiet: bool) -> Teller:
+    """The one that fits: quiet, a terminal, or a log."""
+    if quiet:
+        return Quiet()
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()

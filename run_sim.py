@@ -1,0 +1,210 @@
+#!/usr/bin/env python
+"""L2H Fleet: devices with frozen models that learn when to ask a shared, limited server for help.
+
+Try: python run_sim.py run outage
+"""
+
+# The command line, and the only place that wires the simulation to the learners and to the analysis.
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from progress import Teller, teller
+from sim.engine import simulate
+from sim.errors import BadInput, RunFailed, Stage
+from sim.learned_files import write_learned
+from sim.run_folder import claim, write_bytes, write_json
+from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
+from sim.scenario.library import locate
+
+VERSION = "0.1.0"
+PACKAGES = ("torch", "ray", "simpy", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "scikit-learn")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+
+ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario, e.g. fleet.sensors.clients=10."),
+]
+Seed = Annotated[int | None, typer.Option(help="Replaces the scenario's seed.")]
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    changes: Changes = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Actors with clients (default: a core each).")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
+    ray_address: Annotated[str | None, typer.Option(help="Use this Ray cluster.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Learns, simulates and analyses; prints the summary and leaves a run folder with a report."""
+    if local and (workers or ray_address):
+        raise BadInput("--local: goes with neither --workers nor --ray-address")
+    actors = 0 if local else workers or os.cpu_count() or 1
+    told = teller(quiet)
+    try:
+        plan = load(scenario, changes or [], seed)
+        folder = out or Path("runs") / plan.name
+        claim(folder, force)
+        execute(plan, question_of(locate(scenario)), folder, actors, ray_address, told)
+    finally:
+        told.close()
+    show(folder)
+
+
+@app.command()
+def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Makes summary.json, the figures and report.html anew from the tables of a run."""
+    from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
+
+    print(f"report: {write_report(run_folder)}")
+
+
+@app.command()
+def scenarios() -> None:
+    """Lists the shipped scenarios and the question each one asks."""
+    table = Table("scenario", "question", box=None, header_style="bold")
+    for known in shipped():
+        table.add_row(known.name, known.question)
+    Console().print(table)
+
+
+@app.command()
+def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
+    """Says whether a scenario can be run, without running it."""
+    plan = load(scenario, changes or [], seed)
+    print(f"{plan.name}: fine ({plan.clients} clients in {len(plan.fleet)} groups, {plan.horizon_s:g} s)")
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON schema of a scenario, for editors and other tools."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+def load(scenario: str, changes: Sequence[str], seed: int | None) -> Scenario:
+    """Reads a scenario and asks the learners whether they can do what it says. Raises BadInput."""
+    plan = read(scenario, changes, seed)
+    from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load; bad YAML should not)
+
+    validate(plan)
+    return plan
+
+
+def execute(
+    plan: Scenario, question: str, folder: Path, workers: int, ray_address: str | None, told: Teller
+) -> None:
+    """One whole run into an empty folder: build, learn, decide, run, report."""
+    from agents.fleet import open_fleet  # noqa: PLC0415
+    from analysis import finish  # noqa: PLC0415
+
+    write_bytes(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
+    write_json(folder / "versions.json", versions())
+    seconds: dict[str, float] = {}
+    options = {"workers": workers, "ray_address": ray_address, "progress": told.tell}
+    with open_fleet(plan, **options) as fleet:
+        with stage("build", seconds, folder):
+            fleet.build()
+        with stage("learn", seconds, folder):
+            fleet.learn()
+        with stage("decide", seconds, folder):
+            learned = fleet.decide()
+        with stage("run", seconds, folder):
+            done = simulate(plan, learned, folder, virtual_time(told, plan.horizon_s))
+            hashes = fleet.client_hashes()
+            if hashes != learned.client_hashes:
+                raise RunFailed("run", "a frozen client model changed during the run")
+            write_learned(plan, learned, hashes, folder)
+    timing = {"requests": done.requests, "requests_per_s": done.requests / done.loop_s, "loop_s": done.loop_s}
+    write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
+    told.tell("report", 0, 1)
+    with stage("report", seconds, folder):
+        finish(folder)
+    write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
+    told.tell("report", 1, 1)
+
+
+@contextmanager
+def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None]:
+    """Measures a stage's wall time; whatever breaks in it fails the run with the stage's name."""
+    began = time.perf_counter()
+    try:
+        yield
+    except (BadInput, RunFailed):
+        raise
+    except Exception as error:
+        write_bytes(folder / "failure.txt", traceback.format_exc().encode())
+        why = f"{type(error).__name__}: {error} (details: {folder / 'failure.txt'})"
+        raise RunFailed(name, why) from error
+    seconds[name] = time.perf_counter() - began
+
+
+def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]:
+    """A listener of the simulation that tells virtual time and the rate of requests."""
+    began = time.perf_counter()
+
+    def tell(at_s: float, requests: int) -> None:
+        rate = requests / max(time.perf_counter() - began, 1e-9)
+        told.tell("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s, {rate:,.0f} requests/s")
+
+    return tell
+
+
+def versions() -> dict[str, str]:
+    """What the bytes of a run depend on besides its scenario."""
+    own = {"l2h-fleet": VERSION, "python": platform.python_version(), "machine": platform.machine()}
+    return own | {name: version(name) for name in PACKAGES}
+
+
+def show(folder: Path) -> None:
+    """Prints the summary of a finished run and where its report is."""
+    from analysis import summary_table  # noqa: PLC0415
+
+    Console().print(summary_table(json.loads((folder / "summary.json").read_text())))
+    print(f"report: {folder / 'report.html'}")
+
+
+def main() -> int:
+    """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        return complain(error.format_message(), 2)
+    except BadInput as error:
+        return complain(str(error), 2)
+    except RunFailed as error:
+        return complain(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        return complain("interrupted: give the same command with --force to start over", 130)
+    return 0
+
+
+def complain(why: str, code: int) -> int:
+    """One line on stderr."""
+    print(" ".join(why.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""One chunk of virtual time, [start, end): who arrives, what is decided, what ends.
+Array operations before and after `sim.loop.play`, which alone knows what happens at the server."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrivals import Arrivals
+from sim.clock import AgendaItem, Kind
+from sim.columns import CAUSES, OUTCOMES
+from sim.devices import done_at
+from sim.loop import CAPACITY, ERROR, GAIN, KIND_OF, REACH, RETRY, TIMER, play, rank
+from sim.messages import Learned
+from sim.population import CLIENT_SHIFT
+from sim.prices import decide
+from sim.rules import Rules
+from sim.state import ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
+from sim.timeline import observe
+from sim.streams import Draws
+
+_LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
+    OUTCOMES.index(outcome) for outcome in ("local", "remote", "timed_out", "in_flight")
+)
+_REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
+
+
+def run_chunk(
+    rules: Rules, learned: Learned, state: State, arrivals: Arrivals, start: float, end: float, last: bool
+) -> tuple[Ended, Columns]:
+    """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
+
+    With `last`, `end` is the horizon: every row is given, those without an outcome as in_flight.
+    """
+    _admit(rules, learned, state, arrivals)
+    decided = _decide(rules, learned, state, end)
+    play(rules, state, _agenda(rules, state, decided, start, end), end)
+    _settle(state, end)
+    seconds = observe(state, rules.capacity, start, end)
+    return _collect(state, end, last), seconds
+
+
+def _admit(rules: Rules, learned: Learned, state: State, arrivals: Arrivals) -> None:
+    """Gives the new requests their names, samples and devices, and sorts them in among the open ones."""
+    at, client = arrivals.at_s, arrivals.client
+    begins = np.searchsorted(client, client, side="left")
+    k = state.next_k[client] + np.arange(len(client)) - begins
+    group = rules.clients.group[client]
+    new = empty(ROW_TYPES, len(client))
+    new["request_id"] = client.astype(np.int64) << CLIENT_SHIFT | k
+    new["client"], new["arrived"] = client, at
+    new["sample"] = _samples(rules, learned, new["request_id"], group)
+    new["decided"] = done_at(at, client, np.array(rules.inference_s)[group], state.device_free)
+    new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[group]
+    new["window"][:], new["outcome"][:], new["resolved"][:] = -1, _IN_FLIGHT, np.nan
+    state.next_k += np.bincount(client, minlength=len(state.next_k))
+    np.maximum.at(state.device_free, client, new["decided"])
+
+    rows = join(state.rows, new)
+    order = np.argsort(rows["request_id"], kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    state.rows = take(rows, order)
+    state.sends["row"] = place[state.sends["row"]]
+
+
+def _samples(
+    rules: Rules, learned: Learned, request_id: NDArray[np.int64], group: NDArray[np.int16]
+) -> NDArray[np.int32]:
+    """Each request's place on the sample axis: uniform over its group's traffic, keyed by the request."""
+    sizes = np.array([len(choice) for choice in learned.traffic])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    draw = Draws(rules.seed, "sample").many(request_id)
+    picks: NDArray[np.int32] = np.concatenate(learned.traffic)[
+        starts[group] + (draw * sizes[group]).astype(np.int64)
+    ]
+    return picks
+
+
+def _decide(rules: Rules, learned: Learned, state: State, end: float) -> NDArray[np.int64]:
+    """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
+    rows = state.rows
+    group = rules.clients.group[rows["client"]]
+    due = (rows["window"] < 0) & (rows["decided"] < end)
+    rows["window"][due] = 0
+    for g, policy in enumerate(rules.policies):
+        mine = np.flatnonzero(due & (group == g))
+        decisions = decide(policy, _scores(rules, learned, take(rows, mine), g))
+        rows["score"][mine], rows["propensity"][mine] = decisions.score, decisions.propensity
+        rows["deferred"][mine] = decisions.deferred
+    local = due & ~rows["deferred"]
+    late = due & rows["deferred"] & (rows["decided"] >= rows["deadline"])
+    for which, outcome in ((local, _LOCAL), (late, _TIMED_OUT)):
+        rows["outcome"][which] = outcome
+        rows["resolved"][which] = rows["decided"][which]
+    before = len(state.sends["row"])
+    sent = np.flatnonzero(due & rows["deferred"] & ~late)
+    state.sends = join(state.sends, _first_sends(rules, state, sent, group[sent]))
+    return np.arange(before, before + len(sent))
+
+
+def _scores(rules: Rules, learned: Learned, rows: Columns, g: int) -> NDArray[np.float32]:
+    table = learned.tables.groups[g].score
+    if table is None:
+        return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32)
+    member = rows["client"] - rules.clients.first[g]
+    personal = len(table) == np.count_nonzero(rules.clients.group == g)
+    found: NDArray[np.float32] = table[
+        member if personal else rules.clients.variant[rows["client"]], rows["sample"]
+    ]
+    return found
+
+
+def _first_sends(
+    rules: Rules, state: State, row: NDArray[np.int64], group: NDArray[np.int16]
+) -> Columns:
+    """The first attempts of the given rows, sent at their decisions."""
+    sends = empty(SEND_TYPES, len(row))
+    request, sent = state.rows["request_id"][row], state.rows["decided"][row]
+    sends["row"], sends["attempt"][:], sends["sent"] = row, 1, sent
+    for g, patience in enumerate(rules.patience):
+        mine = group == g
+        sends["reached"][mine] = sent[mine] + patience.link.up_many(request[mine])
+        sends["down"][mine] = patience.link.down.many(request[mine])
+        sends["timer"][mine] = sent[mine] + patience.timeout_s
+    sends["timer"] = np.minimum(sends["timer"], state.rows["deadline"][row])
+    sends["factor"] = rules.service.factor_many(request)
+    for name in ("started", "finished", "over", "retry_at"):
+        sends[name][:] = np.nan
+    sends["replica"][:] = -1
+    return sends
+
+
+def _agenda(
+    rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float
+) -> list[AgendaItem]:
+    """All that is known to happen in [start, end) if nothing comes in between, in the order of events."""
+    rows, sends, capacity = state.rows, state.sends, rules.capacity
+    place = rank(sends["row"], sends["attempt"].astype(np.int64))
+    every = np.arange(len(place))
+    parts = []
+
+    def add(
+        at: NDArray[np.float64], do: int, kind: NDArray[np.int64] | int, rank: NDArray[np.int64], subject: object
+    ) -> None:
+        within = (start <= at) & (at < end)
+        columns = np.broadcast_arrays(at, kind, rank, do, subject)
+        parts.append([column[within] for column in columns])
+
+    rises = np.diff(capacity.usable, prepend=capacity.usable[0]) > 0
+    up_or_down = np.where(rises, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
+    add(np.where(capacity.at_s > 0, capacity.at_s, np.nan), CAPACITY, up_or_down, 0 * capacity.usable, capacity.usable)
+
+    client = rows["client"][sends["row"][first]]
+    gains = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
+    earning = gains[rules.clients.group[client]]
+    # What takes no time keeps the place of what caused it: a decision that of its arrival, a send its decision's.
+    at_once = rows["decided"] == rows["arrived"]
+    decision = np.where(at_once[sends["row"]], Kind.ARRIVAL, Kind.DECISION)
+    add(sends["sent"][first][earning], GAIN, decision[first][earning], place[first][earning] - 1, client[earning])
+
+    no_delay = np.isin(every, first) & (sends["reached"] == sends["sent"])
+    add(sends["reached"], REACH, np.where(no_delay, decision, Kind.REACH), place, every)
+    waits = ~(sends["given_up"] | (sends["finished"] + sends["down"] <= sends["timer"]))
+    add(np.where(waits, sends["timer"], np.nan), TIMER, KIND_OF[TIMER], place, every)
+    told = waits & np.isin(sends["cause"], _REFUSALS) & (sends["over"] <= sends["timer"])
+    add(np.where(told, sends["over"], np.nan), ERROR, KIND_OF[ERROR], place, every)
+    add(sends["retry_at"], RETRY, KIND_OF[RETRY], place + 1, every)
+
+    at, kind, order, do, subject = (np.concatenate(column) for column in zip(*parts, strict=True))
+    sorting = np.lexsort((order, kind, at))
+    return list(zip(*(column[sorting].tolist() for column in (at, kind, order, do, subject)), strict=True))
+
+
+def _settle(state: State, end: float) -> None:
+    """Writes down the answers that reached their clients in time: known without an event of their own."""
+    rows, sends = state.rows, state.sends
+    over = sends["over"]
+    back = sends["finished"] + sends["down"]
+    served = ~np.isnan(back)
+    state.sends = sends | {"over": np.where(served, back, over)}
+    in_time = served & (back <= sends["timer"]) & ~sends["given_up"] & (back < end)
+    rows["outcome"][sends["row"][in_time]] = _REMOTE
+    rows["resolved"][sends["row"][in_time]] = back[in_time]
+
+
+def _collect(state: State, end: float, last: bool) -> Ended:
+    """Takes the ended rows out of the state, and the numbers of what stays along with them."""
+    rows, sends = state.rows, state.sends
+    under_way = ~(sends["over"] < end)
+    ended = ~np.isnan(rows["resolved"])
+    ended[sends["row"][under_way]] = False
+    if last:
+        ended[:] = True
+    ends = ended[sends["row"]]
+    place = np.where(ended, np.cumsum(ended), np.cumsum(~ended)) - 1
+    new_send = np.cumsum(~ends) - 1
+    sends = sends | {"row": place[sends["row"]]}
+    if not last:
+        state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
+        state.waiting = new_send[state.waiting].tolist()
+        state.batch_of = [new_send[batch].tolist() for batch in state.batch_of]
+    return Ended(take(rows, ended), take(sends, ends))

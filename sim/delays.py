@@ -1,0 +1,104 @@
+"""The times that luck decides for one send: over the link, in service, before a retry.
+Keyed by (seed, purpose, request, attempt, trial): the same for every policy, and without a stream position."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.durations import constant_of, gamma_factor, quantile
+from sim.scenario.fleet import Link, Retry
+from sim.scenario.server import Affine, Service
+from sim.scenario.values import Duration
+from sim.streams import Draws
+
+Ids = NDArray[np.int64]
+Seconds = NDArray[np.float64]
+
+
+class Delay:
+    """A duration drawn per (request, attempt, trial); constants are not drawn at all."""
+
+    __slots__ = ("_constant", "_draws", "_quantile")
+
+    def __init__(self, seed: int, purpose: str, duration: Duration) -> None:
+        self._draws = Draws(seed, purpose)
+        self._constant = constant_of(duration)
+        self._quantile = quantile(duration)
+
+    def one(self, request_id: int, attempt: int, trial: int = 0) -> float:
+        """Seconds for one send."""
+        if self._constant is not None:
+            return self._constant
+        return float(self._quantile(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
+
+    def many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Seconds for many sends of one attempt number, shape (n,)."""
+        if self._constant is not None:
+            return np.full(len(request_ids), self._constant)
+        return self._quantile(self._draws.many(request_ids, attempt))
+
+
+class LinkDelays:
+    """Up: latency + 8·payload/bandwidth; down: a fresh latency and no payload."""
+
+    __slots__ = ("_transfer_s", "down", "latency_up")
+
+    def __init__(self, seed: int, link: Link) -> None:
+        self.latency_up = Delay(seed, "uplink", link.latency)
+        self.down = Delay(seed, "downlink", link.latency)
+        self._transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+
+    def up_one(self, request_id: int, attempt: int) -> float:
+        return self.latency_up.one(request_id, attempt) + self._transfer_s
+
+    def up_many(self, request_ids: Ids) -> Seconds:
+        """Uplink seconds of first attempts, shape (n,)."""
+        return self.latency_up.many(request_ids) + self._transfer_s
+
+
+class ServiceTimes:
+    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial)."""
+
+    def __init__(self, seed: int, service: Service, max_batch: int) -> None:
+        self._draws = Draws(seed, "service")
+        sizes = np.arange(max_batch + 1, dtype=np.float64)
+        if isinstance(service, Affine):
+            self.scale: list[float] = (service.base_s + service.per_item_s * sizes).tolist()
+            self.constant: float | None = 1.0 if service.cv == 0 else None
+            self._factor = gamma_factor(service.cv)
+        else:
+            self.scale = [1.0] * (max_batch + 1)
+            self.constant = constant_of(service.time)
+            self._factor = quantile(service.time)
+
+    def factor_one(self, request_id: int, attempt: int, trial: int = 0) -> float:
+        if self.constant is not None:
+            return self.constant
+        return float(self._factor(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
+
+    def factor_many(self, request_ids: Ids) -> Seconds:
+        """Factors of first attempts that head a batch, shape (n,)."""
+        if self.constant is not None:
+            return np.full(len(request_ids), self.constant)
+        return self._factor(self._draws.many(request_ids, 1))
+
+
+class Backoff:
+    """Before retry n (n = 1 after the first failure): min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
+
+    __slots__ = ("_draws", "_jitter", "_steps")
+
+    def __init__(self, seed: int, retry: Retry) -> None:
+        cap = np.inf if retry.cap_s is None else retry.cap_s
+        tries = np.arange(retry.attempts, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            steps = np.minimum(retry.backoff_s * retry.factor**tries, cap)
+        self._steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
+        self._jitter = retry.jitter == "full"
+        self._draws = Draws(seed, "backoff")
+
+    def after(self, request_id: int, failed_attempt: int) -> float:
+        """Seconds between the failure of attempt n and the send of attempt n + 1."""
+        step: float = self._steps[failed_attempt - 1]
+        return step * self._draws.one(request_id, failed_attempt) if self._jitter else step

@@ -1,0 +1,82 @@
+"""A run folder: files that appear whole or not at all.
+Every writer of results goes through `write_bytes` or `write_table`: a temporary file, fsync, rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import BadInput, RunFailed
+
+FINISHED = "summary.json"  # written last: a folder that holds it is a finished run
+
+
+def claim(folder: Path, force: bool) -> None:
+    """Makes an empty run folder. Raises BadInput if one is there already (unless `force`) or none can be made.
+
+    `force` clears only folders that hold a run (or nothing); other people's files are never deleted.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not folder.is_dir() or not (folder / "scenario.yaml").is_file():
+                raise BadInput(f"--out {folder}: exists and is not a run folder")
+            if not force:
+                raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "probe", b"")
+        (folder / "probe").unlink()
+    except OSError as error:
+        raise BadInput(f"--out {folder}: cannot be written ({error.strerror})") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON with sorted keys; NaN is no JSON and is refused."""
+    write_bytes(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet file. Raises RunFailed if the disk does not take it."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    try:
+        write_bytes(path, sink.getvalue().to_pybytes())
+    except OSError as error:
+        raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
+
+
+def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """A table from columns of values, strings in place of dictionary codes."""
+    arrays = [pa.array(_plain(columns[field.name]), type=_flat(field.type)).cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _plain(values: Any) -> Any:
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def _flat(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

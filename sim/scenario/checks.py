@@ -1,0 +1,163 @@
+"""Rules that hold between fields, each a small function over the whole scenario.
+Run after the schema; a rule yields (path, value, rule) for every place that breaks it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sim.scenario.arrivals import Mmpp
+from sim.scenario.document import Scenario
+from sim.scenario.draft import Finding, Path, refusal
+from sim.scenario.fleet import MissingClasses
+from sim.scenario.memory import MOST_PERSONAL, is_personal, memory
+from sim.scenario.outage_checks import OUTAGE_CHECKS
+from sim.scenario.server import Affine
+from sim.scenario.wording import nearest
+
+Breach = tuple[Path, Any, str]
+
+CLASSES = {"cifar100": 100}  # the other sets have ten
+FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
+RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
+PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
+
+
+def findings(scenario: Scenario) -> Iterator[Finding]:
+    """Every breach of every rule."""
+    for check in CHECKS:
+        for path, value, rule in check(scenario):
+            yield refusal(path, value, rule)
+
+
+def groups_have_names_of_their_own(scenario: Scenario) -> Iterator[Breach]:
+    seen: set[str] = set()
+    for index, group in enumerate(scenario.fleet):
+        if group.group in seen:
+            yield ("fleet", index, "group"), group.group, "another group has this name"
+        seen.add(group.group)
+
+
+def pools_sum_to_one(scenario: Scenario) -> Iterator[Breach]:
+    total = math.fsum(scenario.data.pools)
+    if abs(total - 1.0) > 1e-9:
+        yield ("data", "pools"), scenario.data.pools, f"must sum to 1, not {total:.12g}"
+
+
+def warm_up_is_shorter_than_the_run(scenario: Scenario) -> Iterator[Breach]:
+    if 0 < scenario.horizon_s <= scenario.warm_up_s:
+        yield ("warm_up_s",), scenario.warm_up_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}"
+
+
+def families_are_known(scenario: Scenario) -> Iterator[Breach]:
+    named: list[tuple[Path, str]] = [(("server", "model", "family"), scenario.server.model.family)]
+    for index, group in enumerate(scenario.fleet):
+        named.append((("fleet", index, "model", "family"), group.model.family))
+        named.append((("fleet", index, "rejector", "family"), group.rejector.family))
+    for path, family in named:
+        of_torchvision = family.startswith("torchvision:") and family != "torchvision:"
+        if family not in FAMILIES[:-1] and not of_torchvision:
+            yield path, family, f"unknown family: {nearest(family, FAMILIES)}"
+
+
+def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
+    known = CLASSES.get(scenario.data.set, 10)
+    for index, group in enumerate(scenario.fleet):
+        if not isinstance(group.partition, MissingClasses):
+            continue
+        classes = group.partition.classes
+        path: Path = ("fleet", index, "partition", "classes")
+        for position, label in enumerate(classes):
+            if label >= known:
+                yield (*path, position), label, f"{scenario.data.set} has the classes 0 to {known - 1}"
+        if len(set(classes)) < len(classes):
+            yield path, classes, "each class must be named once"
+        elif len(classes) >= known:
+            yield path, classes, "at least one class must be left to train on"
+
+
+def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        score, price = group.policy.score, group.policy.price.kind
+        if price in PRICES_OF_GAINS and score in RANKS:
+            rule = (
+                f"needs a score in cost units: {score} only ranks (plug_in, l2h_priced and others are gains)"
+            )
+            yield ("fleet", index, "policy", "price", "kind"), price, rule
+
+
+def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
+    server = scenario.server
+    if server.queue_limit is not None and server.max_batch > server.queue_limit + 1:
+        rule = f"must be at most queue_limit + 1, {server.queue_limit + 1}: a larger batch never forms"
+        yield ("server", "max_batch"), server.max_batch, rule
+
+
+def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
+    service = scenario.server.service
+    if isinstance(service, Affine) and service.base_s + service.per_item_s <= 0:
+        yield ("server", "service", "base_s"), service.base_s, "base_s + per_item_s must be greater than 0"
+
+
+def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]:
+    scaling, replicas = scenario.server.autoscaling, scenario.server.replicas
+    if scaling is None:
+        return
+    if scaling.min > scaling.max:
+        yield ("server", "autoscaling", "min"), scaling.min, f"must be at most max, {scaling.max}"
+    elif not scaling.min <= replicas <= scaling.max:
+        rule = f"must be between autoscaling.min and autoscaling.max, {scaling.min} and {scaling.max}"
+        yield ("server", "replicas"), replicas, rule
+
+
+def retries_can_fit_their_deadline(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        retry, deadline_s = group.retry, group.deadline_s
+        if retry is None or deadline_s is None or retry.attempts == 1 or retry.jitter != "none":
+            continue
+        backoff_s = retry.backoff_s if retry.cap_s is None else min(retry.backoff_s, retry.cap_s)
+        if backoff_s >= deadline_s:
+            rule = f"must be less than deadline_s, {deadline_s:.12g}, or no retry is ever sent"
+            yield ("fleet", index, "retry", "backoff_s"), retry.backoff_s, rule
+
+
+def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.hedge_after_s is not None and group.fallback != "client":
+            rule = "needs fallback: client, whose answer it shows"
+            yield ("fleet", index, "hedge_after_s"), group.hedge_after_s, rule
+
+
+def some_rate_is_above_zero(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        process = group.arrivals.process
+        if isinstance(process, Mmpp) and not any(process.rates_hz):
+            path: Path = ("fleet", index, "arrivals", "process", "rates_hz")
+            yield path, process.rates_hz, "at least one rate must be greater than 0"
+
+
+def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if is_personal(group) and group.clients > MOST_PERSONAL:
+            rule = f"is for at most {MOST_PERSONAL} clients in a group, not {group.clients}: use per: variant"
+            yield ("fleet", index, "rejector", "per"), group.rejector.per, rule
+
+
+CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    groups_have_names_of_their_own,
+    pools_sum_to_one,
+    warm_up_is_shorter_than_the_run,
+    families_are_known,
+    missing_classes_exist,
+    prices_suit_their_scores,
+    a_batch_fits_the_queue,
+    service_takes_time,
+    autoscaling_starts_within_its_bounds,
+    retries_can_fit_their_deadline,
+    a_hedge_has_an_answer_to_show,
+    some_rate_is_above_zero,
+    personal_rejectors_are_few,
+    *OUTAGE_CHECKS,
+    memory,
+)

@@ -1,0 +1,73 @@
+"""The scenarios that come with L2H Fleet: where they lie, what they are called, which question each asks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from sim.errors import BadInput
+from sim.scenario.wording import nearest, quote
+
+FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+
+
+class Shipped(NamedTuple):
+    name: str
+    path: Path
+    question: str
+
+
+def shipped() -> list[Shipped]:
+    """Every shipped scenario, by name, with its question."""
+    return [Shipped(path.stem, path, question_of(path)) for path in sorted(FOLDER.glob("*.yaml"))]
+
+
+def question_of(path: str | Path) -> str:
+    """The question at the top of a scenario: its first comment up to the question mark, or nothing."""
+    words: list[str] = []
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for line in file:
+            text = line.lstrip("#").strip()
+            if not line.startswith("#") or not text:
+                break
+            words.append(text)
+            if text.endswith("?"):
+                break
+    return " ".join(words)
+
+
+def locate(source: str | Path) -> Path:
+    """The file that `source` means: a path, or else the name of a shipped scenario."""
+    path = Path(source)
+    if _is_file(path):
+        return path
+    named = FOLDER / f"{source}.yaml"
+    if isinstance(source, str) and re.fullmatch(r"[\w-]+", source) and _is_file(named):
+        return _from_here(named)
+    if _exists(path):
+        return path  # a folder, a pipe: opening it says what is wrong
+    names = [found.stem for found in FOLDER.glob("*.yaml")]
+    label = str(source) if str(source).isprintable() else quote(str(source))
+    hint = f": {nearest(path.stem, names)}" if names else ""
+    raise BadInput(f"{label}: there is no such file or shipped scenario{hint}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _from_here(path: Path) -> Path:
+    """The path as short as it can be written from the working folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

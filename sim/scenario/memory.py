@@ -1,0 +1,105 @@
+"""A rough count of the memory that a scenario needs, so that one far too large is refused at once.
+Meant to be right within a factor of about two; a run that fits is not promised to be fast."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sim.scenario.arrivals import Diurnal, FlashCrowd, GammaRenewal, Mmpp, Poisson
+from sim.scenario.document import Scenario
+from sim.scenario.draft import Path
+from sim.scenario.fleet import Group
+
+MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
+WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
+CHUNK_S = 60.0
+REQUEST_BYTES = 400  # one request of the chunk in work, all columns and copies
+CLIENT_BYTES = 100  # one client's state in the loop
+SCORE_BYTES = 4
+REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
+SAMPLES = {
+    "digits": 1_797,
+    "fashion_mnist": 70_000,
+    "mnist": 70_000,
+    "cifar10": 60_000,
+    "cifar100": 60_000,
+    "svhn": 99_289,
+    "gaussian_mixture": 10_000,
+}
+
+
+class Need(NamedTuple):
+    """Memory that grows with the value at `path`."""
+
+    path: Path
+    value: Any
+    bytes: float
+    what: str
+
+
+def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
+    """A breach naming what needs most, if all needs together exceed the machine's memory."""
+    needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
+    total, most = sum(need.bytes for need in needs), installed_bytes()
+    if total > most:
+        worst = max(needs, key=lambda need: need.bytes)
+        share = f"{_gib(worst.bytes)} of it for {worst.what}"
+        rule = f"the run needs about {_gib(total)} of memory, {share}: this machine has {_gib(most)}"
+        yield worst.path, worst.value, rule
+
+
+def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
+    """What one group needs."""
+    clients: Path = ("fleet", index, "clients")
+    # Beyond the most that may be personal another rule asks for `per: variant`: count it as followed.
+    personal = is_personal(group) and group.clients <= MOST_PERSONAL
+    _, _, _, calibration, traffic = scenario.data.pools
+    tables = group.clients if personal else group.model.variants
+    scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
+    chunk_s = min(CHUNK_S, scenario.horizon_s)
+    requests = group.clients * busiest_rate_hz(group) * chunk_s * REQUEST_BYTES
+    return [
+        Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
+        Need(clients, group.clients, scores, "the scores of its samples"),
+        Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
+        Need(*_rate(group, index), requests, f"the requests of {chunk_s:g} s"),
+    ]
+
+
+def is_personal(group: Group) -> bool:
+    """Whether each client has a rejector of its own; some scores ask none."""
+    return group.rejector.per == "client" and group.policy.score not in WITHOUT_REJECTOR
+
+
+def busiest_rate_hz(group: Group) -> float:
+    """The largest arrival rate of a client; a trace or a closed loop says none and counts 0."""
+    process, shape = group.arrivals.process, group.arrivals.shape
+    peak = 1.0
+    if isinstance(shape, Diurnal):
+        peak = 1.0 + shape.amplitude
+    elif isinstance(shape, FlashCrowd):
+        peak = max(1.0, shape.factor)
+    if isinstance(process, Poisson | GammaRenewal):
+        return process.rate_hz * peak
+    return max(process.rates_hz) * peak if isinstance(process, Mmpp) else 0.0
+
+
+def _rate(group: Group, index: int) -> tuple[Path, Any]:
+    """The key of the arrival rate, or of the clients where they alone drive the load."""
+    process, path = group.arrivals.process, ("fleet", index, "arrivals", "process")
+    if isinstance(process, Mmpp):
+        return (*path, "rates_hz"), process.rates_hz
+    if isinstance(process, Poisson | GammaRenewal) and process.rate_hz > 1:
+        return (*path, "rate_hz"), process.rate_hz
+    return ("fleet", index, "clients"), group.clients
+
+
+def installed_bytes() -> int:
+    """The machine's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count < 2**50 else f"{count / 2**30:.1e} GiB"

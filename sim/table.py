@@ -1,0 +1,164 @@
+"""From ended requests to rows: the tables `requests` and `attempts` of a run folder.
+Everything that can be looked up afterwards is looked up here, once per chunk, for all rows together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sim.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
+from sim.messages import Learned
+from sim.rules import Rules
+from sim.state import Columns, Ended, take
+
+_LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
+_BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
+
+
+@dataclass(frozen=True)
+class Tabulator:
+    """Knows what rows are completed with: the run's rules, tables, group names and the price of a send."""
+
+    rules: Rules
+    learned: Learned
+    groups: tuple[str, ...]
+    client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
+    c_e: float
+    horizon_s: float
+
+    def requests(self, ended: Ended) -> pa.Table:
+        """One row per ended request, sorted by request_id."""
+        rows, last = ended.rows, self._last_sends(ended)
+        columns = self._asked(rows) | self._sent(last) | self._answered(rows, last)
+        return _table(columns, REQUESTS, self._dictionaries())
+
+    def attempts(self, ended: Ended) -> pa.Table:
+        """Every send of the requests that took several, by request and attempt."""
+        sends = take(ended.sends, np.lexsort((ended.sends["attempt"], ended.sends["row"])))
+        several = np.bincount(sends["row"], minlength=len(ended.rows["client"])) > 1
+        sends = take(sends, several[sends["row"]])
+        columns = self._sent(sends) | {
+            "request_id": ended.rows["request_id"][sends["row"]],
+            "attempt": sends["attempt"],
+            "charged": np.ones(len(sends["row"]), dtype=bool),
+        }
+        return _table(columns, ATTEMPTS, self._dictionaries())
+
+    def _dictionaries(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "group": self.groups,
+            "outcome": OUTCOMES,
+            "server_cause": CAUSES,
+            "answered_by": ANSWERERS,
+        }
+
+    def _last_sends(self, ended: Ended) -> Columns:
+        """Per row its last send; rows without one get a send that never happened."""
+        sends, n = ended.sends, len(ended.rows["request_id"])
+        last = np.full(n, -1)
+        order = np.argsort(sends["attempt"], kind="stable")
+        last[sends["row"][order]] = order
+        nothing = {name: _NEVER.get(name, 0) for name in sends}
+        return {
+            name: np.where(last >= 0, np.append(column, nothing[name])[last], nothing[name]).astype(column.dtype)
+            for name, column in sends.items()
+        }
+
+    def _asked(self, rows: Columns) -> Columns:
+        """What the request was and what the policy made of it."""
+        samples, client = self.learned.samples, rows["client"]
+        versions = self.learned.tables
+        decided = rows["window"] >= 0
+        return {
+            "request_id": rows["request_id"],
+            "client_id": client,
+            "group": self.rules.clients.group[client],
+            "sample_id": samples.sample_id[rows["sample"]],
+            "held_out": samples.held_out[rows["sample"]],
+            "label": samples.label[rows["sample"]],
+            "window": rows["window"],
+            "arrived_at_s": rows["arrived"],
+            "decided_at_s": np.where(decided, rows["decided"], np.nan),
+            "score": np.where(decided, rows["score"], np.nan),
+            "propensity": np.where(decided, rows["propensity"], np.nan),
+            "deferred": rows["deferred"],
+            "server_version": np.full(len(client), versions.server_version),
+            "copy_version": np.full(len(client), versions.copy_version),
+            "rejector_version": np.full(len(client), versions.rejector_version),
+        }
+
+    def _sent(self, sends: Columns) -> Columns:
+        """What became of a send; what lies beyond the horizon did not happen."""
+        return {
+            "sent_at_s": sends["sent"],
+            "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
+            "started_at_s": sends["started"],
+            "finished_at_s": sends["finished"],
+            "replica": sends["replica"],
+            "batch_size": sends["batch_size"],
+            "server_cause": sends["cause"],
+        }
+
+    def _answered(self, rows: Columns, last: Columns) -> Columns:
+        """Who answered, what, when, and what it cost."""
+        clients, outcome = self.rules.clients, rows["outcome"]
+        label = self.learned.samples.label[rows["sample"]]
+        group = clients.group[rows["client"]]
+        falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
+        by = np.select(
+            [outcome == _LOCAL, outcome == _REMOTE, outcome == _IN_FLIGHT],
+            [_BY_CLIENT, _BY_SERVER, _BY_NONE],
+            falls_back,
+        )
+        client_label, server_label = self._labels(rows, group)
+        answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
+        answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
+        return {
+            "attempts": last["attempt"],
+            "first_answer_at_s": answered_at,
+            "answered_at_s": answered_at,
+            "outcome": outcome,
+            "answered_by": by,
+            "client_label": client_label,
+            "server_label": server_label,
+            "answer_label": answer,
+            "correct": answer == label,
+            "cost": self.c_e * last["attempt"],
+        }
+
+    def _labels(
+        self, rows: Columns, group: NDArray[np.int16]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """What the client's model says and what the server's says or would have said; -1 before a decision."""
+        decided, sample = rows["window"] >= 0, rows["sample"]
+        variant = self.rules.clients.variant[rows["client"]]
+        client_label = np.full(len(sample), -1, dtype=np.int16)
+        for g, tables in enumerate(self.learned.tables.groups):
+            mine = decided & (group == g)
+            client_label[mine] = tables.client_label[variant[mine], sample[mine]]
+        server_label = np.where(decided, self.learned.tables.server_label[sample], np.int16(-1))
+        return client_label, server_label.astype(np.int16)
+
+
+_NEVER = {
+    **{name: np.nan for name in ("sent", "reached", "down", "timer", "factor", "started", "finished")},
+    "over": np.nan,
+    "retry_at": np.nan,
+    "replica": -1,
+}
+
+
+def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if pa.types.is_dictionary(field.type):
+            arrays.append(
+                pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16)), pa.array(names[field.name]))
+            )
+        else:
+            arrays.append(pa.array(values.astype(field.type.to_pandas_dtype(), copy=False), type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)

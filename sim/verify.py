@@ -1,0 +1,65 @@
+"""Laws that every run must keep, checked while its rows are written; a violation fails the run.
+The time line's own law (the integral of N(t)) is checked in `sim.timeline`, the clock's in `sim.clock`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from sim.columns import OUTCOMES
+from sim.errors import RunFailed
+from sim.outages import Capacity
+from sim.state import State
+
+_ORDERS = (
+    ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
+    ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
+)
+
+
+class Verifier:
+    """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
+
+    def __init__(self, clients: int, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._rows_of = np.zeros(clients, dtype=np.int64)
+        self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
+
+    def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
+        """Raises RunFailed if a row breaks a law."""
+        for names in _ORDERS:
+            self._check_order(requests, names)
+        self._check_order(attempts, _ORDERS[0][2:])
+        for table in (requests, attempts):
+            self._check_replicas(table)
+        outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
+        if outcomes[OUTCOMES.index("in_flight")] and not last:
+            raise RunFailed("run", "a request was written before its outcome was known")
+        ids = requests["request_id"].to_numpy()
+        if len(ids) > 1 and not np.all(np.diff(ids) > 0):
+            raise RunFailed("run", "rows are out of order, or a request was written twice")
+        self._outcomes += outcomes
+        self._rows_of += np.bincount(requests["client_id"].to_numpy(), minlength=len(self._rows_of))
+
+    def finish(self, state: State) -> None:
+        """Raises RunFailed if some request is missing, or was counted twice."""
+        arrived, written = int(state.next_k.sum()), int(self._outcomes.sum())
+        if arrived != written or not np.array_equal(state.next_k, self._rows_of):
+            raise RunFailed("run", f"{arrived} requests arrived, {written} have an outcome")
+
+    def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
+        times = np.stack([table[name].to_numpy() for name in names])
+        known = np.where(np.isnan(times), -np.inf, times)
+        upto = np.maximum.accumulate(known, axis=0)
+        wrong = np.flatnonzero(np.any(known[1:] < np.where(known[1:] == -np.inf, -np.inf, upto[:-1]), axis=0))
+        if len(wrong):
+            request = table["request_id"][int(wrong[0])].as_py()
+            raise RunFailed("run", f"times of request {request} are out of order: {' <= '.join(names)}")
+
+    def _check_replicas(self, table: pa.Table) -> None:
+        started, replica = table["started_at_s"].to_numpy(), table["replica"].to_numpy()
+        begun = ~np.isnan(started)
+        wrong = replica[begun] >= self._capacity.usable_at(started[begun])
+        if np.any(wrong):
+            at = started[begun][wrong][0]
+            raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")

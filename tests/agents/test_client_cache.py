@@ -1,0 +1,105 @@
+"""The cache: a sound file spares the training, any other costs a warning and is replaced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from small_fleets import scenario
+
+from agents.client_cache import cache_folder, keep, recall
+from agents.frozen import FrozenClient, Recipe, recipe_for, train
+from agents.plan import Variant, make_plan
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return recipe_for(make_plan(scenario()), Variant(0, 0))
+
+
+@pytest.fixture(scope="module")
+def frozen(recipe: Recipe) -> FrozenClient:
+    return train(recipe)
+
+
+def test_what_is_kept_is_recalled_to_the_bit(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:
+    assert recall(recipe, tmp_path) is None
+    keep(recipe, frozen, tmp_path)
+    again = recall(recipe, tmp_path)
+    assert again is not None
+    assert again.weight_hash == frozen.weight_hash
+    assert again.loss.tobytes() == frozen.loss.tobytes()
+    assert again.accuracy.tobytes() == frozen.accuracy.tobytes()
+    assert again.steps.tolist() == frozen.steps.tolist()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1
+    path.write_bytes(content)
+
+
+def foreign(path: Path) -> None:
+    save_file({"weights/head.weight": np.zeros((10, 64), dtype=np.float32)}, path)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("not a model")
+
+
+@pytest.mark.parametrize("spoil", [truncated, flipped, foreign, empty, text])
+def test_a_spoiled_file_is_told_and_replaced(
+    spoil: Callable[[Path], None],
+    recipe: Recipe,
+    frozen: FrozenClient,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keep(recipe, frozen, tmp_path)
+    (path,) = tmp_path.iterdir()
+    spoil(path)
+    with caplog.at_level(logging.WARNING):
+        assert recall(recipe, tmp_path) is None
+    assert "it is trained again" in caplog.text
+    keep(recipe, frozen, tmp_path)
+    assert recall(recipe, tmp_path) is not None
+
+
+def test_a_file_of_another_recipe_is_not_used(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:
+    keep(recipe, frozen, tmp_path)
+    (path,) = tmp_path.iterdir()
+    other = recipe_for(make_plan(scenario(seed=8)), Variant(0, 0))
+    path.rename(tmp_path / f"{other.digest}.safetensors")
+    assert recall(other, tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning(
+    recipe: Recipe, frozen: FrozenClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    with caplog.at_level(logging.WARNING):
+        keep(recipe, frozen, in_the_way)
+    assert "could not be cached" in caplog.text
+
+
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("L2H_CACHE", raising=False)
+    assert cache_folder(None) == tmp_path / ".cache" / "clients"
+    monkeypatch.setenv("L2H_CACHE", str(tmp_path / "mine"))
+    assert cache_folder(None) == tmp_path / "mine" / "clients"
+    assert cache_folder(tmp_path / "chosen") == tmp_path / "chosen" / "clients"

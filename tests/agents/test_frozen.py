@@ -1,0 +1,119 @@
+"""Frozen clients: they learn what they are shown, and then nothing can change them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_fleets import PARTITIONS, group, model, scenario
+
+from agents.families import FAMILIES
+from agents.frozen import Recipe, hash_of, live_model, recipe_for, train, weights_of
+from agents.plan import Variant, make_plan
+from agents.training import batch_order, read
+from sim.errors import RunFailed
+from sim.streams import stream
+
+FIRST = Variant(0, 0)
+
+
+def recipe_of(epochs: int = 2, **changes: object) -> Recipe:
+    return recipe_for(make_plan(scenario(group(model=model(epochs=epochs, **changes)))), FIRST)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_again_gives_the_same_bytes(family: str) -> None:
+    recipe = recipe_of(family=family)
+    first, again = train(recipe), train(recipe)
+    assert first.weight_hash == again.weight_hash == hash_of(first.weights)
+    assert first.loss.tobytes() == again.loss.tobytes()
+
+
+@pytest.mark.parametrize("kind", PARTITIONS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_learns_from_every_partition(family: str, kind: str) -> None:
+    plan = make_plan(scenario(group(partition=PARTITIONS[kind], model=model(family=family, epochs=10))))
+    frozen = train(recipe_for(plan, FIRST))
+    assert frozen.loss[-1] < frozen.loss[0]
+    assert frozen.accuracy[-1] > frozen.accuracy[0]
+    assert frozen.steps[-1] == 10 * -(-len(plan.trains_on[0][0]) // 32)
+
+
+def test_a_client_knows_what_it_was_shown_only() -> None:
+    plan = make_plan(
+        scenario(group(partition=PARTITIONS["missing"], model=model(train_samples=200, epochs=30)))
+    )
+    live = live_model(plan, FIRST, train(recipe_for(plan, FIRST)).weights)
+    unseen = plan.pools.traffic[plan.labels(plan.pools.traffic) >= 7]
+    seen = plan.pools.traffic[plan.labels(plan.pools.traffic) < 7]
+    right = [
+        (read(live, plan.images[ids]).logits.argmax(dim=1).numpy() == plan.labels(ids)).mean()
+        for ids in (seen, unseen)
+    ]
+    assert right[0] > 0.85
+    assert right[1] == 0.0
+
+
+def test_nothing_can_train_a_live_model() -> None:
+    plan = make_plan(scenario())
+    live = live_model(plan, FIRST, train(recipe_for(plan, FIRST)).weights)
+    before = hash_of(weights_of(live))
+    logits, _ = live(torch.ones(1, 1, 8, 8))
+    assert not live.training
+    assert not logits.requires_grad
+    assert hash_of(weights_of(live)) == before
+
+
+def test_the_hash_sees_every_bit_name_and_shape() -> None:
+    weights = {"a": np.zeros(4, dtype=np.float32), "b": np.ones(2, dtype=np.float32)}
+    changed = [
+        {**weights, "a": np.array([0, 0, 0, 1e-45], dtype=np.float32)},
+        {**weights, "a": np.zeros((2, 2), dtype=np.float32)},
+        {**weights, "a": np.zeros(4, dtype=np.int32)},
+        {"a": weights["a"], "c": weights["b"]},
+    ]
+    assert len({hash_of(each) for each in (weights, *changed)}) == 5
+    assert hash_of(dict(reversed(weights.items()))) == hash_of(weights)
+
+
+def test_a_recipe_differs_with_whatever_changes_the_client() -> None:
+    recipe = recipe_of()
+    brighter = recipe.images.copy()
+    brighter[0, 0, 0, 0] += 0.5
+    others = [
+        replace(recipe, family="mlp"),
+        replace(recipe, epochs=3),
+        replace(recipe, seed=8),
+        replace(recipe, number=1),
+        replace(recipe, place=1),
+        replace(recipe, images=brighter),
+        replace(recipe, labels=recipe.labels[::-1].copy()),
+    ]
+    assert len({each.digest for each in (recipe, *others)}) == 8
+    assert replace(recipe, owner="somebody else").digest == recipe.digest
+
+
+def test_a_loss_that_is_no_number_names_its_client() -> None:
+    recipe = recipe_of()
+    recipe.images[3] = np.nan
+    with pytest.raises(
+        RunFailed, match=r"stage 'learn': group sensors, client model 0: the loss is nan at step"
+    ):
+        train(recipe)
+
+
+def test_batches_walk_through_permutations() -> None:
+    """Law: after each whole pass every sample was drawn equally often, by every row."""
+    order = batch_order([stream(7, "test", row) for row in range(3)], size=10, batch=4)
+    batches = [next(order) for _ in range(5)]
+    drawn = np.concatenate(batches, axis=1)
+    assert drawn.shape == (3, 20)
+    for row in drawn:
+        assert sorted(row[:10]) == sorted(row[10:]) == list(range(10))
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+def test_a_batch_is_never_larger_than_the_pool() -> None:
+    assert next(batch_order([stream(7, "test")], size=3, batch=64)).shape == (1, 3)

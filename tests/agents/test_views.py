@@ -1,0 +1,62 @@
+"""Views: a corrupted data set is as fixed as the clean one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_fleets import group, scenario
+
+from agents.datasets import load
+from agents.views import CLEAN, Shift, corrupt, seen, views_of
+
+DATA = load(scenario())
+
+
+def shifted(name: str, **shift: float) -> dict[str, object]:
+    return group(name, partition={"kind": "domain_shift", **shift})
+
+
+def test_equal_shifts_share_a_view_and_none_is_the_clean_one() -> None:
+    fleet = scenario(
+        group("plain"),
+        shifted("a", noise=0.3),
+        shifted("b", blur=1.0),
+        shifted("c", noise=0.3),
+        shifted("still", noise=0.0),
+    )
+    shifts, view_of = views_of(fleet)
+    assert shifts == (CLEAN, Shift(noise=0.3), Shift(blur=1.0))
+    assert view_of == (0, 1, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "shift", [Shift(noise=0.3), Shift(blur=0.8), Shift(rotate=30.0), Shift(0.1, 0.5, -20.0)]
+)
+def test_a_view_is_fixed_and_stays_in_range(shift: Shift) -> None:
+    first, again = (corrupt(DATA.images, shift, seed=7, view=1) for _ in range(2))
+    assert first.tobytes() == again.tobytes()
+    assert first.shape == DATA.images.shape
+    assert first.dtype == np.float32
+    assert first.min() >= 0.0
+    assert first.max() <= 1.0
+    assert not np.array_equal(first, DATA.images)
+
+
+def test_noise_is_keyed_by_sample_view_and_seed() -> None:
+    noise = Shift(noise=0.3)
+    whole = corrupt(DATA.images, noise, seed=7, view=1)
+    assert np.array_equal(whole[:5], corrupt(DATA.images[:5], noise, seed=7, view=1))
+    assert not np.array_equal(whole, corrupt(DATA.images, noise, seed=7, view=2))
+    assert not np.array_equal(whole, corrupt(DATA.images, noise, seed=8, view=1))
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    turned = corrupt(DATA.images, Shift(rotate=90.0), seed=7, view=1)
+    np.testing.assert_allclose(turned, np.rot90(DATA.images, axes=(2, 3)), atol=1e-6)
+
+
+def test_images_lie_where_their_sample_id_says() -> None:
+    images = seen(DATA, (CLEAN, Shift(blur=1.0)), seed=7)
+    assert images.shape[0] == 2 * DATA.size
+    assert np.array_equal(images[: DATA.size], DATA.images)
+    assert np.array_equal(images[DATA.size :], corrupt(DATA.images, Shift(blur=1.0), seed=7, view=1))

@@ -1,0 +1,107 @@
+"""Accuracy, contrast, risk and fairness on tables small enough to work out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from run_folders import write_tiny
+
+from analysis import load_run, summarise
+
+REMOTE = {
+    "deferred": True,
+    "outcome": "remote",
+    "answered_by": "server",
+    "attempts": 1,
+    "cost": 0.1,
+    "sent_at_s": 50.0,
+    "started_at_s": 51.0,
+    "finished_at_s": 52.0,
+    "replica": 0,
+    "batch_size": 1,
+}
+WRONG = 9
+# client right, client wrong; sent: server right where the client is wrong, both wrong; nobody answered
+FIVE = [
+    {"sample_id": 0},
+    {"sample_id": 1, "client_label": WRONG},
+    {"sample_id": 2, "client_label": WRONG, **REMOTE},
+    {"sample_id": 3, "client_label": WRONG, "server_label": WRONG, **REMOTE, "client_id": 1},
+    {"sample_id": 4, **REMOTE, "outcome": "timed_out", "answered_by": "none", "attempts": 1, "client_id": 1},
+]
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> dict:
+    return summarise(load_run(write_tiny(tmp_path, FIVE)))
+
+
+def test_accuracy_counts_the_unanswered_as_wrong_only_over_all(summary: dict) -> None:
+    held_out = summary["accuracy"]["held_out"]
+    assert held_out["all"]["value"] == 2 / 5
+    assert held_out["answered"]["value"] == 2 / 4
+    assert held_out["by_answerer"]["client"]["value"] == 1 / 2
+    assert held_out["by_answerer"]["server"]["value"] == 1 / 2
+    assert held_out["client_alone"]["value"] == 2 / 5
+    assert held_out["server_alone"]["value"] == 4 / 5
+    assert held_out["gain"]["value"] == pytest.approx(0.0)
+    assert held_out["all"]["n"] == held_out["all"]["samples"] == 5
+    assert summary["accuracy"]["other_half"]["all"]["value"] is None
+
+
+def test_both_halves_are_kept_apart(tmp_path: Path) -> None:
+    halves = [{"held_out": True, "client_label": WRONG}, {"held_out": False}, {"held_out": False}]
+    accuracy = summarise(load_run(write_tiny(tmp_path, halves)))["accuracy"]
+    assert accuracy["held_out"]["all"]["value"] == 0.0
+    assert accuracy["other_half"]["all"]["value"] == 1.0
+
+
+def test_contrast_compares_both_models_on_both_sides(summary: dict) -> None:
+    contrast = summary["contrast"]
+    assert contrast["deferred"]["client"]["value"] == pytest.approx(1 / 3)
+    assert contrast["deferred"]["server"]["value"] == pytest.approx(2 / 3)
+    assert contrast["local"]["client"]["value"] == 1 / 2
+    assert contrast["local"]["server"]["value"] == 1.0
+
+
+def test_rates(summary: dict) -> None:
+    assert summary["rates"]["reject_rate"]["value"] == 3 / 5
+    assert summary["rates"]["remote_answer_rate"]["value"] == 2 / 5
+    assert summary["rates"]["answered_if_sent"]["value"] == pytest.approx(2 / 3)
+
+
+def test_risk_is_what_was_paid_and_excess_is_above_an_oracle(summary: dict) -> None:
+    # paid: 0, 1, 0.1, 0.1 + 1, 0.1 + 1; oracle: 0, min(1, 0.1), min(1, 0.1), min(1, 1.1), 0
+    assert summary["risk"]["realised"]["value"] == pytest.approx((0 + 1 + 0.1 + 1.1 + 1.1) / 5)
+    assert summary["risk"]["oracle"]["value"] == pytest.approx((0 + 0.1 + 0.1 + 1 + 0) / 5)
+    assert summary["risk"]["excess"]["value"] == pytest.approx(2.1 / 5)
+
+
+def test_wrong_server_answers_weigh_c_1(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path, FIVE, costs=("c_1: 1.0", "c_1: 3.0"))
+    risk = summarise(load_run(folder))["risk"]
+    assert risk["realised"]["value"] == pytest.approx((0 + 1 + 0.1 + 3.1 + 1.1) / 5)
+    assert risk["oracle"]["value"] == pytest.approx((0 + 0.1 + 0.1 + 1 + 0) / 5)
+
+
+def test_requests_in_flight_have_no_risk_yet(tmp_path: Path) -> None:
+    waiting = {**REMOTE, "outcome": "in_flight", "answered_by": "none"}
+    risk = summarise(load_run(write_tiny(tmp_path, [{}, waiting])))["risk"]
+    assert risk["realised"] == {"value": 0.0, "low": None, "high": None, "n": 1, "samples": 1}
+
+
+def test_fairness_is_over_clients(summary: dict) -> None:
+    # client 0 has 2 of 3 right, client 1 has 0 of 2
+    assert summary["fairness"]["clients"] == 2
+    assert summary["fairness"]["jain"] == pytest.approx(0.5)
+    assert summary["fairness"]["worst_decile_accuracy"] == 0.0
+    assert summary["fairness"]["least_requests"] == 2
+
+
+def test_counts_of_outcomes_sum_to_the_requests_after_the_warm_up(tmp_path: Path) -> None:
+    summary = summarise(load_run(write_tiny(tmp_path, FIVE, warm_up_s=2)))
+    counts = summary["counts"]
+    assert counts["requests"] == 3 == sum(counts["outcome"].values()) == sum(counts["server_cause"].values())
+    assert counts["outcome"]["remote"] == 2
+    assert summary["run"]["requests_in_warm_up"] == 2

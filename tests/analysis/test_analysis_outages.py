@@ -1,0 +1,99 @@
+"""Outages as windows, and the time until the queue is back to normal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_folders import write_tiny
+
+from analysis import load_run, summarise
+from analysis.outages import Outage, find_outages
+
+
+def test_outages_are_matched_per_target_and_the_last_ends_with_the_run() -> None:
+    rows = [
+        (10.0, "outage_start", "server"),
+        (15.0, "outage_start", "replicas:1"),
+        (20.0, "outage_end", "server"),
+        (30.0, "outage_end", "replicas:1"),
+        (40.0, "outage_start", "server"),
+        (40.0, "usable_replicas", "server"),
+    ]
+    events = pd.DataFrame(rows, columns=["at_s", "kind", "target"])
+    assert find_outages(events, 50.0) == (
+        Outage("server", 10.0, 20.0),
+        Outage("replicas:1", 15.0, 30.0),
+        Outage("server", 40.0, 50.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "label"),
+    [("server", "server"), ("replicas:1", "1 replica"), ("replicas:3", "3 replicas"), ("links:a", "links a")],
+)
+def test_targets_in_words(target: str, label: str) -> None:
+    assert Outage(target, 0.0, 1.0).label == label
+
+
+def test_windows_take_requests_by_arrival_half_open(tmp_path: Path) -> None:
+    arrivals = [5.0, 20.0, 39.9, 40.0, 60.0, 79.0, 80.0]
+    wrong = {20.0, 39.9}
+    requests = [
+        {"arrived_at_s": at, "client_label": 9 if at in wrong else 1, "server_label": 1} for at in arrivals
+    ]
+    outages = (("server", 20, 40), ("replicas:1", 60, 80))
+    windows = summarise(load_run(write_tiny(tmp_path, requests, outages=outages)))["outages"]
+    first, second = windows["each"]
+    counts = [windows["before"], first["during"], first["after"], second["during"], second["after"]]
+    assert [window["requests"] for window in counts] == [1, 2, 1, 2, 1]
+    assert windows["during_any"]["requests"] == 4
+    assert windows["outside"]["requests"] == 3
+    assert [window["accuracy"]["value"] for window in counts] == [1.0, 0.0, 1.0, 1.0, 1.0]
+    assert first["after_until_s"] == 60.0
+    assert second["after_until_s"] == 100.0
+
+
+def test_after_leaves_out_what_another_outage_still_touches(tmp_path: Path) -> None:
+    requests = [{"arrived_at_s": at} for at in (35.0, 45.0, 65.0)]
+    outages = (("server", 20, 40), ("replicas:1", 30, 60))
+    first, second = summarise(load_run(write_tiny(tmp_path, requests, outages=outages)))["outages"]["each"]
+    assert first["after"]["requests"] == 1
+    assert second["after"]["requests"] == 1
+
+
+def recovery(tmp_path: Path, waiting: np.ndarray, outages: tuple) -> list[float | None]:
+    folder = write_tiny(tmp_path, [{}], timeline={"waiting_mean": waiting}, outages=outages, horizon_s=200)
+    return [outage["recovery_s"] for outage in summarise(load_run(folder))["outages"]["each"]]
+
+
+def test_recovery_is_when_the_smoothed_queue_stays_normal(tmp_path: Path) -> None:
+    waiting = np.full(200, 3.0)
+    waiting[100:117] = 50.0
+    assert recovery(tmp_path, waiting, (("server", 80, 100),)) == [17.0]
+
+
+def test_relapse_within_ten_seconds_is_no_recovery(tmp_path: Path) -> None:
+    waiting = np.full(200, 3.0)
+    waiting[100:110] = 50.0
+    waiting[120:125] = 50.0
+    assert recovery(tmp_path, waiting, (("server", 80, 100),)) == [25.0]
+
+
+def test_queue_below_one_request_is_normal(tmp_path: Path) -> None:
+    waiting = np.zeros(200)
+    waiting[100:] = 0.9
+    assert recovery(tmp_path, waiting, (("server", 80, 100),)) == [0.0]
+
+
+def test_recovery_that_the_next_outage_or_the_end_forestalls_is_none(tmp_path: Path) -> None:
+    waiting = np.full(200, 3.0)
+    waiting[80:120] = 50.0
+    waiting[150:] = 50.0
+    assert recovery(tmp_path, waiting, (("server", 80, 100), ("server", 125, 150))) == [None, None]
+
+
+def test_recovery_needs_a_time_before(tmp_path: Path) -> None:
+    assert recovery(tmp_path, np.zeros(200), (("server", 10, 30),)) == [None]

@@ -1,0 +1,109 @@
+"""The report: one file with everything in it, readable by machines that help people read."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from analysis.figures import FIGURES
+from analysis.whole_files import write_whole
+from analysis.wording import sentences
+
+Finished = tuple[Path, dict[str, Any]]
+
+
+class Page(HTMLParser):
+    """The start tags of a page with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def html(finished: Finished) -> str:
+    return (finished[0] / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_every_figure_is_there_with_words_for_who_cannot_see_it(page: Page) -> None:
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert [image["alt"] for image in images] == [drawing.alt for drawing in FIGURES.values()]
+    for drawing in FIGURES.values():
+        assert drawing.caption in page.text
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
+    assert not re.search(r"https?://", html)
+    sources = [a[name] for _, a in page.tags for name in ("src", "href", "srcset") if name in a]
+    assert all(source and source.startswith(("data:image/svg+xml;base64,", "#")) for source in sources)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+
+
+def test_links_lead_somewhere(page: Page) -> None:
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"] for tag, a in page.tags if tag == "a"} <= {f"#{name}" for name in ids}
+
+
+def test_what_scrolls_can_be_reached_by_keyboard(page: Page) -> None:
+    scrolling = [a for _, a in page.tags if a.get("class") == "scroll"]
+    assert scrolling
+    assert all(a["tabindex"] == "0" and ("aria-label" in a or "aria-labelledby" in a) for a in scrolling)
+
+
+def test_headings_descend_one_level_at_a_time(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_it_holds_question_numbers_command_and_scenario(finished: Finished, page: Page) -> None:
+    run = analysis.load_run(finished[0])
+    assert run.question in page.text
+    for sentence in sentences(finished[1]):
+        assert sentence in page.text
+    assert f"python run_sim.py run {finished[0].name}/scenario.yaml --seed 7" in page.text
+    assert run.scenario_text.strip() in page.text
+    assert "learn8.40 s" in re.sub(r"\s*\n\s*", "", page.text)
+
+
+def test_text_of_a_scenario_is_never_markup(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    text = (folder / "scenario.yaml").read_text()
+    (folder / "scenario.yaml").write_text("# <script>alert(1)</script>\n" + text)
+    html = analysis.write_report(folder).read_text()
+    assert "<script" not in html
+    assert "<script>alert(1)</script>" in Page(html).text
+
+
+def test_no_unfinished_file_is_left(finished: Finished) -> None:
+    assert [p.name for p in finished[0].rglob(".*")] == []
+
+
+def test_file_that_cannot_be_completed_leaves_the_old_one(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.txt", b"old")
+    with pytest.raises(TypeError):
+        write_whole(tmp_path / "a.txt", "text, not bytes")  # type: ignore[arg-type]
+    assert (tmp_path / "a.txt").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]

@@ -1,0 +1,85 @@
+"""Reading a run folder: what comes back, and the one line for a folder that cannot be used."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_folders import SCENARIO, write_tiny
+
+import analysis
+from sim.errors import BadInput
+
+Finished = tuple[Path, dict[str, Any]]
+
+
+def test_requests_of_all_parts_come_in_order_with_their_base_sample(finished: Finished) -> None:
+    run = analysis.load_run(finished[0])
+    assert len(list((finished[0] / "requests").iterdir())) > 1
+    assert run.requests["request_id"].is_monotonic_increasing
+    assert run.requests["request_id"].is_unique
+    assert (run.requests["base_id"] == run.requests["sample_id"]).all()
+
+
+def test_tables_are_read_once(finished: Finished) -> None:
+    run = analysis.load_run(finished[0])
+    assert run.requests is run.requests
+
+
+def test_question_is_the_comment_that_opens_the_scenario(finished: Finished) -> None:
+    lines = analysis.load_run(finished[0]).question.splitlines()
+    assert lines == [line.lstrip("# ") for line in SCENARIO.splitlines()[:2]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scenario.yaml",
+        "requests",
+        "attempts/part-00001.parquet",
+        "timeline.parquet",
+        "events.parquet",
+        "samples.parquet",
+        "clients.parquet",
+        "deferral.parquet",
+    ],
+)
+def test_incomplete_folder_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
+    (folder / "summary.json").unlink()
+    with pytest.raises(BadInput) as refused:
+        analysis.finish(folder)
+    assert "\n" not in str(refused.value)
+    assert name.partition("/")[0] in str(refused.value)
+    assert not (folder / "summary.json").exists(), "nothing is written for a folder that is refused"
+
+
+@pytest.mark.parametrize("name", ["timeline.parquet", "requests/part-00002.parquet", "timing.json"])
+def test_damaged_file_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match="damaged") as refused:
+        analysis.finish(folder)
+    assert name in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_scenario_that_is_not_resolved_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "run", [{}], warm_up=("warm_up_s: 0\n", ""))
+    with pytest.raises(BadInput, match="warm_up_s is missing"):
+        analysis.load_run(folder)
+
+
+def test_unknown_outcome_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "run", [{"outcome": "gone_fishing"}])
+    with pytest.raises(BadInput, match="outcome holds a value other than local, remote"):
+        analysis.finish(folder)
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such run folder"):
+        analysis.load_run(tmp_path / "nowhere")

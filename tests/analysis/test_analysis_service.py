@@ -1,0 +1,167 @@
+"""Latency, load, work, retries, bytes and cost on tables small enough to work out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_folders import write_tiny
+
+from analysis import load_run, summarise
+from analysis.metrics_service import seconds_per_request, spread
+
+
+def sent(at_s: float, **changes: object) -> dict[str, object]:
+    """A request sent once at `at_s`, answered by the server 0.4 s later out of a batch of two of 0.2 s."""
+    return {
+        "arrived_at_s": at_s,
+        "deferred": True,
+        "outcome": "remote",
+        "answered_by": "server",
+        "attempts": 1,
+        "cost": 0.1,
+        "sent_at_s": at_s,
+        "started_at_s": at_s + 0.1,
+        "finished_at_s": at_s + 0.3,
+        "answered_at_s": at_s + 0.4,
+        "replica": 0,
+        "batch_size": 2,
+    } | changes
+
+
+def summary_of(tmp_path: Path, requests: list, **options: object) -> dict:
+    return summarise(load_run(write_tiny(tmp_path, requests, **options)))
+
+
+def test_latency_is_from_arrival_to_first_and_final_answer(tmp_path: Path) -> None:
+    hedged = sent(10.0, first_answer_at_s=10.1, answered_at_s=10.9)
+    latency = summary_of(tmp_path, [hedged, {"answered_at_s": 1.5}, {"answered_by": "none"}])["latency_s"]
+    assert latency["first"]["n"] == latency["final"]["n"] == 2
+    assert latency["first"]["mean"] == pytest.approx((0.1 + 0.5) / 2)
+    assert latency["final"]["mean"] == pytest.approx((0.9 + 0.5) / 2)
+    assert latency["by_outcome"]["remote"]["p99"] == pytest.approx(0.9)
+    assert latency["by_outcome"]["refused"] == {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None}
+
+
+def test_percentiles_interpolate() -> None:
+    assert spread(np.array([0.0, 1.0, np.nan]))["p95"] == pytest.approx(0.95)
+
+
+def test_goodput_counts_right_answers_by_the_deadline_of_the_group(tmp_path: Path) -> None:
+    requests = [
+        {"arrived_at_s": 1.0, "answered_at_s": 2.0},  # exactly at the deadline of 1 s: in time
+        {"arrived_at_s": 1.0, "answered_at_s": 2.5},
+        {"arrived_at_s": 1.0, "answered_at_s": 2.5, "group": "cameras"},  # deadline of 2 s
+        {"arrived_at_s": 1.0, "answered_at_s": 1.0, "client_label": 9},
+        {"arrived_at_s": 1.0, "answered_by": "none"},
+    ]
+    goodput = summary_of(tmp_path, requests, horizon_s=50)["goodput"]
+    assert goodput["correct_in_time_hz"] == 2 / 50
+    assert goodput["answered_in_time_share"] == 3 / 5
+    assert goodput["arrivals_hz"] == 5 / 50
+
+
+def test_offered_load_is_of_full_batches_outside_outages(tmp_path: Path) -> None:
+    seconds = {"first_sends": np.where(np.arange(100) < 50, 40, 7)}
+    load = summary_of(tmp_path, [{}], timeline=seconds, outages=(("server", 50, 100),))["load"]
+    assert load["first_sends_outside_outages_hz"] == 40.0
+    assert load["offered"] == pytest.approx(40 * (0.05 / 8 + 0.02) / 2)
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ({"kind": "per_batch", "time": 0.4}, 0.1),
+        ({"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 0.2}}, 0.05),
+        ({"kind": "per_batch", "time": {"kind": "empirical", "file": "times.csv"}}, None),
+    ],
+)
+def test_time_per_request_of_any_service(service: dict, expected: float | None) -> None:
+    assert seconds_per_request({"service": service, "max_batch": 4}) == expected
+
+
+def test_utilisation_is_busy_over_usable_time(tmp_path: Path) -> None:
+    seconds = {"busy_replicas_mean": np.full(100, 0.5), "waiting_mean": np.arange(100) / 10}
+    seconds["waiting_max"] = np.arange(100)
+    summary = summary_of(tmp_path, [{}], timeline=seconds, outages=(("replicas:1", 0, 50),))
+    assert summary["load"]["utilisation"] == pytest.approx(0.5 * 100 / (50 * 1 + 50 * 2))
+    assert summary["queue"] == {"mean": pytest.approx(4.95), "max": 99}
+
+
+def test_work_whose_answer_is_not_used_is_wasted(tmp_path: Path) -> None:
+    late = sent(20.0, outcome="timed_out", answered_by="client")
+    work = summary_of(tmp_path, [sent(10.0), late, {}])["work"]
+    assert work["service_s"] == pytest.approx(0.1 + 0.1)
+    assert work["wasted_s"] == pytest.approx(0.1)
+    assert work["wasted_share"] == pytest.approx(0.5)
+
+
+def test_first_attempt_is_wasted_when_the_retry_is_answered(tmp_path: Path) -> None:
+    request = sent(12.0, arrived_at_s=11.0, attempts=2, cost=0.2)
+    first = {"sent_at_s": 11.0, "started_at_s": 11.5, "finished_at_s": 12.5, "batch_size": 1, "replica": 1}
+    second = {name: request[name] for name in first}
+    attempts = [{"request_id": 0, "attempt": n} | row for n, row in ((1, first), (2, second))]
+    summary = summary_of(tmp_path, [request, sent(30.0)], attempts=attempts)
+    assert summary["work"]["service_s"] == pytest.approx(1.0 + 0.1 + 0.1)
+    assert summary["work"]["wasted_s"] == pytest.approx(1.0)
+    assert summary["retries"]["amplification"] == pytest.approx(3 / 2)
+
+
+def test_batch_cut_short_by_an_outage_worked_until_then(tmp_path: Path) -> None:
+    lost = sent(39.9, outcome="timed_out", answered_by="client", finished_at_s=np.nan, batch_size=1)
+    on_first = lost | {"replica": 0, "started_at_s": 38.0}
+    on_second = lost | {"replica": 1, "started_at_s": 29.0}
+    work = summary_of(tmp_path, [on_first, on_second], outages=(("replicas:1", 30, 50), ("server", 40, 50)))[
+        "work"
+    ]
+    assert work["service_s"] == pytest.approx((40 - 38) + (30 - 29))
+    assert work["wasted_share"] == 1.0
+
+
+def test_amplification_during_outages_is_of_requests_that_arrived_in_one(tmp_path: Path) -> None:
+    times = {
+        "sent_at_s": 20.5,
+        "started_at_s": np.nan,
+        "finished_at_s": np.nan,
+        "replica": -1,
+        "batch_size": 0,
+    }
+    attempts = [{"request_id": 1, "attempt": n} | times for n in (1, 2, 3)]
+    tried = sent(20.0, attempts=3, outcome="timed_out", answered_by="client", **times)
+    summary = summary_of(
+        tmp_path,
+        [sent(10.0), tried, {"arrived_at_s": 21.0}],
+        attempts=attempts,
+        outages=(("server", 20, 30),),
+    )
+    assert summary["retries"]["amplification"] == 2.0
+    assert summary["retries"]["amplification_during_outages"] == 3.0
+
+
+def test_payload_is_counted_per_attempt_and_by_group(tmp_path: Path) -> None:
+    wire = summary_of(tmp_path, [sent(1.0), sent(2.0, group="cameras"), {}, {}])["wire"]
+    assert wire == {"bytes_up": 3072 + 6144, "bytes_up_per_request": (3072 + 6144) / 4}
+
+
+def test_cost_is_exact_although_stored_in_single_precision(tmp_path: Path) -> None:
+    cost = summary_of(tmp_path, [sent(1.0), sent(2.0, group="cameras"), {}, {}])["cost"]
+    assert cost["charged_attempts"] == 2
+    assert cost["total"] == 0.2
+    assert cost["per_request"] == 0.05
+    assert cost["spend"] == 0.002
+
+
+def test_free_sends_are_counted_where_the_rule_tells(tmp_path: Path) -> None:
+    free = ("c_e: 0.1", "c_e: 0.0")
+    requests = [sent(1.0, cost=0.0), {}]
+    assert summary_of(tmp_path / "a", requests, costs=free)["cost"]["charged_attempts"] == 1
+    by_answer = {"costs": free, "rule": ("charge_on: send", "charge_on: answer")}
+    cost = summary_of(tmp_path / "b", requests, **by_answer)["cost"]
+    assert cost == {"charged_attempts": None, "total": 0.0, "per_request": 0.0, "spend": None}
+
+
+def test_availability_is_exact_in_time(tmp_path: Path) -> None:
+    outages = (("server", 10, 30), ("replicas:1", 20, 60))
+    availability = summary_of(tmp_path, [{}], outages=outages, warm_up_s=20)["availability"]
+    assert availability == {"usable_share": 70 / 80, "outage_share": 40 / 80, "outages": 2}

@@ -1,0 +1,131 @@
+"""The summary as a whole: complete, defined, safe for JSON, the same bytes from the same folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from run_folders import write_tiny
+
+import analysis
+from analysis.definitions import DEFINITIONS, definition_of, leaves
+from analysis.metrics import SECTIONS
+from analysis.tables import facts, windows
+from analysis.wording import data_size, percent, seconds, sentences, with_interval
+
+Finished = tuple[Path, dict[str, Any]]
+
+
+def test_every_number_has_a_definition_and_every_definition_a_number(finished: Finished) -> None:
+    paths = list(leaves(finished[1]))
+    assert [path for path in paths if definition_of(path) is None] == []
+    met = {definition_of(path) for path in paths}
+    assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
+
+
+def test_definitions_end_with_a_unit() -> None:
+    assert [name for name, meaning in DEFINITIONS.items() if not meaning.endswith((").", "]."))] == []
+
+
+def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    text = (finished[0] / "summary.json").read_text()
+    assert json.loads(text, parse_constant=refuse) == finished[1]
+    assert list(finished[1]) == ["valid", "invalid_because", *SECTIONS]
+
+
+def test_same_folder_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / finished[0].name)
+    names = ["summary.json", "report.html", *(f"figures/{p.name}" for p in (folder / "figures").iterdir())]
+    for name in names:
+        (folder / name).unlink()
+    analysis.finish(folder)
+    assert [n for n in names if (folder / n).read_bytes() != (finished[0] / n).read_bytes()] == []
+
+
+def test_accuracy_before_during_and_after_tells_the_story(finished: Finished) -> None:
+    outages = finished[1]["outages"]
+    (outage,) = outages["each"]
+    assert outages["before"]["accuracy"]["low"] > outage["during"]["accuracy"]["high"]
+    assert outage["during"]["answered_by_server_share"] == 0.0
+    assert outage["during"]["accuracy"]["value"] == outage["during"]["client_alone"]["value"]
+    assert 0 < outage["recovery_s"] < 60
+    assert outage["during"]["amplification"] == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [],
+        [{"answered_by": "none", "outcome": "in_flight"}],
+        [{"arrived_at_s": 1.0}],
+    ],
+    ids=["nothing", "all in flight", "all in the warm-up"],
+)
+def test_runs_without_answers_have_results_too(tmp_path: Path, requests: list[dict[str, Any]]) -> None:
+    summary = analysis.finish(
+        write_tiny(tmp_path, requests, warm_up_s=0 if requests[:1] != [{"arrived_at_s": 1.0}] else 50)
+    )
+    assert summary["valid"] is False
+    assert summary["latency_s"]["final"]["p95"] is None
+    assert printed(summary)
+
+
+def test_run_that_only_learned_has_the_figure_that_needs_no_traffic(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path, [], horizon_s=0)
+    shutil.rmtree(folder / "requests")
+    summary = analysis.finish(folder)
+    assert summary["counts"]["requests"] == 0
+    assert sorted(p.name for p in (folder / "figures").iterdir()) == ["deferral.png", "deferral.svg"]
+    assert sentences(summary) == ["No request arrived after the warm-up, so there is nothing to sum up."]
+
+
+def printed(summary: dict[str, Any], width: int = 80) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(analysis.summary_table(summary))
+    return console.export_text().splitlines()
+
+
+def test_table_fits_a_terminal(finished: Finished) -> None:
+    lines = printed(finished[1])
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 80
+    accuracy = finished[1]["accuracy"]["held_out"]["all"]
+    assert any(with_interval(accuracy) in line for line in lines)
+    assert any("outage: server 100–140 s" in line for line in lines)
+
+
+def test_many_outages_are_summed_up_in_the_table(tmp_path: Path) -> None:
+    outages = tuple(("server", start, start + 5) for start in range(5, 95, 10))
+    summary = analysis.finish(
+        write_tiny(tmp_path, [{"arrived_at_s": float(n)} for n in range(99)], outages=outages)
+    )
+    rows = windows(summary)
+    assert len(rows) == 2 + 2 * 5 + 2
+    assert rows[-2][0] == "in all 9 outages"
+    assert len(printed(summary)) <= 50
+    assert "4 more outages" in sentences(summary)[-1]
+
+
+def test_facts_have_a_value_each(finished: Finished) -> None:
+    values = [value for rows in facts(finished[1]).values() for _, value in rows]
+    assert all(values)
+    assert "None" not in " ".join(values)
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert (percent(0.8341), percent(None)) == ("83.4%", "–")
+    assert (seconds(0.0201), seconds(1.5), seconds(42.0), seconds(0.0)) == (
+        "20.1 ms",
+        "1.50 s",
+        "42.0 s",
+        "0.00 s",
+    )
+    assert (data_size(512), data_size(3072), data_size(4.2e9)) == ("512 B", "3.1 kB", "4.2 GB")

@@ -1,0 +1,132 @@
+"""Rules between fields: each is broken once, and told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sim.errors import BadInput
+from sim.scenario import Scenario, checks, memory, read
+from sim.scenario.outage_checks import server_outage_that_swallows
+from sim.scenario.reading import read_draft
+
+Case = tuple[str, str, str]
+Spoil = Callable[[str, str], str]
+
+
+def test_a_broken_rule_is_said_in_one_line(case: Case, spoilt: Spoil) -> None:
+    old, new, line = case
+    assert spoilt(old, new) == line
+
+
+def test_every_rule_of_the_table_holds_for_the_example(example: Path) -> None:
+    scenario = read(example)
+    for rule in checks.CHECKS:
+        assert list(rule(scenario)) == []
+
+
+def valid(example: Path, *changes: tuple[str, object]) -> Scenario:
+    """The example with parts replaced, as the schema alone would take it."""
+    written = read_draft(example).value
+    for path, value in changes:
+        here = written
+        *parents, last = path.split(".")
+        for step in parents:
+            here = here[int(step)] if step.isdigit() else here[step]
+        here[last] = value
+    return Scenario.model_validate(written)
+
+
+def broken(scenario: Scenario) -> list[str]:
+    """The paths that break a rule."""
+    return [".".join(map(str, finding.path)) for finding in checks.findings(scenario)]
+
+
+def outage(kind: str, *intervals: tuple[float, float], **target: object) -> dict[str, object]:
+    return {"when": {"kind": "intervals", "at": intervals}, "target": {"kind": kind, **target}}
+
+
+@pytest.mark.parametrize(
+    ("outages", "paths"),
+    [
+        ([outage("server", (1, 2), (2, 3))], []),  # half-open intervals that touch are apart
+        ([outage("server", (5, 6)), outage("server", (1, 2))], []),  # outages may come in any order
+        ([outage("server", (1, 3)), outage("replicas", (2, 4), count=1)], []),  # of different targets
+        ([outage("replicas", (1, 3), count=2), outage("replicas", (2, 4), count=1)], []),
+        ([outage("server", (1, 3)), outage("server", (2, 4))], ["server.outages.1.when.at.0"]),
+        (
+            [outage("replicas", (1, 9), count=1), outage("replicas", (2, 4), count=1)],
+            ["server.outages.1.when.at.0"],
+        ),
+        (
+            [outage("links", (1, 3), groups=("sensors",)), outage("links", (2, 4), groups=("sensors",))],
+            ["server.outages.1.when.at.0"],
+        ),
+        ([outage("server", (0, 900))], []),
+        ([outage("server", (900, 901))], ["server.outages.0.when.at.0"]),
+    ],
+)
+def test_outages_of_one_target_do_not_overlap(example: Path, outages: list[object], paths: list[str]) -> None:
+    assert broken(valid(example, ("server.outages", tuple(outages)))) == paths
+
+
+IMPATIENT = (("fleet.0.timeout_s", None), ("fleet.0.deadline_s", None))
+SOME = (outage("replicas", (1, 2), count=1),)
+TOTAL = (outage("replicas", (1, 2), count=2),)
+
+
+@pytest.mark.parametrize(
+    ("outages", "server", "is_refused"),
+    [
+        ((), {}, False),
+        (SOME, {"in_flight": "lose"}, True),
+        (SOME, {"in_flight": "finish"}, False),
+        (SOME, {"in_flight": "finish", "when_down": "silent", "queue_survives": False}, False),
+        (TOTAL, {"in_flight": "requeue"}, False),
+        (TOTAL, {"in_flight": "finish", "when_down": "silent"}, True),
+        (TOTAL, {"in_flight": "finish", "queue_survives": False}, True),
+        ((outage("links", (1, 2), groups=("sensors",)),), {"in_flight": "finish"}, True),
+        ((outage("links", (1, 2), groups=("sensors",), share=0),), {"in_flight": "finish"}, False),
+        (({**outage("server", (1, 2)), "effect": {"kind": "slowdown", "factor": 2}},), {}, False),
+    ],
+)
+def test_whoever_can_be_swallowed_has_a_timer(
+    example: Path, outages: tuple[object, ...], server: dict[str, object], is_refused: bool
+) -> None:
+    changes = [("server.outages", outages), *((f"server.{key}", value) for key, value in server.items())]
+    expected = ["fleet.0.timeout_s"] if is_refused else []
+    assert broken(valid(example, *changes, *IMPATIENT)) == expected
+    assert broken(valid(example, *changes, ("fleet.0.timeout_s", None))) == []
+    price = ("fleet.0.policy", {"price": {"kind": "always_local"}})
+    assert broken(valid(example, *changes, *IMPATIENT, price)) == []
+
+
+def test_the_outage_that_swallows_is_named(example: Path) -> None:
+    assert server_outage_that_swallows(read(example).server) == "server.outages.0"
+
+
+def test_a_run_without_traffic_has_no_use_for_its_horizon(example: Path) -> None:
+    assert broken(valid(example, ("horizon_s", 0))) == []
+
+
+def test_what_cannot_fit_in_memory_is_refused(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 8 * 2**30)
+    assert broken(valid(example, ("fleet.0.clients", 10_000))) == []
+    busy = valid(example, ("fleet.0.arrivals.process.rate_hz", 1e5))
+    assert broken(busy) == ["fleet.0.arrivals.process.rate_hz"]
+    crowd = valid(example, ("fleet.0.clients", 10**9), ("fleet.0.rejector.per", "variant"))
+    assert broken(crowd) == ["fleet.0.clients"]
+    burst = {"kind": "flash_crowd", "factor": 1e6, "at_s": 1, "for_s": 1}
+    assert broken(valid(example, ("fleet.0.arrivals.shape", burst))) == ["fleet.0.clients"]
+    with pytest.raises(
+        BadInput, match=r"about 268\.2 GiB of memory, 268\.2 GiB of it for the requests of 60 s"
+    ):
+        read(example, ["fleet.0.arrivals.process.rate_hz=1e5"])
+
+
+def test_personal_rejectors_count_only_where_a_score_asks_them(example: Path) -> None:
+    many = ("fleet.0.clients", 50_000)
+    assert broken(valid(example, many)) == ["fleet.0.rejector.per"]
+    assert broken(valid(example, many, ("fleet.0.policy", {"score": "confidence"}))) == []

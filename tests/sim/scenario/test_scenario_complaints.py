@@ -1,0 +1,90 @@
+"""What the schema refuses, in words for a researcher: the line, the path, the value, the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.errors import BadInput
+from sim.scenario.overrides import put
+from sim.scenario.reading import check, read_draft
+from sim.scenario.wording import show, type_noun
+
+Case = tuple[str, str, str]
+Spoil = Callable[[str, str], str]
+
+
+def test_what_the_schema_refuses_is_said_in_one_line(case: Case, spoilt: Spoil) -> None:
+    old, new, line = case
+    assert spoilt(old, new) == line
+
+
+def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], example_text: str) -> None:
+    budget = "budget: {kind: count, count: 5, per_s: 1}"
+    line = complaint(example_text.replace("budget: null", budget))
+    assert line == "x.yaml:24: fleet.sensors.budget.limit: is missing: this key must be given (and 1 more)"
+
+
+def test_groups_stand_by_index_where_their_names_do_not_tell_them_apart(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    head, _, rest = example_text.partition("  - group")
+    group, _, tail = rest.partition("server:")
+    two = f"{head}  - group{group}  - group{group.replace('clients: 120', 'clients: 0')}server:{tail}"
+    assert complaint(two) == (
+        "x.yaml:27: fleet.1.clients: 0 is not allowed: must be greater than or equal to 1"
+    )
+
+
+def test_no_complaint_speaks_of_pydantic(spoilt: Spoil) -> None:
+    for junk in ("null", "[]", "{}", "x", "-1", "1.5", "true", "{kind: 1}", "[[]]"):
+        for old in ("name: outage", "score: l2h", "timeout_s: 0.5", "mix: all", "when_down: queue"):
+            key = old.partition(":")[0]
+            if (key, junk) not in {("name", "x"), ("timeout_s", "1.5"), ("timeout_s", "null")}:
+                line = spoilt(old, f"{key}: {junk}")
+                assert not any(
+                    word in line for word in ("Input", "valid ", "tuple", "dict", "instance", "str")
+                )
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.dictionaries(st.text(max_size=5) | st.sampled_from(["kind", "mix", "at"]), inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+    ),
+    max_leaves=8,
+)
+
+
+def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
+    return [path, *(deeper for step, inner in below for deeper in paths_of(inner, (*path, step)))]
+
+
+@settings(deadline=None)
+@given(data=st.data(), junk=plain)
+def test_junk_at_any_place_gives_a_scenario_or_one_line(
+    example: Path, data: st.DataObject, junk: Any
+) -> None:
+    draft = read_draft(example)
+    path = data.draw(st.sampled_from(paths_of(draft.value)[1:]))
+    line = ""
+    try:
+        check(put(draft, path, junk, draft.origin(path)))
+    except BadInput as refusal:
+        line = str(refusal)
+    assert line.isprintable()
+    assert "Input" not in line
+
+
+@settings(deadline=None)
+@given(plain)
+def test_any_value_is_shown_on_one_short_line(value: Any) -> None:
+    assert show(value).isprintable()
+    assert len(show(value)) <= 60
+    assert type_noun(value) is None or type_noun(value)

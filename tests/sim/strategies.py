@@ -1,0 +1,114 @@
+"""Random small scenarios: half of them on a lattice of times, where everything happens at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from worlds import WrittenArrivals, group_of, scenario_of
+
+from sim.scenario import Scenario
+
+LATTICE_S = 0.25
+
+
+def spans(lattice: bool, low: int, high: int) -> st.SearchStrategy[float]:
+    """Spans of time between low and high quarters of a second."""
+    ticks = st.integers(low, high).map(lambda n: n * LATTICE_S)
+    free = st.floats(low * LATTICE_S, high * LATTICE_S).map(lambda s: round(s, 3))
+    return ticks if lattice else free.filter(lambda s: s == 0 or s >= 1e-6)
+
+
+def durations(lattice: bool, low: int, high: int) -> st.SearchStrategy[Any]:
+    constant = spans(lattice, low, high)
+    if lattice:
+        return constant
+    mean = spans(False, max(low, 1), high)
+    random = st.sampled_from(["exponential", "lognormal", "gamma", "weibull"])
+    extra = {"lognormal": {"cv": 0.5}, "gamma": {"cv": 0.7}, "weibull": {"shape": 1.5}}
+    return constant | st.tuples(random, mean).map(
+        lambda drawn: {"kind": drawn[0], "mean_s": drawn[1]} | extra.get(drawn[0], {})
+    )
+
+
+@st.composite
+def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
+    price = draw(
+        st.sampled_from(
+            [{"kind": "always_remote"}] * 3 + [{"kind": "always_local"}, {"kind": "threshold", "at": -0.5}]
+        )
+    )
+    retry = st.fixed_dictionaries(
+        {
+            "attempts": st.sampled_from([1, 2, 3, 4, 4]),
+            "backoff_s": spans(lattice, 0, 3),
+            "factor": st.sampled_from([1.0, 2.0]),
+            "jitter": st.just("none") if lattice else st.sampled_from(["none", "full"]),
+            "allowance": st.sampled_from([None, None, 0.0, 0.3, 0.5, 1.0]),
+            "cap_s": st.sampled_from([None, 0.5]),
+        }
+    )
+    group = group_of(
+        name,
+        clients=draw(st.integers(1, 3)),
+        policy={"score": draw(st.sampled_from(["l2h", "random"])), "price": price},
+        device={"inference_s": draw(spans(lattice, 0, 2))},
+        link={
+            "latency": draw(durations(lattice, 0, 3)),
+            "payload_bytes": draw(st.sampled_from([0, 1000])),
+            "bandwidth_bps": draw(st.sampled_from([None, 32_000.0])),
+        },
+        deadline_s=draw(st.none() | spans(lattice, 4, 24)),
+        timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
+        retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
+        fallback=draw(st.sampled_from(["client", "none"])),
+    )
+    return group
+
+
+@st.composite
+def outages(draw: st.DrawFn, replicas: int, horizon: float, lattice: bool) -> tuple[dict[str, Any], ...]:
+    found = []
+    targets: list[dict[str, Any]] = [{"kind": "server"}]
+    targets += [{"kind": "replicas", "count": n} for n in range(1, replicas + 1)]
+    for target in draw(st.lists(st.sampled_from(targets), max_size=2, unique_by=str)):
+        edges = draw(st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=4, unique=True))
+        edges = sorted(edges)[: len(edges) // 2 * 2]
+        at = tuple(zip(edges[::2], edges[1::2], strict=True))
+        found.append({"when": {"kind": "intervals", "at": at}, "target": target})
+    return tuple(found)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
+    """A scenario, its arrivals and the length of a chunk."""
+    lattice = draw(st.booleans())
+    horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
+    fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
+    clients = sum(group["clients"] for group in fleet)
+    replicas, max_batch = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    limits = st.none() | st.integers(max_batch - 1, 8)
+    server = {
+        "replicas": replicas,
+        "max_batch": max_batch,
+        "batch_wait_s": draw(spans(lattice, 0, 3)),
+        "queue_limit": draw(limits),
+        "service": draw(
+            durations(lattice, 1, 6).map(lambda time: {"kind": "per_batch", "time": time})
+            | spans(lattice, 1, 4).map(
+                lambda s: {"kind": "affine", "base_s": s, "per_item_s": LATTICE_S, "cv": 0.0 if lattice else 0.4}
+            )
+        ),
+        "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
+        "queue_survives": draw(st.booleans()),
+        "outages": draw(outages(replicas, horizon, lattice)),
+    }
+    scenario = scenario_of(seed=draw(st.integers(0, 99)), horizon_s=horizon, fleet=fleet, server=server)
+    # A seed and a number give dense traffic; lists drawn one by one would mostly be short.
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(0, 80))
+    at = random.random(n) * horizon
+    at = np.floor(at / LATTICE_S) * LATTICE_S if lattice else at
+    pairs = tuple(zip(at.tolist(), random.integers(0, clients, n).tolist(), strict=True))
+    return scenario, WrittenArrivals(pairs), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))

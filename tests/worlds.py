@@ -1,0 +1,201 @@
+"""Small worlds for tests: learners' tables made up by a seed, arrivals written down, both loops side by side.
+Nothing here is used by the product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from reference_loop import Reference, Request, Send
+
+from sim.arrivals import Arrivals, ArrivalSource, PoissonArrivals, in_order
+from sim.chunk import run_chunk
+from sim.messages import GroupTables, Learned, Samples, Tables
+from sim.population import population
+from sim.rules import rules
+from sim.scenario import Scenario
+from sim.state import at_start
+from sim.table import Tabulator
+from sim.verify import Verifier
+
+SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
+COMPARED = [
+    "request_id",
+    "sample_id",
+    "arrived_at_s",
+    "decided_at_s",
+    "score",
+    "deferred",
+    "attempts",
+    *SENT,
+    "answered_at_s",
+    "outcome",
+    "answered_by",
+]
+
+
+def scenario_of(**changes: object) -> Scenario:
+    """A scenario of one client and one M/D/1-like server, with the given top-level parts replaced."""
+    base: dict[str, object] = {
+        "name": "small",
+        "horizon_s": 20.0,
+        "fleet": (group_of(),),
+        "server": {"service": {"kind": "affine", "base_s": 1.0}},
+    }
+    return Scenario.model_validate(base | changes)
+
+
+def group_of(name: str = "devices", **changes: object) -> dict[str, object]:
+    """A group of one client that sends everything, with the given parts replaced."""
+    base: dict[str, object] = {
+        "group": name,
+        "clients": 1,
+        "arrivals": {"process": {"kind": "poisson", "rate_hz": 1.0}},
+        "policy": {"score": "l2h", "price": {"kind": "always_remote"}},
+    }
+    return base | changes
+
+
+def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
+    """Tables as learners would give them, drawn from a seed."""
+    draw = np.random.default_rng(seed)
+    groups = tuple(
+        GroupTables(
+            client_label=draw.integers(0, 10, (group.model.variants, samples)).astype(np.int16),
+            score=None
+            if group.policy.score == "random"
+            else np.round(draw.normal(size=(group.clients, samples)), 1).astype(np.float32),
+        )
+        for group in scenario.fleet
+    )
+    index = np.arange(samples, dtype=np.int32)
+    axis = Samples(
+        sample_id=index,
+        base_id=index,
+        view=np.zeros(samples, dtype=np.int32),
+        label=draw.integers(0, 10, samples).astype(np.int16),
+        pool=np.full(samples, 4, dtype=np.int8),
+        held_out=draw.random(samples) < 0.5,
+    )
+    server_label = draw.integers(0, 10, samples).astype(np.int16)
+    hashes = tuple(tuple(f"{g}-{v}" for v in range(x.model.variants)) for g, x in enumerate(scenario.fleet))
+    return Learned(axis, tuple(index for _ in scenario.fleet), Tables(groups, server_label), hashes, {}, {})
+
+
+@dataclass(frozen=True)
+class WrittenArrivals:
+    """Arrivals as a list of (instant, client)."""
+
+    pairs: tuple[tuple[float, int], ...]
+
+    def draw(self, index: int, start_s: float, end_s: float) -> Arrivals:
+        chosen = [(at, client) for at, client in self.pairs if start_s <= at < end_s]
+        at = np.array([at for at, _ in chosen], dtype=np.float64)
+        return in_order(at, np.array([client for _, client in chosen], dtype=np.int32), end_s)
+
+
+def poisson(scenario: Scenario, chunk_s: float) -> PoissonArrivals:
+    return PoissonArrivals(scenario, population(scenario), chunk_s)
+
+
+def product(
+    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Requests and attempts of the product's loop, checked by its own laws, sorted by request."""
+    laid_down = rules(scenario)
+    tabulator = Tabulator(
+        laid_down,
+        learned,
+        tuple(group.group for group in scenario.fleet),
+        np.array([group.fallback == "client" for group in scenario.fleet]),
+        scenario.costs.c_e,
+        scenario.horizon_s,
+    )
+    state = at_start(scenario, int(laid_down.capacity.usable[0]))
+    verifier = Verifier(scenario.clients, laid_down.capacity)
+    parts = []
+    chunks = int(np.ceil(scenario.horizon_s / chunk_s))
+    for index in range(chunks):
+        start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
+        last = index == chunks - 1
+        arrivals = source.draw(index, start, end)
+        ended, _ = run_chunk(laid_down, learned, state, arrivals, start, end, last)
+        requests, attempts = tabulator.requests(ended), tabulator.attempts(ended)
+        verifier.chunk(requests, attempts, last)
+        parts.append((requests, attempts))
+    verifier.finish(state)
+    requests, attempts = (_frame(pa.concat_tables(tables)) for tables in zip(*parts, strict=True))
+    return (
+        requests.sort_values("request_id", ignore_index=True),
+        attempts.sort_values(["request_id", "attempt"], ignore_index=True),
+    )
+
+
+def reference(
+    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The same from the reference loop."""
+    told = Reference(scenario, learned, source, chunk_s).run()
+    horizon, fallback = scenario.horizon_s, {g: x.fallback for g, x in enumerate(scenario.fleet)}
+    group = population(scenario).group
+    requests = pd.DataFrame(
+        [_row(request, fallback[group[request.client]], horizon) for request in told], columns=COMPARED
+    )
+    attempts = pd.DataFrame(
+        [
+            {"request_id": request.request_id, "attempt": send.attempt} | _sent(send, horizon)
+            for request in told
+            for send in request.sends
+            if len(request.sends) > 1
+        ],
+        columns=["request_id", "attempt", *SENT],
+    )
+    return requests, attempts
+
+
+def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
+    """Where two tables differ by a byte: nothing, or a line per column and request."""
+    if len(ours) != len(theirs):
+        return [f"{len(ours)} rows against {len(theirs)}"]
+    found = []
+    for name in theirs.columns:
+        a, b = (frame[name].astype(ours[name].dtype).to_numpy() for frame in (ours, theirs))
+        differ = ~((a == b) | (pd.isna(a) & pd.isna(b)))
+        for row in np.flatnonzero(differ)[:3]:
+            found.append(f"request {ours['request_id'][row]}: {name} is {a[row]!r}, should be {b[row]!r}")
+    return found
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame = table.to_pandas()
+    for name in frame.columns[frame.dtypes == "category"]:
+        frame[name] = frame[name].astype(object)
+    return frame
+
+
+def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:
+    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, fallback)
+    last = request.sends[-1] if request.sends else None
+    return {
+        "request_id": request.request_id,
+        "sample_id": request.sample,
+        "arrived_at_s": request.arrived,
+        "decided_at_s": request.decided,
+        "score": request.score,
+        "deferred": request.deferred,
+        "attempts": len(request.sends),
+        "answered_at_s": nan if by == "none" else request.resolved,
+        "outcome": request.outcome,
+        "answered_by": by,
+    } | _sent(last, horizon)
+
+
+def _sent(send: Send | None, horizon: float) -> dict[str, object]:
+    if send is None:
+        return dict(zip(SENT, (nan, nan, nan, nan, -1, 0, "none"), strict=True))
+    reached = send.reached if send.reached < horizon else nan
+    times = (send.sent, reached, send.started, send.finished)
+    return dict(zip(SENT, (*times, send.replica, send.batch_size, send.cause), strict=True))
