@@ -52,7 +52,9 @@ def run(
     changes: Changes = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Actors with clients (default: a core each).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Actors with clients (default: a core each).")
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
     ray_address: Annotated[str | None, typer.Option(help="Use this Ray cluster.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
@@ -122,8 +124,7 @@ def execute(
     write_bytes(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
     write_json(folder / "versions.json", versions())
     seconds: dict[str, float] = {}
-    options = {"workers": workers, "ray_address": ray_address, "progress": told.tell}
-    with open_fleet(plan, **options) as fleet:
+    with open_fleet(plan, workers=workers, ray_address=ray_address, progress=told.tell) as fleet:
         with stage("build", seconds, folder):
             fleet.build()
         with stage("learn", seconds, folder):

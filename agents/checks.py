@@ -11,6 +11,7 @@ from sim.errors import BadInput
 from sim.scenario import Group, Scenario
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
+HIGHEST_RATE = 1e30  # of learning; far beyond use, and still a float32 after Adam's bias correction
 
 
 def validate(scenario: Scenario) -> None:
@@ -20,6 +21,10 @@ def validate(scenario: Scenario) -> None:
 
 def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
+    for name in ("server_lr", "rejector_lr"):
+        rate = getattr(scenario.training.pretrain, name)
+        if rate > HIGHEST_RATE:
+            raise BadInput(f"training.pretrain.{name}: {rate:g}, it must be at most {HIGHEST_RATE:g}")
     choose(families.FAMILIES, scenario.server.model.family, "server.model.family", "model family")
     for group in scenario.fleet:
         _check_group(group)

@@ -7,11 +7,10 @@ import logging
 import os
 from pathlib import Path
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from agents.frozen import FrozenClient, Recipe, hash_of
+from agents.frozen import FrozenClient, Recipe, Weights, hash_of
 
 log = logging.getLogger(__name__)
 _WEIGHTS, _CURVE = "weights/", "curve/"
@@ -50,22 +49,18 @@ def _path(recipe: Recipe, folder: Path) -> Path:
 def _read(path: Path, recipe: Recipe) -> FrozenClient:
     with safe_open(path, framework="numpy") as file:
         facts = file.metadata() or {}
-        if facts.get("recipe") != recipe.digest:
-            raise ValueError("made by another recipe")
-        weights = {
-            name.removeprefix(_WEIGHTS): file.get_tensor(name)
-            for name in file.keys()  # noqa: SIM118  (the file is no dictionary)
-            if name.startswith(_WEIGHTS)
-        }
-        steps, loss, accuracy = (file.get_tensor(_CURVE + name) for name in ("steps", "loss", "accuracy"))
-    weight_hash = hash_of(weights)
-    if facts.get("weights") != weight_hash:
-        raise ValueError("its weights do not have the recorded hash")
-    return FrozenClient(weights, weight_hash, steps, loss, accuracy)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dictionary)
+    if facts.get("recipe") != recipe.digest:
+        raise ValueError("made by another recipe")
+    if facts.get("content") != hash_of(tensors):
+        raise ValueError("its content does not have the recorded hash")
+    curve = [tensors.pop(_CURVE + name) for name in ("steps", "loss", "accuracy")]
+    weights = {name.removeprefix(_WEIGHTS): array for name, array in tensors.items()}
+    return FrozenClient(weights, hash_of(weights), *curve)
 
 
 def _write(path: Path, recipe: Recipe, frozen: FrozenClient) -> None:
-    tensors: dict[str, np.ndarray] = {_WEIGHTS + name: array for name, array in frozen.weights.items()}
+    tensors: Weights = {_WEIGHTS + name: array for name, array in frozen.weights.items()}
     tensors |= {
         _CURVE + "steps": frozen.steps,
         _CURVE + "loss": frozen.loss,
@@ -74,7 +69,7 @@ def _write(path: Path, recipe: Recipe, frozen: FrozenClient) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     with partial.open("wb") as file:
-        file.write(save(tensors, metadata={"recipe": recipe.digest, "weights": frozen.weight_hash}))
+        file.write(save(tensors, metadata={"recipe": recipe.digest, "content": hash_of(tensors)}))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
 
 
-def rejector_weights(  # noqa: PLR0917  (the signature is part of the design)
+def rejector_weights(
     client_correct: Tensor,
     server_correct: Tensor,
     c_e: float,

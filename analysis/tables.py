@@ -22,7 +22,7 @@ from analysis.wording import (
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
 
-WINDOW_COLUMNS = ("arrived", "requests", "accuracy % [95%]", "alone", "server", "late", "p95")
+WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "alone", "server", "late", "refused", "p95 s")
 WINDOW_COLUMNS_LONG = (
     "requests that arrived",
     "number",
@@ -30,7 +30,8 @@ WINDOW_COLUMNS_LONG = (
     "clients alone would get, %",
     "answered by server, %",
     "timed out, %",
-    "95% answered within",
+    "refused, %",
+    "95% answered within, s",
 )
 
 
@@ -42,6 +43,7 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
         "client_alone": summary["accuracy"]["held_out"]["client_alone"],
         "answered_by_server_share": summary["rates"]["remote_answer_rate"]["value"],
         "timed_out_share": _share_of_outcome(summary, "timed_out"),
+        "refused_share": _share_of_outcome(summary, "refused"),
         "p95_latency_s": summary["latency_s"]["final"]["p95"],
     }
     rows = [_window("in the whole run", whole)]
@@ -49,7 +51,7 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
     if outages["each"]:
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
-        rows.append(_window(f"outage: {outage_name(outage)}", outage["during"]))
+        rows.append(_window(outage_name(outage), outage["during"]))
         rows.append(_window(f"  then to {outage['after_until_s']:g} s", outage["after"]))
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
@@ -65,7 +67,8 @@ def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
         number(_hundredfold(window["client_alone"]["value"]), 1),
         number(_hundredfold(window["answered_by_server_share"]), 1),
         number(_hundredfold(window["timed_out_share"]), 1),
-        seconds(window["p95_latency_s"]),
+        number(_hundredfold(window["refused_share"]), 1),
+        number(window["p95_latency_s"], 3),
     )
 
 
@@ -123,9 +126,12 @@ def summary_table(summary: Summary) -> RenderableType:
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
-    for name in WINDOW_COLUMNS:
-        table.add_column(name, justify="left" if name == "arrived" else "right", no_wrap=True)
-    for row in windows(summary):
+    lines = windows(summary)
+    for index, name in enumerate(WINDOW_COLUMNS):
+        # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
+        width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
+        table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
+    for row in lines:
         table.add_row(*row)
     parts += [Text(), table, Text(), Text("outcomes: " + outcomes(summary))]
     grid = Table.grid(padding=(0, 1))
@@ -139,9 +145,12 @@ def summary_table(summary: Summary) -> RenderableType:
 
 
 def outcomes(summary: Summary) -> str:
-    """The outcomes that occurred with their shares, in one line."""
+    """The outcomes with their shares, in one line; those below 0.05% are left out."""
     shares = {name: _share_of_outcome(summary, name) for name in summary["counts"]["outcome"]}
-    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share) or "none"
+    return (
+        ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share and share >= 0.0005)
+        or "none"
+    )
 
 
 def _share_of_outcome(summary: Summary, name: str) -> float | None:

@@ -46,7 +46,7 @@ def data_size(count: float | None) -> str:
 
 
 def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} {outage['from_s']:g}–{outage['to_s']:g} s"
+    return f"{outage['label']} out {outage['from_s']:g}–{outage['to_s']:g} s"
 
 
 def verdict(summary: Summary) -> str:

@@ -6,23 +6,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.agenda import agenda
 from sim.arrivals import Arrivals
-from sim.clock import AgendaItem, Kind
-from sim.columns import CAUSES, OUTCOMES
+from sim.columns import OUTCOMES
 from sim.devices import done_at
-from sim.loop import CAPACITY, ERROR, GAIN, KIND_OF, REACH, RETRY, TIMER, play, rank
+from sim.loop import play
 from sim.messages import Learned
 from sim.population import CLIENT_SHIFT
 from sim.prices import decide
 from sim.rules import Rules
 from sim.state import ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
-from sim.timeline import observe
 from sim.streams import Draws
+from sim.timeline import observe
 
 _LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
     OUTCOMES.index(outcome) for outcome in ("local", "remote", "timed_out", "in_flight")
 )
-_REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
 
 
 def run_chunk(
@@ -34,7 +33,7 @@ def run_chunk(
     """
     _admit(rules, learned, state, arrivals)
     decided = _decide(rules, learned, state, end)
-    play(rules, state, _agenda(rules, state, decided, start, end), end)
+    play(rules, state, agenda(rules, state, decided, start, end), end)
     _settle(state, end)
     seconds = observe(state, rules.capacity, start, end)
     return _collect(state, end, last), seconds
@@ -111,9 +110,7 @@ def _scores(rules: Rules, learned: Learned, rows: Columns, g: int) -> NDArray[np
     return found
 
 
-def _first_sends(
-    rules: Rules, state: State, row: NDArray[np.int64], group: NDArray[np.int16]
-) -> Columns:
+def _first_sends(rules: Rules, state: State, row: NDArray[np.int64], group: NDArray[np.int16]) -> Columns:
     """The first attempts of the given rows, sent at their decisions."""
     sends = empty(SEND_TYPES, len(row))
     request, sent = state.rows["request_id"][row], state.rows["decided"][row]
@@ -129,47 +126,6 @@ def _first_sends(
         sends[name][:] = np.nan
     sends["replica"][:] = -1
     return sends
-
-
-def _agenda(
-    rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float
-) -> list[AgendaItem]:
-    """All that is known to happen in [start, end) if nothing comes in between, in the order of events."""
-    rows, sends, capacity = state.rows, state.sends, rules.capacity
-    place = rank(sends["row"], sends["attempt"].astype(np.int64))
-    every = np.arange(len(place))
-    parts = []
-
-    def add(
-        at: NDArray[np.float64], do: int, kind: NDArray[np.int64] | int, rank: NDArray[np.int64], subject: object
-    ) -> None:
-        within = (start <= at) & (at < end)
-        columns = np.broadcast_arrays(at, kind, rank, do, subject)
-        parts.append([column[within] for column in columns])
-
-    rises = np.diff(capacity.usable, prepend=capacity.usable[0]) > 0
-    up_or_down = np.where(rises, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
-    add(np.where(capacity.at_s > 0, capacity.at_s, np.nan), CAPACITY, up_or_down, 0 * capacity.usable, capacity.usable)
-
-    client = rows["client"][sends["row"][first]]
-    gains = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
-    earning = gains[rules.clients.group[client]]
-    # What takes no time keeps the place of what caused it: a decision that of its arrival, a send its decision's.
-    at_once = rows["decided"] == rows["arrived"]
-    decision = np.where(at_once[sends["row"]], Kind.ARRIVAL, Kind.DECISION)
-    add(sends["sent"][first][earning], GAIN, decision[first][earning], place[first][earning] - 1, client[earning])
-
-    no_delay = np.isin(every, first) & (sends["reached"] == sends["sent"])
-    add(sends["reached"], REACH, np.where(no_delay, decision, Kind.REACH), place, every)
-    waits = ~(sends["given_up"] | (sends["finished"] + sends["down"] <= sends["timer"]))
-    add(np.where(waits, sends["timer"], np.nan), TIMER, KIND_OF[TIMER], place, every)
-    told = waits & np.isin(sends["cause"], _REFUSALS) & (sends["over"] <= sends["timer"])
-    add(np.where(told, sends["over"], np.nan), ERROR, KIND_OF[ERROR], place, every)
-    add(sends["retry_at"], RETRY, KIND_OF[RETRY], place + 1, every)
-
-    at, kind, order, do, subject = (np.concatenate(column) for column in zip(*parts, strict=True))
-    sorting = np.lexsort((order, kind, at))
-    return list(zip(*(column[sorting].tolist() for column in (at, kind, order, do, subject)), strict=True))
 
 
 def _settle(state: State, end: float) -> None:

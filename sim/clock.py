@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import Any
 
 import simpy
 
@@ -37,7 +38,7 @@ class Moment(simpy.Event):
     It is scheduled when it is made and never triggered by hand, so the parent's state is not needed.
     """
 
-    def __init__(self, callbacks: tuple[Callable[[Moment], None], ...], subject: int) -> None:
+    def __init__(self, callbacks: list[Callable[[Any], None]], subject: int) -> None:
         self.callbacks = callbacks
         self.subject = subject
 
@@ -51,11 +52,12 @@ class Clock(simpy.Environment):
 
     def put(self, at: float, kind: int, rank: int, moment: Moment) -> None:
         """Schedules `moment`; keys are unique."""
-        heappush(self._queue, (at, kind, rank, moment))
+        queue: Any = self._queue
+        heappush(queue, (at, kind, rank, moment))
 
     def walk(self, agenda: Iterable[AgendaItem], handlers: Sequence[Handler], end: float) -> None:
         """Runs everything before `end`; afterwards now == end. Raises if an event lies in the past."""
-        queue = self._queue
+        queue: Any = self._queue
         for at, kind, rank, do, subject in agenda:
             while queue:
                 first = queue[0]

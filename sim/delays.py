@@ -1,5 +1,5 @@
 """The times that luck decides for one send: over the link, in service, before a retry.
-Keyed by (seed, purpose, request, attempt, trial): the same for every policy, and without a stream position."""
+Keyed by (seed, purpose, request, attempt, trial): the same for every policy, with no position to keep."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ServiceTimes:
 
 
 class Backoff:
-    """Before retry n (n = 1 after the first failure): min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
+    """Before retry n = 1, 2, …: min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
 
     __slots__ = ("_draws", "_jitter", "_steps")
 

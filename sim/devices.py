@@ -13,7 +13,7 @@ def done_at(
     inference_s: NDArray[np.float64],
     free_at: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """When the device is done with each request, float64 (n,): max(arrived, done of the one before) + inference.
+    """When each request is done, float64 (n,): max(arrived, done of the one before) + inference.
 
     arrived, client, inference_s: (n,), sorted by client and then by arrival. free_at: per client, when its
     device is done with what came earlier (-inf = at once). Lindley's recursion, taken for all clients in
@@ -40,7 +40,10 @@ def done_at(
 
 
 def _next(
-    settled: NDArray[np.int64], first: NDArray[np.bool_], done: NDArray[np.float64], arrived: NDArray[np.float64]
+    settled: NDArray[np.int64],
+    first: NDArray[np.bool_],
+    done: NDArray[np.float64],
+    arrived: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """The requests right behind the settled ones that must wait for them."""
     behind = settled + 1

@@ -51,4 +51,4 @@ def gamma_factor(cv: float) -> Quantile:
     if cv == 0:
         return np.ones_like
     shape = 1 / (cv * cv)
-    return lambda u: gammaincinv(shape, u) / shape
+    return lambda u: np.asarray(gammaincinv(shape, u) / shape, dtype=np.float64)

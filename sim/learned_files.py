@@ -18,7 +18,7 @@ Hashes = tuple[tuple[str, ...], ...]
 
 
 def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, folder: Path) -> None:
-    """Writes samples, clients, learning and deferral; `hashes_after` are of the client models after the run."""
+    """Writes samples, clients, learning and deferral; `hashes_after`: of the client models after the run."""
     samples = learned.samples
     write_table(
         folder / "samples.parquet",
@@ -59,4 +59,3 @@ def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict
         "held_out_accuracy": [float(accuracy[g][v]) for g, v in pairs],
         "server_held_out_accuracy": [float(server_accuracy[g]) for g, _ in pairs],
     }
-

@@ -11,7 +11,7 @@ from sim.delays import Backoff, LinkDelays, ServiceTimes
 from sim.outages import Capacity, capacity
 from sim.population import Population, population
 from sim.scenario import Group, Scenario
-from sim.scenario.fleet import Policy
+from sim.scenario.fleet import Policy, Retry
 from sim.state import TOKEN
 
 
@@ -22,8 +22,9 @@ class Patience:
     timeout_s: float
     deadline_s: float
     max_attempts: int
-    backoff: Backoff | None
-    allowance: int | None  # millionths of a token per first send; None = no limit
+    backoff: Backoff
+    limited: bool  # whether retries take tokens
+    allowance: int  # millionths of a token that a first send earns
     link: LinkDelays
 
 
@@ -67,13 +68,13 @@ def rules(scenario: Scenario) -> Rules:
 
 
 def _patience(seed: int, group: Group) -> Patience:
-    retry = group.retry
-    allowance = None if retry is None or retry.allowance is None else round(retry.allowance * TOKEN)
+    retry = group.retry or Retry(attempts=1)
     return Patience(
         timeout_s=np.inf if group.timeout_s is None else group.timeout_s,
         deadline_s=np.inf if group.deadline_s is None else group.deadline_s,
-        max_attempts=group.max_attempts,
-        backoff=None if retry is None else Backoff(seed, retry),
-        allowance=allowance,
+        max_attempts=retry.attempts,
+        backoff=Backoff(seed, retry),
+        limited=retry.allowance is not None,
+        allowance=round((retry.allowance or 0.0) * TOKEN),
         link=LinkDelays(seed, group.link),
     )

@@ -20,7 +20,7 @@ FINISHED = "summary.json"  # written last: a folder that holds it is a finished 
 
 
 def claim(folder: Path, force: bool) -> None:
-    """Makes an empty run folder. Raises BadInput if one is there already (unless `force`) or none can be made.
+    """Makes an empty run folder. Raises BadInput if it holds a run (unless `force`) or cannot be made.
 
     `force` clears only folders that hold a run (or nothing); other people's files are never deleted.
     """
@@ -70,7 +70,9 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     """A table from columns of values, strings in place of dictionary codes."""
-    arrays = [pa.array(_plain(columns[field.name]), type=_flat(field.type)).cast(field.type) for field in schema]
+    arrays = [
+        pa.array(_plain(columns[field.name]), type=_flat(field.type)).cast(field.type) for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

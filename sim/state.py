@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 
-Columns = dict[str, NDArray[np.generic]]
+Columns = dict[str, NDArray[Any]]
 
 TOKEN = 1_000_000  # one retry: whole numbers, since ten times 0.1 must be one
 ALLOWANCE_CAP = 3 * TOKEN
@@ -51,12 +52,13 @@ SEND_TYPES: dict[str, str] = {
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
 }
 
+
 def empty(types: dict[str, str], n: int = 0) -> Columns:
     """Columns of the given types, n rows of zeros."""
     return {name: np.zeros(n, dtype=kind) for name, kind in types.items()}
 
 
-def take(columns: Columns, index: NDArray[np.generic]) -> Columns:
+def take(columns: Columns, index: NDArray[Any]) -> Columns:
     """The rows that a mask or an index selects, of every column."""
     return {name: column[index] for name, column in columns.items()}
 

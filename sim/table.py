@@ -57,13 +57,12 @@ class Tabulator:
 
     def _last_sends(self, ended: Ended) -> Columns:
         """Per row its last send; rows without one get a send that never happened."""
-        sends, n = ended.sends, len(ended.rows["request_id"])
-        last = np.full(n, -1)
+        sends = ended.sends
+        last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
         order = np.argsort(sends["attempt"], kind="stable")
         last[sends["row"][order]] = order
-        nothing = {name: _NEVER.get(name, 0) for name in sends}
         return {
-            name: np.where(last >= 0, np.append(column, nothing[name])[last], nothing[name]).astype(column.dtype)
+            name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
             for name, column in sends.items()
         }
 
@@ -129,10 +128,8 @@ class Tabulator:
             "cost": self.c_e * last["attempt"],
         }
 
-    def _labels(
-        self, rows: Columns, group: NDArray[np.int16]
-    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """What the client's model says and what the server's says or would have said; -1 before a decision."""
+    def _labels(self, rows: Columns, group: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """What the client's model says, and the server's says or would have said; -1 before a decision."""
         decided, sample = rows["window"] >= 0, rows["sample"]
         variant = self.rules.clients.variant[rows["client"]]
         client_label = np.full(len(sample), -1, dtype=np.int16)
@@ -143,12 +140,7 @@ class Tabulator:
         return client_label, server_label.astype(np.int16)
 
 
-_NEVER = {
-    **{name: np.nan for name in ("sent", "reached", "down", "timer", "factor", "started", "finished")},
-    "over": np.nan,
-    "retry_at": np.nan,
-    "replica": -1,
-}
+_NEVER = {"sent": np.nan, "reached": np.nan, "started": np.nan, "finished": np.nan, "replica": -1}
 
 
 def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.columns import CAUSES
 from sim.errors import RunFailed
+from sim.loop import REFUSALS
 from sim.outages import Capacity
 from sim.state import Columns, State
 
-_REFUSED = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
 Instants = NDArray[np.float64]
 
 
@@ -43,9 +42,11 @@ def observe(state: State, capacity: Capacity, start: float, end: float) -> Colum
     }
 
 
-def _stays(sends: Columns, end: float) -> tuple[tuple[Instants, Instants], tuple[Instants, Instants, Instants]]:
-    """When each accepted send joined and left the queue, and began and ended its service (with batch size)."""
-    accepted = (sends["reached"] < end) & ~np.isin(sends["cause"], _REFUSED)
+def _stays(
+    sends: Columns, end: float
+) -> tuple[tuple[Instants, Instants], tuple[Instants, Instants, Instants]]:
+    """When each accepted send joined and left the queue; when its service began and ended, in how many."""
+    accepted = (sends["reached"] < end) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
     left = np.nan_to_num(np.fmin(sends["started"], sends["over"]), nan=np.inf)
     stopped = np.nan_to_num(np.fmin(sends["finished"], sends["over"]), nan=np.inf)
@@ -88,7 +89,8 @@ def _seconds(since: Instants, weight: Instants, edges: Instants) -> Instants:
     offset, weight = np.where(np.isinf(offset), 0.0, offset), weight[order]
     upto = np.searchsorted(since[order], edges, side="right")
     weights, moments = (np.concatenate([[0.0], np.cumsum(x)]) for x in (weight, weight * offset))
-    return weights[upto] * (edges - edges[0]) - moments[upto]
+    area: Instants = weights[upto] * (edges - edges[0]) - moments[upto]
+    return area
 
 
 def _most(enter: Instants, leave: Instants, edges: Instants) -> NDArray[np.int64]:
@@ -104,4 +106,5 @@ def _usable_seconds(capacity: Capacity, edges: Instants) -> Instants:
     """Replica-seconds usable from the first edge to each."""
     until = np.append(capacity.at_s[1:], np.inf)
     spans = np.clip(edges[:, None], capacity.at_s, until) - np.clip(edges[0], capacity.at_s, until)
-    return spans @ capacity.usable
+    seconds: Instants = spans @ capacity.usable
+    return seconds

@@ -76,7 +76,7 @@ class Timeline(simpy.Environment):
         heappush(self._queue, (when, (kind, *place), next(self._eid), event))
         return event
 
-    def schedule(self, event: simpy.Event, priority: int = 0, delay: float = 0) -> None:
+    def schedule(self, event: simpy.Event, *_: object) -> None:
         """What SimPy schedules itself, a first step, an end or a success, happens at once."""
         heappush(self._queue, (self.now, (-1,), next(self._eid), event))
 
@@ -225,7 +225,7 @@ class Reference:
             self.env.process(self.travel(send))
             self.env.process(self.give_up(send))
             outcome = yield send.verdict
-            if outcome == "remote" or attempt == group.max_attempts:
+            if outcome == "remote" or attempt == (group.retry.attempts if group.retry else 1):
                 return outcome
             if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
                 return outcome

@@ -91,7 +91,7 @@ class WrittenArrivals:
 
     pairs: tuple[tuple[float, int], ...]
 
-    def draw(self, index: int, start_s: float, end_s: float) -> Arrivals:
+    def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
         chosen = [(at, client) for at, client in self.pairs if start_s <= at < end_s]
         at = np.array([at for at, _ in chosen], dtype=np.float64)
         return in_order(at, np.array([client for _, client in chosen], dtype=np.int32), end_s)

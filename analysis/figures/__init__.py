@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.deferral import deferral
 from analysis.figures.latency import latency
+from analysis.figures.learning import learning
 from analysis.figures.outcomes import outcomes
 from analysis.figures.timeline import timeline
 from analysis.run import Run
@@ -60,6 +61,15 @@ FIGURES = {
         "Curves come from the models alone, with a server that always answers. The open circle shows what "
         "this run's decisions promise, the filled one what the fleet got: the line between them is what "
         "capacity, outages and limits took away.",
+        needs_traffic=False,
+    ),
+    "learning": Drawing(
+        learning,
+        "Learning before the run",
+        "Training loss over training steps in three panels: client models, server model, rejectors.",
+        "Each line is the mean over the members of a group; one that still falls at its end would gain from "
+        "more training. The rejectors' loss weighs each choice by how good it is, so it rises while the "
+        "server improves: look at where it levels off.",
         needs_traffic=False,
     ),
 }

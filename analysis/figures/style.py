@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 # Okabe and Ito (2008), told apart under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
-INK, FAINT, SHADE = "#222222", "#6B6B6B", "#E4E4E4"
+INK, FAINT = "#222222", "#6B6B6B"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)  # for groups, in the scenario's order
 
 OUTCOME_COLOURS = {
     "local": SKY,

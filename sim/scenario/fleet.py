@@ -249,8 +249,3 @@ class Group(Part):
     breaker: Breaker | None = None
     budget: Budget | None = None
     fallback: Literal["client", "none"] = "client"
-
-    @property
-    def max_attempts(self) -> int:
-        """Sends that one request may take, the first included."""
-        return 1 if self.retry is None else self.retry.attempts

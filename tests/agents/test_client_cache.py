@@ -43,8 +43,16 @@ def truncated(path: Path) -> None:
 
 
 def flipped(path: Path) -> None:
+    """One bit of the last tensor in the file."""
     content = bytearray(path.read_bytes())
-    content[-40] ^= 1
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def half_flipped(path: Path) -> None:
+    """One bit in the middle, among the weights."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
@@ -60,7 +68,7 @@ def text(path: Path) -> None:
     path.write_text("not a model")
 
 
-@pytest.mark.parametrize("spoil", [truncated, flipped, foreign, empty, text])
+@pytest.mark.parametrize("spoil", [truncated, flipped, half_flipped, foreign, empty, text])
 def test_a_spoiled_file_is_told_and_replaced(
     spoil: Callable[[Path], None],
     recipe: Recipe,

@@ -50,6 +50,13 @@ def test_an_unknown_server_family_is_refused() -> None:
         validate(scenario(server="small_cn"))
 
 
+def test_a_learning_rate_beyond_float32_is_refused() -> None:
+    with pytest.raises(
+        BadInput, match=r"^training\.pretrain\.rejector_lr: 1e\+38, it must be at most 1e\+30$"
+    ):
+        validate(scenario(training={"pretrain": {"rejector_lr": 1e38}}))
+
+
 def test_an_unknown_data_set_is_refused() -> None:
     with pytest.raises(BadInput, match=r"^data\.set: 'svhn' is not a known data set \(digits\)$"):
         validate(scenario(data={"set": "svhn"}))

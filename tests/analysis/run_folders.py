@@ -302,12 +302,12 @@ def _clients(clients: int) -> dict[str, Any]:
 
 def _learning() -> dict[str, Any]:
     steps = np.arange(0, 61, 5)
+    owners = [("server", ""), ("rejector", "sensors"), ("rejector", "cameras"), ("client", "sensors")]
     return {
-        "stage": ["server"] * steps.size,
-        "group": [""] * steps.size,
-        "step": steps,
-        "loss": 2.3 * np.exp(-steps / 20),
-        "accuracy": 0.95 - 0.8 * np.exp(-steps / 15),
+        "stage": [stage for stage, _ in owners for _ in steps],
+        "group": [group for _, group in owners for _ in steps],
+        "step": np.tile(steps, len(owners)),
+        "loss": np.concatenate([2.3 * np.exp(-steps / pace) for pace in (20, 30, 40, 10)]),
     }
 
 

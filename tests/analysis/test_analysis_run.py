@@ -44,6 +44,7 @@ def test_question_is_the_comment_that_opens_the_scenario(finished: Finished) -> 
         "samples.parquet",
         "clients.parquet",
         "deferral.parquet",
+        "learning.parquet",
     ],
 )
 def test_incomplete_folder_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:

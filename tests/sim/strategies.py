@@ -49,7 +49,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
             "cap_s": st.sampled_from([None, 0.5]),
         }
     )
-    group = group_of(
+    return group_of(
         name,
         clients=draw(st.integers(1, 3)),
         policy={"score": draw(st.sampled_from(["l2h", "random"])), "price": price},
@@ -64,7 +64,6 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
     )
-    return group
 
 
 @st.composite
@@ -73,7 +72,9 @@ def outages(draw: st.DrawFn, replicas: int, horizon: float, lattice: bool) -> tu
     targets: list[dict[str, Any]] = [{"kind": "server"}]
     targets += [{"kind": "replicas", "count": n} for n in range(1, replicas + 1)]
     for target in draw(st.lists(st.sampled_from(targets), max_size=2, unique_by=str)):
-        edges = draw(st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=4, unique=True))
+        edges = draw(
+            st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=4, unique=True)
+        )
         edges = sorted(edges)[: len(edges) // 2 * 2]
         at = tuple(zip(edges[::2], edges[1::2], strict=True))
         found.append({"when": {"kind": "intervals", "at": at}, "target": target})
@@ -97,7 +98,12 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         "service": draw(
             durations(lattice, 1, 6).map(lambda time: {"kind": "per_batch", "time": time})
             | spans(lattice, 1, 4).map(
-                lambda s: {"kind": "affine", "base_s": s, "per_item_s": LATTICE_S, "cv": 0.0 if lattice else 0.4}
+                lambda s: {
+                    "kind": "affine",
+                    "base_s": s,
+                    "per_item_s": LATTICE_S,
+                    "cv": 0.0 if lattice else 0.4,
+                }
             )
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import worlds
-from worlds import differences, made_up, poisson, product, reference
+from worlds import differences, made_up, product, reference
 
 
-@settings(max_examples=int(__import__("os").environ.get("EX","400")), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds())
 def test_every_table_equals_the_reference(world):
     scenario, arrivals, chunk_s = world

@@ -1,0 +1,28 @@
+# The two commands of the README, and what they are made of.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
+	$(BIN)/python run_sim.py run outage --force
+
+test: lint ## Everything that is checked: style, types, tests
+	$(BIN)/python -m pytest
+
+lint: .venv/dev.stamp ## Style and types alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## Removes the environment, caches and runs
+	rm -rf .venv .cache runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/run.stamp: requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/run.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	touch $@
