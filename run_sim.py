@@ -20,7 +20,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -190,13 +189,13 @@ def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
         app(standalone_mode=False)
-    except click.ClickException as error:
-        return complain(error.format_message(), 2)
+    except typer.TyperException as error:  # a word too many, a number that is none
+        return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
         return complain(str(error), 2)
     except RunFailed as error:
         return complain(str(error), 1)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return complain("interrupted: give the same command with --force to start over", 130)
     return 0
 

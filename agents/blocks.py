@@ -29,7 +29,10 @@ def trace_row(step: int, interval: int) -> int:
 
 
 class RejectorBlock:
-    """The rejectors of one block, with the standardised inputs of the models that its rows use."""
+    """The rejectors of one block, and the frozen models that its rows use.
+
+    Inputs are standardised by their mean and spread over the rejector pool, as this group sees it.
+    """
 
     def __init__(self, plan: Plan, block: Block, models: Mapping[Variant, Classifier]) -> None:
         self._plan, self._block = plan, block
@@ -40,12 +43,10 @@ class RejectorBlock:
         self._models = [models[variant] for variant in used]
         self._model_of_row = np.array([used.index(variant) for variant in variants])
         self._pool = plan.in_view(plan.pools.rejector, plan.view_of[block.group])
-        inputs, answers = self._look_at(self._pool)
-        self._client_correct = (answers == to_tensor(plan.labels(self._pool))).long()
+        inputs, _ = self._look_at(self._pool)
         self._mean = inputs.mean(dim=1, keepdim=True)
         spread = inputs.std(dim=1, keepdim=True, correction=0)
         self._scale = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
-        self._inputs = (inputs - self._mean) / self._scale
         seed = plan.scenario.seed
         seeds = [key(seed, "rejector", block.group, int(row)) for row in self._rows]
         self._rejectors = StackedRejectors(self._group.rejector.family, inputs.shape[2], seeds)
@@ -64,7 +65,8 @@ class RejectorBlock:
         per_epoch = self._plan.steps_per_epoch
         optimiser = torch.optim.Adam(self._rejectors.parameters, lr=pretrain.rejector_lr)
         order = batch_order(self._order_generators(), len(self._pool), pretrain.batch)
-        flat_inputs, flat_correct = self._inputs.flatten(0, 1), self._client_correct.flatten()
+        inputs, client_correct = self._pool_as_seen()
+        flat_inputs, flat_correct = inputs.flatten(0, 1), client_correct.flatten()
         first = torch.from_numpy(self._model_of_row * len(self._pool))[:, None]
         losses = np.zeros((pretrain.epochs, per_epoch, self._block.rows))
         for step in range(len(trace) - 1):
@@ -87,9 +89,18 @@ class RejectorBlock:
         parts = []
         for start in range(0, len(sample_ids), SCORED_AT_ONCE):
             inputs, _ = self._look_at(sample_ids[start : start + SCORED_AT_ONCE])
-            inputs = (inputs - self._mean) / self._scale
-            parts.append(self._rejectors.logits(inputs[torch.from_numpy(self._model_of_row)]).numpy())
+            of_rows = self._standardised(inputs)[torch.from_numpy(self._model_of_row)]
+            parts.append(self._rejectors.logits(of_rows).numpy())
         return np.concatenate(parts, axis=1)
+
+    def _pool_as_seen(self) -> tuple[Tensor, Tensor]:
+        """Over the rejector pool: inputs (models, n, width), and 1[m=y], int64 (models, n)."""
+        inputs, answers = self._look_at(self._pool)
+        correct = answers == to_tensor(self._plan.labels(self._pool))
+        return self._standardised(inputs), correct.long()
+
+    def _standardised(self, inputs: Tensor) -> Tensor:
+        return (inputs - self._mean) / self._scale
 
     def _look_at(self, sample_ids: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
         """What the rejectors are told about samples, not standardised, (models, n, width), and what the

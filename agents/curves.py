@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES = np.linspace(0.0, 1.0, 21)
-Curve = NDArray[np.float64]
+ROWS_AT_ONCE = 256  # bounds the memory of a curve over thousands of personal rejectors
+Curve = NDArray[np.float64]  # accuracy and risk at each of `RATES`, (2, 21)
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ def deferral_curve(score: NDArray[np.float32], judged: Judged, c_e: float, c_1: 
     score: (rows, h). At rate q each row sends its round(q*h) highest, ties in the order of samples;
     rows are averaged by their share of clients.
     """
-    order = np.argsort(-score, axis=1, kind="stable")
-    gains = _gains(judged, c_e, c_1)[:, judged.variant_of_row]
-    sorted_gains = np.take_along_axis(gains, order[None], axis=2)
-    total = np.concatenate([np.zeros((*gains.shape[:2], 1)), sorted_gains.cumsum(axis=2)], axis=2)
+    gains = _gains(judged, c_e, c_1)
     sent = np.rint(RATES * score.shape[1]).astype(np.int64)
-    gained = np.einsum("mrq,r->mq", total[:, :, sent], judged.share) / score.shape[1]
-    curve: Curve = _all_local(judged)[:, None] + gained
+    gained = np.zeros((2, len(RATES)))
+    for start in range(0, len(score), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        order = np.argsort(-score[rows], axis=1, kind="stable")
+        sorted_gains = np.take_along_axis(gains[:, judged.variant_of_row[rows]], order[None], axis=2)
+        total = np.pad(sorted_gains.cumsum(axis=2), ((0, 0), (0, 0), (1, 0)))
+        gained += np.einsum("mrq,r->mq", total[:, :, sent], judged.share[rows])
+    curve: Curve = _all_local(judged)[:, None] + gained / score.shape[1]
     return curve
 
 

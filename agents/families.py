@@ -78,7 +78,8 @@ def new_model(family: str, shape: ImageShape, classes: int, seed: int) -> Classi
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             _initialise(layer, generator)
-    return model
+    # Pooling and convolution of few channels run two to three times as fast in this layout on a CPU.
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _initialise(layer: nn.Linear | nn.Conv2d, generator: torch.Generator) -> None:

@@ -117,8 +117,8 @@ def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
 
 
 def weights_of(model: Classifier) -> Weights:
-    """A copy of a model's parameters and buffers as arrays."""
-    return {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+    """A copy of a model's parameters and buffers as arrays in C order, whatever their layout in memory."""
+    return {name: tensor.detach().numpy().copy(order="C") for name, tensor in model.state_dict().items()}
 
 
 def hash_of(weights: Weights) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics_service import amplification, spread
-from analysis.outages import Outage, in_any, recovery_s
+from analysis.outages import in_any, recovery_s
 from analysis.traffic import Mask, Traffic
 
 
@@ -68,8 +68,3 @@ def _arrived(traffic: Traffic, from_s: float, to_s: float) -> Mask:
 
 def _share(hits: Mask, among: Mask) -> float | None:
     return float(hits[among].mean()) if among.any() else None
-
-
-def named(outage: Outage) -> str:
-    """An outage in words with its time, as tables and captions name it."""
-    return f"{outage.label}, {outage.from_s:g}–{outage.to_s:g} s"

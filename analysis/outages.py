@@ -94,7 +94,7 @@ def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage) -> float |
     """
     at_s = run.timeline["at_s"].to_numpy(dtype=float)
     waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
-    if at_s.size < SMOOTHED_OVER_S:
+    if at_s.size < SMOOTHED_OVER_S + HELD_FOR_S:
         return None
     # Means over [t, t + 5), so that nothing from within the outage is counted as after it.
     smooth = np.convolve(waiting, np.full(SMOOTHED_OVER_S, 1 / SMOOTHED_OVER_S), mode="valid")
@@ -107,6 +107,6 @@ def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage) -> float |
     normal = max(1.0, float(np.quantile(smooth[before], 0.95)))
     is_low = clear & (smooth <= normal + 1e-9) & (start >= outage.to_s)
     held = np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S
-    later = [other.from_s for other in outages if other.from_s >= outage.to_s and other is not outage]
+    later = [other.from_s for other in outages if other.from_s >= outage.to_s]
     held &= start[: held.size] < min(later, default=np.inf)
     return float(start[np.argmax(held)] - outage.to_s) if held.any() else None

@@ -107,11 +107,14 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
         ],
         "what it took": [
             ("sends per sent request", number(summary["retries"]["amplification"])),
-            ("  during outages", number(summary["retries"]["amplification_during_outages"])),
+            (
+                "sends per sent request, in outages",
+                number(summary["retries"]["amplification_during_outages"]),
+            ),
             ("replica time / wasted", _work(summary)),
             ("payload up", data_size(summary["wire"]["bytes_up"])),
             ("cost / per request", _cost(summary)),
-            ("spend", number(summary["cost"]["spend"])),
+            *([("spend", number(spend))] if (spend := summary["cost"]["spend"]) is not None else []),
         ],
     }
 

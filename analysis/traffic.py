@@ -35,10 +35,6 @@ class Traffic:
     outages: tuple[Outage, ...]
     resampling: Resampling
 
-    def column(self, name: str) -> NDArray[np.generic]:
-        """A column of the requests as an array; categories come as their names."""
-        return np.asarray(self.requests[name])
-
     def is_outcome(self, name: str) -> Mask:
         return np.asarray(self.requests["outcome"] == name)
 
@@ -101,15 +97,7 @@ def _charged(run: Run, requests: pd.DataFrame) -> Floats:
     return attempts if costs["charge_on"] == "send" else np.full(attempts.shape, np.nan)
 
 
-ATTEMPT = [
-    "request_id",
-    "sent_at_s",
-    "reached_at_s",
-    "started_at_s",
-    "finished_at_s",
-    "replica",
-    "batch_size",
-]
+ATTEMPT = ["request_id", "sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
 def _all_attempts(run: Run, requests: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +116,6 @@ def _all_attempts(run: Run, requests: pd.DataFrame) -> pd.DataFrame:
     )
     return attempts.assign(
         used=is_used,
-        arrived_at_s=of["arrived_at_s"].to_numpy(),
         service_s=_service_shares(run, attempts),
     )
 

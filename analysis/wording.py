@@ -135,8 +135,8 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
     when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
-        f"{before}, after this one {after}), {percent(outage['during']['timed_out_share'])} of the requests "
-        f"timed out, and {recovery}."
+        f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
+        f"timed out, {percent(outage['during']['refused_share'])} were refused, and {recovery}."
     )
 
 
@@ -161,7 +161,7 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     held_out, final = summary["accuracy"]["held_out"], summary["latency_s"]["final"]
     rates, load = summary["rates"], summary["load"]
     low, high = held_out["all"]["low"], held_out["all"]["high"]
-    interval = "" if low is None else f"95%: {100 * low:.1f} to {100 * high:.1f}"
+    interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f} (95%)"
     answered = f"{percent(rates['remote_answer_rate']['value'])} answered by the server"
     gain = held_out["gain"]["value"]
     rows = [
@@ -177,6 +177,6 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     ]
     if summary["outages"]["each"]:
         during = summary["outages"]["during_any"]
-        note = f"{percent(during['timed_out_share'])} timed out"
+        note = f"{percent(during['client_alone']['value'])} by the clients alone"
         rows.insert(2, ("accuracy in outages", percent(during["accuracy"]["value"]), note))
     return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]

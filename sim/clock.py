@@ -38,7 +38,7 @@ class Moment(simpy.Event):
     It is scheduled when it is made and never triggered by hand, so the parent's state is not needed.
     """
 
-    def __init__(self, callbacks: list[Callable[[Any], None]], subject: int) -> None:
+    def __init__(self, callbacks: list[Any], subject: int) -> None:
         self.callbacks = callbacks
         self.subject = subject
 

@@ -76,6 +76,7 @@ def test_clients_trained_by_two_shards_are_the_same(tmp_path: Path, in_process: 
     assert learn(SMALL, tmp_path, workers=2) == in_process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", [0, 1])
 def test_a_killed_process_is_rebuilt_and_changes_nothing(member: int, cache: Path, in_process: str) -> None:
     with open_fleet(SMALL, workers=2, cache=cache) as fleet:

@@ -115,7 +115,7 @@ def test_it_equals_the_plain_algorithm() -> None:
     with torch.no_grad():
         for ours, theirs in zip((w1[0].T, b1[0, 0], w2[0].T, b2[0, 0]), plain.parameters(), strict=True):
             theirs.copy_(ours)
-    inputs, right = learner._inputs[0], learner._client_correct[0]
+    (inputs,), (right,) = learner._pool_as_seen()
     optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3)
     order = batch_order([stream(7, "rejector order", 0, 0)], len(inputs), 64)
     trace = torch.from_numpy(a_trace(plan))
@@ -127,7 +127,7 @@ def test_it_equals_the_plain_algorithm() -> None:
         rejector_loss(plain(inputs[chosen]), *weights).backward()
         optimiser.step()
     learner.learn(a_trace(plan), outcome_weights())
-    torch.testing.assert_close(learner._rejectors.logits(learner._inputs)[0], plain(inputs))
+    torch.testing.assert_close(learner._rejectors.logits(inputs[None])[0], plain(inputs))
 
 
 @pytest.mark.parametrize(("interval", "rows"), [(1, [1, 2, 3, 4, 5, 6]), (3, [0, 0, 3, 3, 3, 6])])
@@ -140,7 +140,8 @@ def test_a_shifted_group_is_scored_on_what_it_sees() -> None:
     """Its rejector's inputs are standardised over its own view of the rejector pool."""
     plan = make_plan(scenario(group(partition=NOISY, traffic={"mix": "own"})))
     learner, _ = learn(plan)
-    torch.testing.assert_close(learner._inputs.mean(dim=1), torch.zeros(1, 64 + 25), atol=1e-5, rtol=0)
+    inputs, _ = learner._pool_as_seen()
+    torch.testing.assert_close(inputs.mean(dim=1), torch.zeros(1, 64 + 25), atol=1e-5, rtol=0)
     pixels = plan.images[plan.pools.rejector + plan.data.size].reshape(359, 64)
     np.testing.assert_allclose(learner._mean[0, 0, :64], pixels.mean(axis=0), atol=1e-5)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents import curves
 from agents.curves import (
     RATES,
     Judged,
@@ -49,6 +50,14 @@ def test_rows_count_by_their_share_of_clients() -> None:
     scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.9, 0.8]], dtype=np.float32)
     accuracy, _ = deferral_curve(scores, judged, c_e=0.0, c_1=1.0)
     assert accuracy[AT_HALF] == pytest.approx(0.75 * 0.75 + 0.25 * 0.25)
+
+
+def test_many_rows_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = np.random.Generator(np.random.Philox(key=1)).random((7, 4), dtype=np.float32)
+    judged = Judged(FOUR.client_correct, FOUR.server_correct, np.zeros(7, dtype=np.int64), np.full(7, 1 / 7))
+    whole = deferral_curve(scores, judged, c_e=0.25, c_1=2.0)
+    monkeypatch.setattr(curves, "ROWS_AT_ONCE", 3)
+    np.testing.assert_allclose(deferral_curve(scores, judged, c_e=0.25, c_1=2.0), whole)
 
 
 def test_random_sending_is_a_straight_line() -> None:

@@ -95,5 +95,10 @@ def test_recovery_that_the_next_outage_or_the_end_forestalls_is_none(tmp_path: P
     assert recovery(tmp_path, waiting, (("server", 80, 100), ("server", 125, 150))) == [None, None]
 
 
+def test_run_too_short_to_show_a_recovery_has_none(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path, [{}], outages=(("server", 2, 4),), horizon_s=9)
+    assert summarise(load_run(folder))["outages"]["each"][0]["recovery_s"] is None
+
+
 def test_recovery_needs_a_time_before(tmp_path: Path) -> None:
     assert recovery(tmp_path, np.zeros(200), (("server", 10, 30),)) == [None]

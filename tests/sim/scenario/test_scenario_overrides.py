@@ -72,7 +72,7 @@ def test_parts_that_were_left_out_are_opened(bare: Path) -> None:
         "training.pretrain.epochs=5",
     ]
     scenario = read(bare, written)
-    assert [group.max_attempts for group in scenario.fleet] == [2, 4]
+    assert [group.retry.attempts for group in scenario.fleet] == [2, 4]
     assert [at(scenario, f"fleet.{i}.policy.price.at") for i in (0, 1)] == [0.25, 0.25]
     assert scenario.training.pretrain.epochs == 5
     assert scenario.training.pretrain.batch == 64

@@ -25,7 +25,7 @@ def test_the_example_of_the_design_reads_as_written(example: Path) -> None:
     (sensors,) = scenario.fleet
     assert sensors.partition.kind == "missing_classes"
     assert sensors.link.bandwidth_bps == 2e6
-    assert sensors.max_attempts == 3
+    assert sensors.retry.attempts == 3
     assert [outage.target.kind for outage in scenario.server.outages] == ["server", "replicas"]
     assert scenario.training.online is None
 

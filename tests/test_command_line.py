@@ -1,0 +1,134 @@
+"""The command line as a user meets it: real processes, exit codes, one line on stderr, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), *words],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def refused(told: subprocess.CompletedProcess[str], folder: Path) -> str:
+    """The one line of a refusal; checks the exit code and that nothing was left behind."""
+    assert told.returncode == 2, told.stderr
+    assert told.stdout == ""
+    assert len(told.stderr.strip().splitlines()) == 1, told.stderr
+    assert not any(folder.iterdir()), list(folder.rglob("*"))
+    return told.stderr.strip()
+
+
+def test_the_shipped_scenarios_are_listed_with_their_questions(tmp_path):
+    told = call("scenarios", cwd=tmp_path, COLUMNS="200")
+    assert told.returncode == 0
+    assert "What does a two-minute total outage cost" in told.stdout
+    assert "smoke" in told.stdout
+
+
+@pytest.mark.parametrize("name", ["outage", "smoke"])
+def test_every_shipped_scenario_passes_its_check(name, tmp_path):
+    told = call("check", name, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"{name}: fine (")
+
+
+def test_the_schema_is_json_and_knows_the_keys(tmp_path):
+    schema = json.loads(call("schema", cwd=tmp_path).stdout)
+    assert {"fleet", "server", "training", "horizon_s"} <= set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "outge"], "did you mean outage?"),
+        (["run", "smoke", "--set", "server.replicas=0"], "server.replicas: 0 is not allowed"),
+        (["run", "smoke", "--set", "server.replica=1"], "did you mean replicas?"),
+        (["run", "smoke", "--set", "fleet.*.arrivals.process.rate_hz=-1"], "must be greater than 0"),
+        (["run", "smoke", "--set", "fleet.narow.clients=1"], "narrow"),
+        (["run", "smoke", "--set", "horizon_s=.nan"], "horizon_s"),
+        (["run", "smoke", "--set", "fleet=[]"], "fleet"),
+        (["run", "smoke", "--set", "seed"], "seed"),
+        (["run", "smoke", "--set", "fleet.0.clients=100000000"], "memory"),
+        (["run", "smoke", "--set", "server.outages.0.when.at=[[100, 130]]"], "horizon"),
+        (["run", "smoke", "--set", "fleet.narrow.partition.classes=[12]"], "12"),
+        (["run", "smoke", "--set", "fleet.0.model.family=liner"], "did you mean linear?"),
+        (["run", "smoke", "--local", "--workers", "2"], "--local"),
+        (["run", "smoke", "--workers", "0"], "--workers"),
+        (["run"], "scenario"),
+        (["rnu", "smoke"], "rnu"),
+        (["report", "nowhere"], "nowhere"),
+        (["check", "smoke", "--seed", "x"], "--seed"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(words, told, tmp_path):
+    assert told in refused(call(*words, cwd=tmp_path), tmp_path)
+
+
+def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
+    sheet = tmp_path / "sheet.yaml"
+    sheet.write_text("name: x\nfleet: [\n")
+    told = call("run", str(sheet), cwd=tmp_path)
+    assert told.returncode == 2
+    assert "sheet.yaml:" in told.stderr
+    assert list(tmp_path.iterdir()) == [sheet]
+
+
+def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
+    words = ["run", "smoke", "--local", "--quiet", "--out", "kept", "--set", "horizon_s=80"]
+    first = call(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "report: kept/report.html" in first.stdout
+    made = {path: path.read_bytes() for path in sorted((tmp_path / "kept/requests").iterdir())}
+
+    again = call(*words, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    forced = call(*words, "--force", cwd=tmp_path)
+    assert (forced.returncode, forced.stderr) == (0, "")
+    assert {path: path.read_bytes() for path in made} == made, "the same seed gives the same bytes"
+
+    summary = (tmp_path / "kept/summary.json").read_bytes()
+    (tmp_path / "kept/summary.json").unlink()
+    assert call("report", "kept", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "kept/summary.json").read_bytes() == summary
+
+
+def test_other_peoples_files_are_never_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.tex").write_text("years of work")
+    told = call("run", "smoke", "--local", "--out", "thesis", "--force", cwd=tmp_path)
+    assert told.returncode == 2
+    assert "not a run folder" in told.stderr
+    assert (tmp_path / "thesis/chapter.tex").read_text() == "years of work"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    told = call("run", "smoke", "--local", "--out", "file/run", cwd=tmp_path)
+    assert told.returncode == 2
+    assert "--out file/run: cannot be written" in told.stderr
+
+
+def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
+    told = call("run", "smoke", "--local", "--out", "run", "--set", "horizon_s=80", cwd=tmp_path)
+    assert told.returncode == 0
+    assert "server: 100%" in told.stderr
+    assert "run: 100%  80 of 80 s" in told.stderr
+    assert "\x1b" not in told.stderr

@@ -1,0 +1,126 @@
+"""Whole runs, learners and all: the same bytes on any number of workers, and laws of the finished folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import run_sim
+from progress import Quiet
+
+from sim.errors import RunFailed
+from sim.scenario import read
+
+
+def run_into(folder: Path, workers: int, *changes: str) -> Path:
+    """Runs the smoke scenario with `workers` actors (0: in this process)."""
+    folder.mkdir(parents=True)
+    run_sim.execute(read("smoke", changes), "?", folder, workers, None, Quiet())
+    return folder
+
+
+def digest(folder: Path, table: str) -> str:
+    """A hash over a table's parts, names and bytes."""
+    whole = hashlib.sha256()
+    for part in sorted((folder / table).iterdir()):
+        whole.update(part.name.encode() + part.read_bytes())
+    return whole.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    return run_into(tmp_path_factory.mktemp("runs") / "local", 0)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
+    spread = run_into(tmp_path / "spread", workers)
+    for table in ("requests", "attempts"):
+        assert digest(spread, table) == digest(local, table)
+    for name in ("timeline", "events", "learning", "deferral", "clients", "samples"):
+        assert (spread / f"{name}.parquet").read_bytes() == (local / f"{name}.parquet").read_bytes()
+    assert (spread / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
+
+
+def test_the_folder_holds_everything_and_no_leftovers(local):
+    names = {path.name for path in local.iterdir()}
+    assert names == {
+        "scenario.yaml",
+        "versions.json",
+        "timing.json",
+        "summary.json",
+        "report.html",
+        "figures",
+        "requests",
+        "attempts",
+        "timeline.parquet",
+        "events.parquet",
+        "learning.parquet",
+        "deferral.parquet",
+        "clients.parquet",
+        "samples.parquet",
+    }
+    assert not [path for path in local.rglob(".*")]
+    assert set(json.loads((local / "timing.json").read_text())["stages_s"]) == {
+        "build",
+        "learn",
+        "decide",
+        "run",
+        "report",
+    }
+
+
+def test_the_resolved_scenario_is_the_scenario(local):
+    assert read(local / "scenario.yaml") == read("smoke")
+
+
+def test_frozen_clients_stay_frozen(local):
+    clients = pd.read_parquet(local / "clients.parquet")
+    assert (clients["hash_before"] == clients["hash_after"]).all()
+    assert clients.groupby(["group", "variant"], observed=True)["hash_before"].nunique().eq(1).all()
+
+
+def test_a_client_model_that_changes_fails_the_run(tmp_path, monkeypatch):
+    from agents.fleet import Fleet
+
+    live = Fleet.client_hashes
+    monkeypatch.setattr(Fleet, "client_hashes", lambda fleet: (("0" * 64,), *live(fleet)[1:]))
+    with pytest.raises(RunFailed, match="a frozen client model changed"):
+        run_into(tmp_path / "run", 0)
+    assert not (tmp_path / "run/summary.json").exists()
+
+
+def test_whatever_breaks_is_named_with_its_stage(tmp_path, monkeypatch):
+    from agents.fleet import Fleet
+
+    def broken(_fleet):
+        raise ZeroDivisionError("no such luck")
+
+    monkeypatch.setattr(Fleet, "learn", broken)
+    with pytest.raises(RunFailed, match="failed in stage 'learn': ZeroDivisionError: no such luck"):
+        run_into(tmp_path / "run", 0)
+    assert "no such luck" in (tmp_path / "run/failure.txt").read_text()
+
+
+def test_policies_meet_the_same_traffic(local, tmp_path):
+    other = run_into(tmp_path / "random", 0, "fleet.*.policy.score=random", "fleet.*.policy.price.at=0.5")
+    same = ["request_id", "client_id", "sample_id", "label", "arrived_at_s", "decided_at_s", "client_label"]
+    ours, theirs = (
+        pd.read_parquet(folder / "requests", columns=same).sort_values("request_id", ignore_index=True)
+        for folder in (local, other)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_traffic_never_trained_or_calibrated_anything(local):
+    samples = pd.read_parquet(local / "samples.parquet")
+    requests = pd.read_parquet(local / "requests", columns=["sample_id", "held_out"])
+    pool = samples.set_index("sample_id")["pool"]
+    assert set(pool.loc[requests["sample_id"].unique()]) == {"traffic"}
+    held_out = samples.set_index("sample_id")["held_out"]
+    assert (held_out.loc[requests["sample_id"]].to_numpy() == requests["held_out"].to_numpy()).all()
