@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from sim.errors import BadInput, RunFailed
 log = logging.getLogger(__name__)
 MOST_RESTARTS = 3
 PAUSE_S = 0.5  # wall time between two tries to reach an actor that Ray is restarting
+TRIES = 120  # a minute: a fresh process imports torch first
 
 Call = tuple[str, Arguments]
 Learner = type[ServerModel] | type[ClientShard]
@@ -90,7 +92,7 @@ class Member:
     def _replay(self, call: Call) -> Any:
         """Repeats all answered calls and then `call`: learners are deterministic, so nothing changes."""
         log.warning("%s lost its process; it is rebuilt by repeating %d calls", self.name, len(self.answered))
-        for _ in range(10 * MOST_RESTARTS):
+        for _ in range(TRIES):
             try:
                 for number, (method, arguments) in enumerate([*self.answered, call]):
                     result = ray.get(self.actor.call.remote(number, method, *arguments))
@@ -102,7 +104,7 @@ class Member:
             except RayTaskError as error:
                 if not isinstance(error.cause, StateLostError):
                     raise error.cause from None
-        raise RunFailed("learn", f"the process of {self.name} died more than {MOST_RESTARTS} times")
+        raise RunFailed("learn", f"the process of {self.name} died and could not be replaced")
 
 
 class OnRay:
@@ -182,6 +184,14 @@ def _connect(cpus: int, address: str | None) -> None:
         ray.init("local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         return
     try:
+        _knock(address)
         ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"--ray-address: no Ray cluster answers at '{address}' ({error})") from None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nothing listens at host:port, which Ray itself would find out after minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()

@@ -16,7 +16,7 @@ from sim.chunk import run_chunk
 from sim.messages import GroupTables, Learned, Samples, Tables
 from sim.population import population
 from sim.rules import rules
-from sim.scenario import Scenario
+from sim.scenario import Group, Scenario
 from sim.state import at_start
 from sim.table import Tabulator
 from sim.verify import Verifier
@@ -60,20 +60,20 @@ def group_of(name: str = "devices", **changes: object) -> dict[str, object]:
 
 
 def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
-    """Tables as learners would give them, drawn from a seed."""
+    """Tables as learners would give them, drawn from a seed; each group is sent a part of the samples."""
     draw = np.random.default_rng(seed)
     groups = tuple(
         GroupTables(
             client_label=draw.integers(0, 10, (group.model.variants, samples)).astype(np.int16),
             score=None
             if group.policy.score == "random"
-            else np.round(draw.normal(size=(group.clients, samples)), 1).astype(np.float32),
+            else np.round(draw.normal(size=(score_rows(group), samples)), 1).astype(np.float32),
         )
         for group in scenario.fleet
     )
     index = np.arange(samples, dtype=np.int32)
     axis = Samples(
-        sample_id=index,
+        sample_id=index + 1000,  # a name of its own, so that a position is never taken for it
         base_id=index,
         view=np.zeros(samples, dtype=np.int32),
         label=draw.integers(0, 10, samples).astype(np.int16),
@@ -82,7 +82,13 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
     )
     server_label = draw.integers(0, 10, samples).astype(np.int16)
     hashes = tuple(tuple(f"{g}-{v}" for v in range(x.model.variants)) for g, x in enumerate(scenario.fleet))
-    return Learned(axis, tuple(index for _ in scenario.fleet), Tables(groups, server_label), hashes, {}, {})
+    traffic = tuple(np.sort(draw.permutation(index)[: samples - 7 * g]) for g, _ in enumerate(scenario.fleet))
+    return Learned(axis, traffic, Tables(groups, server_label), hashes, {}, {})
+
+
+def score_rows(group: Group) -> int:
+    """Rows of a group's table of scores: one per client, or per variant."""
+    return group.clients if group.rejector.per == "client" else group.model.variants
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ def reference(
     requests = pd.DataFrame(
         [_row(request, fallback[group[request.client]], horizon) for request in told], columns=COMPARED
     )
+    requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
         [
             {"request_id": request.request_id, "attempt": send.attempt} | _sent(send, horizon)

@@ -14,7 +14,7 @@ import ray
 from fingerprints import fingerprint
 from small_fleets import group, model, scenario, three_kinds
 
-from agents.actors import OnRay, Shell, StateLostError
+from agents.actors import OnRay, Shell, StateLostError, _connect
 from agents.client_shard import ClientShard
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
@@ -124,6 +124,12 @@ def test_more_shards_than_work(cache: Path) -> None:
 def test_a_cluster_that_is_too_small_is_refused() -> None:
     with pytest.raises(BadInput, match=r"--workers: 3 .* 4 CPUs"):
         OnRay(workers=3, address=None)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_an_address_where_nothing_listens_is_refused(address: str) -> None:
+    with pytest.raises(BadInput, match=rf"^--ray-address: no Ray cluster answers at '{address}'"):
+        _connect(cpus=2, address=address)
 
 
 def test_an_empty_shell_refuses_to_go_on() -> None:

@@ -52,10 +52,13 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
     return group_of(
         name,
         clients=draw(st.integers(1, 3)),
+        model={"variants": draw(st.integers(1, 3))},
+        rejector={"per": draw(st.sampled_from(["client", "variant"]))},
         policy={"score": draw(st.sampled_from(["l2h", "random"])), "price": price},
-        device={"inference_s": draw(spans(lattice, 0, 2))},
+        device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))},
         link={
-            "latency": draw(durations(lattice, 0, 3)),
+            # Links without delay are where most happens at once.
+            "latency": draw(st.just(0.0) | durations(lattice, 0, 3)),
             "payload_bytes": draw(st.sampled_from([0, 1000])),
             "bandwidth_bps": draw(st.sampled_from([None, 32_000.0])),
         },
@@ -73,7 +76,7 @@ def outages(draw: st.DrawFn, replicas: int, horizon: float, lattice: bool) -> tu
     targets += [{"kind": "replicas", "count": n} for n in range(1, replicas + 1)]
     for target in draw(st.lists(st.sampled_from(targets), max_size=2, unique_by=str)):
         edges = draw(
-            st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=4, unique=True)
+            st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=8, unique=True)
         )
         edges = sorted(edges)[: len(edges) // 2 * 2]
         at = tuple(zip(edges[::2], edges[1::2], strict=True))
