@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 import traceback
@@ -33,6 +34,7 @@ from sim.scenario import Scenario, json_schema, question_of, read, shipped, writ
 from sim.scenario.library import locate
 
 VERSION = "0.1.0"
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 PACKAGES = ("torch", "ray", "simpy", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "scikit-learn")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
@@ -68,7 +70,11 @@ def run(
         plan = load(scenario, changes or [], seed)
         folder = out or Path("runs") / plan.name
         claim(folder, force)
-        execute(plan, question_of(locate(scenario)), folder, actors, ray_address, told)
+        try:
+            execute(plan, question_of(locate(scenario)), folder, actors, ray_address, told)
+        except BadInput:  # found only once the learners looked at the data
+            shutil.rmtree(folder)
+            raise
     finally:
         told.close()
     show(folder)
@@ -188,16 +194,16 @@ def show(folder: Path) -> None:
 def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
-        app(standalone_mode=False)
+        code: int = app(standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
         return complain(str(error), 2)
     except RunFailed as error:
         return complain(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return complain("interrupted: give the same command with --force to start over", 130)
-    return 0
+    if code == INTERRUPTED:
+        return complain("interrupted: give the same command with --force to start over", code)
+    return code
 
 
 def complain(why: str, code: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
-from agents.partitions import tell_shortfall, traffic_of, training_samples
+from agents.partitions import traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.views import Shift, seen, views_of
 from sim.messages import Samples
@@ -131,14 +131,12 @@ def _draws(
     scenario: Scenario, place: int, data: DataSet, pools: Pools, view: int
 ) -> tuple[NDArray[np.int32], ...]:
     group = scenario.fleet[place]
-    drawn = tuple(
+    return tuple(
         training_samples(
             group, data, pools.client, view=view, seed=scenario.seed, place=place, variant=variant
         )
         for variant in range(group.model.variants)
     )
-    tell_shortfall(group, data, min(len(ids) for ids in drawn))
-    return drawn
 
 
 def _blocks(scenario: Scenario, place: int) -> list[Block]:

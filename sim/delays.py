@@ -92,7 +92,7 @@ class Backoff:
     def __init__(self, seed: int, retry: Retry) -> None:
         cap = np.inf if retry.cap_s is None else retry.cap_s
         tries = np.arange(retry.attempts, dtype=np.float64)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             steps = np.minimum(retry.backoff_s * retry.factor**tries, cap)
         self._steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
         self._jitter = retry.jitter == "full"

@@ -1,9 +1,10 @@
-"""The command line as a user meets it: real processes, exit codes, one line on stderr, nothing left behind."""
+"""The command line as a user meets it: processes, exit codes, one line on stderr, nothing left behind."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,17 @@ def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
     assert "server: 100%" in told.stderr
     assert "run: 100%  80 of 80 s" in told.stderr
     assert "\x1b" not in told.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    words = ["run", "outage", "--local", "--out", "run", "--set", "training.pretrain.epochs=100000"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_sim.py"), *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("server:"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --force to start over"

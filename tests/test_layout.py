@@ -18,7 +18,10 @@ MAY_IMPORT = {
     "agents": {"sim.scenario", "sim.messages", "sim.streams", "sim.errors"},
     "analysis": {"sim.columns", "sim.errors"},
 }
-LIBRARIES_NOT_FOR = {"sim": {"torch", "torchvision", "ray", "matplotlib"}, "analysis": {"torch", "ray", "simpy"}}
+LIBRARIES_NOT_FOR = {
+    "sim": {"torch", "torchvision", "ray", "matplotlib"},
+    "analysis": {"torch", "torchvision", "ray", "simpy"},
+}
 MAY_USE_RAY = {"agents/actors.py"}
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import run_sim
-from progress import Quiet
 
+import run_sim
+from agents.fleet import Fleet
+from progress import Quiet
 from sim.errors import RunFailed
 from sim.scenario import read
 
@@ -65,7 +66,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "clients.parquet",
         "samples.parquet",
     }
-    assert not [path for path in local.rglob(".*")]
+    assert not list(local.rglob(".*"))
     assert set(json.loads((local / "timing.json").read_text())["stages_s"]) == {
         "build",
         "learn",
@@ -86,8 +87,6 @@ def test_frozen_clients_stay_frozen(local):
 
 
 def test_a_client_model_that_changes_fails_the_run(tmp_path, monkeypatch):
-    from agents.fleet import Fleet
-
     live = Fleet.client_hashes
     monkeypatch.setattr(Fleet, "client_hashes", lambda fleet: (("0" * 64,), *live(fleet)[1:]))
     with pytest.raises(RunFailed, match="a frozen client model changed"):
@@ -96,8 +95,6 @@ def test_a_client_model_that_changes_fails_the_run(tmp_path, monkeypatch):
 
 
 def test_whatever_breaks_is_named_with_its_stage(tmp_path, monkeypatch):
-    from agents.fleet import Fleet
-
     def broken(_fleet):
         raise ZeroDivisionError("no such luck")
 

@@ -107,10 +107,10 @@ def poisson(scenario: Scenario, chunk_s: float) -> PoissonArrivals:
     return PoissonArrivals(scenario, population(scenario), chunk_s)
 
 
-def product(
+def parts(
     scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Requests and attempts of the product's loop, checked by its own laws, sorted by request."""
+) -> list[tuple[pa.Table, pa.Table]]:
+    """Requests and attempts of every chunk of the product's loop, checked by its own laws."""
     laid_down = rules(scenario)
     tabulator = Tabulator(
         laid_down,
@@ -122,7 +122,7 @@ def product(
     )
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
     verifier = Verifier(scenario.clients, laid_down.capacity)
-    parts = []
+    found = []
     chunks = int(np.ceil(scenario.horizon_s / chunk_s))
     for index in range(chunks):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -131,9 +131,17 @@ def product(
         ended, _ = run_chunk(laid_down, learned, state, arrivals, start, end, last)
         requests, attempts = tabulator.requests(ended), tabulator.attempts(ended)
         verifier.chunk(requests, attempts, last)
-        parts.append((requests, attempts))
+        found.append((requests, attempts))
     verifier.finish(state)
-    requests, attempts = (_frame(pa.concat_tables(tables)) for tables in zip(*parts, strict=True))
+    return found
+
+
+def product(
+    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Requests and attempts of the product's loop, sorted by request."""
+    tables = zip(*parts(scenario, learned, source, chunk_s), strict=True)
+    requests, attempts = (frame(pa.concat_tables(table)) for table in tables)
     return (
         requests.sort_values("request_id", ignore_index=True),
         attempts.sort_values(["request_id", "attempt"], ignore_index=True),
@@ -176,11 +184,12 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
     return found
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    frame = table.to_pandas()
-    for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].astype(object)
-    return frame
+def frame(table: pa.Table) -> pd.DataFrame:
+    """A table as a data frame, words in place of dictionary codes."""
+    found = table.to_pandas()
+    for name in found.columns[found.dtypes == "category"]:
+        found[name] = found[name].astype(object)
+    return found
 
 
 def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:

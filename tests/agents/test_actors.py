@@ -68,12 +68,19 @@ def kill(fleet: Fleet, member: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_workers_gives_the_same_bytes(workers: int, cache: Path, in_process: str) -> None:
-    assert learn(SMALL, cache, workers) == in_process
-
-
-def test_clients_trained_by_two_shards_are_the_same(tmp_path: Path, in_process: str) -> None:
-    assert learn(SMALL, tmp_path, workers=2) == in_process
+def test_any_number_of_workers_gives_the_same_bytes(workers: int, tmp_path: Path, in_process: str) -> None:
+    """From a cold cache, so that the frozen clients too are trained by this many shards."""
+    told: list[tuple[str, int, int]] = []
+    with open_fleet(
+        SMALL, workers=workers, cache=tmp_path, progress=lambda *each: told.append(each)
+    ) as fleet:
+        assert finish(fleet) == in_process
+    shards = [(done, workers) for done in range(1, workers + 1)]
+    assert told == [
+        *(("frozen clients", *each) for each in shards),
+        ("server", 1, 1),
+        *(("rejectors", *each) for each in shards),
+    ]
 
 
 @pytest.mark.slow
@@ -105,14 +112,6 @@ def test_a_learner_error_arrives_as_it_was_raised(cache: Path) -> None:
             fleet.learn()
     assert type(failure.value) is RunFailed
     assert failure.value.stage == "learn"
-
-
-def test_progress_counts_shards(cache: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    with open_fleet(SMALL, workers=2, cache=cache, progress=lambda *each: told.append(each)) as fleet:
-        fleet.build()
-        fleet.learn()
-    assert told[-3:] == [("server", 1, 1), ("rejectors", 1, 2), ("rejectors", 2, 2)]
 
 
 def test_more_shards_than_work(cache: Path) -> None:

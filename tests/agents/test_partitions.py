@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from small_fleets import FEW, MISSING, NOISY, PARTITIONS, group, model, scenario
 
+from agents.fleet import open_fleet
 from agents.partitions import MIXES
 from agents.partitions import PARTITIONS as KINDS
 from agents.plan import make_plan
@@ -50,16 +52,27 @@ def test_another_group_does_not_change_a_draw() -> None:
     assert np.array_equal(alone.trains_on[0][0], together.trains_on[0][0])
 
 
-def test_a_short_pool_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        plan = make_plan(scenario(group(partition=MISSING, model=model(train_samples=300))))
-    assert len(plan.trains_on[0][0]) < 300
-    assert "fleet.sensors.model.train_samples: 300 asked" in caplog.text
-
-
-def test_few_samples_are_no_shortfall(caplog: pytest.LogCaptureFixture) -> None:
-    make_plan(scenario(group(partition=FEW)))
-    assert caplog.text == ""
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"partition": MISSING, "model": model(train_samples=300)},
+            "fleet.sensors.model.train_samples: 300 asked",
+        ),
+        ({"partition": FEW}, ""),  # few is what was asked for
+        ({}, ""),
+    ],
+)
+def test_a_short_pool_is_told_once(
+    changes: dict[str, Any], told: str, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        open_fleet(scenario(group(**changes)), workers=0, cache=cache) as fleet,
+    ):
+        fleet.build()
+    assert len(caplog.messages) == bool(told)
+    assert told in caplog.text
 
 
 @pytest.mark.parametrize("mix", MIXES)

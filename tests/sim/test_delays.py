@@ -144,7 +144,9 @@ def test_full_jitter_is_uniform_up_to_the_step():
         assert stats.kstest(waits / step, "uniform").pvalue > FALSE_ALARM
 
 
-@given(st.integers(0, 2**62), st.integers(1, 99), st.floats(0, 10), st.floats(1, 5), st.none() | st.floats(0, 9))
+@given(
+    st.integers(0, 2**62), st.integers(1, 99), st.floats(0, 10), st.floats(1, 5), st.none() | st.floats(0, 9)
+)
 def test_jitter_never_waits_longer_than_the_step(request_id, n, base, factor, cap):
     parts = {"attempts": 100, "backoff_s": base, "factor": factor, "cap_s": cap}
     plain, jittered = backoff(**parts).after(1, n), backoff(**parts, jitter="full").after(request_id, n)

@@ -29,7 +29,9 @@ def traffic(draw):
         if draw(st.booleans())
         else st.floats(0, 10, allow_subnormal=False)
     )
-    takes = draw(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.1, 1.0, 3.0]), min_size=clients, max_size=clients))
+    takes = draw(
+        st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.1, 1.0, 3.0]), min_size=clients, max_size=clients)
+    )
     pairs = sorted(
         (who, at) for who, at in draw(st.lists(st.tuples(st.integers(0, clients - 1), instant), max_size=40))
     )

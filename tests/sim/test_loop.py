@@ -48,7 +48,10 @@ def test_long_runs_with_many_replicas_equal_the_reference(seed, max_batch):
     """Eight replicas that come and go, busy and idle in every order: the lowest idle one always works."""
     outages = tuple(
         {
-            "when": {"kind": "intervals", "at": tuple((t, t + 2.5) for t in range(5 + count, 290, 7 * count))},
+            "when": {
+                "kind": "intervals",
+                "at": tuple((t, t + 2.5) for t in range(5 + count, 290, 7 * count)),
+            },
             "target": {"kind": "replicas", "count": count},
         }
         for count in (1, 2, 3, 5, 8)

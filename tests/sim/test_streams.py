@@ -105,7 +105,16 @@ def test_a_stream_is_keyed_and_never_call_ordered():
 
 
 def test_every_part_of_a_key_counts():
-    keys = [(7, "a"), (8, "a"), (7, "b"), (7, "a", 0), (7, "a", 1), (7, "a", 0, 1), (7, "a", 1, 0), (7, "a", 10)]
+    keys = [
+        (7, "a"),
+        (8, "a"),
+        (7, "b"),
+        (7, "a", 0),
+        (7, "a", 1),
+        (7, "a", 0, 1),
+        (7, "a", 1, 0),
+        (7, "a", 10),
+    ]
     assert len({key(*parts) for parts in keys}) == len(keys)
     assert len({float(stream(*parts).random()) for parts in keys}) == len(keys)
 
