@@ -29,9 +29,10 @@ from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
 from sim.learned_files import write_learned
-from sim.run_folder import claim, write_bytes, write_json
+from sim.run_folder import claim, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
+from sim.whole_files import write_whole
 
 VERSION = "0.1.0"
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -126,7 +127,7 @@ def execute(
     from agents.fleet import open_fleet  # noqa: PLC0415
     from analysis import finish  # noqa: PLC0415
 
-    write_bytes(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
+    write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
     write_json(folder / "versions.json", versions())
     seconds: dict[str, float] = {}
     with open_fleet(plan, workers=workers, ray_address=ray_address, progress=told.tell) as fleet:
@@ -160,7 +161,7 @@ def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None
     except (BadInput, RunFailed):
         raise
     except Exception as error:
-        write_bytes(folder / "failure.txt", traceback.format_exc().encode())
+        write_whole(folder / "failure.txt", traceback.format_exc().encode())
         why = f"{type(error).__name__}: {error} (details: {folder / 'failure.txt'})"
         raise RunFailed(name, why) from error
     seconds[name] = time.perf_counter() - began

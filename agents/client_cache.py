@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from agents.frozen import FrozenClient, Recipe, Weights, hash_of
+from sim.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 _WEIGHTS, _CURVE = "weights/", "curve/"
@@ -66,10 +67,4 @@ def _write(path: Path, recipe: Recipe, frozen: FrozenClient) -> None:
         _CURVE + "loss": frozen.loss,
         _CURVE + "accuracy": frozen.accuracy,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(save(tensors, metadata={"recipe": recipe.digest, "content": hash_of(tensors)}))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata={"recipe": recipe.digest, "content": hash_of(tensors)}))

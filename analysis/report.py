@@ -16,8 +16,8 @@ from analysis.figures.style import to_png, to_svg
 from analysis.metrics import summarise, to_json
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, outcomes, windows
-from analysis.whole_files import write_whole
 from analysis.wording import headline, sentences, verdict
+from sim.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
 

@@ -1,10 +1,9 @@
 """A run folder: files that appear whole or not at all.
-Every writer of results goes through `write_bytes` or `write_table`: a temporary file, fsync, rename."""
+Claims the folder, and writes JSON and Parquet into it by way of `sim.whole_files`."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
+from sim.whole_files import write_whole
 
 FINISHED = "summary.json"  # written last: a folder that holds it is a finished run
 
@@ -32,30 +32,15 @@ def claim(folder: Path, force: bool) -> None:
                 raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / "probe", b"")
+        write_whole(folder / "probe", b"")
         (folder / "probe").unlink()
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror})") from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON with sorted keys; NaN is no JSON and is refused."""
-    write_bytes(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -63,7 +48,7 @@ def write_table(path: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", compression_level=1)
     try:
-        write_bytes(path, sink.getvalue().to_pybytes())
+        write_whole(path, sink.getvalue().to_pybytes())
     except OSError as error:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
 

@@ -13,8 +13,8 @@ import pytest
 
 import analysis
 from analysis.figures import FIGURES
-from analysis.whole_files import write_whole
 from analysis.wording import sentences
+from sim.whole_files import write_whole
 
 Finished = tuple[Path, dict[str, Any]]
 

@@ -1,5 +1,5 @@
 """Writes files that appear whole or not at all.
-Everything that `analysis` adds to a run folder goes through here."""
+Everything that goes into a run folder or a cache passes through here; nothing of the project is needed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,166 @@
+"""The time line against a count second by second, and its law against sends that were tampered with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, inf, isnan
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import worlds
+from worlds import WrittenArrivals, group_of, made_up, scenario_of
+
+import sim.chunk
+from sim.chunk import run_chunk
+from sim.columns import CAUSES, TIMELINE
+from sim.errors import RunFailed
+from sim.outages import intervals
+from sim.rules import rules
+from sim.scenario import Scenario
+from sim.state import at_start
+from sim.timeline import observe
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A send at the server: when it joined the queue and left it, when its service began and stopped."""
+
+    joined: float
+    left: float
+    began: float
+    stopped: float
+    replica: int
+
+
+def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
+    """The rows of the time line by chunk, and all rows and sends that ended, as plain records."""
+    learned, laid_down = made_up(scenario), rules(scenario)
+    state = at_start(scenario, int(laid_down.capacity.usable[0]))
+    chunks, arrived, sends = [], [], []
+    for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
+        start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
+        drawn, last = arrivals.draw(index, start, end), end == scenario.horizon_s
+        ended, rows = run_chunk(laid_down, learned, state, drawn, start, end, last)
+        chunks.append((start, end, rows))
+        arrived += drawn.at_s.tolist()
+        names = list(ended.sends)
+        sends += [
+            dict(zip(names, one, strict=True))
+            for one in zip(*(column.tolist() for column in ended.sends.values()), strict=True)
+        ]
+    return chunks, arrived, sends
+
+
+def at_server(sends: list[dict[str, Any]], horizon: float) -> list[Seen]:
+    """What was accepted; a lost one left the queue or its replica when it was over."""
+    found = []
+    for send in sends:
+        cause = CAUSES[send["cause"]]
+        if send["reached"] >= horizon or cause in ("down", "queue_full"):
+            continue
+        lost_at = send["over"] if cause == "lost" else inf
+        began = inf if isnan(send["started"]) else send["started"]
+        finished = inf if isnan(send["finished"]) else send["finished"]
+        found.append(
+            Seen(send["reached"], min(began, lost_at), began, min(finished, lost_at), send["replica"])
+        )
+    return found
+
+
+def overlap(begin: float, end: float, low: float, high: float) -> float:
+    return max(0.0, min(end, high) - max(begin, low))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_every_column_equals_a_count_second_by_second(world):
+    scenario, arrivals, chunk_s = world
+    chunks, arrived, sends = play(scenario, arrivals, chunk_s)
+    seen = at_server(sends, scenario.horizon_s)
+    busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
+    for start, end, rows in chunks:
+        assert set(rows) == set(TIMELINE.names)
+        seconds = [start, *range(floor(start) + 1, int(np.ceil(end)))]
+        assert rows["at_s"].tolist() == seconds
+        for n, (low, high) in enumerate(zip(seconds, [*seconds[1:], end], strict=True)):
+            width = high - low
+            assert rows["waiting"][n] == sum(one.joined < low <= one.left for one in seen)
+            assert rows["in_service"][n] == sum(one.began < low <= one.stopped for one in seen)
+            waits = sum(overlap(one.joined, one.left, low, high) for one in seen)
+            assert rows["waiting_mean"][n] == pytest.approx(waits / width, abs=1e-9)
+            instants = [low, *(one.joined for one in seen if low <= one.joined < high)]
+            most = max(sum(one.joined <= t < one.left for one in seen) for t in instants)
+            assert rows["waiting_max"][n] == most
+            works = sum(overlap(begin, end, low, high) for begin, end, _ in busy)
+            assert rows["busy_replicas_mean"][n] == pytest.approx(works / width, abs=1e-9)
+            usable = usable_seconds(scenario, low, high)
+            assert rows["usable_replicas_mean"][n] == pytest.approx(usable / width, abs=1e-9)
+            assert rows["arrivals"][n] == sum(low <= at < high for at in arrived)
+            sent = [send["attempt"] for send in sends if low <= send["sent"] < high]
+            assert rows["first_sends"][n] == sent.count(1)
+            assert rows["retries"][n] == len(sent) - sent.count(1)
+
+
+def usable_seconds(scenario: Scenario, low: float, high: float) -> float:
+    """Replica-seconds, added up replica by replica over the pieces between all edges."""
+    periods, replicas = intervals(scenario), scenario.server.replicas
+    cuts = sorted({low, high, *(t for p in periods for t in (p.from_s, p.until_s) if low < t < high)})
+    total = 0.0
+    for begin, end in zip(cuts, cuts[1:], strict=False):
+        middle = (begin + end) / 2
+        down = max([p.takes for p in periods if p.from_s <= middle < p.until_s], default=0)
+        total += (replicas - down) * (end - begin)
+    return total
+
+
+def test_an_hour_glass_of_one_replica():
+    """One second of service; two arrive at 0.5 and one at 2.0, nothing else happens.
+
+    In service 0.5-1.5, 1.5-2.5, 2.5-3.5; waiting: the second 0.5-1.5, the third 2.0-2.5.
+    """
+    scenario = scenario_of(horizon_s=4.0)
+    ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (2.0, 0))), 60.0)
+    assert {name: column.tolist() for name, column in rows.items()} == {
+        "at_s": [0.0, 1.0, 2.0, 3.0],
+        "waiting": [0, 1, 0, 0],
+        "in_service": [0, 1, 1, 1],
+        "waiting_mean": [0.5, 0.5, 0.5, 0.0],
+        "waiting_max": [1, 1, 1, 0],
+        "busy_replicas_mean": [0.5, 1.0, 1.0, 0.5],
+        "usable_replicas_mean": [1.0] * 4,
+        "arrivals": [2, 0, 1, 0],
+        "first_sends": [2, 0, 1, 0],
+        "retries": [0] * 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("finished", 3.5),  # a send still in service is said to have left
+        ("over", 3.5),
+        ("cause", CAUSES.index("queue_full")),  # one that waits is said to have been refused
+        ("reached", 9.0),  # or not to have come yet
+    ],
+)
+@pytest.mark.parametrize("of", ["waiting", "in service"])
+def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, column, value, of):
+    """One in service and one waiting at 4 s, when the chunk ends."""
+    if of == "in service" and column in ("cause", "reached"):
+        column, value = "started", np.nan  # it has not begun, so it should wait: one too many does
+    if of == "waiting" and column == "finished":
+        column, value = "started", 2.5
+
+    def tampered(state, capacity, start, end):
+        send = state.waiting[0] if of == "waiting" else state.batch_of[0][0]
+        state.sends = {name: values.copy() for name, values in state.sends.items()}
+        state.sends[column][send] = value
+        return observe(state, capacity, start, end)
+
+    monkeypatch.setattr(sim.chunk, "observe", tampered)
+    service = {"kind": "affine", "base_s": 10.0}
+    scenario = scenario_of(horizon_s=8.0, fleet=(group_of(clients=2),), server={"service": service})
+    with pytest.raises(RunFailed, match=r"requests are in the server|integral of N\(t\)"):
+        play(scenario, WrittenArrivals(((1.0, 0), (2.0, 1))), 4.0)

@@ -1,0 +1,173 @@
+"""The laws of a run: true tables pass, and every way of falsifying one is found and named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from worlds import WrittenArrivals, group_of, made_up, parts, scenario_of
+
+from sim.errors import RunFailed
+from sim.outages import capacity
+from sim.state import State, at_start
+from sim.verify import Verifier
+
+LOST = {"when": {"kind": "intervals", "at": ((2.0, 4.0),)}, "target": {"kind": "replicas", "count": 1}}
+SCENARIO = scenario_of(
+    horizon_s=20.0,
+    fleet=(
+        group_of(
+            clients=2,
+            link={"latency": 0.25},
+            timeout_s=1.75,
+            retry={"attempts": 2, "backoff_s": 0.5, "jitter": "none"},
+        ),
+    ),
+    server={"replicas": 2, "service": {"kind": "affine", "base_s": 1.0}, "outages": (LOST,)},
+)
+ARRIVALS = ((1.0, 0), (1.5, 1), (1.5, 0), (5.0, 0), (12.0, 1), (12.5, 0), (19.5, 1))
+
+
+def written() -> list[tuple[pa.Table, pa.Table]]:
+    """Two parts, [0, 10) and [10, 20)."""
+    return parts(SCENARIO, made_up(SCENARIO), WrittenArrivals(ARRIVALS), 10.0)
+
+
+def arrived() -> State:
+    state = at_start(SCENARIO, 2)
+    state.next_k[:] = [4, 3]
+    return state
+
+
+def verify(tables: list[tuple[pa.Table, pa.Table]]) -> None:
+    verifier = Verifier(SCENARIO.clients, capacity(SCENARIO))
+    for index, (requests, attempts) in enumerate(tables):
+        verifier.chunk(requests, attempts, index == len(tables) - 1)
+    verifier.finish(arrived())
+
+
+def changed(table: pa.Table, row: int, **values: Any) -> pa.Table:
+    """The table with some values of one row replaced."""
+    for name, value in values.items():
+        column = table[name].to_pylist()
+        column[row] = value
+        place, kind = table.column_names.index(name), table.schema.field(name).type
+        flat = kind.value_type if pa.types.is_dictionary(kind) else kind
+        replacement = pa.array(column, type=flat)
+        if pa.types.is_dictionary(kind):
+            words = table[name].combine_chunks().dictionary
+            codes = [words.to_pylist().index(word) for word in column]
+            replacement = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), words)
+        table = table.set_column(place, table.schema.field(name), replacement)
+    return table
+
+
+def test_true_tables_pass():
+    (requests, attempts), (more, _) = written()
+    assert (len(requests), len(attempts), len(more)) == (4, 4, 3)
+    verify(written())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"decided_at_s": 0.5},
+        {"sent_at_s": 0.5},
+        {"sent_at_s": 5.0},
+        {"reached_at_s": 0.75},
+        {"started_at_s": 1.0},
+        {"started_at_s": 7.5},
+        {"finished_at_s": 1.0},
+        {"finished_at_s": 0.5, "started_at_s": np.nan},
+        {"first_answer_at_s": 0.5},
+        {"answered_at_s": 0.5},
+    ],
+    ids=str,
+)
+def test_times_out_of_order(values):
+    """Request 3 arrived, was decided and sent at 5.0 s, reached at 5.25, ran until 6.25, was heard at 6.5.
+
+    Request 0: 1.0, 1.25, 2.25, 2.5. A time before the one that precedes it is found even if some in
+    between did not happen.
+    """
+    (requests, attempts), rest = written()
+    row = requests["request_id"].to_pylist().index(0)
+    with pytest.raises(RunFailed, match=r"times of request 0 are out of order: arrived_at_s <= "):
+        verify([(changed(requests, row, **values), attempts), rest])
+
+
+def test_times_of_an_attempt_out_of_order():
+    (requests, attempts), rest = written()
+    request = attempts["request_id"][0].as_py()
+    with pytest.raises(
+        RunFailed, match=rf"times of request {request} are out of order: sent_at_s <= reached_at_s"
+    ):
+        verify([(requests, changed(attempts, 0, sent_at_s=9.5)), rest])
+
+
+def test_a_batch_on_a_replica_that_was_not_usable():
+    """Replica 1 is out from 2.0 to 4.0: a start at 2.0 breaks the law, one at 4.0 does not."""
+    (requests, attempts), rest = written()
+    row = requests["request_id"].to_pylist().index(3 - 1)
+    during = {"arrived_at_s": 1.0, "decided_at_s": 1.0, "sent_at_s": 1.0, "reached_at_s": 1.0}
+    during |= {"finished_at_s": 9.0, "first_answer_at_s": 9.0, "answered_at_s": 9.0, "replica": 1}
+    verify([(changed(requests, row, **during, started_at_s=4.0), attempts), rest])
+    with pytest.raises(RunFailed, match=r"a batch started at 2\.0 s on a replica that was not usable"):
+        verify([(changed(requests, row, **during, started_at_s=2.0), attempts), rest])
+
+
+def test_an_attempt_on_a_replica_that_is_not_there():
+    (requests, attempts), rest = written()
+    row = np.flatnonzero(~np.isnan(attempts["started_at_s"].to_numpy()))[0]
+    with pytest.raises(RunFailed, match="on a replica that was not usable"):
+        verify([(requests, changed(attempts, int(row), replica=2)), rest])
+
+
+def test_a_request_without_an_outcome_before_the_end():
+    (requests, attempts), rest = written()
+    with pytest.raises(RunFailed, match="a request was written before its outcome was known"):
+        verify([(changed(requests, 0, outcome="in_flight"), attempts), rest])
+    assert "in_flight" in rest[0]["outcome"].to_pylist()  # at the end it is allowed
+
+
+def test_a_request_that_is_written_twice_in_a_part():
+    (requests, attempts), rest = written()
+    twice = pa.concat_tables([requests.slice(0, 1), requests])
+    with pytest.raises(RunFailed, match="rows are out of order, or a request was written twice"):
+        verify([(twice, attempts), rest])
+
+
+def test_rows_that_are_out_of_order():
+    (requests, attempts), rest = written()
+    with pytest.raises(RunFailed, match="rows are out of order"):
+        verify([(requests.take([1, 0, 2, 3]), attempts), rest])
+
+
+def test_a_request_that_is_written_in_two_parts():
+    first, (more, attempts) = written()
+    both = pa.concat_tables([first[0].slice(0, 1), more])
+    with pytest.raises(RunFailed, match="7 requests arrived, 8 have an outcome"):
+        verify([first, (both, attempts)])
+
+
+def test_a_request_that_is_missing():
+    (requests, attempts), rest = written()
+    with pytest.raises(RunFailed, match="7 requests arrived, 6 have an outcome"):
+        verify([(requests.slice(1), attempts), rest])
+
+
+def test_a_request_that_is_counted_to_another_client():
+    (requests, attempts), rest = written()
+    with pytest.raises(RunFailed, match="7 requests arrived, 7 have an outcome"):
+        verify([(changed(requests, 0, client_id=1), attempts), rest])
+
+
+def test_a_request_that_stands_in_the_place_of_another():
+    """Client 0's first is written once more instead of its last: the numbers of rows are right."""
+    first, (more, attempts) = written()
+    assert more["request_id"][0].as_py() == 3
+    swapped = pa.concat_tables([first[0].slice(0, 1), more.slice(1)])
+    with pytest.raises(RunFailed, match="a request was written twice"):
+        verify([first, (swapped, attempts)])
