@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heappop
+from itertools import chain
 from typing import Any
 
 import simpy
@@ -50,30 +51,25 @@ class Clock(simpy.Environment):
     writing the heap out and reading it in changes nothing. Instants are absolute.
     """
 
-    def put(self, at: float, kind: int, rank: int, moment: Moment) -> None:
-        """Schedules `moment`; keys are unique."""
-        queue: Any = self._queue
-        heappush(queue, (at, kind, rank, moment))
+    @property
+    def heap(self) -> list[Any]:
+        """SimPy's own heap; an event is pushed as (instant, kind, rank, moment), its key unique."""
+        return self._queue
 
     def walk(self, agenda: Iterable[AgendaItem], handlers: Sequence[Handler], end: float) -> None:
         """Runs everything before `end`; afterwards now == end. Raises if an event lies in the past."""
-        queue: Any = self._queue
-        for at, kind, rank, do, subject in agenda:
-            while queue:
-                first = queue[0]
+        heap = self.heap
+        for at, kind, rank, do, subject in chain(agenda, [(end, -1, 0, -1, 0)]):
+            while heap:
+                first = heap[0]
                 if first[0] >= at and (first[0] > at or (first[1], first[2]) > (kind, rank)):
                     break
-                self._fire(heappop(queue))
+                now, _, _, moment = heappop(heap)
+                if now < self._now:
+                    raise RunFailed("run", f"the clock ran backwards, from {self._now} s to {now} s")
+                self._now = now
+                for callback in moment.callbacks:
+                    callback(moment)
             self._now = at
-            handlers[do](at, subject)
-        while queue and queue[0][0] < end:
-            self._fire(heappop(queue))
-        self._now = end
-
-    def _fire(self, entry: tuple[float, int, int, Moment]) -> None:
-        at, _, _, moment = entry
-        if at < self._now:
-            raise RunFailed("run", f"the clock ran backwards, from {self._now} s to {at} s")
-        self._now = at
-        for callback in moment.callbacks:
-            callback(moment)
+            if do >= 0:
+                handlers[do](at, subject)

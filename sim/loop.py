@@ -20,8 +20,11 @@ ATTEMPT_BITS = 7
 
 # What can happen, and its place among simultaneous events. A first send over a link without delay keeps
 # the place of its decision. A retry ranks as a client timer.
-CAPACITY, GAIN, COMPLETE, REACH, DUE, ERROR, TIMER, RETRY = range(8)
-_KIND_OF = {REACH: Kind.REACH, DUE: Kind.DUE, ERROR: Kind.REPLY, TIMER: Kind.TIMER, RETRY: Kind.TIMER}
+CAPACITY, GAIN, REACH, DUE, ERROR, TIMER, RETRY = range(7)
+# Plain integers: a heap compares them at every push, and members of an enumeration take twice as long.
+_KINDS = {REACH: Kind.REACH, DUE: Kind.DUE, ERROR: Kind.REPLY, TIMER: Kind.TIMER, RETRY: Kind.TIMER}
+_KIND_OF = {code: int(kind) for code, kind in _KINDS.items()}
+_COMPLETE = int(Kind.COMPLETE)
 REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
 
 _DOWN, _QUEUE_FULL, _LOST = (CAUSES.index(cause) for cause in ("down", "queue_full", "lost"))
@@ -69,6 +72,7 @@ def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> No
     the instant of the reply is known, and whether the client still waits then is a comparison.
     """
     clock = Clock()
+    heap = clock.heap
     sends: dict[str, Any] = {
         name: array(_ARRAY_CODE[SEND_TYPES[name]], column.tobytes()) for name, column in state.sends.items()
     }
@@ -84,6 +88,7 @@ def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> No
     patiences = rules.patience
     scale, max_batch, batch_wait_s = rules.service.scale, rules.max_batch, rules.batch_wait_s
     queue_limit, when_down = rules.queue_limit, rules.when_down
+    starts_at_once = max_batch == 1 or batch_wait_s == 0.0  # then nobody waits while a replica is idle
 
     waiting, batch_of, usable = deque(state.waiting), state.batch_of, state.usable
     idle = [replica for replica in range(usable) if not batch_of[replica]]  # a heap: lowest index first
@@ -97,6 +102,8 @@ def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> No
                 refuse(now, send, _DOWN)
             else:
                 swallow(now, send)
+        elif starts_at_once and idle:
+            start(now, [send])
         elif len(waiting) < queue_limit or (idle and len(waiting) + 1 >= max_batch):
             waiting.append(send)
             if idle:
@@ -129,11 +136,13 @@ def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> No
             replica_of[send] = replica
             batch_size[send] = n
         done = completions[replica]
-        clock.put(now + scale[n] * factor[batch[0]], Kind.COMPLETE, done.rank, done)
+        heappush(heap, (now + scale[n] * factor[batch[0]], _COMPLETE, done.rank, done))
 
-    def complete(now: float, replica: int) -> None:
+    def complete(done: Completion) -> None:
+        replica = done.subject
         if replica < 0:
             return
+        now = clock.now
         for send in batch_of[replica]:
             finished[send] = now
         batch_of[replica] = []
@@ -226,18 +235,18 @@ def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> No
     def on_due(now: float, _: int) -> None:
         serve(now)
 
-    handlers = (change_capacity, gain, complete, reach, on_due, hear_error, time_out, retry)
+    handlers = (change_capacity, gain, reach, on_due, hear_error, time_out, retry)
     callbacks = [[lambda moment, do=do: do(clock.now, moment.subject)] for do in handlers]
-    completions = [Completion(callbacks[COMPLETE], replica) for replica in range(rules.replicas)]
+    completions = [Completion([complete], replica) for replica in range(rules.replicas)]
 
     def put(at: float, code: int, send: int) -> None:
         place = rank(row_of[send], attempt_of[send] + (code == RETRY))
-        clock.put(at, _KIND_OF[code], place, Moment(callbacks[code], send))
+        heappush(heap, (at, _KIND_OF[code], place, Moment(callbacks[code], send)))
 
     for batch, done in zip(batch_of, completions, strict=True):
         if batch:
             ends = started[batch[0]] + scale[len(batch)] * factor[batch[0]]
-            clock.put(ends, Kind.COMPLETE, done.rank, done)
+            heappush(heap, (ends, _COMPLETE, done.rank, done))
     if idle and waiting:
         due_for = waiting[0]
         put(reached[due_for] + batch_wait_s, DUE, due_for)

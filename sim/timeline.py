@@ -18,11 +18,12 @@ def observe(state: State, capacity: Capacity, start: float, end: float) -> Colum
     """The rows of `timeline` for [start, end), whole seconds but for the last.
 
     state: as the loop left it, before the ended rows are taken out. Raises RunFailed if the number of
-    sends in the server at `end` is not what the loop holds, or if the integral of that number over the
-    chunk differs from the sum of the clipped sojourns by more than 1e-9 of it.
+    sends that wait or are in service at `end` is not what the loop holds, or if the integral of that number
+    over the chunk differs from the sum of the clipped stays by more than 1e-9 of it.
     """
     waits, serves = _stays(state.sends, end)
-    _check(state, np.concatenate([waits[0], serves[0]]), np.concatenate([waits[1], serves[1]]), start, end)
+    _check("waiting", len(state.waiting), *waits, start, end)
+    _check("in service", sum(len(batch) for batch in state.batch_of), *serves[:2], start, end)
     edges = np.append(np.arange(np.floor(start), end), end)
     edges[0] = start
     widths = np.diff(edges)
@@ -56,11 +57,10 @@ def _stays(
     )
 
 
-def _check(state: State, enter: Instants, leave: Instants, start: float, end: float) -> None:
-    held = len(state.waiting) + sum(len(batch) for batch in state.batch_of)
+def _check(where: str, held: int, enter: Instants, leave: Instants, start: float, end: float) -> None:
     inside = int(np.count_nonzero(leave >= end))
     if inside != held:
-        raise RunFailed("run", f"{held} requests are in the server at {end} s, but {inside} have not left it")
+        raise RunFailed("run", f"{held} requests are {where} at {end} s, but {inside} have not left")
     begins, ends = np.clip(enter, start, end), np.clip(leave, start, end)
     sojourns = float(np.sum(ends - begins))
     at = np.concatenate([begins, ends])
@@ -68,7 +68,7 @@ def _check(state: State, enter: Instants, leave: Instants, start: float, end: fl
     number = np.cumsum(np.repeat([1, -1], len(begins))[order])
     area = float(np.sum(number[:-1] * np.diff(at[order]))) if len(at) else 0.0
     if abs(area - sojourns) > 1e-9 * max(1.0, sojourns):
-        raise RunFailed("run", f"the integral of N(t) is {area} s, the sum of the sojourns {sojourns} s")
+        raise RunFailed("run", f"the integral of N(t), {where}, is {area} s, the sum of stays {sojourns} s")
 
 
 def _count_before(enter: Instants, leave: Instants, at: Instants) -> NDArray[np.int64]:

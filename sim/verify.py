@@ -9,6 +9,7 @@ import pyarrow as pa
 from sim.columns import OUTCOMES
 from sim.errors import RunFailed
 from sim.outages import Capacity
+from sim.population import CLIENT_SHIFT
 from sim.state import State
 
 _ORDERS = (
@@ -23,6 +24,7 @@ class Verifier:
     def __init__(self, clients: int, capacity: Capacity) -> None:
         self._capacity = capacity
         self._rows_of = np.zeros(clients, dtype=np.int64)
+        self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
@@ -39,13 +41,17 @@ class Verifier:
         if len(ids) > 1 and not np.all(np.diff(ids) > 0):
             raise RunFailed("run", "rows are out of order, or a request was written twice")
         self._outcomes += outcomes
-        self._rows_of += np.bincount(requests["client_id"].to_numpy(), minlength=len(self._rows_of))
+        client, number = requests["client_id"].to_numpy(), ids & ((1 << CLIENT_SHIFT) - 1)
+        self._rows_of += np.bincount(client, minlength=len(self._rows_of))
+        self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
 
     def finish(self, state: State) -> None:
         """Raises RunFailed if some request is missing, or was counted twice."""
         arrived, written = int(state.next_k.sum()), int(self._outcomes.sum())
         if arrived != written or not np.array_equal(state.next_k, self._rows_of):
             raise RunFailed("run", f"{arrived} requests arrived, {written} have an outcome")
+        if not np.array_equal(state.next_k * (state.next_k - 1) / 2, self._numbers_of):
+            raise RunFailed("run", "a request was written twice, and another one never")
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         times = np.stack([table[name].to_numpy() for name in names])

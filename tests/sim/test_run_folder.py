@@ -1,0 +1,220 @@
+"""A run folder: claimed with care, its files whole or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sim.columns import EVENTS, TIMELINE
+from sim.errors import BadInput, RunFailed
+from sim.run_folder import claim, table_of, write_json, write_table
+from sim.whole_files import write_whole
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the disk takes bytes into its cache and finds no place for them."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def a_run(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "scenario.yaml").write_text("name: old\n")
+    (folder / "requests").mkdir()
+    (folder / "requests/part-00000.parquet").write_text("rows")
+    return folder
+
+
+# Claiming.
+
+
+def test_a_fresh_folder_is_made_with_all_above_it(tmp_path):
+    claim(tmp_path / "runs/outage-7", force=False)
+    assert list((tmp_path / "runs/outage-7").iterdir()) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_empty_folder_is_taken(tmp_path, force):
+    claim(tmp_path, force)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_kept_unless_force_is_given(tmp_path):
+    folder = a_run(tmp_path / "run")
+    before = files(folder)
+    with pytest.raises(BadInput, match="holds a run already; give another folder or --force"):
+        claim(folder, force=False)
+    assert files(folder) == before
+
+
+def test_force_clears_a_run(tmp_path):
+    folder = a_run(tmp_path / "run")
+    claim(folder, force=True)
+    assert files(tmp_path) == {}
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_other_peoples_files_are_never_deleted(tmp_path, force):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match="exists and is not a run folder"):
+        claim(tmp_path, force)
+    assert files(tmp_path) == {"thesis.tex": "years of work"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_in_the_way_is_left_alone(tmp_path, force):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(BadInput, match="exists and is not a run folder"):
+        claim(tmp_path / "run", force)
+    assert files(tmp_path) == {"run": "mine"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_called_like_a_scenario_does_not_make_a_run(tmp_path, force):
+    (tmp_path / "scenario.yaml").mkdir()
+    with pytest.raises(BadInput, match="is not a run folder"):
+        claim(tmp_path, force)
+    assert (tmp_path / "scenario.yaml").is_dir()
+
+
+def test_a_folder_below_a_file_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInput, match=r"cannot be written \(Not a directory\)"):
+        claim(tmp_path / "file/run", force=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(BadInput, match=r"cannot be written \(Permission denied\)"):
+            claim(tmp_path / "run", force=False)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_folder_on_a_full_disk_is_refused_before_the_work_begins(tmp_path, monkeypatch):
+    fill_the_disk(monkeypatch)
+    with pytest.raises(BadInput, match=r"cannot be written \(No space left on device\)"):
+        claim(tmp_path / "run", force=False)
+    assert files(tmp_path) == {}
+
+
+def test_a_link_to_a_run_is_refused_in_words_and_the_run_is_kept(tmp_path):
+    folder = a_run(tmp_path / "run")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(BadInput, match=r"link: cannot be written \(.*symbolic link.*\)"):
+        claim(tmp_path / "link", force=True)
+    assert (folder / "requests/part-00000.parquet").read_text() == "rows"
+
+
+# Writing.
+
+
+def test_bytes_are_written_and_replaced_whole(tmp_path):
+    write_whole(tmp_path / "deep/file", b"first, longer")
+    write_whole(tmp_path / "deep/file", b"second")
+    assert files(tmp_path) == {"deep/file": "second"}
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    write_whole(tmp_path / "file", b"old")
+    fill_the_disk(monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "file", b"new")
+    assert files(tmp_path) == {"file": "old"}
+
+
+def test_a_table_that_the_disk_does_not_take_fails_the_run_in_words(tmp_path, monkeypatch):
+    fill_the_disk(monkeypatch)
+    with pytest.raises(RunFailed, match=r"failed in stage 'run': .*t\.parquet cannot be written \(No space"):
+        write_table(tmp_path / "t.parquet", pa.table({"a": [1]}))
+    assert files(tmp_path) == {}
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """What is renamed is what was synced."""
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(sorted(path.name for path in tmp_path.iterdir())))
+    write_whole(tmp_path / "file", b"x")
+    ((hidden,),) = seen
+    assert hidden.startswith(".file.")
+    assert files(tmp_path) == {"file": "x"}
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "file", b"x")
+    assert files(tmp_path) == {}
+
+
+def test_others_may_read_what_is_written(tmp_path):
+    write_whole(tmp_path / "file", b"x")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
+    write_json(tmp_path / "s.json", {"b": 1, "a": None})
+    text = (tmp_path / "s.json").read_text()
+    assert json.loads(text) == {"a": None, "b": 1}
+    assert text.index('"a"') < text.index('"b"')
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_json_has_no_nan(tmp_path, value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "s.json", {"deep": {"a": [1.0, value]}})
+    assert files(tmp_path) == {}
+
+
+# Tables.
+
+
+def test_a_table_is_read_as_it_was_made(tmp_path):
+    columns = {
+        "at_s": [0.0, 10.0],
+        "kind": ["model_in_force", "outage_start"],
+        "target": ["model", "server"],
+        "value": np.array([0.0, np.nan]),
+    }
+    table = table_of(columns, EVENTS)
+    assert table.schema.equals(EVENTS)
+    write_table(tmp_path / "events.parquet", table)
+    back = pq.read_table(tmp_path / "events.parquet")
+    assert back.schema.equals(EVENTS)
+    assert back["kind"].to_pylist() == columns["kind"]
+    assert back["at_s"].to_pylist() == columns["at_s"]
+    values = back["value"].to_pylist()
+    assert values[0] == 0.0
+    assert np.isnan(values[1])
+
+
+def test_a_table_takes_arrays_of_another_width_if_the_values_fit():
+    columns = {name: np.array([1, 2], dtype=np.int64) for name in TIMELINE.names}
+    assert table_of(columns, TIMELINE).schema.equals(TIMELINE)
+    with pytest.raises(pa.ArrowInvalid):
+        table_of(columns | {"waiting": np.array([1, 2**40])}, TIMELINE)
+
+
+def test_a_table_without_rows_keeps_its_types():
+    assert table_of({name: [] for name in EVENTS.names}, EVENTS).schema.equals(EVENTS)
