@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from math import inf, nan
 from typing import Any
@@ -61,7 +62,7 @@ def rank(row: Any, attempt: Any) -> Any:
     return row << ATTEMPT_BITS | attempt
 
 
-def play(rules: Rules, state: State, agenda: list[AgendaItem], end: float) -> None:  # noqa: PLR0915
+def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -> None:  # noqa: PLR0915
     """Runs the events before `end` and leaves in `state` what they changed.
 
     agenda: what is known when the chunk begins, sorted by (instant, kind, rank), all before `end`.

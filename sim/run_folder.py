@@ -35,7 +35,7 @@ def claim(folder: Path, force: bool) -> None:
         write_whole(folder / "probe", b"")
         (folder / "probe").unlink()
     except OSError as error:
-        raise BadInput(f"--out {folder}: cannot be written ({error.strerror})") from error
+        raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

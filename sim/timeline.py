@@ -3,6 +3,9 @@ Computed from the sends of a chunk after the fact, and checked against the loop'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,85 +24,95 @@ def observe(state: State, capacity: Capacity, start: float, end: float) -> Colum
     sends that wait or are in service at `end` is not what the loop holds, or if the integral of that number
     over the chunk differs from the sum of the clipped stays by more than 1e-9 of it.
     """
-    waits, serves = _stays(state.sends, end)
-    _check("waiting", len(state.waiting), *waits, start, end)
-    _check("in service", sum(len(batch) for batch in state.batch_of), *serves[:2], start, end)
     edges = np.append(np.arange(np.floor(start), end), end)
     edges[0] = start
-    widths = np.diff(edges)
+    waiting, serving, batch_size = _stays(state.sends, edges)
+    waiting.check("waiting", len(state.waiting))
+    serving.check("in service", sum(len(batch) for batch in state.batch_of))
     sends, arrived = state.sends, state.rows["arrived"]
     first = sends["attempt"] == 1
     return {
         "at_s": edges[:-1],
-        "waiting": _count_before(*waits, edges[:-1]),
-        "in_service": _count_before(*serves[:2], edges[:-1]),
-        "waiting_mean": _mean(*waits, np.ones(len(waits[0])), edges),
-        "waiting_max": _most(*waits, edges),
-        "busy_replicas_mean": _mean(serves[0], serves[1], 1.0 / serves[2], edges),
-        "usable_replicas_mean": np.diff(_usable_seconds(capacity, edges)) / widths,
+        "waiting": waiting.number_before(),
+        "in_service": serving.number_before(),
+        "waiting_mean": waiting.mean(),
+        "waiting_max": waiting.most(),
+        "busy_replicas_mean": serving.mean(1.0 / batch_size),
+        "usable_replicas_mean": np.diff(_usable_seconds(capacity, edges)) / np.diff(edges),
         "arrivals": np.histogram(arrived[arrived >= start], edges)[0],
         "first_sends": np.histogram(sends["sent"][first], edges)[0],
         "retries": np.histogram(sends["sent"][~first], edges)[0],
     }
 
 
-def _stays(
-    sends: Columns, end: float
-) -> tuple[tuple[Instants, Instants], tuple[Instants, Instants, Instants]]:
-    """When each accepted send joined and left the queue; when its service began and ended, in how many."""
-    accepted = (sends["reached"] < end) & ~np.isin(sends["cause"], REFUSALS)
+@dataclass(frozen=True)
+class Stays:
+    """Stays [enter, leave) somewhere, seen through bins with the given edges; inf = has not left.
+
+    Counting in bins needs no sorting; whoever was there before the first edge counts from it.
+    """
+
+    enter: Instants
+    leave: Instants
+    edges: Instants
+
+    @cached_property
+    def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The bin of each entry and each leaving: 0 = before the first edge, n + 1 = not before the last."""
+        return tuple(np.searchsorted(self.edges, at, side="right") for at in (self.enter, self.leave))  # type: ignore[return-value]
+
+    def number_before(self) -> NDArray[np.int64]:
+        """How many are inside just before each bin."""
+        entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
+        return np.cumsum(entries - leavings)[: len(self.edges) - 1]
+
+    def mean(self, weight: Instants | None = None) -> Instants:
+        """The number inside, or the sum of their weights, averaged over each bin."""
+        weight = np.ones(len(self.enter)) if weight is None else weight
+        n, until = len(self.edges) - 1, np.append(self.edges, np.inf)
+        change, area = np.zeros(n + 2), np.zeros(n + 2)
+        for sign, at, bins in zip((1, -1), (self.enter, self.leave), self._bins, strict=True):
+            within = bins <= n
+            rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
+            change += sign * np.bincount(bins, weight, minlength=n + 2)
+            area += sign * np.bincount(bins, weight * rest, minlength=n + 2)
+        widths = np.diff(self.edges)
+        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / widths
+        return np.maximum(mean, 0.0)
+
+    def most(self) -> NDArray[np.int64]:
+        """The largest number inside during each bin; who leaves at an instant leaves first."""
+        enter, leave, begins = np.sort(self.enter), np.sort(self.leave), self.edges[:-1]
+        number = np.arange(1, len(enter) + 1) - np.searchsorted(leave, enter, side="right")
+        most = np.searchsorted(enter, begins, side="left") - np.searchsorted(leave, begins, side="right")
+        bins = np.searchsorted(self.edges, enter, side="right") - 1
+        np.maximum.at(most, bins[bins >= 0], number[bins >= 0])
+        return most
+
+    def check(self, where: str, held: int) -> None:
+        """Raises RunFailed unless `held` are inside at the end, and the bins add up to the clipped stays."""
+        start, end = self.edges[0], self.edges[-1]
+        inside = int(np.count_nonzero(self.leave >= end))
+        if inside != held:
+            raise RunFailed("run", f"{held} requests are {where} at {end} s, but {inside} have not left")
+        stays = float(np.sum(np.clip(self.leave, start, end) - np.clip(self.enter, start, end)))
+        area = float(self.mean() @ np.diff(self.edges))
+        if abs(area - stays) > 1e-9 * max(1.0, stays):
+            raise RunFailed("run", f"the integral of N(t), {where}, is {area} s, the sum of stays {stays} s")
+
+
+def _stays(sends: Columns, edges: Instants) -> tuple[Stays, Stays, Instants]:
+    """The stays in the queue, those in service, and the sizes of the batches of the latter."""
+    accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
     left = np.nan_to_num(np.fmin(sends["started"], sends["over"]), nan=np.inf)
+    accepted &= left > sends["reached"]
     stopped = np.nan_to_num(np.fmin(sends["finished"], sends["over"]), nan=np.inf)
     return (
-        (sends["reached"][accepted], left[accepted]),
-        (sends["started"][served], stopped[served], sends["batch_size"][served].astype(np.float64)),
+        Stays(sends["reached"][accepted], left[accepted], edges),
+        Stays(sends["started"][served], stopped[served], edges),
+        sends["batch_size"][served].astype(np.float64),
     )
-
-
-def _check(where: str, held: int, enter: Instants, leave: Instants, start: float, end: float) -> None:
-    inside = int(np.count_nonzero(leave >= end))
-    if inside != held:
-        raise RunFailed("run", f"{held} requests are {where} at {end} s, but {inside} have not left")
-    begins, ends = np.clip(enter, start, end), np.clip(leave, start, end)
-    sojourns = float(np.sum(ends - begins))
-    at = np.concatenate([begins, ends])
-    order = np.argsort(at, kind="stable")
-    number = np.cumsum(np.repeat([1, -1], len(begins))[order])
-    area = float(np.sum(number[:-1] * np.diff(at[order]))) if len(at) else 0.0
-    if abs(area - sojourns) > 1e-9 * max(1.0, sojourns):
-        raise RunFailed("run", f"the integral of N(t), {where}, is {area} s, the sum of stays {sojourns} s")
-
-
-def _count_before(enter: Instants, leave: Instants, at: Instants) -> NDArray[np.int64]:
-    """How many have entered and not left just before each instant."""
-    return np.searchsorted(np.sort(enter), at, side="left") - np.searchsorted(np.sort(leave), at, side="left")
-
-
-def _mean(enter: Instants, leave: Instants, weight: Instants, edges: Instants) -> Instants:
-    """The weighted number inside, averaged over each bin."""
-    inside = _seconds(enter, weight, edges) - _seconds(leave, weight, edges)
-    return np.maximum(np.diff(inside), 0.0) / np.diff(edges)
-
-
-def _seconds(since: Instants, weight: Instants, edges: Instants) -> Instants:
-    """Sum of weight·max(0, edge - since) at each edge, counted from the first edge."""
-    order = np.argsort(since, kind="stable")
-    offset = np.maximum(since[order] - edges[0], 0.0)
-    offset, weight = np.where(np.isinf(offset), 0.0, offset), weight[order]
-    upto = np.searchsorted(since[order], edges, side="right")
-    weights, moments = (np.concatenate([[0.0], np.cumsum(x)]) for x in (weight, weight * offset))
-    area: Instants = weights[upto] * (edges - edges[0]) - moments[upto]
-    return area
-
-
-def _most(enter: Instants, leave: Instants, edges: Instants) -> NDArray[np.int64]:
-    """The largest number inside during each bin."""
-    at = np.concatenate([edges[:-1], enter, leave])
-    step = np.repeat([0, 1, -1], [len(edges) - 1, len(enter), len(leave)])
-    order = np.lexsort((step, at))  # who leaves at an instant leaves first
-    number = np.cumsum(step[order])
-    return np.maximum.reduceat(number, np.flatnonzero(order < len(edges) - 1))
 
 
 def _usable_seconds(capacity: Capacity, edges: Instants) -> Instants:

@@ -15,7 +15,6 @@ import pytest
 from sim.columns import EVENTS, TIMELINE
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import claim, table_of, write_json, write_table
-from sim.whole_files import write_whole
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,50 +125,11 @@ def test_a_link_to_a_run_is_refused_in_words_and_the_run_is_kept(tmp_path):
 # Writing.
 
 
-def test_bytes_are_written_and_replaced_whole(tmp_path):
-    write_whole(tmp_path / "deep/file", b"first, longer")
-    write_whole(tmp_path / "deep/file", b"second")
-    assert files(tmp_path) == {"deep/file": "second"}
-
-
-def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    write_whole(tmp_path / "file", b"old")
-    fill_the_disk(monkeypatch)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "file", b"new")
-    assert files(tmp_path) == {"file": "old"}
-
-
 def test_a_table_that_the_disk_does_not_take_fails_the_run_in_words(tmp_path, monkeypatch):
     fill_the_disk(monkeypatch)
     with pytest.raises(RunFailed, match=r"failed in stage 'run': .*t\.parquet cannot be written \(No space"):
         write_table(tmp_path / "t.parquet", pa.table({"a": [1]}))
     assert files(tmp_path) == {}
-
-
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    """What is renamed is what was synced."""
-    seen = []
-    monkeypatch.setattr(os, "fsync", lambda _: seen.append(sorted(path.name for path in tmp_path.iterdir())))
-    write_whole(tmp_path / "file", b"x")
-    ((hidden,),) = seen
-    assert hidden.startswith(".file.")
-    assert files(tmp_path) == {"file": "x"}
-
-
-def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "file", b"x")
-    assert files(tmp_path) == {}
-
-
-def test_others_may_read_what_is_written(tmp_path):
-    write_whole(tmp_path / "file", b"x")
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
