@@ -29,7 +29,7 @@ from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
 from sim.learned_files import write_learned
-from sim.run_folder import claim, write_json
+from sim.run_folder import OWN_KEY, VERSIONS, claim, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
 from sim.whole_files import write_whole
@@ -68,11 +68,11 @@ def run(
     actors = 0 if local else workers or os.cpu_count() or 1
     told = teller(quiet)
     try:
-        plan = load(scenario, changes or [], seed)
+        plan, question = load(scenario, changes or [], seed), question_of(locate(scenario))
         folder = out or Path("runs") / plan.name
-        claim(folder, force)
+        claim(folder, force)  # from here on the scenario's file may be gone: it may lie in that folder
         try:
-            execute(plan, question_of(locate(scenario)), folder, actors, ray_address, told)
+            execute(plan, question, folder, actors, ray_address, told)
         except BadInput:  # found only once the learners looked at the data
             shutil.rmtree(folder)
             raise
@@ -102,7 +102,8 @@ def scenarios() -> None:
 def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
     """Says whether a scenario can be run, without running it."""
     plan = load(scenario, changes or [], seed)
-    print(f"{plan.name}: fine ({plan.clients} clients in {len(plan.fleet)} groups, {plan.horizon_s:g} s)")
+    groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
+    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
 
 
 @app.command()
@@ -127,8 +128,8 @@ def execute(
     from agents.fleet import open_fleet  # noqa: PLC0415
     from analysis import finish  # noqa: PLC0415
 
+    write_json(folder / VERSIONS, versions())
     write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
-    write_json(folder / "versions.json", versions())
     seconds: dict[str, float] = {}
     with open_fleet(plan, workers=workers, ray_address=ray_address, progress=told.tell) as fleet:
         with stage("build", seconds, folder):
@@ -180,7 +181,7 @@ def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]
 
 def versions() -> dict[str, str]:
     """What the bytes of a run depend on besides its scenario."""
-    own = {"l2h-fleet": VERSION, "python": platform.python_version(), "machine": platform.machine()}
+    own = {OWN_KEY: VERSION, "python": platform.python_version(), "machine": platform.machine()}
     return own | {name: version(name) for name in PACKAGES}
 
 

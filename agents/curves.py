@@ -68,20 +68,20 @@ def _all_local(judged: Judged) -> NDArray[np.float64]:
 
 
 def deferral_table(
-    curves: Mapping[str, Mapping[str, Curve]], clients: Mapping[str, int]
+    curves: Mapping[str, Mapping[str, Curve]], traffic: Mapping[str, float]
 ) -> dict[str, list[object]]:
     """The columns of `sim.columns.DEFERRAL`: score by score, every group's curve, then that of "all".
 
-    curves: by score, then group. "all" is the mean over groups weighted by `clients`, and is left out for
-    a score that some group does not have, since it would then speak of another fleet.
+    curves: by score, then group. "all" is the mean over groups weighted by `traffic`, requests per
+    second as the run will meet them, and is left out for a score that some group does not have, since it would then speak of another fleet.
     """
     table: dict[str, list[object]] = {
         name: [] for name in ("score", "group", "reject_rate", "accuracy", "risk")
     }
     for score, of_groups in curves.items():
         told = dict(of_groups)
-        if told.keys() == clients.keys():
-            weights = [clients[group] / sum(clients.values()) for group in told]
+        if told.keys() == traffic.keys():
+            weights = [traffic[group] / sum(traffic.values()) for group in told]
             told["all"] = np.einsum("gmq,g->mq", np.stack(list(of_groups.values())), np.array(weights))
         for group, (accuracy, risk) in told.items():
             table["score"] += [score] * len(RATES)

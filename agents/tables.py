@@ -68,8 +68,11 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
             curve = _curve(plan, answers, place, name)
             if curve is not None:
                 curves[name][group.group] = curve
-    clients = {group.group: group.clients for group in plan.scenario.fleet}
-    return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, clients)
+    traffic = {
+        group.group: group.clients * group.arrivals.process.rate_hz  # type: ignore[union-attr]
+        for group in plan.scenario.fleet
+    }
+    return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
 
 
 def _curve(plan: Plan, answers: Answers, place: int, name: str) -> Curve | None:

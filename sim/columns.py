@@ -138,7 +138,7 @@ SAMPLES = pa.schema(
 DEFERRAL = pa.schema(
     [
         ("score", _name),  # "l2h", "confidence", "random", "oracle"
-        ("group", _name),  # a group's name, or "all" (groups weighted by their number of clients)
+        ("group", _name),  # a group's name, or "all" (groups weighted by their requests per second)
         ("reject_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss

@@ -16,18 +16,36 @@ import pyarrow.parquet as pq
 from sim.errors import BadInput, RunFailed
 from sim.whole_files import write_whole
 
-FINISHED = "summary.json"  # written last: a folder that holds it is a finished run
+VERSIONS = "versions.json"  # written first: it tells whose folder this is
+OWN_KEY = "l2h-fleet"  # in it
+
+ENTRIES = {
+    VERSIONS,
+    "scenario.yaml",
+    "requests",
+    "attempts",
+    "timeline.parquet",
+    "events.parquet",
+    "learning.parquet",
+    "deferral.parquet",
+    "clients.parquet",
+    "samples.parquet",
+    "timing.json",
+    "figures",
+    "report.html",
+    "summary.json",
+    "failure.txt",
+}
 
 
 def claim(folder: Path, force: bool) -> None:
     """Makes an empty run folder. Raises BadInput if it holds a run (unless `force`) or cannot be made.
 
-    `force` clears only folders that hold a run (or nothing); other people's files are never deleted.
+    `force` clears only folders that hold a run and nothing else; other people's files are never deleted.
     """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not folder.is_dir() or not (folder / "scenario.yaml").is_file():
-                raise BadInput(f"--out {folder}: exists and is not a run folder")
+            _require_own(folder)
             if not force:
                 raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
             shutil.rmtree(folder)
@@ -36,6 +54,19 @@ def claim(folder: Path, force: bool) -> None:
         (folder / "probe").unlink()
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
+
+
+def _require_own(folder: Path) -> None:
+    """Raises BadInput unless `folder` is a run's and holds nothing but its files."""
+    try:
+        own = OWN_KEY in json.loads((folder / VERSIONS).read_text())
+    except (OSError, ValueError, TypeError):
+        own = False
+    if not own:
+        raise BadInput(f"--out {folder}: exists and is not a run folder")
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in ENTRIES)
+    if foreign:
+        raise BadInput(f"--out {folder}: holds a run and besides {foreign[0]}, which is none of its files")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

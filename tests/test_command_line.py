@@ -111,13 +111,23 @@ def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
     assert (tmp_path / "kept/summary.json").read_bytes() == summary
 
 
-def test_other_peoples_files_are_never_replaced(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter.tex").write_text("years of work")
+    repeated = call("run", "kept/scenario.yaml", "--local", "--quiet", "--out", "kept", "--force", cwd=tmp_path)
+    assert (repeated.returncode, repeated.stderr) == (0, ""), "a run's own scenario can replace the run"
+    assert {path: path.read_bytes() for path in made} == made
+    assert (tmp_path / "kept/scenario.yaml").read_text().startswith("# Does every stage of a run work")
+
+
+@pytest.mark.parametrize("beside", [(), ("scenario.yaml",), ("scenario.yaml", "versions.json")])
+def test_other_peoples_files_are_never_replaced(beside, tmp_path):
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter.tex").write_text("years of work")
+    for name in beside:
+        (thesis / name).write_text('{"l2h-fleet": "0.1.0"}')
     told = call("run", "smoke", "--local", "--out", "thesis", "--force", cwd=tmp_path)
     assert told.returncode == 2
-    assert "not a run folder" in told.stderr
-    assert (tmp_path / "thesis/chapter.tex").read_text() == "years of work"
+    assert "not a run folder" in told.stderr or "chapter.tex" in told.stderr
+    assert (thesis / "chapter.tex").read_text() == "years of work"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -169,6 +169,16 @@ def test_a_row_is_written_in_the_chunk_in_which_the_request_ends(tmp_path):
     assert requests["finished_at_s"].tolist()[:1] + requests["finished_at_s"].tolist()[5:] == [80.0, 90.0]
 
 
+@pytest.mark.parametrize(("sent_at_s", "rows"), [(29.5, [0, 1]), (29.5 - 2**-20, [1, 0])])
+def test_work_that_ends_with_a_chunk_belongs_to_the_next(tmp_path, sent_at_s, rows):
+    """Given up after 5 s; the answer, which nobody waits for, is back at 60 s or a hair before."""
+    server = {"service": {"kind": "affine", "base_s": 30.0}}
+    patience = group_of(timeout_s=5.0, link={"latency": 0.25})
+    scenario = scenario_of(horizon_s=120.0, fleet=(patience,), server=server)
+    parts = run(scenario, tmp_path, source=WrittenArrivals(((sent_at_s, 0),)))["requests"]
+    assert [len(part) for part in parts] == rows
+
+
 @pytest.mark.parametrize("chunk_s", [0.5, 7.25, 60.0, 1000.0])
 def test_the_length_of_a_chunk_changes_no_row(finished, chunk_s):
     """The same arrivals, cut into other chunks."""

@@ -207,6 +207,12 @@ def test_a_server_that_is_down_may_let_requests_wait():
     assert story["answered_at_s"] == [4.0, 5.0]
 
 
+def test_who_waits_for_a_server_that_is_down_counts_towards_the_limit():
+    story = Story((1.5, 0), (2.0, 0), server=server(((1, 3),), when_down="queue", queue_limit=1))
+    assert story["server_cause"] == ["none", "queue_full"]
+    assert story["answered_at_s"] == [4.0, 2.0]
+
+
 def test_a_silent_server_swallows_and_the_client_learns_by_its_timer():
     fleet = devices(timeout_s=1.0)
     story = Story((1.5, 0), fleet=fleet, server=server(((1, 3),), when_down="silent"))
@@ -235,6 +241,13 @@ def test_the_loss_of_one_replica_hits_the_highest_index():
     assert story["server_cause"] == ["none", "lost", "none", "none"]
     assert story["started_at_s"] == [1.0, 1.25, 2.0, 3.0]
     assert story["answered_at_s"] == [2.0, 6.25, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(("outage", "starts"), [((1.25, 1.5), 2.0), ((1.75, 2.5), 2.5)])
+def test_a_batch_that_is_gathering_outlives_an_outage(outage, starts):
+    """Due at 2.0: it starts then if the server is back, else as soon as it is."""
+    story = Story((1.0, 0), server=batches(outages=server((outage,))["outages"]))
+    assert story["started_at_s"] == [starts]
 
 
 def test_a_replica_that_comes_back_takes_what_waits():

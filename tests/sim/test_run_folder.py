@@ -32,6 +32,7 @@ def files(folder: Path) -> dict[str, str]:
 
 def a_run(folder: Path) -> Path:
     folder.mkdir(parents=True)
+    (folder / "versions.json").write_text('{"l2h-fleet": "0.1.0"}')
     (folder / "scenario.yaml").write_text("name: old\n")
     (folder / "requests").mkdir()
     (folder / "requests/part-00000.parquet").write_text("rows")
@@ -84,11 +85,23 @@ def test_a_file_in_the_way_is_left_alone(tmp_path, force):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_folder_called_like_a_scenario_does_not_make_a_run(tmp_path, force):
-    (tmp_path / "scenario.yaml").mkdir()
-    with pytest.raises(BadInput, match="is not a run folder"):
+@pytest.mark.parametrize("text", ["", "{}", "3", "not JSON", '{"numpy": "2.4"}'])
+def test_other_tools_versions_do_not_make_a_run(tmp_path, force, text):
+    (tmp_path / "versions.json").write_text(text)
+    (tmp_path / "scenario.yaml").write_text("name: theirs")
+    with pytest.raises(BadInput, match="exists and is not a run folder"):
         claim(tmp_path, force)
-    assert (tmp_path / "scenario.yaml").is_dir()
+    assert files(tmp_path) == {"versions.json": text, "scenario.yaml": "name: theirs"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_with_somebodys_notes_in_it_is_kept(tmp_path, force):
+    folder = a_run(tmp_path / "run")
+    (folder / "notes.md").write_text("what I saw")
+    before = files(folder)
+    with pytest.raises(BadInput, match=r"holds a run and besides notes\.md, which is none of its files"):
+        claim(folder, force)
+    assert files(folder) == before
 
 
 def test_a_folder_below_a_file_cannot_be_made(tmp_path):

@@ -74,7 +74,7 @@ def overlap(begin: float, end: float, low: float, high: float) -> float:
     return max(0.0, min(end, high) - max(begin, low))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_every_column_equals_a_count_second_by_second(world):
     scenario, arrivals, chunk_s = world
@@ -163,3 +163,16 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
     scenario = scenario_of(horizon_s=8.0, fleet=(group_of(clients=2),), server={"service": service})
     with pytest.raises(RunFailed, match=complaint):
         play(scenario, WrittenArrivals(((1.0, 0), (2.0, 1))), 4.0)
+
+
+def test_a_stay_that_ends_before_it_begins_fails_the_run(monkeypatch):
+    """Served from 1.0 to 2.0, said to have started at 2.5: there cannot be less than nobody in service."""
+
+    def tampered(state, capacity, start, end):
+        state.sends = {name: values.copy() for name, values in state.sends.items()}
+        state.sends["started"][0] = 2.5
+        return observe(state, capacity, start, end)
+
+    monkeypatch.setattr(sim.chunk, "observe", tampered)
+    with pytest.raises(RunFailed, match=r"the integral of N\(t\), in service, is 0\.0 s"):
+        play(scenario_of(horizon_s=4.0), WrittenArrivals(((1.0, 0),)), 4.0)

@@ -1,0 +1,43 @@
+"""The loop's state as data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from worlds import group_of, scenario_of
+
+from sim.errors import RunFailed
+from sim.state import ROW_TYPES, SEND_TYPES, TOKEN, at_start, empty, join, take
+
+
+def test_at_the_start_nobody_has_come_and_everybody_holds_one_retry():
+    state = at_start(scenario_of(fleet=(group_of(clients=3),), server=SERVER), usable=1)
+    assert state.next_k.tolist() == [0, 0, 0]
+    assert state.device_free.tolist() == [-np.inf] * 3
+    assert state.allowance.tolist() == [TOKEN] * 3
+    assert (state.waiting, state.batch_of, state.usable) == ([], [[], []], 1)
+    assert set(state.rows) == set(ROW_TYPES)
+    assert set(state.sends) == set(SEND_TYPES)
+    state.check()
+
+
+SERVER = {"replicas": 2, "service": {"kind": "affine", "base_s": 1.0}}
+
+
+@pytest.mark.parametrize("table", ["rows", "sends"])
+def test_a_damaged_table_is_found(table):
+    state = at_start(scenario_of(), usable=1)
+    getattr(state, table)["attempt" if table == "sends" else "client"] = np.zeros(2)
+    with pytest.raises(RunFailed, match="columns of different lengths"):
+        state.check()
+
+
+def test_rows_are_joined_and_taken_column_by_column():
+    three = {"a": np.array([1, 2, 3]), "b": np.array([0.1, 0.2, 0.3])}
+    both = join(three, take(three, np.array([True, False, True])))
+    assert both["a"].tolist() == [1, 2, 3, 1, 3]
+    assert take(both, np.array([4, 0]))["b"].tolist() == [0.3, 0.1]
+    assert all(len(column) == 2 for column in empty(SEND_TYPES, 2).values())
+    assert {name: column.dtype for name, column in join(empty(SEND_TYPES), empty(SEND_TYPES, 2)).items()} == {
+        name: np.dtype(kind) for name, kind in SEND_TYPES.items()
+    }
