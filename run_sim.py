@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +28,7 @@ from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
 from sim.learned_files import write_learned
-from sim.run_folder import OWN_KEY, VERSIONS, claim, write_json
+from sim.run_folder import OWN_KEY, VERSIONS, claim, clear, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
 from sim.whole_files import write_whole
@@ -74,8 +73,12 @@ def run(
         try:
             execute(plan, question, folder, actors, ray_address, told)
         except BadInput:  # found only once the learners looked at the data
-            shutil.rmtree(folder)
+            clear(folder)
             raise
+        except KeyboardInterrupt:
+            told.close()
+            again = "give the same command with --force to start over"
+            raise typer.Exit(complain(f"interrupted: {again}", INTERRUPTED)) from None
     finally:
         told.close()
     show(folder)
@@ -162,8 +165,10 @@ def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None
     except (BadInput, RunFailed):
         raise
     except Exception as error:
-        write_whole(folder / "failure.txt", traceback.format_exc().encode())
-        why = f"{type(error).__name__}: {error} (details: {folder / 'failure.txt'})"
+        why = f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # the disk may be what is broken
+            write_whole(folder / "failure.txt", traceback.format_exc().encode())
+            why += f" (details: {folder / 'failure.txt'})"
         raise RunFailed(name, why) from error
     seconds[name] = time.perf_counter() - began
 
@@ -203,8 +208,8 @@ def main() -> int:
         return complain(str(error), 2)
     except RunFailed as error:
         return complain(str(error), 1)
-    if code == INTERRUPTED:
-        return complain("interrupted: give the same command with --force to start over", code)
+    except OSError as error:  # a full disk, a folder that went away
+        return complain(f"failed: {error}", 1)
     return code
 
 

@@ -1,31 +1,43 @@
 """The learners on Ray: thin actor shells around the plain classes, one process each.
-The only module that imports Ray; the same interface as `agents.hosts.InProcess`."""
+Beside `agents.cluster` the only module that imports Ray; the same interface as `agents.hosts.InProcess`."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents.client_shard import ClientShard
+from agents.cluster import Cluster
 from agents.hosts import Arguments
 from agents.plan import Plan
 from agents.server_model import ServerModel
 from agents.training import Tick
-from sim.errors import BadInput, RunFailed
+from sim.errors import RunFailed, Stage
 
 log = logging.getLogger(__name__)
 MOST_RESTARTS = 3
 PAUSE_S = 0.5  # wall time between two tries to reach an actor that Ray is restarting
 TRIES = 120  # a minute: a fresh process imports torch first
+STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
+    "start": "build",
+    "train_clients": "build",
+    "adopt": "build",
+    "pretrain": "learn",
+    "learn": "learn",
+    "labels": "decide",
+    "answer": "decide",
+    "score": "decide",
+    "hashes": "run",
+}
 
 Call = tuple[str, Arguments]
 Learner = type[ServerModel] | type[ClientShard]
@@ -82,56 +94,52 @@ class Member:
             result = ray.get(reference)
         except RayTaskError as error:
             if not isinstance(error.cause, StateLostError):
-                raise error.cause from None
-            result = self._replay(call)
-        except RayActorError:
-            result = self._replay(call)
+                raise error.cause from error
+            result = self._replay(call, error)
+        except RayActorError as error:
+            result = self._replay(call, error)
         self.answered.append(call)
         return result
 
-    def _replay(self, call: Call) -> Any:
+    def _replay(self, call: Call, lost: Exception) -> Any:
         """Repeats all answered calls and then `call`: learners are deterministic, so nothing changes."""
-        log.warning("%s lost its process; it is rebuilt by repeating %d calls", self.name, len(self.answered))
+        if self.answered:  # else it never started, and there is nothing to rebuild
+            log.warning(
+                "%s lost its process; it is rebuilt by repeating %d calls", self.name, len(self.answered)
+            )
         for _ in range(TRIES):
             try:
                 for number, (method, arguments) in enumerate([*self.answered, call]):
                     result = ray.get(self.actor.call.remote(number, method, *arguments))
                 return result
             except RayActorError as error:
-                if isinstance(error, ray.exceptions.ActorDiedError):
+                lost = error
+                if isinstance(error, ActorDiedError):
                     break
                 time.sleep(PAUSE_S)
             except RayTaskError as error:
                 if not isinstance(error.cause, StateLostError):
-                    raise error.cause from None
-        raise RunFailed("learn", f"the process of {self.name} died and could not be replaced")
+                    raise error.cause from error
+        why = next((line.strip() for line in reversed(str(lost).splitlines()) if line.strip()), "")
+        raise RunFailed(
+            STAGE_OF[call[0]], f"the process of {self.name} died and could not be replaced: {why}"
+        ) from lost
 
 
 class OnRay:
-    """Hosts on the cluster at `address`, or on one of their own that ends with them.
-
-    A cluster that this process is already connected to is used as it is and left running.
-    """
+    """Hosts on the cluster at `address`, or on one of their own that ends with them; see `Cluster`."""
 
     def __init__(self, workers: int, address: str | None) -> None:
         self.shards = workers
-        self._connected_here = not ray.is_initialized()
         self._members: list[Member] = []
-        if self._connected_here:
-            _connect(workers + 1, address)
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        capacity = resources.get("CPU", 0.0)
-        if capacity < workers + 1:
-            self.close()
-            raise BadInput(
-                f"--workers: {workers} and the server need {workers + 1} CPUs, Ray has {capacity:g}"
-            )
+        self._cluster = Cluster(workers + 1, address)
 
     def start(self, plan: Plan) -> None:
-        """Creates the actors, gives each the plan with its images, and waits until all are ready."""
-        size = plan.images.nbytes  # made here, once, so that they go to the object store with the plan
-        log.debug("the images take %d bytes in the object store", size)
-        shell = ray.remote(num_cpus=1, max_restarts=MOST_RESTARTS, max_task_retries=0)(Shell)
+        """Creates the actors, gives each the plan, and waits until all are ready."""
+        seat = PlacementGroupSchedulingStrategy(self._cluster.seats)
+        shell = ray.remote(
+            num_cpus=1, max_restarts=MOST_RESTARTS, max_task_retries=0, scheduling_strategy=seat
+        )(Shell)
         kinds: list[tuple[str, Learner]] = [("the server", ServerModel)]
         kinds += [(f"shard {number}", ClientShard) for number in range(self.shards)]
         self._members = [Member(name, shell.remote(kind)) for name, kind in kinds]
@@ -151,11 +159,11 @@ class OnRay:
         return self._ask(self._members[1:], method, calls, tick)
 
     def close(self) -> None:
-        """Ends the actors, and the cluster if it was started or joined here."""
-        for member in self._members:
-            ray.kill(member.actor)
-        if self._connected_here:
-            ray.shutdown()
+        """Ends the actors, and the cluster if it was started or joined here, whatever fails on the way."""
+        with ExitStack() as ends:
+            ends.callback(self._cluster.close)
+            for member in self._members:
+                ends.callback(ray.kill, member.actor)
 
     def _ask(
         self, members: Sequence[Member], method: str, calls: Sequence[Arguments], tick: Tick | None
@@ -170,28 +178,3 @@ class OnRay:
             member.collect(reference, call)
             for (member, call), reference in zip(asked, references, strict=True)
         ]
-
-
-def _connect(cpus: int, address: str | None) -> None:
-    """Joins the cluster at `address`, or starts a local one of `cpus` logical CPUs on the loopback device.
-
-    Raises BadInput if nothing answers at `address`.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        ray.init("local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        return
-    try:
-        _knock(address)
-        ray.init(address, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise BadInput(f"--ray-address: no Ray cluster answers at '{address}' ({error})") from None
-
-
-def _knock(address: str) -> None:
-    """Raises OSError if nothing listens at host:port, which Ray itself would find out after minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=5).close()

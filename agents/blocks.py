@@ -14,8 +14,7 @@ from agents.families import Classifier
 from agents.losses import rejector_loss
 from agents.plan import Block, Plan, Variant
 from agents.rejectors import INPUTS, StackedRejectors
-from agents.training import batch_order, read, to_tensor
-from sim.errors import RunFailed
+from agents.training import batch_order, read, require_finite, to_tensor
 from sim.streams import key, stream
 
 SCORED_AT_ONCE = 512  # samples; bounds the memory of scoring, 64 rows at a time
@@ -31,7 +30,7 @@ def trace_row(step: int, interval: int) -> int:
 class RejectorBlock:
     """The rejectors of one block, and the frozen models that its rows use.
 
-    Inputs are standardised by their mean and spread over the rejector pool, as this group sees it.
+    Inputs are standardised by their mean and spread over the rejector pool, as this group's requests show it.
     """
 
     def __init__(self, plan: Plan, block: Block, models: Mapping[Variant, Classifier]) -> None:
@@ -42,7 +41,7 @@ class RejectorBlock:
         used = sorted(set(variants))
         self._models = [models[variant] for variant in used]
         self._model_of_row = np.array([used.index(variant) for variant in variants])
-        self._pool = plan.in_view(plan.pools.rejector, plan.view_of[block.group])
+        self._pool = plan.in_view(plan.pools.rejector, plan.meets_view(block.group))
         inputs, _ = self._look_at(self._pool)
         self._mean = inputs.mean(dim=1, keepdim=True)
         spread = inputs.std(dim=1, keepdim=True, correction=0)
@@ -54,7 +53,7 @@ class RejectorBlock:
     def learn(self, trace: NDArray[np.bool_], weights: Tensor) -> NDArray[np.float64]:
         """Trains stage 2 through the whole trace; returns the mean loss per epoch and row, (epochs, rows).
 
-        trace: 1[e_t(x)=y] after t steps of the server, over the rejector pool in this group's view, bool
+        trace: 1[e_t(x)=y] after t steps of the server, over the rejector pool in that view, bool
         (steps + 1, n). weights: (4, 2), (w_local, w_remote) by 2*1[m=y] + 1[e=y]. Step t of the rejectors
         uses e after its step t. Since stage 1 never looks at rejectors, replaying the recorded trace *is*
         the synchronous algorithm, not an approximation of it.
@@ -85,13 +84,19 @@ class RejectorBlock:
 
     @torch.no_grad()
     def logits(self, sample_ids: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The rejectors' logits of samples, float32 (rows, n, 2), ordered (local, remote)."""
+        """The rejectors' logits of samples, float32 (rows, n, 2), ordered (local, remote).
+
+        Raises RunFailed, naming group and client, if one is not a finite number.
+        """
         parts = []
         for start in range(0, len(sample_ids), SCORED_AT_ONCE):
             inputs, _ = self._look_at(sample_ids[start : start + SCORED_AT_ONCE])
             of_rows = self._standardised(inputs)[torch.from_numpy(self._model_of_row)]
             parts.append(self._rejectors.logits(of_rows).numpy())
-        return np.concatenate(parts, axis=1)
+        logits = np.concatenate(parts, axis=1)
+        for row, of_row in zip(self._rows, logits, strict=True):
+            require_finite(of_row, "decide", self._name(int(row)), "a score is not a finite number")
+        return logits
 
     def _pool_as_seen(self) -> tuple[Tensor, Tensor]:
         """Over the rejector pool: inputs (models, n, width), and 1[m=y], int64 (models, n)."""
@@ -119,9 +124,12 @@ class RejectorBlock:
         bad = np.argwhere(~np.isfinite(losses))
         if len(bad):
             step, row = (int(number) for number in bad[0])
-            unit = self._group.rejector.per
-            raise RunFailed(
+            require_finite(
+                losses[step, row],
                 "learn",
-                f"group {self._group.group}, rejector of {unit} {self._rows[row]}: the loss is "
-                f"{losses[step, row]} at step {step}; a smaller training.pretrain.rejector_lr may help",
+                self._name(self._rows[row]),
+                f"the loss is {losses[step, row]} at step {step}",
             )
+
+    def _name(self, row: int) -> str:
+        return f"group {self._group.group}, rejector of {self._group.rejector.per} {row}"

@@ -3,15 +3,32 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from agents import families, rejectors
 from agents.choices import choose
 from agents.plan import Plan, has_rejector, make_plan
 from agents.scores import SCORES
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
+from sim.scenario.wording import show
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
-HIGHEST_RATE = 1e30  # of learning; far beyond use, and still a float32 after Adam's bias correction
+
+AT_MOST = {  # beyond, steps or losses leave the range of float32
+    "training.pretrain.server_lr": 1.0,
+    "training.pretrain.rejector_lr": 1.0,
+    "costs.c_e": 1e6,
+    "costs.c_1": 1e6,
+}
+WORKS_TODAY: dict[str, object] = {  # of what the scenario has words for and the learners would ignore
+    "training.availability": None,
+    "training.shared_batch": False,
+    "training.feedback": "full",
+    "training.exploration": 0.0,
+    "training.pretrain.sync_every": 1,
+    "training.online": None,
+}
 
 
 def validate(scenario: Scenario) -> None:
@@ -21,10 +38,13 @@ def validate(scenario: Scenario) -> None:
 
 def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
-    for name in ("server_lr", "rejector_lr"):
-        rate = getattr(scenario.training.pretrain, name)
-        if rate > HIGHEST_RATE:
-            raise BadInput(f"training.pretrain.{name}: {rate:g}, it must be at most {HIGHEST_RATE:g}")
+    for path, highest in AT_MOST.items():
+        if not (value := attrgetter(path)(scenario)) <= highest:
+            raise BadInput(f"{path}: {value:g}, it must be at most {highest:g}")
+    for path, works in WORKS_TODAY.items():
+        if (value := attrgetter(path)(scenario)) != works:
+            received = value.model_dump() if hasattr(value, "model_dump") else value
+            raise BadInput(f"{path}: {show(received)}, the learners can do only {show(works)} so far")
     choose(families.FAMILIES, scenario.server.model.family, "server.model.family", "model family")
     for group in scenario.fleet:
         _check_group(group)

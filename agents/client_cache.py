@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import save
 
+from agents.families import outline
 from agents.frozen import FrozenClient, Recipe, Weights, hash_of
 from sim.whole_files import write_whole
 
@@ -26,11 +30,9 @@ def cache_folder(chosen: Path | None) -> Path:
 def recall(recipe: Recipe, folder: Path) -> FrozenClient | None:
     """The client of a recipe, if the cache holds a sound copy; a file that is none is told in a warning."""
     path = _path(recipe, folder)
-    if not path.exists():
-        return None
     try:
-        return _read(path, recipe)
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        return _read(path, recipe) if path.exists() else None
+    except Exception as error:  # a foreign file may break its reader in any way; training anew mends them all
         log.warning("%s: the cached model cannot be used (%s); it is trained again", path, error)
         return None
 
@@ -57,7 +59,19 @@ def _read(path: Path, recipe: Recipe) -> FrozenClient:
         raise ValueError("its content does not have the recorded hash")
     curve = [tensors.pop(_CURVE + name) for name in ("steps", "loss", "accuracy")]
     weights = {name.removeprefix(_WEIGHTS): array for name, array in tensors.items()}
+    _require_fit(weights, curve, recipe)
     return FrozenClient(weights, hash_of(weights), *curve)
+
+
+def _require_fit(weights: Weights, curve: Sequence[NDArray[np.generic]], recipe: Recipe) -> None:
+    """Raises ValueError unless names, shapes and types are those that training the recipe would give."""
+    network = outline(recipe.family, recipe.images.shape[1:], recipe.classes).state_dict()
+    if {name: array.shape for name, array in weights.items()} != {
+        name: tuple(tensor.shape) for name, tensor in network.items()
+    } or any(array.dtype != np.float32 for array in weights.values()):
+        raise ValueError(f"its weights do not fit the family {recipe.family}")
+    if any(array.shape != (recipe.epochs,) for array in curve):
+        raise ValueError(f"its curve does not have {recipe.epochs} epochs")
 
 
 def _write(path: Path, recipe: Recipe, frozen: FrozenClient) -> None:

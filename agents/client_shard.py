@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from agents.blocks import RejectorBlock
 from agents.families import Classifier
-from agents.frozen import FrozenClient, Weights, hash_of, live_model, recipe_for, train, weights_of
+from agents.frozen import FrozenClient, Weights, hash_of, live_model, owner, recipe_for, train, weights_of
 from agents.plan import Block, Plan, Variant
 from agents.scores import SCORES, SHOWN, Evidence
-from agents.training import Tick, quietly, read, to_tensor
+from agents.training import Tick, quietly, read, require_finite, to_tensor
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ClientShard:
         """
         losses = []
         for done, block in enumerate(blocks, start=1):
-            view = self._plan.rejector_views.index(self._plan.view_of[block.group])
+            view = self._plan.rejector_views.index(self._plan.meets_view(block.group))
             self._blocks[block] = RejectorBlock(self._plan, block, self._models)
             losses.append(self._blocks[block].learn(trace[:, view], to_tensor(weights)))
             tick(done, len(blocks))
@@ -92,9 +92,12 @@ class ClientShard:
     def _answer(self, variant: Variant, server_label: NDArray[np.int16]) -> ModelAnswers:
         samples = self._plan.samples
         logits = read(self._models[variant], self._plan.images[samples.sample_id]).logits
+        require_finite(
+            logits.numpy(), "decide", owner(self._plan, variant), "an answer is not a finite number"
+        )
         labels = logits.argmax(dim=1).numpy().astype(np.int16)
         evidence = Evidence(
-            probabilities=torch.softmax(logits, dim=1).numpy(),
+            log_probabilities=torch.log_softmax(logits.double(), dim=1).numpy(),
             client_correct=labels == samples.label,
             server_correct=server_label == samples.label,
             c_1=self._plan.scenario.costs.c_1,

@@ -73,7 +73,8 @@ def deferral_table(
     """The columns of `sim.columns.DEFERRAL`: score by score, every group's curve, then that of "all".
 
     curves: by score, then group. "all" is the mean over groups weighted by `traffic`, requests per
-    second as the run will meet them, and is left out for a score that some group does not have, since it would then speak of another fleet.
+    second as the run will meet them, and is left out for a score that some group does not have, since it
+    would then speak of another fleet.
     """
     table: dict[str, list[object]] = {
         name: [] for name in ("score", "group", "reject_rate", "accuracy", "risk")

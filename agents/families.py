@@ -71,19 +71,37 @@ FAMILIES: dict[str, Callable[[ImageShape, int], Classifier]] = {
 
 def new_model(family: str, shape: ImageShape, classes: int, seed: int) -> Classifier:
     """A model of a family with weights drawn from `seed` alone; torch's global generator is not touched."""
-    with torch.device("meta"):  # no memory and no draws until the keyed ones below
-        model = FAMILIES[family](shape, classes)
-    model.to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            _initialise(layer, generator)
+    model = empty_model(family, shape, classes)
+    initialise(model, seed)
+    return model
+
+
+def empty_model(family: str, shape: ImageShape, classes: int) -> Classifier:
+    """A model of a family whose weights are whatever memory held: for those who fill them in themselves."""
+    model = outline(family, shape, classes).to_empty(device="cpu")
     # Pooling and convolution of few channels run two to three times as fast in this layout on a CPU.
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _initialise(layer: nn.Linear | nn.Conv2d, generator: torch.Generator) -> None:
-    """torch's own default, U(-1, 1) / sqrt(fan_in) for weights and bias, from an explicit generator."""
-    bound = float(layer.weight[0].numel()) ** -0.5
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+def outline(family: str, shape: ImageShape, classes: int) -> Classifier:
+    """A model of a family without any memory for weights: names, shapes and types only, and no draws."""
+    with torch.device("meta"):
+        return FAMILIES[family](shape, classes)
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Draws all weights as torch does by default, U(-1, 1) / sqrt(fan_in), from a generator of `seed`.
+
+    Raises TypeError for a layer whose parameters or buffers it knows no draw for.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.modules():
+        own = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            bound = float(layer.weight[0].numel()) ** -0.5
+            for tensor in own:  # drawn beside it, since the order of draws must not follow its layout
+                tensor.data.copy_(torch.empty(tensor.shape).uniform_(-bound, bound, generator=generator))
+        elif own:
+            raise TypeError(
+                f"{type(layer).__name__}: a layer with weights or buffers but no keyed draw for them"
+            )

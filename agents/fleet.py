@@ -3,6 +3,7 @@ The only module of `agents` that a run needs; with no workers it does not even i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,13 +48,15 @@ def open_fleet(
     torch works with one thread. Raises BadInput before anything starts.
     """
     plan = checked_plan(scenario)
-    hosts = _hosts(workers, ray_address)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield Fleet(plan, hosts, cache_folder(cache), progress or _untold)
+        hosts = _hosts(workers, ray_address)
+        try:
+            yield Fleet(plan, hosts, cache_folder(cache), progress or _untold)
+        finally:
+            hosts.close()
     finally:
-        hosts.close()
         torch.set_num_threads(threads)
 
 
@@ -64,6 +67,10 @@ def _untold(_what: str, _done: int, _total: int) -> None:
 def _hosts(workers: int, ray_address: str | None) -> Hosts:
     if workers == 0:
         return InProcess()
+    if ray_address is None:
+        # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
+        # form clusters of several machines. It reads this once, when it is first imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     from agents.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
 
     return OnRay(workers, ray_address)
@@ -82,7 +89,7 @@ class Fleet:
         """Makes the views and the frozen clients, from the cache where it has them."""
         for group, drawn in zip(self._plan.scenario.fleet, self._plan.trains_on, strict=True):
             tell_shortfall(group, self._plan.data, min(len(sample_ids) for sample_ids in drawn))
-        self._hosts.start(self._plan)
+        self._hosts.start(self._plan.prepare())
         self._frozen = self._frozen_clients()
         weights = self._hosts.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
         shards = range(self._hosts.shards)
@@ -129,7 +136,7 @@ class Fleet:
             for variant, weight_hash in of_shard.items():
                 if hashes.setdefault(variant, weight_hash) != weight_hash:
                     group = self._plan.scenario.fleet[variant.group].group
-                    raise RunFailed("decide", f"group {group}, model {variant.number}: shards hold two of it")
+                    raise RunFailed("run", f"group {group}, model {variant.number}: shards hold two of it")
         return self._by_group(hashes)
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
@@ -137,9 +144,12 @@ class Fleet:
         recipes = {variant: recipe_for(self._plan, variant) for variant in self._plan.variants}
         known = {variant: recall(recipe, self._cache) for variant, recipe in recipes.items()}
         missing = [variant for variant, frozen in known.items() if frozen is None]
-        calls = [(share,) for share in self._deal(missing)]
-        results = self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
-        made = _undeal(missing, results)
+        made: dict[Variant, FrozenClient] = {}
+        if missing:
+            calls = [(share,) for share in self._deal(missing)]
+            made = _undeal(
+                missing, self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
+            )
         for variant, frozen in made.items():
             keep(recipes[variant], frozen, self._cache)
         return {variant: frozen or made[variant] for variant, frozen in known.items()}

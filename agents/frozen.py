@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.families import Classifier, new_model
+from agents.families import Classifier, empty_model, new_model
 from agents.plan import Plan, Variant
 from agents.training import batch_order, classifier_step, require_finite, to_tensor
 from sim.streams import key, stream
@@ -44,6 +45,7 @@ class Recipe:
         facts = {
             "version": RECIPE_VERSION,
             "torch": torch.__version__,
+            "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability()],  # both move last bits
             "family": self.family,
             "classes": self.classes,
             "epochs": self.epochs,
@@ -71,12 +73,17 @@ class FrozenClient:
     accuracy: NDArray[np.float64]
 
 
+def owner(plan: Plan, variant: Variant) -> str:
+    """What messages call a frozen client."""
+    return f"group {plan.scenario.fleet[variant.group].group}, client model {variant.number}"
+
+
 def recipe_for(plan: Plan, variant: Variant) -> Recipe:
     """The recipe of one variant of a planned fleet."""
     group = plan.scenario.fleet[variant.group]
     sample_ids = plan.trains_on[variant.group][variant.number]
     return Recipe(
-        owner=f"group {group.group}, client model {variant.number}",
+        owner=owner(plan, variant),
         family=group.model.family,
         classes=plan.data.classes,
         epochs=group.model.epochs,
@@ -89,7 +96,7 @@ def recipe_for(plan: Plan, variant: Variant) -> Recipe:
 
 
 def train(recipe: Recipe) -> FrozenClient:
-    """A client trained from scratch with Adam on cross-entropy. Raises RunFailed if its loss diverges."""
+    """A client trained from scratch with Adam on cross-entropy. Raises RunFailed if it diverges."""
     entity = (recipe.seed, "client model", recipe.place, recipe.number)
     model = new_model(recipe.family, recipe.images.shape[1:], recipe.classes, key(*entity))
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
@@ -101,17 +108,21 @@ def train(recipe: Recipe) -> FrozenClient:
         for step in range(steps):
             chosen = torch.from_numpy(next(order)[0])
             curve[epoch, step] = classifier_step(model, optimiser, images[chosen], labels[chosen])
-            require_finite(curve[epoch, step, 0], recipe.owner, epoch * steps + step)
+            loss = curve[epoch, step, 0]
+            told = f"the loss is {loss} at step {epoch * steps + step}"
+            require_finite(loss, "build", recipe.owner, told)
     weights = weights_of(model)
-    loss, accuracy = curve.mean(axis=1).T.copy()
+    for name, array in weights.items():  # the last step comes after the last loss
+        require_finite(array, "build", recipe.owner, f"{name} has a weight that is not a finite number")
+    losses, accuracies = curve.mean(axis=1).T.copy()
     taken = np.arange(1, recipe.epochs + 1) * steps
-    return FrozenClient(weights, hash_of(weights), taken, loss, accuracy)
+    return FrozenClient(weights, hash_of(weights), taken, losses, accuracies)
 
 
 def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
     """A live model with frozen weights: evaluation mode, and no gradient can reach it."""
     family = plan.scenario.fleet[variant.group].model.family
-    model = new_model(family, plan.data.image_shape, plan.data.classes, seed=0)
+    model = empty_model(family, plan.data.image_shape, plan.data.classes)
     model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
     return model.eval().requires_grad_(False)
 

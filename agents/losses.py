@@ -41,7 +41,8 @@ def rejector_weights(
     if form == "nonnegative":
         worst = c_1 if cost_remote is None else max(1.0, c_1)
         bound = max(1.0, c_e + worst)
-        return bound - cost_local, bound - remote
+        # Rounding may take the largest cost past the bound, by 5e-7 at costs of a few units.
+        return bound - cost_local, (bound - remote).clamp(min=0.0)
     if form == "paper":
         return 1.0 - cost_local, 1.0 - remote
     if form == "cost_sensitive":

@@ -43,8 +43,9 @@ class Block:
 class Plan:
     """Who learns from what. Sample ids are `view * N + index in the data set`.
 
-    shifts: the views; view_of: each group's; trains_on: per group and variant, sample_ids int32;
-    traffic: per group, positions on the sample axis; blocks: in order of group, then row.
+    shifts: the views; view_of: the one that each group's models train on; trains_on: per group and
+    variant, sample_ids int32; traffic: per group, positions on the sample axis; blocks: in order of group,
+    then row.
     """
 
     scenario: Scenario
@@ -71,7 +72,7 @@ class Plan:
     @property
     def rejector_views(self) -> tuple[int, ...]:
         """The views in which some rejector trains, ascending."""
-        return tuple(sorted({self.view_of[block.group] for block in self.blocks}))
+        return tuple(sorted({self.meets_view(block.group) for block in self.blocks}))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,6 +83,17 @@ class Plan:
     def images(self) -> NDArray[np.float32]:
         """All images in all views, indexed by sample_id, made when first asked for."""
         return seen(self.data, self.shifts, self.scenario.seed)
+
+    def prepare(self) -> Plan:
+        """This plan with its images made, so that they are made once and travel with it."""
+        _ = self.images
+        return self
+
+    def meets_view(self, place: int) -> int:
+        """The view that a group's requests come in, so also the one its rejectors train on: its own under
+        mix `own`, else the clean one. What its frozen models were trained on is another matter, `view_of`.
+        """
+        return self.view_of[place] if self.scenario.fleet[place].traffic.mix == "own" else 0
 
     def variants_of(self, block: Block) -> tuple[Variant, ...]:
         """The frozen models of a block's rows, row r using number r % variants; (rows,)."""

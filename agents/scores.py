@@ -15,19 +15,24 @@ from numpy.typing import NDArray
 class Evidence:
     """What is known of a frozen client's n samples. Only the first field exists on a real device.
 
-    probabilities: float32 (n, classes); client_correct, server_correct: bool (n,); c_1: weight of a wrong
+    log_probabilities: float64 (n, classes); client_correct, server_correct: bool (n,); c_1: weight of a wrong
     server answer.
     """
 
-    probabilities: NDArray[np.float32]
+    log_probabilities: NDArray[np.float64]
     client_correct: NDArray[np.bool_]
     server_correct: NDArray[np.bool_]
     c_1: float
 
 
 def confidence(evidence: Evidence) -> NDArray[np.float32]:
-    """1 - max_y p(y|x): a rank. Needs the client's softmax only (Chow 1970; Hendrycks and Gimpel 2017)."""
-    unsure: NDArray[np.float32] = 1.0 - evidence.probabilities.max(axis=1)
+    """1 - max_y p(y|x): a rank. Needs the client's softmax only (Chow 1970; Hendrycks and Gimpel 2017).
+
+    Summed over the other classes: the difference itself is 0 in float32 wherever p is above 1 - 3e-8, and
+    all those samples would tie.
+    """
+    others = np.sort(evidence.log_probabilities, axis=1)[:, :-1]
+    unsure: NDArray[np.float32] = np.exp(others).sum(axis=1).astype(np.float32)
     return unsure
 
 

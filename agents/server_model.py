@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agents.families import new_model
 from agents.plan import Plan
@@ -54,17 +55,19 @@ class ServerModel:
         for step in range(pretrain.epochs * per_epoch):
             base = self._plan.pools.server[next(order)[0]]
             chosen = base + view_draws.choice(views, size=len(base)) * np.int32(self._plan.data.size)
-            curve[divmod(step, per_epoch)] = self._step(optimiser, chosen)
-            require_finite(curve[divmod(step, per_epoch)][0], "server, pretraining", step)
+            loss, accuracy = self._step(optimiser, chosen)
+            require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
+            curve[divmod(step, per_epoch)] = loss, accuracy
             correct.append(self._right_on_rejector_pool())
             if (step + 1) % per_epoch == 0:
                 tick((step + 1) // per_epoch, pretrain.epochs)
-        loss, accuracy = curve.mean(axis=1).T.copy()
-        return Trajectory(np.stack(correct), loss, accuracy)
+        return Trajectory(np.stack(correct), *curve.mean(axis=1).T.copy())
 
     def labels(self) -> NDArray[np.int16]:
-        """The model's answers on the sample axis, int16 (n,)."""
-        return self._answers(self._plan.samples.sample_id)
+        """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
+        logits = self._logits(self._plan.samples.sample_id)
+        require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
+        return _labels(logits)
 
     def _step(self, optimiser: torch.optim.Optimizer, sample_ids: NDArray[np.int32]) -> tuple[float, float]:
         self._model.train()
@@ -76,9 +79,13 @@ class ServerModel:
         if not views:
             return np.zeros((0, len(pool)), dtype=np.bool_)
         sample_ids = np.concatenate([self._plan.in_view(pool, view) for view in views])
-        right: NDArray[np.bool_] = self._answers(sample_ids) == self._plan.labels(sample_ids)
+        right: NDArray[np.bool_] = _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids)
         return right.reshape(len(views), len(pool))
 
-    def _answers(self, sample_ids: NDArray[np.int32]) -> NDArray[np.int16]:
-        logits = read(self._model, self._plan.images[sample_ids]).logits
-        return logits.argmax(dim=1).numpy().astype(np.int16)
+    def _logits(self, sample_ids: NDArray[np.int32]) -> Tensor:
+        return read(self._model, self._plan.images[sample_ids]).logits
+
+
+def _labels(logits: Tensor) -> NDArray[np.int16]:
+    labels: NDArray[np.int16] = logits.argmax(dim=1).numpy().astype(np.int16)
+    return labels

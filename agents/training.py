@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.families import Classifier
 from agents.losses import server_loss
-from sim.errors import RunFailed
+from sim.errors import RunFailed, Stage
 
 Tick = Callable[[int, int], None]  # told (done, total) as work proceeds
 CHUNK = 1024  # samples per forward pass; fixed, since another size may change the last bit
@@ -74,7 +74,7 @@ def read(model: Classifier, images: NDArray[np.float32]) -> Reading:
     return Reading(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
 
 
-def require_finite(loss: float, who: str, step: int) -> None:
-    """Raises RunFailed if a training loss is no longer a number."""
-    if not np.isfinite(loss):
-        raise RunFailed("learn", f"{who}: the loss is {loss} at step {step}; a smaller learning rate helps")
+def require_finite(numbers: float | NDArray[np.generic], stage: Stage, who: str, what: str) -> None:
+    """Raises RunFailed in `stage`, saying of whom and what, if one of `numbers` is not finite."""
+    if not np.isfinite(numbers).all():
+        raise RunFailed(stage, f"{who}: {what}; a smaller learning rate may help")

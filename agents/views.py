@@ -44,13 +44,14 @@ def views_of(scenario: Scenario) -> tuple[tuple[Shift, ...], tuple[int, ...]]:
 
 def seen(data: DataSet, shifts: tuple[Shift, ...], seed: int) -> NDArray[np.float32]:
     """All images in all views, float32 (views * N, channels, height, width), indexed by sample_id."""
-    return np.concatenate([corrupt(data.images, shift, seed, view) for view, shift in enumerate(shifts)])
+    return np.concatenate([corrupt(data.images, shift, seed) for shift in shifts])
 
 
-def corrupt(images: NDArray[np.float32], shift: Shift, seed: int, view: int) -> NDArray[np.float32]:
+def corrupt(images: NDArray[np.float32], shift: Shift, seed: int) -> NDArray[np.float32]:
     """`images`, all of a data set in its order, rotated, then blurred, then with noise, clipped to [0, 1].
 
-    Noise is keyed by (seed, view, sample): whoever asks gets the same picture.
+    Noise is keyed by (seed, sample) and scaled by `noise`: whoever asks gets the same picture, and two
+    strengths differ in nothing else.
     """
     if shift == CLEAN:
         return images
@@ -63,7 +64,7 @@ def corrupt(images: NDArray[np.float32], shift: Shift, seed: int, view: int) -> 
         changed = ndimage.gaussian_filter(changed, sigma=(0, 0, shift.blur, shift.blur))
     if shift.noise:
         shape = images.shape[1:]
-        noise = (stream(seed, "view noise", view, i).normal(size=shape) for i in range(len(images)))
+        noise = (stream(seed, "view noise", i).normal(size=shape) for i in range(len(images)))
         changed = changed + shift.noise * np.stack(list(noise))
     clipped: NDArray[np.float32] = np.clip(changed, 0.0, 1.0).astype(np.float32)
     return clipped

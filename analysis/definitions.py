@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-ESTIMATE = {"value", "low", "high", "n", "samples"}
+ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
 
 GENERAL = {
@@ -16,25 +16,34 @@ GENERAL = {
     "held-out": (
         "The half of the traffic samples whose labels trained nothing; headline accuracy uses only these."
     ),
+    "known outcome": (
+        "Requests in flight at the horizon are counted, but every accuracy, gain, risk and fairness, and "
+        "every share of a window, is over the others alone."
+    ),
     "interval": (
         "95%, from 500 bootstrap replicates that resample clients and distinct base samples (two-way), "
-        "since samples repeat; n counts requests, samples distinct base samples."
+        "since samples repeat; for a share, widened to Wilson's interval for as many trials as there are "
+        "distinct samples. It holds given the trained models and this one course of events; over new seeds "
+        "rates move more. None with under 10 distinct samples; n counts requests, samples and clients "
+        "distinct ones."
     ),
     "spread": (
         "n, mean and the 50th, 95th and 99th percentile (linear interpolation) over the requests that "
         "have a value."
     ),
     "windows of an outage": (
-        "before = warm-up to the first outage, during, after = its end to the next outage or the horizon; "
-        "a request belongs to the window in which it arrived."
+        "before = warm-up to the first outage, during, after = its end to the next outage or the horizon, "
+        "less what another outage still touches; a request belongs to the window in which it arrived."
     ),
 }
 
 DEFINITIONS = {
     "valid": "Whether no rule below speaks against the run (yes/no).",
     "invalid_because": (
-        "Reasons against the run: too little traffic, too few held-out samples, too many requests in "
-        "flight at the end, or a queue still growing in the last quarter (text)."
+        "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
+        "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
+        "grows over the last quarter's length of the latest 20 s or more without outage, or no such 20 s to "
+        "judge it by (text)."
     ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",
@@ -42,14 +51,19 @@ DEFINITIONS = {
     "run.warm_up_s": "Virtual time before which requests are left out of every number here (s).",
     "run.clients": "Clients of all groups (count).",
     "run.requests_in_warm_up": "Requests left out because they arrived in the warm-up (count).",
-    "run.held_out_requests": "Counted requests that asked about held-out samples (count).",
+    "run.held_out_requests": (
+        "Counted requests with a known outcome that asked about held-out samples (count)."
+    ),
     "run.held_out_samples": "Distinct held-out base samples among them (count).",
+    "run.held_out_clients": "Clients that made them (count).",
     "counts.requests": "Counted requests (count).",
     "counts.outcome.*": "Counted requests with this outcome, as the client experienced it (count).",
     "counts.server_cause.*": (
         "Counted requests whose last attempt ended with this cause, the truth at the server (count)."
     ),
-    "accuracy.*.all": "Right answers over all requests; one that got no answer counts as wrong (share).",
+    "accuracy.*.all": (
+        "Right answers over all requests with a known outcome; one without answer counts as wrong (share)."
+    ),
     "accuracy.*.answered": "Right answers over the requests that got an answer (share).",
     "accuracy.*.by_answerer.*": (
         "Right answers over the requests whose final answer came from this model (share)."
@@ -71,13 +85,15 @@ DEFINITIONS = {
     ),
     "rates.reject_rate": "Requests that the policy sent, over those decided (share).",
     "rates.reject_rate_held_out": "The same on held-out samples only (share).",
-    "rates.remote_answer_rate": "Requests whose final answer was the server's, over all requests (share).",
+    "rates.remote_answer_rate": (
+        "Requests whose final answer was the server's, over all with a known outcome (share)."
+    ),
     "rates.answered_if_sent": (
-        "Requests whose final answer was the server's, over those the policy sent (share)."
+        "Requests whose final answer was the server's, over those the policy sent, of known outcome (share)."
     ),
     "risk.realised": (
         "Mean of c_e x charged attempts + w x 1[answer wrong or missing], with w = c_1 if the server "
-        "answered, else 1; held-out requests with a known outcome (units of the loss)."
+        "answered, else 1; held-out requests (units of the loss)."
     ),
     "risk.oracle": (
         "Mean of min(1[client wrong], c_e + c_1 x 1[server wrong]) over the same requests (units of the "
@@ -105,7 +121,7 @@ DEFINITIONS = {
         "Right final answers by the deadline, all samples, per second of virtual time (1/s)."
     ),
     "goodput.answered_in_time_share": (
-        "Requests with a final answer by the deadline, over all requests (share)."
+        "Requests with a final answer by the deadline, over all with a known outcome (share)."
     ),
     "goodput.arrivals_hz": "Counted requests per second of virtual time (1/s).",
     "load.first_sends_outside_outages_hz": (
@@ -123,19 +139,19 @@ DEFINITIONS = {
     "work.service_s": (
         "Replica time spent on counted requests; a batch's time is split equally among its members (s)."
     ),
-    "work.wasted_s": "The part of it that went to attempts whose answer was not the one given (s).",
+    "work.wasted_s": (
+        "The part of it that went to attempts whose answer was not the one given; what serves requests still "
+        "in flight at the horizon is not in it (s)."
+    ),
     "work.wasted_share": "wasted_s over service_s (share).",
     "retries.attempts": "Sends of counted requests, first ones included (count).",
     "retries.amplification": "Sends per request that was sent at all (ratio).",
     "retries.amplification_during_outages": "The same for requests that arrived during an outage (ratio).",
     "wire.bytes_up": "Payload sent to the server, every attempt counted; answers carry none (bytes).",
     "wire.bytes_up_per_request": "bytes_up over counted requests (bytes).",
-    "cost.charged_attempts": (
-        "Attempts that were charged under charge_on; none where c_e = 0 hides it (count)."
-    ),
+    "cost.charged_attempts": "Attempts that were charged (count).",
     "cost.total": "c_e x charged attempts (units of the loss).",
     "cost.per_request": "cost.total over counted requests (units of the loss).",
-    "cost.spend": "Price x charged attempts of groups with a budget of money; none without one (money).",
     "availability.usable_share": (
         "Share of the time after the warm-up with at least one usable replica (share)."
     ),
@@ -143,6 +159,10 @@ DEFINITIONS = {
         "Share of the time after the warm-up that lies in an outage of any kind (share)."
     ),
     "availability.outages": "Outages that began before the horizon (count).",
+    "outages.normal_waiting": (
+        "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
+        "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."
+    ),
     "outages.each.*.target": "What the outage hit, as in the events (text).",
     "outages.each.*.label": "The same in words (text).",
     "outages.each.*.from_s": "Start of the outage (s of virtual time).",
@@ -151,25 +171,29 @@ DEFINITIONS = {
         "End of the window after: the next outage or the horizon (s of virtual time)."
     ),
     "outages.each.*.recovery_s": (
-        "From the outage's end to the first second from which, for 10 s on end, the 5-s mean of the "
-        "waiting requests is at most its 95th percentile before the first outage (or at most 1); none if not "
-        "seen (s)."
+        "From the outage's end to the first whole second from which, for 10 s on end, the 5-s mean of the "
+        "waiting requests is at most normal_waiting; none if that is not seen before the next outage and the "
+        "horizon, or not judged (s)."
     ),
 }
 
 WINDOW = {
-    "requests": "Requests that arrived in the window (count).",
+    "requests": "Requests that arrived in the window, those still in flight included (count).",
     "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
     "client_alone": "What the clients' own models would get on the same requests (share).",
     "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
     "timed_out_share": "The window's requests with outcome timed_out (share).",
     "refused_share": "The window's requests with outcome refused (share).",
-    "p95_latency_s": "95th percentile of the latency to the final answer in the window (s).",
+    "answered_share": "The window's requests that got a final answer (share).",
+    "p95_latency_s": (
+        "Shortest time in which at least 95% of the window's requests got their final answer; none if fewer "
+        "got one at all, as answered_share tells (s)."
+    ),
     "amplification": "Sends per request that was sent at all, in the window (ratio).",
 }
 DEFINITIONS |= {
     f"outages.{place}.{name}": meaning
-    for place in ("before", "during_any", "outside", "each.*.during", "each.*.after")
+    for place in ("whole_run", "before", "during_any", "outside", "each.*.during", "each.*.after")
     for name, meaning in WINDOW.items()
 }
 

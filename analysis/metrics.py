@@ -29,7 +29,8 @@ def about(traffic: Traffic) -> dict[str, Any]:
         "clients": sum(int(group["clients"]) for group in run.groups.values()),
         "requests_in_warm_up": len(run.requests) - len(traffic.requests),
         "held_out_requests": int(traffic.held_out.sum()),
-        "held_out_samples": int(traffic.requests.loc[traffic.held_out, "base_id"].nunique()),
+        "held_out_samples": traffic.distinct("base_id"),
+        "held_out_clients": traffic.distinct("client_id"),
     }
 
 
@@ -56,7 +57,11 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 
 def summarise(run: Run) -> dict[str, Any]:
     """All numbers of a run, JSON-safe: what cannot be computed is None. Same folder, same bytes."""
-    traffic = traffic_of(run)
+    return summary_of(traffic_of(run))
+
+
+def summary_of(traffic: Traffic) -> dict[str, Any]:
+    """The same from the traffic, for who needs that as well."""
     reasons = reasons_against(traffic)
     summary = {"valid": not reasons, "invalid_because": reasons}
     summary |= {name: section(traffic) for name, section in SECTIONS.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.traffic import Mask, Traffic
+from analysis.traffic import Mask, Traffic, share
 from sim.columns import ANSWERERS, CAUSES, OUTCOMES
 
 
@@ -25,21 +25,23 @@ def accuracy(traffic: Traffic) -> dict[str, Any]:
     """Shares of right answers on both halves of the traffic samples, and what each model alone would get."""
     return {
         "held_out": _accuracy_among(traffic, traffic.held_out),
-        "other_half": _accuracy_among(traffic, ~traffic.held_out),
+        "other_half": _accuracy_among(traffic, traffic.other_half),
     }
 
 
 def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    share, correct = traffic.resampling.share, traffic.correct
+    estimate, correct = traffic.resampling.share, traffic.correct
     return {
-        "all": share(correct, among),
-        "answered": share(correct, among & ~traffic.is_answered_by("none")),
+        "all": estimate(correct, among),
+        "answered": estimate(correct, among & ~traffic.is_answered_by("none")),
         "by_answerer": {
-            name: share(correct, among & traffic.is_answered_by(name)) for name in ANSWERERS if name != "none"
+            name: estimate(correct, among & traffic.is_answered_by(name))
+            for name in ANSWERERS
+            if name != "none"
         },
-        "client_alone": share(np.asarray(traffic.requests["client_right"]), among),
+        "client_alone": estimate(np.asarray(traffic.requests["client_right"]), among),
         "gain": traffic.resampling.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
-        "server_alone": share(
+        "server_alone": estimate(
             np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
         ),
     }
@@ -52,11 +54,11 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
     """
     known = traffic.held_out & np.asarray(traffic.requests["server_known"])
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
-    share = traffic.resampling.share
+    estimate = traffic.resampling.share
     return {
         side: {
-            "client": share(np.asarray(traffic.requests["client_right"]), among),
-            "server": share(np.asarray(traffic.requests["server_right"]), among),
+            "client": estimate(np.asarray(traffic.requests["client_right"]), among),
+            "server": estimate(np.asarray(traffic.requests["server_right"]), among),
         }
         for side, among in (("deferred", known & sent), ("local", known & ~sent))
     }
@@ -66,12 +68,11 @@ def rates(traffic: Traffic) -> dict[str, Any]:
     """How often the policy sent, and how often the server's answer was the one given."""
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
     decided = np.asarray(traffic.requests["decided_at_s"].notna())
-    share = traffic.resampling.share
     return {
-        "reject_rate": share(sent, decided),
-        "reject_rate_held_out": share(sent, decided & traffic.held_out),
-        "remote_answer_rate": share(traffic.is_answered_by("server"), np.ones(sent.shape, dtype=bool)),
-        "answered_if_sent": share(traffic.is_answered_by("server"), sent),
+        "reject_rate": traffic.resampling.share(sent, decided),
+        "reject_rate_held_out": traffic.resampling.share(sent, decided & traffic.held_out),
+        "remote_answer_rate": share(traffic.is_answered_by("server"), traffic.known),
+        "answered_if_sent": share(traffic.is_answered_by("server"), traffic.known & sent),
     }
 
 
@@ -80,15 +81,14 @@ def risk(traffic: Traffic) -> dict[str, Any]:
 
     Per request, realised = c_e · charged attempts + w · 1[answer wrong or missing], w = c_1 where the
     server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]).
-    Means over held-out requests whose outcome is known and for which the server's answer is on record.
+    Means over held-out requests for which the server's answer is on record.
     """
     costs = traffic.run.scenario["costs"]
     c_e, c_1 = float(costs["c_e"]), float(costs["c_1"])
     requests = traffic.requests
-    among = traffic.held_out & np.asarray(requests["server_known"]) & ~traffic.is_outcome("in_flight")
+    among = traffic.held_out & np.asarray(requests["server_known"])
     weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
-    charged = requests["charged"].to_numpy() if c_e > 0 else np.zeros(len(requests))
-    realised = c_e * charged + weight * ~traffic.correct
+    realised = c_e * requests["charged"].to_numpy() + weight * ~traffic.correct
     remote_loss = c_e + c_1 * ~requests["server_right"].to_numpy()
     oracle = np.minimum(~requests["client_right"].to_numpy(), remote_loss)
     mean = traffic.resampling.mean

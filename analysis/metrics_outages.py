@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics_service import amplification, spread
-from analysis.outages import in_any, recovery_s
-from analysis.traffic import Mask, Traffic
+from analysis.metrics_service import amplification
+from analysis.outages import in_any, normal_waiting, recovery_s
+from analysis.traffic import Floats, Mask, Traffic, share
 
 
 def outages(traffic: Traffic) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     An outage that overlaps another leaves to `after` only what no outage touches.
     """
     found, run = traffic.outages, traffic.run
+    normal = normal_waiting(run, found)
     first = min((outage.from_s for outage in found), default=run.horizon_s)
     inside = in_any(found, traffic.arrived_at_s)
     each = []
@@ -30,13 +31,15 @@ def outages(traffic: Traffic) -> dict[str, Any]:
                 "label": outage.label,
                 "from_s": outage.from_s,
                 "to_s": outage.to_s,
-                "recovery_s": recovery_s(run, found, outage),
+                "recovery_s": recovery_s(run, found, outage, normal),
                 "during": window(traffic, _arrived(traffic, outage.from_s, outage.to_s)),
                 "after": window(traffic, _arrived(traffic, outage.to_s, until) & ~inside),
                 "after_until_s": until,
             }
         )
     return {
+        "normal_waiting": normal,
+        "whole_run": window(traffic, np.ones(inside.shape, dtype=bool)),
         "before": window(traffic, _arrived(traffic, run.warm_up_s, first)),
         "during_any": window(traffic, inside),
         "outside": window(traffic, ~inside),
@@ -44,27 +47,35 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def window(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    """The numbers of one window, over the requests in `among`, accuracy over its held-out ones."""
+def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
+    """The numbers of one window, over its requests with a known outcome, accuracy over the held-out ones."""
     requests = traffic.requests
-    final = requests["answered_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
-    share = traffic.resampling.share
-    count = int(among.sum())
+    taken_s = requests["answered_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
+    among, held_out = arrived & traffic.known, arrived & traffic.held_out
+    estimate = traffic.resampling.share
     return {
-        "requests": count,
-        "accuracy": share(traffic.correct, among & traffic.held_out),
-        "client_alone": share(np.asarray(requests["client_right"]), among & traffic.held_out),
-        "answered_by_server_share": _share(traffic.is_answered_by("server"), among),
-        "timed_out_share": _share(traffic.is_outcome("timed_out"), among),
-        "refused_share": _share(traffic.is_outcome("refused"), among),
-        "p95_latency_s": spread(final[among])["p95"],
-        "amplification": amplification(traffic, among),
+        "requests": int(arrived.sum()),
+        "accuracy": estimate(traffic.correct, held_out),
+        "client_alone": estimate(np.asarray(requests["client_right"]), held_out),
+        "answered_by_server_share": share(traffic.is_answered_by("server"), among),
+        "timed_out_share": share(traffic.is_outcome("timed_out"), among),
+        "refused_share": share(traffic.is_outcome("refused"), among),
+        "answered_share": share(~np.isnan(taken_s), among),
+        "p95_latency_s": answered_within_s(taken_s[among], 0.95),
+        "amplification": amplification(traffic, arrived),
     }
+
+
+def answered_within_s(taken_s: Floats, level: float) -> float:
+    """The shortest time in which at least `level` of the requests were answered.
+
+    One without an answer (NaN) takes for ever: inf if too few were answered. NaN if there are none.
+    """
+    if taken_s.size == 0:
+        return np.nan
+    ordered = np.sort(np.where(np.isnan(taken_s), np.inf, taken_s))
+    return float(ordered[int(np.ceil(level * ordered.size)) - 1])
 
 
 def _arrived(traffic: Traffic, from_s: float, to_s: float) -> Mask:
     return np.asarray((traffic.arrived_at_s >= from_s) & (traffic.arrived_at_s < to_s))
-
-
-def _share(hits: Mask, among: Mask) -> float | None:
-    return float(hits[among].mean()) if among.any() else None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.outages import in_any, seconds_touched, share_of_time_usable
-from analysis.traffic import Floats, Mask, Traffic
+from analysis.traffic import Floats, Mask, Traffic, ratio, share
 from sim.columns import OUTCOMES
 
 
@@ -42,9 +42,9 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
     """Answers that were of use, per second of virtual time after the warm-up."""
     seconds, on_time = traffic.run.observed_s, in_time(traffic)
     return {
-        "correct_in_time_hz": _ratio((on_time & traffic.correct).sum(), seconds),
-        "answered_in_time_share": _ratio(on_time.sum(), on_time.size),
-        "arrivals_hz": _ratio(on_time.size, seconds),
+        "correct_in_time_hz": ratio((on_time & traffic.correct).sum(), seconds),
+        "answered_in_time_share": share(on_time, traffic.known),
+        "arrivals_hz": ratio(on_time.size, seconds),
     }
 
 
@@ -53,7 +53,7 @@ def load(traffic: Traffic) -> dict[str, Any]:
     timeline = traffic.timeline
     weight = _seconds_covered(traffic)
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
-    first_hz = _ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
+    first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
     per_request_s = seconds_per_request(traffic.run.scenario["server"])
     offered = None
     if first_hz is not None and per_request_s is not None:
@@ -63,7 +63,7 @@ def load(traffic: Traffic) -> dict[str, Any]:
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
-        "utilisation": _ratio(busy, usable),
+        "utilisation": ratio(busy, usable),
     }
 
 
@@ -96,11 +96,11 @@ def queue(traffic: Traffic) -> dict[str, Any]:
 def work(traffic: Traffic) -> dict[str, Any]:
     """Replica time spent on this traffic, and the part of it whose answer nobody used."""
     service = traffic.attempts["service_s"].to_numpy(dtype=float)
-    wasted = float(service[~traffic.attempts["used"].to_numpy(dtype=bool)].sum())
+    wasted = float(service[traffic.attempts["wasted"].to_numpy(dtype=bool)].sum())
     return {
         "service_s": float(service.sum()),
         "wasted_s": wasted,
-        "wasted_share": _ratio(wasted, service.sum()),
+        "wasted_share": ratio(wasted, service.sum()),
     }
 
 
@@ -116,7 +116,7 @@ def retries(traffic: Traffic) -> dict[str, Any]:
 
 def amplification(traffic: Traffic, among: Mask) -> float | None:
     attempts = traffic.requests["attempts"].to_numpy(dtype=float)[among]
-    return _ratio(attempts.sum(), (attempts > 0).sum())
+    return ratio(attempts.sum(), (attempts > 0).sum())
 
 
 def wire(traffic: Traffic) -> dict[str, Any]:
@@ -124,34 +124,19 @@ def wire(traffic: Traffic) -> dict[str, Any]:
     payload = {name: float(group["link"]["payload_bytes"]) for name, group in traffic.run.groups.items()}
     sizes = traffic.requests["group"].astype("str").map(payload).to_numpy(dtype=float)
     total = float((sizes * traffic.requests["attempts"].to_numpy(dtype=float)).sum())
-    return {"bytes_up": int(total), "bytes_up_per_request": _ratio(total, sizes.size)}
+    return {"bytes_up": int(total), "bytes_up_per_request": ratio(total, sizes.size)}
 
 
 def cost(traffic: Traffic) -> dict[str, Any]:
-    """What the charged attempts cost, in units of the loss and, under budgets of money, in money."""
+    """What the charged attempts cost, in units of the loss."""
     charged = traffic.requests["charged"].to_numpy(dtype=float)
     c_e = float(traffic.run.scenario["costs"]["c_e"])
-    total = c_e * float(charged.sum()) if c_e > 0 else 0.0
+    total = c_e * float(charged.sum())
     return {
-        "charged_attempts": None if np.isnan(charged).any() else int(charged.sum()),
+        "charged_attempts": int(charged.sum()),
         "total": total,
-        "per_request": _ratio(total, charged.size),
-        "spend": _spend(traffic, charged),
+        "per_request": ratio(total, charged.size),
     }
-
-
-def _spend(traffic: Traffic, charged: Floats) -> float | None:
-    """Price x charged attempts over the groups that have a budget of money; None where none has."""
-    prices = {
-        name: float(group["budget"]["price"])
-        for name, group in traffic.run.groups.items()
-        if group["budget"] is not None and group["budget"]["kind"] == "money"
-    }
-    if not prices:
-        return None
-    price = traffic.requests["group"].astype("str").map(prices).fillna(0.0).to_numpy(dtype=float)
-    total = float((price * charged).sum())
-    return None if np.isnan(total) else total
 
 
 def availability(traffic: Traffic) -> dict[str, Any]:
@@ -161,7 +146,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
     return {
         "usable_share": share_of_time_usable(traffic.run),
-        "outage_share": _ratio(touched, observed_s),
+        "outage_share": ratio(touched, observed_s),
         "outages": len(traffic.outages),
     }
 
@@ -172,8 +157,3 @@ def _length_of_union(intervals: list[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return float(total)
-
-
-def _ratio(part: float | np.generic, whole: float | np.generic) -> float | None:
-    """part / whole, or None where there is nothing to divide by."""
-    return float(part) / float(whole) if float(whole) > 0 else None

@@ -83,30 +83,44 @@ def share_of_time_usable(run: Run) -> float | None:
     return float(np.diff(edges)[values > 0].sum() / run.observed_s)
 
 
-def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage) -> float | None:
-    """Seconds from the end of `outage` until the queue is back to normal; None if that is not seen.
+def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
+    """What counts as a normal queue: the 95th percentile of its 5-s means between the warm-up and the first
+    outage, at least 1. None where that is too short a time to tell, or where there is no outage.
 
-    Normal: the 5-s mean of waiting requests is at most its 95th percentile between the warm-up and the
-    first outage of the run (later times would take the aftermath of an outage for normal), or at most
-    1 (below one waiting request there is no queue to recover from). Recovered: the first whole second
-    from which this holds for 10 s on end, all of it before the next outage and the horizon. None also
-    where less than 20 s lie between warm-up and first outage.
+    Later times would take the aftermath of an outage for normal; below one waiting request there is no
+    queue to recover from.
     """
-    at_s = run.timeline["at_s"].to_numpy(dtype=float)
-    waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
-    if at_s.size < SMOOTHED_OVER_S + HELD_FOR_S:
-        return None
-    # Means over [t, t + 5), so that nothing from within the outage is counted as after it.
-    smooth = np.convolve(waiting, np.full(SMOOTHED_OVER_S, 1 / SMOOTHED_OVER_S), mode="valid")
-    start = at_s[: smooth.size]
-    clear = ~np.convolve(seconds_touched(outages, at_s), np.ones(SMOOTHED_OVER_S), mode="valid").astype(bool)
-    first_s = min(other.from_s for other in outages)
+    start, smooth = _smoothed_waiting(run)
+    first_s = min((outage.from_s for outage in outages), default=-np.inf)
     before = (start >= run.warm_up_s) & (start + SMOOTHED_OVER_S <= first_s)
     if before.sum() < LEAST_BEFORE_S:
         return None
-    normal = max(1.0, float(np.quantile(smooth[before], 0.95)))
+    return max(1.0, float(np.quantile(smooth[before], 0.95)))
+
+
+def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage, normal: float | None) -> float | None:
+    """Seconds from the end of `outage` until the queue is back to `normal`; None if that is not seen.
+
+    Back: the first whole second from which the 5-s mean of waiting requests is at most `normal` for 10 s
+    on end, all of it before the next outage and the horizon.
+    """
+    start, smooth = _smoothed_waiting(run)
+    if normal is None or start.size < HELD_FOR_S:
+        return None
+    at_s = run.timeline["at_s"].to_numpy(dtype=float)
+    clear = ~np.convolve(seconds_touched(outages, at_s), np.ones(SMOOTHED_OVER_S), mode="valid").astype(bool)
     is_low = clear & (smooth <= normal + 1e-9) & (start >= outage.to_s)
     held = np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S
     later = [other.from_s for other in outages if other.from_s >= outage.to_s]
     held &= start[: held.size] < min(later, default=np.inf)
     return float(start[np.argmax(held)] - outage.to_s) if held.any() else None
+
+
+def _smoothed_waiting(run: Run) -> tuple[Floats, Floats]:
+    """Instants t, and the mean of the waiting requests over [t, t + 5): one that begins at the end of an
+    outage holds nothing of it. Both are empty for a run shorter than that."""
+    at_s, values = (run.timeline[name].to_numpy(dtype=float) for name in ("at_s", "waiting_mean"))
+    if at_s.size < SMOOTHED_OVER_S:
+        return at_s[:0], values[:0]
+    smooth = np.convolve(values, np.full(SMOOTHED_OVER_S, 1 / SMOOTHED_OVER_S), mode="valid")
+    return at_s[: smooth.size], smooth

@@ -13,13 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
 from analysis.figures.style import to_png, to_svg
-from analysis.metrics import summarise, to_json
+from analysis.metrics import summary_of, to_json
 from analysis.run import Run, load_run
-from analysis.tables import WINDOW_COLUMNS_LONG, facts, outcomes, windows
-from analysis.wording import headline, sentences, verdict
+from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
+from analysis.traffic import Traffic, traffic_of
+from analysis.wording import headline, outcome_shares, sentences, verdict
 from sim.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
+STAGES = ("build", "learn", "decide", "run")
 
 
 def finish(path: str | Path) -> dict[str, Any]:
@@ -28,10 +30,11 @@ def finish(path: str | Path) -> dict[str, Any]:
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
     run = load_run(path)
-    summary = summarise(run)
-    drawn = {name: drawing.draw(run) for name, drawing in drawings_of(run).items()}
+    traffic = traffic_of(run)
+    summary = summary_of(traffic)
+    drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
     pictures = {name: to_svg(figure) for name, figure in drawn.items()}
-    page = render(run, summary, pictures)
+    page = render(traffic, summary, pictures)
     for name, figure in drawn.items():
         write_whole(run.path / "figures" / f"{name}.svg", pictures[name])
         write_whole(run.path / "figures" / f"{name}.png", to_png(figure))
@@ -46,8 +49,9 @@ def write_report(path: str | Path) -> Path:
     return Path(path) / "report.html"
 
 
-def render(run: Run, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
+def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
     """The report as one page that loads nothing: `pictures` (SVG by figure) are part of it."""
+    run = traffic.run
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -59,7 +63,7 @@ def render(run: Run, summary: dict[str, Any], pictures: dict[str, bytes]) -> str
         {
             "name": name,
             "title": drawing.title,
-            "alt": drawing.alt,
+            "alt": drawing.alt(traffic, summary),
             "caption": drawing.caption,
             # As a picture, not as elements: ids of several SVGs on one page would clash.
             "source": "data:image/svg+xml;base64," + b64encode(pictures[name]).decode(),
@@ -74,7 +78,7 @@ def render(run: Run, summary: dict[str, Any], pictures: dict[str, bytes]) -> str
         tiles=headline(summary),
         window_columns=WINDOW_COLUMNS_LONG,
         windows=windows(summary, most=20),
-        outcomes=outcomes(summary),
+        outcomes=outcome_shares(summary),
         facts=facts(summary),
         figures=figures,
         stages=stages(run),
@@ -87,18 +91,22 @@ def render(run: Run, summary: dict[str, Any], pictures: dict[str, bytes]) -> str
 
 
 def stages(run: Run) -> list[tuple[str, str]]:
-    """Wall time per stage, and the rate at which requests were simulated, where the run recorded them."""
-    rows = [(name, f"{float(took):.2f} s") for name, took in run.timing.get("stages_s", {}).items()]
+    """Wall time per stage, and the rate at which requests were simulated, where the run recorded them.
+
+    The report itself is left out: how long it took is known only once the page is made.
+    """
+    took = run.timing.get("stages_s", {})
+    rows = [(name, f"{float(took[name]):.2f} s") for name in STAGES if name in took]
     if rows and "requests_per_s" in run.timing:
         rows.append(("requests simulated per second", f"{float(run.timing['requests_per_s']):,.0f}"))
     return rows
 
 
 def command(run: Run) -> str:
-    """What to type to get this run again from its own folder.
-
-    An absolute path would mean nothing elsewhere, so of one only the folder's name is told.
-    """
-    folder = Path(run.path.name) if run.path.is_absolute() else run.path
-    scenario = shlex.quote(str(folder / "scenario.yaml"))
-    return f"python run_sim.py run {scenario} --seed {run.scenario['seed']}"
+    """What to type, where the report was made, to get this run again beside its own folder."""
+    here, folder = Path.cwd(), run.path.resolve()
+    if here in folder.parents:
+        folder = folder.relative_to(here)
+    return shlex.join(
+        ["python", "run_sim.py", "run", str(folder / "scenario.yaml"), "--out", f"{folder}-again"]
+    )

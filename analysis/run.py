@@ -3,18 +3,16 @@ The first step of every analysis; a folder that is incomplete or damaged is refu
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from analysis.run_files import read_frame, read_json, read_parts, refuse_gaps
 from sim import columns
 from sim.errors import BadInput
 
@@ -60,8 +58,9 @@ class Run:
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        frame = _read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
+        frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
+        refuse_gaps(self.path / "requests", frame, int(self.timeline["arrivals"].sum()))
         bases = frame["sample_id"].map(self.samples.set_index("sample_id")["base_id"])
         if bases.isna().any():
             missing = frame.loc[bases.isna(), "sample_id"].iloc[0]
@@ -82,45 +81,45 @@ class Run:
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        frame = _read_parts(self.path, "attempts", columns.ATTEMPTS, needed=False)
+        frame = read_parts(self.path, "attempts", columns.ATTEMPTS, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 
     @cached_property
     def timeline(self) -> pd.DataFrame:
-        return _read_frame(self.path / "timeline.parquet", columns.TIMELINE)
+        return read_frame(self.path / "timeline.parquet", columns.TIMELINE)
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        frame = _read_frame(self.path / "events.parquet", columns.EVENTS)
+        frame = read_frame(self.path / "events.parquet", columns.EVENTS)
         return frame.astype({"kind": "str", "target": "str"})
 
     @cached_property
     def clients(self) -> pd.DataFrame:
-        return _read_frame(self.path / "clients.parquet", columns.CLIENTS)
+        return read_frame(self.path / "clients.parquet", columns.CLIENTS)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        return _read_frame(self.path / "samples.parquet", columns.SAMPLES)
+        return read_frame(self.path / "samples.parquet", columns.SAMPLES)
 
     @cached_property
     def learning(self) -> pd.DataFrame:
-        return _read_frame(self.path / "learning.parquet", columns.LEARNING)
+        return read_frame(self.path / "learning.parquet", columns.LEARNING)
 
     @cached_property
     def deferral(self) -> pd.DataFrame:
         """Accuracy against reject rate per score and group, from the tables alone."""
-        frame = _read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
+        frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
         return frame.astype({"score": "str", "group": "str"})
 
     @cached_property
     def timing(self) -> dict[str, Any]:
         """Wall seconds per stage; empty where the run has not written them yet."""
-        return _read_json(self.path / "timing.json")
+        return read_json(self.path / "timing.json")
 
     @cached_property
     def versions(self) -> dict[str, Any]:
         """Versions of the packages that made the run; empty where they were not recorded."""
-        return _read_json(self.path / "versions.json")
+        return read_json(self.path / "versions.json")
 
 
 def load_run(path: str | Path) -> Run:
@@ -141,47 +140,3 @@ def load_run(path: str | Path) -> Run:
         if not isinstance(scenario, dict) or key not in scenario:
             raise BadInput(f"{path / 'scenario.yaml'}: {key} is missing; a resolved scenario has every key")
     return Run(path, scenario, text)
-
-
-def _read_parts(path: Path, name: str, schema: pa.Schema, needed: bool) -> pd.DataFrame:
-    """The parts of one table in the order of their names, under one dictionary per column."""
-    parts = sorted((path / name).glob("part-*.parquet"))
-    if needed and not parts:
-        raise BadInput(f"{path}: not a finished run, {name}/part-*.parquet is missing")
-    tables = [_read(part, schema) for part in parts] or [schema.empty_table()]
-    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
-    return frame
-
-
-def _read_frame(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    frame: pd.DataFrame = _read(path, schema).to_pandas()
-    return frame
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    """One Parquet file, as the columns of `schema` and no others."""
-    if not path.is_file():
-        raise BadInput(f"{path.parent}: not a finished run, {path.name} is missing")
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
-    for field in schema:
-        if field.name not in table.column_names:
-            raise BadInput(f"{path}: column {field.name} is missing")
-    try:
-        return table.select(schema.names).cast(schema)
-    except pa.ArrowException as error:
-        raise BadInput(f"{path}: unexpected types: {' '.join(str(error).split())[:200]}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path}: damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise BadInput(f"{path}: damaged: expected an object, got {type(content).__name__}")
-    return content

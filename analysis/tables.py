@@ -10,10 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.wording import (
+    NEVER,
+    answered_within,
     data_size,
     number,
     outage_name,
+    outcome_shares,
     percent,
+    recovery,
     seconds,
     verdict,
     with_interval,
@@ -37,17 +41,8 @@ WINDOW_COLUMNS_LONG = (
 
 def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]:
     """A row per window: the whole run, before the first outage, during and after each of the first `most`."""
-    whole = {
-        "requests": summary["counts"]["requests"],
-        "accuracy": summary["accuracy"]["held_out"]["all"],
-        "client_alone": summary["accuracy"]["held_out"]["client_alone"],
-        "answered_by_server_share": summary["rates"]["remote_answer_rate"]["value"],
-        "timed_out_share": _share_of_outcome(summary, "timed_out"),
-        "refused_share": _share_of_outcome(summary, "refused"),
-        "p95_latency_s": summary["latency_s"]["final"]["p95"],
-    }
-    rows = [_window("in the whole run", whole)]
     outages = summary["outages"]
+    rows = [_window("in the whole run", outages["whole_run"])]
     if outages["each"]:
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
@@ -60,26 +55,22 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
 
 
 def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
+    shares = ("answered_by_server_share", "timed_out_share", "refused_share")
+    within = answered_within(window)
     return (
         name,
         f"{window['requests']:,}",
         with_interval(window["accuracy"]),
-        number(_hundredfold(window["client_alone"]["value"]), 1),
-        number(_hundredfold(window["answered_by_server_share"]), 1),
-        number(_hundredfold(window["timed_out_share"]), 1),
-        number(_hundredfold(window["refused_share"]), 1),
-        number(window["p95_latency_s"], 3),
+        percent(window["client_alone"]["value"], ""),
+        *(percent(window[share], "") for share in shares),
+        within if within == NEVER else number(window["p95_latency_s"], 3),
     )
-
-
-def _hundredfold(share: float | None) -> float | None:
-    return None if share is None else 100 * share
 
 
 def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
     """The rest of the headline numbers, label and value, under three headings."""
     held_out, rates, contrast = summary["accuracy"]["held_out"], summary["rates"], summary["contrast"]
-    latency, load, queue = summary["latency_s"], summary["load"], summary["queue"]
+    load, queue = summary["load"], summary["queue"]
     server, fairness = summary["availability"], summary["fairness"]
     return {
         "answers (held-out)": [
@@ -90,13 +81,12 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("deferred: client / server right", _pair(contrast["deferred"])),
             ("kept local: client / server right", _pair(contrast["local"])),
             ("reject rate, %", with_interval(rates["reject_rate"])),
-            ("answered by server if sent", percent(rates["answered_if_sent"]["value"])),
+            ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
             ("worst decile / Jain index", _fairness(fairness)),
         ],
         "service": [
-            ("first answer p50 / p95 / p99", _latency(latency["first"])),
-            ("final answer p50 / p95 / p99", _latency(latency["final"])),
+            *_latencies(summary["latency_s"]),
             ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
             ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
             ("offered load", number(load["offered"])),
@@ -114,7 +104,6 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("replica time / wasted", _work(summary)),
             ("payload up", data_size(summary["wire"]["bytes_up"])),
             ("cost / per request", _cost(summary)),
-            *([("spend", number(spend))] if (spend := summary["cost"]["spend"]) is not None else []),
         ],
     }
 
@@ -136,7 +125,7 @@ def summary_table(summary: Summary) -> RenderableType:
         table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
     for row in lines:
         table.add_row(*row)
-    parts += [Text(), table, Text(), Text("outcomes: " + outcomes(summary))]
+    parts += [Text(), table, Text(), Text("outcomes: " + outcome_shares(summary))]
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
@@ -145,20 +134,6 @@ def summary_table(summary: Summary) -> RenderableType:
         for label, value in rows:
             grid.add_row(f"  {label}", value)
     return Group(*parts, grid)
-
-
-def outcomes(summary: Summary) -> str:
-    """The outcomes with their shares, in one line; those below 0.05% are left out."""
-    shares = {name: _share_of_outcome(summary, name) for name in summary["counts"]["outcome"]}
-    return (
-        ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share and share >= 0.0005)
-        or "none"
-    )
-
-
-def _share_of_outcome(summary: Summary, name: str) -> float | None:
-    count = summary["counts"]["requests"]
-    return summary["counts"]["outcome"][name] / count if count else None
 
 
 def _pair(side: dict[str, Any]) -> str:
@@ -174,17 +149,17 @@ def _fairness(fairness: dict[str, Any]) -> str:
     return f"{percent(fairness['worst_decile_accuracy'])} / {number(fairness['jain'], 3)}"
 
 
-def _latency(spread: dict[str, Any]) -> str:
-    return " / ".join(seconds(spread[name]) for name in ("p50", "p95", "p99"))
+def _latencies(latency: dict[str, Any]) -> list[tuple[str, str]]:
+    """One row where the first answer is the final one, as it is without provisional answers."""
+    names = ["final"] if latency["first"] == latency["final"] else ["first", "final"]
+    shown = {name: [seconds(latency[name][p]) for p in ("p50", "p95", "p99")] for name in names}
+    return [(f"{name} answers p50 / p95 / p99", " / ".join(shown[name])) for name in names]
 
 
 def _recovery(summary: Summary) -> str:
-    times = [seconds(outage["recovery_s"]) for outage in summary["outages"]["each"]]
-    return (
-        ", ".join(times[:MOST_OUTAGES]) + (", …" if len(times) > MOST_OUTAGES else "")
-        if times
-        else "no outage"
-    )
+    outages = summary["outages"]["each"]
+    times = [recovery(summary, outage) for outage in outages[:MOST_OUTAGES]]
+    return ", ".join(times + ["…"] * (len(outages) > MOST_OUTAGES)) or "no outage"
 
 
 def _work(summary: Summary) -> str:

@@ -24,8 +24,9 @@ class Traffic:
 
     requests: columns of sim.columns and base_id, `deadline_s` (inf: none), `client_right`,
     `server_right`, `server_known` (its answer to this sample is on record) and `charged` (attempts);
-    attempts: one row each, first ones included, with `used` (its answer was the one given) and
-    `service_s` (its equal share of the batch's time); timeline: the seconds after the warm-up.
+    attempts: one row each, first ones included, with `wasted` (its answer was not the one given, and
+    that is known) and `service_s` (its equal share of the batch's time); timeline: the seconds after the
+    warm-up.
     """
 
     run: Run
@@ -42,8 +43,23 @@ class Traffic:
         return np.asarray(self.requests["answered_by"] == name)
 
     @property
+    def known(self) -> Mask:
+        """Whose outcome is known: all but those in flight at the horizon."""
+        return np.asarray(self.requests["outcome"] != "in_flight")
+
+    @property
     def held_out(self) -> Mask:
-        return np.asarray(self.requests["held_out"], dtype=bool)
+        """Held-out requests with a known outcome: the mask of every accuracy, and of what is beside it."""
+        return np.asarray(self.known & self.requests["held_out"])
+
+    def distinct(self, column: str) -> int:
+        """How many different values `column` has among the held-out requests."""
+        return int(self.requests.loc[self.held_out, column].nunique())
+
+    @property
+    def other_half(self) -> Mask:
+        """Requests on the other traffic samples, again with a known outcome."""
+        return np.asarray(self.known & ~self.requests["held_out"])
 
     @property
     def correct(self) -> Mask:
@@ -87,14 +103,12 @@ def _with_verdicts(run: Run, requests: pd.DataFrame) -> pd.DataFrame:
 def _charged(run: Run, requests: pd.DataFrame) -> Floats:
     """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
 
-    Where c_e is 0 the cost does not tell; then every attempt counts under `charge_on: send`, and
-    under the other rules the number is unknown (NaN).
+    Where c_e is 0 the cost does not tell; then every attempt counts, as `charge_on: send` has it.
     """
-    costs = run.scenario["costs"]
-    if costs["c_e"] > 0:
-        return np.rint(requests["cost"].to_numpy(dtype=float) / float(costs["c_e"]))
-    attempts = requests["attempts"].to_numpy(dtype=float)
-    return attempts if costs["charge_on"] == "send" else np.full(attempts.shape, np.nan)
+    c_e = float(run.scenario["costs"]["c_e"])
+    if c_e > 0:
+        return np.rint(requests["cost"].to_numpy(dtype=float) / c_e)
+    return requests["attempts"].to_numpy(dtype=float)
 
 
 ATTEMPT = ["request_id", "sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
@@ -115,7 +129,7 @@ def _all_attempts(run: Run, requests: pd.DataFrame) -> pd.DataFrame:
         of["sent_at_s"].to_numpy() == attempts["sent_at_s"].to_numpy()
     )
     return attempts.assign(
-        used=is_used,
+        wasted=~is_used & np.asarray(of["outcome"] != "in_flight"),
         service_s=_service_shares(run, attempts),
     )
 
@@ -139,3 +153,13 @@ def _service_shares(run: Run, attempts: pd.DataFrame) -> Floats:
     size = np.maximum(attempts["batch_size"].to_numpy(dtype=float), 1.0)
     shares: Floats = np.nan_to_num(np.maximum(finished - started, 0.0) / size)
     return shares
+
+
+def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:
+    """part / whole, or None where there is nothing to divide by."""
+    return float(part) / float(whole) if float(whole) > 0 else None
+
+
+def share(hits: Mask, among: Mask) -> float | None:
+    """The share of `hits` among the requests in `among`, without an interval."""
+    return ratio((hits & among).sum(), among.sum())

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.traffic import Traffic
+from analysis.metrics_service import load
+from analysis.outages import seconds_touched
+from analysis.traffic import Floats, Traffic
 
 LEAST_REQUESTS = 200
 LEAST_SAMPLES = 30
+LEAST_CLIENTS = 5
 MOST_IN_FLIGHT = 0.05
 LEAST_TREND_S = 20  # a shorter stretch without outage shows no trend
 BATCHES = 10
@@ -23,17 +26,17 @@ def reasons_against(traffic: Traffic) -> list[str]:
 
 
 def queue_still_growing(traffic: Traffic) -> str | None:
-    """In the last quarter, outages excluded, the queue rises steadily, by over one round of full batches.
+    """In the last stretch without outage the queue rises steadily, by over one round of full batches.
 
     A straight line is fitted to ten batch means of the waiting requests, as successive seconds are far
     from independent (method of batch means; Law, Simulation Modeling and Analysis, chapter 9).
     """
-    run, server = traffic.run, traffic.run.scenario["server"]
-    start_s = max([run.horizon_s - run.observed_s / 4, *(o.to_s for o in traffic.outages)])
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-    waiting = traffic.timeline["waiting_mean"].to_numpy(dtype=float)[at_s >= start_s]
+    server, waiting = traffic.run.scenario["server"], _last_quiet_waiting(traffic)
     if waiting.size < LEAST_TREND_S:
-        return None
+        return (
+            f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
+            "without an outage"
+        )
     means = np.array([part.mean() for part in np.array_split(waiting, BATCHES)])
     x = np.arange(BATCHES) - (BATCHES - 1) / 2
     slope = float((x * means).sum() / (x**2).sum())
@@ -42,7 +45,33 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     rise = slope * (BATCHES - 1)
     if slope <= T_OF_TREND * error or rise <= server["replicas"] * server["max_batch"]:
         return None
-    return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s"
+    return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
+
+
+def _last_quiet_waiting(traffic: Traffic) -> Floats:
+    """Waiting requests by second at the end of the latest 20 s or more that no outage touches.
+
+    Of that stretch the last seconds, as many as a quarter of the run has, but never under 20; empty where
+    there is no such stretch.
+    """
+    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
+    touched = np.flatnonzero(seconds_touched(traffic.outages, at_s))
+    edges = np.concatenate([[-1], touched, [at_s.size]])
+    quiet = np.flatnonzero(np.diff(edges) - 1 >= LEAST_TREND_S)
+    if quiet.size == 0:
+        return np.zeros(0)
+    start, end = edges[quiet[-1]] + 1, edges[quiet[-1] + 1]
+    most = max(LEAST_TREND_S, int(traffic.run.observed_s / 4))
+    waiting: Floats = traffic.timeline["waiting_mean"].to_numpy(dtype=float)[max(start, end - most) : end]
+    return waiting
+
+
+def more_than_it_can_serve(traffic: Traffic) -> str | None:
+    """A server that is offered over 1 is saturated even if a bound on the queue hides that it would grow."""
+    offered = load(traffic)["offered"]
+    if offered is None or offered <= 1:
+        return None
+    return f"offered load {offered:.2f}: more is sent than full batches can serve"
 
 
 def too_little_traffic(traffic: Traffic) -> str | None:
@@ -53,10 +82,18 @@ def too_little_traffic(traffic: Traffic) -> str | None:
 
 
 def too_few_samples(traffic: Traffic) -> str | None:
-    count = int(traffic.requests.loc[traffic.held_out, "base_id"].nunique())
+    count = traffic.distinct("base_id")
     if count >= LEAST_SAMPLES:
         return None
     return f"too few samples: {count} distinct held-out ones were asked, {LEAST_SAMPLES} needed"
+
+
+def too_few_clients(traffic: Traffic) -> str | None:
+    """Few clients differ too little among themselves to show how far others would lie from them."""
+    count = traffic.distinct("client_id")
+    if count >= LEAST_CLIENTS:
+        return None
+    return f"too few clients: {count} asked about held-out samples, {LEAST_CLIENTS} needed for intervals"
 
 
 def too_many_in_flight(traffic: Traffic) -> str | None:
@@ -69,6 +106,8 @@ def too_many_in_flight(traffic: Traffic) -> str | None:
 RULES: tuple[Callable[[Traffic], str | None], ...] = (
     too_little_traffic,
     too_few_samples,
+    too_few_clients,
     too_many_in_flight,
     queue_still_growing,
+    more_than_it_can_serve,
 )

@@ -5,20 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
-NOTHING = "–"
+NOTHING, NEVER = "–", "never"
 Summary = dict[str, Any]
 
 
-def percent(share: float | None, digits: int = 1) -> str:
+def percent(share: float | None, sign: str = "%") -> str:
     """0.834 -> '83.4%'; a number that does not exist is a dash."""
-    return NOTHING if share is None else f"{100 * share:.{digits}f}%"
+    return NOTHING if share is None else f"{100 * share:.1f}{sign}"
 
 
-def with_interval(estimate: dict[str, Any], unit: str = "") -> str:
+def with_interval(estimate: dict[str, Any]) -> str:
     """An estimated share in percent with its interval: '83.4 [80.1, 86.0]'."""
-    if estimate["value"] is None:
-        return NOTHING
-    text = f"{100 * estimate['value']:.1f}{unit}"
+    text = percent(estimate["value"], "")
     if estimate["low"] is None:
         return text
     return f"{text} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
@@ -43,6 +41,27 @@ def data_size(count: float | None) -> str:
         if count >= size:
             return f"{count / size:,.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def answered_within(window: Summary) -> str:
+    """The time in which 95% of a window's requests were answered; "never" if too few were at all."""
+    if window["p95_latency_s"] is None and window["answered_share"] is not None:
+        return NEVER
+    return seconds(window["p95_latency_s"])
+
+
+def recovery(summary: Summary, outage: dict[str, Any]) -> str:
+    """How long the queue took to get back to normal, known to the whole second; or why that is not told."""
+    if summary["outages"]["normal_waiting"] is None:
+        return "not judged"
+    return "not seen" if outage["recovery_s"] is None else f"{outage['recovery_s']:.0f} s"
+
+
+def outcome_shares(summary: Summary) -> str:
+    """The outcomes with their shares, in one line; those below 0.05% are left out."""
+    count = max(1, summary["counts"]["requests"])
+    shares = {name: n / count for name, n in summary["counts"]["outcome"].items()}
+    return ", ".join(f"{name} {percent(part)}" for name, part in shares.items() if part >= 0.0005) or "none"
 
 
 def outage_name(outage: dict[str, Any]) -> str:
@@ -86,7 +105,7 @@ def _deferral(summary: Summary) -> str:
         return "The policy sent nothing to the server."
     text = (
         f"The policy sent {percent(rates['reject_rate']['value'])} of the requests, and "
-        f"{percent(rates['answered_if_sent']['value'])} of those came back answered by the server. "
+        f"{percent(rates['answered_if_sent'])} of those came back answered by the server. "
     )
     if sent["client"]["value"] is not None and kept["client"]["value"] is not None:
         text += (
@@ -109,10 +128,16 @@ def _service(summary: Summary) -> str:
         f"Half of the answers took at most {seconds(final['p50'])}, 95% at most {seconds(final['p95'])}, "
         f"99% at most {seconds(final['p99'])}."
     )
+    answered = summary["outages"]["whole_run"]["answered_share"]
+    if answered is not None and answered < 1:
+        text += f" {percent(1 - answered)} of the requests got no answer."
     if load["offered"] is not None:
         text += f" The offered load outside outages was {load['offered']:.2f}."
     if load["utilisation"] is not None:
-        text += f" Replicas were busy {percent(load['utilisation'])} of their usable time."
+        text += (
+            f" Replicas were busy {percent(load['utilisation'])} of their usable time; batching keeps "
+            "this high even at low load, as batches are then not full."
+        )
     if wasted is not None:
         text += f" {percent(wasted)} of the server's work was for answers that nobody used."
     if summary["retries"]["amplification"] is not None:
@@ -127,16 +152,18 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
         percent(window["accuracy"]["value"])
         for window in (summary["outages"]["before"], outage["during"], outage["after"])
     )
-    recovery = (
-        "the queue was not seen to get back to normal"
-        if outage["recovery_s"] is None
-        else f"the queue was back to normal {outage['recovery_s']:.0f} s after its end"
-    )
+    back = {
+        "not judged": "whether the queue got back to normal was not judged: too little time before the first "
+        "outage shows what is normal",
+        "not seen": "the queue was not seen to get back to normal",
+    }
+    told = recovery(summary, outage)
     when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
-        f"timed out, {percent(outage['during']['refused_share'])} were refused, and {recovery}."
+        f"timed out, {percent(outage['during']['refused_share'])} were refused, and "
+        f"{back.get(told) or f'the queue was back to normal {told} after its end'}."
     )
 
 
@@ -158,17 +185,17 @@ def _points(estimate: dict[str, Any]) -> str:
 
 def headline(summary: Summary) -> list[dict[str, str]]:
     """The numbers to read first: label, value, and a note that says what to hold it against."""
-    held_out, final = summary["accuracy"]["held_out"], summary["latency_s"]["final"]
+    held_out, whole = summary["accuracy"]["held_out"], summary["outages"]["whole_run"]
     rates, load = summary["rates"], summary["load"]
     low, high = held_out["all"]["low"], held_out["all"]["high"]
     interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f} (95%)"
-    answered = f"{percent(rates['remote_answer_rate']['value'])} answered by the server"
+    answered = f"{percent(rates['remote_answer_rate'])} answered by the server"
     gain = held_out["gain"]["value"]
     rows = [
         ("accuracy", percent(held_out["all"]["value"]), interval),
         ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over the clients alone"),
         ("reject rate", percent(rates["reject_rate"]["value"]), answered),
-        ("95% answered within", seconds(final["p95"]), f"half in {seconds(final['p50'])}"),
+        ("95% answered within", answered_within(whole), f"{percent(whole['answered_share'])} got an answer"),
         (
             "offered load",
             number(load["offered"]),

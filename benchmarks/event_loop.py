@@ -20,10 +20,10 @@ import simpy
 
 from sim.arrivals import Arrivals, PoissonArrivals
 from sim.chunk import run_chunk
-from sim.engine import CHUNK_S
 from sim.messages import Learned
 from sim.rules import rules
 from sim.scenario import Scenario
+from sim.scenario.values import CHUNK_S
 from sim.state import at_start
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

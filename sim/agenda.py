@@ -41,10 +41,11 @@ class _Agenda:
 def agenda(
     rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float
 ) -> Iterator[AgendaItem]:
-    """Every event of [start, end) that is known at `start`, given the first sends decided in between.
+    """The events of [start, end) known at `start`, given the first sends decided in between, in order.
 
     first: indices of those sends. Each event is on the agenda even if something may come in between, such
-    as an answer before a timer.
+    as an answer before a timer. Only the ends of batches and their due times are missing: the loop makes
+    them from the replicas and the queue.
     """
     found = _Agenda(start, end)
     _add_capacity(found, rules.capacity)

@@ -15,7 +15,7 @@ from sim.messages import Learned
 from sim.population import CLIENT_SHIFT
 from sim.prices import decide
 from sim.rules import Rules
-from sim.state import ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
+from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
 from sim.streams import Draws
 from sim.timeline import observe
 
@@ -33,9 +33,9 @@ def run_chunk(
     """
     _admit(rules, learned, state, arrivals)
     decided = _decide(rules, learned, state, end)
-    play(rules, state, agenda(rules, state, decided, start, end), end)
+    area = play(rules, state, agenda(rules, state, decided, start, end), start, end)
     _settle(state, end)
-    seconds = observe(state, rules.capacity, start, end)
+    seconds = observe(state, rules.capacity, area, start, end)
     return _collect(state, end, last), seconds
 
 
@@ -122,9 +122,8 @@ def _first_sends(rules: Rules, state: State, row: NDArray[np.int64], group: NDAr
         sends["timer"][mine] = sent[mine] + patience.timeout_s
     sends["timer"] = np.minimum(sends["timer"], state.rows["deadline"][row])
     sends["factor"] = rules.service.factor_many(request)
-    for name in ("started", "finished", "over", "retry_at"):
-        sends[name][:] = np.nan
-    sends["replica"][:] = -1
+    for name, nothing in NEW_SEND.items():
+        sends[name][:] = nothing
     return sends
 
 

@@ -57,7 +57,10 @@ class Clock(simpy.Environment):
         return self._queue
 
     def walk(self, agenda: Iterable[AgendaItem], handlers: Sequence[Handler], end: float) -> None:
-        """Runs everything before `end`; afterwards now == end. Raises if an event lies in the past."""
+        """Runs everything before `end`; afterwards now == end.
+
+        agenda: sorted. Raises RunFailed if an event was put into the heap for a time that has passed.
+        """
         heap = self.heap
         for at, kind, rank, do, subject in chain(agenda, [(end, -1, 0, -1, 0)]):
             while heap:

@@ -1,5 +1,5 @@
 """The columns of a run folder's tables, declared once: names, types, and the codes behind the dictionaries.
-Written by `sim.run_folder`, read by `analysis`; DESIGN of the files is the page docs/run_folder.md."""
+Filled by `sim.table`, `sim.timeline`, `sim.engine` and `sim.learned_files`; read by `analysis`."""
 
 from __future__ import annotations
 

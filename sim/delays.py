@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sim.durations import constant_of, gamma_factor, quantile
 from sim.scenario.fleet import Link, Retry
 from sim.scenario.server import Affine, Service
-from sim.scenario.values import Duration
+from sim.scenario.values import SHORTEST_S, Duration
 from sim.streams import Draws
 
 Ids = NDArray[np.int64]
@@ -58,7 +58,10 @@ class LinkDelays:
 
 
 class ServiceTimes:
-    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial)."""
+    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial).
+
+    A draw that would take less than a microsecond takes one: no batch ends when it starts.
+    """
 
     def __init__(self, seed: int, service: Service, max_batch: int) -> None:
         self._draws = Draws(seed, "service")
@@ -71,6 +74,11 @@ class ServiceTimes:
             self.scale = [1.0] * (max_batch + 1)
             self.constant = constant_of(service.time)
             self._factor = quantile(service.time)
+
+    def time(self, n: int, factor: float) -> float:
+        """Seconds that a batch of n takes."""
+        seconds: float = self.scale[n] * factor
+        return seconds if seconds > SHORTEST_S else SHORTEST_S
 
     def factor_one(self, request_id: int, attempt: int, trial: int = 0) -> float:
         if self.constant is not None:

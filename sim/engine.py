@@ -3,29 +3,45 @@ Needs a scenario, what the learners made of it, and a folder; knows nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sim.arrivals import ArrivalSource, PoissonArrivals
 from sim.chunk import run_chunk
 from sim.columns import EVENTS, TIMELINE
 from sim.messages import Learned
-from sim.outages import Capacity, intervals
+from sim.outages import Capacity, capacity, intervals
+from sim.population import population
 from sim.rules import rules
-from sim.run_folder import table_of, write_table
+from sim.run_folder import StreamedTable, table_of, write_table
 from sim.scenario import Scenario
+from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
-from sim.table import Tabulator
+from sim.table import tabulator
 from sim.verify import Verifier
 
-CHUNK_S = 60.0
+Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
-Progress = Callable[[float, int], None]  # virtual seconds done, requests ended
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a stretch of virtual time up to `end` left behind: rows that ended in it, and its seconds.
+
+    arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows.
+    """
+
+    end: float
+    requests: pa.Table
+    attempts: pa.Table
+    seconds: Columns
+    arrived: int
+    loop_s: float
 
 
 @dataclass(frozen=True)
@@ -45,51 +61,49 @@ def simulate(
 ) -> Simulated:
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
-    Raises RunFailed if a law is broken or the disk does not take a part.
+    source: gives other arrivals than the scenario's. Raises RunFailed if a law is broken
+    or the disk does not take a part.
     """
-    laid_down = rules(scenario)
-    source = source or PoissonArrivals(scenario, laid_down.clients, CHUNK_S)
-    tabulator = Tabulator(
-        rules=laid_down,
-        learned=learned,
-        groups=tuple(group.group for group in scenario.fleet),
-        client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
-        c_e=scenario.costs.c_e,
-        horizon_s=scenario.horizon_s,
-    )
+    source = source or PoissonArrivals(scenario, population(scenario), CHUNK_S)
+    arrived, loop_s = 0, 0.0
+    with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
+        for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S)):
+            write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
+            write_table(folder / f"attempts/part-{index:07d}.parquet", chunk.attempts)
+            timeline.append(chunk.seconds)
+            arrived, loop_s = chunk.arrived, loop_s + chunk.loop_s
+            progress(chunk.end, arrived)
+    write_table(folder / "events.parquet", table_of(events(scenario, capacity(scenario)), EVENTS))
+    return Simulated(arrived, loop_s)
+
+
+def chunks(scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float) -> Iterator[Chunk]:
+    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it."""
+    laid_down, made = rules(scenario), tabulator(scenario, learned)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
     verifier = Verifier(scenario.clients, laid_down.capacity)
-    seconds: list[Columns] = []
-    loop_s = 0.0
-    chunks = int(np.ceil(scenario.horizon_s / CHUNK_S))
-    for index in range(chunks):
-        start, end = index * CHUNK_S, min((index + 1) * CHUNK_S, scenario.horizon_s)
-        last = index == chunks - 1
+    number = int(np.ceil(scenario.horizon_s / chunk_s))
+    for index in range(number):
+        start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
+        last = index == number - 1
         began = perf_counter()
         arrivals = source.draw(index, start, end)
-        ended, rows = run_chunk(laid_down, learned, state, arrivals, start, end, last)
-        loop_s += perf_counter() - began
-        requests, attempts = tabulator.requests(ended), tabulator.attempts(ended)
+        ended, seconds = run_chunk(laid_down, learned, state, arrivals, start, end, last)
+        loop_s = perf_counter() - began
+        requests, attempts = made.requests(ended), made.attempts(ended)
         verifier.chunk(requests, attempts, last)
-        write_table(folder / f"requests/part-{index:05d}.parquet", requests)
-        write_table(folder / f"attempts/part-{index:05d}.parquet", attempts)
-        seconds.append(rows)
-        progress(end, int(state.next_k.sum()))
+        yield Chunk(end, requests, attempts, seconds, int(state.next_k.sum()), loop_s)
     verifier.finish(state)
-    whole = {name: np.concatenate([rows[name] for rows in seconds]) for name in seconds[0]}
-    write_table(folder / "timeline.parquet", table_of(whole, TIMELINE))
-    write_table(folder / "events.parquet", table_of(events(scenario, laid_down.capacity), EVENTS))
-    return Simulated(int(state.next_k.sum()), loop_s)
 
 
-def events(scenario: Scenario, capacity: Capacity) -> dict[str, list[Any]]:
+def events(scenario: Scenario, usable: Capacity) -> dict[str, list[Any]]:
     """The columns of `events`: outages, changes of capacity, and the models in force, by time."""
     found: list[tuple[float, str, str, float]] = [(0.0, "model_in_force", "model", 0.0)]
     for period in intervals(scenario):
         found.append((period.from_s, "outage_start", period.target, np.nan))
         if period.until_s < scenario.horizon_s:
             found.append((period.until_s, "outage_end", period.target, np.nan))
-    for at, usable in zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True):
-        found.append((at, "usable_replicas", "server", float(usable)))
+    for at, replicas in zip(usable.at_s.tolist(), usable.usable.tolist(), strict=True):
+        found.append((at, "usable_replicas", "server", float(replicas)))
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))

@@ -7,7 +7,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
-from math import inf, nan
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from sim.clock import AgendaItem, Clock, Kind, Moment
 from sim.columns import CAUSES, OUTCOMES
 from sim.rules import Rules
-from sim.state import ALLOWANCE_CAP, SEND_TYPES, TOKEN, Columns, State
+from sim.state import ALLOWANCE_CAP, NEW_SEND, SEND_TYPES, TOKEN, Columns, State
 
 ATTEMPT_BITS = 7
 
@@ -31,16 +31,6 @@ REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")
 _DOWN, _QUEUE_FULL, _LOST = (CAUSES.index(cause) for cause in ("down", "queue_full", "lost"))
 _REFUSED, _TIMED_OUT = (OUTCOMES.index(outcome) for outcome in ("refused", "timed_out"))
 _ARRAY_CODE = {"i8": "q", "f8": "d", "i2": "h", "i1": "b", "?": "b"}
-_NEW_SEND = {
-    "started": nan,
-    "finished": nan,
-    "over": nan,
-    "replica": -1,
-    "batch_size": 0,
-    "cause": 0,
-    "given_up": False,
-    "retry_at": nan,
-}
 
 
 class Completion(Moment):
@@ -62,17 +52,20 @@ def rank(row: Any, attempt: Any) -> Any:
     return row << ATTEMPT_BITS | attempt
 
 
-def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -> None:  # noqa: PLR0915
-    """Runs the events before `end` and leaves in `state` what they changed.
+def play(  # noqa: PLR0915
+    rules: Rules, state: State, agenda: Iterable[AgendaItem], begin: float, end: float
+) -> float:
+    """Runs the events of [begin, end), leaves in `state` what they changed, and gives the integral of N(t).
 
     agenda: what is known when the chunk begins, sorted by (instant, kind, rank), all before `end`.
-    `state.sends` grows by the retries.
+    `state.sends` grows by the retries. N(t) is the number of sends in the server, waiting or in service,
+    counted as they come and go; whoever tabulates their stays can be checked against it.
 
     One function with its handlers inside: they share the columns as local variables, and look-ups on an
     object would cost a third of the loop's speed. An answer needs no event: once its batch is finished
     the instant of the reply is known, and whether the client still waits then is a comparison.
     """
-    clock = Clock()
+    clock = Clock(begin)
     heap = clock.heap
     sends: dict[str, Any] = {
         name: array(_ARRAY_CODE[SEND_TYPES[name]], column.tobytes()) for name, column in state.sends.items()
@@ -86,16 +79,24 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
     )
     group_of: Any = rules.clients.group.data
     allowance: Any = state.allowance.data
-    patiences = rules.patience
-    scale, max_batch, batch_wait_s = rules.service.scale, rules.max_batch, rules.batch_wait_s
+    patiences, service_s = rules.patience, rules.service.time
+    max_batch, batch_wait_s = rules.max_batch, rules.batch_wait_s
     queue_limit, when_down = rules.queue_limit, rules.when_down
     starts_at_once = max_batch == 1 or batch_wait_s == 0.0  # then nobody waits while a replica is idle
 
     waiting, batch_of, usable = deque(state.waiting), state.batch_of, state.usable
     idle = [replica for replica in range(usable) if not batch_of[replica]]  # a heap: lowest index first
     due_for = -1  # the head of the queue that a DUE event was set for
+    inside = len(waiting) + sum(len(batch) for batch in batch_of)
+    area, counted_to = 0.0, begin
 
     # At the server.
+
+    def count(now: float, change: int) -> None:
+        nonlocal inside, area, counted_to
+        area += inside * (now - counted_to)
+        counted_to = now
+        inside += change
 
     def reach(now: float, send: int) -> None:
         if not usable and when_down != "queue":
@@ -104,8 +105,10 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
             else:
                 swallow(now, send)
         elif starts_at_once and idle:
+            count(now, 1)
             start(now, [send])
         elif len(waiting) < queue_limit or (idle and len(waiting) + 1 >= max_batch):
+            count(now, 1)
             waiting.append(send)
             if idle:
                 serve(now)
@@ -137,14 +140,15 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
             replica_of[send] = replica
             batch_size[send] = n
         done = completions[replica]
-        heappush(heap, (now + scale[n] * factor[batch[0]], _COMPLETE, done.rank, done))
+        heappush(heap, (now + service_s(n, factor[batch[0]]), _COMPLETE, done.rank, done))
 
     def complete(done: Completion) -> None:
         replica = done.subject
         if replica < 0:
             return
-        now = clock.now
-        for send in batch_of[replica]:
+        now, batch = clock.now, batch_of[replica]
+        count(now, -len(batch))
+        for send in batch:
             finished[send] = now
         batch_of[replica] = []
         heappush(idle, replica)
@@ -171,11 +175,13 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
             heapify(idle)
         for replica in range(to, was):
             if batch_of[replica]:
+                count(now, -len(batch_of[replica]))
                 for send in batch_of[replica]:
                     swallow(now, send)
                 batch_of[replica] = []
                 completions[replica] = completions[replica].cancel()
         if not to and not rules.queue_survives:
+            count(now, -len(waiting))
             for send in waiting:
                 swallow(now, send)
             waiting.clear()
@@ -225,7 +231,7 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
             "timer": gives_up,
             "factor": rules.service.factor_one(request, attempt),
         }
-        for name, value in (new | _NEW_SEND).items():
+        for name, value in (new | NEW_SEND).items():
             sends[name].append(value)
         put(arrives, REACH, send)
         if gives_up < inf:
@@ -246,7 +252,7 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
 
     for batch, done in zip(batch_of, completions, strict=True):
         if batch:
-            ends = started[batch[0]] + scale[len(batch)] * factor[batch[0]]
+            ends = started[batch[0]] + service_s(len(batch), factor[batch[0]])
             heappush(heap, (ends, _COMPLETE, done.rank, done))
     if idle and waiting:
         due_for = waiting[0]
@@ -256,6 +262,8 @@ def play(rules: Rules, state: State, agenda: Iterable[AgendaItem], end: float) -
 
     state.sends = {name: np.frombuffer(column, dtype=SEND_TYPES[name]) for name, column in sends.items()}
     state.waiting, state.usable = list(waiting), usable
+    count(end, 0)
+    return area
 
 
 def _views(columns: Columns, *names: str) -> list[Any]:

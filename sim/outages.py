@@ -36,11 +36,6 @@ class Capacity:
         """Usable replicas at each instant (right-continuous: an outage's end counts as up)."""
         return self.usable[np.searchsorted(self.at_s, t, side="right") - 1]
 
-    def up_seconds(self, start_s: float, end_s: float) -> float:
-        """Seconds of [start_s, end_s) in which at least one replica is usable."""
-        edges = np.clip(np.append(self.at_s, np.inf), start_s, end_s)
-        return float(np.sum(np.diff(edges)[self.usable > 0]))
-
 
 def intervals(scenario: Scenario) -> list[Interval]:
     """Every interval of every outage, in order of start."""

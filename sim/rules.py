@@ -4,6 +4,7 @@ Made once per run; nothing in it changes."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -67,6 +68,11 @@ def rules(scenario: Scenario) -> Rules:
     )
 
 
+def millionths(allowance: float) -> int:
+    """An allowance in millionths of a token, rounded up, so that three thirds make a token."""
+    return ceil(round(allowance * TOKEN, 3))
+
+
 def _patience(seed: int, group: Group) -> Patience:
     retry = group.retry or Retry(attempts=1)
     return Patience(
@@ -75,6 +81,6 @@ def _patience(seed: int, group: Group) -> Patience:
         max_attempts=retry.attempts,
         backoff=Backoff(seed, retry),
         limited=retry.allowance is not None,
-        allowance=round((retry.allowance or 0.0) * TOKEN),
+        allowance=millionths(retry.allowance or 0.0),
         link=LinkDelays(seed, group.link),
     )

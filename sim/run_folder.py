@@ -4,12 +4,12 @@ Claims the folder, and writes JSON and Parquet into it by way of `sim.whole_file
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -44,16 +44,28 @@ def claim(folder: Path, force: bool) -> None:
     `force` clears only folders that hold a run and nothing else; other people's files are never deleted.
     """
     try:
+        str(folder).encode()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             _require_own(folder)
             if not force:
                 raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
-            shutil.rmtree(folder)
+            clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "probe", b"")
-        (folder / "probe").unlink()
+        write_whole(folder / "failure.txt", b"")  # can it be written?
+        (folder / "failure.txt").unlink()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"--out {str(folder)!a}: is no text in UTF-8") from error
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
+
+
+def clear(folder: Path) -> None:
+    """Removes a run from its folder, and the folder itself stays: it may be a link, or where one stands."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _require_own(folder: Path) -> None:
@@ -64,9 +76,15 @@ def _require_own(folder: Path) -> None:
         own = False
     if not own:
         raise BadInput(f"--out {folder}: exists and is not a run folder")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in ENTRIES)
+    names = sorted(entry.name for entry in folder.iterdir())
+    foreign = [name for name in names if name not in ENTRIES and not _is_unfinished(name)]
     if foreign:
         raise BadInput(f"--out {folder}: holds a run and besides {foreign[0]}, which is none of its files")
+
+
+def _is_unfinished(name: str) -> bool:
+    """Whether this is what a run that was killed left of one of its files."""
+    return name.startswith(tuple(f".{entry}." for entry in ENTRIES))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -84,16 +102,41 @@ def write_table(path: Path, table: pa.Table) -> None:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
 
 
+class StreamedTable:
+    """A Parquet file written piece by piece, so that its length costs no memory; it appears at the end.
+
+    Use it in a `with`: where that breaks off, nothing is left. Raises RunFailed if the disk does not take it.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._temporary, self._schema = path, path.with_name(f".{path.name}.partial"), schema
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+
+    def append(self, columns: Mapping[str, Any]) -> None:
+        """Adds rows, given as columns."""
+        self._writer.write_table(table_of(columns, self._schema))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, broken: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._writer.close()
+            if broken is None:
+                with self._temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                self._temporary.replace(self._path)
+        except OSError as error:
+            raise RunFailed("run", f"{self._path} cannot be written ({error.strerror})") from error
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     """A table from columns of values, strings in place of dictionary codes."""
-    arrays = [
-        pa.array(_plain(columns[field.name]), type=_flat(field.type)).cast(field.type) for field in schema
-    ]
+    arrays = [pa.array(columns[field.name], type=_flat(field.type)).cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _plain(values: Any) -> Any:
-    return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import RunFailed
 from sim.scenario import Scenario
 
 Columns = dict[str, NDArray[Any]]
@@ -53,6 +52,19 @@ SEND_TYPES: dict[str, str] = {
 }
 
 
+# What a send looks like before anything has become of it; the rest is known when it is sent.
+NEW_SEND: dict[str, float] = {
+    "started": np.nan,
+    "finished": np.nan,
+    "over": np.nan,
+    "replica": -1,
+    "batch_size": 0,
+    "cause": 0,
+    "given_up": False,
+    "retry_at": np.nan,
+}
+
+
 def empty(types: dict[str, str], n: int = 0) -> Columns:
     """Columns of the given types, n rows of zeros."""
     return {name: np.zeros(n, dtype=kind) for name, kind in types.items()}
@@ -86,12 +98,6 @@ class State:
     waiting: list[int]
     batch_of: list[list[int]]
     usable: int
-
-    def check(self) -> None:
-        """Raises if a table has columns of different lengths (a damaged checkpoint, or a bug)."""
-        for columns in (self.rows, self.sends):
-            if len({len(column) for column in columns.values()}) != 1:
-                raise RunFailed("run", "the loop's state has columns of different lengths")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,24 @@ from numpy.typing import NDArray
 
 from sim.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
 from sim.messages import Learned
-from sim.rules import Rules
-from sim.state import Columns, Ended, take
+from sim.rules import Rules, rules
+from sim.scenario import Scenario
+from sim.state import NEW_SEND, Columns, Ended, take
 
 _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
+
+
+def tabulator(scenario: Scenario, learned: Learned) -> Tabulator:
+    """The one that completes the rows of this run."""
+    return Tabulator(
+        rules=rules(scenario),
+        learned=learned,
+        groups=tuple(group.group for group in scenario.fleet),
+        client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
+        c_e=scenario.costs.c_e,
+        horizon_s=scenario.horizon_s,
+    )
 
 
 @dataclass(frozen=True)
@@ -140,7 +153,7 @@ class Tabulator:
         return client_label, server_label.astype(np.int16)
 
 
-_NEVER = {"sent": np.nan, "reached": np.nan, "started": np.nan, "finished": np.nan, "replica": -1}
+_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan}
 
 
 def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:

@@ -17,18 +17,22 @@ from sim.state import Columns, State
 Instants = NDArray[np.float64]
 
 
-def observe(state: State, capacity: Capacity, start: float, end: float) -> Columns:
+def observe(state: State, capacity: Capacity, area: float, start: float, end: float) -> Columns:
     """The rows of `timeline` for [start, end), whole seconds but for the last.
 
-    state: as the loop left it, before the ended rows are taken out. Raises RunFailed if the number of
-    sends that wait or are in service at `end` is not what the loop holds, or if the integral of that number
-    over the chunk differs from the sum of the clipped stays by more than 1e-9 of it.
+    state: as the loop left it, before the ended rows are taken out. area: the integral of N(t), the number
+    of sends in the server, as the loop counted it. Raises RunFailed if the number that wait or are in
+    service at `end` is not what the loop holds, or if `area` differs from the sum of the stays, clipped to
+    the chunk, by more than 1e-9 of it.
     """
     edges = np.append(np.arange(np.floor(start), end), end)
     edges[0] = start
     waiting, serving, batch_size = _stays(state.sends, edges)
     waiting.check("waiting", len(state.waiting))
     serving.check("in service", sum(len(batch) for batch in state.batch_of))
+    stays = waiting.seconds() + serving.seconds()
+    if abs(area - stays) > 1e-9 * max(1.0, stays):
+        raise RunFailed("run", f"the integral of N(t) is {area} s, the sum of the stays {stays} s")
     sends, arrived = state.sends, state.rows["arrived"]
     first = sends["attempt"] == 1
     return {
@@ -89,25 +93,28 @@ class Stays:
         np.maximum.at(most, bins[bins >= 0], number[bins >= 0])
         return most
 
-    def check(self, where: str, held: int) -> None:
-        """Raises RunFailed unless `held` are inside at the end, and the bins add up to the clipped stays."""
+    def seconds(self) -> float:
+        """The sum of the stays, clipped to the bins."""
         start, end = self.edges[0], self.edges[-1]
-        inside = int(np.count_nonzero(self.leave >= end))
+        return float(np.sum(np.clip(self.leave, start, end) - np.clip(self.enter, start, end)))
+
+    def check(self, where: str, held: int) -> None:
+        """Raises RunFailed unless `held` are inside at the end."""
+        inside = int(np.count_nonzero(self.leave >= self.edges[-1]))
         if inside != held:
-            raise RunFailed("run", f"{held} requests are {where} at {end} s, but {inside} have not left")
-        stays = float(np.sum(np.clip(self.leave, start, end) - np.clip(self.enter, start, end)))
-        area = float(self.mean() @ np.diff(self.edges))
-        if abs(area - stays) > 1e-9 * max(1.0, stays):
-            raise RunFailed("run", f"the integral of N(t), {where}, is {area} s, the sum of stays {stays} s")
+            raise RunFailed(
+                "run", f"{held} requests are {where} at {self.edges[-1]} s, but {inside} have not left"
+            )
 
 
 def _stays(sends: Columns, edges: Instants) -> tuple[Stays, Stays, Instants]:
     """The stays in the queue, those in service, and the sizes of the batches of the latter."""
     accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
-    left = np.nan_to_num(np.fmin(sends["started"], sends["over"]), nan=np.inf)
+    left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
     accepted &= left > sends["reached"]
-    stopped = np.nan_to_num(np.fmin(sends["finished"], sends["over"]), nan=np.inf)
+    ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
+    stopped = np.nan_to_num(ended, nan=np.inf)
     return (
         Stays(sends["reached"][accepted], left[accepted], edges),
         Stays(sends["started"][served], stopped[served], edges),

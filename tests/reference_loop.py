@@ -22,6 +22,7 @@ from sim.messages import Learned
 from sim.outages import capacity
 from sim.population import CLIENT_SHIFT, population
 from sim.prices import fixed_price
+from sim.rules import millionths
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
 
@@ -126,7 +127,7 @@ class Server:
     def work(self, replica: int, batch: list[Send]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        time = self.times.scale[len(batch)] * self.times.factor_one(*batch[0].place)
+        time = self.times.time(len(batch), self.times.factor_one(*batch[0].place))
         yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
         if self.batches[replica] is not batch:
             return  # lost in an outage
@@ -239,7 +240,7 @@ class Reference:
     def earn(self, client: int, group: Group) -> None:
         """A first send earns a share of a retry token; at most three are kept."""
         if group.retry is not None and group.retry.allowance is not None:
-            earned = round(group.retry.allowance * TOKEN)
+            earned = millionths(group.retry.allowance)
             self.allowance[client] = min(3 * TOKEN, self.allowance[client] + earned)
 
     def travel(self, send: Send) -> Life:

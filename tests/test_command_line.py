@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -70,6 +71,10 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["run", "smoke", "--set", "server.outages.0.when.at=[[100, 130]]"], "horizon"),
         (["run", "smoke", "--set", "fleet.narrow.partition.classes=[12]"], "12"),
         (["run", "smoke", "--set", "fleet.0.model.family=liner"], "did you mean linear?"),
+        (["run", "smoke", "--set", "server.service.cv=1e200"], "must be less than or equal to 10"),
+        (["run", "smoke", "--set", "costs.c_e=1e300"], "costs.c_e"),
+        (["run", "smoke", "--set", "horizon_s=1e9"], "memory"),
+        (["run", "smoke", "--set", "fleet.0.model.variants=7"], "at most clients, 6"),
         (["run", "smoke", "--local", "--workers", "2"], "--local"),
         (["run", "smoke", "--workers", "0"], "--workers"),
         (["run"], "scenario"),
@@ -110,8 +115,9 @@ def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
     assert call("report", "kept", cwd=tmp_path).returncode == 0
     assert (tmp_path / "kept/summary.json").read_bytes() == summary
 
-
-    repeated = call("run", "kept/scenario.yaml", "--local", "--quiet", "--out", "kept", "--force", cwd=tmp_path)
+    repeated = call(
+        "run", "kept/scenario.yaml", "--local", "--quiet", "--out", "kept", "--force", cwd=tmp_path
+    )
     assert (repeated.returncode, repeated.stderr) == (0, ""), "a run's own scenario can replace the run"
     assert {path: path.read_bytes() for path in made} == made
     assert (tmp_path / "kept/scenario.yaml").read_text().startswith("# Does every stage of a run work")
@@ -157,3 +163,19 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --force to start over"
+
+
+def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
+    words = ["run", "smoke", "--local", "--quiet", "--out", "run"]
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    assert told.returncode == 1, told.stderr
+    assert "File too large" in told.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in told.stderr

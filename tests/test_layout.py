@@ -22,7 +22,7 @@ LIBRARIES_NOT_FOR = {
     "sim": {"torch", "torchvision", "ray", "matplotlib"},
     "analysis": {"torch", "torchvision", "ray", "simpy"},
 }
-MAY_USE_RAY = {"agents/actors.py"}
+MAY_USE_RAY = {"agents/actors.py", "agents/cluster.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -57,7 +57,7 @@ def test_a_package_takes_from_the_others_only_what_it_may(package):
     assert wrong == []
 
 
-def test_ray_stands_in_one_file():
+def test_ray_stands_in_few_files():
     users = {
         str(path.relative_to(ROOT))
         for package in PACKAGES
@@ -80,6 +80,13 @@ def test_the_simulation_runs_without_torch_or_ray():
     code = "import sys, sim.engine; print(sorted({'torch', 'ray'} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_a_fleet_is_planned_without_torch():
+    """A scenario that does not fit its data set is refused without the seconds that torch takes to load."""
+    code = "import sys, agents.plan, agents.curves; print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
 
 
 def test_modules_stay_short_and_say_what_they_are():

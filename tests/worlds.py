@@ -12,14 +12,10 @@ import pyarrow as pa
 from reference_loop import Reference, Request, Send
 
 from sim.arrivals import Arrivals, ArrivalSource, PoissonArrivals, in_order
-from sim.chunk import run_chunk
+from sim.engine import chunks
 from sim.messages import GroupTables, Learned, Samples, Tables
 from sim.population import population
-from sim.rules import rules
 from sim.scenario import Group, Scenario
-from sim.state import at_start
-from sim.table import Tabulator
-from sim.verify import Verifier
 
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 COMPARED = [
@@ -107,41 +103,13 @@ def poisson(scenario: Scenario, chunk_s: float) -> PoissonArrivals:
     return PoissonArrivals(scenario, population(scenario), chunk_s)
 
 
-def parts(
-    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
-) -> list[tuple[pa.Table, pa.Table]]:
-    """Requests and attempts of every chunk of the product's loop, checked by its own laws."""
-    laid_down = rules(scenario)
-    tabulator = Tabulator(
-        laid_down,
-        learned,
-        tuple(group.group for group in scenario.fleet),
-        np.array([group.fallback == "client" for group in scenario.fleet]),
-        scenario.costs.c_e,
-        scenario.horizon_s,
-    )
-    state = at_start(scenario, int(laid_down.capacity.usable[0]))
-    verifier = Verifier(scenario.clients, laid_down.capacity)
-    found = []
-    chunks = int(np.ceil(scenario.horizon_s / chunk_s))
-    for index in range(chunks):
-        start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
-        last = index == chunks - 1
-        arrivals = source.draw(index, start, end)
-        ended, _ = run_chunk(laid_down, learned, state, arrivals, start, end, last)
-        requests, attempts = tabulator.requests(ended), tabulator.attempts(ended)
-        verifier.chunk(requests, attempts, last)
-        found.append((requests, attempts))
-    verifier.finish(state)
-    return found
-
-
 def product(
     scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and attempts of the product's loop, sorted by request."""
-    tables = zip(*parts(scenario, learned, source, chunk_s), strict=True)
-    requests, attempts = (frame(pa.concat_tables(table)) for table in tables)
+    run = list(chunks(scenario, learned, source, chunk_s))
+    requests = frame(pa.concat_tables([chunk.requests for chunk in run]))
+    attempts = frame(pa.concat_tables([chunk.attempts for chunk in run]))
     return (
         requests.sort_values("request_id", ignore_index=True),
         attempts.sort_values(["request_id", "attempt"], ignore_index=True),

@@ -1,28 +1,31 @@
-"""The figures of a run: every one in one table, a pure function of the run with its words beside it.
+"""The figures of a run: every one in one table, a pure function of the traffic with its words beside it.
 A new figure is one function and one line in FIGURES."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from analysis.figures import alt
 from analysis.figures.deferral import deferral
 from analysis.figures.latency import latency
 from analysis.figures.learning import learning
 from analysis.figures.outcomes import outcomes
 from analysis.figures.timeline import timeline
 from analysis.run import Run
+from analysis.traffic import Traffic
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure's function; what it shows, for who cannot see it; and what to look at in it."""
+    """A figure's function; what it shows, for who cannot see it (of traffic and summary); what to look at."""
 
-    draw: Callable[[Run], Figure]
+    draw: Callable[[Traffic], Figure]
     title: str
-    alt: str
+    alt: Callable[[Traffic, dict[str, Any]], str]
     caption: str
     needs_traffic: bool = True
 
@@ -31,8 +34,7 @@ FIGURES = {
     "timeline": Drawing(
         timeline,
         "Time line",
-        "Four panels over virtual time: accuracy of the fleet and of the clients alone, sends per second, "
-        "requests waiting at the server, and usable replicas. Outages are shaded.",
+        alt.timeline,
         "Compare the fleet with the clients alone: the distance is what the server's help is worth, and "
         "it closes while the server is away. Retries and the queue show how long an outage is felt after "
         "its end. The band around accuracy is a 95% interval that counts each distinct sample of a bin "
@@ -41,23 +43,21 @@ FIGURES = {
     "outcomes": Drawing(
         outcomes,
         "Outcomes",
-        "Stacked shares of the requests' outcomes over virtual time, with outages marked above.",
+        alt.outcomes,
         "What became of the requests, by the time at which they arrived. Look at what takes the place of "
         "remote answers during an outage, and whether it goes away when the outage ends.",
     ),
     "latency": Drawing(
         latency,
         "Latency",
-        "Share of answers slower than a given latency, on logarithmic axes, for all requests and for each "
-        "outcome, with the 50th, 95th and 99th percentiles marked and the deadlines drawn.",
+        alt.latency,
         "A curve further right is slower, a flatter one has the heavier tail. Where the curve of all "
         "requests bends is where another kind of outcome begins to rule its tail.",
     ),
     "deferral": Drawing(
         deferral,
         "What deferral can buy",
-        "Accuracy against reject rate for each score, on held-out samples, with this run's point and the "
-        "point that the same decisions would give if every request sent were answered.",
+        alt.deferral,
         "Curves come from the models alone, with a server that always answers. The open circle shows what "
         "this run's decisions promise, the filled one what the fleet got: the line between them is what "
         "capacity, outages and limits took away.",
@@ -66,7 +66,7 @@ FIGURES = {
     "learning": Drawing(
         learning,
         "Learning before the run",
-        "Training loss over training steps in three panels: client models, server model, rejectors.",
+        alt.learning,
         "Each line is the mean over the members of a group; one that still falls at its end would gain from "
         "more training. The rejectors' loss weighs each choice by how good it is, so it rises while the "
         "server improves: look at where it levels off.",

@@ -8,24 +8,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from analysis.figures.style import INK, SCORE_NAMES, SCORE_STYLES, VERMILION, WIDTH_IN, styled
-from analysis.run import Run
-from analysis.traffic import Mask, Traffic, traffic_of
+from analysis.traffic import Mask, Traffic
 
 MOST_GROUPS = 8
 ENDS = ((0, min), (1, max))
 
 
 @styled
-def deferral(run: Run) -> Figure:
+def deferral(traffic: Traffic) -> Figure:
     """All groups in one large panel; the groups as small multiples beside it, if there are several."""
-    table, traffic = run.deferral, traffic_of(run)
-    groups = [name for name in run.groups if name in set(table["group"])][:MOST_GROUPS]
+    table = traffic.run.deferral
+    groups = [name for name in traffic.run.groups if name in set(table["group"])][:MOST_GROUPS]
     groups = groups if len(groups) > 1 else []
     figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
-    columns = 1 if len(groups) <= 2 else 2
+    columns = 1 if len(groups) <= 3 else 2
     ratios = [1.5, 0.4 + 0.4 * columns] if groups else [1.0]
     parts = figure.subfigures(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
     axes = parts[0].subplots()
@@ -39,6 +38,7 @@ def deferral(run: Run) -> Figure:
         low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
         for panel in [axes, *small]:
             panel.set_ylim(low, high)
+            panel.yaxis.set_major_locator(MultipleLocator(0.1 if high - low > 0.15 else 0.05))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -53,12 +53,12 @@ def _small_multiples(
         _ran(panel, traffic, np.asarray(traffic.requests["group"] == name))
         panel.set_title(name)
         panel.set_xticks([0, 0.5, 1])
-        panel.yaxis.set_major_locator(MaxNLocator(4))
         is_lowest, is_first = index + columns >= len(groups), index % columns == 0
         panel.tick_params(labelbottom=is_lowest, labelleft=is_first)
+        if is_lowest:
+            panel.set_xlabel("reject rate (% sent)")
     for panel in grid[len(groups) :]:
         panel.set_visible(False)
-    part.supxlabel("reject rate (% sent)", fontsize=9)
     return list(grid[: len(groups)])
 
 
@@ -96,8 +96,8 @@ def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[s
     """Of the held-out requests in `among`: reject rate, accuracy if the server had answered whatever was
     sent, and accuracy as it was with its interval; None where nothing was decided."""
     requests = traffic.requests
-    usable = requests["held_out"] & requests["decided_at_s"].notna() & requests["server_known"]
-    among = among & usable.to_numpy(dtype=bool)
+    usable = requests["decided_at_s"].notna() & requests["server_known"]
+    among = among & traffic.held_out & usable.to_numpy(dtype=bool)
     if not among.any():
         return None
     sent = requests["deferred"].to_numpy(dtype=bool)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, Floats, styled
-from analysis.run import Run
+from analysis.traffic import Traffic
 
+MOST_NAMES = 3  # groups with one deadline; more are counted
 LEAST_ANSWERS = 20  # fewer do not draw a distribution
 PERCENTILES = ((0.5, "o", "p50"), (0.95, "s", "p95"), (0.99, "D", "p99"))
 
 
 @styled
-def latency(run: Run) -> Figure:
+def latency(traffic: Traffic) -> Figure:
     """The share of requests slower than x, both axes logarithmic, for all requests and per outcome."""
     figure = Figure(figsize=(WIDTH_IN, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True, which="major")
-    requests = run.requests[
-        (run.requests["arrived_at_s"] >= run.warm_up_s) & run.requests["answered_at_s"].notna()
-    ]
+    requests = traffic.requests[traffic.requests["answered_at_s"].notna()]
     taken_s = (requests["answered_at_s"] - requests["arrived_at_s"]).to_numpy(dtype=float)
     outcome = np.asarray(requests["outcome"].astype("str"))
     curves = [(name, taken_s[outcome == name], colour) for name, colour in OUTCOME_COLOURS.items()]
@@ -32,7 +33,7 @@ def latency(run: Run) -> Figure:
             _tail(axes, values, colour, name.replace("_", " ") + share)
     for _, marker, label in PERCENTILES:
         axes.plot([], [], marker, color=FAINT, ms=4.5, label=label)
-    _deadlines(axes, run)
+    _deadlines(axes, traffic.run.groups)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1.25)
@@ -65,9 +66,25 @@ def _tail(axes: Axes, values: Floats, colour: str, label: str) -> None:
         )
 
 
-def _deadlines(axes: Axes, run: Run) -> None:
-    """A dotted line per distinct deadline; those of several groups share one legend entry."""
-    deadlines = sorted({g["deadline_s"] for g in run.groups.values() if g["deadline_s"] is not None})
-    for index, deadline_s in enumerate(deadlines):
+def _deadlines(axes: Axes, groups: dict[str, dict[str, Any]]) -> None:
+    """A dotted line per distinct deadline, with the groups that have it named beside it."""
+    named: dict[float, list[str]] = {}
+    for name, group in groups.items():
+        if group["deadline_s"] is not None:
+            named.setdefault(float(group["deadline_s"]), []).append(name)
+    for index, (deadline_s, names) in enumerate(sorted(named.items())):
         label = "deadline" if index == 0 else None
         axes.axvline(deadline_s, color=FAINT, lw=1.0, ls=(0, (1, 2)), label=label, zorder=2)
+        text = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} groups"
+        axes.annotate(
+            text,
+            (deadline_s, 0.99),
+            xytext=(-2, 0),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=FAINT,
+        )

@@ -6,14 +6,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import INK, SERIES, WIDTH_IN, styled
-from analysis.run import Run
+from analysis.traffic import Traffic
 
 STAGES = {"client": "client models (then frozen)", "server": "server model", "rejector": "rejectors"}
 
 
 @styled
-def learning(run: Run) -> Figure:
+def learning(traffic: Traffic) -> Figure:
     """A panel per stage; in it a line per group, in the same colour throughout."""
+    run = traffic.run
     figure = Figure(figsize=(WIDTH_IN, 3.0), layout="constrained")
     panels = figure.subplots(1, len(STAGES))
     table = run.learning[run.learning["at_s"].isna()]

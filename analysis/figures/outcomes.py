@@ -16,13 +16,14 @@ from analysis.figures.style import (
     mark_warm_up,
     styled,
 )
-from analysis.outages import find_outages
 from analysis.run import Run
+from analysis.traffic import Traffic
 
 
 @styled
-def outcomes(run: Run) -> Figure:
+def outcomes(traffic: Traffic) -> Figure:
     """Shares over time by arrival, with the outages as bars above them."""
+    run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 3.4), layout="constrained")
     axes = figure.subplots()
     shares, width = outcome_shares(run)
@@ -42,7 +43,6 @@ def outcomes(run: Run) -> Figure:
             label=name.replace("_", " "),
         )
         bottom = top
-    outages = find_outages(run.events, run.horizon_s)
     for outage in outages:
         axes.axvspan(outage.from_s, outage.to_s, ymin=1.0, ymax=1.025, color=INK, lw=0, clip_on=False)
         for edge in (outage.from_s, outage.to_s) if len(outages) <= MOST_NAMED else ():

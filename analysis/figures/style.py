@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.outages import Outage
-from analysis.run import Run
+from analysis.traffic import Traffic
 
 Floats = NDArray[np.float64]
 
@@ -37,14 +37,7 @@ OUTCOME_COLOURS = {
 }
 SCORE_STYLES: dict[str, dict[str, Any]] = {
     "l2h": {"color": BLUE, "linewidth": 2.2},
-    "plug_in": {"color": SKY},
-    "l2h_priced": {"color": BLUE, "linestyle": (0, (4, 1.5))},
     "confidence": {"color": ORANGE},
-    "entropy": {"color": ORANGE, "linestyle": (0, (4, 1.5))},
-    "margin": {"color": ORANGE, "linestyle": (0, (1, 1.2))},
-    "compare_confidence": {"color": VERMILION},
-    "mozannar_sontag": {"color": PURPLE},
-    "one_vs_all": {"color": GREEN},
     "random": {"color": GREY},
     "oracle": {"color": BLACK, "linestyle": (0, (5, 2))},
 }
@@ -85,13 +78,13 @@ WIDTH_IN = 7.2
 MOST_NAMED = 6  # more outages than this are counted, not named
 
 
-def styled(draw: Callable[[Run], Figure]) -> Callable[[Run], Figure]:
+def styled(draw: Callable[[Traffic], Figure]) -> Callable[[Traffic], Figure]:
     """The figure function, drawn under SETTINGS."""
 
     @wraps(draw)
-    def drawn(run: Run) -> Figure:
+    def drawn(traffic: Traffic) -> Figure:
         with mpl.rc_context(SETTINGS):
-            return draw(run)
+            return draw(traffic)
 
     return drawn
 

@@ -27,16 +27,18 @@ from analysis.figures.style import (
     styled,
 )
 from analysis.metrics_service import seconds_per_request
-from analysis.outages import find_outages, usable_steps
+from analysis.outages import usable_steps
+from analysis.resampling import wilson
 from analysis.run import Run
+from analysis.traffic import Traffic
 
 
 @styled
-def timeline(run: Run) -> Figure:
+def timeline(traffic: Traffic) -> Figure:
     """Accuracy, load, queue and usable replicas above one another, on one time axis."""
+    run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 7.4), layout=ConstrainedLayoutEngine(hspace=0.04))
     panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.1, 1.0, 0.7])
-    outages = find_outages(run.events, run.horizon_s)
     seconds = binned_seconds(run)
     for draw, axes in zip((_accuracy, _load, _queue, _replicas), panels, strict=True):
         shade_outages(axes, outages)
@@ -149,11 +151,3 @@ def accuracy_bins(run: Run, most_bins: int = 120) -> pd.DataFrame:
         (bins.index.to_numpy(dtype=float) + 0.5) * width, (bins.index * width + run.horizon_s) / 2
     )
     return bins
-
-
-def wilson(share: Floats, trials: Floats) -> tuple[Floats, Floats]:
-    """Wilson's (1927) 95% interval of a binomial share; arrays of one shape, trials > 0."""
-    z = 1.959963984540054
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return centre - half, centre + half

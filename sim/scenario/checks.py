@@ -14,6 +14,7 @@ from sim.scenario.fleet import MissingClasses
 from sim.scenario.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
 from sim.scenario.server import Affine
+from sim.scenario.values import SHORTEST_S
 from sim.scenario.wording import nearest
 
 Breach = tuple[Path, Any, str]
@@ -48,6 +49,18 @@ def pools_sum_to_one(scenario: Scenario) -> Iterator[Breach]:
 def warm_up_is_shorter_than_the_run(scenario: Scenario) -> Iterator[Breach]:
     if 0 < scenario.horizon_s <= scenario.warm_up_s:
         yield ("warm_up_s",), scenario.warm_up_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}"
+
+
+def the_run_takes_time(scenario: Scenario) -> Iterator[Breach]:
+    if 0 < scenario.horizon_s < SHORTEST_S:
+        yield ("horizon_s",), scenario.horizon_s, f"must be greater than or equal to {SHORTEST_S:g}"
+
+
+def every_variant_has_a_client(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.model.variants > group.clients:
+            rule = f"must be at most clients, {group.clients}: nobody would use the others"
+            yield ("fleet", index, "model", "variants"), group.model.variants, rule
 
 
 def families_are_known(scenario: Scenario) -> Iterator[Breach]:
@@ -96,8 +109,9 @@ def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
 
 def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
     service = scenario.server.service
-    if isinstance(service, Affine) and service.base_s + service.per_item_s <= 0:
-        yield ("server", "service", "base_s"), service.base_s, "base_s + per_item_s must be greater than 0"
+    if isinstance(service, Affine) and service.base_s + service.per_item_s < SHORTEST_S:
+        rule = f"base_s + per_item_s must be greater than or equal to {SHORTEST_S:g}"
+        yield ("server", "service", "base_s"), service.base_s, rule
 
 
 def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]:
@@ -148,6 +162,8 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     groups_have_names_of_their_own,
     pools_sum_to_one,
     warm_up_is_shorter_than_the_run,
+    the_run_takes_time,
+    every_variant_has_a_client,
     families_are_known,
     missing_classes_exist,
     prices_suit_their_scores,

@@ -105,7 +105,7 @@ class Device(Part):
 
 class Link(Part):
     latency: DurationOrZero = 0.0
-    bandwidth_bps: Positive | None = None
+    bandwidth_bps: Annotated[float, Field(ge=1)] | None = None
     payload_bytes: Whole = 0
 
 
@@ -196,7 +196,7 @@ class Retry(Part):
     factor: Annotated[float, Field(ge=1)] = 2.0
     cap_s: SpanOrZero | None = None
     jitter: Literal["none", "full"] = "full"
-    allowance: NonNegative | None = 0.2
+    allowance: Annotated[float, Field(ge=0, le=3)] | None = 0.2
 
 
 class Breaker(Part):

@@ -11,11 +11,13 @@ from sim.scenario.arrivals import Diurnal, FlashCrowd, GammaRenewal, Mmpp, Poiss
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import Group
+from sim.scenario.values import CHUNK_S
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
-CHUNK_S = 60.0
-REQUEST_BYTES = 400  # one request of the chunk in work, all columns and copies
+ROW_BYTES = 1_000  # one request of the whole run, while its results are analysed
+MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
+REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
 SCORE_BYTES = 4
 REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
@@ -58,13 +60,16 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     _, _, _, calibration, traffic = scenario.data.pools
     tables = group.clients if personal else group.model.variants
     scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
-    chunk_s = min(CHUNK_S, scenario.horizon_s)
-    requests = group.clients * busiest_rate_hz(group) * chunk_s * REQUEST_BYTES
+    requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
+    rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
+    variants: Path = ("fleet", index, "model", "variants")
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
-        Need(*_rate(group, index), requests, f"the requests of {chunk_s:g} s"),
+        Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),
+        Need(("horizon_s",), scenario.horizon_s, rows, "analysing its requests"),
+        Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
     ]
 
 

@@ -15,6 +15,8 @@ DURATIONS = ("exponential", "lognormal", "gamma", "weibull")  # and constants, w
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "data.set": ("digits",),
+    "data.root": (None,),
+    "data.download": (False,),
     "costs.charge_on": ("send",),
     "fleet.*.model.family": FAMILIES,
     "fleet.*.partition.kind": ("iid", "missing_classes", "few_samples", "domain_shift"),

@@ -10,7 +10,6 @@ from sim.scenario.values import (
     Count,
     Instant,
     Name,
-    NonNegative,
     Part,
     Positive,
     PositiveDuration,
@@ -18,6 +17,7 @@ from sim.scenario.values import (
     Share,
     Span,
     SpanOrZero,
+    Variation,
     Whole,
 )
 
@@ -32,7 +32,7 @@ class Affine(Part):
     kind: Literal["affine"]
     base_s: SpanOrZero
     per_item_s: SpanOrZero = 0.0
-    cv: NonNegative = 0.0
+    cv: Variation = 0.0
 
 
 class PerBatch(Part):

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from sim.scenario.values import (
     Count,
-    NonNegative,
     Part,
     Positive,
     PositiveShare,
@@ -18,6 +17,7 @@ from sim.scenario.values import (
     Whole,
 )
 
+Cost = Annotated[float, Field(ge=0, le=1e6)]
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
 
 
@@ -47,8 +47,8 @@ class Data(Part):
 class Costs(Part):
     """c_e: price of one charged send; c_1: weight of a wrong server answer (DESIGN: generalised 0-1 loss)."""
 
-    c_e: NonNegative = 0.1
-    c_1: NonNegative = 1.0
+    c_e: Cost = 0.1
+    c_1: Cost = 1.0
     charge_on: Literal["send", "accept", "answer"] = "send"
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 SHORTEST_S = 1e-6  # below this a span could vanish beside the clock: 1e9 s + 1e-8 s == 1e9 s
 LONGEST_S = 1e9
+CHUNK_S = 60.0  # the unit in which the loop advances and ended rows are written
 
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -19,6 +20,7 @@ PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Instant = Annotated[float, Field(ge=0, le=LONGEST_S)]
 Span = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 SpanOrZero = Annotated[float, Field(ge=0, le=LONGEST_S)]
+Variation = Annotated[float, Field(ge=0, le=10)]  # beyond, most Gamma draws underflow
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 
 
@@ -36,19 +38,19 @@ class Exponential(Part):
 class Lognormal(Part):
     kind: Literal["lognormal"]
     mean_s: Span
-    cv: NonNegative
+    cv: Variation
 
 
 class Gamma(Part):
     kind: Literal["gamma"]
     mean_s: Span
-    cv: Positive
+    cv: Variation
 
 
 class Weibull(Part):
     kind: Literal["weibull"]
     mean_s: Span
-    shape: Positive
+    shape: Annotated[float, Field(ge=0.1, le=100)]
 
 
 class Empirical(Part):

@@ -1,12 +1,15 @@
-"""What every test of the learners needs: one thread of torch, and a cache that starts empty."""
+"""What every test of the learners needs: one thread of torch, a cache that starts empty, Ray kept indoors."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as `agents.fleet` does, before any test imports Ray
 
 
 @pytest.fixture(autouse=True)

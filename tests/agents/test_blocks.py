@@ -136,13 +136,14 @@ def test_a_stale_copy_is_an_earlier_row(interval: int, rows: list[int]) -> None:
     assert [trace_row(step, interval) for step in range(6)] == rows
 
 
-def test_a_shifted_group_is_scored_on_what_it_sees() -> None:
-    """Its rejector's inputs are standardised over its own view of the rejector pool."""
-    plan = make_plan(scenario(group(partition=NOISY, traffic={"mix": "own"})))
+@pytest.mark.parametrize(("mix", "view"), [("own", 1), ("all", 0)])
+def test_a_shifted_group_is_scored_on_what_it_sends(mix: str, view: int) -> None:
+    """Its rejector's inputs are standardised over the rejector pool in the view that its requests come in."""
+    plan = make_plan(scenario(group(partition=NOISY, traffic={"mix": mix})))
     learner, _ = learn(plan)
     inputs, _ = learner._pool_as_seen()
     torch.testing.assert_close(inputs.mean(dim=1), torch.zeros(1, 64 + 25), atol=1e-5, rtol=0)
-    pixels = plan.images[plan.pools.rejector + plan.data.size].reshape(359, 64)
+    pixels = plan.images[plan.pools.rejector + view * plan.data.size].reshape(359, 64)
     np.testing.assert_allclose(learner._mean[0, 0, :64], pixels.mean(axis=0), atol=1e-5)
 
 
@@ -153,3 +154,13 @@ def test_a_loss_that_is_no_number_names_the_client() -> None:
         RunFailed, match=r"stage 'learn': group meters, rejector of client \d+: .* at step \d+"
     ):
         learn(plan)
+
+
+def test_weights_that_are_no_numbers_name_the_client() -> None:
+    """After the last step, when no loss is looked at any more."""
+    plan = plan_of(3)
+    learner, _ = learn(plan)
+    with torch.no_grad():
+        learner._rejectors.layers[-1][0][1] = torch.nan
+    with pytest.raises(RunFailed, match=r"stage 'decide': group sensors, rejector of client 1: a score is"):
+        learner.logits(plan.samples.sample_id)

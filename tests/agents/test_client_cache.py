@@ -11,8 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 from small_fleets import scenario
 
+from agents import client_cache
 from agents.client_cache import cache_folder, keep, recall
-from agents.frozen import FrozenClient, Recipe, recipe_for, train
+from agents.frozen import FrozenClient, Recipe, hash_of, recipe_for, train
 from agents.plan import Variant, make_plan
 
 
@@ -68,7 +69,24 @@ def text(path: Path) -> None:
     path.write_text("not a model")
 
 
-@pytest.mark.parametrize("spoil", [truncated, flipped, half_flipped, foreign, empty, text])
+def reshaped(path: Path) -> None:
+    """Sound in itself and of the right recipe, but the weights of another network."""
+    signed(path, {"weights/head.weight": np.zeros((10, 3), dtype=np.float32)})
+
+
+def without_a_weight(path: Path) -> None:
+    signed(path, {"weights/head.weight": np.zeros((10, 64), dtype=np.float32)})
+
+
+def signed(path: Path, weights: dict[str, np.ndarray]) -> None:
+    curve = {f"curve/{name}": np.zeros(2) for name in ("steps", "loss", "accuracy")}
+    save_file(weights | curve, path, {"recipe": path.stem, "content": hash_of(weights | curve)})
+
+
+SPOILS = [truncated, flipped, half_flipped, foreign, reshaped, without_a_weight, empty, text]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_spoiled_file_is_told_and_replaced(
     spoil: Callable[[Path], None],
     recipe: Recipe,
@@ -84,6 +102,32 @@ def test_a_spoiled_file_is_told_and_replaced(
     assert "it is trained again" in caplog.text
     keep(recipe, frozen, tmp_path)
     assert recall(recipe, tmp_path) is not None
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, RecursionError, PermissionError])
+def test_however_a_reader_breaks_the_client_is_trained_again(
+    error: type[Exception],
+    recipe: Recipe,
+    frozen: FrozenClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise error("out of order")
+
+    keep(recipe, frozen, tmp_path)
+    monkeypatch.setattr(client_cache, "_read", broken)
+    assert recall(recipe, tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_looked_into_is_none(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert recall(recipe, tmp_path) is None
 
 
 def test_a_file_of_another_recipe_is_not_used(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
 
-from agents.families import FAMILIES, new_model
+from agents.families import FAMILIES, empty_model, initialise, new_model, outline
 from agents.frozen import hash_of, weights_of
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
@@ -45,3 +48,18 @@ def test_every_parameter_is_initialised(family: str) -> None:
 def test_a_linear_model_tells_its_logits_as_features() -> None:
     logits, features = new_model("linear", (1, 8, 8), 10, seed=1)(torch.ones(2, 1, 8, 8))
     assert torch.equal(logits, features)
+
+
+def test_a_layer_without_a_keyed_draw_is_refused() -> None:
+    """Its weights would be whatever memory held, and no seed would give them again."""
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    with pytest.raises(TypeError, match=r"^BatchNorm1d: "):
+        initialise(model.to_empty(device="cpu"), seed=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_empty_model_has_the_outline_of_a_full_one(family: str) -> None:
+    of_each = (make(family, (1, 8, 8), 10) for make in (outline, empty_model, partial(new_model, seed=1)))
+    shapes = [{name: tensor.shape for name, tensor in model.state_dict().items()} for model in of_each]
+    assert shapes[0] == shapes[1] == shapes[2]

@@ -9,6 +9,8 @@ import pytest
 import torch
 from small_fleets import PARTITIONS, group, model, scenario
 
+from agents import families, frozen
+from agents.client_shard import ClientShard
 from agents.families import FAMILIES
 from agents.frozen import Recipe, hash_of, live_model, recipe_for, train, weights_of
 from agents.plan import Variant, make_plan
@@ -35,10 +37,10 @@ def test_training_again_gives_the_same_bytes(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns_from_every_partition(family: str, kind: str) -> None:
     plan = make_plan(scenario(group(partition=PARTITIONS[kind], model=model(family=family, epochs=10))))
-    frozen = train(recipe_for(plan, FIRST))
-    assert frozen.loss[-1] < frozen.loss[0]
-    assert frozen.accuracy[-1] > frozen.accuracy[0]
-    assert frozen.steps[-1] == 10 * -(-len(plan.trains_on[0][0]) // 32)
+    client = train(recipe_for(plan, FIRST))
+    assert client.loss[-1] < client.loss[0]
+    assert client.accuracy[-1] > client.accuracy[0]
+    assert client.steps[-1] == 10 * -(-len(plan.trains_on[0][0]) // 32)
 
 
 def test_a_client_knows_what_it_was_shown_only() -> None:
@@ -99,9 +101,43 @@ def test_a_loss_that_is_no_number_names_its_client() -> None:
     recipe = recipe_of()
     recipe.images[3] = np.nan
     with pytest.raises(
-        RunFailed, match=r"stage 'learn': group sensors, client model 0: the loss is nan at step"
+        RunFailed, match=r"stage 'build': group sensors, client model 0: the loss is nan at step"
     ):
         train(recipe)
+
+
+def test_weights_that_are_no_numbers_are_never_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One batch, so that its loss is seen before the step that breaks the weights."""
+    monkeypatch.setattr(frozen, "LEARNING_RATE", float("inf"))
+    with pytest.raises(
+        RunFailed, match=r"stage 'build': group sensors, client model 0: .* weight that is not"
+    ):
+        train(recipe_of(epochs=1, train_samples=20))
+
+
+def test_a_live_model_that_answers_nonsense_is_named() -> None:
+    plan = make_plan(scenario())
+    weights = train(recipe_for(plan, FIRST)).weights
+    weights["head.bias"][2] = np.nan
+    shard = ClientShard(plan)
+    shard.adopt([FIRST], {FIRST: weights})
+    with pytest.raises(RunFailed, match=r"stage 'decide': group sensors, client model 0: an answer is not"):
+        shard.answer([FIRST], np.zeros(540, dtype=np.int16))
+
+
+def test_a_live_model_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(scenario())
+    weights = train(recipe_for(plan, FIRST)).weights
+    monkeypatch.setattr(families, "initialise", lambda *_: pytest.fail("weights were drawn"))
+    assert hash_of(weights_of(live_model(plan, FIRST, weights))) == hash_of(weights)
+
+
+@pytest.mark.parametrize("fact", ["platform.machine", "torch.backends.cpu.get_cpu_capability"])
+def test_another_processor_is_another_recipe(fact: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernels may differ in the last bit, and a cache may lie on a shared disk."""
+    here = recipe_of().digest
+    monkeypatch.setattr(fact, lambda: "another")
+    assert recipe_of().digest != here
 
 
 def test_batches_walk_through_permutations() -> None:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, tensor
 
@@ -50,6 +50,13 @@ def test_a_given_remote_cost_raises_the_bound_to_what_it_can_reach() -> None:
     local, remote = rejector_weights(CLIENT, SERVER, 0.25, 0.5, "nonnegative", cost_remote=cost)
     torch.testing.assert_close(local, tensor([0.25, 0.25, 1.25, 1.25]))  # K = c_e + max(1, c_1)
     torch.testing.assert_close(remote, 1.25 - cost)
+
+
+@given(c_e=st.floats(0.0, 1e6), c_1=st.floats(0.0, 1e6), bits=st.sampled_from((torch.float32, torch.float64)))
+@example(c_e=1.26, c_1=3.71, bits=torch.float32)
+def test_nonnegative_weights_are_not_negative_by_rounding(c_e: float, c_1: float, bits: torch.dtype) -> None:
+    for weights in rejector_weights(CLIENT.to(bits), SERVER.to(bits), c_e, c_1, "nonnegative"):
+        assert weights.min() >= 0.0
 
 
 def test_boolean_and_numeric_answers_mean_the_same() -> None:

@@ -14,6 +14,7 @@ from fingerprints import fingerprint
 from small_fleets import MISSING, NOISY, group, model, scenario, three_kinds
 
 from agents.fleet import Fleet, open_fleet
+from agents.hosts import InProcess
 from agents.losses import FORMS
 from agents.plan import Variant
 from agents.scores import SCORES
@@ -102,8 +103,18 @@ def test_a_warm_cache_spares_the_training(cache: Path, learned: Learned) -> None
     with open_fleet(
         three_kinds(), workers=0, cache=cache, progress=lambda what, *_: told.append(what)
     ) as fleet:
+        asked = watch_asks(fleet)
         fleet.build()
     assert "frozen clients" not in told
+    assert asked == ["adopt"]
+
+
+def watch_asks(fleet: Fleet) -> list[str]:
+    """The names of the methods that shards are asked for from now on."""
+    asked: list[str] = []
+    ask = fleet._hosts.ask_shards
+    fleet._hosts.ask_shards = lambda method, *rest: asked.append(method) or ask(method, *rest)
+    return asked
 
 
 def test_a_cold_one_tells_its_progress(tmp_path: Path) -> None:
@@ -190,6 +201,19 @@ def test_threads_are_given_back(cache: Path) -> None:
     torch.set_num_threads(2)
     with open_fleet(scenario(), workers=0, cache=cache):
         assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_are_given_back_even_if_the_hosts_cannot_be_closed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise OSError("not today")
+
+    torch.set_num_threads(2)
+    monkeypatch.setattr(InProcess, "close", broken)
+    with pytest.raises(OSError, match="not today"), open_fleet(scenario(), workers=0, cache=cache):
+        pass
     assert torch.get_num_threads() == 2
 
 

@@ -39,7 +39,24 @@ def test_the_server_practises_on_what_is_sent() -> None:
     sends_clean = make_plan(scenario(group(partition=NOISY)))
     assert sends_noise.sent_views == (0, 1)
     assert sends_clean.sent_views == (0,)
-    assert sends_noise.rejector_views == sends_clean.rejector_views == (1,)
+
+
+def test_a_rejector_trains_on_what_its_group_sends() -> None:
+    """Under mix `all` that is clean pictures, however noisy those were that the models learned from."""
+    sends_noise = make_plan(scenario(group("plain"), group(partition=NOISY, traffic={"mix": "own"})))
+    sends_clean = make_plan(scenario(group("plain"), group(partition=NOISY)))
+    assert sends_noise.view_of == sends_clean.view_of == (0, 1)
+    assert [sends_noise.meets_view(place) for place in (0, 1)] == [0, 1]
+    assert [sends_clean.meets_view(place) for place in (0, 1)] == [0, 0]
+    assert sends_noise.rejector_views == (0, 1)
+    assert sends_clean.rejector_views == (0,)
+
+
+def test_a_group_meets_the_view_of_its_traffic() -> None:
+    for mix in ("all", "own"):
+        plan = make_plan(scenario(group("plain"), group(partition=NOISY, traffic={"mix": mix})))
+        for place, positions in enumerate(plan.traffic):
+            assert np.unique(plan.samples.view[positions]).tolist() == [plan.meets_view(place)]
 
 
 def test_the_learners_share_no_sample() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from small_fleets import NOISY, group, scenario
 
 from agents.plan import Plan, make_plan
@@ -78,3 +79,11 @@ def test_the_default_server_reads_digits_it_has_not_seen() -> None:
     server.pretrain()
     held_out = plan.samples.held_out
     assert (server.labels() == plan.samples.label)[held_out].mean() > 0.92
+
+
+def test_answers_that_are_no_numbers_name_the_server() -> None:
+    server = ServerModel(make_plan(scenario()))
+    with torch.no_grad():
+        server._model.head.bias[3] = torch.inf
+    with pytest.raises(RunFailed, match=r"stage 'decide': server: an answer is not a finite number"):
+        server.labels()

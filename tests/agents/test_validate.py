@@ -50,11 +50,54 @@ def test_an_unknown_server_family_is_refused() -> None:
         validate(scenario(server="small_cn"))
 
 
-def test_a_learning_rate_beyond_float32_is_refused() -> None:
+@pytest.mark.parametrize("name", ["server_lr", "rejector_lr"])
+def test_a_learning_rate_above_one_is_refused(name: str) -> None:
+    validate(scenario(training={"pretrain": {name: 1.0}}))
+    with pytest.raises(BadInput, match=rf"^training\.pretrain\.{name}: 1\.5, it must be at most 1$"):
+        validate(scenario(training={"pretrain": {name: 1.5}}))
+
+
+@pytest.mark.parametrize("name", ["c_e", "c_1"])
+@pytest.mark.parametrize("cost", [2e6, 1e39, float("inf"), float("nan")])
+def test_a_cost_that_overflows_is_refused(name: str, cost: float) -> None:
+    """Also where the schema was not asked, as by `model_copy`."""
+    sound = scenario()
+    validate(sound.model_copy(update={"costs": sound.costs.model_copy(update={name: 1e6})}))
+    dear = sound.model_copy(update={"costs": sound.costs.model_copy(update={name: cost})})
+    with pytest.raises(BadInput, match=rf"^costs\.{name}: .*, it must be at most 1e\+06$"):
+        validate(dear)
+
+
+ONLINE = {"every_s": 60.0, "steps": 20, "step_s": 0.05, "rejector_steps": 20, "rejector_step_s": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("training", "line"),
+    [
+        ({"availability": 0.5}, "training.availability: 0.5, the learners can do only null so far"),
+        ({"shared_batch": True}, "training.shared_batch: true, the learners can do only false so far"),
+        (
+            {"feedback": "deferred_only"},
+            'training.feedback: "deferred_only", the learners can do only "full" so far',
+        ),
+        ({"exploration": 0.3}, "training.exploration: 0.3, the learners can do only 0.0 so far"),
+        (
+            {"pretrain": {"sync_every": "epoch"}},
+            'training.pretrain.sync_every: "epoch", the learners can do only 1 so far',
+        ),
+    ],
+)
+def test_what_the_learners_would_ignore_is_refused(training: dict[str, Any], line: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        validate(scenario(training=training))
+    assert str(refusal.value) == line
+
+
+def test_learning_during_the_run_is_refused() -> None:
     with pytest.raises(
-        BadInput, match=r"^training\.pretrain\.rejector_lr: 1e\+38, it must be at most 1e\+30$"
+        BadInput, match=r"^training\.online: \{every_s: .*, the learners can do only null so far$"
     ):
-        validate(scenario(training={"pretrain": {"rejector_lr": 1e38}}))
+        validate(scenario(training={"online": ONLINE}))
 
 
 def test_an_unknown_data_set_is_refused() -> None:

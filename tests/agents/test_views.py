@@ -7,6 +7,7 @@ import pytest
 from small_fleets import group, scenario
 
 from agents.datasets import load
+from agents.plan import make_plan
 from agents.views import CLEAN, Shift, corrupt, seen, views_of
 
 DATA = load(scenario())
@@ -33,7 +34,7 @@ def test_equal_shifts_share_a_view_and_none_is_the_clean_one() -> None:
     "shift", [Shift(noise=0.3), Shift(blur=0.8), Shift(rotate=30.0), Shift(0.1, 0.5, -20.0)]
 )
 def test_a_view_is_fixed_and_stays_in_range(shift: Shift) -> None:
-    first, again = (corrupt(DATA.images, shift, seed=7, view=1) for _ in range(2))
+    first, again = (corrupt(DATA.images, shift, seed=7) for _ in range(2))
     assert first.tobytes() == again.tobytes()
     assert first.shape == DATA.images.shape
     assert first.dtype == np.float32
@@ -42,16 +43,30 @@ def test_a_view_is_fixed_and_stays_in_range(shift: Shift) -> None:
     assert not np.array_equal(first, DATA.images)
 
 
-def test_noise_is_keyed_by_sample_view_and_seed() -> None:
+def test_noise_is_keyed_by_sample_and_seed() -> None:
     noise = Shift(noise=0.3)
-    whole = corrupt(DATA.images, noise, seed=7, view=1)
-    assert np.array_equal(whole[:5], corrupt(DATA.images[:5], noise, seed=7, view=1))
-    assert not np.array_equal(whole, corrupt(DATA.images, noise, seed=7, view=2))
-    assert not np.array_equal(whole, corrupt(DATA.images, noise, seed=8, view=1))
+    whole = corrupt(DATA.images, noise, seed=7)
+    assert np.array_equal(whole[:5], corrupt(DATA.images[:5], noise, seed=7))
+    assert not np.array_equal(whole, corrupt(DATA.images, noise, seed=8))
+    assert not np.array_equal(whole[0] - DATA.images[0], whole[1] - DATA.images[1])
+
+
+def test_two_strengths_differ_in_nothing_but_strength() -> None:
+    """Common random numbers: twice the noise moves every pixel twice as far."""
+    grey = np.full_like(DATA.images, 0.5)
+    weak, strong = (corrupt(grey, Shift(noise=noise), seed=7) - grey for noise in (0.03, 0.06))
+    np.testing.assert_allclose(strong, 2 * weak, atol=1e-6)
+
+
+def test_a_group_does_not_change_what_another_sees() -> None:
+    alone = make_plan(scenario(shifted("b", noise=0.3)))
+    behind = make_plan(scenario(shifted("a", noise=0.1), shifted("b", noise=0.3)))
+    second = behind.view_of[1] * DATA.size
+    assert np.array_equal(alone.images[DATA.size :], behind.images[second : second + DATA.size])
 
 
 def test_a_quarter_turn_is_exact() -> None:
-    turned = corrupt(DATA.images, Shift(rotate=90.0), seed=7, view=1)
+    turned = corrupt(DATA.images, Shift(rotate=90.0), seed=7)
     np.testing.assert_allclose(turned, np.rot90(DATA.images, axes=(2, 3)), atol=1e-6)
 
 
@@ -59,4 +74,4 @@ def test_images_lie_where_their_sample_id_says() -> None:
     images = seen(DATA, (CLEAN, Shift(blur=1.0)), seed=7)
     assert images.shape[0] == 2 * DATA.size
     assert np.array_equal(images[: DATA.size], DATA.images)
-    assert np.array_equal(images[DATA.size :], corrupt(DATA.images, Shift(blur=1.0), seed=7, view=1))
+    assert np.array_equal(images[DATA.size :], corrupt(DATA.images, Shift(blur=1.0), seed=7))

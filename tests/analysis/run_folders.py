@@ -37,7 +37,7 @@ fleet:
     policy: {{score: l2h, price: {{kind: threshold, at: 0.0}}}}
     deadline_s: 2.0
     timeout_s: 0.5
-    budget: {{kind: money, per_s: 60.0, limit: 10.0, price: 0.002, shared_by: client}}
+    budget: null
     fallback: client
 server:
   replicas: 2
@@ -110,7 +110,10 @@ def write_folder(
     write_table(path / "clients.parquet", _clients(clients), columns.CLIENTS)
     write_table(path / "learning.parquet", _learning(), columns.LEARNING)
     write_table(path / "deferral.parquet", _deferral(), columns.DEFERRAL)
-    timing = {"stages_s": {"build": 2.1, "learn": 8.4, "run": 3.3}, "requests_per_s": 212_000.0}
+    timing = {
+        "stages_s": {"build": 2.1, "decide": 0.1, "learn": 8.4, "run": 3.3},
+        "requests_per_s": 212_000.0,
+    }
     (path / "timing.json").write_text(json.dumps(timing))
     (path / "versions.json").write_text(json.dumps({"python": "3.11", "numpy": "2.4"}))
     return path
@@ -273,7 +276,7 @@ def _write_requests(path: Path, requests: pd.DataFrame, attempts: pd.DataFrame) 
     attempts = attempts[several]
     chunk = (attempts["sent_at_s"] // 60).astype(int).clip(0, int(part.max()))
     for number in range(int(part.max()) + 1):
-        name = f"part-{number:05d}.parquet"
+        name = f"part-{number:07d}.parquet"
         rows = requests[part == number]
         write_table(path / "requests" / name, {n: rows[n].to_numpy() for n in rows}, columns.REQUESTS)
         rows = attempts[chunk == number]
@@ -343,7 +346,7 @@ TINY_REQUEST = {
 }
 
 
-REQUESTS_KEPT = ("request_id",)
+REQUESTS_KEPT = ("request_id",)  # of a table without rows
 
 
 def write_tiny(
@@ -369,13 +372,18 @@ def write_tiny(
         text = text.replace(old, new)
     (path / "scenario.yaml").write_text(text, encoding="utf-8")
     rows = [_tiny_request(k, row) for k, row in enumerate(requests)]
+    counted: dict[int, int] = {}
+    for row in rows:  # each client numbers its own requests
+        client = row["client_id"]
+        counted[client] = counted.get(client, -1) + 1
+        row["request_id"] = client * 2**32 + counted[client]
     names = rows[0].keys() if rows else REQUESTS_KEPT
     write_table(
-        path / "requests/part-00000.parquet", {n: [r[n] for r in rows] for n in names}, columns.REQUESTS
+        path / "requests/part-0000000.parquet", {n: [r[n] for r in rows] for n in names}, columns.REQUESTS
     )
     if attempts:
         write_table(
-            path / "attempts/part-00000.parquet",
+            path / "attempts/part-0000000.parquet",
             {name: [row[name] for row in attempts] for name in attempts[0]},
             columns.ATTEMPTS,
         )
@@ -384,7 +392,9 @@ def write_tiny(
         name: np.zeros(horizon_s) for name in ("waiting_mean", "busy_replicas_mean")
     }
     whole = dict.fromkeys(("waiting_max", "first_sends", "retries"), np.zeros(horizon_s, dtype=int))
-    rows_of_time = idle | whole | {"usable_replicas_mean": usable * 1.0} | (timeline or {})
+    seconds = np.array([int(row["arrived_at_s"]) for row in rows], dtype=int)
+    arrivals = {"arrivals": np.bincount(seconds, minlength=horizon_s)[:horizon_s]}
+    rows_of_time = idle | whole | arrivals | {"usable_replicas_mean": usable * 1.0} | (timeline or {})
     write_table(path / "timeline.parquet", rows_of_time, columns.TIMELINE)
     write_table(path / "events.parquet", _events(outages, usable), columns.EVENTS)
     sample = {"sample_id": range(5), "base_id": range(5), "pool": ["traffic"] * 5, "held_out": [True] * 5}
@@ -397,7 +407,7 @@ def write_tiny(
 
 def _tiny_request(k: int, row: dict[str, Any]) -> dict[str, Any]:
     nan = float("nan")
-    filled = TINY_REQUEST | {"request_id": k, "arrived_at_s": float(k), "attempts": 0, "cost": 0.0} | row
+    filled = TINY_REQUEST | {"arrived_at_s": float(k), "attempts": 0, "cost": 0.0} | row
     filled.setdefault("decided_at_s", filled["arrived_at_s"])
     answered = nan if filled["answered_by"] == "none" else filled["arrived_at_s"]
     filled.setdefault("answered_at_s", answered)

@@ -8,6 +8,10 @@ import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
+from analysis.figures.deferral import operating_point
+from analysis.figures.timeline import accuracy_bins
+from analysis.metrics import summary_of
+from analysis.traffic import traffic_of
 
 REMOTE = {
     "deferred": True,
@@ -67,8 +71,8 @@ def test_contrast_compares_both_models_on_both_sides(summary: dict) -> None:
 
 def test_rates(summary: dict) -> None:
     assert summary["rates"]["reject_rate"]["value"] == 3 / 5
-    assert summary["rates"]["remote_answer_rate"]["value"] == 2 / 5
-    assert summary["rates"]["answered_if_sent"]["value"] == pytest.approx(2 / 3)
+    assert summary["rates"]["remote_answer_rate"] == 2 / 5
+    assert summary["rates"]["answered_if_sent"] == pytest.approx(2 / 3)
 
 
 def test_risk_is_what_was_paid_and_excess_is_above_an_oracle(summary: dict) -> None:
@@ -88,7 +92,22 @@ def test_wrong_server_answers_weigh_c_1(tmp_path: Path) -> None:
 def test_requests_in_flight_have_no_risk_yet(tmp_path: Path) -> None:
     waiting = {**REMOTE, "outcome": "in_flight", "answered_by": "none"}
     risk = summarise(load_run(write_tiny(tmp_path, [{}, waiting])))["risk"]
-    assert risk["realised"] == {"value": 0.0, "low": None, "high": None, "n": 1, "samples": 1}
+    assert risk["realised"] == {"value": 0.0, "low": None, "high": None, "n": 1, "samples": 1, "clients": 1}
+
+
+def test_requests_in_flight_are_neither_right_nor_wrong_anywhere(tmp_path: Path) -> None:
+    waiting = {**REMOTE, "outcome": "in_flight", "answered_by": "none"}
+    traffic = traffic_of(load_run(write_tiny(tmp_path, [{}, waiting, waiting | {"client_id": 1}])))
+    summary = summary_of(traffic)
+    whole, held_out = summary["outages"]["whole_run"], summary["accuracy"]["held_out"]
+    assert summary["counts"]["requests"] == whole["requests"] == 3
+    assert summary["run"]["held_out_requests"] == held_out["all"]["n"] == whole["accuracy"]["n"] == 1
+    assert held_out["all"]["value"] == whole["accuracy"]["value"] == 1.0
+    assert held_out["gain"]["value"] == 0.0
+    assert whole["answered_share"] == summary["goodput"]["answered_in_time_share"] == 1.0
+    assert (summary["fairness"]["clients"], summary["fairness"]["jain"]) == (1, 1.0)
+    assert operating_point(traffic, traffic.known | True)[2]["n"] == 1
+    assert accuracy_bins(traffic.run)["fleet"].tolist() == [1.0]
 
 
 def test_fairness_is_over_clients(summary: dict) -> None:

@@ -16,7 +16,8 @@ from analysis.figures import FIGURES
 from analysis.figures.deferral import operating_point
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import OUTCOME_COLOURS, bin_width_s, to_svg
-from analysis.figures.timeline import accuracy_bins, wilson
+from analysis.figures.timeline import accuracy_bins
+from analysis.resampling import wilson
 from analysis.traffic import traffic_of
 from sim.columns import OUTCOMES
 
@@ -25,8 +26,8 @@ Finished = tuple[Path, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def drawn(finished: Finished) -> dict[str, Figure]:
-    run = load_run(finished[0])
-    return {name: drawing.draw(run) for name, drawing in FIGURES.items()}
+    traffic = traffic_of(load_run(finished[0]))
+    return {name: drawing.draw(traffic) for name, drawing in FIGURES.items()}
 
 
 def all_axes(figure: Figure) -> list[Any]:
@@ -60,6 +61,18 @@ def test_outages_are_shaded_in_every_panel_of_the_time_line(drawn: dict[str, Fig
     assert "server down" in texts
 
 
+def test_deadlines_are_named_by_their_groups(drawn: dict[str, Figure]) -> None:
+    (axes,) = all_axes(drawn["latency"])
+    assert {"sensors", "cameras"} <= {text.get_text() for text in axes.texts}
+
+
+def test_panels_of_deferral_share_their_ticks(drawn: dict[str, Figure]) -> None:
+    panels = all_axes(drawn["deferral"])
+    assert len(panels) == 3
+    assert len({tuple(axes.get_yticks()) for axes in panels}) == 1
+    assert {axes.get_xlabel() for axes in panels} == {"reject rate (% sent)", ""}
+
+
 def test_every_outcome_has_its_own_colour() -> None:
     assert tuple(OUTCOME_COLOURS) == OUTCOMES
     assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOMES)
@@ -67,7 +80,7 @@ def test_every_outcome_has_its_own_colour() -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_same_run_gives_the_same_svg_without_links(finished: Finished, name: str) -> None:
-    first, again = (to_svg(FIGURES[name].draw(load_run(finished[0]))) for _ in range(2))
+    first, again = (to_svg(FIGURES[name].draw(traffic_of(load_run(finished[0])))) for _ in range(2))
     assert first == again
     assert b"<dc:date>" not in first
     assert b'href="http' not in first
@@ -75,15 +88,15 @@ def test_same_run_gives_the_same_svg_without_links(finished: Finished, name: str
 
 def test_drawing_leaves_no_setting_behind(finished: Finished) -> None:
     before = dict(mpl.rcParams)
-    to_svg(FIGURES["outcomes"].draw(load_run(finished[0])))
+    to_svg(FIGURES["outcomes"].draw(traffic_of(load_run(finished[0]))))
     assert dict(mpl.rcParams) == before
 
 
 @pytest.mark.parametrize("outages", [(), tuple(("links:sensors", a, a + 2) for a in range(10, 110, 10))])
 def test_figures_of_runs_without_and_with_many_outages(tmp_path: Path, outages: tuple[Any, ...]) -> None:
-    run = load_run(write_folder(tmp_path, clients=3, horizon_s=120, outages=outages))
+    traffic = traffic_of(load_run(write_folder(tmp_path, clients=3, horizon_s=120, outages=outages)))
     for drawing in FIGURES.values():
-        assert to_svg(drawing.draw(run))
+        assert to_svg(drawing.draw(traffic))
 
 
 def test_shares_of_outcomes_sum_to_one(finished: Finished) -> None:

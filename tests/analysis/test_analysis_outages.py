@@ -11,6 +11,8 @@ from run_folders import write_tiny
 
 from analysis import load_run, summarise
 from analysis.outages import Outage, find_outages
+from analysis.tables import facts, windows
+from analysis.wording import headline, sentences
 
 
 def test_outages_are_matched_per_target_and_the_last_ends_with_the_run() -> None:
@@ -100,5 +102,42 @@ def test_run_too_short_to_show_a_recovery_has_none(tmp_path: Path) -> None:
     assert summarise(load_run(folder))["outages"]["each"][0]["recovery_s"] is None
 
 
-def test_recovery_needs_a_time_before(tmp_path: Path) -> None:
-    assert recovery(tmp_path, np.zeros(200), (("server", 10, 30),)) == [None]
+def test_recovery_is_not_judged_without_a_time_before(tmp_path: Path) -> None:
+    outages = (("server", 10, 30),)
+    assert recovery(tmp_path, np.zeros(200), outages) == [None]
+    summary = summarise(load_run(tmp_path))
+    assert summary["outages"]["normal_waiting"] is None
+    assert dict(facts(summary)["service"])["recovery after outages"] == "not judged"
+    assert "not judged: too little time before the first outage" in sentences(summary)[-1]
+    assert "not seen" not in sentences(summary)[-1]
+
+
+def test_recovery_that_was_judged_is_seen_to_the_second_or_not_seen(tmp_path: Path) -> None:
+    waiting = np.full(200, 3.0)
+    waiting[100:114], waiting[150:] = 50.0, 50.0
+    recovery(tmp_path, waiting, (("server", 80, 100), ("server", 140, 150)))
+    summary = summarise(load_run(tmp_path))
+    assert summary["outages"]["normal_waiting"] == pytest.approx(3.0)
+    assert dict(facts(summary)["service"])["recovery after outages"] == "14 s, not seen"
+    assert "the queue was back to normal 14 s after its end" in sentences(summary)[-2]
+    assert "the queue was not seen to get back to normal" in sentences(summary)[-1]
+
+
+@pytest.mark.parametrize(("unanswered", "within"), [(0, 1.9), (1, 2.0), (2, None)])
+def test_requests_without_answer_take_for_ever(tmp_path: Path, unanswered: int, within: float | None) -> None:
+    # 20 requests, answered after 0.1, 0.2, ... 2.0 s, but for the fastest, which got no answer
+    nobody = {"outcome": "timed_out", "answered_by": "none", "arrived_at_s": 5.0}
+    some = [{"arrived_at_s": 5.0, "answered_at_s": 5.0 + n / 10} for n in range(1 + unanswered, 21)]
+    summary = summarise(load_run(write_tiny(tmp_path, [nobody] * unanswered + some)))
+    whole = summary["outages"]["whole_run"]
+    assert whole["p95_latency_s"] == (within and pytest.approx(within))
+    assert whole["answered_share"] == 1 - unanswered / 20
+    (tile,) = [tile for tile in headline(summary) if tile["label"] == "95% answered within"]
+    assert tile["value"] == (f"{within:.2f} s" if within else "never")
+    assert tile["note"] == f"{100 - 5 * unanswered}.0% got an answer"
+    assert windows(summary)[0][-1] == (f"{within:.3f}" if within else "never")
+
+
+def test_window_without_requests_has_a_dash_not_never(tmp_path: Path) -> None:
+    summary = summarise(load_run(write_tiny(tmp_path, [{}], outages=(("server", 50, 60),))))
+    assert windows(summary)[2][-1] == "–"

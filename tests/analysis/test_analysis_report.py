@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -13,6 +15,8 @@ import pytest
 
 import analysis
 from analysis.figures import FIGURES
+from analysis.report import command
+from analysis.traffic import traffic_of
 from analysis.wording import sentences
 from sim.whole_files import write_whole
 
@@ -45,9 +49,13 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def test_every_figure_is_there_with_words_for_who_cannot_see_it(page: Page) -> None:
-    images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert [image["alt"] for image in images] == [drawing.alt for drawing in FIGURES.values()]
+def test_every_figure_is_there_with_words_for_who_cannot_see_it(finished: Finished, page: Page) -> None:
+    alts = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"]
+    traffic = traffic_of(analysis.load_run(finished[0]))
+    assert alts == [drawing.alt(traffic, finished[1]) for drawing in FIGURES.values()]
+    for alt in alts:
+        assert re.search(r"\d", alt), "the numbers are in it"
+        assert re.findall(r"[.!?](?= |$)", alt) == ["."], "one sentence"
     for drawing in FIGURES.values():
         assert drawing.caption in page.text
 
@@ -83,9 +91,37 @@ def test_it_holds_question_numbers_command_and_scenario(finished: Finished, page
     assert run.question in page.text
     for sentence in sentences(finished[1]):
         assert sentence in page.text
-    assert f"python run_sim.py run {finished[0].name}/scenario.yaml --seed 7" in page.text
     assert run.scenario_text.strip() in page.text
-    assert "learn8.40 s" in re.sub(r"\s*\n\s*", "", page.text)
+    stages = re.sub(r"\s*\n\s*", "", page.text)
+    assert "build2.10 slearn8.40 sdecide0.10 srun3.30 srequests simulated" in stages
+
+
+def test_command_names_the_run_from_where_it_is_typed(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished[0]
+
+    def words() -> list[str]:
+        return shlex.split(command(analysis.load_run(folder)))
+
+    assert words()[:3] == ["python", "run_sim.py", "run"]
+    assert words()[3:] == [str(folder / "scenario.yaml"), "--out", f"{folder}-again"]
+    monkeypatch.chdir(folder.parent)
+    assert words()[3:] == ["outage/scenario.yaml", "--out", "outage-again"]
+    monkeypatch.chdir(folder)
+    assert Path(words()[3]).samefile(folder / "scenario.yaml")
+    assert Path(words()[5]).absolute() == folder.parent / "outage-again"
+    monkeypatch.chdir(tmp_path)
+    assert Path(words()[3]).samefile(folder / "scenario.yaml")
+
+
+def test_time_that_the_report_took_does_not_change_it(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    first = analysis.write_report(folder).read_bytes()
+    timing = json.loads((folder / "timing.json").read_text())
+    timing["stages_s"]["report"] = 1.5
+    (folder / "timing.json").write_text(json.dumps(timing))
+    assert analysis.write_report(folder).read_bytes() == first
 
 
 def test_text_of_a_scenario_is_never_markup(finished: Finished, tmp_path: Path) -> None:

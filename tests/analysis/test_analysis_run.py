@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from run_folders import SCENARIO, write_tiny
 
@@ -38,7 +39,7 @@ def test_question_is_the_comment_that_opens_the_scenario(finished: Finished) -> 
     [
         "scenario.yaml",
         "requests",
-        "attempts/part-00001.parquet",
+        "attempts/part-0000001.parquet",
         "timeline.parquet",
         "events.parquet",
         "samples.parquet",
@@ -58,7 +59,7 @@ def test_incomplete_folder_is_named_in_one_line(finished: Finished, tmp_path: Pa
     assert not (folder / "summary.json").exists(), "nothing is written for a folder that is refused"
 
 
-@pytest.mark.parametrize("name", ["timeline.parquet", "requests/part-00002.parquet", "timing.json"])
+@pytest.mark.parametrize("name", ["timeline.parquet", "requests/part-0000002.parquet", "timing.json"])
 def test_damaged_file_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     whole = (folder / name).read_bytes()
@@ -84,3 +85,27 @@ def test_unknown_outcome_is_refused(tmp_path: Path) -> None:
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such run folder"):
         analysis.load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_missing_part_of_the_requests_is_noticed(finished: Finished, tmp_path: Path, number: int) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / f"requests/part-{number:07d}.parquet").unlink()
+    with pytest.raises(BadInput, match=r"requests: .* rows for 14400 arrivals") as refused:
+        analysis.finish(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_request_is_named(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path, [{"client_id": n % 2} for n in range(8)])
+    part = folder / "requests/part-0000000.parquet"
+    pq.write_table(pq.read_table(part).slice(0, 6).filter([True, True, True, False, True, True]), part)
+    with pytest.raises(BadInput, match="request 1 of client 1 is missing; 5 rows for 8 arrivals"):
+        analysis.finish(folder)
+
+
+def test_part_that_is_there_twice_is_refused(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    shutil.copy(folder / "requests/part-0000000.parquet", folder / "requests/part-0000009.parquet")
+    with pytest.raises(BadInput, match="request 0 of client 0 is there twice"):
+        analysis.finish(folder)

@@ -41,13 +41,19 @@ def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None
     assert list(finished[1]) == ["valid", "invalid_because", *SECTIONS]
 
 
-def test_same_folder_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
-    folder = shutil.copytree(finished[0], tmp_path / finished[0].name)
-    names = ["summary.json", "report.html", *(f"figures/{p.name}" for p in (folder / "figures").iterdir())]
-    for name in names:
-        (folder / name).unlink()
-    analysis.finish(folder)
-    assert [n for n in names if (folder / n).read_bytes() != (finished[0] / n).read_bytes()] == []
+def test_same_folder_gives_the_same_bytes(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for place in ("here", "there"):  # each where the command names the folder alike
+        folder = shutil.copytree(finished[0], tmp_path / place / finished[0].name)
+        for path in [*(folder / "figures").iterdir(), folder / "summary.json", folder / "report.html"]:
+            path.unlink()
+        monkeypatch.chdir(folder.parent)
+        analysis.finish(folder.name)
+        made.append({p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    assert [name for name in made[0] if made[0][name] != made[1][name]] == []
+    assert {Path("report.html"), Path("summary.json"), Path("figures/timeline.svg")} <= set(made[0])
 
 
 def test_accuracy_before_during_and_after_tells_the_story(finished: Finished) -> None:

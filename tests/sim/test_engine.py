@@ -72,15 +72,15 @@ def whole(parts: list[pd.DataFrame]) -> pd.DataFrame:
 def test_a_run_writes_its_parts_and_nothing_else(finished):
     folder, _ = finished
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    parts = {f"{name}/part-0000{n}.parquet" for name in ("requests", "attempts") for n in range(3)}
+    parts = {f"{name}/part-000000{n}.parquet" for name in ("requests", "attempts") for n in range(3)}
     assert files == parts | {"timeline.parquet", "events.parquet"}
 
 
 @pytest.mark.parametrize(
     ("path", "schema"),
     [
-        ("requests/part-00001.parquet", REQUESTS),
-        ("attempts/part-00001.parquet", ATTEMPTS),
+        ("requests/part-0000001.parquet", REQUESTS),
+        ("attempts/part-0000001.parquet", ATTEMPTS),
         ("timeline.parquet", TIMELINE),
         ("events.parquet", EVENTS),
     ],
@@ -283,7 +283,9 @@ def test_a_full_disk_stops_the_run_in_one_line_and_leaves_no_torn_file(tmp_path,
 
     monkeypatch.setattr(os, "fsync", full)
     scenario = busy()
-    with pytest.raises(RunFailed, match=r"part-00001\.parquet cannot be written \(No space left on device\)"):
+    with pytest.raises(
+        RunFailed, match=r"part-0000001\.parquet cannot be written \(No space left on device\)"
+    ):
         simulate(scenario, made_up(scenario), tmp_path)
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-00000.parquet"] * 2
-    assert len(pq.read_table(tmp_path / "requests/part-00000.parquet")) > 100
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-0000000.parquet"] * 2
+    assert len(pq.read_table(tmp_path / "requests/part-0000000.parquet")) > 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import scenario_of
@@ -78,16 +77,6 @@ def test_intervals_are_half_open():
     assert found.usable_at(15.0) == 0
 
 
-def test_seconds_up_count_any_usable_replica_and_clip_at_both_ends():
-    found = capacity_of(outage(SERVER, (10, 20), (50, 60)), outage(replicas(2), (20, 30)))
-    assert found.up_seconds(0.0, 100.0) == 80.0
-    assert found.up_seconds(15.0, 25.0) == 5.0
-    assert found.up_seconds(12.0, 18.0) == 0.0
-    assert found.up_seconds(25.0, 55.0) == 25.0
-    assert found.up_seconds(70.0, 100.0) == 30.0
-    assert found.up_seconds(30.0, 30.0) == 0.0
-
-
 def test_intervals_are_listed_by_start_with_what_they_take():
     server = {
         "service": {"kind": "affine", "base_s": 1.0},
@@ -128,5 +117,3 @@ def test_composition_equals_a_count_replica_by_replica(world):
         assert found.usable_at(t) == sum(up)
     assert np.all(np.diff(found.at_s) > 0)
     assert np.all(np.diff(found.usable) != 0)
-    half_seconds = found.usable_at(np.arange(0, 30, 0.5)) > 0
-    assert found.up_seconds(0.0, 30.0) == pytest.approx(half_seconds.sum() / 2)

@@ -35,7 +35,7 @@ def a_run(folder: Path) -> Path:
     (folder / "versions.json").write_text('{"l2h-fleet": "0.1.0"}')
     (folder / "scenario.yaml").write_text("name: old\n")
     (folder / "requests").mkdir()
-    (folder / "requests/part-00000.parquet").write_text("rows")
+    (folder / "requests/part-0000000.parquet").write_text("rows")
     return folder
 
 
@@ -127,12 +127,24 @@ def test_a_folder_on_a_full_disk_is_refused_before_the_work_begins(tmp_path, mon
     assert files(tmp_path) == {}
 
 
-def test_a_link_to_a_run_is_refused_in_words_and_the_run_is_kept(tmp_path):
+def test_a_link_to_a_run_stays_a_link(tmp_path):
     folder = a_run(tmp_path / "run")
     (tmp_path / "link").symlink_to(folder)
-    with pytest.raises(BadInput, match=r"link: cannot be written \(.*symbolic link.*\)"):
-        claim(tmp_path / "link", force=True)
-    assert (folder / "requests/part-00000.parquet").read_text() == "rows"
+    claim(tmp_path / "link", force=True)
+    assert (tmp_path / "link").is_symlink()
+    assert files(folder) == {}
+
+
+def test_what_a_killed_run_left_half_written_is_its_own(tmp_path):
+    folder = a_run(tmp_path / "run")
+    (folder / ".timeline.parquet.partial").write_text("half")
+    claim(folder, force=True)
+    assert files(folder) == {}
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="is no text in UTF-8"):
+        claim(tmp_path / "od\udcff", force=False)
 
 
 # Writing.

@@ -152,11 +152,11 @@ def test_an_hour_glass_of_one_replica():
 def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, value, complaint):
     """One is in service and one waits at 4 s, when the chunk ends."""
 
-    def tampered(state, capacity, start, end):
+    def tampered(state, capacity, area, start, end):
         send = state.waiting[0] if of == "waiting" else state.batch_of[0][0]
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][send] = value
-        return observe(state, capacity, start, end)
+        return observe(state, capacity, area, start, end)
 
     monkeypatch.setattr(sim.chunk, "observe", tampered)
     service = {"kind": "affine", "base_s": 10.0}
@@ -165,14 +165,15 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
         play(scenario, WrittenArrivals(((1.0, 0), (2.0, 1))), 4.0)
 
 
-def test_a_stay_that_ends_before_it_begins_fails_the_run(monkeypatch):
-    """Served from 1.0 to 2.0, said to have started at 2.5: there cannot be less than nobody in service."""
+@pytest.mark.parametrize(("column", "value", "stays"), [("finished", 2.5, "1.5"), ("reached", 0.75, "1.25")])
+def test_a_stay_of_another_length_than_the_loop_counted_fails_the_run(monkeypatch, column, value, stays):
+    """In the server from 1.0 to 2.0: the loop counts one request for one second, as it comes and goes."""
 
-    def tampered(state, capacity, start, end):
+    def tampered(state, capacity, area, start, end):
         state.sends = {name: values.copy() for name, values in state.sends.items()}
-        state.sends["started"][0] = 2.5
-        return observe(state, capacity, start, end)
+        state.sends[column][0] = value
+        return observe(state, capacity, area, start, end)
 
     monkeypatch.setattr(sim.chunk, "observe", tampered)
-    with pytest.raises(RunFailed, match=r"the integral of N\(t\), in service, is 0\.0 s"):
+    with pytest.raises(RunFailed, match=rf"the integral of N\(t\) is 1\.0 s, the sum of the stays {stays} s"):
         play(scenario_of(horizon_s=4.0), WrittenArrivals(((1.0, 0),)), 4.0)

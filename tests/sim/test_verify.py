@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from worlds import WrittenArrivals, group_of, made_up, parts, scenario_of
+from worlds import WrittenArrivals, group_of, made_up, scenario_of
 
+from sim.engine import chunks
 from sim.errors import RunFailed
 from sim.outages import capacity
 from sim.state import State, at_start
@@ -32,7 +33,8 @@ ARRIVALS = ((1.0, 0), (1.5, 1), (1.5, 0), (5.0, 0), (12.0, 1), (12.5, 0), (19.5,
 
 def written() -> list[tuple[pa.Table, pa.Table]]:
     """Two parts, [0, 10) and [10, 20)."""
-    return parts(SCENARIO, made_up(SCENARIO), WrittenArrivals(ARRIVALS), 10.0)
+    run = chunks(SCENARIO, made_up(SCENARIO), WrittenArrivals(ARRIVALS), 10.0)
+    return [(chunk.requests, chunk.attempts) for chunk in run]
 
 
 def arrived() -> State:

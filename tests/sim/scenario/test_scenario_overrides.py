@@ -42,12 +42,18 @@ def at(scenario: Scenario, path: str) -> Any:
         ("fleet.0.retry=null", "fleet.0.retry", None),
         ("fleet.0.retry.attempts=2", "fleet.0.retry.attempts", 2),
         ("fleet.0.link.latency=0", "fleet.0.link.latency", 0.0),
-        ("data.root=a=b", "data.root", "a=b"),
-        ("data.root='x: y'", "data.root", "x: y"),
     ],
 )
 def test_an_override_sets_what_its_path_names(example: Path, written: str, path: str, value: object) -> None:
     assert at(read(example, [written]), path) == value
+
+
+@pytest.mark.parametrize(("written", "value"), [("data.root=a=b", "a=b"), ("data.root='x: y'", "x: y")])
+def test_everything_behind_the_first_equals_sign_is_the_value(
+    example: Path, written: str, value: str
+) -> None:
+    with pytest.raises(BadInput, match=f"data.root: {value} is not available yet"):
+        read(example, [written])
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""The Ray cluster that the actors live on: a private one on this machine, or one that is joined.
+`agents.actors` opens it, takes its seats there, and closes it; all words about `--ray-address` are here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from sim.errors import BadInput
+
+QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+ROOT = Path(__file__).resolve().parents[1]
+KNOCK_S = 5.0  # wall time for a sign of life from an address
+SEATS_S = 30.0  # wall time for CPUs to become free
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4
+SETTINGS = 4  # the type of frame that an HTTP/2 server, so every gRPC server, answers with
+
+
+class Cluster:
+    """`cpus` CPUs reserved, all or none, on the cluster at `address` or on a private one.
+
+    A cluster that this process is already connected to is used as it is and left running. Raises BadInput
+    if nothing answers at `address`, or if the CPUs do not become free in half a minute.
+    """
+
+    def __init__(self, cpus: int, address: str | None) -> None:
+        self._at_end = ExitStack()
+        self._session: Path | None = None
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            if not ray.is_initialized():
+                self._connect(cpus, address)
+            place = "--workers" if address is None else f"--ray-address {address}"
+            self.seats = self._reserve(cpus, place)
+            undo.pop_all()
+
+    def close(self) -> None:
+        """Gives the CPUs back; ends a cluster started here with its files, and leaves one that was joined."""
+        self._at_end.close()
+
+    def _connect(self, cpus: int, address: str | None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        self._at_end.callback(self._leave)
+        if address is None:
+            self._session = _start(cpus)
+        else:
+            _join(address)
+
+    def _leave(self) -> None:
+        try:
+            ray.shutdown()
+        finally:
+            if self._session is not None:
+                _remove(self._session)
+
+    def _reserve(self, cpus: int, place: str) -> PlacementGroup:
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        if total.get("CPU", 0.0) < cpus:
+            raise BadInput(f"{place}: {cpus} CPUs needed, Ray has {total.get('CPU', 0.0):g}")
+        seats: PlacementGroup = placement_group([{"CPU": 1.0}] * cpus)
+        self._at_end.callback(remove_placement_group, seats)
+        if not seats.wait(SEATS_S):
+            free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+            raise BadInput(f"{place}: {cpus} CPUs needed, {free.get('CPU', 0.0):g} free")
+        return seats
+
+
+def _start(cpus: int) -> Path:
+    """Starts a private cluster on the loopback device; returns the folder of its session."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    context = ray.init(
+        "local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they start
+        **QUIET,
+    )
+    return Path(context.address_info["session_dir"])  # type: ignore[attr-defined]
+
+
+def _join(address: str) -> None:
+    """Joins the cluster at `address`. Raises BadInput if nothing answers there, or a stranger does."""
+    try:
+        _knock(address)
+        ray.init(address, **QUIET)
+    except (OSError, RuntimeError, ValueError, OverflowError, SystemExit) as error:  # Ray exits on a stranger
+        why = " ".join(str(error).split())
+        raise BadInput(f"--ray-address: no Ray cluster answers at '{address}' ({why})") from None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if no gRPC server answers at host:port; Ray itself would find that out after minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S) as line:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return  # a plain hello would not be answered
+        line.sendall(HELLO)
+        if line.recv(9)[3:4] != bytes((SETTINGS,)):
+            raise OSError("what listens there is not Ray")
+
+
+def _remove(session: Path) -> None:
+    """Removes a private session's logs and sockets, and the link to it if no later session has taken it."""
+    latest = session.parent / "session_latest"
+    if latest.is_symlink() and latest.resolve() == session.resolve():
+        latest.unlink(missing_ok=True)
+    shutil.rmtree(session, ignore_errors=True)

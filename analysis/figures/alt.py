@@ -1,0 +1,75 @@
+"""What each figure shows, in one sentence with the numbers, for who cannot see it.
+Beside the figures: the report puts these sentences where the pictures are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.figures.deferral import operating_point
+from analysis.traffic import Traffic
+from analysis.wording import answered_within, number, outcome_shares, percent, seconds
+
+Summary = dict[str, Any]
+
+
+def timeline(traffic: Traffic, summary: Summary) -> str:
+    windows, queue = summary["outages"], summary["queue"]
+    if windows["each"]:
+        where = f" outside outages and {_accuracy(windows['during_any'])} in them"
+        usual, weak = windows["outside"], windows["during_any"]
+    else:
+        where, usual, weak = "", windows["whole_run"], windows["whole_run"]
+    alone = percent(weak["client_alone"]["value"])
+    return (
+        f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where the "
+        f"clients alone would get {alone}; {number(queue['mean'], 1)} requests wait on average, "
+        f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
+    )
+
+
+def _accuracy(window: Summary) -> str:
+    return percent(window["accuracy"]["value"])
+
+
+def outcomes(_traffic: Traffic, summary: Summary) -> str:
+    return f"Stacked shares of the outcomes over virtual time; over the whole run {outcome_shares(summary)}."
+
+
+def latency(_traffic: Traffic, summary: Summary) -> str:
+    final, window = summary["latency_s"]["final"], summary["outages"]["whole_run"]
+    return (
+        f"Of the answers, half took at most {seconds(final['p50'])}, 95% {seconds(final['p95'])} and 99% "
+        f"{seconds(final['p99'])}; 95% of the requests were answered within {answered_within(window)}."
+    )
+
+
+def deferral(traffic: Traffic, _summary: Summary) -> str:
+    point = operating_point(traffic, np.ones(len(traffic.requests), dtype=bool))
+    table = traffic.run.deferral
+    ends = table[table["group"] == "all"].sort_values("reject_rate")["accuracy"]
+    text = "Accuracy against reject rate for each score"
+    if len(ends):
+        text += f", from {percent(ends.iloc[0])} with nothing sent to {percent(ends.iloc[-1])} with all sent"
+    if point is None:
+        return text + "."
+    rate, promised, got = point
+    return (
+        f"{text}; this run sent {percent(rate)} and got {percent(got['value'])}, against {percent(promised)} "
+        "had every request sent been answered."
+    )
+
+
+def learning(traffic: Traffic, _summary: Summary) -> str:
+    table = traffic.run.learning
+    table = table[table["at_s"].isna()].sort_values("step")
+    falls = []
+    for stage, name in {"client": "client models", "server": "server model", "rejector": "rejectors"}.items():
+        rows = table[table["stage"] == stage]
+        for group in ["", *traffic.run.groups]:
+            loss = rows.loc[rows["group"] == group, "loss"].to_numpy(dtype=float)
+            if loss.size:
+                whose = f"{name} of {group}" if group else name
+                falls.append(f"{whose} from {loss[0]:.2f} to {loss[-1]:.2f}")
+    return "Mean training loss over the steps: " + ("; ".join(falls) or "none recorded") + "."

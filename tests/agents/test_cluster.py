@@ -1,0 +1,112 @@
+"""The cluster that actors live on: a private one stays indoors, one that is joined is asked first."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from agents import cluster
+from agents.cluster import _join, _knock
+from sim.errors import BadInput
+
+pytestmark = pytest.mark.ray
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+
+# Started in a folder from which nothing of the project can be imported.
+OPEN_AND_CLOSE = f"""
+import os, sys
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]
+from listeners import exposed_ports
+from small_fleets import scenario
+from agents.fleet import open_fleet
+with open_fleet(scenario(), workers=1, cache=Path(sys.argv[1])) as fleet:
+    import ray
+    assert ray.is_initialized(); fleet.build(); fleet.learn(); fleet.decide()
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"], ray.nodes()
+    assert exposed_ports(os.getpid()) == [], exposed_ports(os.getpid())
+    session = fleet._hosts._cluster._session
+    assert session.is_dir()
+assert not ray.is_initialized()
+assert not session.exists()
+assert session != (session.parent / "session_latest").resolve()
+"""
+
+
+@pytest.mark.slow
+def test_a_private_cluster_stays_indoors_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    """In a process of its own, where no cluster is running; nothing is printed."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if "OSX_CLUSTER" not in name and name != "PYTHONPATH"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_AND_CLOSE, str(cache)],
+        cwd=tmp_path,
+        env=inherited,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens_is_refused(address: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        _join(address)
+    assert str(refusal.value).startswith(f"--ray-address: no Ray cluster answers at '{address}' (")
+
+
+@pytest.fixture(params=[b"", b"220 mail.example ESMTP\r\n"])
+def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that says nothing, or something else than Ray would."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if request.param:
+            Thread(target=lambda: server.accept()[0].sendall(request.param), daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_stranger_is_soon_refused(stranger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "KNOCK_S", 0.2)
+    with pytest.raises(BadInput, match=rf"^--ray-address: no Ray cluster answers at '{stranger}' \(.+\)$"):
+        _join(stranger)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), RuntimeError("two\nlines"), ConnectionError("gone")])
+def test_whatever_ray_makes_of_an_address_is_one_line(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray leaves the process if the server at an address does not know its protocol."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cluster, "_knock", lambda _: None)
+    monkeypatch.setattr(cluster.ray, "init", refuse)
+    with pytest.raises(BadInput) as refusal:
+        _join("127.0.0.1:6379")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_address_of_version_six_loses_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def refuse(address: tuple[str, int], timeout: float) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError(timeout)
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(ConnectionRefusedError):
+        _knock("[::1]:6379")
+    assert asked == [("::1", 6379)]
