@@ -34,13 +34,13 @@ class Cluster:
     def __init__(self, cpus: int, address: str | None) -> None:
         self._at_end = ExitStack()
         self._session: Path | None = None
-        with ExitStack() as undo:
-            undo.callback(self.close)
+        try:
             if not ray.is_initialized():
                 self._connect(cpus, address)
-            place = "--workers" if address is None else f"--ray-address {address}"
-            self.seats = self._reserve(cpus, place)
-            undo.pop_all()
+            self.seats = self._reserve(cpus, "--workers" if address is None else f"--ray-address {address}")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Gives the CPUs back; ends a cluster started here with its files, and leaves one that was joined."""

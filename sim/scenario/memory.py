@@ -46,7 +46,8 @@ def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
     total, most = sum(need.bytes for need in needs), installed_bytes()
     if total > most:
-        worst = max(needs, key=lambda need: need.bytes)
+        too_large = [need for need in needs if need.bytes > most]
+        worst = too_large[0] if too_large else max(needs, key=lambda need: need.bytes)
         share = f"{_gib(worst.bytes)} of it for {worst.what}"
         rule = f"the run needs about {_gib(total)} of memory, {share}: this machine has {_gib(most)}"
         yield worst.path, worst.value, rule
@@ -68,8 +69,8 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),
-        Need(("horizon_s",), scenario.horizon_s, rows, "analysing its requests"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
+        Need(("horizon_s",), scenario.horizon_s, rows, "the analysis of its requests"),
     ]
 
 

@@ -33,6 +33,7 @@ SMALL = three_kinds(clients=66)  # two blocks of each group, so that two shards 
 @pytest.fixture(scope="module", autouse=True)
 def one_cluster() -> Iterator[None]:
     """One cluster for all tests here: fleets join it and leave it running."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     session = cluster._start(cpus=3)
     yield
     ray.shutdown()
