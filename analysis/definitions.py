@@ -42,8 +42,8 @@ DEFINITIONS = {
     "invalid_because": (
         "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
         "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
-        "grows over the last quarter's length of the latest 20 s or more without outage, or no such 20 s to "
-        "judge it by (text)."
+        "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
+        "such time to judge it by (text)."
     ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",

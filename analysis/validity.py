@@ -16,6 +16,7 @@ LEAST_SAMPLES = 30
 LEAST_CLIENTS = 5
 MOST_IN_FLIGHT = 0.05
 LEAST_TREND_S = 20  # a shorter stretch without outage shows no trend
+GOOD_TREND_S = 60  # judged where the stretch is as long, even if a quarter of the run is shorter
 BATCHES = 10
 T_OF_TREND = 5.04  # one-sided 0.9995 quantile of Student's t with BATCHES - 2 degrees of freedom
 
@@ -51,8 +52,8 @@ def queue_still_growing(traffic: Traffic) -> str | None:
 def _last_quiet_waiting(traffic: Traffic) -> Floats:
     """Waiting requests by second at the end of the latest 20 s or more that no outage touches.
 
-    Of that stretch the last seconds, as many as a quarter of the run has, but never under 20; empty where
-    there is no such stretch.
+    Of that stretch the last seconds, as many as a quarter of the run has or 60, so that a slow wave in a
+    short run is not taken for growth; empty where there is no such stretch.
     """
     at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
     touched = np.flatnonzero(seconds_touched(traffic.outages, at_s))
@@ -61,7 +62,7 @@ def _last_quiet_waiting(traffic: Traffic) -> Floats:
     if quiet.size == 0:
         return np.zeros(0)
     start, end = edges[quiet[-1]] + 1, edges[quiet[-1] + 1]
-    most = max(LEAST_TREND_S, int(traffic.run.observed_s / 4))
+    most = max(GOOD_TREND_S, int(traffic.run.observed_s / 4))
     waiting: Floats = traffic.timeline["waiting_mean"].to_numpy(dtype=float)[max(start, end - most) : end]
     return waiting
 

@@ -6,9 +6,11 @@ import re
 import shlex
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from agents.checks import validate
+from sim import columns
 from sim.scenario import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +42,13 @@ def test_every_run_of_the_readme_can_be_read(command, fifty):
     source = fifty if words[3] == "fifty.yaml" else words[3]
     changes = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     validate(read(source, changes))
+
+
+def test_every_column_of_every_table_is_described():
+    page = (ROOT / "docs/run_folder.md").read_text()
+    tables = [table for table in vars(columns).values() if isinstance(table, pa.Schema)]
+    assert len(tables) == 8
+    assert [name for table in tables for name in table.names if f"`{name}`" not in page] == []
 
 
 def test_links_lead_somewhere():

@@ -79,6 +79,11 @@ def test_what_scrolls_can_be_reached_by_keyboard(page: Page) -> None:
     assert all(a["tabindex"] == "0" and ("aria-label" in a or "aria-labelledby" in a) for a in scrolling)
 
 
+def test_names_of_the_windows_stay_in_sight_beside_what_scrolls(html: str, page: Page) -> None:
+    assert [a for tag, a in page.tags if tag == "table" and a.get("class") == "windows"]
+    assert re.search(r"\.windows tbody th \{[^}]*position: sticky; left: 0", html)
+
+
 def test_headings_descend_one_level_at_a_time(page: Page) -> None:
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1

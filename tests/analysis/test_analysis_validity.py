@@ -51,7 +51,7 @@ def test_queue_of_a_short_run_is_judged_over_more_than_its_last_quarter(tmp_path
     noise = np.random.default_rng(2).normal(0, 5, 90)
     text = reason(tmp_path, np.arange(90) * 20.0 + noise, warm_up_s=15)
     assert text is not None
-    assert text.endswith("over the last 20 s without outage")
+    assert text.endswith("over the last 60 s without outage")
 
 
 def test_queue_is_judged_before_an_outage_that_ends_too_late(tmp_path: Path) -> None:
