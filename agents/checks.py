@@ -15,7 +15,7 @@ from sim.scenario.wording import show
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 
-AT_MOST = {  # beyond, steps or losses leave the range of float32
+AT_MOST = {  # beyond, a step leaps over every minimum, or a loss loses its small terms to rounding
     "training.pretrain.server_lr": 1.0,
     "training.pretrain.rejector_lr": 1.0,
     "costs.c_e": 1e6,
