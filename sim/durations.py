@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, gammaln, ndtri
 
-from sim.scenario.values import Duration, Empirical, Exponential, Gamma, Lognormal, Weibull
+from sim.scenario.values import Duration, Exponential, Gamma, Lognormal, Weibull
 
 Quantile = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -41,8 +41,6 @@ def quantile(duration: Duration) -> Quantile:
         case Weibull(mean_s=mean, shape=shape):
             scale = mean / float(np.exp(gammaln(1 + 1 / shape)))
             return lambda u: scale * np.power(-np.log1p(-u), 1 / shape)
-        case Empirical():
-            raise NotImplementedError("an empirical duration is refused when the scenario is read")
     raise TypeError(f"not a duration: {duration!r}")
 
 

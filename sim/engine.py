@@ -79,7 +79,8 @@ def simulate(
 
 def chunks(scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float) -> Iterator[Chunk]:
     """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it."""
-    laid_down, made = rules(scenario), tabulator(scenario, learned)
+    laid_down = rules(scenario)
+    made = tabulator(scenario, laid_down, learned)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
     verifier = Verifier(scenario.clients, laid_down.capacity)
     number = int(np.ceil(scenario.horizon_s / chunk_s))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
 from sim.messages import Learned
-from sim.rules import Rules, rules
+from sim.rules import Rules
 from sim.scenario import Scenario
 from sim.state import NEW_SEND, Columns, Ended, take
 
@@ -19,10 +19,10 @@ _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", 
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
-def tabulator(scenario: Scenario, learned: Learned) -> Tabulator:
+def tabulator(scenario: Scenario, rules: Rules, learned: Learned) -> Tabulator:
     """The one that completes the rows of this run."""
     return Tabulator(
-        rules=rules(scenario),
+        rules=rules,
         learned=learned,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
