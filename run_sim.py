@@ -28,13 +28,19 @@ from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
 from sim.learned_files import write_learned
-from sim.run_folder import OWN_KEY, VERSIONS, claim, clear, write_json
+from sim.run_folder import OWN_KEY, VERSIONS, claim, require_free, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
 from sim.whole_files import write_whole
 
 VERSION = "0.1.0"
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+class Interrupted(Exception):
+    """Ctrl-C during a run, with a word on how to go on."""
+
+
 PACKAGES = ("torch", "ray", "simpy", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "scikit-learn")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
@@ -69,16 +75,11 @@ def run(
     try:
         plan, question = load(scenario, changes or [], seed), question_of(locate(scenario))
         folder = out or Path("runs") / plan.name
-        claim(folder, force)  # from here on the scenario's file may be gone: it may lie in that folder
+        require_free(folder, force)
         try:
-            execute(plan, question, folder, actors, ray_address, told)
-        except BadInput:  # found only once the learners looked at the data
-            clear(folder)
-            raise
+            execute(plan, question, folder, force, actors, ray_address, told)
         except KeyboardInterrupt:
-            told.close()
-            again = "give the same command with --force to start over"
-            raise typer.Exit(complain(f"interrupted: {again}", INTERRUPTED)) from None
+            raise Interrupted("interrupted: give the same command with --force to start over") from None
     finally:
         told.close()
     show(folder)
@@ -125,16 +126,27 @@ def load(scenario: str, changes: Sequence[str], seed: int | None) -> Scenario:
 
 
 def execute(
-    plan: Scenario, question: str, folder: Path, workers: int, ray_address: str | None, told: Teller
+    plan: Scenario,
+    question: str,
+    folder: Path,
+    force: bool,
+    workers: int,
+    ray_address: str | None,
+    told: Teller,
 ) -> None:
-    """One whole run into an empty folder: build, learn, decide, run, report."""
+    """One whole run: build, learn, decide, run, report.
+
+    The folder is claimed once everything else that the user gave has been found good. From then on the
+    scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
+    """
     from agents.fleet import open_fleet  # noqa: PLC0415
     from analysis import finish  # noqa: PLC0415
 
-    write_json(folder / VERSIONS, versions())
-    write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
     seconds: dict[str, float] = {}
     with open_fleet(plan, workers=workers, ray_address=ray_address, progress=told.tell) as fleet:
+        claim(folder, force)
+        write_json(folder / VERSIONS, versions())
+        write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
         with stage("build", seconds, folder):
             fleet.build()
         with stage("learn", seconds, folder):
@@ -162,7 +174,7 @@ def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None
     began = time.perf_counter()
     try:
         yield
-    except (BadInput, RunFailed):
+    except RunFailed:
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
@@ -208,9 +220,11 @@ def main() -> int:
         return complain(str(error), 2)
     except RunFailed as error:
         return complain(str(error), 1)
+    except Interrupted as error:
+        return complain(str(error), INTERRUPTED)
     except OSError as error:  # a full disk, a folder that went away
         return complain(f"failed: {error}", 1)
-    return code
+    return complain("interrupted", code) if code == INTERRUPTED else code
 
 
 def complain(why: str, code: int) -> int:

@@ -33,7 +33,7 @@ class Cluster:
 
     def __init__(self, cpus: int, address: str | None) -> None:
         self._at_end = ExitStack()
-        self._session: Path | None = None
+        self._private = False
         try:
             if not ray.is_initialized():
                 self._connect(cpus, address)
@@ -51,7 +51,8 @@ class Cluster:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._at_end.callback(self._leave)
         if address is None:
-            self._session = _start(cpus)
+            self._private = True
+            _start(cpus)
         else:
             _join(address)
 
@@ -59,8 +60,9 @@ class Cluster:
         try:
             ray.shutdown()
         finally:
-            if self._session is not None:
-                _remove(self._session)
+            if self._private:  # started or half started: its name ends with this process's number
+                for session in Path("/tmp/ray").glob(f"session_*_{os.getpid()}"):
+                    _remove(session)
 
     def _reserve(self, cpus: int, place: str) -> PlacementGroup:
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -74,10 +76,10 @@ class Cluster:
         return seats
 
 
-def _start(cpus: int) -> Path:
-    """Starts a private cluster on the loopback device; returns the folder of its session."""
+def _start(cpus: int) -> None:
+    """Starts a private cluster on the loopback device."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    context = ray.init(
+    ray.init(
         "local",
         num_cpus=cpus,
         include_dashboard=False,
@@ -85,7 +87,6 @@ def _start(cpus: int) -> Path:
         runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they start
         **QUIET,
     )
-    return Path(context.address_info["session_dir"])  # type: ignore[attr-defined]
 
 
 def _join(address: str) -> None:

@@ -18,6 +18,7 @@ from sim.whole_files import write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
+CACHE = ".cache"  # of client models: below the working directory, which may be the run folder
 
 ENTRIES = {
     VERSIONS,
@@ -43,25 +44,38 @@ def claim(folder: Path, force: bool) -> None:
 
     `force` clears only folders that hold a run and nothing else; other people's files are never deleted.
     """
+    require_free(folder, force)
     try:
-        str(folder).encode()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            _require_own(folder)
-            if not force:
-                raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
-            clear(folder)
+        if folder.exists():
+            _clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "failure.txt", b"")  # can it be written?
         (folder / "failure.txt").unlink()
-    except UnicodeEncodeError as error:
-        raise BadInput(f"--out {str(folder)!a}: is no text in UTF-8") from error
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
 
 
-def clear(folder: Path) -> None:
-    """Removes a run from its folder, and the folder itself stays: it may be a link, or where one stands."""
-    for entry in folder.iterdir():
+def require_free(folder: Path, force: bool) -> None:
+    """Raises BadInput where `claim` would, before anything is touched; the disk itself is not tried."""
+    try:
+        str(folder).encode()
+        taken = folder.exists() and (
+            not folder.is_dir() or any(entry.name != CACHE for entry in folder.iterdir())
+        )
+    except UnicodeEncodeError as error:
+        raise BadInput(f"--out {str(folder)!a}: is no text in UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"--out {folder}: cannot be read ({error.strerror or error})") from error
+    if taken:
+        _require_own(folder)
+        if not force:
+            raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
+
+
+def _clear(folder: Path) -> None:
+    """Removes a run's files, the mark last; the folder stays: it may be a link, or where one stands."""
+    own = [entry for entry in folder.iterdir() if entry.name in ENTRIES or _is_unfinished(entry.name)]
+    for entry in sorted(own, key=lambda entry: (entry.name == VERSIONS, entry.name)):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
@@ -77,7 +91,7 @@ def _require_own(folder: Path) -> None:
     if not own:
         raise BadInput(f"--out {folder}: exists and is not a run folder")
     names = sorted(entry.name for entry in folder.iterdir())
-    foreign = [name for name in names if name not in ENTRIES and not _is_unfinished(name)]
+    foreign = [name for name in names if name not in ENTRIES | {CACHE} and not _is_unfinished(name)]
     if foreign:
         raise BadInput(f"--out {folder}: holds a run and besides {foreign[0]}, which is none of its files")
 
@@ -111,11 +125,20 @@ class StreamedTable:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path, self._temporary, self._schema = path, path.with_name(f".{path.name}.partial"), schema
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+        try:
+            self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+        except OSError as error:
+            raise self._refused(error) from error
 
     def append(self, columns: Mapping[str, Any]) -> None:
         """Adds rows, given as columns."""
-        self._writer.write_table(table_of(columns, self._schema))
+        try:
+            self._writer.write_table(table_of(columns, self._schema))
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> RunFailed:
+        return RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})")
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +151,8 @@ class StreamedTable:
                     os.fsync(file.fileno())
                 self._temporary.replace(self._path)
         except OSError as error:
-            raise RunFailed("run", f"{self._path} cannot be written ({error.strerror})") from error
+            if broken is None:  # else what broke it off tells more
+                raise self._refused(error) from error
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -123,6 +123,27 @@ def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
     assert (tmp_path / "kept/scenario.yaml").read_text().startswith("# Does every stage of a run work")
 
 
+def test_a_run_may_live_in_the_working_directory(tmp_path):
+    words = ["run", "smoke", "--local", "--quiet", "--out", ".", "--set", "horizon_s=80"]
+    environment = {"L2H_CACHE": ".cache"}
+    assert call(*words, cwd=tmp_path, **environment).returncode == 0
+    assert (tmp_path / ".cache").is_dir()
+    again = call(*words, "--force", cwd=tmp_path, **environment)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+@pytest.mark.ray
+def test_an_address_where_nobody_answers_costs_no_results(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name, text in (("versions.json", '{"l2h-fleet": "0.1.0"}'), ("summary.json", "{}")):
+        (run / name).write_text(text)
+    told = call("run", "smoke", "--out", "run", "--force", "--ray-address", "127.0.0.1:1", cwd=tmp_path)
+    assert told.returncode == 2
+    assert "--ray-address" in told.stderr
+    assert (run / "summary.json").exists()
+
+
 @pytest.mark.parametrize("beside", [(), ("scenario.yaml",), ("scenario.yaml", "versions.json")])
 def test_other_peoples_files_are_never_replaced(beside, tmp_path):
     thesis = tmp_path / "thesis"

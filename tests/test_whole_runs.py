@@ -12,14 +12,14 @@ import pytest
 import run_sim
 from agents.fleet import Fleet
 from progress import Quiet
-from sim.errors import RunFailed
+from sim.errors import BadInput, RunFailed
 from sim.scenario import read
 
 
 def run_into(folder: Path, workers: int, *changes: str) -> Path:
     """Runs the smoke scenario with `workers` actors (0: in this process)."""
     folder.mkdir(parents=True)
-    run_sim.execute(read("smoke", changes), "?", folder, workers, None, Quiet())
+    run_sim.execute(read("smoke", changes), "?", folder, False, workers, None, Quiet())
     return folder
 
 
@@ -102,6 +102,16 @@ def test_whatever_breaks_is_named_with_its_stage(tmp_path, monkeypatch):
     with pytest.raises(RunFailed, match="failed in stage 'learn': ZeroDivisionError: no such luck"):
         run_into(tmp_path / "run", 0)
     assert "no such luck" in (tmp_path / "run/failure.txt").read_text()
+
+
+def test_an_analysis_that_fails_keeps_what_was_simulated(tmp_path, monkeypatch):
+    def refuses(_folder):
+        raise BadInput("samples.parquet: damaged")
+
+    monkeypatch.setattr("analysis.finish", refuses)
+    with pytest.raises(RunFailed, match=r"failed in stage 'report': BadInput: samples\.parquet"):
+        run_into(tmp_path / "run", 0)
+    assert list((tmp_path / "run/requests").iterdir())
 
 
 def test_policies_meet_the_same_traffic(local, tmp_path):

@@ -19,6 +19,7 @@ ROW_BYTES = 1_000  # one request of the whole run, while its results are analyse
 MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
+RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
 SCORE_BYTES = 4
 REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
 SAMPLES = {
@@ -63,9 +64,11 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
     requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
     rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
+    heard_of = group.clients * min(1.0, busiest_rate_hz(group) * scenario.horizon_s)
     variants: Path = ("fleet", index, "model", "variants")
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
+        Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),

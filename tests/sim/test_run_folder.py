@@ -135,6 +135,20 @@ def test_a_link_to_a_run_stays_a_link(tmp_path):
     assert files(folder) == {}
 
 
+def test_a_clearing_that_is_interrupted_can_be_done_again(tmp_path, monkeypatch):
+    folder = a_run(tmp_path / "run")
+
+    def interrupted(_path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            claim(folder, force=True)
+    claim(folder, force=True)
+    assert files(folder) == {}
+
+
 def test_what_a_killed_run_left_half_written_is_its_own(tmp_path):
     folder = a_run(tmp_path / "run")
     (folder / ".timeline.parquet.partial").write_text("half")
