@@ -60,9 +60,8 @@ class Cluster:
         try:
             ray.shutdown()
         finally:
-            if self._private:  # started or half started: its name ends with this process's number
-                for session in Path("/tmp/ray").glob(f"session_*_{os.getpid()}"):
-                    _remove(session)
+            if self._private:
+                _remove_own_sessions()
 
     def _reserve(self, cpus: int, place: str) -> PlacementGroup:
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -112,9 +111,14 @@ def _knock(address: str) -> None:
             raise OSError("what listens there is not Ray")
 
 
-def _remove(session: Path) -> None:
-    """Removes a private session's logs and sockets, and the link to it if no later session has taken it."""
-    latest = session.parent / "session_latest"
-    if latest.is_symlink() and latest.resolve() == session.resolve():
-        latest.unlink(missing_ok=True)
-    shutil.rmtree(session, ignore_errors=True)
+def _remove_own_sessions() -> None:
+    """Removes the logs and sockets of clusters that this process started, if only half.
+
+    Their folders end with its number. The link to the latest session goes along if it points to one of them.
+    """
+    sessions = Path("/tmp/ray")
+    latest = sessions / "session_latest"
+    for session in sessions.glob(f"session_*_{os.getpid()}"):
+        if latest.is_symlink() and latest.resolve() == session.resolve():
+            latest.unlink(missing_ok=True)
+        shutil.rmtree(session, ignore_errors=True)

@@ -34,10 +34,10 @@ SMALL = three_kinds(clients=66)  # two blocks of each group, so that two shards 
 def one_cluster() -> Iterator[None]:
     """One cluster for all tests here: fleets join it and leave it running."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    session = cluster._start(cpus=3)
+    cluster._start(cpus=3)
     yield
     ray.shutdown()
-    cluster._remove(session)
+    cluster._remove_own_sessions()
 
 
 @pytest.fixture(scope="module")
