@@ -130,3 +130,27 @@ def test_personal_rejectors_count_only_where_a_score_asks_them(example: Path) ->
     many = ("fleet.0.clients", 10_001)
     assert broken(valid(example, many)) == ["fleet.0.rejector.per"]
     assert broken(valid(example, many, ("fleet.0.policy", {"score": "confidence"}))) == []
+
+
+def test_the_intervals_need_room_for_every_client_that_is_heard_of(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 2**30)
+    many = [("fleet.0.clients", 200_000), ("fleet.0.policy", {"score": "confidence"})]
+    seldom = ("fleet.0.arrivals.process.rate_hz", 1e-6)
+    often = ("fleet.0.arrivals.process.rate_hz", 1e-3)
+    assert broken(valid(example, *many, seldom)) == []
+    assert broken(valid(example, *many, often)) == ["fleet.0.clients"]
+
+
+def test_two_groups_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twins.yaml"
+    group = "{group: twin, clients: 1, arrivals: {process: {kind: poisson, rate_hz: 1}}}"
+    path.write_text(
+        "name: twins\nhorizon_s: 10\nserver: {service: {kind: affine, base_s: 0.1}}\n"
+        f"fleet:\n  - {group}\n  - {group}\n"
+    )
+    with pytest.raises(
+        BadInput, match=r'twins\.yaml:6: .*"twin" is not allowed: another group has this name'
+    ):
+        read(path)
