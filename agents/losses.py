@@ -11,6 +11,7 @@ from torch.nn import functional
 
 log = logging.getLogger(__name__)
 FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
+ROUNDING = 1e-5  # relative, of costs in float32
 
 
 def rejector_weights(
@@ -33,7 +34,8 @@ def rejector_weights(
     - `released`: w_remote = 1 - c_e + c_1*1[e(x)!=y], as in the authors' public code. It rewards sending
       where the server is wrong and is not Bayes consistent; choosing it logs a warning.
 
-    Raises ValueError for another form, or for `released` with `cost_remote`.
+    Raises ValueError for another form, for `released` with `cost_remote`, or where `nonnegative` is given a
+    cost above K: clamped, it would no longer be what the Bayes rule weighs.
     """
     correct_local, correct_remote = _as_numbers(client_correct), _as_numbers(server_correct)
     cost_local = 1.0 - correct_local
@@ -41,6 +43,10 @@ def rejector_weights(
     if form == "nonnegative":
         worst = c_1 if cost_remote is None else max(1.0, c_1)
         bound = max(1.0, c_e + worst)
+        if (remote > bound * (1.0 + ROUNDING)).any():
+            raise ValueError(
+                f"cost_remote: {remote.max().item():g} is above K = {bound:g}; is P(charged) above 1?"
+            )
         # Rounding may take the largest cost past the bound, by 5e-7 at costs of a few units.
         return bound - cost_local, (bound - remote).clamp(min=0.0)
     if form == "paper":
@@ -73,7 +79,7 @@ def generalised_risk(
 ) -> Tensor:
     """The mean generalised 0-1 loss: 1[m!=y] where local, c_e + c_1*1[e!=y] where deferred; a scalar.
 
-    All inputs share one shape, bool or 0/1.
+    All inputs share one shape, bool or 0/1; chances of being correct in place of 0/1 give the expected loss.
     """
     cost_local = 1.0 - _as_numbers(client_correct)
     cost_remote = c_e + c_1 * (1.0 - _as_numbers(server_correct))

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, tensor
 
@@ -52,6 +52,13 @@ def test_a_given_remote_cost_raises_the_bound_to_what_it_can_reach() -> None:
     torch.testing.assert_close(remote, 1.25 - cost)
 
 
+def test_a_remote_cost_that_nothing_can_reach_is_refused() -> None:
+    """Clamped in silence, half the samples at cost 3 and half at 0 would look as if sending cost 0.55."""
+    with pytest.raises(ValueError, match=r"3 is above K = 1.1"):
+        rejector_weights(CLIENT, SERVER, 0.1, 0.5, "nonnegative", cost_remote=tensor([3.0, 0.0, 3.0, 0.0]))
+
+
+@settings(deadline=None)
 @given(c_e=st.floats(0.0, 1e6), c_1=st.floats(0.0, 1e6), bits=st.sampled_from((torch.float32, torch.float64)))
 @example(c_e=1.26, c_1=3.71, bits=torch.float32)
 def test_nonnegative_weights_are_not_negative_by_rounding(c_e: float, c_1: float, bits: torch.dtype) -> None:
@@ -133,6 +140,7 @@ def test_bayes_rule_by_hand() -> None:
 
 
 @pytest.mark.parametrize("form", ["nonnegative", "cost_sensitive"])
+@settings(deadline=None)
 @given(c_e=costs, c_1=costs, ends=st.tuples(logit, logit, logit, logit), outcome=st.integers(0, 3))
 def test_default_and_cost_sensitive_are_convex(
     form: str, c_e: float, c_1: float, ends: tuple[float, float, float, float], outcome: int
@@ -168,6 +176,7 @@ OUTCOMES = list(product((0, 1), (0, 1)))
 
 
 @pytest.mark.parametrize("form", ["nonnegative", "cost_sensitive", "paper"])
+@settings(deadline=None)
 @given(p_m=chances, p_e=chances, c_e=costs, c_1=costs)
 def test_minimisers_follow_the_bayes_rule(form: str, p_m: float, p_e: float, c_e: float, c_1: float) -> None:
     if form == "paper":  # its weights stay non-negative, so that a minimiser exists, only below 1
