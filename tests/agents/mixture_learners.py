@@ -80,7 +80,7 @@ def exam() -> Exam:
 
 
 def excess_risks(rows: Sequence[Row], size: int, steps: int) -> Tensor:
-    """Each row's risk beyond the Bayes risk, (rows,), if e and r each learn from `size` samples of their own."""
+    """Each row's risk beyond the Bayes risk, (rows,); e and r each learn from `size` samples of their own."""
     seeds = sorted({row.seed for row in rows})
     servers = {
         seed: train_classifier("mlp", draw_mixture(size, 1000 + seed), min(steps, 2500), seed)
