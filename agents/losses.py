@@ -11,7 +11,7 @@ from torch.nn import functional
 
 log = logging.getLogger(__name__)
 FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
-ROUNDING = 1e-5  # relative, of costs in float32
+_ROUNDING = 1e-5  # relative, of costs in float32
 
 
 def rejector_weights(
@@ -43,7 +43,7 @@ def rejector_weights(
     if form == "nonnegative":
         worst = c_1 if cost_remote is None else max(1.0, c_1)
         bound = max(1.0, c_e + worst)
-        if (remote > bound * (1.0 + ROUNDING)).any():
+        if (remote > bound * (1.0 + _ROUNDING)).any():
             raise ValueError(
                 f"cost_remote: {remote.max().item():g} is above K = {bound:g}; is P(charged) above 1?"
             )
