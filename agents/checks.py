@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from agents import families, rejectors
+from agents import families, stacked
 from agents.choices import choose
-from agents.plan import Plan, has_rejector, make_plan
+from agents.plan import Plan, make_plan
 from agents.scores import SCORES
+from agents.settings import settings_of
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
 from sim.scenario.wording import show
@@ -26,7 +27,6 @@ WORKS_TODAY: dict[str, object] = {  # of what the scenario has words for and the
     "training.shared_batch": False,
     "training.feedback": "full",
     "training.exploration": 0.0,
-    "training.pretrain.sync_every": 1,
     "training.online": None,
 }
 
@@ -47,16 +47,16 @@ def checked_plan(scenario: Scenario) -> Plan:
             raise BadInput(f"{path}: {show(received)}, the learners can do only {show(works)} so far")
     choose(families.FAMILIES, scenario.server.model.family, "server.model.family", "model family")
     for group in scenario.fleet:
-        _check_group(group)
+        _check_group(scenario, group)
     return make_plan(scenario)
 
 
-def _check_group(group: Group) -> None:
+def _check_group(scenario: Scenario, group: Group) -> None:
     path = f"fleet.{group.group}"
     choose(families.FAMILIES, group.model.family, f"{path}.model.family", "model family")
-    choose(rejectors.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
+    choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
     choose(SCORES, group.policy.score, f"{path}.policy.score", "score")
-    if has_rejector(group) and group.rejector.per == "client" and group.clients > MOST_PERSONAL:
+    if settings_of(scenario, group) and group.rejector.per == "client" and group.clients > MOST_PERSONAL:
         raise BadInput(
             f"{path}.rejector.per: 'client' with {group.clients} clients, at most {MOST_PERSONAL} can have "
             "a rejector each; use 'variant'"

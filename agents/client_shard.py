@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.block_answers import BlockAnswers, answers_of
 from agents.blocks import RejectorBlock
 from agents.families import Classifier
 from agents.frozen import FrozenClient, Weights, hash_of, live_model, owner, recipe_for, train, weights_of
 from agents.plan import Block, Plan, Variant
-from agents.scores import SCORES, SHOWN, Evidence
-from agents.training import Tick, quietly, read, require_finite, to_tensor
+from agents.readings import Readings
+from agents.scores import SCORES, Evidence
+from agents.training import Tick, quietly, read, require_finite
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class ClientShard:
         self._plan = plan
         self._models: dict[Variant, Classifier] = {}
         self._blocks: dict[Block, RejectorBlock] = {}
+        self._readings = Readings(plan, self._models)
 
     def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
         """The frozen clients of `variants`, in that order, trained from scratch."""
@@ -48,22 +51,16 @@ class ClientShard:
             self._models[variant] = live_model(self._plan, variant, weights[variant])
 
     def learn(
-        self,
-        blocks: Sequence[Block],
-        trace: NDArray[np.bool_],
-        weights: NDArray[np.float32],
-        tick: Tick = quietly,
+        self, blocks: Sequence[Block], correct: NDArray[np.bool_], tick: Tick = quietly
     ) -> list[NDArray[np.float64]]:
-        """Trains the rejectors of `blocks` against the server's trace; per block the losses (epochs, rows).
-
-        trace: as in `Trajectory.correct`; weights: (4, 2), as in `RejectorBlock.learn`.
-        """
+        """Trains the rejectors of `blocks` on what their copies of the server answer, as in `Trajectory`; per
+        block the losses (epochs, rows)."""
         losses = []
         for done, block in enumerate(blocks, start=1):
-            view = self._plan.rejector_views.index(self._plan.meets_view(block.group))
-            self._blocks[block] = RejectorBlock(self._plan, block, self._models)
-            losses.append(self._blocks[block].learn(trace[:, view], to_tensor(weights)))
+            self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+            losses.append(self._blocks[block].learn(correct))
             tick(done, len(blocks))
+        self._readings.forget()
         return losses
 
     def answer(
@@ -76,14 +73,11 @@ class ClientShard:
             tick(done, len(variants))
         return answers
 
-    def score(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
-        """Per block its rejectors' scores on the sample axis, float32 (rows, n)."""
-        scores = []
-        for block in blocks:
-            function = SCORES[self._plan.scenario.fleet[block.group].policy.score].of_rejectors
-            if function is not None:
-                scores.append(function(self._blocks[block].logits(self._plan.samples.sample_id)))
-        return scores
+    def score(self, blocks: Sequence[Block], server_label: NDArray[np.int16]) -> list[BlockAnswers]:
+        """What the rejectors of each block decide. server_label: on the sample axis, int16 (n,)."""
+        answers = [answers_of(self._plan, block, self._blocks[block], server_label) for block in blocks]
+        self._readings.forget()
+        return answers
 
     def hashes(self) -> dict[Variant, str]:
         """The weight hashes of the live models, as they are now."""
@@ -102,7 +96,6 @@ class ClientShard:
             server_correct=server_label == samples.label,
             c_1=self._plan.scenario.costs.c_1,
         )
-        wanted = sorted({*SHOWN, self._plan.scenario.fleet[variant.group].policy.score})
-        functions = {name: SCORES[name].of_client for name in wanted}
+        functions = {name: score.of_client for name, score in SCORES.items()}
         scores = {name: score(evidence) for name, score in functions.items() if score is not None}
         return ModelAnswers(labels, scores)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.stakes import Stakes
+
 RATES = np.linspace(0.0, 1.0, 21)
 ROWS_AT_ONCE = 256  # bounds the memory of a curve over thousands of personal rejectors
 Curve = NDArray[np.float64]  # accuracy and risk at each of `RATES`, (2, 21)
@@ -28,13 +30,13 @@ class Judged:
     share: NDArray[np.float64]
 
 
-def deferral_curve(score: NDArray[np.float32], judged: Judged, c_e: float, c_1: float) -> Curve:
+def deferral_curve(score: NDArray[np.float32], judged: Judged, stakes: Stakes) -> Curve:
     """(accuracy, generalised risk), float64 (2, 21), if the samples with the highest scores are sent.
 
     score: (rows, h). At rate q each row sends its round(q*h) highest, ties in the order of samples;
     rows are averaged by their share of clients.
     """
-    gains = _gains(judged, c_e, c_1)
+    gains = _gains(judged, stakes)
     sent = np.rint(RATES * score.shape[1]).astype(np.int64)
     gained = np.zeros((2, len(RATES)))
     for start in range(0, len(score), ROWS_AT_ONCE):
@@ -47,18 +49,18 @@ def deferral_curve(score: NDArray[np.float32], judged: Judged, c_e: float, c_1: 
     return curve
 
 
-def random_curve(judged: Judged, c_e: float, c_1: float) -> Curve:
+def random_curve(judged: Judged, stakes: Stakes) -> Curve:
     """What random sending of each rate gives in expectation: a straight line, float64 (2, 21)."""
-    per_variant = _gains(judged, c_e, c_1).mean(axis=2)
+    per_variant = _gains(judged, stakes).mean(axis=2)
     gained = per_variant[:, judged.variant_of_row] @ judged.share
     line: Curve = _all_local(judged)[:, None] + gained[:, None] * RATES
     return line
 
 
-def _gains(judged: Judged, c_e: float, c_1: float) -> NDArray[np.float64]:
+def _gains(judged: Judged, stakes: Stakes) -> NDArray[np.float64]:
     """What sending a sample changes in accuracy and in risk: (2, variants, h)."""
     m, e = judged.client_correct.astype(np.float64), judged.server_correct.astype(np.float64)
-    return np.stack([e - m, c_e + c_1 * (1.0 - e) - (1.0 - m)])
+    return np.stack([e - m, stakes.cost_remote(m, e + 0.0 * m) - (1.0 - m)])
 
 
 def _all_local(judged: Judged) -> NDArray[np.float64]:
@@ -96,7 +98,8 @@ def deferral_table(
 @dataclass(frozen=True)
 class Progress:
     """One learner's curve: stage ("client", "server", "rejector"), group ("" for the server), steps taken
-    when each value was recorded, mean loss, and accuracy (NaN for rejectors); all of one length.
+    when each value was recorded, mean loss, accuracy (NaN for rejectors), and how many steps the copy of the
+    server was behind on average (NaN for the others); all of one length.
     """
 
     stage: str
@@ -104,12 +107,13 @@ class Progress:
     steps: NDArray[np.int64]
     loss: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+    staleness: NDArray[np.float64]
 
 
 def learning_table(progress: Iterable[Progress]) -> dict[str, list[object]]:
     """The columns of `sim.columns.LEARNING`; `at_s` is NaN, since all of it lies before the run."""
     table: dict[str, list[object]] = {
-        name: [] for name in ("stage", "group", "step", "at_s", "loss", "accuracy")
+        name: [] for name in ("stage", "group", "step", "at_s", "loss", "accuracy", "staleness")
     }
     for curve in progress:
         table["stage"] += [curve.stage] * len(curve.steps)
@@ -118,4 +122,5 @@ def learning_table(progress: Iterable[Progress]) -> dict[str, list[object]]:
         table["at_s"] += [float("nan")] * len(curve.steps)
         table["loss"] += curve.loss.tolist()
         table["accuracy"] += curve.accuracy.tolist()
+        table["staleness"] += curve.staleness.tolist()
     return table

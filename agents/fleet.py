@@ -3,6 +3,7 @@ The only module of `agents` that a run needs; with no workers it does not even i
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,20 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.answers import Answers
 from agents.checks import checked_plan
 from agents.client_cache import cache_folder, keep, recall
 from agents.frozen import FrozenClient, recipe_for
 from agents.hosts import Hosts, InProcess
-from agents.losses import rejector_weights
+from agents.losses import RELEASED
 from agents.partitions import tell_shortfall
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Trajectory
-from agents.tables import Answers, deferral_of, learning_of, tables_in_force
+from agents.study_tables import study_curves_of, study_losses_of, study_of
+from agents.tables import deferral_of, learning_of, tables_in_force
 from agents.training import Tick
 from sim.errors import RunFailed
 from sim.messages import Learned
 from sim.scenario import Scenario
 
+log = logging.getLogger(__name__)
 Tell = Callable[[str, int, int], None]
 Item = TypeVar("Item", Variant, Block)
 Result = TypeVar("Result")
@@ -96,7 +100,7 @@ class Fleet:
         self._hosts.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
 
     def learn(self) -> None:
-        """Pretrains: the server's whole trajectory first, then every rejector along its recorded trace.
+        """Pretrains: the server's whole course first, then every rejector along what was recorded of it.
 
         Stage 1 does not depend on rejectors, so this equals the paper's alternating algorithm exactly and
         needs one call per shard. Raises RunFailed if a loss diverges.
@@ -105,9 +109,10 @@ class Fleet:
         blocks = self._plan.blocks
         if not blocks:
             return
-        trace = self._hosts.share(self._trajectory.correct)
-        weights = self._outcome_weights()
-        calls = [(share, trace, weights) for share in self._deal(blocks)]
+        if any(network.form == "released" for block in blocks for network in self._plan.networks(block)):
+            log.warning(RELEASED)
+        correct = self._hosts.share(self._trajectory.correct)
+        calls = [(share, correct) for share in self._deal(blocks)]
         self._rejector_losses = _undeal(
             blocks, self._hosts.ask_shards("learn", calls, self._tick("rejectors"))
         )
@@ -124,6 +129,9 @@ class Fleet:
             client_hashes=self._by_group({v: frozen.weight_hash for v, frozen in self._frozen.items()}),
             learning=learning_of(self._plan, self._frozen, self._trajectory, self._rejector_losses),
             deferral=deferral_of(self._plan, answers),
+            study=study_of(self._plan, answers, self._rejector_losses),
+            study_curves=study_curves_of(self._plan, answers),
+            study_losses=study_losses_of(self._plan, self._rejector_losses),
         )
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
@@ -160,16 +168,9 @@ class Fleet:
         models = self._hosts.ask_shards(
             "answer", [(share, shared) for share in self._deal(self._plan.variants)]
         )
-        scores = self._hosts.ask_shards("score", [(share,) for share in self._deal(self._plan.blocks)])
-        return Answers(server_label, _undeal(self._plan.variants, models), _undeal(self._plan.blocks, scores))
-
-    def _outcome_weights(self) -> NDArray[np.float32]:
-        """(w_local, w_remote) by 2*1[m=y] + 1[e=y], float32 (4, 2): all that stage 2 knows of the answers."""
-        costs = self._plan.scenario.costs
-        client_correct, server_correct = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
-        form = self._plan.scenario.training.form
-        weights = rejector_weights(client_correct, server_correct, costs.c_e, costs.c_1, form)
-        return torch.stack(weights, dim=1).numpy()
+        scores = self._hosts.ask_shards("score", [(share, shared) for share in self._deal(self._plan.blocks)])
+        of_models, of_blocks = _undeal(self._plan.variants, models), _undeal(self._plan.blocks, scores)
+        return Answers(self._plan, server_label, of_models, of_blocks)
 
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.stakes import Stakes
+
 log = logging.getLogger(__name__)
+RELEASED = "training.form: 'released' rewards sending where the server is wrong"
 FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
 _ROUNDING = 1e-5  # relative, of costs in float32
 
@@ -37,6 +40,19 @@ def rejector_weights(
     Raises ValueError for another form, for `released` with `cost_remote`, or where `nonnegative` is given a
     cost above K: clamped, it would no longer be what the Bayes rule weighs.
     """
+    if form == "released":
+        log.warning(RELEASED)
+    return _weights(client_correct, server_correct, c_e, c_1, form, cost_remote)
+
+
+def _weights(
+    client_correct: Tensor,
+    server_correct: Tensor,
+    c_e: float,
+    c_1: float,
+    form: str,
+    cost_remote: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     correct_local, correct_remote = _as_numbers(client_correct), _as_numbers(server_correct)
     cost_local = 1.0 - correct_local
     remote = c_e + c_1 * (1.0 - correct_remote) if cost_remote is None else cost_remote
@@ -54,9 +70,23 @@ def rejector_weights(
     if form == "cost_sensitive":
         return remote + torch.zeros_like(cost_local), cost_local
     if form == "released" and cost_remote is None:
-        log.warning("training.form: 'released' rewards sending where the server is wrong")
         return correct_local, 1.0 - c_e + c_1 * (1.0 - correct_remote)
     raise ValueError(f"form '{form}' is unknown or takes no cost_remote; the forms are {', '.join(FORMS)}")
+
+
+def outcome_weights(stakes: Stakes, form: str) -> Tensor:
+    """(w_local, w_remote, cost_remote) by 2*1[m=y] + 1[e=y], (4, 3): all that stage 2 knows of the answers.
+
+    form "" is for losses that take the cost and no weights, which are then NaN.
+    """
+    client_correct, server_correct = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
+    cost_remote = stakes.cost_remote(client_correct, server_correct)
+    if not form:
+        nothing = torch.full((4,), torch.nan)
+        return torch.stack([nothing, nothing, cost_remote], dim=1)
+    given = None if stakes.availability is None else cost_remote
+    w_local, w_remote = _weights(client_correct, server_correct, stakes.c_e, stakes.c_1, form, given)
+    return torch.stack([w_local, w_remote, cost_remote], dim=1)
 
 
 def rejector_loss(logits: Tensor, w_local: Tensor, w_remote: Tensor) -> Tensor:
@@ -65,13 +95,24 @@ def rejector_loss(logits: Tensor, w_local: Tensor, w_remote: Tensor) -> Tensor:
     logits: (n, 2), ordered (local, remote); weights: (n,). Stacked rejectors have leading axes, logits
     (rows, n, 2) and weights (rows, n): then the result is (rows,), each row's own mean.
     """
+    return rejector_losses(logits, w_local, w_remote).mean(dim=-1)
+
+
+def rejector_losses(logits: Tensor, w_local: Tensor, w_remote: Tensor) -> Tensor:
+    """`rejector_loss` before the mean: each sample's own, of the weights' shape."""
     log_share = functional.log_softmax(logits, dim=-1)
-    return -(w_local * log_share[..., 0] + w_remote * log_share[..., 1]).mean(dim=-1)
+    return -(w_local * log_share[..., 0] + w_remote * log_share[..., 1])
 
 
-def server_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Stage 1, L_1 = -log softmax(e(x))_y, mean over n. logits: (n, classes); labels: int64 (n,)."""
-    return functional.cross_entropy(logits, labels)
+def server_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Stage 1, L_1 = -log softmax(e(x))_y, mean over n, weighted by `weights` where they are given.
+
+    logits: (n, classes); labels: int64 (n,); weights: (n,), not negative, not all zero.
+    """
+    if weights is None:
+        return functional.cross_entropy(logits, labels)
+    losses = functional.cross_entropy(logits, labels, reduction="none")
+    return (weights * losses).sum() / weights.sum()
 
 
 def generalised_risk(

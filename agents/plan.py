@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from agents.datasets import DataSet, load
 from agents.partitions import traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
+from agents.settings import Setting, networks_of, settings_of
 from agents.views import Shift, seen, views_of
 from sim.messages import Samples
-from sim.scenario import Group, Scenario
+from sim.scenario import POOLS, Group, Scenario
 
 BLOCK = 64  # rejectors that are trained as one; a fixed size, so results do not know the number of shards
 
@@ -29,12 +30,14 @@ class Variant:
 
 @dataclass(frozen=True, order=True)
 class Block:
-    """Rejectors `first` to `first + rows - 1` of a group, which are trained together.
+    """Rejectors `first` to `first + rows - 1` of a group and a score, which are trained together.
 
-    A row is a client or, where `rejector.per` is variant, a variant; row r uses variant r % variants.
+    Counted are the owners, clients or (`rejector.per`) variants, setting after setting: with n owners,
+    rejector i belongs to owner i % n and is trained in setting i // n of `networks_of`.
     """
 
     group: int
+    score: str
     first: int
     rows: int
 
@@ -45,7 +48,7 @@ class Plan:
 
     shifts: the views; view_of: the one that each group's models train on; trains_on: per group and
     variant, sample_ids int32; traffic: per group, positions on the sample axis; blocks: in order of group,
-    then row.
+    then score, then row.
     """
 
     scenario: Scenario
@@ -69,15 +72,42 @@ class Plan:
         sent = {int(view) for positions in self.traffic for view in np.unique(self.samples.view[positions])}
         return tuple(sorted(sent | {0}))
 
-    @property
+    @cached_property
     def rejector_views(self) -> tuple[int, ...]:
         """The views in which some rejector trains, ascending."""
         return tuple(sorted({self.meets_view(block.group) for block in self.blocks}))
 
+    @cached_property
+    def server_pool(self) -> NDArray[np.int32]:
+        """What the server pretrains on; with `shared_batch` the server's and the rejectors' pool in one."""
+        if self.scenario.training.shared_batch:
+            return np.sort(np.concatenate([self.pools.server, self.pools.rejector]))
+        return self.pools.server
+
+    @property
+    def rejector_pool(self) -> NDArray[np.int32]:
+        """What rejectors pretrain on; with `shared_batch` the same as the server's."""
+        return self.server_pool if self.scenario.training.shared_batch else self.pools.rejector
+
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in one pass over the server pool; pretraining counts its steps in these."""
-        return -(-len(self.pools.server) // self.scenario.training.pretrain.batch)
+        """Batches in one pass over the server's pool; pretraining counts its steps in these."""
+        return -(-len(self.server_pool) // self.scenario.training.pretrain.batch)
+
+    @property
+    def steps(self) -> int:
+        """Steps of pretraining, of the server and of every rejector."""
+        return self.scenario.training.pretrain.epochs * self.steps_per_epoch
+
+    @cached_property
+    def intervals(self) -> tuple[int, ...]:
+        """The distinct numbers of batches after which some rejector's copy of the server is refreshed."""
+        asked = {
+            network.interval(self.steps_per_epoch)
+            for block in self.blocks
+            for network in self.networks(block)
+        }
+        return tuple(sorted(asked))
 
     @cached_property
     def images(self) -> NDArray[np.float32]:
@@ -95,10 +125,40 @@ class Plan:
         """
         return self.view_of[place] if self.scenario.fleet[place].traffic.mix == "own" else 0
 
+    def networks(self, block: Block) -> tuple[Setting, ...]:
+        """How the rejectors of a block's group and score are trained, the run's own setting first."""
+        return networks_of(self.scenario, self.scenario.fleet[block.group], block.score)
+
+    def owners(self, block: Block) -> NDArray[np.int64]:
+        """The owner of each row, a number of a client of the group or of a variant; (rows,)."""
+        return np.arange(block.first, block.first + block.rows) % self.owners_in(block.group)
+
+    def network_of_row(self, block: Block) -> NDArray[np.int64]:
+        """Which of `networks` each row is; (rows,)."""
+        return np.arange(block.first, block.first + block.rows) // self.owners_in(block.group)
+
+    def owners_in(self, place: int) -> int:
+        """How many rejectors a group has in each setting."""
+        return owners_of(self.scenario.fleet[place])
+
     def variants_of(self, block: Block) -> tuple[Variant, ...]:
-        """The frozen models of a block's rows, row r using number r % variants; (rows,)."""
+        """The frozen models of a block's rows, owner i using number i % variants; (rows,)."""
         count = len(self.trains_on[block.group])
-        return tuple(Variant(block.group, r % count) for r in range(block.first, block.first + block.rows))
+        return tuple(Variant(block.group, int(owner) % count) for owner in self.owners(block))
+
+    def held_out(self, place: int) -> NDArray[np.int32]:
+        """The positions on the sample axis of a group's held-out traffic, ascending."""
+        return self.traffic[place][self.samples.held_out[self.traffic[place]]]
+
+    def calibration(self, place: int) -> NDArray[np.int64]:
+        """The positions on the sample axis of the calibration pool as a group's requests show it."""
+        samples, pool = self.samples, POOLS.index("calibration")
+        return np.flatnonzero((samples.pool == pool) & (samples.view == self.meets_view(place)))
+
+    def shares(self, place: int, owners: int) -> NDArray[np.float64]:
+        """The part of a group's clients that each of `owners` stands for, dealt in turn; they sum to 1."""
+        clients = self.scenario.fleet[place].clients
+        return np.bincount(np.arange(clients) % owners, minlength=owners) / clients
 
     def in_view(self, base_ids: NDArray[np.int32], view: int) -> NDArray[np.int32]:
         """The sample_ids of samples as seen in `view`."""
@@ -109,9 +169,9 @@ class Plan:
         return self.data.labels[sample_ids % self.data.size]
 
 
-def has_rejector(group: Group) -> bool:
-    """Whether a group's policy asks a trained rejector."""
-    return group.policy.score == "l2h"
+def owners_of(group: Group) -> int:
+    """How many rejectors of one setting a group has: one per client, or one per frozen model."""
+    return group.clients if group.rejector.per == "client" else group.model.variants
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -153,7 +213,8 @@ def _draws(
 
 def _blocks(scenario: Scenario, place: int) -> list[Block]:
     group = scenario.fleet[place]
-    if not has_rejector(group):
-        return []
-    rows = group.clients if group.rejector.per == "client" else group.model.variants
-    return [Block(place, first, min(BLOCK, rows - first)) for first in range(0, rows, BLOCK)]
+    blocks = []
+    for score in dict.fromkeys(setting.score for setting in settings_of(scenario, group)):
+        rows = owners_of(group) * len(networks_of(scenario, group, score))
+        blocks += [Block(place, score, first, min(BLOCK, rows - first)) for first in range(0, rows, BLOCK)]
+    return blocks

@@ -1,75 +1,73 @@
-"""Rejectors, many as one: what they look at, and small networks with stacked parameters.
-`agents.blocks` trains them; a family is its hidden widths, an input is one function, each one table line."""
+"""What rejectors look at: the picture, what the client's own model made of it, or both, standardised.
+`agents.blocks` gathers it per batch; `agents.stacked` has the networks that read it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from agents.training import Reading
-
-FAMILIES: dict[str, tuple[int, ...]] = {"linear": (), "mlp": (32,)}
-TOP = 5  # how many of the client's largest probabilities a rejector is told, in descending order
-
-
-def raw(pixels: Tensor, _reading: Reading) -> Tensor:
-    """The picture itself, as in the paper."""
-    return pixels.flatten(start_dim=1)
-
-
-def features(_pixels: Tensor, reading: Reading) -> Tensor:
-    """What the client's own model made of it: hidden layer, log-probabilities, largest probabilities."""
-    log_probabilities = functional.log_softmax(reading.logits, dim=1)
-    top = log_probabilities.exp().topk(min(TOP, log_probabilities.shape[1]), dim=1).values
-    return torch.cat([reading.features, log_probabilities, top], dim=1)
-
-
-def raw_and_features(pixels: Tensor, reading: Reading) -> Tensor:
-    """Both of the above."""
-    return torch.cat([raw(pixels, reading), features(pixels, reading)], dim=1)
-
-
-INPUTS: dict[str, Callable[[Tensor, Reading], Tensor]] = {
-    "raw": raw,
-    "features": features,
-    "raw+features": raw_and_features,
+INPUTS: dict[str, tuple[bool, bool]] = {  # whether it sees the picture, as in the paper, and the features
+    "raw": (True, False),
+    "features": (False, True),
+    "raw+features": (True, True),
 }
 
 
-class StackedRejectors:
-    """Networks of one shape whose parameters lie along a leading row axis, so one call serves all of them.
+@dataclass(frozen=True)
+class Look:
+    """What a block's rejectors look at, of n samples; None for what they do not.
 
-    A row's numbers do not depend on the others: its weights come from its own seed, and `torch.baddbmm`
-    multiplies each row on its own. (`torch.vmap` over modules did not give the same bits.)
+    pixels: (n, channels, height, width), one picture for all rows; features: (models, n, width).
     """
 
-    def __init__(self, family: str, width: int, seeds: Sequence[int]) -> None:
-        widths = (width, *FAMILIES[family], 2)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.layers = [
-            (_drawn((fan_in, fan_out), fan_in, generators), _drawn((1, fan_out), fan_in, generators))
-            for fan_in, fan_out in pairwise(widths)
-        ]
+    pixels: Tensor | None
+    features: Tensor | None
+
+    def of(self, samples: Tensor) -> Look:
+        """Only these samples."""
+        return Look(
+            None if self.pixels is None else self.pixels[samples],
+            None if self.features is None else self.features[:, samples],
+        )
+
+    def for_rows(self, models: Tensor) -> Look:
+        """With features per row instead of per model, those of each row's entry of `models`, (rows,)."""
+        return Look(self.pixels, None if self.features is None else self.features[models])
 
     @property
-    def parameters(self) -> list[Tensor]:
-        """Weights (rows, fan_in, fan_out) and biases (rows, 1, fan_out), layer by layer."""
-        return [tensor for layer in self.layers for tensor in layer]
-
-    def logits(self, inputs: Tensor) -> Tensor:
-        """(rows, n, 2), ordered (local, remote), of inputs (rows, n, width)."""
-        *hidden, (weight, bias) = self.layers
-        for hidden_weight, hidden_bias in hidden:
-            inputs = torch.relu(torch.baddbmm(hidden_bias, inputs, hidden_weight))
-        return torch.baddbmm(bias, inputs, weight)
+    def widths(self) -> tuple[tuple[int, ...] | None, int]:
+        """The shape of a picture, None if there is none, and the number of features."""
+        pixels = None if self.pixels is None else tuple(self.pixels.shape[1:])
+        return pixels, 0 if self.features is None else self.features.shape[2]
 
 
-def _drawn(shape: tuple[int, int], fan_in: int, generators: Sequence[torch.Generator]) -> Tensor:
-    """One tensor per generator, stacked: U(-1, 1) / sqrt(fan_in), as torch initialises a linear layer."""
-    bound = fan_in**-0.5
-    rows = [torch.empty(shape).uniform_(-bound, bound, generator=generator) for generator in generators]
-    return torch.stack(rows).requires_grad_()
+@dataclass(frozen=True)
+class Scale:
+    """Shifts and stretches a look so that each of its numbers has mean 0 and spread 1 over the pool."""
+
+    of_pixels: tuple[Tensor, Tensor] | None
+    of_features: tuple[Tensor, Tensor] | None
+
+    def apply(self, look: Look) -> Look:
+        """The same look, standardised."""
+        return Look(_scaled(look.pixels, self.of_pixels), _scaled(look.features, self.of_features))
+
+
+def scale_of(look: Look) -> Scale:
+    """The scale of a pool."""
+    return Scale(
+        None if look.pixels is None else _mean_and_spread(look.pixels, dim=0),
+        None if look.features is None else _mean_and_spread(look.features, dim=1),
+    )
+
+
+def _scaled(numbers: Tensor | None, scale: tuple[Tensor, Tensor] | None) -> Tensor | None:
+    return None if numbers is None or scale is None else (numbers - scale[0]) / scale[1]
+
+
+def _mean_and_spread(numbers: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Over the samples; a number that hardly ever changes is only shifted."""
+    spread = numbers.std(dim=dim, keepdim=True, correction=0)
+    return numbers.mean(dim=dim, keepdim=True), torch.where(spread > 1e-6, spread, torch.ones_like(spread))

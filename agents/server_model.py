@@ -1,8 +1,9 @@
-"""The server's model: its whole pretraining trajectory, and its answers.
+"""The server's model: its whole pretraining, what the client side sees of it, and its answers.
 Stage 1 of the algorithm; hosted in-process or by an actor, either way this plain class."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from agents.families import new_model
 from agents.plan import Plan
-from agents.training import Tick, batch_order, classifier_step, quietly, read, require_finite, to_tensor
+from agents.steps import rejector_batches, server_batches, steps_seen_by
+from agents.training import Tick, classifier_step, quietly, read, require_finite, to_tensor
 from sim.streams import key, stream
 
 
@@ -20,8 +22,9 @@ from sim.streams import key, stream
 class Trajectory:
     """What pretraining left behind.
 
-    correct: 1[e_t(x)=y] after t = 0, 1, ... steps over the rejector pool in each of `Plan.rejector_views`,
-    bool (steps + 1, views, n). loss, accuracy: float64 (epochs,), means over an epoch's batches.
+    correct: for each of `Plan.intervals`, step and `Plan.rejector_views` 1[e(x)=y] over the samples of that
+    step's `rejector_batches`, e being the copy that the client side then holds; bool (intervals, steps,
+    views, batch). loss, accuracy: float64 (epochs,), means over an epoch's batches.
     """
 
     correct: NDArray[np.bool_]
@@ -39,29 +42,32 @@ class ServerModel:
         self._model = new_model(family, plan.data.image_shape, plan.data.classes, seed)
 
     def pretrain(self, tick: Tick = quietly) -> Trajectory:
-        """Trains on the server pool and records, before the first and after each step, where e is right.
+        """Trains on the server's pool, and looks at the rejectors' batches as their copies of it would.
 
         A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
         the server practises on what clients will send, and every view counts alike however many send it.
-        Steps do not grow with the number of views. Raises RunFailed if the loss diverges.
+        Steps do not grow with the number of views. A copy is asked only about the steps in which it is in
+        force. Raises RunFailed if the loss diverges.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
         optimiser = torch.optim.Adam(self._model.parameters(), lr=pretrain.server_lr)
-        seed, views = self._plan.scenario.seed, np.array(self._plan.sent_views, dtype=np.int32)
-        order = batch_order([stream(seed, "server order")], len(self._plan.pools.server), pretrain.batch)
-        view_draws = stream(seed, "server views")
+        views = np.array(self._plan.sent_views, dtype=np.int32)
+        view_draws = stream(self._plan.scenario.seed, "server views")
+        batches = server_batches(self._plan)
         curve = np.zeros((pretrain.epochs, per_epoch, 2))
-        correct = [self._right_on_rejector_pool()]
-        for step in range(pretrain.epochs * per_epoch):
-            base = self._plan.pools.server[next(order)[0]]
-            chosen = base + view_draws.choice(views, size=len(base)) * np.int32(self._plan.data.size)
+        seen = SeenByClients(self._plan)
+        self._tell(seen, version=0)
+        for step in range(self._plan.steps):
+            base = self._plan.server_pool[next(batches)]
+            drawn = view_draws.choice(views, size=len(base))
+            chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
             loss, accuracy = self._step(optimiser, chosen)
             require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
-            correct.append(self._right_on_rejector_pool())
+            self._tell(seen, version=step + 1)
             if (step + 1) % per_epoch == 0:
                 tick((step + 1) // per_epoch, pretrain.epochs)
-        return Trajectory(np.stack(correct), *curve.mean(axis=1).T.copy())
+        return Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
 
     def labels(self) -> NDArray[np.int16]:
         """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
@@ -74,16 +80,43 @@ class ServerModel:
         labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
         return classifier_step(self._model, optimiser, to_tensor(self._plan.images[sample_ids]), labels)
 
-    def _right_on_rejector_pool(self) -> NDArray[np.bool_]:
-        pool, views = self._plan.pools.rejector, self._plan.rejector_views
-        if not views:
-            return np.zeros((0, len(pool)), dtype=np.bool_)
-        sample_ids = np.concatenate([self._plan.in_view(pool, view) for view in views])
-        right: NDArray[np.bool_] = _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids)
-        return right.reshape(len(views), len(pool))
+    def _tell(self, seen: SeenByClients, version: int) -> None:
+        """Answers for every copy that is taken of this version."""
+        for place, steps, sample_ids in seen.asks(version):
+            seen.record(place, steps, _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids))
 
     def _logits(self, sample_ids: NDArray[np.int32]) -> Tensor:
         return read(self._model, self._plan.images[sample_ids]).logits
+
+
+class SeenByClients:
+    """Which samples each copy of the server is asked about, and whether it was right on them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._batches = (
+            rejector_batches(plan) if plan.intervals else np.zeros((plan.steps, 0), dtype=np.int64)
+        )
+        shape = (len(plan.intervals), plan.steps, len(plan.rejector_views), self._batches.shape[1])
+        self.correct = np.zeros(shape, dtype=np.bool_)
+
+    def asks(self, version: int) -> Iterator[tuple[int, range, NDArray[np.int32]]]:
+        """For each interval whose copy is taken of this version: its place, the steps in which the copy is in
+        force, and the sample_ids of their batches, each once and in every view."""
+        for place, interval in enumerate(self._plan.intervals):
+            steps = steps_seen_by(version, interval, self._plan.steps)
+            if steps:
+                base = self._plan.rejector_pool[np.unique(self._batches[steps.start : steps.stop])]
+                views = self._plan.rejector_views
+                yield place, steps, np.concatenate([self._plan.in_view(base, view) for view in views])
+
+    def record(self, place: int, steps: range, right: NDArray[np.bool_]) -> None:
+        """The answers to an ask."""
+        batches = self._batches[steps.start : steps.stop]
+        known = np.unique(batches)
+        of_views = right.reshape(len(self._plan.rejector_views), len(known))
+        at = np.searchsorted(known, batches)
+        self.correct[place, steps.start : steps.stop] = of_views[:, at].swapaxes(0, 1)
 
 
 def _labels(logits: Tensor) -> NDArray[np.int16]:

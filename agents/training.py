@@ -55,11 +55,15 @@ def batch_order(
 
 
 def classifier_step(
-    model: Classifier, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
+    model: Classifier,
+    optimiser: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
 ) -> tuple[float, float]:
     """One step of stage 1; returns the batch's loss and accuracy, both before the step."""
     logits, _ = model(images)
-    loss = server_loss(logits, labels)
+    loss = server_loss(logits, labels, weights)
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()

@@ -107,6 +107,60 @@ LEARNING = pa.schema(
         ("at_s", pa.float64()),  # virtual time; NaN before the run
         ("loss", pa.float64()),  # mean training loss over the members of the group
         ("accuracy", pa.float64()),  # on the pool the stage trains on; NaN for rejectors
+        ("staleness", pa.float64()),  # server steps that the client side's copy was behind; else NaN
+    ]
+)
+
+# How a rejector, or an untrained score, was set: the columns that the three tables of a study begin with.
+_SETTING = [
+    ("group", _name),
+    ("score", _name),
+    ("form", _name),  # "" where the loss has no form
+    ("c_e", pa.float64()),
+    ("c_1", pa.float64()),
+    ("sync_every", _name),  # "1", "100", "1000" or "epoch"; "" for a score that is not trained
+]
+
+# What deciding by a score at a price comes to on the held-out traffic samples, means over the clients.
+STUDY = pa.schema(
+    [
+        *_SETTING,
+        ("price", pa.float64()),
+        ("price_from", _name),  # "bayes", or "calibration": the threshold of least risk on that pool
+        ("reject_rate", pa.float64()),
+        ("accuracy", pa.float64()),
+        ("risk", pa.float64()),  # generalised 0-1 loss
+        ("risk_all_local", pa.float64()),
+        ("risk_all_remote", pa.float64()),
+        ("risk_oracle", pa.float64()),  # of a policy that knows both answers
+        ("excess_over_oracle", pa.float64()),
+        ("samples_local", pa.float64()),  # held-out samples on each side, of the average client
+        ("samples_remote", pa.float64()),
+        ("client_accuracy_local", pa.float64()),  # m and e on the LOCAL and on the REMOTE side; NaN if empty
+        ("server_accuracy_local", pa.float64()),
+        ("server_gain_local", pa.float64()),  # e's accuracy less m's
+        ("client_accuracy_remote", pa.float64()),
+        ("server_accuracy_remote", pa.float64()),
+        ("server_gain_remote", pa.float64()),
+        ("final_loss", pa.float64()),  # mean training loss of the last epoch; NaN if not trained
+    ]
+)
+
+STUDY_CURVES = pa.schema(
+    [
+        *_SETTING,
+        ("reject_rate", pa.float64()),
+        ("accuracy", pa.float64()),
+        ("risk", pa.float64()),
+    ]
+)
+
+STUDY_LOSSES = pa.schema(
+    [
+        *_SETTING,
+        ("step", pa.int32()),
+        ("loss", pa.float64()),
+        ("staleness", pa.float64()),
     ]
 )
 
@@ -137,7 +191,7 @@ SAMPLES = pa.schema(
 # Accuracy against reject rate on the held-out traffic samples, per score, from the tables alone.
 DEFERRAL = pa.schema(
     [
-        ("score", _name),  # "l2h", "confidence", "random", "oracle"
+        ("score", _name),
         ("group", _name),  # a group's name, or "all" (groups weighted by their requests per second)
         ("reject_rate", pa.float64()),
         ("accuracy", pa.float64()),

@@ -3,7 +3,7 @@ Built by `agents`, read by `sim.engine`; the sample axis is shared by every tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,8 @@ class Learned:
 
     traffic: per group the positions on the sample axis that its clients' requests are drawn from,
     int32 (m,), ascending. client_hashes: per group and variant, of the frozen weights.
-    learning, deferral: columns of the tables of those names in `sim.columns`.
+    learning, deferral, study, study_curves, study_losses: columns of the tables of those names in
+    `sim.columns`.
     """
 
     samples: Samples
@@ -68,3 +69,6 @@ class Learned:
     client_hashes: tuple[tuple[str, ...], ...]
     learning: dict[str, list[object]]
     deferral: dict[str, list[object]]
+    study: dict[str, list[object]] = field(default_factory=dict)
+    study_curves: dict[str, list[object]] = field(default_factory=dict)
+    study_losses: dict[str, list[object]] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.scenario import read
 
+STUDY = ("study", "study_curves", "study_losses")
+
 
 def run_into(folder: Path, workers: int, *changes: str) -> Path:
     """Runs the smoke scenario with `workers` actors (0: in this process)."""
@@ -43,7 +45,7 @@ def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
     spread = run_into(tmp_path / "spread", workers)
     for table in ("requests", "attempts"):
         assert digest(spread, table) == digest(local, table)
-    for name in ("timeline", "events", "learning", "deferral", "clients", "samples"):
+    for name in ("timeline", "events", "learning", "deferral", "clients", "samples", *STUDY):
         assert (spread / f"{name}.parquet").read_bytes() == (local / f"{name}.parquet").read_bytes()
     assert (spread / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
 
@@ -63,6 +65,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "events.parquet",
         "learning.parquet",
         "deferral.parquet",
+        *(f"{name}.parquet" for name in STUDY),
         "clients.parquet",
         "samples.parquet",
     }

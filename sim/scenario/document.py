@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sim.scenario.fleet import Group
 from sim.scenario.server import Server
-from sim.scenario.training import Costs, Data, Training
+from sim.scenario.training import Costs, Data, Study, Training
 from sim.scenario.values import Instant, Name, Part
 
 
@@ -24,6 +24,7 @@ class Scenario(Part):
     fleet: Annotated[tuple[Group, ...], Field(min_length=1)]
     server: Server
     training: Training = Training()
+    study: Study | None = None
 
     @property
     def clients(self) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.scenario.arrivals import Arrivals
+from sim.scenario.training import Score
 from sim.scenario.values import (
     Count,
     DurationOrZero,
@@ -166,20 +167,6 @@ Price = Annotated[
     | QueueAware
     | DriftPlusPenalty,
     Field(discriminator="kind"),
-]
-
-Score = Literal[
-    "l2h",
-    "plug_in",
-    "l2h_priced",
-    "confidence",
-    "entropy",
-    "margin",
-    "compare_confidence",
-    "mozannar_sontag",
-    "one_vs_all",
-    "random",
-    "oracle",
 ]
 
 

@@ -22,11 +22,10 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.partition.kind": ("iid", "missing_classes", "few_samples", "domain_shift"),
     "fleet.*.traffic.mix": ("all", "own"),
     "fleet.*.traffic.drift": ((),),
-    "fleet.*.rejector.family": ("linear", "mlp"),
+    "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
     "fleet.*.arrivals.process.kind": ("poisson",),
     "fleet.*.arrivals.shape.kind": ("constant",),
     "fleet.*.link.latency.kind": DURATIONS,
-    "fleet.*.policy.score": ("l2h", "confidence", "random", "oracle"),
     "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
     "fleet.*.hedge_after_s": (None,),
     "fleet.*.breaker": (None,),
@@ -45,7 +44,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "training.shared_batch": (False,),
     "training.feedback": ("full",),
     "training.exploration": (0.0,),
-    "training.pretrain.sync_every": (1,),
     "training.online": (None,),
 }
 

@@ -1,4 +1,4 @@
-"""What a scenario says about data, costs and learning."""
+"""What a scenario says about data, costs and learning, and over what a study of learning goes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,21 @@ from sim.scenario.values import (
     Whole,
 )
 
+Form = Literal["nonnegative", "paper", "cost_sensitive", "released"]
+SyncEvery = Literal[1, 100, 1000, "epoch"]
+Score = Literal[
+    "l2h",
+    "plug_in",
+    "l2h_priced",
+    "confidence",
+    "entropy",
+    "margin",
+    "compare_confidence",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+    "oracle",
+]
 Cost = Annotated[float, Field(ge=0, le=1e6)]
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
 
@@ -59,7 +74,7 @@ class Pretrain(Part):
     batch: Count = 64
     server_lr: Positive = 1.0e-3
     rejector_lr: Positive = 1.0e-3
-    sync_every: Literal[1, 100, 1000, "epoch"] = 1
+    sync_every: SyncEvery = 1
 
 
 class Online(Part):
@@ -75,10 +90,23 @@ class Online(Part):
 
 
 class Training(Part):
-    form: Literal["nonnegative", "paper", "cost_sensitive", "released"] = "nonnegative"
+    form: Form = "nonnegative"
     availability: PositiveShare | Literal["observed"] | None = None
     shared_batch: bool = False
     feedback: Literal["full", "deferred_only"] = "full"
     exploration: Share = 0.0
     pretrain: Pretrain = Pretrain()
     online: Online | None = None
+
+
+class Study(Part):
+    """The settings that rejectors are trained in beside the run's own: every combination of the lists, all
+    against the one course of the server's pretraining. A list left out holds the scenario's own value
+    (for `score`, each group's own).
+    """
+
+    c_e: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    c_1: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    sync_every: Annotated[tuple[SyncEvery, ...], Field(min_length=1)] | None = None
+    form: Annotated[tuple[Form, ...], Field(min_length=1)] | None = None
+    score: Annotated[tuple[Score, ...], Field(min_length=1)] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
@@ -11,14 +12,19 @@ from numpy.typing import NDArray
 from small_fleets import MISSING, NOISY, group, model, scenario
 from torch import nn
 
-from agents.blocks import RejectorBlock, trace_row
+from agents.blocks import RejectorBlock
+from agents.families import new_model
 from agents.frozen import live_model, recipe_for, train
 from agents.losses import FORMS, rejector_loss, rejector_weights
 from agents.plan import Block, Plan, make_plan
-from agents.rejectors import FAMILIES, INPUTS
+from agents.readings import Readings
+from agents.rejectors import INPUTS
+from agents.server_model import ServerModel
+from agents.settings import HEEDS
 from agents.training import batch_order
 from sim.errors import RunFailed
-from sim.streams import stream
+from sim.scenario import Scenario
+from sim.streams import key, stream
 
 Learnt = tuple[RejectorBlock, NDArray[np.float64]]
 
@@ -31,57 +37,56 @@ def plan_of(clients: int, family: str = "mlp", looks: str = "raw+features", vari
     )
 
 
-def outcome_weights(form: str = "nonnegative") -> torch.Tensor:
-    client, server = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
-    return torch.stack(rejector_weights(client, server, 0.1, 1.0, form), dim=1)
-
-
-def a_trace(plan: Plan, steps: int = 18) -> NDArray[np.bool_]:
-    """A server that is right more and more often."""
-    chance = np.linspace(0.1, 0.95, steps + 1)[:, None]
-    return stream(7, "test trace").random((steps + 1, len(plan.pools.rejector))) < chance
+def a_server(plan: Plan) -> NDArray[np.bool_]:
+    """Answers that are right more and more often, as `Trajectory.correct`."""
+    chance = np.linspace(0.1, 0.95, plan.steps)[:, None, None]
+    shape = (len(plan.intervals), plan.steps, len(plan.rejector_views), 64)
+    return stream(7, "test answers").random(shape) < chance
 
 
 def settled(plan: Plan) -> NDArray[np.bool_]:
-    """A server that no longer changes: the loss then falls because the rejectors learn."""
-    return np.repeat(a_trace(plan)[-1:], 19, axis=0)
+    """A server that is always right: the loss then falls because the rejectors learn."""
+    return np.ones_like(a_server(plan))
 
 
-def learn(
-    plan: Plan,
-    block: Block | None = None,
-    form: str = "nonnegative",
-    trace: NDArray[np.bool_] | None = None,
-) -> Learnt:
+def learn(plan: Plan, block: Block | None = None, correct: NDArray[np.bool_] | None = None) -> Learnt:
     models = {v: live_model(plan, v, train(recipe_for(plan, v)).weights) for v in plan.variants}
-    learner = RejectorBlock(plan, block or plan.blocks[0], models)
-    return learner, learner.learn(a_trace(plan) if trace is None else trace, outcome_weights(form))
+    learner = RejectorBlock(plan, block or plan.blocks[0], Readings(plan, models))
+    return learner, learner.learn(a_server(plan) if correct is None else correct)
 
 
 @pytest.mark.parametrize("looks", INPUTS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["linear", "mlp"])
 def test_every_family_learns_from_every_input(family: str, looks: str) -> None:
     plan = plan_of(3, family, looks)
-    learner, losses = learn(plan, trace=settled(plan))
-    logits = learner.logits(plan.samples.sample_id)
+    learner, losses = learn(plan, correct=settled(plan))
+    outputs = learner.outputs(plan.samples.sample_id)
     assert losses.shape == (2, 3)
     assert (losses[-1] < losses[0]).all()
-    assert logits.shape == (3, len(plan.samples.sample_id), 2)
-    assert logits.dtype == np.float32
-    assert np.isfinite(logits).all()
+    assert outputs.shape == (3, len(plan.samples.sample_id), 2)
+    assert outputs.dtype == torch.float32
+    assert outputs.isfinite().all()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_trains(form: str) -> None:
-    _, losses = learn(plan_of(3), form=form)
+    _, losses = learn(make_plan(scenario(form=form)))
     assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize("score", HEEDS)
+def test_every_trained_score_learns(score: str) -> None:
+    policy = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
+    plan = make_plan(scenario(group(policy=policy), epochs=6))
+    _, losses = learn(plan, correct=settled(plan))
+    assert (losses[-1] < losses[0]).all()
 
 
 def test_training_again_gives_the_same_bytes_and_clients_differ() -> None:
     plan = plan_of(3)
-    first, again = (learn(plan)[0].logits(plan.samples.sample_id) for _ in range(2))
-    assert first.tobytes() == again.tobytes()
-    assert not np.array_equal(first[0], first[1])
+    first, again = (learn(plan)[0].outputs(plan.samples.sample_id) for _ in range(2))
+    assert first.numpy().tobytes() == again.numpy().tobytes()
+    assert not torch.equal(first[0], first[1])
 
 
 def test_a_client_learns_the_same_in_a_small_and_in_a_large_fleet() -> None:
@@ -90,7 +95,7 @@ def test_a_client_learns_the_same_in_a_small_and_in_a_large_fleet() -> None:
     first, first_losses = learn(small)
     among_many, losses = learn(large)
     ids = small.samples.sample_id
-    assert np.array_equal(first.logits(ids), among_many.logits(ids)[:3])
+    assert torch.equal(first.outputs(ids), among_many.outputs(ids)[:3])
     assert np.array_equal(first_losses, losses[:, :3])
 
 
@@ -98,42 +103,93 @@ def test_a_block_does_not_know_its_neighbours() -> None:
     """The second block of a group, trained without the first."""
     plan = plan_of(66)
     alone, _ = learn(plan, plan.blocks[1])
-    assert alone.logits(plan.samples.sample_id).shape[0] == 2
-    assert not np.array_equal(
-        alone.logits(plan.samples.sample_id), learn(plan)[0].logits(plan.samples.sample_id)[:2]
+    ids = plan.samples.sample_id
+    assert alone.outputs(ids).shape[0] == 2
+    assert not torch.equal(alone.outputs(ids), learn(plan)[0].outputs(ids)[:2])
+
+
+def test_a_setting_learns_the_same_alone_and_in_a_study() -> None:
+    """Bit for bit, and on common random numbers: two settings of one client start from the same weights."""
+    alone = make_plan(scenario(costs={"c_e": 0.3}))
+    grid = make_plan(scenario(study={"c_e": (0.1, 0.3), "form": ("nonnegative", "paper")}))
+    single, losses = learn(alone, correct=a_server(grid))
+    among_others, all_losses = learn(grid)
+    rows = [row for row, each in enumerate(among_others.settings) if each == single.settings[0]]
+    ids = alone.samples.sample_id
+    assert torch.equal(single.outputs(ids), among_others.outputs(ids)[rows])
+    assert np.array_equal(losses, all_losses[:, rows])
+    before = RejectorBlock(grid, grid.blocks[0], among_others._readings).outputs(ids)
+    assert torch.equal(before[0], before[rows[0]])
+
+
+@pytest.mark.parametrize("interval", [1, 3, "epoch"])
+@pytest.mark.parametrize("shared_batch", [False, True])
+def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) -> None:
+    """One client, written out with torch's own modules: a batch and a step of the server, now and then a copy
+    to the client side, a batch and a step of the rejector with that copy's answers."""
+    asked = synchronised(
+        scenario(
+            group(clients=1, partition=MISSING),
+            training={"shared_batch": shared_batch, "pretrain": {"epochs": 2}},
+        ),
+        interval,
     )
-
-
-def test_it_equals_the_plain_algorithm() -> None:
-    """One client, written out with torch's own modules: a batch, the server's present answers, a step."""
-    plan = plan_of(1)
+    plan = make_plan(asked)
     (variant,) = plan.variants
     client = live_model(plan, variant, train(recipe_for(plan, variant)).weights)
-    learner = RejectorBlock(plan, plan.blocks[0], {variant: client})
+    learner = RejectorBlock(plan, plan.blocks[0], Readings(plan, {variant: client}))
+    look = learner._scale.apply(learner._look_at(learner._pool))
     (w1, b1), (w2, b2) = learner._rejectors.layers
-    plain = nn.Sequential(nn.Linear(*w1.shape[1:]), nn.ReLU(), nn.Linear(*w2.shape[1:]))
+    rejector = nn.Sequential(nn.Linear(*w1.shape[1:]), nn.ReLU(), nn.Linear(*w2.shape[1:]))
     with torch.no_grad():
-        for ours, theirs in zip((w1[0].T, b1[0, 0], w2[0].T, b2[0, 0]), plain.parameters(), strict=True):
+        for ours, theirs in zip((w1[0].T, b1[0, 0], w2[0].T, b2[0, 0]), rejector.parameters(), strict=True):
             theirs.copy_(ours)
-    (inputs,), (right,) = learner._pool_as_seen()
-    optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3)
-    order = batch_order([stream(7, "rejector order", 0, 0)], len(inputs), 64)
-    trace = torch.from_numpy(a_trace(plan))
-    for step in range(18):
-        chosen = torch.from_numpy(next(order)[0])
-        server_now = trace[step + 1]
-        weights = rejector_weights(right[chosen], server_now[chosen], 0.1, 1.0, "nonnegative")
-        optimiser.zero_grad()
-        rejector_loss(plain(inputs[chosen]), *weights).backward()
-        optimiser.step()
-    learner.learn(a_trace(plan), outcome_weights())
-    torch.testing.assert_close(learner._rejectors.logits(inputs[None])[0], plain(inputs))
+
+    server_ids, rejector_ids = plan.pools.server, plan.pools.rejector
+    if shared_batch:
+        server_ids = rejector_ids = np.sort(np.concatenate([server_ids, rejector_ids]))
+    pixels, told = look.pixels.flatten(1), look.features[0]
+    images, labels = torch.from_numpy(plan.images), torch.from_numpy(plan.data.labels.astype(np.int64))
+    server = new_model("mlp", (1, 8, 8), 10, key(7, "server model"))
+    copy = deepcopy(server)
+    server_steps = torch.optim.Adam(server.parameters(), lr=1e-3)
+    rejector_steps = torch.optim.Adam(rejector.parameters(), lr=1e-3)
+    server_order = batch_order([stream(7, "server order")], len(server_ids), 64)
+    rejector_order = batch_order([stream(7, "rejector order")], len(rejector_ids), 64)
+    per_epoch = -(-len(server_ids) // 64)
+    refreshed_every = per_epoch if interval == "epoch" else interval
+    for step in range(2 * per_epoch):
+        at = next(server_order)[0]
+        ids = torch.from_numpy(server_ids[at]).long()
+        server_steps.zero_grad()
+        nn.functional.cross_entropy(server(images[ids])[0], labels[ids]).backward()
+        server_steps.step()
+        if (step + 1) % refreshed_every == 0:
+            copy.load_state_dict(server.state_dict())
+        if not shared_batch:
+            at = next(rejector_order)[0]
+        ids = torch.from_numpy(rejector_ids[at]).long()
+        with torch.no_grad():
+            client_correct = client(images[ids])[0].argmax(dim=1) == labels[ids]
+            server_correct = copy(images[ids])[0].argmax(dim=1) == labels[ids]
+        weights = rejector_weights(client_correct, server_correct, 0.1, 1.0, "nonnegative")
+        rejector_steps.zero_grad()
+        at_pool = torch.from_numpy(at)
+        rejector_loss(rejector(torch.cat([pixels[at_pool], told[at_pool]], dim=1)), *weights).backward()
+        rejector_steps.step()
+
+    untrained = learner._rejectors.outputs(look).detach()
+    learner.learn(ServerModel(plan).pretrain().correct)
+    trained = learner._rejectors.outputs(look).detach()
+    assert (trained - untrained).abs().max() > 0.1
+    plain = rejector(torch.cat([pixels, told], dim=1)).detach()
+    torch.testing.assert_close(trained[0], plain, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("interval", "rows"), [(1, [1, 2, 3, 4, 5, 6]), (3, [0, 0, 3, 3, 3, 6])])
-def test_a_stale_copy_is_an_earlier_row(interval: int, rows: list[int]) -> None:
-    """Refreshed after every `interval` steps of the server; before the first refresh it is untrained."""
-    assert [trace_row(step, interval) for step in range(6)] == rows
+def synchronised(asked: Scenario, interval: int | str) -> Scenario:
+    """The scenario with any interval, also one that the vocabulary does not offer."""
+    pretrain = asked.training.pretrain.model_copy(update={"sync_every": interval})
+    return asked.model_copy(update={"training": asked.training.model_copy(update={"pretrain": pretrain})})
 
 
 @pytest.mark.parametrize(("mix", "view"), [("own", 1), ("all", 0)])
@@ -141,10 +197,8 @@ def test_a_shifted_group_is_scored_on_what_it_sends(mix: str, view: int) -> None
     """Its rejector's inputs are standardised over the rejector pool in the view that its requests come in."""
     plan = make_plan(scenario(group(partition=NOISY, traffic={"mix": mix})))
     learner, _ = learn(plan)
-    inputs, _ = learner._pool_as_seen()
-    torch.testing.assert_close(inputs.mean(dim=1), torch.zeros(1, 64 + 25), atol=1e-5, rtol=0)
-    pixels = plan.images[plan.pools.rejector + view * plan.data.size].reshape(359, 64)
-    np.testing.assert_allclose(learner._mean[0, 0, :64], pixels.mean(axis=0), atol=1e-5)
+    pixels = plan.images[plan.pools.rejector + view * plan.data.size]
+    np.testing.assert_allclose(learner._scale.of_pixels[0][0], pixels.mean(axis=0), atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_names_the_client() -> None:
@@ -161,6 +215,6 @@ def test_weights_that_are_no_numbers_name_the_client() -> None:
     plan = plan_of(3)
     learner, _ = learn(plan)
     with torch.no_grad():
-        learner._rejectors.layers[-1][0][1] = torch.nan
+        learner._rejectors.parameters[-1][1] = torch.nan
     with pytest.raises(RunFailed, match=r"stage 'decide': group sensors, rejector of client 1: a score is"):
-        learner.logits(plan.samples.sample_id)
+        learner.outputs(plan.samples.sample_id)

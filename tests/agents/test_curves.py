@@ -17,6 +17,7 @@ from agents.curves import (
     learning_table,
     random_curve,
 )
+from agents.stakes import Stakes
 from sim.columns import DEFERRAL, LEARNING
 
 FOUR = Judged(
@@ -34,13 +35,13 @@ def one_row(*values: float) -> np.ndarray:
 
 def test_a_curve_by_hand() -> None:
     """Half sent: the two samples with the highest scores, of which the server has one right."""
-    accuracy, risk = deferral_curve(one_row(0.9, 0.8, 0.1, 0.2), FOUR, c_e=0.25, c_1=2.0)
+    accuracy, risk = deferral_curve(one_row(0.9, 0.8, 0.1, 0.2), FOUR, Stakes(0.25, 2.0))
     assert accuracy[[0, AT_HALF, -1]].tolist() == [0.5, 0.75, 0.5]
     assert risk[[0, AT_HALF, -1]].tolist() == [0.5, (2.25 + 0.25) / 4, 1.25]
 
 
 def test_ties_are_sent_in_the_order_of_samples() -> None:
-    accuracy, _ = deferral_curve(one_row(0.0, 0.0, 0.0, 0.0), FOUR, c_e=0.0, c_1=1.0)
+    accuracy, _ = deferral_curve(one_row(0.0, 0.0, 0.0, 0.0), FOUR, Stakes(0.0, 1.0))
     assert accuracy[AT_HALF] == 0.75
 
 
@@ -48,20 +49,20 @@ def test_rows_count_by_their_share_of_clients() -> None:
     """Three of four clients send the first sample first, one sends the last."""
     judged = Judged(FOUR.client_correct, FOUR.server_correct, np.array([0, 0]), np.array([0.75, 0.25]))
     scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.9, 0.8]], dtype=np.float32)
-    accuracy, _ = deferral_curve(scores, judged, c_e=0.0, c_1=1.0)
+    accuracy, _ = deferral_curve(scores, judged, Stakes(0.0, 1.0))
     assert accuracy[AT_HALF] == pytest.approx(0.75 * 0.75 + 0.25 * 0.25)
 
 
 def test_many_rows_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.Generator(np.random.Philox(key=1)).random((7, 4), dtype=np.float32)
     judged = Judged(FOUR.client_correct, FOUR.server_correct, np.zeros(7, dtype=np.int64), np.full(7, 1 / 7))
-    whole = deferral_curve(scores, judged, c_e=0.25, c_1=2.0)
+    whole = deferral_curve(scores, judged, Stakes(0.25, 2.0))
     monkeypatch.setattr(curves, "ROWS_AT_ONCE", 3)
-    np.testing.assert_allclose(deferral_curve(scores, judged, c_e=0.25, c_1=2.0), whole)
+    np.testing.assert_allclose(deferral_curve(scores, judged, Stakes(0.25, 2.0)), whole)
 
 
 def test_random_sending_is_a_straight_line() -> None:
-    accuracy, risk = random_curve(FOUR, c_e=0.25, c_1=2.0)
+    accuracy, risk = random_curve(FOUR, Stakes(0.25, 2.0))
     np.testing.assert_allclose(accuracy, 0.5)
     np.testing.assert_allclose(risk, 0.5 + 0.75 * RATES)
 
@@ -78,9 +79,9 @@ def test_no_score_beats_the_oracle(answers: list[tuple[bool, bool, float]], c_e:
     client, server, score = (np.array(column) for column in zip(*answers, strict=True))
     judged = Judged(client[None], server, np.array([0]), np.array([1.0]))
     gain = (~client).astype(np.float32) - np.float32(c_1) * (~server)
-    bound = deferral_curve(gain[None], judged, c_e, c_1)[1]
-    line = random_curve(judged, c_e, c_1)[1]
-    any_score = deferral_curve(score.astype(np.float32)[None], judged, c_e, c_1)[1]
+    bound = deferral_curve(gain[None], judged, Stakes(c_e, c_1))[1]
+    line = random_curve(judged, Stakes(c_e, c_1))[1]
+    any_score = deferral_curve(score.astype(np.float32)[None], judged, Stakes(c_e, c_1))[1]
     assert (bound <= any_score + 1e-6).all()
     np.testing.assert_allclose(bound[[0, -1]], any_score[[0, -1]], atol=1e-9)
     np.testing.assert_allclose(line[[0, -1]], any_score[[0, -1]], atol=1e-9)
@@ -103,8 +104,11 @@ def test_all_speaks_of_the_whole_fleet_or_not_at_all() -> None:
 
 
 def test_the_learning_table_keeps_its_columns() -> None:
-    curve = Progress("server", "", np.array([9, 18]), np.array([2.0, 1.0]), np.array([0.1, 0.5]))
+    curve = Progress(
+        "server", "", np.array([9, 18]), np.array([2.0, 1.0]), np.array([0.1, 0.5]), np.full(2, np.nan)
+    )
     table = learning_table([curve])
     assert list(table) == LEARNING.names
     assert table["step"] == [9, 18]
     assert np.isnan(table["at_s"]).all()
+    assert np.isnan(table["staleness"]).all()

@@ -17,7 +17,8 @@ from agents.fleet import Fleet, open_fleet
 from agents.hosts import InProcess
 from agents.losses import FORMS
 from agents.plan import Variant
-from agents.scores import SCORES
+from agents.scores import SCORES, is_trained
+from agents.settings import HEEDS
 from sim.columns import DEFERRAL, LEARNING
 from sim.messages import Learned
 from sim.scenario import Scenario
@@ -62,7 +63,7 @@ def test_the_curves_have_their_columns(learned: Learned) -> None:
         *(("rejector", name) for name in groups),
     ]
     curves = list(dict.fromkeys(zip(learned.deferral["score"], learned.deferral["group"], strict=True)))
-    scores = ("l2h", "confidence", "random", "oracle")
+    scores = ("l2h", "confidence", "entropy", "margin", "random", "oracle")
     assert curves == [(score, name) for score in scores for name in (*groups, "all")]
 
 
@@ -152,11 +153,10 @@ def test_every_score_can_be_a_policy(name: str, cache: Path) -> None:
     policy = {"score": name, "price": {"kind": "threshold", "at": 0.0}}
     learned = learn(scenario(group(policy=policy, model=model(variants=2))), cache)
     score = learned.tables.groups[0].score
-    rows = {"l2h": 3, "confidence": 2, "oracle": 2}
     assert (score is None) == (name == "random")
-    assert score is None or len(score) == rows[name]
-    assert ("l2h" in learned.deferral["score"]) == (name == "l2h")
-    assert ("rejector" in learned.learning["stage"]) == (name == "l2h")
+    assert score is None or len(score) == (3 if is_trained(name) else 2)
+    assert {one for one in learned.deferral["score"] if is_trained(one)} == {name} & set(HEEDS)
+    assert ("rejector" in learned.learning["stage"]) == is_trained(name)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.scores import SCORES, SHOWN, Evidence, confidence
+from agents.scores import OF_CLIENTS, SCORES, Evidence, bayes_price, confidence, is_trained
+from agents.surrogates import SURROGATES
+from sim.scenario.checks import RANKS
+from sim.scenario.memory import WITHOUT_REJECTOR
+from sim.scenario.training import Score
 
 # (client, server): both wrong, server right, client right, both right
 EVIDENCE = Evidence(
@@ -20,11 +25,13 @@ EVIDENCE = Evidence(
     server_correct=np.array([False, True, False, True]),
     c_1=2.0,
 )
-OF_CLIENTS = [name for name, score in SCORES.items() if score.of_client is not None]
 
 
-def test_every_curve_of_a_run_is_of_a_known_score() -> None:
-    assert set(SHOWN) <= set(SCORES)
+def test_the_scenario_and_the_learners_speak_of_the_same_scores() -> None:
+    assert set(SCORES) == set(get_args(Score))
+    assert {name for name, score in SCORES.items() if score.unit == "rank"} == set(RANKS)
+    assert {name for name in SCORES if not is_trained(name)} == set(WITHOUT_REJECTOR)
+    assert {name for name in SCORES if is_trained(name)} == set(SURROGATES)
 
 
 @pytest.mark.parametrize("name", OF_CLIENTS)
@@ -39,9 +46,14 @@ def test_a_client_score_is_a_float_per_sample(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCORES)
 def test_a_score_says_where_it_comes_from(name: str) -> None:
-    """From the frozen client, from trained rejectors, or drawn per request: never from two."""
-    assert SCORES[name].unit in ("gain", "rank")
-    assert SCORES[name].of_client is None or SCORES[name].of_rejectors is None
+    """From the frozen client, from trained rejectors, or drawn per request: exactly one of them."""
+    assert (SCORES[name].of_client is not None) + is_trained(name) + (name == "random") == 1
+
+
+def test_a_gain_is_worth_its_price_and_a_rank_only_its_sign() -> None:
+    assert bayes_price("plug_in", 0.3) == 0.3
+    assert bayes_price("l2h", 0.3) == 0.0
+    assert np.isnan(bayes_price("confidence", 0.3))
 
 
 def test_confidence_sends_the_unsure_first() -> None:
@@ -78,8 +90,14 @@ def test_oracle_is_what_sending_saves_before_its_price() -> None:
     assert SCORES["oracle"].unit == "gain"
 
 
-def test_l2h_is_the_remote_logit_less_the_local_one() -> None:
-    score = SCORES["l2h"].of_rejectors
-    assert score is not None
-    logits = np.array([[[1.0, 3.0], [2.0, 0.5]]], dtype=np.float32)
-    assert score(logits).tolist() == [[2.0, -1.5]]
+def test_entropy_and_margin_by_hand() -> None:
+    values = {name: SCORES[name].of_client(EVIDENCE) for name in ("entropy", "margin")}
+    np.testing.assert_allclose(values["entropy"], [np.log(2), 0.5623351, 0.0, 0.0], atol=1e-7)
+    np.testing.assert_allclose(values["margin"], [1.0, 0.5, 0.0, 0.0], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["confidence", "entropy", "margin"])
+def test_two_classes_are_ranked_alike_by_all_that_look_at_the_softmax(name: str) -> None:
+    chance = np.linspace(0.501, 0.999, 40)
+    known = replace(EVIDENCE, log_probabilities=np.log(np.stack([chance, 1 - chance], axis=1)))
+    assert (np.diff(SCORES[name].of_client(known)) < 0).all()

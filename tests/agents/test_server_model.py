@@ -9,34 +9,56 @@ import pytest
 import torch
 from small_fleets import NOISY, group, scenario
 
+from agents import server_model
 from agents.plan import Plan, make_plan
 from agents.server_model import ServerModel
+from agents.steps import rejector_batches
+from agents.training import read
 from sim.errors import RunFailed
 
 
-def pool_answers(plan: Plan, server: ServerModel) -> np.ndarray:
-    """Where a server is right on the rejector pool, asked through its answers on a borrowed sample axis."""
-    ids = plan.pools.rejector
-    borrowed = replace(plan, samples=replace(plan.samples, sample_id=ids))
-    server._plan = borrowed
+def answers_to(plan: Plan, server: ServerModel, ids: np.ndarray) -> np.ndarray:
+    """Where a server is right, asked through its answers on a borrowed sample axis."""
+    server._plan = replace(plan, samples=replace(plan.samples, sample_id=ids))
     return server.labels() == plan.labels(ids)
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_the_trace_holds_every_version_from_the_untrained_one(epochs: int) -> None:
-    plan = make_plan(scenario(epochs=epochs))
-    fresh, server = ServerModel(plan), ServerModel(plan)
+def test_the_last_step_is_seen_by_the_trained_server() -> None:
+    plan = make_plan(scenario(epochs=2))
+    server = ServerModel(plan)
     trajectory = server.pretrain()
-    assert trajectory.correct.shape == (epochs * 9 + 1, 1, 359)
-    assert np.array_equal(trajectory.correct[0, 0], pool_answers(plan, fresh))
-    assert np.array_equal(trajectory.correct[-1, 0], pool_answers(plan, server))
+    assert trajectory.correct.shape == (1, 18, 1, 64)
+    last = plan.rejector_pool[rejector_batches(plan)[-1]]
+    assert np.array_equal(trajectory.correct[0, -1, 0], answers_to(plan, server, last))
+
+
+def test_a_copy_of_an_epoch_ago_is_untrained_in_the_first_epoch() -> None:
+    plan = make_plan(scenario(epochs=2, study={"sync_every": ("epoch",)}))
+    fresh, trajectory = ServerModel(plan), ServerModel(plan).pretrain()
+    assert plan.intervals == (1, 9)
+    batches = rejector_batches(plan)[:8]
+    right = answers_to(plan, fresh, plan.rejector_pool[batches.ravel()]).reshape(8, 64)
+    assert np.array_equal(trajectory.correct[1, :8, 0], right)
+    # At the end of an epoch the copy is the server of this very moment.
+    assert np.array_equal(trajectory.correct[0, 8], trajectory.correct[1, 8])
 
 
 def test_a_longer_run_passes_through_the_shorter_one() -> None:
-    """Law: row t does not know how long training will go on, so replaying rows is running in step."""
+    """Law: a step does not know how long training will go on, so recording ahead is running in step."""
     short, long = (ServerModel(make_plan(scenario(epochs=epochs))).pretrain() for epochs in (1, 3))
-    assert np.array_equal(long.correct[:10], short.correct)
+    assert np.array_equal(long.correct[:, :9], short.correct)
     assert long.loss[0] == short.loss[0]
+
+
+def test_a_server_is_asked_only_about_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch a step for the copy that is always fresh, and each sample once at most for the others."""
+    plan = make_plan(scenario(epochs=2, study={"sync_every": (1, "epoch")}))
+    asked: list[int] = []
+    monkeypatch.setattr(
+        server_model, "read", lambda model, images: asked.append(len(images)) or read(model, images)
+    )
+    ServerModel(plan).pretrain()
+    assert sum(asked) <= 18 * 64 + 3 * 359
 
 
 def test_costs_and_rejectors_do_not_move_the_server() -> None:
@@ -48,14 +70,14 @@ def test_costs_and_rejectors_do_not_move_the_server() -> None:
 def test_without_rejectors_nothing_is_traced() -> None:
     policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}
     trajectory = ServerModel(make_plan(scenario(group(policy=policy)))).pretrain()
-    assert trajectory.correct.shape == (19, 0, 359)
+    assert trajectory.correct.shape == (0, 18, 0, 0)
 
 
 def test_every_rejector_view_is_traced() -> None:
     plan = make_plan(scenario(group("clean"), group("noisy", partition=NOISY, traffic={"mix": "own"})))
     correct = ServerModel(plan).pretrain().correct
-    assert correct.shape == (19, 2, 359)
-    assert correct[-1, 0].mean() > correct[-1, 1].mean()
+    assert correct.shape == (1, 18, 2, 64)
+    assert correct[0, -9:, 0].mean() > correct[0, -9:, 1].mean()
 
 
 def test_progress_is_told_by_epochs() -> None:

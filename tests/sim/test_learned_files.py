@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import frame, group_of, made_up, scenario_of
 
-from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES
+from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES, STUDY, STUDY_CURVES, STUDY_LOSSES
 from sim.learned_files import write_learned
 
 SCENARIO = scenario_of(fleet=(group_of("a", clients=70, model={"variants": 3}), group_of("b", clients=2)))
@@ -22,6 +22,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
         learned,
         learning={name: [] for name in LEARNING.names},
         deferral={name: [] for name in DEFERRAL.names},
+        study={name: [] for name in STUDY.names},
+        study_curves={name: [] for name in STUDY_CURVES.names},
+        study_losses={name: [] for name in STUDY_LOSSES.names},
     )
     folder = tmp_path_factory.mktemp("learned")
     after = tuple(tuple(f"after {one}" for one in group) for group in learned.client_hashes)
@@ -29,8 +32,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
     return learned, {path.stem: pq.read_table(path) for path in folder.iterdir()}
 
 
-def test_four_tables_are_written_with_the_declared_columns(tables):
+def test_all_tables_are_written_with_the_declared_columns(tables):
     schemas = {"samples": SAMPLES, "clients": CLIENTS, "learning": LEARNING, "deferral": DEFERRAL}
+    schemas |= {"study": STUDY, "study_curves": STUDY_CURVES, "study_losses": STUDY_LOSSES}
     assert set(tables[1]) == set(schemas)
     for name, schema in schemas.items():
         assert tables[1][name].schema.equals(schema)

@@ -1,0 +1,76 @@
+"""All that the learners answer on the sample axis, gathered, and what follows for a group.
+Made by `agents.fleet` from what the shards send; read by the modules that make tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.block_answers import BlockAnswers
+from agents.client_shard import ModelAnswers
+from agents.curves import Judged
+from agents.plan import Block, Plan, Variant
+from agents.scores import OF_CLIENTS, Evidence, is_trained, oracle
+from agents.settings import Setting, settings_of
+from agents.stakes import stakes_of
+from agents.verdicts import Verdict, prices, together, verdict
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All models on the sample axis: server_label int16 (n,); per frozen model its answers and scores; per
+    block what its rejectors decide.
+    """
+
+    plan: Plan
+    server_label: NDArray[np.int16]
+    of_models: Mapping[Variant, ModelAnswers]
+    of_blocks: Mapping[Block, BlockAnswers]
+
+    def client_label(self, place: int) -> NDArray[np.int16]:
+        """The answers of a group's frozen models, int16 (variants, n)."""
+        return np.stack([model.labels for variant, model in self.of_models.items() if variant.group == place])
+
+    def score_in_force(self, place: int) -> NDArray[np.float32] | None:
+        """The score of a group's policy, float32 (rows, n); None if it is drawn per request."""
+        name = self.plan.scenario.fleet[place].policy.score
+        if is_trained(name):
+            parts = [answers.score for block, answers in self.of_blocks.items() if block.group == place]
+            return np.concatenate([rows for rows in parts if len(rows)])
+        return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
+
+    def judged(self, place: int, positions: NDArray[np.integer]) -> Judged:
+        """A group's models and the server on some positions of the sample axis, a row per model."""
+        label = self.plan.samples.label[positions]
+        correct = self.client_label(place)[:, positions] == label
+        server = self.server_label[positions] == label
+        return Judged(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
+
+    def trained(self, place: int) -> dict[Setting, Verdict]:
+        """The verdict on each setting that a group's rejectors were trained in."""
+        blocks = [answers.verdicts for block, answers in self.of_blocks.items() if block.group == place]
+        return {
+            setting: together([verdicts[setting] for verdicts in blocks if setting in verdicts])
+            for setting in settings_of(self.plan.scenario, self.plan.scenario.fleet[place])
+        }
+
+    def untrained(self, place: int, setting: Setting) -> Verdict:
+        """The verdict on a score that is made from a frozen model; where it has no Bayes price, each model is
+        judged at the threshold that does best on the calibration pool."""
+        stakes = stakes_of(self.plan.scenario, setting.c_e, setting.c_1)
+        scores = self._of_clients(place, setting.score, setting.c_1)
+        held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
+        price = prices(setting.score, stakes, scores[:, calibration], self.judged(place, calibration))
+        return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes)
+
+    def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
+        """A score made from a group's frozen models, float32 (variants, n)."""
+        models = [model for variant, model in self.of_models.items() if variant.group == place]
+        if name != "oracle":
+            return np.stack([model.scores[name] for model in models])
+        label, nothing = self.plan.samples.label, np.empty((0, 0))
+        right = self.server_label == label
+        return np.stack([oracle(Evidence(nothing, model.labels == label, right, c_1)) for model in models])

@@ -1,0 +1,115 @@
+"""What the rejectors of a block decide: scores for the run, and a verdict on every setting.
+Made where the block lives, so that scores of a study's many settings never travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.blocks import RejectorBlock
+from agents.curves import Judged
+from agents.plan import Block, Plan
+from agents.settings import Setting, own_setting, settings_of
+from agents.stakes import Stakes, stakes_of
+from agents.surrogates import SURROGATES, Client
+from agents.verdicts import Verdict, prices, verdict
+
+
+@dataclass(frozen=True)
+class BlockAnswers:
+    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); verdicts: on
+    each setting that rows of this block serve, a part of the sum over the group's clients.
+    """
+
+    score: NDArray[np.float32]
+    verdicts: dict[Setting, Verdict]
+
+
+def answers_of(
+    plan: Plan, block: Block, rejectors: RejectorBlock, server_label: NDArray[np.int16]
+) -> BlockAnswers:
+    """What a trained block decides. server_label: int16 (n,), the server's answers on the sample axis."""
+    scenario, group = plan.scenario, plan.scenario.fleet[block.group]
+    own = own_setting(scenario, group.policy.score)
+    is_own = np.array([own.score == block.score and each == own.trained_as for each in rejectors.settings])
+    held_out, calibration = plan.held_out(block.group), plan.calibration(block.group)
+    everything = np.arange(len(plan.samples.sample_id))
+    positions = everything if is_own.any() else np.union1d(held_out, calibration)
+    scored = Scored.of(plan, block, rejectors, positions, server_label)
+    verdicts = {}
+    for setting in settings_of(scenario, group):
+        rows = np.array([each == setting.trained_as for each in rejectors.settings])
+        if setting.score == block.score and rows.any():
+            stakes = stakes_of(scenario, setting.c_e, setting.c_1)
+            verdicts[setting] = scored.verdict(rows, setting, stakes, held_out, calibration)
+    return BlockAnswers(scored.score(is_own, own.c_1), verdicts)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A block's rows on some positions of the sample axis, n of them, ascending.
+
+    outputs: (rows, n, outputs); client: of each row's model; client_correct, server_correct: bool (rows, n)
+    and (n,); shares: float64 (rows,).
+    """
+
+    name: str
+    positions: NDArray[np.integer]
+    outputs: Tensor
+    client: Client
+    client_correct: NDArray[np.bool_]
+    server_correct: NDArray[np.bool_]
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        block: Block,
+        rejectors: RejectorBlock,
+        positions: NDArray[np.integer],
+        server_label: NDArray[np.int16],
+    ) -> Scored:
+        """Asks the rejectors and their models."""
+        sample_ids, label = plan.samples.sample_id[positions], plan.samples.label[positions]
+        client = rejectors.client(sample_ids)
+        return cls(
+            block.score,
+            positions,
+            rejectors.outputs(sample_ids),
+            client,
+            client.answer.numpy() == label,
+            server_label[positions] == label,
+            plan.shares(block.group, plan.owners_in(block.group))[plan.owners(block)],
+        )
+
+    def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
+        """The scores of some rows, float32 (those rows, n)."""
+        chosen = torch.from_numpy(rows)
+        client = Client(self.client.answer[chosen], self.client.doubt[chosen])
+        made: NDArray[np.float32] = SURROGATES[self.name].score(self.outputs[chosen], client, c_1).numpy()
+        return made
+
+    def verdict(
+        self,
+        rows: NDArray[np.bool_],
+        setting: Setting,
+        stakes: Stakes,
+        held_out: NDArray[np.integer],
+        calibration: NDArray[np.integer],
+    ) -> Verdict:
+        """The verdict on a setting that these rows serve, on the held-out positions."""
+        score = self.score(rows, setting.c_1)
+        judged, known = (self._judged(rows, positions) for positions in (held_out, calibration))
+        at, known_at = (np.searchsorted(self.positions, each) for each in (held_out, calibration))
+        price = prices(setting.score, stakes, score[:, known_at], known)
+        return verdict(score[:, at], price, judged, stakes)
+
+    def _judged(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> Judged:
+        at = np.searchsorted(self.positions, positions)
+        correct = self.client_correct[rows][:, at]
+        return Judged(correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows])

@@ -1,0 +1,51 @@
+"""What is at stake in a decision: the costs of both sides, with the server's availability where it counts.
+Used by the losses' weights, by prices and by every risk, so that all three speak of the same costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sim.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """c_e: price of a charged send; c_1: weight of a wrong server answer; availability: P(answered in time |
+    sent), None where sends are taken as answered; charge_on: what is charged.
+    """
+
+    c_e: float
+    c_1: float
+    availability: float | None = None
+    charge_on: Literal["send", "accept", "answer"] = "send"
+
+    @property
+    def charged(self) -> float:
+        """P(charged | sent): a send always is; of a send that goes unanswered neither acceptance nor answer
+        is, since what keeps it from being answered is taken to be a server that does not work."""
+        return 1.0 if self.availability is None or self.charge_on == "send" else self.availability
+
+    @property
+    def bayes_price(self) -> float:
+        """The price of a gain at which the Bayes rule sends: c_e * P(charged) / a."""
+        return self.c_e * self.charged / (self.availability or 1.0)
+
+    def cost_remote(self, client_correct: Any, server_correct: Any) -> Any:
+        """c_e*P(charged) + a*c_1*1[e!=y] + (1-a)*1[m!=y], of the inputs' shape: arrays or tensors of 0 and 1.
+
+        An unanswered send falls back to the client's answer. Without availability: c_e + c_1*1[e!=y].
+        """
+        if self.availability is None:
+            return self.c_e + self.c_1 * (1.0 - server_correct)
+        answered, unanswered = self.availability, 1.0 - self.availability
+        wrong = answered * self.c_1 * (1.0 - server_correct) + unanswered * (1.0 - client_correct)
+        return self.c_e * self.charged + wrong
+
+
+def stakes_of(scenario: Scenario, c_e: float, c_1: float) -> Stakes:
+    """The stakes under a scenario's availability, with these costs."""
+    availability = scenario.training.availability
+    if isinstance(availability, str):
+        raise ValueError("an observed availability must be a number before anything is learned")
+    return Stakes(c_e, c_1, availability, scenario.costs.charge_on)
