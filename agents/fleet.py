@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from agents.checks import checked_plan
+from agents.class_counts import class_counts
 from agents.client_cache import cache_folder, keep, recall
 from agents.frozen import FrozenClient, recipe_for
 from agents.hosts import Hosts, InProcess
 from agents.losses import rejector_weights
-from agents.partitions import tell_shortfall
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Trajectory
 from agents.tables import Answers, deferral_of, learning_of, tables_in_force
@@ -87,8 +87,6 @@ class Fleet:
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
-        for group, drawn in zip(self._plan.scenario.fleet, self._plan.trains_on, strict=True):
-            tell_shortfall(group, self._plan.data, min(len(sample_ids) for sample_ids in drawn))
         self._hosts.start(self._plan.prepare())
         self._frozen = self._frozen_clients()
         weights = self._hosts.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
@@ -124,6 +122,7 @@ class Fleet:
             client_hashes=self._by_group({v: frozen.weight_hash for v, frozen in self._frozen.items()}),
             learning=learning_of(self._plan, self._frozen, self._trajectory, self._rejector_losses),
             deferral=deferral_of(self._plan, answers),
+            partitions=class_counts(self._plan),
         )
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,7 @@ import platform
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from agents.families import Classifier, empty_model, new_model
 from agents.plan import Plan, Variant
+from agents.torchvision_models import PREFIX
 from agents.training import batch_order, classifier_step, require_finite, to_tensor
 from sim.streams import key, stream
 
@@ -31,6 +33,7 @@ class Recipe:
 
     owner: str  # for error messages only
     family: str
+    image_size: int | None
     classes: int
     epochs: int
     seed: int
@@ -46,7 +49,7 @@ class Recipe:
             "version": RECIPE_VERSION,
             "torch": torch.__version__,
             "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability()],  # both move last bits
-            "family": self.family,
+            "family": [self.family, self.image_size, _foreign_version(self.family)],
             "classes": self.classes,
             "epochs": self.epochs,
             "batch": BATCH,
@@ -58,6 +61,11 @@ class Recipe:
         content.update(np.ascontiguousarray(self.images).tobytes())
         content.update(np.ascontiguousarray(self.labels).tobytes())
         return content.hexdigest()
+
+
+def _foreign_version(family: str) -> str | None:
+    """The version of torchvision where the network is one of its own."""
+    return version("torchvision") if family.startswith(PREFIX) else None
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ def recipe_for(plan: Plan, variant: Variant) -> Recipe:
     return Recipe(
         owner=owner(plan, variant),
         family=group.model.family,
+        image_size=group.model.image_size,
         classes=plan.data.classes,
         epochs=group.model.epochs,
         seed=plan.scenario.seed,
@@ -98,7 +107,8 @@ def recipe_for(plan: Plan, variant: Variant) -> Recipe:
 def train(recipe: Recipe) -> FrozenClient:
     """A client trained from scratch with Adam on cross-entropy. Raises RunFailed if it diverges."""
     entity = (recipe.seed, "client model", recipe.place, recipe.number)
-    model = new_model(recipe.family, recipe.images.shape[1:], recipe.classes, key(*entity))
+    shape = recipe.images.shape[1:]
+    model = new_model(recipe.family, shape, recipe.classes, key(*entity), recipe.image_size)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     images, labels = to_tensor(recipe.images), to_tensor(recipe.labels.astype(np.int64))
     order = batch_order([stream(recipe.seed, "client order", *entity[2:])], len(labels), BATCH)
@@ -121,8 +131,8 @@ def train(recipe: Recipe) -> FrozenClient:
 
 def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
     """A live model with frozen weights: evaluation mode, and no gradient can reach it."""
-    family = plan.scenario.fleet[variant.group].model.family
-    model = empty_model(family, plan.data.image_shape, plan.data.classes)
+    asked = plan.scenario.fleet[variant.group].model
+    model = empty_model(asked.family, plan.data.image_shape, plan.data.classes, asked.image_size)
     model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
     return model.eval().requires_grad_(False)
 

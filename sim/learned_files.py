@@ -1,4 +1,5 @@
-"""What the learners made, as files of a run folder: samples, clients, learning and deferral curves.
+"""What the learners made, as files of a run folder: samples, clients, partitions, learning and
+deferral curves.
 Written once per run, beside the tables of `sim.engine`."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES
+from sim.columns import CLIENTS, DEFERRAL, LEARNING, PARTITIONS, SAMPLES
 from sim.messages import Learned
 from sim.population import population
 from sim.run_folder import table_of, write_table
@@ -18,7 +19,7 @@ Hashes = tuple[tuple[str, ...], ...]
 
 
 def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, folder: Path) -> None:
-    """Writes samples, clients, learning and deferral; `hashes_after`: of the client models after the run."""
+    """Writes the five tables; `hashes_after`: of the client models after the run."""
     samples = learned.samples
     write_table(
         folder / "samples.parquet",
@@ -37,6 +38,7 @@ def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, fo
     write_table(folder / "clients.parquet", table_of(_clients(scenario, learned, hashes_after), CLIENTS))
     write_table(folder / "learning.parquet", table_of(learned.learning, LEARNING))
     write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
+    write_table(folder / "partitions.parquet", table_of(learned.partitions, PARTITIONS))
 
 
 def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:

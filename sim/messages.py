@@ -59,7 +59,7 @@ class Learned:
 
     traffic: per group the positions on the sample axis that its clients' requests are drawn from,
     int32 (m,), ascending. client_hashes: per group and variant, of the frozen weights.
-    learning, deferral: columns of the tables of those names in `sim.columns`.
+    learning, deferral, partitions: columns of the tables of those names in `sim.columns`.
     """
 
     samples: Samples
@@ -68,3 +68,4 @@ class Learned:
     client_hashes: tuple[tuple[str, ...], ...]
     learning: dict[str, list[object]]
     deferral: dict[str, list[object]]
+    partitions: dict[str, list[object]]

@@ -31,6 +31,7 @@ ENTRIES = {
     "deferral.parquet",
     "clients.parquet",
     "samples.parquet",
+    "partitions.parquet",
     "timing.json",
     "figures",
     "report.html",

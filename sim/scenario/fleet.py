@@ -10,6 +10,7 @@ from sim.scenario.arrivals import Arrivals
 from sim.scenario.values import (
     Count,
     DurationOrZero,
+    ImageSize,
     Instant,
     Name,
     NonNegative,
@@ -23,9 +24,13 @@ from sim.scenario.values import (
 
 
 class ClientModel(Part):
-    """The frozen classifier: `variants` models are trained and dealt to the clients in turn."""
+    """The frozen classifier: `variants` models are trained and dealt to the clients in turn.
+
+    image_size: pixels a side to which it resizes what it sees (null: the family's choice).
+    """
 
     family: str = "linear"
+    image_size: ImageSize | None = None
     train_samples: Count = 200
     epochs: Count = 30
     variants: Count = 1
