@@ -22,6 +22,7 @@ from sim.streams import key, stream
 
 BATCH = 32
 LEARNING_RATE = 0.01
+LEARNING_RATES = {"lenet5": 1e-3, "alexnet": 1e-4, "torchvision": 1e-3}  # deeper networks need smaller steps
 RECIPE_VERSION = 1  # raise it when training below, or a family's network, changes: old cache files then miss
 
 Weights = dict[str, NDArray[np.generic]]
@@ -53,7 +54,7 @@ class Recipe:
             "classes": self.classes,
             "epochs": self.epochs,
             "batch": BATCH,
-            "learning_rate": LEARNING_RATE,
+            "learning_rate": learning_rate(self.family),
             "seed": [self.seed, self.place, self.number],
             "shape": self.images.shape,
         }
@@ -61,6 +62,11 @@ class Recipe:
         content.update(np.ascontiguousarray(self.images).tobytes())
         content.update(np.ascontiguousarray(self.labels).tobytes())
         return content.hexdigest()
+
+
+def learning_rate(family: str) -> float:
+    """Adam's rate for the clients of a family."""
+    return LEARNING_RATES.get(family.partition(":")[0], LEARNING_RATE)
 
 
 def _foreign_version(family: str) -> str | None:
@@ -109,7 +115,7 @@ def train(recipe: Recipe) -> FrozenClient:
     entity = (recipe.seed, "client model", recipe.place, recipe.number)
     shape = recipe.images.shape[1:]
     model = new_model(recipe.family, shape, recipe.classes, key(*entity), recipe.image_size)
-    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate(recipe.family))
     images, labels = to_tensor(recipe.images), to_tensor(recipe.labels.astype(np.int64))
     order = batch_order([stream(recipe.seed, "client order", *entity[2:])], len(labels), BATCH)
     steps = -(-len(labels) // BATCH)

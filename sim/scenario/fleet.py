@@ -41,8 +41,10 @@ class Iid(Part):
 
 
 class Dirichlet(Part):
+    """Each variant has class shares of its own from a Dirichlet distribution: small alpha, few classes."""
+
     kind: Literal["dirichlet"]
-    alpha: Positive
+    alpha: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class MissingClasses(Part):

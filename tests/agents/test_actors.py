@@ -14,7 +14,7 @@ import ray
 import torch
 from fingerprints import fingerprint
 from ray.exceptions import RayActorError, RayTaskError
-from small_fleets import group, model, scenario, three_kinds
+from small_fleets import group, model, scenario, spoil, three_kinds
 
 from agents import actors, cluster
 from agents.actors import STAGE_OF, OnRay, Shell, StateLostError
@@ -150,7 +150,7 @@ def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.Mo
 
 def test_a_learner_error_arrives_as_it_was_raised(cache: Path) -> None:
     with open_fleet(scenario(group("meters")), workers=1, cache=cache) as fleet:
-        fleet._plan.prepare().images[fleet._plan.pools.rejector] = np.nan
+        spoil(fleet._plan, fleet._plan.pools.rejector, np.nan)
         fleet.build()
         with pytest.raises(RunFailed, match="group meters, rejector of client") as failure:
             fleet.learn()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import frame, group_of, made_up, scenario_of
 
-from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES
+from sim.columns import CLIENTS, DEFERRAL, LEARNING, PARTITIONS, SAMPLES
 from sim.learned_files import write_learned
 
 SCENARIO = scenario_of(fleet=(group_of("a", clients=70, model={"variants": 3}), group_of("b", clients=2)))
@@ -22,6 +22,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
         learned,
         learning={name: [] for name in LEARNING.names},
         deferral={name: [] for name in DEFERRAL.names},
+        partitions={name: [] for name in PARTITIONS.names},
     )
     folder = tmp_path_factory.mktemp("learned")
     after = tuple(tuple(f"after {one}" for one in group) for group in learned.client_hashes)
@@ -29,8 +30,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
     return learned, {path.stem: pq.read_table(path) for path in folder.iterdir()}
 
 
-def test_four_tables_are_written_with_the_declared_columns(tables):
-    schemas = {"samples": SAMPLES, "clients": CLIENTS, "learning": LEARNING, "deferral": DEFERRAL}
+def test_five_tables_are_written_with_the_declared_columns(tables):
+    schemas = {
+        "samples": SAMPLES,
+        "clients": CLIENTS,
+        "learning": LEARNING,
+        "deferral": DEFERRAL,
+        "partitions": PARTITIONS,
+    }
     assert set(tables[1]) == set(schemas)
     for name, schema in schemas.items():
         assert tables[1][name].schema.equals(schema)
