@@ -54,7 +54,8 @@ def by_mixture(group: Group, data: DataSet, ids: Ids, draw: Generator) -> Ids:
     due = np.full(len(ids), np.inf)
     for label in np.flatnonzero(share):
         mine = np.flatnonzero(labels == label)
-        due[mine] = draw.exponential(size=len(mine)).cumsum() / share[label]
+        with np.errstate(over="ignore"):  # a share near the smallest float calls for nothing
+            due[mine] = draw.exponential(size=len(mine)).cumsum() / share[label]
     order = np.argsort(due, kind="stable")
     return ids[order[: np.isfinite(due).sum()]]
 

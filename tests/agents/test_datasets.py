@@ -178,8 +178,8 @@ def test_without_a_root_every_place_and_every_way_is_named(
     assert str(refusal.value) == (
         "data.set: fashion_mnist: not found in mine nor in data nor in packaged: expected in "
         "mine/FashionMNIST/raw the files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
-        "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (or with .gz); set data.root to the folder that holds "
-        "them, or data.download: true fetches them, or Debian's package dataset-fashion-mnist has them"
+        "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (or with .gz); set data.root to the folder that "
+        "holds them, or data.download: true fetches them, or Debian's package dataset-fashion-mnist has them"
     )
 
 

@@ -119,7 +119,8 @@ def test_own_traffic_leaves_out_unknown_classes() -> None:
         ),
         (
             {"partition": SKEWED, "traffic": {"mix": "own"}},
-            "fleet.sensors.traffic.mix: own is not available yet with a dirichlet partition (works today: all)",
+            "fleet.sensors.traffic.mix: own is not available yet with a dirichlet partition "
+            "(works today: all)",
         ),
         (
             {"traffic": {"mix": "dirichlet", "alpha": 0.5}},
@@ -137,7 +138,7 @@ def test_a_pool_without_a_wanted_class_leaves_nothing_to_train_on() -> None:
     """A client pool of one sample, which under this seed is none of the only class left."""
     tiny = (0.0006, 0.4994, 0.2, 0.1, 0.2)
     missing = {"kind": "missing_classes", "classes": tuple(range(9))}
-    line = r"^fleet\.sensors\.partition: \{kind: missing_classes, .*\} leaves client model 0 none of the 1 samples"
+    line = r"^fleet\.sensors\.partition: \{kind: \"missing_classes\", .* leaves client model 0 none of the 1 "
     with pytest.raises(BadInput, match=line):
         make_plan(scenario(group(partition=missing), data={"set": "digits", "pools": tiny}))
 
@@ -190,7 +191,9 @@ def test_a_mixture_of_classes_that_the_pool_lacks_is_refused() -> None:
     """A client pool of one sample and variants that each know one class: some must come away empty."""
     tiny = (0.0006, 0.4994, 0.2, 0.1, 0.2)
     asked = group(clients=20, partition={"kind": "dirichlet", "alpha": 1e-9}, model=model(variants=20))
-    line = r"^fleet\.sensors\.partition: \{kind: dirichlet, alpha: 1e-09\} leaves client model \d+ none of the 1 "
+    line = (
+        r"^fleet\.sensors\.partition: \{kind: \"dirichlet\", alpha: 1e-09\} leaves client model \d+ none of"
+    )
     with pytest.raises(BadInput, match=line):
         make_plan(scenario(asked, data={"set": "digits", "pools": tiny}))
 

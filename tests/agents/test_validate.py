@@ -31,8 +31,8 @@ def test_a_sound_scenario_passes() -> None:
         ),
         (
             {"model": model(family="torchvision:squeezenet1_0")},
-            "fleet.sensors.model.family: 'torchvision:squeezenet1_0' has no linear head, whose input a rejector "
-            "could look at",
+            "fleet.sensors.model.family: 'torchvision:squeezenet1_0' has no linear head, whose input "
+            "a rejector could look at",
         ),
         (
             {"model": model(family="lenet5")},
@@ -42,14 +42,14 @@ def test_a_sound_scenario_passes() -> None:
         (
             {"model": model(family="torchvision:vgg11", image_size=16)},
             "fleet.sensors.model.family: torchvision:vgg11 cannot learn from batches of 32 images of 1x8x8, "
-            "resized to 16x16 (Given input size: (512x1x1). Calculated output size: (512x0x0). Output size is "
-            "too small); fleet.sensors.model.image_size sets the pixels a side",
+            "resized to 16x16 (Given input size: (512x1x1). Calculated output size: (512x0x0). Output size "
+            "is too small); fleet.sensors.model.image_size sets the pixels a side",
         ),
         (
             {"model": model(family="torchvision:shufflenet_v2_x0_5", train_samples=1)},
-            "fleet.sensors.model.family: torchvision:shufflenet_v2_x0_5 cannot learn from batches of 1 images of "
-            "1x8x8 (Expected more than 1 value per channel when training, got input size torch.Size([1, 192, 1, "
-            "1])); fleet.sensors.model.image_size sets the pixels a side",
+            "fleet.sensors.model.family: torchvision:shufflenet_v2_x0_5 cannot learn from batches of 1 "
+            "images of 1x8x8 (Expected more than 1 value per channel when training, got input size torch.Size([1, "
+            "24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
         ),
         (
             {"rejector": {"family": "transformer"}},
