@@ -106,6 +106,15 @@ def test_alexnet_is_the_network_of_the_paper() -> None:
     assert outline("alexnet", (3, 32, 32), 10, image_size=96).image_size == 96
 
 
+def test_a_network_that_cannot_be_outlined_without_memory_still_can_be_asked() -> None:
+    """RegNets compute their widths with tensors while they are built."""
+    before = torch.get_rng_state()
+    model = outline("torchvision:regnet_x_400mf", (3, 32, 32), 10)
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+    assert model(torch.empty((2, 3, 32, 32), device="meta"))[0].shape == (2, 10)
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_features_of_torchvision_are_what_its_head_is_given() -> None:
     model = new_model("torchvision:shufflenet_v2_x0_5", (3, 32, 32), 10, seed=1).eval()
     logits, features = model(torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0)))

@@ -48,8 +48,8 @@ def test_a_sound_scenario_passes() -> None:
         (
             {"model": model(family="torchvision:shufflenet_v2_x0_5", train_samples=1)},
             "fleet.sensors.model.family: torchvision:shufflenet_v2_x0_5 cannot learn from batches of 1 "
-            "images of 1x8x8 (Expected more than 1 value per channel when training, got input size torch.Size([1, "
-            "24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
+            "images of 1x8x8 (Expected more than 1 value per channel when training, got input size "
+            "torch.Size([1, 24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
         ),
         (
             {"rejector": {"family": "transformer"}},
