@@ -41,7 +41,18 @@ class Interrupted(Exception):
     """Ctrl-C during a run, with a word on how to go on."""
 
 
-PACKAGES = ("torch", "ray", "simpy", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "ray",
+    "simpy",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "scikit-learn",
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 
@@ -73,7 +84,8 @@ def run(
     actors = 0 if local else workers or os.cpu_count() or 1
     told = teller(quiet)
     try:
-        plan, question = load(scenario, changes or [], seed), question_of(locate(scenario))
+        # Whether the learners can do it, opening the fleet says, before anything is claimed or started.
+        plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
         folder = out or Path("runs") / plan.name
         require_free(folder, force)
         try:

@@ -7,6 +7,8 @@ from operator import attrgetter
 
 from agents import families, stacked
 from agents.choices import choose
+from agents.class_counts import tell_shortfalls
+from agents.frozen import BATCH
 from agents.plan import Plan, make_plan
 from agents.scores import SCORES
 from agents.settings import settings_of
@@ -45,15 +47,32 @@ def checked_plan(scenario: Scenario) -> Plan:
         if (value := attrgetter(path)(scenario)) != works:
             received = value.model_dump() if hasattr(value, "model_dump") else value
             raise BadInput(f"{path}: {show(received)}, the learners can do only {show(works)} so far")
-    choose(families.FAMILIES, scenario.server.model.family, "server.model.family", "model family")
+    families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
         _check_group(scenario, group)
-    return make_plan(scenario)
+    plan = make_plan(scenario)
+    _check_models(plan)
+    tell_shortfalls(plan)
+    return plan
+
+
+def _check_models(plan: Plan) -> None:
+    """Raises BadInput if a family cannot take the images, or batches as small as some would be."""
+    pretrain, server = plan.scenario.training.pretrain, plan.scenario.server.model
+    batch = min(pretrain.batch, len(plan.pools.server))
+    asked = {("server.model", server.family, server.image_size, batch)}
+    for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
+        batch = min(BATCH, *(len(sample_ids) for sample_ids in drawn))
+        asked.add((f"fleet.{group.group}.model", group.model.family, group.model.image_size, batch))
+    for path, family, size, batch in sorted(asked, key=str):
+        families.require_fit(
+            family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
+        )
 
 
 def _check_group(scenario: Scenario, group: Group) -> None:
     path = f"fleet.{group.group}"
-    choose(families.FAMILIES, group.model.family, f"{path}.model.family", "model family")
+    families.require_known(group.model.family, f"{path}.model.family")
     choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
     choose(SCORES, group.policy.score, f"{path}.policy.score", "score")
     if settings_of(scenario, group) and group.rejector.per == "client" and group.clients > MOST_PERSONAL:

@@ -65,10 +65,11 @@ def _read(path: Path, recipe: Recipe) -> FrozenClient:
 
 def _require_fit(weights: Weights, curve: Sequence[NDArray[np.generic]], recipe: Recipe) -> None:
     """Raises ValueError unless names, shapes and types are those that training the recipe would give."""
-    network = outline(recipe.family, recipe.images.shape[1:], recipe.classes).state_dict()
-    if {name: array.shape for name, array in weights.items()} != {
-        name: tuple(tensor.shape) for name, tensor in network.items()
-    } or any(array.dtype != np.float32 for array in weights.values()):
+    shape = recipe.images.shape[1:]
+    network = outline(recipe.family, shape, recipe.classes, recipe.image_size).state_dict()
+    if {name: (array.shape, f"torch.{array.dtype}") for name, array in weights.items()} != {
+        name: (tuple(tensor.shape), str(tensor.dtype)) for name, tensor in network.items()
+    }:
         raise ValueError(f"its weights do not fit the family {recipe.family}")
     if any(array.shape != (recipe.epochs,) for array in curve):
         raise ValueError(f"its curve does not have {recipe.epochs} epochs")

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from agents.answers import Answers
 from agents.checks import checked_plan
+from agents.class_counts import class_counts
 from agents.client_cache import cache_folder, keep, recall
 from agents.frozen import FrozenClient, recipe_for
 from agents.hosts import Hosts, InProcess
 from agents.losses import RELEASED
-from agents.partitions import tell_shortfall
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Trajectory
 from agents.study_tables import study_curves_of, study_losses_of, study_of
@@ -91,8 +91,6 @@ class Fleet:
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
-        for group, drawn in zip(self._plan.scenario.fleet, self._plan.trains_on, strict=True):
-            tell_shortfall(group, self._plan.data, min(len(sample_ids) for sample_ids in drawn))
         self._hosts.start(self._plan.prepare())
         self._frozen = self._frozen_clients()
         weights = self._hosts.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
@@ -132,6 +130,7 @@ class Fleet:
             study=study_of(self._plan, answers, self._rejector_losses),
             study_curves=study_curves_of(self._plan, answers),
             study_losses=study_losses_of(self._plan, self._rejector_losses),
+            partitions=class_counts(self._plan),
         )
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:

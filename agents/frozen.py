@@ -8,6 +8,7 @@ import platform
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from agents.families import Classifier, empty_model, new_model
 from agents.plan import Plan, Variant
+from agents.torchvision_models import PREFIX
 from agents.training import batch_order, classifier_step, require_finite, to_tensor
 from sim.streams import key, stream
 
 BATCH = 32
 LEARNING_RATE = 0.01
+LEARNING_RATES = {"lenet5": 1e-3, "alexnet": 1e-4, "torchvision": 1e-3}  # deeper networks need smaller steps
 RECIPE_VERSION = 1  # raise it when training below, or a family's network, changes: old cache files then miss
 
 Weights = dict[str, NDArray[np.generic]]
@@ -31,6 +34,7 @@ class Recipe:
 
     owner: str  # for error messages only
     family: str
+    image_size: int | None
     classes: int
     epochs: int
     seed: int
@@ -46,11 +50,11 @@ class Recipe:
             "version": RECIPE_VERSION,
             "torch": torch.__version__,
             "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability()],  # both move last bits
-            "family": self.family,
+            "family": [self.family, self.image_size, _foreign_version(self.family)],
             "classes": self.classes,
             "epochs": self.epochs,
             "batch": BATCH,
-            "learning_rate": LEARNING_RATE,
+            "learning_rate": learning_rate(self.family),
             "seed": [self.seed, self.place, self.number],
             "shape": self.images.shape,
         }
@@ -58,6 +62,16 @@ class Recipe:
         content.update(np.ascontiguousarray(self.images).tobytes())
         content.update(np.ascontiguousarray(self.labels).tobytes())
         return content.hexdigest()
+
+
+def learning_rate(family: str) -> float:
+    """Adam's rate for the clients of a family."""
+    return LEARNING_RATES.get(family.partition(":")[0], LEARNING_RATE)
+
+
+def _foreign_version(family: str) -> str | None:
+    """The version of torchvision where the network is one of its own."""
+    return version("torchvision") if family.startswith(PREFIX) else None
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,7 @@ def recipe_for(plan: Plan, variant: Variant) -> Recipe:
     return Recipe(
         owner=owner(plan, variant),
         family=group.model.family,
+        image_size=group.model.image_size,
         classes=plan.data.classes,
         epochs=group.model.epochs,
         seed=plan.scenario.seed,
@@ -98,8 +113,9 @@ def recipe_for(plan: Plan, variant: Variant) -> Recipe:
 def train(recipe: Recipe) -> FrozenClient:
     """A client trained from scratch with Adam on cross-entropy. Raises RunFailed if it diverges."""
     entity = (recipe.seed, "client model", recipe.place, recipe.number)
-    model = new_model(recipe.family, recipe.images.shape[1:], recipe.classes, key(*entity))
-    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    shape = recipe.images.shape[1:]
+    model = new_model(recipe.family, shape, recipe.classes, key(*entity), recipe.image_size)
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate(recipe.family))
     images, labels = to_tensor(recipe.images), to_tensor(recipe.labels.astype(np.int64))
     order = batch_order([stream(recipe.seed, "client order", *entity[2:])], len(labels), BATCH)
     steps = -(-len(labels) // BATCH)
@@ -121,8 +137,8 @@ def train(recipe: Recipe) -> FrozenClient:
 
 def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
     """A live model with frozen weights: evaluation mode, and no gradient can reach it."""
-    family = plan.scenario.fleet[variant.group].model.family
-    model = empty_model(family, plan.data.image_shape, plan.data.classes)
+    asked = plan.scenario.fleet[variant.group].model
+    model = empty_model(asked.family, plan.data.image_shape, plan.data.classes, asked.image_size)
     model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
     return model.eval().requires_grad_(False)
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from agents.choices import choose
@@ -14,23 +15,24 @@ from agents.datasets import DataSet
 from sim.errors import BadInput
 from sim.messages import Samples
 from sim.scenario import POOLS, Group
+from sim.scenario.wording import show
 from sim.streams import stream
 
 log = logging.getLogger(__name__)
 Ids = NDArray[np.int32]
 
 
-def everything(_group: Group, _data: DataSet, ids: Ids) -> Ids:
+def everything(_group: Group, _data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """All of `ids`: what `iid` and `domain_shift` train on."""
     return ids
 
 
-def without_classes(group: Group, data: DataSet, ids: Ids) -> Ids:
+def without_classes(group: Group, data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """The samples of `ids` whose class is not among `partition.classes`."""
     return ids[known_classes(group, data)[data.labels[ids]]]
 
 
-def few_of_each(group: Group, data: DataSet, ids: Ids) -> Ids:
+def few_of_each(group: Group, data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """The first `partition.per_class` samples of each class, in the order of `ids`."""
     assert group.partition.kind == "few_samples"
     labels = data.labels[ids]
@@ -41,8 +43,26 @@ def few_of_each(group: Group, data: DataSet, ids: Ids) -> Ids:
     return ids[rank < group.partition.per_class]
 
 
-PARTITIONS: dict[str, Callable[[Group, DataSet, Ids], Ids]] = {
+def by_mixture(group: Group, data: DataSet, ids: Ids, draw: Generator) -> Ids:
+    """The samples of `ids` in the order in which classes drawn from the variant's own mixture call for them.
+
+    As Hsu, Qi and Brown (2019) do it: mixture ~ Dirichlet(alpha), and a class that has run out is drawn no
+    more. That is the order of arrival if each class sends its samples at the rate of its share, which needs
+    neither a loop nor a second draw.
+    """
+    share, labels = class_mixture(group, data, draw), data.labels[ids]
+    due = np.full(len(ids), np.inf)
+    for label in np.flatnonzero(share):
+        mine = np.flatnonzero(labels == label)
+        with np.errstate(over="ignore"):  # a share near the smallest float calls for nothing
+            due[mine] = draw.exponential(size=len(mine)).cumsum() / share[label]
+    order = np.argsort(due, kind="stable")
+    return ids[order[: np.isfinite(due).sum()]]
+
+
+PARTITIONS: dict[str, Callable[[Group, DataSet, Ids, Generator], Ids]] = {
     "iid": everything,
+    "dirichlet": by_mixture,
     "missing_classes": without_classes,
     "few_samples": few_of_each,
     "domain_shift": everything,
@@ -67,6 +87,31 @@ def known_classes(group: Group, data: DataSet) -> NDArray[np.bool_]:
     return known
 
 
+def class_mixture(group: Group, data: DataSet, draw: Generator) -> NDArray[np.float64]:
+    """The class shares of one variant under `dirichlet`, float64 (classes,), sum 1, from its own draws."""
+    assert group.partition.kind == "dirichlet"
+    return draw.dirichlet(np.full(data.classes, group.partition.alpha))
+
+
+def mixture_draw(seed: int, place: int, variant: int) -> Generator:
+    """Where a variant's mixture comes from, anew on each call."""
+    return stream(seed, "client mixture", place, variant)
+
+
+def class_weights(group: Group, data: DataSet, *, seed: int, place: int, variant: int) -> NDArray[np.float64]:
+    """P(class) in what a client with this variant meets as its own, float64 (classes,), sum 1.
+
+    The data set's shares, of the known classes alone under `missing_classes`; under `dirichlet` the mixture
+    that the variant's training samples were drawn from. `few_samples` and `domain_shift` say how much a
+    model has seen and how, not what its client meets: the data set's shares.
+    """
+    if group.partition.kind == "dirichlet":
+        return class_mixture(group, data, mixture_draw(seed, place, variant))
+    count = np.bincount(data.labels, minlength=data.classes) * known_classes(group, data)
+    weights: NDArray[np.float64] = count / count.sum()
+    return weights
+
+
 def training_samples(
     group: Group, data: DataSet, pool: Ids, *, view: int, seed: int, place: int, variant: int
 ) -> Ids:
@@ -77,10 +122,12 @@ def training_samples(
     """
     select = choose(PARTITIONS, group.partition.kind, f"fleet.{group.group}.partition.kind", "partition")
     order = stream(seed, "client partition", place, variant).permutation(pool)
-    chosen = select(group, data, order)[: group.model.train_samples]
+    own = mixture_draw(seed, place, variant)
+    chosen = select(group, data, order, own)[: group.model.train_samples]
     if not len(chosen):
+        asked = show(group.partition.model_dump())
         raise BadInput(
-            f"fleet.{group.group}.partition: {group.partition.kind} leaves none of the {len(pool)} "
+            f"fleet.{group.group}.partition: {asked} leaves client model {variant} none of the {len(pool)} "
             "samples of the client pool to train on"
         )
     return (chosen + view * data.size).astype(np.int32)
@@ -122,6 +169,8 @@ def traffic_of(group: Group, data: DataSet, samples: Samples, view: int) -> NDAr
     Raises BadInput if no held-out sample is among them, since nothing could then be measured.
     """
     path = f"fleet.{group.group}.traffic"
+    if group.partition.kind == "dirichlet" and group.traffic.mix == "own":
+        raise BadInput(f"{path}.mix: own is not available yet with a dirichlet partition (works today: all)")
     select = choose(MIXES, group.traffic.mix, f"{path}.mix", "traffic mix")
     positions = np.flatnonzero(select(group, data, samples, view)).astype(np.int32)
     if not samples.held_out[positions].any():

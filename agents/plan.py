@@ -13,7 +13,7 @@ from agents.datasets import DataSet, load
 from agents.partitions import traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.settings import Setting, networks_of, settings_of
-from agents.views import Shift, seen, views_of
+from agents.views import Images, Shift, seen, views_of
 from sim.messages import Samples
 from sim.scenario import POOLS, Group, Scenario
 
@@ -110,8 +110,8 @@ class Plan:
         return tuple(sorted(asked))
 
     @cached_property
-    def images(self) -> NDArray[np.float32]:
-        """All images in all views, indexed by sample_id, made when first asked for."""
+    def images(self) -> Images:
+        """All images in all views: `images[sample_ids]`; made when first asked for."""
         return seen(self.data, self.shifts, self.scenario.seed)
 
     def prepare(self) -> Plan:

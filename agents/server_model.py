@@ -37,9 +37,10 @@ class ServerModel:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        family = plan.scenario.server.model.family
+        asked = plan.scenario.server.model
         seed = key(plan.scenario.seed, "server model")
-        self._model = new_model(family, plan.data.image_shape, plan.data.classes, seed)
+        shape, classes = plan.data.image_shape, plan.data.classes
+        self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
 
     def pretrain(self, tick: Tick = quietly) -> Trajectory:
         """Trains on the server's pool, and looks at the rejectors' batches as their copies of it would.

@@ -15,7 +15,8 @@ from sim.streams import stream
 
 @dataclass(frozen=True)
 class Shift:
-    """A corruption: noise, standard deviation on pixels in [0, 1]; blur, sigma in pixels; rotate, degrees."""
+    """A corruption: noise, standard deviation on pixels in [0, 1] (of a mixture: on its values as they are);
+    blur, sigma in pixels; rotate, degrees."""
 
     noise: float = 0.0
     blur: float = 0.0
@@ -42,13 +43,46 @@ def views_of(scenario: Scenario) -> tuple[tuple[Shift, ...], tuple[int, ...]]:
     return tuple(shifts), tuple(shifts.index(shift_of(group)) for group in scenario.fleet)
 
 
-def seen(data: DataSet, shifts: tuple[Shift, ...], seed: int) -> NDArray[np.float32]:
-    """All images in all views, float32 (views * N, channels, height, width), indexed by sample_id."""
-    return np.concatenate([corrupt(data.images, shift, seed) for shift in shifts])
+@dataclass(frozen=True)
+class Images:
+    """All images in all views. `images[sample_ids]` gives some of them, float32 (m, channels, height, width).
+
+    The clean view stays as the data set stores it, for pictures a byte a pixel; shifted: the other views,
+    float32 (N, channels, height, width) each.
+    """
+
+    data: DataSet
+    shifted: tuple[NDArray[np.float32], ...]
+
+    def __len__(self) -> int:
+        return (1 + len(self.shifted)) * self.data.size
+
+    def __getitem__(self, sample_ids: NDArray[np.integer]) -> NDArray[np.float32]:
+        if not self.shifted:
+            return self.data.look(sample_ids)
+        view, index = np.divmod(sample_ids, self.data.size)
+        chosen = np.empty((len(sample_ids), *self.data.image_shape), dtype=np.float32)
+        for number in np.unique(view):
+            here = view == number
+            part = index[here]
+            chosen[here] = self.shifted[number - 1][part] if number else self.data.look(part)
+        return chosen
 
 
-def corrupt(images: NDArray[np.float32], shift: Shift, seed: int) -> NDArray[np.float32]:
-    """`images`, all of a data set in its order, rotated, then blurred, then with noise, clipped to [0, 1].
+def seen(data: DataSet, shifts: tuple[Shift, ...], seed: int) -> Images:
+    """The data set in all views; the first of `shifts` is the clean one."""
+    bounds = None if data.levels is None else (0.0, 1.0)
+    return Images(data, tuple(corrupt(data.images, shift, seed, bounds) for shift in shifts[1:]))
+
+
+def corrupt(
+    images: NDArray[np.float32],
+    shift: Shift,
+    seed: int,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> NDArray[np.float32]:
+    """`images`, all of a data set in its order, rotated, then blurred, then with noise, clipped to `bounds`
+    (None where values have none: points of a mixture).
 
     Noise is keyed by (seed, sample) and scaled by `noise`: whoever asks gets the same picture, and two
     strengths differ in nothing else.
@@ -66,5 +100,6 @@ def corrupt(images: NDArray[np.float32], shift: Shift, seed: int) -> NDArray[np.
         shape = images.shape[1:]
         noise = (stream(seed, "view noise", i).normal(size=shape) for i in range(len(images)))
         changed = changed + shift.noise * np.stack(list(noise))
-    clipped: NDArray[np.float32] = np.clip(changed, 0.0, 1.0).astype(np.float32)
-    return clipped
+    if bounds is not None:
+        changed = np.clip(changed, *bounds)
+    return changed.astype(np.float32)

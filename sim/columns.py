@@ -188,6 +188,18 @@ SAMPLES = pa.schema(
     ]
 )
 
+# What the frozen models were trained on: a row per group, variant and class of the data set.
+PARTITIONS = pa.schema(
+    [
+        ("group", _name),
+        ("variant", pa.int32()),
+        ("class", pa.int16()),
+        ("samples", pa.int32()),  # of this class among those that the model was trained on
+        ("pool_samples", pa.int32()),  # of this class in the client pool
+        ("traffic_samples", pa.int32()),  # of this class among those that the group's requests are drawn from
+    ]
+)
+
 # Accuracy against reject rate on the held-out traffic samples, per score, from the tables alone.
 DEFERRAL = pa.schema(
     [

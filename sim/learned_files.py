@@ -1,4 +1,4 @@
-"""What the learners made, as files of a run folder: samples, clients, curves of learning and studies.
+"""What the learners made, as files of a run folder: samples, clients, partitions, learning, studies.
 Written once per run, beside the tables of `sim.engine`."""
 
 from __future__ import annotations
@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES, STUDY, STUDY_CURVES, STUDY_LOSSES
+from sim.columns import (
+    CLIENTS,
+    DEFERRAL,
+    LEARNING,
+    PARTITIONS,
+    SAMPLES,
+    STUDY,
+    STUDY_CURVES,
+    STUDY_LOSSES,
+)
 from sim.messages import Learned
 from sim.population import population
 from sim.run_folder import table_of, write_table
@@ -40,6 +49,7 @@ def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, fo
     write_table(folder / "study.parquet", table_of(learned.study, STUDY))
     write_table(folder / "study_curves.parquet", table_of(learned.study_curves, STUDY_CURVES))
     write_table(folder / "study_losses.parquet", table_of(learned.study_losses, STUDY_LOSSES))
+    write_table(folder / "partitions.parquet", table_of(learned.partitions, PARTITIONS))
 
 
 def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:

@@ -34,6 +34,7 @@ ENTRIES = {
     "study_losses.parquet",
     "clients.parquet",
     "samples.parquet",
+    "partitions.parquet",
     "timing.json",
     "figures",
     "report.html",

@@ -79,7 +79,7 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
     server_label = draw.integers(0, 10, samples).astype(np.int16)
     hashes = tuple(tuple(f"{g}-{v}" for v in range(x.model.variants)) for g, x in enumerate(scenario.fleet))
     traffic = tuple(np.sort(draw.permutation(index)[: samples - 7 * g]) for g, _ in enumerate(scenario.fleet))
-    return Learned(axis, traffic, Tables(groups, server_label), hashes, {}, {})
+    return Learned(axis, traffic, Tables(groups, server_label), hashes, {}, {}, {})
 
 
 def score_rows(group: Group) -> int:

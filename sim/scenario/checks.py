@@ -11,15 +11,16 @@ from sim.scenario.arrivals import Mmpp
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
 from sim.scenario.fleet import MissingClasses
-from sim.scenario.memory import MOST_PERSONAL, is_personal, memory
+from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
 from sim.scenario.server import Affine
+from sim.scenario.training import Mixture
 from sim.scenario.values import SHORTEST_S
 from sim.scenario.wording import nearest
 
 Breach = tuple[Path, Any, str]
 
-CLASSES = {"cifar100": 100}  # the other sets have ten
+CLASSES = {"cifar100": 100}  # the other pictures have ten
 FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
 RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
 PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
@@ -74,8 +75,22 @@ def families_are_known(scenario: Scenario) -> Iterator[Breach]:
             yield path, family, f"unknown family: {nearest(family, FAMILIES)}"
 
 
+def samples_are_there(scenario: Scenario) -> Iterator[Breach]:
+    name, samples = scenario.data.set, scenario.data.samples
+    if name != "gaussian_mixture" and samples is not None and samples > SAMPLES[name]:
+        yield ("data", "samples"), samples, f"must be at most {SAMPLES[name]}, all that {name} has"
+
+
+def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
+    data = scenario.data
+    if data.set != "gaussian_mixture" and data.mixture != Mixture():
+        yield ("data", "mixture"), data.mixture.model_dump(), f"is for set: gaussian_mixture, not {data.set}"
+
+
 def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
     known = CLASSES.get(scenario.data.set, 10)
+    if scenario.data.set == "gaussian_mixture":
+        known = scenario.data.mixture.classes
     for index, group in enumerate(scenario.fleet):
         if not isinstance(group.partition, MissingClasses):
             continue
@@ -165,6 +180,8 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     the_run_takes_time,
     every_variant_has_a_client,
     families_are_known,
+    samples_are_there,
+    a_mixture_is_drawn_from,
     missing_classes_exist,
     prices_suit_their_scores,
     a_batch_fits_the_queue,

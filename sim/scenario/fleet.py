@@ -11,6 +11,7 @@ from sim.scenario.training import Score
 from sim.scenario.values import (
     Count,
     DurationOrZero,
+    ImageSize,
     Instant,
     Name,
     NonNegative,
@@ -24,9 +25,13 @@ from sim.scenario.values import (
 
 
 class ClientModel(Part):
-    """The frozen classifier: `variants` models are trained and dealt to the clients in turn."""
+    """The frozen classifier: `variants` models are trained and dealt to the clients in turn.
+
+    image_size: pixels a side to which it resizes what it sees (null: the family's choice).
+    """
 
     family: str = "linear"
+    image_size: ImageSize | None = None
     train_samples: Count = 200
     epochs: Count = 30
     variants: Count = 1
@@ -37,8 +42,10 @@ class Iid(Part):
 
 
 class Dirichlet(Part):
+    """Each variant has class shares of its own from a Dirichlet distribution: small alpha, few classes."""
+
     kind: Literal["dirichlet"]
-    alpha: Positive
+    alpha: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class MissingClasses(Part):

@@ -17,11 +17,15 @@ MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
 ROW_BYTES = 1_000  # one request of the whole run, while its results are analysed
 MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
+MODEL_BYTES_OF = {"alexnet": 230 * 2**20, "torchvision": 100 * 2**20}  # of the large families
+TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
 RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
 SCORE_BYTES = 4
-REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
+FLOAT_BYTES = 4
+REJECTOR_HIDDEN = 32
+TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture
 SAMPLES = {
     "digits": 1_797,
     "fashion_mnist": 70_000,
@@ -31,6 +35,7 @@ SAMPLES = {
     "svhn": 99_289,
     "gaussian_mixture": 10_000,
 }
+PIXELS = {"digits": 64, "fashion_mnist": 784, "mnist": 784}  # of the other pictures 3 x 32 x 32
 
 
 class Need(NamedTuple):
@@ -45,6 +50,7 @@ class Need(NamedTuple):
 def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     """A breach naming what needs most, if all needs together exceed the machine's memory."""
     needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
+    needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
     total, most = sum(need.bytes for need in needs), installed_bytes()
     if total > most:
         too_large = [need for need in needs if need.bytes > most]
@@ -59,22 +65,58 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     clients: Path = ("fleet", index, "clients")
     # Beyond the most that may be personal another rule asks for `per: variant`: count it as followed.
     personal = is_personal(group) and group.clients <= MOST_PERSONAL
-    _, _, _, calibration, traffic = scenario.data.pools
+    _, _, rejector, calibration, traffic = scenario.data.pools
     tables = group.clients if personal else group.model.variants
-    scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
+    samples, width = samples_of(scenario), rejector_width(scenario, group)
+    scores = tables * samples * (calibration + traffic) * SCORE_BYTES
+    weights = tables * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
+    looked_at = group.model.variants * samples * rejector * width * FLOAT_BYTES
     requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
     rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
     heard_of = group.clients * min(1.0, busiest_rate_hz(group) * scenario.horizon_s)
     variants: Path = ("fleet", index, "model", "variants")
+    trains = group.policy.score not in WITHOUT_REJECTOR
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
         Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
-        Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
-        Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),
+        Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
+        Need(variants, group.model.variants, looked_at if trains else 0, "what rejectors look at"),
+        Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         Need(("horizon_s",), scenario.horizon_s, rows, "the analysis of its requests"),
     ]
+
+
+def samples_of(scenario: Scenario) -> int:
+    """How many samples the run uses."""
+    wanted, known = scenario.data.samples, SAMPLES[scenario.data.set]
+    return known if wanted is None else wanted
+
+
+def images_bytes(scenario: Scenario) -> float:
+    """The clean view as bytes (a mixture's as floats), and each corrupted view as floats."""
+    shifts = {group.partition for group in scenario.fleet if group.partition.kind == "domain_shift"}
+    clean = FLOAT_BYTES if scenario.data.set == "gaussian_mixture" else 1
+    return samples_of(scenario) * pixels_of(scenario) * (clean + FLOAT_BYTES * len(shifts))
+
+
+def pixels_of(scenario: Scenario) -> int:
+    """Numbers in one image."""
+    if scenario.data.set == "gaussian_mixture":
+        return scenario.data.mixture.dimensions
+    return PIXELS.get(scenario.data.set, 3 * 32 * 32)
+
+
+def rejector_width(scenario: Scenario, group: Group) -> int:
+    """About how many numbers a rejector of the group looks at."""
+    told = group.rejector.input
+    return ("raw" in told) * pixels_of(scenario) + ("features" in told) * TOLD_FEATURES
+
+
+def model_bytes(group: Group) -> int:
+    """One frozen model of the group."""
+    return MODEL_BYTES_OF.get(group.model.family.partition(":")[0], MODEL_BYTES)
 
 
 def is_personal(group: Group) -> bool:

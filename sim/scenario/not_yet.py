@@ -10,16 +10,10 @@ from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path
 from sim.scenario.wording import show
 
-FAMILIES = ("linear", "mlp", "small_cnn")
 DURATIONS = ("exponential", "lognormal", "gamma", "weibull")  # and constants, which have no kind
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
-    "data.set": ("digits",),
-    "data.root": (None,),
-    "data.download": (False,),
     "costs.charge_on": ("send",),
-    "fleet.*.model.family": FAMILIES,
-    "fleet.*.partition.kind": ("iid", "missing_classes", "few_samples", "domain_shift"),
     "fleet.*.traffic.mix": ("all", "own"),
     "fleet.*.traffic.drift": ((),),
     "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
@@ -30,7 +24,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.hedge_after_s": (None,),
     "fleet.*.breaker": (None,),
     "fleet.*.budget": (None,),
-    "server.model.family": FAMILIES,
     "server.discipline": ("fifo",),
     "server.service.time.kind": DURATIONS,
     "server.admission.kind": ("none",),

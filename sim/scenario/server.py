@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sim.scenario.values import (
     Count,
+    ImageSize,
     Instant,
     Name,
     Part,
@@ -23,7 +24,10 @@ from sim.scenario.values import (
 
 
 class ServerModel(Part):
+    """The shared classifier; `image_size` as for a client's model."""
+
     family: str = "small_cnn"
+    image_size: ImageSize | None = None
 
 
 class Affine(Part):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sim.scenario.values import (
     Count,
+    NonNegative,
     Part,
     Positive,
     PositiveShare,
@@ -36,8 +37,19 @@ Cost = Annotated[float, Field(ge=0, le=1e6)]
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
 
 
+class Mixture(Part):
+    """What `gaussian_mixture` is drawn from: `components` Gaussians of unit covariance a class, whose means
+    lie `separation` apart in the root mean square."""
+
+    classes: Annotated[int, Field(ge=2, le=1_000)] = 10
+    dimensions: Annotated[int, Field(ge=1, le=4_096)] = 16
+    components: Annotated[int, Field(ge=1, le=100)] = 2
+    separation: NonNegative = 5.0
+
+
 class Data(Part):
-    """The data set and the shares of its five disjoint pools, in the order of `POOLS`."""
+    """The data set, how many of its samples are used (null: all; a keyed draw without replacement), the
+    shares of its five disjoint pools in the order of `POOLS`, and where its files lie."""
 
     set: Literal[
         "digits",
@@ -55,8 +67,10 @@ class Data(Part):
         0.1,
         0.2,
     )
+    samples: Count | None = None
     root: str | None = None
     download: bool = False
+    mixture: Mixture = Mixture()
 
 
 class Costs(Part):

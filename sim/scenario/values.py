@@ -14,6 +14,7 @@ CHUNK_S = 60.0  # the unit in which the loop advances and ended rows are written
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 NonNegative = Annotated[float, Field(ge=0)]
+ImageSize = Annotated[int, Field(ge=1, le=1_024)]  # pixels a side
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from agents.families import Classifier, new_model
 from agents.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
-from agents.rejectors import StackedRejectors
+from agents.rejectors import Look
+from agents.stacked import StackedRejectors
 from agents.training import classifier_step
 
 BATCH = 128
@@ -100,20 +101,20 @@ def train_rejectors(rows: Sequence[Row], servers: dict[int, Classifier], size: i
     draws = {seed: draw_mixture(size, 2000 + seed) for seed in servers}
     points = torch.stack([draws[row.seed].points.float() for row in rows])
     weights = torch.stack([weights_of(row, servers[row.seed], draws[row.seed]) for row in rows])
-    stack = StackedRejectors("mlp", 2, [row.seed for row in rows])
+    stack = StackedRejectors("mlp", Look(None, points), outputs=2, seeds=[row.seed for row in rows])
     optimiser = torch.optim.Adam(stack.parameters, lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(5)
     for _ in range(steps):
         chosen = torch.randint(0, size, (BATCH,), generator=generator)
         weight = weights[:, chosen]
-        loss = rejector_loss(stack.logits(points[:, chosen]), weight[..., 0], weight[..., 1])
+        loss = rejector_loss(stack.outputs(Look(None, points[:, chosen])), weight[..., 0], weight[..., 1])
         optimiser.zero_grad()
         loss.sum().backward()
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        logits = stack.logits(exam().points.float().expand(len(rows), -1, -1))
+        logits = stack.outputs(Look(None, exam().points.float().expand(len(rows), -1, -1)))
     return logits[..., 1] > logits[..., 0]
 
 

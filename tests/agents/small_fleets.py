@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from agents.plan import Plan
 from sim.scenario import Scenario
 
 MISSING = {"kind": "missing_classes", "classes": (7, 8, 9)}
 FEW = {"kind": "few_samples", "per_class": 2}
 NOISY = {"kind": "domain_shift", "noise": 0.4}
-PARTITIONS = {"iid": {"kind": "iid"}, "missing": MISSING, "few": FEW, "noisy": NOISY}
+SKEWED = {"kind": "dirichlet", "alpha": 0.5}
+PARTITIONS = {"iid": {"kind": "iid"}, "missing": MISSING, "few": FEW, "noisy": NOISY, "skewed": SKEWED}
+SMALL_FAMILIES = ("linear", "mlp", "small_cnn", "lenet5")  # those that a test can train in seconds
 
 
 def group(name: str = "sensors", *, clients: int = 3, **changes: Any) -> dict[str, Any]:
@@ -45,6 +50,18 @@ def scenario(
             **changes,
         }
     )
+
+
+def model_of(family: str, **changes: Any) -> dict[str, Any]:
+    """A client model of a family that takes digits; LeNet-5 needs more pixels than they have."""
+    return model(family=family, image_size=16 if family == "lenet5" else None, **changes)
+
+
+def spoil(plan: Plan, sample_ids: np.ndarray, value: float) -> None:
+    """Puts `value` in place of some of a plan's pictures, which otherwise stay the bytes that they are."""
+    images = plan.images[np.arange(len(plan.images))]
+    images[sample_ids] = value
+    plan.__dict__["images"] = images
 
 
 def three_kinds(clients: int = 3, variants: int = 2, epochs: int = 2) -> Scenario:

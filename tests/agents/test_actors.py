@@ -14,7 +14,7 @@ import ray
 import torch
 from fingerprints import fingerprint
 from ray.exceptions import RayActorError, RayTaskError
-from small_fleets import group, model, scenario, three_kinds
+from small_fleets import group, model, scenario, spoil, three_kinds
 
 from agents import actors, cluster
 from agents.actors import STAGE_OF, OnRay, Shell, StateLostError
@@ -82,6 +82,16 @@ def test_any_number_of_workers_gives_the_same_bytes(workers: int, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_layers_that_draw_in_training_give_the_same_bytes_on_actors(tmp_path: Path) -> None:
+    """A network of torchvision on both sides: dropout, batch norm, buffers of whole numbers."""
+    family = "torchvision:mobilenet_v3_small"
+    clients = group(model=model(family=family, epochs=1, variants=2))
+    asked = scenario(clients, server=family, epochs=1)
+    here, there = (learn(asked, tmp_path / str(workers), workers) for workers in (0, 2))
+    assert here == there
+    assert learn(asked, tmp_path / "0", workers=1) == here  # its clients from the cache
+
+
 @pytest.mark.parametrize("member", [0, 1])
 def test_a_killed_process_is_rebuilt_and_changes_nothing(member: int, cache: Path, in_process: str) -> None:
     with open_fleet(SMALL, workers=2, cache=cache) as fleet:
@@ -150,7 +160,7 @@ def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.Mo
 
 def test_a_learner_error_arrives_as_it_was_raised(cache: Path) -> None:
     with open_fleet(scenario(group("meters")), workers=1, cache=cache) as fleet:
-        fleet._plan.prepare().images[fleet._plan.pools.rejector] = np.nan
+        spoil(fleet._plan, fleet._plan.pools.rejector, np.nan)
         fleet.build()
         with pytest.raises(RunFailed, match="group meters, rejector of client") as failure:
             fleet.learn()

@@ -149,7 +149,10 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
     if shared_batch:
         server_ids = rejector_ids = np.sort(np.concatenate([server_ids, rejector_ids]))
     pixels, told = look.pixels.flatten(1), look.features[0]
-    images, labels = torch.from_numpy(plan.images), torch.from_numpy(plan.data.labels.astype(np.int64))
+    images, labels = (
+        torch.from_numpy(plan.images[np.arange(plan.data.size * len(plan.shifts))]),
+        torch.from_numpy(plan.data.labels.astype(np.int64)),
+    )
     server = new_model("mlp", (1, 8, 8), 10, key(7, "server model"))
     copy = deepcopy(server)
     server_steps = torch.optim.Adam(server.parameters(), lr=1e-3)

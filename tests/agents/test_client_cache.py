@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from small_fleets import scenario
+from small_fleets import group, model, scenario
 
 from agents import client_cache
 from agents.client_cache import cache_folder, keep, recall
@@ -37,6 +37,17 @@ def test_what_is_kept_is_recalled_to_the_bit(recipe: Recipe, frozen: FrozenClien
     assert again.accuracy.tobytes() == frozen.accuracy.tobytes()
     assert again.steps.tolist() == frozen.steps.tolist()
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+def test_buffers_of_whole_numbers_are_kept_too(tmp_path: Path) -> None:
+    plan = make_plan(scenario(group(model=model(family="torchvision:shufflenet_v2_x0_5", epochs=1))))
+    recipe = recipe_for(plan, Variant(0, 0))
+    frozen = train(recipe)
+    keep(recipe, frozen, tmp_path)
+    again = recall(recipe, tmp_path)
+    assert again is not None
+    assert again.weight_hash == frozen.weight_hash
+    assert {array.dtype.name for array in again.weights.values()} == {"float32", "int64"}
 
 
 def truncated(path: Path) -> None:
@@ -78,12 +89,18 @@ def without_a_weight(path: Path) -> None:
     signed(path, {"weights/head.weight": np.zeros((10, 64), dtype=np.float32)})
 
 
+def of_another_type(path: Path) -> None:
+    """Every name and shape is right, and the numbers are whole."""
+    shapes = {"weights/head.weight": (10, 64), "weights/head.bias": (10,)}
+    signed(path, {name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()})
+
+
 def signed(path: Path, weights: dict[str, np.ndarray]) -> None:
     curve = {f"curve/{name}": np.zeros(2) for name in ("steps", "loss", "accuracy")}
     save_file(weights | curve, path, {"recipe": path.stem, "content": hash_of(weights | curve)})
 
 
-SPOILS = [truncated, flipped, half_flipped, foreign, reshaped, without_a_weight, empty, text]
+SPOILS = [truncated, flipped, half_flipped, foreign, reshaped, without_a_weight, of_another_type, empty, text]
 
 
 @pytest.mark.parametrize("spoil", SPOILS)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from small_fleets import SMALL_FAMILIES
 from torch import nn
 
+from agents.classifiers import Headed
 from agents.families import FAMILIES, empty_model, initialise, new_model, outline
 from agents.frozen import hash_of, weights_of
 
-SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
+SHAPES = [(1, 12, 12), (1, 28, 28), (3, 32, 32)]
+OF_TORCHVISION = "torchvision:mobilenet_v3_small"
+ALL = [*FAMILIES, OF_TORCHVISION]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_that_is_not_small_is_named_here() -> None:
+    assert set(FAMILIES) - set(SMALL_FAMILIES) == {"alexnet"}
+
+
+@pytest.mark.parametrize("family", ALL)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_family_takes_pictures_of_any_size(family: str, shape: tuple[int, int, int]) -> None:
     model = new_model(family, shape, classes=7, seed=1)
@@ -25,24 +34,26 @@ def test_a_family_takes_pictures_of_any_size(family: str, shape: tuple[int, int,
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_weights_come_from_their_seed_alone(family: str) -> None:
-    first, again, other = (new_model(family, (1, 8, 8), 10, seed) for seed in (1, 1, 2))
+    first, again, other = (new_model(family, (1, 12, 12), 10, seed) for seed in (1, 1, 2))
     assert hash_of(weights_of(first)) == hash_of(weights_of(again)) != hash_of(weights_of(other))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_making_a_model_leaves_the_global_generator_alone(family: str) -> None:
+@pytest.mark.parametrize("family", ALL)
+def test_making_and_training_a_model_leaves_the_global_generator_alone(family: str) -> None:
     before = torch.get_rng_state()
-    new_model(family, (1, 8, 8), 10, seed=1)
+    new_model(family, (1, 12, 12), 10, seed=1).train()(
+        torch.rand((2, 1, 12, 12), generator=torch.Generator())
+    )
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_parameter_is_initialised(family: str) -> None:
     """None is left as memory happened to be: all lie within torch's own bounds, and none is constant."""
-    for name, array in weights_of(new_model(family, (1, 8, 8), 10, seed=1)).items():
-        assert 0.0 < abs(array).max() <= 1.0, name
+    for name, tensor in new_model(family, (1, 12, 12), 10, seed=1).named_parameters():
+        assert 0.0 < tensor.abs().max() <= 1.0, name
 
 
 def test_a_linear_model_tells_its_logits_as_features() -> None:
@@ -58,8 +69,93 @@ def test_a_layer_without_a_keyed_draw_is_refused() -> None:
         initialise(model.to_empty(device="cpu"), seed=1)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_an_empty_model_has_the_outline_of_a_full_one(family: str) -> None:
-    of_each = (make(family, (1, 8, 8), 10) for make in (outline, empty_model, partial(new_model, seed=1)))
-    shapes = [{name: tensor.shape for name, tensor in model.state_dict().items()} for model in of_each]
-    assert shapes[0] == shapes[1] == shapes[2]
+    of_each = (make(family, (1, 12, 12), 10) for make in (outline, empty_model, partial(new_model, seed=1)))
+    kinds = [
+        {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+        for model in of_each
+    ]
+    assert kinds[0] == kinds[1] == kinds[2]
+
+
+@pytest.mark.parametrize("family", ["linear", "lenet5", OF_TORCHVISION])
+def test_resizing_is_part_of_the_model(family: str) -> None:
+    """A picture of one grey stays what it is in any size, so it must get the same answer."""
+    small = new_model(family, (1, 12, 12), 10, seed=1, image_size=16).eval()
+    native = new_model(family, (1, 16, 16), 10, seed=1).eval()
+    logits = [
+        model(torch.full((2, 1, side, side), 0.5))[0]
+        for model, side in ((small, 12), (small, 16), (native, 16))
+    ]
+    torch.testing.assert_close(logits[0], logits[1])
+    assert torch.equal(logits[1], logits[2])
+
+
+def test_lenet5_is_the_network_of_the_paper() -> None:
+    """6 and 16 maps, 120 and 84 units: 61,706 weights on one channel, 62,006 on three."""
+    for shape, weights in (((1, 28, 28), 61_706), ((1, 32, 32), 61_706), ((3, 32, 32), 62_006)):
+        assert sum(tensor.numel() for tensor in outline("lenet5", shape, 10).parameters()) == weights
+
+
+def test_alexnet_is_the_network_of_the_paper() -> None:
+    """57,044,810 weights for ten classes of colour pictures, which it sees as 64x64."""
+    model = outline("alexnet", (3, 32, 32), 10)
+    assert sum(tensor.numel() for tensor in model.parameters()) == 57_044_810
+    assert model.image_size == 64
+    assert outline("alexnet", (3, 32, 32), 10, image_size=96).image_size == 96
+
+
+def test_a_network_that_cannot_be_outlined_without_memory_still_can_be_asked() -> None:
+    """RegNets compute their widths with tensors while they are built."""
+    before = torch.get_rng_state()
+    model = outline("torchvision:regnet_x_400mf", (3, 32, 32), 10)
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+    assert model(torch.empty((2, 3, 32, 32), device="meta"))[0].shape == (2, 10)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_features_of_torchvision_are_what_its_head_is_given() -> None:
+    model = new_model("torchvision:shufflenet_v2_x0_5", (3, 32, 32), 10, seed=1).eval()
+    logits, features = model(torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0)))
+    head = model.get_submodule("network.fc")
+    torch.testing.assert_close(head(features), logits)
+
+
+def small_dropout(seed: int) -> Headed:
+    """A network that is all dropout but for its head."""
+    with torch.device("meta"):
+        model = Headed(nn.Sequential(nn.Flatten(), nn.Dropout(0.5)), nn.Linear(64, 4), draws=True)
+    model = model.to_empty(device="cpu")
+    initialise(model, seed)
+    return model
+
+
+def test_dropout_is_keyed_by_seed_and_pass() -> None:
+    images = torch.ones(4, 1, 8, 8)
+    first, again, other = (small_dropout(seed).train() for seed in (1, 1, 2))
+    one, two = (torch.stack([model(images)[1] for _ in range(3)]) for model in (first, again))
+    assert torch.equal(one, two)
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one[0], other(images)[1])
+    assert 0.3 < (one == 0).double().mean() < 0.7
+
+
+def test_dropout_goes_on_where_a_stored_model_stopped() -> None:
+    """Also behind whatever else drew in between, as in a process that was restarted."""
+    images = torch.ones(4, 1, 8, 8)
+    model = small_dropout(1).train()
+    model(images)
+    stored = {name: array.copy() for name, array in weights_of(model).items()}
+    expected = model(images)[1]
+    other = small_dropout(5).train()
+    other.load_state_dict({name: torch.tensor(array) for name, array in stored.items()})
+    assert torch.equal(other(images)[1], expected)
+
+
+def test_evaluation_draws_nothing() -> None:
+    model = small_dropout(1).eval()
+    before = hash_of(weights_of(model))
+    assert torch.equal(model(torch.ones(4, 1, 8, 8))[1], torch.ones(4, 64))
+    assert hash_of(weights_of(model)) == before
+    assert weights_of(model)["draw_key"].dtype == np.int64

@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_fleets import PARTITIONS, group, model, scenario
+from small_fleets import PARTITIONS, SMALL_FAMILIES, group, model, model_of, scenario
 
 from agents import families, frozen
 from agents.client_shard import ClientShard
-from agents.families import FAMILIES
 from agents.frozen import Recipe, hash_of, live_model, recipe_for, train, weights_of
 from agents.plan import Variant, make_plan
 from agents.training import batch_order, read
@@ -19,24 +18,25 @@ from sim.errors import RunFailed
 from sim.streams import stream
 
 FIRST = Variant(0, 0)
+OF_TORCHVISION = "torchvision:mobilenet_v3_small"  # with batch norm, and a dropout that draws
 
 
 def recipe_of(epochs: int = 2, **changes: object) -> Recipe:
     return recipe_for(make_plan(scenario(group(model=model(epochs=epochs, **changes)))), FIRST)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*SMALL_FAMILIES, OF_TORCHVISION])
 def test_training_again_gives_the_same_bytes(family: str) -> None:
-    recipe = recipe_of(family=family)
+    recipe = recipe_for(make_plan(scenario(group(model=model_of(family)))), FIRST)
     first, again = train(recipe), train(recipe)
     assert first.weight_hash == again.weight_hash == hash_of(first.weights)
     assert first.loss.tobytes() == again.loss.tobytes()
 
 
 @pytest.mark.parametrize("kind", PARTITIONS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SMALL_FAMILIES)
 def test_every_family_learns_from_every_partition(family: str, kind: str) -> None:
-    plan = make_plan(scenario(group(partition=PARTITIONS[kind], model=model(family=family, epochs=10))))
+    plan = make_plan(scenario(group(partition=PARTITIONS[kind], model=model_of(family, epochs=10))))
     client = train(recipe_for(plan, FIRST))
     assert client.loss[-1] < client.loss[0]
     assert client.accuracy[-1] > client.accuracy[0]
@@ -86,6 +86,7 @@ def test_a_recipe_differs_with_whatever_changes_the_client() -> None:
     brighter[0, 0, 0, 0] += 0.5
     others = [
         replace(recipe, family="mlp"),
+        replace(recipe, image_size=9),
         replace(recipe, epochs=3),
         replace(recipe, seed=8),
         replace(recipe, number=1),
@@ -93,7 +94,7 @@ def test_a_recipe_differs_with_whatever_changes_the_client() -> None:
         replace(recipe, images=brighter),
         replace(recipe, labels=recipe.labels[::-1].copy()),
     ]
-    assert len({each.digest for each in (recipe, *others)}) == 8
+    assert len({each.digest for each in (recipe, *others)}) == 9
     assert replace(recipe, owner="somebody else").digest == recipe.digest
 
 
@@ -153,3 +154,17 @@ def test_batches_walk_through_permutations() -> None:
 
 def test_a_batch_is_never_larger_than_the_pool() -> None:
     assert next(batch_order([stream(7, "test")], size=3, batch=64)).shape == (1, 3)
+
+
+def test_a_client_of_torchvision_answers_the_same_from_its_weights() -> None:
+    """Batch norm's running numbers and its integer count are part of what is frozen."""
+    plan = make_plan(scenario(group(model=model(family=OF_TORCHVISION))))
+    client = train(recipe_for(plan, FIRST))
+    counts = [array for name, array in client.weights.items() if name.endswith("num_batches_tracked")]
+    assert counts
+    assert all(count.dtype == np.int64 and count == client.steps[-1] for count in counts)
+    live = live_model(plan, FIRST, client.weights)
+    assert hash_of(weights_of(live)) == client.weight_hash
+    logits = [read(live, plan.images[plan.pools.traffic]).logits for _ in range(2)]
+    assert torch.equal(*logits)
+    assert hash_of(weights_of(live)) == client.weight_hash

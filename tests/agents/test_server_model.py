@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_fleets import NOISY, group, scenario
+from small_fleets import NOISY, group, scenario, spoil
 
 from agents import server_model
 from agents.plan import Plan, make_plan
@@ -88,7 +88,7 @@ def test_progress_is_told_by_epochs() -> None:
 
 def test_a_loss_that_is_no_number_names_the_server() -> None:
     plan = make_plan(scenario())
-    plan.images[plan.pools.server[0]] = np.inf
+    spoil(plan, plan.pools.server[:1], np.inf)
     with pytest.raises(RunFailed, match=r"stage 'learn': server, pretraining: the loss is nan at step"):
         ServerModel(plan).pretrain()
 

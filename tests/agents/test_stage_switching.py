@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from agents.families import FAMILIES as MODEL_FAMILIES
 from agents.families import Classifier, new_model
 from agents.losses import FORMS, rejector_loss, rejector_weights, server_loss
-from agents.rejectors import FAMILIES as REJECTOR_FAMILIES
-from agents.rejectors import INPUTS, StackedRejectors
-from agents.training import Reading, classifier_step
+from agents.rejectors import Look
+from agents.stacked import FAMILIES as REJECTOR_FAMILIES
+from agents.stacked import StackedRejectors
+from agents.training import classifier_step
 
 SHAPE, CLASSES, SAMPLES, ROWS = (1, 32, 32), 4, 12, 3  # 32 pixels: what every family can take
 GENERATOR = torch.Generator().manual_seed(1)
@@ -26,9 +27,8 @@ class World:
         self.client = new_model("linear", SHAPE, CLASSES, seed=2)
         self.server = new_model(family, SHAPE, CLASSES, seed=3)
         logits, hidden = self.client(IMAGES)
-        inputs = INPUTS["raw+features"](IMAGES, Reading(logits.detach(), hidden.detach()))
-        self.rejectors = StackedRejectors(rejector_family, inputs.shape[1], seeds=range(ROWS))
-        self.inputs = inputs.expand(ROWS, -1, -1)
+        self.look = Look(IMAGES, hidden.detach().expand(ROWS, -1, -1))
+        self.rejectors = StackedRejectors(rejector_family, self.look, outputs=2, seeds=range(ROWS))
         self.client_correct = (logits.argmax(dim=1) == LABELS).expand(ROWS, -1)
 
     def stage_1(self) -> Tensor:
@@ -37,7 +37,7 @@ class World:
     def stage_2(self, form: str) -> Tensor:
         server_correct = (self.server(IMAGES)[0].argmax(dim=1) == LABELS).expand(ROWS, -1)
         weights = rejector_weights(self.client_correct, server_correct, 0.1, 2.0, form)
-        return rejector_loss(self.rejectors.logits(self.inputs), *weights).sum()
+        return rejector_loss(self.rejectors.outputs(self.look), *weights).sum()
 
 
 def gradients_of(model: nn.Module | StackedRejectors) -> list[Tensor | None]:
@@ -55,8 +55,8 @@ def test_stage_1_leaves_the_rejectors_gradient_empty(family: str) -> None:
     world = World(family, "mlp")
     world.stage_1().backward()
     assert all(gradient is not None and gradient.any() for gradient in gradients_of(world.server))
-    assert gradients_of(world.rejectors) == [None] * 4
-    assert gradients_of(world.client) == [None] * 2
+    assert set(gradients_of(world.rejectors)) == {None}
+    assert set(gradients_of(world.client)) == {None}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -67,8 +67,8 @@ def test_stage_2_leaves_the_servers_gradient_empty(rejector_family: str, form: s
     world.stage_2(form).backward()
     assert all(gradient is not None for gradient in gradients_of(world.rejectors))
     assert gradients_of(world.rejectors)[-1].any()
-    assert gradients_of(world.server) == [None] * 4
-    assert gradients_of(world.client) == [None] * 2
+    assert set(gradients_of(world.server)) == {None}
+    assert set(gradients_of(world.client)) == {None}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -21,8 +21,35 @@ def test_a_sound_scenario_passes() -> None:
     [
         (
             {"model": model(family="lineer")},
-            "fleet.sensors.model.family: 'lineer' is not a known model family (linear, mlp, small_cnn); "
-            "did you mean 'linear'?",
+            "fleet.sensors.model.family: 'lineer' is not a known model family "
+            "(linear, mlp, small_cnn, lenet5, alexnet); did you mean 'linear'?",
+        ),
+        (
+            {"model": model(family="torchvision:resnet19")},
+            "fleet.sensors.model.family: 'torchvision:resnet19' is not a classifier of torchvision; "
+            "did you mean 'torchvision:resnet18'?",
+        ),
+        (
+            {"model": model(family="torchvision:squeezenet1_0")},
+            "fleet.sensors.model.family: 'torchvision:squeezenet1_0' has no linear head, whose input "
+            "a rejector could look at",
+        ),
+        (
+            {"model": model(family="lenet5")},
+            "fleet.sensors.model.family: lenet5 cannot learn from batches of 32 images of 1x8x8 "
+            "(it needs 12 pixels a side); fleet.sensors.model.image_size sets the pixels a side",
+        ),
+        (
+            {"model": model(family="torchvision:vgg11", image_size=16)},
+            "fleet.sensors.model.family: torchvision:vgg11 cannot learn from batches of 32 images of 1x8x8, "
+            "resized to 16x16 (Given input size: (512x1x1). Calculated output size: (512x0x0). Output size "
+            "is too small); fleet.sensors.model.image_size sets the pixels a side",
+        ),
+        (
+            {"model": model(family="torchvision:shufflenet_v2_x0_5", train_samples=1)},
+            "fleet.sensors.model.family: torchvision:shufflenet_v2_x0_5 cannot learn from batches of 1 "
+            "images of 1x8x8 (Expected more than 1 value per channel when training, got input size "
+            "torch.Size([1, 24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
         ),
         (
             {"rejector": {"family": "transformer"}},
@@ -94,8 +121,16 @@ def test_learning_during_the_run_is_refused() -> None:
 
 
 def test_an_unknown_data_set_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"^data\.set: 'svhn' is not a known data set \(digits\)$"):
-        validate(scenario(data={"set": "svhn"}))
+    """Also where the schema was not asked, as by `model_copy`."""
+    sound = scenario()
+    other = sound.model_copy(update={"data": sound.data.model_copy(update={"set": "digit"})})
+    with pytest.raises(BadInput, match=r"^data\.set: 'digit' .*; did you mean 'digits'\?$"):
+        validate(other)
+
+
+def test_a_server_that_cannot_take_the_pictures_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"^server\.model\.family: lenet5 cannot learn from batches of 64 "):
+        validate(scenario(server="lenet5"))
 
 
 def test_many_clients_may_share_rejectors_or_need_none() -> None:

@@ -61,8 +61,9 @@ def test_two_strengths_differ_in_nothing_but_strength() -> None:
 def test_a_group_does_not_change_what_another_sees() -> None:
     alone = make_plan(scenario(shifted("b", noise=0.3)))
     behind = make_plan(scenario(shifted("a", noise=0.1), shifted("b", noise=0.3)))
+    indices = np.arange(DATA.size)
     second = behind.view_of[1] * DATA.size
-    assert np.array_equal(alone.images[DATA.size :], behind.images[second : second + DATA.size])
+    assert np.array_equal(alone.images[DATA.size + indices], behind.images[second + indices])
 
 
 def test_a_quarter_turn_is_exact() -> None:
@@ -71,7 +72,25 @@ def test_a_quarter_turn_is_exact() -> None:
 
 
 def test_images_lie_where_their_sample_id_says() -> None:
-    images = seen(DATA, (CLEAN, Shift(blur=1.0)), seed=7)
-    assert images.shape[0] == 2 * DATA.size
-    assert np.array_equal(images[: DATA.size], DATA.images)
-    assert np.array_equal(images[DATA.size :], corrupt(DATA.images, Shift(blur=1.0), seed=7))
+    shifts = (CLEAN, Shift(blur=1.0), Shift(rotate=30.0))
+    images = seen(DATA, shifts, seed=7)
+    assert len(images) == 3 * DATA.size
+    whole = np.concatenate([corrupt(DATA.images, shift, seed=7) for shift in shifts])
+    order = np.random.default_rng(0).permutation(len(images))
+    assert np.array_equal(images[order], whole[order])
+    assert images[order].dtype == np.float32
+
+
+def test_the_clean_view_stays_a_byte_a_pixel() -> None:
+    images = seen(DATA, (CLEAN,), seed=7)
+    assert images.data.pixels.nbytes == DATA.size * 64
+    assert images.shifted == ()
+
+
+def test_the_points_of_a_mixture_are_not_clipped() -> None:
+    points = load(scenario(data={"set": "gaussian_mixture", "samples": 200}))
+    noisy = seen(points, (CLEAN, Shift(noise=2.0)), seed=7)[200 + np.arange(200)]
+    moved = (noisy - points.images) / 2.0
+    assert noisy.min() < -3.0
+    assert noisy.max() > 3.0
+    assert abs(moved.std() - 1.0) < 0.05

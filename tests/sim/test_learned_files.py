@@ -9,7 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import frame, group_of, made_up, scenario_of
 
-from sim.columns import CLIENTS, DEFERRAL, LEARNING, SAMPLES, STUDY, STUDY_CURVES, STUDY_LOSSES
+from sim.columns import (
+    CLIENTS,
+    DEFERRAL,
+    LEARNING,
+    PARTITIONS,
+    SAMPLES,
+    STUDY,
+    STUDY_CURVES,
+    STUDY_LOSSES,
+)
 from sim.learned_files import write_learned
 
 SCENARIO = scenario_of(fleet=(group_of("a", clients=70, model={"variants": 3}), group_of("b", clients=2)))
@@ -25,6 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
         study={name: [] for name in STUDY.names},
         study_curves={name: [] for name in STUDY_CURVES.names},
         study_losses={name: [] for name in STUDY_LOSSES.names},
+        partitions={name: [] for name in PARTITIONS.names},
     )
     folder = tmp_path_factory.mktemp("learned")
     after = tuple(tuple(f"after {one}" for one in group) for group in learned.client_hashes)
@@ -35,6 +45,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
 def test_all_tables_are_written_with_the_declared_columns(tables):
     schemas = {"samples": SAMPLES, "clients": CLIENTS, "learning": LEARNING, "deferral": DEFERRAL}
     schemas |= {"study": STUDY, "study_curves": STUDY_CURVES, "study_losses": STUDY_LOSSES}
+    schemas["partitions"] = PARTITIONS
     assert set(tables[1]) == set(schemas)
     for name, schema in schemas.items():
         assert tables[1][name].schema.equals(schema)

@@ -43,6 +43,7 @@ LEARNED = Learned(
     client_hashes=(("a", "b"), ("c",)),
     learning={},
     deferral={},
+    partitions={},
 )
 
 

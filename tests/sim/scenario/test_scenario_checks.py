@@ -143,6 +143,24 @@ def test_the_intervals_need_room_for_every_client_that_is_heard_of(
     assert broken(valid(example, *many, often)) == ["fleet.0.clients"]
 
 
+def test_pictures_and_what_looks_at_them_need_room(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 2**30)
+    seldom = ("fleet.0.arrivals.process.rate_hz", 1e-3)
+
+    def breaches(*changes: tuple[str, object]) -> list[str]:
+        return broken(valid(example, seldom, *changes))
+
+    colour, crowd = ("data.set", "cifar10"), ("fleet.0.clients", 2_000)
+    assert breaches(crowd) == []
+    assert breaches(colour, crowd) == ["fleet.0.clients"]
+    assert breaches(colour, crowd, ("fleet.0.rejector.input", "features")) == []
+    shifted = ("fleet.0.partition", {"kind": "domain_shift", "noise": 0.1})
+    assert breaches(colour, shifted) == ["data.set"]
+    assert breaches(colour, shifted, ("data.samples", 10_000)) == []
+    heavy = ("fleet.0.model", {"family": "alexnet", "variants": 5})
+    assert breaches(heavy) == ["fleet.0.model.variants"]
+
+
 def test_two_groups_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "twins.yaml"
     group = "{group: twin, clients: 1, arrivals: {process: {kind: poisson, rate_hz: 1}}}"
