@@ -17,6 +17,7 @@ from analysis.metrics import summary_of, to_json
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
 from analysis.traffic import Traffic, traffic_of
+from analysis.training_data import trained_on
 from analysis.wording import headline, outcome_shares, sentences, verdict
 from sim.whole_files import write_whole
 
@@ -79,7 +80,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         window_columns=WINDOW_COLUMNS_LONG,
         windows=windows(summary, most=20),
         outcomes=outcome_shares(summary),
-        facts=facts(summary),
+        facts=facts(summary) | trained_on(run),
         figures=figures,
         stages=stages(run),
         command=command(run),

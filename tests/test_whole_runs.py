@@ -45,7 +45,7 @@ def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
     spread = run_into(tmp_path / "spread", workers)
     for table in ("requests", "attempts"):
         assert digest(spread, table) == digest(local, table)
-    for name in ("timeline", "events", "learning", "deferral", "clients", "samples", *STUDY):
+    for name in ("timeline", "events", "learning", "deferral", "clients", "samples", "partitions", *STUDY):
         assert (spread / f"{name}.parquet").read_bytes() == (local / f"{name}.parquet").read_bytes()
     assert (spread / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
 
@@ -68,6 +68,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         *(f"{name}.parquet" for name in STUDY),
         "clients.parquet",
         "samples.parquet",
+        "partitions.parquet",
     }
     assert not list(local.rglob(".*"))
     assert set(json.loads((local / "timing.json").read_text())["stages_s"]) == {
