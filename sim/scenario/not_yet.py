@@ -11,7 +11,6 @@ from sim.scenario.draft import Finding, Path
 from sim.scenario.wording import show
 
 FAMILIES = ("linear", "mlp", "small_cnn")
-DURATIONS = ("exponential", "lognormal", "gamma", "weibull")  # and constants, which have no kind
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "data.set": ("digits",),
@@ -23,9 +22,7 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.traffic.mix": ("all", "own"),
     "fleet.*.traffic.drift": ((),),
     "fleet.*.rejector.family": ("linear", "mlp"),
-    "fleet.*.arrivals.process.kind": ("poisson",),
-    "fleet.*.arrivals.shape.kind": ("constant",),
-    "fleet.*.link.latency.kind": DURATIONS,
+    "fleet.*.arrivals.process.kind": ("poisson", "gamma", "mmpp", "trace"),
     "fleet.*.policy.score": ("l2h", "confidence", "random", "oracle"),
     "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
     "fleet.*.hedge_after_s": (None,),
@@ -33,7 +30,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.budget": (None,),
     "server.model.family": FAMILIES,
     "server.discipline": ("fifo",),
-    "server.service.time.kind": DURATIONS,
     "server.admission.kind": ("none",),
     "server.drop_expired": (False,),
     "server.autoscaling": (None,),

@@ -54,6 +54,8 @@ class Weibull(Part):
 
 
 class Empirical(Part):
+    """One of the measured durations in a file, each as likely."""
+
     kind: Literal["empirical"]
     file: str
 
