@@ -24,6 +24,7 @@ from agents.plan import Block, Plan, Variant
 from agents.scores import SCORES, SHOWN
 from agents.server_model import Trajectory
 from sim.messages import GroupTables, Tables
+from sim.scenario.rates import mean_rate_hz
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
             if curve is not None:
                 curves[name][group.group] = curve
     traffic = {
-        group.group: group.clients * group.arrivals.process.rate_hz  # type: ignore[union-attr]
-        for group in plan.scenario.fleet
+        group.group: group.clients * mean_rate_hz(plan.scenario, place)
+        for place, group in enumerate(plan.scenario.fleet)
     }
     return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
 

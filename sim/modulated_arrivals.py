@@ -21,7 +21,8 @@ from sim.streams import Draws
 class Stays:
     """Stays that meet a stretch of time, by client and then by time; `first`, `last`: rows per client.
 
-    client, number int64; state int64, an index into the rates; begins, ends float64 in operational time.
+    client, number int64; state int64, an index into the rates; begins, ends float64 in operational time
+    (the beginning of a client's first stay is over and 0).
     """
 
     client: Numbers
@@ -92,7 +93,7 @@ class MmppGroup(Carried):
         first = last - counts + 1
         client = np.repeat(np.arange(clients), counts)
         number = self.stay[client] + np.arange(len(client)) - first[client]
-        begins, ends = np.full(len(client), -np.inf), changes.next_at[client]
+        begins, ends = np.zeros(len(client)), changes.next_at[client]
         is_first, is_last = np.zeros((2, len(client)), dtype=np.bool_)
         is_first[first], is_last[last] = True, True
         begins[~is_first], ends[~is_last] = changes.at, changes.at

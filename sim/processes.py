@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,23 +45,25 @@ class PoissonGroup:
         self._shape, self._inverse = shape, inverse(shape)
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
-        cells = range(int(start_s // CHUNK_S), int(np.ceil(end_s / CHUNK_S)))
-        drawn = [part for cell in cells for part in self._minute(cell)]
-        at, client = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        first = int(start_s // CHUNK_S)
+        minutes = range(first, max(first + 1, int(np.ceil(end_s / CHUNK_S))))
+        at, client = (np.concatenate(column) for column in zip(*map(self._minute, minutes), strict=True))
         kept = (at >= start_s) & (at < end_s)
         return sort(at[kept], client[kept])
 
-    def _minute(self, cell: int) -> Iterator[Drawn]:
-        """Minute number `cell`, block by block, in no order."""
-        begins_s, ends_s = cell * CHUNK_S, (cell + 1) * CHUNK_S
+    def _minute(self, minute: int) -> Drawn:
+        """All that arrive in [minute, minute + 1) · CHUNK_S, block by block, in no order."""
+        begins_s, ends_s = minute * CHUNK_S, (minute + 1) * CHUNK_S
         begins = operational_s(self._shape, begins_s)
         lasts = operational_s(self._shape, ends_s) - begins
+        x, clients = [], []
         for block in self._blocks:
-            draw = stream(self._seed, "arrivals", block.index, cell)
+            draw = stream(self._seed, "arrivals", block.index, minute)
             count = draw.poisson(block.size * self._rate_hz * lasts)
-            at = self._inverse(begins + draw.random(count) * lasts)
-            client = draw.integers(block.first, block.first + block.size, count, dtype=np.int32)
-            yield np.clip(at, begins_s, np.nextafter(ends_s, 0.0)), client
+            x.append(begins + draw.random(count) * lasts)
+            clients.append(draw.integers(block.first, block.first + block.size, count, dtype=np.int32))
+        at = self._inverse(np.concatenate(x))
+        return np.clip(at, begins_s, np.nextafter(ends_s, 0.0)), np.concatenate(clients)
 
     def state(self) -> Columns:
         return {}
@@ -116,9 +117,21 @@ class Carried:
 
 
 def sort(at_s: Instants, client: NDArray[np.int32]) -> Drawn:
-    """By client and then by time; what is simultaneous keeps its order."""
-    order = np.lexsort((at_s, client))
+    """By client and then by time."""
+    if not len(at_s):
+        return at_s, client
+    # One key sorts twenty times as fast as two. It rounds, so what it found is looked over.
+    span_s = float(np.ptp(at_s)) + 1e-6
+    order = np.argsort((client - client.min()) * span_s + (at_s - at_s.min()))
+    if not is_sorted(at_s[order], client[order]):
+        order = np.lexsort((at_s, client))
     return at_s[order], client[order]
+
+
+def is_sorted(at_s: Instants, client: NDArray[np.int32]) -> bool:
+    """Whether requests are by client and then by time."""
+    ahead = np.diff(client)
+    return bool(np.all((ahead > 0) | ((ahead == 0) & (np.diff(at_s) >= 0))))
 
 
 def covering(shape: Shape, end_s: float) -> float:

@@ -4,6 +4,7 @@ Part of the table in `checks`; each file is read to its end, so that a run does 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 from sim.scenario.arrivals import ClosedLoop, TraceArrivals
@@ -25,7 +26,7 @@ def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
                 totals(trace_of(scenario, index))
             except BadFile as error:
                 path: Path = ("fleet", index, "arrivals", "process", "file")
-                yield path, group.arrivals.process.file, str(error)
+                yield path, group.arrivals.process.file, _said(group.arrivals.process.file, error)
 
 
 def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:
@@ -33,7 +34,7 @@ def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:
         try:
             measured(duration.file, 0.0 if path[-1] in MAY_BE_ZERO else SHORTEST_S)
         except BadFile as error:
-            yield (*path, "file"), duration.file, str(error)
+            yield (*path, "file"), duration.file, _said(duration.file, error)
 
 
 def a_closed_loop_has_no_shape(scenario: Scenario) -> Iterator[Breach]:
@@ -42,6 +43,11 @@ def a_closed_loop_has_no_shape(scenario: Scenario) -> Iterator[Breach]:
         if isinstance(group.arrivals.process, ClosedLoop) and shape.kind != "constant":
             rule = "a closed loop asks when it was answered: its shape must be constant"
             yield ("fleet", index, "arrivals", "shape", "kind"), shape.kind, rule
+
+
+def _said(file: str, error: BadFile) -> str:
+    """The file's own name and line once more, since a long path is shown shortened."""
+    return f"{PurePath(file).name}: {error}"
 
 
 def _measured_in(path: Path, value: Any) -> Iterator[tuple[Path, Empirical]]:
