@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_a_seed_is_its_own_traffic(process, shape, folder):
 
 
 @pytest.mark.parametrize("process", [name for name in PROCESSES if name not in ("poisson", "trace")])
-def test_clients_of_a_process_of_their_own_do_not_know_how_many_they_are(process, folder):
+def test_clients_of_a_process_of_their_own_do_not_know_how_many_they_are(process):
     """A group that grows changes nothing of the clients it had."""
     few = drawn(ScenarioArrivals(scenario(group(process, "diurnal", 9))), HORIZON_S)
     many = drawn(ScenarioArrivals(scenario(group(process, "diurnal", 100))), HORIZON_S)
@@ -120,7 +121,7 @@ def test_clients_of_a_process_of_their_own_do_not_know_how_many_they_are(process
 def test_any_cuts_give_the_same(process, shape, folder, edges):
     edges = sorted({0.0, *edges, 120.0})
     cut = source(process, shape, folder)
-    parts = [cut.draw(0, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [cut.draw(0, *edge) for edge in itertools.pairwise(edges)]
     at, client = (np.concatenate([getattr(part, name) for part in parts]) for name in ("at_s", "client"))
     order = np.argsort(client, kind="stable")
     whole = source(process, shape, folder).draw(0, 0.0, 120.0)
