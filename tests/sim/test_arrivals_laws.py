@@ -68,7 +68,8 @@ def numbered(arrivals: Arrivals, k: int, shape: Any) -> np.ndarray:
     """Operational time of each client's request k, of those who have one."""
     begins = np.searchsorted(arrivals.client, np.arange(CLIENTS))
     has = np.bincount(arrivals.client, minlength=CLIENTS) > k
-    return np.array([operational_s(shape_of(shape), at) for at in arrivals.at_s[begins[has] + k]])
+    bend = shape_of(shape)
+    return np.array([operational_s(bend, at) for at in arrivals.at_s[begins[has] + k]])
 
 
 RENEWAL = [pair for pair in DRAWN if PROCESSES[pair[0]]["kind"] in ("poisson", "gamma") and pair[0] != "beat"]
