@@ -10,6 +10,7 @@ from typing import Any
 from sim.scenario.arrivals import ClosedLoop, TraceArrivals
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
+from sim.scenario.rates import requests_in_time
 from sim.scenario.row_files import BadFile
 from sim.scenario.sample_files import measured
 from sim.scenario.trace_files import totals, trace_of
@@ -20,13 +21,19 @@ MAY_BE_ZERO = ("latency",)  # all other durations take time
 
 
 def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
+    """Sound from end to end, and with a request before the horizon: times in milliseconds would have none."""
     for index, group in enumerate(scenario.fleet):
-        if isinstance(group.arrivals.process, TraceArrivals):
-            try:
-                totals(trace_of(scenario, index))
-            except BadFile as error:
-                path: Path = ("fleet", index, "arrivals", "process", "file")
-                yield path, group.arrivals.process.file, _said(group.arrivals.process.file, error)
+        process = group.arrivals.process
+        if not isinstance(process, TraceArrivals):
+            continue
+        path: Path = ("fleet", index, "arrivals", "process", "file")
+        trace, horizon_s = trace_of(scenario, index), scenario.horizon_s
+        try:
+            totals(trace)
+            if horizon_s and not requests_in_time(trace, process, group.arrivals.shape, horizon_s):
+                raise BadFile(f"no request of group {group.group} arrives before horizon_s, {horizon_s:.12g}")
+        except BadFile as error:
+            yield path, process.file, _said(process.file, error)
 
 
 def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:

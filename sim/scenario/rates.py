@@ -10,7 +10,7 @@ from sim.scenario.document import Scenario
 from sim.scenario.fleet import Group
 from sim.scenario.row_files import BadFile
 from sim.scenario.sample_files import measured
-from sim.scenario.trace_files import count_before, totals, trace_of
+from sim.scenario.trace_files import Trace, count_before, totals, trace_of
 from sim.scenario.values import CHUNK_S, Duration, Empirical
 
 
@@ -24,11 +24,14 @@ def mean_rate_hz(scenario: Scenario, place: int) -> float:
     process, shape = group.arrivals.process, group.arrivals.shape
     if isinstance(process, ClosedLoop):
         return 1 / (mean_s(process.think) + group.device.inference_s)
+    if isinstance(process, TraceArrivals):
+        trace = trace_of(scenario, place)
+        if horizon_s == 0:
+            whole = totals(trace)
+            return whole.requests / group.clients / max(whole.last_s * process.time_scale, 1.0)
+        return requests_in_time(trace, process, shape, horizon_s) / group.clients / horizon_s
     if horizon_s == 0:
         return steady_rate_hz(group)
-    if isinstance(process, TraceArrivals):
-        until_s = operational_s(shape, horizon_s) / process.time_scale
-        return count_before(trace_of(scenario, place), until_s) / group.clients / horizon_s
     return steady_rate_hz(group) * operational_s(shape, horizon_s) / horizon_s
 
 
@@ -46,6 +49,11 @@ def busiest_rate_hz(scenario: Scenario, place: int) -> float:
         # A trace in fast motion squeezes several of its minutes into one.
         return most / group.clients / CHUNK_S * max(1.0, peak / process.time_scale)
     return (max(process.rates_hz) if isinstance(process, Mmpp) else process.rate_hz) * peak
+
+
+def requests_in_time(trace: Trace, process: TraceArrivals, shape: Shape, horizon_s: float) -> int:
+    """The requests of a group's trace that arrive before the horizon. Raises BadFile."""
+    return count_before(trace, operational_s(shape, horizon_s) / process.time_scale)
 
 
 def steady_rate_hz(group: Group) -> float:

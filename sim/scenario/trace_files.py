@@ -36,9 +36,10 @@ class Requests(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a whole trace amounts to: requests of the group, and the most in one of its minutes."""
+    """What a whole trace amounts to: requests of the group, the last one's time, the most in a minute."""
 
     requests: int
+    last_s: float
     most_in_a_chunk: int
 
 
@@ -86,14 +87,15 @@ def count_before(trace: Trace, at_s: float) -> int:
 
 @lru_cache(maxsize=64)
 def _totals(trace: Trace, _identity: object) -> Totals:
-    requests, most, minute, in_minute = 0, 0, -1.0, 0
+    requests, last_s, most, minute, in_minute = 0, 0.0, 0, -1.0, 0
     for batch in read_trace(trace):
         minutes, counts = np.unique(np.floor(batch.at_s / CHUNK_S), return_counts=True)
         if len(minutes):
             counts[0] += in_minute if minutes[0] == minute else 0
             minute, in_minute = float(minutes[-1]), int(counts[-1])
             requests, most = requests + len(batch.at_s), max(most, int(counts.max()))
-    return Totals(requests, most)
+            last_s = float(batch.at_s[-1])
+    return Totals(requests, last_s, most)
 
 
 @lru_cache(maxsize=64)

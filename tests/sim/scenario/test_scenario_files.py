@@ -65,6 +65,7 @@ def refused(
         ("time,time\n1,0\n", "two columns have one name: time, time"),
         ("time,client\n1,0\n2\n", "line 3: Expected 2 columns, got 1: 2"),
         ("time\n", "has no rows"),
+        ("time\n10\n9000\n", "no request of group near arrives before horizon_s, 10"),
         ("", "cannot be read: Empty CSV file"),
     ],
 )  # fmt: skip
@@ -158,7 +159,7 @@ def test_a_trace_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     at = [1.0, *np.linspace(60, 119, 50).tolist(), 130.0]
     (tmp_path / "a.csv").write_text("time\n" + "".join(f"{t!r}\n" for t in at))
     trace = Trace(str(tmp_path / "a.csv"), "near", ("near",), 1)
-    assert totals(trace) == Totals(52, 50)
+    assert totals(trace) == Totals(52, 130.0, 50)
     assert [count_before(trace, t) for t in (0.0, 1.0, 60.5, 119.5, 1e9)] == [0, 0, 2, 51, 52]
 
 

@@ -24,12 +24,14 @@ def test_as_many_requests_are_drawn_as_are_expected(process: str, shape: str, tm
     assert found / 300 / 170.0 < busiest_rate_hz(written, 0) * 1.5
 
 
-def test_rates_of_the_long_run() -> None:
+def test_rates_of_the_long_run(tmp_path: Path) -> None:
     """Of a run without traffic, and of a loop whose server answers at once."""
     of = {name: scenario(group(name), horizon_s=0.0) for name in ("poisson", "bursty", "mmpp")}
     assert {name: mean_rate_hz(one, 0) for name, one in of.items()} == pytest.approx(
         {"poisson": 0.7, "bursty": 0.7, "mmpp": 0.7}
     )
+    traced = scenario(group("trace", "constant", 4, tmp_path), horizon_s=0.0)
+    assert mean_rate_hz(traced, 0) == pytest.approx(400 / 4 / (200 * 1.5), rel=0.02)
     loop = {"process": {"kind": "closed_loop", "think": {"kind": "gamma", "mean_s": 3.0, "cv": 1.0}}}
     written = scenario(group_of(arrivals=loop, device={"inference_s": 1.0}))
     assert mean_rate_hz(written, 0) == busiest_rate_hz(written, 0) == 0.25
