@@ -24,6 +24,7 @@ from agents.settings import own_setting
 from agents.stakes import stakes_of
 from agents.study_tables import loss_curve, staleness_per_epoch
 from sim.messages import GroupTables, Tables
+from sim.scenario.rates import mean_rate_hz
 
 
 def tables_in_force(plan: Plan, answers: Answers) -> Tables:
@@ -48,8 +49,8 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
             elif own in trained:
                 curves[name][group.group] = trained[own].curve
     traffic = {
-        group.group: group.clients * group.arrivals.process.rate_hz  # type: ignore[union-attr]
-        for group in plan.scenario.fleet
+        group.group: group.clients * mean_rate_hz(plan.scenario, place)
+        for place, group in enumerate(plan.scenario.fleet)
     }
     return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from sim.arrivals import Arrivals, PoissonArrivals
+from sim.arrivals import Arrivals, ScenarioArrivals
 from sim.chunk import run_chunk
 from sim.messages import Learned
 from sim.rules import rules
@@ -76,7 +76,7 @@ class Drawn:
     """Arrivals drawn once, so that no contestant pays for them."""
 
     def __init__(self, scenario: Scenario) -> None:
-        source = PoissonArrivals(scenario, rules(scenario).clients, CHUNK_S)
+        source = ScenarioArrivals(scenario)
         bounds = np.append(np.arange(0.0, scenario.horizon_s, CHUNK_S), scenario.horizon_s)
         self.bounds = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
         self.chunks = [source.draw(i, start, end) for i, (start, end) in enumerate(self.bounds)]

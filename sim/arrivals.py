@@ -1,4 +1,4 @@
-"""When requests arrive: for every chunk of virtual time the instants and clients, drawn by block.
+"""When requests arrive: for every chunk of virtual time the instants and clients, group by group.
 `sim.engine` asks once per chunk; nothing here depends on the policy, so policies share their traffic."""
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.population import Population
+from sim.modulated_arrivals import MmppGroup
+from sim.population import Population, population
+from sim.processes import Columns, Group, PoissonGroup, sort
+from sim.renewal_arrivals import GammaGroup
 from sim.scenario import Scenario
-from sim.streams import stream
+from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson, TraceArrivals
+from sim.scenario.trace_files import trace_of
+from sim.trace_arrivals import TraceGroup
 
 
 @dataclass(frozen=True)
@@ -28,33 +33,60 @@ class ArrivalSource(Protocol):
     def draw(self, index: int, start_s: float, end_s: float) -> Arrivals: ...
 
 
-class PoissonArrivals:
-    """Poisson arrivals at a constant rate per client.
+class ScenarioArrivals:
+    """The arrivals that a scenario describes.
 
-    A block of m clients gets N ~ Poisson(m·rate·chunk) requests at uniform instants and uniform clients
-    (the superposition theorem read backwards). A last, shorter chunk is the full one cut off at `end_s`,
-    so a longer horizon adds requests and changes none.
+    Laws: whoever asks for whatever stretches in whatever order gets the same requests to the last bit, so
+    the length of a chunk changes no arrival and a longer horizon only adds some; a group behind changes
+    nothing of those before it. Going forward is what costs least: an earlier stretch is drawn from t = 0.
+    `state` and `restore` carry the position over, so that a run can go on elsewhere without that.
     """
 
-    def __init__(self, scenario: Scenario, clients: Population, chunk_s: float) -> None:
-        self._seed = scenario.seed
-        self._chunk_s = chunk_s
-        self._blocks = clients.blocks()
-        self._rates = [group.arrivals.process.rate_hz for group in scenario.fleet]  # type: ignore[union-attr]
+    def __init__(self, scenario: Scenario) -> None:
+        clients = population(scenario)
+        self._groups = [_group(scenario, clients, place) for place in range(len(scenario.fleet))]
 
-    def draw(self, index: int, start_s: float, end_s: float) -> Arrivals:
-        times, clients = [], []
-        for block in self._blocks:
-            draw = stream(self._seed, "arrivals", block.index, index)
-            count = draw.poisson(block.size * self._rates[block.group] * self._chunk_s)
-            times.append(start_s + draw.random(count) * self._chunk_s)
-            clients.append(draw.integers(block.first, block.first + block.size, count, dtype=np.int32))
-        return in_order(np.concatenate(times), np.concatenate(clients), end_s)
+    def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
+        """The requests in [start_s, end_s), by client and then by time."""
+        drawn = [group.draw(start_s, end_s) for group in self._groups]
+        at, client = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        return Arrivals(at, client)
+
+    def state(self) -> Columns:
+        """All that is kept between two draws: arrays of its own, named `place.name`."""
+        return {
+            f"{place}.{name}": array
+            for place, group in enumerate(self._groups)
+            for name, array in group.state().items()
+        }
+
+    def restore(self, state: Columns) -> None:
+        """Goes on where `state` was taken, of the same scenario."""
+        for place, group in enumerate(self._groups):
+            mine = f"{place}."
+            group.restore({n.removeprefix(mine): a for n, a in state.items() if n.startswith(mine)})
 
 
 def in_order(at_s: NDArray[np.float64], client: NDArray[np.int32], end_s: float) -> Arrivals:
     """Arrivals before `end_s`, sorted by client and then by time."""
     kept = at_s < end_s
-    at_s, client = at_s[kept], client[kept]
-    order = np.lexsort((at_s, client))
-    return Arrivals(at_s[order], client[order])
+    return Arrivals(*sort(at_s[kept], client[kept]))
+
+
+def _group(scenario: Scenario, clients: Population, place: int) -> Group:
+    """The arrivals of the group at `place`."""
+    group, first = scenario.fleet[place], clients.first[place]
+    process, shape = group.arrivals.process, group.arrivals.shape
+    match process:
+        case Poisson():
+            blocks = [block for block in clients.blocks() if block.group == place]
+            return PoissonGroup(scenario.seed, process, shape, blocks)
+        case GammaRenewal():
+            return GammaGroup(scenario.seed, process, shape, first, group.clients)
+        case Mmpp():
+            return MmppGroup(scenario.seed, process, shape, first, group.clients)
+        case TraceArrivals():
+            return TraceGroup(
+                scenario.seed, trace_of(scenario, place), process.time_scale, shape, first, place
+            )
+    raise TypeError(f"not a process that is known beforehand: {process!r}")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, gammaln, ndtri
 
-from sim.scenario.values import Duration, Exponential, Gamma, Lognormal, Weibull
+from sim.scenario.sample_files import measured
+from sim.scenario.values import Duration, Empirical, Exponential, Gamma, Lognormal, Weibull
 
 Quantile = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -41,6 +42,34 @@ def quantile(duration: Duration) -> Quantile:
         case Weibull(mean_s=mean, shape=shape):
             scale = mean / float(np.exp(gammaln(1 + 1 / shape)))
             return lambda u: scale * np.power(-np.log1p(-u), 1 / shape)
+        case Empirical(file=file):
+            return _one_of(measured(file))
+    raise TypeError(f"not a duration: {duration!r}")
+
+
+def length_biased(duration: Duration) -> Quantile:
+    """The inverse distribution function of a duration that is met at a random instant: long ones more often.
+
+    Its density is x·f(x)/mean (Cox 1962, Renewal Theory, §5.4). What is left of it at that instant is a
+    uniform share: where a process of such gaps has run for ever, this is the time to its next event.
+    """
+    constant = constant_of(duration)
+    if constant is not None:
+        return lambda u: np.full(u.shape, constant)
+    match duration:
+        case Exponential(mean_s=mean):
+            return lambda u: mean * np.asarray(gammaincinv(2.0, u), dtype=np.float64)
+        case Lognormal(cv=cv):
+            longer, inverse = 1 + cv * cv, quantile(duration)
+            return lambda u: longer * inverse(u)
+        case Gamma(mean_s=mean, cv=cv):
+            factor = length_biased_gamma_factor(cv)
+            return lambda u: mean * factor(u)
+        case Weibull(mean_s=mean, shape=shape):
+            scale = mean / float(np.exp(gammaln(1 + 1 / shape)))
+            return lambda u: scale * np.power(gammaincinv(1 + 1 / shape, u), 1 / shape)
+        case Empirical(file=file):
+            return _one_of(measured(file), by_length=True)
     raise TypeError(f"not a duration: {duration!r}")
 
 
@@ -50,3 +79,20 @@ def gamma_factor(cv: float) -> Quantile:
         return np.ones_like
     shape = 1 / (cv * cv)
     return lambda u: np.asarray(gammaincinv(shape, u) / shape, dtype=np.float64)
+
+
+def length_biased_gamma_factor(cv: float) -> Quantile:
+    """The same of a Gamma variable of mean 1 that is met at a random instant."""
+    if cv == 0:
+        return np.ones_like
+    shape = 1 / (cv * cv)
+    return lambda u: np.asarray(gammaincinv(shape + 1, u) / shape, dtype=np.float64)
+
+
+def _one_of(values: NDArray[np.float64], by_length: bool = False) -> Quantile:
+    """The inverse of the values' step function: one of them, each as likely, or as likely as it is long."""
+    n = len(values)
+    if not by_length:
+        return lambda u: values[np.minimum((u * n).astype(np.int64), n - 1)]
+    upto = np.cumsum(values)
+    return lambda u: values[np.minimum(np.searchsorted(upto, u * upto[-1], side="right"), n - 1)]

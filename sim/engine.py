@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sim.arrivals import ArrivalSource, PoissonArrivals
+from sim.arrivals import ArrivalSource, ScenarioArrivals
 from sim.chunk import run_chunk
 from sim.columns import EVENTS, TIMELINE
 from sim.messages import Learned
 from sim.outages import Capacity, capacity, intervals
-from sim.population import population
 from sim.rules import rules
 from sim.run_folder import StreamedTable, table_of, write_table
 from sim.scenario import Scenario
@@ -64,7 +63,7 @@ def simulate(
     source: gives other arrivals than the scenario's. Raises RunFailed if a law is broken
     or the disk does not take a part.
     """
-    source = source or PoissonArrivals(scenario, population(scenario), CHUNK_S)
+    source = source or ScenarioArrivals(scenario)
     arrived, loop_s = 0, 0.0
     with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
         for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S)):

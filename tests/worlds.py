@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from reference_loop import Reference, Request, Send
 
-from sim.arrivals import Arrivals, ArrivalSource, PoissonArrivals, in_order
+from sim.arrivals import Arrivals, ArrivalSource, ScenarioArrivals, in_order
 from sim.engine import chunks
 from sim.messages import GroupTables, Learned, Samples, Tables
 from sim.population import population
@@ -99,8 +99,9 @@ class WrittenArrivals:
         return in_order(at, np.array([client for _, client in chosen], dtype=np.int32), end_s)
 
 
-def poisson(scenario: Scenario, chunk_s: float) -> PoissonArrivals:
-    return PoissonArrivals(scenario, population(scenario), chunk_s)
+def poisson(scenario: Scenario, _chunk_s: float) -> ScenarioArrivals:
+    """The scenario's own arrivals, the same for chunks of any length."""
+    return ScenarioArrivals(scenario)
 
 
 def product(

@@ -15,6 +15,7 @@ from sim.scenario.values import (
     Share,
     Span,
     SpanOrZero,
+    Variation,
 )
 
 
@@ -24,12 +25,18 @@ class Poisson(Part):
 
 
 class GammaRenewal(Part):
+    """Gaps are Gamma with this coefficient of variation; 0 is a strict beat of random phase per client."""
+
     kind: Literal["gamma"]
     rate_hz: Positive
-    cv: Positive
+    cv: Variation
 
 
 class Mmpp(Part):
+    """Poisson at the rate of the client's state; after an exponential stay comes the next state of the list,
+    after the last the first.
+    """
+
     kind: Literal["mmpp"]
     rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
     mean_stay_s: Span
@@ -41,6 +48,8 @@ class ClosedLoop(Part):
 
 
 class TraceArrivals(Part):
+    """Arrivals of a file at `time` · time_scale: 0.5 plays it twice as fast."""
+
     kind: Literal["trace"]
     file: str
     time_scale: Positive = 1.0
@@ -54,6 +63,8 @@ class Constant(Part):
 
 
 class Diurnal(Part):
+    """The rate times 1 + amplitude·sin(2π(t − phase)/period): its mean is kept, and crossed at `phase_s`."""
+
     kind: Literal["diurnal"]
     amplitude: Share
     period_s: Span
@@ -61,6 +72,8 @@ class Diurnal(Part):
 
 
 class FlashCrowd(Part):
+    """The rate times `factor` in [at, at + for), times 1 else."""
+
     kind: Literal["flash_crowd"]
     factor: Positive
     at_s: Instant

@@ -10,6 +10,7 @@ from typing import Any
 from sim.scenario.arrivals import Mmpp
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
+from sim.scenario.file_checks import FILE_CHECKS
 from sim.scenario.fleet import MissingClasses
 from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
@@ -192,5 +193,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     some_rate_is_above_zero,
     personal_rejectors_are_few,
     *OUTAGE_CHECKS,
+    *FILE_CHECKS,
     memory,
 )

@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sim.scenario.arrivals import Diurnal, FlashCrowd, GammaRenewal, Mmpp, Poisson
+from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import Group
+from sim.scenario.rates import busiest_rate_hz, mean_rate_hz, peak_factor
+from sim.scenario.row_files import BadFile
 from sim.scenario.values import CHUNK_S
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
@@ -21,6 +23,7 @@ MODEL_BYTES_OF = {"alexnet": 230 * 2**20, "torchvision": 100 * 2**20}  # of the 
 TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
+STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
 RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
 SCORE_BYTES = 4
 FLOAT_BYTES = 4
@@ -71,20 +74,30 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     scores = tables * samples * (calibration + traffic) * SCORE_BYTES
     weights = tables * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
     looked_at = group.model.variants * samples * rejector * width * FLOAT_BYTES
-    requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
-    rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
-    heard_of = group.clients * min(1.0, busiest_rate_hz(group) * scenario.horizon_s)
+    requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES
+    of_client = _requests_of_a_client(scenario, index)
     variants: Path = ("fleet", index, "model", "variants")
     trains = group.policy.score not in WITHOUT_REJECTOR
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
-        Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
+        Need(
+            clients,
+            group.clients,
+            group.clients * min(1.0, of_client) * RESAMPLED_BYTES,
+            "the intervals over its clients",
+        ),
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, looked_at if trains else 0, "what rejectors look at"),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
-        Need(("horizon_s",), scenario.horizon_s, rows, "the analysis of its requests"),
+        Need(*_stays(group, index), f"the states of {CHUNK_S:g} s"),
+        Need(
+            ("horizon_s",),
+            scenario.horizon_s,
+            group.clients * of_client * ROW_BYTES,
+            "the analysis of its requests",
+        ),
     ]
 
 
@@ -124,17 +137,22 @@ def is_personal(group: Group) -> bool:
     return group.rejector.per == "client" and group.policy.score not in WITHOUT_REJECTOR
 
 
-def busiest_rate_hz(group: Group) -> float:
-    """The largest arrival rate of a client; a trace or a closed loop says none and counts 0."""
-    process, shape = group.arrivals.process, group.arrivals.shape
-    peak = 1.0
-    if isinstance(shape, Diurnal):
-        peak = 1.0 + shape.amplitude
-    elif isinstance(shape, FlashCrowd):
-        peak = max(1.0, shape.factor)
-    if isinstance(process, Poisson | GammaRenewal):
-        return process.rate_hz * peak
-    return max(process.rates_hz) * peak if isinstance(process, Mmpp) else 0.0
+def _requests_of_a_client(scenario: Scenario, index: int) -> float:
+    """Over the whole run, on average; none if they are in a trace that cannot be read."""
+    try:
+        return mean_rate_hz(scenario, index) * scenario.horizon_s
+    except BadFile:
+        return 0.0  # another rule says so
+
+
+def _stays(group: Group, index: int) -> tuple[Path, Any, float]:
+    """The stays in states of an MMPP that a chunk unfolds, in bytes."""
+    process = group.arrivals.process
+    path: Path = ("fleet", index, "arrivals", "process", "mean_stay_s")
+    if not isinstance(process, Mmpp):
+        return path[:-1], process.kind, 0.0
+    stays = 1 + CHUNK_S * peak_factor(group.arrivals.shape) / process.mean_stay_s
+    return path, process.mean_stay_s, group.clients * stays * STAY_BYTES
 
 
 def _rate(group: Group, index: int) -> tuple[Path, Any]:

@@ -10,22 +10,17 @@ from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path
 from sim.scenario.wording import show
 
-DURATIONS = ("exponential", "lognormal", "gamma", "weibull")  # and constants, which have no kind
-
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "costs.charge_on": ("send",),
     "fleet.*.traffic.mix": ("all", "own"),
     "fleet.*.traffic.drift": ((),),
     "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
-    "fleet.*.arrivals.process.kind": ("poisson",),
-    "fleet.*.arrivals.shape.kind": ("constant",),
-    "fleet.*.link.latency.kind": DURATIONS,
+    "fleet.*.arrivals.process.kind": ("poisson", "gamma", "mmpp", "trace"),
     "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
     "fleet.*.hedge_after_s": (None,),
     "fleet.*.breaker": (None,),
     "fleet.*.budget": (None,),
     "server.discipline": ("fifo",),
-    "server.service.time.kind": DURATIONS,
     "server.admission.kind": ("none",),
     "server.drop_expired": (False,),
     "server.autoscaling": (None,),

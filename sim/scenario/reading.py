@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,11 +24,15 @@ LARGEST_BYTES = 2**20
 def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
     """The scenario in the file `source`, or of that shipped name, with `path=value` overrides applied.
 
+    A relative `file` begins in the folder of the scenario that names it, one in an override in the working
+    folder; the scenario holds absolute ones, so that its copy in a run folder reads the same files.
+
     Raises `BadInput` with one line naming the place, the path, the value and the rule.
     """
     draft = read_draft(source)
     for nth, written in enumerate(overrides):
         draft = override(draft, written, nth)
+    draft = rooted(draft, Path.cwd())
     if seed is not None:
         draft = put(draft, ("seed",), seed, Origin(AFTER_EVERY_LINE + len(overrides), "--seed"))
     return check(draft)
@@ -54,7 +59,21 @@ def read_draft(source: str | Path) -> Draft:
     if not isinstance(draft.value, dict):
         wrong = refusal((), draft.value, "must be a mapping of keys such as name, fleet and server")
         raise BadInput(complaint(draft, [wrong]))
-    return draft
+    return rooted(draft, path.parent)
+
+
+def rooted(draft: Draft, folder: Path) -> Draft:
+    """The draft with every `file` made absolute: a relative one begins in `folder`."""
+    return Draft(_rooted(draft.value, folder.absolute()), draft.origins)
+
+
+def _rooted(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: str(folder / entry) if key == "file" and isinstance(entry, str) else _rooted(entry, folder)
+            for key, entry in value.items()
+        }
+    return tuple(_rooted(entry, folder) for entry in value) if isinstance(value, tuple) else value
 
 
 def read_text(path: Path, label: str) -> str:

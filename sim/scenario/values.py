@@ -55,6 +55,8 @@ class Weibull(Part):
 
 
 class Empirical(Part):
+    """One of the measured durations in a file, each as likely."""
+
     kind: Literal["empirical"]
     file: str
 

@@ -1,4 +1,4 @@
-"""Poisson arrivals drawn by block and chunk: their law, and that a draw depends on its key alone."""
+"""Poisson arrivals drawn by block and minute: their law, and that a draw depends on its key alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from worlds import group_of, scenario_of
 
-from sim.arrivals import Arrivals, PoissonArrivals, in_order
+from sim.arrivals import Arrivals, ScenarioArrivals, in_order
 from sim.engine import CHUNK_S
-from sim.population import BLOCK, population
+from sim.population import BLOCK
 
 FALSE_ALARM = 1e-3  # of each test of a law, once for all: the seed is fixed
 
 
-def source(*groups: dict[str, object], seed: int = 0, horizon_s: float = 600.0) -> PoissonArrivals:
-    scenario = scenario_of(seed=seed, horizon_s=horizon_s, fleet=groups)
-    return PoissonArrivals(scenario, population(scenario), CHUNK_S)
+def source(*groups: dict[str, object], seed: int = 0, horizon_s: float = 600.0) -> ScenarioArrivals:
+    return ScenarioArrivals(scenario_of(seed=seed, horizon_s=horizon_s, fleet=groups))
 
 
 def devices(name: str = "devices", clients: int = 1, rate_hz: float = 1.0) -> dict[str, object]:
@@ -26,7 +25,7 @@ def devices(name: str = "devices", clients: int = 1, rate_hz: float = 1.0) -> di
     return group_of(name, clients=clients, arrivals={"process": process})
 
 
-def whole_run(arrivals: PoissonArrivals, horizon_s: float) -> Arrivals:
+def whole_run(arrivals: ScenarioArrivals, horizon_s: float) -> Arrivals:
     """All chunks of a run up to its horizon, by client and then by time."""
     parts = [
         arrivals.draw(index, index * CHUNK_S, min((index + 1) * CHUNK_S, horizon_s))

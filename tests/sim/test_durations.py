@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import gamma
 
 from sim.delays import Delay
-from sim.durations import constant_of, gamma_factor, quantile
+from sim.durations import constant_of, gamma_factor, length_biased, quantile
 from sim.scenario.values import DurationOrZero
 from sim.streams import stream
 
@@ -112,7 +112,8 @@ def test_a_delay_is_the_same_asked_alone_or_with_others(written, ids, attempt):
 def test_constants_are_not_drawn(written, seconds):
     duration = read(written)
     assert constant_of(duration) == seconds
-    assert quantile(duration)(np.array([0.1, 0.9])).tolist() == [seconds, seconds]
+    for inverse in (quantile(duration), length_biased(duration)):
+        assert inverse(np.array([0.1, 0.9])).tolist() == [seconds, seconds]
     assert Delay(0, "uplink", duration).many(np.arange(3)).tolist() == [seconds] * 3
     assert Delay(0, "uplink", duration).one(9, 4) == seconds
 
@@ -120,6 +121,38 @@ def test_constants_are_not_drawn(written, seconds):
 @every_kind
 def test_what_varies_is_no_constant(written):
     assert constant_of(read(written)) is None
+
+
+@every_kind
+def test_what_is_met_at_a_random_instant_is_weighted_by_its_length(written):
+    """P(met ≤ x) is the share of the mean that durations up to x make up: both from the quantiles."""
+    inverse, biased = quantile(read(written)), length_biased(read(written))
+    # Shares by the midpoint rule, fine where the quantile runs off: u = 1 - (1 - v)².
+    v = (np.arange(400_000) + 0.5) / 400_000
+    u = 1 - (1 - v) ** 2
+    seconds = inverse(u)
+    share = np.cumsum(seconds * 2 * (1 - v)) / len(v) / written["mean_s"]
+    for level in (0.01, 0.2, 0.5, 0.9, 0.99):
+        x = biased(np.array([level]))[0]
+        assert np.interp(x, seconds, share) == pytest.approx(level, abs=1e-4)
+
+
+def test_measured_durations_are_drawn_as_they_are(tmp_path):
+    """Each value of the file as likely as any other, none in between, one alone as among others."""
+    (tmp_path / "a.csv").write_text("seconds\n0.5\n0.1\n0.1\n2\n")
+    duration = read({"kind": "empirical", "file": str(tmp_path / "a.csv")})
+    inverse = quantile(duration)
+    u = np.array([2.0**-53, 0.2, 0.3, 0.499, 0.5, 0.7, 0.75, 1 - 2.0**-53])
+    assert inverse(u).tolist() == [0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 2.0, 2.0]
+    assert [float(inverse(np.float64(one))) for one in u] == inverse(u).tolist()
+    assert constant_of(duration) is None
+    delay = Delay(3, "uplink", duration)
+    seconds = delay.many(np.arange(20_000))
+    assert delay.one(77, 1) == seconds[77]
+    counts = np.unique(seconds, return_counts=True)[1]
+    assert stats.chisquare(counts, [10_000, 5_000, 5_000]).pvalue > 1e-4
+    met = np.unique(length_biased(duration)(stream(0, "met").random(20_000)), return_counts=True)[1]
+    assert stats.chisquare(met, 20_000 / 2.7 * np.array([0.2, 0.5, 2.0])).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("cv", [0.1, 1.0, 3.0])

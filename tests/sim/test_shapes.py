@@ -1,0 +1,86 @@
+"""Shapes: operational time and its inverse undo each other, in order, each element for itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from arrival_kinds import SHAPES
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from scipy.integrate import quad
+
+from sim.renewals import never_back
+from sim.scenario.arrivals import Diurnal, Shape
+from sim.scenario.rates import operational_s, peak_factor
+from sim.shapes import inverse
+
+read = TypeAdapter(Shape).validate_python
+every_shape = pytest.mark.parametrize("shape", list(map(read, SHAPES.values())), ids=list(SHAPES))
+
+diurnals = st.builds(
+    Diurnal,
+    kind=st.just("diurnal"),
+    amplitude=st.sampled_from([0.0, 0.5, 0.999999, 1.0]) | st.floats(0.0, 1.0),
+    period_s=st.floats(-3, 5).map(lambda e: 10.0**e),
+    phase_s=st.floats(0.0, 1e5),
+)
+
+
+def factor(shape: Shape, t: float) -> float:
+    """What the rate is multiplied by, written down a second time."""
+    if shape.kind == "diurnal":
+        return 1 + shape.amplitude * np.sin(2 * np.pi * (t - shape.phase_s) / shape.period_s)
+    if shape.kind == "flash_crowd" and shape.at_s <= t < shape.at_s + shape.for_s:
+        return shape.factor
+    return 1.0
+
+
+@every_shape
+@pytest.mark.parametrize("t", [0.0, 3.0, 55.0, 60.0, 76.0, 99.0, 171.0])
+def test_operational_time_is_the_integral_of_the_factor(shape, t):
+    edges = [edge for edge in (55.0, 76.0, 100.0) if edge < t]
+    integral = quad(lambda u: factor(shape, u), 0, t, points=edges or None, epsabs=1e-10, limit=200)[0]
+    assert operational_s(shape, t) == pytest.approx(integral, abs=1e-7)
+    assert factor(shape, t) <= peak_factor(shape) + 1e-12
+
+
+@every_shape
+def test_the_inverse_undoes_operational_time(shape):
+    x = np.sort(np.random.default_rng(0).random(5000)) * 500
+    t = inverse(shape)(x)
+    assert np.all(np.diff(t) >= 0)
+    assert [operational_s(shape, at) for at in t.tolist()] == pytest.approx(x.tolist(), rel=1e-12, abs=1e-12)
+
+
+def test_a_day_keeps_the_mean_and_rises_through_it_at_its_phase():
+    shape = read({"kind": "diurnal", "amplitude": 0.8, "period_s": 50.0, "phase_s": 11.0})
+    assert operational_s(shape, 350.0) == pytest.approx(350.0)
+    assert (factor(shape, 11.0), factor(shape, 11.0 + 12.5)) == (1.0, pytest.approx(1.8))
+
+
+@given(shape=diurnals, xs=st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
+def test_any_day_is_undone_and_never_negative(shape, xs):
+    """As exactly as operational time itself can be worked out: to its last bits, or a period's."""
+    x = np.array(xs)
+    t = inverse(shape)(x)
+    assert np.all(np.isfinite(t))
+    assert np.all(t >= 0)
+    slack = 1e-14 * (x + shape.phase_s + shape.period_s)
+    back = np.array([operational_s(shape, at) for at in t.tolist()])
+    assert np.all(np.abs(back - x) <= slack + 2 * slack)
+
+
+@given(shape=diurnals, xs=st.lists(st.floats(0, 1e4), min_size=2, max_size=40))
+def test_an_element_does_not_depend_on_what_is_asked_beside_it(shape, xs):
+    x = np.array(xs)
+    together = inverse(shape)(x)
+    assert [inverse(shape)(x[n : n + 1])[0] for n in range(len(x))] == together.tolist()
+    assert inverse(shape)(x[1::2]).tolist() == together[1::2].tolist()
+
+
+def test_instants_that_rounding_swapped_are_put_in_step():
+    at, client = np.array([3.0, 2.0, 1.0, 4.0, 5.0, 9.0, 8.0]), np.array([0, 0, 0, 0, 2, 2, 2])
+    latest = np.array([0.0, 0.0, 6.0])
+    assert never_back(at, client, latest).tolist() == [3.0, 3.0, 3.0, 4.0, 6.0, 9.0, 9.0]
+    assert latest.tolist() == [0.0, 0.0, 6.0]
