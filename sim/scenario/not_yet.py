@@ -40,10 +40,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "server.outages.*.when.kind": ("intervals",),
     "server.outages.*.target.kind": ("server", "replicas"),
     "server.outages.*.effect.kind": ("down",),
-    "training.availability": (None,),
-    "training.shared_batch": (False,),
-    "training.feedback": ("full",),
-    "training.exploration": (0.0,),
     "training.online": (None,),
 }
 
