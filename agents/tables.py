@@ -24,6 +24,8 @@ from agents.settings import own_setting
 from agents.stakes import stakes_of
 from agents.study_tables import loss_curve, staleness_per_epoch
 from sim.messages import GroupTables, Tables
+from sim.scenario import Scenario
+from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson
 
 
 def tables_in_force(plan: Plan, answers: Answers) -> Tables:
@@ -47,11 +49,23 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
                 curves[name][group.group] = _curve(plan, answers, place, name)
             elif own in trained:
                 curves[name][group.group] = trained[own].curve
-    traffic = {
-        group.group: group.clients * group.arrivals.process.rate_hz  # type: ignore[union-attr]
-        for group in plan.scenario.fleet
-    }
-    return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
+    known = {name: of_groups for name, of_groups in curves.items() if of_groups}
+    return deferral_table(known, rates_of(plan.scenario))
+
+
+def rates_of(scenario: Scenario) -> dict[str, float]:
+    """Each group's requests per second, on average over a long time; where some group's arrivals have no rate
+    before they happen (a trace, a closed loop), each group's clients instead."""
+    rates: dict[str, float] = {}
+    for group in scenario.fleet:
+        process = group.arrivals.process
+        if isinstance(process, Mmpp):  # every state is stayed in equally long
+            rates[group.group] = group.clients * sum(process.rates_hz) / len(process.rates_hz)
+        elif isinstance(process, Poisson | GammaRenewal):
+            rates[group.group] = group.clients * process.rate_hz
+    if len(rates) < len(scenario.fleet):
+        return {group.group: float(group.clients) for group in scenario.fleet}
+    return rates
 
 
 def _curve(plan: Plan, answers: Answers, place: int, name: str) -> Curve:

@@ -43,9 +43,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "training.online": (None,),
 }
 
-# Where all values work but a few: the value that does not, and what does in words.
-FAILS_TODAY: dict[str, tuple[Any, str]] = {"horizon_s": (0.0, "a horizon above 0")}
-
 
 class Met(NamedTuple):
     path: Path
@@ -58,10 +55,6 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
         for path, value in matches(scenario, pattern):
             if value not in works:
                 yield _not_available(path, value, ", ".join(_word(one) for one in works))
-    for pattern, (fails, works_in_words) in FAILS_TODAY.items():
-        for path, value in matches(scenario, pattern):
-            if value == fails:
-                yield _not_available(path, value, works_in_words)
 
 
 def matches(scenario: Scenario, pattern: str) -> list[Met]:
