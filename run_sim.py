@@ -28,6 +28,7 @@ from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
 from sim.learned_files import write_learned
+from sim.outages import mean_availability
 from sim.run_folder import OWN_KEY, VERSIONS, claim, require_free, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
@@ -155,7 +156,10 @@ def execute(
     from analysis import finish  # noqa: PLC0415
 
     seconds: dict[str, float] = {}
-    with open_fleet(plan, workers=workers, ray_address=ray_address, progress=told.tell) as fleet:
+    observed = mean_availability(plan) if plan.training.availability == "observed" else None
+    with open_fleet(
+        plan, workers=workers, ray_address=ray_address, progress=told.tell, availability=observed
+    ) as fleet:
         claim(folder, force)
         write_json(folder / VERSIONS, versions())
         write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
@@ -171,7 +175,9 @@ def execute(
             if hashes != learned.client_hashes:
                 raise RunFailed("run", "a frozen client model changed during the run")
             write_learned(plan, learned, hashes, folder)
-    timing = {"requests": done.requests, "requests_per_s": done.requests / done.loop_s, "loop_s": done.loop_s}
+    timing = {"requests": done.requests, "loop_s": done.loop_s}
+    if done.loop_s > 0:  # a horizon of 0 has no loop
+        timing["requests_per_s"] = done.requests / done.loop_s
     write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
     told.tell("report", 0, 1)
     with stage("report", seconds, folder):

@@ -8,15 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.feedback import Feedback
 from agents.losses import outcome_weights
 from agents.plan import Block, Plan
 from agents.readings import Readings
 from agents.rejectors import INPUTS, Look, scale_of
-from agents.stacked import StackedRejectors
+from agents.scores import bayes_price
+from agents.stacked import FAMILIES, StackedRejectors
 from agents.stakes import stakes_of
 from agents.steps import rejector_batches
 from agents.surrogates import SURROGATES, Batch, Client
-from agents.training import require_finite, to_tensor
+from agents.training import optimiser_of, require_finite, to_tensor
 from sim.streams import key, stream
 
 SCORED_AT_ONCE = 512  # samples; bounds the memory of scoring, 64 rows at a time
@@ -43,7 +45,7 @@ class RejectorBlock:
         seeds = [key(plan.scenario.seed, "rejector", block.group, int(owner)) for owner in self._owners]
         outputs = self._surrogate.outputs(plan.data.classes)
         look = self._look_at(self._pool)
-        self._scale = scale_of(look)
+        self._scale = scale_of(look, picture_is_flat=not FAMILIES[self._group.rejector.family].convolutions)
         self._rejectors = StackedRejectors(self._group.rejector.family, look, outputs, seeds)
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -54,12 +56,16 @@ class RejectorBlock:
         step, if a loss is no longer a number.
         """
         plan, pretrain = self._plan, self._plan.scenario.training.pretrain
-        optimiser = torch.optim.Adam(self._rejectors.parameters, lr=pretrain.rejector_lr)
+        optimiser = optimiser_of(
+            pretrain, self._rejectors.parameters, pretrain.rejector_lr, pretrain.rejector_weight_decay
+        )
+        feedback = self._feedback()
         look, told = self._scale.apply(self._look_at(self._pool)), self._told(correct)
         losses = np.zeros((plan.steps, self._block.rows))
         for step, samples in enumerate(to_tensor(rejector_batches(plan))):
             outputs = self._rejectors.outputs(look.of(samples).for_rows(self._model_of_row))
-            loss = self._surrogate.loss(outputs, told.batch(step, samples)).mean(dim=1)
+            each = self._surrogate.loss(outputs, told.batch(step, samples))
+            loss = (each if feedback is None else each * feedback.weights(outputs, samples)).mean(dim=1)
             optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -89,6 +95,23 @@ class RejectorBlock:
         """What each row's frozen model makes of samples."""
         told = self._readings.of(self._variants, sample_ids)
         return Client(told.answer[self._model_of_row], told.doubt[self._model_of_row])
+
+    def _feedback(self) -> Feedback | None:
+        """Nothing where every outcome is known."""
+        scenario = self._plan.scenario
+        if scenario.training.feedback == "full":
+            return None
+        stakes = [stakes_of(scenario, each.c_e, each.c_1) for each in self.settings]
+        prices = [bayes_price(self._block.score, each.bayes_price) for each in stakes]
+        place = self._block.group
+        return Feedback(
+            self._surrogate.score,
+            self.client(self._pool),
+            torch.tensor([[each.c_1] for each in self.settings]),
+            torch.tensor(prices).nan_to_num(nan=0.0)[:, None],
+            scenario.training.exploration,
+            [stream(scenario.seed, "feedback", place, int(owner)) for owner in self._owners],
+        )
 
     def _told(self, correct: NDArray[np.bool_]) -> Told:
         plan = self._plan

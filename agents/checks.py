@@ -25,10 +25,6 @@ AT_MOST = {  # beyond, a step leaps over every minimum, or a loss loses its smal
     "costs.c_1": 1e6,
 }
 WORKS_TODAY: dict[str, object] = {  # of what the scenario has words for and the learners would ignore
-    "training.availability": None,
-    "training.shared_batch": False,
-    "training.feedback": "full",
-    "training.exploration": 0.0,
     "training.online": None,
 }
 
@@ -53,6 +49,8 @@ def checked_plan(scenario: Scenario) -> Plan:
     plan = make_plan(scenario)
     _check_models(plan)
     tell_shortfalls(plan)
+    for group in scenario.fleet:
+        _check_pictures(plan, group)
     return plan
 
 
@@ -68,6 +66,19 @@ def _check_models(plan: Plan) -> None:
         families.require_fit(
             family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
         )
+
+
+def _check_pictures(plan: Plan, group: Group) -> None:
+    """A rejector that looks at pictures must be given some that are large enough."""
+    family, path = group.rejector.family, f"fleet.{group.group}.rejector"
+    _, height, width = plan.data.image_shape
+    if stacked.FAMILIES[family].convolutions and settings_of(plan.scenario, group):
+        if group.rejector.input == "features":
+            raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")
+        if not stacked.fits(family, height, width):
+            raise BadInput(
+                f"{path}.family: '{family}' leaves nothing of pictures of {height}x{width}; use linear or mlp"
+            )
 
 
 def _check_group(scenario: Scenario, group: Group) -> None:

@@ -44,14 +44,16 @@ def open_fleet(
     ray_address: str | None = None,
     cache: Path | None = None,
     progress: Tell | None = None,
+    availability: float | None = None,
 ) -> Iterator[Fleet]:
     """A fleet whose learners live in `workers` actors beside the server's, or in this process if it is 0.
 
     cache: where frozen clients are kept (default $L2H_CACHE, else .cache). progress: told (what, done,
-    total). The law: what it learns has the same bytes for every number of workers. While it is open,
-    torch works with one thread. Raises BadInput before anything starts.
+    total). availability: what `training.availability: observed` stands for, 0 to 1. The law: what it learns
+    has the same bytes for every number of workers. While it is open, torch works with one thread. Raises
+    BadInput before anything starts.
     """
-    plan = checked_plan(scenario)
+    plan = checked_plan(_with(scenario, availability))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -62,6 +64,15 @@ def open_fleet(
             hosts.close()
     finally:
         torch.set_num_threads(threads)
+
+
+def _with(scenario: Scenario, availability: float | None) -> Scenario:
+    """The scenario with a number in place of `observed`."""
+    training = scenario.training
+    if training.availability != "observed" or availability is None:
+        return scenario
+    known = training.model_copy(update={"availability": availability})
+    return scenario.model_copy(update={"training": known})
 
 
 def _untold(_what: str, _done: int, _total: int) -> None:
@@ -109,6 +120,9 @@ class Fleet:
             return
         if any(network.form == "released" for block in blocks for network in self._plan.networks(block)):
             log.warning(RELEASED)
+        training = self._plan.scenario.training
+        if training.feedback == "deferred_only" and training.exploration == 0:
+            log.warning("training.exploration: 0, so what a rejector never sends it never learns about")
         correct = self._hosts.share(self._trajectory.correct)
         calls = [(share, correct) for share in self._deal(blocks)]
         self._rejector_losses = _undeal(

@@ -73,6 +73,22 @@ class Plan:
         return tuple(sorted(sent | {0}))
 
     @cached_property
+    def weight_of_view(self) -> NDArray[np.float32]:
+        """What a sample weighs in the server's loss by its view, float32 (views,): the mean weight of the
+        groups whose requests come in it, 1 where none do.
+        """
+        weights = np.ones(len(self.shifts), dtype=np.float32)
+        for view in range(len(self.shifts)):
+            senders = [
+                group.weight
+                for place, group in enumerate(self.scenario.fleet)
+                if self.meets_view(place) == view
+            ]
+            if senders:
+                weights[view] = np.mean(senders)
+        return weights
+
+    @cached_property
     def rejector_views(self) -> tuple[int, ...]:
         """The views in which some rejector trains, ascending."""
         return tuple(sorted({self.meets_view(block.group) for block in self.blocks}))

@@ -14,7 +14,7 @@ from torch import Tensor
 from agents.families import new_model
 from agents.plan import Plan
 from agents.steps import rejector_batches, server_batches, steps_seen_by
-from agents.training import Tick, classifier_step, quietly, read, require_finite, to_tensor
+from agents.training import Tick, classifier_step, optimiser_of, quietly, read, require_finite, to_tensor
 from sim.streams import key, stream
 
 
@@ -47,11 +47,12 @@ class ServerModel:
 
         A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
         the server practises on what clients will send, and every view counts alike however many send it.
-        Steps do not grow with the number of views. A copy is asked only about the steps in which it is in
+        Steps do not grow with the number of views. A sample weighs as much as those who send its view.
+        A copy is asked only about the steps in which it is in
         force. Raises RunFailed if the loss diverges.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
-        optimiser = torch.optim.Adam(self._model.parameters(), lr=pretrain.server_lr)
+        optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr)
         views = np.array(self._plan.sent_views, dtype=np.int32)
         view_draws = stream(self._plan.scenario.seed, "server views")
         batches = server_batches(self._plan)
@@ -62,7 +63,7 @@ class ServerModel:
             base = self._plan.server_pool[next(batches)]
             drawn = view_draws.choice(views, size=len(base))
             chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
-            loss, accuracy = self._step(optimiser, chosen)
+            loss, accuracy = self._step(optimiser, chosen, self._plan.weight_of_view[drawn])
             require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
             self._tell(seen, version=step + 1)
@@ -76,10 +77,17 @@ class ServerModel:
         require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
         return _labels(logits)
 
-    def _step(self, optimiser: torch.optim.Optimizer, sample_ids: NDArray[np.int32]) -> tuple[float, float]:
+    def _step(
+        self,
+        optimiser: torch.optim.Optimizer,
+        sample_ids: NDArray[np.int32],
+        weights: NDArray[np.float32],
+    ) -> tuple[float, float]:
         self._model.train()
         labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
-        return classifier_step(self._model, optimiser, to_tensor(self._plan.images[sample_ids]), labels)
+        images = to_tensor(self._plan.images[sample_ids])
+        told = to_tensor(weights) if (weights != weights[0]).any() else None
+        return classifier_step(self._model, optimiser, images, labels, told)
 
     def _tell(self, seen: SeenByClients, version: int) -> None:
         """Answers for every copy that is taken of this version."""

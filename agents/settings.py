@@ -32,12 +32,6 @@ class Setting:
     c_1: float
     sync_every: int | str
 
-    @property
-    def trained_as(self) -> Setting:
-        """This setting without what its loss does not look at: equal ones share one rejector."""
-        heeds = HEEDS[self.score]
-        return replace(self, c_e=self.c_e if "c_e" in heeds else 0.0, c_1=self.c_1 if "c_1" in heeds else 0.0)
-
     def interval(self, steps_per_epoch: int) -> int:
         """Batches between two refreshes of the client side's copy of the server."""
         return steps_per_epoch if self.sync_every == "epoch" else int(self.sync_every)
@@ -84,8 +78,20 @@ def settings_of(scenario: Scenario, group: Group) -> tuple[Setting, ...]:
     return tuple(each for each in dict.fromkeys([*own, *grid]) if each.score in HEEDS)
 
 
+def network_of(scenario: Scenario, each: Setting) -> Setting:
+    """A setting without what its training does not look at: equal ones share one rejector. Where a rejector
+    learns only about what it sends, it looks at the price too.
+    """
+    if scenario.training.feedback == "deferred_only":
+        return each
+    heeds = HEEDS[each.score]
+    return replace(each, c_e=each.c_e if "c_e" in heeds else 0.0, c_1=each.c_1 if "c_1" in heeds else 0.0)
+
+
 def networks_of(scenario: Scenario, group: Group, score: str) -> tuple[Setting, ...]:
     """The distinct ways in which a group's rejectors of one score are trained, the run's own first."""
     return tuple(
-        dict.fromkeys(each.trained_as for each in settings_of(scenario, group) if each.score == score)
+        dict.fromkeys(
+            network_of(scenario, each) for each in settings_of(scenario, group) if each.score == score
+        )
     )

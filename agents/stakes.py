@@ -3,6 +3,7 @@ Used by the losses' weights, by prices and by every risk, so that all three spea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +30,9 @@ class Stakes:
     @property
     def bayes_price(self) -> float:
         """The price of a gain at which the Bayes rule sends: c_e * P(charged) / a."""
-        return self.c_e * self.charged / (self.availability or 1.0)
+        if self.availability is None:
+            return self.c_e
+        return self.c_e * self.charged / self.availability if self.availability else math.inf
 
     def cost_remote(self, client_correct: Any, server_correct: Any) -> Any:
         """c_e*P(charged) + a*c_1*1[e!=y] + (1-a)*1[m!=y], of the inputs' shape: arrays or tensors of 0 and 1.

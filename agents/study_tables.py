@@ -13,7 +13,7 @@ from agents.answers import Answers
 from agents.curves import RATES
 from agents.plan import Block, Plan
 from agents.scores import OF_CLIENTS, SCORES
-from agents.settings import Setting, costs_of, setting, settings_of
+from agents.settings import Setting, costs_of, network_of, setting, settings_of
 from agents.stakes import stakes_of
 from agents.steps import staleness
 from agents.verdicts import Verdict, measures
@@ -66,8 +66,9 @@ def loss_curve(plan: Plan, losses: Losses, place: int, each: Setting) -> NDArray
     for block, of_rows in losses.items():
         if (block.group, block.score) != (place, each.score):
             continue
+        network = network_of(plan.scenario, each)
         networks, shares = plan.networks(block), plan.shares(place, plan.owners_in(place))
-        serves = np.array([networks[row] == each.trained_as for row in plan.network_of_row(block)])
+        serves = np.array([networks[row] == network for row in plan.network_of_row(block)])
         if serves.any():
             part = of_rows[:, serves] @ shares[plan.owners(block)[serves]]
             total = part if total is None else total + part

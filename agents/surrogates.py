@@ -49,7 +49,7 @@ def l2h_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return rejector_losses(outputs, batch.w_local, batch.w_remote)
 
 
-def l2h_score(outputs: Tensor, _client: Client, _c_1: float) -> Tensor:
+def l2h_score(outputs: Tensor, _client: Client, _c_1: Tensor | float) -> Tensor:
     """r_remote - r_local: a rank with Bayes price 0."""
     return outputs[..., 1] - outputs[..., 0]
 
@@ -59,7 +59,7 @@ def plug_in_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return _logistic(outputs[..., 0], batch.client_correct) + _logistic(outputs[..., 1], batch.server_correct)
 
 
-def plug_in_score(outputs: Tensor, _client: Client, c_1: float) -> Tensor:
+def plug_in_score(outputs: Tensor, _client: Client, c_1: Tensor | float) -> Tensor:
     """(1 - p_m) - c_1*(1 - p_e): a gain, the estimates put into the Bayes rule of arXiv 2501.13810 (plug-in
     estimators for deferral: Narasimhan et al. 2022)."""
     return torch.sigmoid(-outputs[..., 0]) - c_1 * torch.sigmoid(-outputs[..., 1])
@@ -81,7 +81,7 @@ def l2h_priced_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return gain.abs() * functional.softplus(-torch.sign(gain) * logit)
 
 
-def l2h_priced_score(outputs: Tensor, _client: Client, _c_1: float) -> Tensor:
+def l2h_priced_score(outputs: Tensor, _client: Client, _c_1: Tensor | float) -> Tensor:
     """The price at which the rejector flips: a gain."""
     return outputs[..., 0]
 
@@ -91,7 +91,7 @@ def compare_confidence_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return _logistic(outputs[..., 0], batch.server_correct)
 
 
-def compare_confidence_score(outputs: Tensor, client: Client, c_1: float) -> Tensor:
+def compare_confidence_score(outputs: Tensor, client: Client, c_1: Tensor | float) -> Tensor:
     """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as the client's softmax is calibrated."""
     return client.doubt - c_1 * torch.sigmoid(-outputs[..., 0])
 
@@ -119,7 +119,7 @@ def one_vs_all_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return classes + _logistic(outputs[..., -1], batch.server_correct)
 
 
-def deferral_output(outputs: Tensor, client: Client, _c_1: float) -> Tensor:
+def deferral_output(outputs: Tensor, client: Client, _c_1: Tensor | float) -> Tensor:
     """The deferral output less that of the class which the client answers: a rank.
 
     In both papers the classifier answers with its best class, and deferral is compared with that output. Here
@@ -142,12 +142,13 @@ def _at_labels(values: Tensor, labels: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Surrogate:
     """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a batch, each
-    sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, float32 (rows, n).
+    sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, a number or
+    (rows, 1), float32 (rows, n).
     """
 
     outputs: Callable[[int], int]
     loss: Callable[[Tensor, Batch], Tensor]
-    score: Callable[[Tensor, Client, float], Tensor]
+    score: Callable[[Tensor, Client, Tensor | float], Tensor]
 
 
 SURROGATES: dict[str, Surrogate] = {

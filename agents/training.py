@@ -3,7 +3,7 @@ Used by the frozen clients and the server; the rejectors share the order of batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from agents.families import Classifier
 from agents.losses import server_loss
 from sim.errors import RunFailed, Stage
+from sim.scenario.training import Pretrain
 
 Tick = Callable[[int, int], None]  # told (done, total) as work proceeds
 CHUNK = 1024  # samples per forward pass; fixed, since another size may change the last bit
@@ -52,6 +53,16 @@ def batch_order(
             waiting = np.concatenate([waiting, fresh], axis=1)
         yield waiting[:, :batch]
         waiting = waiting[:, batch:]
+
+
+def optimiser_of(
+    pretrain: Pretrain, parameters: Iterable[Tensor], rate: float, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """The optimiser of pretraining. Weight decay is decoupled from the loss (Loshchilov and Hutter 2019),
+    which for SGD is the same as a penalty."""
+    if pretrain.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=pretrain.momentum, weight_decay=weight_decay)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay)
 
 
 def classifier_step(

@@ -61,6 +61,17 @@ def capacity(scenario: Scenario) -> Capacity:
     return Capacity(edges[changes], usable[changes])
 
 
+def mean_availability(scenario: Scenario) -> float:
+    """The share of [0, horizon_s) in which at least one replica is usable, from 0 to 1.
+
+    What `training.availability: observed` stands for: the outages of the server and its replicas as this run
+    will meet them; links, queues and deadlines, which may lose more, are left out.
+    """
+    known = capacity(scenario)
+    lengths = np.diff(np.append(known.at_s, scenario.horizon_s))
+    return float(lengths[known.usable > 0].sum() / scenario.horizon_s)
+
+
 def target_name(outage: Outage) -> str:
     """How tables name a target: "server" or "replicas:N"."""
     if isinstance(outage.target, ReplicasTarget):

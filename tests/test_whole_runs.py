@@ -135,3 +135,17 @@ def test_traffic_never_trained_or_calibrated_anything(local):
     assert set(pool.loc[requests["sample_id"].unique()]) == {"traffic"}
     held_out = samples.set_index("sample_id")["held_out"]
     assert (held_out.loc[requests["sample_id"]].to_numpy() == requests["held_out"].to_numpy()).all()
+
+
+def test_a_horizon_of_zero_only_learns(tmp_path):
+    """All of learning, no request, and results all the same; the report can be made again."""
+    study = "{score: [l2h, plug_in], c_e: [0.0, 0.2]}"
+    folder = run_into(tmp_path / "learned", 0, "horizon_s=0", "warm_up_s=0", f"study={study}")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["counts"]["requests"] == 0
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"deferral", "learning"}
+    table = pd.read_parquet(folder / "study.parquet")
+    assert set(table.loc[table["score"] == "plug_in", "c_e"]) == {0.0, 0.1, 0.2}
+    before = (folder / "report.html").read_bytes()
+    run_sim.report(folder)
+    assert (folder / "report.html").read_bytes() == before

@@ -174,6 +174,22 @@ def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:
             yield ("fleet", index, "rejector", "per"), group.rejector.per, rule
 
 
+def momentum_goes_with_sgd(scenario: Scenario) -> Iterator[Breach]:
+    pretrain = scenario.training.pretrain
+    if pretrain.momentum and pretrain.optimiser != "sgd":
+        rule = f"only optimiser: sgd has it, not {pretrain.optimiser}"
+        yield ("training", "pretrain", "momentum"), pretrain.momentum, rule
+
+
+def availability_can_be_learned_for(scenario: Scenario) -> Iterator[Breach]:
+    training, path = scenario.training, ("training", "availability")
+    forms = {training.form, *((scenario.study and scenario.study.form) or ())}
+    if training.availability == "observed" and scenario.horizon_s == 0:
+        yield path, training.availability, "a horizon of 0 has no outages to observe: give a number"
+    elif training.availability is not None and "released" in forms:
+        yield path, training.availability, "form released knows no availability: it must be null"
+
+
 CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     groups_have_names_of_their_own,
     pools_sum_to_one,
@@ -192,6 +208,8 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_hedge_has_an_answer_to_show,
     some_rate_is_above_zero,
     personal_rejectors_are_few,
+    momentum_goes_with_sgd,
+    availability_can_be_learned_for,
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
     memory,

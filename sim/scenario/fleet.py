@@ -224,10 +224,14 @@ Budget = Annotated[TokenBucket | CountBudget | MoneyBudget, Field(discriminator=
 
 
 class Group(Part):
-    """Clients that are alike: same models, data, arrivals, device, link, policy and patience."""
+    """Clients that are alike: same models, data, arrivals, device, link, policy and patience.
+
+    weight: of each client's samples in the loss of the server that all share.
+    """
 
     group: Name
     clients: Count
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     model: ClientModel = ClientModel()
     partition: Partition = Iid()
     traffic: Traffic = MixAll()

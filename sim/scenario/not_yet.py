@@ -28,15 +28,8 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "server.outages.*.when.kind": ("intervals",),
     "server.outages.*.target.kind": ("server", "replicas"),
     "server.outages.*.effect.kind": ("down",),
-    "training.availability": (None,),
-    "training.shared_batch": (False,),
-    "training.feedback": ("full",),
-    "training.exploration": (0.0,),
     "training.online": (None,),
 }
-
-# Where all values work but a few: the value that does not, and what does in words.
-FAILS_TODAY: dict[str, tuple[Any, str]] = {"horizon_s": (0.0, "a horizon above 0")}
 
 
 class Met(NamedTuple):
@@ -50,10 +43,6 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
         for path, value in matches(scenario, pattern):
             if value not in works:
                 yield _not_available(path, value, ", ".join(_word(one) for one in works))
-    for pattern, (fails, works_in_words) in FAILS_TODAY.items():
-        for path, value in matches(scenario, pattern):
-            if value == fails:
-                yield _not_available(path, value, works_in_words)
 
 
 def matches(scenario: Scenario, pattern: str) -> list[Met]:

@@ -82,12 +82,17 @@ class Costs(Part):
 
 
 class Pretrain(Part):
-    """Training before the run; `sync_every` batches between refreshes of the clients' copy of the server."""
+    """Training before the run; `sync_every` batches between refreshes of the clients' copy of the server.
+    `momentum` is for `sgd` alone; the decay of the rejectors' weights is decoupled from the loss (AdamW).
+    """
 
     epochs: Count = 60
     batch: Count = 64
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     server_lr: Positive = 1.0e-3
     rejector_lr: Positive = 1.0e-3
+    rejector_weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     sync_every: SyncEvery = 1
 
 

@@ -209,3 +209,11 @@ def test_the_released_form_is_not_bayes_consistent() -> None:
     """A server that is always wrong attracts it."""
     assert best_free_choice(p_m=0.9, p_e=0.0, c_e=0.1, c_1=1.0, form="released")
     assert not bayes_defers(tensor(0.9), tensor(0.0), 0.1, 1.0)
+
+
+def test_a_weighted_server_loss_is_a_weighted_mean() -> None:
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 2, 1, 1])
+    each = torch.stack([server_loss(logits[i : i + 1], labels[i : i + 1]) for i in range(4)])
+    weights = torch.tensor([1.0, 0.0, 2.0, 5.0])
+    torch.testing.assert_close(server_loss(logits, labels, weights), (weights * each).sum() / 8)
+    torch.testing.assert_close(server_loss(logits, labels, torch.ones(4)), server_loss(logits, labels))

@@ -49,6 +49,16 @@ def test_a_look_is_standardised_over_the_pool() -> None:
     torch.testing.assert_close(scaled.features[0], scaled.features[1])
 
 
+def test_a_flat_picture_weighs_as_much_as_one_feature() -> None:
+    """Beside features only, and not where convolutions look at it."""
+    pool = Look(PIXELS, features(READING)[None])
+    small, plain = (scale_of(pool, flat).apply(pool) for flat in (True, False))
+    torch.testing.assert_close(small.pixels * 8.0, plain.pixels)
+    assert torch.equal(small.features, plain.features)
+    alone = Look(PIXELS, None)
+    assert torch.equal(scale_of(alone, True).apply(alone).pixels, plain.pixels)
+
+
 def test_a_rejector_may_see_pictures_or_features_alone() -> None:
     every = torch.tensor([0])
     for look in (Look(PIXELS, None), Look(None, features(READING)[None])):

@@ -109,3 +109,28 @@ def test_answers_that_are_no_numbers_name_the_server() -> None:
         server._model.head.bias[3] = torch.inf
     with pytest.raises(RunFailed, match=r"stage 'decide': server: an answer is not a finite number"):
         server.labels()
+
+
+def test_samples_weigh_as_much_as_those_who_send_them() -> None:
+    """Weights that differ by view move the server; equal ones, whatever their size, leave every bit alone."""
+    noisy = {"partition": NOISY, "traffic": {"mix": "own"}}
+
+    def weighed(clean: float, shifted: float) -> ServerModel:
+        plan = make_plan(scenario(group("clean", weight=clean), group("noisy", weight=shifted, **noisy)))
+        server = ServerModel(plan)
+        server.pretrain()
+        return server
+
+    plain, doubled, tilted = weighed(1.0, 1.0), weighed(2.0, 2.0), weighed(1.0, 50.0)
+    assert plain._plan.weight_of_view.tolist() == [1.0, 1.0]
+    assert tilted._plan.weight_of_view.tolist() == [1.0, 50.0]
+    weights = [next(server._model.parameters()).detach() for server in (plain, doubled, tilted)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_view_weighs_the_mean_of_its_senders_and_one_without_any() -> None:
+    both = make_plan(scenario(group("a", weight=1.0), group("b", weight=4.0)))
+    assert both.weight_of_view.tolist() == [2.5]
+    nobody = make_plan(scenario(group(partition=NOISY, traffic={"mix": "own"}, weight=3.0)))
+    assert nobody.weight_of_view.tolist() == [1.0, 3.0]

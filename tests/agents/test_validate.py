@@ -96,21 +96,24 @@ ONLINE = {"every_s": 60.0, "steps": 20, "step_s": 0.05, "rejector_steps": 20, "r
 
 
 @pytest.mark.parametrize(
-    ("training", "line"),
+    ("rejector", "line"),
     [
-        ({"availability": 0.5}, "training.availability: 0.5, the learners can do only null so far"),
-        ({"shared_batch": True}, "training.shared_batch: true, the learners can do only false so far"),
         (
-            {"feedback": "deferred_only"},
-            'training.feedback: "deferred_only", the learners can do only "full" so far',
+            {"family": "lenet5", "input": "features"},
+            "fleet.sensors.rejector.input: 'features' holds no picture for lenet5; use raw or raw+features",
         ),
-        ({"exploration": 0.3}, "training.exploration: 0.3, the learners can do only 0.0 so far"),
+        (
+            {"family": "lenet5", "input": "raw"},
+            "fleet.sensors.rejector.family: 'lenet5' leaves nothing of pictures of 8x8; use linear or mlp",
+        ),
     ],
 )
-def test_what_the_learners_would_ignore_is_refused(training: dict[str, Any], line: str) -> None:
+def test_a_rejector_that_cannot_look_is_refused(rejector: dict[str, str], line: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        validate(scenario(training=training))
+        validate(scenario(group(rejector=rejector)))
     assert str(refusal.value) == line
+    policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}
+    validate(scenario(group(rejector=rejector, policy=policy)))  # nobody trains it
 
 
 def test_learning_during_the_run_is_refused() -> None:

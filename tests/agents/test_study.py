@@ -1,0 +1,120 @@
+"""Studies: every setting of the grid, on one server, and in agreement with the run's own tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_fleets import MISSING, group, model, scenario, three_kinds
+
+from agents.fleet import open_fleet
+from agents.scores import OF_CLIENTS
+from agents.settings import HEEDS, networks_of, own_setting, settings_of
+from sim.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
+from sim.messages import Learned
+from sim.scenario import Scenario
+
+GRID = {"c_e": (0.1, 0.4), "c_1": (1.0, 1.5), "sync_every": (1, "epoch"), "score": ("l2h", "plug_in")}
+
+
+def learn(asked: Scenario, cache: Path) -> Learned:
+    with open_fleet(asked, workers=0, cache=cache) as fleet:
+        fleet.build()
+        fleet.learn()
+        return fleet.decide()
+
+
+@pytest.fixture(scope="module")
+def learned(cache: Path) -> Learned:
+    fleet = group(clients=3, partition=MISSING, model=model(variants=2))
+    return learn(scenario(fleet, study=GRID, epochs=6), cache)
+
+
+def frame(columns: dict[str, list[object]]) -> pd.DataFrame:
+    return pd.DataFrame(columns)
+
+
+def test_settings_are_the_own_one_and_the_grid_each_once() -> None:
+    asked = scenario(study=GRID)
+    settings = settings_of(asked, asked.fleet[0])
+    assert settings[0] == own_setting(asked, "l2h")
+    assert len(settings) == len(set(settings)) == 2 * 2 * 2 * 2
+    assert {each.form for each in settings if each.score == "plug_in"} == {""}
+
+
+def test_a_network_serves_all_settings_that_train_alike() -> None:
+    asked = scenario(study=GRID)
+    assert len(networks_of(asked, asked.fleet[0], "l2h")) == 8
+    assert len(networks_of(asked, asked.fleet[0], "plug_in")) == 2  # its loss knows no costs
+
+
+def test_without_a_study_there_is_the_own_setting_alone() -> None:
+    asked = scenario()
+    assert settings_of(asked, asked.fleet[0]) == (own_setting(asked, "l2h"),)
+    policy = {"score": "random", "price": {"kind": "threshold", "at": 0.5}}
+    untrained = scenario(group(policy=policy))
+    assert settings_of(untrained, untrained.fleet[0]) == ()
+
+
+def test_every_setting_has_its_row_its_curve_and_its_losses(learned: Learned) -> None:
+    assert set(learned.study) == set(STUDY.names)
+    assert set(learned.study_curves) == set(STUDY_CURVES.names)
+    assert set(learned.study_losses) == set(STUDY_LOSSES.names)
+    study = frame(learned.study)
+    trained = study[study["score"].isin(HEEDS)]
+    assert len(trained) == 16
+    assert len(study) == 16 + len(OF_CLIENTS) * 4
+    assert len(frame(learned.study_curves)) == 21 * len(study)
+    assert len(frame(learned.study_losses)) == 6 * len(trained)
+    assert trained["final_loss"].notna().all()
+
+
+def test_a_dearer_send_is_sent_less(learned: Learned) -> None:
+    study = frame(learned.study).query("score == 'plug_in' and sync_every == '1' and c_1 == 1.0")
+    rates = study.set_index("c_e")["reject_rate"]
+    assert rates[0.1] > rates[0.4]
+
+
+def test_the_oracle_bounds_every_setting_and_has_no_excess(learned: Learned) -> None:
+    study = frame(learned.study)
+    assert (study["excess_over_oracle"] >= -1e-9).all()
+    oracle = study[study["score"] == "oracle"]
+    np.testing.assert_allclose(oracle["excess_over_oracle"], 0.0, atol=1e-9)
+    assert oracle["c_1"].nunique() == 2  # with each c_1 it decides anew
+
+
+def test_copies_of_an_epoch_ago_are_stale_and_fresh_ones_are_not(learned: Learned) -> None:
+    behind = frame(learned.study_losses).groupby("sync_every")["staleness"].unique()
+    assert behind["1"].tolist() == [0.0]
+    assert behind["epoch"].tolist() == [pytest.approx(4.0)]  # 9 steps an epoch: (1 + ... + 8 + 0) / 9
+
+
+def test_the_own_setting_is_the_score_in_force(learned: Learned) -> None:
+    """Decided at its Bayes price, recomputed from what requests look up."""
+    held_out = learned.traffic[0][learned.samples.held_out[learned.traffic[0]]]
+    sent = (learned.tables.groups[0].score[:, held_out] > 0.0).mean()
+    own = frame(learned.study).iloc[0]
+    assert (own["score"], own["c_e"], own["sync_every"]) == ("l2h", 0.1, "1")
+    assert own["reject_rate"] == pytest.approx(sent)
+
+
+def test_a_study_changes_nothing_of_the_run_itself(cache: Path) -> None:
+    plain, studied = (
+        learn(three_kinds(), cache),
+        learn(three_kinds().model_copy(update={"study": scenario(study=GRID).study}), cache),
+    )
+    for one, other in zip(plain.tables.groups, studied.tables.groups, strict=True):
+        assert np.array_equal(one.score, other.score)
+    assert np.array_equal(plain.tables.server_label, studied.tables.server_label)
+    assert str(plain.learning) == str(studied.learning)
+
+
+def test_a_group_without_a_trained_policy_can_be_studied(cache: Path) -> None:
+    policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}
+    learned = learn(scenario(group(policy=policy), study={"score": ("l2h", "margin")}), cache)
+    assert "l2h" in learned.study["score"]
+    assert "l2h" in learned.deferral["score"]
+    assert "rejector" not in learned.learning["stage"]
+    assert learned.tables.groups[0].score.shape[0] == 1
