@@ -45,6 +45,11 @@ DEFINITIONS = {
         "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
         "such time to judge it by (text)."
     ),
+    "study": (
+        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
+        "threshold that does best on the calibration pool, comes to on the held-out samples without any "
+        "traffic, mean over clients; the columns are those of study.parquet (list)."
+    ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",
     "run.horizon_s": "Virtual time at which the run ended (s).",
