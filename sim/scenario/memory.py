@@ -3,6 +3,7 @@ Meant to be right within a factor of about two; a run that fits is not promised 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -62,6 +63,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     _, _, _, calibration, traffic = scenario.data.pools
     tables = group.clients if personal else group.model.variants
     scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
+    rejectors = tables * settings_in(scenario) * REJECTOR_BYTES
     requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
     rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
     heard_of = group.clients * min(1.0, busiest_rate_hz(group) * scenario.horizon_s)
@@ -70,11 +72,20 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
         Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
-        Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
+        Need(clients, group.clients, rejectors if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         Need(("horizon_s",), scenario.horizon_s, rows, "the analysis of its requests"),
     ]
+
+
+def settings_in(scenario: Scenario) -> int:
+    """How many settings each rejector is trained in, at most."""
+    study = scenario.study
+    if study is None:
+        return 1
+    lists = (study.c_e, study.c_1, study.sync_every, study.form, study.score)
+    return 1 + math.prod(len(one or (None,)) for one in lists)
 
 
 def is_personal(group: Group) -> bool:
