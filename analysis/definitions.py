@@ -43,7 +43,12 @@ DEFINITIONS = {
         "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
         "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
         "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
-        "such time to judge it by (text)."
+        "such time to judge it by; with a horizon of 0, under 30 held-out samples alone (text)."
+    ),
+    "study": (
+        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
+        "threshold that does best on the calibration pool, comes to on the held-out samples without any "
+        "traffic, mean over clients; the columns are those of study.parquet (list)."
     ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",

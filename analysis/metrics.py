@@ -13,6 +13,7 @@ import numpy as np
 from analysis import metrics_answers as answers
 from analysis import metrics_service as service
 from analysis.metrics_outages import outages
+from analysis.metrics_study import study
 from analysis.run import Run
 from analysis.traffic import Traffic, traffic_of
 from analysis.validity import reasons_against
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "cost": service.cost,
     "availability": service.availability,
     "outages": outages,
+    "study": study,
 }
 
 

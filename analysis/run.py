@@ -112,6 +112,15 @@ class Run:
         return frame.astype({"score": "str", "group": "str"})
 
     @cached_property
+    def study(self) -> pd.DataFrame:
+        """What each setting comes to; no rows where the run has not written them."""
+        if not (self.path / "study.parquet").is_file():
+            return pd.DataFrame(columns=columns.STUDY.names)
+        frame = read_frame(self.path / "study.parquet", columns.STUDY)
+        words = ("group", "score", "form", "sync_every", "price_from")
+        return frame.astype(dict.fromkeys(words, "str"))
+
+    @cached_property
     def timing(self) -> dict[str, Any]:
         """Wall seconds per stage; empty where the run has not written them yet."""
         return read_json(self.path / "timing.json")

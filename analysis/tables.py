@@ -108,6 +108,18 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def _study(summary: Summary) -> Table:
+    """What each score comes to where nothing but learning was asked for; a star marks the policies'."""
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    for name in ("group", "score", "sent %", "right %", "risk", "oracle's"):
+        table.add_column(name, justify="left" if name in ("group", "score") else "right")
+    for row in summary["study"]:
+        shares = (percent(row["reject_rate"], ""), percent(row["accuracy"], ""))
+        score = row["score"] + ("*" if row["is_policy"] else "")
+        table.add_row(row["group"], score, *shares, f"{row['risk']:.3f}", f"{row['risk_oracle']:.3f}")
+    return table
+
+
 def summary_table(summary: Summary) -> RenderableType:
     """What a run prints at its end; about forty lines that fit a terminal of eighty columns."""
     run = summary["run"]
@@ -117,6 +129,8 @@ def summary_table(summary: Summary) -> RenderableType:
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
+    if run["horizon_s"] == 0 and summary["study"]:
+        return Group(*parts, Text(), _study(summary))
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     lines = windows(summary)
     for index, name in enumerate(WINDOW_COLUMNS):

@@ -23,7 +23,17 @@ T_OF_TREND = 5.04  # one-sided 0.9995 quantile of Student's t with BATCHES - 2 d
 
 def reasons_against(traffic: Traffic) -> list[str]:
     """Why the run does not show what it was made to show; empty for a sound run."""
-    return [reason for rule in RULES if (reason := rule(traffic)) is not None]
+    rules = RULES if traffic.run.horizon_s > 0 else (too_few_to_judge_learning,)
+    return [reason for rule in rules if (reason := rule(traffic)) is not None]
+
+
+def too_few_to_judge_learning(traffic: Traffic) -> str | None:
+    """Of a run without traffic: all its numbers are means over the held-out samples."""
+    samples = traffic.run.samples
+    count = samples.loc[samples["held_out"], "base_id"].nunique()
+    if count >= LEAST_SAMPLES:
+        return None
+    return f"too few samples: {count} are held out, {LEAST_SAMPLES} needed"
 
 
 def queue_still_growing(traffic: Traffic) -> str | None:

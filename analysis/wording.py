@@ -75,10 +75,21 @@ def verdict(summary: Summary) -> str:
     return "Read with care: " + "; ".join(summary["invalid_because"]) + "."
 
 
+def _learning(summary: Summary) -> list[str]:
+    """A paragraph per group about its own policy's score, without any traffic."""
+    return [
+        f"Learning alone: {row['group']} sends {percent(row['reject_rate'])} of the held-out samples by "
+        f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
+        f"{row['risk_all_local']:.3f} if nothing is sent and {row['risk_oracle']:.3f} for the oracle."
+        for row in summary["study"]
+        if row["is_policy"]
+    ]
+
+
 def sentences(summary: Summary) -> list[str]:
     """What happened, in plain words with the numbers in them; a paragraph per item."""
     if not summary["counts"]["requests"]:
-        return ["No request arrived after the warm-up, so there is nothing to sum up."]
+        return _learning(summary) or ["No request arrived after the warm-up, so there is nothing to sum up."]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
     more = len(summary["outages"]["each"]) - 5

@@ -144,6 +144,10 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["counts"]["requests"] == 0
     assert {path.stem for path in (folder / "figures").iterdir()} == {"deferral", "learning"}
+    assert summary["valid"]
+    told = [(row["group"], row["score"]) for row in summary["study"] if row["is_policy"]]
+    assert told == [("known", "l2h"), ("narrow", "l2h")]
+    assert "Learning alone: narrow sends" in (folder / "report.html").read_text()
     table = pd.read_parquet(folder / "study.parquet")
     assert set(table.loc[table["score"] == "plug_in", "c_e"]) == {0.0, 0.1, 0.2}
     before = (folder / "report.html").read_bytes()

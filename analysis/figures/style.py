@@ -37,11 +37,25 @@ OUTCOME_COLOURS = {
 }
 SCORE_STYLES: dict[str, dict[str, Any]] = {
     "l2h": {"color": BLUE, "linewidth": 2.2},
+    "plug_in": {"color": GREEN},
+    "l2h_priced": {"color": PURPLE},
+    "compare_confidence": {"color": YELLOW},
+    "mozannar_sontag": {"color": GREEN, "linestyle": (0, (1, 1))},
+    "one_vs_all": {"color": PURPLE, "linestyle": (0, (1, 1))},
     "confidence": {"color": ORANGE},
     "random": {"color": GREY},
     "oracle": {"color": BLACK, "linestyle": (0, (5, 2))},
 }
-SCORE_NAMES = {"l2h": "L2H", "random": "random", "oracle": "oracle (bound)"}
+SCORE_NAMES = {
+    "l2h": "L2H",
+    "plug_in": "plug-in",
+    "l2h_priced": "L2H of all prices",
+    "compare_confidence": "compared confidence",
+    "mozannar_sontag": "Mozannar and Sontag",
+    "one_vs_all": "one against all",
+    "random": "random",
+    "oracle": "oracle (bound)",
+}
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine

@@ -3,6 +3,7 @@ Meant to be right within a factor of about two; a run that fits is not promised 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -72,7 +73,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     tables = group.clients if personal else group.model.variants
     samples, width = samples_of(scenario), rejector_width(scenario, group)
     scores = tables * samples * (calibration + traffic) * SCORE_BYTES
-    weights = tables * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
+    weights = tables * settings_in(scenario) * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
     looked_at = group.model.variants * samples * rejector * width * FLOAT_BYTES
     requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES
     of_client = _requests_of_a_client(scenario, index)
@@ -130,6 +131,15 @@ def rejector_width(scenario: Scenario, group: Group) -> int:
 def model_bytes(group: Group) -> int:
     """One frozen model of the group."""
     return MODEL_BYTES_OF.get(group.model.family.partition(":")[0], MODEL_BYTES)
+
+
+def settings_in(scenario: Scenario) -> int:
+    """How many settings each rejector is trained in, at most."""
+    study = scenario.study
+    if study is None:
+        return 1
+    lists = (study.c_e, study.c_1, study.sync_every, study.form, study.score)
+    return 1 + math.prod(len(one or (None,)) for one in lists)
 
 
 def is_personal(group: Group) -> bool:

@@ -77,17 +77,17 @@ def test_a_fleet_learns_from_what_it_sends(
     exploration: float, warns: bool, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     training = {"feedback": "deferred_only", "exploration": exploration, "pretrain": {"epochs": 2}}
-    asked = scenario(group(), training=training, study={"score": ("plug_in",), "c_e": (0.1, 0.4)})
+    asked = scenario(group(), training=training, study={"score": ("plug_in",), "c_e": (0.0, 0.4)})
     with caplog.at_level(logging.WARNING), open_fleet(asked, workers=0, cache=cache) as fleet:
         fleet.build()
         fleet.learn()
         learned = fleet.decide()
     assert ("what a rejector never sends" in caplog.text) == warns
     assert np.isfinite(learned.study["risk"]).all()
-    # With full feedback both prices share one rejector; here each learns about what it sends itself.
+    # With full feedback all prices share one rejector; here each learns about what it sends itself.
     losses = [
         loss
         for score, loss in zip(learned.study["score"], learned.study["final_loss"], strict=True)
         if score == "plug_in"
     ]
-    assert len(set(losses)) == 2
+    assert len(set(losses)) > 1

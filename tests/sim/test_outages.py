@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import scenario_of
 
-from sim.outages import Capacity, capacity, intervals
+from sim.outages import Capacity, capacity, intervals, mean_availability
 
 SERVER = {"kind": "server"}
 
@@ -117,3 +117,10 @@ def test_composition_equals_a_count_replica_by_replica(world):
         assert found.usable_at(t) == sum(up)
     assert np.all(np.diff(found.at_s) > 0)
     assert np.all(np.diff(found.usable) != 0)
+
+
+def test_availability_is_the_share_of_the_run_in_which_some_replica_works():
+    """Replicas that are left keep the server up; what an outage covers beyond the horizon does not count."""
+    outages = (outage(SERVER, (10, 20), (90, 130)), outage(replicas(2), (40, 80)))
+    server = {"service": {"kind": "affine", "base_s": 1.0}, "replicas": 3, "outages": outages}
+    assert mean_availability(scenario_of(horizon_s=100.0, server=server)) == 0.8
