@@ -2,8 +2,9 @@
 
 On the same draws (arrivals, transfers, service times) the two must agree request by request, to a nanosecond:
 sums of instants are rounded in another order, nothing else may differ. On draws of their own they must agree
-as two samples do: Welch's t-test on means, quantiles and losses of independent replications, a false alarm in
-a thousand sets of seeds each, and the smallest relative difference found with probability 0.9 claimed.
+as two samples do: a t-test on means, quantiles and losses of independent replications, a false alarm in a
+thousand sets of seeds each, and the smallest relative difference found with probability 0.9 claimed. The
+first finds every difference of semantics; the second is weak beside it, and there for the draws themselves.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def test_on_the_same_draws_every_request_fares_the_same(scenario):
 
 
 LUCK = ["rate", "E[S]", "E[S²]"]
-# The relative difference that is found at least; by the same draws every difference is.
-FINDS = {"latency": 0.2, "wait": 0.4, "p50": 0.1, "p95": 0.3, "p99": 0.4, "refused": 0.1, "lost": 0.4}
+# The relative difference that is found with probability 0.9, at most.
+FINDS = {"latency": 0.2, "wait": 0.4, "p50": 0.15, "p95": 0.3, "p99": 0.5, "refused": 0.1, "lost": 0.4}
 
 
 def figures(requests: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
