@@ -39,7 +39,7 @@ def measure(requests: int) -> dict[str, float]:
 
 
 def resident_mib(what: str) -> float:
-    """Resident memory as Linux tells it: VmRSS now, VmHWM at its peak (ru_maxrss would count the parent's)."""
+    """Resident memory as Linux tells it: VmRSS now, VmHWM at its peak (ru_maxrss counts the parent's)."""
     kib = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert kib is not None
     return round(int(kib[1]) / 2**10, 1)

@@ -69,15 +69,16 @@ def with_truth(
 
     controls: further columns whose expectations are known as well, such as the arrival rate. What the
     figures owe to their luck is taken out by regression (control variates: Law, Simulation Modeling and
-    Analysis, 11.4); without controls this is Student's test of a mean.
+    Analysis, 11.4); without controls this is Student's test of a mean. The controls are compared as well, as
+    they are: a regression on a wrong arrival rate would hide that it is wrong.
     """
     assert set(found) == set(truth) | set(controls)
     luck = found[list(controls)].to_numpy() - np.array(list(controls.values()))
     design = np.column_stack([np.ones(len(found)), luck])
-    spread = float(np.linalg.inv(design.T @ design)[0, 0])
     made = []
-    for name, exact in truth.items():
-        fit, error, freedom = _regress(design, found[name].to_numpy(), spread)
+    for name, exact in {**truth, **controls}.items():
+        regressors = design if name in truth else design[:, :1]
+        fit, error, freedom = _regress(regressors, found[name].to_numpy(), 0)
         made.append(Comparison(name, exact, float(fit[0]), error, freedom))
     return made
 
@@ -85,8 +86,8 @@ def with_truth(
 def with_other(ours: pd.DataFrame, theirs: pd.DataFrame, controls: Sequence[str] = ()) -> list[Comparison]:
     """A t-test per figure: the means of two simulators over independent replications of one model.
 
-    controls: columns that hold the luck of the draws, taken out by regression as above; a column that does
-    not vary is left out. That the two vary alike is part of what is tested.
+    controls: columns that hold the luck of the draws, taken out by regression and compared as above; one that
+    does not vary must be the same for both. The runs of both must be equally long, so that they vary alike.
     """
     assert set(ours) == set(theirs)
     both = pd.concat([ours, theirs])
@@ -94,30 +95,33 @@ def with_other(ours: pd.DataFrame, theirs: pd.DataFrame, controls: Sequence[str]
     is_ours = np.repeat([1.0, 0.0], [len(ours), len(theirs)])
     luck = (both[kept] - both[kept].mean()).to_numpy()
     design = np.column_stack([np.ones(len(both)), is_ours, luck])
-    spread = float(np.linalg.inv(design.T @ design)[1, 1])
+    fixed = both[[name for name in controls if name not in kept]]
+    np.testing.assert_allclose(fixed, np.broadcast_to(fixed.mean(), fixed.shape), rtol=1e-6)
     made = []
-    for name in ours.columns.difference(list(controls), sort=False):
-        fit, error, freedom = _regress(design, both[name].to_numpy(), spread)
+    for name in ours.columns.difference(fixed.columns, sort=False):
+        regressors = design[:, :2] if name in kept else design
+        fit, error, freedom = _regress(regressors, both[name].to_numpy(), 1)
         made.append(Comparison(str(name), float(fit[0]), float(fit[0] + fit[1]), error, freedom))
     return made
 
 
-def _regress(design: np.ndarray, column: np.ndarray, spread: float) -> tuple[np.ndarray, float, int]:
-    """Coefficients, the standard error of one whose unscaled variance is `spread`, degrees of freedom."""
+def _regress(design: np.ndarray, column: np.ndarray, which: int) -> tuple[np.ndarray, float, int]:
+    """Coefficients, the standard error of the one at `which`, degrees of freedom (ordinary least squares)."""
     freedom = len(column) - design.shape[1]
     fit = np.linalg.lstsq(design, column)[0]
-    return fit, float(np.sqrt(((column - design @ fit) ** 2).sum() / freedom * spread)), freedom
+    variance = ((column - design @ fit) ** 2).sum() / freedom * np.linalg.inv(design.T @ design)[which, which]
+    return fit, float(np.sqrt(variance)), freedom
 
 
 def assert_agreement(comparisons: list[Comparison], finds: Mapping[str, float]) -> None:
-    """Every comparison agrees, and finds at least the relative error that `finds` claims for it.
+    """Every comparison agrees, and those in `finds` find at least the relative error claimed for them there.
 
     So a test fails as well if it is too weak for what it says. Prints the figures (`pytest -rP` shows them).
     """
-    assert {one.name for one in comparisons} == set(finds)
+    assert {one.name for one in comparisons} >= set(finds)
     print(*comparisons, sep="\n")
     assert [str(one) for one in comparisons if one.disagrees] == []
-    assert [str(one) for one in comparisons if one.finds > finds[one.name]] == []
+    assert [str(one) for one in comparisons if one.finds > finds.get(one.name, np.inf)] == []
 
 
 def smallest_found(error: float, freedom: float) -> float:

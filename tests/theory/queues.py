@@ -14,6 +14,7 @@ from worlds import made_up, poisson
 
 from sim.arrivals import ArrivalSource
 from sim.engine import CHUNK_S, chunks
+from sim.outages import intervals
 from sim.scenario import Scenario, read
 
 CLIENTS = 10  # in queue.yaml
@@ -119,4 +120,4 @@ def _integral(run: Run, column: str) -> float:
 
 
 def _outage_starts(scenario: Scenario) -> list[float]:
-    return [begin for outage in scenario.server.outages for begin, _ in outage.when.at]
+    return [period.from_s for period in intervals(scenario) if period.target == "server"]

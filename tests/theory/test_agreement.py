@@ -9,7 +9,7 @@ from agreement import FALSE_ALARM, POWER, Comparison, replicate, smallest_found,
 from formulas import erlang_c, mmck
 from queues import MEAN_S, Run, queue
 from scipy import stats
-from test_closed_forms import refused_and_wait, waiting
+from test_closed_forms import controlled, expected, refused_and_wait, waiting
 
 SETS, N = 100_000, 30
 
@@ -67,6 +67,14 @@ def disagreeing(comparisons: list[Comparison]) -> set[str]:
 
 
 # What a wrong simulator looks like: each of these is held against the formula for something slightly else.
+
+
+def test_luck_that_was_no_luck_is_found():
+    """A service of the wrong mean must not be regressed away where service times are the controls."""
+    slow = {"kind": "exponential", "mean_s": 1.02 * MEAN_S}
+    found = replicate(queue(0.8, "horizon_s=1500", time=slow), range(12), controlled(waiting()))
+    exact, controls = {"mean wait": 4.0, "P(wait)": 0.8}, expected(0.8, 1.0)
+    assert "E[S]" in disagreeing(with_truth(found, exact, controls))
 
 
 def waiting_and_rate(run: Run) -> dict[str, float]:
