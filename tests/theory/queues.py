@@ -14,7 +14,7 @@ from worlds import made_up, poisson
 
 from sim.arrivals import ArrivalSource
 from sim.engine import CHUNK_S, chunks
-from sim.outages import intervals
+from sim.outages import capacity
 from sim.scenario import Scenario, read
 
 CLIENTS = 10  # in queue.yaml
@@ -102,10 +102,13 @@ def in_queue(run: Run) -> tuple[float, float]:
 def in_service(run: Run) -> tuple[float, float]:
     """The integral of the number of busy replicas, and the sum of the batches' times, up to the horizon."""
     batches = all_sends(run).dropna(subset="started_at_s").drop_duplicates(["replica", "started_at_s"])
-    started, ended = batches["started_at_s"].to_numpy(), batches["finished_at_s"].to_numpy()
-    stops = np.sort([*_outage_starts(run.scenario), run.scenario.horizon_s])
-    ended = np.where(np.isnan(ended), stops[np.searchsorted(stops, started, side="right")], ended)
-    return _integral(run, "busy_replicas_mean"), float((ended - started).sum())
+    usable, seconds = capacity(run.scenario), 0.0
+    for replica, mine in batches.groupby("replica"):
+        started, ended = mine["started_at_s"].to_numpy(), mine["finished_at_s"].to_numpy()
+        stops = np.append(usable.at_s[usable.usable <= replica], run.scenario.horizon_s)
+        ended = np.where(np.isnan(ended), stops[np.searchsorted(stops, started, side="right")], ended)
+        seconds += float((ended - started).sum())
+    return _integral(run, "busy_replicas_mean"), seconds
 
 
 def all_sends(run: Run) -> pd.DataFrame:
@@ -117,7 +120,3 @@ def all_sends(run: Run) -> pd.DataFrame:
 def _integral(run: Run, column: str) -> float:
     widths = np.diff(np.append(run.seconds["at_s"], run.scenario.horizon_s))
     return float((run.seconds[column].to_numpy() * widths).sum())
-
-
-def _outage_starts(scenario: Scenario) -> list[float]:
-    return [period.from_s for period in intervals(scenario) if period.target == "server"]
