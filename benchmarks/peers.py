@@ -1,0 +1,72 @@
+"""Who is timed: the product's loop, its readable definition, SimPy as one would write it, and Ciw.
+Each takes a workload with its arrivals drawn, and leaves its records behind."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import ciw
+import numpy as np
+import simpy
+from reference_loop import Reference
+
+from benchmarks.workloads import SENT_SHARE, SERVICE_S, Drawn
+from sim.engine import chunks
+from sim.scenario.values import CHUNK_S
+
+
+def ours(world: Drawn) -> None:
+    """A run in memory: events, every column of every table, the time line, and all laws verified."""
+    for _ in chunks(world.scenario, world.learned, world, CHUNK_S):
+        pass
+
+
+def reference_loop(world: Drawn) -> None:
+    """The readable definition: a SimPy process per request and per attempt; its records are objects."""
+    Reference(world.scenario, world.learned, world, CHUNK_S).run()
+
+
+def plain_simpy(world: Drawn) -> None:
+    """How one would write it with SimPy: a process per request, a resource, three recorded instants.
+
+    Knows M/M/c and a coin in front of it, nothing else; service times and coins are drawn beforehand.
+    """
+    env = simpy.Environment()
+    servers = simpy.Resource(env, capacity=world.scenario.server.replicas)
+    arrivals, draw = world.instants(), np.random.default_rng(0)
+    share = SENT_SHARE if world.scenario.fleet[0].policy.score == "random" else 1.0
+    sent = (draw.random(len(arrivals)) < share).tolist()
+    services = draw.exponential(SERVICE_S, len(arrivals)).tolist()
+    rows: list[tuple[float, float, float]] = []
+
+    def request(arrived: float, is_sent: bool, service: float) -> Any:
+        started = arrived
+        if is_sent:
+            with servers.request() as turn:
+                yield turn
+                started = env.now
+                yield env.timeout(service)
+        rows.append((arrived, started, env.now))
+
+    def arrive() -> Any:
+        for arrived, is_sent, service in zip(arrivals, sent, services, strict=True):
+            yield env.timeout(arrived - env.now)
+            env.process(request(arrived, is_sent, service))
+
+    env.process(arrive())
+    env.run()
+
+
+def ciw_network(world: Drawn) -> None:
+    """M/M/c in Ciw, with its records. Ciw draws its own arrivals and services, which it is timed for."""
+    rate_hz = sum(group.clients * group.arrivals.process.rate_hz for group in world.scenario.fleet)
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(rate_hz)],
+        service_distributions=[ciw.dists.Exponential(1 / SERVICE_S)],
+        number_of_servers=[world.scenario.server.replicas],
+    )
+    random.seed(0)
+    simulation = ciw.Simulation(network)
+    simulation.simulate_until_max_time(world.scenario.horizon_s)
+    simulation.get_all_records()

@@ -1,0 +1,115 @@
+"""What queueing theory knows, in units of the mean service time; `load` is per server unless said otherwise.
+Textbook numbers: L. Kleinrock, Queueing Systems (1975); D. Gross and C. Harris, Queueing Theory (2008)."""
+
+from __future__ import annotations
+
+from heapq import heapify, heapreplace
+from math import exp, factorial, floor
+
+import numpy as np
+
+
+def erlang_b(servers: int, erlangs: float) -> float:
+    """P(all busy) where nobody waits, whatever the distribution of the service time (Erlang 1917)."""
+    terms = [erlangs**n / factorial(n) for n in range(servers + 1)]
+    return terms[-1] / sum(terms)
+
+
+def erlang_c(servers: int, erlangs: float) -> float:
+    """P(wait) in M/M/c."""
+    loss = erlang_b(servers, erlangs)
+    return loss / (1 - erlangs / servers * (1 - loss))
+
+
+def mmc_wait_beyond(servers: int, load: float, t: float) -> float:
+    """P(wait > t) in M/M/c: Erlang C times an exponential tail."""
+    return erlang_c(servers, load * servers) * exp(-(1 - load) * servers * t)
+
+
+def mmck(servers: int, places: int, load: float) -> tuple[float, float]:
+    """M/M/c/K with `places` = K - c to wait in: P(loss), and the mean wait of those who are let in."""
+    up = np.array([load * servers / min(n, servers) for n in range(1, servers + places + 1)])
+    p = np.cumprod(np.append(1.0, up))
+    p /= p.sum()
+    queue = float((np.arange(places + 1) * p[servers:]).sum())
+    return float(p[-1]), queue / (load * servers * (1 - p[-1]))
+
+
+def pollaczek_khinchine(load: float, cv: float) -> float:
+    """Mean wait in M/G/1."""
+    return load * (1 + cv * cv) / (2 * (1 - load))
+
+
+def md1_wait_beyond(load: float, t: float) -> float:
+    """P(wait > t) in M/D/1 (Erlang 1909)."""
+    terms = [(-load * (t - k)) ** k / factorial(k) * exp(load * (t - k)) for k in range(floor(t) + 1)]
+    return 1 - (1 - load) * sum(terms)
+
+
+def stationary(rates: np.ndarray) -> np.ndarray:
+    """The stationary law of a finite Markov chain: `rates[i, j]` is the rate from state i to state j."""
+    generator = rates - np.diag(rates.sum(axis=1))
+    system = np.vstack([generator.T[:-1], np.ones(len(rates))])
+    return np.linalg.solve(system, np.append(np.zeros(len(rates) - 1), 1.0))
+
+
+def mean_wait_with_breakdowns(load: float, fails: float, repairs: float, most: int = 300) -> float:
+    """M/M/1 whose server fails at rate `fails` while up and is repaired at rate `repairs`.
+
+    Who waits stays; who is in service at a failure is lost. Mean wait of all until their service begins, by
+    Little's law from the Markov chain of (number in the system, up or down), cut off at `most`.
+    """
+    n = np.arange(most)
+    up, down = 2 * n, 2 * n + 1
+    rates = np.zeros((2 * most, 2 * most))
+    rates[up[:-1], up[1:]] = rates[down[:-1], down[1:]] = load
+    rates[up[1:], up[:-1]] = 1.0
+    rates[up, down[np.maximum(n - 1, 0)]] = fails
+    rates[down, up] = repairs
+    p = stationary(rates)
+    assert p[-2:].sum() < 1e-12, "cut off too early"
+    return float((p[up] * np.maximum(n - 1, 0)).sum() + (p[down] * n).sum()) / load
+
+
+def mean_wait_in_batches(rate: float, largest: int, most: int = 400) -> float:
+    """One server that takes all who wait, up to `largest`, for an exponential time of mean 1 per batch.
+
+    rate: arrivals per batch time. Mean wait by Little's law from the Markov chain of the number waiting
+    behind a batch in service (state 0: idle), cut off at `most` (Bailey 1954 for the general model).
+    """
+    busy = np.arange(most) + 1  # state 1 + n: n wait
+    rates = np.zeros((most + 1, most + 1))
+    rates[0, 1] = rates[busy[:-1], busy[1:]] = rate
+    rates[1, 0] = 1.0
+    waiting = np.arange(1, most)
+    rates[busy[1:], 1 + np.maximum(waiting - largest, 0)] = 1.0
+    p = stationary(rates)
+    assert p[-1] < 1e-12, "cut off too early"
+    return float((np.arange(most) * p[1:]).sum()) / rate
+
+
+def kiefer_wolfowitz(
+    arrivals: np.ndarray, services: np.ndarray, servers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends of G/G/c, first come, first served (Kiefer and Wolfowitz 1955; c = 1: Lindley 1952).
+
+    Written with the instants at which servers become free in place of the work they still hold, so that
+    the same sums are rounded as on a clock: start = max(arrival, first free), end = start + service.
+    """
+    free_at, starts, ends = [-np.inf] * servers, [], []
+    heapify(free_at)
+    for arrival, service in zip(arrivals.tolist(), services.tolist(), strict=True):
+        starts.append(max(arrival, free_at[0]))
+        ends.append(starts[-1] + service)
+        heapreplace(free_at, ends[-1])
+    return np.array(starts), np.array(ends)
+
+
+def waits_of_kiefer_wolfowitz(arrivals: np.ndarray, services: np.ndarray, servers: int) -> np.ndarray:
+    """The waits by the recursion as printed: w becomes the sorted positive part of w + service·e_1 - gap."""
+    work, waits = np.zeros(servers), []
+    for service, gap in zip(services.tolist(), np.append(np.diff(arrivals), 0.0).tolist(), strict=True):
+        waits.append(work[0])
+        work[0] += service
+        work = np.sort(np.maximum(work - gap, 0.0))
+    return np.array(waits)
