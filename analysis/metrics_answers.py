@@ -67,7 +67,7 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
 def rates(traffic: Traffic) -> dict[str, Any]:
     """How often the policy sent, and how often the server's answer was the one given."""
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
-    decided = np.asarray(traffic.requests["decided_at_s"].notna())
+    decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
     return {
         "reject_rate": traffic.resampling.share(sent, decided),
         "reject_rate_held_out": traffic.resampling.share(sent, decided & traffic.held_out),

@@ -60,7 +60,8 @@ class Run:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
         frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
-        refuse_gaps(self.path / "requests", frame, int(self.timeline["arrivals"].sum()))
+        arrivals = int(self.timeline["arrivals"].sum())
+        refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)
         bases = frame["sample_id"].map(self.samples.set_index("sample_id")["base_id"])
         if bases.isna().any():
             missing = frame.loc[bases.isna(), "sample_id"].iloc[0]

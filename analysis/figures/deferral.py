@@ -96,7 +96,7 @@ def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[s
     """Of the held-out requests in `among`: reject rate, accuracy if the server had answered whatever was
     sent, and accuracy as it was with its interval; None where nothing was decided."""
     requests = traffic.requests
-    usable = requests["decided_at_s"].notna() & requests["server_known"]
+    usable = requests["is_decided"] & requests["server_known"]
     among = among & traffic.held_out & usable.to_numpy(dtype=bool)
     if not among.any():
         return None

@@ -100,14 +100,14 @@ def test_figures_of_runs_without_and_with_many_outages(tmp_path: Path, outages: 
 
 
 def test_shares_of_outcomes_sum_to_one(finished: Finished) -> None:
-    shares, width = outcome_shares(load_run(finished[0]))
+    shares, width = outcome_shares(traffic_of(load_run(finished[0])))
     assert width == 10.0
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert shares.loc[110.0, "timed_out"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_accuracy_bins_lie_within_their_bands(finished: Finished) -> None:
-    bins = accuracy_bins(load_run(finished[0]))
+    bins = accuracy_bins(traffic_of(load_run(finished[0])))
     assert len(bins) == 30
     assert ((bins["low"] < bins["fleet"]) & (bins["fleet"] < bins["high"])).all()
 
