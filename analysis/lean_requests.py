@@ -51,9 +51,9 @@ SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 def read_lean(run: Run) -> pd.DataFrame:
     """Every request, in order of arrival, then of request_id.
 
-    As in the tables: request_id, client_id, sample_id, group, held_out, arrived_at_s, deferred, attempts, outcome,
-    server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds from
-    arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
+    As in the tables: request_id, client_id, sample_id, group, held_out, arrived_at_s, deferred, attempts,
+    outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds
+    from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
     included); client_right, server_right, server_known (its answer to this sample is on record); charged
     (attempts); service_s (replica time of all attempts, each its equal share of its batch's) and wasted_s
     (the part of it whose answer was not the one given, and that is known).

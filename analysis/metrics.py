@@ -65,7 +65,7 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
     reasons = reasons_against(traffic)
     summary = {"valid": not reasons, "invalid_because": reasons}
     summary |= {name: section(traffic) for name, section in SECTIONS.items()}
-    return {name: _json_safe(part) for name, part in summary.items()}
+    return {name: json_safe(part) for name, part in summary.items()}
 
 
 def to_json(summary: dict[str, Any]) -> bytes:
@@ -73,11 +73,11 @@ def to_json(summary: dict[str, Any]) -> bytes:
     return (json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _json_safe(part) for key, part in value.items()}
+        return {str(key): json_safe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_safe(part) for part in value]
+        return [json_safe(part) for part in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -4,16 +4,15 @@ The last step of a run; asked again, it makes the same files from the same folde
 from __future__ import annotations
 
 import shlex
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from analysis import page
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics import summary_of, to_json
+from analysis.page import as_source
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
 from analysis.traffic import Traffic, traffic_of
@@ -34,11 +33,11 @@ def finish(path: str | Path) -> dict[str, Any]:
     summary = summary_of(traffic)
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
     pictures = {name: to_svg(figure) for name, figure in drawn.items()}
-    page = render(traffic, summary, pictures)
+    html = render(traffic, summary, pictures)
     for name, figure in drawn.items():
         write_whole(run.path / "figures" / f"{name}.svg", pictures[name])
         write_whole(run.path / "figures" / f"{name}.png", to_png(figure))
-    write_whole(run.path / "report.html", page.encode())
+    write_whole(run.path / "report.html", html.encode())
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
 
@@ -52,25 +51,18 @@ def write_report(path: str | Path) -> Path:
 def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
     """The report as one page that loads nothing: `pictures` (SVG by figure) are part of it."""
     run = traffic.run
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     figures = [
         {
             "name": name,
             "title": drawing.title,
             "alt": drawing.alt(traffic, summary),
             "caption": drawing.caption,
-            # As a picture, not as elements: ids of several SVGs on one page would clash.
-            "source": "data:image/svg+xml;base64," + b64encode(pictures[name]).decode(),
+            "source": as_source(pictures[name]),
         }
         for name, drawing in drawings_of(run).items()
     ]
-    return environment.get_template(TEMPLATE).render(
+    return page.render(
+        TEMPLATE,
         summary=summary,
         question=run.question,
         verdict=verdict(summary),
