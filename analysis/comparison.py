@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.measures import MEASURES, Percentile, Ratio
+from analysis.clusters import LEAST_SAMPLES, Clusters
+from analysis.measures import MEASURES, PERCENTILES, Percentile, Ratio
 from analysis.metrics import json_safe, summary_of
-from analysis.pairing import pair, what_differs
-from analysis.resampling import LEAST_SAMPLES, Resampling, interval
+from analysis.pairing import Pairing, pair, what_differs
+from analysis.resampling import interval, percentiles
 from analysis.run import load_run
 from analysis.traffic import Floats, Traffic, traffic_of
 from sim.errors import BadInput
@@ -45,52 +46,51 @@ def names_of(traffics: Sequence[Traffic]) -> list[str]:
 def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, Any]:
     """Every run against the first, JSON-safe: what differs in the scenario, what is shared, the measures.
 
-    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval). The
-    interval is that of the differences of bootstrap replicates in which both runs count the same clients
-    and samples equally often (see `analysis.resampling`). Raises BadInput for pairs that share too little.
+    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval): by
+    two-way clustering over what both runs met (`analysis.clusters`), for percentiles from bootstrap
+    replicates in which both runs count the same clients and samples equally often. Raises BadInput for
+    pairs that share too little.
     """
     base, names = traffics[0], names_of(traffics)
     summaries = [summary_of(traffic) for traffic in traffics]
     pairings = [pair(base, other, unpaired, index) for index, other in enumerate(traffics[1:], start=1)]
-    alone = Sample(base, base.resampling, summaries[0])
+    first = Measured(base, summaries[0])
     runs = []
     for name, other, summary, pairing in zip(names[1:], traffics[1:], summaries[1:], pairings, strict=True):
-        first = (
-            alone if pairing.base_draws is base.resampling else Sample(base, pairing.base_draws, summaries[0])
-        )
-        second = Sample(other, pairing.other_draws, summary)
+        second = Measured(other, summary)
         runs.append(
-            {
-                "name": name,
-                "path": str(other.run.path),
-                "seed": other.run.scenario["seed"],
-                "valid": summary["valid"],
-                "invalid_because": summary["invalid_because"],
+            _about(name, other, summary)
+            | {
                 "scenario": what_differs(base.run.scenario, other.run.scenario),
                 "paired_by": pairing.kind,
                 "shared": pairing.sentence,
-                "measures": {key: _difference(key, first, second) for key in MEASURES},
+                "measures": {key: _difference(key, first, second, pairing) for key in MEASURES},
             }
         )
-    baseline = {
-        "name": names[0],
-        "path": str(base.run.path),
-        "seed": base.run.scenario["seed"],
-        "valid": summaries[0]["valid"],
-        "invalid_because": summaries[0]["invalid_because"],
+    baseline = _about(names[0], base, summaries[0]) | {
         "requests": len(base.requests),
-        "measures": {key: alone.value(key) for key in MEASURES},
+        "measures": {key: first.value(key) for key in MEASURES},
     }
     units = {key: {"label": measure.label, "unit": measure.unit} for key, measure in MEASURES.items()}
     shown: dict[str, Any] = json_safe({"measures": units, "baseline": baseline, "runs": runs})
     return shown
 
 
-class Sample:
-    """One run's measures under one set of bootstrap draws, each worked out once."""
+def _about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": str(traffic.run.path),
+        "seed": traffic.run.scenario["seed"],
+        "valid": summary["valid"],
+        "invalid_because": summary["invalid_because"],
+    }
 
-    def __init__(self, traffic: Traffic, draws: Resampling, summary: dict[str, Any]) -> None:
-        self.traffic, self.draws, self.summary = traffic, draws, summary
+
+class Measured:
+    """One run's measures; replicates are drawn once for each set of draws."""
+
+    def __init__(self, traffic: Traffic, summary: dict[str, Any]) -> None:
+        self.traffic, self._summary = traffic, summary
         self._replicates: dict[str, Floats] = {}
 
     def value(self, key: str) -> float | None:
@@ -99,70 +99,54 @@ class Sample:
         if isinstance(measure, Ratio):
             parts, wholes = measure.parts_and_wholes(self.traffic)
             whole = float(wholes.sum())
-            return float(parts.sum()) / whole * self._scale(measure) if whole > 0 else None
+            return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
         if isinstance(measure, Percentile):
-            taken_s = self._taken_s()
-            return (
-                float(np.quantile(taken_s[~np.isnan(taken_s)], measure.level)) if self._has(taken_s) else None
-            )
-        found: Any = self.summary
+            taken_s = self.taken_s[~np.isnan(self.taken_s)]
+            return float(np.quantile(taken_s, measure.level)) if taken_s.size else None
+        found: Any = self._summary
         for step in measure.path:
             found = found[step]
         return None if found is None else float(found)
 
-    def replicates(self, key: str) -> Floats | None:
-        """The measure in each bootstrap replicate; None where it has no interval."""
-        if key not in self._replicates:
-            measure = MEASURES[key]
-            if isinstance(measure, Ratio):
-                parts, wholes = measure.parts_and_wholes(self.traffic)
-                if np.unique(self.draws.base[self.draws.cell[wholes > 0]]).size < LEAST_SAMPLES:
-                    return None
-                self._replicates[key] = self.draws.ratios(parts, wholes) * self._scale(measure)
-            elif isinstance(measure, Percentile) and self._has(self._taken_s()):
-                levels = {k: m.level for k, m in MEASURES.items() if isinstance(m, Percentile)}
-                found = percentiles(self._taken_s(), self.draws, tuple(levels.values()))
-                self._replicates |= dict(zip(levels, found, strict=True))
-        return self._replicates.get(key)
+    def influence(self, measure: Ratio, cells: Clusters) -> Floats | None:
+        """What each cell contributes to a ratio; None where too few distinct samples tell of it."""
+        parts, wholes = measure.parts_and_wholes(self.traffic)
+        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
+            return None
+        return cells.influence(parts, wholes) * self.scale(measure)
 
-    def _scale(self, measure: Ratio) -> float:
+    def replicates(self, cells: Clusters, key: str) -> Floats:
+        """The percentiles in each bootstrap replicate under `key`; (percentiles, replicates)."""
+        if key not in self._replicates:
+            levels = tuple(measure.level for measure in PERCENTILES.values())
+            self._replicates[key] = percentiles(self.taken_s, cells, key, levels)
+        return self._replicates[key]
+
+    def scale(self, measure: Ratio) -> float:
         return len(self.traffic.requests) / self.traffic.run.observed_s if measure.per_second else 1.0
 
-    def _taken_s(self) -> Floats:
+    @property
+    def taken_s(self) -> Floats:
         return self.traffic.requests["final_s"].to_numpy(dtype=np.float64)
 
-    def _has(self, taken_s: Floats) -> bool:
-        return not bool(np.isnan(taken_s).all())
 
-
-def percentiles(values: Floats, draws: Resampling, levels: tuple[float, ...]) -> Floats:
-    """Weighted percentiles of `values` (n,), NaN left out, per replicate; shape (levels, replicates).
-
-    The smallest value at which the weights up to it reach the level's share of all weights.
-    """
-    there = np.flatnonzero(~np.isnan(values))
-    order = there[np.argsort(values[there], kind="stable")]
-    ordered = values[order]
-    found = np.full((len(levels), len(draws.client_weights)), np.nan)
-    for replicate in range(found.shape[1]):
-        reached = np.cumsum(draws.request_weights(replicate)[order], dtype=np.int64)
-        if reached[-1]:
-            found[:, replicate] = ordered[np.searchsorted(reached, np.multiply(levels, reached[-1]))]
-    return found
-
-
-def _difference(key: str, first: Sample, second: Sample) -> dict[str, Any]:
+def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -> dict[str, Any]:
     """One measure of the second run, and by how much it differs from the first's."""
     one, two = first.value(key), second.value(key)
     told: dict[str, Any] = {"value": two, "difference": None, "low": None, "high": None}
-    if (
-        one is None
-        or two is None
-        or (key == "accuracy_in_outages" and first.traffic.outages != second.traffic.outages)
-    ):
+    if one is None or two is None:
+        return told
+    if key == "accuracy_in_outages" and first.traffic.outages != second.traffic.outages:
         return told
     told["difference"] = two - one
-    before, after = first.replicates(key), second.replicates(key)
-    if before is not None and after is not None:
-        told["low"], told["high"] = interval(after - before)
+    measure = MEASURES[key]
+    if isinstance(measure, Ratio):
+        before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
+        if before is not None and after is not None:
+            half = pairing.spread(before, after).half_width()
+            told["low"], told["high"] = two - one - half, two - one + half
+    elif isinstance(measure, Percentile):
+        place = list(PERCENTILES).index(key)
+        after = second.replicates(pairing.other, pairing.other_key)[place]
+        told["low"], told["high"] = interval(after - first.replicates(pairing.base, pairing.base_key)[place])
     return told

@@ -21,11 +21,11 @@ GENERAL = {
         "every share of a window, is over the others alone."
     ),
     "interval": (
-        "95%, from 500 bootstrap replicates that resample clients and distinct base samples (two-way), "
-        "since samples repeat; for a share, widened to Wilson's interval for as many trials as there are "
-        "distinct samples. It holds given the trained models and this one course of events; over new seeds "
-        "rates move more. None with under 10 distinct samples; n counts requests, samples and clients "
-        "distinct ones."
+        "95%, by two-way clustering: the variance between clients plus that between distinct base samples "
+        "minus that between their pairs, with Student's t, since samples repeat; for a share, Wilson's for "
+        "as many trials as would give it this variance. It holds given the trained models and this one "
+        "course of events; over new seeds rates move more. None with under 10 distinct samples; n counts "
+        "requests, samples and clients distinct ones."
     ),
     "spread": (
         "n, mean and the 50th, 95th and 99th percentile (linear interpolation) over the requests that "

@@ -170,9 +170,7 @@ SINGLES = {
     "queue_mean": Single("waiting, mean", "requests", ("queue", "mean")),
     "queue_max": Single("waiting, most", "requests", ("queue", "max")),
     "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
-    "worst_decile": Single(
-        "accuracy, worst decile of clients", "share", ("fairness", "worst_decile_accuracy")
-    ),
+    "worst_decile": Single("accuracy, worst tenth", "share", ("fairness", "worst_decile_accuracy")),
     "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
 }
 MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES

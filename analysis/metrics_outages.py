@@ -52,7 +52,7 @@ def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
     requests = traffic.requests
     taken_s = requests["final_s"].to_numpy(dtype=float)
     among, held_out = arrived & traffic.known, arrived & traffic.held_out
-    estimate = traffic.resampling.share
+    estimate = traffic.clusters.share
     return {
         "requests": int(arrived.sum()),
         "accuracy": estimate(traffic.correct, held_out),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.resampling import Resampling, resampling
+from analysis.clusters import Clusters, Floats, Spread, clusters
 from analysis.traffic import Traffic
 from sim.errors import BadInput
 
@@ -18,12 +18,38 @@ SAME = ("request_id", "arrived_at_s", "sample_id")
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two runs under one bootstrap; `kind` is "requests", "clients and samples" or "nothing"."""
+    """Two runs side by side; `kind` is "requests", "clients and samples" or "nothing".
+
+    base, other: the cells of each, under the same codes unless nothing is shared; base_key, other_key: of
+    their bootstrap draws, alike unless nothing is shared.
+    """
 
     kind: str
     sentence: str
-    base_draws: Resampling
-    other_draws: Resampling
+    base: Clusters
+    other: Clusters
+    base_key: str
+    other_key: str
+
+    def spread(self, base: Floats, other: Floats) -> Spread:
+        """Of a difference, from what the cells of both runs contribute to it (cells of each,)."""
+        if self.kind == "requests":
+            return self.base.spread(other - base, np.ones(base.size, dtype=bool))
+        if self.kind == "nothing":
+            one, two = (
+                cells.spread(part, np.ones(part.size, dtype=bool))
+                for cells, part in ((self.base, base), (self.other, other))
+            )
+            variance = one.variance + two.variance
+            weighted = one.variance**2 / one.freedom + two.variance**2 / two.freedom
+            return Spread(variance, variance**2 / weighted if weighted > 0 else 1.0)
+        client, sample = (
+            np.concatenate([getattr(self.base, name), getattr(self.other, name)])
+            for name in ("client", "base")
+        )
+        union = clusters(client, sample)
+        both = np.bincount(union.cell, weights=np.concatenate([-base, other]))
+        return union.spread(both.astype(np.float64), np.ones(both.size, dtype=bool))
 
 
 def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
@@ -32,14 +58,13 @@ def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
     `index` tells the others of one comparison apart, so that each unpaired one is drawn for itself.
     """
     differs = traffic_differs(base, other)
+    key = str(base.run.scenario["seed"])
     if differs is None:
-        return Pairing(
-            "requests",
+        sentence = (
             f"the same {len(base.requests):,} requests: same arrivals, same samples; differences are paired "
-            "request by request",
-            base.resampling,
-            base.resampling,
+            "request by request"
         )
+        return Pairing("requests", sentence, base.clusters, other.clusters, key, key)
     if _thinks(base) and _thinks(other) and (shared := _shared_requests(base, other)):
         return _by_client_and_sample(base, other, shared)
     if not unpaired:
@@ -47,13 +72,8 @@ def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
             f"compare {base.run.path} {other.run.path}: their traffic differs ({differs}); give runs with "
             "one seed, fleet, horizon and warm-up, or --unpaired to compare them as they are"
         )
-    draws = resampling(
-        f"{base.run.scenario['seed']}/unpaired/{index}",
-        other.requests["client_id"].to_numpy(),
-        other.requests["base_id"].to_numpy(),
-    )
     sentence = f"nothing ({differs}); the intervals of the differences hold the luck of both runs"
-    return Pairing("nothing", sentence, base.resampling, draws)
+    return Pairing("nothing", sentence, base.clusters, other.clusters, key, f"{key}/unpaired/{index}")
 
 
 def traffic_differs(base: Traffic, other: Traffic) -> str | None:
@@ -93,8 +113,7 @@ def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing
         for name in ("client_id", "base_id")
     )
     first, second = (
-        resampling(
-            base.run.scenario["seed"],
+        clusters(
             traffic.requests["client_id"].to_numpy(),
             traffic.requests["base_id"].to_numpy(),
             clients=clients,
@@ -107,7 +126,8 @@ def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing
         f"so arrivals differ ({shared:,} requests have the same client and number); differences are paired "
         "by client and sample"
     )
-    return Pairing("clients and samples", sentence, first, second)
+    key = str(base.run.scenario["seed"])
+    return Pairing("clients and samples", sentence, first, second, key, key)
 
 
 def what_differs(base: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.clusters import Clusters, clusters
 from analysis.lean_requests import read_lean
 from analysis.outages import Outage, find_outages
-from analysis.resampling import Resampling, resampling
 from analysis.run import Run
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Traffic:
     requests: pd.DataFrame
     timeline: pd.DataFrame
     outages: tuple[Outage, ...]
-    resampling: Resampling
+    clusters: Clusters
 
     def is_outcome(self, name: str) -> Mask:
         return np.asarray(self.requests["outcome"] == name)
@@ -72,11 +72,9 @@ def traffic_of(run: Run) -> Traffic:
     everything = read_lean(run)
     first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
     requests = everything.iloc[first:].reset_index(drop=True)
-    draws = resampling(
-        int(run.scenario["seed"]), requests["client_id"].to_numpy(), requests["base_id"].to_numpy()
-    )
+    cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())
     timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-    return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), draws)
+    return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

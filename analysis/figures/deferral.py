@@ -102,5 +102,5 @@ def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[s
         return None
     sent = requests["deferred"].to_numpy(dtype=bool)
     right = np.where(sent, requests["server_right"], requests["client_right"])
-    got = traffic.resampling.share(traffic.correct, among)
+    got = traffic.clusters.share(traffic.correct, among)
     return float(sent[among].mean()), float(right[among].mean()), got

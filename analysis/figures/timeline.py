@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from analysis.clusters import wilson
 from analysis.figures.style import (
     BLUE,
     GREEN,
@@ -28,7 +29,6 @@ from analysis.figures.style import (
 )
 from analysis.metrics_service import seconds_per_request
 from analysis.outages import usable_steps
-from analysis.resampling import wilson
 from analysis.run import Run
 from analysis.traffic import Traffic
 

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from run_folders import write_folder
 
 from analysis import load_run
+from analysis.clusters import wilson
 from analysis.figures import FIGURES
 from analysis.figures.deferral import operating_point
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import OUTCOME_COLOURS, bin_width_s, to_svg
 from analysis.figures.timeline import accuracy_bins
-from analysis.resampling import wilson
 from analysis.traffic import traffic_of
 from sim.columns import OUTCOMES
 
