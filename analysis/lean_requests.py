@@ -48,7 +48,7 @@ NEEDED = (
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
-def read_lean(run: Run) -> pd.DataFrame:
+def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     """Every request, in order of arrival, then of request_id.
 
     As in the tables: request_id, client_id, sample_id, group, held_out, arrived_at_s, deferred, attempts,
@@ -58,24 +58,33 @@ def read_lean(run: Run) -> pd.DataFrame:
     (attempts); service_s (replica time of all attempts, each its equal share of its batch's) and wasted_s
     (the part of it whose answer was not the one given, and that is known).
 
-    Raises BadInput where parts are missing, damaged or do not belong together.
+    Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
+    that cannot be read are named there and left out, no gap is looked for, and replica time is that of
+    requests with one attempt alone.
     """
     names = _categories(run)
     bases = run.samples.set_index("sample_id")["base_id"]
     parts: Parts = {}
     several: list[pd.DataFrame] = []
-    for path in part_paths(run.path, "requests", needed=run.horizon_s > 0):
-        table = read_table(path, columns.REQUESTS, NEEDED)
-        if len(table):
-            for name, values in _narrow(run, table, bases, names, several).items():
-                parts.setdefault(name, []).append(values)
+    is_needed = run.horizon_s > 0 and skipped is None
+    for path in part_paths(run.path, "requests", needed=is_needed):
+        try:
+            table = read_table(path, columns.REQUESTS, NEEDED)
+            narrow = _narrow(run, table, bases, names, several)
+        except BadInput as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
+            continue
+        for name, values in narrow.items():
+            parts.setdefault(name, []).append(values)
     if not parts:
         parts = _narrow_nothing(run, bases, names, several)
     frame = pd.DataFrame({name: np.concatenate(parts.pop(name)) for name in list(parts)}, copy=False)
-    refuse_gaps(
-        run.path / "requests", np.sort(frame["request_id"].to_numpy()), int(run.timeline["arrivals"].sum())
-    )
-    _add_several(run, frame, several)
+    if skipped is None:
+        ids, arrivals = np.sort(frame["request_id"].to_numpy()), int(run.timeline["arrivals"].sum())
+        refuse_gaps(run.path / "requests", ids, arrivals)
+        _add_several(run, frame, several)
     for name, known in names.items():
         frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
     order = np.lexsort((frame["request_id"].to_numpy(), frame["arrived_at_s"].to_numpy()))

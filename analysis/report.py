@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from analysis import page
+from analysis.condition import condition_of
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics import summary_of, to_json
 from analysis.page import as_source
+from analysis.partial_report import PARTIAL, write_partial
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
 from analysis.traffic import Traffic, traffic_of
 from analysis.wording import headline, outcome_shares, sentences, verdict
+from sim.errors import BadInput
 from sim.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
@@ -29,6 +32,9 @@ def finish(path: str | Path) -> dict[str, Any]:
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
     run = load_run(path)
+    for table in condition_of(path):
+        if not table.is_fine:
+            raise BadInput(table.why)
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
@@ -43,8 +49,17 @@ def finish(path: str | Path) -> dict[str, Any]:
 
 
 def write_report(path: str | Path) -> Path:
-    """Makes the results of a run folder anew, so that report and summary agree; returns the report's path."""
-    finish(path)
+    """Makes the results of a run folder anew, so that report and summary agree; returns the report's path.
+
+    Raises BadInput for a folder that cannot be summed up; it names the page of what can still be read of it,
+    unless the folder is no run's at all.
+    """
+    try:
+        finish(path)
+    except BadInput as error:
+        partial = write_partial(path, str(error))
+        raise BadInput(f"{error}; what can still be read is in {partial}") from None
+    (Path(path) / PARTIAL).unlink(missing_ok=True)
     return Path(path) / "report.html"
 
 

@@ -25,28 +25,41 @@ def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
     return parts
 
 
-def read_parts(path: Path, name: str, schema: pa.Schema, needed: bool) -> pd.DataFrame:
+def read_parts(path: Path, name: str, schema: pa.Schema | None, needed: bool) -> pd.DataFrame:
     """The parts of one table as one frame, under one dictionary per column."""
-    tables = [read_table(part, schema) for part in part_paths(path, name, needed)] or [schema.empty_table()]
+    tables = [read_table(part, schema) for part in part_paths(path, name, needed)]
+    if schema is not None:
+        tables = tables or [schema.empty_table()]
     frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     return frame
 
 
-def read_frame(path: Path, schema: pa.Schema) -> pd.DataFrame:
+def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
     frame: pd.DataFrame = read_table(path, schema).to_pandas()
     return frame
 
 
-def read_table(path: Path, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
-    """One Parquet file as the columns `names` of `schema`, all of them unless told, and no others."""
+def read_table(
+    path: Path, schema: pa.Schema | None, names: Sequence[str] | None = None, rows: bool = True
+) -> pa.Table:
+    """One Parquet file as the columns `names` of `schema`, all of them unless told, and no others.
+
+    Without a schema: as it is. Without `rows`: none of them, after a look at the head of the file.
+    """
     if not path.is_file():
         raise BadInput(f"{path.parent}: not a finished run, {path.name} is missing")
-    wanted = schema if names is None else pa.schema([schema.field(name) for name in names])
+    wanted = schema
+    if schema is not None and names is not None:
+        wanted = pa.schema([schema.field(name) for name in names])
     try:
         with pq.ParquetFile(path) as file:
+            if wanted is None:
+                return file.read()
             absent = [name for name in wanted.names if name not in file.schema_arrow.names]
             if absent:
                 raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
+            if not rows:
+                return wanted.empty_table()
             table = file.read(columns=wanted.names)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
@@ -54,6 +67,11 @@ def read_table(path: Path, schema: pa.Schema, names: Sequence[str] | None = None
         return table.select(wanted.names).cast(wanted)
     except pa.ArrowException as error:
         raise BadInput(f"{path}: unexpected types: {' '.join(str(error).split())[:200]}") from None
+
+
+def refuse_damage(path: Path, schema: pa.Schema) -> None:
+    """Raises BadInput unless the head of a Parquet file can be read and has the columns of `schema`."""
+    read_table(path, schema, rows=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -67,9 +67,9 @@ class Traffic:
         return self.requests["arrived_at_s"].to_numpy(dtype=float)
 
 
-def traffic_of(run: Run) -> Traffic:
-    """The part of a run after its warm-up."""
-    everything = read_lean(run)
+def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
+    """The part of a run after its warm-up; `skipped` as in `read_lean`."""
+    everything = read_lean(run, skipped)
     first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
     requests = everything.iloc[first:].reset_index(drop=True)
     cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())

@@ -27,7 +27,11 @@ class Drawing:
     title: str
     alt: Callable[[Traffic, dict[str, Any]], str]
     caption: str
-    needs_traffic: bool = True
+    needs: frozenset[str] = frozenset({"requests"})  # tables
+
+    @property
+    def needs_traffic(self) -> bool:
+        return bool(self.needs & {"requests", "timeline"})
 
 
 FIGURES = {
@@ -39,6 +43,7 @@ FIGURES = {
         "it closes while the server is away. Retries and the queue show how long an outage is felt after "
         "its end. The band around accuracy is a 95% interval that counts each distinct sample of a bin "
         "once.",
+        needs=frozenset({"timeline", "events"}),
     ),
     "outcomes": Drawing(
         outcomes,
@@ -61,7 +66,7 @@ FIGURES = {
         "Curves come from the models alone, with a server that always answers. The open circle shows what "
         "this run's decisions promise, the filled one what the fleet got: the line between them is what "
         "capacity, outages and limits took away.",
-        needs_traffic=False,
+        needs=frozenset({"deferral"}),
     ),
     "learning": Drawing(
         learning,
@@ -70,7 +75,7 @@ FIGURES = {
         "Each line is the mean over the members of a group; one that still falls at its end would gain from "
         "more training. The rejectors' loss weighs each choice by how good it is, so it rises while the "
         "server improves: look at where it levels off.",
-        needs_traffic=False,
+        needs=frozenset({"learning"}),
     ),
 }
 
