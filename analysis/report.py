@@ -19,6 +19,7 @@ from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
 from analysis.traffic import Traffic, traffic_of
 from analysis.wording import headline, outcome_shares, sentences, verdict
+from analysis.zoom_data import as_script, bins_in_words, zoom_data
 from sim.errors import BadInput
 from sim.whole_files import write_whole
 
@@ -87,6 +88,8 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         windows=windows(summary, most=20),
         outcomes=outcome_shares(summary),
         facts=facts(summary),
+        zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
+        zoom_bins=bins_in_words(traffic),
         figures=figures,
         stages=stages(run),
         command=command(run),
