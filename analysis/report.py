@@ -17,6 +17,7 @@ from analysis.page import as_source
 from analysis.partial_report import PARTIAL, write_partial
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
+from analysis.trace import to_trace_file, trace_of
 from analysis.traffic import Traffic, traffic_of
 from analysis.wording import headline, outcome_shares, sentences, verdict
 from analysis.zoom_data import as_script, bins_in_words, zoom_data
@@ -44,6 +45,8 @@ def finish(path: str | Path) -> dict[str, Any]:
     for name, figure in drawn.items():
         write_whole(run.path / "figures" / f"{name}.svg", pictures[name])
         write_whole(run.path / "figures" / f"{name}.png", to_png(figure))
+    if run.horizon_s > 0:
+        write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
     write_whole(run.path / "report.html", html.encode())
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
