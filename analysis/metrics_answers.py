@@ -52,15 +52,20 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
 
     A rejector that learned its task sends where the client is weak and the server strong.
     """
-    known = traffic.held_out & np.asarray(traffic.requests["server_known"])
+    return contrast_among(traffic, np.ones(len(traffic.requests), dtype=bool))
+
+
+def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """The same among some of the requests."""
+    known = among & traffic.held_out & np.asarray(traffic.requests["server_known"])
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
     estimate = traffic.clusters.share
     return {
         side: {
-            "client": estimate(np.asarray(traffic.requests["client_right"]), among),
-            "server": estimate(np.asarray(traffic.requests["server_right"]), among),
+            "client": estimate(np.asarray(traffic.requests["client_right"]), those),
+            "server": estimate(np.asarray(traffic.requests["server_right"]), those),
         }
-        for side, among in (("deferred", known & sent), ("local", known & ~sent))
+        for side, those in (("deferred", known & sent), ("local", known & ~sent))
     }
 
 

@@ -7,16 +7,19 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from run_folders import write_folder
+from run_folders import write_folder, write_tiny
 
 from analysis import load_run
 from analysis.clusters import wilson
 from analysis.figures import FIGURES
-from analysis.figures.deferral import operating_point
+from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.deferring import deferring_bins
+from analysis.figures.fairness import accuracy_by_client
 from analysis.figures.outcomes import outcome_shares
-from analysis.figures.style import OUTCOME_COLOURS, bin_width_s, to_svg
+from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
 from analysis.figures.timeline import accuracy_bins
 from analysis.traffic import traffic_of
 from sim.columns import OUTCOMES
@@ -76,6 +79,54 @@ def test_panels_of_deferral_share_their_ticks(drawn: dict[str, Figure]) -> None:
 def test_every_outcome_has_its_own_colour() -> None:
     assert tuple(OUTCOME_COLOURS) == OUTCOMES
     assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOMES)
+
+
+def test_every_score_has_its_own_look_and_strange_ones_are_drawn_too() -> None:
+    looks = [(style["color"], str(style.get("linestyle"))) for style in SCORE_STYLES.values()]
+    assert len(set(looks)) == len(looks)
+    table = pd.DataFrame({"score": ["oracle", "brand_new", "l2h", "l2h"]})
+    assert list(scores_of(table)) == ["l2h", "oracle", "brand_new"]
+    assert score_name("brand_new") == "brand new"
+
+
+def test_bars_of_contrast_are_the_summarys_intervals(drawn: dict[str, Figure], finished: Finished) -> None:
+    sent, kept = all_axes(drawn["contrast"])
+    for axes, side in ((sent, "deferred"), (kept, "local")):
+        told = finished[1]["contrast"][side]["client"]
+        ends = [tuple(line.get_xdata()) for line in axes.lines]
+        assert (told["low"], told["high"]) in ends
+    assert [label.get_text() for label in sent.get_yticklabels()] == ["all groups", "sensors", "cameras"]
+
+
+def test_deferring_bins_by_hand(tmp_path: Path) -> None:
+    sent = {"deferred": True, "outcome": "remote", "answered_by": "server", "cost": 0.1, "sent_at_s": 1.0}
+    requests = [
+        {"arrived_at_s": 1.0, "attempts": 1, **sent},
+        {"arrived_at_s": 2.0, "client_label": 9},
+        {"arrived_at_s": 3.0, "client_label": 9, "server_label": 9, "group": "cameras"},
+        {"arrived_at_s": 15.0},
+    ]
+    bins = deferring_bins(traffic_of(load_run(write_tiny(tmp_path, requests))))
+    assert bins["middle_s"].tolist() == [5.0, 15.0]
+    assert bins["reject_rate.sensors"].tolist() == [0.5, 0.0]
+    assert bins["reject_rate.cameras"].tolist() == pytest.approx([0.0, np.nan], nan_ok=True)
+    assert bins["amplification"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
+    assert bins["risk"].tolist() == pytest.approx([(0.1 + 1 + 1) / 3, 0.0])
+    assert bins["oracle"].tolist() == pytest.approx([(0.0 + 0.1 + 1.0) / 3, 0.0])
+
+
+def test_clients_are_in_order_of_what_the_fleet_gets(finished: Finished) -> None:
+    table = accuracy_by_client(traffic_of(load_run(finished[0])))
+    assert len(table) == finished[1]["fairness"]["clients"]
+    assert table["fleet"].is_monotonic_increasing
+    worst = table["fleet"].iloc[: -(-len(table) // 10)].mean()
+    assert worst == pytest.approx(finished[1]["fairness"]["worst_decile_accuracy"])
+
+
+def test_risk_of_the_run_is_the_summarys(finished: Finished) -> None:
+    rate, paid = reject_rate_and_risk(traffic_of(load_run(finished[0])))
+    assert rate == finished[1]["rates"]["reject_rate_held_out"]["value"]
+    assert paid == finished[1]["risk"]["realised"]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -89,7 +89,7 @@ def test_run_that_only_learned_has_the_figures_that_need_no_traffic(tmp_path: Pa
     shutil.rmtree(folder / "requests")
     summary = analysis.finish(folder)
     assert summary["counts"]["requests"] == 0
-    assert {p.stem for p in (folder / "figures").iterdir()} == {"deferral", "learning"}
+    assert {p.stem for p in (folder / "figures").iterdir()} == {"deferral", "risk", "learning"}
     assert sentences(summary) == ["No request arrived after the warm-up, so there is nothing to sum up."]
 
 
