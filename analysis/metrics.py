@@ -51,6 +51,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "wire": service.wire,
     "cost": service.cost,
     "availability": service.availability,
+    "staleness": service.staleness,
     "outages": outages,
 }
 

@@ -137,7 +137,17 @@ def cost(traffic: Traffic) -> dict[str, Any]:
         "charged_attempts": int(charged.sum()),
         "total": total,
         "per_request": ratio(total, charged.size),
+        "spend": _spend(traffic, charged),
     }
+
+
+def _spend(traffic: Traffic, charged: Floats) -> float | None:
+    """Price x charged attempts over the groups whose budget is in money; None where none is."""
+    budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
+    prices = {name: float(b["price"]) for name, b in budgets.items() if b and b["kind"] == "money"}
+    if not prices:
+        return None
+    return float(sum(charged[traffic.requests["group"] == name].sum() * p for name, p in prices.items()))
 
 
 def availability(traffic: Traffic) -> dict[str, Any]:
@@ -145,11 +155,29 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     observed_s = traffic.run.observed_s
     edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
     touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    weight = _seconds_covered(traffic)
+    usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    replicas = float(traffic.run.scenario["server"]["replicas"])
     return {
         "usable_share": share_of_time_usable(traffic.run),
+        "replica_share": ratio(usable, replicas * weight.sum()),
+        "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(touched, observed_s),
         "outages": len(traffic.outages),
     }
+
+
+def staleness(traffic: Traffic) -> dict[str, Any]:
+    """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
+    found: dict[str, Any] = {}
+    for name in ("copy_staleness", "rejector_staleness"):
+        values = traffic.timeline[name].to_numpy(dtype=float) if name in traffic.timeline else np.zeros(0)
+        of = name.removesuffix("_staleness")
+        weights = _seconds_covered(traffic)
+        found[f"{of}_mean"] = float(np.average(values, weights=weights)) if values.size else None
+        found[f"{of}_max"] = float(values.max()) if values.size else None
+    return found
 
 
 def _length_of_union(intervals: list[tuple[float, float]]) -> float:

@@ -117,24 +117,57 @@ def _counters(run: Run) -> list[Event]:
 
 
 def _happenings(run: Run) -> list[Event]:
-    """What has a start and an end as slices, a track for each target; the rest as instants."""
+    """What has a start and an end as slices, on tracks of its target; the rest as instants."""
     told: list[Event] = []
-    for tid, (target, rows) in enumerate(run.events.groupby("target", sort=True), start=1):
-        args = {"name": str(target)}
-        told.append({"ph": "M", "pid": EVENTS, "tid": tid, "name": "thread_name", "args": args})
-        open_since: dict[str, float] = {}
-        for at_s, kind, value in zip(rows["at_s"], rows["kind"], rows["value"], strict=True):
-            what, _, edge = str(kind).rpartition("_")
-            if edge == "start":
-                open_since[what] = float(at_s)
-            elif edge == "end" and what in open_since:
-                told.append(_slice(EVENTS, tid, what, open_since.pop(what), float(at_s)))
-            elif kind != "usable_replicas":  # a counter of its own
-                number = None if np.isnan(value) else float(value)
-                at = {"ts": microseconds(float(at_s)), "s": "t", "args": {"value": number}}
-                told.append({"ph": "i", "pid": EVENTS, "tid": tid, "name": str(kind), "cat": "l2h"} | at)
-        told += [_slice(EVENTS, tid, what, since, run.horizon_s) for what, since in open_since.items()]
+    tid = 0
+    for target, rows in run.events.groupby("target", sort=True):
+        spans, instants = _spans(rows, run.horizon_s)
+        lane = lanes(np.array([span[1] for span in spans]), np.array([span[2] for span in spans]))
+        first, tid = tid + 1, tid + 1 + int(lane.max(initial=0))
+        for number in range(first, tid + 1):
+            args = {"name": str(target)}
+            told.append({"ph": "M", "pid": EVENTS, "tid": number, "name": "thread_name", "args": args})
+        told += [_slice(EVENTS, first + int(at), *span) for span, at in zip(spans, lane, strict=True)]
+        for kind, at_s, value in instants:
+            at = {"ts": microseconds(at_s), "s": "t", "args": {"value": None if np.isnan(value) else value}}
+            told.append({"ph": "i", "pid": EVENTS, "tid": first, "name": kind, "cat": "l2h"} | at)
     return told
+
+
+def _spans(
+    rows: pd.DataFrame, horizon_s: float
+) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, float]]]:
+    """The events of one target as spans (what, from, to) by start, and what has no extent (kind, at, value).
+
+    X_start is ended by X_end, first_X by the last_X of the same value, a round of training by the model
+    that it puts into force or by its loss; what nothing ends lasts to the horizon.
+    """
+    spans: list[tuple[str, float, float]] = []
+    instants: list[tuple[str, float, float]] = []
+    open_since: dict[str, float] = {}
+    for at_s, kind, value in zip(rows["at_s"], rows["kind"], rows["value"], strict=True):
+        opens, closes = _edges(str(kind), float(value))
+        if closes in open_since:
+            spans.append((closes, open_since.pop(closes), float(at_s)))
+        if opens:
+            open_since[opens] = float(at_s)
+        elif (not closes or closes == "round") and kind != "usable_replicas":  # which is a counter
+            instants.append((str(kind), float(at_s), float(value)))
+    spans += [(what, since, horizon_s) for what, since in open_since.items()]
+    return sorted(spans, key=lambda span: span[1:]), instants
+
+
+def _edges(kind: str, value: float) -> tuple[str, str]:
+    """What an event begins and what it ends, by name; "" for nothing."""
+    if kind.endswith("_start"):
+        return kind.removesuffix("_start"), ""
+    if kind.endswith("_end"):
+        return "", kind.removesuffix("_end")
+    if kind.startswith("first_"):
+        return f"{kind.removeprefix('first_')} of version {value:g}", ""
+    if kind.startswith("last_"):
+        return "", f"{kind.removeprefix('last_')} of version {value:g}"
+    return "", "round" if kind in ("model_in_force", "round_lost") else ""
 
 
 def _requests(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> list[Event]:

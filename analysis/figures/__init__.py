@@ -67,8 +67,8 @@ FIGURES = {
         "Deferring over time",
         alt.deferring,
         "A policy that does not see the server's state sends as much during an outage as before it; then "
-        "only retries and what answers cost tell of the outage. Where sends per sent request rise, the server "
-        "gets more work for the same requests just when it can do less.",
+        "only retries and what answers cost tell of the outage. Where sends per sent request rise, the "
+        "server gets more work for the same requests just when it can do less.",
     ),
     "contrast": Drawing(
         contrast,

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_folders import write_folder, write_tiny
+from run_folders import write_folder, write_table, write_tiny
 
 import analysis
 from analysis import trace as traces
 from analysis.sends import lanes
-from analysis.trace import CLIENTS, LINKS, SERVER, to_trace_file, trace_of
+from analysis.trace import CLIENTS, EVENTS, LINKS, SERVER, to_trace_file, trace_of
 from analysis.traffic import traffic_of
+from sim import columns
 
 Finished = tuple[Path, dict[str, Any]]
 Event = dict[str, Any]
@@ -185,3 +186,35 @@ def test_lanes_are_few_and_never_overlap() -> None:
         assert (starts[mine[1:]] >= ends[mine[:-1]]).all()
     at_once = max(int(((starts <= at) & (ends > at)).sum()) for at in starts)
     assert lane.max() + 1 == at_once
+
+
+def test_training_and_copies_are_slices(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path, [{}])
+    rows = [
+        (0.0, "model_in_force", "model", 0.0),
+        (10.0, "round_start", "model", 1.0),
+        (11.0, "model_in_force", "model", 1.0),
+        (11.5, "first_copy", "sensors", 1.0),
+        (20.0, "round_start", "model", 2.0),
+        (20.5, "round_lost", "model", 2.0),
+        (21.5, "first_copy", "sensors", 2.0),
+        (22.0, "last_copy", "sensors", 1.0),
+        (30.0, "last_copy", "sensors", 2.0),
+        (90.0, "slowdown_start", "server", 3.0),
+    ]
+    names = ("at_s", "kind", "target", "value")
+    table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    write_table(folder / "events.parquet", table, columns.EVENTS)
+    events = trace_of(traffic_of(analysis.load_run(folder)))["traceEvents"]
+    spans = [(e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X" and e["pid"] == EVENTS]
+    assert spans == [
+        ("round", 10_000_000, 1_000_000),
+        ("copy of version 1", 11_500_000, 10_500_000),
+        ("round", 20_000_000, 500_000),
+        ("copy of version 2", 21_500_000, 8_500_000),
+        ("slowdown", 90_000_000, 10_000_000),
+    ]
+    copies = [e["tid"] for e in events if e["name"].startswith("copy of")]
+    assert len(set(copies)) == 2, "they overlap in time"
+    instants = [(e["name"], e["args"]["value"]) for e in events if e["ph"] == "i"]
+    assert instants == [("model_in_force", 0.0), ("model_in_force", 1.0), ("round_lost", 2.0)]
