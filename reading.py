@@ -31,9 +31,13 @@ def compare(
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Compare runs of different traffic too.")
     ] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
+    ] = False,
 ) -> None:
     """Differences from the first run, with intervals; runs of the same traffic are paired by request."""
     from analysis import comparison_table, write_comparison  # noqa: PLC0415
 
-    Console().print(comparison_table(write_comparison(runs, out, unpaired)))
+    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))
     print(f"comparison: {out / 'compare.html'}")

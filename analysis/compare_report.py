@@ -12,11 +12,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis import over_seeds
 from analysis.comparison import compare, load_traffics, names_of
 from analysis.figures.overlay import overlay
 from analysis.figures.style import to_png, to_svg
 from analysis.measures import MEASURES
 from analysis.metrics import to_json
+from analysis.over_seeds import arms_of, compare_over_seeds
 from analysis.page import as_source, render
 from analysis.wording import SHOWN_AS, quantity
 from sim.errors import BadInput
@@ -33,29 +35,39 @@ METHOD = (
 )
 
 
-def write_comparison(paths: Sequence[Path], out: Path, unpaired: bool = False) -> dict[str, Any]:
+def write_comparison(
+    paths: Sequence[Path], out: Path, unpaired: bool = False, replicated: bool = False
+) -> dict[str, Any]:
     """Compares the runs with the first of them and writes the results into `out`; returns the comparison.
 
+    `replicated`: runs that differ in their seeds alone are one scenario, and intervals are over seeds.
     Raises BadInput for runs that cannot be compared, or for a folder `out` that holds other things; then
     nothing is written.
     """
     if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= FILES):
         raise BadInput(f"--out {out}: exists and holds other things than a comparison")
     traffics = load_traffics(paths)
-    comparison = compare(traffics, unpaired)
+    if replicated:
+        if unpaired:
+            raise BadInput("--unpaired: goes not with --over-seeds, which pairs runs by seed")
+        arms = arms_of(traffics)
+        traffics = [arm[min(arm)] for arm in arms]
+        comparison = compare_over_seeds(arms, names_of(traffics))
+    else:
+        comparison = compare(traffics, unpaired)
     figure = overlay(traffics, names_of(traffics))
     svg = to_svg(figure)
     command = ["python", "run_sim.py", "compare", *map(str, paths), "--out", str(out)]
     page = render(
         "compare.html.j2",
-        title=" and ".join(names_of(traffics)) if len(paths) == 2 else f"{len(paths)} runs",
+        title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
         runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
         cautions=cautions(comparison),
-        method=METHOD,
+        method=over_seeds.METHOD if replicated else METHOD,
         picture=as_source(svg),
         alt=_alt(comparison),
-        command=shlex.join(command + ["--unpaired"] * unpaired),
+        command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
     )
     write_whole(out / "compare_timelines.svg", svg)
     write_whole(out / "compare_timelines.png", to_png(figure))

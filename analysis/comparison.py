@@ -59,7 +59,7 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
     for name, other, summary, pairing in zip(names[1:], traffics[1:], summaries[1:], pairings, strict=True):
         second = Measured(other, summary)
         runs.append(
-            _about(name, other, summary)
+            about(name, other, summary)
             | {
                 "scenario": what_differs(base.run.scenario, other.run.scenario),
                 "paired_by": pairing.kind,
@@ -67,16 +67,21 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
                 "measures": {key: _difference(key, first, second, pairing) for key in MEASURES},
             }
         )
-    baseline = _about(names[0], base, summaries[0]) | {
+    baseline = about(names[0], base, summaries[0]) | {
         "requests": len(base.requests),
         "measures": {key: first.value(key) for key in MEASURES},
     }
-    units = {key: {"label": measure.label, "unit": measure.unit} for key, measure in MEASURES.items()}
-    shown: dict[str, Any] = json_safe({"measures": units, "baseline": baseline, "runs": runs})
+    shown: dict[str, Any] = json_safe({"measures": units(), "baseline": baseline, "runs": runs})
     return shown
 
 
-def _about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any]:
+def units() -> dict[str, dict[str, str]]:
+    """What each measure is called, and its unit."""
+    return {key: {"label": measure.label, "unit": measure.unit} for key, measure in MEASURES.items()}
+
+
+def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any]:
+    """Which run this is, and whether its numbers may be believed."""
     return {
         "name": name,
         "path": str(traffic.run.path),

@@ -24,7 +24,7 @@
 
   function ticks(low, high, most) {
     const rough = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(rough)));
-    const step = [1, 2, 5, 10].map((n) => n * unit).find((s) => s >= rough);
+    const step = [1, 2, 2.5, 5, 10].map((n) => n * unit).find((s) => s >= rough);
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(Number((k * step).toPrecision(10)));
     return found;

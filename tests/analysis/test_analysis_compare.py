@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +215,89 @@ def test_table_fits_a_terminal(finished: Finished, copy: Path) -> None:
     assert any(
         line.startswith("accuracy, held-out (%)") and line.endswith("0.0 [0.0, 0.0]") for line in lines
     )
+
+
+def replications(tmp_path: Path, name: str, seeds: tuple[int, ...], **options: Any) -> list[Path]:
+    """One scenario's runs of several seeds."""
+    paths = []
+    for seed in seeds:
+        path = write_folder(tmp_path / f"{name}-{seed}", clients=3, horizon_s=60, seed=seed, **options)
+        text = (path / "scenario.yaml").read_text().replace("seed: 7", f"seed: {seed}")
+        (path / "scenario.yaml").write_text(text.replace("when_down: queue", f"when_down: {name}"))
+        paths.append(path)
+    return paths
+
+
+def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
+    calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
+    down = replications(tmp_path, "refuse", (3, 1, 2), outages=(("server", 30, 50),))
+    told = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
+    (run,) = told["runs"]
+    assert run["scenario"] == [["server.when_down", "queue", "refuse"]]
+    assert run["paired_by"] == "seeds"
+    singles = [
+        [summary["load"]["utilisation"] for summary in map(summarised, paths)]
+        for paths in (calm, sorted(down))
+    ]
+    difference = np.subtract(singles[1], singles[0])
+    found = run["measures"]["utilisation"]
+    assert told["baseline"]["measures"]["utilisation"] == pytest.approx(np.mean(singles[0]))
+    assert found["difference"] == pytest.approx(difference.mean())
+    half = 4.302652729911275 * difference.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
+    assert (found["low"], found["high"]) == pytest.approx(
+        (difference.mean() - half, difference.mean() + half)
+    )
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "--over-seeds" in page
+    assert "Numbers are means over seeds" in page
+
+
+def summarised(path: Path) -> dict[str, Any]:
+    return analysis.summarise(load_run(path))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (((1, 2, 3), ()), "all runs are of one scenario"),
+        (((1, 2), (1, 2)), "2 seeds given; 3 needed"),
+        (((1, 2, 3), (1, 2, 4)), "seed 3 is not there for every scenario"),
+    ],
+)
+def test_seeds_that_do_not_fit_are_refused(
+    tmp_path: Path, seeds: tuple[tuple[int, ...], ...], told: str
+) -> None:
+    paths = [
+        path
+        for name, each in zip(("queue", "refuse"), seeds, strict=True)
+        for path in replications(tmp_path, name, each, outages=())
+    ]
+    with pytest.raises(BadInput, match=told):
+        analysis.write_comparison(paths, tmp_path / "out", replicated=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_twice_and_other_traffic_are_refused_over_seeds(tmp_path: Path) -> None:
+    calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
+    twice = shutil.copytree(calm[1], tmp_path / "twice")
+    with pytest.raises(BadInput, match="repeats seed 2"):
+        analysis.write_comparison([*calm, twice], tmp_path / "out", replicated=True)
+    other = replications(tmp_path / "more", "refuse", (1, 2, 3), outages=(), rate_hz=2.0)
+    with pytest.raises(BadInput, match="traffic of seed 1 differs"):
+        analysis.write_comparison([*calm, *other], tmp_path / "out", replicated=True)
+    with pytest.raises(BadInput, match="goes not with --over-seeds"):
+        analysis.write_comparison(calm, tmp_path / "out", unpaired=True, replicated=True)
+
+
+def test_the_command_prints_the_table_and_says_where_the_page_is(
+    finished: Finished, copy: Path, tmp_path: Path
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    words = [sys.executable, str(root / "run_sim.py"), "compare", str(finished[0]), str(copy)]
+    told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert "again against outage" in told.stdout
+    assert told.stdout.strip().endswith("comparison: runs/comparison/compare.html")
+    assert (tmp_path / "runs/comparison/compare.json").is_file()
+    refused = subprocess.run([*words, str(copy)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.strip() == f"compare: {copy} is given twice"
