@@ -27,11 +27,12 @@ from sim.whole_files import write_whole
 FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
 MOST_DIFFERENCES = 12  # of scenarios, in words; all are in the JSON
 METHOD = (
-    "Difference = run minus baseline, for shares in points. Its 95% interval comes from 500 bootstrap "
-    "replicates that resample clients and distinct samples, in both runs alike where they share them, so "
-    "that what both runs met cancels. It holds given the trained models and this one course of events; each "
-    "interval is a statement of its own, so among many some will miss. Numbers of the whole run, such as "
-    "queue and load, have none."
+    "Difference = run minus baseline, for shares in points. Its 95% interval counts clients and distinct "
+    "samples, which repeat, by two-way clustering of what each contributes to the difference, so that what "
+    "both runs met cancels; for percentiles it comes from 500 bootstrap replicates that resample clients and "
+    "samples, in both runs alike where they share them. It holds given the trained models and this one "
+    "course of events; each interval is a statement of its own, so among many some will miss. Numbers of the "
+    "whole run, such as queue and load, have none."
 )
 
 

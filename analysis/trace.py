@@ -36,7 +36,7 @@ def trace_of(traffic: Traffic) -> dict[str, Any]:
     batches, sends = batches_and_sends(run, np.sort(sample["request_id"].to_numpy()))
     each = max(1, -(-len(batches) // MOST_BATCHES))
     events = [
-        *_names(run),
+        *_names(run, batches),
         *_batches(batches, sends, each),
         *_counters(run),
         *_happenings(run),
@@ -75,7 +75,7 @@ def _flow(phase: str, number: int, pid: int, tid: int, at_s: float) -> Event:
     return told | {"ts": microseconds(at_s)} | ({"bp": "e"} if phase == "f" else {})
 
 
-def _names(run: Run) -> list[Event]:
+def _names(run: Run, batches: pd.DataFrame) -> list[Event]:
     """What the processes and the replicas' tracks are called."""
     names = {SERVER: "server", EVENTS: "outages and models", CLIENTS: "clients", LINKS: "links and queue"}
     told: list[Event] = []
@@ -84,7 +84,8 @@ def _names(run: Run) -> list[Event]:
         told.append(
             {"ph": "M", "pid": pid, "tid": 0, "name": "process_sort_index", "args": {"sort_index": pid}}
         )
-    for replica in range(int(run.scenario["server"]["replicas"])):
+    seen = 0 if batches.empty else int(batches["replica"].max()) + 1  # more than at first, where it scaled
+    for replica in range(max(seen, int(run.scenario["server"]["replicas"]))):
         args = {"name": f"replica {replica}"}
         told.append({"ph": "M", "pid": SERVER, "tid": replica + 1, "name": "thread_name", "args": args})
     return told

@@ -15,11 +15,11 @@ from sim.scenario.values import CHUNK_S
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
-ROW_BYTES = 1_000  # one request of the whole run, while its results are analysed
+ROW_BYTES = 500  # one request of the whole run, while its results are analysed
 MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
-RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
+COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 SCORE_BYTES = 4
 REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
 SAMPLES = {
@@ -68,7 +68,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     variants: Path = ("fleet", index, "model", "variants")
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
-        Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
+        Need(clients, group.clients, heard_of * COUNTED_BYTES, "the metrics of its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,11 @@ def test_operating_point_shows_what_an_answering_server_would_give(finished: Fin
 @pytest.mark.parametrize(("horizon_s", "width"), [(900, 10), (3600, 30), (86_400, 1800), (1e8, 1e8 / 120)])
 def test_bins_are_round_and_few(horizon_s: float, width: float) -> None:
     assert bin_width_s(horizon_s, 10, 120) == width
+
+
+def test_fairness_of_many_clients_stays_small(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["analysis.figures.fairness"], "MOST_CLIENTS", 15)
+    (axes,) = all_axes(FIGURES["fairness"].draw(traffic_of(load_run(finished[0]))))
+    assert axes.get_xlabel() == "clients, the worst first (rank; one in 3)"
+    dots = [line for line in axes.lines if line.get_label() in {"sensors", "cameras"}]
+    assert sorted(int(x) for line in dots for x in line.get_xdata()) == list(range(1, 41, 3))
