@@ -62,7 +62,8 @@ def write_report(path: str | Path) -> Path:
         finish(path)
     except BadInput as error:
         partial = write_partial(path, str(error))
-        raise BadInput(f"{error}; what can still be read is in {partial}") from None
+        why = str(error).rstrip(".")
+        raise BadInput(f"{why}; what can still be read is in {partial}") from None
     (Path(path) / PARTIAL).unlink(missing_ok=True)
     return Path(path) / "report.html"
 
