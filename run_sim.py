@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import reading
 from progress import Teller, teller
 from sim.engine import simulate
 from sim.errors import BadInput, RunFailed, Stage
@@ -56,6 +57,8 @@ PACKAGES = (
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+
+app.add_typer(reading.app)
 
 ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
 Changes = Annotated[
@@ -96,14 +99,6 @@ def run(
     finally:
         told.close()
     show(folder)
-
-
-@app.command()
-def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
-    """Makes summary.json, the figures and report.html anew from the tables of a run."""
-    from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
-
-    print(f"report: {write_report(run_folder)}")
 
 
 @app.command()

@@ -21,11 +21,11 @@ GENERAL = {
         "every share of a window, is over the others alone."
     ),
     "interval": (
-        "95%, from 500 bootstrap replicates that resample clients and distinct base samples (two-way), "
-        "since samples repeat; for a share, widened to Wilson's interval for as many trials as there are "
-        "distinct samples. It holds given the trained models and this one course of events; over new seeds "
-        "rates move more. None with under 10 distinct samples; n counts requests, samples and clients "
-        "distinct ones."
+        "95%, by two-way clustering: the variance between clients plus that between distinct base samples "
+        "minus that between their pairs, with Student's t, since samples repeat; for a share, Wilson's for "
+        "as many trials as would give it this variance. It holds given the trained models and this one "
+        "course of events; over new seeds rates move more. None with under 10 distinct samples; n counts "
+        "requests, samples and clients distinct ones."
     ),
     "spread": (
         "n, mean and the 50th, 95th and 99th percentile (linear interpolation) over the requests that "
@@ -157,8 +157,26 @@ DEFINITIONS = {
     "cost.charged_attempts": "Attempts that were charged (count).",
     "cost.total": "c_e x charged attempts (units of the loss).",
     "cost.per_request": "cost.total over counted requests (units of the loss).",
+    "cost.spend": (
+        "Price x charged attempts, over the groups whose budget is in money; none without such a budget "
+        "(units of money)."
+    ),
+    "staleness.copy_mean": (
+        "Versions by which the clients' copies of the server's model lie behind it, mean over clients and "
+        "over time after the warm-up; none where nothing is trained during the run (versions)."
+    ),
+    "staleness.copy_max": "The largest mean over clients in any second (versions).",
+    "staleness.rejector_mean": "The same of the version that a rejector has learned against (versions).",
+    "staleness.rejector_max": "The largest mean over clients in any second (versions).",
     "availability.usable_share": (
         "Share of the time after the warm-up with at least one usable replica (share)."
+    ),
+    "availability.replica_share": (
+        "Mean usable replicas over the replicas of the scenario, after the warm-up (share)."
+    ),
+    "availability.answered_in_time_if_sent": (
+        "Observed availability: requests answered by the server by their deadline, over those the policy "
+        "sent, of known outcome (share)."
     ),
     "availability.outage_share": (
         "Share of the time after the warm-up that lies in an outage of any kind (share)."

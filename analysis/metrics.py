@@ -28,7 +28,7 @@ def about(traffic: Traffic) -> dict[str, Any]:
         "horizon_s": run.horizon_s,
         "warm_up_s": run.warm_up_s,
         "clients": sum(int(group["clients"]) for group in run.groups.values()),
-        "requests_in_warm_up": len(run.requests) - len(traffic.requests),
+        "requests_in_warm_up": len(traffic.everything) - len(traffic.requests),
         "held_out_requests": int(traffic.held_out.sum()),
         "held_out_samples": traffic.distinct("base_id"),
         "held_out_clients": traffic.distinct("client_id"),
@@ -52,6 +52,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "wire": service.wire,
     "cost": service.cost,
     "availability": service.availability,
+    "staleness": service.staleness,
     "outages": outages,
     "study": study,
 }
@@ -67,7 +68,7 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
     reasons = reasons_against(traffic)
     summary = {"valid": not reasons, "invalid_because": reasons}
     summary |= {name: section(traffic) for name, section in SECTIONS.items()}
-    return {name: _json_safe(part) for name, part in summary.items()}
+    return {name: json_safe(part) for name, part in summary.items()}
 
 
 def to_json(summary: dict[str, Any]) -> bytes:
@@ -75,11 +76,11 @@ def to_json(summary: dict[str, Any]) -> bytes:
     return (json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _json_safe(part) for key, part in value.items()}
+        return {str(key): json_safe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_safe(part) for part in value]
+        return [json_safe(part) for part in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -30,7 +30,7 @@ def accuracy(traffic: Traffic) -> dict[str, Any]:
 
 
 def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    estimate, correct = traffic.resampling.share, traffic.correct
+    estimate, correct = traffic.clusters.share, traffic.correct
     return {
         "all": estimate(correct, among),
         "answered": estimate(correct, among & ~traffic.is_answered_by("none")),
@@ -40,7 +40,7 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
             if name != "none"
         },
         "client_alone": estimate(np.asarray(traffic.requests["client_right"]), among),
-        "gain": traffic.resampling.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
+        "gain": traffic.clusters.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
         "server_alone": estimate(
             np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
         ),
@@ -52,25 +52,30 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
 
     A rejector that learned its task sends where the client is weak and the server strong.
     """
-    known = traffic.held_out & np.asarray(traffic.requests["server_known"])
+    return contrast_among(traffic, np.ones(len(traffic.requests), dtype=bool))
+
+
+def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """The same among some of the requests."""
+    known = among & traffic.held_out & np.asarray(traffic.requests["server_known"])
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
-    estimate = traffic.resampling.share
+    estimate = traffic.clusters.share
     return {
         side: {
-            "client": estimate(np.asarray(traffic.requests["client_right"]), among),
-            "server": estimate(np.asarray(traffic.requests["server_right"]), among),
+            "client": estimate(np.asarray(traffic.requests["client_right"]), those),
+            "server": estimate(np.asarray(traffic.requests["server_right"]), those),
         }
-        for side, among in (("deferred", known & sent), ("local", known & ~sent))
+        for side, those in (("deferred", known & sent), ("local", known & ~sent))
     }
 
 
 def rates(traffic: Traffic) -> dict[str, Any]:
     """How often the policy sent, and how often the server's answer was the one given."""
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
-    decided = np.asarray(traffic.requests["decided_at_s"].notna())
+    decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
     return {
-        "reject_rate": traffic.resampling.share(sent, decided),
-        "reject_rate_held_out": traffic.resampling.share(sent, decided & traffic.held_out),
+        "reject_rate": traffic.clusters.share(sent, decided),
+        "reject_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
         "remote_answer_rate": share(traffic.is_answered_by("server"), traffic.known),
         "answered_if_sent": share(traffic.is_answered_by("server"), traffic.known & sent),
     }
@@ -91,7 +96,7 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     realised = c_e * requests["charged"].to_numpy() + weight * ~traffic.correct
     remote_loss = c_e + c_1 * ~requests["server_right"].to_numpy()
     oracle = np.minimum(~requests["client_right"].to_numpy(), remote_loss)
-    mean = traffic.resampling.mean
+    mean = traffic.clusters.mean
     return {
         "realised": mean(realised, among),
         "oracle": mean(oracle, among),

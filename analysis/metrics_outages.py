@@ -50,9 +50,9 @@ def outages(traffic: Traffic) -> dict[str, Any]:
 def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
     """The numbers of one window, over its requests with a known outcome, accuracy over the held-out ones."""
     requests = traffic.requests
-    taken_s = requests["answered_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
+    taken_s = requests["final_s"].to_numpy(dtype=float)
     among, held_out = arrived & traffic.known, arrived & traffic.held_out
-    estimate = traffic.resampling.share
+    estimate = traffic.clusters.share
     return {
         "requests": int(arrived.sum()),
         "accuracy": estimate(traffic.correct, held_out),

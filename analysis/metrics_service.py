@@ -14,8 +14,7 @@ from sim.columns import OUTCOMES
 
 def latency_s(traffic: Traffic) -> dict[str, Any]:
     """From arrival to the first and to the final answer, over the requests that got one."""
-    final = traffic.requests["answered_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
-    first = traffic.requests["first_answer_at_s"].to_numpy(dtype=float) - traffic.arrived_at_s
+    final, first = (traffic.requests[name].to_numpy(dtype=float) for name in ("final_s", "first_s"))
     return {
         "first": spread(first),
         "final": spread(final),
@@ -34,8 +33,7 @@ def spread(values: Floats) -> dict[str, Any]:
 
 def in_time(traffic: Traffic) -> Mask:
     """Which requests were answered by their deadline; one exactly at it is in time."""
-    due_at_s = traffic.arrived_at_s + traffic.requests["deadline_s"].to_numpy()
-    return np.asarray(traffic.requests["answered_at_s"].to_numpy(dtype=float) <= due_at_s)
+    return np.asarray(traffic.requests["in_time"], dtype=bool)
 
 
 def goodput(traffic: Traffic) -> dict[str, Any]:
@@ -95,13 +93,10 @@ def queue(traffic: Traffic) -> dict[str, Any]:
 
 def work(traffic: Traffic) -> dict[str, Any]:
     """Replica time spent on this traffic, and the part of it whose answer nobody used."""
-    service = traffic.attempts["service_s"].to_numpy(dtype=float)
-    wasted = float(service[traffic.attempts["wasted"].to_numpy(dtype=bool)].sum())
-    return {
-        "service_s": float(service.sum()),
-        "wasted_s": wasted,
-        "wasted_share": ratio(wasted, service.sum()),
-    }
+    service_s, wasted_s = (
+        float(traffic.requests[name].to_numpy(dtype=float).sum()) for name in ("service_s", "wasted_s")
+    )
+    return {"service_s": service_s, "wasted_s": wasted_s, "wasted_share": ratio(wasted_s, service_s)}
 
 
 def retries(traffic: Traffic) -> dict[str, Any]:
@@ -121,10 +116,16 @@ def amplification(traffic: Traffic, among: Mask) -> float | None:
 
 def wire(traffic: Traffic) -> dict[str, Any]:
     """Payload bytes sent to the server, every attempt counted; answers carry no payload."""
-    payload = {name: float(group["link"]["payload_bytes"]) for name, group in traffic.run.groups.items()}
-    sizes = traffic.requests["group"].astype("str").map(payload).to_numpy(dtype=float)
-    total = float((sizes * traffic.requests["attempts"].to_numpy(dtype=float)).sum())
-    return {"bytes_up": int(total), "bytes_up_per_request": ratio(total, sizes.size)}
+    sends = traffic.requests["attempts"].to_numpy(dtype=float)
+    total = float((sizes_of(traffic) * sends).sum())
+    return {"bytes_up": int(total), "bytes_up_per_request": ratio(total, sends.size)}
+
+
+def sizes_of(traffic: Traffic) -> Floats:
+    """The payload of each request in bytes, by its group; (n,)."""
+    sizes = np.array([float(group["link"]["payload_bytes"]) for group in traffic.run.groups.values()])
+    sized: Floats = sizes[traffic.requests["group"].cat.codes.to_numpy()]
+    return sized
 
 
 def cost(traffic: Traffic) -> dict[str, Any]:
@@ -136,7 +137,17 @@ def cost(traffic: Traffic) -> dict[str, Any]:
         "charged_attempts": int(charged.sum()),
         "total": total,
         "per_request": ratio(total, charged.size),
+        "spend": _spend(traffic, charged),
     }
+
+
+def _spend(traffic: Traffic, charged: Floats) -> float | None:
+    """Price x charged attempts over the groups whose budget is in money; None where none is."""
+    budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
+    prices = {name: float(b["price"]) for name, b in budgets.items() if b and b["kind"] == "money"}
+    if not prices:
+        return None
+    return float(sum(charged[traffic.requests["group"] == name].sum() * p for name, p in prices.items()))
 
 
 def availability(traffic: Traffic) -> dict[str, Any]:
@@ -144,11 +155,29 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     observed_s = traffic.run.observed_s
     edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
     touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    weight = _seconds_covered(traffic)
+    usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    replicas = float(traffic.run.scenario["server"]["replicas"])
     return {
         "usable_share": share_of_time_usable(traffic.run),
+        "replica_share": ratio(usable, replicas * weight.sum()),
+        "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(touched, observed_s),
         "outages": len(traffic.outages),
     }
+
+
+def staleness(traffic: Traffic) -> dict[str, Any]:
+    """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
+    found: dict[str, Any] = {}
+    for name in ("copy_staleness", "rejector_staleness"):
+        values = traffic.timeline[name].to_numpy(dtype=float) if name in traffic.timeline else np.zeros(0)
+        of = name.removesuffix("_staleness")
+        weights = _seconds_covered(traffic)
+        found[f"{of}_mean"] = float(np.average(values, weights=weights)) if values.size else None
+        found[f"{of}_max"] = float(values.max()) if values.size else None
+    return found
 
 
 def _length_of_union(intervals: list[tuple[float, float]]) -> float:

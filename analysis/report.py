@@ -4,21 +4,25 @@ The last step of a run; asked again, it makes the same files from the same folde
 from __future__ import annotations
 
 import shlex
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from analysis import page
+from analysis.condition import condition_of
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics import summary_of, to_json
+from analysis.page import as_source
+from analysis.partial_report import PARTIAL, write_partial
 from analysis.run import Run, load_run
 from analysis.tables import WINDOW_COLUMNS_LONG, facts, windows
+from analysis.trace import to_trace_file, trace_of
 from analysis.traffic import Traffic, traffic_of
 from analysis.training_data import trained_on
 from analysis.wording import headline, outcome_shares, sentences, verdict
+from analysis.zoom_data import as_script, bins_in_words, zoom_data
+from sim.errors import BadInput
 from sim.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
@@ -31,47 +35,55 @@ def finish(path: str | Path) -> dict[str, Any]:
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
     run = load_run(path)
+    for table in condition_of(path):
+        if not table.is_fine:
+            raise BadInput(table.why)
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
     pictures = {name: to_svg(figure) for name, figure in drawn.items()}
-    page = render(traffic, summary, pictures)
+    html = render(traffic, summary, pictures)
     for name, figure in drawn.items():
         write_whole(run.path / "figures" / f"{name}.svg", pictures[name])
         write_whole(run.path / "figures" / f"{name}.png", to_png(figure))
-    write_whole(run.path / "report.html", page.encode())
+    if run.horizon_s > 0:
+        write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
+    write_whole(run.path / "report.html", html.encode())
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
 
 
 def write_report(path: str | Path) -> Path:
-    """Makes the results of a run folder anew, so that report and summary agree; returns the report's path."""
-    finish(path)
+    """Makes the results of a run folder anew, so that report and summary agree; returns the report's path.
+
+    Raises BadInput for a folder that cannot be summed up; it names the page of what can still be read of it,
+    unless the folder is no run's at all.
+    """
+    try:
+        finish(path)
+    except BadInput as error:
+        partial = write_partial(path, str(error))
+        why = str(error).rstrip(".")
+        raise BadInput(f"{why}; what can still be read is in {partial}") from None
+    (Path(path) / PARTIAL).unlink(missing_ok=True)
     return Path(path) / "report.html"
 
 
 def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
     """The report as one page that loads nothing: `pictures` (SVG by figure) are part of it."""
     run = traffic.run
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     figures = [
         {
             "name": name,
             "title": drawing.title,
             "alt": drawing.alt(traffic, summary),
             "caption": drawing.caption,
-            # As a picture, not as elements: ids of several SVGs on one page would clash.
-            "source": "data:image/svg+xml;base64," + b64encode(pictures[name]).decode(),
+            "source": as_source(pictures[name]),
         }
         for name, drawing in drawings_of(run).items()
     ]
-    return environment.get_template(TEMPLATE).render(
+    return page.render(
+        TEMPLATE,
         summary=summary,
         question=run.question,
         verdict=verdict(summary),
@@ -81,6 +93,8 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         windows=windows(summary, most=20),
         outcomes=outcome_shares(summary),
         facts=facts(summary) | trained_on(run),
+        zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
+        zoom_bins=bins_in_words(traffic),
         figures=figures,
         stages=stages(run),
         command=command(run),

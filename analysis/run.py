@@ -1,9 +1,10 @@
-"""Reads a run folder into one frozen object: the scenario as plain data, the tables as frames.
-The first step of every analysis; a folder that is incomplete or damaged is refused in one line."""
+"""Reads a run folder into one frozen object: the scenario as plain data, the tables as pandas frames.
+The first step of every analysis, and the door for notebooks: `analysis.load_run(path).requests`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from analysis.run_files import read_frame, read_json, read_parts, refuse_gaps
 from sim import columns
 from sim.errors import BadInput
 
-NEEDED = ("scenario.yaml", "timeline.parquet", "events.parquet", "clients.parquet", "samples.parquet")
+SCENARIO = "scenario.yaml"
+PARTED = ("requests", "attempts")  # tables in parts
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and its scenario; tables are read when first asked for, then kept."""
+    """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
+
+    Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
+    raises BadInput, in one line, when it is asked for; `analysis.condition_of(path)` tells of all of them.
+    """
 
     path: Path
     scenario: dict[str, Any]
@@ -60,7 +66,8 @@ class Run:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
         frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
-        refuse_gaps(self.path / "requests", frame, int(self.timeline["arrivals"].sum()))
+        arrivals = int(self.timeline["arrivals"].sum())
+        refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)
         bases = frame["sample_id"].map(self.samples.set_index("sample_id")["base_id"])
         if bases.isna().any():
             missing = frame.loc[bases.isna(), "sample_id"].iloc[0]
@@ -111,6 +118,22 @@ class Run:
         frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
         return frame.astype({"score": "str", "group": "str"})
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that the folder holds, those in parts included."""
+        parted = [name for name in PARTED if any((self.path / name).glob("part-*.parquet"))]
+        return tuple(sorted([*parted, *(file.stem for file in self.path.glob("*.parquet"))]))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Any table of the folder as it is, with all its columns, those of newer versions too."""
+        if name not in self.tables:
+            near = get_close_matches(name, self.tables, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(self.tables)}"
+            raise BadInput(f"{self.path}: no table {name}{hint}")
+        if name in PARTED:
+            return read_parts(self.path, name, None, needed=True)
+        return read_frame(self.path / f"{name}.parquet", None)
+
     @cached_property
     def study(self) -> pd.DataFrame:
         """What each setting comes to; no rows where the run has not written them."""
@@ -132,20 +155,22 @@ class Run:
 
 
 def load_run(path: str | Path) -> Run:
-    """The run in folder `path`. Raises BadInput, in one line, for a folder that is not a finished run."""
+    """The run in folder `path`; its tables are read when they are asked for.
+
+    Raises BadInput, in one line, for a folder without a scenario that can be read: it is no run's.
+    """
     path = Path(path)
     if not path.is_dir():
         raise BadInput(f"{path}: no such run folder")
-    for name in NEEDED:
-        if not (path / name).is_file():
-            raise BadInput(f"{path}: not a finished run, {name} is missing")
-    text = (path / "scenario.yaml").read_text(encoding="utf-8")
+    if not (path / SCENARIO).is_file():
+        raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
     try:
+        text = (path / SCENARIO).read_text(encoding="utf-8")
         scenario = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise BadInput(f"{path / 'scenario.yaml'}: cannot be read: {reason}") from None
+        raise BadInput(f"{path / SCENARIO}: cannot be read: {reason}") from None
     for key in ("name", "seed", "horizon_s", "warm_up_s", "costs", "fleet", "server"):
         if not isinstance(scenario, dict) or key not in scenario:
-            raise BadInput(f"{path / 'scenario.yaml'}: {key} is missing; a resolved scenario has every key")
+            raise BadInput(f"{path / SCENARIO}: {key} is missing; a resolved scenario has every key")
     return Run(path, scenario, text)

@@ -1,9 +1,10 @@
-"""Reads the files of a run folder as frames and objects; damage is named in one line.
+"""Reads the files of a run folder as tables and objects; damage is named in one line.
 Below `analysis.run`, which knows which files there are."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +12,66 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sim.errors import BadInput
 
 
-def read_parts(path: Path, name: str, schema: pa.Schema, needed: bool) -> pd.DataFrame:
-    """The parts of one table in the order of their names, under one dictionary per column."""
+def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
+    """The parts of one table in the order of their names."""
     parts = sorted((path / name).glob("part-*.parquet"))
     if needed and not parts:
         raise BadInput(f"{path}: not a finished run, {name}/part-*.parquet is missing")
-    tables = [_read(part, schema) for part in parts] or [schema.empty_table()]
+    return parts
+
+
+def read_parts(path: Path, name: str, schema: pa.Schema | None, needed: bool) -> pd.DataFrame:
+    """The parts of one table as one frame, under one dictionary per column."""
+    tables = [read_table(part, schema) for part in part_paths(path, name, needed)]
+    if schema is not None:
+        tables = tables or [schema.empty_table()]
     frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     return frame
 
 
-def read_frame(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    frame: pd.DataFrame = _read(path, schema).to_pandas()
+def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
+    frame: pd.DataFrame = read_table(path, schema).to_pandas()
     return frame
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    """One Parquet file, as the columns of `schema` and no others."""
+def read_table(
+    path: Path, schema: pa.Schema | None, names: Sequence[str] | None = None, rows: bool = True
+) -> pa.Table:
+    """One Parquet file as the columns `names` of `schema`, all of them unless told, and no others.
+
+    Without a schema: as it is. Without `rows`: none of them, after a look at the head of the file.
+    """
     if not path.is_file():
         raise BadInput(f"{path.parent}: not a finished run, {path.name} is missing")
+    wanted = schema
+    if schema is not None and names is not None:
+        wanted = pa.schema([schema.field(name) for name in names])
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            if wanted is None:
+                return file.read()
+            absent = [name for name in wanted.names if name not in file.schema_arrow.names]
+            if absent:
+                raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
+            if not rows:
+                return wanted.empty_table()
+            table = file.read(columns=wanted.names)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
-    for field in schema:
-        if field.name not in table.column_names:
-            raise BadInput(f"{path}: column {field.name} is missing")
     try:
-        return table.select(schema.names).cast(schema)
+        return table.select(wanted.names).cast(wanted)
     except pa.ArrowException as error:
         raise BadInput(f"{path}: unexpected types: {' '.join(str(error).split())[:200]}") from None
+
+
+def refuse_damage(path: Path, schema: pa.Schema) -> None:
+    """Raises BadInput unless the head of a Parquet file can be read and has the columns of `schema`."""
+    read_table(path, schema, rows=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -59,13 +86,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def refuse_gaps(path: Path, requests: pd.DataFrame, arrivals: int) -> None:
+def refuse_gaps(path: Path, ids: NDArray[np.int64], arrivals: int) -> None:
     """Raises BadInput unless each client's requests are number 0, 1, ... and there are `arrivals` in all.
 
-    `requests` is sorted by request_id, which is client * 2^32 + number.
+    `ids` is sorted; an id is client * 2^32 + number.
     """
-    client, number = np.divmod(requests["request_id"].to_numpy(), 2**32)
-    row = np.arange(len(requests))
+    client, number = np.divmod(ids, 2**32)
+    row = np.arange(ids.size)
     is_first = np.append(True, client[1:] != client[:-1])[: row.size]
     expected = row - np.maximum.accumulate(np.where(is_first, row, 0))
     wrong = np.flatnonzero(number != expected)
@@ -74,6 +101,6 @@ def refuse_gaps(path: Path, requests: pd.DataFrame, arrivals: int) -> None:
         name = f"request {min(expected[at], number[at])} of client {client[at]}"
         if number[at] < expected[at]:
             raise BadInput(f"{path}: {name} is there twice; parts do not belong together")
-        raise BadInput(f"{path}: {name} is missing; {len(requests)} rows for {arrivals} arrivals")
-    if len(requests) != arrivals:
-        raise BadInput(f"{path}: {len(requests)} rows for {arrivals} arrivals; parts are missing")
+        raise BadInput(f"{path}: {name} is missing; {ids.size} rows for {arrivals} arrivals")
+    if ids.size != arrivals:
+        raise BadInput(f"{path}: {ids.size} rows for {arrivals} arrivals; parts are missing")

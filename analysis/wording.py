@@ -218,3 +218,23 @@ def headline(summary: Summary) -> list[dict[str, str]]:
         note = f"{percent(during['client_alone']['value'])} by the clients alone"
         rows.insert(2, ("accuracy in outages", percent(during["accuracy"]["value"]), note))
     return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]
+
+
+SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digits after the point
+    "share": ("%", 100.0, 1),
+    "s": ("ms", 1000.0, 1),
+    "bytes": ("kB", 0.001, 2),
+    "loss": ("", 1.0, 4),
+    "ratio": ("", 1.0, 3),
+    "requests": ("", 1.0, 1),
+    "1/s": ("1/s", 1.0, 1),
+}
+
+
+def quantity(value: float | None, unit: str, signed: bool = False) -> str:
+    """A measure's value, scaled as SHOWN_AS says and without its unit; `signed` for differences."""
+    if value is None:
+        return NOTHING
+    _, factor, digits = SHOWN_AS[unit]
+    text = f"{factor * value:{'+' if signed else ''},.{digits}f}"
+    return text[1:] if set(text) <= set("-+0.") and signed else text

@@ -38,6 +38,8 @@ ENTRIES = {
     "timing.json",
     "figures",
     "report.html",
+    "report_partial.html",
+    "trace.json.gz",
     "summary.json",
     "failure.txt",
 }

@@ -80,6 +80,8 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["run"], "scenario"),
         (["rnu", "smoke"], "rnu"),
         (["report", "nowhere"], "nowhere"),
+        (["compare", "nowhere"], "1 run given"),
+        (["compare", "nowhere", "elsewhere"], "nowhere: no such run folder"),
         (["check", "smoke", "--seed", "x"], "--seed"),
     ],
 )

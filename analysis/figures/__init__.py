@@ -10,7 +10,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from analysis.figures import alt
-from analysis.figures.deferral import deferral
+from analysis.figures.contrast import contrast
+from analysis.figures.deferral import deferral, risk
+from analysis.figures.deferring import deferring
+from analysis.figures.fairness import fairness
 from analysis.figures.latency import latency
 from analysis.figures.learning import learning
 from analysis.figures.outcomes import outcomes
@@ -27,7 +30,11 @@ class Drawing:
     title: str
     alt: Callable[[Traffic, dict[str, Any]], str]
     caption: str
-    needs_traffic: bool = True
+    needs: frozenset[str] = frozenset({"requests"})  # tables
+
+    @property
+    def needs_traffic(self) -> bool:
+        return bool(self.needs & {"requests", "timeline"})
 
 
 FIGURES = {
@@ -39,6 +46,7 @@ FIGURES = {
         "it closes while the server is away. Retries and the queue show how long an outage is felt after "
         "its end. The band around accuracy is a 95% interval that counts each distinct sample of a bin "
         "once.",
+        needs=frozenset({"timeline", "events"}),
     ),
     "outcomes": Drawing(
         outcomes,
@@ -54,6 +62,29 @@ FIGURES = {
         "A curve further right is slower, a flatter one has the heavier tail. Where the curve of all "
         "requests bends is where another kind of outcome begins to rule its tail.",
     ),
+    "deferring": Drawing(
+        deferring,
+        "Deferring over time",
+        alt.deferring,
+        "A policy that does not see the server's state sends as much during an outage as before it; then "
+        "only retries and what answers cost tell of the outage. Where sends per sent request rise, the "
+        "server gets more work for the same requests just when it can do less.",
+    ),
+    "contrast": Drawing(
+        contrast,
+        "Whom to ask about what",
+        alt.contrast,
+        "A rejector that learned its task sends what the client gets wrong and the server right: on what "
+        "was sent the server should lead by far, on what was kept the two should be close. Bars are 95% "
+        "intervals.",
+    ),
+    "fairness": Drawing(
+        fairness,
+        "Fairness over clients",
+        alt.fairness,
+        "The distance from dash to dot is what the fleet gives to that client. A flat row of dots is fair; "
+        "with few requests per client its slope is partly luck.",
+    ),
     "deferral": Drawing(
         deferral,
         "What deferral can buy",
@@ -61,7 +92,15 @@ FIGURES = {
         "Curves come from the models alone, with a server that always answers. The open circle shows what "
         "this run's decisions promise, the filled one what the fleet got: the line between them is what "
         "capacity, outages and limits took away.",
-        needs_traffic=False,
+        needs=frozenset({"deferral"}),
+    ),
+    "risk": Drawing(
+        risk,
+        "What deferring costs",
+        alt.risk,
+        "The lowest point of a curve is the best threshold of its score at this price of the server, had it "
+        "always answered. What the run paid lies above its score's curve by what queues and outages took.",
+        needs=frozenset({"deferral"}),
     ),
     "learning": Drawing(
         learning,
@@ -70,7 +109,7 @@ FIGURES = {
         "Each line is the mean over the members of a group; one that still falls at its end would gain from "
         "more training. The rejectors' loss weighs each choice by how good it is, so it rises while the "
         "server improves: look at where it levels off.",
-        needs_traffic=False,
+        needs=frozenset({"learning"}),
     ),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures.deferral import operating_point
+from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.traffic import Traffic
 from analysis.wording import answered_within, number, outcome_shares, percent, seconds
 
@@ -58,6 +58,47 @@ def deferral(traffic: Traffic, _summary: Summary) -> str:
     return (
         f"{text}; this run sent {percent(rate)} and got {percent(got['value'])}, against {percent(promised)} "
         "had every request sent been answered."
+    )
+
+
+def risk(traffic: Traffic, _summary: Summary) -> str:
+    table = traffic.run.deferral
+    table = table[table["group"] == "all"]
+    least = table.groupby("score")["risk"].min()
+    text = "Generalised risk against reject rate; least " + ", ".join(
+        f"{score} {number(value, 3)}" for score, value in least.items()
+    )
+    rate, paid = reject_rate_and_risk(traffic)
+    if rate is None or paid["value"] is None:
+        return text + "."
+    return f"{text}; this run sent {percent(rate)} and paid {number(paid['value'], 3)}."
+
+
+def deferring(_traffic: Traffic, summary: Summary) -> str:
+    retries, paid = summary["retries"], summary["risk"]
+    return (
+        f"Over virtual time {percent(summary['rates']['reject_rate']['value'])} of the requests are sent, "
+        f"each {number(retries['amplification'])} times on average and "
+        f"{number(retries['amplification_during_outages'])} times in outages, at a mean risk of "
+        f"{number(paid['realised']['value'], 3)} against the oracle's {number(paid['oracle']['value'], 3)}."
+    )
+
+
+def contrast(_traffic: Traffic, summary: Summary) -> str:
+    sent, kept = summary["contrast"]["deferred"], summary["contrast"]["local"]
+    told = [percent(side[model]["value"]) for side in (sent, kept) for model in ("client", "server")]
+    return (
+        f"On what was sent the clients' models are right in {told[0]} and the server's in {told[1]}, on what "
+        f"was kept in {told[2]} and {told[3]}."
+    )
+
+
+def fairness(_traffic: Traffic, summary: Summary) -> str:
+    told = summary["fairness"]
+    return (
+        f"Accuracy of {told['clients']} clients in order, the worst tenth at "
+        f"{percent(told['worst_decile_accuracy'])} on average, with a Jain index of "
+        f"{number(told['jain'], 3)}."
     )
 
 

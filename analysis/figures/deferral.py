@@ -1,4 +1,4 @@
-"""What each score would buy: accuracy against reject rate, and where the run ended up beside it."""
+"""What each score would buy: accuracy and risk against reject rate, and where the run ended up beside it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from analysis.figures.style import INK, SCORE_NAMES, SCORE_STYLES, VERMILION, WIDTH_IN, styled
-from analysis.traffic import Mask, Traffic
+from analysis.figures.style import INK, VERMILION, WIDTH_IN, score_name, scores_of, styled
+from analysis.metrics_answers import risk as realised
+from analysis.traffic import Mask, Traffic, share
 
 MOST_GROUPS = 8
 ENDS = ((0, min), (1, max))
@@ -43,6 +44,48 @@ def deferral(traffic: Traffic) -> Figure:
     return figure
 
 
+@styled
+def risk(traffic: Traffic) -> Figure:
+    """The generalised risk of each score against its reject rate, and what the run paid at its own."""
+    figure = Figure(figsize=(WIDTH_IN, 3.8), layout="constrained")
+    axes = figure.subplots()
+    table = traffic.run.deferral
+    _curves(axes, table[table["group"] == "all"], "risk")
+    rate, paid = reject_rate_and_risk(traffic)
+    if rate is not None and paid["value"] is not None:
+        if paid["low"] is not None:
+            axes.plot(
+                [rate, rate],
+                [paid["low"], paid["high"]],
+                color=INK,
+                lw=1.0,
+                zorder=5,
+                label="its 95% interval",
+            )
+        axes.plot(
+            [rate],
+            [paid["value"]],
+            "o",
+            color=VERMILION,
+            mec=INK,
+            mew=0.6,
+            ms=6.5,
+            zorder=6,
+            label="this run",
+        )
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("generalised risk (loss)")
+    axes.set_xlabel("reject rate (% sent)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def reject_rate_and_risk(traffic: Traffic) -> tuple[float | None, dict[str, Any]]:
+    """Of the held-out requests: the share sent of those decided, and the risk that was paid."""
+    sent, decided = (traffic.requests[name].to_numpy(dtype=bool) for name in ("deferred", "is_decided"))
+    return share(sent, decided & traffic.held_out), realised(traffic)["realised"]
+
+
 def _small_multiples(
     part: SubFigure, columns: int, table: pd.DataFrame, traffic: Traffic, groups: list[str]
 ) -> list[Axes]:
@@ -62,14 +105,13 @@ def _small_multiples(
     return list(grid[: len(groups)])
 
 
-def _curves(axes: Axes, table: pd.DataFrame) -> None:
+def _curves(axes: Axes, table: pd.DataFrame, of: str = "accuracy") -> None:
     axes.grid(visible=True)
-    for score, style in SCORE_STYLES.items():
+    for score, style in scores_of(table).items():
         rows = table[table["score"] == score].sort_values("reject_rate")
-        if len(rows):
-            axes.plot(rows["reject_rate"], rows["accuracy"], label=SCORE_NAMES.get(score, score), **style)
+        axes.plot(rows["reject_rate"], rows[of], label=score_name(score), **style)
     axes.set_xlim(-0.02, 1.02)
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis in (axes.xaxis, axes.yaxis) if of == "accuracy" else (axes.xaxis,):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
@@ -96,11 +138,11 @@ def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[s
     """Of the held-out requests in `among`: reject rate, accuracy if the server had answered whatever was
     sent, and accuracy as it was with its interval; None where nothing was decided."""
     requests = traffic.requests
-    usable = requests["decided_at_s"].notna() & requests["server_known"]
+    usable = requests["is_decided"] & requests["server_known"]
     among = among & traffic.held_out & usable.to_numpy(dtype=bool)
     if not among.any():
         return None
     sent = requests["deferred"].to_numpy(dtype=bool)
     right = np.where(sent, requests["server_right"], requests["client_right"])
-    got = traffic.resampling.share(traffic.correct, among)
+    got = traffic.clusters.share(traffic.correct, among)
     return float(sent[among].mean()), float(right[among].mean()), got

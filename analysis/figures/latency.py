@@ -23,10 +23,13 @@ def latency(traffic: Traffic) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True, which="major")
-    requests = traffic.requests[traffic.requests["answered_at_s"].notna()]
-    taken_s = (requests["answered_at_s"] - requests["arrived_at_s"]).to_numpy(dtype=float)
-    outcome = np.asarray(requests["outcome"].astype("str"))
-    curves = [(name, taken_s[outcome == name], colour) for name, colour in OUTCOME_COLOURS.items()]
+    final_s = traffic.requests["final_s"].to_numpy(dtype=float)
+    answered = ~np.isnan(final_s)
+    taken_s = final_s[answered]
+    curves = [
+        (name, final_s[answered & traffic.is_outcome(name)], colour)
+        for name, colour in OUTCOME_COLOURS.items()
+    ]
     for name, values, colour in [("all", taken_s, INK), *curves]:
         if values.size >= LEAST_ANSWERS:
             share = "" if name == "all" else f" ({values.size / taken_s.size:.0%})"

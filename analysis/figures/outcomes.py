@@ -16,7 +16,6 @@ from analysis.figures.style import (
     mark_warm_up,
     styled,
 )
-from analysis.run import Run
 from analysis.traffic import Traffic
 
 
@@ -26,7 +25,7 @@ def outcomes(traffic: Traffic) -> Figure:
     run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 3.4), layout="constrained")
     axes = figure.subplots()
-    shares, width = outcome_shares(run)
+    shares, width = outcome_shares(traffic)
     names = [name for name in OUTCOME_COLOURS if name in shares.columns]
     edges = [*shares.index, min(shares.index[-1] + width, run.horizon_s)] if len(shares) else []
     bottom = pd.Series(0.0, index=shares.index)
@@ -59,9 +58,9 @@ def outcomes(traffic: Traffic) -> Figure:
     return figure
 
 
-def outcome_shares(run: Run, most_bins: int = 120) -> tuple[pd.DataFrame, float]:
+def outcome_shares(traffic: Traffic, most_bins: int = 120) -> tuple[pd.DataFrame, float]:
     """Per bin of arrival (index: its start in s) the share of each outcome; and the bins' width in s."""
-    width = bin_width_s(run.horizon_s, 10, most_bins)
-    start = (run.requests["arrived_at_s"] // width) * width
-    counted = pd.crosstab(start, run.requests["outcome"].astype("str"))
+    width = bin_width_s(traffic.run.horizon_s, 10, most_bins)
+    start = (traffic.everything["arrived_at_s"] // width) * width
+    counted = pd.crosstab(start, traffic.everything["outcome"].astype("str"))
     return counted.div(counted.sum(axis=1), axis=0), width

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -37,23 +38,23 @@ OUTCOME_COLOURS = {
 }
 SCORE_STYLES: dict[str, dict[str, Any]] = {
     "l2h": {"color": BLUE, "linewidth": 2.2},
+    "l2h_priced": {"color": SKY, "linewidth": 2.2},
     "plug_in": {"color": GREEN},
-    "l2h_priced": {"color": PURPLE},
-    "compare_confidence": {"color": YELLOW},
-    "mozannar_sontag": {"color": GREEN, "linestyle": (0, (1, 1))},
-    "one_vs_all": {"color": PURPLE, "linestyle": (0, (1, 1))},
     "confidence": {"color": ORANGE},
+    "entropy": {"color": ORANGE, "linestyle": (0, (4, 1.5))},
+    "margin": {"color": ORANGE, "linestyle": (0, (1, 1))},
+    "compare_confidence": {"color": VERMILION},
+    "mozannar_sontag": {"color": PURPLE},
+    "one_vs_all": {"color": PURPLE, "linestyle": (0, (4, 1.5))},
     "random": {"color": GREY},
     "oracle": {"color": BLACK, "linestyle": (0, (5, 2))},
 }
 SCORE_NAMES = {
     "l2h": "L2H",
+    "l2h_priced": "L2H, priced",
     "plug_in": "plug-in",
-    "l2h_priced": "L2H of all prices",
-    "compare_confidence": "compared confidence",
-    "mozannar_sontag": "Mozannar and Sontag",
-    "one_vs_all": "one against all",
-    "random": "random",
+    "mozannar_sontag": "Mozannar–Sontag",
+    "one_vs_all": "one-vs-all",
     "oracle": "oracle (bound)",
 }
 
@@ -90,6 +91,17 @@ SETTINGS: dict[Any, Any] = {
 }
 WIDTH_IN = 7.2
 MOST_NAMED = 6  # more outages than this are counted, not named
+
+
+def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The scores that a table holds, in one order everywhere, each with its look; strange ones are grey."""
+    there = set(table["score"])
+    strange = {name: {"color": GREY, "linestyle": (0, (1, 2))} for name in sorted(there - set(SCORE_STYLES))}
+    return {name: look for name, look in (SCORE_STYLES | strange).items() if name in there}
+
+
+def score_name(score: str) -> str:
+    return SCORE_NAMES.get(score, score.replace("_", " "))
 
 
 def styled(draw: Callable[[Traffic], Figure]) -> Callable[[Traffic], Figure]:

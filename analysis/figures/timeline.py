@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from analysis.clusters import wilson
 from analysis.figures.style import (
     BLUE,
     GREEN,
@@ -28,7 +29,6 @@ from analysis.figures.style import (
 )
 from analysis.metrics_service import seconds_per_request
 from analysis.outages import usable_steps
-from analysis.resampling import wilson
 from analysis.run import Run
 from analysis.traffic import Traffic
 
@@ -40,11 +40,14 @@ def timeline(traffic: Traffic) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 7.4), layout=ConstrainedLayoutEngine(hspace=0.04))
     panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.1, 1.0, 0.7])
     seconds = binned_seconds(run)
-    for draw, axes in zip((_accuracy, _load, _queue, _replicas), panels, strict=True):
+    draws = (_load, _queue, _replicas)
+    _accuracy(panels[0], accuracy_bins(traffic))
+    for draw, axes in zip(draws, panels[1:], strict=True):
+        draw(axes, run, seconds)
+    for axes in panels:
         shade_outages(axes, outages)
         mark_warm_up(axes, run.warm_up_s)
         axes.grid(visible=True, axis="y")
-        draw(axes, run, seconds)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
     panels[-1].set_xlabel("virtual time (s)")
@@ -52,8 +55,7 @@ def timeline(traffic: Traffic) -> Figure:
     return figure
 
 
-def _accuracy(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
-    bins = accuracy_bins(run)
+def _accuracy(axes: Axes, bins: pd.DataFrame) -> None:
     middle = bins["middle_s"]
     axes.fill_between(middle, bins["low"], bins["high"], color=BLUE, alpha=0.18, lw=0, label="95% band")
     axes.plot(middle, bins["fleet"], color=BLUE, label="the fleet")
@@ -131,23 +133,22 @@ def binned_seconds(run: Run, most_bins: int = 450) -> pd.DataFrame:
     return bins
 
 
-def accuracy_bins(run: Run, most_bins: int = 120) -> pd.DataFrame:
+def accuracy_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
     """Accuracy over held-out requests in bins of at least 10 s, by arrival.
 
     Columns middle_s, fleet, clients (shares), low and high: Wilson's 95% interval for as many trials
     as the bin has distinct base samples, since asking a sample again tells little that is new.
     """
-    width = bin_width_s(run.horizon_s, 10, most_bins)
-    held_out = run.requests[run.requests["held_out"] & (run.requests["outcome"] != "in_flight")]
-    rows = held_out.assign(is_client_right=held_out["client_label"] == held_out["label"]).groupby(
-        (held_out["arrived_at_s"] // width).astype("int64")
-    )
-    bins = rows[["correct", "is_client_right"]].mean()
+    horizon_s, requests = traffic.run.horizon_s, traffic.everything
+    width = bin_width_s(horizon_s, 10, most_bins)
+    held_out = requests[requests["held_out"] & (requests["outcome"] != "in_flight")]
+    rows = held_out.groupby((held_out["arrived_at_s"] // width).astype("int64"))
+    bins = rows[["correct", "client_right"]].mean()
     bins.columns = pd.Index(["fleet", "clients"])
     bins["low"], bins["high"] = wilson(
         bins["fleet"].to_numpy(dtype=float), np.asarray(rows["base_id"].nunique(), dtype=np.float64)
     )
     bins["middle_s"] = np.minimum(
-        (bins.index.to_numpy(dtype=float) + 0.5) * width, (bins.index * width + run.horizon_s) / 2
+        (bins.index.to_numpy(dtype=float) + 0.5) * width, (bins.index * width + horizon_s) / 2
     )
     return bins

@@ -18,14 +18,14 @@ from sim.scenario.values import CHUNK_S
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
-ROW_BYTES = 1_000  # one request of the whole run, while its results are analysed
+ROW_BYTES = 500  # one request of the whole run, while its results are analysed
 MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
 MODEL_BYTES_OF = {"alexnet": 230 * 2**20, "torchvision": 100 * 2**20}  # of the large families
 TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
 STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
-RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
+COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 SCORE_BYTES = 4
 FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
@@ -84,8 +84,8 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(
             clients,
             group.clients,
-            group.clients * min(1.0, of_client) * RESAMPLED_BYTES,
-            "the intervals over its clients",
+            group.clients * min(1.0, of_client) * COUNTED_BYTES,
+            "the metrics of its clients",
         ),
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),

@@ -107,7 +107,7 @@ def test_requests_in_flight_are_neither_right_nor_wrong_anywhere(tmp_path: Path)
     assert whole["answered_share"] == summary["goodput"]["answered_in_time_share"] == 1.0
     assert (summary["fairness"]["clients"], summary["fairness"]["jain"]) == (1, 1.0)
     assert operating_point(traffic, traffic.known | True)[2]["n"] == 1
-    assert accuracy_bins(traffic.run)["fleet"].tolist() == [1.0]
+    assert accuracy_bins(traffic)["fleet"].tolist() == [1.0]
 
 
 def test_fairness_is_over_clients(summary: dict) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from run_folders import write_folder
+from run_folders import write_folder, write_tiny
 
 from analysis import load_run
+from analysis.clusters import wilson
 from analysis.figures import FIGURES
-from analysis.figures.deferral import operating_point
+from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.deferring import deferring_bins
+from analysis.figures.fairness import accuracy_by_client
 from analysis.figures.outcomes import outcome_shares
-from analysis.figures.style import OUTCOME_COLOURS, bin_width_s, to_svg
+from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
 from analysis.figures.timeline import accuracy_bins
-from analysis.resampling import wilson
 from analysis.traffic import traffic_of
 from sim.columns import OUTCOMES
 
@@ -78,6 +82,54 @@ def test_every_outcome_has_its_own_colour() -> None:
     assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOMES)
 
 
+def test_every_score_has_its_own_look_and_strange_ones_are_drawn_too() -> None:
+    looks = [(style["color"], str(style.get("linestyle"))) for style in SCORE_STYLES.values()]
+    assert len(set(looks)) == len(looks)
+    table = pd.DataFrame({"score": ["oracle", "brand_new", "l2h", "l2h"]})
+    assert list(scores_of(table)) == ["l2h", "oracle", "brand_new"]
+    assert score_name("brand_new") == "brand new"
+
+
+def test_bars_of_contrast_are_the_summarys_intervals(drawn: dict[str, Figure], finished: Finished) -> None:
+    sent, kept = all_axes(drawn["contrast"])
+    for axes, side in ((sent, "deferred"), (kept, "local")):
+        told = finished[1]["contrast"][side]["client"]
+        ends = [tuple(line.get_xdata()) for line in axes.lines]
+        assert (told["low"], told["high"]) in ends
+    assert [label.get_text() for label in sent.get_yticklabels()] == ["all groups", "sensors", "cameras"]
+
+
+def test_deferring_bins_by_hand(tmp_path: Path) -> None:
+    sent = {"deferred": True, "outcome": "remote", "answered_by": "server", "cost": 0.1, "sent_at_s": 1.0}
+    requests = [
+        {"arrived_at_s": 1.0, "attempts": 1, **sent},
+        {"arrived_at_s": 2.0, "client_label": 9},
+        {"arrived_at_s": 3.0, "client_label": 9, "server_label": 9, "group": "cameras"},
+        {"arrived_at_s": 15.0},
+    ]
+    bins = deferring_bins(traffic_of(load_run(write_tiny(tmp_path, requests))))
+    assert bins["middle_s"].tolist() == [5.0, 15.0]
+    assert bins["reject_rate.sensors"].tolist() == [0.5, 0.0]
+    assert bins["reject_rate.cameras"].tolist() == pytest.approx([0.0, np.nan], nan_ok=True)
+    assert bins["amplification"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
+    assert bins["risk"].tolist() == pytest.approx([(0.1 + 1 + 1) / 3, 0.0])
+    assert bins["oracle"].tolist() == pytest.approx([(0.0 + 0.1 + 1.0) / 3, 0.0])
+
+
+def test_clients_are_in_order_of_what_the_fleet_gets(finished: Finished) -> None:
+    table = accuracy_by_client(traffic_of(load_run(finished[0])))
+    assert len(table) == finished[1]["fairness"]["clients"]
+    assert table["fleet"].is_monotonic_increasing
+    worst = table["fleet"].iloc[: -(-len(table) // 10)].mean()
+    assert worst == pytest.approx(finished[1]["fairness"]["worst_decile_accuracy"])
+
+
+def test_risk_of_the_run_is_the_summarys(finished: Finished) -> None:
+    rate, paid = reject_rate_and_risk(traffic_of(load_run(finished[0])))
+    assert rate == finished[1]["rates"]["reject_rate_held_out"]["value"]
+    assert paid == finished[1]["risk"]["realised"]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_same_run_gives_the_same_svg_without_links(finished: Finished, name: str) -> None:
     first, again = (to_svg(FIGURES[name].draw(traffic_of(load_run(finished[0])))) for _ in range(2))
@@ -100,14 +152,14 @@ def test_figures_of_runs_without_and_with_many_outages(tmp_path: Path, outages: 
 
 
 def test_shares_of_outcomes_sum_to_one(finished: Finished) -> None:
-    shares, width = outcome_shares(load_run(finished[0]))
+    shares, width = outcome_shares(traffic_of(load_run(finished[0])))
     assert width == 10.0
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert shares.loc[110.0, "timed_out"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_accuracy_bins_lie_within_their_bands(finished: Finished) -> None:
-    bins = accuracy_bins(load_run(finished[0]))
+    bins = accuracy_bins(traffic_of(load_run(finished[0])))
     assert len(bins) == 30
     assert ((bins["low"] < bins["fleet"]) & (bins["fleet"] < bins["high"])).all()
 
@@ -131,3 +183,11 @@ def test_operating_point_shows_what_an_answering_server_would_give(finished: Fin
 @pytest.mark.parametrize(("horizon_s", "width"), [(900, 10), (3600, 30), (86_400, 1800), (1e8, 1e8 / 120)])
 def test_bins_are_round_and_few(horizon_s: float, width: float) -> None:
     assert bin_width_s(horizon_s, 10, 120) == width
+
+
+def test_fairness_of_many_clients_stays_small(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["analysis.figures.fairness"], "MOST_CLIENTS", 15)
+    (axes,) = all_axes(FIGURES["fairness"].draw(traffic_of(load_run(finished[0]))))
+    assert axes.get_xlabel() == "clients, the worst first (rank; one in 3)"
+    dots = [line for line in axes.lines if line.get_label() in {"sensors", "cameras"}]
+    assert sorted(int(x) for line in dots for x in line.get_xdata()) == list(range(1, 41, 3))

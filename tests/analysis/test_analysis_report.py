@@ -11,13 +11,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from run_folders import write_table, write_tiny
 
 import analysis
 from analysis.figures import FIGURES
 from analysis.report import command
 from analysis.traffic import traffic_of
 from analysis.wording import sentences
+from analysis.zoom_data import as_script, zoom_data
+from sim import columns
 from sim.whole_files import write_whole
 
 Finished = tuple[Path, dict[str, Any]]
@@ -64,7 +68,8 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
     assert not re.search(r"https?://", html)
     sources = [a[name] for _, a in page.tags for name in ("src", "href", "srcset") if name in a]
     assert all(source and source.startswith(("data:image/svg+xml;base64,", "#")) for source in sources)
-    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe")]
+    assert [a for tag, a in page.tags if tag == "script" and "src" in a] == []
 
 
 def test_links_lead_somewhere(page: Page) -> None:
@@ -133,9 +138,32 @@ def test_text_of_a_scenario_is_never_markup(finished: Finished, tmp_path: Path) 
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     text = (folder / "scenario.yaml").read_text()
     (folder / "scenario.yaml").write_text("# <script>alert(1)</script>\n" + text)
+    events = pq.read_table(folder / "events.parquet").to_pandas().astype({"target": "str"})
+    events["target"] = events["target"].str.replace("server", "</script><b>")
+    write_table(folder / "events.parquet", dict(events), columns.EVENTS)
     html = analysis.write_report(folder).read_text()
-    assert "<script" not in html
+    assert html.count("<script") == 2, "the data and the code of the time line"
     assert "<script>alert(1)</script>" in Page(html).text
+    assert "</script><b>" not in html
+    assert (
+        "</script><b>"
+        in json.loads(re.findall(r'id="zoom-data">(.*?)</script>', html)[0])["outages"][0]["label"]
+    )
+
+
+def test_time_line_to_zoom_is_bounded_however_long_the_run(finished: Finished, tmp_path: Path) -> None:
+    data = zoom_data(traffic_of(analysis.load_run(finished[0])))
+    assert [panel["name"] for panel in data["panels"]] == ["accuracy", "sends", "waiting", "replicas"]
+    sends = data["panels"][1]["series"]
+    timeline = analysis.load_run(finished[0]).timeline
+    assert sends[0]["y"] == timeline["first_sends"].tolist()
+    assert sends[1]["y"] == (timeline["first_sends"] + timeline["retries"]).tolist()
+    long = write_tiny(
+        tmp_path, [{}], horizon_s=20_000, outages=tuple(("server", n, n + 5) for n in range(0, 19_990, 10))
+    )
+    text = as_script(zoom_data(traffic_of(analysis.load_run(long))))
+    assert len(text) < 300_000
+    assert max(len(s["x"]) for p in json.loads(text)["panels"] for s in p["series"]) <= 2000
 
 
 def test_no_unfinished_file_is_left(finished: Finished) -> None:

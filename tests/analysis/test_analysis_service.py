@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
-from analysis.metrics_service import seconds_per_request, spread
+from analysis.metrics_service import seconds_per_request, spread, staleness
 from analysis.tables import facts
+from analysis.traffic import traffic_of
 
 
 def sent(at_s: float, **changes: object) -> dict[str, object]:
@@ -173,10 +175,47 @@ def test_free_sends_are_counted_and_cost_nothing(tmp_path: Path) -> None:
     free = ("c_e: 0.1", "c_e: 0.0")
     requests = [sent(1.0, cost=0.0), {}]
     cost = summary_of(tmp_path, requests, costs=free)["cost"]
-    assert cost == {"charged_attempts": 1, "total": 0.0, "per_request": 0.0}
+    assert cost == {"charged_attempts": 1, "total": 0.0, "per_request": 0.0, "spend": None}
 
 
 def test_availability_is_exact_in_time(tmp_path: Path) -> None:
     outages = (("server", 10, 30), ("replicas:1", 20, 60))
     availability = summary_of(tmp_path, [{}], outages=outages, warm_up_s=20)["availability"]
-    assert availability == {"usable_share": 70 / 80, "outage_share": 40 / 80, "outages": 2}
+    assert availability == {
+        "usable_share": 70 / 80,
+        "replica_share": (30 * 1 + 40 * 2) / (80 * 2),
+        "answered_in_time_if_sent": None,
+        "outage_share": 40 / 80,
+        "outages": 2,
+    }
+
+
+def test_observed_availability_is_of_what_was_sent(tmp_path: Path) -> None:
+    late = sent(20.0, answered_at_s=21.1)  # answered by the server, after the deadline of 1 s
+    lost = sent(30.0, outcome="timed_out", answered_by="client")
+    open_still = sent(99.9, outcome="in_flight", answered_by="none")
+    summary = summary_of(tmp_path, [sent(10.0), late, lost, open_still, {}])
+    assert summary["availability"]["answered_in_time_if_sent"] == pytest.approx(1 / 3)
+
+
+def test_money_is_spent_by_the_groups_that_have_a_budget_of_it(tmp_path: Path) -> None:
+    purse = ("    budget: null\n    fallback: client\nserver", BUDGET)
+    requests = [sent(1.0), sent(2.0, group="cameras", cost=0.2), sent(3.0, group="cameras"), {}]
+    assert summary_of(tmp_path / "a", requests, purse=purse)["cost"]["spend"] == pytest.approx(3 * 0.25)
+    assert summary_of(tmp_path / "b", requests)["cost"]["spend"] is None
+
+
+BUDGET = "    budget: {kind: money, per_s: 60, limit: 5, price: 0.25}\n    fallback: client\nserver"
+
+
+def test_staleness_is_that_of_the_time_line_where_it_is_recorded(tmp_path: Path) -> None:
+    traffic = traffic_of(load_run(write_tiny(tmp_path, [{}], warm_up_s=50)))
+    assert set(staleness(traffic).values()) == {None}
+    behind = np.where(np.arange(50) < 10, 2.0, 0.5)
+    timeline = traffic.timeline.assign(copy_staleness=behind, rejector_staleness=3 * behind)
+    assert staleness(replace(traffic, timeline=timeline)) == {
+        "copy_mean": pytest.approx((10 * 2 + 40 * 0.5) / 50),
+        "copy_max": 2.0,
+        "rejector_mean": pytest.approx(3 * (10 * 2 + 40 * 0.5) / 50),
+        "rejector_max": 6.0,
+    }

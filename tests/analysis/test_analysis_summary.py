@@ -15,6 +15,7 @@ from run_folders import write_tiny
 import analysis
 from analysis.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics import SECTIONS
+from analysis.metrics_page import page
 from analysis.tables import facts, windows
 from analysis.wording import data_size, percent, seconds, sentences, with_interval
 
@@ -30,6 +31,11 @@ def test_every_number_has_a_definition_and_every_definition_a_number(finished: F
 
 def test_definitions_end_with_a_unit() -> None:
     assert [name for name, meaning in DEFINITIONS.items() if not meaning.endswith((").", "]."))] == []
+
+
+def test_the_page_of_the_numbers_is_made_of_the_definitions() -> None:
+    written = Path(__file__).resolve().parents[2] / "docs/metrics.md"
+    assert written.read_text() == page(), "python -m analysis.metrics_page > docs/metrics.md"
 
 
 def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None:
@@ -89,7 +95,7 @@ def test_run_that_only_learned_has_the_figures_that_need_no_traffic(tmp_path: Pa
     shutil.rmtree(folder / "requests")
     summary = analysis.finish(folder)
     assert summary["counts"]["requests"] == 0
-    assert {p.stem for p in (folder / "figures").iterdir()} == {"deferral", "learning"}
+    assert {p.stem for p in (folder / "figures").iterdir()} == {"deferral", "risk", "learning"}
     assert sentences(summary) == ["No request arrived after the warm-up, so there is nothing to sum up."]
 
 

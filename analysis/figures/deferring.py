@@ -1,0 +1,84 @@
+"""Deferring over time: how much is sent, how often a send is repeated, and what answers cost in the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
+
+from analysis.figures.style import (
+    BLUE,
+    INK,
+    SERIES,
+    VERMILION,
+    WIDTH_IN,
+    bin_width_s,
+    label_outages,
+    mark_warm_up,
+    shade_outages,
+    styled,
+)
+from analysis.measures import oracle_risk, realised_risk
+from analysis.traffic import Traffic
+
+
+@styled
+def deferring(traffic: Traffic) -> Figure:
+    """Reject rate by group, sends per sent request, and risk against the oracle's, by time of arrival."""
+    run, outages = traffic.run, traffic.outages
+    figure = Figure(figsize=(WIDTH_IN, 5.6), layout=ConstrainedLayoutEngine(hspace=0.04))
+    panels = figure.subplots(3, 1, sharex=True)
+    bins = deferring_bins(traffic)
+    middle = bins["middle_s"]
+    for axes in panels:
+        shade_outages(axes, outages)
+        mark_warm_up(axes, run.warm_up_s)
+        axes.grid(visible=True, axis="y")
+    for index, group in enumerate(run.groups):
+        colour = SERIES[index % len(SERIES)]
+        panels[0].plot(middle, bins[f"reject_rate.{group}"], color=colour, label=group)
+    panels[0].set_ylim(0, 1)
+    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panels[0].set_ylabel("reject rate\n(% sent)")
+    panels[1].plot(middle, bins["amplification"], color=VERMILION, label="all groups")
+    panels[1].set_ylim(bottom=1.0)
+    panels[1].set_ylabel("sends per sent\nrequest (ratio)")
+    panels[2].plot(middle, bins["risk"], color=BLUE, label="paid")
+    panels[2].plot(middle, bins["oracle"], color=INK, lw=0.9, ls=(0, (4, 2)), label="oracle (bound)")
+    panels[2].set_ylim(bottom=0)
+    panels[2].set_ylabel("generalised risk\n(loss)")
+    for axes in panels:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
+    panels[-1].set_xlabel("virtual time of arrival (s)")
+    panels[-1].set_xlim(0, run.horizon_s)
+    return figure
+
+
+def deferring_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
+    """In bins of at least 10 s after the warm-up, by arrival: middle_s, reject_rate.GROUP, amplification,
+    risk and oracle (both over held-out requests whose server's answer is on record)."""
+    horizon_s, requests = traffic.run.horizon_s, traffic.requests
+    width = bin_width_s(horizon_s, 10, most_bins)
+    at = (requests["arrived_at_s"] // width).astype("int64").to_numpy()
+    size = int(at.max(initial=-1)) + 1
+    first = int(at.min(initial=size))
+    decided = requests["is_decided"].to_numpy()
+    judged = np.asarray(traffic.held_out & requests["server_known"])
+    attempts = requests["attempts"].to_numpy(dtype=float)
+
+    def mean(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+        counted = np.bincount(at[among], minlength=size)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.bincount(at[among], weights=values[among], minlength=size) / counted)[first:]
+
+    start = np.arange(first, size) * width
+    bins = {"middle_s": (start + np.minimum(start + width, horizon_s)) / 2}
+    for group in traffic.run.groups:
+        of = np.asarray(requests["group"] == group)
+        bins[f"reject_rate.{group}"] = mean(requests["deferred"].to_numpy(dtype=float), of & decided)
+    bins["amplification"] = mean(attempts, attempts > 0)
+    bins["risk"], bins["oracle"] = mean(realised_risk(traffic), judged), mean(oracle_risk(traffic), judged)
+    return pd.DataFrame(bins)

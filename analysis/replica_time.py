@@ -1,0 +1,40 @@
+"""How much of a replica's time each attempt took; a batch that an outage cut short worked until then.
+Below `analysis.lean_requests`, which adds it up per request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.outages import usable_steps
+from analysis.run import Run
+
+Floats = NDArray[np.float64]
+
+
+def replica_seconds(run: Run, attempts: Mapping[str, NDArray[Any]]) -> Floats:
+    """Seconds that each attempt took: its batch's time over the batch's size, 0 where it was never started.
+
+    attempts: columns started_at_s, finished_at_s, replica, batch_size, each (n,).
+    """
+    started = attempts["started_at_s"]
+    size = np.maximum(attempts["batch_size"].astype(np.float64), 1.0)
+    seconds: Floats = np.nan_to_num(np.maximum(ends_at_s(run, attempts) - started, 0.0) / size)
+    return seconds
+
+
+def ends_at_s(run: Run, attempts: Mapping[str, NDArray[Any]]) -> Floats:
+    """When each attempt's batch ended: its finish, else when its replica stopped being usable, at the latest
+    the horizon. NaN where it was never started."""
+    started, replica = attempts["started_at_s"], attempts["replica"]
+    ends: Floats = attempts["finished_at_s"].astype(np.float64)
+    cut = np.isnan(ends) & ~np.isnan(started)
+    at_s, usable = usable_steps(run)
+    for index in np.unique(replica[cut]):
+        stops = np.append(at_s[usable <= index], run.horizon_s)
+        members = cut & (replica == index)
+        ends[members] = stops[np.minimum(np.searchsorted(stops, started[members], "right"), stops.size - 1)]
+    return ends

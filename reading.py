@@ -1,0 +1,43 @@
+"""The commands that read finished runs: compare and report.
+Part of the command line; `run_sim.py` adds them to its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Makes summary.json, the figures, the trace and report.html anew from the tables of a run."""
+    from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
+
+    print(f"report: {write_report(run_folder)}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders, the baseline first.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where compare.html and compare.json go.")] = Path(
+        "runs/comparison"
+    ),
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Compare runs of different traffic too.")
+    ] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
+    ] = False,
+) -> None:
+    """Differences from the first run, with intervals; runs of the same traffic are paired by request."""
+    from analysis import comparison_table, write_comparison  # noqa: PLC0415
+
+    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))
+    print(f"comparison: {out / 'compare.html'}")

@@ -1,0 +1,159 @@
+"""The pages in a real browser: nothing breaks, nothing is loaded, panels zoom together, phones can read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from analysis.figures import FIGURES
+from sim.errors import BadInput
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+Finished = tuple[Path, dict[str, Any]]
+DESK, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        # Without a sandbox, since containers run tests as root; the page is the project's own.
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page with everything that it complained about or asked for."""
+
+    def __init__(self, browser: Any, path: Path, size: tuple[int, int], scheme: str = "light") -> None:
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.resolve().as_uri())
+
+    def views(self) -> list[tuple[float, float]]:
+        """What each panel shows, from and to."""
+        found = self.page.eval_on_selector_all(
+            "#zoom svg", "all => all.map(s => [Number(s.dataset.from), Number(s.dataset.to)])"
+        )
+        return [tuple(view) for view in found]
+
+    def one_view(self) -> tuple[float, float]:
+        views = self.views()
+        assert len(views) == 4
+        assert len(set(views)) == 1, "panels are linked"
+        return views[0]
+
+
+@pytest.fixture
+def opened(browser: Any, finished: Finished) -> Iterator[Opened]:
+    report = Opened(browser, finished[0] / "report.html", DESK)
+    yield report
+    report.context.close()
+
+
+def test_no_error_and_nothing_asked_of_the_network(opened: Opened, finished: Finished) -> None:
+    opened.page.mouse.wheel(0, 20_000)
+    assert opened.complaints == []
+    elsewhere = [url for url in opened.requests if not url.startswith("data:")]
+    assert elsewhere == [(finished[0] / "report.html").resolve().as_uri()]
+
+
+def test_every_figure_is_drawn(opened: Opened) -> None:
+    sizes = opened.page.eval_on_selector_all(
+        "figure img", "all => all.map(i => [i.complete, i.naturalWidth])"
+    )
+    assert len(sizes) == len(FIGURES)
+    assert all(complete and width > 200 for complete, width in sizes)
+    paths = opened.page.eval_on_selector_all(
+        "#zoom svg", "all => all.map(s => s.querySelectorAll('path').length)"
+    )
+    assert all(count >= 5 for count in paths)
+    assert len(opened.page.query_selector_all("#zoom rect.outage")) == 4
+
+
+def test_buttons_move_all_panels(opened: Opened) -> None:
+    assert opened.one_view() == (0, 300)
+    opened.page.get_by_role("button", name="Zoom in").click()
+    assert opened.one_view() == (75, 225)
+    opened.page.get_by_role("button", name="Later").click()
+    assert opened.one_view() == (112.5, 262.5)
+    opened.page.get_by_role("button", name="server out").click()
+    assert opened.one_view() == (90, 170)
+    opened.page.get_by_role("button", name="Whole run").click()
+    assert opened.one_view() == (0, 300)
+    assert opened.complaints == []
+
+
+def test_keys_move_all_panels(opened: Opened) -> None:
+    opened.page.get_by_role("button", name="Whole run").focus()
+    for _ in range(2):  # the button for the one outage, then the panels
+        opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.id") == "zoom"
+    opened.page.keyboard.press("+")
+    assert opened.one_view() == (75, 225)
+    opened.page.keyboard.press("ArrowLeft")
+    assert opened.one_view() == (37.5, 187.5)
+    opened.page.keyboard.press("-")
+    assert opened.one_view() == (0, 300), "not beyond the run"
+    for _ in range(20):
+        opened.page.keyboard.press("+")
+    start, end = opened.one_view()
+    assert end - start == pytest.approx(5), "not closer than a few seconds"
+    opened.page.keyboard.press("0")
+    assert opened.one_view() == (0, 300)
+    assert "0 to 300 s" in opened.page.inner_text("#zoom-told")
+
+
+def test_dragging_over_one_panel_zooms_all(opened: Opened) -> None:
+    plot = opened.page.locator(".zoom-plot").nth(2)
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    opened.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 60)
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 60, steps=4)
+    assert opened.page.query_selector("#zoom rect.chosen")
+    opened.page.mouse.up()
+    start, end = opened.one_view()
+    assert 70 < start < 100 < end < 160
+    opened.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 60)
+    told = opened.page.inner_text("#zoom-told")
+    assert "the fleet" in told
+    assert "retries" in told
+    opened.page.mouse.dblclick(box["x"] + 0.5 * box["width"], box["y"] + 60)
+    assert opened.one_view() == (0, 300)
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_pages_fit_their_width_in_light_and_dark(
+    browser: Any, finished: Finished, tmp_path: Path, size: tuple[int, int], scheme: str
+) -> None:
+    copy = shutil.copytree(finished[0], tmp_path / "again")
+    analysis.write_comparison([finished[0], copy], tmp_path / "comparison")
+    (copy / "timeline.parquet").unlink()
+    with pytest.raises(BadInput):
+        analysis.write_report(copy)
+    pages = (finished[0] / "report.html", tmp_path / "comparison/compare.html", copy / "report_partial.html")
+    for path in pages:
+        shown = Opened(browser, path, size, scheme)
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0], path.name
+        paper = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (scheme == "light"), path.name
+        assert shown.complaints == [], path.name
+        shown.context.close()

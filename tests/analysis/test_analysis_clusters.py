@@ -1,0 +1,187 @@
+"""Intervals: they cover the truth as often as they say, and take repeated samples for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.clusters import LEAST_SAMPLES, clusters, wilson
+from analysis.resampling import interval, percentiles
+from analysis.validity import LEAST_CLIENTS
+
+Columns = tuple[np.ndarray, ...]
+
+
+def crossed(
+    rng: np.random.Generator, clients: int, bases: int, count: int, client_spread: float = 0.1
+) -> Columns:
+    """Requests of random clients about random samples; both differ in how often they are right (mean 0.7).
+
+    The last column is right wherever the third is, and sometimes where it is not: 0.03 more on average.
+    """
+    client, base = rng.integers(0, clients, count), rng.integers(0, bases, count)
+    ability = rng.uniform(-client_spread, client_spread, clients)
+    chance = 0.7 + ability[client] + rng.uniform(-0.2, 0.2, bases)[base]
+    # An answer is a look-up: the same client gives the same answer to the same sample.
+    right = rng.random((clients, bases))[client, base] < chance
+    helped = rng.random((clients, bases))[client, base] < rng.uniform(0, 0.2, bases)[base]
+    return client, base, right, right | helped
+
+
+# With a coverage of 95%, 1000 worlds have a standard error of 0.7 points: 93 to 97% is three of them, so
+# that each of these tests fails by chance once in three hundred seeds.
+@pytest.mark.slow
+@pytest.mark.parametrize(("clients", "bases", "count"), [(30, 60, 1500), (40, 100, 4000), (12, 181, 6000)])
+def test_nominal_95_covers_between_93_and_97(clients: int, bases: int, count: int) -> None:
+    rng = np.random.default_rng(5)
+    everyone = np.ones(count, dtype=bool)
+    ends = {"share": [], "mean": [], "difference": []}
+    for _ in range(1000):
+        client, base, right, helped = crossed(rng, clients, bases, count)
+        cells = clusters(client, base)
+        ends["share"].append(cells.share(right, everyone))
+        ends["mean"].append(cells.mean(1.0 * right, everyone))
+        ends["difference"].append(cells.mean(1.0 * helped - right, everyone))
+    truth = {"share": 0.7, "mean": 0.7, "difference": 0.3 * 0.1}
+    covered = {
+        name: np.mean([told["low"] <= truth[name] <= told["high"] for told in found])
+        for name, found in ends.items()
+    }
+    assert all(0.93 <= share <= 0.975 for share in covered.values()), covered
+
+
+@pytest.mark.slow
+def test_interval_of_a_percentile_covers() -> None:
+    # 300 worlds: a standard error of 1.4 points; of a percentile, a bootstrap may miss a point or two.
+    rng, hits = np.random.default_rng(6), 0
+    truth = float(stats.norm.ppf(0.9, scale=np.sqrt(0.5**2 + 0.7**2 + 0.5**2)))
+    for world in range(300):
+        client, base = rng.integers(0, 40, 4000), rng.integers(0, 100, 4000)
+        values = rng.normal(0, 0.5, 40)[client] + rng.normal(0, 0.7, 100)[base] + rng.normal(0, 0.5, 4000)
+        found = percentiles(values, clusters(client, base), str(world), (0.9,), replicates=100)
+        low, high = interval(found[0])
+        hits += low <= truth <= high
+    assert hits / 300 >= 0.90
+
+
+def test_repeating_requests_does_not_narrow_the_interval() -> None:
+    rng = np.random.default_rng(6)
+    client, base, right, _ = crossed(rng, 20, 40, 400)
+    once = clusters(client, base).share(right, np.ones(400, dtype=bool))
+    again = [np.tile(column, 25) for column in (client, base, right)]
+    often = clusters(again[0], again[1]).share(again[2], np.ones(10_000, dtype=bool))
+    assert often["value"] == pytest.approx(once["value"])
+    assert (often["low"], often["high"]) == pytest.approx((once["low"], once["high"]))
+    assert (often["n"], often["samples"]) == (10_000, once["samples"])
+
+
+def test_interval_does_not_depend_on_the_order_of_requests() -> None:
+    rng = np.random.default_rng(7)
+    client, base, right, _ = crossed(rng, 20, 40, 400)
+    everyone, order = np.ones(400, dtype=bool), rng.permutation(400)
+    first = clusters(client, base).share(right, everyone)
+    assert first == pytest.approx(clusters(client[order], base[order]).share(right[order], everyone))
+
+
+def test_variance_by_hand() -> None:
+    # Two clients, three samples, one request each: u = (value - mean) / 6 with mean 2.
+    client, base = np.repeat([0, 1], 3), np.tile([0, 1, 2], 2)
+    values = np.array([1.0, 2.0, 3.0, 0.0, 1.0, 5.0])
+    u = (values - 2) / 6
+    by_client = (u[:3].sum() ** 2 + u[3:].sum() ** 2) * 2 / 1
+    by_base = sum((u[k] + u[k + 3]) ** 2 for k in range(3)) * 3 / 2
+    cells = clusters(client, base)
+    spread = cells.spread(cells.influence(values, np.ones(6)), np.ones(6, dtype=bool))
+    assert spread.variance == pytest.approx(by_client + by_base - (u**2).sum())
+    assert spread.freedom == max(1.0, spread.variance**2 / (by_client**2 / 1 + by_base**2 / 2))
+
+
+def test_with_a_request_per_sample_and_client_it_is_students_interval() -> None:
+    values = np.random.default_rng(8).normal(size=30)
+    told = clusters(np.arange(30), np.arange(30)).mean(values, np.ones(30, dtype=bool))
+    half = stats.t.ppf(0.975, 29) * values.std(ddof=1) / np.sqrt(30)
+    # Both ways of clustering are the same here, which costs half of the degrees of freedom.
+    assert (told["high"] - told["low"]) / 2 == pytest.approx(half, rel=0.06)
+
+
+def where_samples_are_hard(clients: int, bases: int, chance: float, worlds: int = 400) -> float:
+    """The share of worlds whose interval holds `chance`; half of what is wrong lies in a few samples, which
+    all clients get wrong. Each client asks about each sample five times."""
+    rng, hits = np.random.default_rng(8), 0
+    client, base = np.repeat(np.arange(clients), 5 * bases), np.tile(np.arange(bases), 5 * clients)
+    cells, everyone = clusters(client, base), np.ones(client.size, dtype=bool)
+    for _ in range(worlds):
+        hard = rng.random(bases) < (1 - chance) / 2
+        other = rng.random((clients, bases)) < 1 - chance / (1 - (1 - chance) / 2)
+        told = cells.share(~(hard[base] | other[client, base]), everyone)
+        hits += told["low"] <= chance <= told["high"]
+    return hits / worlds
+
+
+# Nominal 95% in 400 worlds has a standard error of 1.1 points; where nearly all is right it may be wider.
+@pytest.mark.parametrize(("bases", "chance"), [(30, 0.99), (30, 0.95), (100, 0.99)])
+def test_interval_covers_where_nearly_all_is_right(bases: int, chance: float) -> None:
+    assert where_samples_are_hard(clients=20, bases=bases, chance=chance) >= 0.93
+
+
+def test_interval_covers_from_the_number_of_clients_that_a_valid_run_needs() -> None:
+    rng, hits = np.random.default_rng(9), 0
+    for _ in range(400):
+        client, base, right, _ = crossed(rng, LEAST_CLIENTS, 60, 600, client_spread=0.2)
+        told = clusters(client, base).share(right, np.ones(600, dtype=bool))
+        hits += told["low"] <= 0.7 <= told["high"]
+        assert told["clients"] == LEAST_CLIENTS
+    assert hits / 400 >= 0.92
+
+
+def test_everything_right_still_leaves_doubt() -> None:
+    # Wilson's interval for 30 of 30: 1 / (1 + 1.96^2 / 30)
+    client, base = np.repeat(np.arange(10), 30), np.tile(np.arange(30), 10)
+    told = clusters(client, base).share(np.ones(300, dtype=bool), np.ones(300, dtype=bool))
+    assert (told["low"], told["high"]) == pytest.approx((30 / (30 + 1.959963984540054**2), 1.0))
+
+
+@pytest.mark.parametrize(("samples", "has"), [(LEAST_SAMPLES - 1, False), (LEAST_SAMPLES, True)])
+def test_interval_needs_ten_distinct_samples(samples: int, has: bool) -> None:
+    base = np.arange(100) % samples
+    told = clusters(np.arange(100) % 7, base).share(base > 3, np.ones(100, dtype=bool))
+    assert (told["low"] is not None) == (told["high"] is not None) == has
+    assert (told["samples"], told["clients"]) == (samples, 7)
+
+
+def test_nothing_and_a_single_sample_have_no_interval() -> None:
+    cells = clusters(np.array([0, 1]), np.array([4, 4]))
+    nothing = cells.share(np.array([True, False]), np.zeros(2, dtype=bool))
+    assert nothing == {"value": None, "low": None, "high": None, "n": 0, "samples": 0, "clients": 0}
+    one = cells.share(np.array([True, False]), np.ones(2, dtype=bool))
+    assert one == {"value": 0.5, "low": None, "high": None, "n": 2, "samples": 1, "clients": 2}
+
+
+def test_one_client_has_an_interval_by_its_samples() -> None:
+    values = np.random.default_rng(3).normal(size=50)
+    told = clusters(np.zeros(50, dtype=int), np.arange(50)).mean(values, np.ones(50, dtype=bool))
+    half = stats.t.ppf(0.975, 49) * values.std(ddof=1) / np.sqrt(50)
+    assert (told["high"] - told["low"]) / 2 == pytest.approx(half, rel=0.03)
+
+
+def test_percentile_of_a_replicate_is_that_of_the_repeated_requests() -> None:
+    rng = np.random.default_rng(4)
+    client, base = rng.integers(0, 4, 60), rng.integers(0, 6, 60)
+    values = np.where(np.arange(60) % 9 == 0, np.nan, rng.normal(size=60))
+    cells = clusters(client, base)
+    (found,) = percentiles(values, cells, "key", (0.5,), replicates=20)
+    assert set(found) <= set(values[~np.isnan(values)])
+    assert (found == percentiles(values, cells, "key", (0.5,), replicates=20)[0]).all()
+    assert (found != percentiles(values, cells, "other", (0.5,), replicates=20)[0]).any()
+    # One client and one sample are always drawn as they are.
+    alone = clusters(np.zeros(60, dtype=int), np.zeros(60, dtype=int))
+    ordered = np.sort(values[~np.isnan(values)])
+    assert set(percentiles(values, alone, "key", (0.5,), replicates=5)[0]) == {
+        ordered[int(np.ceil(0.5 * ordered.size)) - 1]
+    }
+
+
+def test_wilson_at_another_level_is_narrower() -> None:
+    wide, narrow = wilson(0.4, 50), wilson(0.4, 50, 1.0)
+    assert wide[0] < narrow[0] < 0.4 < narrow[1] < wide[1]

@@ -1,0 +1,304 @@
+"""Runs held against one another: pairs by request where the traffic is one, refuses where it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from run_folders import write_folder, write_tiny
+
+import analysis
+from analysis.comparison import Measured, compare, load_traffics, names_of
+from analysis.measures import MEASURES, RATIOS
+from analysis.pairing import what_differs
+from analysis.run import load_run
+from analysis.traffic import traffic_of
+from sim.errors import BadInput
+
+Finished = tuple[Path, dict[str, Any]]
+WRONG = 9
+
+
+def held_against(base: Path, other: Path, unpaired: bool = False) -> dict[str, Any]:
+    return compare(load_traffics([base, other]), unpaired)["runs"][0]
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run again, in another folder."""
+    return shutil.copytree(finished[0], tmp_path_factory.mktemp("copies") / "again")
+
+
+def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> None:
+    told = held_against(finished[0], copy)
+    assert told["paired_by"] == "requests"
+    assert told["scenario"] == []
+    for key, measure in told["measures"].items():
+        assert measure["difference"] == 0.0, key
+        assert (measure["low"], measure["high"]) in ((0.0, 0.0), (None, None)), key
+    assert {key for key, m in told["measures"].items() if m["low"] is None} <= set(MEASURES) - set(RATIOS)
+
+
+def test_measures_agree_with_the_summary(finished: Finished) -> None:
+    summary = finished[1]
+    value = Measured(traffic_of(load_run(finished[0])), summary).value
+    agree = {
+        "accuracy": summary["accuracy"]["held_out"]["all"]["value"],
+        "accuracy_in_outages": summary["outages"]["during_any"]["accuracy"]["value"],
+        "gain": summary["accuracy"]["held_out"]["gain"]["value"],
+        "reject_rate": summary["rates"]["reject_rate"]["value"],
+        "remote_answer_rate": summary["rates"]["remote_answer_rate"],
+        "timed_out": summary["outages"]["whole_run"]["timed_out_share"],
+        "risk": summary["risk"]["realised"]["value"],
+        "risk_excess": summary["risk"]["excess"]["value"],
+        "latency_mean": summary["latency_s"]["final"]["mean"],
+        "latency_p95": summary["latency_s"]["final"]["p95"],
+        "answered_in_time": summary["goodput"]["answered_in_time_share"],
+        "goodput": summary["goodput"]["correct_in_time_hz"],
+        "cost": summary["cost"]["per_request"],
+        "amplification": summary["retries"]["amplification"],
+        "bytes_up": summary["wire"]["bytes_up_per_request"],
+        "wasted": summary["work"]["wasted_share"],
+        "utilisation": summary["load"]["utilisation"],
+    }
+    assert {key: value(key) for key in agree} == pytest.approx(agree)
+
+
+def twenty(wrong: set[int]) -> list[dict[str, Any]]:
+    """Twenty clients, one request each, some of which are answered wrongly."""
+    return [
+        {"client_id": n, "sample_id": n % 5, "client_label": WRONG if n in wrong else 1} for n in range(20)
+    ]
+
+
+def test_differences_by_hand(tmp_path: Path) -> None:
+    base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
+    other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
+    told = held_against(base, other)
+    assert told["measures"]["accuracy"]["value"] == 19 / 20
+    assert told["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
+    assert told["measures"]["accuracy"]["low"] is None, "five samples show no spread"
+    assert told["measures"]["goodput"]["difference"] == pytest.approx(3 / 100)
+    assert told["scenario"] == [["costs.c_e", 0.1, 0.3]] or told["scenario"] == [("costs.c_e", 0.1, 0.3)]
+
+
+def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: Path) -> None:
+    base, other = (
+        write_folder(tmp_path / name, clients=8, horizon_s=120, outages=outages)
+        for name, outages in (("calm", ()), ("down", (("server", 60, 90),)))
+    )
+    paired, apart = held_against(base, other), None
+    assert paired["paired_by"] == "requests"
+    strange = write_folder(
+        tmp_path / "strange", clients=8, horizon_s=120, outages=(("server", 60, 90),), seed=2
+    )
+    apart = held_against(base, strange, unpaired=True)
+    assert apart["paired_by"] == "nothing"
+    for key in ("accuracy", "remote_answer_rate", "latency_mean"):
+        with_pairs, without = (told["measures"][key] for told in (paired, apart))
+        assert with_pairs["low"] < with_pairs["difference"] < with_pairs["high"], key
+        width = with_pairs["high"] - with_pairs["low"]
+        assert width < without["high"] - without["low"], key
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 2}, "requests"),
+        ({"warm_up_s": 30}, "warm_up_s is 20 and 30"),
+        ({"horizon_s": 90}, "horizon_s is 120 and 90"),
+        ({"clients": 5}, "requests"),
+    ],
+)
+def test_other_traffic_is_refused_unless_asked_for(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    usual = {"clients": 4, "horizon_s": 120, "outages": ()}
+    base = write_folder(tmp_path / "base", **usual)
+    other = write_folder(tmp_path / "other", **(usual | change))
+    with pytest.raises(BadInput, match="their traffic differs") as refused:
+        held_against(base, other)
+    assert told in str(refused.value)
+    assert "--unpaired" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert held_against(base, other, unpaired=True)["paired_by"] == "nothing"
+
+
+def test_another_sample_is_other_traffic(tmp_path: Path) -> None:
+    requests = twenty(set())
+    base = write_tiny(tmp_path / "base", requests)
+    other = write_tiny(tmp_path / "other", [*requests[:7], requests[7] | {"sample_id": 0}, *requests[8:]])
+    with pytest.raises(BadInput, match="sample_id of request 8 in order of arrival is 2 and 0"):
+        held_against(base, other)
+
+
+THINKS = ("    deadline_s: 1.0", "    arrivals: {process: {kind: closed_loop}}\n    deadline_s: 1.0")
+
+
+def test_closed_loop_shares_clients_and_samples_and_says_so(tmp_path: Path) -> None:
+    slow = [row | {"arrived_at_s": 2.0 * n} for n, row in enumerate(twenty({0, 1, 2, 3}))]
+    base = write_tiny(tmp_path / "base", slow, thinks=THINKS)
+    other = write_tiny(tmp_path / "other", twenty({0}), thinks=THINKS)
+    told = held_against(base, other)
+    assert told["paired_by"] == "clients and samples"
+    assert "20 requests have the same client and number" in told["shared"]
+    assert told["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
+    strange = write_tiny(tmp_path / "strange", [r | {"sample_id": 4} for r in twenty({0})], thinks=THINKS)
+    with pytest.raises(BadInput, match="their traffic differs"):
+        held_against(base, strange)
+
+
+def test_pairing_by_client_and_sample_equals_pairing_by_request_where_both_can_be_had(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    rng = np.random.default_rng(3)
+    base, other = load_traffics([finished[0], folder])
+    other.requests["correct"] = other.requests["correct"] | (rng.random(len(other.requests)) < 0.1)
+    by_request = compare([base, other])["runs"][0]["measures"]["accuracy"]
+    for traffic in (base, other):
+        traffic.run.groups["sensors"]["arrivals"] = {"process": {"kind": "closed_loop"}}
+    other.requests["arrived_at_s"] = other.requests["arrived_at_s"] + 1e-3
+    loop = compare([base, other])["runs"][0]
+    assert loop["paired_by"] == "clients and samples"
+    assert loop["measures"]["accuracy"] == pytest.approx(by_request)
+
+
+def test_one_run_and_one_run_twice_are_refused(finished: Finished) -> None:
+    with pytest.raises(BadInput, match="1 run given"):
+        load_traffics([finished[0]])
+    with pytest.raises(BadInput, match="given twice"):
+        load_traffics([finished[0], finished[0] / "figures" / ".."])
+
+
+def test_runs_of_one_name_are_told_apart(finished: Finished, copy: Path, tmp_path: Path) -> None:
+    third = shutil.copytree(finished[0], tmp_path / finished[0].name)
+    assert names_of(load_traffics([finished[0], copy, third])) == [str(finished[0]), "again", str(third)]
+
+
+def test_what_differs_names_paths_by_group() -> None:
+    one = {"seed": 1, "fleet": [{"group": "a", "n": 1}, {"group": "b", "n": 1}], "x": None}
+    two = {"seed": 1, "fleet": [{"group": "a", "n": 2}, {"group": "b", "n": 1}], "x": {"y": 3}}
+    assert what_differs(one, two) == [("fleet.a.n", 1, 2), ("x.y", None, 3)]
+
+
+def test_results_are_written_whole_and_load_nothing(finished: Finished, copy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "comparison"
+    told = analysis.write_comparison([finished[0], copy], out)
+    assert json.loads((out / "compare.json").read_text()) == json.loads(json.dumps(told))
+    page = (out / "compare.html").read_text()
+    assert "https://" not in page
+    assert "<script" not in page
+    assert "latency, p95 (ms)" in page
+    assert {path.name for path in out.iterdir()} == {
+        "compare.json",
+        "compare.html",
+        "compare_timelines.svg",
+        "compare_timelines.png",
+    }
+    analysis.write_comparison([finished[0], copy], out)
+    with pytest.raises(BadInput, match="holds other things"):
+        analysis.write_comparison([finished[0], copy], finished[0])
+
+
+def test_table_fits_a_terminal(finished: Finished, copy: Path) -> None:
+    console = Console(width=80, record=True)
+    console.print(analysis.comparison_table(compare(load_traffics([finished[0], copy]))))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert any(
+        line.startswith("accuracy, held-out (%)") and line.endswith("0.0 [0.0, 0.0]") for line in lines
+    )
+
+
+def replications(tmp_path: Path, name: str, seeds: tuple[int, ...], **options: Any) -> list[Path]:
+    """One scenario's runs of several seeds."""
+    paths = []
+    for seed in seeds:
+        path = write_folder(tmp_path / f"{name}-{seed}", clients=3, horizon_s=60, seed=seed, **options)
+        text = (path / "scenario.yaml").read_text().replace("seed: 7", f"seed: {seed}")
+        (path / "scenario.yaml").write_text(text.replace("when_down: queue", f"when_down: {name}"))
+        paths.append(path)
+    return paths
+
+
+def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
+    calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
+    down = replications(tmp_path, "refuse", (3, 1, 2), outages=(("server", 30, 50),))
+    told = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
+    (run,) = told["runs"]
+    assert run["scenario"] == [["server.when_down", "queue", "refuse"]]
+    assert run["paired_by"] == "seeds"
+    singles = [
+        [summary["load"]["utilisation"] for summary in map(summarised, paths)]
+        for paths in (calm, sorted(down))
+    ]
+    difference = np.subtract(singles[1], singles[0])
+    found = run["measures"]["utilisation"]
+    assert told["baseline"]["measures"]["utilisation"] == pytest.approx(np.mean(singles[0]))
+    assert found["difference"] == pytest.approx(difference.mean())
+    half = 4.302652729911275 * difference.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
+    assert (found["low"], found["high"]) == pytest.approx(
+        (difference.mean() - half, difference.mean() + half)
+    )
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "--over-seeds" in page
+    assert "Numbers are means over seeds" in page
+
+
+def summarised(path: Path) -> dict[str, Any]:
+    return analysis.summarise(load_run(path))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (((1, 2, 3), ()), "all runs are of one scenario"),
+        (((1, 2), (1, 2)), "2 seeds given; 3 needed"),
+        (((1, 2, 3), (1, 2, 4)), "seed 3 is not there for every scenario"),
+    ],
+)
+def test_seeds_that_do_not_fit_are_refused(
+    tmp_path: Path, seeds: tuple[tuple[int, ...], ...], told: str
+) -> None:
+    paths = [
+        path
+        for name, each in zip(("queue", "refuse"), seeds, strict=True)
+        for path in replications(tmp_path, name, each, outages=())
+    ]
+    with pytest.raises(BadInput, match=told):
+        analysis.write_comparison(paths, tmp_path / "out", replicated=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_twice_and_other_traffic_are_refused_over_seeds(tmp_path: Path) -> None:
+    calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
+    twice = shutil.copytree(calm[1], tmp_path / "twice")
+    with pytest.raises(BadInput, match="repeats seed 2"):
+        analysis.write_comparison([*calm, twice], tmp_path / "out", replicated=True)
+    other = replications(tmp_path / "more", "refuse", (1, 2, 3), outages=(), rate_hz=2.0)
+    with pytest.raises(BadInput, match="traffic of seed 1 differs"):
+        analysis.write_comparison([*calm, *other], tmp_path / "out", replicated=True)
+    with pytest.raises(BadInput, match="goes not with --over-seeds"):
+        analysis.write_comparison(calm, tmp_path / "out", unpaired=True, replicated=True)
+
+
+def test_the_command_prints_the_table_and_says_where_the_page_is(
+    finished: Finished, copy: Path, tmp_path: Path
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    words = [sys.executable, str(root / "run_sim.py"), "compare", str(finished[0]), str(copy)]
+    told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert "again against outage" in told.stdout
+    assert told.stdout.strip().endswith("comparison: runs/comparison/compare.html")
+    assert (tmp_path / "runs/comparison/compare.json").is_file()
+    words.append(str(copy))
+    refused = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.strip() == f"compare: {copy} is given twice"

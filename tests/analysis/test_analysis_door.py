@@ -1,0 +1,158 @@
+"""The doors into a run folder: frames, SQL as the page shows it, and folders that are not whole."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import analysis
+from analysis.condition import salvage
+from analysis.traffic import traffic_of
+from sim.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/reading_results.md").read_text()
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
+Finished = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture
+def at_home(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory in which runs/outage is a run, as on the page."""
+    shutil.copytree(finished[0], tmp_path / "runs/outage")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs/outage"
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_query_of_the_page_gives_rows(at_home: Path, query: str) -> None:
+    assert at_home.is_dir()
+    assert duckdb.sql(query.strip().removesuffix(";")).fetchall()
+
+
+def test_sql_and_frames_agree(at_home: Path) -> None:
+    rows = duckdb.sql(QUERIES[0].strip().removesuffix(";")).fetchall()
+    requests = analysis.load_run(at_home).requests
+    counted = requests[requests["held_out"] & (requests["arrived_at_s"] >= 60)]
+    frame = counted.groupby(["group", "outcome"], observed=True)["correct"].agg(["size", "mean"])
+    assert {(group, outcome): (n, share) for group, outcome, n, share in rows} == {
+        key: (row["size"], pytest.approx(row["mean"])) for key, row in frame.iterrows()
+    }
+
+
+def test_the_python_of_the_page_runs(at_home: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert len(found["requests"]) == 14_400
+    assert found["run"].tables == tuple(
+        sorted([*("attempts", "requests"), *(p.stem for p in at_home.glob("*.parquet"))])
+    )
+
+
+def test_tables_of_a_newer_version_can_be_read_as_they_are(at_home: Path) -> None:
+    pq.write_table(pa.table({"policy": ["a", "b"], "gain": [0.1, 0.2]}), at_home / "study.parquet")
+    run = analysis.load_run(at_home)
+    assert "study" in run.tables
+    assert run.table("study")["gain"].tolist() == [0.1, 0.2]
+    assert len(run.table("requests")) == len(run.requests)
+    with pytest.raises(BadInput, match="no table studdy; did you mean study"):
+        run.table("studdy")
+
+
+def test_requests_in_memory_are_narrow(finished: Finished) -> None:
+    traffic = traffic_of(analysis.load_run(finished[0]))
+    per_request = traffic.everything.memory_usage(index=False, deep=True).sum() / len(traffic.everything)
+    assert per_request <= 66
+    assert traffic.clusters.cell.nbytes == 4 * len(traffic.requests)
+    assert np.shares_memory(
+        traffic.everything["final_s"].to_numpy(), traffic.requests["final_s"].to_numpy()
+    ), "what counts is a view of everything"
+
+
+def lose(*names: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        for name in names:
+            shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
+
+    return damage
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+
+    return damage
+
+
+def outdate(folder: Path) -> None:
+    part = folder / "requests/part-0000001.parquet"
+    pq.write_table(pq.read_table(part).drop_columns(["attempts"]), part)
+
+
+@pytest.mark.parametrize(
+    ("damage", "table", "figures"),
+    [
+        (lose("timeline.parquet"), "timeline", {"outcomes", "latency", "deferral", "learning"}),
+        (lose("requests"), "requests", {"timeline", "deferral", "learning"}),
+        (lose("samples.parquet", "learning.parquet"), "learning", {"timeline", "outcomes", "latency"}),
+        (lose("timeline.parquet", "events.parquet", "samples.parquet"), "events", {"outcomes", "latency"}),
+        (cut("requests/part-0000002.parquet"), "requests", {"timeline", "outcomes", "latency", "learning"}),
+        (outdate, "requests", {"timeline", "outcomes", "latency", "learning"}),
+    ],
+)
+def test_what_can_still_be_read_is_shown(
+    finished: Finished, tmp_path: Path, damage: Callable[[Path], None], table: str, figures: set[str]
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    before = (folder / "report.html").read_bytes()
+    damage(folder)
+    with pytest.raises(BadInput, match="what can still be read is in") as refused:
+        analysis.write_report(folder)
+    assert "\n" not in str(refused.value)
+    assert (folder / "report.html").read_bytes() == before
+    page = (folder / "report_partial.html").read_text()
+    states = {state.table: state for state in analysis.condition_of(folder)}
+    assert not states[table].is_fine
+    assert states["clients"].is_fine
+    shown = set(re.findall(r'<section id="(\w+)">', page))
+    assert figures <= shown
+    assert str(states[table].why).split(": ")[-1][:20] in page
+
+
+def test_requests_of_the_parts_that_are_left_are_counted(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    cut("requests/part-0000002.parquet")(folder)
+    traffic, states = salvage(folder)
+    (requests,) = [state for state in states if state.table == "requests"]
+    assert (requests.readable, requests.files) == (4, 5)
+    lost = pq.read_metadata(finished[0] / "requests/part-0000002.parquet").num_rows
+    assert len(traffic.everything) == 14_400 - lost
+
+
+def test_page_of_the_rest_goes_when_the_folder_is_whole_again(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    kept = (folder / "timeline.parquet").read_bytes()
+    lose("timeline.parquet")(folder)
+    with pytest.raises(BadInput):
+        analysis.write_report(folder)
+    (folder / "timeline.parquet").write_bytes(kept)
+    analysis.write_report(folder)
+    assert not (folder / "report_partial.html").exists()
+
+
+def test_folder_of_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match=r"not a run folder, scenario\.yaml is missing"):
+        analysis.write_report(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
