@@ -103,5 +103,6 @@ def test_a_class_without_traffic_samples_is_refused():
     with pytest.raises(BadInput) as refusal:
         small(drift=({"at_s": 5.0, "classes": (1.0,) * 10},))
     assert str(refusal.value) == (
-        f"fleet.sensors.traffic.drift.0.classes: class {missing} has a weight and no sample in the traffic pool"
+        f"fleet.sensors.traffic.drift.0.classes: class {missing} has a weight "
+        "and no sample in the traffic pool"
     )
