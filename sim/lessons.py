@@ -3,8 +3,9 @@ Pure functions of the scenario, known before t = 0; `sim.learning` walks along t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,15 @@ from sim.versions import Log, Versions
 
 Instants = NDArray[np.float64]
 Clients = NDArray[np.int64]
-NextUp = Callable[[Clients, Instants], Instants]  # the first instant, at or after the given, with a link
+Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
+
+
+class Link(Protocol):
+    """When a client's link works; the end of a period in which it does not counts as up."""
+
+    def is_up_through(self, t0: float, t1: float) -> bool: ...
+    def next_up(self, t: float) -> float: ...
+    def next_change(self, t: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,6 @@ class Schedule:
         return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
 
 
-def always_up(_clients: Clients, at_s: Instants) -> Instants:
-    """Links that never fail."""
-    return at_s
-
-
 def rounds(scenario: Scenario) -> tuple[Round, ...]:
     """The rounds due at k·every_s, k = 1, 2, …, before the horizon; none without `training.online`.
 
@@ -86,25 +90,31 @@ def rounds(scenario: Scenario) -> tuple[Round, ...]:
     return tuple(found)
 
 
-def training_spans(scenario: Scenario) -> Instants:
-    """When the server trains, as half-open spans, float64 (n, 2): lost rounds until their outage."""
-    spans = [(one.due_at_s, one.ends_at_s) for one in rounds(scenario) if one.due_at_s < one.ends_at_s]
-    return np.array(spans, dtype=np.float64).reshape(-1, 2)
+def training_spans(scenario: Scenario) -> Spans:
+    """When the server trains, half-open, and how much longer batches take that start meanwhile: 1/(1 - s) for
+    a `capacity_share` of s. A lost round takes its share until the outage; a skipped one none.
+    """
+    online = scenario.training.online
+    if online is None or not online.capacity_share:
+        return ()
+    factor, held = 1 / (1 - online.capacity_share), rounds(scenario)
+    return tuple((one.due_at_s, one.ends_at_s, factor) for one in held if one.due_at_s < one.ends_at_s)
 
 
-def schedule(scenario: Scenario, link_up: NextUp = always_up) -> Schedule:
+def schedule(scenario: Scenario, links: Mapping[int, Link] | None = None) -> Schedule:
     """When every version, copy and rejector of a run comes into force.
 
     The server sends each client its newest version, one copy at a time, at the first instant at which
     itself and the client's link are up; a version that is superseded before its copy could leave is not
-    sent. A copy arrives after a latency and its transfer. A rejector trains on the newest copy there when it
-    begins, one training after the other. The oracle knows every version at once; scores that are made of
-    the client's model alone are sent nothing.
+    sent. A copy arrives after a latency and its transfer; one that its link breaks off starts over. A
+    rejector trains on the newest copy there when it begins, one training after the other. The oracle knows
+    every version at once; scores that are made of the client's model alone are sent nothing. links: of the
+    clients whose link ever fails.
     """
     held = rounds(scenario)
     made = [one for one in held if one.fate == "made"]
     in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, capacity(scenario), link_up)
+    fleet = _Fleet(scenario, capacity(scenario), links or {})
     for version in range(1, len(in_force)):
         until = in_force[version + 1] if version < len(made) else scenario.horizon_s
         fleet.release(version, float(in_force[version]), float(until))
@@ -122,13 +132,13 @@ def schedule(scenario: Scenario, link_up: NextUp = always_up) -> Schedule:
 class _Fleet:
     """Walks all clients together from version to version: who is sent it, and who trains on it."""
 
-    def __init__(self, scenario: Scenario, usable: Capacity, link_up: NextUp) -> None:
+    def __init__(self, scenario: Scenario, usable: Capacity, links: Mapping[int, Link]) -> None:
         clients = population(scenario)
         n, scores = clients.size, [group.policy.score for group in scenario.fleet]
         self._listens = np.array([score not in WITHOUT_REJECTOR for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
         self.follows = self._listens | self._knows_all
-        self._every, self._link_up = np.arange(n), link_up
+        self._links = links
         self._usable, self._server_up = usable, _next_usable(usable)
         self._scenario, self._group = scenario, clients.group
         self._copy_times = [_CopyTimes(scenario, group) for group in scenario.fleet]
@@ -138,12 +148,15 @@ class _Fleet:
 
     def release(self, version: int, at_s: float, until_s: float) -> None:
         """A version comes into force at `at_s`, the next one at `until_s`."""
-        leaves = self._both_up(np.maximum(at_s, self._link_free))
-        sent = self._listens & (leaves < until_s)
-        arrives = np.full(len(sent), np.inf)
+        ready = np.maximum(at_s, self._link_free)
+        leaves, takes = self._server_next_up(ready), np.zeros(len(ready))
         for g, times in enumerate(self._copy_times):
-            mine = np.flatnonzero(sent & (self._group == g))
-            arrives[mine] = leaves[mine] + times.of(mine, version)
+            mine = np.flatnonzero(self._group == g)
+            takes[mine] = times.of(mine, version)
+        for client, link in self._links.items():
+            leaves[client] = self._over(link, float(ready[client]), float(takes[client]), until_s)
+        sent = self._listens & (leaves < until_s)
+        arrives = np.where(sent, leaves + takes, np.inf)
         self._link_free[sent] = arrives[sent]
         self.copies.add(version, sent, arrives)
         self.train(before=arrives)
@@ -164,13 +177,15 @@ class _Fleet:
         self.rejectors.add(self._newest, trains, done)
         self._device_free[trains] = done[trains]
 
-    def _both_up(self, at_s: Instants) -> Instants:
-        """The first instant at or after `at_s` at which the server and the client's link are both up."""
-        while True:
-            later = self._link_up(self._every, self._server_next_up(at_s))
-            if np.array_equal(later, self._server_next_up(later)):
-                return later
-            at_s = later
+    def _over(self, link: Link, at_s: float, takes_s: float, until_s: float) -> float:
+        """The first instant at or after `at_s` from which a copy gets through a failing link; inf if it is
+        superseded first."""
+        while at_s < until_s:
+            leaves = float(self._server_next_up(np.array([link.next_up(at_s)]))[0])
+            if link.is_up_through(leaves, leaves + takes_s):
+                return leaves if leaves < until_s else np.inf
+            at_s = leaves if leaves < link.next_up(leaves) else link.next_change(leaves)
+        return np.inf
 
     def _server_next_up(self, at_s: Instants) -> Instants:
         piece = np.maximum(np.searchsorted(self._usable.at_s, at_s, side="right") - 1, 0)

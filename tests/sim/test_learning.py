@@ -6,6 +6,7 @@ rejector needs a quarter of a second; clients send every request; the server tak
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,9 @@ class Story:
         return [(one.at_s, one.deferred.finished_at_s.tolist()) for one in self.learner.lessons]
 
 
-def have(scenario: Scenario, what: str, client: int = 0) -> list[tuple[float, int]]:
+def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> list[tuple[float, int]]:
     """When a client gets which version of a copy or a rejector."""
-    held = getattr(schedule(scenario), what)
+    held = getattr(schedule(scenario, links), what)
     mine = slice(held.first[client] + 1, held.first[client + 1])
     return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
 
@@ -126,9 +127,11 @@ def test_a_round_goes_on_with_fewer_replicas():
 
 
 def test_the_server_trains_in_rounds_that_are_made_lost_or_cut_off():
-    scenario = scenario_of(down=((4.5, 6.5),), horizon_s=10.5)
-    assert training_spans(scenario).tolist() == [[2.0, 3.0], [4.0, 4.5], [8.0, 9.0], [10.0, 11.0]]
-    assert training_spans(plain_scenario()).tolist() == []
+    """A fifth of the capacity: batches that start meanwhile take 1.25 times as long."""
+    scenario = scenario_of(down=((4.5, 6.5),), horizon_s=10.5, capacity_share=0.2)
+    spans = ((2.0, 3.0), (4.0, 4.5), (8.0, 9.0), (10.0, 11.0))
+    assert training_spans(scenario) == tuple((*span, 1.25) for span in spans)
+    assert training_spans(scenario_of()) == training_spans(plain_scenario()) == ()
 
 
 # Copies and rejectors.
@@ -170,6 +173,49 @@ def test_a_version_that_comes_when_the_link_is_free_is_the_newest():
     """The first copy arrives at 3.25, when version 3 comes into force: version 2 is never sent."""
     scenario = scenario_of(group={"link": {"latency": 2.0}}, steps=1, every_s=1.0, horizon_s=6.0)
     assert have(scenario, "copies") == [(3.25, 1), (5.25, 3)]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A link that is cut once."""
+
+    from_s: float
+    until_s: float
+
+    def next_up(self, t: float) -> float:
+        return self.until_s if self.from_s <= t < self.until_s else t
+
+    def is_up_through(self, t0: float, t1: float) -> bool:
+        return t1 < self.from_s or t0 >= self.until_s
+
+    def next_change(self, t: float) -> float:
+        return min((edge for edge in (self.from_s, self.until_s) if edge > t), default=np.inf)
+
+
+@pytest.mark.parametrize(
+    ("cut", "copies"),
+    [
+        (Cut(3.25, 3.75), [(4.5, 1), (5.75, 2)]),  # broken off at 3.25, it starts over at 3.75
+        (Cut(3.0, 3.5), [(4.25, 1), (5.75, 2)]),  # it waits; the other client's is on its way
+        (Cut(3.75, 4.0), [(4.75, 1), (5.75, 2)]),  # a link that fails as it arrives swallows it
+        (Cut(3.5, 5.5), [(6.25, 2)]),  # when the link is back, version 2 is the newest
+        (Cut(9.0, 9.5), [(3.75, 1), (5.75, 2)]),
+    ],
+)
+def test_a_copy_that_its_link_breaks_off_starts_over(cut, copies):
+    """Versions at 3 and 5; a copy takes 0.75 s. Only the second client's link fails."""
+    scenario = scenario_of(group={"clients": 2, "link": {"latency": 0.75}}, horizon_s=6.5)
+    links = {1: cut}
+    assert have(scenario, "copies", 0, links) == [(3.75, 1), (5.75, 2)]
+    assert have(scenario, "copies", 1, links) == copies
+
+
+def test_a_copy_needs_server_and_link_at_once():
+    """Version 2 of 2.25 finds its link busy until 3.25, the server down until 6.25, the link cut 6.0-7.0."""
+    group = {"link": {"latency": 2.0}}
+    scenario = scenario_of(down=((3.25, 6.25),), group=group, steps=1, every_s=1.0, horizon_s=12.0)
+    assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 7.25]
+    assert have(scenario, "copies", 0, {0: Cut(6.0, 7.0)})[:2] == [(3.25, 1), (9.0, 2)]
 
 
 def test_rejectors_train_one_after_the_other_on_the_newest_copy():
@@ -428,9 +474,7 @@ def test_rows_of_learning_are_written_behind_those_of_pretraining(tmp_path):
     learned = made_up(scenario)
     names = ("stage", "group", "step", "at_s", "loss", "accuracy")
     before = dict(zip(names, (["server"], [""], [9], [np.nan], [1.0], [0.1]), strict=True))
-    learned = Learned(
-        **(vars(learned) | {"learning": before, "deferral": {name: [] for name in DEFERRAL.names}})
-    )
+    learned = replace(learned, learning=before, deferral={name: [] for name in DEFERRAL.names})
     done = simulate(scenario, learned, tmp_path, learner=Counting(learned))
     write_learned(scenario, learned, learned.client_hashes, tmp_path, done.learning)
     rows = frame(pq.read_table(tmp_path / "learning.parquet"))
