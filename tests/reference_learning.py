@@ -138,14 +138,17 @@ class School:
         version = self.server_version(request)
         return self.server_label[version][request.sample] == self.learned.samples.label[request.sample]
 
-    def change_capacity(self, usable: int) -> None:
+    def outages(self) -> Life:
         """Copies wait for a server that is up; they leave when all else of this instant is in force."""
-        self.total_outages += not usable
-        if usable and not self.usable:
-            for client in range(self.scenario.clients):
-                leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)
-                leave.callbacks.append(lambda _, client=client: self.send_copy(client))
-        self.usable = usable
+        timeline = capacity(self.scenario)
+        for at, usable in zip(timeline.at_s.tolist(), timeline.usable.tolist(), strict=True):
+            yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
+            self.total_outages += not usable
+            if usable and not self.usable:
+                for client in range(self.scenario.clients):
+                    leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)
+                    leave.callbacks.append(lambda _, client=client: self.send_copy(client))
+            self.usable = usable
 
     def send_copy(self, client: int) -> None:
         """One copy at a time, the newest version, if the server is up."""

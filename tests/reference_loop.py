@@ -188,6 +188,7 @@ class Reference:
 
     def run(self) -> list[Request]:
         self.env.process(self.capacity_changes())
+        self.env.process(self.school.outages())
         self.env.process(self.school.rounds())
         next_k = [0] * self.scenario.clients
         for index in count():
@@ -210,7 +211,6 @@ class Reference:
             rises = usable > self.server.usable
             yield self.env.at(at, Kind.CAPACITY_UP if rises else Kind.CAPACITY_DOWN)
             self.server.change_capacity(usable)
-            self.school.change_capacity(usable)
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""
