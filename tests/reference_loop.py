@@ -14,6 +14,7 @@ from itertools import count
 from math import inf, nan
 
 import simpy
+from reference_learning import School, explored, sample_of
 
 from sim.arrivals import ArrivalSource
 from sim.clock import Kind
@@ -21,6 +22,7 @@ from sim.delays import Backoff, LinkDelays, ServiceTimes
 from sim.messages import Learned
 from sim.outages import capacity
 from sim.population import CLIENT_SHIFT, population
+from sim.ports import OnlineLearner
 from sim.prices import fixed_price
 from sim.rules import millionths
 from sim.scenario import Group, Scenario
@@ -60,7 +62,11 @@ class Request:
     sample: int
     arrived: float
     decided: float = nan
+    window: int = -1
+    copy_version: int = -1
+    rejector_version: int = -1
     score: float = nan
+    propensity: float = nan
     deferred: bool = False
     outcome: str = "in_flight"
     resolved: float = nan
@@ -163,7 +169,14 @@ class Server:
 class Reference:
     """The whole run. `run()` gives the requests by request_id."""
 
-    def __init__(self, scenario: Scenario, learned: Learned, arrivals: ArrivalSource, chunk_s: float):
+    def __init__(
+        self,
+        scenario: Scenario,
+        learned: Learned,
+        arrivals: ArrivalSource,
+        chunk_s: float,
+        learner: OnlineLearner | None = None,
+    ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
         self.links = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
@@ -171,9 +184,12 @@ class Reference:
         self.device_free = [-inf] * scenario.clients
         self.allowance = [TOKEN] * scenario.clients
         self.requests: list[Request] = []
+        self.school = School(self.env, scenario, learned, self.requests, learner)
 
     def run(self) -> list[Request]:
         self.env.process(self.capacity_changes())
+        self.env.process(self.school.outages())
+        self.env.process(self.school.rounds())
         next_k = [0] * self.scenario.clients
         for index in count():
             start = index * self.chunk_s
@@ -183,7 +199,7 @@ class Reference:
             for at, client in zip(chunk.at_s.tolist(), chunk.client.tolist(), strict=True):
                 request_id = client << CLIENT_SHIFT | next_k[client]
                 next_k[client] += 1
-                self.requests.append(Request(request_id, client, self.sample(request_id, client), at))
+                self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at))
                 self.env.process(self.life(self.requests[-1]))
         while self.env.peek() < self.scenario.horizon_s:
             self.env.step()
@@ -205,8 +221,10 @@ class Reference:
         self.device_free[request.client] = begins + group.device.inference_s
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
+        self.school.note_versions(request)
         request.score = self.score(request)
         request.deferred = request.score > fixed_price(group.policy)
+        request.deferred, request.propensity = explored(self.scenario, group.policy, request)
         if not request.deferred:
             outcome = "local"
         elif request.decided >= deadline:
@@ -258,13 +276,15 @@ class Reference:
     def group(self, client: int) -> Group:
         return self.scenario.fleet[self.clients.group[client]]
 
-    def sample(self, request_id: int, client: int) -> int:
-        choice = self.learned.traffic[self.clients.group[client]]
-        return int(choice[int(Draws(self.scenario.seed, "sample").one(request_id) * len(choice))])
+    def sample(self, request_id: int, client: int, at: float) -> int:
+        g = self.clients.group[client]
+        phase = [phase for phase in self.learned.traffic[g] if phase.at_s <= at][-1]
+        draw = Draws(self.scenario.seed, "sample").one(request_id)
+        return sample_of(phase, client - self.clients.first[g], draw)
 
     def score(self, request: Request) -> float:
         g = self.clients.group[request.client]
-        table, group = self.learned.tables.groups[g].score, self.scenario.fleet[g]
+        table, group = self.school.score[request.rejector_version][g], self.scenario.fleet[g]
         if table is None:
             return float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])
         member = request.client - self.clients.first[g]

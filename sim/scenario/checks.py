@@ -12,6 +12,7 @@ from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
 from sim.scenario.file_checks import FILE_CHECKS
 from sim.scenario.fleet import MissingClasses
+from sim.scenario.learning_checks import LEARNING_CHECKS, classes_of
 from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
 from sim.scenario.server import Affine
@@ -21,7 +22,6 @@ from sim.scenario.wording import nearest
 
 Breach = tuple[Path, Any, str]
 
-CLASSES = {"cifar100": 100}  # the other pictures have ten
 FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
 RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
 PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
@@ -89,9 +89,7 @@ def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
 
 
 def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
-    known = CLASSES.get(scenario.data.set, 10)
-    if scenario.data.set == "gaussian_mixture":
-        known = scenario.data.mixture.classes
+    known = classes_of(scenario)
     for index, group in enumerate(scenario.fleet):
         if not isinstance(group.partition, MissingClasses):
             continue
@@ -212,5 +210,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     availability_can_be_learned_for,
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
+    *LEARNING_CHECKS,
     memory,
 )

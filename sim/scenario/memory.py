@@ -30,6 +30,9 @@ SCORE_BYTES = 4
 FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture
+LABEL_BYTES = 2
+VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
+COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 SAMPLES = {
     "digits": 1_797,
     "fashion_mnist": 70_000,
@@ -72,7 +75,10 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     _, _, rejector, calibration, traffic = scenario.data.pools
     tables = group.clients if personal else group.model.variants
     samples, width = samples_of(scenario), rejector_width(scenario, group)
-    scores = tables * samples * (calibration + traffic) * SCORE_BYTES
+    looked_up = samples * (calibration + traffic) * views(scenario)
+    kept = 1 if scenario.training.online is None else VERSIONS_KEPT
+    scores = tables * looked_up * SCORE_BYTES * kept
+    versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
     weights = tables * settings_in(scenario) * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
     looked_at = group.model.variants * samples * rejector * width * FLOAT_BYTES
     requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES
@@ -88,6 +94,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
             "the metrics of its clients",
         ),
         Need(clients, group.clients, scores, "the scores of its samples"),
+        Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, looked_at if trains else 0, "what rejectors look at"),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
@@ -140,6 +147,27 @@ def settings_in(scenario: Scenario) -> int:
         return 1
     lists = (study.c_e, study.c_1, study.sync_every, study.form, study.score)
     return 1 + math.prod(len(one or (None,)) for one in lists)
+
+
+def views(scenario: Scenario) -> int:
+    """At most how many ways in which samples are seen: clean, and as each group and each drift has it."""
+    shifted = sum(group.partition.kind == "domain_shift" for group in scenario.fleet)
+    noises = sum(drift.noise is not None for group in scenario.fleet for drift in group.traffic.drift)
+    return 1 + shifted + noises
+
+
+def rounds(scenario: Scenario) -> float:
+    """How many rounds of training fall due in the run."""
+    online = scenario.training.online
+    return 0.0 if online is None else scenario.horizon_s / online.every_s
+
+
+def _rounds(scenario: Scenario) -> tuple[Path, Any]:
+    """The key that says how many versions a run has."""
+    online = scenario.training.online
+    if online is None:
+        return ("horizon_s",), scenario.horizon_s
+    return ("training", "online", "every_s"), online.every_s
 
 
 def is_personal(group: Group) -> bool:
