@@ -165,11 +165,11 @@ def execute(
         with stage("decide", seconds, folder):
             learned = fleet.decide()
         with stage("run", seconds, folder):
-            done = simulate(plan, learned, folder, virtual_time(told, plan.horizon_s))
+            done = simulate(plan, learned, folder, virtual_time(told, plan.horizon_s), learner=fleet)
             hashes = fleet.client_hashes()
             if hashes != learned.client_hashes:
                 raise RunFailed("run", "a frozen client model changed during the run")
-            write_learned(plan, learned, hashes, folder)
+            write_learned(plan, learned, hashes, folder, done.learning)
     timing = {"requests": done.requests, "loop_s": done.loop_s}
     if done.loop_s > 0:  # a horizon of 0 has no loop
         timing["requests_per_s"] = done.requests / done.loop_s

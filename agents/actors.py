@@ -36,6 +36,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "labels": "decide",
     "answer": "decide",
     "score": "decide",
+    "practise": "learn",
     "hashes": "run",
 }
 
@@ -150,9 +151,9 @@ class OnRay:
         """A reference to the value in the object store; arrays come out of it read-only."""
         return ray.put(value)
 
-    def ask_server(self, method: str, tick: Tick | None = None) -> Any:
+    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
         """The server model's result of `method`."""
-        return self._ask(self._members[:1], method, [()], tick)[0]
+        return self._ask(self._members[:1], method, [arguments], tick)[0]
 
     def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
         """Each shard's result of `method`, in shard order."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.blocks import RejectorBlock
 from agents.curves import Judged
+from agents.online import own_rows
 from agents.plan import Block, Plan
 from agents.settings import Setting, network_of, own_setting, settings_of
 from agents.stakes import Stakes, stakes_of
@@ -122,3 +123,13 @@ class Scored:
         at = np.searchsorted(self.positions, positions)
         correct = self.client_correct[rows][:, at]
         return Judged(correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows])
+
+
+def own_scores(plan: Plan, block: Block, rejectors: RejectorBlock) -> NDArray[np.float32]:
+    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n)."""
+    sample_ids, rows = plan.samples.sample_id, torch.from_numpy(own_rows(plan, block))
+    told = rejectors.client(sample_ids)
+    client = Client(told.answer[rows], told.doubt[rows])
+    read_off, c_1 = SURROGATES[block.score].score, plan.scenario.costs.c_1
+    made: NDArray[np.float32] = read_off(rejectors.outputs(sample_ids)[rows], client, c_1).numpy()
+    return made

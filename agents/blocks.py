@@ -3,6 +3,9 @@ The unit of work that shards share out; what a block computes does not depend on
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from agents.feedback import Feedback
 from agents.losses import outcome_weights
+from agents.online import rejector_round, training_rows
 from agents.plan import Block, Plan
 from agents.readings import Readings
 from agents.rejectors import INPUTS, Look, scale_of
@@ -19,6 +23,7 @@ from agents.stakes import stakes_of
 from agents.steps import rejector_batches
 from agents.surrogates import SURROGATES, Batch, Client
 from agents.training import optimiser_of, require_finite, to_tensor
+from sim.messages import Lesson
 from sim.streams import key, stream
 
 SCORED_AT_ONCE = 512  # samples; bounds the memory of scoring, 64 rows at a time
@@ -47,6 +52,9 @@ class RejectorBlock:
         look = self._look_at(self._pool)
         self._scale = scale_of(look, picture_is_flat=not FAMILIES[self._group.rejector.family].convolutions)
         self._rejectors = StackedRejectors(self._group.rejector.family, look, outputs, seeds)
+        pretrain = plan.scenario.training.pretrain
+        rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
+        self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Trains stage 2 through all steps; returns the mean loss per epoch and row, (epochs, rows).
@@ -55,25 +63,79 @@ class RejectorBlock:
         *is* the alternating algorithm, not an approximation of it. Raises RunFailed, naming group, owner and
         step, if a loss is no longer a number.
         """
-        plan, pretrain = self._plan, self._plan.scenario.training.pretrain
-        optimiser = optimiser_of(
-            pretrain, self._rejectors.parameters, pretrain.rejector_lr, pretrain.rejector_weight_decay
-        )
-        feedback = self._feedback()
+        plan, epochs = self._plan, self._plan.scenario.training.pretrain.epochs
         look, told = self._scale.apply(self._look_at(self._pool)), self._told(correct)
-        losses = np.zeros((plan.steps, self._block.rows))
-        for step, samples in enumerate(to_tensor(rejector_batches(plan))):
+        draws = [
+            stream(plan.scenario.seed, "feedback", self._block.group, int(owner)) for owner in self._owners
+        ]
+        feedback = self._feedback(self._pool, draws)
+        losses = self._fit(look, told, rejector_batches(plan), feedback, plan.steps_per_epoch)
+        means: NDArray[np.float64] = losses.reshape(epochs, -1, self._block.rows).mean(axis=1)
+        return means
+
+    def practise(
+        self, lesson: Lesson, view: int, correct: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Trains against a new version of the server; which rows did, and their mean losses, both (rows,).
+
+        view: in which requests come now; correct: 1[e(x)=y] of the batches in that view, bool (steps, batch).
+        The scale of what rejectors look at stays that of pretraining. Rows that do not train keep their
+        weights and their optimiser's memory.
+        """
+        plan, trains = self._plan, training_rows(self._plan, self._block, lesson)
+        pool = plan.in_view(plan.rejector_pool, view)
+        told = Told(
+            self._readings.of(self._variants, pool).correct[self._model_of_row],
+            to_tensor(correct)[:, None].expand(-1, self._block.rows, -1),
+            to_tensor(plan.labels(pool).astype(np.int64)),
+            self._weights(),
+            torch.tensor([[each.c_1] for each in self.settings]),
+            stream(plan.scenario.seed, "online prices", self._block.group, lesson.version),
+        )
+        seed, place, version = plan.scenario.seed, self._block.group, lesson.version
+        draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
+        feedback, batches = self._feedback(pool, draws), rejector_round(plan, version)
+        look = self._scale.apply(self._look_at(pool))
+        with self._kept(torch.from_numpy(~trains)):
+            losses = self._fit(look, told, batches, feedback, len(batches))
+        return trains, losses.mean(axis=0)
+
+    def _fit(
+        self,
+        look: Look,
+        told: Told,
+        batches: NDArray[np.int64],
+        feedback: Feedback | None,
+        check_every: int,
+    ) -> NDArray[np.float64]:
+        """A step for each batch; the losses before it, (steps, rows)."""
+        losses = np.zeros((len(batches), self._block.rows))
+        for step, samples in enumerate(to_tensor(batches)):
             outputs = self._rejectors.outputs(look.of(samples).for_rows(self._model_of_row))
             each = self._surrogate.loss(outputs, told.batch(step, samples))
             loss = (each if feedback is None else each * feedback.weights(outputs, samples)).mean(dim=1)
-            optimiser.zero_grad()
+            self._optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            self._optimiser.step()
             losses[step] = loss.detach().numpy()
-            if (step + 1) % plan.steps_per_epoch == 0:
+            if (step + 1) % check_every == 0:
                 self._require_finite(losses[: step + 1])
-        means: NDArray[np.float64] = losses.reshape(pretrain.epochs, -1, self._block.rows).mean(axis=1)
-        return means
+        return losses
+
+    @contextmanager
+    def _kept(self, rows: Tensor) -> Iterator[None]:
+        """Leaves these rows as they were, bool (rows,), whatever a step does to all of them."""
+        state = self._optimiser.state
+        tensors = [
+            tensor
+            for parameter in self._rejectors.parameters
+            for tensor in (parameter.detach(), *state[parameter].values())
+            if tensor is not None and tensor.ndim  # else a count of steps, which all rows share
+        ]
+        before = [tensor[rows].clone() for tensor in tensors]
+        yield
+        for tensor, kept in zip(tensors, before, strict=True):
+            tensor[rows] = kept
 
     @torch.no_grad()
     def outputs(self, sample_ids: NDArray[np.int32]) -> Tensor:
@@ -96,21 +158,22 @@ class RejectorBlock:
         told = self._readings.of(self._variants, sample_ids)
         return Client(told.answer[self._model_of_row], told.doubt[self._model_of_row])
 
-    def _feedback(self) -> Feedback | None:
-        """Nothing where every outcome is known."""
+    def _feedback(
+        self, sample_ids: NDArray[np.int32], draws: Sequence[np.random.Generator]
+    ) -> Feedback | None:
+        """Of what the rejectors train on; nothing where every outcome is known. draws: one a row."""
         scenario = self._plan.scenario
         if scenario.training.feedback == "full":
             return None
         stakes = [stakes_of(scenario, each.c_e, each.c_1) for each in self.settings]
         prices = [bayes_price(self._block.score, each.bayes_price) for each in stakes]
-        place = self._block.group
         return Feedback(
             self._surrogate.score,
-            self.client(self._pool),
+            self.client(sample_ids),
             torch.tensor([[each.c_1] for each in self.settings]),
             torch.tensor(prices).nan_to_num(nan=0.0)[:, None],
             scenario.training.exploration,
-            [stream(scenario.seed, "feedback", place, int(owner)) for owner in self._owners],
+            draws,
         )
 
     def _told(self, correct: NDArray[np.bool_]) -> Told:
@@ -121,15 +184,16 @@ class RejectorBlock:
             self._readings.of(self._variants, self._pool).correct[self._model_of_row],
             to_tensor(correct[:, :, view]).swapaxes(0, 1)[:, torch.tensor(interval)],
             to_tensor(plan.labels(self._pool).astype(np.int64)),
-            torch.stack(
-                [
-                    outcome_weights(stakes_of(plan.scenario, each.c_e, each.c_1), each.form)
-                    for each in self.settings
-                ]
-            ),
+            self._weights(),
             torch.tensor([[each.c_1] for each in self.settings]),
             stream(plan.scenario.seed, "rejector prices", self._block.group),
         )
+
+    def _weights(self) -> Tensor:
+        """What each outcome weighs in each row's setting, (rows, 4, 3)."""
+        scenario = self._plan.scenario
+        stakes = [(stakes_of(scenario, each.c_e, each.c_1), each.form) for each in self.settings]
+        return torch.stack([outcome_weights(*one) for one in stakes])
 
     def _look_at(self, sample_ids: NDArray[np.int32]) -> Look:
         """What the rejectors look at, a row of features per model, not standardised."""

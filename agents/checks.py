@@ -14,7 +14,6 @@ from agents.scores import SCORES
 from agents.settings import settings_of
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
-from sim.scenario.wording import show
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
 
@@ -23,9 +22,6 @@ AT_MOST = {  # beyond, a step leaps over every minimum, or a loss loses its smal
     "training.pretrain.rejector_lr": 1.0,
     "costs.c_e": 1e6,
     "costs.c_1": 1e6,
-}
-WORKS_TODAY: dict[str, object] = {  # of what the scenario has words for and the learners would ignore
-    "training.online": None,
 }
 
 
@@ -39,10 +35,6 @@ def checked_plan(scenario: Scenario) -> Plan:
     for path, highest in AT_MOST.items():
         if not (value := attrgetter(path)(scenario)) <= highest:
             raise BadInput(f"{path}: {value:g}, it must be at most {highest:g}")
-    for path, works in WORKS_TODAY.items():
-        if (value := attrgetter(path)(scenario)) != works:
-            received = value.model_dump() if hasattr(value, "model_dump") else value
-            raise BadInput(f"{path}: {show(received)}, the learners can do only {show(works)} so far")
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
         _check_group(scenario, group)

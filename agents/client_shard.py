@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.block_answers import BlockAnswers, answers_of
+from agents.block_answers import BlockAnswers, answers_of, own_scores
 from agents.blocks import RejectorBlock
 from agents.families import Classifier
 from agents.frozen import FrozenClient, Weights, hash_of, live_model, owner, recipe_for, train, weights_of
+from agents.online import met_view, training_rows
 from agents.plan import Block, Plan, Variant
 from agents.readings import Readings
 from agents.scores import SCORES, Evidence
 from agents.training import Tick, quietly, read, require_finite
+from sim.messages import Lesson
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class ModelAnswers:
 
     labels: NDArray[np.int16]
     scores: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class BlockPractised:
+    """A block after a round: the scores of the run's own rows, float32 (own rows, n); the sum of the mean
+    losses of those that trained, and their number."""
+
+    score: NDArray[np.float32]
+    loss: float
+    rows: int
 
 
 class ClientShard:
@@ -78,6 +90,25 @@ class ClientShard:
         answers = [answers_of(self._plan, block, self._blocks[block], server_label) for block in blocks]
         self._readings.forget()
         return answers
+
+    def practise(
+        self, blocks: Sequence[Block], lesson: Lesson, correct: Mapping[int, NDArray[np.bool_]]
+    ) -> list[BlockPractised | None]:
+        """Trains rejectors against a new version of the server, and scores; None for a block where none does.
+
+        correct: as `Practised`.
+        """
+        made: list[BlockPractised | None] = []
+        for block in blocks:
+            if not training_rows(self._plan, block, lesson).any():
+                made.append(None)
+                continue
+            view, rejectors = met_view(self._plan, block.group, lesson.in_force_at_s), self._blocks[block]
+            trained, losses = rejectors.practise(lesson, view, correct[view])
+            score = own_scores(self._plan, block, rejectors)
+            made.append(BlockPractised(score, float(losses[trained].sum()), int(trained.sum())))
+        self._readings.forget()
+        return made
 
     def hashes(self) -> dict[Variant, str]:
         """The weight hashes of the live models, as they are now."""

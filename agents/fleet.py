@@ -21,13 +21,15 @@ from agents.client_cache import cache_folder, keep, recall
 from agents.frozen import FrozenClient, recipe_for
 from agents.hosts import Hosts, InProcess
 from agents.losses import RELEASED
+from agents.online import own_blocks
 from agents.plan import Block, Plan, Variant
-from agents.server_model import Trajectory
+from agents.server_model import Practised, Trajectory
 from agents.study_tables import study_curves_of, study_losses_of, study_of
 from agents.tables import deferral_of, learning_of, tables_in_force
 from agents.training import Tick
+from agents.updates import after_round, update_of
 from sim.errors import RunFailed
-from sim.messages import Learned
+from sim.messages import Learned, Lesson, Update
 from sim.scenario import Scenario
 
 log = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class Fleet:
         self._plan, self._hosts, self._cache, self._progress = plan, hosts, cache, progress
         self._frozen: dict[Variant, FrozenClient] = {}
         self._trajectory: Trajectory | None = None
+        self._decided: Answers | None = None
         self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
 
     def build(self) -> None:
@@ -133,7 +136,7 @@ class Fleet:
         """The tables in force at t = 0, with the sample axis, and the curves of what was learned."""
         if self._trajectory is None:
             raise RuntimeError("decide() comes after learn()")
-        answers = self._answers()
+        answers = self._decided = self._answers()
         return Learned(
             samples=self._plan.samples,
             traffic=self._plan.phases,
@@ -146,6 +149,22 @@ class Fleet:
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
         )
+
+    def round(self, lesson: Lesson) -> Update:
+        """A round of training during the run; see `sim.ports`. Comes after `decide`.
+
+        A killed actor is rebuilt by repeating its calls, rounds too. Raises RunFailed if a loss diverges.
+        """
+        if self._decided is None:
+            raise RuntimeError("round() comes after decide()")
+        server: Practised = self._hosts.ask_server("practise", arguments=(lesson,))
+        blocks = own_blocks(self._plan)
+        told = self._hosts.share(server.correct)
+        calls = [(share, lesson, told) for share in self._deal(blocks)]
+        made = _undeal(blocks, self._hosts.ask_shards("practise", calls)) if blocks else {}
+        practised = {block: answer for block, answer in made.items() if answer is not None}
+        self._decided = after_round(self._decided, server.label, practised)
+        return update_of(self._plan, lesson, self._decided, server, practised)
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.

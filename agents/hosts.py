@@ -29,7 +29,7 @@ class Hosts(Protocol):
     def share(self, value: Any) -> Any:
         """A stand-in for a large value that goes to several shards, moved once."""
 
-    def ask_server(self, method: str, tick: Tick | None = None) -> Any:
+    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
         """The server model's result of `method`. `tick` is told of progress."""
 
     def ask_shards(
@@ -53,8 +53,8 @@ class InProcess:
     def share(self, value: Any) -> Any:
         return value
 
-    def ask_server(self, method: str, tick: Tick | None = None) -> Any:
-        return getattr(self._server, method)(*([tick] if tick else []))
+    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
+        return getattr(self._server, method)(*arguments, *([tick] if tick else []))
 
     def ask_shards(
         self, method: str, calls: Sequence[tuple[Any, ...]], tick: Tick | None = None

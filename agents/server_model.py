@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.families import new_model
+from agents.online import Met, practised_views, rejector_round, server_round
 from agents.plan import Plan
 from agents.steps import rejector_batches, server_batches, steps_seen_by
 from agents.training import Tick, classifier_step, optimiser_of, quietly, read, require_finite, to_tensor
+from sim.messages import Lesson
 from sim.streams import key, stream
 
 
@@ -32,6 +33,19 @@ class Trajectory:
     accuracy: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Practised:
+    """What a round made: label, the new version's answers on the sample axis, int16 (n,); correct, by view
+    1[e(x)=y] of the rejectors' batches, bool (steps, batch); loss and accuracy, means over the round's
+    batches before each step, NaN if it had none.
+    """
+
+    label: NDArray[np.int16]
+    correct: dict[int, NDArray[np.bool_]]
+    loss: float
+    accuracy: float
+
+
 class ServerModel:
     """The one classifier e that all clients share."""
 
@@ -41,6 +55,9 @@ class ServerModel:
         seed = key(plan.scenario.seed, "server model")
         shape, classes = plan.data.image_shape, plan.data.classes
         self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
+        pretrain = plan.scenario.training.pretrain
+        self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr)
+        self._met = Met.nothing()
 
     def pretrain(self, tick: Tick = quietly) -> Trajectory:
         """Trains on the server's pool, and looks at the rejectors' batches as their copies of it would.
@@ -48,11 +65,9 @@ class ServerModel:
         A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
         the server practises on what clients will send, and every view counts alike however many send it.
         Steps do not grow with the number of views. A sample weighs as much as those who send its view.
-        A copy is asked only about the steps in which it is in
-        force. Raises RunFailed if the loss diverges.
+        A copy is asked only about the steps in which it is in force. Raises RunFailed if the loss diverges.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
-        optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr)
         views = np.array(self._plan.sent_views, dtype=np.int32)
         view_draws = stream(self._plan.scenario.seed, "server views")
         batches = server_batches(self._plan)
@@ -63,7 +78,7 @@ class ServerModel:
             base = self._plan.server_pool[next(batches)]
             drawn = view_draws.choice(views, size=len(base))
             chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
-            loss, accuracy = self._step(optimiser, chosen, self._plan.weight_of_view[drawn])
+            loss, accuracy = self._step(chosen, self._plan.weight_of_view[drawn])
             require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
             self._tell(seen, version=step + 1)
@@ -71,23 +86,42 @@ class ServerModel:
                 tick((step + 1) // per_epoch, pretrain.epochs)
         return Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
 
+    def practise(self, lesson: Lesson) -> Practised:
+        """A round of training during the run; then what the new version says.
+
+        It goes on where pretraining ended, its optimiser's memory included. Raises RunFailed if it diverges.
+        """
+        self._met = self._met.and_then(self._plan, lesson)
+        curve = []
+        for step, batch in enumerate(server_round(self._plan, lesson.version, self._met)):
+            curve.append(self._step(*batch))
+            told = f"the loss is {curve[-1][0]} at step {step}"
+            require_finite(curve[-1][0], "learn", f"server, version {lesson.version}", told)
+        loss, accuracy = np.mean(curve, axis=0).tolist() if curve else (np.nan, np.nan)
+        return Practised(self.labels(), self._rightness(lesson), loss, accuracy)
+
     def labels(self) -> NDArray[np.int16]:
         """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
         logits = self._logits(self._plan.samples.sample_id)
         require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
         return _labels(logits)
 
-    def _step(
-        self,
-        optimiser: torch.optim.Optimizer,
-        sample_ids: NDArray[np.int32],
-        weights: NDArray[np.float32],
-    ) -> tuple[float, float]:
+    def _step(self, sample_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[float, float]:
         self._model.train()
         labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
         images = to_tensor(self._plan.images[sample_ids])
         told = to_tensor(weights) if (weights != weights[0]).any() else None
-        return classifier_step(self._model, optimiser, images, labels, told)
+        return classifier_step(self._model, self._optimiser, images, labels, told)
+
+    def _rightness(self, lesson: Lesson) -> dict[int, NDArray[np.bool_]]:
+        """1[e(x)=y] of the samples that rejectors will train on, by view, bool (steps, batch)."""
+        asked, batches = np.unique(rejector_round(self._plan, lesson.version), return_inverse=True)
+        found = {}
+        for view in practised_views(self._plan, lesson):
+            sample_ids = self._plan.in_view(self._plan.rejector_pool[asked], view)
+            right = _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids)
+            found[view] = right[batches]
+        return found
 
     def _tell(self, seen: SeenByClients, version: int) -> None:
         """Answers for every copy that is taken of this version."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import reading
 import run_sim
 from agents.fleet import Fleet
 from progress import Quiet
@@ -69,6 +70,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "clients.parquet",
         "samples.parquet",
         "partitions.parquet",
+        "trace.json.gz",
     }
     assert not list(local.rglob(".*"))
     assert set(json.loads((local / "timing.json").read_text())["stages_s"]) == {
@@ -143,7 +145,7 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
     folder = run_into(tmp_path / "learned", 0, "horizon_s=0", "warm_up_s=0", f"study={study}")
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["counts"]["requests"] == 0
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"deferral", "learning"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"deferral", "learning", "risk"}
     assert summary["valid"]
     told = [(row["group"], row["score"]) for row in summary["study"] if row["is_policy"]]
     assert told == [("known", "l2h"), ("narrow", "l2h")]
@@ -151,5 +153,5 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
     table = pd.read_parquet(folder / "study.parquet")
     assert set(table.loc[table["score"] == "plug_in", "c_e"]) == {0.0, 0.1, 0.2}
     before = (folder / "report.html").read_bytes()
-    run_sim.report(folder)
+    reading.report(folder)
     assert (folder / "report.html").read_bytes() == before

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from reference_loop import Reference, Request, Send
 
 from sim.arrivals import Arrivals, ArrivalSource, ScenarioArrivals, in_order
+from sim.columns import DEFERRAL, LEARNING, PARTITIONS, STUDY, STUDY_CURVES, STUDY_LOSSES
 from sim.engine import chunks
 from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
 
+LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, STUDY, STUDY_CURVES, STUDY_LOSSES)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 COMPARED = [
     "request_id",
@@ -94,7 +96,8 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
     traffic = tuple(
         phases_made_up(group, axis, positions) for group, positions in zip(scenario.fleet, sent, strict=True)
     )
-    return Learned(axis, traffic, Tables(groups, server_label), hashes, {}, {}, {})
+    nothing = ({name: [] for name in schema.names} for schema in LEARNED_TABLES)
+    return Learned(axis, traffic, Tables(groups, server_label), hashes, *nothing)
 
 
 def uniform(positions: NDArray[np.int32], at_s: float = 0.0) -> Phase:

@@ -26,7 +26,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "server.outages.*.when.kind": ("intervals",),
     "server.outages.*.target.kind": ("server", "replicas"),
     "server.outages.*.effect.kind": ("down",),
-    "training.online": (None,),
 }
 
 

@@ -93,7 +93,8 @@ def test_copies_of_an_epoch_ago_are_stale_and_fresh_ones_are_not(learned: Learne
 
 def test_the_own_setting_is_the_score_in_force(learned: Learned) -> None:
     """Decided at its Bayes price, recomputed from what requests look up."""
-    held_out = learned.traffic[0][learned.samples.held_out[learned.traffic[0]]]
+    positions = learned.traffic[0][0].positions
+    held_out = positions[learned.samples.held_out[positions]]
     sent = (learned.tables.groups[0].score[:, held_out] > 0.0).mean()
     own = frame(learned.study).iloc[0]
     assert (own["score"], own["c_e"], own["sync_every"]) == ("l2h", 0.1, "1")

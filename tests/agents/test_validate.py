@@ -92,9 +92,6 @@ def test_a_cost_that_overflows_is_refused(name: str, cost: float) -> None:
         validate(dear)
 
 
-ONLINE = {"every_s": 60.0, "steps": 20, "step_s": 0.05, "rejector_steps": 20, "rejector_step_s": 0.01}
-
-
 @pytest.mark.parametrize(
     ("rejector", "line"),
     [
@@ -114,13 +111,6 @@ def test_a_rejector_that_cannot_look_is_refused(rejector: dict[str, str], line: 
     assert str(refusal.value) == line
     policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}
     validate(scenario(group(rejector=rejector, policy=policy)))  # nobody trains it
-
-
-def test_learning_during_the_run_is_refused() -> None:
-    with pytest.raises(
-        BadInput, match=r"^training\.online: \{every_s: .*, the learners can do only null so far$"
-    ):
-        validate(scenario(training={"online": ONLINE}))
 
 
 def test_an_unknown_data_set_is_refused() -> None:

@@ -17,7 +17,7 @@ from strategies import worlds
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of, made_up, product, reference
 from worlds import scenario_of as plain_scenario
 
-from sim.columns import DEFERRAL
+from sim.columns import DEFERRAL, LEARNING
 from sim.engine import chunks, simulate
 from sim.errors import RunFailed
 from sim.events import events
@@ -61,7 +61,7 @@ class Counting:
         label = np.full(self.n, lesson.version, dtype=np.int16)
         score = tuple(np.full(shape, lesson.version, dtype=np.float32) for shape in self.shapes)
         at = {"stage": ["server"], "group": [""], "step": [lesson.version], "at_s": [lesson.in_force_at_s]}
-        return Update(label, score, at | {"loss": [0.5], "accuracy": [0.5]})
+        return Update(label, score, at | {"loss": [0.5], "accuracy": [0.5], "staleness": [np.nan]})
 
 
 class Story:
@@ -472,8 +472,7 @@ def test_the_time_line_tells_staleness():
 def test_rows_of_learning_are_written_behind_those_of_pretraining(tmp_path):
     scenario = scenario_of(horizon_s=5.5)
     learned = made_up(scenario)
-    names = ("stage", "group", "step", "at_s", "loss", "accuracy")
-    before = dict(zip(names, (["server"], [""], [9], [np.nan], [1.0], [0.1]), strict=True))
+    before = dict(zip(LEARNING.names, (["server"], [""], [9], [np.nan], [1.0], [0.1], [np.nan]), strict=True))
     learned = replace(learned, learning=before, deferral={name: [] for name in DEFERRAL.names})
     done = simulate(scenario, learned, tmp_path, learner=Counting(learned))
     write_learned(scenario, learned, learned.client_hashes, tmp_path, done.learning)

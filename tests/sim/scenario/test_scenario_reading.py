@@ -106,9 +106,7 @@ def test_the_json_schema_knows_every_part() -> None:
     assert {"Group", "Server", "Training", "Poisson", "MissingClasses"} <= set(schema["$defs"])
 
 
-def test_training_during_the_run_is_not_there_yet() -> None:
-    design = Path(__file__).parent / "example.yaml"
-    line = line_about(design)
-    assert line.startswith(f"{design}:50: training.online: {{every_s: 60.0, steps: 20, step_s: 0.05,")
-    assert line.endswith("is not available yet (works today: null)")
-    assert read(design, ["training.online=null"]).training.online is None
+def test_the_example_of_the_design_is_read_whole() -> None:
+    online = read(Path(__file__).parent / "example.yaml").training.online
+    assert online is not None
+    assert (online.every_s, online.source, online.copy_bytes) == (60.0, "deferred", 400_000)

@@ -1,0 +1,103 @@
+"""Training during the run: what each round looks at, and how the clients' requests come by then.
+Draws are keyed by version, so that a round is the same wherever it is worked out; without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.plan import Block, Plan
+from sim.messages import Lesson
+from sim.streams import stream
+
+Ids = NDArray[np.int32]
+
+
+def met_view(plan: Plan, place: int, at_s: float) -> int:
+    """The view that a group's requests come in at an instant of the run."""
+    phase = [phase for phase in plan.phases[place] if phase.at_s <= at_s][-1]
+    return int(plan.samples.view[phase.positions[0]])
+
+
+def practised_views(plan: Plan, lesson: Lesson) -> tuple[int, ...]:
+    """The views in which some rejector trains after this round, ascending: its sensor's, as it is then."""
+    places = {block.group for block in own_blocks(plan)}
+    return tuple(sorted({met_view(plan, place, lesson.in_force_at_s) for place in places}))
+
+
+@dataclass(frozen=True)
+class Met:
+    """All deferred samples so far: sample_id int32 and weight in the server's loss float32, both (d,)."""
+
+    sample_id: Ids
+    weight: NDArray[np.float32]
+
+    @staticmethod
+    def nothing() -> Met:
+        return Met(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+
+    def and_then(self, plan: Plan, lesson: Lesson) -> Met:
+        """With those of a lesson; each weighs as much as the group of the client that sent it."""
+        fleet = plan.scenario.fleet
+        weights = np.repeat([group.weight for group in fleet], [group.clients for group in fleet])
+        sample_id = plan.samples.sample_id[lesson.deferred.sample]
+        weight = weights[lesson.deferred.client].astype(np.float32)
+        return Met(np.concatenate([self.sample_id, sample_id]), np.concatenate([self.weight, weight]))
+
+
+def server_round(plan: Plan, version: int, met: Met) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
+    """The sample_ids of each step of a round of the server, and their weights, drawn with replacement.
+
+    `pool`: of the server's pool, in the views that it was pretrained on. `deferred`: of what was met, as it
+    was met; no step while there is nothing. `mix`: half a batch of each, or all of the pool while nothing
+    was met.
+    """
+    training, known = plan.scenario.training, len(met.sample_id)
+    assert training.online is not None
+    draw, batch = stream(plan.scenario.seed, "online server", version), training.pretrain.batch
+    of_met = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
+    of_pool = 0 if training.online.source == "deferred" else batch - of_met
+    for _ in range(training.online.steps if of_met + of_pool else 0):
+        again = draw.integers(known, size=of_met) if of_met else np.empty(0, dtype=np.int64)
+        views = draw.choice(np.array(plan.sent_views, dtype=np.int32), of_pool)
+        base = draw.choice(plan.server_pool, of_pool)
+        sample_ids = np.concatenate([met.sample_id[again], base + views * np.int32(plan.data.size)])
+        weights = np.concatenate([met.weight[again], plan.weight_of_view[views]])
+        yield sample_ids.astype(np.int32), weights
+
+
+def rejector_round(plan: Plan, version: int) -> NDArray[np.int64]:
+    """The batch of each step of the rejectors against a version: positions in `Plan.rejector_pool`, drawn
+    with replacement, int64 (steps, batch). As before the run, one batch serves all rejectors.
+    """
+    training = plan.scenario.training
+    assert training.online is not None
+    draw = stream(plan.scenario.seed, "online rejectors", version)
+    return draw.integers(
+        len(plan.rejector_pool), size=(training.online.rejector_steps, training.pretrain.batch)
+    )
+
+
+def own_blocks(plan: Plan) -> list[Block]:
+    """The blocks with rejectors that the run itself asks; those of a study alone do not train in it."""
+    fleet = plan.scenario.fleet
+    owners = plan.owners_in
+    return [b for b in plan.blocks if b.score == fleet[b.group].policy.score and b.first < owners(b.group)]
+
+
+def own_rows(plan: Plan, block: Block) -> NDArray[np.bool_]:
+    """Which rows of a block the run itself asks, bool (rows,)."""
+    is_own: NDArray[np.bool_] = plan.network_of_row(block) == 0
+    return is_own & (block.score == plan.scenario.fleet[block.group].policy.score)
+
+
+def training_rows(plan: Plan, block: Block, lesson: Lesson) -> NDArray[np.bool_]:
+    """Which rows of a block train in a lesson, bool (rows,): a rejector that clients share trains if one of
+    them does."""
+    group = plan.scenario.fleet[block.group]
+    first = sum(other.clients for other in plan.scenario.fleet[: block.group])
+    members = lesson.trains[(first <= lesson.trains) & (lesson.trains < first + group.clients)] - first
+    return own_rows(plan, block) & np.isin(plan.owners(block), members % plan.owners_in(block.group))

@@ -1,0 +1,221 @@
+"""Training during the run by the real learners: who changes in a round, and that drift can be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_fleets import group, model, scenario
+
+from agents.fleet import Fleet, open_fleet
+from agents.online import Met, met_view, rejector_round, server_round
+from agents.plan import make_plan
+from sim.messages import Deferred, Feedback, Learned, Lesson, Update
+from sim.scenario import Scenario
+
+TIMES = {"every_s": 10.0, "steps": 20, "step_s": 0.05, "rejector_steps": 10, "rejector_step_s": 0.01}
+NOISE = ({"at_s": 5.0, "noise": 0.45},)
+EVEN, SCARCE = (0.2, 0.3, 0.2, 0.1, 0.2), (0.1, 0.1, 0.1, 0.05, 0.65)  # SCARCE: little to pretrain on
+
+
+def learning_scenario(
+    *groups: dict[str, Any], epochs: int = 6, server: str = "mlp", pools: Any = EVEN, **online: Any
+) -> Scenario:
+    training = {"pretrain": {"epochs": epochs}, "online": TIMES | online}
+    data = {"set": "digits", "pools": pools}
+    return scenario(*(groups or (group(clients=4),)), server=server, training=training, data=data)
+
+
+def lesson_of(
+    version: int = 1, met: Any = (), trains: Any = (), at_s: float = 10.0, in_force_at_s: float = 11.0
+) -> Lesson:
+    met = np.array(met, dtype=np.int32)
+    nobody = np.zeros(len(met), dtype=np.int32)
+    nothing = Feedback(*(np.empty(0, kind) for kind in ("i4", "i4", "?", "f4", "f8")))
+    deferred = Deferred(nobody, met, np.zeros(len(met)))
+    return Lesson(version, at_s, in_force_at_s, deferred, nothing, np.array(trains, dtype=np.int32))
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Any]:
+    """Opens fleets that are ready for rounds."""
+    open_ones = []
+
+    def make(wanted: Scenario, workers: int = 0) -> tuple[Fleet, Learned]:
+        manager = open_fleet(wanted, workers=workers, cache=tmp_path)
+        fleet = manager.__enter__()
+        open_ones.append(manager)
+        fleet.build()
+        fleet.learn()
+        return fleet, fleet.decide()
+
+    yield make
+    for manager in open_ones:
+        manager.__exit__(None, None, None)
+
+
+def assert_same(one: Update, other: Update) -> None:
+    np.testing.assert_array_equal(one.server_label, other.server_label)
+    for mine, theirs in zip(one.score, other.score, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert repr(one.learning) == repr(other.learning)
+
+
+def test_only_rejectors_that_train_change(opened):
+    """And each comes out the same to the bit, whoever else trains."""
+    fleet, learned = opened(learning_scenario())
+    before = learned.tables.groups[0].score
+    some = fleet.round(lesson_of(trains=[1, 3])).score[0]
+    np.testing.assert_array_equal(some[[0, 2]], before[[0, 2]])
+    assert (some[[1, 3]] != before[[1, 3]]).any(axis=1).all()
+    other, _ = opened(learning_scenario())
+    every = other.round(lesson_of(trains=[0, 1, 2, 3])).score[0]
+    np.testing.assert_array_equal(every[[1, 3]], some[[1, 3]])
+
+
+def test_a_rejector_that_sat_out_goes_on_where_it_was(opened):
+    """Its weights and its optimiser's memory are as if the round it missed had not been."""
+    one, _ = opened(learning_scenario(source="deferred"))
+    other, _ = opened(learning_scenario(source="deferred"))
+    one.round(lesson_of(trains=[1]))
+    other.round(lesson_of(trains=[1, 2]))
+    later = [fleet.round(lesson_of(version=2, trains=[1])).score[0] for fleet in (one, other)]
+    np.testing.assert_array_equal(later[0][1], later[1][1])
+
+
+def test_a_rejector_of_a_variant_trains_if_one_of_its_clients_does(opened):
+    shared = group(clients=5, model=model(variants=2), rejector={"per": "variant"})
+    fleet, learned = opened(learning_scenario(shared))
+    after = fleet.round(lesson_of(trains=[3])).score[0]
+    changed = (after != learned.tables.groups[0].score).any(axis=1)
+    assert changed.tolist() == [False, True]
+
+
+def test_nobody_trains_and_no_table_comes(opened):
+    fleet, _ = opened(learning_scenario())
+    update = fleet.round(lesson_of(trains=[]))
+    assert update.score == (None,)
+    assert update.learning["stage"] == ["server"]
+
+
+def test_the_server_learns_nothing_from_nothing(opened):
+    fleet, learned = opened(learning_scenario(source="deferred"))
+    update = fleet.round(lesson_of(trains=[0]))
+    np.testing.assert_array_equal(update.server_label, learned.tables.server_label)
+    assert np.isnan(update.learning["loss"][0])
+
+
+def test_a_server_that_is_sent_noisy_pictures_learns_to_read_them(opened):
+    """Accuracy on held-out traffic, none of which it is taught; the pool alone teaches it less."""
+    noisy = group(clients=1, traffic={"mix": "all", "drift": NOISE}, policy={"score": "confidence"})
+    accuracy = {}
+    for source in ("deferred", "pool"):
+        wanted = learning_scenario(noisy, epochs=20, server="small_cnn", pools=SCARCE, source=source)
+        fleet, learned = opened(wanted)
+        positions = learned.traffic[0][1].positions
+        held_out = learned.samples.held_out[positions]
+        label = learned.samples.label[positions][held_out]
+        before = (learned.tables.server_label[positions][held_out] == label).mean()
+        for version in range(1, 7):
+            update = fleet.round(lesson_of(version, met=positions[~held_out] if version == 1 else ()))
+        accuracy[source] = (update.server_label[positions][held_out] == label).mean()
+    assert accuracy["deferred"] > before + 0.08
+    assert accuracy["deferred"] > accuracy["pool"] + 0.04
+
+
+def test_what_is_met_weighs_as_much_as_who_sent_it():
+    plan = make_plan(learning_scenario(group(clients=2, weight=3.0), group("others"), source="deferred"))
+    lesson = lesson_of(met=[4, 5])
+    met = Met.nothing().and_then(
+        plan, replace(lesson, deferred=replace(lesson.deferred, client=np.array([1, 2], np.int32)))
+    )
+    assert met.sample_id.tolist() == plan.samples.sample_id[[4, 5]].tolist()
+    assert met.weight.tolist() == [3.0, 1.0]
+
+
+def test_feedback_on_what_was_sent_alone_changes_what_rejectors_learn(opened):
+    full, _ = opened(learning_scenario())
+    some = learning_scenario()
+    partly = some.training.model_copy(update={"feedback": "deferred_only", "exploration": 0.5})
+    partial, _ = opened(some.model_copy(update={"training": partly}))
+    scores = [fleet.round(lesson_of(trains=[0])).score[0] for fleet in (full, partial)]
+    assert not np.array_equal(*scores)
+    assert np.isfinite(scores[1]).all()
+
+
+def test_the_oracle_knows_the_new_server(opened):
+    fleet, learned = opened(learning_scenario(group(policy={"score": "oracle"}), epochs=1))
+    update = fleet.round(lesson_of())
+    label = learned.samples.label
+    wrong_client = learned.tables.groups[0].client_label != label
+    np.testing.assert_array_equal(update.score[0], wrong_client - 1.0 * (update.server_label != label))
+
+
+def test_confidence_does_not_follow_the_server(opened):
+    fleet, _ = opened(learning_scenario(group(policy={"score": "confidence"}), epochs=1))
+    assert fleet.round(lesson_of()).score == (None,)
+
+
+def test_rejectors_look_at_what_is_met_by_then():
+    drift = (*NOISE, {"at_s": 20.0, "classes": (1.0,) * 10}, {"at_s": 30.0, "noise": 0.0})
+    plan = make_plan(learning_scenario(group(traffic={"mix": "all", "drift": drift})))
+    assert [met_view(plan, 0, at_s) for at_s in (0.0, 4.9, 5.0, 25.0, 30.0)] == [0, 0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("source", "of_met"), [("pool", 0), ("deferred", 64), ("mix", 32)])
+def test_a_round_draws_from_what_it_should(source, of_met):
+    plan = make_plan(learning_scenario(source=source))
+    met = plan.traffic[0][:3]
+    known = Met(plan.samples.sample_id[met], np.ones(3, np.float32))
+    steps = [sample_ids for sample_ids, _ in server_round(plan, 1, known)]
+    assert len(steps) == 20
+    for sample_ids in steps:
+        assert len(sample_ids) == 64
+        assert np.isin(sample_ids, plan.samples.sample_id[met]).sum() == of_met
+        assert np.isin(sample_ids, plan.server_pool).sum() == 64 - of_met
+    again, other = ([ids for ids, _ in server_round(plan, version, known)] for version in (1, 2))
+    assert np.array_equal(steps, again)
+    assert not np.array_equal(steps, other)
+
+
+def test_rejectors_draw_from_their_pool_by_version():
+    plan = make_plan(learning_scenario())
+    batches = rejector_round(plan, 3)
+    assert batches.shape == (10, 64)
+    assert batches.max() < len(plan.rejector_pool)
+    assert not np.array_equal(batches, rejector_round(plan, 4))
+
+
+def test_rounds_write_their_learning_curves(opened):
+    fleet, _ = opened(learning_scenario())
+    fleet.round(lesson_of(trains=[0]))
+    rows = fleet.round(lesson_of(2, trains=[1], in_force_at_s=21.0)).learning
+    assert rows["stage"] == ["server", "rejector"]
+    assert rows["group"] == ["", "sensors"]
+    assert rows["at_s"] == [21.0, 21.0]
+    pretrained = 6 * 9  # epochs of 539 samples in batches of 64
+    assert rows["step"] == [pretrained + 40, pretrained + 20]
+    assert np.isfinite(rows["loss"]).all()
+
+
+def test_frozen_models_stay_frozen(opened):
+    fleet, learned = opened(learning_scenario(source="mix"))
+    fleet.round(lesson_of(met=learned.traffic[0][0].positions[:9], trains=[0, 1]))
+    assert fleet.client_hashes() == learned.client_hashes
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_rounds_have_the_same_bytes_on_any_number_of_workers(opened):
+    wanted = learning_scenario(group(clients=70), group("others", clients=3), source="mix", epochs=2)
+    lessons = [lesson_of(1, met=[5, 9, 40], trains=[0, 69, 71]), lesson_of(2, met=[7], trains=[1, 69, 72])]
+    alone, learned = opened(wanted)
+    assert not learned.samples.held_out[[5, 9, 40, 7]].all()
+    expected = [alone.round(lesson) for lesson in lessons]
+    shared, _ = opened(wanted, workers=2)
+    for lesson, update in zip(lessons, expected, strict=True):
+        assert_same(shared.round(replace(lesson)), update)
