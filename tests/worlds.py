@@ -4,7 +4,7 @@ Nothing here is used by the product."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,9 @@ COMPARED = [
     "deferred",
     "attempts",
     *SENT,
+    "first_answer_at_s",
     "answered_at_s",
+    "cost",
     "outcome",
     "answered_by",
 ]
@@ -121,20 +123,21 @@ def reference(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The same from the reference loop."""
     told = Reference(scenario, learned, source, chunk_s).run()
-    horizon, fallback = scenario.horizon_s, {g: x.fallback for g, x in enumerate(scenario.fleet)}
-    group = population(scenario).group
+    horizon, group = scenario.horizon_s, population(scenario).group
     requests = pd.DataFrame(
-        [_row(request, fallback[group[request.client]], horizon) for request in told], columns=COMPARED
+        [_row(request, scenario, scenario.fleet[group[request.client]]) for request in told], columns=COMPARED
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
         [
-            {"request_id": request.request_id, "attempt": send.attempt} | _sent(send, horizon)
+            {"request_id": request.request_id, "attempt": send.attempt}
+            | _sent(send, horizon)
+            | {"charged": _is_charged(send, scenario)}
             for request in told
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT],
+        columns=["request_id", "attempt", *SENT, "charged"],
     )
     return requests, attempts
 
@@ -160,9 +163,12 @@ def frame(table: pa.Table) -> pd.DataFrame:
     return found
 
 
-def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:
-    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, fallback)
-    last = request.sends[-1] if request.sends else None
+def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object]:
+    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
+    answered = nan if by == "none" else request.resolved
+    shown = inf if group.hedge_after_s is None else request.decided + group.hedge_after_s
+    first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
+    charged = sum(_is_charged(send, scenario) for send in request.sends)
     return {
         "request_id": request.request_id,
         "sample_id": request.sample,
@@ -171,10 +177,17 @@ def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:
         "score": request.score,
         "deferred": request.deferred,
         "attempts": len(request.sends),
-        "answered_at_s": nan if by == "none" else request.resolved,
+        "first_answer_at_s": first,
+        "answered_at_s": answered,
+        "cost": scenario.costs.c_e * charged,
         "outcome": request.outcome,
         "answered_by": by,
-    } | _sent(last, horizon)
+    } | _sent(request.sends[-1] if request.sends else None, scenario.horizon_s)
+
+
+def _is_charged(send: Send, scenario: Scenario) -> bool:
+    is_answer = send.request.outcome == "remote" and send is send.request.sends[-1]
+    return {"send": True, "accept": send.accepted, "answer": is_answer}[scenario.costs.charge_on]
 
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:

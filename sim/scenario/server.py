@@ -61,6 +61,8 @@ Admission = Annotated[NoAdmission | DeadlineFeasible | TokenBucketAdmission, Fie
 
 
 class Autoscaling(Part):
+    """Every `interval_s` as many replicas as keep the busy ones at the target; new ones come later."""
+
     target_utilisation: PositiveShare
     interval_s: Span
     provisioning_s: SpanOrZero
@@ -88,6 +90,8 @@ class Intermittent(Part):
 
 
 class TraceOutage(Part):
+    """Periods from a CSV or Parquet file, such as the `outages.parquet` that a run leaves."""
+
     kind: Literal["trace"]
     file: str
 
@@ -107,9 +111,12 @@ class ReplicasTarget(Part):
 
 
 class LinksTarget(Part):
+    """The links of a share of the groups' clients: cut together, or (not `correlated`) each on its own."""
+
     kind: Literal["links"]
     groups: Annotated[tuple[Name, ...], Field(min_length=1)]
     share: Share = 1.0
+    correlated: bool = True
 
 
 Target = Annotated[ServerTarget | ReplicasTarget | LinksTarget, Field(discriminator="kind")]
@@ -131,6 +138,15 @@ class Outage(Part):
     when: When
     target: Target = ServerTarget()
     effect: Effect = Down()
+
+    @property
+    def target_name(self) -> str:
+        """How tables name the target: "server", "replicas:N" or "links:GROUP+GROUP"."""
+        if isinstance(self.target, ReplicasTarget):
+            return f"replicas:{self.target.count}"
+        if isinstance(self.target, LinksTarget):
+            return "links:" + "+".join(self.target.groups)
+        return self.target.kind
 
 
 class Server(Part):
