@@ -12,6 +12,7 @@ from sim.columns import OUTCOMES
 from sim.devices import done_at
 from sim.loop import play
 from sim.messages import Learned
+from sim.outages import SlowSpans
 from sim.population import CLIENT_SHIFT
 from sim.prices import decide
 from sim.rules import Rules
@@ -25,17 +26,26 @@ _LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
 
 
 def run_chunk(
-    rules: Rules, learned: Learned, state: State, arrivals: Arrivals, start: float, end: float, last: bool
+    rules: Rules,
+    learned: Learned,
+    state: State,
+    arrivals: Arrivals,
+    start: float,
+    end: float,
+    last: bool,
+    slow_spans: SlowSpans = (),
 ) -> tuple[Ended, Columns]:
     """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
 
     With `last`, `end` is the horizon: every row is given, those without an outcome as in_flight.
+    slow_spans: (from, until, factor) of batches that start then, beside the scenario's slowdowns.
     """
+    slow = rules.slowness.beside(slow_spans)
     _admit(rules, learned, state, arrivals)
     decided = _decide(rules, learned, state, end)
-    area = play(rules, state, agenda(rules, state, decided, start, end), start, end)
+    played = play(rules, state, agenda(rules, state, decided, start, end), start, end, slow)
     _settle(state, end)
-    seconds = observe(state, rules.capacity, area, start, end)
+    seconds = observe(state, played, start, end)
     return _collect(state, end, last), seconds
 
 
@@ -134,7 +144,7 @@ def _settle(state: State, end: float) -> None:
     back = sends["finished"] + sends["down"]
     served = ~np.isnan(back)
     state.sends = sends | {"over": np.where(served, back, over)}
-    in_time = served & (back <= sends["timer"]) & ~sends["given_up"] & (back < end)
+    in_time = served & (back <= sends["timer"]) & (sends["failure"] == 0) & (back < end)
     rows["outcome"][sends["row"][in_time]] = _REMOTE
     rows["resolved"][sends["row"][in_time]] = back[in_time]
 
@@ -155,4 +165,4 @@ def _collect(state: State, end: float, last: bool) -> Ended:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
         state.waiting = new_send[state.waiting].tolist()
         state.batch_of = [new_send[batch].tolist() for batch in state.batch_of]
-    return Ended(take(rows, ended), take(sends, ends))
+    return Ended(take(rows, ended), take(sends, ends & ~np.isnan(sends["sent"])))

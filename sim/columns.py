@@ -88,13 +88,26 @@ TIMELINE = pa.schema(
     ]
 )
 
-# What happened to the system: kind is "outage_start", "outage_end", "usable_replicas" or "model_in_force".
+# What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
+# "usable_replicas" or "model_in_force".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", _name),
-        ("target", _name),  # "server", "replicas:1", ...; "model" for versions
-        ("value", pa.float64()),  # usable replicas from now on; the version; else NaN
+        ("target", _name),  # "server", "replicas:1", "links:cameras", ...; "model" for versions
+        ("value", pa.float64()),  # usable replicas from now on; the version; the factor; else NaN
+    ]
+)
+
+# Every period [from_s, until_s) of every outage, written or drawn.
+OUTAGES = pa.schema(
+    [
+        ("target", _name),  # as in the events
+        ("effect", _name),  # "down" or "slowdown"
+        ("factor", pa.float64()),  # of service or transfer times; 1 where the target is down
+        ("client_id", pa.int32()),  # whose link; -1: all that the outage hits
+        ("from_s", pa.float64()),
+        ("until_s", pa.float64()),
     ]
 )
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from sim.arrivals import ArrivalSource, PoissonArrivals
 from sim.chunk import run_chunk
-from sim.columns import EVENTS, TIMELINE
+from sim.columns import EVENTS, OUTAGES, TIMELINE
 from sim.messages import Learned
-from sim.outages import Capacity, capacity, intervals
+from sim.outages import Interval, intervals
 from sim.population import population
 from sim.rules import rules
 from sim.run_folder import StreamedTable, table_of, write_table
@@ -24,7 +24,7 @@ from sim.scenario import Scenario
 from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
 from sim.table import tabulator
-from sim.verify import Verifier
+from sim.verify import Verifier, add_changes
 
 Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
@@ -33,7 +33,8 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 class Chunk:
     """What a stretch of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows.
+    arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: (instant, usable
+    replicas) at its start and wherever they changed.
     """
 
     end: float
@@ -42,6 +43,7 @@ class Chunk:
     seconds: Columns
     arrived: int
     loop_s: float
+    steps: list[tuple[float, int]]
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,18 @@ def simulate(
     """
     source = source or PoissonArrivals(scenario, population(scenario), CHUNK_S)
     arrived, loop_s = 0, 0.0
+    steps: list[tuple[float, int]] = []
     with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
         for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S)):
             write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
             write_table(folder / f"attempts/part-{index:07d}.parquet", chunk.attempts)
             timeline.append(chunk.seconds)
             arrived, loop_s = chunk.arrived, loop_s + chunk.loop_s
+            add_changes(steps, chunk.steps)
             progress(chunk.end, arrived)
-    write_table(folder / "events.parquet", table_of(events(scenario, capacity(scenario)), EVENTS))
+    periods = intervals(scenario)
+    write_table(folder / "events.parquet", table_of(events(scenario, periods, steps), EVENTS))
+    write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
     return Simulated(arrived, loop_s)
 
 
@@ -82,7 +88,7 @@ def chunks(scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s:
     laid_down = rules(scenario)
     made = tabulator(scenario, laid_down, learned)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
-    verifier = Verifier(scenario.clients, laid_down.capacity)
+    verifier = Verifier(scenario.clients, laid_down.capacity, laid_down.accounts)
     number = int(np.ceil(scenario.horizon_s / chunk_s))
     for index in range(number):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -92,19 +98,42 @@ def chunks(scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s:
         ended, seconds = run_chunk(laid_down, learned, state, arrivals, start, end, last)
         loop_s = perf_counter() - began
         requests, attempts = made.requests(ended), made.attempts(ended)
+        if scenario.server.autoscaling:
+            verifier.scaled(state.steps)
         verifier.chunk(requests, attempts, last)
-        yield Chunk(end, requests, attempts, seconds, int(state.next_k.sum()), loop_s)
+        verifier.spent(ended, made.charged(ended), np.inf if last else state.rows["arrived"].min(initial=end))
+        yield Chunk(end, requests, attempts, seconds, int(state.next_k.sum()), loop_s, state.steps)
     verifier.finish(state)
 
 
-def events(scenario: Scenario, usable: Capacity) -> dict[str, list[Any]]:
-    """The columns of `events`: outages, changes of capacity, and the models in force, by time."""
+def events(
+    scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]
+) -> dict[str, list[Any]]:
+    """The columns of `events`: outages, usable replicas, and the models in force, by time.
+
+    What happens to the link of a single client is no event of the system; `outages` has it. A slowdown is
+    none of the outages: it has events of its own, whose value is the factor.
+    """
     found: list[tuple[float, str, str, float]] = [(0.0, "model_in_force", "model", 0.0)]
-    for period in intervals(scenario):
-        found.append((period.from_s, "outage_start", period.target, np.nan))
+    for period in periods:
+        if period.client >= 0:
+            continue
+        kind, value = ("outage", np.nan) if period.factor == 1 else ("slowdown", period.factor)
+        found.append((period.from_s, f"{kind}_start", period.target, value))
         if period.until_s < scenario.horizon_s:
-            found.append((period.until_s, "outage_end", period.target, np.nan))
-    for at, replicas in zip(usable.at_s.tolist(), usable.usable.tolist(), strict=True):
-        found.append((at, "usable_replicas", "server", float(replicas)))
+            found.append((period.until_s, f"{kind}_end", period.target, value))
+    found += [(at, "usable_replicas", "server", float(replicas)) for at, replicas in steps]
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
+
+
+def outages(periods: list[Interval]) -> dict[str, list[Any]]:
+    """The columns of `outages`: every period of every time line, which `when: {kind: trace}` reads again."""
+    return {
+        "target": [period.target for period in periods],
+        "effect": ["down" if period.factor == 1 else "slowdown" for period in periods],
+        "factor": [period.factor for period in periods],
+        "client_id": [period.client for period in periods],
+        "from_s": [period.from_s for period in periods],
+        "until_s": [period.until_s for period in periods],
+    }

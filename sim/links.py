@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.downtime import Downtime, either
 from sim.outage_times import OutageTimes
 from sim.scenario.server import LinksTarget, Slowdown
@@ -33,6 +36,12 @@ class Links:
         self._cut = {
             client: merged.setdefault(tuple(map(id, whens)), either(*whens)) for client, whens in cut.items()
         }
+
+    def hit(self, clients: int) -> NDArray[np.bool_]:
+        """Which clients some outage of links hits, bool (clients,)."""
+        hit = np.zeros(clients, dtype=bool)
+        hit[[*self._cut, *self._slow]] = True
+        return hit
 
     def downtime(self, client: int) -> Downtime:
         """When this client's link is cut."""

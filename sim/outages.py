@@ -3,6 +3,7 @@ Pure functions of time, known before the run; the loop only walks along them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from sim.downtime import Downtime, either
 from sim.outage_times import OutageTimes, outage_times
 from sim.scenario import Scenario
 from sim.scenario.server import LinksTarget, Outage, ReplicasTarget, Server, ServerTarget, Slowdown
+
+SlowSpans = Sequence[tuple[float, float, float]]
+_EVERY_REPLICA = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Slowness:
     """How much longer batches take that start at an instant: (when, replicas from the highest, factor)."""
 
     spans: tuple[tuple[Downtime, int, float], ...]
+
+    def beside(self, spans: SlowSpans) -> Slowness:
+        """This, and (from, until, factor) that slow down every replica."""
+        more = tuple((Downtime([(begin, end)]), _EVERY_REPLICA, factor) for begin, end, factor in spans)
+        return Slowness(self.spans + more)
 
     def factor(self, now: float, replica: int, replicas: int) -> float:
         """The product over everything that slows this one of `replicas` down now; 1 = nothing."""
