@@ -25,7 +25,6 @@ WORKS_TODAY: dict[str, object] = {  # of what the scenario has words for and the
     "training.availability": None,
     "training.shared_batch": False,
     "training.feedback": "full",
-    "training.exploration": 0.0,
     "training.pretrain.sync_every": 1,
     "training.online": None,
 }

@@ -119,7 +119,7 @@ class Fleet:
         answers = self._answers()
         return Learned(
             samples=self._plan.samples,
-            traffic=self._plan.traffic,
+            traffic=self._plan.phases,
             tables=tables_in_force(self._plan, answers),
             client_hashes=self._by_group({v: frozen.weight_hash for v, frozen in self._frozen.items()}),
             learning=learning_of(self._plan, self._frozen, self._trajectory, self._rejector_losses),

@@ -113,11 +113,12 @@ def own_traffic(group: Group, data: DataSet, samples: Samples, view: int) -> NDA
 MIXES: dict[str, Callable[[Group, DataSet, Samples, int], NDArray[np.bool_]]] = {
     "all": all_traffic,
     "own": own_traffic,
+    "dirichlet": all_traffic,  # each client with class weights of its own, see `agents.mixes`
 }
 
 
 def traffic_of(group: Group, data: DataSet, samples: Samples, view: int) -> NDArray[np.int32]:
-    """Positions on the sample axis that a group's requests are drawn from, int32, ascending.
+    """Positions on the sample axis that a group's requests are drawn from before any drift, int32, ascending.
 
     Raises BadInput if no held-out sample is among them, since nothing could then be measured.
     """

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
+from agents.mixes import phases_of
 from agents.partitions import traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.views import Shift, seen, views_of
-from sim.messages import Samples
+from sim.messages import Phase, Samples
 from sim.scenario import Group, Scenario
 
 BLOCK = 64  # rejectors that are trained as one; a fixed size, so results do not know the number of shards
@@ -44,8 +45,8 @@ class Plan:
     """Who learns from what. Sample ids are `view * N + index in the data set`.
 
     shifts: the views; view_of: the one that each group's models train on; trains_on: per group and
-    variant, sample_ids int32; traffic: per group, positions on the sample axis; blocks: in order of group,
-    then row.
+    variant, sample_ids int32; traffic: per group, positions on the sample axis that its requests are drawn
+    from before any drift; phases: per group, how they are drawn; blocks: in order of group, then row.
     """
 
     scenario: Scenario
@@ -56,6 +57,7 @@ class Plan:
     trains_on: tuple[tuple[NDArray[np.int32], ...], ...]
     samples: Samples
     traffic: tuple[NDArray[np.int32], ...]
+    phases: tuple[tuple[Phase, ...], ...]
     blocks: tuple[Block, ...]
 
     @property
@@ -123,6 +125,9 @@ def make_plan(scenario: Scenario) -> Plan:
     pools = split(scenario, data)
     shifts, view_of = views_of(scenario)
     samples = sample_axis(data, pools, len(shifts))
+    traffic = tuple(
+        traffic_of(group, data, samples, view) for group, view in zip(scenario.fleet, view_of, strict=True)
+    )
     return Plan(
         scenario=scenario,
         data=data,
@@ -131,9 +136,9 @@ def make_plan(scenario: Scenario) -> Plan:
         view_of=view_of,
         trains_on=tuple(_draws(scenario, place, data, pools, view) for place, view in enumerate(view_of)),
         samples=samples,
-        traffic=tuple(
-            traffic_of(group, data, samples, view)
-            for group, view in zip(scenario.fleet, view_of, strict=True)
+        traffic=traffic,
+        phases=tuple(
+            phases_of(scenario, place, data, samples, shifts, base) for place, base in enumerate(traffic)
         ),
         blocks=tuple(block for place in range(len(scenario.fleet)) for block in _blocks(scenario, place)),
     )

@@ -3,7 +3,7 @@ View 0 is the clean one; a corrupted view is as fixed as a data set, and is what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,27 @@ def shift_of(group: Group) -> Shift:
     return Shift(partition.noise, partition.blur, partition.rotate)
 
 
+def met_shift(group: Group) -> Shift:
+    """How a group's requests come before any drift: as it sees samples under mix `own`, else clean."""
+    return shift_of(group) if group.traffic.mix == "own" else CLEAN
+
+
+def drifted_shifts(group: Group) -> list[Shift]:
+    """How its requests come after each drift."""
+    shift, found = met_shift(group), []
+    for drift in group.traffic.drift:
+        shift = shift if drift.noise is None else replace(shift, noise=drift.noise)
+        found.append(shift)
+    return found
+
+
 def views_of(scenario: Scenario) -> tuple[tuple[Shift, ...], tuple[int, ...]]:
-    """The distinct shifts of a fleet, the clean one first, then by first use; and each group's view."""
-    shifts = [CLEAN]
-    for group in scenario.fleet:
-        if shift_of(group) not in shifts:
-            shifts.append(shift_of(group))
+    """The distinct shifts of a fleet and each group's view: the clean one first, then those of the groups,
+    then those that traffic drifts to, each by first use.
+    """
+    wanted = [shift_of(group) for group in scenario.fleet]
+    wanted += [shift for group in scenario.fleet for shift in drifted_shifts(group)]
+    shifts = list(dict.fromkeys([CLEAN, *wanted]))
     return tuple(shifts), tuple(shifts.index(shift_of(group)) for group in scenario.fleet)
 
 

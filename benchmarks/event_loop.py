@@ -20,6 +20,7 @@ import simpy
 
 from sim.arrivals import Arrivals, PoissonArrivals
 from sim.chunk import run_chunk
+from sim.learning import Learning
 from sim.messages import Learned
 from sim.rules import rules
 from sim.scenario import Scenario
@@ -91,11 +92,11 @@ class Drawn:
 
 def ours(scenario: Scenario, learned: Learned, drawn: Drawn) -> None:
     """The product's loop, chunk by chunk, time line included."""
-    laid_down = rules(scenario)
+    laid_down, learning = rules(scenario), Learning(scenario, learned)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
     for index, (start, end) in enumerate(drawn.bounds):
         last = index == len(drawn.bounds) - 1
-        run_chunk(laid_down, learned, state, drawn.chunks[index], start, end, last)
+        run_chunk(laid_down, learning, state, drawn.chunks[index], start, end, last)
 
 
 def reference(scenario: Scenario, learned: Learned, drawn: Drawn) -> None:

@@ -69,7 +69,7 @@ def agenda(
     found.add(sends["sent"][earning], decision[earning], place[earning] - 1, GAIN, client[earning])
 
     back = sends["finished"] + sends["down"]
-    waits = (sends["failure"] == 0) & ~(back <= sends["timer"]) & ~asks
+    waits = (sends["failure"] == 0) & ~(back <= sends["timer"]) & ~asks & ~np.isnan(sends["sent"])
     found.add(np.where(waits, sends["timer"], np.nan), Kind.TIMER, place, TIMER, every)
     told = waits & np.isin(sends["cause"], REFUSALS) & (sends["over"] <= sends["timer"])
     found.add(np.where(told, sends["over"], np.nan), Kind.REPLY, place, ERROR, every)

@@ -10,15 +10,15 @@ from sim.agenda import agenda
 from sim.arrivals import Arrivals
 from sim.columns import OUTCOMES
 from sim.devices import done_at
-from sim.loop import play
-from sim.messages import Learned
-from sim.outages import SlowSpans
+from sim.learning import Learning
+from sim.loop import Played, play
 from sim.population import CLIENT_SHIFT
-from sim.prices import decide
+from sim.prices import decide, explore
 from sim.rules import Rules
 from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
 from sim.streams import Draws
 from sim.timeline import observe
+from sim.verify import add_changes
 
 _LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
     OUTCOMES.index(outcome) for outcome in ("local", "remote", "timed_out", "in_flight")
@@ -26,30 +26,32 @@ _LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
 
 
 def run_chunk(
-    rules: Rules,
-    learned: Learned,
-    state: State,
-    arrivals: Arrivals,
-    start: float,
-    end: float,
-    last: bool,
-    slow_spans: SlowSpans = (),
+    rules: Rules, learning: Learning, state: State, arrivals: Arrivals, start: float, end: float, last: bool
 ) -> tuple[Ended, Columns]:
     """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
 
-    With `last`, `end` is the horizon: every row is given, those without an outcome as in_flight.
-    slow_spans: (from, until, factor) of batches that start then, beside the scenario's slowdowns.
+    The loop stops where a round of training begins, so that the round learns from what is known then; rows
+    are given for the whole chunk. With `last`, `end` is the horizon: every row is given, those without an
+    outcome as in_flight.
     """
-    slow = rules.slowness.beside(slow_spans)
-    _admit(rules, learned, state, arrivals)
-    decided = _decide(rules, learned, state, end)
-    played = play(rules, state, agenda(rules, state, decided, start, end), start, end, slow)
-    _settle(state, end)
+    _admit(rules, learning, state, arrivals)
+    played, steps = Played(0.0, []), list[tuple[float, int]]()
+    for begin, until in learning.pieces(start, end):
+        learning.attend(state, begin)
+        decided = _decide(rules, learning, state, until)
+        coming = agenda(rules, state, decided, begin, until)
+        played = played.then(play(rules, state, coming, begin, until, learning.slowness))
+        add_changes(steps, state.steps)
+        _settle(state, until)
+    state.steps = steps
     seconds = observe(state, played, start, end)
-    return _collect(state, end, last), seconds
+    seconds |= learning.staleness(seconds["at_s"])
+    ended = _collect(state, end, last)
+    learning.remember(ended, end)
+    return ended, seconds
 
 
-def _admit(rules: Rules, learned: Learned, state: State, arrivals: Arrivals) -> None:
+def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -> None:
     """Gives the new requests their names, samples and devices, and sorts them in among the open ones."""
     at, client = arrivals.at_s, arrivals.client
     begins = np.searchsorted(client, client, side="left")
@@ -58,7 +60,7 @@ def _admit(rules: Rules, learned: Learned, state: State, arrivals: Arrivals) -> 
     new = empty(ROW_TYPES, len(client))
     new["request_id"] = client.astype(np.int64) << CLIENT_SHIFT | k
     new["client"], new["arrived"] = client, at
-    new["sample"] = _samples(rules, learned, new["request_id"], group)
+    new["sample"] = learning.traffic.samples(new["request_id"], client, at)
     new["decided"] = done_at(at, client, np.array(rules.inference_s)[group], state.device_free)
     new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[group]
     new["window"][:], new["outcome"][:], new["resolved"][:] = -1, _IN_FLIGHT, np.nan
@@ -73,28 +75,19 @@ def _admit(rules: Rules, learned: Learned, state: State, arrivals: Arrivals) -> 
     state.sends["row"] = place[state.sends["row"]]
 
 
-def _samples(
-    rules: Rules, learned: Learned, request_id: NDArray[np.int64], group: NDArray[np.int16]
-) -> NDArray[np.int32]:
-    """Each request's place on the sample axis: uniform over its group's traffic, keyed by the request."""
-    sizes = np.array([len(choice) for choice in learned.traffic])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    draw = Draws(rules.seed, "sample").many(request_id)
-    picks: NDArray[np.int32] = np.concatenate(learned.traffic)[
-        starts[group] + (draw * sizes[group]).astype(np.int64)
-    ]
-    return picks
-
-
-def _decide(rules: Rules, learned: Learned, state: State, end: float) -> NDArray[np.int64]:
+def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArray[np.int64]:
     """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
     rows = state.rows
     group = rules.clients.group[rows["client"]]
     due = (rows["window"] < 0) & (rows["decided"] < end)
-    rows["window"][due] = 0
+    rows["window"][due] = learning.schedule.server_version(rows["decided"][due])
     for g, policy in enumerate(rules.policies):
         mine = np.flatnonzero(due & (group == g))
-        decisions = decide(policy, _scores(rules, learned, take(rows, mine), g))
+        asked = take(rows, mine)
+        decisions = decide(policy, _scores(rules, learning, asked, g))
+        if learning.exploration:
+            draw = Draws(rules.seed, "exploration").many(asked["request_id"])
+            decisions = explore(policy, decisions, learning.exploration, draw)
         rows["score"][mine], rows["propensity"][mine] = decisions.score, decisions.propensity
         rows["deferred"][mine] = decisions.deferred
     local = due & ~rows["deferred"]
@@ -108,16 +101,16 @@ def _decide(rules: Rules, learned: Learned, state: State, end: float) -> NDArray
     return np.arange(before, before + len(sent))
 
 
-def _scores(rules: Rules, learned: Learned, rows: Columns, g: int) -> NDArray[np.float32]:
-    table = learned.tables.groups[g].score
+def _scores(rules: Rules, learning: Learning, rows: Columns, g: int) -> NDArray[np.float32]:
+    """The scores of requests of one group, by the rejectors in force for their clients at the decisions."""
+    table = learning.learned.tables.groups[g].score
     if table is None:
         return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32)
-    member = rows["client"] - rules.clients.first[g]
+    client = rows["client"]
     personal = len(table) == np.count_nonzero(rules.clients.group == g)
-    found: NDArray[np.float32] = table[
-        member if personal else rules.clients.variant[rows["client"]], rows["sample"]
-    ]
-    return found
+    row = client - rules.clients.first[g] if personal else rules.clients.variant[client]
+    version = learning.schedule.rejectors.of(client, rows["decided"])
+    return learning.models.score(g, version, row, rows["sample"])
 
 
 def _first_sends(rules: Rules, state: State, row: NDArray[np.int64], group: NDArray[np.int16]) -> Columns:

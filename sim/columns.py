@@ -85,17 +85,21 @@ TIMELINE = pa.schema(
         ("arrivals", pa.int32()),
         ("first_sends", pa.int32()),
         ("retries", pa.int32()),
+        ("server_version", pa.int32()),  # just before `at_s`, as the two below
+        ("copy_staleness", pa.float64()),  # versions behind the server, mean over clients that follow it
+        ("rejector_staleness", pa.float64()),
     ]
 )
 
 # What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
-# "usable_replicas" or "model_in_force".
+# "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "first_copy",
+# "last_copy", "first_rejector", "last_rejector".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", _name),
-        ("target", _name),  # "server", "replicas:1", "links:cameras", ...; "model" for versions
-        ("value", pa.float64()),  # usable replicas from now on; the version; the factor; else NaN
+        ("target", _name),  # "server", "replicas:1", "links:cameras", ...; a group; "model"
+        ("value", pa.float64()),  # usable replicas from now on; the version; the round; the factor; NaN
     ]
 )
 

@@ -3,6 +3,8 @@ Written once per run, beside the tables of `sim.engine`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,23 @@ from sim.messages import Learned
 from sim.population import population
 from sim.run_folder import table_of, write_table
 from sim.scenario import POOLS, Scenario
+from sim.traffic import shares
 
 Hashes = tuple[tuple[str, ...], ...]
 
 
-def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, folder: Path) -> None:
-    """Writes samples, clients, learning and deferral; `hashes_after`: of the client models after the run."""
+def write_learned(
+    scenario: Scenario,
+    learned: Learned,
+    hashes_after: Hashes,
+    folder: Path,
+    later: Mapping[str, list[object]] | None = None,
+) -> None:
+    """Writes samples, clients, learning and deferral.
+
+    hashes_after: of the client models after the run. later: rows of `learning` that the run itself gave.
+    """
+    learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
     write_table(
         folder / "samples.parquet",
@@ -35,20 +48,18 @@ def write_learned(scenario: Scenario, learned: Learned, hashes_after: Hashes, fo
         ),
     )
     write_table(folder / "clients.parquet", table_of(_clients(scenario, learned, hashes_after), CLIENTS))
-    write_table(folder / "learning.parquet", table_of(learned.learning, LEARNING))
+    write_table(folder / "learning.parquet", table_of(learning, LEARNING))
     write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
 
 
 def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:
     clients = population(scenario)
     block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
-    accuracy, server_accuracy = [], []
-    for g, tables in enumerate(learned.tables.groups):
-        choice = learned.traffic[g][learned.samples.held_out[learned.traffic[g]]]
-        label = learned.samples.label[choice]
-        accuracy.append((tables.client_label[:, choice] == label).mean(axis=1))
-        server_accuracy.append((learned.tables.server_label[choice] == label).mean())
     pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
+    members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
+    shared = cache(partial(_accuracies, learned))
+    alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
+    accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
     return {
         "client_id": np.arange(clients.size),
         "group": [scenario.fleet[g].group for g, _ in pairs],
@@ -56,6 +67,22 @@ def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict
         "block": block,
         "hash_before": [learned.client_hashes[g][v] for g, v in pairs],
         "hash_after": [hashes_after[g][v] for g, v in pairs],
-        "held_out_accuracy": [float(accuracy[g][v]) for g, v in pairs],
-        "server_held_out_accuracy": [float(server_accuracy[g]) for g, _ in pairs],
+        "held_out_accuracy": [accuracy for accuracy, _ in accuracies],
+        "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
     }
+
+
+def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
+    """Of a client's model and of the server's, over the held-out half of what the client is sent at first.
+
+    Samples count as often as the client is sent them; NaN if it is sent none of that half.
+    """
+    phase = learned.traffic[group][0]
+    held_out = learned.samples.held_out[phase.positions]
+    choice, weight = phase.positions[held_out], shares(phase, member)[held_out]
+    if not weight.sum():
+        return float("nan"), float("nan")
+    label, tables = learned.samples.label[choice], learned.tables
+    right = (tables.groups[group].client_label[variant, choice], tables.server_label[choice])
+    client, server = (float(np.average(answer == label, weights=weight)) for answer in right)
+    return client, server

@@ -30,6 +30,10 @@ class Played:
     area: float
     stopped: list[tuple[int, float, float]]
 
+    def then(self, later: Played) -> Played:
+        """This and what came right after it."""
+        return Played(self.area + later.area, self.stopped + later.stopped)
+
 
 def play(
     rules: Rules,

@@ -42,29 +42,99 @@ class GroupTables:
 class Tables:
     """The tables in force: what a request needs to know of all models, looked up and never computed.
 
-    groups: in the scenario's order; server_label: int16 (n,), the server model's answers.
-    Versions count from 0 = after pretraining.
+    groups: in the scenario's order; server_label: int16 (n,), the server model's answers. This is version
+    0, after pretraining; what training during the run adds comes as `Update`s.
     """
 
     groups: tuple[GroupTables, ...]
     server_label: NDArray[np.int16]
-    server_version: int = 0
-    copy_version: int = 0
-    rejector_version: int = 0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a group's clients are sent from `at_s` on, until its next phase: samples in strata.
+
+    positions: places on the sample axis, int32 (m,), stratum after stratum. first: int64 (strata + 1,),
+    stratum s is positions[first[s]:first[s + 1]]. upto: float64 (rows, strata), the cumulative shares of the
+    strata, ending in 1, one row for all clients or a row for each; a stratum with a share is not empty.
+    Within a stratum samples are equally likely.
+    """
+
+    at_s: float
+    positions: NDArray[np.int32]
+    first: NDArray[np.int64]
+    upto: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Learned:
     """All that the learners give a run before t = 0.
 
-    traffic: per group the positions on the sample axis that its clients' requests are drawn from,
-    int32 (m,), ascending. client_hashes: per group and variant, of the frozen weights.
-    learning, deferral: columns of the tables of those names in `sim.columns`.
+    traffic: per group its phases, the first at 0 s. client_hashes: per group and variant, of the frozen
+    weights. learning, deferral: columns of the tables of those names in `sim.columns`.
     """
 
     samples: Samples
-    traffic: tuple[NDArray[np.int32], ...]
+    traffic: tuple[tuple[Phase, ...], ...]
     tables: Tables
     client_hashes: tuple[tuple[str, ...], ...]
     learning: dict[str, list[object]]
     deferral: dict[str, list[object]]
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Samples that reached the server and whose labels have come, by (finished_at_s, request), (d,) each.
+
+    client int32; sample: place on the sample axis, int32, never a held-out one; finished_at_s float64.
+    """
+
+    client: NDArray[np.int32]
+    sample: NDArray[np.int32]
+    finished_at_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What clients learned from answers, by (answered_at_s, request), (f,) each; no held-out sample.
+
+    client int32; sample: place on the sample axis, int32; server_correct bool, 1[e(x)=y] of the version that
+    answered; propensity float32, P(sent); answered_at_s float64.
+    """
+
+    client: NDArray[np.int32]
+    sample: NDArray[np.int32]
+    server_correct: NDArray[np.bool_]
+    propensity: NDArray[np.float32]
+    answered_at_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A round of training that begins at `at_s` and makes `version`, in force at `in_force_at_s`.
+
+    deferred, feedback: what became known since the last lesson, each request once; empty where the scenario
+    has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will learn
+    against this version, ascending, int32; the others never see it.
+    """
+
+    version: int
+    at_s: float
+    in_force_at_s: float
+    deferred: Deferred
+    feedback: Feedback
+    trains: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a round made.
+
+    server_label: int16 (n,), the new version's answers. score: per group float32 (rows, n), rows as in
+    `GroupTables`, or None where nothing changed; rows of clients that do not train are not looked at.
+    learning: columns of the table of that name, to be appended.
+    """
+
+    server_label: NDArray[np.int16]
+    score: tuple[NDArray[np.float32] | None, ...]
+    learning: dict[str, list[object]]

@@ -3,7 +3,7 @@ Here the decisions of policies that keep no state; they are taken for whole chun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +41,15 @@ def decide(policy: Policy, score: NDArray[np.float32]) -> Decisions:
     else:
         propensity = deferred.astype(np.float32)
     return Decisions(score, propensity, deferred)
+
+
+def explore(policy: Policy, decisions: Decisions, share: float, draw: NDArray[np.float64]) -> Decisions:
+    """Sends what a policy would keep with probability `share`, so that the server's answers are seen there.
+
+    draw: a uniform number per request, float64 (n,). P(sent) = p + (1 - p)·share where p is the policy's
+    own. `always_local` stays what its name says: it never explores.
+    """
+    if isinstance(policy.price, AlwaysLocal):
+        return decisions
+    propensity = decisions.propensity + (1 - decisions.propensity) * np.float32(share)
+    return replace(decisions, propensity=propensity, deferred=decisions.deferred | (draw < share))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.board import LOST, REFUSALS
 from sim.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
-from sim.messages import Learned
+from sim.learning import Learning
 from sim.rules import Rules
 from sim.scenario import Scenario
 from sim.state import NEW_SEND, Columns, Ended, take
@@ -20,11 +20,11 @@ _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", 
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
-def tabulator(scenario: Scenario, rules: Rules, learned: Learned) -> Tabulator:
+def tabulator(scenario: Scenario, rules: Rules, learning: Learning) -> Tabulator:
     """The one that completes the rows of this run."""
     return Tabulator(
         rules=rules,
-        learned=learned,
+        learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
         hedge_after_s=np.array(
@@ -37,10 +37,10 @@ def tabulator(scenario: Scenario, rules: Rules, learned: Learned) -> Tabulator:
 
 @dataclass(frozen=True)
 class Tabulator:
-    """Knows what rows are completed with: the run's rules, tables, group names and the price of a send."""
+    """Knows what rows are completed with: the run's rules, models, group names and the price of a send."""
 
     rules: Rules
-    learned: Learned
+    learning: Learning
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
     hedge_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
@@ -50,7 +50,9 @@ class Tabulator:
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
         rows, last = ended.rows, self._last_sends(ended)
-        columns = self._asked(rows) | self._sent(last) | self._answered(rows, last)
+        versions = self._versions(rows, last)
+        columns = self._asked(rows) | self._sent(last) | versions
+        columns |= self._answered(rows, last, versions["server_version"])
         charged = self.charged(ended)
         columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
         return _table(columns, REQUESTS, self._dictionaries())
@@ -111,8 +113,7 @@ class Tabulator:
 
     def _asked(self, rows: Columns) -> Columns:
         """What the request was and what the policy made of it."""
-        samples, client = self.learned.samples, rows["client"]
-        versions = self.learned.tables
+        samples, client = self.learning.learned.samples, rows["client"]
         decided = rows["window"] >= 0
         return {
             "request_id": rows["request_id"],
@@ -127,10 +128,20 @@ class Tabulator:
             "score": np.where(decided, rows["score"], np.nan),
             "propensity": np.where(decided, rows["propensity"], np.nan),
             "deferred": rows["deferred"],
-            "server_version": np.full(len(client), versions.server_version),
-            "copy_version": np.full(len(client), versions.copy_version),
-            "rejector_version": np.full(len(client), versions.rejector_version),
         }
+
+    def _versions(self, rows: Columns, last: Columns) -> Columns:
+        """Of the server when its work started, or at the decision if it never did; of the client's copy and
+        rejector at the decision; -1 before it."""
+        plan, client = self.learning.schedule, rows["client"]
+        decided, started = rows["window"] >= 0, last["started"]
+        asked = np.where(np.isnan(started), rows["decided"], started)
+        versions = {
+            "server_version": plan.server_version(asked),
+            "copy_version": plan.copies.of(client, rows["decided"]),
+            "rejector_version": plan.rejectors.of(client, rows["decided"]),
+        }
+        return {name: np.where(decided, version, -1) for name, version in versions.items()}
 
     def _sent(self, sends: Columns) -> Columns:
         """What became of a send; what lies beyond the horizon did not happen."""
@@ -144,10 +155,10 @@ class Tabulator:
             "server_cause": sends["cause"],
         }
 
-    def _answered(self, rows: Columns, last: Columns) -> Columns:
+    def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
         """Who answered, what, when, and what it cost."""
         clients, outcome = self.rules.clients, rows["outcome"]
-        label = self.learned.samples.label[rows["sample"]]
+        label = self.learning.learned.samples.label[rows["sample"]]
         group = clients.group[rows["client"]]
         falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
         by = np.select(
@@ -155,7 +166,7 @@ class Tabulator:
             [_BY_CLIENT, _BY_SERVER, _BY_NONE],
             falls_back,
         )
-        client_label, server_label = self._labels(rows, group)
+        client_label, server_label = self._labels(rows, group, server_version)
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
@@ -180,16 +191,18 @@ class Tabulator:
         )
         return first
 
-    def _labels(self, rows: Columns, group: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    def _labels(
+        self, rows: Columns, group: NDArray[np.int16], server_version: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """What the client's model says, and the server's says or would have said; -1 before a decision."""
         decided, sample = rows["window"] >= 0, rows["sample"]
         variant = self.rules.clients.variant[rows["client"]]
         client_label = np.full(len(sample), -1, dtype=np.int16)
-        for g, tables in enumerate(self.learned.tables.groups):
+        for g, tables in enumerate(self.learning.learned.tables.groups):
             mine = decided & (group == g)
             client_label[mine] = tables.client_label[variant[mine], sample[mine]]
-        server_label = np.where(decided, self.learned.tables.server_label[sample], np.int16(-1))
-        return client_label, server_label.astype(np.int16)
+        said = self.learning.models.server_label[np.maximum(server_version, 0), sample]
+        return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
 
 
 _NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan}

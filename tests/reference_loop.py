@@ -14,6 +14,7 @@ from itertools import count
 from math import inf, nan
 
 import simpy
+from reference_learning import School, explored, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_server import Server, Timeline
 
@@ -25,6 +26,7 @@ from sim.messages import Learned
 from sim.outage_times import outage_times
 from sim.outages import Slowness
 from sim.population import CLIENT_SHIFT, population
+from sim.ports import OnlineLearner
 from sim.prices import fixed_price
 from sim.rules import millionths
 from sim.scenario import Group, Scenario
@@ -67,7 +69,11 @@ class Request:
     arrived: float
     deadline: float
     decided: float = nan
+    window: int = -1
+    copy_version: int = -1
+    rejector_version: int = -1
     score: float = nan
+    propensity: float = nan
     deferred: bool = False
     outcome: str = "in_flight"
     resolved: float = nan
@@ -83,6 +89,7 @@ class Reference:
         learned: Learned,
         arrivals: ArrivalSource,
         chunk_s: float,
+        learner: OnlineLearner | None = None,
         slow: Slowness = Slowness(()),  # noqa: B008  (frozen)
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
@@ -98,8 +105,11 @@ class Reference:
         ]
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
         self.requests: list[Request] = []
+        self.school = School(self.env, scenario, learned, self.requests, learner)
 
     def run(self) -> list[Request]:
+        self.env.process(self.school.outages())
+        self.env.process(self.school.rounds())
         self.env.process(self.server.outages())
         if self.scenario.server.autoscaling:
             self.env.process(self.server.scaling())
@@ -120,7 +130,7 @@ class Reference:
     def arrive(self, request_id: int, client: int, at: float) -> None:
         within_s = self.group(client).deadline_s
         deadline = at + (inf if within_s is None else within_s)
-        self.requests.append(Request(request_id, client, self.sample(request_id, client), at, deadline))
+        self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at, deadline))
         self.env.process(self.life(self.requests[-1]))
 
     def life(self, request: Request) -> Life:
@@ -131,8 +141,10 @@ class Reference:
         self.device_free[request.client] = begins + group.device.inference_s
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
+        self.school.note_versions(request)
         request.score = self.score(request)
         request.deferred = request.score > fixed_price(group.policy)
+        request.deferred, request.propensity = explored(self.scenario, group.policy, request)
         if not request.deferred:
             outcome = "local"
         elif request.decided >= request.deadline:
@@ -237,13 +249,15 @@ class Reference:
     def group(self, client: int) -> Group:
         return self.scenario.fleet[self.clients.group[client]]
 
-    def sample(self, request_id: int, client: int) -> int:
-        choice = self.learned.traffic[self.clients.group[client]]
-        return int(choice[int(Draws(self.scenario.seed, "sample").one(request_id) * len(choice))])
+    def sample(self, request_id: int, client: int, at: float) -> int:
+        g = self.clients.group[client]
+        phase = [phase for phase in self.learned.traffic[g] if phase.at_s <= at][-1]
+        draw = Draws(self.scenario.seed, "sample").one(request_id)
+        return sample_of(phase, client - self.clients.first[g], draw)
 
     def score(self, request: Request) -> float:
         g = self.clients.group[request.client]
-        table, group = self.learned.tables.groups[g].score, self.scenario.fleet[g]
+        table, group = self.school.score[request.rejector_version][g], self.scenario.fleet[g]
         if table is None:
             return float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])
         member = request.client - self.clients.first[g]

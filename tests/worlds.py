@@ -5,25 +5,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, nan
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from reference_loop import Reference, Request, Send
 
 from sim.arrivals import Arrivals, ArrivalSource, PoissonArrivals, in_order
 from sim.engine import chunks
-from sim.messages import GroupTables, Learned, Samples, Tables
+from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
 from sim.population import population
+from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
 
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 COMPARED = [
     "request_id",
     "sample_id",
+    "window",
     "arrived_at_s",
     "decided_at_s",
     "score",
+    "propensity",
     "deferred",
     "attempts",
     *SENT,
@@ -32,6 +37,10 @@ COMPARED = [
     "cost",
     "outcome",
     "answered_by",
+    "server_label",
+    "server_version",
+    "copy_version",
+    "rejector_version",
 ]
 
 
@@ -58,7 +67,10 @@ def group_of(name: str = "devices", **changes: object) -> dict[str, object]:
 
 
 def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
-    """Tables as learners would give them, drawn from a seed; each group is sent a part of the samples."""
+    """Tables as learners would give them, drawn from a seed; each group is sent a part of the samples.
+
+    Mix `dirichlet` has class weights for each client; a drift has new ones for all. There is no view but one.
+    """
     draw = np.random.default_rng(seed)
     groups = tuple(
         GroupTables(
@@ -80,8 +92,61 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
     )
     server_label = draw.integers(0, 10, samples).astype(np.int16)
     hashes = tuple(tuple(f"{g}-{v}" for v in range(x.model.variants)) for g, x in enumerate(scenario.fleet))
-    traffic = tuple(np.sort(draw.permutation(index)[: samples - 7 * g]) for g, _ in enumerate(scenario.fleet))
+    sent = [np.sort(draw.permutation(index)[: samples - 7 * g]) for g, _ in enumerate(scenario.fleet)]
+    traffic = tuple(
+        phases_made_up(group, axis, positions) for group, positions in zip(scenario.fleet, sent, strict=True)
+    )
     return Learned(axis, traffic, Tables(groups, server_label), hashes, {}, {})
+
+
+def uniform(positions: NDArray[np.int32], at_s: float = 0.0) -> Phase:
+    """All of the positions alike."""
+    return Phase(at_s, positions, np.array([0, len(positions)]), np.ones((1, 1)))
+
+
+def by_class(axis: Samples, positions: NDArray[np.int32], weights: NDArray[np.float64], at_s: float) -> Phase:
+    """Classes by weight, (rows, 10), those without a sample left out."""
+    label = axis.label[positions]
+    order = np.lexsort((positions, label))
+    first = np.searchsorted(label[order], np.arange(11))
+    upto = np.cumsum(np.where(np.diff(first) > 0, weights, 0.0), axis=1)
+    return Phase(at_s, positions[order], first, upto / upto[:, -1:])
+
+
+def phases_made_up(group: Group, axis: Samples, positions: NDArray[np.int32]) -> tuple[Phase, ...]:
+    found = [uniform(positions)]
+    if group.traffic.mix == "dirichlet":
+        weights = np.random.default_rng(group.clients).dirichlet(np.full(10, 0.5), group.clients)
+        found = [by_class(axis, positions, weights, 0.0)]
+    for drift in group.traffic.drift:
+        found.append(by_class(axis, positions, np.array([drift.classes]), drift.at_s))
+    return tuple(found)
+
+
+class MadeUpLearner:
+    """Tables drawn from what a lesson says, so that another lesson gives another run; keeps the lessons."""
+
+    def __init__(self, scenario: Scenario, learned: Learned) -> None:
+        self._scenario, self._learned = scenario, learned
+        self.lessons: list[Lesson] = []
+
+    def round(self, lesson: Lesson) -> Update:
+        self.lessons.append(lesson)
+        columns = [lesson.trains, *vars(lesson.deferred).values(), *vars(lesson.feedback).values()]
+        said = b"|".join(column.tobytes() for column in columns)
+        instants = np.array([lesson.at_s, lesson.in_force_at_s]).tobytes()
+        draw = np.random.default_rng([lesson.version, crc32(said + instants)])
+        tables = self._learned.tables
+        return Update(
+            server_label=draw.integers(0, 10, len(tables.server_label)).astype(np.int16),
+            score=tuple(
+                None
+                if group.score is None
+                else np.round(draw.normal(size=group.score.shape), 1).astype(np.float32)
+                for group in tables.groups
+            ),
+            learning={"stage": ["server"], "step": [lesson.version], "at_s": [lesson.in_force_at_s]},
+        )
 
 
 def score_rows(group: Group) -> int:
@@ -106,10 +171,14 @@ def poisson(scenario: Scenario, chunk_s: float) -> PoissonArrivals:
 
 
 def product(
-    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
+    scenario: Scenario,
+    learned: Learned,
+    source: ArrivalSource,
+    chunk_s: float,
+    learner: OnlineLearner | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Requests and attempts of the product's loop, sorted by request."""
-    run = list(chunks(scenario, learned, source, chunk_s))
+    """Requests and attempts of the product's loop, sorted by request; without a learner one is made up."""
+    run = list(chunks(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned)))
     requests = frame(pa.concat_tables([chunk.requests for chunk in run]))
     attempts = frame(pa.concat_tables([chunk.attempts for chunk in run]))
     return (
@@ -119,13 +188,19 @@ def product(
 
 
 def reference(
-    scenario: Scenario, learned: Learned, source: ArrivalSource, chunk_s: float
+    scenario: Scenario,
+    learned: Learned,
+    source: ArrivalSource,
+    chunk_s: float,
+    learner: OnlineLearner | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The same from the reference loop."""
-    told = Reference(scenario, learned, source, chunk_s).run()
+    loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
+    told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
     requests = pd.DataFrame(
-        [_row(request, scenario, scenario.fleet[group[request.client]]) for request in told], columns=COMPARED
+        [_row(one, scenario, scenario.fleet[group[one.client]]) | _versions(loop, one) for one in told],
+        columns=COMPARED,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -175,6 +250,7 @@ def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object
         "arrived_at_s": request.arrived,
         "decided_at_s": request.decided,
         "score": request.score,
+        "propensity": request.propensity,
         "deferred": request.deferred,
         "attempts": len(request.sends),
         "first_answer_at_s": first,
@@ -188,6 +264,17 @@ def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object
 def _is_charged(send: Send, scenario: Scenario) -> bool:
     is_answer = send.request.outcome == "remote" and send is send.request.sends[-1]
     return {"send": True, "accept": send.accepted, "answer": is_answer}[scenario.costs.charge_on]
+
+
+def _versions(loop: Reference, request: Request) -> dict[str, object]:
+    version = loop.school.server_version(request)
+    return {
+        "window": request.window,
+        "server_label": loop.school.server_label[version][request.sample] if version >= 0 else -1,
+        "server_version": version,
+        "copy_version": request.copy_version,
+        "rejector_version": request.rejector_version,
+    }
 
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:

@@ -11,6 +11,7 @@ from sim.scenario.arrivals import Mmpp
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
 from sim.scenario.fleet import MissingClasses
+from sim.scenario.learning_checks import CLASSES, LEARNING_CHECKS
 from sim.scenario.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
 from sim.scenario.server import Affine
@@ -19,7 +20,6 @@ from sim.scenario.wording import nearest
 
 Breach = tuple[Path, Any, str]
 
-CLASSES = {"cifar100": 100}  # the other sets have ten
 FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
 RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
 PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
@@ -175,5 +175,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     some_rate_is_above_zero,
     personal_rejectors_are_few,
     *OUTAGE_CHECKS,
+    *LEARNING_CHECKS,
     memory,
 )

@@ -21,6 +21,9 @@ REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events a
 CLIENT_BYTES = 100  # one client's state in the loop
 RESAMPLED_BYTES = 12_000  # one client that is resampled for the intervals
 SCORE_BYTES = 4
+LABEL_BYTES = 2
+VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
+COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 REJECTOR_BYTES = 64 * 1024  # weights, gradients and momentum of a small perceptron
 SAMPLES = {
     "digits": 1_797,
@@ -61,7 +64,9 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     personal = is_personal(group) and group.clients <= MOST_PERSONAL
     _, _, _, calibration, traffic = scenario.data.pools
     tables = group.clients if personal else group.model.variants
-    scores = tables * SAMPLES[scenario.data.set] * (calibration + traffic) * SCORE_BYTES
+    samples = SAMPLES[scenario.data.set] * (calibration + traffic) * views(scenario)
+    scores = tables * samples * SCORE_BYTES * (1 if scenario.training.online is None else VERSIONS_KEPT)
+    versions = rounds(scenario) * (group.clients * COPY_BYTES + samples * LABEL_BYTES)
     requests = group.clients * busiest_rate_hz(group) * CHUNK_S * REQUEST_BYTES
     rows = group.clients * busiest_rate_hz(group) * scenario.horizon_s * ROW_BYTES
     heard_of = group.clients * min(1.0, busiest_rate_hz(group) * scenario.horizon_s)
@@ -70,11 +75,33 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
         Need(clients, group.clients, heard_of * RESAMPLED_BYTES, "the intervals over its clients"),
         Need(clients, group.clients, scores, "the scores of its samples"),
+        Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, tables * REJECTOR_BYTES if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, group.model.variants * MODEL_BYTES, "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         Need(("horizon_s",), scenario.horizon_s, rows, "the analysis of its requests"),
     ]
+
+
+def views(scenario: Scenario) -> int:
+    """At most how many ways in which samples are seen: clean, and as each group and each drift has it."""
+    shifted = sum(group.partition.kind == "domain_shift" for group in scenario.fleet)
+    noises = sum(drift.noise is not None for group in scenario.fleet for drift in group.traffic.drift)
+    return 1 + shifted + noises
+
+
+def rounds(scenario: Scenario) -> float:
+    """How many rounds of training fall due in the run."""
+    online = scenario.training.online
+    return 0.0 if online is None else scenario.horizon_s / online.every_s
+
+
+def _rounds(scenario: Scenario) -> tuple[Path, Any]:
+    """The key that says how many versions a run has."""
+    online = scenario.training.online
+    if online is None:
+        return ("horizon_s",), scenario.horizon_s
+    return ("training", "online", "every_s"), online.every_s
 
 
 def is_personal(group: Group) -> bool:

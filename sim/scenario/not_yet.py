@@ -20,8 +20,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "costs.charge_on": ("send",),
     "fleet.*.model.family": FAMILIES,
     "fleet.*.partition.kind": ("iid", "missing_classes", "few_samples", "domain_shift"),
-    "fleet.*.traffic.mix": ("all", "own"),
-    "fleet.*.traffic.drift": ((),),
     "fleet.*.rejector.family": ("linear", "mlp"),
     "fleet.*.arrivals.process.kind": ("poisson",),
     "fleet.*.arrivals.shape.kind": ("constant",),
@@ -44,7 +42,6 @@ WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "training.availability": (None,),
     "training.shared_batch": (False,),
     "training.feedback": ("full",),
-    "training.exploration": (0.0,),
     "training.pretrain.sync_every": (1,),
     "training.online": (None,),
 }

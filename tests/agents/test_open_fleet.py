@@ -76,7 +76,8 @@ def test_curves_agree_with_the_tables(learned: Learned) -> None:
         )
     )
     for place, name in enumerate(("sensors", "novices", "noisy")):
-        held_out = learned.traffic[place][learned.samples.held_out[learned.traffic[place]]]
+        sent = learned.traffic[place][0].positions
+        held_out = sent[learned.samples.held_out[sent]]
         label = learned.samples.label[held_out]
         right = (learned.tables.groups[place].client_label[:, held_out] == label).mean(axis=1)
         local = (2 * right[0] + right[1]) / 3  # three clients are dealt two variants in turn

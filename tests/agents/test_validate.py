@@ -80,7 +80,6 @@ ONLINE = {"every_s": 60.0, "steps": 20, "step_s": 0.05, "rejector_steps": 20, "r
             {"feedback": "deferred_only"},
             'training.feedback: "deferred_only", the learners can do only "full" so far',
         ),
-        ({"exploration": 0.3}, "training.exploration: 0.3, the learners can do only 0.0 so far"),
         (
             {"pretrain": {"sync_every": "epoch"}},
             'training.pretrain.sync_every: "epoch", the learners can do only 1 so far',

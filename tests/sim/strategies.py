@@ -54,7 +54,11 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
-        policy={"score": draw(st.sampled_from(["l2h", "random"])), "price": price},
+        policy={
+            "score": draw(st.sampled_from(["l2h"] * 3 + ["random", "oracle", "entropy"])),
+            "price": price,
+        },
+        traffic=draw(traffics(lattice)),
         device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))},
         link={
             # Links without delay are where most happens at once.
@@ -149,6 +153,42 @@ def admissions() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
+def traffics(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
+    """A mix, and classes that drift up to three times."""
+    found: dict[str, Any] = draw(st.sampled_from([{"mix": "all"}, {"mix": "dirichlet", "alpha": 0.5}]))
+    at = sorted(set(draw(st.lists(spans(lattice, 1, 23), max_size=3))))
+    # Every class may come to have a weight; in worlds so small some have no sample, and then another has one.
+    weights = st.lists(st.sampled_from([0.0, 1.0, 3.0]), min_size=10, max_size=10)
+    drift = tuple({"at_s": s, "classes": (*draw(weights)[:-1], 0.5)} for s in at)
+    return found | {"drift": drift}
+
+
+@st.composite
+def trainings(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
+    """Training during the run, mostly: short rounds, copies that take their time, labels that come late."""
+    found = {
+        "exploration": draw(st.sampled_from([0.0, 0.0, 0.3])),
+        "feedback": draw(st.sampled_from(["full", "deferred_only"])),
+    }
+    if not draw(st.integers(0, 3)):
+        return found
+    every_s = draw(spans(lattice, 1, int(horizon)).filter(lambda s: s > 0))
+    steps = draw(st.integers(1, 4))
+    return found | {
+        "online": {
+            "every_s": every_s,
+            "steps": steps,
+            "step_s": draw(st.sampled_from([0.0, every_s / 8, every_s / 4])),
+            "rejector_steps": draw(st.integers(1, 2)),
+            "rejector_step_s": draw(spans(lattice, 0, 8)),
+            "source": draw(st.sampled_from(["pool", "deferred", "deferred", "mix"])),
+            "label_delay_s": draw(spans(lattice, 0, 6)),
+            "copy_bytes": draw(st.sampled_from([0, 1000, 4000])),
+        }
+    }
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     """A scenario, its arrivals and the length of a chunk."""
     lattice = draw(st.booleans())
@@ -189,6 +229,7 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         horizon_s=horizon,
         fleet=fleet,
         server=server,
+        training=draw(trainings(horizon, lattice)),
         costs={"charge_on": charge_on},
     )
     # A seed and a number give dense traffic; lists drawn one by one would mostly be short.

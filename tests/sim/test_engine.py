@@ -289,3 +289,21 @@ def test_a_full_disk_stops_the_run_in_one_line_and_leaves_no_torn_file(tmp_path,
         simulate(scenario, made_up(scenario), tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-0000000.parquet"] * 2
     assert len(pq.read_table(tmp_path / "requests/part-0000000.parquet")) > 100
+
+
+def test_exploration_sends_the_share_it_names():
+    """Of what a threshold keeps; the false alarm is one in a million over the choice of the seed."""
+    group = group_of(
+        clients=50,
+        arrivals={"process": {"kind": "poisson", "rate_hz": 4.0}},
+        policy={"score": "l2h", "price": {"kind": "threshold", "at": 0.0}},
+        timeout_s=1.0,
+    )
+    scenario = scenario_of(horizon_s=60.0, fleet=(group,), training={"exploration": 0.2})
+    requests, _ = product(scenario, made_up(scenario), poisson(scenario, 60.0), 60.0)
+    kept = requests[(requests["score"] <= 0) & requests["decided_at_s"].notna()]
+    assert len(kept) > 3000
+    assert set(kept["propensity"]) == {np.float32(0.2)}
+    deviation = (kept["deferred"].mean() - 0.2) / np.sqrt(0.2 * 0.8 / len(kept))
+    assert abs(deviation) < 4.9
+    assert set(requests[requests["score"] > 0]["propensity"]) == {1.0}

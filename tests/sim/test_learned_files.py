@@ -55,7 +55,7 @@ def test_every_client_has_its_model_its_block_and_its_accuracy(tables):
     assert clients["hash_before"][4] == learned.client_hashes[0][1]
     assert clients["hash_after"][71] == f"after {learned.client_hashes[1][0]}"
     for row, (g, variant) in {1: (0, 1), 71: (1, 0)}.items():
-        seen = [i for i in learned.traffic[g].tolist() if learned.samples.held_out[i]]
+        seen = [i for i in learned.traffic[g][0].positions.tolist() if learned.samples.held_out[i]]
         label = learned.samples.label[seen]
         own = learned.tables.groups[g].client_label[variant, seen]
         assert clients["held_out_accuracy"][row] == pytest.approx(np.mean(own == label))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.prices import decide, fixed_price
+from sim.prices import decide, explore, fixed_price
 from sim.scenario.fleet import Policy
 
 
@@ -66,3 +66,30 @@ def test_propensity_of_a_random_score_under_an_infinite_price(price, share):
 def test_a_price_that_is_not_fixed_is_refused():
     with pytest.raises(TypeError, match="'bounded_rate' is not a fixed price"):
         fixed_price(policy(kind="bounded_rate", rate=0.2))
+
+
+DRAWS = np.array([0.05, 0.2, 0.9], dtype=np.float64)
+
+
+def test_exploring_sends_some_of_what_would_be_kept_and_says_how_likely_that_was():
+    score = np.array([-1.0, -1.0, 1.0], dtype=np.float32)
+    ruled = policy(kind="threshold", at=0.0)
+    found = explore(ruled, decide(ruled, score), 0.1, DRAWS)
+    assert found.deferred.tolist() == [True, False, True]
+    assert found.propensity.tolist() == [np.float32(0.1), np.float32(0.1), 1.0]
+
+
+def test_exploring_adds_to_the_chance_of_a_random_score():
+    """It exceeds 0.75 with probability 1/4; of the rest an eighth is sent: 1/4 + 3/4 · 1/8."""
+    ruled = policy("random", kind="threshold", at=0.75)
+    found = explore(ruled, decide(ruled, np.array([0.5, 0.5, 0.8], np.float32)), 0.125, DRAWS)
+    assert found.deferred.tolist() == [True, False, True]
+    assert found.propensity.tolist() == [0.34375] * 3
+
+
+def test_always_local_never_explores():
+    """It is the baseline without a server, and may have clients that no timer protects."""
+    ruled = policy(kind="always_local")
+    found = explore(ruled, decide(ruled, SCORES[:3]), 1.0, DRAWS)
+    assert not found.deferred.any()
+    assert not found.propensity.any()

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from worlds import frame, group_of, scenario_of
+from worlds import frame, group_of, scenario_of, uniform
 
 from sim.columns import ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
+from sim.learning import Learning
 from sim.messages import GroupTables, Learned, Samples, Tables
 from sim.population import CLIENT_SHIFT
 from sim.rules import rules
@@ -29,16 +30,13 @@ LEARNED = Learned(
         pool=np.full(3, 4, np.int8),
         held_out=np.array([True, False, True]),
     ),
-    traffic=(np.arange(3, dtype=np.int32),) * 2,
+    traffic=((uniform(np.arange(3, dtype=np.int32)),),) * 2,
     tables=Tables(
         groups=(
             GroupTables(np.array([[4, 0, 0], [1, 5, 1]], np.int16), None),
             GroupTables(np.array([[2, 2, 7]], np.int16), None),
         ),
         server_label=np.array([9, 5, 6], np.int16),
-        server_version=3,
-        copy_version=2,
-        rejector_version=1,
     ),
     client_hashes=(("a", "b"), ("c",)),
     learning={},
@@ -128,9 +126,9 @@ EXPECTED: dict[str, list[Any]] = {
     "answer_label": [4, 5, 5, 1, -1, -1, -1],
     "correct": [True, True, True, False, False, False, False],
     "cost": [0.0, 0.25, 0.75, 0.0, 0.25, 0.0, 0.25],
-    "server_version": [3] * 7,
-    "copy_version": [2] * 7,
-    "rejector_version": [1] * 7,
+    "server_version": [0, 0, 0, 0, 0, -1, 0],
+    "copy_version": [0, 0, 0, 0, 0, -1, 0],
+    "rejector_version": [0, 0, 0, 0, 0, -1, 0],
 }
 EXPECTED_ATTEMPTS: dict[str, list[Any]] = {
     "request_id": [1 << 32] * 3,
@@ -156,7 +154,8 @@ def columns(types: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, np.n
 def tabulator() -> Tabulator:
     scenario = scenario_of(horizon_s=HORIZON_S, fleet=FLEET)
     client_answers = np.array([True, False])
-    return Tabulator(rules(scenario), LEARNED, ("own", "mute"), client_answers, 0.25, HORIZON_S)
+    learning = Learning(scenario, LEARNED)
+    return Tabulator(rules(scenario), learning, ("own", "mute"), client_answers, 0.25, HORIZON_S)
 
 
 def ended() -> Ended:

@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import worlds
-from worlds import WrittenArrivals, group_of, made_up, scenario_of
+from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
 import sim.chunk
 from sim.chunk import run_chunk
 from sim.columns import CAUSES, TIMELINE
 from sim.errors import RunFailed
+from sim.learning import Learning
+from sim.lessons import schedule
 from sim.outages import intervals
 from sim.rules import rules
 from sim.scenario import Scenario
 from sim.state import at_start
 from sim.timeline import observe
+from sim.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,13 @@ class Seen:
 def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
     """The rows of the time line by chunk, and all rows and sends that ended, as plain records."""
     learned, laid_down = made_up(scenario), rules(scenario)
+    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
     chunks, arrived, sends = [], [], []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         drawn, last = arrivals.draw(index, start, end), end == scenario.horizon_s
-        ended, rows = run_chunk(laid_down, learned, state, drawn, start, end, last)
+        ended, rows = run_chunk(laid_down, learning, state, drawn, start, end, last)
         chunks.append((start, end, rows))
         arrived += drawn.at_s.tolist()
         names = list(ended.sends)
@@ -80,6 +84,8 @@ def test_every_column_equals_a_count_second_by_second(world):
     scenario, arrivals, chunk_s = world
     chunks, arrived, sends = play(scenario, arrivals, chunk_s)
     seen = at_server(sends, scenario.horizon_s)
+    plan = schedule(scenario)
+    follow = np.flatnonzero(plan.follows).tolist()
     busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
     for start, end, rows in chunks:
         assert set(rows) == set(TIMELINE.names)
@@ -102,6 +108,17 @@ def test_every_column_equals_a_count_second_by_second(world):
             sent = [send["attempt"] for send in sends if low <= send["sent"] < high]
             assert rows["first_sends"][n] == sent.count(1)
             assert rows["retries"][n] == len(sent) - sent.count(1)
+            newest = (plan.in_force_at_s < low).sum() - 1
+            assert rows["server_version"][n] == newest
+            for name, held in (("copy_staleness", plan.copies), ("rejector_staleness", plan.rejectors)):
+                behind = [newest - held_before(held, client, low) for client in follow]
+                assert rows[name][n] == pytest.approx(np.mean(behind) if behind else 0.0, abs=1e-9)
+
+
+def held_before(held: Versions, client: int, at_s: float) -> int:
+    """A client's version just before an instant."""
+    mine = slice(held.first[client], held.first[client + 1])
+    return int(held.version[mine][held.at_s[mine] < at_s][-1])
 
 
 def usable_seconds(scenario: Scenario, low: float, high: float) -> float:
@@ -134,6 +151,9 @@ def test_an_hour_glass_of_one_replica():
         "arrivals": [2, 0, 1, 0],
         "first_sends": [2, 0, 1, 0],
         "retries": [0] * 4,
+        "server_version": [0] * 4,
+        "copy_staleness": [0.0] * 4,
+        "rejector_staleness": [0.0] * 4,
     }
 
 

@@ -1,0 +1,103 @@
+"""What clients are sent: a group's mix of classes and view, and how both drift during the run.
+Makes the phases that `sim.traffic` draws from; part of making a plan, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.datasets import DataSet
+from agents.views import Shift, met_shift
+from sim.errors import BadInput
+from sim.messages import Phase, Samples
+from sim.scenario import POOLS, Group, Scenario
+from sim.streams import stream
+
+Weights = NDArray[np.float64]
+
+
+def phases_of(
+    scenario: Scenario,
+    place: int,
+    data: DataSet,
+    samples: Samples,
+    shifts: tuple[Shift, ...],
+    base: NDArray[np.int32],
+) -> tuple[Phase, ...]:
+    """The phases of the group at `place`, whose clients are sent the positions `base` before any drift.
+
+    Mixes `all` and `own` draw uniformly from `base`. Mix `dirichlet` gives each client class weights of its
+    own from a symmetric Dirichlet distribution over the classes that occur, keyed (place, client), as Hsu, Qi
+    and Brown (2019) do. A drift's class weights hold for all clients of the group and for all traffic
+    samples, so a class can appear that its models have never seen; its noise replaces the noise before.
+
+    Raises BadInput if a class with a weight has no traffic sample, or a phase has no held-out one.
+    """
+    group = scenario.fleet[place]
+    weights = _own_weights(scenario.seed, place, group, samples.label[base], data.classes)
+    shift, found = met_shift(group), [_phase(0.0, samples, base, weights)]
+    for number, drift in enumerate(group.traffic.drift):
+        path = f"fleet.{group.group}.traffic.drift.{number}"
+        if drift.noise is not None:
+            shift = replace(shift, noise=drift.noise)
+        if drift.classes is not None:
+            weights = np.array([drift.classes], dtype=np.float64)
+            base = _in_view(_traffic(samples), samples, 0)
+            _require_samples(f"{path}.classes", weights[0], samples.label[base])
+        positions = _in_view(base, samples, shifts.index(shift))
+        phase = _phase(drift.at_s, samples, positions, weights)
+        _require_held_out(path, phase, samples)
+        found.append(phase)
+    return tuple(found)
+
+
+def _own_weights(
+    seed: int, place: int, group: Group, labels: NDArray[np.int16], classes: int
+) -> Weights | None:
+    """Class weights, float64 (clients, classes); None where all samples are equally likely."""
+    if group.traffic.mix != "dirichlet":
+        return None
+    occur = np.unique(labels)
+    weights = np.zeros((group.clients, classes))
+    for member in range(group.clients):
+        draw = stream(seed, "traffic mix", place, member)
+        weights[member, occur] = draw.dirichlet(np.full(len(occur), group.traffic.alpha))
+    return weights
+
+
+def _phase(at_s: float, samples: Samples, positions: NDArray[np.int32], weights: Weights | None) -> Phase:
+    """A phase of one stratum or, by weights (rows, classes), with a stratum for each class."""
+    if weights is None:
+        return Phase(at_s, np.sort(positions), np.array([0, len(positions)]), np.ones((1, 1)))
+    label = samples.label[positions]
+    by_class = positions[np.lexsort((positions, label))]
+    first = np.searchsorted(np.sort(label), np.arange(weights.shape[1] + 1))
+    upto = np.cumsum(weights, axis=1)
+    return Phase(at_s, by_class, first, upto / upto[:, -1:])
+
+
+def _traffic(samples: Samples) -> NDArray[np.int32]:
+    """All traffic samples in all views."""
+    return np.flatnonzero(samples.pool == POOLS.index("traffic")).astype(np.int32)
+
+
+def _in_view(positions: NDArray[np.int32], samples: Samples, view: int) -> NDArray[np.int32]:
+    """The places of the same samples in another view, each once; the axis holds view after view."""
+    size = len(samples.view) // (int(samples.view[-1]) + 1)
+    found: NDArray[np.int32] = np.unique(positions % size) + np.int32(view * size)
+    return found
+
+
+def _require_samples(path: str, weights: Weights, labels: NDArray[np.int16]) -> None:
+    missing = np.setdiff1d(np.flatnonzero(weights), labels)
+    if len(missing):
+        raise BadInput(f"{path}: class {missing[0]} has a weight and no sample in the traffic pool")
+
+
+def _require_held_out(path: str, phase: Phase, samples: Samples) -> None:
+    """Raises BadInput if no held-out sample can come, since nothing could then be measured."""
+    sent = np.repeat(np.diff(phase.upto, axis=1, prepend=0.0).any(axis=0), np.diff(phase.first))
+    if not samples.held_out[phase.positions[sent]].any():
+        raise BadInput(f"{path}: no held-out traffic sample can be drawn")

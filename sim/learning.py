@@ -1,0 +1,119 @@
+"""Learning in virtual time: at its instant each round gets a lesson of what is known then, and nothing more.
+Between `sim.chunk`, which stops at the rounds, and the learners, who sit behind `sim.ports`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.experience import NOTE_TYPES, Experience
+from sim.lessons import schedule, training_spans
+from sim.links import Links
+from sim.messages import Deferred, Feedback, Learned, Lesson
+from sim.models import Models
+from sim.outage_times import outage_times
+from sim.outages import slowness
+from sim.population import population
+from sim.ports import OnlineLearner
+from sim.scenario import Scenario
+from sim.state import Columns, Ended, State, empty
+from sim.traffic import Traffic
+
+Instants = NDArray[np.float64]
+
+
+class Learning:
+    """What has been learned so far: the tables of every version, and which is in force for whom and when.
+
+    learner: needed iff some round makes a version. The position in the schedule follows from time, so only
+    `models` and `experience.kept` are state.
+    """
+
+    def __init__(self, scenario: Scenario, learned: Learned, learner: OnlineLearner | None = None) -> None:
+        self.learned = learned
+        self.traffic = Traffic(scenario, learned.traffic)
+        links = Links(outage_times(scenario))
+        hit = np.flatnonzero(links.hit(scenario.clients)).tolist()
+        self.schedule = schedule(scenario, {client: links.downtime(client) for client in hit})
+        self.slowness = slowness(scenario).beside(training_spans(scenario))
+        self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
+        self.exploration = scenario.training.exploration
+        online = scenario.training.online
+        self.experience = Experience(learned.samples.held_out, online.label_delay_s if online else 0.0)
+        self._uses_deferred = online is not None and online.source != "pool"
+        self._uses_feedback = scenario.training.feedback == "deferred_only"
+        self._bounds = list(pairwise([*population(scenario).first, scenario.clients]))
+        self._learner = learner
+        self._rows: dict[str, list[object]] = {}
+        if len(self.schedule.starts_at_s) and learner is None:
+            raise ValueError("training.online needs a learner")
+
+    def pieces(self, start: float, end: float) -> list[tuple[float, float]]:
+        """[start, end) cut where a round begins that makes a version."""
+        starts = self.schedule.starts_at_s
+        within = starts[(start < starts) & (starts < end)].tolist()
+        return list(pairwise([start, *within, end]))
+
+    def attend(self, state: State, now: float) -> None:
+        """Holds the round that begins now, if one does. state: as the loop left it at this instant."""
+        starts = self.schedule.starts_at_s
+        index = int(np.searchsorted(starts, now, side="left"))
+        if index == len(starts) or starts[index] != now or self._learner is None:
+            return
+        before, version = float(starts[index - 1]) if index else -np.inf, index + 1
+        update = self._learner.round(
+            Lesson(
+                version=version,
+                at_s=now,
+                in_force_at_s=float(self.schedule.in_force_at_s[version]),
+                deferred=self._deferred(state, before, now),
+                feedback=self._feedback(state, before, now),
+                trains=self.schedule.rejectors.clients_of(version),
+            )
+        )
+        self.models.add(version, update)
+        for group, (first, stop) in enumerate(self._bounds):
+            self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
+        for name, values in update.learning.items():
+            self._rows.setdefault(name, []).extend(values)
+
+    def remember(self, ended: Ended, end: float) -> None:
+        """Takes notes of requests whose rows leave the state at `end`."""
+        if self._uses_deferred or self._uses_feedback:
+            held = self.schedule.starts_at_s[self.schedule.starts_at_s < end]
+            before = float(held[-1]) if len(held) else -np.inf
+            self.experience.keep(ended.rows, ended.sends, before)
+
+    def take_rows(self) -> dict[str, list[object]]:
+        """The rows of the table `learning` that rounds gave since the last time."""
+        rows, self._rows = self._rows, {}
+        return rows
+
+    def staleness(self, at_s: Instants) -> Columns:
+        """Columns of the time line, just before each instant: the server's version, and by how many versions
+        copies and rejectors lie behind it, averaged over the clients that follow it (0 if nobody does).
+        """
+        plan = self.schedule
+        newest = np.searchsorted(plan.in_force_at_s, at_s, side="left") - 1
+        followers = max(1, int(plan.follows.sum()))
+        behind = [
+            np.where(plan.follows.any(), newest - held.total_before(at_s) / followers, 0.0)
+            for held in (plan.copies, plan.rejectors)
+        ]
+        return {"server_version": newest, "copy_staleness": behind[0], "rejector_staleness": behind[1]}
+
+    def _deferred(self, state: State, before: float, now: float) -> Deferred:
+        found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)
+        return Deferred(found["client"], found["sample"], found["finished"])
+
+    def _feedback(self, state: State, before: float, now: float) -> Feedback:
+        found = self._news("answered", state, before, now) if self._uses_feedback else empty(NOTE_TYPES)
+        sample = found["sample"]
+        said = self.models.server_label[self.schedule.server_version(found["started"]), sample]
+        correct = said == self.learned.samples.label[sample]
+        return Feedback(found["client"], sample, correct, found["propensity"], found["answered"])
+
+    def _news(self, name: str, state: State, before: float, now: float) -> Columns:
+        return self.experience.news(name, state.rows, state.sends, before, now)

@@ -1,0 +1,20 @@
+"""What the simulation asks of whoever learns during a run.
+Kept by the fleet of `agents`; `sim.learning` calls it, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sim.messages import Lesson, Update
+
+
+class OnlineLearner(Protocol):
+    """The learners while a run goes on."""
+
+    def round(self, lesson: Lesson) -> Update:
+        """Trains the server for one round and the rejectors named in the lesson against its new version.
+
+        Lessons come in the order of their versions, 1, 2, …, each once; rounds that are lost or skipped
+        come not at all, so nothing has to be taken back. The law: an update is a function of the lessons so
+        far. Raises RunFailed if a loss diverges.
+        """

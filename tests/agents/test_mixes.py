@@ -1,0 +1,108 @@
+"""What clients are sent: phases of traffic by mix and drift, on the real sample axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small_fleets import group, scenario
+
+from agents.plan import Plan, make_plan
+from agents.views import Shift
+from sim.errors import BadInput
+from sim.messages import Phase
+from sim.traffic import shares
+
+NOISY = {"kind": "domain_shift", "noise": 0.2, "blur": 0.5}
+
+
+def plan_of(**changes: Any) -> Plan:
+    return make_plan(scenario(group(**changes)))
+
+
+def class_shares(plan: Plan, phase: Phase, member: int = 0) -> np.ndarray:
+    labels = plan.samples.label[phase.positions]
+    return np.bincount(labels, weights=shares(phase, member), minlength=plan.data.classes)
+
+
+def test_mix_all_draws_every_traffic_sample_alike():
+    plan = plan_of()
+    (phase,) = plan.phases[0]
+    assert phase.positions.tolist() == plan.traffic[0].tolist()
+    np.testing.assert_allclose(shares(phase, 0), 1 / 361)
+
+
+def test_each_client_of_a_dirichlet_mix_has_its_own_classes():
+    plan = plan_of(clients=6, traffic={"mix": "dirichlet", "alpha": 0.3})
+    (phase,) = plan.phases[0]
+    found = np.stack([class_shares(plan, phase, member) for member in range(6)])
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    assert len({row.tobytes() for row in found}) == 6
+    more = plan_of(clients=9, traffic={"mix": "dirichlet", "alpha": 0.3}).phases[0][0]
+    np.testing.assert_array_equal(more.upto[:6], phase.upto)  # a client does not know how many there are
+
+
+@pytest.mark.parametrize(("alpha", "low", "high"), [(0.05, 0.75, 1.0), (1000.0, 0.1, 0.12)])
+def test_a_small_alpha_gives_a_client_few_classes_and_a_large_one_all_alike(alpha, low, high):
+    plan = plan_of(clients=20, traffic={"mix": "dirichlet", "alpha": alpha})
+    largest = [class_shares(plan, plan.phases[0][0], member).max() for member in range(20)]
+    assert low < np.mean(largest) < high
+
+
+def test_classes_drift_to_the_weights_whatever_the_models_know():
+    missing = {"kind": "missing_classes", "classes": (7, 8, 9)}
+    weights = (0.0,) * 7 + (1.0, 1.0, 2.0)
+    drift = ({"at_s": 5.0, "classes": weights},)
+    plan = plan_of(partition=missing, traffic={"mix": "own", "drift": drift})
+    before, after = plan.phases[0]
+    assert (before.at_s, after.at_s) == (0.0, 5.0)
+    assert class_shares(plan, before)[7:].tolist() == [0.0] * 3
+    np.testing.assert_allclose(class_shares(plan, after), np.array(weights) / 4)
+
+
+def test_noise_drifts_to_another_view_of_the_same_samples():
+    drift = ({"at_s": 5.0, "noise": 0.4}, {"at_s": 9.0, "noise": 0.0})
+    plan = plan_of(partition=NOISY, traffic={"mix": "own", "drift": drift})
+    assert plan.shifts == (Shift(), Shift(0.2, 0.5), Shift(0.4, 0.5), Shift(0.0, 0.5))
+    first, second, third = plan.phases[0]
+    assert [int(plan.samples.view[phase.positions[0]]) for phase in (first, second, third)] == [1, 2, 3]
+    for phase in (second, third):
+        assert (
+            plan.samples.base_id[phase.positions].tolist() == plan.samples.base_id[first.positions].tolist()
+        )
+        np.testing.assert_array_equal(shares(phase, 0), shares(first, 0))
+
+
+def test_a_drift_of_noise_keeps_the_classes_of_the_drift_before():
+    weights = (1.0, 3.0) + (0.0,) * 8
+    drift = ({"at_s": 5.0, "classes": weights}, {"at_s": 6.0, "noise": 0.4})
+    plan = plan_of(traffic={"mix": "all", "drift": drift})
+    after = plan.phases[0][2]
+    np.testing.assert_allclose(class_shares(plan, after)[:2], [0.25, 0.75])
+    assert set(plan.samples.view[after.positions]) == {1}
+
+
+def test_what_is_to_come_is_not_what_the_server_is_trained_on_before():
+    drift = ({"at_s": 5.0, "noise": 0.4},)
+    plan = plan_of(traffic={"mix": "all", "drift": drift})
+    assert len(plan.shifts) == 2
+    assert plan.sent_views == (0,)
+
+
+def test_a_class_without_traffic_samples_is_refused():
+    """Five traffic samples cannot be of ten classes."""
+    pools = (0.498, 0.25, 0.2, 0.05, 0.002)
+
+    def small(**traffic: Any) -> Plan:
+        wished = scenario(group(traffic={"mix": "all"} | traffic))
+        return make_plan(wished.model_copy(update={"data": wished.data.model_copy(update={"pools": pools})}))
+
+    plan = small()
+    missing = sorted(set(range(10)) - set(plan.samples.label[plan.traffic[0]].tolist()))[0]
+    with pytest.raises(BadInput) as refusal:
+        small(drift=({"at_s": 5.0, "classes": (1.0,) * 10},))
+    assert str(refusal.value) == (
+        f"fleet.sensors.traffic.drift.0.classes: class {missing} has a weight "
+        "and no sample in the traffic pool"
+    )

@@ -1,0 +1,232 @@
+"""Training during the run told as SimPy processes, beside `reference_loop`: rounds, copies, rejectors.
+
+Models change before all else that happens at an instant, but for capacity; among them, in this order: a
+version comes into force, a round begins, a copy leaves or arrives, a rejector is ready. Also here, told one
+by one: which sample a request brings, and exploration.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import count
+from math import inf, isnan
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simpy
+
+from sim.clock import Kind
+from sim.delays import Delay
+from sim.lessons import schedule
+from sim.links import Links
+from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
+from sim.outage_times import outage_times
+from sim.outages import capacity
+from sim.population import population
+from sim.ports import OnlineLearner
+from sim.prices import fixed_price
+from sim.scenario import Scenario
+from sim.scenario.fleet import AlwaysLocal, Policy
+from sim.streams import Draws
+
+if TYPE_CHECKING:
+    from reference_loop import Request, Timeline
+
+IN_FORCE, BEGIN, COPY, READY = range(4)
+FOLLOWS_NOBODY = ("confidence", "entropy", "margin", "random")
+Life = Iterator[simpy.Event]
+
+
+class School:
+    """Who learns what and when. `in_force` and `score` grow by version."""
+
+    def __init__(
+        self,
+        env: Timeline,
+        scenario: Scenario,
+        learned: Learned,
+        requests: list[Request],
+        learner: OnlineLearner | None,
+    ):
+        self.env, self.scenario, self.learned, self.requests = env, scenario, learned, requests
+        self.learner, self.online = learner, scenario.training.online
+        self.group = population(scenario).group.tolist()
+        self.in_force = [-inf]
+        self.server_label = [learned.tables.server_label]
+        self.score = [tuple(group.score for group in learned.tables.groups)]
+        self.copy, self.rejector = [0] * scenario.clients, [0] * scenario.clients
+        self.sent, self.trained = [0] * scenario.clients, [0] * scenario.clients
+        self.sending, self.training = [False] * scenario.clients, [False] * scenario.clients
+        self.usable = int(capacity(scenario).usable[0])
+        self.total_outages = 0
+        self.links = Links(outage_times(scenario))
+        self.given: set[tuple[str, int]] = set()
+
+    @property
+    def version(self) -> int:
+        return len(self.in_force) - 1
+
+    def rounds(self) -> Life:
+        """At every `every_s` a round, unless no replica is usable; one that an outage cuts short is lost."""
+        if self.online is None:
+            return
+        for k in count(1):
+            yield self.env.at(k * self.online.every_s, Kind.MODEL, BEGIN)
+            if not self.usable:
+                continue
+            lesson, outages = self.known(), self.total_outages
+            ends = self.env.now + self.online.steps * self.online.step_s
+            yield self.env.at(ends, Kind.MODEL, IN_FORCE)
+            if self.total_outages == outages:
+                self.release(lesson)
+
+    def known(self) -> dict[str, list[tuple[float, Request]]]:
+        """What is known now: requests by when their samples were first finished, and by when answered."""
+        finished, answered = [], []
+        for request in self.requests:
+            if self.learned.samples.held_out[request.sample]:
+                continue
+            ends = [send.finished for send in request.sends if not isnan(send.finished)]
+            finished += [(min(ends), request)] if ends else []
+            answered += [(request.resolved, request)] if request.outcome == "remote" else []
+        delay = self.online.label_delay_s
+        return {
+            name: [(at, request) for at, request in found if at + delay <= self.env.now]
+            for name, found in (("finished", finished), ("answered", answered))
+        } | {"at": self.env.now}
+
+    def release(self, known: dict) -> None:
+        """A round is over: its version comes into force, and copies leave for whoever can be reached."""
+        self.in_force.append(self.env.now)
+        deferred = self.news(known, "finished") if self.online.source != "pool" else []
+        told = self.news(known, "answered") if self.scenario.training.feedback == "deferred_only" else []
+        update = self.learner.round(
+            Lesson(
+                version=self.version,
+                at_s=known["at"],
+                in_force_at_s=self.env.now,
+                deferred=Deferred(
+                    np.array([request.client for _, request in deferred], dtype=np.int32),
+                    np.array([request.sample for _, request in deferred], dtype=np.int32),
+                    np.array([at for at, _ in deferred], dtype=np.float64),
+                ),
+                feedback=Feedback(
+                    np.array([request.client for _, request in told], dtype=np.int32),
+                    np.array([request.sample for _, request in told], dtype=np.int32),
+                    np.array([self.was_right(request) for _, request in told], dtype=bool),
+                    np.array([request.propensity for _, request in told], dtype=np.float32),
+                    np.array([at for at, _ in told], dtype=np.float64),
+                ),
+                # The only look ahead, and the product's: who will train on this version.
+                trains=schedule(
+                    self.scenario,
+                    {client: self.links.downtime(client) for client in range(self.scenario.clients)},
+                ).rejectors.clients_of(self.version),
+            )
+        )
+        self.server_label.append(update.server_label)
+        self.score.append(
+            tuple(old if new is None else new for old, new in zip(self.score[-1], update.score, strict=True))
+        )
+        for client in range(self.scenario.clients):
+            if self.policy(client).score == "oracle":
+                self.copy[client] = self.rejector[client] = self.version
+            self.send_copy(client)
+
+    def news(self, known: dict, name: str) -> list[tuple[float, Request]]:
+        """Those that no lesson had yet, by instant and request."""
+        new = [(at, request) for at, request in known[name] if (name, request.request_id) not in self.given]
+        self.given |= {(name, request.request_id) for _, request in new}
+        return sorted(new, key=lambda pair: (pair[0], pair[1].request_id))
+
+    def was_right(self, request: Request) -> bool:
+        version = self.server_version(request)
+        return self.server_label[version][request.sample] == self.learned.samples.label[request.sample]
+
+    def outages(self) -> Life:
+        """Copies wait for a server that is up; they leave when all else of this instant is in force."""
+        timeline = capacity(self.scenario)
+        for at, usable in zip(timeline.at_s.tolist(), timeline.usable.tolist(), strict=True):
+            yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
+            self.total_outages += not usable
+            if usable and not self.usable:
+                for client in range(self.scenario.clients):
+                    leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)
+                    leave.callbacks.append(lambda _, client=client: self.send_copy(client))
+            self.usable = usable
+
+    def send_copy(self, client: int) -> None:
+        """One copy at a time, the newest version, if the server is up."""
+        follows = self.policy(client).score not in (*FOLLOWS_NOBODY, "oracle")
+        if not self.links.downtime(client).is_up(self.env.now):
+            again = self.env.at(self.links.downtime(client).next_up(self.env.now), Kind.MODEL, COPY, client)
+            again.callbacks.append(lambda _: self.send_copy(client))
+        elif follows and self.usable and not self.sending[client] and self.sent[client] < self.version:
+            self.sent[client], self.sending[client] = self.version, True
+            self.env.process(self.travel(client, self.version))
+
+    def travel(self, client: int, version: int) -> Life:
+        link = self.scenario.fleet[self.group[client]].link
+        transfer = 8.0 * self.online.copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        latency = Delay(self.scenario.seed, "copy", link.latency).one(client, version)
+        link, arrives = self.links.downtime(client), self.env.now + (latency + transfer)
+        if not link.is_up_through(self.env.now, arrives):  # broken off, it starts over
+            yield self.env.at(link.next_change(self.env.now), Kind.MODEL, COPY, client)
+            self.sending[client], self.sent[client] = False, self.copy[client]
+            self.send_copy(client)
+            return
+        yield self.env.at(arrives, Kind.MODEL, COPY, client)
+        self.sending[client] = False
+        self.copy[client] = version
+        self.train_rejector(client)
+        self.send_copy(client)
+
+    def train_rejector(self, client: int) -> None:
+        """One training at a time, on the newest copy, without blocking the device."""
+        if not self.training[client] and self.trained[client] < self.copy[client]:
+            self.trained[client], self.training[client] = self.copy[client], True
+            self.env.process(self.train(client, self.copy[client]))
+
+    def train(self, client: int, version: int) -> Life:
+        takes = self.online.rejector_steps * self.online.rejector_step_s
+        yield self.env.at(self.env.now + takes, Kind.MODEL, READY, client)
+        self.training[client] = False
+        self.rejector[client] = version
+        self.train_rejector(client)
+
+    def policy(self, client: int) -> Policy:
+        return self.scenario.fleet[self.group[client]].policy
+
+    def note_versions(self, request: Request) -> None:
+        request.window = self.version
+        request.copy_version = self.copy[request.client]
+        request.rejector_version = self.rejector[request.client]
+
+    def server_version(self, request: Request) -> int:
+        """In force when work on the request began, or would have been asked at its decision; -1 before it."""
+        if request.sends and not isnan(request.sends[-1].started):
+            return bisect_right(self.in_force, request.sends[-1].started) - 1
+        return request.window
+
+
+def sample_of(phase: Phase, member: int, draw: float) -> int:
+    """The draw finds its stratum among the client's shares; what is left of it finds the sample within."""
+    upto = phase.upto[member if len(phase.upto) > 1 else 0].tolist()
+    stratum = next(s for s, share in enumerate(upto) if draw < share)
+    below = upto[stratum - 1] if stratum else 0.0
+    first, end = phase.first[stratum : stratum + 2].tolist()
+    place = int((draw - below) / (upto[stratum] - below) * (end - first))
+    return int(phase.positions[first + min(place, end - first - 1)])
+
+
+def explored(scenario: Scenario, policy: Policy, request: Request) -> tuple[bool, float]:
+    """Whether a request is sent in the end, and P(sent): what would be kept is sent now and then."""
+    share = np.float32(scenario.training.exploration)
+    chance = np.float32(request.deferred)
+    if policy.score == "random":
+        chance = np.float32(min(1.0, max(0.0, 1.0 - fixed_price(policy))))
+    if isinstance(policy.price, AlwaysLocal):
+        return request.deferred, float(chance)
+    lucky = Draws(scenario.seed, "exploration").one(request.request_id) < scenario.training.exploration
+    return request.deferred or lucky, float(chance + (1 - chance) * share)

@@ -1,0 +1,482 @@
+"""Tiny stories of training during a run, every instant worked out by hand; and the laws of what is learned.
+
+Unless a story says otherwise: rounds at 2, 4, 6, … take a second; links take no time and copies no bytes; a
+rejector needs a quarter of a second; clients send every request; the server takes a quarter of a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import worlds
+from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of, made_up, product, reference
+from worlds import scenario_of as plain_scenario
+
+from sim.columns import DEFERRAL
+from sim.engine import chunks, simulate
+from sim.errors import RunFailed
+from sim.events import events
+from sim.learned_files import write_learned
+from sim.learning import Learning
+from sim.lessons import schedule, training_spans
+from sim.messages import Learned, Lesson, Update
+from sim.scenario import Scenario
+from sim.state import at_start
+
+SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+TIMES = {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0.25}
+
+
+def scenario_of(
+    down: tuple[tuple[float, float], ...] = (),
+    group: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    horizon_s: float = 20.0,
+    **online: Any,
+) -> Scenario:
+    """The world of these stories; `online`: other times of training."""
+    outages = ({"when": {"kind": "intervals", "at": down}, "target": {"kind": "server"}},) if down else ()
+    return plain_scenario(
+        horizon_s=horizon_s,
+        fleet=(group_of(**({"timeout_s": 9.0} | (group or {}))),),
+        server={"service": {"kind": "affine", "base_s": 0.25}, "outages": outages},
+        training={"online": TIMES | online} | (training or {}),
+    )
+
+
+class Counting:
+    """Every version answers its own number, and scores it; keeps the lessons."""
+
+    def __init__(self, learned: Learned) -> None:
+        self.n, self.lessons = len(learned.samples.label), list[Lesson]()
+        self.shapes = [group.score.shape for group in learned.tables.groups if group.score is not None]
+
+    def round(self, lesson: Lesson) -> Update:
+        self.lessons.append(lesson)
+        label = np.full(self.n, lesson.version, dtype=np.int16)
+        score = tuple(np.full(shape, lesson.version, dtype=np.float32) for shape in self.shapes)
+        at = {"stage": ["server"], "group": [""], "step": [lesson.version], "at_s": [lesson.in_force_at_s]}
+        return Update(label, score, at | {"loss": [0.5], "accuracy": [0.5]})
+
+
+class Story:
+    """What became of requests that arrived at the given (instant, client)."""
+
+    def __init__(self, scenario: Scenario, *arrivals: tuple[float, int], held_out: bool = False) -> None:
+        learned = made_up(scenario)
+        learned.samples.held_out[:] = held_out
+        self.learner, written = Counting(learned), WrittenArrivals(arrivals)
+        self.requests, _ = product(scenario, learned, written, 60.0, self.learner)
+        told, _ = reference(scenario, learned, written, 60.0, Counting(learned))
+        assert differences(self.requests, told) == []
+
+    def __getitem__(self, column: str) -> list[Any]:
+        return self.requests[column].tolist()
+
+    @property
+    def finished(self) -> list[tuple[float, list[float]]]:
+        """Per lesson its instant, and when the samples in it had been finished."""
+        return [(one.at_s, one.deferred.finished_at_s.tolist()) for one in self.learner.lessons]
+
+
+def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> list[tuple[float, int]]:
+    """When a client gets which version of a copy or a rejector."""
+    held = getattr(schedule(scenario, links), what)
+    mine = slice(held.first[client] + 1, held.first[client + 1])
+    return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
+
+
+# Rounds.
+
+
+def test_a_round_makes_a_version_that_is_in_force_when_it_ends():
+    assert schedule(scenario_of(horizon_s=9.0)).in_force_at_s.tolist() == [-np.inf, 3.0, 5.0, 7.0]
+
+
+def test_a_round_is_skipped_while_nothing_works_and_lost_when_everything_stops():
+    """Down 4.5-6.5: the round of 4 is lost at 4.5, that of 6 skipped; the one of 8 makes version 2."""
+    held = schedule(scenario_of(down=((4.5, 6.5),), horizon_s=11.0)).rounds
+    assert [(one.due_at_s, one.ends_at_s, one.fate) for one in held] == [
+        (2.0, 3.0, "made"),
+        (4.0, 4.5, "lost"),
+        (6.0, 6.0, "skipped"),
+        (8.0, 9.0, "made"),
+        (10.0, 11.0, "unfinished"),
+    ]
+
+
+def test_edges_of_an_outage_decide_by_the_order_of_simultaneous_events():
+    """Capacity changes before models: down at 3 loses the round that ends at 3, up at 4 holds that of 4."""
+    fates = [one.fate for one in schedule(scenario_of(down=((3.0, 4.0),), horizon_s=6.0)).rounds]
+    assert fates == ["lost", "made"]
+
+
+def test_a_round_goes_on_with_fewer_replicas():
+    part = {"when": {"kind": "intervals", "at": ((2.5, 3.5),)}, "target": {"kind": "replicas", "count": 1}}
+    server = {"service": {"kind": "affine", "base_s": 0.25}, "replicas": 2, "outages": (part,)}
+    training = {
+        "online": {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0}
+    }
+    scenario = plain_scenario(horizon_s=4.5, server=server, training=training)
+    assert [one.fate for one in schedule(scenario).rounds] == ["made", "unfinished"]
+
+
+def test_the_server_trains_in_rounds_that_are_made_lost_or_cut_off():
+    """A fifth of the capacity: batches that start meanwhile take 1.25 times as long."""
+    scenario = scenario_of(down=((4.5, 6.5),), horizon_s=10.5, capacity_share=0.2)
+    spans = ((2.0, 3.0), (4.0, 4.5), (8.0, 9.0), (10.0, 11.0))
+    assert training_spans(scenario) == tuple((*span, 1.25) for span in spans)
+    assert training_spans(scenario_of()) == training_spans(plain_scenario()) == ()
+
+
+# Copies and rejectors.
+
+
+def test_a_copy_takes_its_transfer_and_a_rejector_its_steps():
+    """3 + 0.25 + 8·1000/32,000 = 3.5, and 0.5 later the rejector of two steps is there."""
+    link = {"latency": 0.25, "bandwidth_bps": 32_000.0}
+    scenario = scenario_of(group={"link": link}, copy_bytes=1000, rejector_steps=2, horizon_s=4.5)
+    assert have(scenario, "copies") == [(3.5, 1)]
+    assert have(scenario, "rejectors") == [(4.0, 1)]
+
+
+def test_a_copy_that_has_left_arrives_whatever_becomes_of_the_server():
+    """Down 3.25-9.0; the link takes 1.5 s. Version 1 of 1.25 arrives at 2.75, then version 2 leaves."""
+    scenario = scenario_of(
+        down=((3.25, 9.0),), group={"link": {"latency": 1.5}}, steps=1, every_s=1.0, horizon_s=11.0
+    )
+    assert schedule(scenario).in_force_at_s.tolist()[1:] == [1.25, 2.25, 9.25, 10.25]
+    assert have(scenario, "copies") == [(2.75, 1), (4.25, 2), (10.75, 3)]
+
+
+def test_a_copy_that_could_not_leave_leaves_when_capacity_returns():
+    """The link is busy with version 1 until 4.0, the server down 3.0-5.5: version 2 of 2.25 leaves then."""
+    scenario = scenario_of(
+        down=((3.0, 5.5),), group={"link": {"latency": 2.75}}, steps=1, every_s=1.0, horizon_s=9.0
+    )
+    assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 6.25]
+    assert have(scenario, "copies") == [(4.0, 1), (8.25, 2)]
+
+
+def test_only_the_newest_version_is_sent():
+    """A copy takes 2.5 s and versions come at 1.25, 2.25, …: of three there is one that is sent."""
+    scenario = scenario_of(group={"link": {"latency": 2.5}}, steps=1, every_s=1.0, horizon_s=10.0)
+    assert have(scenario, "copies") == [(3.75, 1), (6.25, 3), (8.75, 6)]
+
+
+def test_a_version_that_comes_when_the_link_is_free_is_the_newest():
+    """The first copy arrives at 3.25, when version 3 comes into force: version 2 is never sent."""
+    scenario = scenario_of(group={"link": {"latency": 2.0}}, steps=1, every_s=1.0, horizon_s=6.0)
+    assert have(scenario, "copies") == [(3.25, 1), (5.25, 3)]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A link that is cut once."""
+
+    from_s: float
+    until_s: float
+
+    def next_up(self, t: float) -> float:
+        return self.until_s if self.from_s <= t < self.until_s else t
+
+    def is_up_through(self, t0: float, t1: float) -> bool:
+        return t1 < self.from_s or t0 >= self.until_s
+
+    def next_change(self, t: float) -> float:
+        return min((edge for edge in (self.from_s, self.until_s) if edge > t), default=np.inf)
+
+
+@pytest.mark.parametrize(
+    ("cut", "copies"),
+    [
+        (Cut(3.25, 3.75), [(4.5, 1), (5.75, 2)]),  # broken off at 3.25, it starts over at 3.75
+        (Cut(3.0, 3.5), [(4.25, 1), (5.75, 2)]),  # it waits; the other client's is on its way
+        (Cut(3.75, 4.0), [(4.75, 1), (5.75, 2)]),  # a link that fails as it arrives swallows it
+        (Cut(3.5, 5.5), [(6.25, 2)]),  # when the link is back, version 2 is the newest
+        (Cut(9.0, 9.5), [(3.75, 1), (5.75, 2)]),
+    ],
+)
+def test_a_copy_that_its_link_breaks_off_starts_over(cut, copies):
+    """Versions at 3 and 5; a copy takes 0.75 s. Only the second client's link fails."""
+    scenario = scenario_of(group={"clients": 2, "link": {"latency": 0.75}}, horizon_s=6.5)
+    links = {1: cut}
+    assert have(scenario, "copies", 0, links) == [(3.75, 1), (5.75, 2)]
+    assert have(scenario, "copies", 1, links) == copies
+
+
+def test_a_copy_needs_server_and_link_at_once():
+    """Version 2 of 2.25 finds its link busy until 3.25, the server down until 6.25, the link cut 6.0-7.0."""
+    group = {"link": {"latency": 2.0}}
+    scenario = scenario_of(down=((3.25, 6.25),), group=group, steps=1, every_s=1.0, horizon_s=12.0)
+    assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 7.25]
+    assert have(scenario, "copies", 0, {0: Cut(6.0, 7.0)})[:2] == [(3.25, 1), (9.0, 2)]
+
+
+def test_rejectors_train_one_after_the_other_on_the_newest_copy():
+    """Copies at 1.25, 2.25, …; a training of 2.5 s: 1.25-3.75 on 1, 3.75-6.25 on 3, 6.25-8.75 on 6."""
+    scenario = scenario_of(rejector_step_s=2.5, steps=1, every_s=1.0, horizon_s=9.0)
+    assert have(scenario, "rejectors") == [(3.75, 1), (6.25, 3), (8.75, 6)]
+    assert [one.trains.tolist() for one in lessons(scenario)] == [[0], [], [0], [], [], [0], [], []]
+
+
+def lessons(scenario: Scenario, *arrivals: tuple[float, int]) -> list[Lesson]:
+    return Story(scenario, *arrivals).learner.lessons
+
+
+@pytest.mark.parametrize(("score", "copies", "rejectors"), [("oracle", 1, 1), ("confidence", 0, 0)])
+def test_the_oracle_knows_every_version_at_once_and_confidence_needs_none(score, copies, rejectors):
+    policy = {"score": score, "price": {"kind": "always_remote"}}
+    scenario = scenario_of(group={"policy": policy, "link": {"latency": 9.0}}, horizon_s=4.5)
+    assert have(scenario, "copies") == [(3.0, 1)] * copies
+    assert have(scenario, "rejectors") == [(3.0, 1)] * rejectors
+
+
+# Which version a request meets.
+
+
+def test_a_model_in_force_comes_before_a_decision_at_the_same_instant():
+    """Version 1: server at 3.0, copy at 3.0, rejector at 3.25."""
+    hair = 2.0**-20
+    story = Story(scenario_of(horizon_s=4.0), (3.0 - hair, 0), (3.0, 0), (3.25 - hair, 0), (3.25, 0))
+    assert story["window"] == [0, 1, 1, 1]
+    assert story["copy_version"] == [0, 1, 1, 1]
+    assert story["rejector_version"] == [0, 0, 0, 1]
+    assert story["score"][3] == 1.0
+    assert story["server_version"] == [0, 1, 1, 1]
+
+
+def test_the_server_answers_with_the_version_in_force_when_work_starts():
+    """Decided at 2.75 and 2.8125 under version 0; the second waits for the first and starts at 3.0."""
+    story = Story(scenario_of(horizon_s=4.0), (2.75, 0), (2.8125, 0))
+    assert story["started_at_s"] == [2.75, 3.0]
+    assert story["window"] == [0, 0]
+    assert story["server_version"] == [0, 1]
+    assert story["server_label"][1] == story["answer_label"][1] == 1
+
+
+def test_a_request_that_never_reached_the_server_is_judged_by_the_version_at_its_decision():
+    policy = {"score": "l2h", "price": {"kind": "always_local"}}
+    story = Story(scenario_of(group={"policy": policy}, horizon_s=4.0), (2.5, 0), (3.5, 0))
+    assert story["server_version"] == [0, 1]
+    assert story["server_label"][1] == 1
+
+
+# What a lesson holds.
+
+
+def test_a_sample_counts_once_its_label_has_come():
+    """Finished at 1.25, 2.25 and 3.25; a label takes half a second: at 2 the first, at 4 the others."""
+    story = Story(
+        scenario_of(source="deferred", label_delay_s=0.5, horizon_s=7.5), (1.0, 0), (2.0, 0), (3.0, 0)
+    )
+    assert story.finished == [(2.0, [1.25]), (4.0, [2.25, 3.25]), (6.0, [])]
+
+
+def test_a_label_that_comes_with_the_round_is_in_time():
+    story = Story(scenario_of(source="mix", label_delay_s=0.75, horizon_s=5.5), (1.0, 0))
+    assert story.finished == [(2.0, [1.25]), (4.0, [])]
+
+
+def test_work_that_ends_when_a_round_begins_is_for_the_next():
+    """A model changes before a batch completes."""
+    story = Story(scenario_of(source="deferred", horizon_s=5.5), (1.75, 0))
+    assert story.finished == [(2.0, []), (4.0, [2.0])]
+
+
+def test_lost_and_skipped_rounds_use_nothing_up():
+    """Down 2.5-4.5: what was finished at 1.25 is for the lesson of 6, the first that makes a version."""
+    story = Story(scenario_of(down=((2.5, 4.5),), source="deferred", horizon_s=7.5), (1.0, 0))
+    assert [(one.version, one.at_s, one.in_force_at_s) for one in story.learner.lessons] == [(1, 6.0, 7.0)]
+    assert story.finished == [(6.0, [1.25])]
+
+
+def test_a_request_that_was_served_twice_is_given_once_at_its_first_finish():
+    """An eighth of a second each way: sent at 1.0 and, after 0.375 s, again; finished at 1.375 and 1.75."""
+    retry = {"attempts": 2, "backoff_s": 0.0, "jitter": "none", "allowance": None}
+    group = {"timeout_s": 0.375, "retry": retry, "link": {"latency": 0.125}}
+    story = Story(scenario_of(group=group, source="deferred", horizon_s=5.5), (1.0, 0))
+    assert (story["attempts"], story["finished_at_s"]) == ([2], [1.75])
+    assert story.finished == [(2.0, [1.375]), (4.0, [])]
+
+
+def test_what_the_pool_teaches_needs_no_requests():
+    story = Story(scenario_of(source="pool", horizon_s=5.5), (1.0, 0))
+    assert story.finished == [(2.0, []), (4.0, [])]
+
+
+def test_a_held_out_sample_is_never_given():
+    training = {"feedback": "deferred_only"}
+    scenario = scenario_of(source="deferred", training=training, horizon_s=5.5)
+    story = Story(scenario, (1.0, 0), (3.0, 0), held_out=True)
+    assert story["outcome"] == ["remote", "remote"]
+    assert [len(one.deferred.sample) + len(one.feedback.sample) for one in story.learner.lessons] == [0, 0]
+
+
+def test_feedback_is_what_clients_heard_of_the_version_that_answered():
+    """Answered at 1.75 by version 0, at 3.75 by version 1, whose answer is 1 whatever is asked."""
+    training = {"feedback": "deferred_only"}
+    scenario = scenario_of(group={"link": {"latency": 0.25}}, training=training, horizon_s=5.5)
+    story = Story(scenario, (1.0, 0), (3.0, 0))
+    first, second = (one.feedback for one in story.learner.lessons)
+    assert first.answered_at_s.tolist() == [1.75]
+    assert second.answered_at_s.tolist() == [3.75]
+    assert second.client.tolist() == [0]
+    assert second.propensity.tolist() == [1.0]
+    labels = story["label"]
+    assert first.server_correct.tolist() == [story["server_label"][0] == labels[0]]
+    assert second.server_correct.tolist() == [labels[1] == 1]
+
+
+def test_what_ended_long_ago_is_remembered_until_its_label_comes():
+    """Rows of the first second are written at its end; their labels come 4 s later, for the lesson of 6."""
+    scenario = scenario_of(source="deferred", label_delay_s=4.0, horizon_s=7.5)
+    learned = made_up(scenario)
+    learned.samples.held_out[:] = False
+    learner = Counting(learned)
+    list(chunks(scenario, learned, WrittenArrivals(((0.25, 0), (0.5, 0))), 1.0, learner))
+    assert [one.deferred.finished_at_s.tolist() for one in learner.lessons] == [[], [], [0.5, 0.75]]
+
+
+# Laws.
+
+
+@settings(max_examples=150, **SLOW_IS_FINE)
+@given(worlds())
+def test_lessons_hold_each_finished_request_once_and_no_held_out_sample(world):
+    scenario, arrivals, chunk_s = world
+    learned = made_up(scenario)
+    learner = MadeUpLearner(scenario, learned)
+    requests, _ = product(scenario, learned, arrivals, chunk_s, learner)
+    given_away = [
+        (client, at)
+        for lesson in learner.lessons
+        for client, at in zip(lesson.deferred.client, lesson.deferred.finished_at_s, strict=True)
+    ]
+    assert len(given_away) <= requests["finished_at_s"].notna().sum() + (requests["attempts"] > 1).sum()
+    delay = scenario.training.online.label_delay_s if scenario.training.online else 0.0
+    for lesson in learner.lessons:
+        for told, at in (
+            (lesson.deferred, lesson.deferred.finished_at_s),
+            (lesson.feedback, lesson.feedback.answered_at_s),
+        ):
+            assert not learned.samples.held_out[told.sample].any()
+            assert (at < lesson.at_s).all()
+            assert (at + delay <= lesson.at_s).all()
+    if scenario.training.online and scenario.training.online.source != "pool" and learner.lessons:
+        last, once = learner.lessons[-1].at_s, requests[(requests["attempts"] == 1) & ~requests["held_out"]]
+        finished = once["finished_at_s"]
+        known = once[(finished < last) & (finished + delay <= last)]
+        found = set(given_away)
+        assert all(pair in found for pair in zip(known["client_id"], known["finished_at_s"], strict=True))
+
+
+@settings(max_examples=100, **SLOW_IS_FINE)
+@given(worlds())
+def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):
+    scenario, arrivals, chunk_s = world
+    learned = made_up(scenario)
+    ours = product(scenario, learned, arrivals, chunk_s)
+    for other in (1.5, 60.0):
+        for mine, theirs in zip(ours, product(scenario, learned, arrivals, other), strict=True):
+            assert differences(mine, theirs) == []
+
+
+@settings(max_examples=100, **SLOW_IS_FINE)
+@given(worlds())
+def test_versions_follow_one_another(world):
+    """Of the client's copy no more than the server's, of its rejector no more than the copy's."""
+    scenario, arrivals, chunk_s = world
+    requests, _ = product(scenario, made_up(scenario), arrivals, chunk_s)
+    decided = requests[requests["window"] >= 0].sort_values(["client_id", "request_id"])
+    assert (decided["server_version"] >= decided["window"]).all()
+    assert (decided["window"] >= decided["copy_version"]).all()
+    assert (decided["copy_version"] >= decided["rejector_version"]).all()
+    for name in ("window", "copy_version", "rejector_version"):
+        assert all(rows[name].is_monotonic_increasing for _, rows in decided.groupby("client_id"))
+
+
+# Around it.
+
+
+def test_tables_of_versions_that_nobody_uses_are_forgotten():
+    """A rejector is always in force before the next round: there are its table and the one just made."""
+    scenario = scenario_of(horizon_s=41.0)
+    learned = made_up(scenario)
+    learning, state = Learning(scenario, learned, Counting(learned)), at_start(scenario, 1)
+    kept = []
+    for at in learning.schedule.starts_at_s.tolist():
+        learning.attend(state, at)
+        kept.append(sorted(learning.models.scores[0] or ()))
+    assert kept == [[version - 1, version] for version in range(1, 20)]
+
+
+def test_training_without_a_learner_is_refused():
+    scenario = scenario_of()
+    with pytest.raises(ValueError, match=r"training\.online needs a learner"):
+        Learning(scenario, made_up(scenario))
+
+
+def test_tables_of_another_shape_fail_the_run():
+    scenario = scenario_of(horizon_s=4.0)
+    learned = made_up(scenario)
+
+    class Wrong(Counting):
+        def round(self, lesson: Lesson) -> Update:
+            right = super().round(lesson)
+            return Update(right.server_label, (np.zeros((7, 7), np.float32),), {})
+
+    with pytest.raises(RunFailed, match="version 1: the scores have another shape"):
+        list(chunks(scenario, learned, WrittenArrivals(()), 60.0, Wrong(learned)))
+
+
+def test_events_tell_of_rounds_versions_and_copies():
+    scenario = scenario_of(down=((4.5, 6.5),), group={"clients": 2}, horizon_s=9.5)
+    told = events(scenario)
+    rows = zip(told["at_s"], told["kind"], told["target"], told["value"], strict=True)
+    assert [row for row in rows if not row[1].startswith(("outage", "usable"))] == [
+        (0.0, "model_in_force", "model", 0.0),
+        (2.0, "round_start", "model", 1.0),
+        (3.0, "first_copy", "devices", 1.0),
+        (3.0, "last_copy", "devices", 1.0),
+        (3.0, "model_in_force", "model", 1.0),
+        (3.25, "first_rejector", "devices", 1.0),
+        (3.25, "last_rejector", "devices", 1.0),
+        (4.0, "round_start", "model", 2.0),
+        (4.5, "round_lost", "model", 2.0),
+        (6.0, "round_skipped", "model", 3.0),
+        (8.0, "round_start", "model", 4.0),
+        (9.0, "first_copy", "devices", 2.0),
+        (9.0, "last_copy", "devices", 2.0),
+        (9.0, "model_in_force", "model", 2.0),
+        (9.25, "first_rejector", "devices", 2.0),
+        (9.25, "last_rejector", "devices", 2.0),
+    ]
+
+
+def test_the_time_line_tells_staleness():
+    """Versions at 3 and 5, copies 0.5 s later, rejectors another 0.75 s later: just before 4 and before 6."""
+    scenario = scenario_of(group={"link": {"latency": 0.5}}, rejector_step_s=0.75, horizon_s=7.0)
+    learned = made_up(scenario)
+    (chunk,) = chunks(scenario, learned, WrittenArrivals(()), 60.0, Counting(learned))
+    assert chunk.seconds["server_version"].tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert chunk.seconds["copy_staleness"].tolist() == [0.0] * 7
+    assert chunk.seconds["rejector_staleness"].tolist() == [0, 0, 0, 0, 1.0, 0, 1.0]
+
+
+def test_rows_of_learning_are_written_behind_those_of_pretraining(tmp_path):
+    scenario = scenario_of(horizon_s=5.5)
+    learned = made_up(scenario)
+    names = ("stage", "group", "step", "at_s", "loss", "accuracy")
+    before = dict(zip(names, (["server"], [""], [9], [np.nan], [1.0], [0.1]), strict=True))
+    learned = replace(learned, learning=before, deferral={name: [] for name in DEFERRAL.names})
+    done = simulate(scenario, learned, tmp_path, learner=Counting(learned))
+    write_learned(scenario, learned, learned.client_hashes, tmp_path, done.learning)
+    rows = frame(pq.read_table(tmp_path / "learning.parquet"))
+    assert rows["step"].tolist() == [9, 1, 2]
+    assert rows["at_s"].tolist()[1:] == [3.0, 5.0]
