@@ -25,8 +25,8 @@ def read_trace(file: str, target: str, effect: str) -> tuple[Downtime, dict[int,
     """What a file says about one target: periods of all, and of single clients by their number.
 
     Rows that name another target or effect are left out; the columns target, effect and client_id (−1: all
-    of the target) may be missing. Raises BadTrace with the line: a file that cannot be read, a missing column,
-    a time that is none or negative, an end before its start, starts out of order, nothing left.
+    of the target) may be missing. Raises BadTrace, with the line: a file that cannot be read or lacks a
+    column, a time that is none or negative, an end before its start, starts out of order, nothing left.
     """
     rows = _rows(file)
     mine = [

@@ -95,6 +95,7 @@ class Scaling:
     coming: list[float] = field(default_factory=list)
     busy_s: float = 0.0
     usable_s: float = 0.0
+    replica_s: float = 0.0
     measured_at: float = 0.0
 
 

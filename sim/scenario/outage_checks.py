@@ -65,9 +65,9 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
         when, target = outage.when, outage.target
         path: Path = ("server", "outages", index, "when", "kind")
         if isinstance(when, Renewal):
-            cycle_s, written = _mean_s(when.up) + _mean_s(when.down), when.kind
+            cycle_s = _mean_s(when.up) + _mean_s(when.down)
         elif isinstance(when, Intermittent):
-            cycle_s, written = when.mean_cycle_s, when.kind
+            cycle_s = when.mean_cycle_s
         else:
             continue
         lines = 1.0
@@ -75,7 +75,7 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
             lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
         if lines * scenario.horizon_s / cycle_s > MOST_PERIODS:
             rule = f"would make more than {MOST_PERIODS:,} outages before horizon_s"
-            yield path, written, rule
+            yield path, when.kind, rule
 
 
 def independent_links_have_times_of_their_own(scenario: Scenario) -> Iterator[Breach]:
