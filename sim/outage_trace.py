@@ -3,6 +3,7 @@ Also what a run saved in `outages.parquet`, which then names targets, clients an
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -28,7 +29,11 @@ def read_trace(file: str, target: str, effect: str) -> tuple[Downtime, dict[int,
     of the target) may be missing. Raises BadTrace, with the line: a file that cannot be read or lacks a
     column, a time that is none or negative, an end before its start, starts out of order, nothing left.
     """
-    rows = _rows(file)
+    try:
+        found = os.stat(file)
+    except OSError as error:
+        raise BadTrace(f"cannot be read ({error.strerror})") from error
+    rows = _rows(file, found.st_mtime_ns, found.st_size)
     mine = [
         row for row in rows if row.get("target", target) == target and row.get("effect", effect) == effect
     ]
@@ -41,8 +46,8 @@ def read_trace(file: str, target: str, effect: str) -> tuple[Downtime, dict[int,
     return shared, {client: Downtime(periods) for client, periods in sorted(by_client.items())}
 
 
-@lru_cache(maxsize=4)
-def _rows(file: str) -> tuple[dict[str, Any], ...]:
+@lru_cache(maxsize=4)  # by what tells one version of a file from another
+def _rows(file: str, _changed_ns: int, _bytes: int) -> tuple[dict[str, Any], ...]:
     rows = tuple(_table(file).to_pylist())
     before: dict[Any, float] = {}
     for line, row in enumerate(rows, start=2 if _is_csv(file) else 1):
