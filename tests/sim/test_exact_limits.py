@@ -198,6 +198,23 @@ def test_what_an_error_says_was_not_charged_may_be_spent_again(charge_on, outcom
     assert story["cost"] == pytest.approx(costs)
 
 
+def test_a_bucket_does_not_fill_up_behind_what_it_holds_and_may_release():
+    """A token every four seconds, two at most, a second on the link either way; down until 2.5.
+
+    1.0: the first takes one, which is held. 2.0: the second takes the other; nothing has been earned, since a
+    bucket with one in it and one held is full. 3.0: the first hears its error; the third takes that token.
+    4.25: the second is answered, which makes room for what is earned from then on: too little at 5.0. Had the
+    bucket filled up meanwhile, three tokens would have been spent between 2.0 and 5.0.
+    """
+    budget = {"kind": "token_bucket", "rate_hz": 0.25, "burst": 2.0}
+    rule = server(((0, 2.5),), when_down="refuse", service={"kind": "affine", "base_s": 0.25})
+    fleet = devices(latency=1.0, budget=budget)
+    story = Story(
+        *[(t, 0) for t in (1.0, 2.0, 3.0, 5.0)], fleet=fleet, server=rule, costs={"charge_on": "accept"}
+    )
+    assert story["outcome"] == ["refused", "remote", "remote", "over_budget"]
+
+
 @pytest.mark.parametrize("charge_on", ["send", "accept", "answer"])
 def test_what_was_reserved_for_an_attempt_that_timed_out_stays_spent(charge_on):
     """Swallowed at the door: neither accepted nor answered, but the client cannot know."""
