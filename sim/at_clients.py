@@ -137,7 +137,7 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
         row = row_of[send]
         why = obstacle(now, client_of[row])
         if why:
-            sent[send], reached[send], over[send] = nan, nan, now
+            sent[send], reached[send], timer[send], over[send] = nan, nan, inf, now
             outcome[row], resolved[row] = why, now
         else:
             always.gain(now, client_of[row])

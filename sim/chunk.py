@@ -46,6 +46,7 @@ def run_chunk(
     played = play(rules, state, agenda(rules, state, decided, start, end), start, end, slow)
     _settle(state, end)
     seconds = observe(state, played, start, end)
+    state.steps = played.steps
     return _collect(state, end, last), seconds
 
 
