@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.board import Board
-from sim.budgets import admission_bucket
+from sim.budgets import admission_bucket, views
 from sim.scenario.server import DeadlineFeasible
 
 Admits = Callable[[float, float, bool], bool]
@@ -35,5 +35,5 @@ def admission(board: Board, queue: Any) -> Admits | None:
     if not buckets:
         return None
     (bucket,) = buckets
-    left, mark = state.admission["left"].data, state.admission["mark"].data
-    return lambda now, _deadline, _is_idle: bucket.take(left, mark, 0, now)
+    account = views(state.admission)
+    return lambda now, _deadline, _is_idle: bucket.take(account, 0, now)

@@ -73,8 +73,7 @@ def agenda(
     found.add(np.where(waits, sends["timer"], np.nan), Kind.TIMER, place, TIMER, every)
     told = waits & np.isin(sends["cause"], REFUSALS) & (sends["over"] <= sends["timer"])
     found.add(np.where(told, sends["over"], np.nan), Kind.REPLY, place, ERROR, every)
-    has_breaker = np.array([breaker is not None for breaker in rules.breakers])
-    heard = (sends["failure"] == 0) & (back <= sends["timer"]) & has_breaker[rules.clients.group[client]]
+    heard = (sends["failure"] == 0) & (back <= sends["timer"]) & rules.hears[client]
     found.add(np.where(heard, back, np.nan), Kind.REPLY, place, ANSWER, every)
     found.add(sends["retry_at"], Kind.TIMER, place + 1, RETRY, every)
     return found.in_order()

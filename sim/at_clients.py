@@ -119,7 +119,7 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
     over, failure = board.columns("over", "failure")
     client_of, outcome, resolved = board.rows("client", "outcome", "resolved")
     breakers, goes_up = breakers_of(board), uplink(board)
-    take, _ = drawing(rules.accounts, state.budgets)
+    take, _ = drawing(rules.accounts, state.budgets, rules.charge_on != "send")
 
     def obstacle(now: float, client: int) -> int:
         """What keeps the client from sending now, as an outcome; 0: nothing, and what it takes is taken."""
@@ -137,7 +137,7 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
         row = row_of[send]
         why = obstacle(now, client_of[row])
         if why:
-            sent[send], reached[send], over[send] = nan, nan, now
+            sent[send], reached[send], timer[send], over[send] = nan, nan, inf, now
             outcome[row], resolved[row] = why, now
         else:
             always.gain(now, client_of[row])
@@ -169,16 +169,15 @@ def _hearing(board: Board, falls_back: Callable[[float, int, int], None]) -> Non
     rules, breakers = board.rules, breakers_of(board)
     row_of, sent, finished, down, failure = board.columns("row", "sent", "finished", "down", "failure")
     (client_of,) = board.rows("client")
-    _, release = drawing(rules.accounts, board.state.budgets)
-    releases = rules.charge_on != "send"
+    _, settle = drawing(rules.accounts, board.state.budgets, rules.charge_on != "send")
 
     def hear_error(now: float, send: int) -> None:
-        if releases:
-            release(client_of[row_of[send]], sent[send])
+        settle(client_of[row_of[send]], sent[send], now, False)
         fail(now, send, REFUSED)
 
     def time_out(now: float, send: int) -> None:
         if not (failure[send] or finished[send] + down[send] <= now):
+            settle(client_of[row_of[send]], sent[send], now, True)
             fail(now, send, TIMED_OUT)
 
     def fail(now: float, send: int, why: int) -> None:
@@ -187,8 +186,10 @@ def _hearing(board: Board, falls_back: Callable[[float, int, int], None]) -> Non
         falls_back(now, send, why)
 
     def hear_answer(now: float, send: int) -> None:
+        client = client_of[row_of[send]]
+        settle(client, sent[send], now, True)
         if breakers:
-            breakers.hears(client_of[row_of[send]], True, sent[send], now)
+            breakers.hears(client, True, sent[send], now)
 
     board.handle(ERROR, hear_error)
     board.handle(TIMER, time_out)
@@ -201,17 +202,18 @@ def breakers_of(board: Board) -> Breakers | None:
 
 
 def telling(board: Board, goes_down: Callable[[float, int], bool]) -> Callable[[Any], None] | None:
-    """Called with each completion: answers go over links that may fail, and breakers hear of them.
+    """Called with each completion: answers go over links that may fail, breakers and budgets hear of them.
 
     None where no client does anything about an answer: once its batch is finished the instant of the reply
     is known, and whether the client still waits then is a comparison.
     """
     if not board.rules.asks.any():
         return None
-    put, clock, batch_of, breakers = board.put, board.clock, board.state.batch_of, breakers_of(board)
+    put, clock, batch_of = board.put, board.clock, board.state.batch_of
     row_of, down, timer, over, cause = board.columns("row", "down", "timer", "over", "cause")
     (client_of,) = board.rows("client")
     asks: Any = board.rules.asks.data
+    hears: Any = board.rules.hears.data
 
     def told(done: Any) -> None:
         if done.subject < 0:
@@ -223,7 +225,7 @@ def telling(board: Board, goes_down: Callable[[float, int], bool]) -> Callable[[
                 continue
             if not goes_down(now, send):
                 cause[send], over[send] = LOST, now
-            elif breakers and breakers.has(client) and now + down[send] <= timer[send]:
+            elif hears[client] and now + down[send] <= timer[send]:
                 put(now + down[send], ANSWER, send)
 
     return told

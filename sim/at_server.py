@@ -83,6 +83,7 @@ def serving(  # noqa: PLR0915
     is_slow, last_started = bool(slow.spans), board.view(state.last_started)
 
     queue = queue_of(board, is_plain=starts_at_once or rules.in_flight != "requeue")
+    is_plain = isinstance(queue, PlainQueue)
     pop_next, admits, batch_of = queue.pop_next, admission(board, queue), state.batch_of
     idle = [replica for replica in range(state.usable) if not batch_of[replica]]  # a heap: lowest index first
     due: set[int] = set()  # sends that a DUE event is set for
@@ -169,6 +170,8 @@ def serving(  # noqa: PLR0915
             put(reached[send] + batch_wait_s, DUE, send)
 
     def form_next(_: float) -> list[int]:
+        if is_plain and len(queue) <= max_batch:
+            return queue.drop_all()
         return [pop_next() for _ in range(min(max_batch, len(queue)))]
 
     def form_with_care(now: float) -> list[int]:

@@ -17,9 +17,6 @@ class Breakers:
         self._rules = rules.breakers
         self._group_of: Any = rules.clients.group.data
 
-    def has(self, client: int) -> bool:
-        return self._rules[self._group_of[client]] is not None
-
     def lets_pass(self, client: int, now: float) -> bool:
         """Whether it may send: its breaker is closed, or the cooldown is over and nothing probes yet."""
         rule = self._rules[self._group_of[client]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim.population import Population
 from sim.scenario import Scenario
-from sim.scenario.fleet import Budget, CountBudget, MoneyBudget, TokenBucket
+from sim.scenario.fleet import Budget, CountBudget, TokenBucket
 from sim.scenario.server import Admission, TokenBucketAdmission
 
 Columns = dict[str, NDArray[Any]]
@@ -29,8 +29,10 @@ _NOTHING = 1e-3  # of a millionth: what a product of decimals may fall short of
 class Bucket:
     """A token bucket, full at t = 0; tokens in millionths.
 
+    A reservation that may still be released is held: it keeps its room in the bucket until the client learns
+    what became of it. Else the bucket would fill up behind it, and be fuller than full once it is released.
     What has been earned by an instant is a whole number, so the law holds exactly: between two instants at
-    most `burst` and the difference of what has been earned are taken.
+    most `burst` and the difference of what has been earned are spent.
     """
 
     rate_hz: float
@@ -44,16 +46,29 @@ class Bucket:
     def full(self) -> int:
         return floor(self.burst * TOKEN + _NOTHING)
 
-    def take(self, left: Any, mark: Any, account: int, now: float) -> bool:
-        """Takes a token if there is one; `mark` is what had been earned when the account was last asked."""
-        earned = self.earned(now)
-        has: int = min(self.full, left[account] + earned - mark[account])
-        mark[account] = earned
-        left[account] = has - TOKEN if has >= TOKEN else has
-        return has >= TOKEN
+    def take(self, columns: Any, account: int, now: float, is_held: bool = False) -> bool:
+        """Takes a token if there is one; is_held: it may be released."""
+        left, _, held = columns
+        self._fill(columns, account, now)
+        if left[account] < TOKEN:
+            return False
+        left[account] -= TOKEN
+        held[account] += is_held
+        return True
 
-    def release(self, left: Any, _mark: Any, account: int, _sent: float) -> None:
-        left[account] = min(self.full, left[account] + TOKEN)
+    def settle(self, columns: Any, account: int, _sent: float, now: float, is_spent: bool) -> None:
+        """What was held is spent, or released."""
+        left, _, held = columns
+        self._fill(columns, account, now)
+        held[account] -= 1
+        left[account] += 0 if is_spent else TOKEN
+
+    def _fill(self, columns: Any, account: int, now: float) -> None:
+        """Adds what has been earned since the account was last asked; `mark` is what had been earned then."""
+        left, mark, held = columns
+        earned = self.earned(now)
+        left[account] = min(self.full - held[account] * TOKEN, left[account] + earned - mark[account])
+        mark[account] = earned
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,9 @@ class Periods:
     def full(self) -> int:
         return self.limit
 
-    def take(self, left: Any, mark: Any, account: int, now: float) -> bool:
+    def take(self, columns: Any, account: int, now: float, _is_held: bool = False) -> bool:
         """Takes one of this period's sends; `mark` is the period in which the account was last asked."""
+        left, mark, _ = columns
         period = int(now / self.per_s)
         if period != mark[account]:
             mark[account], left[account] = period, self.limit
@@ -77,8 +93,10 @@ class Periods:
         left[account] -= 1
         return True
 
-    def release(self, left: Any, mark: Any, account: int, sent: float) -> None:
-        if int(sent / self.per_s) == mark[account]:
+    def settle(self, columns: Any, account: int, sent: float, _now: float, is_spent: bool) -> None:
+        """A send that was not charged may be made again, in the period in which it was sent."""
+        left, mark, _ = columns
+        if not is_spent and int(sent / self.per_s) == mark[account]:
             left[account] += 1
 
 
@@ -105,32 +123,38 @@ def admission_bucket(admission: Admission) -> tuple[Bucket, ...]:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Which account each client draws on, int64 (clients,), −1: none; and what is allotted to each account.
-
-    prices: per client, what a charged attempt costs in money.
-    """
+    """Which account each client draws on, int64 (clients,), −1: none; and what is allotted to each."""
 
     of_client: NDArray[np.int64]
     allotments: tuple[Allotment, ...]
-    prices: NDArray[np.float64]
+
+    def holding(self) -> NDArray[np.bool_]:
+        """Which clients draw on a bucket, where a reservation keeps its room until it is settled."""
+        is_bucket = np.array([isinstance(one, Bucket) for one in self.allotments] + [False])
+        held: NDArray[np.bool_] = is_bucket[self.of_client]
+        return held
 
 
 def full(allotments: Sequence[Allotment]) -> Columns:
-    """Accounts that nobody has drawn on."""
+    """Accounts that nobody has drawn on: what is left, the mark of the allotment, and what is held."""
     left = np.array([one.full for one in allotments], dtype=np.int64)
-    return {"left": left, "mark": np.zeros(len(left), dtype=np.int64)}
+    return {"left": left, "mark": np.zeros_like(left), "held": np.zeros_like(left)}
+
+
+def views(columns: Columns) -> Any:
+    """The columns of accounts as an allotment takes them."""
+    return tuple(columns[name].data for name in ("left", "mark", "held"))
 
 
 def accounts(scenario: Scenario, clients: Population) -> Accounts:
     """An account per client, per group, or one for all groups that share by `fleet`."""
     of_client = np.full(clients.size, NO_ACCOUNT)
-    prices, of_fleet = np.zeros(clients.size), NO_ACCOUNT
+    of_fleet = NO_ACCOUNT
     allotments: list[Allotment] = []
     for g, group in enumerate(scenario.fleet):
         budget, members = group.budget, np.flatnonzero(clients.group == g)
         if budget is None:
             continue
-        prices[members] = budget.price if isinstance(budget, MoneyBudget) else 0.0
         own = allotment(budget)
         if budget.shared_by == "client":
             of_client[members] = len(allotments) + np.arange(len(members))
@@ -141,24 +165,28 @@ def accounts(scenario: Scenario, clients: Population) -> Accounts:
             of_fleet = len(allotments) - 1 if budget.shared_by == "fleet" else of_fleet
         else:
             of_client[members] = of_fleet
-    return Accounts(of_client, tuple(allotments), prices)
+    return Accounts(of_client, tuple(allotments))
 
 
 Take = Callable[[int, float], bool]
+Settle = Callable[[int, float, float, bool], None]
 
 
-def drawing(found: Accounts, columns: Columns) -> tuple[Take, Callable[[int, float], None]]:
-    """`take(client, now)` and `release(client, sent)` on the accounts; who has none may always send."""
+def drawing(found: Accounts, columns: Columns, is_held: bool) -> tuple[Take, Settle]:
+    """`take(client, now)` and `settle(client, sent, now, is_spent)`; who has no account may always send.
+
+    is_held: what is taken may be released, so it must be settled.
+    """
     of_client: Any = found.of_client.data
-    left, mark, allotments = columns["left"].data, columns["mark"].data, found.allotments
+    seen, allotments = views(columns), found.allotments
 
     def take(client: int, now: float) -> bool:
         account: int = of_client[client]
-        return account < 0 or allotments[account].take(left, mark, account, now)
+        return account < 0 or allotments[account].take(seen, account, now, is_held)
 
-    def release(client: int, sent: float) -> None:
+    def settle(client: int, sent: float, now: float, is_spent: bool) -> None:
         account = of_client[client]
-        if account >= 0:
-            allotments[account].release(left, mark, account, sent)
+        if is_held and account >= 0:
+            allotments[account].settle(seen, account, sent, now, is_spent)
 
-    return take, release
+    return take, settle

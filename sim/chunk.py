@@ -18,7 +18,6 @@ from sim.rules import Rules
 from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
 from sim.streams import Draws
 from sim.timeline import observe
-from sim.verify import add_changes
 
 _LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
     OUTCOMES.index(outcome) for outcome in ("local", "remote", "timed_out", "in_flight")
@@ -35,15 +34,14 @@ def run_chunk(
     outcome as in_flight.
     """
     _admit(rules, learning, state, arrivals)
-    played, steps = Played(0.0, []), list[tuple[float, int]]()
+    played = Played(0.0, [], [])
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
         decided = _decide(rules, learning, state, until)
         coming = agenda(rules, state, decided, begin, until)
-        played = played.then(play(rules, state, coming, begin, until, learning.slowness))
-        add_changes(steps, state.steps)
+        played += play(rules, state, coming, begin, until, learning.slowness)
         _settle(state, until)
-    state.steps = steps
+    state.steps = played.steps
     seconds = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
     ended = _collect(state, end, last)

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from sim.experience import NOTE_TYPES, Experience
 from sim.lessons import schedule, training_spans
-from sim.links import Links
 from sim.messages import Deferred, Feedback, Learned, Lesson
 from sim.models import Models
-from sim.outage_times import outage_times
 from sim.outages import slowness
 from sim.population import population
 from sim.ports import OnlineLearner
@@ -34,9 +32,7 @@ class Learning:
     def __init__(self, scenario: Scenario, learned: Learned, learner: OnlineLearner | None = None) -> None:
         self.learned = learned
         self.traffic = Traffic(scenario, learned.traffic)
-        links = Links(outage_times(scenario))
-        hit = np.flatnonzero(links.hit(scenario.clients)).tolist()
-        self.schedule = schedule(scenario, {client: links.downtime(client) for client in hit})
+        self.schedule = schedule(scenario)
         self.slowness = slowness(scenario).beside(training_spans(scenario))
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         self.exploration = scenario.training.exploration

@@ -33,9 +33,12 @@ class Links:
                     cut.setdefault(client, []).append(when)
         # Clients that are cut off together share one time line.
         merged: dict[tuple[int, ...], Downtime] = {}
-        self._cut = {
-            client: merged.setdefault(tuple(map(id, whens)), either(*whens)) for client, whens in cut.items()
-        }
+        self._cut: dict[int, Downtime] = {}
+        for client, whens in cut.items():
+            lines = tuple(map(id, whens))
+            if lines not in merged:
+                merged[lines] = either(*whens)
+            self._cut[client] = merged[lines]
 
     def hit(self, clients: int) -> NDArray[np.bool_]:
         """Which clients some outage of links hits, bool (clients,)."""

@@ -24,15 +24,16 @@ class Played:
 
     area: the integral of N(t), the number of sends in the server, waiting or in service, counted as they
     come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch, start,
-    stop) of every send that an outage put back into the queue.
+    stop) of every send that an outage put back into the queue. steps: (instant, usable replicas) wherever
+    they changed, the first at the beginning. A chunk may be played in pieces, which add up.
     """
 
     area: float
     stopped: list[tuple[int, float, float]]
+    steps: list[tuple[float, int]]
 
-    def then(self, later: Played) -> Played:
-        """This and what came right after it."""
-        return Played(self.area + later.area, self.stopped + later.stopped)
+    def __add__(self, later: Played) -> Played:
+        return Played(self.area + later.area, self.stopped + later.stopped, self.steps + later.steps)
 
 
 def play(
@@ -50,13 +51,12 @@ def play(
     """
     clock = Clock(begin)
     board = Board(rules, state, clock)
-    state.steps = [(begin, state.usable)]
     stopped: list[tuple[int, float, float]] = []
     meter = Meter(state) if rules.autoscaling else None
     goes_down = downlink(board) if rules.asks.any() else None
     told = telling(board, goes_down) if goes_down else None
     server = serving(board, slow, begin, goes_down, told, meter)
-    replicas(board, server, meter, stopped)
+    steps = replicas(board, server, meter, stopped, begin)
     clients(board, server.reach)
 
     clock.walk(agenda, board.handlers, end)
@@ -66,4 +66,4 @@ def play(
             state.ends[moment.subject] = at
     state.sends = board.sends_of_state()
     state.waiting, state.returned = list(server.queue), server.queue.returned
-    return Played(server.area(end), stopped)
+    return Played(server.area(end), stopped, steps)

@@ -17,11 +17,17 @@ Stopped = list[tuple[int, float, float]]  # (size of its batch, start, stop)
 Ending = Callable[[float, list[int]], None]  # what becomes of the sends of batches that stop
 
 
-def replicas(board: Board, server: Serving, meter: Meter | None, stopped: Stopped) -> None:
-    """Handles changes of capacity. stopped: gets every send that goes back to the queue."""
+def replicas(
+    board: Board, server: Serving, meter: Meter | None, stopped: Stopped, begin: float
+) -> list[tuple[float, int]]:
+    """Handles changes of capacity. stopped: gets every send that goes back to the queue.
+
+    Gives the list that (instant, usable replicas) will be added to, with what there is at `begin`.
+    """
     rules, state = board.rules, board.state
     queue, idle, batch_of = server.queue, server.idle, state.batch_of
     (started,) = board.columns("started")
+    steps = [(begin, state.usable)]
 
     def change(now: float, replicas: int, taken: int, end: Ending | None) -> None:
         """Replicas stop and start from the highest index; None: those that stop end their batches first."""
@@ -32,7 +38,7 @@ def replicas(board: Board, server: Serving, meter: Meter | None, stopped: Stoppe
         usable = state.usable
         if usable == was:
             return
-        state.steps.append((now, usable))
+        steps.append((now, usable))
         server.set_usable(usable)
         for replica in range(was, usable):
             if not batch_of[replica]:
@@ -68,6 +74,7 @@ def replicas(board: Board, server: Serving, meter: Meter | None, stopped: Stoppe
     board.handle(CAPACITY, lambda now, taken: change(now, state.replicas, taken, in_flight))
     if rules.autoscaling and meter:
         scaling(board, rules.autoscaling, meter, lambda now, n: change(now, n, state.taken, None))
+    return steps
 
 
 def _putting_back(board: Board, server: Serving, stopped: Stopped) -> Ending:

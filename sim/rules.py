@@ -61,6 +61,7 @@ class Rules:
     accounts: Accounts
     charge_on: str
     asks: NDArray[np.bool_]  # per client: breaker, link or budget may keep it from sending
+    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send
 
 
 def rules(scenario: Scenario) -> Rules:
@@ -93,6 +94,7 @@ def rules(scenario: Scenario) -> Rules:
         breakers=breakers,
         accounts=drawn_on,
         charge_on=scenario.costs.charge_on,
+        hears=has_breaker[clients.group] | (drawn_on.holding() & (scenario.costs.charge_on != "send")),
         asks=has_breaker[clients.group] | links.hit(clients.size) | (drawn_on.of_client != NO_ACCOUNT),
     )
 

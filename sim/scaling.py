@@ -16,7 +16,7 @@ _PLACE = 1  # after outages, which change capacity at the same instant
 
 
 class Meter:
-    """Adds up the seconds that replicas were busy and usable since the last tick."""
+    """Adds up the seconds that replicas were busy, usable, and there at all since the last tick."""
 
     def __init__(self, state: State) -> None:
         self._kept = state.scaling
@@ -29,14 +29,16 @@ class Meter:
         span = now - kept.measured_at
         kept.busy_s += self.busy * span
         kept.usable_s += self._state.usable * span
+        kept.replica_s += self._state.replicas * span
         kept.measured_at = now
         self.busy += busy
 
-    def utilisation(self) -> float | None:
-        """Busy seconds over usable ones since the last tick, and starts anew; None if nothing was usable."""
+    def load(self, interval_s: float) -> float | None:
+        """Replicas there were, times the share of the usable ones that was busy, on average since the last
+        tick; then starts anew. None if nothing was usable: an outage says nothing about the traffic."""
         kept = self._kept
-        found = kept.busy_s / kept.usable_s if kept.usable_s > 0 else None
-        kept.busy_s = kept.usable_s = 0.0
+        found = kept.replica_s / interval_s * (kept.busy_s / kept.usable_s) if kept.usable_s > 0 else None
+        kept.busy_s = kept.usable_s = kept.replica_s = 0.0
         return found
 
 
@@ -46,11 +48,11 @@ def scaling(board: Board, rule: Autoscaling, meter: Meter, change: Callable[[flo
 
     def tick(now: float, _: int) -> None:
         meter.measure(now)
-        utilisation = meter.utilisation()
-        if utilisation is None:
+        load = meter.load(rule.interval_s)
+        if load is None:
             return
-        load = round(state.replicas * utilisation / rule.target_utilisation, 6)
-        wanted = min(max(ceil(load), rule.min), rule.max)
+        needed = ceil(round(load / rule.target_utilisation, 6))  # 2.0000000001 is two
+        wanted = min(max(needed, rule.min), rule.max)
         more = wanted - state.replicas - len(kept.coming)
         ready_at = now + rule.provisioning_s
         kept.coming += [ready_at] * more

@@ -95,6 +95,7 @@ class Scaling:
     coming: list[float] = field(default_factory=list)
     busy_s: float = 0.0
     usable_s: float = 0.0
+    replica_s: float = 0.0
     measured_at: float = 0.0
 
 
@@ -107,7 +108,8 @@ class State:
     above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
     back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
     batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see `sim.budgets`.
-    steps: (instant, usable replicas) at the start of the last chunk and wherever they changed in it.
+    steps: (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for
+    those who keep a record.
     What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
 

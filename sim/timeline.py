@@ -41,7 +41,7 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
         "busy_replicas_mean": serving.mean(1.0 / batch_size),
-        "usable_replicas_mean": np.diff(_usable_seconds(state.steps, edges)) / np.diff(edges),
+        "usable_replicas_mean": np.diff(_usable_seconds(played.steps, edges)) / np.diff(edges),
         "arrivals": np.histogram(arrived[arrived >= start], edges)[0],
         "first_sends": np.histogram(sends["sent"][first], edges)[0],
         "retries": np.histogram(sends["sent"][~first], edges)[0],

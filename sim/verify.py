@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.budgets import NO_ACCOUNT, Accounts, full
+from sim.budgets import NO_ACCOUNT, Accounts, full, views
 from sim.columns import OUTCOMES
 from sim.errors import RunFailed
 from sim.outages import Capacity
@@ -79,9 +79,9 @@ class Verifier:
         self._charged += zip(sends["sent"][mine].tolist(), account[mine].tolist(), strict=True)
         self._charged.sort()
         known = bisect_left(self._charged, (open_since, 0))
-        left, mark = (self._ledger[name].data for name in ("left", "mark"))
+        ledger = views(self._ledger)
         for sent, owner in self._charged[:known]:
-            if not self._accounts.allotments[owner].take(left, mark, owner, sent):
+            if not self._accounts.allotments[owner].take(ledger, owner, sent):
                 raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
         del self._charged[:known]
 

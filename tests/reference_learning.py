@@ -22,7 +22,7 @@ from sim.lessons import schedule
 from sim.links import Links
 from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
 from sim.outage_times import outage_times
-from sim.outages import capacity
+from sim.outages import capacity, most_replicas
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.prices import fixed_price
@@ -58,7 +58,8 @@ class School:
         self.copy, self.rejector = [0] * scenario.clients, [0] * scenario.clients
         self.sent, self.trained = [0] * scenario.clients, [0] * scenario.clients
         self.sending, self.training = [False] * scenario.clients, [False] * scenario.clients
-        self.usable = int(capacity(scenario).usable[0])
+        self.most = most_replicas(scenario.server)
+        self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
         self.total_outages = 0
         self.links = Links(outage_times(scenario))
         self.given: set[tuple[str, int]] = set()
@@ -147,7 +148,8 @@ class School:
     def outages(self) -> Life:
         """Copies wait for a server that is up; they leave when all else of this instant is in force."""
         timeline = capacity(self.scenario)
-        for at, usable in zip(timeline.at_s.tolist(), timeline.usable.tolist(), strict=True):
+        for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
+            usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
             self.total_outages += not usable
             if usable and not self.usable:

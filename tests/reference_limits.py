@@ -19,19 +19,27 @@ class Bucket:
 
     def __init__(self, rate_hz: float, burst: float) -> None:
         self.rate_hz, self.cap = rate_hz, floor(burst * TOKEN + 1e-3)
-        self.level, self.earned = self.cap, 0
+        self.level, self.held, self.earned = self.cap, 0, 0
 
-    def take(self, now: float) -> bool:
+    def fill(self, now: float) -> None:
+        """What is held, since it may be released, keeps its room in the bucket."""
         earned = floor(self.rate_hz * now * TOKEN + 1e-3)
-        self.level = min(self.cap, self.level + earned - self.earned)
+        self.level = min(self.cap - self.held, self.level + earned - self.earned)
         self.earned = earned
+
+    def take(self, now: float, is_held: bool = False) -> bool:
+        self.fill(now)
         if self.level < TOKEN:
             return False
         self.level -= TOKEN
+        self.held += TOKEN if is_held else 0
         return True
 
-    def release(self, _sent: float) -> None:
-        self.level = min(self.cap, self.level + TOKEN)
+    def settle(self, _sent: float, now: float, is_spent: bool) -> None:
+        self.fill(now)
+        self.held -= TOKEN
+        if not is_spent:
+            self.level += TOKEN
 
 
 class Periods:
@@ -41,15 +49,16 @@ class Periods:
         self.per_s, self.limit = per_s, limit
         self.reserved: Counter[int] = Counter()
 
-    def take(self, now: float) -> bool:
+    def take(self, now: float, _is_held: bool = False) -> bool:
         period = int(now / self.per_s)
         if self.reserved[period] >= self.limit:
             return False
         self.reserved[period] += 1
         return True
 
-    def release(self, sent: float) -> None:
-        self.reserved[int(sent / self.per_s)] -= 1
+    def settle(self, sent: float, _now: float, is_spent: bool) -> None:
+        if not is_spent:
+            self.reserved[int(sent / self.per_s)] -= 1
 
 
 def account(budget: Budget) -> Bucket | Periods:

@@ -104,6 +104,7 @@ class Reference:
             for client in range(scenario.clients)
         ]
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
+        self.may_release = scenario.costs.charge_on != "send"
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
 
@@ -181,7 +182,7 @@ class Reference:
             return "breaker_open"
         if not self.links.downtime(client).is_up(now):
             return "link_down"
-        if group.budget and not self.account(client, group).take(now):
+        if group.budget and not self.account(client, group).take(now, self.may_release):
             return "over_budget"
         if breaker:
             breaker.sends()
@@ -196,8 +197,8 @@ class Reference:
         self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
         outcome = yield send.verdict
-        if outcome == "refused" and group.budget and self.scenario.costs.charge_on != "send":
-            self.account(request.client, group).release(send.sent)
+        if group.budget and self.may_release:
+            self.account(request.client, group).settle(send.sent, self.env.now, outcome != "refused")
         breaker = self.breakers[request.client]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)

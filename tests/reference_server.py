@@ -57,7 +57,7 @@ class Server:
         self.last_started: dict[int, float] = {}  # per client
         admission = self.rule.admission
         self.bucket = Bucket(admission.rate_hz, admission.burst) if admission.kind == "token_bucket" else None
-        self.busy_s = self.usable_s = self.measured_at = 0.0
+        self.busy_s = self.usable_s = self.replica_s = self.measured_at = 0.0
         self.coming: list[float] = []  # when each ordered replica is there
 
     @property
@@ -204,10 +204,11 @@ class Server:
     # Autoscaling.
 
     def measure(self) -> None:
-        """Adds up the seconds that replicas were busy and usable."""
+        """Adds up the seconds that replicas were busy, usable, and there at all."""
         span = self.env.now - self.measured_at
         self.busy_s += sum(map(bool, self.batches)) * span
         self.usable_s += self.usable * span
+        self.replica_s += self.replicas * span
         self.measured_at = self.env.now
 
     def scaling(self) -> Life:
@@ -216,9 +217,10 @@ class Server:
             yield self.env.at(tick * rule.interval_s, Kind.CAPACITY_DOWN, 1)
             self.measure()
             if self.usable_s > 0:
-                load = self.replicas * (self.busy_s / self.usable_s) / rule.target_utilisation
-                self.scale_to(min(max(ceil(round(load, 6)), rule.min), rule.max))
-            self.busy_s = self.usable_s = 0.0
+                load = self.replica_s / rule.interval_s * (self.busy_s / self.usable_s)
+                needed = ceil(round(load / rule.target_utilisation, 6))
+                self.scale_to(min(max(needed, rule.min), rule.max))
+            self.busy_s = self.usable_s = self.replica_s = 0.0
 
     def scale_to(self, wanted: int) -> None:
         """More are ordered; fewer: the last ordered are cancelled, then replicas take no more batches."""

@@ -43,7 +43,7 @@ def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
     spread = run_into(tmp_path / "spread", workers)
     for table in ("requests", "attempts"):
         assert digest(spread, table) == digest(local, table)
-    for name in ("timeline", "events", "learning", "deferral", "clients", "samples"):
+    for name in ("timeline", "events", "outages", "learning", "deferral", "clients", "samples"):
         assert (spread / f"{name}.parquet").read_bytes() == (local / f"{name}.parquet").read_bytes()
     assert (spread / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
 
@@ -61,6 +61,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "attempts",
         "timeline.parquet",
         "events.parquet",
+        "outages.parquet",
         "learning.parquet",
         "deferral.parquet",
         "clients.parquet",

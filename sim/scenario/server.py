@@ -21,6 +21,8 @@ from sim.scenario.values import (
     Whole,
 )
 
+Replicas = Annotated[int, Field(ge=1, le=10_000)]
+
 
 class ServerModel(Part):
     family: str = "small_cnn"
@@ -66,8 +68,8 @@ class Autoscaling(Part):
     target_utilisation: PositiveShare
     interval_s: Span
     provisioning_s: SpanOrZero
-    min: Count
-    max: Count
+    min: Replicas
+    max: Replicas
 
 
 class Intervals(Part):
@@ -153,7 +155,7 @@ class Server(Part):
     """The shared server; `queue_limit` counts waiting requests (null: no limit)."""
 
     model: ServerModel = ServerModel()
-    replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
+    replicas: Replicas = 1
     max_batch: Annotated[int, Field(ge=1, le=32_767)] = 1
     batch_wait_s: SpanOrZero = 0.0
     queue_limit: Whole | None = None
