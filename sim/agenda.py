@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.board import ANSWER, ASK, CAPACITY, ERROR, GAIN, REACH, REFUSALS, RETRY, SCALE, TIMER, rank
 from sim.clock import AgendaItem, Kind
-from sim.loop import CAPACITY, ERROR, GAIN, REACH, REFUSALS, RETRY, TIMER, rank
-from sim.outages import Capacity
 from sim.rules import Rules
 from sim.state import State
 
@@ -48,31 +47,44 @@ def agenda(
     them from the replicas and the queue.
     """
     found = _Agenda(start, end)
-    _add_capacity(found, rules.capacity)
+    _add_capacity(found, rules)
     sends = state.sends
     place = rank(sends["row"], sends["attempt"].astype(np.int64))
     every = np.arange(len(place))
+    client = state.rows["client"][sends["row"]]
+    is_first = np.zeros(len(place), dtype=bool)
+    is_first[first] = True
+    asks = is_first & rules.asks[client]  # whether it is sent at all is not known yet
 
     # What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
     at_once = (state.rows["decided"] == state.rows["arrived"])[sends["row"]]
     decision = np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
-    no_delay = np.zeros(len(place), dtype=bool)
-    no_delay[first] = sends["reached"][first] == sends["sent"][first]
-    found.add(sends["reached"], np.where(no_delay, decision, Kind.REACH), place, REACH, every)
-    client = state.rows["client"][sends["row"][first]]
+    no_delay = is_first & (sends["reached"] == sends["sent"])
+    found.add(np.where(asks, sends["sent"], np.nan), decision, place, ASK, every)
+    reached = np.where(asks, np.nan, sends["reached"])
+    found.add(reached, np.where(no_delay, decision, Kind.REACH), place, REACH, every)
     earns = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
-    gain_at = np.where(earns[rules.clients.group[client]], sends["sent"][first], np.nan)
-    found.add(gain_at, decision[first], place[first] - 1, GAIN, client)  # it earns just before it sends
+    earning = first[earns[rules.clients.group[client[first]]] & ~asks[first]]
+    # It earns just before it sends.
+    found.add(sends["sent"][earning], decision[earning], place[earning] - 1, GAIN, client[earning])
 
-    waits = ~(sends["given_up"] | (sends["finished"] + sends["down"] <= sends["timer"]))
+    back = sends["finished"] + sends["down"]
+    waits = (sends["failure"] == 0) & ~(back <= sends["timer"]) & ~asks & ~np.isnan(sends["sent"])
     found.add(np.where(waits, sends["timer"], np.nan), Kind.TIMER, place, TIMER, every)
     told = waits & np.isin(sends["cause"], REFUSALS) & (sends["over"] <= sends["timer"])
     found.add(np.where(told, sends["over"], np.nan), Kind.REPLY, place, ERROR, every)
+    heard = (sends["failure"] == 0) & (back <= sends["timer"]) & rules.hears[client]
+    found.add(np.where(heard, back, np.nan), Kind.REPLY, place, ANSWER, every)
     found.add(sends["retry_at"], Kind.TIMER, place + 1, RETRY, every)
     return found.in_order()
 
 
-def _add_capacity(found: _Agenda, capacity: Capacity) -> None:
-    usable = capacity.usable
-    kind = np.where(np.diff(usable, prepend=usable[0]) > 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
-    found.add(np.where(capacity.at_s > 0, capacity.at_s, np.nan), kind, 0, CAPACITY, usable)
+def _add_capacity(found: _Agenda, rules: Rules) -> None:
+    taken = rules.capacity.taken
+    kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
+    at_s = rules.capacity.at_s
+    found.add(np.where(at_s > 0, at_s, np.nan), kind, 0, CAPACITY, taken)
+    if rules.autoscaling:
+        interval_s = rules.autoscaling.interval_s
+        ticks = np.arange(max(1, int(found.start / interval_s) - 1), int(found.end / interval_s) + 2)
+        found.add(ticks * np.float64(interval_s), Kind.CAPACITY_DOWN, 1, SCALE, ticks)

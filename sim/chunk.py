@@ -11,7 +11,7 @@ from sim.arrivals import Arrivals
 from sim.columns import OUTCOMES
 from sim.devices import done_at
 from sim.learning import Learning
-from sim.loop import play
+from sim.loop import Played, play
 from sim.population import CLIENT_SHIFT
 from sim.prices import decide, explore
 from sim.rules import Rules
@@ -34,13 +34,15 @@ def run_chunk(
     outcome as in_flight.
     """
     _admit(rules, learning, state, arrivals)
-    area = 0.0
+    played = Played(0.0, [], [])
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
         decided = _decide(rules, learning, state, until)
-        area += play(rules, state, agenda(rules, state, decided, begin, until), begin, until)
+        coming = agenda(rules, state, decided, begin, until)
+        played += play(rules, state, coming, begin, until, learning.slowness)
         _settle(state, until)
-    seconds = observe(state, rules.capacity, area, start, end)
+    state.steps = played.steps
+    seconds = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
     ended = _collect(state, end, last)
     learning.remember(ended, end)
@@ -133,7 +135,7 @@ def _settle(state: State, end: float) -> None:
     back = sends["finished"] + sends["down"]
     served = ~np.isnan(back)
     state.sends = sends | {"over": np.where(served, back, over)}
-    in_time = served & (back <= sends["timer"]) & ~sends["given_up"] & (back < end)
+    in_time = served & (back <= sends["timer"]) & (sends["failure"] == 0) & (back < end)
     rows["outcome"][sends["row"][in_time]] = _REMOTE
     rows["resolved"][sends["row"][in_time]] = back[in_time]
 
@@ -154,4 +156,4 @@ def _collect(state: State, end: float, last: bool) -> Ended:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
         state.waiting = new_send[state.waiting].tolist()
         state.batch_of = [new_send[batch].tolist() for batch in state.batch_of]
-    return Ended(take(rows, ended), take(sends, ends))
+    return Ended(take(rows, ended), take(sends, ends & ~np.isnan(sends["sent"])))

@@ -91,17 +91,27 @@ TIMELINE = pa.schema(
     ]
 )
 
-# What happened to the system: kind is "outage_start", "outage_end", "usable_replicas", "model_in_force",
-# "round_start", "round_lost", "round_skipped", "first_copy", "last_copy", "first_rejector", "last_rejector".
+# What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
+# "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "first_copy",
+# "last_copy", "first_rejector", "last_rejector".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", _name),
-        ("target", _name),  # "server", "replicas:1", ...; "model" for versions and rounds; a group
-        (
-            "value",
-            pa.float64(),
-        ),  # usable replicas from now on; the version; the number of the round; else NaN
+        ("target", _name),  # "server", "replicas:1", "links:cameras", ...; a group; "model"
+        ("value", pa.float64()),  # usable replicas from now on; the version; the round; the factor; NaN
+    ]
+)
+
+# Every period [from_s, until_s) of every outage, written or drawn.
+OUTAGES = pa.schema(
+    [
+        ("target", _name),  # as in the events
+        ("effect", _name),  # "down" or "slowdown"
+        ("factor", pa.float64()),  # of service or transfer times; 1 where the target is down
+        ("client_id", pa.int32()),  # whose link; -1: all that the outage hits
+        ("from_s", pa.float64()),
+        ("until_s", pa.float64()),
     ]
 )
 

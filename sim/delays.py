@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.durations import constant_of, gamma_factor, quantile
+from sim.durations import constant_of, gamma_factor, mean_of, quantile
 from sim.scenario.fleet import Link, Retry
 from sim.scenario.server import Affine, Service
 from sim.scenario.values import SHORTEST_S, Duration
@@ -60,6 +60,7 @@ class LinkDelays:
 class ServiceTimes:
     """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial).
 
+    mean: seconds that a batch of n takes on average, before the floor that follows.
     A draw that would take less than a microsecond takes one: no batch ends when it starts.
     """
 
@@ -68,10 +69,12 @@ class ServiceTimes:
         sizes = np.arange(max_batch + 1, dtype=np.float64)
         if isinstance(service, Affine):
             self.scale: list[float] = (service.base_s + service.per_item_s * sizes).tolist()
+            self.mean = self.scale
             self.constant: float | None = 1.0 if service.cv == 0 else None
             self._factor = gamma_factor(service.cv)
         else:
             self.scale = [1.0] * (max_batch + 1)
+            self.mean = [mean_of(service.time)] * (max_batch + 1)
             self.constant = constant_of(service.time)
             self._factor = quantile(service.time)
 

@@ -25,6 +25,17 @@ def constant_of(duration: Duration) -> float | None:
     return None
 
 
+def mean_of(duration: Duration) -> float:
+    """The mean in seconds."""
+    constant = constant_of(duration)
+    if constant is not None:
+        return constant
+    if isinstance(duration, Exponential | Lognormal | Gamma | Weibull):
+        return duration.mean_s
+    n = 100_000  # the mean of anything else is that of its quantiles
+    return float(np.mean(quantile(duration)((np.arange(n) + 0.5) / n)))
+
+
 def quantile(duration: Duration) -> Quantile:
     """The inverse distribution function: uniform draws in (0, 1), shape (n,), to seconds, shape (n,)."""
     constant = constant_of(duration)

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sim.arrivals import ArrivalSource, ScenarioArrivals
 from sim.chunk import run_chunk
-from sim.columns import EVENTS, TIMELINE
+from sim.columns import EVENTS, OUTAGES, TIMELINE
 from sim.events import events
 from sim.learning import Learning
 from sim.messages import Learned
+from sim.outages import Interval, intervals
 from sim.ports import OnlineLearner
 from sim.rules import rules
 from sim.run_folder import StreamedTable, table_of, write_table
@@ -24,7 +26,7 @@ from sim.scenario import Scenario
 from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
 from sim.table import tabulator
-from sim.verify import Verifier
+from sim.verify import Verifier, add_changes
 
 Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
@@ -33,8 +35,9 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 class Chunk:
     """What a stretch of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    learning: rows of the table of that name that training in it gave. arrived: requests since t = 0.
-    loop_s: wall seconds from arrivals to ended rows, training included.
+    learning: rows of the table of that name that training in it gave. arrived: requests since t = 0. loop_s:
+    wall seconds from arrivals to ended rows. steps: (instant, usable replicas) at its start and wherever
+    they changed.
     """
 
     end: float
@@ -44,6 +47,7 @@ class Chunk:
     learning: dict[str, list[object]]
     arrived: int
     loop_s: float
+    steps: list[tuple[float, int]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def simulate(
     """
     source = source or ScenarioArrivals(scenario)
     arrived, loop_s, rows = 0, 0.0, dict[str, list[object]]()
+    steps: list[tuple[float, int]] = []
     with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
         for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S, learner)):
             write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
@@ -80,8 +85,11 @@ def simulate(
             arrived, loop_s = chunk.arrived, loop_s + chunk.loop_s
             for name, values in chunk.learning.items():
                 rows.setdefault(name, []).extend(values)
+            add_changes(steps, chunk.steps)
             progress(chunk.end, arrived)
-    write_table(folder / "events.parquet", table_of(events(scenario), EVENTS))
+    periods = intervals(scenario)
+    write_table(folder / "events.parquet", table_of(events(scenario, periods, steps), EVENTS))
+    write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
     return Simulated(arrived, loop_s, rows)
 
 
@@ -97,7 +105,7 @@ def chunks(
     learning = Learning(scenario, learned, learner)
     made = tabulator(scenario, laid_down, learning)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
-    verifier = Verifier(scenario.clients, laid_down.capacity)
+    verifier = Verifier(scenario.clients, laid_down.capacity, laid_down.accounts)
     number = int(np.ceil(scenario.horizon_s / chunk_s))
     for index in range(number):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -107,7 +115,22 @@ def chunks(
         ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last)
         loop_s = perf_counter() - began
         requests, attempts = made.requests(ended), made.attempts(ended)
+        if scenario.server.autoscaling:
+            verifier.scaled(state.steps)
         verifier.chunk(requests, attempts, last)
-        arrived = int(state.next_k.sum())
-        yield Chunk(end, requests, attempts, seconds, learning.take_rows(), arrived, loop_s)
+        verifier.spent(ended, made.charged(ended), np.inf if last else state.rows["arrived"].min(initial=end))
+        arrived, rows = int(state.next_k.sum()), learning.take_rows()
+        yield Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
     verifier.finish(state)
+
+
+def outages(periods: list[Interval]) -> dict[str, list[Any]]:
+    """The columns of `outages`: every period of every time line, which `when: {kind: trace}` reads again."""
+    return {
+        "target": [period.target for period in periods],
+        "effect": ["down" if period.factor == 1 else "slowdown" for period in periods],
+        "factor": [period.factor for period in periods],
+        "client_id": [period.client for period in periods],
+        "from_s": [period.from_s for period in periods],
+        "until_s": [period.until_s for period in periods],
+    }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sim.lessons import Schedule, schedule
-from sim.outages import capacity, intervals
+from sim.outages import Interval
 from sim.population import population
 from sim.scenario import Scenario
 from sim.versions import Versions
@@ -17,24 +17,26 @@ from sim.versions import Versions
 Event = tuple[float, str, str, float]  # at_s, kind, target, value
 
 
-def events(scenario: Scenario) -> dict[str, list[Any]]:
+def events(
+    scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]
+) -> dict[str, list[Any]]:
     """The columns of `events`, by time."""
     plan = schedule(scenario)
-    found = [*_of_capacity(scenario), *_of_rounds(plan), *_of_clients(scenario, plan)]
+    found = [*_of_capacity(scenario, periods, steps), *_of_rounds(plan), *_of_clients(scenario, plan)]
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
 
 
-def _of_capacity(scenario: Scenario) -> list[Event]:
+def _of_capacity(scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]) -> list[Event]:
     found: list[Event] = []
-    for period in intervals(scenario):
-        found.append((period.from_s, "outage_start", period.target, np.nan))
+    for period in periods:
+        if period.client >= 0:
+            continue
+        kind, value = ("outage", np.nan) if period.factor == 1 else ("slowdown", period.factor)
+        found.append((period.from_s, f"{kind}_start", period.target, value))
         if period.until_s < scenario.horizon_s:
-            found.append((period.until_s, "outage_end", period.target, np.nan))
-    usable = capacity(scenario)
-    for at, replicas in zip(usable.at_s.tolist(), usable.usable.tolist(), strict=True):
-        found.append((at, "usable_replicas", "server", float(replicas)))
-    return found
+            found.append((period.until_s, f"{kind}_end", period.target, value))
+    return found + [(at, "usable_replicas", "server", float(replicas)) for at, replicas in steps]
 
 
 def _of_rounds(plan: Schedule) -> list[Event]:

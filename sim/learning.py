@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.experience import NOTE_TYPES, Experience
-from sim.lessons import schedule
+from sim.lessons import schedule, training_spans
 from sim.messages import Deferred, Feedback, Learned, Lesson
 from sim.models import Models
+from sim.outages import slowness
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Scenario
@@ -32,6 +33,7 @@ class Learning:
         self.learned = learned
         self.traffic = Traffic(scenario, learned.traffic)
         self.schedule = schedule(scenario)
+        self.slowness = slowness(scenario).beside(training_spans(scenario))
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         self.exploration = scenario.training.exploration
         online = scenario.training.online

@@ -4,14 +4,16 @@ Pure functions of the scenario, known before t = 0; `sim.learning` walks along t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.delays import Delay
-from sim.outages import Capacity, capacity
+from sim.links import Links
+from sim.outage_times import outage_times
+from sim.outages import Capacity, capacity, most_replicas
 from sim.population import population
 from sim.scenario import Group, Scenario
 from sim.scenario.memory import WITHOUT_REJECTOR
@@ -74,7 +76,7 @@ def rounds(scenario: Scenario) -> tuple[Round, ...]:
     online, horizon_s = scenario.training.online, scenario.horizon_s
     if online is None:
         return ()
-    usable, takes_s = capacity(scenario), online.steps * online.step_s
+    usable, takes_s = _usable(scenario), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
     found = []
     for due in (np.arange(1, int(horizon_s / online.every_s) + 2) * online.every_s).tolist():
@@ -109,12 +111,12 @@ def schedule(scenario: Scenario, links: Mapping[int, Link] | None = None) -> Sch
     sent. A copy arrives after a latency and its transfer; one that its link breaks off starts over. A
     rejector trains on the newest copy there when it begins, one training after the other. The oracle knows
     every version at once; scores that are made of the client's model alone are sent nothing. links: of the
-    clients whose link ever fails.
+    clients whose link ever fails, if others than the scenario says.
     """
     held = rounds(scenario)
     made = [one for one in held if one.fate == "made"]
     in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, capacity(scenario), links or {})
+    fleet = _Fleet(scenario, _usable(scenario), _failing(scenario) if links is None else links)
     for version in range(1, len(in_force)):
         until = in_force[version + 1] if version < len(made) else scenario.horizon_s
         fleet.release(version, float(in_force[version]), float(until))
@@ -127,6 +129,18 @@ def schedule(scenario: Scenario, links: Mapping[int, Link] | None = None) -> Sch
         rejectors=fleet.rejectors.versions(),
         follows=fleet.follows,
     )
+
+
+def _usable(scenario: Scenario) -> Capacity:
+    """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
+    run, which a schedule does not wait for."""
+    drawn = capacity(scenario)
+    return replace(drawn, usable=np.maximum(most_replicas(scenario.server) - drawn.taken, 0))
+
+
+def _failing(scenario: Scenario) -> dict[int, Link]:
+    links = Links(outage_times(scenario))
+    return {client: links.downtime(client) for client in np.flatnonzero(links.hit(scenario.clients)).tolist()}
 
 
 class _Fleet:

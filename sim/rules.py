@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sim.budgets import NO_ACCOUNT, TOKEN, Accounts, accounts
 from sim.delays import Backoff, LinkDelays, ServiceTimes
-from sim.outages import Capacity, capacity
+from sim.links import Links
+from sim.outage_times import OutageTimes, outage_times
+from sim.outages import Capacity, Slowness, capacity, slowness
 from sim.population import Population, population
 from sim.scenario import Group, Scenario
-from sim.scenario.fleet import Policy, Retry
-from sim.state import TOKEN
+from sim.scenario.fleet import Breaker, Policy, Retry
+from sim.scenario.server import Admission, Autoscaling
 
 
 @dataclass(frozen=True)
@@ -39,32 +43,59 @@ class Rules:
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
     service: ServiceTimes
+    outages: tuple[OutageTimes, ...]
     capacity: Capacity
-    replicas: int
+    slowness: Slowness
+    links: Links
     max_batch: int
     batch_wait_s: float
     queue_limit: float  # inf = no limit
+    discipline: str
+    admission: Admission
+    drop_expired: bool
+    autoscaling: Autoscaling | None
     when_down: str
+    in_flight: str
     queue_survives: bool
+    breakers: tuple[Breaker | None, ...]  # per group
+    accounts: Accounts
+    charge_on: str
+    asks: NDArray[np.bool_]  # per client: breaker, link or budget may keep it from sending
+    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send
 
 
 def rules(scenario: Scenario) -> Rules:
     """Unfolds a scenario that has passed its checks."""
-    server = scenario.server
+    server, clients, times = scenario.server, population(scenario), outage_times(scenario)
+    links, drawn_on = Links(times), accounts(scenario, clients)
+    breakers = tuple(group.breaker for group in scenario.fleet)
+    has_breaker = np.array([breaker is not None for breaker in breakers])
     return Rules(
         seed=scenario.seed,
-        clients=population(scenario),
+        clients=clients,
         policies=tuple(group.policy for group in scenario.fleet),
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         service=ServiceTimes(scenario.seed, server.service, server.max_batch),
-        capacity=capacity(scenario),
-        replicas=server.replicas,
+        outages=times,
+        capacity=capacity(scenario, times),
+        slowness=slowness(scenario, times),
+        links=links,
         max_batch=server.max_batch,
         batch_wait_s=float(server.batch_wait_s),
         queue_limit=np.inf if server.queue_limit is None else server.queue_limit,
+        discipline=server.discipline,
+        admission=server.admission,
+        drop_expired=server.drop_expired,
+        autoscaling=server.autoscaling,
         when_down=server.when_down,
+        in_flight=server.in_flight,
         queue_survives=server.queue_survives,
+        breakers=breakers,
+        accounts=drawn_on,
+        charge_on=scenario.costs.charge_on,
+        hears=has_breaker[clients.group] | (drawn_on.holding() & (scenario.costs.charge_on != "send")),
+        asks=has_breaker[clients.group] | links.hit(clients.size) | (drawn_on.of_client != NO_ACCOUNT),
     )
 
 

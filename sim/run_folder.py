@@ -27,6 +27,7 @@ ENTRIES = {
     "attempts",
     "timeline.parquet",
     "events.parquet",
+    "outages.parquet",
     "learning.parquet",
     "deferral.parquet",
     "study.parquet",

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.budgets import TOKEN, accounts, admission_bucket, full
+from sim.outages import most_replicas
+from sim.population import population
 from sim.scenario import Scenario
 
 Columns = dict[str, NDArray[Any]]
 
-TOKEN = 1_000_000  # one retry: whole numbers, since ten times 0.1 must be one
 ALLOWANCE_CAP = 3 * TOKEN
 
 # A request that has arrived and whose row is not written yet.
@@ -36,9 +38,9 @@ ROW_TYPES: dict[str, str] = {
 SEND_TYPES: dict[str, str] = {
     "row": "i8",
     "attempt": "i1",
-    "sent": "f8",
-    "reached": "f8",  # the server, if the horizon allows
-    "down": "f8",  # seconds back to the client
+    "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
+    "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
+    "down": "f8",  # seconds back to the client; NaN = swallowed by the link
     "timer": "f8",  # when the client gives this attempt up; inf = never
     "factor": "f8",  # of the service time, if it heads a batch
     "started": "f8",
@@ -47,9 +49,14 @@ SEND_TYPES: dict[str, str] = {
     "replica": "i2",
     "batch_size": "i2",
     "cause": "i1",  # index into CAUSES
-    "given_up": "?",  # the client no longer waits for this attempt
+    "failure": "i1",  # index into OUTCOMES: how it ended for the client, who no longer waits; 0 = it did not
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
+    "returns": "i2",  # to the queue, from batches that an outage stopped
 }
+
+# Per client: failed attempts on end (at the limit its circuit breaker is open), when the last cooldown ends,
+# and whether the one send that probes is under way.
+BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
 
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
@@ -60,8 +67,9 @@ NEW_SEND: dict[str, float] = {
     "replica": -1,
     "batch_size": 0,
     "cause": 0,
-    "given_up": False,
+    "failure": 0,
     "retry_at": np.nan,
+    "returns": 0,
 }
 
 
@@ -81,23 +89,51 @@ def join(first: Columns, second: Columns) -> Columns:
 
 
 @dataclass
+class Scaling:
+    """The autoscaler between two ticks: when ordered replicas are there, and seconds measured so far."""
+
+    coming: list[float] = field(default_factory=list)
+    busy_s: float = 0.0
+    usable_s: float = 0.0
+    replica_s: float = 0.0
+    measured_at: float = 0.0
+
+
+@dataclass
 class State:
     """All that the loop knows between two chunks.
 
-    Per client: requests so far, when its device is free, its retry allowance in millionths of a token.
-    rows, sends: columns as declared above, rows sorted by request. waiting: sends in the order of the
-    queue. batch_of: per replica the sends in service, in the order of the batch. usable: replicas.
-    What lies ahead (messages, timers, retries, completions) follows from these and is not kept.
+    Per client: requests so far, when its device is free, its retry allowance in millionths of a token, its
+    circuit breaker, and (where the queue is fair) when it was last started. rows, sends: columns as declared
+    above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
+    back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
+    batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see `sim.budgets`.
+    steps: (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for
+    those who keep a record.
+    What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
 
     next_k: NDArray[np.int64]
     device_free: NDArray[np.float64]
     allowance: NDArray[np.int64]
+    breakers: Columns
+    last_started: NDArray[np.float64]
+    budgets: Columns
+    admission: Columns
     rows: Columns
     sends: Columns
     waiting: list[int]
+    returned: int
     batch_of: list[list[int]]
-    usable: int
+    ends: list[float]
+    replicas: int
+    taken: int
+    scaling: Scaling
+    steps: list[tuple[float, int]]
+
+    @property
+    def usable(self) -> int:
+        return max(0, self.replicas - self.taken)
 
 
 @dataclass(frozen=True)
@@ -110,14 +146,25 @@ class Ended:
 
 def at_start(scenario: Scenario, usable: int) -> State:
     """Nobody has arrived, every device and replica is idle, every client holds one retry token."""
-    n = scenario.clients
+    n, server = scenario.clients, scenario.server
+    most = most_replicas(server)
+    has_breakers = any(group.breaker is not None for group in scenario.fleet)
     return State(
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
         allowance=np.full(n, TOKEN),
+        breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
+        last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
+        budgets=full(accounts(scenario, population(scenario)).allotments),
+        admission=full(admission_bucket(server.admission)),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
         waiting=[],
-        batch_of=[[] for _ in range(scenario.server.replicas)],
-        usable=usable,
+        returned=0,
+        batch_of=[[] for _ in range(most)],
+        ends=[np.inf] * most,
+        replicas=server.replicas,
+        taken=server.replicas - usable,
+        scaling=Scaling(),
+        steps=[(0.0, usable)],
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sim.board import LOST, REFUSALS
 from sim.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
 from sim.learning import Learning
 from sim.rules import Rules
@@ -26,6 +27,9 @@ def tabulator(scenario: Scenario, rules: Rules, learning: Learning) -> Tabulator
         learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
+        hedge_after_s=np.array(
+            [np.inf if group.hedge_after_s is None else group.hedge_after_s for group in scenario.fleet]
+        ),
         c_e=scenario.costs.c_e,
         horizon_s=scenario.horizon_s,
     )
@@ -39,6 +43,7 @@ class Tabulator:
     learning: Learning
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
+    hedge_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
     c_e: float
     horizon_s: float
 
@@ -48,19 +53,44 @@ class Tabulator:
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
+        charged = self.charged(ended)
+        columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
         return _table(columns, REQUESTS, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
         sends = take(ended.sends, np.lexsort((ended.sends["attempt"], ended.sends["row"])))
-        several = np.bincount(sends["row"], minlength=len(ended.rows["client"])) > 1
-        sends = take(sends, several[sends["row"]])
+        charged = self.charged(Ended(ended.rows, sends))
+        several = (np.bincount(sends["row"], minlength=len(ended.rows["client"])) > 1)[sends["row"]]
+        sends = take(sends, several)
         columns = self._sent(sends) | {
             "request_id": ended.rows["request_id"][sends["row"]],
             "attempt": sends["attempt"],
-            "charged": np.ones(len(sends["row"]), dtype=bool),
+            "charged": charged[several],
         }
         return _table(columns, ATTEMPTS, self._dictionaries())
+
+    def charged(self, ended: Ended) -> NDArray[np.bool_]:
+        """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
+
+        What is swallowed at the door was over when it came. An answer counts if its client had it in time.
+        """
+        sends, rows = ended.sends, ended.rows
+        if self.rules.charge_on == "send":
+            return np.ones(len(sends["row"]), dtype=bool)
+        if self.rules.charge_on == "accept":
+            at_door = (
+                (sends["cause"] == LOST) & np.isnan(sends["started"]) & (sends["over"] == sends["reached"])
+            )
+            came = sends["reached"] < self.horizon_s
+            taken_in: NDArray[np.bool_] = came & ~at_door & ~np.isin(sends["cause"], REFUSALS)
+            return taken_in
+        last = np.zeros(len(rows["client"]), dtype=sends["attempt"].dtype)
+        np.maximum.at(last, sends["row"], sends["attempt"])
+        answered: NDArray[np.bool_] = (rows["outcome"] == _REMOTE)[sends["row"]] & (
+            sends["attempt"] == last[sends["row"]]
+        )
+        return answered
 
     def _dictionaries(self) -> dict[str, tuple[str, ...]]:
         return {
@@ -141,7 +171,7 @@ class Tabulator:
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
             "attempts": last["attempt"],
-            "first_answer_at_s": answered_at,
+            "first_answer_at_s": self._first_answers(rows, group, answered_at),
             "answered_at_s": answered_at,
             "outcome": outcome,
             "answered_by": by,
@@ -149,8 +179,17 @@ class Tabulator:
             "server_label": server_label,
             "answer_label": answer,
             "correct": answer == label,
-            "cost": self.c_e * last["attempt"],
         }
+
+    def _first_answers(
+        self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """When the client first had an answer: the final one, or a provisional one that was shown before."""
+        shown_at = np.where(rows["window"] >= 0, rows["decided"], np.nan) + self.hedge_after_s[group]
+        first: NDArray[np.float64] = np.fmin(
+            np.where(shown_at < self.horizon_s, shown_at, np.nan), answered_at
+        )
+        return first
 
     def _labels(
         self, rows: Columns, group: NDArray[np.int16], server_version: NDArray[np.int32]

@@ -9,28 +9,27 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.board import REFUSALS
 from sim.errors import RunFailed
-from sim.loop import REFUSALS
-from sim.outages import Capacity
+from sim.loop import Played
 from sim.state import Columns, State
 
 Instants = NDArray[np.float64]
 
 
-def observe(state: State, capacity: Capacity, area: float, start: float, end: float) -> Columns:
+def observe(state: State, played: Played, start: float, end: float) -> Columns:
     """The rows of `timeline` for [start, end), whole seconds but for the last.
 
-    state: as the loop left it, before the ended rows are taken out. area: the integral of N(t), the number
-    of sends in the server, as the loop counted it. Raises RunFailed if the number that wait or are in
-    service at `end` is not what the loop holds, or if `area` differs from the sum of the stays, clipped to
-    the chunk, by more than 1e-9 of it.
+    state: as the loop left it, before the ended rows are taken out. Raises RunFailed if the number that wait
+    or are in service at `end` is not what the loop holds, or if the integral of N(t) that it counted differs
+    from the sum of the stays, clipped to the chunk, by more than 1e-9 of it.
     """
     edges = np.append(np.arange(np.floor(start), end), end)
     edges[0] = start
-    waiting, serving, batch_size = _stays(state.sends, edges)
+    waiting, serving, batch_size = _stays(state.sends, played, edges)
     waiting.check("waiting", len(state.waiting))
     serving.check("in service", sum(len(batch) for batch in state.batch_of))
-    stays = waiting.seconds() + serving.seconds()
+    area, stays = played.area, waiting.seconds() + serving.seconds()
     if abs(area - stays) > 1e-9 * max(1.0, stays):
         raise RunFailed("run", f"the integral of N(t) is {area} s, the sum of the stays {stays} s")
     sends, arrived = state.sends, state.rows["arrived"]
@@ -42,7 +41,7 @@ def observe(state: State, capacity: Capacity, area: float, start: float, end: fl
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
         "busy_replicas_mean": serving.mean(1.0 / batch_size),
-        "usable_replicas_mean": np.diff(_usable_seconds(capacity, edges)) / np.diff(edges),
+        "usable_replicas_mean": np.diff(_usable_seconds(played.steps, edges)) / np.diff(edges),
         "arrivals": np.histogram(arrived[arrived >= start], edges)[0],
         "first_sends": np.histogram(sends["sent"][first], edges)[0],
         "retries": np.histogram(sends["sent"][~first], edges)[0],
@@ -107,24 +106,30 @@ class Stays:
             )
 
 
-def _stays(sends: Columns, edges: Instants) -> tuple[Stays, Stays, Instants]:
-    """The stays in the queue, those in service, and the sizes of the batches of the latter."""
+def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stays, Instants]:
+    """The stays in the queue, those in service, and the sizes of the batches of the latter.
+
+    A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
+    counted apart, so it does not matter which belong together.
+    """
     accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
     left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
     accepted &= left > sends["reached"]
     ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
-    stopped = np.nan_to_num(ended, nan=np.inf)
+    ends = np.nan_to_num(ended, nan=np.inf)
+    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
     return (
-        Stays(sends["reached"][accepted], left[accepted], edges),
-        Stays(sends["started"][served], stopped[served], edges),
-        sends["batch_size"][served].astype(np.float64),
+        Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), edges),
+        Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), edges),
+        np.append(sends["batch_size"][served].astype(np.float64), size),
     )
 
 
-def _usable_seconds(capacity: Capacity, edges: Instants) -> Instants:
+def _usable_seconds(steps: list[tuple[float, int]], edges: Instants) -> Instants:
     """Replica-seconds usable from the first edge to each."""
-    until = np.append(capacity.at_s[1:], np.inf)
-    spans = np.clip(edges[:, None], capacity.at_s, until) - np.clip(edges[0], capacity.at_s, until)
-    seconds: Instants = spans @ capacity.usable
+    at_s, usable = np.array(steps).T
+    until = np.append(at_s[1:], np.inf)
+    spans = np.clip(edges[:, None], at_s, until) - np.clip(edges[0], at_s, until)
+    seconds: Instants = spans @ usable
     return seconds

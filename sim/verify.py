@@ -3,14 +3,18 @@ The time line's own law (the integral of N(t)) is checked in `sim.timeline`, the
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from sim.budgets import NO_ACCOUNT, Accounts, full, views
 from sim.columns import OUTCOMES
 from sim.errors import RunFailed
 from sim.outages import Capacity
 from sim.population import CLIENT_SHIFT
-from sim.state import State
+from sim.state import Ended, State
 
 _ORDERS = (
     ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
@@ -18,11 +22,22 @@ _ORDERS = (
 )
 
 
+def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
+    """Appends those steps of (instant, usable replicas) that change the number."""
+    for step in more:
+        if not steps or step[1] != steps[-1][1]:
+            steps.append(step)
+
+
 class Verifier:
     """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
 
-    def __init__(self, clients: int, capacity: Capacity) -> None:
-        self._capacity = capacity
+    def __init__(self, clients: int, capacity: Capacity, drawn_on: Accounts | None = None) -> None:
+        self._steps = [*zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True)]
+        self._is_scaled = False
+        self._accounts = drawn_on
+        self._ledger = full(drawn_on.allotments if drawn_on else ())
+        self._charged: list[tuple[float, int]] = []  # (sent, account), not yet recounted
         self._rows_of = np.zeros(clients, dtype=np.int64)
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
@@ -45,6 +60,31 @@ class Verifier:
         self._rows_of += np.bincount(client, minlength=len(self._rows_of))
         self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
 
+    def scaled(self, steps: list[tuple[float, int]]) -> None:
+        """Usable replicas as the loop had them: with an autoscaler nobody knows them beforehand."""
+        if not self._is_scaled:
+            self._steps, self._is_scaled = [], True
+        add_changes(self._steps, steps)
+
+    def spent(self, ended: Ended, charged: NDArray[np.bool_], open_since: float) -> None:
+        """Raises RunFailed if more was charged than a budget held: a recount in the order of the sends.
+
+        open_since: when the oldest request arrived that has not ended; later sends are recounted later.
+        """
+        if self._accounts is None or not self._accounts.allotments:
+            return
+        sends = ended.sends
+        account = self._accounts.of_client[ended.rows["client"][sends["row"]]]
+        mine = charged & (account != NO_ACCOUNT)
+        self._charged += zip(sends["sent"][mine].tolist(), account[mine].tolist(), strict=True)
+        self._charged.sort()
+        known = bisect_left(self._charged, (open_since, 0))
+        ledger = views(self._ledger)
+        for sent, owner in self._charged[:known]:
+            if not self._accounts.allotments[owner].take(ledger, owner, sent):
+                raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
+        del self._charged[:known]
+
     def finish(self, state: State) -> None:
         """Raises RunFailed if some request is missing, or was counted twice."""
         arrived, written = int(state.next_k.sum()), int(self._outcomes.sum())
@@ -65,7 +105,16 @@ class Verifier:
     def _check_replicas(self, table: pa.Table) -> None:
         started, replica = table["started_at_s"].to_numpy(), table["replica"].to_numpy()
         begun = ~np.isnan(started)
-        wrong = replica[begun] >= self._capacity.usable_at(started[begun])
+        wrong = replica[begun] >= self._usable_at(started[begun])
         if np.any(wrong):
             at = started[begun][wrong][0]
             raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
+
+    def _usable_at(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As many replicas as were usable at each instant; where several changes share it, the most."""
+        at_s, usable = np.array(self._steps).T
+        instants, first = np.unique(at_s, return_index=True)
+        step = np.searchsorted(instants, t, side="right") - 1
+        most, later = np.maximum.reduceat(usable, first), usable[np.append(first[1:], len(at_s)) - 1]
+        found: NDArray[np.float64] = np.where(instants[step] == t, most[step], later[step])
+        return found

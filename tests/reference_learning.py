@@ -19,8 +19,10 @@ import simpy
 from sim.clock import Kind
 from sim.delays import Delay
 from sim.lessons import schedule
+from sim.links import Links
 from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
-from sim.outages import capacity
+from sim.outage_times import outage_times
+from sim.outages import capacity, most_replicas
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.prices import fixed_price
@@ -56,8 +58,10 @@ class School:
         self.copy, self.rejector = [0] * scenario.clients, [0] * scenario.clients
         self.sent, self.trained = [0] * scenario.clients, [0] * scenario.clients
         self.sending, self.training = [False] * scenario.clients, [False] * scenario.clients
-        self.usable = int(capacity(scenario).usable[0])
+        self.most = most_replicas(scenario.server)
+        self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
         self.total_outages = 0
+        self.links = Links(outage_times(scenario))
         self.given: set[tuple[str, int]] = set()
 
     @property
@@ -116,7 +120,10 @@ class School:
                     np.array([at for at, _ in told], dtype=np.float64),
                 ),
                 # The only look ahead, and the product's: who will train on this version.
-                trains=schedule(self.scenario).rejectors.clients_of(self.version),
+                trains=schedule(
+                    self.scenario,
+                    {client: self.links.downtime(client) for client in range(self.scenario.clients)},
+                ).rejectors.clients_of(self.version),
             )
         )
         self.server_label.append(update.server_label)
@@ -141,7 +148,8 @@ class School:
     def outages(self) -> Life:
         """Copies wait for a server that is up; they leave when all else of this instant is in force."""
         timeline = capacity(self.scenario)
-        for at, usable in zip(timeline.at_s.tolist(), timeline.usable.tolist(), strict=True):
+        for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
+            usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
             self.total_outages += not usable
             if usable and not self.usable:
@@ -153,7 +161,10 @@ class School:
     def send_copy(self, client: int) -> None:
         """One copy at a time, the newest version, if the server is up."""
         follows = self.policy(client).score not in (*FOLLOWS_NOBODY, "oracle")
-        if follows and self.usable and not self.sending[client] and self.sent[client] < self.version:
+        if not self.links.downtime(client).is_up(self.env.now):
+            again = self.env.at(self.links.downtime(client).next_up(self.env.now), Kind.MODEL, COPY, client)
+            again.callbacks.append(lambda _: self.send_copy(client))
+        elif follows and self.usable and not self.sending[client] and self.sent[client] < self.version:
             self.sent[client], self.sending[client] = self.version, True
             self.env.process(self.travel(client, self.version))
 
@@ -161,7 +172,13 @@ class School:
         link = self.scenario.fleet[self.group[client]].link
         transfer = 8.0 * self.online.copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
         latency = Delay(self.scenario.seed, "copy", link.latency).one(client, version)
-        yield self.env.at(self.env.now + (latency + transfer), Kind.MODEL, COPY, client)
+        link, arrives = self.links.downtime(client), self.env.now + (latency + transfer)
+        if not link.is_up_through(self.env.now, arrives):  # broken off, it starts over
+            yield self.env.at(link.next_change(self.env.now), Kind.MODEL, COPY, client)
+            self.sending[client], self.sent[client] = False, self.copy[client]
+            self.send_copy(client)
+            return
+        yield self.env.at(arrives, Kind.MODEL, COPY, client)
         self.sending[client] = False
         self.copy[client] = version
         self.train_rejector(client)

@@ -1,26 +1,30 @@
 """A request's life told as a SimPy process: the readable definition of what the product's loop must do.
 
-Each request is one generator and the server is one object. What luck decides is asked from the same keyed
-draws as in the product, so the two are compared byte by byte. Nothing here is fast, and nothing is clever:
-where this file and `sim.loop` disagree, this file is right.
+Each request is one generator; the server is one object, told in `reference_server`, and so are a client's
+circuit breaker and budget, told in `reference_limits`. What luck decides is asked from the same keyed draws
+as in the product, so the two are compared byte by byte. Nothing here is fast, and nothing is clever: where
+this file and `sim.loop` disagree, this file is right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from heapq import heappush
 from itertools import count
 from math import inf, nan
 
 import simpy
 from reference_learning import School, explored, sample_of
+from reference_limits import Bucket, CircuitBreaker, Periods, account
+from reference_server import Server, Timeline
 
 from sim.arrivals import ArrivalSource
 from sim.clock import Kind
-from sim.delays import Backoff, LinkDelays, ServiceTimes
+from sim.delays import Backoff, LinkDelays
+from sim.links import Links
 from sim.messages import Learned
-from sim.outages import capacity
+from sim.outage_times import outage_times
+from sim.outages import Slowness
 from sim.population import CLIENT_SHIFT, population
 from sim.ports import OnlineLearner
 from sim.prices import fixed_price
@@ -47,6 +51,8 @@ class Send:
     replica: int = -1
     batch_size: int = 0
     cause: str = "none"
+    accepted: bool = False
+    returns: int = 0  # to the queue, from batches that an outage stopped
 
     @property
     def place(self) -> tuple[int, int]:
@@ -61,6 +67,7 @@ class Request:
     client: int
     sample: int
     arrived: float
+    deadline: float
     decided: float = nan
     window: int = -1
     copy_version: int = -1
@@ -73,99 +80,6 @@ class Request:
     sends: list[Send] = field(default_factory=list)
 
 
-class Timeline(simpy.Environment):
-    """SimPy's clock, with simultaneous events in the order (kind, request, attempt)."""
-
-    def at(self, when: float, kind: Kind, *place: int) -> simpy.Event:
-        """An event at an absolute instant."""
-        event = simpy.Event(self)
-        event._ok, event._value = True, None
-        heappush(self._queue, (when, (kind, *place), next(self._eid), event))
-        return event
-
-    def schedule(self, event: simpy.Event, *_: object) -> None:
-        """What SimPy schedules itself, a first step, an end or a success, happens at once."""
-        heappush(self._queue, (self.now, (-1,), next(self._eid), event))
-
-
-class Server:
-    """Replicas, a queue in order of arrival, batches; usable replicas have the lowest indices."""
-
-    def __init__(self, env: Timeline, scenario: Scenario, links: list[LinkDelays], client_group: list[int]):
-        self.env, self.rule, self.links, self.client_group = env, scenario.server, links, client_group
-        self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
-        self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
-        self.waiting: list[Send] = []
-        self.batches: list[list[Send]] = [[] for _ in range(self.rule.replicas)]
-        self.usable = 0
-
-    def idle(self) -> list[int]:
-        return [replica for replica in range(self.usable) if not self.batches[replica]]
-
-    def reach(self, send: Send) -> None:
-        """A message arrives: it is refused, swallowed, taken at once, or waits."""
-        taken_at_once = self.idle() and self.is_due([*self.waiting, send])
-        if not self.usable and self.rule.when_down == "refuse":
-            self.refuse(send, "down")
-        elif not self.usable and self.rule.when_down == "silent":
-            send.cause = "lost"
-        elif taken_at_once or len(self.waiting) < self.limit:
-            self.waiting.append(send)
-            due = self.env.at(send.reached + self.rule.batch_wait_s, Kind.DUE, *send.place)
-            due.callbacks.append(lambda _: self.serve())
-            self.serve()
-        else:
-            self.refuse(send, "queue_full")
-
-    def is_due(self, waiting: list[Send]) -> bool:
-        """Whether a batch may start: it is full, or its oldest request has waited long enough."""
-        full = len(waiting) >= self.rule.max_batch
-        return full or (bool(waiting) and waiting[0].reached + self.rule.batch_wait_s <= self.env.now)
-
-    def serve(self) -> None:
-        """Starts every batch that may start, each on the idle replica with the lowest index."""
-        while self.idle() and self.is_due(self.waiting):
-            replica, batch = self.idle()[0], self.waiting[: self.rule.max_batch]
-            self.waiting = self.waiting[self.rule.max_batch :]
-            self.batches[replica] = batch
-            self.env.process(self.work(replica, batch))
-
-    def work(self, replica: int, batch: list[Send]) -> Life:
-        for send in batch:
-            send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        time = self.times.time(len(batch), self.times.factor_one(*batch[0].place))
-        yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
-        if self.batches[replica] is not batch:
-            return  # lost in an outage
-        self.batches[replica] = []
-        for send in batch:
-            send.finished = self.env.now
-            self.env.process(self.reply(send, "remote"))
-        self.serve()
-
-    def refuse(self, send: Send, cause: str) -> None:
-        send.cause = cause
-        self.env.process(self.reply(send, "refused"))
-
-    def reply(self, send: Send, word: str) -> Life:
-        """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
-        link = self.links[self.client_group[send.request.client]]
-        yield self.env.at(self.env.now + link.down.one(*send.place), Kind.REPLY, *send.place)
-        if not send.verdict.triggered:
-            send.verdict.succeed(word)
-
-    def change_capacity(self, usable: int) -> None:
-        """Replicas stop or start from the highest index; batches on stopped ones are lost."""
-        self.usable = usable
-        stopped = [send for batch in self.batches[usable:] for send in batch]
-        self.batches[usable:] = [[] for _ in self.batches[usable:]]
-        if not usable and not self.rule.queue_survives:
-            stopped, self.waiting = stopped + self.waiting, []
-        for send in stopped:
-            send.cause = "lost"
-        self.serve()
-
-
 class Reference:
     """The whole run. `run()` gives the requests by request_id."""
 
@@ -176,20 +90,30 @@ class Reference:
         arrivals: ArrivalSource,
         chunk_s: float,
         learner: OnlineLearner | None = None,
+        slow: Slowness = Slowness(()),  # noqa: B008  (frozen)
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
-        self.links = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
-        self.server = Server(self.env, scenario, self.links, self.clients.group.tolist())
+        self.delays = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
+        self.links = Links(outage_times(scenario))
+        self.server = Server(self.env, scenario, slow, self.reply)
         self.device_free = [-inf] * scenario.clients
         self.allowance = [TOKEN] * scenario.clients
+        self.breakers = [
+            CircuitBreaker(rule) if (rule := self.group(client).breaker) else None
+            for client in range(scenario.clients)
+        ]
+        self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
+        self.may_release = scenario.costs.charge_on != "send"
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
 
     def run(self) -> list[Request]:
-        self.env.process(self.capacity_changes())
         self.env.process(self.school.outages())
         self.env.process(self.school.rounds())
+        self.env.process(self.server.outages())
+        if self.scenario.server.autoscaling:
+            self.env.process(self.server.scaling())
         next_k = [0] * self.scenario.clients
         for index in count():
             start = index * self.chunk_s
@@ -199,23 +123,20 @@ class Reference:
             for at, client in zip(chunk.at_s.tolist(), chunk.client.tolist(), strict=True):
                 request_id = client << CLIENT_SHIFT | next_k[client]
                 next_k[client] += 1
-                self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at))
-                self.env.process(self.life(self.requests[-1]))
+                self.arrive(request_id, client, at)
         while self.env.peek() < self.scenario.horizon_s:
             self.env.step()
         return sorted(self.requests, key=lambda request: request.request_id)
 
-    def capacity_changes(self) -> Life:
-        timeline = capacity(self.scenario)
-        for at, usable in zip(timeline.at_s.tolist(), timeline.usable.tolist(), strict=True):
-            rises = usable > self.server.usable
-            yield self.env.at(at, Kind.CAPACITY_UP if rises else Kind.CAPACITY_DOWN)
-            self.server.change_capacity(usable)
+    def arrive(self, request_id: int, client: int, at: float) -> None:
+        within_s = self.group(client).deadline_s
+        deadline = at + (inf if within_s is None else within_s)
+        self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at, deadline))
+        self.env.process(self.life(self.requests[-1]))
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""
         group = self.group(request.client)
-        deadline = request.arrived + (inf if group.deadline_s is None else group.deadline_s)
         yield self.env.at(request.arrived, Kind.ARRIVAL, request.request_id, 0)
         begins = max(request.arrived, self.device_free[request.client])
         self.device_free[request.client] = begins + group.device.inference_s
@@ -227,33 +148,67 @@ class Reference:
         request.deferred, request.propensity = explored(self.scenario, group.policy, request)
         if not request.deferred:
             outcome = "local"
-        elif request.decided >= deadline:
+        elif request.decided >= request.deadline:
             outcome = "timed_out"
         else:
-            self.earn(request.client, group)
-            outcome = yield from self.ask(request, group, deadline)
+            outcome = yield from self.ask(request, group)
         request.outcome, request.resolved = outcome, self.env.now
 
-    def ask(self, request: Request, group: Group, deadline: float) -> Life:
-        """Sends until an answer comes or no retry is left; gives the outcome."""
+    def ask(self, request: Request, group: Group) -> Life:
+        """Sends until an answer comes, no retry is left, or something forbids to send; gives the outcome."""
+        outcome = ""
         for attempt in count(1):
-            timeout = inf if group.timeout_s is None else group.timeout_s
-            timer = min(self.env.now + timeout, deadline)
-            send = Send(request, attempt, self.env.now, timer, self.env.event())
-            request.sends.append(send)
-            self.env.process(self.travel(send))
-            self.env.process(self.give_up(send))
-            outcome = yield send.verdict
+            obstacle = self.obstacle(request.client, group)
+            if obstacle:
+                return outcome or obstacle
+            if attempt == 1:
+                self.earn(request.client, group)
+            outcome = yield from self.attempt(request, attempt, group)
             if outcome == "remote" or attempt == (group.retry.attempts if group.retry else 1):
                 return outcome
             if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
                 return outcome
-            again = self.env.now + Backoff(self.scenario.seed, group.retry).after(*send.place)
-            if again >= deadline:
+            again = self.env.now + Backoff(self.scenario.seed, group.retry).after(request.request_id, attempt)
+            if again >= request.deadline:
                 return outcome
             if group.retry.allowance is not None:
                 self.allowance[request.client] -= TOKEN
             yield self.env.at(again, Kind.TIMER, request.request_id, attempt + 1)
+
+    def obstacle(self, client: int, group: Group) -> str:
+        """What keeps a client from sending now, as an outcome, asked in this order; else "". Takes budget."""
+        breaker, now = self.breakers[client], self.env.now
+        if breaker and not breaker.lets_pass(now):
+            return "breaker_open"
+        if not self.links.downtime(client).is_up(now):
+            return "link_down"
+        if group.budget and not self.account(client, group).take(now, self.may_release):
+            return "over_budget"
+        if breaker:
+            breaker.sends()
+        return ""
+
+    def attempt(self, request: Request, attempt: int, group: Group) -> Life:
+        """One send and what the client learns of it: remote, refused or timed_out."""
+        timeout = inf if group.timeout_s is None else group.timeout_s
+        timer = min(self.env.now + timeout, request.deadline)
+        send = Send(request, attempt, self.env.now, timer, self.env.event())
+        request.sends.append(send)
+        self.env.process(self.travel(send))
+        self.env.process(self.give_up(send))
+        outcome = yield send.verdict
+        if group.budget and self.may_release:
+            self.account(request.client, group).settle(send.sent, self.env.now, outcome != "refused")
+        breaker = self.breakers[request.client]
+        if breaker:
+            breaker.hears(outcome == "remote", send.sent, self.env.now)
+        return outcome
+
+    def account(self, client: int, group: Group) -> Bucket | Periods:
+        """The budget that a client draws on: its own, its group's, or the fleet's."""
+        shared_by = group.budget.shared_by
+        owner = {"client": client, "group": int(self.clients.group[client]), "fleet": 0}[shared_by]
+        return self.accounts.setdefault((shared_by, owner), account(group.budget))
 
     def earn(self, client: int, group: Group) -> None:
         """A first send earns a share of a retry token; at most three are kept."""
@@ -262,10 +217,29 @@ class Reference:
             self.allowance[client] = min(3 * TOKEN, self.allowance[client] + earned)
 
     def travel(self, send: Send) -> Life:
-        up = self.links[self.clients.group[send.request.client]].up_one(*send.place)
-        send.reached = send.sent + up
+        """The way to the server; a message is swallowed unless the link is up throughout."""
+        client = send.request.client
+        takes = self.delays[self.clients.group[client]].up_one(*send.place)
+        reaches = send.sent + takes * self.links.factor(client, send.sent)
+        if not self.links.downtime(client).is_up_through(send.sent, reaches):
+            send.cause = "lost"
+            return
+        send.reached = reaches
         yield self.env.at(send.reached, Kind.REACH, *send.place)
         self.server.reach(send)
+
+    def reply(self, send: Send, word: str) -> Life:
+        """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
+        client = send.request.client
+        takes = self.delays[self.clients.group[client]].down.one(*send.place)
+        back = self.env.now + takes * self.links.factor(client, self.env.now)
+        if not self.links.downtime(client).is_up_through(self.env.now, back):
+            if word == "remote":
+                send.cause = "lost"
+            return
+        yield self.env.at(back, Kind.REPLY, *send.place)
+        if not send.verdict.triggered:
+            send.verdict.succeed(word)
 
     def give_up(self, send: Send) -> Life:
         if send.timer < inf:

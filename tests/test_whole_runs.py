@@ -46,7 +46,18 @@ def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
     spread = run_into(tmp_path / "spread", workers)
     for table in ("requests", "attempts"):
         assert digest(spread, table) == digest(local, table)
-    for name in ("timeline", "events", "learning", "deferral", "clients", "samples", "partitions", *STUDY):
+    tables = (
+        "timeline",
+        "events",
+        "outages",
+        "learning",
+        "deferral",
+        "clients",
+        "samples",
+        "partitions",
+        *STUDY,
+    )
+    for name in (*tables, *STUDY):
         assert (spread / f"{name}.parquet").read_bytes() == (local / f"{name}.parquet").read_bytes()
     assert (spread / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
 
@@ -64,6 +75,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "attempts",
         "timeline.parquet",
         "events.parquet",
+        "outages.parquet",
         "learning.parquet",
         "deferral.parquet",
         *(f"{name}.parquet" for name in STUDY),

@@ -4,7 +4,7 @@ Nothing here is used by the product."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 from zlib import crc32
 
 import numpy as np
@@ -34,7 +34,9 @@ COMPARED = [
     "deferred",
     "attempts",
     *SENT,
+    "first_answer_at_s",
     "answered_at_s",
+    "cost",
     "outcome",
     "answered_by",
     "server_label",
@@ -199,21 +201,22 @@ def reference(
     """The same from the reference loop."""
     loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
     told = loop.run()
-    horizon, fallback = scenario.horizon_s, {g: x.fallback for g, x in enumerate(scenario.fleet)}
-    group = population(scenario).group
+    horizon, group = scenario.horizon_s, population(scenario).group
     requests = pd.DataFrame(
-        [_row(one, fallback[group[one.client]], horizon) | _versions(loop, one) for one in told],
+        [_row(one, scenario, scenario.fleet[group[one.client]]) | _versions(loop, one) for one in told],
         columns=COMPARED,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
         [
-            {"request_id": request.request_id, "attempt": send.attempt} | _sent(send, horizon)
+            {"request_id": request.request_id, "attempt": send.attempt}
+            | _sent(send, horizon)
+            | {"charged": _is_charged(send, scenario)}
             for request in told
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT],
+        columns=["request_id", "attempt", *SENT, "charged"],
     )
     return requests, attempts
 
@@ -239,9 +242,12 @@ def frame(table: pa.Table) -> pd.DataFrame:
     return found
 
 
-def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:
-    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, fallback)
-    last = request.sends[-1] if request.sends else None
+def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object]:
+    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
+    answered = nan if by == "none" else request.resolved
+    shown = inf if group.hedge_after_s is None else request.decided + group.hedge_after_s
+    first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
+    charged = sum(_is_charged(send, scenario) for send in request.sends)
     return {
         "request_id": request.request_id,
         "sample_id": request.sample,
@@ -251,10 +257,17 @@ def _row(request: Request, fallback: str, horizon: float) -> dict[str, object]:
         "propensity": request.propensity,
         "deferred": request.deferred,
         "attempts": len(request.sends),
-        "answered_at_s": nan if by == "none" else request.resolved,
+        "first_answer_at_s": first,
+        "answered_at_s": answered,
+        "cost": scenario.costs.c_e * charged,
         "outcome": request.outcome,
         "answered_by": by,
-    } | _sent(last, horizon)
+    } | _sent(request.sends[-1] if request.sends else None, scenario.horizon_s)
+
+
+def _is_charged(send: Send, scenario: Scenario) -> bool:
+    is_answer = send.request.outcome == "remote" and send is send.request.sends[-1]
+    return {"send": True, "accept": send.accepted, "answer": is_answer}[scenario.costs.charge_on]
 
 
 def _versions(loop: Reference, request: Request) -> dict[str, object]:

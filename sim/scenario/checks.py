@@ -11,7 +11,7 @@ from sim.scenario.arrivals import Mmpp
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
 from sim.scenario.file_checks import FILE_CHECKS
-from sim.scenario.fleet import MissingClasses
+from sim.scenario.fleet import Budget, Group, MissingClasses, MoneyBudget
 from sim.scenario.learning_checks import LEARNING_CHECKS, classes_of
 from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
@@ -140,14 +140,43 @@ def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]
 
 
 def retries_can_fit_their_deadline(scenario: Scenario) -> Iterator[Breach]:
+    """An attempt fails by its timer or by an error, which takes the link both ways."""
     for index, group in enumerate(scenario.fleet):
         retry, deadline_s = group.retry, group.deadline_s
-        if retry is None or deadline_s is None or retry.attempts == 1 or retry.jitter != "none":
+        if retry is None or deadline_s is None or retry.attempts == 1:
             continue
         backoff_s = retry.backoff_s if retry.cap_s is None else min(retry.backoff_s, retry.cap_s)
-        if backoff_s >= deadline_s:
+        if retry.jitter == "none" and backoff_s >= deadline_s:
             rule = f"must be less than deadline_s, {deadline_s:.12g}, or no retry is ever sent"
             yield ("fleet", index, "retry", "backoff_s"), retry.backoff_s, rule
+            continue
+        fails_s = min(_round_trip_s(group), group.timeout_s or math.inf) + group.device.inference_s
+        if fails_s + (backoff_s if retry.jitter == "none" else 0.0) >= deadline_s:
+            rule = f"no retry is ever sent: an attempt fails {fails_s:.12g} s after the arrival at best"
+            yield ("fleet", index, "deadline_s"), deadline_s, rule
+
+
+def _round_trip_s(group: Group) -> float:
+    """The least that an error takes: constant latencies count, drawn ones may be next to nothing."""
+    link = group.link
+    latency_s = float(link.latency) if isinstance(link.latency, float | int) else 0.0
+    return 2 * latency_s + (8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0)
+
+
+def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
+    of_fleet: tuple[str, Budget] | None = None
+    for index, group in enumerate(scenario.fleet):
+        budget = group.budget
+        path: Path = ("fleet", index, "budget")
+        if isinstance(budget, MoneyBudget) and budget.price > budget.limit:
+            yield (*path, "limit"), budget.limit, f"buys no send at a price of {budget.price:.12g}"
+        if budget is None or budget.shared_by != "fleet":
+            continue
+        if of_fleet is None:
+            of_fleet = group.group, budget
+        elif budget != of_fleet[1]:
+            rule = f"the fleet shares one budget: must be the same as in {of_fleet[0]}"
+            yield (*path, "kind"), budget.kind, rule
 
 
 def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
@@ -203,6 +232,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     service_takes_time,
     autoscaling_starts_within_its_bounds,
     retries_can_fit_their_deadline,
+    budgets_can_be_kept,
     a_hedge_has_an_answer_to_show,
     some_rate_is_above_zero,
     personal_rejectors_are_few,

@@ -11,21 +11,9 @@ from sim.scenario.draft import Finding, Path
 from sim.scenario.wording import show
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
-    "costs.charge_on": ("send",),
     "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
     "fleet.*.arrivals.process.kind": ("poisson", "gamma", "mmpp", "trace"),
     "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
-    "fleet.*.hedge_after_s": (None,),
-    "fleet.*.breaker": (None,),
-    "fleet.*.budget": (None,),
-    "server.discipline": ("fifo",),
-    "server.admission.kind": ("none",),
-    "server.drop_expired": (False,),
-    "server.autoscaling": (None,),
-    "server.in_flight": ("lose",),
-    "server.outages.*.when.kind": ("intervals",),
-    "server.outages.*.target.kind": ("server", "replicas"),
-    "server.outages.*.effect.kind": ("down",),
 }
 
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any
 
+from sim.outage_trace import BadTrace, read_trace
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import AlwaysLocal, Group
-from sim.scenario.server import Intervals, LinksTarget, Outage, ReplicasTarget, Server
+from sim.scenario.server import (
+    Intermittent,
+    Intervals,
+    LinksTarget,
+    Outage,
+    Renewal,
+    ReplicasTarget,
+    Server,
+    TraceOutage,
+)
 from sim.scenario.wording import nearest, show
 
 Breach = tuple[Path, Any, str]
+MOST_PERIODS = 10_000_000
 
 
 def intervals_lie_in_the_run(scenario: Scenario) -> Iterator[Breach]:
@@ -46,9 +58,55 @@ def _unsorted(written: list[tuple[Path, tuple[float, float]]]) -> Iterator[Breac
             yield path, after, f"must stand before {show(before)}: outages are written in order of time"
 
 
+def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """Time lines are drawn before the run; a slip of a unit must not fill the memory."""
+    sizes = {group.group: group.clients for group in scenario.fleet}
+    for index, outage in enumerate(scenario.server.outages):
+        when, target = outage.when, outage.target
+        path: Path = ("server", "outages", index, "when", "kind")
+        if isinstance(when, Renewal):
+            cycle_s = _mean_s(when.up) + _mean_s(when.down)
+        elif isinstance(when, Intermittent):
+            cycle_s = when.mean_cycle_s
+        else:
+            continue
+        lines = 1.0
+        if isinstance(target, LinksTarget) and not target.correlated:
+            lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
+        if lines * scenario.horizon_s / cycle_s > MOST_PERIODS:
+            rule = f"would make more than {MOST_PERIODS:,} outages before horizon_s"
+            yield path, when.kind, rule
+
+
+def independent_links_have_times_of_their_own(scenario: Scenario) -> Iterator[Breach]:
+    for index, outage in enumerate(scenario.server.outages):
+        target = outage.target
+        if isinstance(target, LinksTarget) and not target.correlated and isinstance(outage.when, Intervals):
+            rule = "written intervals are the same for every link: use renewal, intermittent or a trace"
+            yield ("server", "outages", index, "target", "correlated"), False, rule
+
+
+def traces_of_outages_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
+    """Read to their end, so that a run does not stop in its middle; about links that the outage hits."""
+    for index, outage in enumerate(scenario.server.outages):
+        if not isinstance(outage.when, TraceOutage):
+            continue
+        path: Path = ("server", "outages", index, "when", "file")
+        file, is_links = outage.when.file, isinstance(outage.target, LinksTarget)
+        try:
+            _, of_client = read_trace(file, outage.target_name, outage.effect.kind)
+            strange = [client for client in of_client if not is_links or client >= scenario.clients]
+            if strange:
+                what = f"there are {scenario.clients} clients" if is_links else "its target is no link"
+                raise BadTrace(f"names client {strange[0]}: {what}")
+        except BadTrace as error:
+            yield path, file, f"{PurePath(file).name}: {error}"
+
+
 def targets_exist(scenario: Scenario) -> Iterator[Breach]:
     names = [group.group for group in scenario.fleet]
-    replicas = scenario.server.replicas
+    scaling = scenario.server.autoscaling
+    replicas = scenario.server.replicas if scaling is None else scaling.max
     for index, outage in enumerate(scenario.server.outages):
         path: Path = ("server", "outages", index, "target")
         target = outage.target
@@ -122,13 +180,22 @@ def _intervals(scenario: Scenario) -> Iterator[tuple[Path, tuple[float, float]]]
 def _target_key(outage: Outage) -> Any:
     target = outage.target
     if isinstance(target, ReplicasTarget):
-        return "replicas", target.count
-    return ("links", frozenset(target.groups)) if isinstance(target, LinksTarget) else "server"
+        return "replicas", target.count, outage.effect.kind
+    where = frozenset(target.groups) if isinstance(target, LinksTarget) else None
+    return target.kind, where, outage.effect.kind
+
+
+def _mean_s(duration: Any) -> float:
+    """Mean seconds; a measured duration counts as nothing, the file is looked at elsewhere."""
+    return float(getattr(duration, "mean_s", duration if isinstance(duration, float | int) else 0.0))
 
 
 OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     intervals_lie_in_the_run,
     intervals_of_a_target_are_apart,
+    drawn_outages_can_be_counted,
+    independent_links_have_times_of_their_own,
+    traces_of_outages_can_be_replayed,
     targets_exist,
     requeued_work_has_a_queue,
     nobody_waits_for_ever,

@@ -22,6 +22,8 @@ from sim.scenario.values import (
     Whole,
 )
 
+Replicas = Annotated[int, Field(ge=1, le=10_000)]
+
 
 class ServerModel(Part):
     """The shared classifier; `image_size` as for a client's model."""
@@ -65,11 +67,13 @@ Admission = Annotated[NoAdmission | DeadlineFeasible | TokenBucketAdmission, Fie
 
 
 class Autoscaling(Part):
+    """Every `interval_s` as many replicas as keep the busy ones at the target; new ones come later."""
+
     target_utilisation: PositiveShare
     interval_s: Span
     provisioning_s: SpanOrZero
-    min: Count
-    max: Count
+    min: Replicas
+    max: Replicas
 
 
 class Intervals(Part):
@@ -92,6 +96,8 @@ class Intermittent(Part):
 
 
 class TraceOutage(Part):
+    """Periods from a CSV or Parquet file, such as the `outages.parquet` that a run leaves."""
+
     kind: Literal["trace"]
     file: str
 
@@ -111,9 +117,12 @@ class ReplicasTarget(Part):
 
 
 class LinksTarget(Part):
+    """The links of a share of the groups' clients: cut together, or (not `correlated`) each on its own."""
+
     kind: Literal["links"]
     groups: Annotated[tuple[Name, ...], Field(min_length=1)]
     share: Share = 1.0
+    correlated: bool = True
 
 
 Target = Annotated[ServerTarget | ReplicasTarget | LinksTarget, Field(discriminator="kind")]
@@ -136,12 +145,21 @@ class Outage(Part):
     target: Target = ServerTarget()
     effect: Effect = Down()
 
+    @property
+    def target_name(self) -> str:
+        """How tables name the target: "server", "replicas:N" or "links:GROUP+GROUP"."""
+        if isinstance(self.target, ReplicasTarget):
+            return f"replicas:{self.target.count}"
+        if isinstance(self.target, LinksTarget):
+            return "links:" + "+".join(self.target.groups)
+        return self.target.kind
+
 
 class Server(Part):
     """The shared server; `queue_limit` counts waiting requests (null: no limit)."""
 
     model: ServerModel = ServerModel()
-    replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
+    replicas: Replicas = 1
     max_batch: Annotated[int, Field(ge=1, le=32_767)] = 1
     batch_wait_s: SpanOrZero = 0.0
     queue_limit: Whole | None = None

@@ -70,22 +70,86 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
+        hedge_after_s=draw(seldom(spans(lattice, 0, 4))),
+        breaker=draw(
+            seldom(st.fixed_dictionaries({"failures": st.integers(1, 3), "cooldown_s": spans(lattice, 1, 8)}))
+        ),
+        budget=draw(seldom(budgets(lattice))),
+    )
+
+
+def seldom(some: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly nothing: what is optional should mostly be off, or every world would have everything."""
+    return st.sampled_from([True, False, False]).flatmap(lambda wanted: some if wanted else st.none())
+
+
+def budgets(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Few enough sends that somebody has to do without."""
+    shared_by = st.sampled_from(["client", "group"])
+    period = {"per_s": spans(lattice, 2, 12), "shared_by": shared_by}
+    bucket = {"rate_hz": st.sampled_from([0.25, 0.3, 1.0]), "burst": st.sampled_from([1.0, 1.5, 3.0])}
+    return (
+        st.fixed_dictionaries({"kind": st.just("token_bucket"), "shared_by": shared_by, **bucket})
+        | st.fixed_dictionaries({"kind": st.just("count"), "limit": st.integers(0, 4), **period})
+        | st.fixed_dictionaries(
+            {
+                "kind": st.just("money"),
+                "limit": st.sampled_from([0.0, 0.3, 1.0]),
+                "price": st.sampled_from([0.0, 0.1, 0.3]),
+                **period,
+            }
+        )
     )
 
 
 @st.composite
-def outages(draw: st.DrawFn, replicas: int, horizon: float, lattice: bool) -> tuple[dict[str, Any], ...]:
+def outages(
+    draw: st.DrawFn, replicas: int, groups: int, horizon: float, lattice: bool
+) -> tuple[dict[str, Any], ...]:
     found = []
     targets: list[dict[str, Any]] = [{"kind": "server"}]
     targets += [{"kind": "replicas", "count": n} for n in range(1, replicas + 1)]
     for target in draw(st.lists(st.sampled_from(targets), max_size=2, unique_by=str)):
-        edges = draw(
-            st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=8, unique=True)
-        )
-        edges = sorted(edges)[: len(edges) // 2 * 2]
-        at = tuple(zip(edges[::2], edges[1::2], strict=True))
-        found.append({"when": {"kind": "intervals", "at": at}, "target": target})
+        found.append({"when": draw(times(horizon, lattice)), "target": target, "effect": draw(EFFECTS)})
+    for g in draw(st.lists(st.integers(0, groups - 1), max_size=2, unique=True)):
+        when = draw(times(horizon, lattice))
+        correlated = when["kind"] == "intervals" or draw(st.booleans())
+        share = draw(st.sampled_from([1.0, 0.5]))
+        target = {"kind": "links", "groups": (f"g{g}",), "share": share, "correlated": correlated}
+        found.append({"when": when, "target": target, "effect": draw(EFFECTS)})
     return tuple(found)
+
+
+EFFECTS = st.sampled_from([{"kind": "down"}] * 3 + [{"kind": "slowdown", "factor": 2.0}])
+
+
+@st.composite
+def times(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
+    """When an outage happens: mostly written, which Hypothesis makes simpler where something fails."""
+    kind = draw(st.sampled_from(["intervals", "intervals", "renewal", "intermittent"]))
+    if kind == "renewal":
+        return {"kind": kind, "up": draw(durations(lattice, 2, 16)), "down": draw(durations(lattice, 1, 8))}
+    if kind == "intermittent" and not lattice:
+        return {"kind": kind, "availability": 0.7, "mean_cycle_s": draw(spans(False, 4, 20))}
+    edges = draw(st.lists(spans(lattice, 0, int(horizon / LATTICE_S)), min_size=2, max_size=8, unique=True))
+    edges = sorted(edges)[: len(edges) // 2 * 2]
+    return {"kind": "intervals", "at": tuple(zip(edges[::2], edges[1::2], strict=True))}
+
+
+@st.composite
+def scalings(draw: st.DrawFn, replicas: int, lattice: bool) -> dict[str, Any]:
+    return {
+        "target_utilisation": draw(st.sampled_from([0.3, 0.7, 1.0])),
+        "interval_s": draw(spans(lattice, 2, 8)),
+        "provisioning_s": draw(spans(lattice, 0, 6)),
+        "min": draw(st.integers(1, replicas)),
+        "max": draw(st.integers(replicas, 5)),
+    }
+
+
+def admissions() -> st.SearchStrategy[dict[str, Any]]:
+    bucket = {"kind": "token_bucket", "rate_hz": 0.8, "burst": 2.0}
+    return st.sampled_from([{"kind": "none"}] * 4 + [{"kind": "deadline_feasible"}, bucket])
 
 
 @st.composite
@@ -151,11 +215,22 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
         "queue_survives": draw(st.booleans()),
-        "outages": draw(outages(replicas, horizon, lattice)),
+        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair"])),
+        "admission": draw(admissions()),
+        "drop_expired": draw(st.sampled_from([False, False, True])),
+        "autoscaling": draw(seldom(scalings(replicas, lattice))),
+        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
+        "outages": draw(outages(replicas, len(fleet), horizon, lattice)),
     }
-    training = draw(trainings(horizon, lattice))
+    server["queue_survives"] |= server["in_flight"] == "requeue"
+    charge_on = draw(st.sampled_from(["send", "accept", "answer"]))
     scenario = scenario_of(
-        seed=draw(st.integers(0, 99)), horizon_s=horizon, fleet=fleet, server=server, training=training
+        seed=draw(st.integers(0, 99)),
+        horizon_s=horizon,
+        fleet=fleet,
+        server=server,
+        training=draw(trainings(horizon, lattice)),
+        costs={"charge_on": charge_on},
     )
     # A seed and a number give dense traffic; lists drawn one by one would mostly be short.
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import WrittenArrivals, differences, frame, group_of, made_up, poisson, product, scenario_of
 
-from sim.columns import ATTEMPTS, EVENTS, REQUESTS, TIMELINE
+from sim.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
 from sim.engine import CHUNK_S, simulate
 from sim.errors import RunFailed
 from sim.scenario import Scenario
@@ -73,7 +73,7 @@ def test_a_run_writes_its_parts_and_nothing_else(finished):
     folder, _ = finished
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     parts = {f"{name}/part-000000{n}.parquet" for name in ("requests", "attempts") for n in range(3)}
-    assert files == parts | {"timeline.parquet", "events.parquet"}
+    assert files == parts | {"timeline.parquet", "events.parquet", "outages.parquet"}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,7 @@ def test_a_run_writes_its_parts_and_nothing_else(finished):
         ("attempts/part-0000001.parquet", ATTEMPTS),
         ("timeline.parquet", TIMELINE),
         ("events.parquet", EVENTS),
+        ("outages.parquet", OUTAGES),
     ],
 )
 def test_files_have_the_declared_columns(finished, path, schema):

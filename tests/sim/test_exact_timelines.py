@@ -9,65 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pandas as pd
 import pytest
-from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
+from stories import LOCAL, Story, devices, retries, server
+from worlds import group_of
 
 HAIR_S = 2.0**-20
-LOCAL = {"score": "l2h", "price": {"kind": "always_local"}}
-
-
-def devices(name: str = "devices", **parts: Any) -> dict[str, Any]:
-    """A group over a link of the given latency, in seconds."""
-    latency = parts.pop("latency", 0.0)
-    return group_of(name, **({"link": {"latency": latency}} | parts))
-
-
-def server(
-    down: tuple[tuple[float, float], ...] = (), replicas_down: Any = (), **parts: Any
-) -> dict[str, Any]:
-    """A server of one second per batch with the given outages of all, or of one replica."""
-    targets = ((down, {"kind": "server"}), (replicas_down, {"kind": "replicas", "count": 1}))
-    outages = tuple(
-        {"when": {"kind": "intervals", "at": at}, "target": target} for at, target in targets if at
-    )
-    return {"service": {"kind": "affine", "base_s": 1.0}, "outages": outages} | parts
-
-
-def retries(attempts: int, backoff_s: float, **parts: Any) -> dict[str, Any]:
-    return {"attempts": attempts, "backoff_s": backoff_s, "jitter": "none", "allowance": None} | parts
-
-
-class Story:
-    """What happened to requests that arrived at the given (instant, client), in the order of their ids."""
-
-    def __init__(
-        self, *arrivals: tuple[float, int], fleet: Any = None, server: Any = None, horizon_s: float = 20.0
-    ) -> None:
-        fleet = fleet or devices()
-        scenario = scenario_of(
-            horizon_s=horizon_s,
-            fleet=tuple(fleet) if isinstance(fleet, list) else (fleet,),
-            server=server or {"service": {"kind": "affine", "base_s": 1.0}},
-        )
-        learned, written = made_up(scenario), WrittenArrivals(arrivals)
-        self.requests, self.attempts = product(scenario, learned, written, 60.0)
-        for mine, told in zip(
-            (self.requests, self.attempts), reference(scenario, learned, written, 60.0), strict=True
-        ):
-            assert differences(mine, told) == []
-
-    def __getitem__(self, column: str) -> list[Any]:
-        """A column of the requests, None where nothing happened."""
-        return _values(self.requests, column)
-
-    def sends(self, column: str) -> list[Any]:
-        """A column of the attempts of requests that took several."""
-        return _values(self.attempts, column)
-
-
-def _values(frame: pd.DataFrame, column: str) -> list[Any]:
-    return [None if pd.isna(value) else value for value in frame[column].tolist()]
 
 
 # On the device.

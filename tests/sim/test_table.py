@@ -17,6 +17,7 @@ from sim.population import CLIENT_SHIFT
 from sim.rules import rules
 from sim.state import ROW_TYPES, SEND_TYPES, Ended, empty
 from sim.table import Tabulator
+from sim.table import tabulator as tabulator_of
 
 HORIZON_S = 100.0
 # Group "own" falls back to its own answer and has two models for its two clients, group "mute" to none.
@@ -153,10 +154,8 @@ def columns(types: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, np.n
 
 
 def tabulator() -> Tabulator:
-    scenario = scenario_of(horizon_s=HORIZON_S, fleet=FLEET)
-    client_answers = np.array([True, False])
-    learning = Learning(scenario, LEARNED)
-    return Tabulator(rules(scenario), learning, ("own", "mute"), client_answers, 0.25, HORIZON_S)
+    scenario = scenario_of(horizon_s=HORIZON_S, fleet=FLEET, costs={"c_e": 0.25})
+    return tabulator_of(scenario, rules(scenario), Learning(scenario, LEARNED))
 
 
 def ended() -> Ended:

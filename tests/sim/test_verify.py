@@ -12,7 +12,8 @@ from worlds import WrittenArrivals, group_of, made_up, scenario_of
 from sim.engine import chunks
 from sim.errors import RunFailed
 from sim.outages import capacity
-from sim.state import State, at_start
+from sim.rules import rules
+from sim.state import ROW_TYPES, SEND_TYPES, Ended, State, at_start, empty
 from sim.verify import Verifier
 
 LOST = {"when": {"kind": "intervals", "at": ((2.0, 4.0),)}, "target": {"kind": "replicas", "count": 1}}
@@ -173,3 +174,66 @@ def test_a_request_that_stands_in_the_place_of_another():
     swapped = pa.concat_tables([first[0].slice(0, 1), more.slice(1)])
     with pytest.raises(RunFailed, match="a request was written twice"):
         verify([first, (swapped, attempts)])
+
+
+# Budgets and autoscaling.
+
+THRIFTY = scenario_of(
+    horizon_s=20.0,
+    fleet=(group_of(clients=2, budget={"kind": "count", "per_s": 10.0, "limit": 2, "shared_by": "group"}),),
+    costs={"charge_on": "send"},
+)
+
+
+def charged(*sends: tuple[float, int]) -> tuple[Ended, np.ndarray]:
+    """Requests of the given clients, each sent once at the given instant and charged."""
+    rows, columns = empty(ROW_TYPES, len(sends)), empty(SEND_TYPES, len(sends))
+    rows["client"] = np.array([client for _, client in sends], np.int32)
+    columns["sent"] = np.array([at for at, _ in sends])
+    columns["row"] = np.arange(len(sends))
+    return Ended(rows, columns), np.ones(len(sends), dtype=bool)
+
+
+def thrifty() -> Verifier:
+    laid_down = rules(THRIFTY)
+    return Verifier(2, laid_down.capacity, laid_down.accounts)
+
+
+def test_what_a_budget_holds_may_be_spent():
+    thrifty().spent(*charged((1.0, 0), (9.75, 1), (10.0, 0), (19.0, 0)), np.inf)
+
+
+def test_more_than_a_budget_held():
+    with pytest.raises(RunFailed, match=r"more was spent than the budget held, by a send at 9\.5 s"):
+        thrifty().spent(*charged((1.0, 0), (9.5, 1), (3.0, 0)), np.inf)
+
+
+def test_overspending_is_found_though_the_rows_are_written_in_different_chunks():
+    """The request of 2.0 ends last: what was sent since its arrival is looked at when it is known."""
+    verifier = thrifty()
+    verifier.spent(*charged((1.0, 0), (9.5, 1)), 2.0)
+    with pytest.raises(RunFailed, match=r"by a send at 9\.5 s"):
+        verifier.spent(*charged((2.0, 0)), np.inf)
+
+
+def test_what_was_not_charged_is_not_spent():
+    ended, _ = charged((1.0, 0), (9.5, 1), (3.0, 0))
+    thrifty().spent(ended, np.array([True, True, False]), np.inf)
+
+
+def test_a_batch_on_a_replica_that_the_autoscaler_had_not():
+    (requests, attempts), _ = written()
+    ids = requests["request_id"].to_pylist()
+    at = changed(requests, ids.index(0), replica=1)
+    for steps, is_wrong in (
+        ([(0.0, 2)], False),
+        ([(0.0, 2), (0.5, 1)], True),
+        ([(0.0, 1), (1.25, 2)], False),
+    ):
+        verifier = Verifier(SCENARIO.clients, capacity(SCENARIO))
+        verifier.scaled(steps)
+        if is_wrong:
+            with pytest.raises(RunFailed, match="on a replica that was not usable"):
+                verifier.chunk(at, attempts, False)
+        else:
+            verifier.chunk(at, attempts.slice(0, 0), False)

@@ -172,3 +172,42 @@ def test_two_groups_of_one_name_are_refused(tmp_path: Path) -> None:
         BadInput, match=r'twins\.yaml:6: .*"twin" is not allowed: another group has this name'
     ):
         read(path)
+
+
+BUDGET = {"kind": "count", "per_s": 1, "limit": 2, "shared_by": "fleet"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "paths"),
+    [
+        (BUDGET, BUDGET, []),
+        (BUDGET, BUDGET | {"limit": 3}, ["fleet.1.budget.kind"]),
+        (BUDGET, BUDGET | {"shared_by": "group", "limit": 3}, []),
+        (BUDGET, None, []),
+    ],
+)
+def test_a_budget_that_the_fleet_shares_is_the_same_for_all(
+    example: Path, first: object, second: object, paths: list[str]
+) -> None:
+    (group,) = read_draft(example).value["fleet"]
+    groups = ({**group, "budget": first}, {**group, "group": "others", "budget": second})
+    assert broken(valid(example, ("fleet", groups))) == paths
+
+
+def test_as_many_replicas_may_fail_as_there_may_ever_be(example: Path) -> None:
+    scaling = {"target_utilisation": 0.5, "interval_s": 1, "provisioning_s": 1, "min": 1, "max": 4}
+    outages = ("server.outages", (outage("replicas", (1, 2), count=4),))
+    assert broken(valid(example, outages)) == ["server.outages.0.target.count"]
+    assert broken(valid(example, outages, ("server.autoscaling", scaling))) == []
+
+
+def test_a_trace_names_clients_that_are_there_and_only_of_links(example: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("from_s,until_s,client_id\n1,2,120\n")
+    when = {"kind": "trace", "file": str(path)}
+    places = ["server.outages.0.when.file"]
+    for target in ({"kind": "links", "groups": ("sensors",)}, {"kind": "server"}):
+        assert broken(valid(example, ("server.outages", ({"when": when, "target": target},)))) == places
+    path.write_text("from_s,until_s,client_id\n1,2,119\n")
+    links = {"kind": "links", "groups": ("sensors",)}
+    assert broken(valid(example, ("server.outages", ({"when": when, "target": links},)))) == []

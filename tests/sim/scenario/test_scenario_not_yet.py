@@ -56,5 +56,5 @@ def test_what_is_not_there_yet_is_said_so(case: Case, spoilt: Callable[[str, str
 def test_a_broken_rule_is_said_before_what_is_not_there_yet(
     complaint: Callable[..., str], example_text: str
 ) -> None:
-    line = complaint(example_text.replace("discipline: fifo", "discipline: lifo"), "warm_up_s=1000")
+    line = complaint(example_text.replace("set: digits", "set: mnist"), "warm_up_s=1000")
     assert line == "--set warm_up_s: 1000.0 is not allowed: must be less than horizon_s, 900"

@@ -129,7 +129,7 @@ def test_overrides_apply_in_turn(bare: Path) -> None:
             "data.pools=[0.2, 0.2, 0.2, 0.2, 0.3]",
             "[0.2, 0.2, 0.2, 0.2, 0.3] is not allowed: must sum to 1, not 1.1",
         ),
-        ("server.discipline=lifo", "lifo is not available yet (works today: fifo)"),
+        ("data.set=mnist", "mnist is not available yet (works today: digits)"),
     ],
 )
 def test_an_override_that_cannot_be_is_refused(example: Path, written: str, complaint: str) -> None:

@@ -1,0 +1,101 @@
+"""What keeps a client of the reference loop from sending: its circuit breaker and its budget.
+
+Where this file and the product disagree, this file is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from math import floor, inf
+
+from sim.scenario.fleet import Breaker, Budget, CountBudget, MoneyBudget
+
+TOKEN = 1_000_000
+
+
+class Bucket:
+    """Tokens in millionths: what has been earned by an instant is a whole number, so nothing drifts."""
+
+    def __init__(self, rate_hz: float, burst: float) -> None:
+        self.rate_hz, self.cap = rate_hz, floor(burst * TOKEN + 1e-3)
+        self.level, self.held, self.earned = self.cap, 0, 0
+
+    def fill(self, now: float) -> None:
+        """What is held, since it may be released, keeps its room in the bucket."""
+        earned = floor(self.rate_hz * now * TOKEN + 1e-3)
+        self.level = min(self.cap - self.held, self.level + earned - self.earned)
+        self.earned = earned
+
+    def take(self, now: float, is_held: bool = False) -> bool:
+        self.fill(now)
+        if self.level < TOKEN:
+            return False
+        self.level -= TOKEN
+        self.held += TOKEN if is_held else 0
+        return True
+
+    def settle(self, _sent: float, now: float, is_spent: bool) -> None:
+        self.fill(now)
+        self.held -= TOKEN
+        if not is_spent:
+            self.level += TOKEN
+
+
+class Periods:
+    """At most `limit` sends that were sent in one period [n·per_s, (n + 1)·per_s)."""
+
+    def __init__(self, per_s: float, limit: float) -> None:
+        self.per_s, self.limit = per_s, limit
+        self.reserved: Counter[int] = Counter()
+
+    def take(self, now: float, _is_held: bool = False) -> bool:
+        period = int(now / self.per_s)
+        if self.reserved[period] >= self.limit:
+            return False
+        self.reserved[period] += 1
+        return True
+
+    def settle(self, sent: float, _now: float, is_spent: bool) -> None:
+        if not is_spent:
+            self.reserved[int(sent / self.per_s)] -= 1
+
+
+def account(budget: Budget) -> Bucket | Periods:
+    """A budget, full; money is counted in whole sends, by the decimals as they are written."""
+    match budget:
+        case CountBudget():
+            return Periods(budget.per_s, budget.limit)
+        case MoneyBudget(price=0.0):
+            return Periods(budget.per_s, inf)
+        case MoneyBudget():
+            return Periods(budget.per_s, Fraction(str(budget.limit)) // Fraction(str(budget.price)))
+        case _:
+            return Bucket(budget.rate_hz, budget.burst)
+
+
+class CircuitBreaker:
+    """Opens after `failures` failed attempts on end; after the cooldown one send is the probe."""
+
+    def __init__(self, rule: Breaker) -> None:
+        self.rule = rule
+        self.failed_on_end = 0
+        self.open_until = -inf
+        self.is_open = self.is_probing = False
+
+    def lets_pass(self, now: float) -> bool:
+        return not self.is_open or (now >= self.open_until and not self.is_probing)
+
+    def sends(self) -> None:
+        self.is_probing = self.is_open
+
+    def hears(self, is_success: bool, sent: float, now: float) -> None:
+        """What became of an attempt; those sent before the last cooldown ended are ignored."""
+        if sent < self.open_until:
+            return
+        self.is_probing = False
+        self.failed_on_end = 0 if is_success else self.failed_on_end + 1
+        if is_success:
+            self.is_open = False
+        elif self.is_open or self.failed_on_end >= self.rule.failures:
+            self.is_open, self.open_until = True, now + self.rule.cooldown_s

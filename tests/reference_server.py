@@ -1,0 +1,243 @@
+"""The server of the reference loop: replicas, a queue, batches, admission, outages, scaling.
+
+Where this file and the product's server disagree, this file is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heappush
+from itertools import count
+from math import ceil, inf, nan
+from typing import Any
+
+import simpy
+from reference_limits import Bucket
+
+from sim.clock import Kind
+from sim.delays import ServiceTimes
+from sim.outages import Slowness, capacity, most_replicas, slowness
+from sim.scenario import Scenario
+
+Life = Iterator[simpy.Event]
+
+
+class Timeline(simpy.Environment):
+    """SimPy's clock, with simultaneous events in the order (kind, request, attempt)."""
+
+    def at(self, when: float, kind: Kind, *place: int) -> simpy.Event:
+        """An event at an absolute instant."""
+        event = simpy.Event(self)
+        event._ok, event._value = True, None
+        heappush(self._queue, (when, (kind, *place), next(self._eid), event))
+        return event
+
+    def schedule(self, event: simpy.Event, *_: object) -> None:
+        """What SimPy schedules itself, a first step, an end or a success, happens at once."""
+        heappush(self._queue, (self.now, (-1,), next(self._eid), event))
+
+
+class Server:
+    """Usable replicas are those with the lowest indices; `answer` sends a word back to a client.
+
+    Whoever waits is in `returned`, which is served first, or in `waiting`, in order of arrival.
+    """
+
+    def __init__(
+        self, env: Timeline, scenario: Scenario, slow: Slowness, answer: Callable[[Any, str], Life]
+    ) -> None:
+        self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
+        self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
+        self.slow = Slowness(slowness(scenario).spans + slow.spans)
+        self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
+        self.returned: list[Any] = []
+        self.waiting: list[Any] = []
+        self.batches: list[list[Any]] = [[] for _ in range(most_replicas(self.rule))]
+        self.replicas, self.taken = self.rule.replicas, 0
+        self.last_started: dict[int, float] = {}  # per client
+        admission = self.rule.admission
+        self.bucket = Bucket(admission.rate_hz, admission.burst) if admission.kind == "token_bucket" else None
+        self.busy_s = self.usable_s = self.replica_s = self.measured_at = 0.0
+        self.coming: list[float] = []  # when each ordered replica is there
+
+    @property
+    def usable(self) -> int:
+        return max(0, self.replicas - self.taken)
+
+    def idle(self) -> list[int]:
+        return [replica for replica in range(self.usable) if not self.batches[replica]]
+
+    # The door.
+
+    def reach(self, send: Any) -> None:
+        """A message arrives: it is refused, swallowed, taken at once, or waits."""
+        everybody = [*self.returned, *self.waiting]
+        taken_at_once = self.idle() and self.is_due([*everybody, send])
+        if not self.usable and self.rule.when_down == "refuse":
+            self.refuse(send, "down")
+        elif not self.usable and self.rule.when_down == "silent":
+            send.cause = "lost"
+        elif not taken_at_once and len(everybody) >= self.limit:
+            self.refuse(send, "queue_full")
+        elif not self.admits(send):
+            self.refuse(send, "admission")
+        else:
+            send.accepted = True
+            self.waiting.append(send)
+            due = self.env.at(send.reached + self.rule.batch_wait_s, Kind.DUE, *send.place)
+            due.callbacks.append(lambda _: self.serve())
+            self.serve()
+
+    def admits(self, send: Any) -> bool:
+        if self.bucket:
+            return self.bucket.take(self.env.now)
+        if self.rule.admission.kind == "deadline_feasible" and self.usable:
+            return self.estimate() <= send.request.deadline
+        return True
+
+    def estimate(self) -> float:
+        """When a request that arrives now would be finished, were every batch full and of mean length."""
+        ahead, most = len(self.returned) + len(self.waiting), self.rule.max_batch
+        batches = ahead // most + (0 if self.idle() else 1)
+        return (
+            self.env.now + batches * self.times.mean[most] / self.usable + self.times.mean[ahead % most + 1]
+        )
+
+    def refuse(self, send: Any, cause: str) -> None:
+        send.cause = cause
+        self.env.process(self.answer(send, "refused"))
+
+    # The queue and the replicas.
+
+    def is_due(self, everybody: list[Any]) -> bool:
+        """Whether a batch may start: it is full, or its oldest request has waited long enough."""
+        if len(everybody) >= self.rule.max_batch:
+            return True
+        oldest = min((send.reached for send in everybody), default=inf)
+        return oldest + self.rule.batch_wait_s <= self.env.now
+
+    def serve(self) -> None:
+        """Starts every batch that may start, each on the idle replica with the lowest index."""
+        while self.idle() and self.is_due([*self.returned, *self.waiting]):
+            batch = self.form_batch()
+            if batch:
+                replica = self.idle()[0]
+                self.measure()
+                self.batches[replica] = batch
+                self.env.process(self.work(replica, batch))
+
+    def form_batch(self) -> list[Any]:
+        """The next requests in the order of the discipline; those past their deadline are thrown out."""
+        batch: list[Any] = []
+        while len(batch) < self.rule.max_batch and (self.returned or self.waiting):
+            send = self.returned.pop(0) if self.returned else self.next_of_discipline()
+            if self.rule.drop_expired and send.request.deadline <= self.env.now:
+                send.cause = "expired"
+                continue
+            self.last_started[send.request.client] = self.env.now
+            batch.append(send)
+        return batch
+
+    def next_of_discipline(self) -> Any:
+        key: dict[str, Callable[[int, Any], Any]] = {
+            "fifo": lambda position, _: position,
+            "lifo": lambda position, _: -position,
+            "edf": lambda position, send: (send.request.deadline, position),
+            "fair": lambda position, send: (
+                self.last_started.get(send.request.client, -inf),
+                send.request.client,
+                position,
+            ),
+        }
+        order = key[self.rule.discipline]
+        position, _ = min(enumerate(self.waiting), key=lambda one: order(*one))
+        return self.waiting.pop(position)
+
+    def work(self, replica: int, batch: list[Any]) -> Life:
+        for send in batch:
+            send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
+        time = self.times.time(len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
+        time *= self.slow.factor(self.env.now, replica, self.replicas)
+        yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
+        if self.batches[replica] is not batch:
+            return  # stopped by an outage
+        self.measure()
+        self.batches[replica] = []
+        for send in batch:
+            send.finished = self.env.now
+            self.env.process(self.answer(send, "remote"))
+        self.serve()
+
+    # Capacity.
+
+    def outages(self) -> Life:
+        timeline = capacity(self.scenario)
+        for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
+            yield self.env.at(at, Kind.CAPACITY_UP if taken < self.taken else Kind.CAPACITY_DOWN)
+            self.change_capacity(self.replicas, taken, self.rule.in_flight)
+
+    def change_capacity(self, replicas: int, taken: int, in_flight: str) -> None:
+        """Replicas stop or start from the highest index; `in_flight` says what becomes of their batches."""
+        was = self.usable
+        self.measure()
+        self.replicas, self.taken = replicas, taken
+        if in_flight != "finish":
+            stopped = [replica for replica in range(self.usable, was) if self.batches[replica]]
+            stopped.sort(key=lambda replica: self.batches[replica][0].started)
+            sends = [send for replica in stopped for send in self.batches[replica]]
+            for replica in stopped:
+                self.batches[replica] = []
+            for send in sends:
+                if in_flight == "lose":
+                    send.cause = "lost"
+                else:
+                    send.started, send.replica, send.batch_size = nan, -1, 0
+                    send.returns += 1
+            if in_flight == "requeue":
+                self.returned = sends + self.returned
+        if was and not self.usable and not self.rule.queue_survives:
+            for send in [*self.returned, *self.waiting]:
+                send.cause = "lost"
+            self.returned, self.waiting = [], []
+        self.serve()
+
+    # Autoscaling.
+
+    def measure(self) -> None:
+        """Adds up the seconds that replicas were busy, usable, and there at all."""
+        span = self.env.now - self.measured_at
+        self.busy_s += sum(map(bool, self.batches)) * span
+        self.usable_s += self.usable * span
+        self.replica_s += self.replicas * span
+        self.measured_at = self.env.now
+
+    def scaling(self) -> Life:
+        rule = self.rule.autoscaling
+        for tick in count(1):
+            yield self.env.at(tick * rule.interval_s, Kind.CAPACITY_DOWN, 1)
+            self.measure()
+            if self.usable_s > 0:
+                load = self.replica_s / rule.interval_s * (self.busy_s / self.usable_s)
+                needed = ceil(round(load / rule.target_utilisation, 6))
+                self.scale_to(min(max(needed, rule.min), rule.max))
+            self.busy_s = self.usable_s = self.replica_s = 0.0
+
+    def scale_to(self, wanted: int) -> None:
+        """More are ordered; fewer: the last ordered are cancelled, then replicas take no more batches."""
+        for _ in range(wanted - self.replicas - len(self.coming)):
+            self.coming.append(self.env.now + self.rule.autoscaling.provisioning_s)
+        del self.coming[max(0, wanted - self.replicas) :]
+        if wanted < self.replicas:
+            self.change_capacity(wanted, self.taken, "finish")
+        self.env.process(self.provision())
+
+    def provision(self) -> Life:
+        """Replicas ordered at this tick are there after a while, unless they were cancelled."""
+        ready_at = self.env.now + self.rule.autoscaling.provisioning_s
+        if ready_at in self.coming:
+            if ready_at > self.env.now:
+                yield self.env.at(ready_at, Kind.CAPACITY_UP, 1)
+            there = self.coming.count(ready_at)
+            self.coming = [at for at in self.coming if at != ready_at]
+            if there:
+                self.change_capacity(self.replicas + there, self.taken, "finish")

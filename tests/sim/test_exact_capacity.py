@@ -1,0 +1,236 @@
+"""Exact time lines of queues, admission, outages of every kind and scaling: one story for each rule.
+
+Spans are multiples of a quarter of a second, so sums are exact and asserted as such.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stories import Story, devices, server
+from worlds import MadeUpLearner, WrittenArrivals, made_up, product, scenario_of
+
+
+def outage(target: dict[str, Any], *at: tuple[float, float], **effect: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"when": {"kind": "intervals", "at": at}, "target": target}
+    return found | ({"effect": {"kind": "slowdown", **effect}} if effect else {})
+
+
+# In the queue.
+
+
+def waiters(discipline: str, **parts: Any) -> Story:
+    """Client 3 is served from 1.0 on; two of client 0 wait (1.25, 1.75), one of client 1 and one of 2 (1.5).
+
+    The clients have 9, 8, 4 and 9 seconds.
+    """
+    fleet = [
+        devices(name, deadline_s=deadline_s)
+        for name, deadline_s in (("a", 9.0), ("b", 8.0), ("c", 4.0), ("d", 9.0))
+    ]
+    arrivals = [(1.25, 0), (1.75, 0), (1.5, 1), (1.5, 2), (1.0, 3)]
+    return Story(*arrivals, fleet=fleet, server=server(discipline=discipline, **parts))
+
+
+@pytest.mark.parametrize(
+    ("discipline", "started"),
+    [
+        ("fifo", [2.0, 5.0, 3.0, 4.0]),
+        ("lifo", [5.0, 2.0, 4.0, 3.0]),
+        ("edf", [4.0, 5.0, 3.0, 2.0]),
+        ("fair", [2.0, 5.0, 3.0, 4.0]),
+    ],
+)
+def test_a_discipline_says_who_is_next(discipline, started):
+    """The deadlines are 10.25 and 10.75, 9.5, 5.5. Fair: nobody has been started, then client 0 was."""
+    story = waiters(discipline)
+    assert story["started_at_s"] == [*started, 1.0]
+
+
+def test_a_fair_queue_serves_the_client_that_was_served_least_recently():
+    """Client 0 starts at 1.0 and sends three more; client 1's, which came last, goes before two of them."""
+    story = Story(*[(1.0, 0)] * 4, (1.75, 1), fleet=devices(clients=2), server=server(discipline="fair"))
+    assert story["started_at_s"] == [1.0, 3.0, 4.0, 5.0, 2.0]
+
+
+def test_a_batch_is_due_when_its_oldest_has_waited_whatever_the_discipline():
+    """Last come, first served, but the one of 1.0 makes them start together at 2.0."""
+    story = Story((1.0, 0), (1.5, 0), server=server(discipline="lifo", max_batch=4, batch_wait_s=1.0))
+    assert story["started_at_s"] == [2.0, 2.0]
+    assert story["batch_size"] == [2, 2]
+
+
+def test_who_is_past_the_deadline_is_thrown_out_when_a_batch_forms():
+    """Three wait from 1.25 on and have half a second, a second and two: at 2.25 two of them are too late."""
+    fleet = [devices(f"g{n}", deadline_s=s) for n, s in enumerate((0.5, 1.0, 2.0, 9.0))]
+    story = Story(
+        *[(1.25, client) for client in range(3)],
+        (1.0, 3),
+        fleet=fleet,
+        server=server(service={"kind": "affine", "base_s": 1.25}, drop_expired=True),
+    )
+    assert story["server_cause"] == ["expired", "expired", "none", "none"]
+    assert story["started_at_s"] == [None, None, 2.25, 1.0]
+    assert story["outcome"] == ["timed_out", "timed_out", "timed_out", "remote"]
+    assert story["finished_at_s"][2] == 3.5
+
+
+def test_who_is_thrown_out_frees_the_place_of_nobody_before_that():
+    """The queue holds one. That of 1.25 is past its deadline at 1.5, and in its place until 2.0."""
+    fleet = [devices("hasty", deadline_s=0.25), devices("calm")]
+    story = Story(
+        (1.25, 0), (1.0, 1), (1.75, 1), fleet=fleet, server=server(drop_expired=True, queue_limit=1)
+    )
+    assert story["server_cause"] == ["expired", "none", "queue_full"]
+
+
+# At the door.
+
+
+def test_a_request_that_cannot_be_done_in_time_is_refused():
+    """A second each, and all have 2.5. At 1.0 one starts, done at 2.0; another waits, done at 3.0; a third
+    would be done at 4.0 and is refused. At 2.75 one is in service: 2.75 + 1 + 1 is well before 5.25.
+    """
+    story = Story(
+        *[(1.0, 0)] * 3,
+        (2.75, 0),
+        fleet=devices(deadline_s=2.5),
+        server=server(admission={"kind": "deadline_feasible"}),
+    )
+    assert story["server_cause"] == ["none", "none", "admission", "none"]
+    assert story["outcome"] == ["remote", "remote", "refused", "remote"]
+    assert story["finished_at_s"] == [2.0, 3.0, None, 4.0]
+
+
+def test_a_token_bucket_admits_a_burst_and_then_at_its_rate():
+    """Two at once; a token every two seconds: at 2.75 there are 0.875, at 3.0 one."""
+    bucket = {"kind": "token_bucket", "rate_hz": 0.5, "burst": 2.0}
+    story = Story(*[(1.0, 0)] * 3, (2.75, 0), (3.0, 0), server=server(admission=bucket, replicas=3))
+    assert story["server_cause"] == ["none", "none", "admission", "admission", "none"]
+
+
+def test_a_full_queue_takes_no_token_of_the_admission():
+    bucket = {"kind": "token_bucket", "rate_hz": 0.25, "burst": 2.0}
+    story = Story((1.0, 0), (1.5, 0), (2.0, 0), server=server(admission=bucket, queue_limit=0))
+    assert story["server_cause"] == ["none", "queue_full", "none"]
+
+
+# Outages: what becomes of the batches.
+
+
+def test_what_an_outage_stops_may_go_back_to_the_head_of_the_queue():
+    """Started at 1.0 and 1.25 on two replicas, stopped at 1.5: at 3.0 they start first, in that order."""
+    story = Story(
+        (1.0, 0), (1.25, 0), (1.25, 0), (2.0, 0), server=server(((1.5, 3),), replicas=2, in_flight="requeue")
+    )
+    assert story["started_at_s"] == [3.0, 3.0, 4.0, 4.0]
+    assert story["replica"] == [0, 1, 0, 1]
+    assert set(story["outcome"]) == {"remote"}
+    assert set(story["server_cause"]) == {"none"}
+
+
+def test_a_batch_that_starts_again_takes_a_fresh_time():
+    """The same replica, the same request: only the draw can differ."""
+    exponential = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 2.0}}
+    whole = Story((1.0, 0), server=server(service=exponential))
+    again = Story(
+        (1.0, 0), server=server(((1.0625, 1.125),), service=exponential, in_flight="requeue"), horizon_s=60.0
+    )
+    assert again["started_at_s"] == [1.125]
+    assert again["finished_at_s"][0] - 1.125 != pytest.approx(whole["finished_at_s"][0] - 1.0)
+
+
+def test_what_goes_back_is_never_refused_for_want_of_a_place():
+    story = Story((1.0, 0), (1.25, 0), server=server(((1.5, 3),), in_flight="requeue", queue_limit=1))
+    assert story["started_at_s"] == [3.0, 4.0]
+
+
+def test_an_outage_may_let_batches_end():
+    """Down from 1.5: the batch of 1.0 ends at 2.0; the next waits for the end of the outage."""
+    story = Story((1.0, 0), (1.25, 0), server=server(((1.5, 3),), in_flight="finish"))
+    assert story["finished_at_s"] == [2.0, 4.0]
+
+
+def test_a_replica_that_is_back_before_its_batch_has_ended_takes_no_other_until_then():
+    slow = {"kind": "affine", "base_s": 4.0}
+    story = Story((1.0, 0), (2.5, 0), server=server(((1.5, 2),), service=slow, in_flight="finish"))
+    assert story["started_at_s"] == [1.0, 5.0]
+
+
+def test_a_slowdown_stretches_the_batches_that_start_in_it():
+    """Twice as long in [2, 4): not the one of 1.5, the one of 2.5 until 4.5; that of 4.5 is as ever."""
+    story = Story(
+        (1.5, 0), (2.0, 0), (2.0, 0), server=server(outages=(outage({"kind": "server"}, (2, 4), factor=2.0),))
+    )
+    assert story["started_at_s"] == [1.5, 2.5, 4.5]
+    assert story["finished_at_s"] == [2.5, 4.5, 5.5]
+
+
+def test_slowdowns_multiply_and_may_hit_only_the_highest_replicas():
+    """All are three times, replica 1 moreover twice as slow."""
+    outages = (
+        outage({"kind": "server"}, (0, 9), factor=3.0),
+        outage({"kind": "replicas", "count": 1}, (0, 9), factor=2.0),
+    )
+    story = Story((1.0, 0), (1.0, 0), server=server(replicas=2, outages=outages))
+    assert story["finished_at_s"] == [4.0, 7.0]
+
+
+def test_training_that_takes_a_share_of_the_server_slows_it_down():
+    """Training takes 3/4 of the server in [2, 3): what starts then takes four times as long."""
+    online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    scenario = scenario_of(horizon_s=20.0, training={"online": online | {"capacity_share": 0.75}})
+    learned = made_up(scenario)
+    written = WrittenArrivals(((1.0, 0), (2.5, 0)))
+    requests, _ = product(scenario, learned, written, 20.0, MadeUpLearner(scenario, learned))
+    assert requests["finished_at_s"].tolist() == [2.0, 6.5]
+
+
+# Autoscaling.
+
+
+def scaled(*arrivals: tuple[float, int], **rule: Any) -> Story:
+    """Batches of two seconds; a tick every second; a replica is there a second after it was ordered."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 1.0, "provisioning_s": 1.0, "min": 1, "max": 3} | rule
+    return Story(*arrivals, server=server(service={"kind": "affine", "base_s": 2.0}, autoscaling=scaling))
+
+
+def test_a_busy_server_grows_after_its_provisioning_delay():
+    """Busy from 1.0 on: at the tick of 2.0 one was busy, so two are wanted, and the second comes at 3.0.
+
+    At 3.0 one was busy still. At 4.0 both were, so three are wanted, and the third comes at 5.0: capacity
+    that comes, comes before a batch that ends.
+    """
+    story = scaled(*[(1.0, 0)] * 4)
+    assert story["started_at_s"] == [1.0, 3.0, 3.0, 5.0]
+    assert story["replica"] == [0, 1, 0, 2]
+
+
+def test_no_more_than_the_most_and_no_fewer_than_the_least():
+    assert set(scaled(*[(1.0, 0)] * 9, max=1)["replica"]) == {0}
+    assert max(scaled(*[(1.0, 0)] * 9, max=2)["replica"]) == 1
+
+
+def test_a_server_that_shrinks_ends_its_batches():
+    """Two to begin with. Replica 1 is busy until 2.0; at the tick of 1.0 the half second of each since 0.5
+    was one busy second of two: one is wanted with a target of 1, and replica 1 ends what it does.
+    """
+    scaling = {"target_utilisation": 1.0, "interval_s": 1.0, "provisioning_s": 1.0, "min": 1, "max": 2}
+    story = Story(
+        (0.5, 0),
+        (0.5, 0),
+        (1.25, 0),
+        server=server(service={"kind": "affine", "base_s": 1.5}, replicas=2, autoscaling=scaling),
+    )
+    assert story["replica"] == [0, 1, 0]
+    assert story["finished_at_s"] == [2.0, 2.0, 3.5]
+
+
+def test_an_autoscaler_says_nothing_about_a_time_in_which_nothing_could_work():
+    """Down from 0 to 3 with two replicas: idle they would be taken for too many, and are not."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 1.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    story = Story(
+        (1.0, 0), (1.0, 0), server=server(((0, 3),), replicas=2, when_down="queue", autoscaling=scaling)
+    )
+    assert story["started_at_s"] == [3.0, 3.0]

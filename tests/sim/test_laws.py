@@ -1,0 +1,216 @@
+"""Laws that hold in every world, whatever the two loops agree on: judged from the tables alone."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from fractions import Fraction
+from math import floor, inf
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import worlds
+from worlds import MadeUpLearner, WrittenArrivals, differences, frame, made_up, product
+
+from sim.chunk import run_chunk
+from sim.columns import CAUSES, OUTCOMES
+from sim.learning import Learning
+from sim.links import Links
+from sim.outage_times import outage_times
+from sim.outages import capacity
+from sim.population import population
+from sim.rules import rules
+from sim.scenario import Scenario
+from sim.scenario.fleet import CountBudget, MoneyBudget, TokenBucket
+from sim.state import State, at_start
+from sim.table import tabulator
+
+LAWS = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def sends_of(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float) -> pd.DataFrame:
+    """Every attempt of every request, with its client, its outcome and its deadline."""
+    requests, attempts = product(scenario, made_up(scenario), arrivals, chunk_s)
+    several = attempts.merge(requests[["request_id", "client_id", "outcome"]], on="request_id")
+    single = requests[requests["attempts"] == 1].assign(attempt=1)
+    single["charged"] = single["cost"] > 0
+    columns = [name for name in several.columns if name in single.columns]
+    return pd.concat([single[columns], several[columns]], ignore_index=True)
+
+
+@settings(**LAWS)
+@given(worlds())
+def test_every_request_has_one_outcome_and_its_times_are_in_order(world):
+    scenario, arrivals, chunk_s = world
+    requests, attempts = product(scenario, made_up(scenario), arrivals, chunk_s)
+    came = Counter(client for at, client in arrivals.pairs if at < scenario.horizon_s)
+    assert Counter(requests["client_id"].tolist()) == came
+    assert requests["request_id"].is_unique
+    assert set(requests["outcome"]) <= set(OUTCOMES)
+    assert set(requests["server_cause"]) <= set(CAUSES)
+    assert requests["attempts"].sum() == len(attempts) + (requests["attempts"] == 1).sum()
+    asked = ["arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"]
+    for table, names in (
+        (requests, asked),
+        (requests, ["arrived_at_s", "first_answer_at_s", "answered_at_s"]),
+        (attempts, asked[2:]),
+    ):
+        for row in table[names].to_numpy():
+            known = row[~np.isnan(row)]
+            assert np.all(np.diff(known) >= 0)
+
+
+@settings(**LAWS)
+@given(worlds())
+def test_nothing_starts_while_it_cannot_work_and_nothing_passes_a_link_that_is_cut(world):
+    scenario, arrivals, chunk_s = world
+    sends = sends_of(scenario, arrivals, chunk_s)
+    links, found = Links(outage_times(scenario)), capacity(scenario)
+    for send in sends.itertuples():
+        link = links.downtime(send.client_id)
+        assert link.is_up(send.sent_at_s)
+        if send.reached_at_s == send.reached_at_s:
+            assert link.is_up_through(send.sent_at_s, send.reached_at_s)
+        if scenario.server.autoscaling is None and send.started_at_s == send.started_at_s:
+            assert send.replica < found.usable_at(send.started_at_s)
+
+
+@settings(**LAWS)
+@given(worlds())
+def test_first_come_first_served_never_overtakes_and_is_never_idle_while_somebody_waits(world):
+    """Of worlds without batching delay, expiry or returns, and with replicas known beforehand."""
+    scenario, arrivals, chunk_s = world
+    server = scenario.server.model_copy(
+        update={
+            "discipline": "fifo",
+            "drop_expired": False,
+            "batch_wait_s": 0.0,
+            "autoscaling": None,
+            "in_flight": "lose",
+            "queue_survives": True,
+        }
+    )
+    scenario = scenario.model_copy(update={"server": server})
+    sends = sends_of(scenario, arrivals, chunk_s)
+    started = sends[sends["started_at_s"].notna()]
+    in_order = started.sort_values(["reached_at_s", "started_at_s"])
+    assert in_order["started_at_s"].is_monotonic_increasing
+    usable = capacity(scenario)
+    batches = started.groupby(["started_at_s", "replica"], as_index=False).first()
+    ends = [inf if np.isnan(batch.finished_at_s) else batch.finished_at_s for batch in batches.itertuples()]
+    for send in started.itertuples():
+        if send.started_at_s == send.reached_at_s:
+            continue
+        # Just before it starts, and just after it came, every usable replica was at work, or had just lost
+        # its batch with the replica itself.
+        for t in (send.reached_at_s, np.nextafter(send.started_at_s, 0)):
+            if t < send.reached_at_s:
+                continue
+            working = {
+                batch.replica
+                for batch, end in zip(batches.itertuples(), ends, strict=True)
+                if batch.started_at_s <= t < end
+            }
+            assert set(range(int(usable.usable_at(t)))) <= working | _ending(batches, ends, t)
+
+
+def _ending(batches: pd.DataFrame, ends: list[float], t: float) -> set[int]:
+    """Replicas whose batch ends at t, which may come after an arrival that takes no time."""
+    return {batch.replica for batch, end in zip(batches.itertuples(), ends, strict=True) if end == t}
+
+
+@settings(**LAWS)
+@given(worlds())
+def test_no_budget_is_ever_overspent(world):
+    """Recounted from what was sent and charged, in fractions, without asking the loop's accounts."""
+    scenario, arrivals, chunk_s = world
+    sends = sends_of(scenario, arrivals, chunk_s)
+    charged = sends[sends["charged"]]
+    group_of = population(scenario).group
+    by_account: dict[tuple[int, int], list[float]] = {}
+    for send in charged.itertuples():
+        g = int(group_of[send.client_id])
+        budget = scenario.fleet[g].budget
+        if budget is not None:
+            owner = send.client_id if budget.shared_by == "client" else -1
+            by_account.setdefault((g, owner), []).append(send.sent_at_s)
+    for (g, _), times in by_account.items():
+        assert_within(scenario.fleet[g].budget, sorted(times))
+
+
+def assert_within(budget: Any, times: list[float]) -> None:
+    if isinstance(budget, TokenBucket):
+        for i, begin in enumerate(times):
+            for n, end in enumerate(times[i:], start=1):
+                assert n <= budget.burst + budget.rate_hz * (end - begin) + 1e-5
+        return
+    per_period = Counter(floor(at / budget.per_s) for at in times)
+    most = max(per_period.values(), default=0)
+    if isinstance(budget, MoneyBudget):
+        assert most * Fraction(str(budget.price)) <= Fraction(str(budget.limit))
+    else:
+        assert isinstance(budget, CountBudget)
+        assert most <= budget.limit
+
+
+@settings(**LAWS)
+@given(worlds(), st.sets(st.integers(1, 99), max_size=6), st.booleans())
+def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world, cuts, through_bytes):
+    """Chunks of any lengths: the horizon's hundredths, multiplied by it."""
+    scenario, arrivals, _ = world
+    whole, _ = product(scenario, made_up(scenario), arrivals, scenario.horizon_s)
+    ends = [*(cut / 100 * scenario.horizon_s for cut in sorted(cuts)), scenario.horizon_s]
+    state, learned, begin, parts = started(scenario), made_up(scenario), 0.0, []
+    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
+    for end in ends:
+        laid_down = rules(scenario)  # made anew: nothing but the state is carried on
+        drawn = arrivals.draw(0, begin, end)
+        last = end == scenario.horizon_s
+        ended, _ = run_chunk(laid_down, learning, state, drawn, begin, end, last)
+        parts.append(frame(tabulator(scenario, laid_down, learning).requests(ended)))
+        if through_bytes:
+            state, learning = pickle.loads(pickle.dumps((state, learning)))
+        assert_is_data(state)
+        begin = end
+    pieces = pd.concat(parts).sort_values("request_id", ignore_index=True)
+    assert differences(pieces, whole) == []
+
+
+def started(scenario: Scenario) -> State:
+    return at_start(scenario, int(capacity(scenario).usable[0]))
+
+
+def assert_is_data(value: Any) -> None:
+    """Arrays, numbers, and lists and records of them: nothing that runs."""
+    if isinstance(value, State) or type(value).__name__ == "Scaling":
+        value = vars(value)
+    if isinstance(value, dict):
+        for one in value.values():
+            assert_is_data(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            assert_is_data(one)
+    else:
+        assert isinstance(value, np.ndarray | int | float), type(value)
+        assert getattr(value, "dtype", None) != np.dtype(object)
+
+
+def test_the_sample_of_worlds_has_something_of_everything():
+    """Or the laws above would say little: every outcome and every cause is met."""
+    outcomes: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+
+    @settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(worlds())
+    def look(world):
+        requests, _ = product(world[0], made_up(world[0]), *world[1:])
+        outcomes.update(set(requests["outcome"]))
+        causes.update(set(requests["server_cause"]))
+
+    look()
+    assert set(outcomes) == set(OUTCOMES)
+    assert set(causes) == set(CAUSES)
+    assert min(outcomes.values()) > 5

@@ -1,0 +1,158 @@
+"""When outages happen: drawn time lines against their models, shares of links, and traces of them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+from worlds import WrittenArrivals, group_of, made_up, scenario_of
+
+from sim.engine import simulate
+from sim.links import Links
+from sim.outage_times import OutageTimes, outage_times
+from sim.outage_trace import BadTrace, read_trace
+from sim.outages import intervals
+from sim.scenario import Scenario
+
+SERVER = {"kind": "server"}
+RENEWAL = {
+    "kind": "renewal",
+    "up": {"kind": "exponential", "mean_s": 30.0},
+    "down": {"kind": "lognormal", "mean_s": 10.0, "cv": 1.0},
+}
+INTERMITTENT = {"kind": "intermittent", "availability": 0.9, "mean_cycle_s": 50.0}
+LINKS = {"kind": "links", "groups": ("devices",)}
+
+
+def world(
+    *outages: dict[str, object], seed: int = 0, horizon_s: float = 1000.0, clients: int = 40
+) -> Scenario:
+    server = {"service": {"kind": "affine", "base_s": 1.0}, "outages": outages}
+    fleet = (group_of(clients=clients, timeout_s=5.0),)
+    return scenario_of(seed=seed, horizon_s=horizon_s, fleet=fleet, server=server)
+
+
+def line(when: dict[str, object], **parts: object) -> OutageTimes:
+    (found,) = outage_times(world({"when": when, "target": parts.pop("target", SERVER)}, **parts))
+    return found
+
+
+@pytest.mark.parametrize(("when", "available"), [(RENEWAL, 0.75), (INTERMITTENT, 0.9)])
+def test_observed_availability_is_the_models(when, available):
+    """Mean up time over mean up and down time, from 400 seeds of 100 cycles each; a t-test that would fail
+    a right simulator once in a thousand, and that sees a deviation of 0.01 (20 standard errors)."""
+    horizon_s = 5000.0
+    seen = [
+        1 - line(when, seed=seed, horizon_s=horizon_s).shared.down_s(horizon_s) / horizon_s
+        for seed in range(400)
+    ]
+    standard_error = np.std(seen, ddof=1) / 20
+    bias = (
+        30.0 / horizon_s if when is RENEWAL else 0.0
+    )  # a renewal process begins up: at most one up time more
+    assert standard_error < 0.003
+    assert abs(np.mean(seen) - available) < stats.t.ppf(0.9995, 399) * standard_error + bias * (1 - available)
+
+
+def test_mean_time_between_failures_means_mean_up_time():
+    periods = list(line(RENEWAL, horizon_s=400_000.0).shared)
+    ups = [after[0] - before[1] for before, after in itertools.pairwise(periods)]
+    downs = [end - begin for begin, end in periods]
+    assert np.mean(ups) == pytest.approx(30.0, abs=4 * 30.0 / np.sqrt(len(ups)))
+    assert np.mean(downs) == pytest.approx(10.0, abs=4 * 10.0 / np.sqrt(len(downs)))
+    assert stats.kstest(ups, stats.expon(scale=30.0).cdf).pvalue > 1e-3
+
+
+def test_an_intermittent_target_may_begin_down():
+    begins_down = [not line(INTERMITTENT, seed=seed).shared.is_up(0.0) for seed in range(500)]
+    assert stats.binomtest(sum(begins_down), 500, 0.1).pvalue > 1e-3
+
+
+def test_a_longer_horizon_only_adds():
+    short, long = (list(line(RENEWAL, horizon_s=horizon_s).shared) for horizon_s in (300.0, 3000.0))
+    assert long[: len(short)] == short
+    assert len(long) > len(short) + 20
+
+
+def test_every_outage_has_time_lines_of_its_own():
+    first, second = outage_times(world(*[{"when": RENEWAL}] * 2))
+    assert not set(first.shared.from_s) & set(second.shared.from_s)
+
+
+@pytest.mark.parametrize("correlated", [True, False])
+def test_links_fail_together_or_each_on_its_own(correlated):
+    scenario = world({"when": RENEWAL, "target": LINKS | {"correlated": correlated}})
+    links = Links(outage_times(scenario))
+    lines = {tuple(links.downtime(client)) for client in range(40)}
+    assert len(lines) == (1 if correlated else 40)
+    assert all(lines)
+
+
+def test_a_share_of_the_links_is_that_many_of_them_and_keyed():
+    hit = line(RENEWAL, target=LINKS | {"share": 0.3}).clients.tolist()
+    assert len(hit) == 12
+    assert hit == line(RENEWAL, target=LINKS | {"share": 0.3}, horizon_s=7.0).clients.tolist()
+    assert hit != line(RENEWAL, target=LINKS | {"share": 0.3}, seed=1).clients.tolist()
+
+
+@pytest.mark.parametrize("correlated", [True, False])
+def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlated):
+    drawn = world(
+        {"when": RENEWAL},
+        {"when": INTERMITTENT, "target": LINKS | {"correlated": correlated}},
+        {"when": RENEWAL, "effect": {"kind": "slowdown", "factor": 3.0}},
+        horizon_s=200.0,
+    )
+    simulate(drawn, made_up(drawn), tmp_path, source=WrittenArrivals(()))
+    trace = {"kind": "trace", "file": str(tmp_path / "outages.parquet")}
+    replayed = world(
+        {"when": trace},
+        {"when": trace, "target": LINKS | {"correlated": correlated}},
+        {"when": trace, "effect": {"kind": "slowdown", "factor": 3.0}},
+        horizon_s=200.0,
+    )
+    assert intervals(replayed) == intervals(drawn)
+    assert len(intervals(drawn)) > 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("from,until\n1,2\n", "has no column from_s, but from, until"),
+        ("from_s,until_s\n1,2\n3,x\n", "line 2: from_s is '1'|until_s is"),
+        ("from_s,until_s\n1,2\n-3,4\n", "line 3: from_s is -3: must be seconds from 0 on"),
+        ("from_s,until_s\n1,2\n3,\n", "line 3: until_s is None"),
+        ("from_s,until_s\n1,2\n4,4\n", "line 3: ends at 4, which is not after 4"),
+        ("from_s,until_s\n3,4\n1,2\n", "line 3: begins at 1: must not lie before the line above it"),
+        ("from_s,until_s,target\n3,4,replicas:2\n", r"has no period of server \(down\)"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_trace_that_cannot_be_is_refused_with_its_line(tmp_path, rows, complaint):
+    path = tmp_path / "x.csv"
+    path.write_text(rows)
+    with pytest.raises(BadTrace, match=complaint):
+        read_trace(str(path), "server", "down")
+
+
+def test_a_trace_may_say_what_and_whom_it_is_about(tmp_path):
+    path = tmp_path / "x.parquet"
+    rows = {
+        "from_s": [1.0, 2.0, 3.0],
+        "until_s": [2.0, 3.0, 4.0],
+        "target": ["links:a", "links:a", "server"],
+        "client_id": [-1, 7, -1],
+    }
+    pq.write_table(pa.table(rows), path)
+    shared, own = read_trace(str(path), "links:a", "down")
+    assert list(shared) == [(1.0, 2.0)]
+    assert {client: list(when) for client, when in own.items()} == {7: [(2.0, 3.0)]}
+
+
+def test_a_trace_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(BadTrace, match="cannot be read"):
+        read_trace(str(tmp_path / "none.parquet"), "server", "down")
