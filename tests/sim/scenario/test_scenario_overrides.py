@@ -129,7 +129,10 @@ def test_overrides_apply_in_turn(bare: Path) -> None:
             "data.pools=[0.2, 0.2, 0.2, 0.2, 0.3]",
             "[0.2, 0.2, 0.2, 0.2, 0.3] is not allowed: must sum to 1, not 1.1",
         ),
-        ("data.set=mnist", "mnist is not available yet (works today: digits)"),
+        (
+            "fleet.sensors.rejector.family=small_cnn",
+            "small_cnn is not available yet (works today: linear, mlp, lenet5)",
+        ),
     ],
 )
 def test_an_override_that_cannot_be_is_refused(example: Path, written: str, complaint: str) -> None:
