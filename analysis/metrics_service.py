@@ -171,11 +171,12 @@ def availability(traffic: Traffic) -> dict[str, Any]:
 def staleness(traffic: Traffic) -> dict[str, Any]:
     """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
     found: dict[str, Any] = {}
-    for name in ("copy_staleness", "rejector_staleness"):
-        values = traffic.timeline[name].to_numpy(dtype=float) if name in traffic.timeline else np.zeros(0)
-        of = name.removesuffix("_staleness")
-        weights = _seconds_covered(traffic)
-        found[f"{of}_mean"] = float(np.average(values, weights=weights)) if values.size else None
+    trains = traffic.run.scenario.get("training", {}).get("online") is not None
+    for of in ("copy", "rejector"):
+        values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
+        found[f"{of}_mean"] = (
+            float(np.average(values, weights=_seconds_covered(traffic))) if values.size else None
+        )
         found[f"{of}_max"] = float(values.max()) if values.size else None
     return found
 

@@ -208,9 +208,10 @@ def test_money_is_spent_by_the_groups_that_have_a_budget_of_it(tmp_path: Path) -
 BUDGET = "    budget: {kind: money, per_s: 60, limit: 5, price: 0.25}\n    fallback: client\nserver"
 
 
-def test_staleness_is_that_of_the_time_line_where_it_is_recorded(tmp_path: Path) -> None:
+def test_staleness_is_that_of_the_time_line_where_the_run_trains(tmp_path: Path) -> None:
     traffic = traffic_of(load_run(write_tiny(tmp_path, [{}], warm_up_s=50)))
     assert set(staleness(traffic).values()) == {None}
+    traffic.run.scenario["training"] = {"online": {"every_s": 60}}
     behind = np.where(np.arange(50) < 10, 2.0, 0.5)
     timeline = traffic.timeline.assign(copy_staleness=behind, rejector_staleness=3 * behind)
     assert staleness(replace(traffic, timeline=timeline)) == {
