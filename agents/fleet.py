@@ -23,7 +23,7 @@ from agents.hosts import Hosts, InProcess
 from agents.losses import RELEASED
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Trajectory
-from agents.study_tables import study_curves_of, study_losses_of, study_of
+from agents.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.tables import deferral_of, learning_of, tables_in_force
 from agents.training import Tick
 from sim.errors import RunFailed
@@ -143,6 +143,7 @@ class Fleet:
             deferral=deferral_of(self._plan, answers),
             study=study_of(self._plan, answers, self._rejector_losses),
             study_curves=study_curves_of(self._plan, answers),
+            study_bounded=study_bounded_of(self._plan, answers),
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
         )

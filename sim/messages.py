@@ -59,8 +59,8 @@ class Learned:
 
     traffic: per group the positions on the sample axis that its clients' requests are drawn from,
     int32 (m,), ascending. client_hashes: per group and variant, of the frozen weights.
-    learning, deferral, partitions, study, study_curves, study_losses: columns of the tables of those names
-    in `sim.columns`.
+    learning, deferral, partitions, study, study_curves, study_bounded, study_losses: columns of the
+    tables of those names in `sim.columns`.
     """
 
     samples: Samples
@@ -72,4 +72,5 @@ class Learned:
     partitions: dict[str, list[object]]
     study: dict[str, list[object]] = field(default_factory=dict)
     study_curves: dict[str, list[object]] = field(default_factory=dict)
+    study_bounded: dict[str, list[object]] = field(default_factory=dict)
     study_losses: dict[str, list[object]] = field(default_factory=dict)
