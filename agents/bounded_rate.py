@@ -32,8 +32,8 @@ def bounded(
 ) -> Bounded:
     """What the coin comes to in expectation over its tosses; rows are summed by their share of clients.
 
-    sent: what the rejectors send of the held-out samples, bool (rows, h); calibrated: as in `coin`. The reject
-    rate differs from the bound by as much as the two pools do.
+    sent: what the rejectors send of the held-out samples, bool (rows, h); calibrated: as in `coin`. The
+    reject rate differs from the bound by as much as the two pools do.
     """
     add, keep = coin(calibrated)
     gains = gains_of(judged, stakes)[:, judged.variant_of_row]
