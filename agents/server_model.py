@@ -52,7 +52,7 @@ class ServerModel:
         force. Raises RunFailed if the loss diverges.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
-        optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr)
+        optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
         views = np.array(self._plan.sent_views, dtype=np.int32)
         view_draws = stream(self._plan.scenario.seed, "server views")
         batches = server_batches(self._plan)

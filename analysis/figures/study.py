@@ -4,9 +4,11 @@ Every line comes from the tables of a study, so it holds for any grid; nothing h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -117,7 +119,7 @@ def study_bounded(traffic: Traffic) -> Figure:
     return _finished(figure, panels)
 
 
-def _costs(traffic: Traffic, group: str) -> Iterator[tuple[str, dict[str, object], pd.DataFrame]]:
+def _costs(traffic: Traffic, group: str) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
     """Label, look and rows of each c_1 and form, by c_e."""
     table = rows_of(traffic.run, traffic.run.study, group, "c_e", "c_1", "form")
     for form in forms_in(table):
@@ -142,7 +144,7 @@ def _percent(axes: Axes, label: str, both: bool = False) -> None:
 
 def _finished(figure: Figure, panels: list[tuple[str, Axes]]) -> Figure:
     """Titles, a grid, labels at the outer edge, and one legend for all panels."""
-    named = {}
+    named: dict[str, Artist] = {}
     for index, (name, axes) in enumerate(panels):
         axes.set_title(name)
         axes.grid(visible=True)
