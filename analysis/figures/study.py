@@ -89,7 +89,7 @@ def study_losses(traffic: Traffic) -> Figure:
         )
         for colour, interval in zip(SERIES, intervals, strict=False):
             line = table[table["sync_every"] == interval].sort_values("step")
-            label = "an epoch" if interval == "epoch" else f"S = {interval}"
+            label = "S = an epoch" if interval == "epoch" else f"S = {interval}"
             axes.plot(line["step"], line["loss"], "o-", ms=3, color=colour, label=label)
         axes.set_xlabel("training step (batches)")
         axes.set_ylabel("mean training loss (nats)")
@@ -126,7 +126,8 @@ def _costs(traffic: Traffic, group: str) -> Iterator[tuple[str, dict[str, Any], 
         for colour, c_1 in zip(SERIES, sorted(set(table["c_1"])), strict=False):
             line = table[(table["form"] == form) & (table["c_1"] == c_1)].sort_values("c_e")
             label = f"$c_1$ = {c_1:g}" + (f", {form}" if form else "")
-            yield label, {"color": colour, "ls": DASHES.get(form, "-"), "marker": "o", "ms": 4}, line
+            look = {"color": colour, "ls": DASHES.get(form, "-"), "marker": "o", "ms": 4.5}
+            yield label, look | ({"mfc": "white"} if form == "released" else {}), line
 
 
 def _panels(traffic: Traffic, height_in: float) -> tuple[Figure, list[tuple[str, Axes]]]:
@@ -138,7 +139,7 @@ def _panels(traffic: Traffic, height_in: float) -> tuple[Figure, list[tuple[str,
 
 def _percent(axes: Axes, label: str, both: bool = False) -> None:
     for axis in (axes.yaxis, axes.xaxis) if both else (axes.yaxis,):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel(label)
 
 
@@ -152,5 +153,5 @@ def _finished(figure: Figure, panels: list[tuple[str, Axes]]) -> Figure:
             axes.set_ylabel("")
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4)
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=3, handlelength=2.8)
     return figure

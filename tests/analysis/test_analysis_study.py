@@ -70,7 +70,7 @@ def test_rates_are_against_prices(traffic: Traffic) -> None:
 
 def test_there_is_a_line_of_losses_for_each_interval(traffic: Traffic) -> None:
     for axes in panels(traffic, "study_losses"):
-        assert [line.get_label() for line in axes.lines] == ["S = 1", "an epoch"]
+        assert [line.get_label() for line in axes.lines] == ["S = 1", "S = an epoch"]
 
 
 def test_the_coin_is_drawn_where_it_ends_up(traffic: Traffic) -> None:
