@@ -2,8 +2,9 @@
 
 The plain way is that of the authors' public scripts, written afresh: batches of 16; in every step the
 client's model answers, the server's takes a step, the rejector takes one; a new server and rejector for each
-pair of costs. Same samples and batches, frozen client, networks, batch and optimiser (SGD with momentum) in both. Times
-are processor seconds of learning alone, on one thread: data and frozen clients are made before.
+pair of costs. Same batches, frozen client, networks, first weights of the server and optimiser (SGD with
+momentum) in both. Times are processor seconds of learning alone, on one thread: data and frozen clients are
+made before.
 Prints a line per world and as its last line one JSON object.
 `python -m benchmarks.l2h_training [--worlds lenet5,alexnet] [--samples N] [--epochs N]`
 """
