@@ -78,6 +78,7 @@ def test_the_benchmark_of_training_tells_both_ratios_and_both_risks(tmp_path):
     words = ("--worlds", "lenet5", "--samples", "400", "--epochs", "1")
     (found,) = last_object(tmp_path, "benchmarks.l2h_training", *words).values()
     assert found["samples"] == 240
-    assert len(found["risk"]) == found["settings"] == 8
+    assert len(found["risk"]) == found["plain_settings_timed"] == 4
+    assert found["settings"] == 8
     assert all(set(told) == {"plain", "ours"} for told in found["risk"].values())
     assert {"ratio_single", "ratio_grid"} <= set(found)
