@@ -64,7 +64,8 @@ class Answers:
         scores = self._of_clients(place, setting.score, setting.c_1)
         held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
         price = prices(setting.score, stakes, scores[:, calibration], self.judged(place, calibration))
-        return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes)
+        calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
+        return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes, calibrated)
 
     def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
         """A score made from a group's frozen models, float32 (variants, n)."""

@@ -117,7 +117,8 @@ class Scored:
         judged, known = (self._judged(rows, positions) for positions in (held_out, calibration))
         at, known_at = (np.searchsorted(self.positions, each) for each in (held_out, calibration))
         price = prices(setting.score, stakes, score[:, known_at], known)
-        return verdict(score[:, at], price, judged, stakes)
+        calibrated = (score[:, known_at] > price[:, None]).mean(axis=1)
+        return verdict(score[:, at], price, judged, stakes, calibrated)
 
     def _judged(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> Judged:
         at = np.searchsorted(self.positions, positions)

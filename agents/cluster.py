@@ -48,6 +48,7 @@ class Cluster:
 
     def _connect(self, cpus: int, address: str | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: all else would come first
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._at_end.callback(self._leave)
         if address is None:

@@ -36,7 +36,7 @@ def deferral_curve(score: NDArray[np.float32], judged: Judged, stakes: Stakes) -
     score: (rows, h). At rate q each row sends its round(q*h) highest, ties in the order of samples;
     rows are averaged by their share of clients.
     """
-    gains = _gains(judged, stakes)
+    gains = gains_of(judged, stakes)
     sent = np.rint(RATES * score.shape[1]).astype(np.int64)
     gained = np.zeros((2, len(RATES)))
     for start in range(0, len(score), ROWS_AT_ONCE):
@@ -51,13 +51,13 @@ def deferral_curve(score: NDArray[np.float32], judged: Judged, stakes: Stakes) -
 
 def random_curve(judged: Judged, stakes: Stakes) -> Curve:
     """What random sending of each rate gives in expectation: a straight line, float64 (2, 21)."""
-    per_variant = _gains(judged, stakes).mean(axis=2)
+    per_variant = gains_of(judged, stakes).mean(axis=2)
     gained = per_variant[:, judged.variant_of_row] @ judged.share
     line: Curve = _all_local(judged)[:, None] + gained[:, None] * RATES
     return line
 
 
-def _gains(judged: Judged, stakes: Stakes) -> NDArray[np.float64]:
+def gains_of(judged: Judged, stakes: Stakes) -> NDArray[np.float64]:
     """What sending a sample changes in accuracy and in risk: (2, variants, h)."""
     m, e = judged.client_correct.astype(np.float64), judged.server_correct.astype(np.float64)
     return np.stack([e - m, stakes.cost_remote(m, e + 0.0 * m) - (1.0 - m)])

@@ -24,7 +24,7 @@ from agents.losses import RELEASED
 from agents.online import own_blocks
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Practised, Trajectory
-from agents.study_tables import study_curves_of, study_losses_of, study_of
+from agents.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.tables import deferral_of, learning_of, tables_in_force
 from agents.training import Tick
 from agents.updates import after_round, update_of
@@ -146,6 +146,7 @@ class Fleet:
             deferral=deferral_of(self._plan, answers),
             study=study_of(self._plan, answers, self._rejector_losses),
             study_curves=study_curves_of(self._plan, answers),
+            study_bounded=study_bounded_of(self._plan, answers),
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
         )

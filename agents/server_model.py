@@ -56,7 +56,7 @@ class ServerModel:
         shape, classes = plan.data.image_shape, plan.data.classes
         self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
         pretrain = plan.scenario.training.pretrain
-        self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr)
+        self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
         self._met = Met.nothing()
 
     def pretrain(self, tick: Tick = quietly) -> Trajectory:

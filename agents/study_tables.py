@@ -1,4 +1,4 @@
-"""The three tables of a study: what each setting comes to, its curve, and how its loss fell.
+"""The tables of a study: what each setting comes to, its curve, what a bounded rate gives, how its loss fell.
 Pure assembly in a fixed order; the run's own settings are always among the rows."""
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.answers import Answers
+from agents.bounded_rate import BOUNDS
 from agents.curves import RATES
 from agents.plan import Block, Plan
 from agents.scores import OF_CLIENTS, SCORES
@@ -45,6 +46,32 @@ def study_curves_of(plan: Plan, answers: Answers) -> Columns:
             for rate, accuracy, risk in zip(RATES, *verdict.curve, strict=True):
                 rows.append(_key(name, each) | {"reject_rate": rate, "accuracy": accuracy, "risk": risk})
     return _columns(rows)
+
+
+def study_bounded_of(plan: Plan, answers: Answers) -> Columns:
+    """The columns of `sim.columns.STUDY_BOUNDED`; sending at random is a straight line between its ends."""
+    rows = []
+    for place, name in _groups(plan):
+        for each, verdict in _verdicts(plan, answers, place):
+            told = measures(verdict, stakes_of(plan.scenario, each.c_e, each.c_1))
+            ends = 1.0 - told["risk_all_local"], _server_accuracy(verdict)
+            for bound, *coin in zip(BOUNDS, *verdict.bounded, strict=True):
+                rows.append(
+                    _key(name, each)
+                    | {"bound": bound}
+                    | dict(zip(("reject_rate", "accuracy", "risk"), coin, strict=True))
+                    | {
+                        "accuracy_random": (1.0 - bound) * ends[0] + bound * ends[1],
+                        "risk_random": (1.0 - bound) * told["risk_all_local"]
+                        + bound * told["risk_all_remote"],
+                    }
+                )
+    return _columns(rows)
+
+
+def _server_accuracy(verdict: Verdict) -> float:
+    samples, _, server_right = verdict.sides.sum(axis=0)
+    return float(server_right / samples)
 
 
 def study_losses_of(plan: Plan, losses: Losses) -> Columns:

@@ -56,13 +56,23 @@ def batch_order(
 
 
 def optimiser_of(
-    pretrain: Pretrain, parameters: Iterable[Tensor], rate: float, weight_decay: float = 0.0
+    pretrain: Pretrain,
+    parameters: Iterable[Tensor],
+    rate: float,
+    weight_decay: float = 0.0,
+    fused: bool = False,
 ) -> torch.optim.Optimizer:
     """The optimiser of pretraining. Weight decay is decoupled from the loss (Loshchilov and Hutter 2019),
-    which for SGD is the same as a penalty."""
+    which for SGD is the same as a penalty.
+
+    fused: each weight is touched once a step, which halves the time of AlexNet's steps. Not for stacked
+    rejectors: it may round a tensor's last few numbers otherwise, so a row's bits could tell how many it
+    was stacked with.
+    """
     if pretrain.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=pretrain.momentum, weight_decay=weight_decay)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay)
+        momentum = pretrain.momentum
+        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=fused)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=fused)
 
 
 def classifier_step(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.bounded_rate import Bounded, bounded
 from agents.curves import Curve, Judged, deferral_curve
 from agents.scores import bayes_price
 from agents.stakes import Stakes
@@ -19,19 +20,26 @@ class Verdict:
     """Means over a group's clients, or a part of the sum: verdicts of disjoint clients add up.
 
     sides: [LOCAL, REMOTE] x [samples, m right, e right], float64 (2, 3); oracle: the sum of each sample's
-    smaller cost; price: that the decisions were made at. curve: as `deferral_curve`.
+    smaller cost; price: that the decisions were made at. curve: as `deferral_curve`. bounded: as
+    `bounded_rate.bounded`.
     """
 
     sides: NDArray[np.float64]
     oracle: float
     price: float
     curve: Curve
+    bounded: Bounded
 
 
 def verdict(
-    score: NDArray[np.float32], price: NDArray[np.float64], judged: Judged, stakes: Stakes
+    score: NDArray[np.float32],
+    price: NDArray[np.float64],
+    judged: Judged,
+    stakes: Stakes,
+    calibrated: NDArray[np.float64],
 ) -> Verdict:
-    """The verdict on sending what scores above the price. score: (rows, h); price: (rows,)."""
+    """The verdict on sending what scores above the price. score: (rows, h); price: (rows,); calibrated: the
+    share of the calibration pool that each row sends at that price, (rows,)."""
     m, e = judged.client_correct[judged.variant_of_row], judged.server_correct
     sent = score > price[:, None]
     counts = np.stack(
@@ -43,6 +51,7 @@ def verdict(
         float(best.sum(axis=1) @ judged.share),
         float(price @ judged.share),
         deferral_curve(score, judged, stakes),
+        bounded(sent, calibrated, judged, stakes),
     )
 
 
@@ -53,6 +62,7 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
         sum(each.oracle for each in verdicts),
         sum(each.price for each in verdicts),
         np.sum([each.curve for each in verdicts], axis=0),
+        np.sum([each.bounded for each in verdicts], axis=0),
     )
 
 

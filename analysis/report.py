@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis import page
 from analysis.condition import condition_of
+from analysis.contrast_table import HEAD, contrast_rows
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
 from analysis.figures.style import to_png, to_svg
@@ -89,10 +90,13 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         verdict=verdict(summary),
         sentences=sentences(summary),
         tiles=headline(summary),
+        contrast_columns=HEAD,
+        contrast=contrast_rows(run),
+        has_traffic=run.horizon_s > 0,
         window_columns=WINDOW_COLUMNS_LONG,
         windows=windows(summary, most=20),
         outcomes=outcome_shares(summary),
-        facts=facts(summary) | trained_on(run),
+        facts=(facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
         zoom_bins=bins_in_words(traffic),
         figures=figures,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -137,11 +138,29 @@ class Run:
     @cached_property
     def study(self) -> pd.DataFrame:
         """What each setting comes to; no rows where the run has not written them."""
-        if not (self.path / "study.parquet").is_file():
-            return pd.DataFrame(columns=columns.STUDY.names)
-        frame = read_frame(self.path / "study.parquet", columns.STUDY)
-        words = ("group", "score", "form", "sync_every", "price_from")
-        return frame.astype(dict.fromkeys(words, "str"))
+        return self._study("study", columns.STUDY)
+
+    @cached_property
+    def study_curves(self) -> pd.DataFrame:
+        """Accuracy and risk against reject rate for each setting; no rows where there is no such file."""
+        return self._study("study_curves", columns.STUDY_CURVES)
+
+    @cached_property
+    def study_bounded(self) -> pd.DataFrame:
+        """What the coin that bounds the reject rate comes to; no rows where there is no such file."""
+        return self._study("study_bounded", columns.STUDY_BOUNDED)
+
+    @cached_property
+    def study_losses(self) -> pd.DataFrame:
+        """How the loss of each trained setting fell; no rows where there is no such file."""
+        return self._study("study_losses", columns.STUDY_LOSSES)
+
+    def _study(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        file = self.path / f"{name}.parquet"
+        if not file.is_file():
+            return pd.DataFrame(columns=schema.names)
+        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+        return read_frame(file, schema).astype(dict.fromkeys(words, "str"))
 
     @cached_property
     def timing(self) -> dict[str, Any]:

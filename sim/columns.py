@@ -128,7 +128,7 @@ LEARNING = pa.schema(
     ]
 )
 
-# How a rejector, or an untrained score, was set: the columns that the three tables of a study begin with.
+# How a rejector, or an untrained score, was set: the columns that the tables of a study begin with.
 _SETTING = [
     ("group", _name),
     ("score", _name),
@@ -169,6 +169,19 @@ STUDY_CURVES = pa.schema(
         ("reject_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),
+    ]
+)
+
+# The paper's coin that holds a setting to a reject rate, in expectation, and sending at random beside it.
+STUDY_BOUNDED = pa.schema(
+    [
+        *_SETTING,
+        ("bound", pa.float64()),  # the reject rate asked for
+        ("reject_rate", pa.float64()),  # the one that comes out, on the held-out samples
+        ("accuracy", pa.float64()),
+        ("risk", pa.float64()),
+        ("accuracy_random", pa.float64()),  # of sending at random, at the rate asked for
+        ("risk_random", pa.float64()),
     ]
 )
 

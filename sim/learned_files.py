@@ -17,6 +17,7 @@ from sim.columns import (
     PARTITIONS,
     SAMPLES,
     STUDY,
+    STUDY_BOUNDED,
     STUDY_CURVES,
     STUDY_LOSSES,
 )
@@ -61,6 +62,7 @@ def write_learned(
     write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
     write_table(folder / "study.parquet", table_of(learned.study, STUDY))
     write_table(folder / "study_curves.parquet", table_of(learned.study_curves, STUDY_CURVES))
+    write_table(folder / "study_bounded.parquet", table_of(learned.study_bounded, STUDY_BOUNDED))
     write_table(folder / "study_losses.parquet", table_of(learned.study_losses, STUDY_LOSSES))
     write_table(folder / "partitions.parquet", table_of(learned.partitions, PARTITIONS))
 

@@ -32,6 +32,7 @@ ENTRIES = {
     "deferral.parquet",
     "study.parquet",
     "study_curves.parquet",
+    "study_bounded.parquet",
     "study_losses.parquet",
     "clients.parquet",
     "samples.parquet",

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+with_fashion_mnist = pytest.mark.skipif(
+    not DEBIAN.is_dir(), reason=f"{DEBIAN} is not there: apt-get install dataset-fashion-mnist"
+)
+
+
+def last_object(cache: Path, *words: str) -> dict[str, Any]:
+    """What a benchmark says in its last line."""
+    told = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=os.environ | {"L2H_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.slow
@@ -29,3 +49,36 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     short, long = found["ten_times_longer"]["short"], found["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
     assert long["peak_mib"] >= long["start_mib"] > 0
+
+
+@pytest.mark.slow
+@with_fashion_mnist
+def test_the_benchmark_of_deferral_judges_every_bar_and_score(tmp_path):
+    small = ("data.samples=2000", "training.pretrain.epochs=1", "fleet.*.model.epochs=1")
+    changes = [word for change in small for word in ("--set", change)]
+    found = last_object(tmp_path, "benchmarks.deferral", "--seeds", "7,8", *changes)
+    assert set(found["bars"]) == {"server at 83-85%", "a", "b", "c", "e"}
+    numbers = found["numbers"]
+    areas = {name.split(", ")[2] for name in numbers if name.startswith("area")}
+    assert {"l2h", "plug_in", "confidence", "entropy", "margin", "random", "oracle"} <= areas
+    assert len([name for name in numbers if name.startswith("risk at")]) == 15
+    for told in numbers.values():
+        assert told["low"] <= told["mean"] <= told["high"]
+    for score in ("confidence", "entropy", "margin"):
+        hindsight, calibrated = (
+            numbers[f"risk, {score}, {how}"]["mean"] for how in ("hindsight", "calibrated")
+        )
+        assert hindsight <= calibrated + 1e-9, "chosen on what it is judged by"
+    assert numbers["area, nine, oracle"]["mean"] >= numbers["area, nine, random"]["mean"]
+
+
+@pytest.mark.slow
+@with_fashion_mnist
+def test_the_benchmark_of_training_tells_both_ratios_and_both_risks(tmp_path):
+    words = ("--worlds", "lenet5", "--samples", "400", "--epochs", "1")
+    (found,) = last_object(tmp_path, "benchmarks.l2h_training", *words).values()
+    assert found["samples"] == 240
+    assert len(found["risk"]) == found["plain_settings_timed"] == 4
+    assert found["settings"] == 8
+    assert all(set(told) == {"plain", "ours"} for told in found["risk"].values())
+    assert {"ratio_single", "ratio_grid"} <= set(found)

@@ -16,7 +16,7 @@ from progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.scenario import read
 
-STUDY = ("study", "study_curves", "study_losses")
+STUDY = ("study", "study_curves", "study_bounded", "study_losses")
 
 
 def run_into(folder: Path, workers: int, *changes: str) -> Path:

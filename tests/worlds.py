@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from reference_loop import Reference, Request, Send
 
 from sim.arrivals import Arrivals, ArrivalSource, ScenarioArrivals, in_order
-from sim.columns import DEFERRAL, LEARNING, PARTITIONS, STUDY, STUDY_CURVES, STUDY_LOSSES
+from sim.columns import (
+    DEFERRAL,
+    LEARNING,
+    PARTITIONS,
+    STUDY,
+    STUDY_BOUNDED,
+    STUDY_CURVES,
+    STUDY_LOSSES,
+)
 from sim.engine import chunks
 from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
 
-LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, STUDY, STUDY_CURVES, STUDY_LOSSES)
+LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 COMPARED = [
     "request_id",

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from analysis.figures import alt
+from analysis.figures import alt, study_alt
 from analysis.figures.contrast import contrast
 from analysis.figures.deferral import deferral, risk
 from analysis.figures.deferring import deferring
@@ -17,8 +17,16 @@ from analysis.figures.fairness import fairness
 from analysis.figures.latency import latency
 from analysis.figures.learning import learning
 from analysis.figures.outcomes import outcomes
+from analysis.figures.study import (
+    study_accuracy,
+    study_bounded,
+    study_contrast,
+    study_losses,
+    study_rates,
+)
 from analysis.figures.timeline import timeline
 from analysis.run import Run
+from analysis.study_rows import is_study
 from analysis.traffic import Traffic
 
 
@@ -36,8 +44,54 @@ class Drawing:
     def needs_traffic(self) -> bool:
         return bool(self.needs & {"requests", "timeline"})
 
+    @property
+    def needs_study(self) -> bool:
+        return any(name.startswith("study") for name in self.needs)
+
 
 FIGURES = {
+    "study_contrast": Drawing(
+        study_contrast,
+        "Whom to ask about what, by price",
+        study_alt.study_contrast,
+        "At the run's own form, c_1 and interval between copies. On what was sent the server should lead by "
+        "far; on what was kept a lead is help that was not worth its price.",
+        needs=frozenset({"study"}),
+    ),
+    "study_accuracy": Drawing(
+        study_accuracy,
+        "Accuracy against reject rate",
+        study_alt.study_accuracy,
+        "Each point is a rejector trained at one price of a send; along a line the price falls to the right. "
+        "The distance above the straight line is what the choice of samples is worth.",
+        needs=frozenset({"study"}),
+    ),
+    "study_rates": Drawing(
+        study_rates,
+        "Reject rate against the price of a send",
+        study_alt.study_rates,
+        "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
+        "answer of the server weighs more (the higher c_1).",
+        needs=frozenset({"study"}),
+    ),
+    "study_losses": Drawing(
+        study_losses,
+        "Learning from copies of the server",
+        study_alt.study_losses,
+        "S is the number of batches between two refreshes of the copy that the rejectors learn from. Losses "
+        "are in terms of the copy in force, so a stale one can look easier or harder than it is; compare "
+        "where the lines end.",
+        needs=frozenset({"study_losses"}),
+    ),
+    "study_bounded": Drawing(
+        study_bounded,
+        "A bounded reject rate",
+        study_alt.study_bounded,
+        "The coin keeps a trained rejector's sends, or adds to them, to meet a rate set on the calibration "
+        "pool. It meets the score's own curve at the rejector's own rate and lies below it elsewhere: a coin "
+        "throws away what the score knows.",
+        needs=frozenset({"study_bounded", "study_curves"}),
+    ),
     "timeline": Drawing(
         timeline,
         "Time line",
@@ -115,7 +169,9 @@ FIGURES = {
 
 
 def drawings_of(run: Run) -> dict[str, Drawing]:
-    """The figures that a run can fill: one that only learned has no time line."""
+    """The figures that a run can fill: without traffic no time line, without a study no grid."""
     return {
-        name: drawing for name, drawing in FIGURES.items() if run.horizon_s > 0 or not drawing.needs_traffic
+        name: drawing
+        for name, drawing in FIGURES.items()
+        if (run.horizon_s > 0 or not drawing.needs_traffic) and (is_study(run) or not drawing.needs_study)
     }

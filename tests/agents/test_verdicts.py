@@ -20,6 +20,7 @@ FOUR = Judged(
     share=np.array([1.0]),
 )
 STAKES = Stakes(0.25, 1.0)
+HALF = np.array([0.5])  # sent of the calibration pool
 
 
 def row(*values: float) -> np.ndarray:
@@ -28,7 +29,7 @@ def row(*values: float) -> np.ndarray:
 
 def test_both_sides_by_hand() -> None:
     """The first two are sent: the server has one of them right, the client none."""
-    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([0.5]), FOUR, STAKES), STAKES)
+    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([0.5]), FOUR, STAKES, HALF), STAKES)
     assert (told["samples_local"], told["samples_remote"], told["reject_rate"]) == (2.0, 2.0, 0.5)
     assert (told["client_accuracy_local"], told["server_accuracy_local"]) == (1.0, 0.5)
     assert (told["client_accuracy_remote"], told["server_accuracy_remote"]) == (0.0, 0.5)
@@ -41,7 +42,7 @@ def test_both_sides_by_hand() -> None:
 
 
 def test_a_side_without_samples_has_no_accuracy() -> None:
-    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([np.inf]), FOUR, STAKES), STAKES)
+    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([np.inf]), FOUR, STAKES, HALF), STAKES)
     assert np.isnan(told["server_gain_remote"])
     assert told["risk"] == told["risk_all_local"]
 
@@ -61,11 +62,11 @@ def test_the_risk_is_the_public_one_and_parts_add_up(
     def of_clients(share: float) -> Judged:
         return Judged(client[None], server, np.array([0]), np.array([share]))
 
-    whole = verdict(scores, np.array([price]), of_clients(1.0), stakes)
+    whole = verdict(scores, np.array([price]), of_clients(1.0), stakes, HALF)
     deferred = torch.from_numpy(scores[0] > price)
     risk = generalised_risk(deferred, torch.from_numpy(client), torch.from_numpy(server), c_e, c_1)
     assert measures(whole, stakes)["risk"] == pytest.approx(float(risk), abs=1e-6)
-    parts = [verdict(scores, np.array([price]), of_clients(share), stakes) for share in (0.25, 0.75)]
+    parts = [verdict(scores, np.array([price]), of_clients(share), stakes, HALF) for share in (0.25, 0.75)]
     assert measures(together(parts), stakes) == pytest.approx(measures(whole, stakes), nan_ok=True)
 
 
@@ -78,7 +79,7 @@ def test_no_threshold_does_better_than_the_best(
     judged = Judged(client[None], server, np.array([0]), np.array([1.0]))
 
     def risk(price: float) -> float:
-        return measures(verdict(scores, np.array([price]), judged, stakes), stakes)["risk"]
+        return measures(verdict(scores, np.array([price]), judged, stakes, HALF), stakes)["risk"]
 
     best = risk(best_threshold(scores[0], client, server, stakes))
     assert all(best <= risk(other) + 1e-9 for other in [-np.inf, *scores[0].tolist(), np.inf])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from study_folders import write_study
 
 from sim import columns
 
@@ -44,6 +45,8 @@ server:
   max_batch: 8
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
   when_down: queue
+training: {{form: nonnegative, pretrain: {{sync_every: 1}}}}
+study: {{c_e: [0.1, 0.4]}}
 """
 BASES = 361
 ATTEMPTS = 3
@@ -110,6 +113,7 @@ def write_folder(
     write_table(path / "clients.parquet", _clients(clients), columns.CLIENTS)
     write_table(path / "learning.parquet", _learning(), columns.LEARNING)
     write_table(path / "deferral.parquet", _deferral(), columns.DEFERRAL)
+    write_study(path)
     timing = {
         "stages_s": {"build": 2.1, "decide": 0.1, "learn": 8.4, "run": 3.3},
         "requests_per_s": 212_000.0,

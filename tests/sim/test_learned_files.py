@@ -16,6 +16,7 @@ from sim.columns import (
     PARTITIONS,
     SAMPLES,
     STUDY,
+    STUDY_BOUNDED,
     STUDY_CURVES,
     STUDY_LOSSES,
 )
@@ -33,6 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
         deferral={name: [] for name in DEFERRAL.names},
         study={name: [] for name in STUDY.names},
         study_curves={name: [] for name in STUDY_CURVES.names},
+        study_bounded={name: [] for name in STUDY_BOUNDED.names},
         study_losses={name: [] for name in STUDY_LOSSES.names},
         partitions={name: [] for name in PARTITIONS.names},
     )
@@ -44,6 +46,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
 
 def test_all_tables_are_written_with_the_declared_columns(tables):
     schemas = {"samples": SAMPLES, "clients": CLIENTS, "learning": LEARNING, "deferral": DEFERRAL}
+    schemas["study_bounded"] = STUDY_BOUNDED
     schemas |= {"study": STUDY, "study_curves": STUDY_CURVES, "study_losses": STUDY_LOSSES}
     schemas["partitions"] = PARTITIONS
     assert set(tables[1]) == set(schemas)
