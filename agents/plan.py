@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
 from agents.mixes import phases_of
-from agents.partitions import traffic_of, training_samples
+from agents.partitions import known_classes, traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.settings import Setting, networks_of, settings_of
 from agents.views import Images, Shift, seen, views_of
@@ -171,8 +171,11 @@ class Plan:
 
     def calibration(self, place: int) -> NDArray[np.int64]:
         """The positions on the sample axis of the calibration pool as a group's requests show it."""
-        samples, pool = self.samples, POOLS.index("calibration")
-        return np.flatnonzero((samples.pool == pool) & (samples.view == self.meets_view(place)))
+        samples, pool, group = self.samples, POOLS.index("calibration"), self.scenario.fleet[place]
+        met = (samples.pool == pool) & (samples.view == self.meets_view(place))
+        if group.traffic.mix == "own":
+            met &= known_classes(group, self.data)[samples.label]
+        return np.flatnonzero(met)
 
     def shares(self, place: int, owners: int) -> NDArray[np.float64]:
         """The part of a group's clients that each of `owners` stands for, dealt in turn; they sum to 1."""

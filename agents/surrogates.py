@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from agents.losses import rejector_losses
 
-STEEPEST = 30.0  # how fast a priced rejector may flip, in logits per unit of cost
+TINIEST = 1e-6  # of what a logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,25 @@ def plug_in_score(outputs: Tensor, _client: Client, c_1: Tensor | float) -> Tens
 
 
 def l2h_priced_loss(outputs: Tensor, batch: Batch) -> Tensor:
-    """L_2 for a price p drawn per sample, so that one rejector serves every price.
+    """L_2 of form `nonnegative` for a price drawn per sample, so that one rejector serves every price.
 
-    Outputs (g, s): the logit of REMOTE against LOCAL is slope(s)*(g - p) with a slope above 0, so the
-    decision flips exactly once, at p = g. Prices are uniform over [-c_1, 1], beyond which nobody's decision
-    changes. The weights of both sides are lowered by the smaller one: with d = 1[m!=y] - c_1*1[e!=y] - p
-    they are max(-d, 0) for LOCAL and max(d, 0) for REMOTE, never negative. Of all constants that may be
-    added to both this is the one of least variance, and the form of the scenario plays no part.
+    At price p the minimiser of L_2 sends with the odds (K - p - c_1*P(e!=y)) / (K - P(m!=y)). Prices are
+    uniform over [-c_1, 1], beyond which nobody's decision changes, so K = 1 + c_1. The outputs are the logits
+    of P(m=y|x) and P(e=y|x), and the price enters by these odds: one rejector is right at every price, and
+    since the odds fall with the price each sample flips once, at the gain.
     """
     price = batch.c_1 * (batch.draws - 1.0) + batch.draws
-    gain = (1.0 - batch.client_correct) - batch.c_1 * (1.0 - batch.server_correct) - price
-    slope = STEEPEST * torch.sigmoid(outputs[..., 1])
-    logit = slope * (outputs[..., 0] - price)
-    return gain.abs() * functional.softplus(-torch.sign(gain) * logit)
+    w_local, w_remote = batch.c_1 + batch.client_correct, 1.0 - price + batch.c_1 * batch.server_correct
+    local = (batch.c_1 + torch.sigmoid(outputs[..., 0])).clamp(min=TINIEST)
+    remote = (1.0 - price + batch.c_1 * torch.sigmoid(outputs[..., 1])).clamp(min=TINIEST)
+    both = torch.log(local + remote)
+    loss = w_local * (both - torch.log(local)) + w_remote * (both - torch.log(remote))
+    return loss / (1.0 + batch.c_1)  # of the same size whatever a wrong server costs
 
 
-def l2h_priced_score(outputs: Tensor, _client: Client, _c_1: Tensor | float) -> Tensor:
+def l2h_priced_score(outputs: Tensor, client: Client, c_1: Tensor | float) -> Tensor:
     """The price at which the rejector flips: a gain."""
-    return outputs[..., 0]
+    return plug_in_score(outputs, client, c_1)
 
 
 def compare_confidence_loss(outputs: Tensor, batch: Batch) -> Tensor:

@@ -90,7 +90,8 @@ def best_in_hindsight(found: Learned) -> float:
     """The least risk of any threshold on the score in force, each client's own and chosen on the very samples
     that it is judged by: no rule that a device could have does better with this score."""
     stakes, tables = Stakes(**COSTS), found.tables.groups[0]
-    held_out = found.traffic[0][found.samples.held_out[found.traffic[0]]]
+    positions = found.traffic[0][0].positions
+    held_out = positions[found.samples.held_out[positions]]
     label = found.samples.label[held_out]
     server = found.tables.server_label[held_out] == label
     risks = []
