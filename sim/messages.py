@@ -104,7 +104,8 @@ class Feedback:
     """What clients learned from answers, by (answered_at_s, request), (f,) each; no held-out sample.
 
     client int32; sample: place on the sample axis, int32; server_correct bool, 1[e(x)=y] of the version that
-    answered; propensity float32, P(sent); answered_at_s float64.
+    answered; propensity float32, P(sent); answered_at_s float64. decided: int64, per client of the fleet how
+    many requests of samples that are not held out it has decided since the last lesson, sent or not.
     """
 
     client: NDArray[np.int32]
@@ -112,6 +113,13 @@ class Feedback:
     server_correct: NDArray[np.bool_]
     propensity: NDArray[np.float32]
     answered_at_s: NDArray[np.float64]
+    decided: NDArray[np.int64]
+
+    @staticmethod
+    def nothing(clients: int) -> Feedback:
+        """No client of the fleet decided or heard anything."""
+        kinds = (np.int32, np.int32, np.bool_, np.float32, np.float64)
+        return Feedback(*(np.empty(0, kind) for kind in kinds), np.zeros(clients, np.int64))
 
 
 @dataclass(frozen=True)
