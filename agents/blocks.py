@@ -72,7 +72,7 @@ class RejectorBlock:
         ]
         feedback, batches = self._feedback(self._pool, draws), rejector_batches(plan)
         losses = self._fit(
-            look, told, to_tensor(batches), feedback and feedback.weights, plan.steps_per_epoch
+            look, told, to_tensor(batches), feedback.weights if feedback else None, plan.steps_per_epoch
         )
         means: NDArray[np.float64] = losses.reshape(epochs, -1, self._block.rows).mean(axis=1)
         return means

@@ -1,4 +1,4 @@
-"""What clients heard of the server during the run, gathered per rejector, and the batches that are drawn from it.
+"""What clients heard of the server during the run, per rejector, and the batches drawn from it.
 Fed by every lesson under `feedback: deferred_only`; `agents.blocks` trains on it. Without torch."""
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ INPUTS: dict[str, tuple[bool, bool]] = {  # whether it sees the picture, as in t
 class Look:
     """What a block's rejectors look at, of n samples; None for what they do not.
 
-    pixels: (n, channels, height, width), one picture for all rows, or (rows, n, ...) with their own; features:
-    (models, n, width).
+    pixels: (n, channels, height, width), one picture for all rows, or (rows, n, ...) with their own;
+    features: (models, n, width).
     """
 
     pixels: Tensor | None

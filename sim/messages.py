@@ -118,8 +118,14 @@ class Feedback:
     @staticmethod
     def nothing(clients: int) -> Feedback:
         """No client of the fleet decided or heard anything."""
-        kinds = (np.int32, np.int32, np.bool_, np.float32, np.float64)
-        return Feedback(*(np.empty(0, kind) for kind in kinds), np.zeros(clients, np.int64))
+        return Feedback(
+            client=np.empty(0, np.int32),
+            sample=np.empty(0, np.int32),
+            server_correct=np.empty(0, np.bool_),
+            propensity=np.empty(0, np.float32),
+            answered_at_s=np.empty(0, np.float64),
+            decided=np.zeros(clients, np.int64),
+        )
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def on_what_was_sent(wanted: Scenario) -> Scenario:
 
 
 def heard(clients: int, of: dict[int, Any], right: bool = True, decided: int = 40) -> Feedback:
-    """Clients that sent some places of the sample axis, half of them by exploration, were all answered alike."""
+    """Clients sent places of the sample axis, half of them by exploration, and were all answered alike."""
     client = np.repeat(list(of), [len(places) for places in of.values()]).astype(np.int32)
     place = np.concatenate(list(of.values())).astype(np.int32)
     propensity = np.where(np.arange(len(place)) % 2, 0.5, 1.0).astype(np.float32)

@@ -44,6 +44,8 @@ server:
   max_batch: 8
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
   when_down: queue
+training:
+  online: {{every_s: 30, steps: 40, step_s: 0.05, source: mix}}
 """
 BASES = 361
 ATTEMPTS = 3
@@ -94,8 +96,9 @@ def write_folder(
     requests = _decided(rng, 2 * clients, rate_hz, horizon_s, samples)
     requests, attempts, timeline = _served(rng, requests, usable, horizon_s)
     _write_requests(path, requests, attempts)
-    write_table(path / "timeline.parquet", timeline, columns.TIMELINE)
-    write_table(path / "events.parquet", _events(outages, usable), columns.EVENTS)
+    made, rounds = _rounds(usable, horizon_s)
+    write_table(path / "timeline.parquet", timeline | _followed(made, horizon_s), columns.TIMELINE)
+    write_table(path / "events.parquet", _events(outages, usable, rounds), columns.EVENTS)
     write_table(
         path / "samples.parquet",
         {
@@ -283,8 +286,40 @@ def _write_requests(path: Path, requests: pd.DataFrame, attempts: pd.DataFrame) 
         write_table(path / "attempts" / name, {n: rows[n].to_numpy() for n in rows}, columns.ATTEMPTS)
 
 
-def _events(outages: tuple[tuple[str, int, int], ...], usable: np.ndarray) -> dict[str, Any]:
-    rows = [(0.0, "usable_replicas", "server", 2.0)]
+def _rounds(usable: np.ndarray, horizon_s: int) -> tuple[np.ndarray, list[tuple[float, str, str, float]]]:
+    """When versions came into force, and the events of a round every 30 s that takes 2 s."""
+    made: list[float] = []
+    rows: list[tuple[float, str, str, float]] = []
+    for number, due in enumerate(range(30, horizon_s - 2, 30), start=1):
+        if not usable[due]:
+            rows.append((float(due), "round_skipped", "model", float(number)))
+            continue
+        rows.append((float(due), "round_start", "model", float(number)))
+        if not usable[due : due + 3].all():
+            rows.append((float(due + 1), "round_lost", "model", float(number)))
+            continue
+        made.append(due + 2.0)
+        rows.append((due + 2.0, "model_in_force", "model", float(len(made))))
+    return np.array(made), rows
+
+
+def _followed(made: np.ndarray, horizon_s: int) -> dict[str, Any]:
+    """Copies arrive 2 s after a version, rejectors have learned against it 5 s after."""
+    at_s = np.arange(horizon_s, dtype=float)
+    version = np.searchsorted(made, at_s, side="left")
+    return {
+        "server_version": version,
+        "copy_staleness": (version - np.searchsorted(made + 2, at_s, side="left")).astype(float),
+        "rejector_staleness": (version - np.searchsorted(made + 5, at_s, side="left")).astype(float),
+    }
+
+
+def _events(
+    outages: tuple[tuple[str, int, int], ...],
+    usable: np.ndarray,
+    rounds: list[tuple[float, str, str, float]],
+) -> dict[str, Any]:
+    rows = [(0.0, "usable_replicas", "server", 2.0), *rounds]
     for target, start, end in outages:
         rows += [(start, "outage_start", target, np.nan), (end, "outage_end", target, np.nan)]
     changes = np.flatnonzero(np.diff(usable)) + 1
@@ -396,7 +431,7 @@ def write_tiny(
     arrivals = {"arrivals": np.bincount(seconds, minlength=horizon_s)[:horizon_s]}
     rows_of_time = idle | whole | arrivals | {"usable_replicas_mean": usable * 1.0} | (timeline or {})
     write_table(path / "timeline.parquet", rows_of_time, columns.TIMELINE)
-    write_table(path / "events.parquet", _events(outages, usable), columns.EVENTS)
+    write_table(path / "events.parquet", _events(outages, usable, []), columns.EVENTS)
     sample = {"sample_id": range(5), "base_id": range(5), "pool": ["traffic"] * 5, "held_out": [True] * 5}
     write_table(path / "samples.parquet", sample, columns.SAMPLES)
     write_table(path / "clients.parquet", _clients(1), columns.CLIENTS)
