@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
-from analysis.figures.online import drifts, rounds_by_fate
+from analysis.figures.online import drifts
 from analysis.traffic import Traffic
 from analysis.wording import answered_within, number, outcome_shares, percent, seconds
 
@@ -118,12 +118,11 @@ def learning(traffic: Traffic, _summary: Summary) -> str:
 
 
 def online(traffic: Traffic, summary: Summary) -> str:
-    made, lost, skipped = rounds_by_fate(traffic.run).values()
-    behind = summary["staleness"]
+    rounds, behind = summary["rounds"], summary["staleness"]
     drifted = ", ".join(f"{at_s:g} s" for at_s in drifts(traffic.run)) or "none"
     return (
-        f"Over virtual time the server's model goes through {made} versions, with {lost} rounds lost and "
-        f"{skipped} skipped (drifts: {drifted}); copies lie {number(behind['copy_mean'])} versions behind on "
-        f"average and {number(behind['copy_max'])} at most, rejectors {number(behind['rejector_mean'])} and "
-        f"{number(behind['rejector_max'])}."
+        f"Over virtual time the server's model goes through {rounds['made']} versions, with {rounds['lost']} "
+        f"rounds lost and {rounds['skipped']} skipped (drifts: {drifted}); copies lie "
+        f"{number(behind['copy_mean'])} versions behind on average and {number(behind['copy_max'])} at most, "
+        f"rejectors {number(behind['rejector_mean'])} and {number(behind['rejector_max'])}."
     )

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.figures.style import (
     BLUE,
+    GREEN,
     GREY,
     INK,
     ORANGE,
@@ -39,13 +40,14 @@ def learns_online(run: Run) -> bool:
 
 @styled
 def online(traffic: Traffic) -> Figure:
-    """The server's accuracy by group, its version with rounds that came to nothing, and staleness."""
+    """The server's accuracy by group, its version with rounds that came to nothing, its age, and staleness."""
     run, outages = traffic.run, traffic.outages
-    figure = Figure(figsize=(WIDTH_IN, 5.6), layout=ConstrainedLayoutEngine(hspace=0.04))
-    panels = figure.subplots(3, 1, sharex=True, height_ratios=[1.4, 1.0, 1.0])
+    figure = Figure(figsize=(WIDTH_IN, 6.6), layout=ConstrainedLayoutEngine(hspace=0.04))
+    panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.0, 1.0, 1.0])
     _accuracy(panels[0], run, server_accuracy_bins(traffic))
     _versions(panels[1], run)
-    _staleness(panels[2], run)
+    _age(panels[2], run)
+    _staleness(panels[3], run)
     for axes in panels:
         shade_outages(axes, outages)
         mark_warm_up(axes, run.warm_up_s)
@@ -65,12 +67,6 @@ def drifts(run: Run) -> list[float]:
         drift for group in run.groups.values() for drift in group.get("traffic", {}).get("drift", ())
     ]
     return sorted({float(drift["at_s"]) for drift in told})
-
-
-def rounds_by_fate(run: Run) -> dict[str, int]:
-    """How many rounds made a version, were lost and were skipped."""
-    kinds = run.events["kind"]
-    return {kind: int((kinds == kind).sum()) for kind in ("model_in_force", *LAPSED)}
 
 
 def server_accuracy_bins(traffic: Traffic, most_bins: int = 60) -> pd.DataFrame:
@@ -111,6 +107,16 @@ def _versions(axes: Axes, run: Run) -> None:
     axes.set_ylim(-0.05 * version.max(initial=1.0), 1.1 * version.max(initial=1.0))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("server's model\n(version)")
+
+
+def _age(axes: Axes, run: Run) -> None:
+    made = run.events[run.events["kind"] == "model_in_force"].groupby("at_s")["value"].max()
+    since = np.unique(np.append(0.0, made.index.to_numpy(dtype=float)))
+    at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
+    age_s = at_s - np.repeat(since, 2)
+    axes.plot(at_s, age_s, color=GREEN, label="version")
+    axes.set_ylim(0, 1.1 * float(age_s.max(initial=1.0)))
+    axes.set_ylabel("age of the\nserver's model (s)")
 
 
 def _staleness(axes: Axes, run: Run) -> None:

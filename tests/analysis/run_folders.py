@@ -289,7 +289,7 @@ def _write_requests(path: Path, requests: pd.DataFrame, attempts: pd.DataFrame) 
 def _rounds(usable: np.ndarray, horizon_s: int) -> tuple[np.ndarray, list[tuple[float, str, str, float]]]:
     """When versions came into force, and the events of a round every 30 s that takes 2 s."""
     made: list[float] = []
-    rows: list[tuple[float, str, str, float]] = []
+    rows: list[tuple[float, str, str, float]] = [(0.0, "model_in_force", "model", 0.0)]
     for number, due in enumerate(range(30, horizon_s - 2, 30), start=1):
         if not usable[due]:
             rows.append((float(due), "round_skipped", "model", float(number)))

@@ -67,16 +67,18 @@ def test_outages_are_shaded_in_every_panel_of_the_time_line(drawn: dict[str, Fig
 
 
 def test_outages_are_shaded_and_rounds_that_came_to_nothing_marked_where_the_fleet_learns(
-    drawn: dict[str, Figure],
+    drawn: dict[str, Figure], finished: Finished
 ) -> None:
     """Rounds every 30 s; the outage of 100 to 140 s leaves out that of 120 s, at version 3."""
-    accuracy, versions, staleness = all_axes(drawn["online"])
-    for axes in (accuracy, versions, staleness):
+    panels = all_axes(drawn["online"])
+    for axes in panels:
         assert [p for p in axes.patches if p.get_x() == 100.0 and p.get_width() == 40.0]
-    lines = {line.get_label(): line for line in versions.get_lines()}
+    lines = {line.get_label(): line for line in panels[1].get_lines()}
+    assert max(panels[2].get_lines()[0].get_ydata()) == 60.0, "from 92 s to 152 s nothing new came"
     assert lines["skipped round"].get_xdata().tolist() == [120.0]
     assert lines["skipped round"].get_ydata().tolist() == [3.0]
     assert "lost round" not in lines
+    assert finished[1]["rounds"] == {"made": 8, "lost": 0, "skipped": 1}
     assert lines["version"].get_ydata()[[99, 139, 160]].tolist() == [3, 3, 4]
 
 
