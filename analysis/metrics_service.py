@@ -181,6 +181,7 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("copy_staleness", "rejector_staleness"):
         values = traffic.timeline[name].to_numpy(dtype=float) if name in traffic.timeline else np.zeros(0)
+        values = values if np.isfinite(values).all() else np.zeros(0)  # NaN: nobody recorded it
         of = name.removesuffix("_staleness")
         weights = _seconds_covered(traffic)
         found[f"{of}_mean"] = float(np.average(values, weights=weights)) if values.size else None

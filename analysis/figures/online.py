@@ -40,7 +40,7 @@ def learns_online(run: Run) -> bool:
 
 @styled
 def online(traffic: Traffic) -> Figure:
-    """The server's accuracy by group, its version with rounds that came to nothing, its age, and staleness."""
+    """The server's accuracy by group, its version and rounds that came to nothing, its age, staleness."""
     run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 6.6), layout=ConstrainedLayoutEngine(hspace=0.04))
     panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.0, 1.0, 1.0])

@@ -44,9 +44,8 @@ server:
   max_batch: 8
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
   when_down: queue
-training:
-  online: {{every_s: 30, steps: 40, step_s: 0.05, source: mix}}
 """
+ONLINE = "training:\n  online: {every_s: 30, steps: 40, step_s: 0.05, source: mix}\n"
 BASES = 361
 ATTEMPTS = 3
 
@@ -89,7 +88,8 @@ def write_folder(
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True, exist_ok=True)
     (path / "scenario.yaml").write_text(
-        SCENARIO.format(clients=clients, horizon_s=horizon_s, warm_up_s=warm_up_s), encoding="utf-8"
+        SCENARIO.format(clients=clients, horizon_s=horizon_s, warm_up_s=warm_up_s) + ONLINE,
+        encoding="utf-8",
     )
     samples = _samples(rng)
     usable = _usable(outages, horizon_s)
