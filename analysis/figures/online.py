@@ -114,7 +114,7 @@ def _age(axes: Axes, run: Run) -> None:
     since = np.unique(np.append(0.0, made.index.to_numpy(dtype=float)))
     at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
     age_s = at_s - np.repeat(since, 2)
-    axes.plot(at_s, age_s, color=GREEN, label="version")
+    axes.plot(at_s, age_s, color=GREEN, label="age")
     axes.set_ylim(0, 1.1 * float(age_s.max(initial=1.0)))
     axes.set_ylabel("age of the\nserver's model (s)")
 
