@@ -3,7 +3,7 @@ The unit of work that shards share out; what a block computes does not depend on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.feedback import Feedback
+from agents.heard import Heard
 from agents.losses import outcome_weights
-from agents.online import rejector_round, training_rows
+from agents.online import rejector_round, row_of_client, training_rows
 from agents.plan import Block, Plan
 from agents.readings import Readings
 from agents.rejectors import INPUTS, Look, scale_of
@@ -55,6 +56,7 @@ class RejectorBlock:
         pretrain = plan.scenario.training.pretrain
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
+        self._heard = Heard(row_of_client(plan, block), block.rows)
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Trains stage 2 through all steps; returns the mean loss per epoch and row, (epochs, rows).
@@ -68,8 +70,10 @@ class RejectorBlock:
         draws = [
             stream(plan.scenario.seed, "feedback", self._block.group, int(owner)) for owner in self._owners
         ]
-        feedback = self._feedback(self._pool, draws)
-        losses = self._fit(look, told, rejector_batches(plan), feedback, plan.steps_per_epoch)
+        feedback, batches = self._feedback(self._pool, draws), rejector_batches(plan)
+        losses = self._fit(
+            look, told, to_tensor(batches), feedback.weights if feedback else None, plan.steps_per_epoch
+        )
         means: NDArray[np.float64] = losses.reshape(epochs, -1, self._block.rows).mean(axis=1)
         return means
 
@@ -83,37 +87,63 @@ class RejectorBlock:
         weights and their optimiser's memory.
         """
         plan, trains = self._plan, training_rows(self._plan, self._block, lesson)
-        pool = plan.in_view(plan.rejector_pool, view)
-        told = Told(
-            self._readings.of(self._variants, pool).correct[self._model_of_row],
-            to_tensor(correct)[:, None].expand(-1, self._block.rows, -1),
-            to_tensor(plan.labels(pool).astype(np.int64)),
-            self._weights(),
-            torch.tensor([[each.c_1] for each in self.settings]),
-            stream(plan.scenario.seed, "online prices", self._block.group, lesson.version),
-        )
-        seed, place, version = plan.scenario.seed, self._block.group, lesson.version
-        draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
-        feedback, batches = self._feedback(pool, draws), rejector_round(plan, version)
-        look = self._scale.apply(self._look_at(pool))
+        pool, batches = plan.in_view(plan.rejector_pool, view), rejector_round(plan, lesson.version)
+        of_each = to_tensor(correct)[:, None].expand(-1, self._block.rows, -1)
+        look, told = self._scale.apply(self._look_at(pool)), self._told_in_run(lesson, pool, of_each)
         with self._kept(torch.from_numpy(~trains)):
-            losses = self._fit(look, told, batches, feedback, len(batches))
+            losses = self._fit(look, told, to_tensor(batches), None, len(batches))
+        return trains, losses.mean(axis=0)
+
+    def hear(self, lesson: Lesson) -> None:
+        """Remembers what the clients of these rejectors heard since the lesson before."""
+        self._heard.add(lesson.feedback)
+
+    def recalling_rows(self, lesson: Lesson) -> NDArray[np.bool_]:
+        """Which rows have something to learn from in a lesson, bool (rows,)."""
+        return training_rows(self._plan, self._block, lesson) & (self._heard.answers > 0)
+
+    def recall(self, lesson: Lesson) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Trains on all that its clients heard so far; which rows did, and their mean losses, both (rows,).
+
+        Every row draws from its own answers, keyed by owner and version, and each sample's whole loss weighs
+        what `Heard` says. Whether the server was right is what it said then, not what its new version says.
+        """
+        plan, trains, version = self._plan, self.recalling_rows(lesson), lesson.version
+        training, rows = plan.scenario.training, self._block.rows
+        assert training.online is not None
+        steps, seed, place = training.online.rejector_steps, plan.scenario.seed, self._block.group
+        draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
+        found = self._heard.batch(steps * training.pretrain.batch, draws)
+        batches, right, weights = (
+            to_tensor(part.astype(kind)).reshape(rows, steps, -1).swapaxes(0, 1)
+            for part, kind in ((found.place, "i8"), (found.server_correct, "?"), (found.weight, "f4"))
+        )
+        axis = plan.samples.sample_id
+        look, told = self._scale.apply(self._look_at(axis)), self._told_in_run(lesson, axis, right)
+        weigh = iter(weights)
+        with self._kept(torch.from_numpy(~trains)):
+            losses = self._fit(look, told, batches, lambda _outputs, _samples: next(weigh), steps)
         return trains, losses.mean(axis=0)
 
     def _fit(
         self,
         look: Look,
         told: Told,
-        batches: NDArray[np.int64],
-        feedback: Feedback | None,
+        batches: Tensor,
+        weigh: Callable[[Tensor, Tensor], Tensor] | None,
         check_every: int,
     ) -> NDArray[np.float64]:
-        """A step for each batch; the losses before it, (steps, rows)."""
+        """A step for each batch, (steps, n) for all rows or (steps, rows, n); the losses before it, (steps,
+        rows). weigh: given outputs and samples step by step, what each loss weighs, (rows, n)."""
         losses = np.zeros((len(batches), self._block.rows))
-        for step, samples in enumerate(to_tensor(batches)):
-            outputs = self._rejectors.outputs(look.of(samples).for_rows(self._model_of_row))
+        for step, samples in enumerate(batches):
+            if samples.dim() == 1:
+                seen = look.of(samples).for_rows(self._model_of_row)
+            else:
+                seen = look.of_each(samples, self._model_of_row)
+            outputs = self._rejectors.outputs(seen)
             each = self._surrogate.loss(outputs, told.batch(step, samples))
-            loss = (each if feedback is None else each * feedback.weights(outputs, samples)).mean(dim=1)
+            loss = (each if weigh is None else each * weigh(outputs, samples)).mean(dim=1)
             self._optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
@@ -189,6 +219,17 @@ class RejectorBlock:
             stream(plan.scenario.seed, "rejector prices", self._block.group),
         )
 
+    def _told_in_run(self, lesson: Lesson, sample_ids: NDArray[np.int32], server_correct: Tensor) -> Told:
+        plan = self._plan
+        return Told(
+            self._readings.of(self._variants, sample_ids).correct[self._model_of_row],
+            server_correct,
+            to_tensor(plan.labels(sample_ids).astype(np.int64)),
+            self._weights(),
+            torch.tensor([[each.c_1] for each in self.settings]),
+            stream(plan.scenario.seed, "online prices", self._block.group, lesson.version),
+        )
+
     def _weights(self) -> Tensor:
         """What each outcome weighs in each row's setting, (rows, 4, 3)."""
         scenario = self._plan.scenario
@@ -234,8 +275,9 @@ class Told:
         self._every_row = torch.arange(len(weights))[:, None]
 
     def batch(self, step: int, samples: Tensor) -> Batch:
-        """The batch of a step; steps are asked for in order."""
-        client, server = self._client[:, samples], self._server[step]
+        """The batch of a step, samples (n,) or (rows, n); steps are asked for in order."""
+        server = self._server[step]
+        client = self._client.gather(1, samples.expand(server.shape))
         of_outcome = self._weights[self._every_row, 2 * client.long() + server.long()]
         w_local, w_remote, cost_remote = of_outcome.unbind(dim=-1)
         return Batch(
@@ -246,5 +288,5 @@ class Told:
             w_remote,
             cost_remote,
             self._c_1,
-            to_tensor(self._prices.random(len(samples), dtype=np.float32)),
+            to_tensor(self._prices.random(samples.shape[-1], dtype=np.float32)),
         )

@@ -99,12 +99,20 @@ class ClientShard:
         correct: as `Practised`.
         """
         made: list[BlockPractised | None] = []
+        training = self._plan.scenario.training
         for block in blocks:
-            if not training_rows(self._plan, block, lesson).any():
+            rejectors, recalls = self._blocks[block], training.feedback == "deferred_only"
+            if recalls:
+                rejectors.hear(lesson)
+            trains = rejectors.recalling_rows(lesson) if recalls else training_rows(self._plan, block, lesson)
+            if not trains.any():
                 made.append(None)
                 continue
-            view, rejectors = met_view(self._plan, block.group, lesson.in_force_at_s), self._blocks[block]
-            trained, losses = rejectors.practise(lesson, view, correct[view])
+            if recalls:
+                trained, losses = rejectors.recall(lesson)
+            else:
+                view = met_view(self._plan, block.group, lesson.in_force_at_s)
+                trained, losses = rejectors.practise(lesson, view, correct[view])
             score = own_scores(self._plan, block, rejectors)
             made.append(BlockPractised(score, float(losses[trained].sum()), int(trained.sum())))
         self._readings.forget()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet
+from agents.partitions import class_weights
 from agents.views import Shift, met_shift
 from sim.errors import BadInput
 from sim.messages import Phase, Samples
@@ -30,13 +31,15 @@ def phases_of(
 
     Mixes `all` and `own` draw uniformly from `base`. Mix `dirichlet` gives each client class weights of its
     own from a symmetric Dirichlet distribution over the classes that occur, keyed (place, client), as Hsu, Qi
-    and Brown (2019) do. A drift's class weights hold for all clients of the group and for all traffic
+    and Brown (2019) do. Mix `own` with a dirichlet partition gives it those that its frozen model's training
+    samples were drawn by. A drift's class weights hold for all clients of the group and for all traffic
     samples, so a class can appear that its models have never seen; its noise replaces the noise before.
 
-    Raises BadInput if a class with a weight has no traffic sample, or a phase has no held-out one.
+    Raises BadInput if a class with a weight in a drift has no traffic sample, a client's own mixture has none
+    that occurs, or a phase has no held-out sample.
     """
     group = scenario.fleet[place]
-    weights = _own_weights(scenario.seed, place, group, samples.label[base], data.classes)
+    weights = _own_weights(scenario.seed, place, group, samples.label[base], data)
     shift, found = met_shift(group), [_phase(0.0, samples, base, weights)]
     for number, drift in enumerate(group.traffic.drift):
         path = f"fleet.{group.group}.traffic.drift.{number}"
@@ -54,17 +57,34 @@ def phases_of(
 
 
 def _own_weights(
-    seed: int, place: int, group: Group, labels: NDArray[np.int16], classes: int
+    seed: int, place: int, group: Group, labels: NDArray[np.int16], data: DataSet
 ) -> Weights | None:
     """Class weights, float64 (clients, classes); None where all samples are equally likely."""
+    occur = np.unique(labels)
+    if group.traffic.mix == "own" and group.partition.kind == "dirichlet":
+        return _as_trained(seed, place, group, occur, data)
     if group.traffic.mix != "dirichlet":
         return None
-    occur = np.unique(labels)
-    weights = np.zeros((group.clients, classes))
+    weights = np.zeros((group.clients, data.classes))
     for member in range(group.clients):
         draw = stream(seed, "traffic mix", place, member)
         weights[member, occur] = draw.dirichlet(np.full(len(occur), group.traffic.alpha))
     return weights
+
+
+def _as_trained(seed: int, place: int, group: Group, occur: NDArray[np.int16], data: DataSet) -> Weights:
+    """Each client's class weights are those of its frozen model, clients taking models in turn."""
+    variants = range(group.model.variants)
+    of_variant = np.stack(
+        [class_weights(group, data, seed=seed, place=place, variant=variant) for variant in variants]
+    )
+    there = np.isin(np.arange(data.classes), occur)
+    of_variant *= there
+    empty = np.flatnonzero(~of_variant.any(axis=1))
+    if len(empty):
+        path = f"fleet.{group.group}.traffic.mix"
+        raise BadInput(f"{path}: own has no traffic sample of the classes of client model {empty[0]}")
+    return of_variant[np.arange(group.clients) % len(of_variant)]
 
 
 def _phase(at_s: float, samples: Samples, positions: NDArray[np.int32], weights: Weights | None) -> Phase:

@@ -23,7 +23,11 @@ def met_view(plan: Plan, place: int, at_s: float) -> int:
 
 
 def practised_views(plan: Plan, lesson: Lesson) -> tuple[int, ...]:
-    """The views in which some rejector trains after this round, ascending: its sensor's, as it is then."""
+    """The views in which some rejector trains on its pool after this round, ascending: its sensor's, as it is
+    then. None where rejectors learn from what their clients hear.
+    """
+    if plan.scenario.training.feedback == "deferred_only":
+        return ()
     places = {block.group for block in own_blocks(plan)}
     return tuple(sorted({met_view(plan, place, lesson.in_force_at_s) for place in places}))
 
@@ -101,3 +105,16 @@ def training_rows(plan: Plan, block: Block, lesson: Lesson) -> NDArray[np.bool_]
     first = sum(other.clients for other in plan.scenario.fleet[: block.group])
     members = lesson.trains[(first <= lesson.trains) & (lesson.trains < first + group.clients)] - first
     return own_rows(plan, block) & np.isin(plan.owners(block), members % plan.owners_in(block.group))
+
+
+def row_of_client(plan: Plan, block: Block) -> NDArray[np.int64]:
+    """Per client of the fleet the row of a block that it asks in the run, -1 where it asks none of them."""
+    fleet = plan.scenario.fleet
+    first = sum(group.clients for group in fleet[: block.group])
+    asks = np.full(plan.scenario.clients, -1, dtype=np.int64)
+    row = np.arange(fleet[block.group].clients) % plan.owners_in(block.group) - block.first
+    own = own_rows(plan, block)
+    here = (row >= 0) & (row < block.rows)
+    here[here] = own[row[here]]
+    asks[first : first + len(row)] = np.where(here, row, -1)
+    return asks

@@ -151,7 +151,8 @@ def all_traffic(_group: Group, _data: DataSet, samples: Samples, _view: int) -> 
 
 
 def own_traffic(group: Group, data: DataSet, samples: Samples, view: int) -> NDArray[np.bool_]:
-    """Mix `own`: traffic samples of the classes that the group's models know, as the group sees them."""
+    """Mix `own`: traffic samples of the classes that the group's models know, as the group sees them. With a
+    dirichlet partition each client meets them by its model's class shares, see `agents.mixes`."""
     known = known_classes(group, data)[samples.label]
     rows: NDArray[np.bool_] = (samples.pool == POOLS.index("traffic")) & (samples.view == view) & known
     return rows
@@ -170,8 +171,6 @@ def traffic_of(group: Group, data: DataSet, samples: Samples, view: int) -> NDAr
     Raises BadInput if no held-out sample is among them, since nothing could then be measured.
     """
     path = f"fleet.{group.group}.traffic"
-    if group.partition.kind == "dirichlet" and group.traffic.mix == "own":
-        raise BadInput(f"{path}.mix: own is not available yet with a dirichlet partition (works today: all)")
     select = choose(MIXES, group.traffic.mix, f"{path}.mix", "traffic mix")
     positions = np.flatnonzero(select(group, data, samples, view)).astype(np.int32)
     if not samples.held_out[positions].any():

@@ -19,7 +19,8 @@ INPUTS: dict[str, tuple[bool, bool]] = {  # whether it sees the picture, as in t
 class Look:
     """What a block's rejectors look at, of n samples; None for what they do not.
 
-    pixels: (n, channels, height, width), one picture for all rows; features: (models, n, width).
+    pixels: (n, channels, height, width), one picture for all rows, or (rows, n, ...) with their own;
+    features: (models, n, width).
     """
 
     pixels: Tensor | None
@@ -35,6 +36,13 @@ class Look:
     def for_rows(self, models: Tensor) -> Look:
         """With features per row instead of per model, those of each row's entry of `models`, (rows,)."""
         return Look(self.pixels, None if self.features is None else self.features[models])
+
+    def of_each(self, samples: Tensor, models: Tensor) -> Look:
+        """For each row samples of its own, (rows, n), as its entry of `models` sees them."""
+        return Look(
+            None if self.pixels is None else self.pixels[samples],
+            None if self.features is None else self.features[models[:, None], samples],
+        )
 
     @property
     def widths(self) -> tuple[tuple[int, ...] | None, int]:

@@ -89,11 +89,11 @@ class StackedRejectors:
 
     def _convolved(self, pixels: Tensor) -> Tensor:
         """(rows, n, width) of pictures (n, channels, height, width), one copy for all rows if they have no
-        convolutions."""
+        convolutions; or of pictures (rows, n, ...) of their own."""
+        each = pixels if pixels.dim() == 5 else pixels.expand(self.rows, *pixels.shape)
         if not self.convolutions:
-            flat = pixels.flatten(start_dim=1)
-            return flat.expand(self.rows, *flat.shape)
-        seen = [pixels.to(memory_format=torch.channels_last)] * self.rows
+            return each.flatten(start_dim=2)
+        seen = [one.to(memory_format=torch.channels_last) for one in each]
         for weight, bias in self.convolutions:
             seen = [
                 torch.relu(functional.max_pool2d(functional.conv2d(one, weight[row], bias[row]), 2))

@@ -168,6 +168,9 @@ DEFINITIONS = {
     "staleness.copy_max": "The largest mean over clients in any second (versions).",
     "staleness.rejector_mean": "The same of the version that a rejector has learned against (versions).",
     "staleness.rejector_max": "The largest mean over clients in any second (versions).",
+    "rounds.made": "Rounds of training during the run that made a new version of the server (rounds).",
+    "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
+    "rounds.skipped": "Rounds that were due while no replica was usable (rounds).",
     "availability.usable_share": (
         "Share of the time after the warm-up with at least one usable replica (share)."
     ),

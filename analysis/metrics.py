@@ -53,6 +53,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "cost": service.cost,
     "availability": service.availability,
     "staleness": service.staleness,
+    "rounds": service.rounds,
     "outages": outages,
     "study": study,
 }

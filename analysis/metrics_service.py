@@ -168,6 +168,14 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+def rounds(traffic: Traffic) -> dict[str, Any]:
+    """How many rounds of training during the run made a version, were lost, and were skipped."""
+    events = traffic.run.events
+    kinds = events.loc[events["value"] > 0, "kind"]  # version 0 is what there was before the run
+    fates = {"made": "model_in_force", "lost": "round_lost", "skipped": "round_skipped"}
+    return {fate: int((kinds == kind).sum()) for fate, kind in fates.items()}
+
+
 def staleness(traffic: Traffic) -> dict[str, Any]:
     """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
     found: dict[str, Any] = {}

@@ -70,7 +70,7 @@ def _figures(traffic: Traffic, states: list[State]) -> list[dict[str, str]]:
             "source": as_source(to_svg(drawing.draw(traffic))),
         }
         for name, drawing in FIGURES.items()
-        if drawing.needs <= has
+        if drawing.needs <= has and drawing.fits(traffic.run)
     ]
 
 

@@ -92,11 +92,30 @@ def sentences(summary: Summary) -> list[str]:
         return _learning(summary) or ["No request arrived after the warm-up, so there is nothing to sum up."]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
+    parts += _training(summary)
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
         parts.append(f"{more} more outages are listed in summary.json; over all, accuracy was {during}.")
     return parts
+
+
+def _training(summary: Summary) -> list[str]:
+    """What became of training during the run, and of the rounds that fell into an outage; nothing without."""
+    rounds, behind = summary["rounds"], summary["staleness"]
+    due = rounds["made"] + rounds["lost"] + rounds["skipped"]
+    if not due:
+        return []
+    text = f"Of {due} rounds of training during the run {rounds['made']} made a new version of the server"
+    if rounds["lost"] or rounds["skipped"]:
+        text += (
+            f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
+            "when the last one stopped. Meanwhile nobody learned anything"
+        )
+    return [
+        f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
+        f"{number(behind['rejector_max'])}."
+    ]
 
 
 def _answers(summary: Summary) -> str:

@@ -19,14 +19,18 @@ NOTE_TYPES: dict[str, str] = {
     "answered": "f8",  # when its answer reached the client in time; inf = it did not so far
     "started": "f8",  # the work on that answer
     "propensity": "f4",
+    "decided": "f8",  # the client had decided by then whether to send it; inf where nobody counts decisions
 }
+INSTANTS = ("finished", "answered", "decided")
 
 
-def notes(rows: Columns, sends: Columns, held_out: NDArray[np.bool_]) -> Columns:
+def notes(
+    rows: Columns, sends: Columns, held_out: NDArray[np.bool_], counts_decisions: bool = False
+) -> Columns:
     """What there is to learn from requests, open or ended: those of samples that are not held out.
 
     held_out: bool, along the sample axis. Labels of held-out samples train nothing, so nothing of them
-    leaves this function.
+    leaves this function. counts_decisions: also notes requests of which only the decision is known.
     """
     n = len(rows["request_id"])
     finished = np.full(n, np.inf)
@@ -39,31 +43,31 @@ def notes(rows: Columns, sends: Columns, held_out: NDArray[np.bool_]) -> Columns
         "finished": finished,
         "answered": np.where(answered, rows["resolved"], np.inf),
         "started": np.append(sends["started"], np.nan)[last],
+        "decided": rows["decided"] if counts_decisions else np.full(n, np.inf),
     }
-    return take(found, ~held_out[rows["sample"]] & (answered | (finished < np.inf)))
+    something = np.any([found[name] < np.inf for name in INSTANTS], axis=0)
+    return take(found, ~held_out[rows["sample"]] & something)
 
 
 class Experience:
     """The notes of requests that have ended and are still of use to a lesson to come."""
 
-    def __init__(self, held_out: NDArray[np.bool_], label_delay_s: float) -> None:
-        self._held_out, self._delay_s = held_out, label_delay_s
+    def __init__(self, held_out: NDArray[np.bool_], label_delay_s: float, counts_decisions: bool) -> None:
+        self._held_out, self._delay_s, self._counts = held_out, label_delay_s, counts_decisions
         self.kept = empty(NOTE_TYPES)
 
     def keep(self, rows: Columns, sends: Columns, before_s: float) -> None:
         """Takes notes of requests that ended; forgets those that a lesson at `before_s` has used up."""
-        found = join(self.kept, notes(rows, sends, self._held_out))
-        useful = [
-            (found[name] < np.inf) & ~self._known(found[name], before_s) for name in ("finished", "answered")
-        ]
-        self.kept = take(found, useful[0] | useful[1])
+        found = join(self.kept, notes(rows, sends, self._held_out, self._counts))
+        useful = [(found[name] < np.inf) & ~self._known(found[name], before_s) for name in INSTANTS]
+        self.kept = take(found, np.any(useful, axis=0))
 
     def news(self, name: str, rows: Columns, sends: Columns, before_s: float, now_s: float) -> Columns:
         """The notes whose instant `name` and label became known after a lesson at `before_s` and are so now.
 
         By that instant, then by request. What happens at `now_s` itself comes after the lesson.
         """
-        found = join(self.kept, notes(rows, sends, self._held_out))
+        found = join(self.kept, notes(rows, sends, self._held_out, self._counts))
         found = take(found, self._known(found[name], now_s) & ~self._known(found[name], before_s))
         return take(found, np.lexsort((found["request_id"], found[name])))
 

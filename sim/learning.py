@@ -37,9 +37,12 @@ class Learning:
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         self.exploration = scenario.training.exploration
         online = scenario.training.online
-        self.experience = Experience(learned.samples.held_out, online.label_delay_s if online else 0.0)
         self._uses_deferred = online is not None and online.source != "pool"
-        self._uses_feedback = scenario.training.feedback == "deferred_only"
+        self._uses_feedback = online is not None and scenario.training.feedback == "deferred_only"
+        self.experience = Experience(
+            learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
+        )
+        self._clients = scenario.clients
         self._bounds = list(pairwise([*population(scenario).first, scenario.clients]))
         self._learner = learner
         self._rows: dict[str, list[object]] = {}
@@ -105,11 +108,20 @@ class Learning:
         return Deferred(found["client"], found["sample"], found["finished"])
 
     def _feedback(self, state: State, before: float, now: float) -> Feedback:
-        found = self._news("answered", state, before, now) if self._uses_feedback else empty(NOTE_TYPES)
+        if not self._uses_feedback:
+            return Feedback.nothing(self._clients)
+        found, decided = (self._news(name, state, before, now) for name in ("answered", "decided"))
         sample = found["sample"]
         said = self.models.server_label[self.schedule.server_version(found["started"]), sample]
         correct = said == self.learned.samples.label[sample]
-        return Feedback(found["client"], sample, correct, found["propensity"], found["answered"])
+        return Feedback(
+            client=found["client"],
+            sample=sample,
+            server_correct=correct,
+            propensity=found["propensity"],
+            answered_at_s=found["answered"],
+            decided=np.bincount(decided["client"], minlength=self._clients),
+        )
 
     def _news(self, name: str, state: State, before: float, now: float) -> Columns:
         return self.experience.news(name, state.rows, state.sends, before, now)

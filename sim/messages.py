@@ -105,7 +105,8 @@ class Feedback:
     """What clients learned from answers, by (answered_at_s, request), (f,) each; no held-out sample.
 
     client int32; sample: place on the sample axis, int32; server_correct bool, 1[e(x)=y] of the version that
-    answered; propensity float32, P(sent); answered_at_s float64.
+    answered; propensity float32, P(sent); answered_at_s float64. decided: int64, per client of the fleet how
+    many requests of samples that are not held out it has decided since the last lesson, sent or not.
     """
 
     client: NDArray[np.int32]
@@ -113,6 +114,19 @@ class Feedback:
     server_correct: NDArray[np.bool_]
     propensity: NDArray[np.float32]
     answered_at_s: NDArray[np.float64]
+    decided: NDArray[np.int64]
+
+    @staticmethod
+    def nothing(clients: int) -> Feedback:
+        """No client of the fleet decided or heard anything."""
+        return Feedback(
+            client=np.empty(0, np.int32),
+            sample=np.empty(0, np.int32),
+            server_correct=np.empty(0, np.bool_),
+            propensity=np.empty(0, np.float32),
+            answered_at_s=np.empty(0, np.float64),
+            decided=np.zeros(clients, np.int64),
+        )
 
 
 @dataclass(frozen=True)

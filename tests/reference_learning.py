@@ -84,24 +84,27 @@ class School:
 
     def known(self) -> dict[str, list[tuple[float, Request]]]:
         """What is known now: requests by when their samples were first finished, and by when answered."""
-        finished, answered = [], []
+        finished, answered, decided = [], [], []
         for request in self.requests:
             if self.learned.samples.held_out[request.sample]:
                 continue
             ends = [send.finished for send in request.sends if not isnan(send.finished)]
             finished += [(min(ends), request)] if ends else []
             answered += [(request.resolved, request)] if request.outcome == "remote" else []
+            decided += [(request.decided, request)]
         delay = self.online.label_delay_s
         return {
-            name: [(at, request) for at, request in found if at + delay <= self.env.now]
-            for name, found in (("finished", finished), ("answered", answered))
+            # A device that is done at this very instant decides after the models have come into force.
+            name: [(at, request) for at, request in found if at < self.env.now and at + delay <= self.env.now]
+            for name, found in (("finished", finished), ("answered", answered), ("decided", decided))
         } | {"at": self.env.now}
 
     def release(self, known: dict) -> None:
         """A round is over: its version comes into force, and copies leave for whoever can be reached."""
         self.in_force.append(self.env.now)
         deferred = self.news(known, "finished") if self.online.source != "pool" else []
-        told = self.news(known, "answered") if self.scenario.training.feedback == "deferred_only" else []
+        heeds = self.scenario.training.feedback == "deferred_only"
+        told, decided = (self.news(known, name) if heeds else [] for name in ("answered", "decided"))
         update = self.learner.round(
             Lesson(
                 version=self.version,
@@ -118,6 +121,13 @@ class School:
                     np.array([self.was_right(request) for _, request in told], dtype=bool),
                     np.array([request.propensity for _, request in told], dtype=np.float32),
                     np.array([at for at, _ in told], dtype=np.float64),
+                    np.array(
+                        [
+                            sum(request.client == client for _, request in decided)
+                            for client in range(self.scenario.clients)
+                        ],
+                        dtype=np.int64,
+                    ),
                 ),
                 # The only look ahead, and the product's: who will train on this version.
                 trains=schedule(

@@ -16,6 +16,7 @@ from analysis.figures.deferring import deferring
 from analysis.figures.fairness import fairness
 from analysis.figures.latency import latency
 from analysis.figures.learning import learning
+from analysis.figures.online import learns_online, online
 from analysis.figures.outcomes import outcomes
 from analysis.figures.study import (
     study_accuracy,
@@ -39,6 +40,7 @@ class Drawing:
     alt: Callable[[Traffic, dict[str, Any]], str]
     caption: str
     needs: frozenset[str] = frozenset({"requests"})  # tables
+    fits: Callable[[Run], bool] = lambda _run: True  # else the run has nothing of what it shows
 
     @property
     def needs_traffic(self) -> bool:
@@ -165,6 +167,16 @@ FIGURES = {
         "server improves: look at where it levels off.",
         needs=frozenset({"learning"}),
     ),
+    "online": Drawing(
+        online,
+        "Learning during the run",
+        alt.online,
+        "Rounds of training need the server as requests do: while it is down no version is made and no copy "
+        "sent, so nobody learns of a drift. Staleness is how far clients hang behind: a spike at each new "
+        "version is its way to them, and what stays up is who cannot be reached or is still training.",
+        needs=frozenset({"requests", "timeline", "events"}),
+        fits=learns_online,
+    ),
 }
 
 
@@ -173,5 +185,7 @@ def drawings_of(run: Run) -> dict[str, Drawing]:
     return {
         name: drawing
         for name, drawing in FIGURES.items()
-        if (run.horizon_s > 0 or not drawing.needs_traffic) and (is_study(run) or not drawing.needs_study)
+        if (run.horizon_s > 0 or not drawing.needs_traffic)
+        and (is_study(run) or not drawing.needs_study)
+        and drawing.fits(run)
     }

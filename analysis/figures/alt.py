@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.online import drifts
 from analysis.traffic import Traffic
 from analysis.wording import answered_within, number, outcome_shares, percent, seconds
 
@@ -114,3 +115,14 @@ def learning(traffic: Traffic, _summary: Summary) -> str:
                 whose = f"{name} of {group}" if group else name
                 falls.append(f"{whose} from {loss[0]:.2f} to {loss[-1]:.2f}")
     return "Mean training loss over the steps: " + ("; ".join(falls) or "none recorded") + "."
+
+
+def online(traffic: Traffic, summary: Summary) -> str:
+    rounds, behind = summary["rounds"], summary["staleness"]
+    drifted = ", ".join(f"{at_s:g} s" for at_s in drifts(traffic.run)) or "none"
+    return (
+        f"Over virtual time the server's model goes through {rounds['made']} versions, with {rounds['lost']} "
+        f"rounds lost and {rounds['skipped']} skipped (drifts: {drifted}); copies lie "
+        f"{number(behind['copy_mean'])} versions behind on average and {number(behind['copy_max'])} at most, "
+        f"rejectors {number(behind['rejector_mean'])} and {number(behind['rejector_max'])}."
+    )

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_fleets import group, scenario
+from small_fleets import SKEWED, group, model, scenario
 
+from agents.partitions import class_weights
 from agents.plan import Plan, make_plan
 from agents.views import Shift
 from sim.errors import BadInput
@@ -48,6 +49,46 @@ def test_a_small_alpha_gives_a_client_few_classes_and_a_large_one_all_alike(alph
     plan = plan_of(clients=20, traffic={"mix": "dirichlet", "alpha": alpha})
     largest = [class_shares(plan, plan.phases[0][0], member).max() for member in range(20)]
     assert low < np.mean(largest) < high
+
+
+def test_own_traffic_of_a_dirichlet_partition_follows_each_clients_model():
+    """Two models for five clients: 0, 2 and 4 meet classes as the one was taught them, 1 and 3 the other."""
+    plan = plan_of(clients=5, model=model(variants=2), partition=SKEWED, traffic={"mix": "own"})
+    (phase,) = plan.phases[0]
+    assert phase.positions.size == plan.traffic[0].size == 361
+    of_variant = [
+        class_weights(plan.scenario.fleet[0], plan.data, seed=7, place=0, variant=variant)
+        for variant in range(2)
+    ]
+    assert np.abs(of_variant[0] - of_variant[1]).sum() > 0.2
+    for member in range(5):
+        np.testing.assert_allclose(class_shares(plan, phase, member), of_variant[member % 2], atol=1e-12)
+
+
+def test_own_traffic_of_a_dirichlet_partition_drifts_like_any_other():
+    weights = (1.0,) + (0.0,) * 8 + (1.0,)
+    drift = ({"at_s": 5.0, "noise": 0.4}, {"at_s": 9.0, "classes": weights})
+    traffic = {"mix": "own", "drift": drift}
+    plan = plan_of(clients=2, model=model(variants=2), partition=SKEWED, traffic=traffic)
+    before, noisy, other = plan.phases[0]
+    np.testing.assert_array_equal(before.upto, noisy.upto)
+    assert set(plan.samples.view[noisy.positions]) == {1}
+    np.testing.assert_allclose(class_shares(plan, other)[[0, 9]], [0.5, 0.5])
+
+
+def test_an_own_mixture_of_classes_without_traffic_is_refused():
+    """Almost all weight on one class, and a traffic pool of five samples that has not all classes."""
+    asked = group(clients=2, partition={"kind": "dirichlet", "alpha": 1e-9}, traffic={"mix": "own"})
+    data = {"set": "gaussian_mixture", "samples": 400, "pools": (0.9, 0.04, 0.04, 0.0125, 0.0075)}
+    told = []
+    for seed in range(5):
+        wanted = scenario(asked | {"model": model(variants=1)}, data=data).model_copy(update={"seed": seed})
+        try:
+            make_plan(wanted)
+        except BadInput as refusal:
+            told.append(str(refusal))
+    line = "fleet.sensors.traffic.mix: own has no traffic sample of the classes of client model 0"
+    assert set(told) == {line}
 
 
 def test_classes_drift_to_the_weights_whatever_the_models_know():

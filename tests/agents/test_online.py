@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_fleets import group, model, scenario
 
 from agents.fleet import Fleet, open_fleet
 from agents.online import Met, met_view, rejector_round, server_round
 from agents.plan import make_plan
+from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Lesson, Update
 from sim.scenario import Scenario
 
@@ -31,13 +33,32 @@ def learning_scenario(
 
 
 def lesson_of(
-    version: int = 1, met: Any = (), trains: Any = (), at_s: float = 10.0, in_force_at_s: float = 11.0
+    version: int = 1,
+    met: Any = (),
+    trains: Any = (),
+    at_s: float = 10.0,
+    in_force_at_s: float = 11.0,
+    feedback: Feedback | None = None,
 ) -> Lesson:
     met = np.array(met, dtype=np.int32)
     nobody = np.zeros(len(met), dtype=np.int32)
-    nothing = Feedback(*(np.empty(0, kind) for kind in ("i4", "i4", "?", "f4", "f8")))
     deferred = Deferred(nobody, met, np.zeros(len(met)))
-    return Lesson(version, at_s, in_force_at_s, deferred, nothing, np.array(trains, dtype=np.int32))
+    told = feedback or Feedback.nothing(0)
+    return Lesson(version, at_s, in_force_at_s, deferred, told, np.array(trains, dtype=np.int32))
+
+
+def on_what_was_sent(wanted: Scenario) -> Scenario:
+    partly = wanted.training.model_copy(update={"feedback": "deferred_only", "exploration": 0.5})
+    return wanted.model_copy(update={"training": partly})
+
+
+def heard(clients: int, of: dict[int, Any], right: bool = True, decided: int = 40) -> Feedback:
+    """Clients sent places of the sample axis, half of them by exploration, and were all answered alike."""
+    client = np.repeat(list(of), [len(places) for places in of.values()]).astype(np.int32)
+    place = np.concatenate(list(of.values())).astype(np.int32)
+    propensity = np.where(np.arange(len(place)) % 2, 0.5, 1.0).astype(np.float32)
+    n = len(place)
+    return Feedback(client, place, np.full(n, right), propensity, np.ones(n), np.full(clients, decided))
 
 
 @pytest.fixture
@@ -137,14 +158,89 @@ def test_what_is_met_weighs_as_much_as_who_sent_it():
     assert met.weight.tolist() == [3.0, 1.0]
 
 
-def test_feedback_on_what_was_sent_alone_changes_what_rejectors_learn(opened):
-    full, _ = opened(learning_scenario())
-    some = learning_scenario()
-    partly = some.training.model_copy(update={"feedback": "deferred_only", "exploration": 0.5})
-    partial, _ = opened(some.model_copy(update={"training": partly}))
-    scores = [fleet.round(lesson_of(trains=[0])).score[0] for fleet in (full, partial)]
-    assert not np.array_equal(*scores)
-    assert np.isfinite(scores[1]).all()
+def test_who_heard_nothing_keeps_its_rejector(opened):
+    fleet, learned = opened(on_what_was_sent(learning_scenario()))
+    before, places = learned.tables.groups[0].score, learned.traffic[0][0].positions
+    assert fleet.round(lesson_of(trains=[0, 1], feedback=Feedback.nothing(4))).score == (None,)
+    told = heard(4, {1: places[:20], 2: places[20:40]})
+    after = fleet.round(lesson_of(2, trains=[0, 1], feedback=told)).score[0]
+    np.testing.assert_array_equal(after[[0, 2, 3]], before[[0, 2, 3]])
+    assert (after[1] != before[1]).any()
+
+
+def test_what_others_heard_changes_no_bit(opened):
+    wanted = on_what_was_sent(learning_scenario())
+    scores = []
+    for others in ({}, {0: np.arange(30), 3: np.arange(60, 90)}):
+        fleet, learned = opened(wanted)
+        places = learned.traffic[0][0].positions
+        of = {client: places[some] for client, some in others.items()} | {1: places[:20]}
+        told = heard(4, dict(sorted(of.items())))
+        scores.append(fleet.round(lesson_of(trains=[1], feedback=told)).score[0][1])
+    np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("family", ["mlp", "linear"])
+def test_a_rejector_believes_what_its_client_was_answered(opened, family):
+    """Where the client is wrong, sending pays iff the server was right there."""
+    pictures = group(clients=1, rejector={"family": family, "input": "raw+features"})
+    means = {}
+    for right in (True, False):
+        fleet, learned = opened(on_what_was_sent(learning_scenario(pictures, rejector_steps=100)))
+        table, places = learned.tables.groups[0], learned.traffic[0][0].positions
+        wrong = places[table.client_label[0][places] != learned.samples.label[places]]
+        told = heard(1, {0: wrong}, right=right)
+        means[right] = fleet.round(lesson_of(trains=[0], feedback=told)).score[0][0][wrong].mean()
+        assert (means[right] > table.score[0][wrong].mean()) == right
+    assert means[True] > 0 > means[False]
+
+
+def test_what_was_heard_is_not_forgotten(opened):
+    """One lesson of all equals two of a half each, if the rejector trains after both."""
+    wanted = on_what_was_sent(learning_scenario())
+    once, learned = opened(wanted)
+    places = learned.traffic[0][0].positions[:40]
+    nobody = lesson_of(1, feedback=Feedback.nothing(4))
+    once.round(nobody)
+    together = once.round(lesson_of(2, trains=[2], feedback=heard(4, {2: places}, decided=80)))
+    twice, _ = opened(wanted)
+    twice.round(replace(nobody, feedback=heard(4, {2: places[:20]})))
+    apart = twice.round(lesson_of(2, trains=[2], feedback=heard(4, {2: places[20:]})))
+    np.testing.assert_array_equal(together.score[0], apart.score[0])
+
+
+def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
+    shared = group(clients=5, model=model(variants=2), rejector={"per": "variant"})
+    wanted = on_what_was_sent(learning_scenario(shared))
+    scores = []
+    for clients in ([1, 3], [1, 1], [3, 3]):  # all of variant 1
+        fleet, learned = opened(wanted)
+        places = learned.traffic[0][0].positions
+        told = heard(5, {0: places[:20], 1: places[20:40]})
+        told = replace(told, client=np.repeat(np.array(clients, dtype=np.int32), 20))
+        scores.append(fleet.round(lesson_of(trains=[3], feedback=told)).score[0])
+        np.testing.assert_array_equal(scores[-1][0], learned.tables.groups[0].score[0])
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert (scores[0][1] != learned.tables.groups[0].score[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("of_server", "who"), [(True, "server, version 1"), (False, "group sensors, rejector of client 1")]
+)
+def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_server, who):
+    """Weights that are no numbers, in the server or in the rejector of one client."""
+    fleet, _ = opened(learning_scenario(epochs=1))
+    hosts = fleet._hosts
+    with torch.no_grad():
+        if of_server:
+            next(hosts._server._model.parameters()).fill_(float("nan"))
+        else:
+            (block,) = hosts._shard._blocks.values()
+            block._rejectors.parameters[0][1].fill_(float("nan"))
+    with pytest.raises(RunFailed) as failure:
+        fleet.round(lesson_of(trains=[0, 1]))
+    assert f"in stage 'learn': {who}: the loss is nan at step 0; " in str(failure.value)
 
 
 def test_the_oracle_knows_the_new_server(opened):
@@ -219,3 +315,25 @@ def test_rounds_have_the_same_bytes_on_any_number_of_workers(opened):
     shared, _ = opened(wanted, workers=2)
     for lesson, update in zip(lessons, expected, strict=True):
         assert_same(shared.round(replace(lesson)), update)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_clients_hear_teaches_the_same_bytes_on_any_number_of_workers(opened, workers):
+    fleet = (group(clients=70), group("others", clients=3, rejector={"per": "variant"}))
+    wanted = on_what_was_sent(learning_scenario(*fleet, epochs=2))
+    alone, learned = opened(wanted)
+    places = learned.traffic[0][0].positions
+    told = [
+        heard(73, {client: places[client : client + 15] for client in clients})
+        for clients in ([0, 1, 68, 69, 70], [0, 5, 69, 72])
+    ]
+    lessons = [
+        lesson_of(1, trains=[0, 69, 71], feedback=told[0]),
+        lesson_of(2, trains=[5, 72], feedback=told[1]),
+    ]
+    expected = [alone.round(lesson) for lesson in lessons]
+    shared, _ = opened(wanted, workers=workers)
+    for lesson, update in zip(lessons, expected, strict=True):
+        assert_same(shared.round(lesson), update)

@@ -77,9 +77,8 @@ def test_a_short_pool_is_told_once(
     assert told in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("kind", "mix"), [(kind, mix) for kind in PARTITIONS for mix in MIXES if (kind, mix) != ("skewed", "own")]
-)
+@pytest.mark.parametrize("kind", PARTITIONS)
+@pytest.mark.parametrize("mix", MIXES)
 def test_traffic_is_traffic_and_ascends(kind: str, mix: str) -> None:
     traffic = {"mix": mix} | ({"alpha": 0.5} if mix == "dirichlet" else {})
     plan = make_plan(scenario(group(partition=PARTITIONS[kind], traffic=traffic)))
@@ -117,11 +116,6 @@ def test_own_traffic_leaves_out_unknown_classes() -> None:
             {"partition": {"kind": "missing_classes", "classes": tuple(range(10))}},
             "fleet.sensors.partition.classes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] leave no class of digits "
             "to train on",
-        ),
-        (
-            {"partition": SKEWED, "traffic": {"mix": "own"}},
-            "fleet.sensors.traffic.mix: own is not available yet with a dirichlet partition "
-            "(works today: all)",
         ),
     ],
 )

@@ -48,6 +48,7 @@ server:
 training: {{form: nonnegative, pretrain: {{sync_every: 1}}}}
 study: {{c_e: [0.1, 0.4]}}
 """
+ONLINE = "training:\n  online: {every_s: 30, steps: 40, step_s: 0.05, source: mix}\n"
 BASES = 361
 ATTEMPTS = 3
 
@@ -90,15 +91,17 @@ def write_folder(
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True, exist_ok=True)
     (path / "scenario.yaml").write_text(
-        SCENARIO.format(clients=clients, horizon_s=horizon_s, warm_up_s=warm_up_s), encoding="utf-8"
+        SCENARIO.format(clients=clients, horizon_s=horizon_s, warm_up_s=warm_up_s) + ONLINE,
+        encoding="utf-8",
     )
     samples = _samples(rng)
     usable = _usable(outages, horizon_s)
     requests = _decided(rng, 2 * clients, rate_hz, horizon_s, samples)
     requests, attempts, timeline = _served(rng, requests, usable, horizon_s)
     _write_requests(path, requests, attempts)
-    write_table(path / "timeline.parquet", timeline, columns.TIMELINE)
-    write_table(path / "events.parquet", _events(outages, usable), columns.EVENTS)
+    made, rounds = _rounds(usable, horizon_s)
+    write_table(path / "timeline.parquet", timeline | _followed(made, horizon_s), columns.TIMELINE)
+    write_table(path / "events.parquet", _events(outages, usable, rounds), columns.EVENTS)
     write_table(
         path / "samples.parquet",
         {
@@ -287,8 +290,40 @@ def _write_requests(path: Path, requests: pd.DataFrame, attempts: pd.DataFrame) 
         write_table(path / "attempts" / name, {n: rows[n].to_numpy() for n in rows}, columns.ATTEMPTS)
 
 
-def _events(outages: tuple[tuple[str, int, int], ...], usable: np.ndarray) -> dict[str, Any]:
-    rows = [(0.0, "usable_replicas", "server", 2.0)]
+def _rounds(usable: np.ndarray, horizon_s: int) -> tuple[np.ndarray, list[tuple[float, str, str, float]]]:
+    """When versions came into force, and the events of a round every 30 s that takes 2 s."""
+    made: list[float] = []
+    rows: list[tuple[float, str, str, float]] = [(0.0, "model_in_force", "model", 0.0)]
+    for number, due in enumerate(range(30, horizon_s - 2, 30), start=1):
+        if not usable[due]:
+            rows.append((float(due), "round_skipped", "model", float(number)))
+            continue
+        rows.append((float(due), "round_start", "model", float(number)))
+        if not usable[due : due + 3].all():
+            rows.append((float(due + 1), "round_lost", "model", float(number)))
+            continue
+        made.append(due + 2.0)
+        rows.append((due + 2.0, "model_in_force", "model", float(len(made))))
+    return np.array(made), rows
+
+
+def _followed(made: np.ndarray, horizon_s: int) -> dict[str, Any]:
+    """Copies arrive 2 s after a version, rejectors have learned against it 5 s after."""
+    at_s = np.arange(horizon_s, dtype=float)
+    version = np.searchsorted(made, at_s, side="left")
+    return {
+        "server_version": version,
+        "copy_staleness": (version - np.searchsorted(made + 2, at_s, side="left")).astype(float),
+        "rejector_staleness": (version - np.searchsorted(made + 5, at_s, side="left")).astype(float),
+    }
+
+
+def _events(
+    outages: tuple[tuple[str, int, int], ...],
+    usable: np.ndarray,
+    rounds: list[tuple[float, str, str, float]],
+) -> dict[str, Any]:
+    rows = [(0.0, "usable_replicas", "server", 2.0), *rounds]
     for target, start, end in outages:
         rows += [(start, "outage_start", target, np.nan), (end, "outage_end", target, np.nan)]
     changes = np.flatnonzero(np.diff(usable)) + 1
@@ -400,7 +435,7 @@ def write_tiny(
     arrivals = {"arrivals": np.bincount(seconds, minlength=horizon_s)[:horizon_s]}
     rows_of_time = idle | whole | arrivals | {"usable_replicas_mean": usable * 1.0} | (timeline or {})
     write_table(path / "timeline.parquet", rows_of_time, columns.TIMELINE)
-    write_table(path / "events.parquet", _events(outages, usable), columns.EVENTS)
+    write_table(path / "events.parquet", _events(outages, usable, []), columns.EVENTS)
     sample = {"sample_id": range(5), "base_id": range(5), "pool": ["traffic"] * 5, "held_out": [True] * 5}
     write_table(path / "samples.parquet", sample, columns.SAMPLES)
     write_table(path / "clients.parquet", _clients(1), columns.CLIENTS)

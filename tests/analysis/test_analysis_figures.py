@@ -15,10 +15,11 @@ from run_folders import write_folder, write_tiny
 
 from analysis import load_run
 from analysis.clusters import wilson
-from analysis.figures import FIGURES
+from analysis.figures import FIGURES, drawings_of
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.deferring import deferring_bins
 from analysis.figures.fairness import accuracy_by_client
+from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
 from analysis.figures.timeline import accuracy_bins
@@ -63,6 +64,40 @@ def test_outages_are_shaded_in_every_panel_of_the_time_line(drawn: dict[str, Fig
         assert [p for p in axes.patches if p.get_x() == 100.0 and p.get_width() == 40.0]
     texts = [text.get_text() for text in all_axes(drawn["timeline"])[0].texts]
     assert "server down" in texts
+
+
+def test_outages_are_shaded_and_rounds_that_came_to_nothing_marked_where_the_fleet_learns(
+    drawn: dict[str, Figure], finished: Finished
+) -> None:
+    """Rounds every 30 s; the outage of 100 to 140 s leaves out that of 120 s, at version 3."""
+    panels = all_axes(drawn["online"])
+    for axes in panels:
+        assert [p for p in axes.patches if p.get_x() == 100.0 and p.get_width() == 40.0]
+    lines = {line.get_label(): line for line in panels[1].get_lines()}
+    assert max(panels[2].get_lines()[0].get_ydata()) == 60.0, "from 92 s to 152 s nothing new came"
+    assert lines["skipped round"].get_xdata().tolist() == [120.0]
+    assert lines["skipped round"].get_ydata().tolist() == [3.0]
+    assert "lost round" not in lines
+    assert finished[1]["rounds"] == {"made": 8, "lost": 0, "skipped": 1}
+    assert lines["version"].get_ydata()[[99, 139, 160]].tolist() == [3, 3, 4]
+
+
+def test_a_run_that_does_not_learn_has_no_figure_of_it(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "run", clients=4)
+    text = (path / "scenario.yaml").read_text(encoding="utf-8")
+    assert "online" in drawings_of(load_run(path))
+    (path / "scenario.yaml").write_text(text[: text.index("training:")], encoding="utf-8")
+    assert "online" not in drawings_of(load_run(path))
+
+
+def test_server_accuracy_is_by_group_of_what_is_held_out_and_known(finished: Finished) -> None:
+    traffic = traffic_of(load_run(finished[0]))
+    bins = server_accuracy_bins(traffic)
+    rows = traffic.everything
+    rows = rows[rows["held_out"] & rows["server_known"] & (rows["group"] == "cameras")]
+    rows = rows[(rows["arrived_at_s"] >= 50) & (rows["arrived_at_s"] < 60)]
+    assert bins.columns.tolist() == ["sensors", "cameras"]
+    assert bins.loc[55.0, "cameras"] == pytest.approx(rows["server_right"].mean())
 
 
 def test_deadlines_are_named_by_their_groups(drawn: dict[str, Figure]) -> None:

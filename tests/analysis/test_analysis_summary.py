@@ -141,3 +141,13 @@ def test_numbers_as_people_read_them() -> None:
         "0.00 s",
     )
     assert (data_size(512), data_size(3072), data_size(4.2e9)) == ("512 B", "3.1 kB", "4.2 GB")
+
+
+def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished) -> None:
+    (told,) = [part for part in sentences(finished[1]) if "rounds of training" in part]
+    assert told.startswith(
+        "Of 9 rounds of training during the run 8 made a new version of the server; 1 were"
+    )
+    assert "because no replica was usable" in told
+    idle = finished[1] | {"rounds": {"made": 0, "lost": 0, "skipped": 0}}
+    assert not [part for part in sentences(idle) if "training" in part]

@@ -332,6 +332,19 @@ def test_feedback_is_what_clients_heard_of_the_version_that_answered():
     labels = story["label"]
     assert first.server_correct.tolist() == [story["server_label"][0] == labels[0]]
     assert second.server_correct.tolist() == [labels[1] == 1]
+    assert [first.decided.tolist(), second.decided.tolist()] == [[1], [1]]
+
+
+def test_decisions_are_counted_once_sent_or_not_and_when_labels_would_have_come():
+    """Kept at 1.0 and 1.5, known a second later: the lesson of 2 knows of one, that of 4 of the other."""
+    keeps = {"policy": {"score": "l2h", "price": {"kind": "always_local"}}}
+    training = {"feedback": "deferred_only"}
+    scenario = scenario_of(group=keeps, training=training, label_delay_s=1.0, horizon_s=5.5)
+    story = Story(scenario, (1.0, 0), (1.5, 0))
+    assert story["outcome"] == ["local", "local"]
+    told = [one.feedback for one in story.learner.lessons]
+    assert [one.decided.tolist() for one in told] == [[1], [1]]
+    assert [one.sample.size for one in told] == [0, 0]
 
 
 def test_what_ended_long_ago_is_remembered_until_its_label_comes():

@@ -1,0 +1,129 @@
+"""Learning in virtual time: what the server knew at each moment, and how far the fleet lay behind it.
+Shows that an outage stops training and copies too, and that a drift is followed only after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from analysis.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    SERIES,
+    VERMILION,
+    WIDTH_IN,
+    bin_width_s,
+    label_outages,
+    mark_warm_up,
+    shade_outages,
+    styled,
+)
+from analysis.run import Run
+from analysis.traffic import Traffic
+
+LAPSED = {"round_lost": ("lost round", "x", VERMILION), "round_skipped": ("skipped round", "|", GREY)}
+
+
+def learns_online(run: Run) -> bool:
+    """Whether anything is trained during the run."""
+    return bool(run.scenario.get("training", {}).get("online"))
+
+
+@styled
+def online(traffic: Traffic) -> Figure:
+    """The server's accuracy by group, its version and rounds that came to nothing, its age, staleness."""
+    run, outages = traffic.run, traffic.outages
+    figure = Figure(figsize=(WIDTH_IN, 6.6), layout=ConstrainedLayoutEngine(hspace=0.04))
+    panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.0, 1.0, 1.0])
+    _accuracy(panels[0], run, server_accuracy_bins(traffic))
+    _versions(panels[1], run)
+    _age(panels[2], run)
+    _staleness(panels[3], run)
+    for axes in panels:
+        shade_outages(axes, outages)
+        mark_warm_up(axes, run.warm_up_s)
+        for at_s in drifts(run):
+            axes.axvline(at_s, color=INK, lw=1.0, ls=(0, (5, 2)))
+        axes.grid(visible=True, axis="y")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
+    panels[-1].set_xlabel("virtual time (s)")
+    panels[-1].set_xlim(0, run.horizon_s)
+    return figure
+
+
+def drifts(run: Run) -> list[float]:
+    """The instants at which what some group's clients are sent changes, ascending."""
+    told: list[dict[str, Any]] = [
+        drift for group in run.groups.values() for drift in group.get("traffic", {}).get("drift", ())
+    ]
+    return sorted({float(drift["at_s"]) for drift in told})
+
+
+def server_accuracy_bins(traffic: Traffic, most_bins: int = 60) -> pd.DataFrame:
+    """The share of held-out requests that the server in force gets right, asked or not, a column per group,
+    in bins of at least 10 s by arrival; the index is the middle of a bin (s).
+    """
+    requests, horizon_s = traffic.everything, traffic.run.horizon_s
+    rows = requests[requests["held_out"] & requests["server_known"]]
+    width = bin_width_s(horizon_s, 10, most_bins)
+    places = rows.assign(
+        bin=(rows["arrived_at_s"] // width).astype("int64"), group=rows["group"].astype("str")
+    )
+    bins = places.pivot_table(index="bin", columns="group", values="server_right", aggfunc="mean")
+    bins.index = (bins.index.to_numpy(dtype=float) + 0.5) * width
+    return bins.reindex(columns=list(traffic.run.groups))
+
+
+def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
+    for place, group in enumerate(run.groups):
+        axes.plot(bins.index, bins[group], color=SERIES[place % len(SERIES)], label=group)
+    lowest = float(np.nanmin(bins.to_numpy(dtype=float))) if bins.notna().to_numpy().any() else 0.0
+    axes.set_ylim(max(0.0, np.floor(lowest * 10 - 0.3) / 10), 1.0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylabel("server right\n(% of held-out)")
+    if drifts(run):
+        axes.plot([], [], color=INK, lw=1.0, ls=(0, (5, 2)), label="drift")
+
+
+def _versions(axes: Axes, run: Run) -> None:
+    rows = run.timeline
+    version = rows["server_version"].to_numpy(dtype=float)
+    axes.step(rows["at_s"], version, where="post", color=INK, label="version")
+    for kind, (name, marker, colour) in LAPSED.items():
+        at_s = run.events.loc[run.events["kind"] == kind, "at_s"].to_numpy(dtype=float)
+        if at_s.size:
+            level = version[np.clip(np.searchsorted(rows["at_s"], at_s, side="right") - 1, 0, None)]
+            axes.plot(at_s, level, marker, color=colour, ms=7, mew=1.6, label=name)
+    axes.set_ylim(-0.05 * version.max(initial=1.0), 1.1 * version.max(initial=1.0))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_ylabel("server's model\n(version)")
+
+
+def _age(axes: Axes, run: Run) -> None:
+    made = run.events[run.events["kind"] == "model_in_force"].groupby("at_s")["value"].max()
+    since = np.unique(np.append(0.0, made.index.to_numpy(dtype=float)))
+    at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
+    age_s = at_s - np.repeat(since, 2)
+    axes.plot(at_s, age_s, color=GREEN, label="age")
+    axes.set_ylim(0, 1.1 * float(age_s.max(initial=1.0)))
+    axes.set_ylabel("age of the\nserver's model (s)")
+
+
+def _staleness(axes: Axes, run: Run) -> None:
+    rows, highest = run.timeline, 1.0
+    for of, colour in (("rejector", ORANGE), ("copy", BLUE)):
+        behind = rows[f"{of}_staleness"].to_numpy(dtype=float)
+        axes.plot(rows["at_s"], behind, color=colour, label="rejectors" if of == "rejector" else "copies")
+        highest = max(highest, float(behind.max(initial=0.0)))
+    axes.set_ylim(0, 1.1 * highest)
+    axes.set_ylabel("behind the server\n(versions)")
