@@ -12,7 +12,7 @@ from sim.scenario.wording import show
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
-    "fleet.*.arrivals.process.kind": ("poisson", "gamma", "mmpp", "trace"),
+    "fleet.*.arrivals.process.kind": ("poisson", "gamma", "mmpp", "closed_loop", "trace"),
     "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
 }
 
