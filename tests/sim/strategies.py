@@ -95,9 +95,9 @@ def seldom(some: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from([True, False, False]).flatmap(lambda wanted: some if wanted else st.none())
 
 
-def budgets(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+def budgets(lattice: bool, *sharers: str) -> st.SearchStrategy[dict[str, Any]]:
     """Few enough sends that somebody has to do without."""
-    shared_by = st.sampled_from(["client", "group"])
+    shared_by = st.sampled_from(sharers or ["client", "group"])
     period = {"per_s": spans(lattice, 2, 12), "shared_by": shared_by}
     bucket = {"rate_hz": st.sampled_from([0.25, 0.3, 1.0]), "burst": st.sampled_from([1.0, 1.5, 3.0])}
     return (
@@ -206,6 +206,9 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     lattice = draw(st.booleans())
     horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
     fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
+    pot = draw(seldom(budgets(lattice, "fleet")))
+    if pot:  # some groups draw on it, and it is the same for all of them
+        fleet = tuple(group | ({"budget": pot} if draw(st.booleans()) else {}) for group in fleet)
     replicas, max_batch = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     limits = st.none() | st.integers(max_batch - 1, 8)
     server = {

@@ -138,7 +138,10 @@ def test_no_budget_is_ever_overspent(world):
         budget = scenario.fleet[g].budget
         if budget is not None:
             owner = send.client_id if budget.shared_by == "client" else -1
-            by_account.setdefault((g, owner), []).append(send.sent_at_s)
+            whose = next(n for n, one in enumerate(scenario.fleet) if one.budget == budget)
+            by_account.setdefault((whose if budget.shared_by == "fleet" else g, owner), []).append(
+                send.sent_at_s
+            )
     for (g, _), times in by_account.items():
         assert_within(scenario.fleet[g].budget, sorted(times))
 
