@@ -146,7 +146,8 @@ DEFINITIONS = {
     ),
     "work.wasted_s": (
         "The part of it that went to attempts whose answer was not the one given; what serves requests still "
-        "in flight at the horizon is not in it (s)."
+        "in flight at the horizon is not in it. What an outage stopped and put back (in_flight: requeue) "
+        "counts from its last start; the time before is in neither, but in load.utilisation (s)."
     ),
     "work.wasted_share": "wasted_s over service_s (share).",
     "retries.attempts": "Sends of counted requests, first ones included (count).",
@@ -182,9 +183,9 @@ DEFINITIONS = {
         "sent, of known outcome (share)."
     ),
     "availability.outage_share": (
-        "Share of the time after the warm-up that lies in an outage of any kind (share)."
+        "Share of the time after the warm-up that lies in an outage or a slowdown of any target (share)."
     ),
-    "availability.outages": "Outages that began before the horizon (count).",
+    "availability.outages": "Outages and slowdowns that began before the horizon (count).",
     "outages.normal_waiting": (
         "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
         "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."

@@ -19,32 +19,41 @@ LEAST_BEFORE_S = 20  # a shorter time before an outage does not tell what is nor
 
 @dataclass(frozen=True)
 class Outage:
-    """One outage, half-open [from_s, to_s); `target` as in the events ("server", "replicas:1", ...)."""
+    """One outage, half-open [from_s, to_s); `target` as in the events ("server", "replicas:1", ...).
+
+    slower: the factor of service or transfer times; None where the target is down.
+    """
 
     target: str
     from_s: float
     to_s: float
+    slower: float | None = None
 
     @property
     def label(self) -> str:
         """The target in words."""
         kind, _, detail = self.target.partition(":")
+        name = f"{kind} {detail}".strip()
         if kind == "replicas":
-            return f"{detail} replica{'' if detail == '1' else 's'}"
-        return f"{kind} {detail}".strip()
+            name = f"{detail} replica{'' if detail == '1' else 's'}"
+        return name if self.slower is None else f"{name} {self.slower:g} times slower"
 
 
 def find_outages(events: pd.DataFrame, horizon_s: float) -> tuple[Outage, ...]:
-    """The outages in order of start; one that outlives the run ends at the horizon.
+    """The outages and slowdowns in order of start; one that outlives the run ends at the horizon.
 
-    Starts and ends of one target are matched first to first: outages written for one target never overlap.
+    Starts and ends of one target and effect are matched first to first: written for one target they never
+    overlap.
     """
     found = []
-    for target, rows in events[events["kind"].isin(["outage_start", "outage_end"])].groupby("target"):
-        starts = np.sort(rows.loc[rows["kind"] == "outage_start", "at_s"].to_numpy(dtype=float))
-        ends = np.sort(rows.loc[rows["kind"] == "outage_end", "at_s"].to_numpy(dtype=float))
-        ends = np.append(ends, np.full(max(0, starts.size - ends.size), horizon_s))
-        found += [Outage(str(target), float(a), float(b)) for a, b in zip(starts, ends, strict=False)]
+    for effect in ("outage", "slowdown"):
+        of_effect = events[events["kind"].isin([f"{effect}_start", f"{effect}_end"])]
+        for target, rows in of_effect.sort_values("at_s", kind="stable").groupby("target"):
+            starts, ends = (rows[rows["kind"] == f"{effect}_{edge}"] for edge in ("start", "end"))
+            until = [*ends["at_s"].astype(float), *[horizon_s] * (len(starts) - len(ends))]
+            slower = [None] * len(starts) if effect == "outage" else starts["value"].astype(float).tolist()
+            periods = zip(starts["at_s"].astype(float), until, slower, strict=False)
+            found += [Outage(str(target), *period) for period in periods]
     in_run = [outage for outage in found if outage.from_s < horizon_s]
     return tuple(sorted(in_run, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
 

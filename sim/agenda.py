@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.board import ANSWER, ASK, CAPACITY, ERROR, GAIN, REACH, REFUSALS, RETRY, SCALE, TIMER, rank
+from sim.board import ANSWER, ARRIVE, ASK, CAPACITY, ERROR, GAIN, REACH, REFUSALS, RETRY, SCALE, TIMER, rank
 from sim.clock import AgendaItem, Kind
+from sim.population import CLIENT_SHIFT
 from sim.rules import Rules
 from sim.state import State
 
@@ -49,7 +50,8 @@ def agenda(
     found = _Agenda(start, end)
     _add_capacity(found, rules)
     sends = state.sends
-    place = rank(sends["row"], sends["attempt"].astype(np.int64))
+    by_request = state.rows["request_id"][sends["row"]] if rules.has_closed_loops else sends["row"]
+    place = rank(by_request, sends["attempt"].astype(np.int64))
     every = np.arange(len(place))
     client = state.rows["client"][sends["row"]]
     is_first = np.zeros(len(place), dtype=bool)
@@ -76,6 +78,10 @@ def agenda(
     heard = (sends["failure"] == 0) & (back <= sends["timer"]) & rules.hears[client]
     found.add(np.where(heard, back, np.nan), Kind.REPLY, place, ANSWER, every)
     found.add(sends["retry_at"], Kind.TIMER, place + 1, RETRY, every)
+    if rules.has_closed_loops:
+        asking = np.arange(rules.clients.size)
+        next_request = asking << CLIENT_SHIFT | state.next_k
+        found.add(state.next_at, Kind.ARRIVAL, rank(next_request, 0), ARRIVE, asking)
     return found.in_order()
 
 

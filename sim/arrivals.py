@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from sim.modulated_arrivals import MmppGroup
 from sim.population import Population, population
-from sim.processes import Columns, Group, PoissonGroup, sort
+from sim.processes import Columns, Drawn, Group, PoissonGroup, sort
 from sim.renewal_arrivals import GammaGroup
 from sim.scenario import Scenario
-from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson, TraceArrivals
+from sim.scenario.arrivals import ClosedLoop, GammaRenewal, Mmpp, Poisson, TraceArrivals
 from sim.scenario.trace_files import trace_of
 from sim.trace_arrivals import TraceGroup
 
@@ -73,6 +73,19 @@ def in_order(at_s: NDArray[np.float64], client: NDArray[np.int32], end_s: float)
     return Arrivals(*sort(at_s[kept], client[kept]))
 
 
+class NobodyBeforehand:
+    """A closed loop: its requests follow from the answers, so `sim.closed_loop` makes them in the loop."""
+
+    def draw(self, _start_s: float, _end_s: float) -> Drawn:
+        return np.empty(0), np.empty(0, dtype=np.int32)
+
+    def state(self) -> Columns:
+        return {}
+
+    def restore(self, state: Columns) -> None:
+        """Nothing is kept."""
+
+
 def _group(scenario: Scenario, clients: Population, place: int) -> Group:
     """The arrivals of the group at `place`."""
     group, first = scenario.fleet[place], clients.first[place]
@@ -89,4 +102,6 @@ def _group(scenario: Scenario, clients: Population, place: int) -> Group:
             return TraceGroup(
                 scenario.seed, trace_of(scenario, place), process.time_scale, shape, first, place
             )
+        case ClosedLoop():
+            return NobodyBeforehand()
     raise TypeError(f"not a process that is known beforehand: {process!r}")

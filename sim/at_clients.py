@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Any
 
 from sim.board import ANSWER, ASK, ERROR, GAIN, LOST, REACH, REFUSED, RETRY, TIMED_OUT, TIMER, Board
@@ -31,12 +31,16 @@ class Patience:
     again: Callable[[float, int], int]
 
 
-def clients(board: Board, reach: Handler) -> None:
-    """Handles what clients do and hear. reach: what happens when a send reaches the server."""
+def clients(board: Board, reach: Handler, rest: Handler | None = None) -> None:
+    """Handles what clients do and hear.
+
+    reach: what happens when a send reaches the server. rest: (now, row) a client has had its last word; None
+    where no client waits for that before it asks again.
+    """
     always = patience(board)
     if board.rules.asks.any():
-        _limited(board, reach, always)
-        _hearing(board, always.fail)
+        _limited(board, reach, always, rest)
+        _hearing(board, always.fail, rest)
     else:
         _unlimited(board, always)
 
@@ -112,7 +116,7 @@ def _unlimited(board: Board, always: Patience) -> None:
     board.handle(RETRY, retry)
 
 
-def _limited(board: Board, reach: Handler, always: Patience) -> None:
+def _limited(board: Board, reach: Handler, always: Patience, rest: Handler | None) -> None:
     """Clients some of which have a circuit breaker, a link that fails, or a budget: asked in this order."""
     rules, state, put = board.rules, board.state, board.put
     row_of, sent, reached, timer = board.columns("row", "sent", "reached", "timer")
@@ -139,6 +143,8 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
         if why:
             sent[send], reached[send], timer[send], over[send] = nan, nan, inf, now
             outcome[row], resolved[row] = why, now
+            if rest:
+                rest(now, row)
         else:
             always.gain(now, client_of[row])
             depart(now, send)
@@ -147,6 +153,8 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
         row = row_of[failed]
         if obstacle(now, client_of[row]):
             outcome[row], resolved[row] = failure[failed], now
+            if rest:
+                rest(now, row)
         else:
             depart(now, always.again(now, failed))
 
@@ -164,10 +172,11 @@ def _limited(board: Board, reach: Handler, always: Patience) -> None:
     board.handle(RETRY, retry)
 
 
-def _hearing(board: Board, falls_back: Callable[[float, int, int], None]) -> None:
+def _hearing(board: Board, falls_back: Callable[[float, int, int], None], rest: Handler | None) -> None:
     """What such clients make of errors, silence and answers; `falls_back` is what everybody does."""
     rules, breakers = board.rules, breakers_of(board)
-    row_of, sent, finished, down, failure = board.columns("row", "sent", "finished", "down", "failure")
+    row_of, sent, finished, down = board.columns("row", "sent", "finished", "down")
+    failure, retry_at = board.columns("failure", "retry_at")
     (client_of,) = board.rows("client")
     _, settle = drawing(rules.accounts, board.state.budgets, rules.charge_on != "send")
 
@@ -184,12 +193,16 @@ def _hearing(board: Board, falls_back: Callable[[float, int, int], None]) -> Non
         if breakers:
             breakers.hears(client_of[row_of[send]], False, sent[send], now)
         falls_back(now, send, why)
+        if rest and isnan(retry_at[send]):
+            rest(now, row_of[send])
 
     def hear_answer(now: float, send: int) -> None:
         client = client_of[row_of[send]]
         settle(client, sent[send], now, True)
         if breakers:
             breakers.hears(client, True, sent[send], now)
+        if rest:
+            rest(now, row_of[send])
 
     board.handle(ERROR, hear_error)
     board.handle(TIMER, time_out)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from sim.clock import Clock, Handler, Kind, Moment
 from sim.columns import CAUSES, OUTCOMES
 from sim.rules import Rules
-from sim.state import SEND_TYPES, Columns, State
+from sim.state import ROW_TYPES, SEND_TYPES, Columns, State
 
 ATTEMPT_BITS = 7
 
 # What can happen. Below it, its place among simultaneous events, where the heap may hold it; a first send
 # that is asked for, or that takes no time, keeps the place of its decision. A retry ranks as a client timer.
-CAPACITY, SCALE, READY, GAIN, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY = range(11)
+CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY = range(12)
 _KINDS = {
     READY: Kind.CAPACITY_UP,
     REACH: Kind.REACH,
@@ -29,6 +29,7 @@ _KINDS = {
     ANSWER: Kind.REPLY,
     TIMER: Kind.TIMER,
     RETRY: Kind.TIMER,
+    ASK: Kind.DECISION,
 }
 # Plain integers: a heap compares them at every push, and members of an enumeration take twice as long.
 KIND_OF = {code: int(kind) for code, kind in _KINDS.items()}
@@ -38,12 +39,15 @@ DOWN, QUEUE_FULL, ADMISSION, EXPIRED, LOST = (
     CAUSES.index(cause) for cause in ("down", "queue_full", "admission", "expired", "lost")
 )
 REFUSED, TIMED_OUT = (OUTCOMES.index(outcome) for outcome in ("refused", "timed_out"))
-_ARRAY_CODE = {"i8": "q", "f8": "d", "i2": "h", "i1": "b"}
+_ARRAY_CODE = {"i8": "q", "i4": "i", "f8": "d", "f4": "f", "i2": "h", "i1": "b", "?": "b"}
 
 
-def rank(row: Any, attempt: Any) -> Any:
-    """The place of a send among events of its kind: by request (rows are sorted by it), then by attempt."""
-    return row << ATTEMPT_BITS | attempt
+def rank(request: Any, attempt: Any) -> Any:
+    """The place of a send among events of its kind: by request, then by attempt.
+
+    request: the row, since rows are sorted by request; with closed loops, where rows are added, the id.
+    """
+    return request << ATTEMPT_BITS | attempt
 
 
 class Board:
@@ -59,6 +63,12 @@ class Board:
             name: array(_ARRAY_CODE[SEND_TYPES[name]], column.tobytes())
             for name, column in state.sends.items()
         }
+        self._rows: dict[str, Any] = {name: self.view(column) for name, column in state.rows.items()}
+        if rules.has_closed_loops:
+            self._rows = {
+                name: array(_ARRAY_CODE[ROW_TYPES[name]], column.tobytes())
+                for name, column in state.rows.items()
+            }
         self.callbacks: list[list[Callable[[Moment], None]]] = [[] for _ in range(RETRY + 1)]
         self.handlers: list[Handler] = [_nothing] * (RETRY + 1)
         self.put = self._putter()
@@ -68,8 +78,23 @@ class Board:
         return [self.sends[name] for name in names]
 
     def rows(self, *names: str) -> list[Any]:
-        """Columns of the rows, as views: an element costs a third of what it costs through NumPy."""
-        return [self.view(self.state.rows[name]) for name in names]
+        """Columns of the rows, as views: an element costs a third of what it costs through NumPy.
+
+        With closed loops, whose requests arrive in the loop, they are arrays that grow.
+        """
+        return [self._rows[name] for name in names]
+
+    def add_row(self, one: Columns) -> int:
+        """Adds the one row of these columns; gives its number. Only with closed loops."""
+        for name, column in self._rows.items():
+            column.append(one[name].item())
+        return len(self._rows["client"]) - 1
+
+    def add_send(self, one: Columns) -> int:
+        """Adds the one send of these columns; gives its number."""
+        for name, column in self.sends.items():
+            column.append(one[name].item())
+        return len(self.sends["row"]) - 1
 
     @staticmethod
     def view(column: NDArray[Any]) -> Any:
@@ -85,6 +110,14 @@ class Board:
     def _putter(self) -> Callable[[float, int, int], None]:
         heap, callbacks = self.clock.heap, self.callbacks
         row_of, attempt_of = self.columns("row", "attempt")
+        if self.rules.has_closed_loops:
+            (request_id,) = self.rows("request_id")
+
+            def put_by_id(at: float, code: int, send: int) -> None:
+                place = rank(request_id[row_of[send]], attempt_of[send] + (code == RETRY))
+                heappush(heap, (at, KIND_OF[code], place, Moment(callbacks[code], send)))
+
+            return put_by_id
 
         def put(at: float, code: int, send: int) -> None:
             """Puts an event of a send into the heap."""
@@ -92,6 +125,10 @@ class Board:
             heappush(heap, (at, KIND_OF[code], place, Moment(callbacks[code], send)))
 
         return put
+
+    def rows_of_state(self) -> Columns:
+        """The rows as they are now, as columns of the state."""
+        return {name: np.frombuffer(column, dtype=ROW_TYPES[name]) for name, column in self._rows.items()}
 
     def sends_of_state(self) -> Columns:
         """The sends as they are now, as columns of the state."""

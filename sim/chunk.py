@@ -8,20 +8,18 @@ from numpy.typing import NDArray
 
 from sim.agenda import agenda
 from sim.arrivals import Arrivals
+from sim.closed_loop import think_on
 from sim.columns import OUTCOMES
+from sim.decisions import decide_due, first_sends, new_rows
 from sim.devices import done_at
 from sim.learning import Learning
 from sim.loop import Played, play
 from sim.population import CLIENT_SHIFT
-from sim.prices import decide, explore
 from sim.rules import Rules
-from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, Ended, State, empty, join, take
-from sim.streams import Draws
+from sim.state import Columns, Ended, State, join, take
 from sim.timeline import observe
 
-_LOCAL, _REMOTE, _TIMED_OUT, _IN_FLIGHT = (
-    OUTCOMES.index(outcome) for outcome in ("local", "remote", "timed_out", "in_flight")
-)
+_REMOTE = OUTCOMES.index("remote")
 
 
 def run_chunk(
@@ -39,7 +37,9 @@ def run_chunk(
         learning.attend(state, begin)
         decided = _decide(rules, learning, state, until)
         coming = agenda(rules, state, decided, begin, until)
-        played += play(rules, state, coming, begin, until, learning.slowness)
+        played += play(rules, state, coming, begin, until, learning)
+        if rules.has_closed_loops:  # requests that arrived meanwhile stand behind the others
+            _put_in_order(state, state.rows)
         _settle(state, until)
     state.steps = played.steps
     seconds = observe(state, played, start, end)
@@ -54,18 +54,16 @@ def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -
     at, client = arrivals.at_s, arrivals.client
     begins = np.searchsorted(client, client, side="left")
     k = state.next_k[client] + np.arange(len(client)) - begins
-    group = rules.clients.group[client]
-    new = empty(ROW_TYPES, len(client))
-    new["request_id"] = client.astype(np.int64) << CLIENT_SHIFT | k
-    new["client"], new["arrived"] = client, at
-    new["sample"] = learning.traffic.samples(new["request_id"], client, at)
-    new["decided"] = done_at(at, client, np.array(rules.inference_s)[group], state.device_free)
-    new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[group]
-    new["window"][:], new["outcome"][:], new["resolved"][:] = -1, _IN_FLIGHT, np.nan
+    inference_s = np.array(rules.inference_s)[rules.clients.group[client]]
+    decided = done_at(at, client, inference_s, state.device_free)
+    new = new_rows(rules, learning, client.astype(np.int64) << CLIENT_SHIFT | k, client, at, decided)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
-    np.maximum.at(state.device_free, client, new["decided"])
+    np.maximum.at(state.device_free, client, decided)
+    _put_in_order(state, join(state.rows, new))
 
-    rows = join(state.rows, new)
+
+def _put_in_order(state: State, rows: Columns) -> None:
+    """Rows are sorted by request, and sends know theirs."""
     order = np.argsort(rows["request_id"], kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -76,56 +74,13 @@ def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -
 def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArray[np.int64]:
     """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
     rows = state.rows
-    group = rules.clients.group[rows["client"]]
     due = (rows["window"] < 0) & (rows["decided"] < end)
-    rows["window"][due] = learning.schedule.server_version(rows["decided"][due])
-    for g, policy in enumerate(rules.policies):
-        mine = np.flatnonzero(due & (group == g))
-        asked = take(rows, mine)
-        decisions = decide(policy, _scores(rules, learning, asked, g))
-        if learning.exploration:
-            draw = Draws(rules.seed, "exploration").many(asked["request_id"])
-            decisions = explore(policy, decisions, learning.exploration, draw)
-        rows["score"][mine], rows["propensity"][mine] = decisions.score, decisions.propensity
-        rows["deferred"][mine] = decisions.deferred
-    local = due & ~rows["deferred"]
-    late = due & rows["deferred"] & (rows["decided"] >= rows["deadline"])
-    for which, outcome in ((local, _LOCAL), (late, _TIMED_OUT)):
-        rows["outcome"][which] = outcome
-        rows["resolved"][which] = rows["decided"][which]
-    before = len(state.sends["row"])
-    sent = np.flatnonzero(due & rows["deferred"] & ~late)
-    state.sends = join(state.sends, _first_sends(rules, state, sent, group[sent]))
+    decide_due(rules, learning, rows, due)
+    settled = due & ~np.isnan(rows["resolved"])
+    think_on(rules, state, np.flatnonzero(settled))
+    before, sent = len(state.sends["row"]), np.flatnonzero(due & ~settled)
+    state.sends = join(state.sends, first_sends(rules, rows, sent))
     return np.arange(before, before + len(sent))
-
-
-def _scores(rules: Rules, learning: Learning, rows: Columns, g: int) -> NDArray[np.float32]:
-    """The scores of requests of one group, by the rejectors in force for their clients at the decisions."""
-    table = learning.learned.tables.groups[g].score
-    if table is None:
-        return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32)
-    client = rows["client"]
-    personal = len(table) == np.count_nonzero(rules.clients.group == g)
-    row = client - rules.clients.first[g] if personal else rules.clients.variant[client]
-    version = learning.schedule.rejectors.of(client, rows["decided"])
-    return learning.models.score(g, version, row, rows["sample"])
-
-
-def _first_sends(rules: Rules, state: State, row: NDArray[np.int64], group: NDArray[np.int16]) -> Columns:
-    """The first attempts of the given rows, sent at their decisions."""
-    sends = empty(SEND_TYPES, len(row))
-    request, sent = state.rows["request_id"][row], state.rows["decided"][row]
-    sends["row"], sends["attempt"][:], sends["sent"] = row, 1, sent
-    for g, patience in enumerate(rules.patience):
-        mine = group == g
-        sends["reached"][mine] = sent[mine] + patience.link.up_many(request[mine])
-        sends["down"][mine] = patience.link.down.many(request[mine])
-        sends["timer"][mine] = sent[mine] + patience.timeout_s
-    sends["timer"] = np.minimum(sends["timer"], state.rows["deadline"][row])
-    sends["factor"] = rules.service.factor_many(request)
-    for name, nothing in NEW_SEND.items():
-        sends[name][:] = nothing
-    return sends
 
 
 def _settle(state: State, end: float) -> None:

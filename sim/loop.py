@@ -10,7 +10,8 @@ from sim.at_clients import clients, telling
 from sim.at_server import Completion, serving
 from sim.board import Board
 from sim.clock import AgendaItem, Clock
-from sim.outages import Slowness
+from sim.closed_loop import closed_loops
+from sim.learning import Learning
 from sim.passage import downlink
 from sim.replicas import replicas
 from sim.rules import Rules
@@ -42,12 +43,13 @@ def play(
     agenda: Iterable[AgendaItem],
     begin: float,
     end: float,
-    slow: Slowness = Slowness(()),  # noqa: B008  (frozen)
+    learning: Learning,
 ) -> Played:
     """Runs the events of [begin, end) and leaves in `state` what they changed.
 
     agenda: what is known when the chunk begins, sorted by (instant, kind, rank), all before `end`.
-    slow: what makes batches take longer. `state.sends` grows by the retries.
+    learning: what decisions in closed loops need, and how training makes batches take longer. `state.sends`
+    grows by the retries, and with closed loops by first sends, `state.rows` then by requests at its end.
     """
     clock = Clock(begin)
     board = Board(rules, state, clock)
@@ -55,9 +57,9 @@ def play(
     meter = Meter(state) if rules.autoscaling else None
     goes_down = downlink(board) if rules.asks.any() else None
     told = telling(board, goes_down) if goes_down else None
-    server = serving(board, slow, begin, goes_down, told, meter)
+    server = serving(board, learning.slowness, begin, goes_down, told, meter)
     steps = replicas(board, server, meter, stopped, begin)
-    clients(board, server.reach)
+    clients(board, server.reach, closed_loops(board, learning, end))
 
     clock.walk(agenda, board.handlers, end)
 
@@ -65,5 +67,7 @@ def play(
         if isinstance(moment, Completion) and moment.subject >= 0:
             state.ends[moment.subject] = at
     state.sends = board.sends_of_state()
+    if rules.has_closed_loops:
+        state.rows = board.rows_of_state()
     state.waiting, state.returned = list(server.queue), server.queue.returned
     return Played(server.area(end), stopped, steps)

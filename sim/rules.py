@@ -18,6 +18,7 @@ from sim.population import Population, population
 from sim.scenario import Group, Scenario
 from sim.scenario.fleet import Breaker, Policy, Retry
 from sim.scenario.server import Admission, Autoscaling
+from sim.think_times import ThinkTimes, think_times
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Rules:
     accounts: Accounts
     charge_on: str
     asks: NDArray[np.bool_]  # per client: breaker, link or budget may keep it from sending
-    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send
+    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
+    thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
+    has_closed_loops: bool
 
 
 def rules(scenario: Scenario) -> Rules:
@@ -69,6 +72,8 @@ def rules(scenario: Scenario) -> Rules:
     server, clients, times = scenario.server, population(scenario), outage_times(scenario)
     links, drawn_on = Links(times), accounts(scenario, clients)
     breakers = tuple(group.breaker for group in scenario.fleet)
+    thinks = tuple(think_times(scenario.seed, group) for group in scenario.fleet)
+    in_loop = np.array([think is not None for think in thinks])[clients.group]
     has_breaker = np.array([breaker is not None for breaker in breakers])
     return Rules(
         seed=scenario.seed,
@@ -94,8 +99,16 @@ def rules(scenario: Scenario) -> Rules:
         breakers=breakers,
         accounts=drawn_on,
         charge_on=scenario.costs.charge_on,
-        hears=has_breaker[clients.group] | (drawn_on.holding() & (scenario.costs.charge_on != "send")),
-        asks=has_breaker[clients.group] | links.hit(clients.size) | (drawn_on.of_client != NO_ACCOUNT),
+        hears=has_breaker[clients.group]
+        | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
+        | in_loop,
+        # A client of a closed loop decides in the loop, so that is where it sends.
+        asks=has_breaker[clients.group]
+        | links.hit(clients.size)
+        | (drawn_on.of_client != NO_ACCOUNT)
+        | in_loop,
+        thinks=thinks,
+        has_closed_loops=bool(in_loop.any()),
     )
 
 

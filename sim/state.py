@@ -13,6 +13,7 @@ from sim.budgets import TOKEN, accounts, admission_bucket, full
 from sim.outages import most_replicas
 from sim.population import population
 from sim.scenario import Scenario
+from sim.think_times import think_times
 
 Columns = dict[str, NDArray[Any]]
 
@@ -103,8 +104,9 @@ class Scaling:
 class State:
     """All that the loop knows between two chunks.
 
-    Per client: requests so far, when its device is free, its retry allowance in millionths of a token, its
-    circuit breaker, and (where the queue is fair) when it was last started. rows, sends: columns as declared
+    Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
+    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, and (where
+    the queue is fair) when it was last started. rows, sends: columns as declared
     above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
     back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
     batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see `sim.budgets`.
@@ -115,6 +117,7 @@ class State:
 
     next_k: NDArray[np.int64]
     device_free: NDArray[np.float64]
+    next_at: NDArray[np.float64]
     allowance: NDArray[np.int64]
     breakers: Columns
     last_started: NDArray[np.float64]
@@ -152,6 +155,7 @@ def at_start(scenario: Scenario, usable: int) -> State:
     return State(
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
+        next_at=_first_arrivals(scenario),
         allowance=np.full(n, TOKEN),
         breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
         last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
@@ -168,3 +172,15 @@ def at_start(scenario: Scenario, usable: int) -> State:
         scaling=Scaling(),
         steps=[(0.0, usable)],
     )
+
+
+def _first_arrivals(scenario: Scenario) -> NDArray[np.float64]:
+    """When the clients of closed loops ask first; inf for all others."""
+    clients = population(scenario)
+    found = np.full(clients.size, np.inf)
+    for g, group in enumerate(scenario.fleet):
+        think = think_times(scenario.seed, group)
+        if think is not None:
+            members = np.flatnonzero(clients.group == g)
+            found[members] = think.first(members)
+    return found

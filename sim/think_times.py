@@ -8,6 +8,8 @@ import numpy as np
 from sim.durations import length_biased, quantile
 from sim.population import CLIENT_SHIFT
 from sim.renewals import Instants, Numbers
+from sim.scenario import Group
+from sim.scenario.arrivals import ClosedLoop
 from sim.scenario.values import Duration
 from sim.streams import Draws
 
@@ -31,3 +33,9 @@ class ThinkTimes:
     def before(self, request_id: int) -> float:
         """Seconds before one request that is not its client's first."""
         return float(self._quantile(np.float64(self._draws.one(request_id))))  # type: ignore[arg-type]
+
+
+def think_times(seed: int, group: Group) -> ThinkTimes | None:
+    """Those of a group whose arrivals are a closed loop, else None."""
+    process = group.arrivals.process
+    return ThinkTimes(seed, process.think) if isinstance(process, ClosedLoop) else None

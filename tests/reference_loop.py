@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf, nan
 
+import numpy as np
 import simpy
 from reference_learning import School, explored, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
@@ -31,6 +32,7 @@ from sim.prices import fixed_price
 from sim.rules import millionths
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
+from sim.think_times import ThinkTimes, think_times
 
 TOKEN = 1_000_000
 Life = Iterator[simpy.Event]
@@ -123,16 +125,30 @@ class Reference:
             for at, client in zip(chunk.at_s.tolist(), chunk.client.tolist(), strict=True):
                 request_id = client << CLIENT_SHIFT | next_k[client]
                 next_k[client] += 1
-                self.arrive(request_id, client, at)
+                self.env.process(self.life(self.request(request_id, client, at)))
+        for client in range(self.scenario.clients):
+            think = think_times(self.scenario.seed, self.group(client))
+            if think:
+                self.env.process(self.ask_again_and_again(client, think))
         while self.env.peek() < self.scenario.horizon_s:
             self.env.step()
         return sorted(self.requests, key=lambda request: request.request_id)
 
-    def arrive(self, request_id: int, client: int, at: float) -> None:
+    def request(self, request_id: int, client: int, at: float) -> Request:
         within_s = self.group(client).deadline_s
         deadline = at + (inf if within_s is None else within_s)
         self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at, deadline))
-        self.env.process(self.life(self.requests[-1]))
+        return self.requests[-1]
+
+    def ask_again_and_again(self, client: int, think: ThinkTimes) -> Life:
+        """A closed loop: the client thinks, asks, and waits for the last word before it thinks again."""
+        at = float(think.first(np.array([client]))[0])
+        for k in count():
+            if at >= self.scenario.horizon_s:
+                return
+            request = self.request(client << CLIENT_SHIFT | k, client, at)
+            yield from self.life(request)
+            at = request.resolved + think.before(client << CLIENT_SHIFT | k + 1)
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""

@@ -17,6 +17,7 @@ from sim.scenario.trace_files import totals, trace_of
 from sim.scenario.values import SHORTEST_S, Empirical, Part
 
 Breach = tuple[Path, Any, str]
+MOST_IN_LOOPS = 2**24
 MAY_BE_ZERO = ("latency",)  # all other durations take time
 
 
@@ -52,6 +53,14 @@ def a_closed_loop_has_no_shape(scenario: Scenario) -> Iterator[Breach]:
             yield ("fleet", index, "arrivals", "shape", "kind"), shape.kind, rule
 
 
+def the_clients_of_closed_loops_have_numbers(scenario: Scenario) -> Iterator[Breach]:
+    """The order of simultaneous events holds a client's number, a request's, and an attempt's in 63 bits."""
+    for index, group in enumerate(scenario.fleet):
+        if isinstance(group.arrivals.process, ClosedLoop) and scenario.clients > MOST_IN_LOOPS:
+            rule = f"a closed loop is for fleets of at most {MOST_IN_LOOPS:,} clients"
+            yield ("fleet", index, "arrivals", "process", "kind"), "closed_loop", rule
+
+
 def _said(file: str, error: BadFile) -> str:
     """The file's own name and line once more, since a long path is shown shortened."""
     return f"{PurePath(file).name}: {error}"
@@ -73,4 +82,5 @@ FILE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     traces_can_be_replayed,
     measured_durations_can_be_drawn,
     a_closed_loop_has_no_shape,
+    the_clients_of_closed_loops_have_numbers,
 )

@@ -12,6 +12,8 @@ from sim.outage_trace import BadTrace, read_trace
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import AlwaysLocal, Group
+from sim.scenario.rates import mean_s
+from sim.scenario.row_files import BadFile
 from sim.scenario.server import (
     Intermittent,
     Intervals,
@@ -73,7 +75,7 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
         lines = 1.0
         if isinstance(target, LinksTarget) and not target.correlated:
             lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
-        if lines * scenario.horizon_s / cycle_s > MOST_PERIODS:
+        if lines * scenario.horizon_s > MOST_PERIODS * cycle_s > 0:
             rule = f"would make more than {MOST_PERIODS:,} outages before horizon_s"
             yield path, when.kind, rule
 
@@ -126,6 +128,25 @@ def requeued_work_has_a_queue(scenario: Scenario) -> Iterator[Breach]:
             server.in_flight,
             "needs queue_survives: true, or there is no queue to go to",
         )
+
+
+def deadlines_are_there_to_be_looked_at(scenario: Scenario) -> Iterator[Breach]:
+    """What the server does about deadlines needs somebody to have one."""
+    server = scenario.server
+    if any(group.deadline_s is not None for group in scenario.fleet):
+        return
+    found: tuple[tuple[Path, Any, bool], ...] = (
+        (("server", "discipline"), server.discipline, server.discipline == "edf"),
+        (("server", "drop_expired"), server.drop_expired, server.drop_expired),
+        (
+            ("server", "admission", "kind"),
+            server.admission.kind,
+            server.admission.kind == "deadline_feasible",
+        ),
+    )
+    for path, value, looks in found:
+        if looks:
+            yield path, value, "no group has a deadline_s, so this would do nothing"
 
 
 def nobody_waits_for_ever(scenario: Scenario) -> Iterator[Breach]:
@@ -186,8 +207,11 @@ def _target_key(outage: Outage) -> Any:
 
 
 def _mean_s(duration: Any) -> float:
-    """Mean seconds; a measured duration counts as nothing, the file is looked at elsewhere."""
-    return float(getattr(duration, "mean_s", duration if isinstance(duration, float | int) else 0.0))
+    """Mean seconds; a file that cannot be read counts as no time at all, since another rule names it."""
+    try:
+        return mean_s(duration)
+    except BadFile:
+        return 0.0
 
 
 OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
@@ -198,5 +222,6 @@ OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     traces_of_outages_can_be_replayed,
     targets_exist,
     requeued_work_has_a_queue,
+    deadlines_are_there_to_be_looked_at,
     nobody_waits_for_ever,
 )

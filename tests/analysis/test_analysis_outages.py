@@ -32,6 +32,27 @@ def test_outages_are_matched_per_target_and_the_last_ends_with_the_run() -> None
     )
 
 
+def test_slowdowns_and_links_are_windows_too_and_say_what_they_are() -> None:
+    rows = [
+        (10.0, "slowdown_start", "server", 3.0),
+        (12.0, "outage_start", "server", np.nan),
+        (14.0, "outage_start", "links:a+b", np.nan),
+        (15.0, "outage_end", "server", np.nan),
+        (18.0, "outage_end", "links:a+b", np.nan),
+        (20.0, "slowdown_end", "server", 3.0),
+        (30.0, "slowdown_start", "links:a", 1.5),
+    ]
+    found = find_outages(pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"]), 50.0)
+    assert found == (
+        Outage("server", 10.0, 20.0, 3.0),
+        Outage("server", 12.0, 15.0),
+        Outage("links:a+b", 14.0, 18.0),
+        Outage("links:a", 30.0, 50.0, 1.5),
+    )
+    labels = ["server 3 times slower", "server", "links a+b", "links a 1.5 times slower"]
+    assert [outage.label for outage in found] == labels
+
+
 @pytest.mark.parametrize(
     ("target", "label"),
     [("server", "server"), ("replicas:1", "1 replica"), ("replicas:3", "3 replicas"), ("links:a", "links a")],

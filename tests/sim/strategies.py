@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from worlds import WrittenArrivals, group_of, scenario_of
 
-from sim.scenario import Scenario
+from sim.population import population
+from sim.scenario import Group, Scenario
 
 LATTICE_S = 0.25
 
@@ -51,6 +52,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
     )
     return group_of(
         name,
+        arrivals={"process": draw(processes(lattice))},
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
@@ -78,14 +80,24 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
     )
 
 
+def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Mostly arrivals that are written down, whatever the scenario says of them; else a closed loop."""
+    thinks = durations(lattice, 1, 8).map(lambda think: {"kind": "closed_loop", "think": think})
+    return st.one_of(*[st.just({"kind": "poisson", "rate_hz": 1.0})] * 3, thinks)
+
+
+def in_loop(group: Group) -> bool:
+    return group.arrivals.process.kind == "closed_loop"
+
+
 def seldom(some: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Mostly nothing: what is optional should mostly be off, or every world would have everything."""
     return st.sampled_from([True, False, False]).flatmap(lambda wanted: some if wanted else st.none())
 
 
-def budgets(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+def budgets(lattice: bool, *sharers: str) -> st.SearchStrategy[dict[str, Any]]:
     """Few enough sends that somebody has to do without."""
-    shared_by = st.sampled_from(["client", "group"])
+    shared_by = st.sampled_from(sharers or ["client", "group"])
     period = {"per_s": spans(lattice, 2, 12), "shared_by": shared_by}
     bucket = {"rate_hz": st.sampled_from([0.25, 0.3, 1.0]), "burst": st.sampled_from([1.0, 1.5, 3.0])}
     return (
@@ -194,7 +206,9 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     lattice = draw(st.booleans())
     horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
     fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
-    clients = sum(group["clients"] for group in fleet)
+    pot = draw(seldom(budgets(lattice, "fleet")))
+    if pot:  # some groups draw on it, and it is the same for all of them
+        fleet = tuple(group | ({"budget": pot} if draw(st.booleans()) else {}) for group in fleet)
     replicas, max_batch = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     limits = st.none() | st.integers(max_batch - 1, 8)
     server = {
@@ -234,8 +248,10 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     )
     # A seed and a number give dense traffic; lists drawn one by one would mostly be short.
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    asking = [c for c, g in enumerate(population(scenario).group) if not in_loop(scenario.fleet[g])]
     n = draw(st.integers(0, 80))
     at = random.random(n) * horizon
     at = np.floor(at / LATTICE_S) * LATTICE_S if lattice else at
-    pairs = tuple(zip(at.tolist(), random.integers(0, clients, n).tolist(), strict=True))
+    who = random.choice(asking, n).tolist() if asking else []
+    pairs = tuple(zip(at.tolist(), who, strict=False))
     return scenario, WrittenArrivals(pairs), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))

@@ -17,6 +17,7 @@ from sim.outage_times import OutageTimes, outage_times
 from sim.outage_trace import BadTrace, read_trace
 from sim.outages import intervals
 from sim.scenario import Scenario
+from sim.scenario.outage_checks import drawn_outages_can_be_counted
 
 SERVER = {"kind": "server"}
 RENEWAL = {
@@ -156,3 +157,20 @@ def test_a_trace_may_say_what_and_whom_it_is_about(tmp_path):
 def test_a_trace_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadTrace, match="cannot be read"):
         read_trace(str(tmp_path / "none.parquet"), "server", "down")
+
+
+def test_measured_up_and_down_times_are_drawn_as_they_are(tmp_path):
+    """Up for 3 s or 5 s, down for exactly 2 s: nothing in between."""
+    up, down = tmp_path / "up.csv", tmp_path / "down.csv"
+    up.write_text("seconds\n3\n5\n")
+    down.write_text("seconds\n2\n")
+    when = {"kind": "renewal"} | {
+        name: {"kind": "empirical", "file": str(file)} for name, file in (("up", up), ("down", down))
+    }
+    scenario = world({"when": when, "target": SERVER}, horizon_s=6000.0)
+    assert list(drawn_outages_can_be_counted(scenario)) == []
+    periods = [(one.from_s, one.until_s) for one in intervals(scenario)]
+    assert {until - begin for begin, until in periods[:-1]} == {2.0}
+    ups = [begin - before for (_, before), (begin, _) in itertools.pairwise(periods)]
+    assert set(ups) == {3.0, 5.0}
+    assert abs(np.mean(ups) - 4.0) < 0.15  # four and a half standard errors

@@ -2,8 +2,10 @@
 Used by tests alone; covers what the two engines mean the same by, and refuses the rest.
 
 A group of clients is a class of customers. Nodes, where they are needed: a device per group, the way up, the
-server, the way down. Links have infinitely many servers. An outage of the server is a shift of nobody; who is
-served when it begins is rerouted out of the network, which is `in_flight: lose`, and who waits stays.
+server, the way down. Links have infinitely many servers. An outage of the server is a shift of nobody: who is
+served when it begins is rerouted out of the network (`lose`), served anew afterwards (`requeue`) or goes on
+(`finish`; Ciw's next shift works beside those who go on: let services end within outages). Who waits stays.
+With `drop_expired` a deadline is the patience of customers who renege.
 
 Not the same in both, so not compared: timeouts (a customer of Ciw who reneges leaves the queue; a client here
 abandons its request and the server is not told), outages of some replicas (Ciw interrupts everybody at a
@@ -28,6 +30,7 @@ from sim.scenario.values import Exponential, Gamma, Lognormal, Weibull
 
 EVERYBODY = float("inf")
 GONE = -1  # Ciw's exit node
+PREEMPTION = {"lose": "reroute", "requeue": "resample", "finish": False}
 
 
 class Way(ciw.routing.Direct):
@@ -113,6 +116,12 @@ def _simulate(scenario: Scenario, arrivals: list, up: list, service: Any, down: 
         service_distributions={name: [times[g] for _, times in nodes] for g, name in enumerate(names)},
         number_of_servers=[servers for servers, _ in nodes],
         queue_capacities=[limit if node + 1 == at_server else EVERYBODY for node in range(len(nodes))],
+        reneging_time_distributions={
+            name: [
+                _patience(scenario, group) if node + 1 == at_server else None for node in range(len(nodes))
+            ]
+            for name, group in zip(names, groups, strict=True)
+        },
         routing={name: ciw.routing.NetworkRouting([Way(to) for to in after]) for name in names},
     )
     with seeded(scenario.seed):
@@ -128,7 +137,7 @@ def _table(records: list, at_server: int, last: int) -> pd.DataFrame:
     customers = found.groupby("id_number").agg(
         group=("customer_class", "first"), arrived_at_s=("arrival_date", "first")
     )
-    here = found[found["node"] == at_server].set_index("id_number")
+    here = found[found["node"] == at_server].drop_duplicates("id_number", keep="last").set_index("id_number")
     kind = here["record_type"].reindex(customers.index)
     customers["reached_at_s"] = here["arrival_date"]
     customers["started_at_s"] = here["service_start_date"].astype(float)
@@ -142,6 +151,13 @@ def _table(records: list, at_server: int, last: int) -> pd.DataFrame:
     return customers
 
 
+def _patience(scenario: Scenario, group: Group) -> Any:
+    """How long a customer waits before leaving: to the deadline, where the server drops the expired."""
+    if not scenario.server.drop_expired or group.deadline_s is None:
+        return None
+    return ciw.dists.Deterministic(group.deadline_s)
+
+
 def _shifts(scenario: Scenario) -> Any:
     """The server's replicas, or a schedule that drops to nobody during its outages."""
     server = scenario.server
@@ -149,7 +165,8 @@ def _shifts(scenario: Scenario) -> Any:
     if not edges:
         return server.replicas
     on_duty = [server.replicas, 0] * (len(edges) // 2) + [server.replicas]
-    return ciw.Schedule(numbers_of_servers=on_duty, shift_end_dates=[*edges, 1e9], preemption="reroute")
+    ends, preemption = [*edges, 1e9], PREEMPTION[server.in_flight]
+    return ciw.Schedule(numbers_of_servers=on_duty, shift_end_dates=ends, preemption=preemption)
 
 
 def _require_the_same_meaning(scenario: Scenario, devices: list[Group]) -> None:
@@ -158,11 +175,8 @@ def _require_the_same_meaning(scenario: Scenario, devices: list[Group]) -> None:
     assert all(group.clients == 1 for group in devices), "a device serves one client"
     assert all(outage.target.kind == "server" for outage in server.outages)
     assert len(server.outages) <= 1
-    assert not server.outages or (server.when_down, server.in_flight, server.queue_survives) == (
-        "queue",
-        "lose",
-        True,
-    )
+    assert not server.outages or (server.when_down, server.queue_survives) == ("queue", True)
+    assert not (server.drop_expired and devices), "a deadline counts from the arrival at the device"
     assert server.queue_limit is None or not any(
         group.link.latency or group in devices for group in scenario.fleet
     )

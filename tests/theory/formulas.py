@@ -7,6 +7,7 @@ from heapq import heapify, heapreplace
 from math import exp, factorial, floor
 
 import numpy as np
+from scipy import optimize
 
 
 def erlang_b(servers: int, erlangs: float) -> float:
@@ -113,3 +114,19 @@ def waits_of_kiefer_wolfowitz(arrivals: np.ndarray, services: np.ndarray, server
         work[0] += service
         work = np.sort(np.maximum(work - gap, 0.0))
     return np.array(waits)
+
+
+def kingman(load: float, arrival_cv: float, service_cv: float) -> float:
+    """An upper bound of the mean wait in GI/G/1 (Kingman 1962)."""
+    return load * (arrival_cv**2 / load**2 + service_cv**2) / (2 * (1 - load))
+
+
+def mean_wait_of_erlang_arrivals(load: float, stages: int) -> float:
+    """E_k/M/1: sigma / (1 - sigma), sigma the root in (0, 1) of sigma = E[exp(-(1 - sigma) gap)]."""
+    rate = stages * load
+
+    def missing(sigma: float) -> float:
+        return (rate / (rate + 1 - sigma)) ** stages - sigma
+
+    sigma = optimize.brentq(missing, 0.0, 1 - 1e-6)
+    return float(sigma / (1 - sigma))

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import BadInput
 from sim.scenario import Scenario, checks, memory, read
-from sim.scenario.outage_checks import server_outage_that_swallows
+from sim.scenario.outage_checks import deadlines_are_there_to_be_looked_at, server_outage_that_swallows
 from sim.scenario.reading import read_draft
 
 Case = tuple[str, str, str]
@@ -211,3 +211,18 @@ def test_a_trace_names_clients_that_are_there_and_only_of_links(example: Path, t
     path.write_text("from_s,until_s,client_id\n1,2,119\n")
     links = {"kind": "links", "groups": ("sensors",)}
     assert broken(valid(example, ("server.outages", ({"when": when, "target": links},)))) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("server.discipline", "edf", "discipline"),
+        ("server.drop_expired", True, "drop_expired"),
+        ("server.admission", {"kind": "deadline_feasible"}, "admission.kind"),
+    ],
+)
+def test_what_looks_at_deadlines_needs_one(example: Path, path: str, value: object, named: str) -> None:
+    rule = deadlines_are_there_to_be_looked_at
+    assert list(rule(valid(example, (path, value)))) == []
+    ((where, _, _),) = rule(valid(example, (path, value), ("fleet.0.deadline_s", None)))
+    assert ".".join(map(str, where)) == f"server.{named}"

@@ -12,6 +12,7 @@ import pytest
 
 from sim.errors import BadInput
 from sim.scenario import read, row_files, write
+from sim.scenario.file_checks import the_clients_of_closed_loops_have_numbers
 from sim.scenario.sample_files import measured
 from sim.scenario.trace_files import Totals, Trace, count_before, totals
 
@@ -151,6 +152,15 @@ def test_a_closed_loop_has_no_shape(tmp_path: Path) -> None:
         BadInput, match=r"near\.arrivals\.shape\.kind: .*diurnal.* its shape must be constant"
     ):
         read(path, ["fleet.near.arrivals.shape={kind: diurnal, amplitude: 0.5, period_s: 5}"])
+
+
+def test_a_closed_loop_has_clients_that_can_be_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, "retry: null", "{kind: closed_loop, think: 1}")
+    rule = the_clients_of_closed_loops_have_numbers
+    assert list(rule(read(path))) == []
+    many = read(path).fleet[0].model_copy(update={"clients": 2**24})
+    ((where, _, _),) = rule(read(path).model_copy(update={"fleet": (many, read(path).fleet[1])}))
+    assert where == ("fleet", 0, "arrivals", "process", "kind")
 
 
 def test_a_trace_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
