@@ -45,10 +45,12 @@ server:
   max_batch: 8
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
   when_down: queue
-training: {{form: nonnegative, pretrain: {{sync_every: 1}}}}
 study: {{c_e: [0.1, 0.4]}}
+training:
+  form: nonnegative
+  pretrain: {{sync_every: 1}}
 """
-ONLINE = "training:\n  online: {every_s: 30, steps: 40, step_s: 0.05, source: mix}\n"
+ONLINE = "  online: {every_s: 30, steps: 40, step_s: 0.05, source: mix}\n"
 BASES = 361
 ATTEMPTS = 3
 

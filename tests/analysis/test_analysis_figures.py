@@ -86,7 +86,7 @@ def test_a_run_that_does_not_learn_has_no_figure_of_it(tmp_path: Path) -> None:
     path = write_folder(tmp_path / "run", clients=4)
     text = (path / "scenario.yaml").read_text(encoding="utf-8")
     assert "online" in drawings_of(load_run(path))
-    (path / "scenario.yaml").write_text(text[: text.index("training:")], encoding="utf-8")
+    (path / "scenario.yaml").write_text(text[: text.index("  online:")], encoding="utf-8")
     assert "online" not in drawings_of(load_run(path))
 
 
