@@ -49,7 +49,7 @@ def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
         drawn, last = arrivals.draw(index, start, end), end == scenario.horizon_s
         ended, rows = run_chunk(laid_down, learning, state, drawn, start, end, last)
         chunks.append((start, end, rows))
-        arrived += drawn.at_s.tolist()
+        arrived += ended.rows["arrived"].tolist()  # with closed loops more than was drawn
         names = list(ended.sends)
         sends += [
             dict(zip(names, one, strict=True))
