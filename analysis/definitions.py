@@ -226,11 +226,12 @@ DEFINITIONS |= {
 
 
 def leaves(summary: Any, path: str = "") -> Iterator[str]:
-    """The dotted paths of a summary's numbers; an estimate with its interval, or a spread, is one of them."""
+    """The dotted paths of a summary's numbers; an estimate with its interval, a spread, or a list
+    that is defined as a whole is one of them."""
     if isinstance(summary, dict) and set(summary) not in (ESTIMATE, SPREAD):
         for name, part in summary.items():
             yield from leaves(part, f"{path}.{name}" if path else name)
-    elif isinstance(summary, list) and summary and isinstance(summary[0], dict):
+    elif isinstance(summary, list) and summary and isinstance(summary[0], dict) and path not in DEFINITIONS:
         for index, part in enumerate(summary):
             yield from leaves(part, f"{path}.{index}")
     elif not (isinstance(summary, list) and path == "outages.each"):

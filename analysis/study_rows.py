@@ -13,8 +13,8 @@ FORMS = ("nonnegative", "cost_sensitive", "paper", "released")  # in the order i
 
 
 def is_study(run: Run) -> bool:
-    """Whether the scenario asked for settings beside the run's own."""
-    return bool(run.scenario.get("study"))
+    """Whether the scenario asked for settings beside the run's own, and they were trained."""
+    return bool(run.scenario.get("study")) and not run.study.empty
 
 
 def own_setting(run: Run, group: str) -> dict[str, Any]:
