@@ -208,7 +208,7 @@ def test_the_sample_of_worlds_has_something_of_everything():
     outcomes: Counter[str] = Counter()
     causes: Counter[str] = Counter()
 
-    @settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     @given(worlds())
     def look(world):
         requests, _ = product(world[0], made_up(world[0]), *world[1:])
