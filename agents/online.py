@@ -61,7 +61,8 @@ def server_round(plan: Plan, version: int, met: Met) -> Iterator[tuple[Ids, NDAr
     """
     training, known = plan.scenario.training, len(met.sample_id)
     assert training.online is not None
-    draw, batch = stream(plan.scenario.seed, "online server", version), training.pretrain.batch
+    draw = stream(plan.scenario.seed, "online server", version)
+    batch = min(training.pretrain.batch, len(plan.server_pool))  # as before the run
     of_met = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
     of_pool = 0 if training.online.source == "deferred" else batch - of_met
     for _ in range(training.online.steps if of_met + of_pool else 0):
@@ -80,9 +81,8 @@ def rejector_round(plan: Plan, version: int) -> NDArray[np.int64]:
     training = plan.scenario.training
     assert training.online is not None
     draw = stream(plan.scenario.seed, "online rejectors", version)
-    return draw.integers(
-        len(plan.rejector_pool), size=(training.online.rejector_steps, training.pretrain.batch)
-    )
+    batch = min(training.pretrain.batch, len(plan.rejector_pool))
+    return draw.integers(len(plan.rejector_pool), size=(training.online.rejector_steps, batch))
 
 
 def own_blocks(plan: Plan) -> list[Block]:

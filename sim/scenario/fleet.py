@@ -94,7 +94,7 @@ class MixOwn(Part):
 
 class MixDirichlet(Part):
     mix: Literal["dirichlet"]
-    alpha: Positive
+    alpha: Annotated[float, Field(gt=0, le=1e6)]
     drift: tuple[Drift, ...] = ()
 
 
