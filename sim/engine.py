@@ -128,7 +128,7 @@ def outages(periods: list[Interval]) -> dict[str, list[Any]]:
     """The columns of `outages`: every period of every time line, which `when: {kind: trace}` reads again."""
     return {
         "target": [period.target for period in periods],
-        "effect": ["down" if period.factor == 1 else "slowdown" for period in periods],
+        "effect": [period.effect for period in periods],
         "factor": [period.factor for period in periods],
         "client_id": [period.client for period in periods],
         "from_s": [period.from_s for period in periods],

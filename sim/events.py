@@ -32,7 +32,7 @@ def _of_capacity(scenario: Scenario, periods: list[Interval], steps: list[tuple[
     for period in periods:
         if period.client >= 0:
             continue
-        kind, value = ("outage", np.nan) if period.factor == 1 else ("slowdown", period.factor)
+        kind, value = ("outage", np.nan) if period.effect == "down" else ("slowdown", period.factor)
         found.append((period.from_s, f"{kind}_start", period.target, value))
         if period.until_s < scenario.horizon_s:
             found.append((period.until_s, f"{kind}_end", period.target, value))

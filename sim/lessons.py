@@ -168,7 +168,8 @@ class _Fleet:
             mine = np.flatnonzero(self._group == g)
             takes[mine] = times.of(mine, version)
         for client, link in self._links.items():
-            leaves[client] = self._over(link, float(ready[client]), float(takes[client]), until_s)
+            leaves[client], cut = self._over(link, float(ready[client]), float(takes[client]), until_s)
+            self._link_free[client] = max(self._link_free[client], cut)
         sent = self._listens & (leaves < until_s)
         arrives = np.where(sent, leaves + takes, np.inf)
         self._link_free[sent] = arrives[sent]
@@ -191,15 +192,21 @@ class _Fleet:
         self.rejectors.add(self._newest, trains, done)
         self._device_free[trains] = done[trains]
 
-    def _over(self, link: Link, at_s: float, takes_s: float, until_s: float) -> float:
-        """The first instant at or after `at_s` from which a copy gets through a failing link; inf if it is
-        superseded first."""
+    def _over(self, link: Link, at_s: float, takes_s: float, until_s: float) -> tuple[float, float]:
+        """The first instant at or after `at_s` from which a copy gets through a failing link, inf if it is
+        superseded first; and when the link last broke off one that had left, -inf if it never did."""
+        cut = -np.inf
         while at_s < until_s:
             leaves = float(self._server_next_up(np.array([link.next_up(at_s)]))[0])
             if link.is_up_through(leaves, leaves + takes_s):
-                return leaves if leaves < until_s else np.inf
-            at_s = leaves if leaves < link.next_up(leaves) else link.next_change(leaves)
-        return np.inf
+                return (leaves if leaves < until_s else np.inf), cut
+            if leaves < link.next_up(leaves):
+                at_s = leaves
+                continue
+            at_s = link.next_change(leaves)
+            if leaves < until_s:
+                cut = at_s
+        return np.inf, cut
 
     def _server_next_up(self, at_s: Instants) -> Instants:
         piece = np.maximum(np.searchsorted(self._usable.at_s, at_s, side="right") - 1, 0)

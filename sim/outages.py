@@ -22,14 +22,15 @@ _EVERY_REPLICA = 1 << 30
 class Interval:
     """One period [from_s, until_s) of an outage; `target` as tables name it.
 
-    takes: replicas that do not work, counted from the highest index. factor: of service or transfer times;
-    1 where the target does not work at all. client: whose link it is; −1: all that the outage hits.
+    takes: replicas that do not work, counted from the highest index. effect: "down" or "slowdown". factor: of
+    service or transfer times; 1 where the target is down. client: whose link it is; −1: all that is hit.
     """
 
     target: str
     from_s: float
     until_s: float
     takes: int
+    effect: str
     factor: float = 1.0
     client: int = -1
 
@@ -79,7 +80,8 @@ def intervals(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) 
         factor = outage.effect.factor if isinstance(outage.effect, Slowdown) else 1.0
         for client, downtime in ((-1, one.shared), *one.of_client.items()):
             found += [
-                Interval(outage.target_name, begin, end, takes, factor, client) for begin, end in downtime
+                Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client)
+                for begin, end in downtime
             ]
     return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client))
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sim.budgets import NO_ACCOUNT, TOKEN, Accounts, accounts
 from sim.delays import Backoff, LinkDelays, ServiceTimes
 from sim.links import Links
-from sim.outage_times import OutageTimes, outage_times
-from sim.outages import Capacity, Slowness, capacity, slowness
+from sim.outage_times import outage_times
+from sim.outages import Capacity, capacity
 from sim.population import Population, population
 from sim.scenario import Group, Scenario
 from sim.scenario.fleet import Breaker, Policy, Retry
@@ -44,9 +44,7 @@ class Rules:
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
     service: ServiceTimes
-    outages: tuple[OutageTimes, ...]
     capacity: Capacity
-    slowness: Slowness
     links: Links
     max_batch: int
     batch_wait_s: float
@@ -82,9 +80,7 @@ def rules(scenario: Scenario) -> Rules:
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         service=ServiceTimes(scenario.seed, server.service, server.max_batch),
-        outages=times,
         capacity=capacity(scenario, times),
-        slowness=slowness(scenario, times),
         links=links,
         max_batch=server.max_batch,
         batch_wait_s=float(server.batch_wait_s),

@@ -3,11 +3,14 @@ Written as dictionaries, as a user would, so that the tests also meet the schema
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agents.fleet import open_fleet
 from agents.plan import Plan
+from sim.messages import Learned
 from sim.scenario import Scenario
 
 MISSING = {"kind": "missing_classes", "classes": (7, 8, 9)}
@@ -73,3 +76,11 @@ def three_kinds(clients: int = 3, variants: int = 2, epochs: int = 2) -> Scenari
         group("noisy", partition=NOISY, traffic={"mix": "own"}, **shared),
         epochs=epochs,
     )
+
+
+def learn(asked: Scenario, cache: Path) -> Learned:
+    """What a fleet in this process gives a run."""
+    with open_fleet(asked, workers=0, cache=cache) as fleet:
+        fleet.build()
+        fleet.learn()
+        return fleet.decide()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fingerprints import fingerprint
-from small_fleets import MISSING, NOISY, group, model, scenario, three_kinds
+from small_fleets import MISSING, NOISY, group, learn, model, scenario, three_kinds
 
 from agents.fleet import Fleet, open_fleet
 from agents.hosts import InProcess
@@ -21,14 +21,6 @@ from agents.scores import SCORES, is_trained
 from agents.settings import HEEDS
 from sim.columns import DEFERRAL, LEARNING
 from sim.messages import Learned
-from sim.scenario import Scenario
-
-
-def learn(asked: Scenario, cache: Path) -> Learned:
-    with open_fleet(asked, workers=0, cache=cache) as fleet:
-        fleet.build()
-        fleet.learn()
-        return fleet.decide()
 
 
 @pytest.fixture(scope="module")

@@ -7,23 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_fleets import MISSING, group, model, scenario, three_kinds
+from small_fleets import MISSING, group, learn, model, scenario, three_kinds
 
-from agents.fleet import open_fleet
 from agents.scores import OF_CLIENTS
 from agents.settings import HEEDS, networks_of, own_setting, settings_of
 from sim.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 from sim.messages import Learned
-from sim.scenario import Scenario
 
 GRID = {"c_e": (0.1, 0.4), "c_1": (1.0, 1.5), "sync_every": (1, "epoch"), "score": ("l2h", "plug_in")}
-
-
-def learn(asked: Scenario, cache: Path) -> Learned:
-    with open_fleet(asked, workers=0, cache=cache) as fleet:
-        fleet.build()
-        fleet.learn()
-        return fleet.decide()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,10 @@ import pytest
 from stories import Story, devices, server
 from worlds import MadeUpLearner, WrittenArrivals, made_up, product, scenario_of
 
+from sim.engine import outages
+from sim.events import events
+from sim.outages import intervals
+
 
 def outage(target: dict[str, Any], *at: tuple[float, float], **effect: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"when": {"kind": "intervals", "at": at}, "target": target}
@@ -185,6 +189,17 @@ def test_training_that_takes_a_share_of_the_server_slows_it_down():
     written = WrittenArrivals(((1.0, 0), (2.5, 0)))
     requests, _ = product(scenario, learned, written, 20.0, MadeUpLearner(scenario, learned))
     assert requests["finished_at_s"].tolist() == [2.0, 6.5]
+
+
+def test_a_slowdown_by_nothing_is_no_outage():
+    """A factor of 1 is the first step of a sweep; a server that is slow by it is not down."""
+    when = {"kind": "intervals", "at": ((1.0, 2.0),)}
+    scenario = scenario_of(
+        server=server(outages=({"when": when, "effect": {"kind": "slowdown", "factor": 1}},))
+    )
+    periods = intervals(scenario)
+    assert outages(periods)["effect"] == ["slowdown"]
+    assert "outage_start" not in events(scenario, periods, [(0.0, 1)])["kind"]
 
 
 # Autoscaling.

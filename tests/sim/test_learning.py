@@ -92,6 +92,30 @@ def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> l
     return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
 
 
+def test_a_copy_that_will_be_cut_keeps_its_link_until_then():
+    """Versions at 1, 2, 3; the copy of 1 leaves at once and would take 1.859 s, its link is cut at 2.5.
+
+    That of 2 would take 0.382 s, there at 2.45, but may not leave before the cut: nobody knows of it sooner.
+    """
+    online = {"every_s": 1.0, "steps": 1, "step_s": 0.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    cut = {
+        "when": {"kind": "intervals", "at": ((2.5, 3.5),)},
+        "target": {"kind": "links", "groups": ("devices",)},
+    }
+    scenario = plain_scenario(
+        seed=5,
+        horizon_s=4.0,
+        fleet=(group_of(link={"latency": {"kind": "exponential", "mean_s": 1.0}}, timeout_s=5.0),),
+        server={"service": {"kind": "affine", "base_s": 1.0}, "outages": (cut,)},
+        training={"online": online},
+    )
+    learned, arrivals = made_up(scenario), WrittenArrivals(((2.45, 0),))
+    requests, _ = product(scenario, learned, arrivals, 60.0)
+    told, _ = reference(scenario, learned, arrivals, 60.0)
+    assert differences(requests, told) == []
+    assert requests["copy_version"].tolist() == [0]
+
+
 # Rounds.
 
 
