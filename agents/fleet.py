@@ -59,7 +59,7 @@ def open_fleet(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        hosts = _hosts(workers, ray_address)
+        hosts = new_hosts(workers, ray_address)
         try:
             yield Fleet(plan, hosts, cache_folder(cache), progress or _untold)
         finally:
@@ -81,7 +81,8 @@ def _untold(_what: str, _done: int, _total: int) -> None:
     """Progress nobody asked for."""
 
 
-def _hosts(workers: int, ray_address: str | None) -> Hosts:
+def new_hosts(workers: int, ray_address: str | None) -> Hosts:
+    """Hosts with `workers` shards on Ray, or one in this process if it is 0; not started yet."""
     if workers == 0:
         return InProcess()
     if ray_address is None:

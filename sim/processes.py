@@ -13,7 +13,7 @@ from sim.scenario.arrivals import Poisson, Shape
 from sim.scenario.rates import operational_s
 from sim.scenario.values import CHUNK_S
 from sim.shapes import inverse
-from sim.streams import stream
+from sim.streams import Streams
 
 Columns = dict[str, NDArray[Any]]
 Instants = NDArray[np.float64]
@@ -41,7 +41,8 @@ class PoissonGroup:
     """
 
     def __init__(self, seed: int, process: Poisson, shape: Shape, blocks: list[Block]) -> None:
-        self._seed, self._rate_hz, self._blocks = seed, process.rate_hz, blocks
+        self._streams = Streams(seed, "arrivals")
+        self._rate_hz, self._blocks = process.rate_hz, blocks
         self._shape, self._inverse = shape, inverse(shape)
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
@@ -58,7 +59,7 @@ class PoissonGroup:
         lasts = operational_s(self._shape, ends_s) - begins
         x, clients = [], []
         for block in self._blocks:
-            draw = stream(self._seed, "arrivals", block.index, minute)
+            draw = self._streams.of(block.index, minute)
             count = draw.poisson(block.size * self._rate_hz * lasts)
             x.append(begins + draw.random(count) * lasts)
             clients.append(draw.integers(block.first, block.first + block.size, count, dtype=np.int32))

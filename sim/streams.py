@@ -25,6 +25,27 @@ def stream(seed: int, purpose: str, *entity: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key(seed, purpose, *entity)))
 
 
+class Streams:
+    """The streams of one purpose for many entities in turn, each the same as `stream` gives, byte for byte.
+
+    One generator is set anew for each entity: a tenth of the cost of making one.
+    """
+
+    __slots__ = ("_bits", "_generator", "_prefix", "_start")
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        self._prefix = (seed, purpose)
+        self._bits = np.random.Philox(key=0)
+        self._start = self._bits.state
+        self._generator = np.random.Generator(self._bits)
+
+    def of(self, *entity: int) -> np.random.Generator:
+        """The generator at the start of an entity's stream; the next call takes it away again."""
+        self._start["state"]["key"][0] = key(*self._prefix, *entity)
+        self._bits.state = self._start
+        return self._generator
+
+
 class Draws:
     """Uniform numbers in (0, 1) keyed by (seed, purpose, request, attempt, trial), without any state.
 

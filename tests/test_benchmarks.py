@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks import fleet
+from benchmarks.memory import peak_pss_mib
+
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 with_fashion_mnist = pytest.mark.skipif(
@@ -82,3 +85,36 @@ def test_the_benchmark_of_training_tells_both_ratios_and_both_risks(tmp_path):
     assert found["settings"] == 8
     assert all(set(told) == {"plain", "ours"} for told in found["risk"].values())
     assert {"ratio_single", "ratio_grid"} <= set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["frozen", "rejectors"])
+def test_the_benchmark_of_fleets_measures_each_task(task, tmp_path):
+    words = ("--measure", task, "--clients", "3", "--workers", "0")
+    found = last_object(tmp_path, "benchmarks.fleet", *words)
+    assert found["seconds"] > 0
+    assert found["samples"] == 540
+
+
+def test_the_benchmark_of_fleets_counts_speed_memory_and_scaling(monkeypatch):
+    def told(_task, clients, workers):
+        return {"seconds": clients / (10 * workers), "clients_per_s": 10.0 * workers, "peak_mib": clients / 4}
+
+    monkeypatch.setattr(fleet, "ours", told)
+    monkeypatch.setattr(
+        fleet, "flower", lambda _python, *numbers: told("", *numbers) | {"clients_per_s": 5.0}
+    )
+    found = fleet.compared((100, 1000), Path("python"), 2)
+    assert found["times_as_fast_as_flower"]["rejectors"] == {100: 4.0, 1000: 4.0}
+    assert found["bytes_per_client"]["frozen"] == 2**18
+    assert found["scaling_1_to_2_frozen"] == {"strong": 2.0, "weak": 1.0}
+
+
+def test_memory_is_that_of_the_whole_process_tree():
+    eats = "b = bytearray(80 << 20); import time; time.sleep(1.5)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {eats!r}])"],
+        text=True,
+    )
+    assert peak_pss_mib(child, 60.0) > 80
+    assert child.returncode == 0

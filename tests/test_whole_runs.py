@@ -172,3 +172,15 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
     before = (folder / "report.html").read_bytes()
     reading.report(folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_million_clients_share_their_variants_rejectors(tmp_path):
+    changes = ["horizon_s=60", "warm_up_s=0", "server.outages=[]", "fleet.*.model.epochs=2"]
+    plan, folder = read("million", changes), tmp_path / "million"
+    run_sim.execute(plan, "?", folder, False, 0, None, Quiet())
+    clients, requests = pd.read_parquet(folder / "clients.parquet"), pd.read_parquet(folder / "requests")
+    assert len(clients) == plan.clients == 1_000_000
+    assert len(requests) == pytest.approx(60 * 500, abs=5 * (60 * 500) ** 0.5)
+    assert requests["client_id"].nunique() > 0.95 * len(requests)
+    assert {group.rejector.per for group in plan.fleet} == {"variant"}

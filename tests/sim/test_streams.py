@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sim.streams import Draws, key, stream
+from sim.streams import Draws, Streams, key, stream
 
 IDS = st.integers(0, 2**63 - 1)
 ATTEMPTS = st.integers(0, 2**32 - 1)
@@ -35,6 +35,16 @@ def test_attempts_may_differ_within_an_array(pairs, trial):
 @given(IDS, ATTEMPTS, TRIALS)
 def test_a_draw_lies_strictly_between_zero_and_one(request_id, attempt, trial):
     assert 0.0 < Draws(0, "any").one(request_id, attempt, trial) < 1.0
+
+
+@given(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=5))
+def test_streams_taken_in_turn_are_those_made_one_by_one(entities):
+    streams = Streams(3, "arrivals")
+    for entity in entities:
+        taken, made = streams.of(*entity), stream(3, "arrivals", *entity)
+        for draw in (taken, made):  # what a 32-bit draw leaves over must not reach the next entity
+            draw.integers(0, 7, 3, dtype=np.int32)
+        assert taken.poisson(30.0, 4).tolist() == made.poisson(30.0, 4).tolist()
 
 
 def test_the_smallest_and_the_largest_word_still_give_a_draw_inside(monkeypatch):

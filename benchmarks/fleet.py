@@ -1,0 +1,225 @@
+"""Many small learners: ours on shard actors against Flower's simulation engine, and one worker against two.
+
+Three tasks on scikit-learn's digits, each timed from learners that stand ready to the last answer:
+`frozen`: every client trains a logistic regression (64→10) of its own on 200 samples, five epochs of batches
+of 32, and labels all samples. `flower`: the same in Flower's virtual clients, one round of training and
+evaluation, the second of two so that its actors stand ready as well; its client is plain NumPy, which costs
+less than torch. `rejectors`: every client trains its own linear rejector (64→2) as a fleet does, stacked,
+five epochs, and scores all samples. Each measurement is a process of its own; memory is the proportional set
+size (PSS) of all its processes, and a client's share the difference of two fleets' over that of clients.
+Flower pins its own Ray, so it lives in an environment of its own, made on the first run (0.7 GB).
+Prints a line per measurement and as its last line one JSON object.
+`python -m benchmarks.fleet [--clients 100,1000] [--no-flower]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.checks import checked_plan
+from agents.fleet import new_hosts
+from agents.hosts import Hosts
+from agents.plan import Plan
+from benchmarks.memory import peak_pss_mib
+from sim.scenario import Scenario
+
+FLOWER = ("flwr[simulation]==1.41.0", "scikit-learn==1.9.1")
+TRAIN_SAMPLES, EPOCHS = 200, 5
+LIMIT_S = 1800.0
+Told = dict[str, float]
+
+
+def scenario(task: str, clients: int) -> Scenario:
+    """One group: as many frozen models as clients for `frozen`, one for `rejectors`."""
+    variants = clients if task == "frozen" else 1
+    return Scenario.model_validate(
+        {
+            "name": "fleet",
+            "seed": 7,
+            "horizon_s": 0.0,
+            "fleet": (
+                {
+                    "group": "devices",
+                    "clients": clients,
+                    "model": {
+                        "family": "linear",
+                        "train_samples": TRAIN_SAMPLES,
+                        "epochs": EPOCHS,
+                        "variants": variants,
+                    },
+                    "rejector": {
+                        "family": "linear",
+                        "input": "raw",
+                        "per": "variant" if task == "frozen" else "client",
+                    },
+                    "policy": {"score": "confidence" if task == "frozen" else "l2h"},
+                    "arrivals": {"process": {"kind": "poisson", "rate_hz": 1.0}},
+                },
+            ),
+            "server": {"model": {"family": "linear"}, "service": {"kind": "affine", "base_s": 0.05}},
+            "training": {"pretrain": {"epochs": EPOCHS, "batch": 32}},
+        }
+    )
+
+
+def measure(task: str, clients: int, workers: int) -> Told:
+    """Seconds of the task on learners that stand ready, in `workers` actors or (0) here, and the samples that
+    each client answers."""
+    plan = checked_plan(scenario(task, clients)).prepare()
+    hosts = new_hosts(workers, None)
+    try:
+        hosts.start(plan)
+        seconds = _frozen(hosts, plan) if task == "frozen" else _rejectors(hosts, plan)
+    finally:
+        hosts.close()
+    return {"seconds": seconds, "samples": len(plan.samples.sample_id)}
+
+
+def _frozen(hosts: Hosts, plan: Plan) -> float:
+    """Trains and adopts every frozen model, then asks each for the whole sample axis."""
+    began = time.perf_counter()
+    _adopt(hosts, plan)
+    label = hosts.share(hosts.ask_server("labels"))
+    hosts.ask_shards("answer", [(share, label) for share in _deal(hosts, plan.variants)])
+    return time.perf_counter() - began
+
+
+def _rejectors(hosts: Hosts, plan: Plan) -> float:
+    """Trains every rejector along the server's course and scores; model and course are made before."""
+    _adopt(hosts, plan)
+    course = hosts.ask_server("pretrain")
+    label, correct = hosts.share(hosts.ask_server("labels")), hosts.share(course.correct)
+    began = time.perf_counter()
+    blocks = _deal(hosts, plan.blocks)
+    hosts.ask_shards("learn", [(share, correct) for share in blocks])
+    hosts.ask_shards("score", [(share, label) for share in blocks])
+    return time.perf_counter() - began
+
+
+def _adopt(hosts: Hosts, plan: Plan) -> None:
+    shares = _deal(hosts, plan.variants)
+    made = hosts.ask_shards("train_clients", [(share,) for share in shares])
+    every = {
+        variant: frozen.weights
+        for share, models in zip(shares, made, strict=True)
+        for variant, frozen in zip(share, models, strict=True)
+    }
+    weights = hosts.share(every)
+    needed = shares if len(every) > 1 else [plan.variants] * hosts.shards
+    hosts.ask_shards("adopt", [(share, weights) for share in needed])
+
+
+def _deal(hosts: Hosts, items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[shard :: hosts.shards] for shard in range(hosts.shards)]
+
+
+def observed(words: Sequence[str], environment: dict[str, str]) -> Told:
+    """What a measuring process says in its last line, with the peak of its processes' memory."""
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT, text=True, env=environment)
+        peak = peak_pss_mib(child, LIMIT_S)
+        said.seek(0)
+        text = said.read()
+    lines = [line for line in text.splitlines() if line.startswith("{")]
+    if child.returncode or not lines:
+        raise RuntimeError(f"{' '.join(words)} ended with {child.returncode}:\n{text[-2000:]}")
+    told: Told = json.loads(lines[-1])
+    return told | {"peak_mib": round(peak, 1)}
+
+
+def ours(task: str, clients: int, workers: int) -> Told:
+    words = ["--measure", task, "--clients", str(clients), "--workers", str(workers)]
+    return _told(
+        task, clients, workers, observed([sys.executable, "-m", "benchmarks.fleet", *words], dict(os.environ))
+    )
+
+
+def flower(python: Path, clients: int, workers: int) -> Told:
+    """Flower's round with as many actors as we have; it reports to nobody."""
+    quiet = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    script = Path(__file__).with_name("flower_peer.py")
+    numbers = (clients, workers, TRAIN_SAMPLES, EPOCHS)
+    words = [str(python), str(script), *map(str, numbers)]
+    return _told("flower", clients, workers, observed(words, os.environ | quiet))
+
+
+def _told(task: str, clients: int, workers: int, told: Told) -> Told:
+    told["clients_per_s"] = round(clients / told["seconds"], 1)
+    print(f"{task}, {clients} clients, {workers} workers:", told, flush=True)
+    return told
+
+
+def flowers_python(cache: Path) -> Path:
+    """The interpreter of Flower's own environment, which is made if need be."""
+    python = cache / "bin" / "python"
+    if not (cache / "done").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(cache)], check=True, timeout=LIMIT_S)
+        words = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *FLOWER]
+        subprocess.run(words, check=True, timeout=LIMIT_S)
+        (cache / "done").touch()
+    return python
+
+
+def bytes_per_client(few: Told, many: Told, clients: Sequence[int]) -> int:
+    """What one more client holds, from the peaks of a small and a large fleet."""
+    return round((many["peak_mib"] - few["peak_mib"]) * 2**20 / (clients[-1] - clients[0]))
+
+
+def compared(clients: Sequence[int], python: Path | None, workers: int) -> dict[str, Any]:
+    """Each task for each number of clients, ratios to Flower, bytes a client, and scaling over workers."""
+    rows = {task: {n: ours(task, n, workers) for n in clients} for task in ("frozen", "rejectors")}
+    if python is not None:
+        rows["flower"] = {n: flower(python, n, workers) for n in clients}
+    found: dict[str, Any] = {
+        "clients_per_s": {
+            task: {n: told["clients_per_s"] for n, told in row.items()} for task, row in rows.items()
+        },
+        "bytes_per_client": {
+            task: bytes_per_client(row[clients[0]], row[clients[-1]], clients) for task, row in rows.items()
+        },
+    }
+    if python is not None:
+        found["times_as_fast_as_flower"] = {
+            task: {
+                n: round(rows[task][n]["clients_per_s"] / rows["flower"][n]["clients_per_s"], 2)
+                for n in clients
+            }
+            for task in ("frozen", "rejectors")
+        }
+    most = clients[-1]
+    for task in ("frozen", "rejectors"):
+        alone, twice = ours(task, most, 1), ours(task, 2 * most, 2)
+        found[f"scaling_1_to_2_{task}"] = {
+            "strong": round(alone["seconds"] / rows[task][most]["seconds"], 2),
+            "weak": round(alone["seconds"] / twice["seconds"], 2),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--clients", default="100,1000", help="fleets, the smallest first")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--no-flower", action="store_true", help="without the peer")
+    parser.add_argument("--measure", choices=("frozen", "rejectors"), help="one measurement, in this process")
+    chosen = parser.parse_args()
+    clients = [int(word) for word in chosen.clients.split(",")]
+    if chosen.measure:
+        print(json.dumps(measure(chosen.measure, clients[0], chosen.workers)))
+        return
+    cache = Path(os.environ.get("L2H_CACHE") or ".cache") / "flower"
+    python = None if chosen.no_flower else flowers_python(cache.absolute())
+    print(json.dumps(compared(clients, python, chosen.workers)))
+
+
+if __name__ == "__main__":
+    main()
