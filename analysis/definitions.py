@@ -107,15 +107,13 @@ DEFINITIONS = {
     "risk.excess": (
         "Realised minus oracle: what learning and the system together left on the table (units of the loss)."
     ),
-    "fairness.clients": "Clients with at least one held-out request (count).",
+    "fairness.clients": "Clients with at least 10 held-out requests; the others tell mostly chance (count).",
+    "fairness.left_out": "Clients with fewer held-out requests than that, and at least one (count).",
     "fairness.jain": (
         "Jain's index of the clients' held-out accuracies: 1 all equal, 1/n one has all (number)."
     ),
     "fairness.worst_decile_accuracy": (
         "Mean accuracy of the tenth of the clients that fares worst, rounded up (share)."
-    ),
-    "fairness.least_requests": (
-        "Held-out requests of the client that has fewest; few make fairness noisy (count)."
     ),
     "latency_s.first": "Time from arrival to the first answer shown, provisional ones included (spread, s).",
     "latency_s.final": "Time from arrival to the final answer (spread, s).",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.by_client import accuracy_by_client
 from analysis.traffic import Mask, Traffic, share
 from sim.columns import ANSWERERS, CAUSES, OUTCOMES
 
@@ -109,13 +110,13 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
 
     Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
     """
-    held_out = traffic.requests[traffic.held_out]
-    per_client = np.sort(held_out.groupby("client_id")["correct"].mean().to_numpy(dtype=float))
+    asked = traffic.requests.loc[traffic.held_out, "client_id"].nunique()
+    per_client = accuracy_by_client(traffic)["fleet"].to_numpy(dtype=float)
     squares = float((per_client**2).sum())
     worst = per_client[: -(-per_client.size // 10)]
     return {
         "clients": int(per_client.size),
+        "left_out": int(asked - per_client.size),
         "jain": float(per_client.sum() ** 2 / (per_client.size * squares)) if squares > 0 else None,
         "worst_decile_accuracy": float(worst.mean()) if worst.size else None,
-        "least_requests": int(held_out.groupby("client_id").size().min()) if len(held_out) else 0,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.by_client import LEAST_REQUESTS
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.online import drifts
 from analysis.traffic import Traffic
@@ -96,6 +97,8 @@ def contrast(_traffic: Traffic, summary: Summary) -> str:
 
 def fairness(_traffic: Traffic, summary: Summary) -> str:
     told = summary["fairness"]
+    if not told["clients"]:
+        return f"No client has {LEAST_REQUESTS} requests on held-out samples, so none is drawn."
     return (
         f"Accuracy of {told['clients']} clients in order, the worst tenth at "
         f"{percent(told['worst_decile_accuracy'])} on average, with a Jain index of "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from analysis.by_client import LEAST_REQUESTS, accuracy_by_client
 from analysis.figures.style import FAINT, INK, SERIES, WIDTH_IN, styled
 from analysis.traffic import Traffic
 
@@ -37,17 +37,7 @@ def fairness(traffic: Traffic) -> Figure:
     axes.set_xlim(0.5, max(1.5, len(every) + 0.5))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     shown = "" if step == 1 else f"; one in {step}"
-    axes.set_xlabel(f"clients, the worst first (rank{shown})")
+    axes.set_xlabel(f"clients with {LEAST_REQUESTS} held-out requests or more, the worst first (rank{shown})")
     axes.set_ylabel("accuracy (% of held-out)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
-
-
-def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
-    """Per client with held-out requests, in order of `fleet`: group, fleet and alone (shares)."""
-    held_out = traffic.requests[traffic.held_out]
-    rows = held_out.groupby("client_id")
-    table = rows[["correct", "client_right"]].mean()
-    table.columns = pd.Index(["fleet", "alone"])
-    table["group"] = rows["group"].first().astype("str")
-    return table.sort_values(["fleet", "alone"], kind="stable")

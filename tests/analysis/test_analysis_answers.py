@@ -105,17 +105,24 @@ def test_requests_in_flight_are_neither_right_nor_wrong_anywhere(tmp_path: Path)
     assert held_out["all"]["value"] == whole["accuracy"]["value"] == 1.0
     assert held_out["gain"]["value"] == 0.0
     assert whole["answered_share"] == summary["goodput"]["answered_in_time_share"] == 1.0
-    assert (summary["fairness"]["clients"], summary["fairness"]["jain"]) == (1, 1.0)
+    assert (summary["fairness"]["clients"], summary["fairness"]["left_out"]) == (0, 1)
     assert operating_point(traffic, traffic.known | True)[2]["n"] == 1
     assert accuracy_bins(traffic)["fleet"].tolist() == [1.0]
 
 
-def test_fairness_is_over_clients(summary: dict) -> None:
-    # client 0 has 2 of 3 right, client 1 has 0 of 2
-    assert summary["fairness"]["clients"] == 2
-    assert summary["fairness"]["jain"] == pytest.approx(0.5)
-    assert summary["fairness"]["worst_decile_accuracy"] == 0.0
-    assert summary["fairness"]["least_requests"] == 2
+def test_fairness_is_over_clients_that_asked_often_enough(tmp_path: Path) -> None:
+    rows = [{"client_id": 0, "correct": k < 8} for k in range(10)]
+    rows += [{"client_id": 1, "correct": False} for _ in range(10)]
+    rows += [{"client_id": 2} for _ in range(9)]
+    told = summary_of(traffic_of(load_run(write_tiny(tmp_path, rows))))["fairness"]
+    assert (told["clients"], told["left_out"]) == (2, 1)
+    assert told["jain"] == pytest.approx(0.5)
+    assert told["worst_decile_accuracy"] == 0.0
+
+
+def test_without_a_client_that_asked_often_fairness_says_nothing(summary: dict) -> None:
+    told = summary["fairness"]
+    assert (told["clients"], told["jain"], told["worst_decile_accuracy"]) == (0, None, None)
 
 
 def test_counts_of_outcomes_sum_to_the_requests_after_the_warm_up(tmp_path: Path) -> None:

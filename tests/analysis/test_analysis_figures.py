@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from run_folders import write_folder, write_tiny
 
 from analysis import load_run
+from analysis.by_client import accuracy_by_client
 from analysis.clusters import wilson
 from analysis.figures import FIGURES, drawings_of
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.deferring import deferring_bins
-from analysis.figures.fairness import accuracy_by_client
 from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
@@ -223,6 +223,6 @@ def test_bins_are_round_and_few(horizon_s: float, width: float) -> None:
 def test_fairness_of_many_clients_stays_small(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["analysis.figures.fairness"], "MOST_CLIENTS", 15)
     (axes,) = all_axes(FIGURES["fairness"].draw(traffic_of(load_run(finished[0]))))
-    assert axes.get_xlabel() == "clients, the worst first (rank; one in 3)"
+    assert axes.get_xlabel() == "clients with 10 held-out requests or more, the worst first (rank; one in 3)"
     dots = [line for line in axes.lines if line.get_label() in {"sensors", "cameras"}]
     assert sorted(int(x) for line in dots for x in line.get_xdata()) == list(range(1, 41, 3))
