@@ -3,8 +3,6 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 from agents import families, stacked
 from agents.choices import choose
 from agents.class_counts import tell_shortfalls
@@ -15,15 +13,6 @@ from agents.settings import settings_of
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
 
-MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
-
-AT_MOST = {  # beyond, a step leaps over every minimum, or a loss loses its small terms to rounding
-    "training.pretrain.server_lr": 1.0,
-    "training.pretrain.rejector_lr": 1.0,
-    "costs.c_e": 1e6,
-    "costs.c_1": 1e6,
-}
-
 
 def validate(scenario: Scenario) -> None:
     """Returns if the learners can do what the scenario says. Raises BadInput, one line, if not."""
@@ -32,9 +21,6 @@ def validate(scenario: Scenario) -> None:
 
 def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
-    for path, highest in AT_MOST.items():
-        if not (value := attrgetter(path)(scenario)) <= highest:
-            raise BadInput(f"{path}: {value:g}, it must be at most {highest:g}")
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
         _check_group(scenario, group)
@@ -78,8 +64,3 @@ def _check_group(scenario: Scenario, group: Group) -> None:
     families.require_known(group.model.family, f"{path}.model.family")
     choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
     choose(SCORES, group.policy.score, f"{path}.policy.score", "score")
-    if settings_of(scenario, group) and group.rejector.per == "client" and group.clients > MOST_PERSONAL:
-        raise BadInput(
-            f"{path}.rejector.per: 'client' with {group.clients} clients, at most {MOST_PERSONAL} can have "
-            "a rejector each; use 'variant'"
-        )

@@ -205,8 +205,10 @@ def test_a_shifted_group_is_scored_on_what_it_sends(mix: str, view: int) -> None
 
 
 def test_a_loss_that_is_no_number_names_the_client() -> None:
-    steep = {"pretrain": {"epochs": 2, "rejector_lr": 1e30}}
-    plan = make_plan(scenario(group("meters"), training=steep))
+    sound = scenario(group("meters"))
+    pretrain = sound.training.pretrain.model_copy(update={"rejector_lr": 1e30})  # the schema forbids it
+    steep = sound.training.model_copy(update={"pretrain": pretrain})
+    plan = make_plan(sound.model_copy(update={"training": steep}))
     with pytest.raises(
         RunFailed, match=r"stage 'learn': group meters, rejector of client \d+: .* at step \d+"
     ):
