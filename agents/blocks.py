@@ -42,7 +42,8 @@ class RejectorBlock:
         self._plan, self._block, self._readings = plan, block, readings
         self._group = plan.scenario.fleet[block.group]
         self._owners = plan.owners(block)
-        self.settings = [plan.networks(block)[network] for network in plan.network_of_row(block)]
+        networks = plan.networks(block)
+        self.settings = [networks[network] for network in plan.network_of_row(block)]
         variants = plan.variants_of(block)
         self._variants = sorted(set(variants))
         self._model_of_row = torch.tensor([self._variants.index(variant) for variant in variants])

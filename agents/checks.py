@@ -23,7 +23,7 @@ def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
-        _check_group(scenario, group)
+        _check_group(group)
     plan = make_plan(scenario)
     _check_models(plan)
     tell_shortfalls(plan)
@@ -59,7 +59,7 @@ def _check_pictures(plan: Plan, group: Group) -> None:
             )
 
 
-def _check_group(scenario: Scenario, group: Group) -> None:
+def _check_group(group: Group) -> None:
     path = f"fleet.{group.group}"
     families.require_known(group.model.family, f"{path}.model.family")
     choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")

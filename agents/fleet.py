@@ -121,7 +121,7 @@ class Fleet:
         blocks = self._plan.blocks
         if not blocks:
             return
-        if any(network.form == "released" for block in blocks for network in self._plan.networks(block)):
+        if any(network.form == "released" for served in self._plan.served for network in served):
             log.warning(RELEASED)
         training = self._plan.scenario.training
         if training.feedback == "deferred_only" and training.exploration == 0:

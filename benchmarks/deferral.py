@@ -48,14 +48,14 @@ def document(score: str, groups: list[str], study: Table | None) -> Table:
         "name": "deferral",
         "horizon_s": 0,
         "warm_up_s": 0,
-        "data": {"set": "fashion_mnist", "samples": 30_000, "pools": [0.04, 0.15, 0.3, 0.1, 0.41]},
+        "data": {"set": "fashion_mnist", "samples": 30_000, "pools": [0.04, 0.09, 0.3, 0.1, 0.47]},
         "costs": COSTS,
         "fleet": [group(name, score) for name in groups],
         "server": {
             "model": {"family": "lenet5"},
             "service": {"kind": "affine", "base_s": 0.05, "per_item_s": 0.02},
         },
-        "training": {"pretrain": {"epochs": 20, "batch": 64, "server_lr": 1e-3, "rejector_lr": 1e-3}},
+        "training": {"pretrain": {"epochs": 40, "batch": 128, "server_lr": 1e-3, "rejector_lr": 1e-3}},
         "study": study,
     }
 

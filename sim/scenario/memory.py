@@ -165,7 +165,7 @@ def model_bytes(group: Group) -> int:
 def trained_scores(scenario: Scenario, group: Group) -> set[str]:
     """The scores of a group that are read off a trained rejector: its policy's and those of the study."""
     studied = (scenario.study and scenario.study.score) or ()
-    return {group.policy.score, *studied}.difference(WITHOUT_REJECTOR)
+    return {score for score in (group.policy.score, *studied) if score not in WITHOUT_REJECTOR}
 
 
 def settings_in(scenario: Scenario, group: Group) -> int:

@@ -147,7 +147,9 @@ def test_a_study_needs_room_for_what_it_trains(example: Path, monkeypatch: pytes
     assert broken(studied) == ["fleet.0.clients"]
     pictures = [("data.set", "cifar10"), ("training.shared_batch", True), ("fleet.0.rejector.per", "variant")]
     assert broken(valid(example, *few, *pictures)) == []
-    assert broken(valid(example, *few, *pictures, ("study", {"score": ("l2h",)}))) == ["fleet.0.model.variants"]
+    assert broken(valid(example, *few, *pictures, ("study", {"score": ("l2h",)}))) == [
+        "fleet.0.model.variants"
+    ]
 
 
 def test_a_mixture_needs_room_for_its_means_and_points(
