@@ -9,7 +9,6 @@ from agents.class_counts import tell_shortfalls
 from agents.frozen import BATCH
 from agents.plan import Plan, make_plan
 from agents.scores import SCORES
-from agents.settings import settings_of
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
 
@@ -27,8 +26,11 @@ def checked_plan(scenario: Scenario) -> Plan:
     plan = make_plan(scenario)
     _check_models(plan)
     tell_shortfalls(plan)
-    for group in scenario.fleet:
-        _check_pictures(plan, group)
+    for place, group in enumerate(scenario.fleet):
+        if plan.served[place]:
+            _check_pictures(plan, group)
+            for phase in plan.phases[place]:
+                plan.met_weights(place, phase.at_s)
     return plan
 
 
@@ -50,7 +52,7 @@ def _check_pictures(plan: Plan, group: Group) -> None:
     """A rejector that looks at pictures must be given some that are large enough."""
     family, path = group.rejector.family, f"fleet.{group.group}.rejector"
     _, height, width = plan.data.image_shape
-    if stacked.FAMILIES[family].convolutions and settings_of(plan.scenario, group):
+    if stacked.FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")
         if not stacked.fits(family, height, width):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
-from agents.mixes import phases_of
+from agents.mixes import class_weights_met, phases_of
 from agents.partitions import known_classes, traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.settings import Setting, networks_of
@@ -154,6 +154,19 @@ class Plan:
             for network in served:
                 found.setdefault((place, network.score), []).append(network)
         return {key: tuple(networks) for key, networks in found.items()}
+
+    def phase_at(self, place: int, at_s: float) -> Phase:
+        """How a group's requests are drawn at an instant of the run, or before it."""
+        return [phase for phase in self.phases[place] if phase.at_s <= max(at_s, 0.0)][-1]
+
+    def met_weights(self, place: int, at_s: float) -> NDArray[np.float32] | None:
+        """What a sample of the rejector pool weighs for each of a group's owners, float32 (owners, pool), so
+        that they learn on the classes that their clients meet at an instant; None where all weigh the same.
+        """
+        group, labels = self.scenario.fleet[place], self.labels(self.rejector_pool)
+        phase = self.phase_at(place, at_s)
+        weights = class_weights_met(group, phase, self.data, labels, self.owners_in(place))
+        return None if weights is None else weights[:, labels].astype(np.float32)
 
     def networks(self, block: Block) -> tuple[Setting, ...]:
         """How the rejectors of a block's group and score are trained, the run's own setting first."""
