@@ -147,14 +147,16 @@ def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
 
 
 def looked_at_bytes(scenario: Scenario, group: Group) -> float:
-    """What the rejectors of a group look at while they train: one set of pictures, and features per model."""
+    """What the rejectors of a group look at, first while they train and then as they score the sample axis:
+    one set of pictures, and features per model. Rounds of training keep both."""
     if not trained_scores(scenario, group):
         return 0.0
-    _, server, rejector, _, _ = scenario.data.pools
+    _, server, rejector, calibration, traffic = scenario.data.pools
     pool = rejector + server * scenario.training.shared_batch
     pixels, features = rejector_widths(scenario, group)
-    numbers = samples_of(scenario) * pool * (pixels + group.model.variants * features)
-    return numbers * FLOAT_BYTES * LOOK_COPIES
+    one_way = samples_of(scenario) * (pixels + group.model.variants * features) * FLOAT_BYTES
+    trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * views(scenario)
+    return max(trains, scores) if scenario.training.online is None else trains + scores
 
 
 def model_bytes(group: Group) -> int:
