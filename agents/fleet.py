@@ -115,9 +115,14 @@ class Fleet:
         """Pretrains: the server's whole course first, then every rejector along what was recorded of it.
 
         Stage 1 does not depend on rejectors, so this equals the paper's alternating algorithm exactly and
-        needs one call per shard. Raises RunFailed if a loss diverges.
+        needs one call per epoch of the server and one per shard. Raises RunFailed if a loss diverges.
         """
-        self._trajectory = self._hosts.ask_server("pretrain", self._tick("server"))
+        epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
+        for epoch in range(epochs):
+            self._trajectory = self._hosts.ask_server("pretrain", arguments=(1,))
+            tick(epoch + 1, epochs)
+        if self._trajectory is None:
+            raise RuntimeError("learn() was called before")
         blocks = self._plan.blocks
         if not blocks:
             return
