@@ -156,10 +156,12 @@ class RejectorBlock:
 
     def _weigh(self, at_s: float, feedback: Feedback | None) -> Weigh | None:
         """What losses on the pool weigh: by the classes that clients meet at an instant, and by feedback."""
-        met = self._plan.met_weights(self._block.group, at_s)
+        plan = self._plan
+        met = plan.met_weights(self._block.group, at_s)
         if met is None:
             return feedback.weights if feedback else None
-        of_rows = to_tensor(met[self._owners])
+        labels = plan.labels(plan.rejector_pool)
+        of_rows = to_tensor(met[self._owners][:, labels].astype(np.float32))
         if feedback is None:
             return lambda _outputs, samples: of_rows[:, samples]
         return lambda outputs, samples: of_rows[:, samples] * feedback.weights(outputs, samples)

@@ -100,7 +100,7 @@ def class_weights_met(
     known = known_classes(group, data)
     if phase.upto.shape[1] > 1:  # a stratum for each class, of all clients or of each
         met = np.diff(phase.upto, axis=1, prepend=0.0)
-        if len(met) > 1:
+        if len(met) > owners:  # a model's clients share a rejector
             met = np.stack([met[owner::owners].mean(axis=0) for owner in range(owners)])
     elif group.traffic.mix == "own" and not known.all():
         met = (known * share)[None]

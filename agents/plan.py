@@ -159,14 +159,13 @@ class Plan:
         """How a group's requests are drawn at an instant of the run, or before it."""
         return [phase for phase in self.phases[place] if phase.at_s <= max(at_s, 0.0)][-1]
 
-    def met_weights(self, place: int, at_s: float) -> NDArray[np.float32] | None:
-        """What a sample of the rejector pool weighs for each of a group's owners, float32 (owners, pool), so
-        that they learn on the classes that their clients meet at an instant; None where all weigh the same.
+    def met_weights(self, place: int, at_s: float) -> NDArray[np.float64] | None:
+        """What a sample of the rejector pool weighs by its class for each owner of a group, float64 (owners,
+        classes), so that they learn on what their clients meet at an instant; None where all weigh the same.
         """
         group, labels = self.scenario.fleet[place], self.labels(self.rejector_pool)
         phase = self.phase_at(place, at_s)
-        weights = class_weights_met(group, phase, self.data, labels, self.owners_in(place))
-        return None if weights is None else weights[:, labels].astype(np.float32)
+        return class_weights_met(group, phase, self.data, labels, self.owners_in(place))
 
     def networks(self, block: Block) -> tuple[Setting, ...]:
         """How the rejectors of a block's group and score are trained, the run's own setting first."""
