@@ -1,7 +1,7 @@
 """Who decides best what to send, on Fashion-MNIST: L2H against thresholds, baselines and the public loss.
 
 Judged on samples that trained and calibrated nothing, by seed, with paired differences and their 95%
-intervals (Student's t over the seeds). Prints the tables of docs/paper.md, and one JSON object as its last line.
+intervals (Student's t over the seeds). Prints the tables of docs/paper.md; its last line is one JSON object.
 `python -m benchmarks.deferral [--seeds 7,8,9] [--set path=value]...`
 """
 
