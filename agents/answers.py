@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from agents.client_shard import ModelAnswers
 from agents.curves import Judged
 from agents.plan import Block, Plan, Variant
 from agents.scores import OF_CLIENTS, Evidence, is_trained, oracle
-from agents.settings import Setting, settings_of
+from agents.settings import Setting, costs_of, setting, settings_of
 from agents.stakes import stakes_of
 from agents.verdicts import Verdict, prices, together, verdict
 
@@ -49,21 +50,32 @@ class Answers:
         server = self.server_label[positions] == label
         return Judged(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
 
-    def trained(self, place: int) -> dict[Setting, Verdict]:
-        """The verdict on each setting that a group's rejectors were trained in."""
-        blocks = [answers.verdicts for block, answers in self.of_blocks.items() if block.group == place]
-        return {
-            setting: together([verdicts[setting] for verdicts in blocks if setting in verdicts])
-            for setting in settings_of(self.plan.scenario, self.plan.scenario.fleet[place])
-        }
+    @cached_property
+    def verdicts(self) -> tuple[dict[Setting, Verdict], ...]:
+        """Per group the verdict on each setting that its rejectors were trained in; then that on each score
+        made from the frozen models, at all costs that are looked at."""
+        return tuple(self._verdicts(place) for place in range(len(self.plan.scenario.fleet)))
 
-    def untrained(self, place: int, setting: Setting) -> Verdict:
+    def _verdicts(self, place: int) -> dict[Setting, Verdict]:
+        scenario = self.plan.scenario
+        parts: dict[Setting, list[Verdict]] = {
+            each: [] for each in settings_of(scenario, scenario.fleet[place])
+        }
+        for block, answers in self.of_blocks.items():
+            if block.group == place:
+                for each, part in answers.verdicts.items():
+                    parts[each].append(part)
+        trained = {each: together(of_blocks) for each, of_blocks in parts.items()}
+        made = [setting(name, "", *costs, "") for name in OF_CLIENTS for costs in costs_of(scenario)]
+        return trained | {each: self._untrained(place, each) for each in made}
+
+    def _untrained(self, place: int, each: Setting) -> Verdict:
         """The verdict on a score that is made from a frozen model; where it has no Bayes price, each model is
         judged at the threshold that does best on the calibration pool."""
-        stakes = stakes_of(self.plan.scenario, setting.c_e, setting.c_1)
-        scores = self._of_clients(place, setting.score, setting.c_1)
+        stakes = stakes_of(self.plan.scenario, each.c_e, each.c_1)
+        scores = self._of_clients(place, each.score, each.c_1)
         held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
-        price = prices(setting.score, stakes, scores[:, calibration], self.judged(place, calibration))
+        price = prices(each.score, stakes, scores[:, calibration], self.judged(place, calibration))
         calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
         return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes, calibrated)
 

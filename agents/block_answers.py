@@ -14,11 +14,10 @@ from agents.blocks import RejectorBlock
 from agents.curves import Judged
 from agents.online import own_rows
 from agents.plan import Block, Plan
-from agents.settings import Setting, network_of, own_setting, settings_of
+from agents.settings import Setting
 from agents.stakes import Stakes, stakes_of
 from agents.surrogates import SURROGATES, Client
 from agents.verdicts import Verdict, prices, verdict
-from sim.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -35,28 +34,19 @@ def answers_of(
     plan: Plan, block: Block, rejectors: RejectorBlock, server_label: NDArray[np.int16]
 ) -> BlockAnswers:
     """What a trained block decides. server_label: int16 (n,), the server's answers on the sample axis."""
-    scenario, group = plan.scenario, plan.scenario.fleet[block.group]
-    own = own_setting(scenario, group.policy.score)
-    is_own = _rows_of(scenario, rejectors, own, block.score)
+    is_own = own_rows(plan, block)
     held_out, calibration = plan.held_out(block.group), plan.calibration(block.group)
     everything = np.arange(len(plan.samples.sample_id))
     positions = everything if is_own.any() else np.union1d(held_out, calibration)
     scored = Scored.of(plan, block, rejectors, positions, server_label)
-    verdicts = {}
-    for setting in settings_of(scenario, group):
-        rows = _rows_of(scenario, rejectors, setting, block.score)
-        if rows.any():
-            stakes = stakes_of(scenario, setting.c_e, setting.c_1)
-            verdicts[setting] = scored.verdict(rows, setting, stakes, held_out, calibration)
-    return BlockAnswers(scored.score(is_own, own.c_1), verdicts)
-
-
-def _rows_of(scenario: Scenario, rejectors: RejectorBlock, setting: Setting, score: str) -> NDArray[np.bool_]:
-    """The rows of a block of this score that serve a setting."""
-    if setting.score != score:
-        return np.zeros(len(rejectors.settings), dtype=np.bool_)
-    network = network_of(scenario, setting)
-    return np.array([each == network for each in rejectors.settings])
+    network_of_row, networks, verdicts = plan.network_of_row(block), plan.networks(block), {}
+    for number in np.unique(network_of_row):
+        for setting in plan.served[block.group][networks[number]]:
+            stakes = stakes_of(plan.scenario, setting.c_e, setting.c_1)
+            verdicts[setting] = scored.verdict(
+                network_of_row == number, setting, stakes, held_out, calibration
+            )
+    return BlockAnswers(scored.score(is_own, plan.scenario.costs.c_1), verdicts)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from agents.scores import bayes_price
 from agents.stacked import FAMILIES, StackedRejectors
 from agents.stakes import stakes_of
 from agents.steps import rejector_batches
-from agents.surrogates import SURROGATES, Batch, Client
+from agents.surrogates import SURROGATES, Client, Told
 from agents.training import optimiser_of, require_finite, to_tensor
 from sim.messages import Lesson
 from sim.streams import key, stream
 
+Weigh = Callable[[Tensor, Tensor], Tensor]  # of a step's outputs and samples, what each loss weighs
 SCORED_AT_ONCE = 512  # samples; bounds the memory of scoring, 64 rows at a time
 
 
@@ -42,7 +43,8 @@ class RejectorBlock:
         self._plan, self._block, self._readings = plan, block, readings
         self._group = plan.scenario.fleet[block.group]
         self._owners = plan.owners(block)
-        self.settings = [plan.networks(block)[network] for network in plan.network_of_row(block)]
+        networks = plan.networks(block)
+        self.settings = [networks[network] for network in plan.network_of_row(block)]
         variants = plan.variants_of(block)
         self._variants = sorted(set(variants))
         self._model_of_row = torch.tensor([self._variants.index(variant) for variant in variants])
@@ -71,9 +73,8 @@ class RejectorBlock:
             stream(plan.scenario.seed, "feedback", self._block.group, int(owner)) for owner in self._owners
         ]
         feedback, batches = self._feedback(self._pool, draws), rejector_batches(plan)
-        losses = self._fit(
-            look, told, to_tensor(batches), feedback.weights if feedback else None, plan.steps_per_epoch
-        )
+        weigh = self._weigh(0.0, feedback)
+        losses = self._fit(look, told, to_tensor(batches), weigh, plan.steps_per_epoch)
         means: NDArray[np.float64] = losses.reshape(epochs, -1, self._block.rows).mean(axis=1)
         return means
 
@@ -90,8 +91,9 @@ class RejectorBlock:
         pool, batches = plan.in_view(plan.rejector_pool, view), rejector_round(plan, lesson.version)
         of_each = to_tensor(correct)[:, None].expand(-1, self._block.rows, -1)
         look, told = self._scale.apply(self._look_at(pool)), self._told_in_run(lesson, pool, of_each)
+        weigh = self._weigh(lesson.in_force_at_s, None)
         with self._kept(torch.from_numpy(~trains)):
-            losses = self._fit(look, told, to_tensor(batches), None, len(batches))
+            losses = self._fit(look, told, to_tensor(batches), weigh, len(batches))
         return trains, losses.mean(axis=0)
 
     def hear(self, lesson: Lesson) -> None:
@@ -130,7 +132,7 @@ class RejectorBlock:
         look: Look,
         told: Told,
         batches: Tensor,
-        weigh: Callable[[Tensor, Tensor], Tensor] | None,
+        weigh: Weigh | None,
         check_every: int,
     ) -> NDArray[np.float64]:
         """A step for each batch, (steps, n) for all rows or (steps, rows, n); the losses before it, (steps,
@@ -151,6 +153,18 @@ class RejectorBlock:
             if (step + 1) % check_every == 0:
                 self._require_finite(losses[: step + 1])
         return losses
+
+    def _weigh(self, at_s: float, feedback: Feedback | None) -> Weigh | None:
+        """What losses on the pool weigh: by the classes that clients meet at an instant, and by feedback."""
+        plan = self._plan
+        met = plan.met_weights(self._block.group, at_s)
+        if met is None:
+            return feedback.weights if feedback else None
+        labels = plan.labels(plan.rejector_pool)
+        of_rows = to_tensor(met[self._owners][:, labels].astype(np.float32))
+        if feedback is None:
+            return lambda _outputs, samples: of_rows[:, samples]
+        return lambda outputs, samples: of_rows[:, samples] * feedback.weights(outputs, samples)
 
     @contextmanager
     def _kept(self, rows: Tensor) -> Iterator[None]:
@@ -254,39 +268,3 @@ class RejectorBlock:
     def _name(self, row: int) -> str:
         group, owner = self._group, self._owners[row]
         return f"group {group.group}, rejector of {group.rejector.per} {owner}"
-
-
-class Told:
-    """What the rejectors of a block are told of each step's batch."""
-
-    def __init__(
-        self,
-        client_correct: Tensor,
-        server_correct: Tensor,
-        labels: Tensor,
-        weights: Tensor,
-        c_1: Tensor,
-        prices: np.random.Generator,
-    ) -> None:
-        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch); labels: int64
-        (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices: asked step by step."""
-        self._client, self._server, self._labels = client_correct, server_correct, labels
-        self._weights, self._c_1, self._prices = weights, c_1, prices
-        self._every_row = torch.arange(len(weights))[:, None]
-
-    def batch(self, step: int, samples: Tensor) -> Batch:
-        """The batch of a step, samples (n,) or (rows, n); steps are asked for in order."""
-        server = self._server[step]
-        client = self._client.gather(1, samples.expand(server.shape))
-        of_outcome = self._weights[self._every_row, 2 * client.long() + server.long()]
-        w_local, w_remote, cost_remote = of_outcome.unbind(dim=-1)
-        return Batch(
-            client.float(),
-            server.float(),
-            self._labels[samples],
-            w_local,
-            w_remote,
-            cost_remote,
-            self._c_1,
-            to_tensor(self._prices.random(samples.shape[-1], dtype=np.float32)),
-        )

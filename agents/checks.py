@@ -3,26 +3,14 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 from agents import families, stacked
 from agents.choices import choose
 from agents.class_counts import tell_shortfalls
 from agents.frozen import BATCH
 from agents.plan import Plan, make_plan
 from agents.scores import SCORES
-from agents.settings import settings_of
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
-
-MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
-
-AT_MOST = {  # beyond, a step leaps over every minimum, or a loss loses its small terms to rounding
-    "training.pretrain.server_lr": 1.0,
-    "training.pretrain.rejector_lr": 1.0,
-    "costs.c_e": 1e6,
-    "costs.c_1": 1e6,
-}
 
 
 def validate(scenario: Scenario) -> None:
@@ -32,17 +20,17 @@ def validate(scenario: Scenario) -> None:
 
 def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
-    for path, highest in AT_MOST.items():
-        if not (value := attrgetter(path)(scenario)) <= highest:
-            raise BadInput(f"{path}: {value:g}, it must be at most {highest:g}")
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
-        _check_group(scenario, group)
+        _check_group(group)
     plan = make_plan(scenario)
     _check_models(plan)
     tell_shortfalls(plan)
-    for group in scenario.fleet:
-        _check_pictures(plan, group)
+    for place, group in enumerate(scenario.fleet):
+        if plan.served[place]:
+            _check_pictures(plan, group)
+            for phase in plan.phases[place]:
+                plan.met_weights(place, phase.at_s)
     return plan
 
 
@@ -64,7 +52,7 @@ def _check_pictures(plan: Plan, group: Group) -> None:
     """A rejector that looks at pictures must be given some that are large enough."""
     family, path = group.rejector.family, f"fleet.{group.group}.rejector"
     _, height, width = plan.data.image_shape
-    if stacked.FAMILIES[family].convolutions and settings_of(plan.scenario, group):
+    if stacked.FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")
         if not stacked.fits(family, height, width):
@@ -73,13 +61,8 @@ def _check_pictures(plan: Plan, group: Group) -> None:
             )
 
 
-def _check_group(scenario: Scenario, group: Group) -> None:
+def _check_group(group: Group) -> None:
     path = f"fleet.{group.group}"
     families.require_known(group.model.family, f"{path}.model.family")
     choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
     choose(SCORES, group.policy.score, f"{path}.policy.score", "score")
-    if settings_of(scenario, group) and group.rejector.per == "client" and group.clients > MOST_PERSONAL:
-        raise BadInput(
-            f"{path}.rejector.per: 'client' with {group.clients} clients, at most {MOST_PERSONAL} can have "
-            "a rejector each; use 'variant'"
-        )

@@ -116,13 +116,18 @@ class Fleet:
         """Pretrains: the server's whole course first, then every rejector along what was recorded of it.
 
         Stage 1 does not depend on rejectors, so this equals the paper's alternating algorithm exactly and
-        needs one call per shard. Raises RunFailed if a loss diverges.
+        needs one call per epoch of the server and one per shard. Raises RunFailed if a loss diverges.
         """
-        self._trajectory = self._hosts.ask_server("pretrain", self._tick("server"))
+        epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
+        for epoch in range(epochs):
+            self._trajectory = self._hosts.ask_server("pretrain", arguments=(1,))
+            tick(epoch + 1, epochs)
+        if self._trajectory is None:
+            raise RuntimeError("learn() was called before")
         blocks = self._plan.blocks
         if not blocks:
             return
-        if any(network.form == "released" for block in blocks for network in self._plan.networks(block)):
+        if any(network.form == "released" for served in self._plan.served for network in served):
             log.warning(RELEASED)
         training = self._plan.scenario.training
         if training.feedback == "deferred_only" and training.exploration == 0:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet
-from agents.partitions import class_weights
+from agents.partitions import class_weights, known_classes
 from agents.views import Shift, met_shift
 from sim.errors import BadInput
 from sim.messages import Phase, Samples
@@ -85,6 +85,34 @@ def _as_trained(seed: int, place: int, group: Group, occur: NDArray[np.int16], d
         path = f"fleet.{group.group}.traffic.mix"
         raise BadInput(f"{path}: own has no traffic sample of the classes of client model {empty[0]}")
     return of_variant[np.arange(group.clients) % len(of_variant)]
+
+
+def class_weights_met(
+    group: Group, phase: Phase, data: DataSet, pool: NDArray[np.int16], owners: int
+) -> Weights | None:
+    """What a sample of the rejector pool weighs by its class for each of `owners`, float64 (owners, classes).
+
+    P(class) among what the clients of an owner are sent in a phase, over the class's share of the pool, whose
+    labels are `pool`: a mean over the pool, so weighted, is one over what is met, as far as only the classes
+    differ. None where nothing says that they do. Raises BadInput if the pool has none of what is met.
+    """
+    share = np.bincount(pool, minlength=data.classes) / len(pool)
+    known = known_classes(group, data)
+    if phase.upto.shape[1] > 1:  # a stratum for each class, of all clients or of each
+        met = np.diff(phase.upto, axis=1, prepend=0.0)
+        if len(met) > owners:  # a model's clients share a rejector
+            met = np.stack([met[owner::owners].mean(axis=0) for owner in range(owners)])
+    elif group.traffic.mix == "own" and not known.all():
+        met = (known * share)[None]
+    else:
+        return None
+    met = np.broadcast_to(met * (share > 0), (owners, data.classes))
+    total = met.sum(axis=1, keepdims=True)
+    if not total.all():
+        path = f"fleet.{group.group}.traffic"
+        raise BadInput(f"{path}: the rejector pool has no sample of the classes that its clients meet")
+    weights: Weights = np.divide(met, total * share, out=np.zeros(met.shape), where=share > 0)
+    return weights
 
 
 def _phase(at_s: float, samples: Samples, positions: NDArray[np.int32], weights: Weights | None) -> Phase:

@@ -18,8 +18,7 @@ Ids = NDArray[np.int32]
 
 def met_view(plan: Plan, place: int, at_s: float) -> int:
     """The view that a group's requests come in at an instant of the run."""
-    phase = [phase for phase in plan.phases[place] if phase.at_s <= at_s][-1]
-    return int(plan.samples.view[phase.positions[0]])
+    return int(plan.samples.view[plan.phase_at(place, at_s).positions[0]])
 
 
 def practised_views(plan: Plan, lesson: Lesson) -> tuple[int, ...]:

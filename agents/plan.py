@@ -3,6 +3,7 @@ Pure index arithmetic without torch; making it is also how a scenario is checked
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
-from agents.mixes import phases_of
+from agents.mixes import class_weights_met, phases_of
 from agents.partitions import known_classes, traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
-from agents.settings import Setting, networks_of, settings_of
+from agents.settings import Setting, networks_of
 from agents.views import Images, Shift, seen, views_of
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
@@ -121,12 +122,8 @@ class Plan:
     @cached_property
     def intervals(self) -> tuple[int, ...]:
         """The distinct numbers of batches after which some rejector's copy of the server is refreshed."""
-        asked = {
-            network.interval(self.steps_per_epoch)
-            for block in self.blocks
-            for network in self.networks(block)
-        }
-        return tuple(sorted(asked))
+        networks = (network for served in self.served for network in served)
+        return tuple(sorted({network.interval(self.steps_per_epoch) for network in networks}))
 
     @cached_property
     def images(self) -> Images:
@@ -144,9 +141,35 @@ class Plan:
         """
         return self.view_of[place] if self.scenario.fleet[place].traffic.mix == "own" else 0
 
+    @cached_property
+    def served(self) -> tuple[dict[Setting, tuple[Setting, ...]], ...]:
+        """Per group `networks_of`: how its rejectors are trained, and the settings that each way serves."""
+        return tuple(networks_of(self.scenario, group) for group in self.scenario.fleet)
+
+    @cached_property
+    def _networks(self) -> dict[tuple[int, str], tuple[Setting, ...]]:
+        """By group and score."""
+        found: dict[tuple[int, str], list[Setting]] = {}
+        for place, served in enumerate(self.served):
+            for network in served:
+                found.setdefault((place, network.score), []).append(network)
+        return {key: tuple(networks) for key, networks in found.items()}
+
+    def phase_at(self, place: int, at_s: float) -> Phase:
+        """How a group's requests are drawn at an instant of the run, or before it."""
+        return [phase for phase in self.phases[place] if phase.at_s <= max(at_s, 0.0)][-1]
+
+    def met_weights(self, place: int, at_s: float) -> NDArray[np.float64] | None:
+        """What a sample of the rejector pool weighs by its class for each owner of a group, float64 (owners,
+        classes), so that they learn on what their clients meet at an instant; None where all weigh the same.
+        """
+        group, labels = self.scenario.fleet[place], self.labels(self.rejector_pool)
+        phase = self.phase_at(place, at_s)
+        return class_weights_met(group, phase, self.data, labels, self.owners_in(place))
+
     def networks(self, block: Block) -> tuple[Setting, ...]:
         """How the rejectors of a block's group and score are trained, the run's own setting first."""
-        return networks_of(self.scenario, self.scenario.fleet[block.group], block.score)
+        return self._networks[block.group, block.score]
 
     def owners(self, block: Block) -> NDArray[np.int64]:
         """The owner of each row, a number of a client of the group or of a variant; (rows,)."""
@@ -239,7 +262,7 @@ def _draws(
 def _blocks(scenario: Scenario, place: int) -> list[Block]:
     group = scenario.fleet[place]
     blocks = []
-    for score in dict.fromkeys(setting.score for setting in settings_of(scenario, group)):
-        rows = owners_of(group) * len(networks_of(scenario, group, score))
+    for score, networks in Counter(network.score for network in networks_of(scenario, group)).items():
+        rows = owners_of(group) * networks
         blocks += [Block(place, score, first, min(BLOCK, rows - first)) for first in range(0, rows, BLOCK)]
     return blocks

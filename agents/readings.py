@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from agents.families import Classifier
 from agents.plan import Plan, Variant
+from agents.rejectors import INPUTS
 from agents.training import Reading, read, to_tensor
 
 TOP = 5  # how many of the client's largest probabilities a rejector is told, in descending order
@@ -22,7 +23,8 @@ TOP = 5  # how many of the client's largest probabilities a rejector is told, in
 @dataclass(frozen=True)
 class Told:
     """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and doubt, 1 -
-    max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32 (models, n, width).
+    max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32 (models, n, width), of
+    width 0 if it looks at none.
     """
 
     answer: Tensor
@@ -32,22 +34,24 @@ class Told:
 
 
 class Readings:
-    """Asks frozen models, and remembers what was last asked of one group."""
+    """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
+    whatever was asked, since every round asks it again."""
 
     def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
         self._plan, self._models = plan, models
-        self._about: tuple[int, bytes] = (-1, b"")
-        self._known: dict[Variant, Told] = {}
+        self._keeps_all = plan.scenario.training.online is not None
+        self._known: dict[tuple[int, bytes], dict[Variant, Told]] = {}
 
     def of(self, variants: Sequence[Variant], sample_ids: NDArray[np.int32]) -> Told:
         """What `variants`, all of one group, make of samples, in that order."""
         about = (variants[0].group, sample_ids.tobytes())
-        if about != self._about:
-            self._about, self._known = about, {}
+        if about not in self._known:
+            self.forget()
+        answers = self._known.setdefault(about, {})
         for variant in variants:
-            if variant not in self._known:
-                self._known[variant] = self._ask(variant, sample_ids)
-        known = [self._known[variant] for variant in variants]
+            if variant not in answers:
+                answers[variant] = self._ask(variant, sample_ids)
+        known = [answers[variant] for variant in variants]
         return Told(
             torch.cat([each.answer for each in known]),
             torch.cat([each.correct for each in known]),
@@ -56,8 +60,9 @@ class Readings:
         )
 
     def forget(self) -> None:
-        """Frees what is remembered."""
-        self._about, self._known = (-1, b""), {}
+        """Frees what is remembered and will not be asked again."""
+        if not self._keeps_all:
+            self._known.clear()
 
     def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Told:
         reading = read(self._models[variant], self._plan.images[sample_ids])
@@ -65,7 +70,9 @@ class Readings:
         right = answer == to_tensor(self._plan.labels(sample_ids))
         # Summed over the other classes, as the score of confidence is.
         others = torch.softmax(reading.logits.double(), dim=1).sort(dim=1).values[:, :-1]
-        return Told(answer[None], right[None], others.sum(dim=1).float()[None], features(reading)[None])
+        _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
+        told = features(reading) if sees_features else reading.features[:, :0]
+        return Told(answer[None], right[None], others.sum(dim=1).float()[None], told[None])
 
 
 def features(reading: Reading) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from agents.families import new_model
 from agents.online import Met, practised_views, rejector_round, server_round
 from agents.plan import Plan
 from agents.steps import rejector_batches, server_batches, steps_seen_by
-from agents.training import Tick, classifier_step, optimiser_of, quietly, read, require_finite, to_tensor
+from agents.training import classifier_step, optimiser_of, read, require_finite, to_tensor
 from sim.messages import Lesson
 from sim.streams import key, stream
 
@@ -58,14 +59,26 @@ class ServerModel:
         pretrain = plan.scenario.training.pretrain
         self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
         self._met = Met.nothing()
+        self._epochs: Iterator[Trajectory | None] = self._pretraining()
 
-    def pretrain(self, tick: Tick = quietly) -> Trajectory:
+    def pretrain(self, epochs: int | None = None) -> Trajectory | None:
+        """Goes on for some epochs, all by default; what pretraining left behind after the last, None before.
+
+        An epoch a call lets whoever asks tell of progress, also where the server lives in another process.
+        Raises RunFailed if the loss diverges.
+        """
+        *_, trajectory = [None, *islice(self._epochs, epochs)]
+        if trajectory is not None:
+            self._epochs = iter(())  # what is over need not be kept
+        return trajectory
+
+    def _pretraining(self) -> Iterator[Trajectory | None]:
         """Trains on the server's pool, and looks at the rejectors' batches as their copies of it would.
 
         A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
         the server practises on what clients will send, and every view counts alike however many send it.
         Steps do not grow with the number of views. A sample weighs as much as those who send its view.
-        A copy is asked only about the steps in which it is in force. Raises RunFailed if the loss diverges.
+        A copy is asked only about the steps in which it is in force.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
         views = np.array(self._plan.sent_views, dtype=np.int32)
@@ -82,9 +95,10 @@ class ServerModel:
             require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
             self._tell(seen, version=step + 1)
-            if (step + 1) % per_epoch == 0:
-                tick((step + 1) // per_epoch, pretrain.epochs)
-        return Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
+            if step + 1 == self._plan.steps:
+                yield Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
+            elif (step + 1) % per_epoch == 0:
+                yield None
 
     def practise(self, lesson: Lesson) -> Practised:
         """A round of training during the run; then what the new version says.

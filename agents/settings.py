@@ -88,10 +88,11 @@ def network_of(scenario: Scenario, each: Setting) -> Setting:
     return replace(each, c_e=each.c_e if "c_e" in heeds else 0.0, c_1=each.c_1 if "c_1" in heeds else 0.0)
 
 
-def networks_of(scenario: Scenario, group: Group, score: str) -> tuple[Setting, ...]:
-    """The distinct ways in which a group's rejectors of one score are trained, the run's own first."""
-    return tuple(
-        dict.fromkeys(
-            network_of(scenario, each) for each in settings_of(scenario, group) if each.score == score
-        )
-    )
+def networks_of(scenario: Scenario, group: Group) -> dict[Setting, tuple[Setting, ...]]:
+    """The distinct ways in which a group's rejectors are trained, the run's own first of its score, each with
+    the settings that it serves.
+    """
+    served: dict[Setting, list[Setting]] = {}
+    for each in settings_of(scenario, group):
+        served.setdefault(network_of(scenario, each), []).append(each)
+    return {network: tuple(settings) for network, settings in served.items()}

@@ -4,6 +4,7 @@ The server and every shard work it out for themselves from the plan; nothing of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from agents.plan import Plan
 from agents.training import batch_order
 from sim.streams import stream
+
+Step = TypeVar("Step", int, NDArray[np.int64])
 
 
 def server_batches(plan: Plan) -> Iterator[NDArray[np.int64]]:
@@ -35,14 +38,14 @@ def rejector_batches(plan: Plan) -> NDArray[np.int64]:
     return np.stack([next(batches) for _ in range(plan.steps)])
 
 
-def copy_in_force(step: int, interval: int) -> int:
+def copy_in_force(step: Step, interval: int) -> Step:
     """After how many steps of the server the copy was taken that the client side sees in `step`, if it is
     refreshed every `interval` batches. Step t sees version t + 1 where the interval is 1: synchronous.
     """
     return (step + 1) // interval * interval
 
 
-def staleness(step: int, interval: int) -> int:
+def staleness(step: Step, interval: int) -> Step:
     """How many steps of the server are behind it that the client side's copy has not seen, in `step`."""
     return step + 1 - copy_in_force(step, interval)
 

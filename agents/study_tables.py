@@ -3,7 +3,7 @@ Pure assembly in a fixed order; the run's own settings are always among the rows
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -13,8 +13,8 @@ from agents.answers import Answers
 from agents.bounded_rate import BOUNDS
 from agents.curves import RATES
 from agents.plan import Block, Plan
-from agents.scores import OF_CLIENTS, SCORES
-from agents.settings import Setting, costs_of, network_of, setting, settings_of
+from agents.scores import SCORES
+from agents.settings import Setting, network_of, settings_of
 from agents.stakes import stakes_of
 from agents.steps import staleness
 from agents.verdicts import Verdict, measures
@@ -27,12 +27,12 @@ def study_of(plan: Plan, answers: Answers, losses: Losses) -> Columns:
     """The columns of `sim.columns.STUDY`: per group the trained settings, then the untrained scores."""
     rows = []
     for place, name in _groups(plan):
-        for each, verdict in _verdicts(plan, answers, place):
+        curves = loss_curves(plan, losses, place)
+        for each, verdict in answers.verdicts[place].items():
             stakes = stakes_of(plan.scenario, each.c_e, each.c_1)
-            curve = loss_curve(plan, losses, place, each)
             final = {
                 "price_from": "bayes" if SCORES[each.score].has_bayes_price else "calibration",
-                "final_loss": float("nan") if curve is None else float(curve[-1]),
+                "final_loss": float(curves[each][-1]) if each in curves else float("nan"),
             }
             rows.append(_key(name, each) | measures(verdict, stakes) | final)
     return _columns(rows)
@@ -42,7 +42,7 @@ def study_curves_of(plan: Plan, answers: Answers) -> Columns:
     """The columns of `sim.columns.STUDY_CURVES`."""
     rows = []
     for place, name in _groups(plan):
-        for each, verdict in _verdicts(plan, answers, place):
+        for each, verdict in answers.verdicts[place].items():
             for rate, accuracy, risk in zip(RATES, *verdict.curve, strict=True):
                 rows.append(_key(name, each) | {"reject_rate": rate, "accuracy": accuracy, "risk": risk})
     return _columns(rows)
@@ -52,7 +52,7 @@ def study_bounded_of(plan: Plan, answers: Answers) -> Columns:
     """The columns of `sim.columns.STUDY_BOUNDED`; sending at random is a straight line between its ends."""
     rows = []
     for place, name in _groups(plan):
-        for each, verdict in _verdicts(plan, answers, place):
+        for each, verdict in answers.verdicts[place].items():
             told = measures(verdict, stakes_of(plan.scenario, each.c_e, each.c_1))
             ends = 1.0 - told["risk_all_local"], _server_accuracy(verdict)
             for bound, *coin in zip(BOUNDS, *verdict.bounded, strict=True):
@@ -78,44 +78,35 @@ def study_losses_of(plan: Plan, losses: Losses) -> Columns:
     """The columns of `sim.columns.STUDY_LOSSES`, a row per epoch; no rows where nothing was trained."""
     rows = []
     for place, name in _groups(plan):
-        for each in settings_of(plan.scenario, plan.scenario.fleet[place]):
-            curve = loss_curve(plan, losses, place, each)
+        for each, curve in loss_curves(plan, losses, place).items():
             behind = staleness_per_epoch(plan, each)
-            for epoch, loss in enumerate([] if curve is None else curve):
+            for epoch, loss in enumerate(curve):
                 told = {"step": (epoch + 1) * plan.steps_per_epoch, "loss": loss, "staleness": behind[epoch]}
                 rows.append(_key(name, each) | told)
     return _columns(rows) if rows else {name: [] for name in (*_KEY, "step", "loss", "staleness")}
 
 
-def loss_curve(plan: Plan, losses: Losses, place: int, each: Setting) -> NDArray[np.float64] | None:
-    """A setting's mean loss per epoch over a group's clients, (epochs,); None if it is not trained."""
-    total = None
+def loss_curves(plan: Plan, losses: Losses, place: int) -> dict[Setting, NDArray[np.float64]]:
+    """Of each setting that a group's rejectors were trained in, the mean loss per epoch over its clients,
+    (epochs,)."""
+    scenario, shares = plan.scenario, plan.shares(place, plan.owners_in(place))
+    total: dict[Setting, NDArray[np.float64]] = {}
     for block, of_rows in losses.items():
-        if (block.group, block.score) != (place, each.score):
+        if block.group != place:
             continue
-        network = network_of(plan.scenario, each)
-        networks, shares = plan.networks(block), plan.shares(place, plan.owners_in(place))
-        serves = np.array([networks[row] == network for row in plan.network_of_row(block)])
-        if serves.any():
-            part = of_rows[:, serves] @ shares[plan.owners(block)[serves]]
-            total = part if total is None else total + part
-    return total
+        network_of_row, networks = plan.network_of_row(block), plan.networks(block)
+        for number in np.unique(network_of_row):
+            rows, network = network_of_row == number, networks[number]
+            part = of_rows[:, rows] @ shares[plan.owners(block)[rows]]
+            total[network] = total[network] + part if network in total else part
+    return {each: total[network_of(scenario, each)] for each in settings_of(scenario, scenario.fleet[place])}
 
 
 def staleness_per_epoch(plan: Plan, each: Setting) -> NDArray[np.float64]:
     """How many steps of the server the copy was behind, mean over each epoch's batches, (epochs,)."""
-    interval = each.interval(plan.steps_per_epoch)
-    behind = np.array([staleness(step, interval) for step in range(plan.steps)])
+    behind = staleness(np.arange(plan.steps), each.interval(plan.steps_per_epoch))
     means: NDArray[np.float64] = behind.reshape(-1, plan.steps_per_epoch).mean(axis=1)
     return means
-
-
-def _verdicts(plan: Plan, answers: Answers, place: int) -> Iterator[tuple[Setting, Verdict]]:
-    yield from answers.trained(place).items()
-    for name in OF_CLIENTS:
-        for c_e, c_1 in costs_of(plan.scenario):
-            each = setting(name, "", c_e, c_1, "")
-            yield each, answers.untrained(place, each)
 
 
 _KEY = ("group", "score", "form", "c_e", "c_1", "sync_every")

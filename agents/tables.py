@@ -18,11 +18,11 @@ from agents.curves import (
 )
 from agents.frozen import FrozenClient
 from agents.plan import Block, Plan, Variant
-from agents.scores import SCORES, is_trained
+from agents.scores import SCORES
 from agents.server_model import Trajectory
 from agents.settings import own_setting
 from agents.stakes import stakes_of
-from agents.study_tables import loss_curve, staleness_per_epoch
+from agents.study_tables import loss_curves, staleness_per_epoch
 from sim.messages import GroupTables, Tables
 from sim.scenario.rates import mean_rate_hz
 
@@ -41,26 +41,19 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
     group's own traffic. Trained scores first, those that some group has; then all that need no training."""
     curves: dict[str, dict[str, Curve]] = {name: {} for name in SCORES}
     for place, group in enumerate(plan.scenario.fleet):
-        trained = answers.trained(place)
+        verdicts = answers.verdicts[place]
         for name in SCORES:
             own = own_setting(plan.scenario, name)
-            if not is_trained(name):
-                curves[name][group.group] = _curve(plan, answers, place, name)
-            elif own in trained:
-                curves[name][group.group] = trained[own].curve
+            if name == "random":
+                judged = answers.judged(place, plan.held_out(place))
+                curves[name][group.group] = random_curve(judged, stakes_of(plan.scenario, own.c_e, own.c_1))
+            elif own in verdicts:
+                curves[name][group.group] = verdicts[own].curve
     traffic = {
         group.group: group.clients * mean_rate_hz(plan.scenario, place)
         for place, group in enumerate(plan.scenario.fleet)
     }
     return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
-
-
-def _curve(plan: Plan, answers: Answers, place: int, name: str) -> Curve:
-    costs = plan.scenario.costs
-    if name == "random":
-        judged = answers.judged(place, plan.held_out(place))
-        return random_curve(judged, stakes_of(plan.scenario, costs.c_e, costs.c_1))
-    return answers.untrained(place, own_setting(plan.scenario, name)).curve
 
 
 def learning_of(
@@ -83,9 +76,8 @@ def learning_of(
     curves.append(Progress("server", "", epochs, trajectory.loss, trajectory.accuracy, unknown))
     for place, name in groups:
         own = own_setting(plan.scenario, plan.scenario.fleet[place].policy.score)
-        if is_trained(own.score):
-            losses = loss_curve(plan, rejector_losses, place, own)
-            if losses is not None:
-                behind = staleness_per_epoch(plan, own)
-                curves.append(Progress("rejector", name, epochs, losses, unknown, behind))
+        losses = loss_curves(plan, rejector_losses, place).get(own)
+        if losses is not None:
+            behind = staleness_per_epoch(plan, own)
+            curves.append(Progress("rejector", name, epochs, losses, unknown, behind))
     return learning_table(curves)

@@ -23,6 +23,12 @@ SINGLE = {
     "learning": columns.LEARNING,
     "deferral": columns.DEFERRAL,
 }
+OF_STUDIES = {  # runs from before there were studies have none, which is no damage
+    "study": columns.STUDY,
+    "study_curves": columns.STUDY_CURVES,
+    "study_bounded": columns.STUDY_BOUNDED,
+    "study_losses": columns.STUDY_LOSSES,
+}
 IN_PARTS = {"requests": columns.REQUESTS, "attempts": columns.ATTEMPTS}
 
 
@@ -46,8 +52,9 @@ def condition_of(path: str | Path) -> list[State]:
     """
     run = load_run(path)
     states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
+    found = {name: schema for name, schema in OF_STUDIES.items() if (run.path / f"{name}.parquet").exists()}
     return states + [
-        _state(run, name, [run.path / f"{name}.parquet"], schema) for name, schema in SINGLE.items()
+        _state(run, name, [run.path / f"{name}.parquet"], schema) for name, schema in (SINGLE | found).items()
     ]
 
 
@@ -72,12 +79,13 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     """
     run, states = load_run(path), condition_of(path)
     for index, state in enumerate(states):
-        if state.table in SINGLE:
+        if state.table not in IN_PARTS:
             try:
                 getattr(run, state.table)
             except BadInput as error:
                 states[index] = State(state.table, 0, 1, str(error))
-                run.__dict__[state.table] = SINGLE[state.table].empty_table().to_pandas()
+                empty = (SINGLE | OF_STUDIES)[state.table].empty_table()
+                run.__dict__[state.table] = empty.to_pandas()
     if run.samples.empty:
         run.__dict__["samples"] = _samples_met(run)
     return traffic_of(run, skipped=[]), states

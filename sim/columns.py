@@ -124,7 +124,7 @@ LEARNING = pa.schema(
         ("at_s", pa.float64()),  # virtual time; NaN before the run
         ("loss", pa.float64()),  # mean training loss over the members of the group
         ("accuracy", pa.float64()),  # on the pool the stage trains on; NaN for rejectors
-        ("staleness", pa.float64()),  # server steps that the client side's copy was behind; else NaN
+        ("staleness", pa.float64()),  # server steps that rejectors' copies of it were behind; else NaN
     ]
 )
 

@@ -30,7 +30,7 @@ class Learning:
     """
 
     def __init__(self, scenario: Scenario, learned: Learned, learner: OnlineLearner | None = None) -> None:
-        self.learned = learned
+        self._scenario, self.learned = scenario, learned
         self.traffic = Traffic(scenario, learned.traffic)
         self.schedule = schedule(scenario)
         self.slowness = slowness(scenario).beside(training_spans(scenario))
@@ -75,7 +75,8 @@ class Learning:
         self.models.add(version, update)
         for group, (first, stop) in enumerate(self._bounds):
             self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
-        for name, values in update.learning.items():
+        rows = update.learning | {"staleness": self._behind(version, update.learning["group"])}
+        for name, values in rows.items():
             self._rows.setdefault(name, []).extend(values)
 
     def remember(self, ended: Ended, end: float) -> None:
@@ -102,6 +103,18 @@ class Learning:
             for held in (plan.copies, plan.rejectors)
         ]
         return {"server_version": newest, "copy_staleness": behind[0], "rejector_staleness": behind[1]}
+
+    def _behind(self, version: int, groups: list[object]) -> list[object]:
+        """By how many steps of the server the copies of each of these groups lie behind while `version` is
+        the newest, mean over that time and the group's clients; NaN for "", the server itself."""
+        in_force, online = self.schedule.in_force_at_s, self._scenario.training.online
+        assert online is not None
+        until = np.append(in_force, self._scenario.horizon_s)[version + 1]
+        held = {
+            group.group: self.schedule.copies.mean(*bounds, float(in_force[version]), float(until))
+            for group, bounds in zip(self._scenario.fleet, self._bounds, strict=True)
+        }
+        return [online.steps * (version - held[str(name)]) if name else np.nan for name in groups]
 
     def _deferred(self, state: State, before: float, now: float) -> Deferred:
         found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)

@@ -152,7 +152,7 @@ class Update:
 
     server_label: int16 (n,), the new version's answers. score: per group float32 (rows, n), rows as in
     `GroupTables`, or None where nothing changed; rows of clients that do not train are not looked at.
-    learning: columns of the table of that name, to be appended.
+    learning: columns of the table of that name, to be appended, but `staleness`, which the run knows better.
     """
 
     server_label: NDArray[np.int16]

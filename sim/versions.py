@@ -40,14 +40,25 @@ class Versions:
     def in_use(self, first: int, end: int, now: float) -> set[int]:
         """The versions that clients first to end - 1 have at `now` or will have."""
         begin, stop = self.first[first], self.first[end]
-        until = np.append(self.at_s[begin + 1 : stop], np.inf)
-        until[self.first[first + 1 : end + 1] - begin - 1] = np.inf  # a client's last entry holds for ever
-        return set(self.version[begin:stop][until > now].tolist())
+        return set(self.version[begin:stop][self._until[begin:stop] > now].tolist())
+
+    def mean(self, first: int, end: int, from_s: float, until_s: float) -> float:
+        """The mean version of clients first to end - 1 over [from_s, until_s), over both."""
+        here = slice(self.first[first], self.first[end])
+        began, ended = (np.clip(at_s[here], from_s, until_s) for at_s in (self.at_s, self._until))
+        return float(self.version[here] @ (ended - began)) / ((until_s - from_s) * (end - first))
 
     def clients_of(self, version: int) -> NDArray[np.int32]:
         """The clients that have `version` at some time, ascending, int32."""
         entries = np.flatnonzero(self.version == version)
         return (np.searchsorted(self.first, entries, side="right") - 1).astype(np.int32)
+
+    @cached_property
+    def _until(self) -> Instants:
+        """When each entry gives way to its client's next; its last holds for ever."""
+        until = np.append(self.at_s[1:], np.inf)
+        until[self.first[1:] - 1] = np.inf
+        return until
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:

@@ -156,7 +156,12 @@ class MadeUpLearner:
                 else np.round(draw.normal(size=group.score.shape), 1).astype(np.float32)
                 for group in tables.groups
             ),
-            learning={"stage": ["server"], "step": [lesson.version], "at_s": [lesson.in_force_at_s]},
+            learning={
+                "stage": ["server"],
+                "group": [""],
+                "step": [lesson.version],
+                "at_s": [lesson.in_force_at_s],
+            },
         )
 
 

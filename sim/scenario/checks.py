@@ -196,7 +196,7 @@ def some_rate_is_above_zero(scenario: Scenario) -> Iterator[Breach]:
 
 def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
-        if is_personal(group) and group.clients > MOST_PERSONAL:
+        if is_personal(scenario, group) and group.clients > MOST_PERSONAL:
             rule = f"is for at most {MOST_PERSONAL} clients in a group, not {group.clients}: use per: variant"
             yield ("fleet", index, "rejector", "per"), group.rejector.per, rule
 

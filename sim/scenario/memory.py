@@ -12,6 +12,7 @@ from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import Group
+from sim.scenario.learning_checks import classes_of
 from sim.scenario.rates import busiest_rate_hz, mean_rate_hz, peak_factor
 from sim.scenario.row_files import BadFile
 from sim.scenario.values import CHUNK_S
@@ -29,7 +30,10 @@ COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 SCORE_BYTES = 4
 FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
-TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture
+TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture and the classes
+TOLD_FEATURES_OF = {"alexnet": 4_096, "torchvision": 2_048}  # width of the hidden layers of large families
+LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
+POINT_BYTES = 28  # a number of a mixture's point, as it is drawn: mean, noise and sum as float64, and itself
 LABEL_BYTES = 2
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
@@ -58,6 +62,11 @@ def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     """A breach naming what needs most, if all needs together exceed the machine's memory."""
     needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
     needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
+    if scenario.data.set == "gaussian_mixture":
+        mixture = scenario.data.mixture
+        means = mixture.classes * mixture.components * mixture.dimensions
+        path: Path = ("data", "mixture", "components")
+        needs += [Need(path, mixture.components, 2 * 8 * means, "the means of the mixture")]
     total, most = sum(need.bytes for need in needs), installed_bytes()
     if total > most:
         too_large = [need for need in needs if need.bytes > most]
@@ -71,20 +80,20 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     """What one group needs."""
     clients: Path = ("fleet", index, "clients")
     # Beyond the most that may be personal another rule asks for `per: variant`: count it as followed.
-    personal = is_personal(group) and group.clients <= MOST_PERSONAL
-    _, _, rejector, calibration, traffic = scenario.data.pools
-    tables = group.clients if personal else group.model.variants
-    samples, width = samples_of(scenario), rejector_width(scenario, group)
+    personal = is_personal(scenario, group) and group.clients <= MOST_PERSONAL
+    *_, calibration, traffic = scenario.data.pools
+    rows = group.clients if personal else group.model.variants
+    tables = rows if group.policy.score not in WITHOUT_REJECTOR else group.model.variants
+    samples, width = samples_of(scenario), sum(rejector_widths(scenario, group))
     looked_up = samples * (calibration + traffic) * views(scenario)
     kept = 1 if scenario.training.online is None else VERSIONS_KEPT
     scores = tables * looked_up * SCORE_BYTES * kept
     versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
-    weights = tables * settings_in(scenario) * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
-    looked_at = group.model.variants * samples * rejector * width * FLOAT_BYTES
+    networks = rows * settings_in(scenario, group)
+    weights = networks * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
     requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES
     of_client = _requests_of_a_client(scenario, index)
     variants: Path = ("fleet", index, "model", "variants")
-    trains = group.policy.score not in WITHOUT_REJECTOR
     return [
         Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
         Need(
@@ -96,7 +105,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(clients, group.clients, scores, "the scores of its samples"),
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
-        Need(variants, group.model.variants, looked_at if trains else 0, "what rejectors look at"),
+        Need(variants, group.model.variants, looked_at_bytes(scenario, group), "what rejectors look at"),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         Need(*_stays(group, index), f"the states of {CHUNK_S:g} s"),
@@ -116,9 +125,9 @@ def samples_of(scenario: Scenario) -> int:
 
 
 def images_bytes(scenario: Scenario) -> float:
-    """The clean view as bytes (a mixture's as floats), and each corrupted view as floats."""
+    """The clean view as bytes (a mixture's as it is drawn), and each corrupted view as floats."""
     shifts = {group.partition for group in scenario.fleet if group.partition.kind == "domain_shift"}
-    clean = FLOAT_BYTES if scenario.data.set == "gaussian_mixture" else 1
+    clean = POINT_BYTES if scenario.data.set == "gaussian_mixture" else 1
     return samples_of(scenario) * pixels_of(scenario) * (clean + FLOAT_BYTES * len(shifts))
 
 
@@ -129,10 +138,25 @@ def pixels_of(scenario: Scenario) -> int:
     return PIXELS.get(scenario.data.set, 3 * 32 * 32)
 
 
-def rejector_width(scenario: Scenario, group: Group) -> int:
-    """About how many numbers a rejector of the group looks at."""
-    told = group.rejector.input
-    return ("raw" in told) * pixels_of(scenario) + ("features" in told) * TOLD_FEATURES
+def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
+    """About how many numbers a rejector of the group looks at: of the picture, and what its client's model
+    makes of it."""
+    told, family = group.rejector.input, group.model.family.partition(":")[0]
+    features = TOLD_FEATURES_OF.get(family, TOLD_FEATURES) + classes_of(scenario)
+    return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
+
+
+def looked_at_bytes(scenario: Scenario, group: Group) -> float:
+    """What the rejectors of a group look at, first while they train and then as they score the sample axis:
+    one set of pictures, and features per model. Rounds of training keep both."""
+    if not trained_scores(scenario, group):
+        return 0.0
+    _, server, rejector, calibration, traffic = scenario.data.pools
+    pool = rejector + server * scenario.training.shared_batch
+    pixels, features = rejector_widths(scenario, group)
+    one_way = samples_of(scenario) * (pixels + group.model.variants * features) * FLOAT_BYTES
+    trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * views(scenario)
+    return max(trains, scores) if scenario.training.online is None else trains + scores
 
 
 def model_bytes(group: Group) -> int:
@@ -140,13 +164,19 @@ def model_bytes(group: Group) -> int:
     return MODEL_BYTES_OF.get(group.model.family.partition(":")[0], MODEL_BYTES)
 
 
-def settings_in(scenario: Scenario) -> int:
-    """How many settings each rejector is trained in, at most."""
-    study = scenario.study
+def trained_scores(scenario: Scenario, group: Group) -> set[str]:
+    """The scores of a group that are read off a trained rejector: its policy's and those of the study."""
+    studied = (scenario.study and scenario.study.score) or ()
+    return {score for score in (group.policy.score, *studied) if score not in WITHOUT_REJECTOR}
+
+
+def settings_in(scenario: Scenario, group: Group) -> int:
+    """How many settings each owner of rejectors has one for, at most."""
+    scores, study = len(trained_scores(scenario, group)), scenario.study
     if study is None:
-        return 1
-    lists = (study.c_e, study.c_1, study.sync_every, study.form, study.score)
-    return 1 + math.prod(len(one or (None,)) for one in lists)
+        return scores
+    lists = (study.c_e, study.c_1, study.sync_every, study.form)
+    return scores * (1 + math.prod(len(one or (None,)) for one in lists))
 
 
 def views(scenario: Scenario) -> int:
@@ -170,9 +200,9 @@ def _rounds(scenario: Scenario) -> tuple[Path, Any]:
     return ("training", "online", "every_s"), online.every_s
 
 
-def is_personal(group: Group) -> bool:
+def is_personal(scenario: Scenario, group: Group) -> bool:
     """Whether each client has a rejector of its own; some scores ask none."""
-    return group.rejector.per == "client" and group.policy.score not in WITHOUT_REJECTOR
+    return group.rejector.per == "client" and bool(trained_scores(scenario, group))
 
 
 def _requests_of_a_client(scenario: Scenario, index: int) -> float:

@@ -10,7 +10,6 @@ from sim.scenario.values import (
     Count,
     NonNegative,
     Part,
-    Positive,
     PositiveShare,
     Share,
     Span,
@@ -33,7 +32,8 @@ Score = Literal[
     "random",
     "oracle",
 ]
-Cost = Annotated[float, Field(ge=0, le=1e6)]
+Cost = Annotated[float, Field(ge=0, le=1e6)]  # beyond, a loss loses its small terms to rounding
+LearningRate = Annotated[float, Field(gt=0, le=1)]  # beyond, a step leaps over every minimum
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
 
 
@@ -90,8 +90,8 @@ class Pretrain(Part):
     batch: Count = 64
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    server_lr: Positive = 1.0e-3
-    rejector_lr: Positive = 1.0e-3
+    server_lr: LearningRate = 1.0e-3
+    rejector_lr: LearningRate = 1.0e-3
     rejector_weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     sync_every: SyncEvery = 1
 

@@ -21,6 +21,7 @@ from agents.readings import Readings
 from agents.rejectors import INPUTS
 from agents.server_model import ServerModel
 from agents.settings import HEEDS
+from agents.steps import rejector_batches
 from agents.training import batch_order
 from sim.errors import RunFailed
 from sim.scenario import Scenario
@@ -204,9 +205,23 @@ def test_a_shifted_group_is_scored_on_what_it_sends(mix: str, view: int) -> None
     np.testing.assert_allclose(learner._scale.of_pixels[0][0], pixels.mean(axis=0), atol=1e-5)
 
 
+def test_a_rejector_learns_from_what_its_clients_meet_alone() -> None:
+    """Under mix `own` it does not look at what the server makes of classes that never come."""
+    for mix, is_same in (("own", True), ("all", False)):
+        plan = make_plan(scenario(group(partition=MISSING, traffic={"mix": mix})))
+        labels = plan.labels(plan.rejector_pool)[rejector_batches(plan)]
+        right = np.broadcast_to(labels[None, :, None] < 9, a_server(plan).shape)
+        other = right ^ (labels > 6)[None, :, None]
+        (one, _), (two, _) = learn(plan, correct=right.copy()), learn(plan, correct=other.copy())
+        outputs = [learner.outputs(plan.samples.sample_id) for learner in (one, two)]
+        assert torch.equal(*outputs) == is_same
+
+
 def test_a_loss_that_is_no_number_names_the_client() -> None:
-    steep = {"pretrain": {"epochs": 2, "rejector_lr": 1e30}}
-    plan = make_plan(scenario(group("meters"), training=steep))
+    sound = scenario(group("meters"))
+    pretrain = sound.training.pretrain.model_copy(update={"rejector_lr": 1e30})  # the schema forbids it
+    steep = sound.training.model_copy(update={"pretrain": pretrain})
+    plan = make_plan(sound.model_copy(update={"training": steep}))
     with pytest.raises(
         RunFailed, match=r"stage 'learn': group meters, rejector of client \d+: .* at step \d+"
     ):

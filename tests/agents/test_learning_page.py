@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from agents.scores import SCORES, is_trained
+from agents.settings import HEEDS
+
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs/learning.md").read_text()
 FILES = sorted(HERE.glob("test_*.py"))
+RANKS_OF_THE_SOFTMAX = ("confidence", "entropy", "margin")
+HAVE_A_CLASSIFIER = ("mozannar_sontag", "one_vs_all")  # asked for nothing: a frozen model answers
 ABOUT_THE_THEORY = (
     "test_availability_in_the_loss.py",
     "test_consistency.py",
@@ -33,3 +38,35 @@ def test_the_page_names_every_test_of_the_theory() -> None:
         "test_the_risk_does_not_know_the_order_of_samples",
         "test_the_worlds_ask_for_both_decisions_at_every_cost",
     }
+
+
+def test_the_page_has_every_score_with_its_unit_price_and_costs() -> None:
+    """In one table, in the order of the code, and with nothing else in it."""
+    rows = re.findall(r"^\| `(\w+)` \| (gain|rank) \| ([^|]+) \| ([^|]+) \|", PAGE, flags=re.MULTILINE)
+    prices = {"gain": "c_e·P(charged)/a", "rank": "0"}
+    assert rows == [
+        (
+            name,
+            score.unit,
+            prices[score.unit] if score.has_bayes_price else "found",
+            ", ".join(HEEDS.get(name, ())) or "none",
+        )
+        for name, score in SCORES.items()
+    ]
+
+
+def test_the_page_says_what_each_score_needs_and_trains_on() -> None:
+    """What is not trained trains on nothing; what is made from frozen models asks no rejector."""
+    told = {
+        name: (needs, trains)
+        for name, needs, trains in re.findall(
+            r"^\| `(\w+)` \| (?:[^|]+\|){3} ([^|]+) \| ([^|]+) \|$", PAGE, flags=re.MULTILINE
+        )
+        if name in SCORES
+    }
+    assert set(told) == set(SCORES)
+    for name, (needs, trains) in told.items():
+        assert needs.startswith("inputs") == is_trained(name)
+        assert (trains == "nothing") == (not is_trained(name))
+        assert ("the client's softmax" in needs) == (name in (*RANKS_OF_THE_SOFTMAX, "compare_confidence"))
+        assert ("the client's answer" in needs) == (name in HAVE_A_CLASSIFIER)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_fleets import SKEWED, group, model, scenario
 
+from agents.checks import checked_plan
 from agents.partitions import class_weights
 from agents.plan import Plan, make_plan
 from agents.views import Shift
@@ -16,6 +17,7 @@ from sim.messages import Phase
 from sim.traffic import shares
 
 NOISY = {"kind": "domain_shift", "noise": 0.2, "blur": 0.5}
+CONFIDENT = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}
 
 
 def plan_of(**changes: Any) -> Plan:
@@ -146,4 +148,64 @@ def test_a_class_without_traffic_samples_is_refused():
     assert str(refusal.value) == (
         f"fleet.sensors.traffic.drift.0.classes: class {missing} has a weight "
         "and no sample in the traffic pool"
+    )
+
+
+def classes_weighed(plan: Plan, owner: int, at_s: float = 0.0) -> np.ndarray:
+    """The classes of the rejectors' pool, counted by what its samples weigh, as shares."""
+    weights, labels = plan.met_weights(0, at_s), plan.labels(plan.rejector_pool)
+    assert weights is not None
+    counted = np.bincount(labels, weights=weights[owner][labels], minlength=plan.data.classes) / len(labels)
+    np.testing.assert_allclose(counted.sum(), 1.0, rtol=1e-6)
+    return counted
+
+
+@pytest.mark.parametrize("partition", [{"kind": "iid"}, {"kind": "few_samples", "per_class": 3}, NOISY])
+def test_rejectors_weigh_all_alike_where_no_class_comes_more_often(partition):
+    for mix in ("all", "own"):
+        assert plan_of(partition=partition, traffic={"mix": mix}).met_weights(0, 0.0) is None
+
+
+def test_rejectors_do_not_learn_about_classes_that_never_come():
+    missing = {"kind": "missing_classes", "classes": (7, 8, 9)}
+    assert plan_of(partition=missing).met_weights(0, 0.0) is None  # mix `all` brings them
+    plan = plan_of(partition=missing, traffic={"mix": "own"})
+    weights = plan.met_weights(0, 0.0)
+    assert set(weights[:, 7:].ravel()) == {0.0}
+    assert np.ptp(weights[:, :7]) < 1e-12 < weights[0, 0]
+    assert classes_weighed(plan, 0)[7:].tolist() == [0.0] * 3
+
+
+def test_rejectors_weigh_classes_as_their_own_clients_meet_them():
+    """A rejector of each of six clients; and one a model, which three clients share."""
+    for per in ("client", "variant"):
+        asked = {"clients": 6, "model": model(variants=2), "rejector": {"per": per}}
+        plan = plan_of(**asked, traffic={"mix": "dirichlet", "alpha": 0.5})
+        met = np.stack([class_shares(plan, plan.phases[0][0], member) for member in range(6)])
+        if per == "variant":
+            met = np.stack([met[0::2].mean(axis=0), met[1::2].mean(axis=0)])
+        found = np.stack([classes_weighed(plan, owner) for owner in range(plan.owners_in(0))])
+        np.testing.assert_allclose(found, met, atol=1e-6)
+
+
+def test_rejectors_follow_a_drift_of_classes():
+    weights = (1.0,) + (0.0,) * 8 + (3.0,)
+    plan = plan_of(traffic={"mix": "all", "drift": ({"at_s": 5.0, "classes": weights},)})
+    assert plan.met_weights(0, 4.9) is None
+    np.testing.assert_allclose(classes_weighed(plan, 2, 5.0), np.array(weights) / 4.0, atol=1e-6)
+
+
+def test_a_pool_without_anything_that_comes_is_refused():
+    """Ten samples for rejectors, of which none is of the only class that comes after the drift."""
+    pools = (0.3, 0.3, 10 / 1797, 0.1, 0.3 - 10 / 1797)
+    plan = make_plan(scenario(group(), data={"set": "digits", "pools": pools}))
+    lacking = int(np.setdiff1d(np.arange(10), plan.labels(plan.rejector_pool))[0])
+    drift = ({"at_s": 5.0, "classes": tuple(float(label == lacking) for label in range(10))},)
+    asked = scenario(group(traffic={"mix": "all", "drift": drift}), data={"set": "digits", "pools": pools})
+    with pytest.raises(BadInput, match=r"^fleet\.sensors\.traffic: the rejector pool has no sample of"):
+        checked_plan(asked)
+    checked_plan(
+        scenario(
+            group(policy=CONFIDENT, traffic={"mix": "all", "drift": drift}), data=asked.data.model_dump()
+        )
     )

@@ -12,6 +12,7 @@ import pytest
 import torch
 from small_fleets import group, model, scenario
 
+from agents import readings
 from agents.fleet import Fleet, open_fleet
 from agents.online import Met, met_view, rejector_round, server_round
 from agents.plan import make_plan
@@ -114,6 +115,30 @@ def test_a_rejector_of_a_variant_trains_if_one_of_its_clients_does(opened):
     after = fleet.round(lesson_of(trains=[3])).score[0]
     changed = (after != learned.tables.groups[0].score).any(axis=1)
     assert changed.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_a_frozen_model_is_read_once_for_all_rounds(opened, monkeypatch, partly):
+    """Of the sample axis and of the pool, in whatever view requests come by then."""
+    asked = []
+
+    def counted(model, images):
+        asked.append(len(images))
+        return given(model, images)
+
+    given = readings.read
+    monkeypatch.setattr(readings, "read", counted)
+    drifting = group(clients=4, model=model(variants=2), traffic={"mix": "all", "drift": NOISE})
+    wanted = learning_scenario(drifting)
+    fleet, learned = opened(on_what_was_sent(wanted) if partly else wanted)
+    fleet.round(lesson_of(trains=[0, 1, 2, 3], feedback=heard(4, {c: [3, 4] for c in range(4)})))
+    axis = len(learned.samples.label)
+    assert asked.count(axis) == 2
+    before = len(asked)
+    for version in (2, 3):
+        some = heard(4, {c: [3, 4] for c in range(4)})
+        fleet.round(lesson_of(version, trains=[0, 1, 2, 3], feedback=some))
+    assert len(asked) == before
 
 
 def test_nobody_trains_and_no_table_comes(opened):

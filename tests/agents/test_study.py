@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from small_fleets import MISSING, group, learn, model, scenario, three_kinds
 
+from agents import answers, block_answers
+from agents.plan import Block, Plan
 from agents.scores import OF_CLIENTS
-from agents.settings import HEEDS, networks_of, own_setting, settings_of
+from agents.settings import HEEDS, Setting, networks_of, own_setting, settings_of
+from agents.verdicts import Verdict, verdict
 from sim.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 from sim.messages import Learned
 
@@ -37,8 +42,10 @@ def test_settings_are_the_own_one_and_the_grid_each_once() -> None:
 
 def test_a_network_serves_all_settings_that_train_alike() -> None:
     asked = scenario(study=GRID)
-    assert len(networks_of(asked, asked.fleet[0], "l2h")) == 8
-    assert len(networks_of(asked, asked.fleet[0], "plug_in")) == 2  # its loss knows no costs
+    networks = networks_of(asked, asked.fleet[0])
+    assert Counter(network.score for network in networks) == {"l2h": 8, "plug_in": 2}  # this knows no costs
+    served = [each for settings in networks.values() for each in settings]
+    assert sorted(served, key=str) == sorted(settings_of(asked, asked.fleet[0]), key=str)
 
 
 def test_without_a_study_there_is_the_own_setting_alone() -> None:
@@ -90,6 +97,32 @@ def test_the_own_setting_is_the_score_in_force(learned: Learned) -> None:
     own = frame(learned.study).iloc[0]
     assert (own["score"], own["c_e"], own["sync_every"]) == ("l2h", 0.1, "1")
     assert own["reject_rate"] == pytest.approx(sent)
+
+
+def test_tables_of_a_study_judge_nothing_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a setting does not walk through all the others: a block asks for its networks a few times."""
+    judged, asked = [], []
+
+    def counted(*arguments: Any) -> Verdict:
+        judged.append(1)
+        return verdict(*arguments)
+
+    def networks(plan: Plan, block: Block) -> tuple[Setting, ...]:
+        asked.append(1)
+        return given(plan, block)
+
+    given = Plan.networks
+    monkeypatch.setattr(answers, "verdict", counted)
+    monkeypatch.setattr(block_answers, "verdict", counted)
+    monkeypatch.setattr(Plan, "networks", networks)
+    for prices in (4, 16):
+        judged.clear(), asked.clear()
+        study = {
+            "c_e": tuple(0.03 * n + 0.001 for n in range(prices))
+        }  # 0.1, the run's own, is not among them
+        learn(scenario(group(clients=2), study=study), cache)
+        assert len(judged) == (1 + prices) * (1 + len(OF_CLIENTS))
+        assert len(asked) <= 6
 
 
 def test_a_study_changes_nothing_of_the_run_itself(cache: Path) -> None:

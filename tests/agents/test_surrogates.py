@@ -155,7 +155,11 @@ def test_a_priced_rejector_flips_exactly_once() -> None:
     of_local = none_right - (1 - price) * of_remote
     flips_at = SURROGATES["l2h_priced"].score(outputs, answers(), 1.0)
     apart = ((flips_at - price).abs() > 0.01) & (price.abs() > 0.01)
-    assert torch.equal((of_remote < of_local)[apart], (flips_at > price)[apart])
+    sends = of_remote < of_local
+    assert torch.equal(sends[apart], (flips_at > price)[apart])
+    along = sends[:, price.abs() > 0.01].int().diff(dim=1)  # from low prices to high ones
+    assert (along <= 0).all(), "what a price keeps local is sent at no higher one"
+    assert (along == -1).sum(dim=1).max() == 1
 
 
 def replaced(batch: Batch, right: tuple[float, float]) -> Batch:

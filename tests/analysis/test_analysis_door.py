@@ -104,6 +104,8 @@ def outdate(folder: Path) -> None:
     ("damage", "table", "figures"),
     [
         (lose("timeline.parquet"), "timeline", {"outcomes", "latency", "deferral", "learning"}),
+        (lose("events.parquet"), "events", {"study_contrast", "study_losses", "study_bounded"}),
+        (cut("study.parquet"), "study", {"timeline", "outcomes", "study_losses", "study_bounded"}),
         (lose("requests"), "requests", {"timeline", "deferral", "learning"}),
         (lose("samples.parquet", "learning.parquet"), "learning", {"timeline", "outcomes", "latency"}),
         (lose("timeline.parquet", "events.parquet", "samples.parquet"), "events", {"outcomes", "latency"}),

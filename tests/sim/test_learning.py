@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -505,6 +506,51 @@ def test_the_time_line_tells_staleness():
     assert chunk.seconds["server_version"].tolist() == [0, 0, 0, 0, 1, 1, 2]
     assert chunk.seconds["copy_staleness"].tolist() == [0.0] * 7
     assert chunk.seconds["rejector_staleness"].tolist() == [0, 0, 0, 0, 1.0, 0, 1.0]
+
+
+class Practising(Counting):
+    """Says that the rejectors of a group trained, too."""
+
+    def round(self, lesson: Lesson) -> Update:
+        update = super().round(lesson)
+        both = {name: 2 * values for name, values in update.learning.items()}
+        return replace(update, learning=both | {"stage": ["server", "rejector"], "group": ["", "devices"]})
+
+
+def staleness_told(scenario: Scenario) -> list[float]:
+    """Of the rejectors' rows in the table of learning, version by version."""
+    learned = made_up(scenario)
+    learning = Learning(scenario, learned, Practising(learned))
+    for at_s in learning.schedule.starts_at_s.tolist():
+        learning.attend(at_start(scenario, 1), at_s)
+    rows = frame(pa.table(learning.take_rows()))
+    assert rows[rows["stage"] == "server"]["staleness"].isna().all()
+    return rows[rows["stage"] == "rejector"]["staleness"].tolist()
+
+
+def test_a_curve_tells_how_many_steps_the_copies_lie_behind():
+    """Versions of 4 steps at 3 and 5 are the newest for 2 s each, copies are there half a second later."""
+    assert staleness_told(scenario_of(horizon_s=7.0)) == [0.0, 0.0]
+    assert staleness_told(scenario_of(group={"link": {"latency": 0.5}}, horizon_s=7.0)) == [1.0, 1.0]
+    alone = {"clients": 2, "link": {"latency": 0.5}}
+    assert staleness_told(scenario_of(group=alone, horizon_s=7.0)) == [1.0, 1.0]
+
+
+def test_copies_that_an_outage_of_links_keeps_lie_further_behind():
+    """Versions at 3, 5, 7; the link is down from 3 to 6: version 0 until 6, then 2 (in force from 5), then 3.
+
+    While version 1 is the newest, 4 steps behind; while version 2 is, 8 for one of its two seconds.
+    """
+    cut = {
+        "when": {"kind": "intervals", "at": ((3.0, 6.0),)},
+        "target": {"kind": "links", "groups": ("devices",)},
+    }
+    service = {"kind": "affine", "base_s": 0.25}
+    outages = plain_scenario(server={"service": service, "outages": (cut,)}).server.outages
+    world = scenario_of(horizon_s=9.0)
+    cut_off = world.model_copy(update={"server": world.server.model_copy(update={"outages": outages})})
+    assert schedule(cut_off).in_force_at_s.tolist()[1:] == [3.0, 5.0, 7.0]
+    assert staleness_told(cut_off) == [4.0, 4.0, 0.0]
 
 
 def test_rows_of_learning_are_written_behind_those_of_pretraining(tmp_path):

@@ -129,7 +129,50 @@ def test_what_cannot_fit_in_memory_is_refused(example: Path, monkeypatch: pytest
 def test_personal_rejectors_count_only_where_a_score_asks_them(example: Path) -> None:
     many = ("fleet.0.clients", 10_001)
     assert broken(valid(example, many)) == ["fleet.0.rejector.per"]
-    assert broken(valid(example, many, ("fleet.0.policy", {"score": "confidence"}))) == []
+    confident = ("fleet.0.policy", {"score": "confidence"})
+    assert broken(valid(example, many, confident)) == []
+    assert broken(valid(example, many, confident, ("study", {"score": ("margin",)}))) == []
+    assert broken(valid(example, many, confident, ("study", {"score": ("l2h",)}))) == ["fleet.0.rejector.per"]
+
+
+def test_a_study_needs_room_for_what_it_trains(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the policy itself asks no rejector."""
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 2**30)
+    few = [("fleet.0.clients", 1_000), ("fleet.0.arrivals.process.rate_hz", 1e-3)]
+    few += [("fleet.0.policy", {"score": "confidence"})]
+    prices = tuple(0.01 * n for n in range(40))
+    assert broken(valid(example, *few, ("study", {"c_e": prices}))) == []
+    assert broken(valid(example, *few, ("study", {"c_e": prices, "score": ("entropy",)}))) == []
+    studied = valid(example, *few, ("study", {"c_e": prices, "score": ("l2h",)}))
+    assert broken(studied) == ["fleet.0.clients"]
+    pictures = [("data.set", "cifar10"), ("training.shared_batch", True), ("fleet.0.rejector.per", "variant")]
+    assert broken(valid(example, *few, *pictures)) == []
+    assert broken(valid(example, *few, *pictures, ("study", {"score": ("l2h",)}))) == [
+        "fleet.0.model.variants"
+    ]
+
+
+def test_a_mixture_needs_room_for_its_means_and_points(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 2**30)
+
+    def breaches(**mixture: int) -> list[str]:
+        drawn = ("data.set", "gaussian_mixture"), ("data.mixture", mixture), ("data.samples", 1_000)
+        return broken(valid(example, *drawn, ("fleet.0.arrivals.process.rate_hz", 1e-3)))
+
+    assert breaches(classes=100, components=100, dimensions=64) == []
+    assert breaches(classes=100, components=100, dimensions=4_096) == []
+    assert breaches(classes=1_000, components=100, dimensions=4_096) == ["data.mixture.components"]
+
+
+def test_features_of_large_client_models_need_room(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 2**30)
+    seldom = ("fleet.0.arrivals.process.rate_hz", 1e-3)
+    clients = [("fleet.0.model", {"family": "alexnet", "variants": 2}), ("data.set", "fashion_mnist")]
+    shared = ("fleet.0.rejector.per", "variant")
+    assert broken(valid(example, seldom, *clients, shared, ("fleet.0.rejector.input", "raw"))) == []
+    assert broken(valid(example, seldom, *clients, shared)) == ["fleet.0.model.variants"]
 
 
 def test_metrics_need_room_for_every_client_that_is_heard_of(
