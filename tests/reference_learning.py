@@ -130,10 +130,7 @@ class School:
                     ),
                 ),
                 # The only look ahead, and the product's: who will train on this version.
-                trains=schedule(
-                    self.scenario,
-                    {client: self.links.downtime(client) for client in range(self.scenario.clients)},
-                ).rejectors.clients_of(self.version),
+                trains=schedule(self.scenario).rejectors.clients_of(self.version),
             )
         )
         self.server_label.append(update.server_label)
@@ -182,7 +179,8 @@ class School:
         link = self.scenario.fleet[self.group[client]].link
         transfer = 8.0 * self.online.copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
         latency = Delay(self.scenario.seed, "copy", link.latency).one(client, version)
-        link, arrives = self.links.downtime(client), self.env.now + (latency + transfer)
+        takes = (latency + transfer) * self.links.factor(client, self.env.now)
+        link, arrives = self.links.downtime(client), self.env.now + takes
         if not link.is_up_through(self.env.now, arrives):  # broken off, it starts over
             yield self.env.at(link.next_change(self.env.now), Kind.MODEL, COPY, client)
             self.sending[client], self.sent[client] = False, self.copy[client]

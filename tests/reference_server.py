@@ -177,12 +177,16 @@ class Server:
             self.change_capacity(self.replicas, taken, self.rule.in_flight)
 
     def change_capacity(self, replicas: int, taken: int, in_flight: str) -> None:
-        """Replicas stop or start from the highest index; `in_flight` says what becomes of their batches."""
-        was = self.usable
+        """Replicas stop or start from the highest index; `in_flight` says what becomes of their batches.
+
+        An outage that leaves nothing usable stops everything, replicas included that only end their batches.
+        """
+        was, is_total = self.usable, taken > self.taken and taken >= replicas
         self.measure()
         self.replicas, self.taken = replicas, taken
         if in_flight != "finish":
-            stopped = [replica for replica in range(self.usable, was) if self.batches[replica]]
+            last = len(self.batches) if is_total else was
+            stopped = [replica for replica in range(self.usable, last) if self.batches[replica]]
             stopped.sort(key=lambda replica: self.batches[replica][0].started)
             sends = [send for replica in stopped for send in self.batches[replica]]
             for replica in stopped:
@@ -204,9 +208,9 @@ class Server:
     # Autoscaling.
 
     def measure(self) -> None:
-        """Adds up the seconds that replicas were busy, usable, and there at all."""
+        """Adds up the seconds that usable replicas were busy, were usable, and that replicas were there."""
         span = self.env.now - self.measured_at
-        self.busy_s += sum(map(bool, self.batches)) * span
+        self.busy_s += sum(map(bool, self.batches[: self.usable])) * span
         self.usable_s += self.usable * span
         self.replica_s += self.replicas * span
         self.measured_at = self.env.now
