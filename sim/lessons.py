@@ -98,10 +98,10 @@ def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
 
     The server sends each client its newest version, one copy at a time, at the first instant at which
     itself and the client's link are up; a version that is superseded before its copy could leave is not
-    sent. A copy arrives after a latency and its transfer, which take longer where a slowdown hits its link as
-    it leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it begins, one training after the other. The oracle knows
-    every version at once; scores that are made of the client's model alone are sent nothing. links: if others
-    than the scenario says.
+    sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
+    leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
+    begins, one training after the other. The oracle knows every version at once; scores that are made of
+    the client's model alone are sent nothing. links: if others than the scenario says.
     """
     held = rounds(scenario)
     made = [one for one in held if one.fate == "made"]

@@ -30,7 +30,7 @@ class Meter:
         self._busy = sum(1 for batch in self._state.batch_of[: self._state.usable] if batch)
 
     def measure(self, now: float, busy: int = 0) -> None:
-        """Brings the sums up to now; from now on `busy` more usable replicas work. Ask before those change."""
+        """Brings the sums up to now; from now on `busy` more work. Ask before other replicas are usable."""
         kept = self._kept
         span = now - kept.measured_at
         kept.busy_s += self._busy * span
