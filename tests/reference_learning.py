@@ -61,6 +61,7 @@ class School:
         self.most = most_replicas(scenario.server)
         self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
         self.total_outages = 0
+        self.rounds_on: set[int] = set()
         self.links = Links(outage_times(scenario))
         self.given: set[tuple[str, int]] = set()
 
@@ -78,9 +79,15 @@ class School:
                 continue
             lesson, outages = self.known(), self.total_outages
             ends = self.env.now + self.online.steps * self.online.step_s
+            self.rounds_on.add(k)
             yield self.env.at(ends, Kind.MODEL, IN_FORCE)
+            self.rounds_on.discard(k)
             if self.total_outages == outages:
                 self.release(lesson)
+
+    def slows(self) -> float:
+        """How much longer a batch takes that starts now: training has its share of the server."""
+        return (1 / (1 - self.online.capacity_share)) ** len(self.rounds_on) if self.online else 1.0
 
     def known(self) -> dict[str, list[tuple[float, Request]]]:
         """What is known now: requests by when their samples were first finished, and by when answered."""
@@ -159,6 +166,8 @@ class School:
             usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
             self.total_outages += not usable
+            if not usable:
+                self.rounds_on.clear()
             if usable and not self.usable:
                 for client in range(self.scenario.clients):
                     leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)

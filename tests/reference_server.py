@@ -16,7 +16,7 @@ from reference_limits import Bucket
 
 from sim.clock import Kind
 from sim.delays import ServiceTimes
-from sim.outages import Slowness, capacity, most_replicas, slowness
+from sim.outages import capacity, most_replicas, slowness
 from sim.scenario import Scenario
 
 Life = Iterator[simpy.Event]
@@ -38,17 +38,22 @@ class Timeline(simpy.Environment):
 
 
 class Server:
-    """Usable replicas are those with the lowest indices; `answer` sends a word back to a client.
+    """Usable replicas are those with the lowest indices; `answer` sends a word back to a client; training
+    takes what it `slows` by.
 
     Whoever waits is in `returned`, which is served first, or in `waiting`, in order of arrival.
     """
 
     def __init__(
-        self, env: Timeline, scenario: Scenario, slow: Slowness, answer: Callable[[Any, str], Life]
+        self,
+        env: Timeline,
+        scenario: Scenario,
+        slows: Callable[[], float],
+        answer: Callable[[Any, str], Life],
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
-        self.slow = Slowness(slowness(scenario).spans + slow.spans)
+        self.slow, self.slows = slowness(scenario), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
@@ -157,7 +162,7 @@ class Server:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
         time = self.times.time(len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
-        time *= self.slow.factor(self.env.now, replica, self.replicas)
+        time *= self.slow.factor(self.env.now, replica, self.replicas) * self.slows()
         yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
         if self.batches[replica] is not batch:
             return  # stopped by an outage

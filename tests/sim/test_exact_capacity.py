@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import MadeUpLearner, WrittenArrivals, made_up, product, scenario_of
+from worlds import scenario_of
 
 from sim.engine import outages
 from sim.events import events
@@ -184,11 +184,23 @@ def test_slowdowns_multiply_and_may_hit_only_the_highest_replicas():
 def test_training_that_takes_a_share_of_the_server_slows_it_down():
     """Training takes 3/4 of the server in [2, 3): what starts then takes four times as long."""
     online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
-    scenario = scenario_of(horizon_s=20.0, training={"online": online | {"capacity_share": 0.75}})
-    learned = made_up(scenario)
-    written = WrittenArrivals(((1.0, 0), (2.5, 0)))
-    requests, _ = product(scenario, learned, written, 20.0, MadeUpLearner(scenario, learned))
-    assert requests["finished_at_s"].tolist() == [2.0, 6.5]
+    story = Story((1.0, 0), (2.5, 0), training={"online": online | {"capacity_share": 0.75}})
+    assert story["finished_at_s"] == [2.0, 6.5]
+
+
+def test_an_outage_that_ends_a_round_ends_what_it_takes():
+    """The round of 2.0 would take its 3/4 until 3.0, but all is down in [2.25, 2.5): what starts then is as
+    ever, and no version comes of it.
+    """
+    online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    story = Story(
+        (2.5, 0),
+        server=server(((2.25, 2.5),)),
+        training={"online": online | {"capacity_share": 0.75}},
+        horizon_s=4.0,
+    )
+    assert story["finished_at_s"] == [3.5]
+    assert story["server_version"] == [0]
 
 
 def test_a_slowdown_by_nothing_is_no_outage():
