@@ -61,7 +61,7 @@ class School:
         self.most = most_replicas(scenario.server)
         self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
         self.total_outages = 0
-        self.rounds_on: set[int] = set()
+        self.round_ends, self.next_due = -inf, inf
         self.links = Links(outage_times(scenario))
         self.given: set[tuple[str, int]] = set()
 
@@ -74,20 +74,27 @@ class School:
         if self.online is None:
             return
         for k in count(1):
-            yield self.env.at(k * self.online.every_s, Kind.MODEL, BEGIN)
+            self.next_due = k * self.online.every_s
+            yield self.env.at(self.next_due, Kind.MODEL, BEGIN)
             if not self.usable:
                 continue
             lesson, outages = self.known(), self.total_outages
             ends = self.env.now + self.online.steps * self.online.step_s
-            self.rounds_on.add(k)
+            self.round_ends, self.next_due = ends, (k + 1) * self.online.every_s
             yield self.env.at(ends, Kind.MODEL, IN_FORCE)
-            self.rounds_on.discard(k)
             if self.total_outages == outages:
                 self.release(lesson)
 
     def slows(self) -> float:
-        """How much longer a batch takes that starts now: training has its share of the server."""
-        return (1 / (1 - self.online.capacity_share)) ** len(self.rounds_on) if self.online else 1.0
+        """How much longer a batch takes that starts now: training has its share of the server.
+
+        A round lasts from its due time on, half-open as outages are, even for a batch that starts at that
+        instant with capacity that comes, before the round itself begins.
+        """
+        if self.online is None:
+            return 1.0
+        is_due = self.env.now == self.next_due and self.online.steps * self.online.step_s > 0
+        return 1 / (1 - self.online.capacity_share) if self.env.now < self.round_ends or is_due else 1.0
 
     def known(self) -> dict[str, list[tuple[float, Request]]]:
         """What is known now: requests by when their samples were first finished, and by when answered."""
@@ -167,7 +174,7 @@ class School:
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
             self.total_outages += not usable
             if not usable:
-                self.rounds_on.clear()
+                self.round_ends = self.env.now
             if usable and not self.usable:
                 for client in range(self.scenario.clients):
                     leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)

@@ -188,6 +188,18 @@ def test_training_that_takes_a_share_of_the_server_slows_it_down():
     assert story["finished_at_s"] == [2.0, 6.5]
 
 
+def test_a_round_takes_its_share_from_its_first_instant_until_before_its_last():
+    """Rounds in [2, 3) and [4, 5): capacity comes before models, yet what starts with it at 2.0 is slow."""
+    online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    for up, finished in ((1.75, 2.75), (2.0, 6.0), (3.0, 4.0)):
+        story = Story(
+            (1.0, 0),
+            server=server(((0.5, up),)),
+            training={"online": online | {"capacity_share": 0.75}},
+        )
+        assert story["finished_at_s"] == [finished]
+
+
 def test_an_outage_that_ends_a_round_ends_what_it_takes():
     """The round of 2.0 would take its 3/4 until 3.0, but all is down in [2.25, 2.5): what starts then is as
     ever, and no version comes of it.
