@@ -185,10 +185,11 @@ def tokens_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     buckets: list[tuple[Path, Any]] = [(("server", "admission", "rate_hz"), admission)]
     buckets += [(("fleet", g, "budget", "rate_hz"), group.budget) for g, group in enumerate(scenario.fleet)]
     for path, bucket in buckets:
-        if bucket is not None and bucket.kind == "token_bucket":
-            if bucket.rate_hz * scenario.horizon_s > MOST_TOKENS:
-                rule = f"would earn more than {MOST_TOKENS:,.0f} tokens before horizon_s"
-                yield path, bucket.rate_hz, rule
+        if bucket is None or bucket.kind != "token_bucket":
+            continue
+        if bucket.rate_hz * scenario.horizon_s > MOST_TOKENS:
+            rule = f"would earn more than {MOST_TOKENS:,.0f} tokens before horizon_s"
+            yield path, bucket.rate_hz, rule
 
 
 def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
