@@ -54,7 +54,7 @@ def test_machine_repair(think, servers):
     mean_s = think if isinstance(think, float) else think["mean_s"]
     found = replicate(thinking(think, servers, 500.0), range(9000, 9016), circulation)
     exact = machine_repair(CLIENTS, servers, mean_s / MEAN_S)
-    assert_agreement(with_truth(found, exact), {"throughput": 0.03, "mean wait": 0.08, "P(wait)": 0.04})
+    assert_agreement(with_truth(found, exact), {"throughput": 0.03, "mean wait": 0.12, "P(wait)": 0.045})
 
 
 def of_ciw(think_s: float, servers: int, horizon_s: float, seed: int) -> dict[str, float]:
@@ -84,4 +84,4 @@ def test_ciw_finds_the_same_circulation():
     scenario = thinking({"kind": "exponential", "mean_s": 0.3}, 3, 250.0)
     ours = replicate(scenario, range(9100, 9112), circulation)
     theirs = pd.DataFrame([of_ciw(0.3, 3, 250.0, seed) for seed in range(12)])
-    assert_agreement(with_other(ours, theirs), {"throughput": 0.05, "mean wait": 0.12, "P(wait)": 0.06})
+    assert_agreement(with_other(ours, theirs), {"throughput": 0.03, "mean wait": 0.17, "P(wait)": 0.1})
