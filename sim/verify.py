@@ -139,6 +139,8 @@ class Verifier:
 
     def _check_links(self, table: pa.Table) -> None:
         """No message passed a link that was cut; of answers those that came are known."""
+        if not self._cut.any():
+            return
         client = table["request_id"].to_numpy() >> CLIENT_SHIFT
         names = [("sent_at_s", "reached_at_s")]
         names += [("finished_at_s", "answered_at_s")] if "answered_at_s" in table.column_names else []
