@@ -140,12 +140,12 @@ DEFINITIONS = {
     "queue.mean": "Requests waiting at the server, mean over time after the warm-up (count).",
     "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
     "work.service_s": (
-        "Replica time spent on counted requests; a batch's time is split equally among its members (s)."
+        "Replica time spent on counted requests, a batch's time split equally among its members, and what "
+        "outages stopped and put back (in_flight: requeue) after the warm-up, up to each stop (s)."
     ),
     "work.wasted_s": (
         "The part of it that went to attempts whose answer was not the one given; what serves requests still "
-        "in flight at the horizon is not in it. What an outage stopped and put back (in_flight: requeue) "
-        "counts from its last start; the time before is in neither, but in load.utilisation (s)."
+        "in flight at the horizon is not in it. All that outages stopped and put back is (s)."
     ),
     "work.wasted_share": "wasted_s over service_s (share).",
     "retries.attempts": "Sends of counted requests, first ones included (count).",
@@ -184,6 +184,12 @@ DEFINITIONS = {
         "Share of the time after the warm-up that lies in an outage or a slowdown of any target (share)."
     ),
     "availability.outages": "Outages and slowdowns that began before the horizon (count).",
+    "availability.targets": (
+        "For each target and effect of the scenario's outages: `observed`, the share of the time after the "
+        "warm-up in which none of them was on (a mean over links that fail on their own), and `expected`, "
+        "mean up / (mean up + mean down) as the scenario has it, multiplied where several hit one target; "
+        "none where an outage is written down, read from a trace or drawn from a file (shares)."
+    ),
     "outages.normal_waiting": (
         "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
         "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.outages import in_any, seconds_touched, share_of_time_usable
+from analysis.target_availability import by_target
 from analysis.traffic import Floats, Mask, Traffic, ratio, share
 from sim.columns import OUTCOMES
 
@@ -92,9 +93,11 @@ def queue(traffic: Traffic) -> dict[str, Any]:
 
 
 def work(traffic: Traffic) -> dict[str, Any]:
-    """Replica time spent on this traffic, and the part of it whose answer nobody used."""
+    """Replica time spent on this traffic, and the part of it that led to no answer that was given."""
+    requeued_s = float(traffic.timeline["requeued_s"].to_numpy(dtype=float).sum())
     service_s, wasted_s = (
-        float(traffic.requests[name].to_numpy(dtype=float).sum()) for name in ("service_s", "wasted_s")
+        float(traffic.requests[name].to_numpy(dtype=float).sum()) + requeued_s
+        for name in ("service_s", "wasted_s")
     )
     return {"service_s": service_s, "wasted_s": wasted_s, "wasted_share": ratio(wasted_s, service_s)}
 
@@ -165,6 +168,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(touched, observed_s),
         "outages": len(traffic.outages),
+        "targets": by_target(traffic.run),
     }
 
 

@@ -102,6 +102,11 @@ class Run:
         return frame.astype({"kind": "str", "target": "str"})
 
     @cached_property
+    def periods(self) -> pd.DataFrame:
+        """Every period of every outage, those of single links too; no rows where there is no such file."""
+        return self._if_there("outages", columns.OUTAGES)
+
+    @cached_property
     def clients(self) -> pd.DataFrame:
         return read_frame(self.path / "clients.parquet", columns.CLIENTS)
 
@@ -138,24 +143,24 @@ class Run:
     @cached_property
     def study(self) -> pd.DataFrame:
         """What each setting comes to; no rows where the run has not written them."""
-        return self._study("study", columns.STUDY)
+        return self._if_there("study", columns.STUDY)
 
     @cached_property
     def study_curves(self) -> pd.DataFrame:
         """Accuracy and risk against reject rate for each setting; no rows where there is no such file."""
-        return self._study("study_curves", columns.STUDY_CURVES)
+        return self._if_there("study_curves", columns.STUDY_CURVES)
 
     @cached_property
     def study_bounded(self) -> pd.DataFrame:
         """What the coin that bounds the reject rate comes to; no rows where there is no such file."""
-        return self._study("study_bounded", columns.STUDY_BOUNDED)
+        return self._if_there("study_bounded", columns.STUDY_BOUNDED)
 
     @cached_property
     def study_losses(self) -> pd.DataFrame:
         """How the loss of each trained setting fell; no rows where there is no such file."""
-        return self._study("study_losses", columns.STUDY_LOSSES)
+        return self._if_there("study_losses", columns.STUDY_LOSSES)
 
-    def _study(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+    def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         file = self.path / f"{name}.parquet"
         if not file.is_file():
             return pd.DataFrame(columns=schema.names)

@@ -47,8 +47,9 @@ def clients(board: Board, reach: Handler, rest: Handler | None = None) -> None:
 
 def patience(board: Board) -> Patience:
     """Retries and the allowance for them, fallbacks, and the client's own timer."""
-    rules, state, put, sends = board.rules, board.state, board.put, board.sends
+    rules, state, put = board.rules, board.state, board.put
     row_of, attempt_of, failure, retry_at = board.columns("row", "attempt", "failure", "retry_at")
+    send = sending(board)
     request_id, client_of, deadline, outcome, resolved = board.rows(
         "request_id", "client", "deadline", "outcome", "resolved"
     )
@@ -76,7 +77,22 @@ def patience(board: Board) -> Patience:
         resolved[row] = now
 
     def again(now: float, failed: int) -> int:
-        row, attempt = row_of[failed], attempt_of[failed] + 1
+        return send(now, row_of[failed], attempt_of[failed] + 1)
+
+    board.handle(GAIN, gain)
+    return Patience(fail, gain, again)
+
+
+def sending(board: Board) -> Callable[[float, int, int], int]:
+    """`send(now, row, attempt)`: adds a send that leaves now and gives it; first ones of a chunk are made by
+    `sim.decisions`, all together."""
+    rules, sends = board.rules, board.sends
+    (row_of,) = board.columns("row")
+    request_id, client_of, deadline = board.rows("request_id", "client", "deadline")
+    group_of: Any = rules.clients.group.data
+    patiences, factor = rules.patience, rules.service.factor_one
+
+    def send(now: float, row: int, attempt: int) -> int:
         request = request_id[row]
         patience = patiences[group_of[client_of[row]]]
         new = {
@@ -86,14 +102,13 @@ def patience(board: Board) -> Patience:
             "reached": now + patience.link.up_one(request, attempt),
             "down": patience.link.down.one(request, attempt),
             "timer": min(now + patience.timeout_s, deadline[row]),
-            "factor": rules.service.factor_one(request, attempt),
+            "factor": factor(request, attempt),
         }
         for name, value in (new | NEW_SEND).items():
             sends[name].append(value)
         return len(row_of) - 1
 
-    board.handle(GAIN, gain)
-    return Patience(fail, gain, again)
+    return send
 
 
 def _unlimited(board: Board, always: Patience) -> None:

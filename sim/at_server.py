@@ -238,7 +238,7 @@ def serving(  # noqa: PLR0915
 
     def end_measured(done: Completion) -> None:
         if done.subject >= 0:
-            meter.measure(clock.now, busy=-1)  # type: ignore[union-attr]
+            meter.measure(clock.now, busy=-(done.subject < state.usable))  # type: ignore[union-attr]
 
     is_simple = rules.discipline == "fifo" and not drops and admits is None
     form = form_next if rules.discipline != "fair" and not drops else form_with_care

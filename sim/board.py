@@ -84,17 +84,11 @@ class Board:
         """
         return [self._rows[name] for name in names]
 
-    def add_row(self, one: Columns) -> int:
-        """Adds the one row of these columns; gives its number. Only with closed loops."""
+    def add_row(self, values: dict[str, Any]) -> int:
+        """Adds a row; gives its number. Only with closed loops."""
         for name, column in self._rows.items():
-            column.append(one[name].item())
+            column.append(values[name])
         return len(self._rows["client"]) - 1
-
-    def add_send(self, one: Columns) -> int:
-        """Adds the one send of these columns; gives its number."""
-        for name, column in self.sends.items():
-            column.append(one[name].item())
-        return len(self.sends["row"]) - 1
 
     @staticmethod
     def view(column: NDArray[Any]) -> Any:

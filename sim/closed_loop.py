@@ -1,19 +1,19 @@
 """Clients that think before they ask again: each has one request open, and arrivals are events of the loop.
-`sim.at_clients` says when a client has had its last word; what is decided comes from `sim.decisions`."""
+`sim.at_clients` says when a client has had its last word; what is decided comes from `sim.asking`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
 from math import inf
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.asking import asking
+from sim.at_clients import sending
 from sim.board import ARRIVE, ASK, ATTEMPT_BITS, Board
 from sim.clock import Kind, Moment
-from sim.decisions import decide_due, first_sends, new_rows
 from sim.learning import Learning
 from sim.population import CLIENT_SHIFT
 from sim.rules import Rules
@@ -43,6 +43,7 @@ def closed_loops(board: Board, learning: Learning, end: float) -> Rest | None:
     if not rules.has_closed_loops:
         return None
     callbacks, handlers, put = board.callbacks[ARRIVE], board.handlers, board.put
+    ask, send = asking(rules, learning), sending(board)
     (client_of,) = board.rows("client")
     group_of = rules.clients.group.tolist()
     next_at, next_k, device_free = (
@@ -65,23 +66,16 @@ def closed_loops(board: Board, learning: Learning, end: float) -> Rest | None:
         request_id = client << CLIENT_SHIFT | next_k[client]
         next_k[client] += 1
         next_at[client], device_free[client] = inf, decided
-        one = new_rows(
-            rules, learning, np.array([request_id]), np.array([client]), np.array([now]), np.array([decided])
-        )
-        if decided < end:  # else the next piece decides
-            decide_due(rules, learning, one, np.array([True]))
+        one = ask(request_id, client, now, decided, decided < end)  # else the next piece decides
         row = board.add_row(one)
-        if one["resolved"][0] == one["resolved"][0]:
+        if one["resolved"] == one["resolved"]:
             rest(decided, row)
         elif decided < end:
-            leave(now, decided, row, one)
-
-    def leave(now: float, decided: float, row: int, one: Any) -> None:
-        send = board.add_send(first_sends(rules, one, np.array([0])) | {"row": np.array([row])})
-        if decided > now:
-            put(decided, ASK, send)
-        else:  # what takes no time happens at the place of its cause
-            handlers[ASK](now, send)
+            first = send(decided, row, 1)
+            if decided > now:
+                put(decided, ASK, first)
+            else:  # what takes no time happens at the place of its cause
+                handlers[ASK](now, first)
 
     board.handle(ARRIVE, arrive)
     return rest

@@ -82,6 +82,7 @@ TIMELINE = pa.schema(
         ("waiting_max", pa.int32()),
         ("busy_replicas_mean", pa.float64()),
         ("usable_replicas_mean", pa.float64()),
+        ("requeued_s", pa.float64()),  # replica-seconds of batches that were stopped and put back
         ("arrivals", pa.int32()),
         ("first_sends", pa.int32()),
         ("retries", pa.int32()),

@@ -1,5 +1,5 @@
 """What becomes of requests at their devices: rows for those that arrive, decisions, and first sends.
-Array operations, for whole chunks in `sim.chunk`, and one by one in `sim.closed_loop`."""
+Array operations, for whole chunks in `sim.chunk`; `sim.asking` tells the same of one request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.rules import Rules
 from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, empty, take
 from sim.streams import Draws
 
-_LOCAL, _TIMED_OUT, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "timed_out", "in_flight"))
+LOCAL, TIMED_OUT, IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "timed_out", "in_flight"))
 
 
 def new_rows(
@@ -29,7 +29,7 @@ def new_rows(
     new["request_id"], new["client"], new["arrived"], new["decided"] = request_id, client, at, decided
     new["sample"] = learning.traffic.samples(request_id, client, at)
     new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[rules.clients.group[client]]
-    new["window"][:], new["outcome"][:], new["resolved"][:] = -1, _IN_FLIGHT, np.nan
+    new["window"][:], new["outcome"][:], new["resolved"][:] = -1, IN_FLIGHT, np.nan
     return new
 
 
@@ -48,7 +48,7 @@ def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.
         rows["deferred"][mine] = decisions.deferred
     local = due & ~rows["deferred"]
     late = due & rows["deferred"] & (rows["decided"] >= rows["deadline"])
-    for which, outcome in ((local, _LOCAL), (late, _TIMED_OUT)):
+    for which, outcome in ((local, LOCAL), (late, TIMED_OUT)):
         rows["outcome"][which] = outcome
         rows["resolved"][which] = rows["decided"][which]
 

@@ -105,7 +105,7 @@ def chunks(
     learning = Learning(scenario, learned, learner)
     made = tabulator(scenario, laid_down, learning)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
-    verifier = Verifier(scenario.clients, laid_down.capacity, laid_down.accounts)
+    verifier = Verifier(scenario, laid_down)
     number = int(np.ceil(scenario.horizon_s / chunk_s))
     for index in range(number):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -118,6 +118,7 @@ def chunks(
         if scenario.server.autoscaling:
             verifier.scaled(state.steps)
         verifier.chunk(requests, attempts, last)
+        verifier.waited(seconds["waiting_max"])
         verifier.spent(ended, made.charged(ended), np.inf if last else state.rows["arrived"].min(initial=end))
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         yield Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)

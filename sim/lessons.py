@@ -3,9 +3,7 @@ Pure functions of the scenario, known before t = 0; `sim.learning` walks along t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +20,6 @@ from sim.versions import Log, Versions
 Instants = NDArray[np.float64]
 Clients = NDArray[np.int64]
 Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
-
-
-class Link(Protocol):
-    """When a client's link works; the end of a period in which it does not counts as up."""
-
-    def is_up_through(self, t0: float, t1: float) -> bool: ...
-    def next_up(self, t: float) -> float: ...
-    def next_change(self, t: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -65,6 +55,10 @@ class Schedule:
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
         """The server's version in force at each instant; a version is in force from its instant on."""
         return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
+
+    def server_version_one(self, at_s: float) -> int:
+        """The same at one instant."""
+        return int(self.in_force_at_s.searchsorted(at_s, side="right")) - 1
 
 
 def rounds(scenario: Scenario) -> tuple[Round, ...]:
@@ -103,20 +97,20 @@ def training_spans(scenario: Scenario) -> Spans:
     return tuple((one.due_at_s, one.ends_at_s, factor) for one in held if one.due_at_s < one.ends_at_s)
 
 
-def schedule(scenario: Scenario, links: Mapping[int, Link] | None = None) -> Schedule:
+def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
     """When every version, copy and rejector of a run comes into force.
 
     The server sends each client its newest version, one copy at a time, at the first instant at which
     itself and the client's link are up; a version that is superseded before its copy could leave is not
-    sent. A copy arrives after a latency and its transfer; one that its link breaks off starts over. A
-    rejector trains on the newest copy there when it begins, one training after the other. The oracle knows
-    every version at once; scores that are made of the client's model alone are sent nothing. links: of the
-    clients whose link ever fails, if others than the scenario says.
+    sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
+    leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
+    begins, one training after the other. The oracle knows every version at once; scores that are made of
+    the client's model alone are sent nothing. links: if others than the scenario says.
     """
     held = rounds(scenario)
     made = [one for one in held if one.fate == "made"]
     in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, _usable(scenario), _failing(scenario) if links is None else links)
+    fleet = _Fleet(scenario, _usable(scenario), links or Links(outage_times(scenario)))
     for version in range(1, len(in_force)):
         until = in_force[version + 1] if version < len(made) else scenario.horizon_s
         fleet.release(version, float(in_force[version]), float(until))
@@ -138,21 +132,16 @@ def _usable(scenario: Scenario) -> Capacity:
     return replace(drawn, usable=np.maximum(most_replicas(scenario.server) - drawn.taken, 0))
 
 
-def _failing(scenario: Scenario) -> dict[int, Link]:
-    links = Links(outage_times(scenario))
-    return {client: links.downtime(client) for client in np.flatnonzero(links.hit(scenario.clients)).tolist()}
-
-
 class _Fleet:
     """Walks all clients together from version to version: who is sent it, and who trains on it."""
 
-    def __init__(self, scenario: Scenario, usable: Capacity, links: Mapping[int, Link]) -> None:
+    def __init__(self, scenario: Scenario, usable: Capacity, links: Links) -> None:
         clients = population(scenario)
         n, scores = clients.size, [group.policy.score for group in scenario.fleet]
         self._listens = np.array([score not in WITHOUT_REJECTOR for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
         self.follows = self._listens | self._knows_all
-        self._links = links
+        self._links, self._hit = links, np.flatnonzero(links.hit(n)).tolist()
         self._usable, self._server_up = usable, _next_usable(usable)
         self._scenario, self._group = scenario, clients.group
         self._copy_times = [_CopyTimes(scenario, group) for group in scenario.fleet]
@@ -167,8 +156,9 @@ class _Fleet:
         for g, times in enumerate(self._copy_times):
             mine = np.flatnonzero(self._group == g)
             takes[mine] = times.of(mine, version)
-        for client, link in self._links.items():
-            leaves[client], cut = self._over(link, float(ready[client]), float(takes[client]), until_s)
+        for client in self._hit:
+            leaves[client], cut = self._over(client, float(ready[client]), float(takes[client]), until_s)
+            takes[client] *= self._links.factor(client, float(leaves[client]))
             self._link_free[client] = max(self._link_free[client], cut)
         sent = self._listens & (leaves < until_s)
         arrives = np.where(sent, leaves + takes, np.inf)
@@ -192,13 +182,13 @@ class _Fleet:
         self.rejectors.add(self._newest, trains, done)
         self._device_free[trains] = done[trains]
 
-    def _over(self, link: Link, at_s: float, takes_s: float, until_s: float) -> tuple[float, float]:
+    def _over(self, client: int, at_s: float, takes_s: float, until_s: float) -> tuple[float, float]:
         """The first instant at or after `at_s` from which a copy gets through a failing link, inf if it is
         superseded first; and when the link last broke off one that had left, -inf if it never did."""
-        cut = -np.inf
+        cut, link = -np.inf, self._links.downtime(client)
         while at_s < until_s:
             leaves = float(self._server_next_up(np.array([link.next_up(at_s)]))[0])
-            if link.is_up_through(leaves, leaves + takes_s):
+            if link.is_up_through(leaves, leaves + takes_s * self._links.factor(client, leaves)):
                 return (leaves if leaves < until_s else np.inf), cut
             if leaves < link.next_up(leaves):
                 at_s = leaves

@@ -52,7 +52,8 @@ def _times(scenario: Scenario, clients: Population, index: int, outage: Outage) 
     if isinstance(when, Intervals):
         return OutageTimes(outage, Downtime(when.at), clients=hit)
     if isinstance(when, TraceOutage):
-        shared, own = read_trace(when.file, outage.target_name, outage.effect.kind)
+        known = clients.size if isinstance(target, LinksTarget) else 0
+        shared, own = read_trace(when.file, outage.target_name, outage.effect.kind, known)
         mine = {client: own[client] for client in sorted(own) if client in set(hit.tolist())}
         return OutageTimes(outage, shared, mine, hit)
     if isinstance(target, LinksTarget) and not target.correlated:

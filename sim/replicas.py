@@ -30,12 +30,20 @@ def replicas(
     steps = [(begin, state.usable)]
 
     def change(now: float, replicas: int, taken: int, end: Ending | None) -> None:
-        """Replicas stop and start from the highest index; None: those that stop end their batches first."""
-        was = state.usable
+        """Replicas stop and start from the highest index; None: those that stop end their batches first.
+
+        An outage that leaves nothing usable stops everything, replicas included that only end their batches.
+        """
+        was, is_total = state.usable, taken > state.taken and taken >= replicas
         if meter:
             meter.measure(now)
         state.replicas, state.taken = replicas, taken
         usable = state.usable
+        if end and (usable < was or is_total):
+            last = len(batch_of) if is_total else was
+            working = [replica for replica in range(usable, last) if batch_of[replica]]
+            if working:
+                end(now, stop(working))
         if usable == was:
             return
         steps.append((now, usable))
@@ -46,9 +54,8 @@ def replicas(
         if usable < was:
             idle[:] = [replica for replica in idle if replica < usable]
             heapify(idle)
-            working = [replica for replica in range(usable, was) if batch_of[replica]]
-            if end and working:
-                end(now, stop(working))
+        if meter:
+            meter.count()
         if not usable and not rules.queue_survives:
             lose(now, queue.drop_all())
         server.serve(now)
@@ -60,8 +67,6 @@ def replicas(
         for replica in working:
             batch_of[replica] = []
             server.completions[replica] = server.completions[replica].cancel()
-        if meter:
-            meter.busy -= len(working)
         return sends
 
     def lose(now: float, sends: list[int]) -> None:

@@ -16,22 +16,28 @@ _PLACE = 1  # after outages, which change capacity at the same instant
 
 
 class Meter:
-    """Adds up the seconds that replicas were busy, usable, and there at all since the last tick."""
+    """Adds up the seconds that usable replicas were busy, were usable, and that replicas were there at all,
+    since the last tick. One that is not usable any more and ends its batch is no part of the load.
+    """
 
     def __init__(self, state: State) -> None:
         self._kept = state.scaling
         self._state = state
-        self.busy = sum(1 for batch in state.batch_of if batch)
+        self.count()
+
+    def count(self) -> None:
+        """Counts the usable replicas that work. Ask whenever others are usable than before."""
+        self._busy = sum(1 for batch in self._state.batch_of[: self._state.usable] if batch)
 
     def measure(self, now: float, busy: int = 0) -> None:
-        """Brings the sums up to now; from now on `busy` more replicas work. Ask before usable ones change."""
+        """Brings the sums up to now; from now on `busy` more work. Ask before other replicas are usable."""
         kept = self._kept
         span = now - kept.measured_at
-        kept.busy_s += self.busy * span
+        kept.busy_s += self._busy * span
         kept.usable_s += self._state.usable * span
         kept.replica_s += self._state.replicas * span
         kept.measured_at = now
-        self.busy += busy
+        self._busy += busy
 
     def load(self, interval_s: float) -> float | None:
         """Replicas there were, times the share of the usable ones that was busy, on average since the last

@@ -42,6 +42,7 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
         "waiting_max": waiting.most(),
         "busy_replicas_mean": serving.mean(1.0 / batch_size),
         "usable_replicas_mean": np.diff(_usable_seconds(played.steps, edges)) / np.diff(edges),
+        "requeued_s": _requeued_seconds(played, edges),
         "arrivals": np.histogram(arrived[arrived >= start], edges)[0],
         "first_sends": np.histogram(sends["sent"][first], edges)[0],
         "retries": np.histogram(sends["sent"][~first], edges)[0],
@@ -124,6 +125,12 @@ def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stay
         Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), edges),
         np.append(sends["batch_size"][served].astype(np.float64), size),
     )
+
+
+def _requeued_seconds(played: Played, edges: Instants) -> Instants:
+    """Replica-seconds of work that an outage stopped and put back, in the second of the stop."""
+    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
+    return np.histogram(stopped, edges, weights=(stopped - started) / size)[0].astype(np.float64)
 
 
 def _usable_seconds(steps: list[tuple[float, int]], edges: Instants) -> Instants:

@@ -35,6 +35,18 @@ class Traffic:
                 found[here] = pick(phase, client[here] - self._clients.first[g], draw[here])
         return found
 
+    def one(self, request_id: int, group: int, member: int, arrived_s: float) -> int:
+        """The same for one request of a member of a group, counted from its first."""
+        phases = self._phases[group]
+        phase = next(phase for phase in reversed(phases) if phase.at_s <= arrived_s)
+        upto = phase.upto[member if len(phase.upto) > 1 else 0]
+        draw = self._draws.one(request_id)
+        stratum = int(upto.searchsorted(draw, side="right"))
+        below = float(upto[stratum - 1]) if stratum else 0.0
+        first, end = int(phase.first[stratum]), int(phase.first[stratum + 1])
+        place = int((draw - below) / (float(upto[stratum]) - below) * (end - first))
+        return int(phase.positions[first + min(place, end - first - 1)])
+
 
 def pick(phase: Phase, member: NDArray[np.int32], draw: NDArray[np.float64]) -> NDArray[np.int32]:
     """The samples that uniform draws in (0, 1) choose for members of a group, int32 (n,).

@@ -9,13 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.budgets import NO_ACCOUNT, Accounts, full, views
+from sim.budgets import NO_ACCOUNT
 from sim.columns import OUTCOMES
 from sim.errors import RunFailed
-from sim.outages import Capacity
+from sim.outages import most_replicas
 from sim.population import CLIENT_SHIFT
+from sim.recount import charge, nothing_charged
+from sim.rules import Rules
+from sim.scenario import Scenario
 from sim.state import Ended, State
 
+_REMOTE = OUTCOMES.index("remote")
 _ORDERS = (
     ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
@@ -32,11 +36,13 @@ def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -
 class Verifier:
     """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
 
-    def __init__(self, clients: int, capacity: Capacity, drawn_on: Accounts | None = None) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules) -> None:
+        clients, capacity = rules.clients.size, rules.capacity
         self._steps = [*zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True)]
         self._is_scaled = False
-        self._accounts = drawn_on
-        self._ledger = full(drawn_on.allotments if drawn_on else ())
+        self._rules, self._most_waiting = rules, _most_waiting(scenario)
+        self._cut = rules.links.hit(clients)
+        self._ledger = nothing_charged(rules.accounts.allotments)
         self._charged: list[tuple[float, int]] = []  # (sent, account), not yet recounted
         self._rows_of = np.zeros(clients, dtype=np.int64)
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
@@ -49,6 +55,8 @@ class Verifier:
         self._check_order(attempts, _ORDERS[0][2:])
         for table in (requests, attempts):
             self._check_replicas(table)
+            self._check_links(table)
+        self._check_answers(requests)
         outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
         if outcomes[OUTCOMES.index("in_flight")] and not last:
             raise RunFailed("run", "a request was written before its outcome was known")
@@ -71,19 +79,24 @@ class Verifier:
 
         open_since: when the oldest request arrived that has not ended; later sends are recounted later.
         """
-        if self._accounts is None or not self._accounts.allotments:
+        drawn_on, sends = self._rules.accounts, ended.sends
+        if not drawn_on.allotments:
             return
-        sends = ended.sends
-        account = self._accounts.of_client[ended.rows["client"][sends["row"]]]
+        account = drawn_on.of_client[ended.rows["client"][sends["row"]]]
         mine = charged & (account != NO_ACCOUNT)
         self._charged += zip(sends["sent"][mine].tolist(), account[mine].tolist(), strict=True)
         self._charged.sort()
         known = bisect_left(self._charged, (open_since, 0))
-        ledger = views(self._ledger)
         for sent, owner in self._charged[:known]:
-            if not self._accounts.allotments[owner].take(ledger, owner, sent):
+            if not charge(self._ledger, owner, drawn_on.allotments[owner], sent):
                 raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
         del self._charged[:known]
+
+    def waited(self, most: NDArray[np.int64]) -> None:
+        """Raises RunFailed if more waited at the server, second by second, than there are places."""
+        if len(most) and most.max() > self._most_waiting:
+            limit = f"a queue of {self._most_waiting:.0f}"
+            raise RunFailed("run", f"{most.max()} requests waited in {limit} places")
 
     def finish(self, state: State) -> None:
         """Raises RunFailed if some request is missing, or was counted twice."""
@@ -110,6 +123,39 @@ class Verifier:
             at = started[begun][wrong][0]
             raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
 
+    def _check_answers(self, requests: pa.Table) -> None:
+        """An answer that counts came while its client still waited for it."""
+        names = ("arrived_at_s", "sent_at_s", "answered_at_s")
+        arrived, sent, answered = (requests[name].to_numpy() for name in names)
+        group = self._rules.clients.group[requests["client_id"].to_numpy()]
+        timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._rules.patience]).T
+        gives_up = np.minimum(sent + timeout_s[group], arrived + deadline_s[group])
+        late = np.flatnonzero(_is_remote(requests) & ~(answered <= gives_up))
+        if len(late):
+            request, at = requests["request_id"][int(late[0])].as_py(), answered[late[0]]
+            raise RunFailed(
+                "run", f"request {request} counts an answer of {at} s, when its client had given up"
+            )
+
+    def _check_links(self, table: pa.Table) -> None:
+        """No message passed a link that was cut; of answers those that came are known."""
+        if not self._cut.any():
+            return
+        client = table["request_id"].to_numpy() >> CLIENT_SHIFT
+        names = [("sent_at_s", "reached_at_s")]
+        names += [("finished_at_s", "answered_at_s")] if "answered_at_s" in table.column_names else []
+        for leaves, arrives in names:
+            left, came = table[leaves].to_numpy(), table[arrives].to_numpy()
+            here = self._cut[client] & ~np.isnan(left)
+            if leaves == "finished_at_s":
+                here &= _is_remote(table)
+            until = np.where(np.isnan(came), left, came)
+            for who, t0, t1 in zip(
+                client[here].tolist(), left[here].tolist(), until[here].tolist(), strict=True
+            ):
+                if not self._rules.links.downtime(who).is_up_through(t0, t1):
+                    raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
+
     def _usable_at(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """As many replicas as were usable at each instant; where several changes share it, the most."""
         at_s, usable = np.array(self._steps).T
@@ -118,3 +164,15 @@ class Verifier:
         most, later = np.maximum.reduceat(usable, first), usable[np.append(first[1:], len(at_s)) - 1]
         found: NDArray[np.float64] = np.where(instants[step] == t, most[step], later[step])
         return found
+
+
+def _is_remote(requests: pa.Table) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = requests["outcome"].combine_chunks().indices.to_numpy() == _REMOTE
+    return found
+
+
+def _most_waiting(scenario: Scenario) -> float:
+    """Places in the queue; what an outage puts back may wait beside them, no more than was in service."""
+    server = scenario.server
+    returned = most_replicas(server) * server.max_batch if server.in_flight == "requeue" else 0
+    return np.inf if server.queue_limit is None else server.queue_limit + returned

@@ -33,6 +33,14 @@ class Versions:
             low, high = np.where(reached, middle, low), np.where(reached, high, middle - 1)
         return self.version[low]
 
+    def one(self, client: int, at_s: float) -> int:
+        """The same for one client."""
+        first, end = int(self.first[client]), int(self.first[client + 1])
+        place = (
+            first if end - first == 1 else first - 1 + int(self.at_s[first:end].searchsorted(at_s, "right"))
+        )
+        return int(self.version[place])
+
     def total_before(self, at_s: Instants) -> NDArray[np.int64]:
         """The sum of all clients' versions just before each instant, int64 (n,)."""
         return self._totals[np.searchsorted(self._changes, at_s, side="left")]

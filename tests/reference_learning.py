@@ -61,6 +61,7 @@ class School:
         self.most = most_replicas(scenario.server)
         self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
         self.total_outages = 0
+        self.round_ends, self.next_due = -inf, inf
         self.links = Links(outage_times(scenario))
         self.given: set[tuple[str, int]] = set()
 
@@ -73,14 +74,27 @@ class School:
         if self.online is None:
             return
         for k in count(1):
-            yield self.env.at(k * self.online.every_s, Kind.MODEL, BEGIN)
+            self.next_due = k * self.online.every_s
+            yield self.env.at(self.next_due, Kind.MODEL, BEGIN)
             if not self.usable:
                 continue
             lesson, outages = self.known(), self.total_outages
             ends = self.env.now + self.online.steps * self.online.step_s
+            self.round_ends, self.next_due = ends, (k + 1) * self.online.every_s
             yield self.env.at(ends, Kind.MODEL, IN_FORCE)
             if self.total_outages == outages:
                 self.release(lesson)
+
+    def slows(self) -> float:
+        """How much longer a batch takes that starts now: training has its share of the server.
+
+        A round lasts from its due time on, half-open as outages are, even for a batch that starts at that
+        instant with capacity that comes, before the round itself begins.
+        """
+        if self.online is None:
+            return 1.0
+        is_due = self.env.now == self.next_due and self.online.steps * self.online.step_s > 0
+        return 1 / (1 - self.online.capacity_share) if self.env.now < self.round_ends or is_due else 1.0
 
     def known(self) -> dict[str, list[tuple[float, Request]]]:
         """What is known now: requests by when their samples were first finished, and by when answered."""
@@ -130,10 +144,7 @@ class School:
                     ),
                 ),
                 # The only look ahead, and the product's: who will train on this version.
-                trains=schedule(
-                    self.scenario,
-                    {client: self.links.downtime(client) for client in range(self.scenario.clients)},
-                ).rejectors.clients_of(self.version),
+                trains=schedule(self.scenario).rejectors.clients_of(self.version),
             )
         )
         self.server_label.append(update.server_label)
@@ -162,6 +173,8 @@ class School:
             usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)
             self.total_outages += not usable
+            if not usable:
+                self.round_ends = self.env.now
             if usable and not self.usable:
                 for client in range(self.scenario.clients):
                     leave = self.env.at(self.env.now, Kind.MODEL, COPY, client)
@@ -182,7 +195,8 @@ class School:
         link = self.scenario.fleet[self.group[client]].link
         transfer = 8.0 * self.online.copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
         latency = Delay(self.scenario.seed, "copy", link.latency).one(client, version)
-        link, arrives = self.links.downtime(client), self.env.now + (latency + transfer)
+        takes = (latency + transfer) * self.links.factor(client, self.env.now)
+        link, arrives = self.links.downtime(client), self.env.now + takes
         if not link.is_up_through(self.env.now, arrives):  # broken off, it starts over
             yield self.env.at(link.next_change(self.env.now), Kind.MODEL, COPY, client)
             self.sending[client], self.sent[client] = False, self.copy[client]

@@ -25,7 +25,6 @@ from sim.delays import Backoff, LinkDelays
 from sim.links import Links
 from sim.messages import Learned
 from sim.outage_times import outage_times
-from sim.outages import Slowness
 from sim.population import CLIENT_SHIFT, population
 from sim.ports import OnlineLearner
 from sim.prices import fixed_price
@@ -92,13 +91,14 @@ class Reference:
         arrivals: ArrivalSource,
         chunk_s: float,
         learner: OnlineLearner | None = None,
-        slow: Slowness = Slowness(()),  # noqa: B008  (frozen)
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
         self.delays = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
         self.links = Links(outage_times(scenario))
-        self.server = Server(self.env, scenario, slow, self.reply)
+        self.requests: list[Request] = []
+        self.school = School(self.env, scenario, learned, self.requests, learner)
+        self.server = Server(self.env, scenario, self.school.slows, self.reply)
         self.device_free = [-inf] * scenario.clients
         self.allowance = [TOKEN] * scenario.clients
         self.breakers = [
@@ -107,8 +107,6 @@ class Reference:
         ]
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
         self.may_release = scenario.costs.charge_on != "send"
-        self.requests: list[Request] = []
-        self.school = School(self.env, scenario, learned, self.requests, learner)
 
     def run(self) -> list[Request]:
         self.env.process(self.school.outages())

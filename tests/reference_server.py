@@ -16,7 +16,7 @@ from reference_limits import Bucket
 
 from sim.clock import Kind
 from sim.delays import ServiceTimes
-from sim.outages import Slowness, capacity, most_replicas, slowness
+from sim.outages import capacity, most_replicas, slowness
 from sim.scenario import Scenario
 
 Life = Iterator[simpy.Event]
@@ -38,17 +38,22 @@ class Timeline(simpy.Environment):
 
 
 class Server:
-    """Usable replicas are those with the lowest indices; `answer` sends a word back to a client.
+    """Usable replicas are those with the lowest indices; `answer` sends a word back to a client; training
+    takes what it `slows` by.
 
     Whoever waits is in `returned`, which is served first, or in `waiting`, in order of arrival.
     """
 
     def __init__(
-        self, env: Timeline, scenario: Scenario, slow: Slowness, answer: Callable[[Any, str], Life]
+        self,
+        env: Timeline,
+        scenario: Scenario,
+        slows: Callable[[], float],
+        answer: Callable[[Any, str], Life],
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
-        self.slow = Slowness(slowness(scenario).spans + slow.spans)
+        self.slow, self.slows = slowness(scenario), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
@@ -157,7 +162,7 @@ class Server:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
         time = self.times.time(len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
-        time *= self.slow.factor(self.env.now, replica, self.replicas)
+        time *= self.slow.factor(self.env.now, replica, self.replicas) * self.slows()
         yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
         if self.batches[replica] is not batch:
             return  # stopped by an outage
@@ -177,12 +182,16 @@ class Server:
             self.change_capacity(self.replicas, taken, self.rule.in_flight)
 
     def change_capacity(self, replicas: int, taken: int, in_flight: str) -> None:
-        """Replicas stop or start from the highest index; `in_flight` says what becomes of their batches."""
-        was = self.usable
+        """Replicas stop or start from the highest index; `in_flight` says what becomes of their batches.
+
+        An outage that leaves nothing usable stops everything, replicas included that only end their batches.
+        """
+        was, is_total = self.usable, taken > self.taken and taken >= replicas
         self.measure()
         self.replicas, self.taken = replicas, taken
         if in_flight != "finish":
-            stopped = [replica for replica in range(self.usable, was) if self.batches[replica]]
+            last = len(self.batches) if is_total else was
+            stopped = [replica for replica in range(self.usable, last) if self.batches[replica]]
             stopped.sort(key=lambda replica: self.batches[replica][0].started)
             sends = [send for replica in stopped for send in self.batches[replica]]
             for replica in stopped:
@@ -204,9 +213,9 @@ class Server:
     # Autoscaling.
 
     def measure(self) -> None:
-        """Adds up the seconds that replicas were busy, usable, and there at all."""
+        """Adds up the seconds that usable replicas were busy, were usable, and that replicas were there."""
         span = self.env.now - self.measured_at
-        self.busy_s += sum(map(bool, self.batches)) * span
+        self.busy_s += sum(map(bool, self.batches[: self.usable])) * span
         self.usable_s += self.usable * span
         self.replica_s += self.replicas * span
         self.measured_at = self.env.now

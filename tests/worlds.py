@@ -120,7 +120,10 @@ def by_class(axis: Samples, positions: NDArray[np.int32], weights: NDArray[np.fl
     label = axis.label[positions]
     order = np.lexsort((positions, label))
     first = np.searchsorted(label[order], np.arange(11))
-    upto = np.cumsum(np.where(np.diff(first) > 0, weights, 0.0), axis=1)
+    has_samples = np.diff(first) > 0
+    weights = np.where(has_samples, weights, 0.0)
+    weights[weights.sum(axis=1) == 0] = has_samples  # what has a weight has no sample: all alike
+    upto = np.cumsum(weights, axis=1)
     return Phase(at_s, positions[order], first, upto / upto[:, -1:])
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.scenario.values import (
+    Beat,
     Instant,
     NonNegative,
     Part,
@@ -39,7 +40,7 @@ class Mmpp(Part):
 
     kind: Literal["mmpp"]
     rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
-    mean_stay_s: Span
+    mean_stay_s: Beat
 
 
 class ClosedLoop(Part):

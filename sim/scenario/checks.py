@@ -17,7 +17,7 @@ from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
 from sim.scenario.server import Affine
 from sim.scenario.training import Mixture
-from sim.scenario.values import SHORTEST_S
+from sim.scenario.values import MOST_TOKENS, SHORTEST_S
 from sim.scenario.wording import nearest
 
 Breach = tuple[Path, Any, str]
@@ -179,6 +179,19 @@ def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "kind"), budget.kind, rule
 
 
+def tokens_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """In whole millionths; who needs more has no use for a bucket."""
+    admission = scenario.server.admission
+    buckets: list[tuple[Path, Any]] = [(("server", "admission", "rate_hz"), admission)]
+    buckets += [(("fleet", g, "budget", "rate_hz"), group.budget) for g, group in enumerate(scenario.fleet)]
+    for path, bucket in buckets:
+        if bucket is None or bucket.kind != "token_bucket":
+            continue
+        if bucket.rate_hz * scenario.horizon_s > MOST_TOKENS:
+            rule = f"would earn more than {MOST_TOKENS:,.0f} tokens before horizon_s"
+            yield path, bucket.rate_hz, rule
+
+
 def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
         if group.hedge_after_s is not None and group.fallback != "client":
@@ -233,6 +246,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     autoscaling_starts_within_its_bounds,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
+    tokens_can_be_counted,
     a_hedge_has_an_answer_to_show,
     some_rate_is_above_zero,
     personal_rejectors_are_few,

@@ -9,6 +9,7 @@ from pydantic import Field
 from sim.scenario.arrivals import Arrivals
 from sim.scenario.training import Score
 from sim.scenario.values import (
+    MOST_TOKENS,
     Count,
     DurationOrZero,
     ImageSize,
@@ -20,6 +21,7 @@ from sim.scenario.values import (
     Share,
     Span,
     SpanOrZero,
+    Weight,
     Whole,
 )
 
@@ -64,8 +66,8 @@ class DomainShift(Part):
     """Noise: standard deviation on pixels in [0, 1]; blur: sigma in pixels; rotate: degrees."""
 
     kind: Literal["domain_shift"]
-    noise: NonNegative = 0.0
-    blur: NonNegative = 0.0
+    noise: Weight = 0.0
+    blur: Annotated[float, Field(ge=0, le=1_024)] = 0.0
     rotate: Annotated[float, Field(ge=-180, le=180)] = 0.0
 
 
@@ -78,8 +80,8 @@ class Drift(Part):
     """From `at_s` on, classes are drawn with these weights and samples are seen with this noise."""
 
     at_s: Instant
-    classes: tuple[NonNegative, ...] | None = None
-    noise: NonNegative | None = None
+    classes: tuple[Weight, ...] | None = None
+    noise: Weight | None = None
 
 
 class MixAll(Part):
@@ -201,7 +203,7 @@ class Breaker(Part):
 class TokenBucket(Part):
     kind: Literal["token_bucket"]
     rate_hz: Positive
-    burst: Annotated[float, Field(ge=1)]
+    burst: Annotated[float, Field(ge=1, le=MOST_TOKENS)]
     shared_by: Literal["client", "group", "fleet"] = "client"
 
 

@@ -13,6 +13,7 @@ from sim.scenario.fleet import Drift
 
 Breach = tuple[Path, Any, str]
 
+MOST_ROUNDS = 100_000
 CLASSES = {"cifar100": 100}  # the other sets have ten
 
 
@@ -30,6 +31,14 @@ def rounds_do_not_overlap(scenario: Scenario) -> Iterator[Breach]:
     takes_s = online.steps * online.step_s
     if online.every_s < takes_s:
         rule = f"a round takes steps * step_s, {takes_s:.12g} s, and must end before the next is due"
+        yield ("training", "online", "every_s"), online.every_s, rule
+
+
+def rounds_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """All of them are laid down before the run, each a step of the server at least."""
+    online = scenario.training.online
+    if online is not None and scenario.horizon_s > MOST_ROUNDS * online.every_s:
+        rule = f"would hold more than {MOST_ROUNDS:,} rounds before horizon_s"
         yield ("training", "online", "every_s"), online.every_s, rule
 
 
@@ -77,6 +86,7 @@ def _drifts(scenario: Scenario) -> Iterator[tuple[Path, tuple[Drift, ...]]]:
 
 LEARNING_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     rounds_do_not_overlap,
+    rounds_can_be_counted,
     some_round_is_due,
     drifts_lie_in_the_run_in_order,
     drifts_change_something,

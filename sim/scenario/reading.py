@@ -3,6 +3,7 @@ The first stage of every run; nothing is written and nothing is drawn here."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from pydantic import ValidationError
 
 from sim.errors import BadInput
 from sim.scenario import checks, complaints, not_yet
+from sim.scenario.advice import advice
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Draft, Origin, complaint, refusal
 from sim.scenario.library import locate
 from sim.scenario.overrides import AFTER_EVERY_LINE, override, put
 from sim.scenario.wording import quote
 from sim.scenario.yaml_text import parse
+
+log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 2**20
 
@@ -47,6 +51,8 @@ def check(draft: Draft) -> Scenario:
     found = list(checks.findings(scenario)) or list(not_yet.findings(scenario))
     if found:
         raise BadInput(complaint(draft, found))
+    for finding in advice(scenario):
+        log.warning(complaint(draft, [finding]))
     return scenario
 
 

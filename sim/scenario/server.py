@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.scenario.values import (
+    MOST_TOKENS,
+    Beat,
     Count,
     ImageSize,
     Instant,
@@ -60,7 +62,7 @@ class DeadlineFeasible(Part):
 class TokenBucketAdmission(Part):
     kind: Literal["token_bucket"]
     rate_hz: Positive
-    burst: Annotated[float, Field(ge=1)]
+    burst: Annotated[float, Field(ge=1, le=MOST_TOKENS)]
 
 
 Admission = Annotated[NoAdmission | DeadlineFeasible | TokenBucketAdmission, Field(discriminator="kind")]
@@ -69,8 +71,8 @@ Admission = Annotated[NoAdmission | DeadlineFeasible | TokenBucketAdmission, Fie
 class Autoscaling(Part):
     """Every `interval_s` as many replicas as keep the busy ones at the target; new ones come later."""
 
-    target_utilisation: PositiveShare
-    interval_s: Span
+    target_utilisation: Annotated[float, Field(ge=1e-3, le=1)]
+    interval_s: Beat
     provisioning_s: SpanOrZero
     min: Replicas
     max: Replicas
@@ -134,7 +136,7 @@ class Down(Part):
 
 class Slowdown(Part):
     kind: Literal["slowdown"]
-    factor: Annotated[float, Field(ge=1)]
+    factor: Annotated[float, Field(ge=1, le=1e6)]
 
 
 Effect = Annotated[Down | Slowdown, Field(discriminator="kind")]

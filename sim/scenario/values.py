@@ -9,16 +9,19 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 SHORTEST_S = 1e-6  # below this a span could vanish beside the clock: 1e9 s + 1e-8 s == 1e9 s
 LONGEST_S = 1e9
+MOST_TOKENS = 1e9  # of a bucket: more than any run has requests, and few enough to count in millionths
 CHUNK_S = 60.0  # the unit in which the loop advances and ended rows are written
 
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 NonNegative = Annotated[float, Field(ge=0)]
 ImageSize = Annotated[int, Field(ge=1, le=1_024)]  # pixels a side
+Weight = Annotated[float, Field(ge=0, le=1e6)]  # sums of more could overflow
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Instant = Annotated[float, Field(ge=0, le=LONGEST_S)]
+Beat = Annotated[float, Field(ge=1e-3, le=LONGEST_S)]  # of what recurs: below, a run would do nothing else
 Span = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 SpanOrZero = Annotated[float, Field(ge=0, le=LONGEST_S)]
 Variation = Annotated[float, Field(ge=0, le=10)]  # beyond, most Gamma draws underflow

@@ -45,6 +45,7 @@ server:
   max_batch: 8
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
   when_down: queue
+  outages: []
 study: {{c_e: [0.1, 0.4]}}
 training:
   form: nonnegative
@@ -207,6 +208,7 @@ def _served(
         "waiting_max": (np.maximum(waiting[:-1], waiting[1:]) + rng.integers(0, 6, horizon_s)).astype(int),
         "busy_replicas_mean": busy,
         "usable_replicas_mean": usable.astype(float),
+        "requeued_s": np.zeros(horizon_s),
         "arrivals": np.bincount(requests["arrived_at_s"].astype(int), minlength=horizon_s),
         "first_sends": arriving,
         "retries": retries,
@@ -430,7 +432,7 @@ def write_tiny(
         )
     usable = _usable(outages, horizon_s)
     idle = {"at_s": np.arange(horizon_s) * 1.0} | {
-        name: np.zeros(horizon_s) for name in ("waiting_mean", "busy_replicas_mean")
+        name: np.zeros(horizon_s) for name in ("waiting_mean", "busy_replicas_mean", "requeued_s")
     }
     whole = dict.fromkeys(("waiting_max", "first_sends", "retries"), np.zeros(horizon_s, dtype=int))
     seconds = np.array([int(row["arrived_at_s"]) for row in rows], dtype=int)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_folders import write_tiny
+from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
 from analysis.metrics_service import seconds_per_request, spread, staleness
 from analysis.tables import facts
 from analysis.traffic import traffic_of
+from sim import columns
 
 
 def sent(at_s: float, **changes: object) -> dict[str, object]:
@@ -119,6 +120,15 @@ def test_work_for_a_request_in_flight_at_the_horizon_is_not_wasted_yet(tmp_path:
     assert work == {"service_s": 1.0, "wasted_s": 0.5, "wasted_share": 0.5}
 
 
+def test_work_that_an_outage_puts_back_is_wasted(tmp_path: Path) -> None:
+    """What was stopped and put back is told by the time line: 0.3 s, in the warm-up half a second more."""
+    stopped = {"requeued_s": np.where(np.arange(100) == 40, 0.3, np.where(np.arange(100) == 5, 0.5, 0.0))}
+    work = summary_of(tmp_path, [sent(30.0)], timeline=stopped, warm_up_s=20)["work"]
+    assert work["service_s"] == pytest.approx(0.1 + 0.3)
+    assert work["wasted_s"] == pytest.approx(0.3)
+    assert work["wasted_share"] == pytest.approx(0.75)
+
+
 def test_latency_is_one_row_while_first_equals_final(tmp_path: Path) -> None:
     def rows(requests: list) -> list[str]:
         labels = [label for label, _ in facts(summary_of(tmp_path, requests))["service"]]
@@ -187,7 +197,47 @@ def test_availability_is_exact_in_time(tmp_path: Path) -> None:
         "answered_in_time_if_sent": None,
         "outage_share": 40 / 80,
         "outages": 2,
+        "targets": [],
     }
+
+
+def test_availability_of_each_target_beside_what_the_scenario_expects(tmp_path: Path) -> None:
+    """From 20 s to 100 s. The server is out in [10, 30) and [90, 110), slow in [40, 60); of two links one is
+    cut in [20, 40) and [30, 60), the other never. Replicas fail by two outages, one of them written down.
+    """
+    drawn = "{kind: renewal, up: {kind: exponential, mean_s: 60}, down: 20}"
+    equilibrium = "{kind: intermittent, availability: 0.9, mean_cycle_s: 10}"
+    measured = "{kind: renewal, up: 60, down: {kind: empirical, file: x.csv}}"
+    one = "target: {kind: replicas, count: 1}, effect: {kind: down}"
+    links = "target: {kind: links, groups: [sensors, cameras], share: 1.0, correlated: false}"
+    scenario = f"""outages:
+    - {{when: {drawn}, target: {{kind: server}}, effect: {{kind: down}}}}
+    - {{when: {equilibrium}, target: {{kind: server}}, effect: {{kind: down}}}}
+    - {{when: {measured}, target: {{kind: server}}, effect: {{kind: slowdown, factor: 2.0}}}}
+    - {{when: {drawn}, {one}}}
+    - {{when: {{kind: intervals, at: [[30, 40]]}}, {one}}}
+    - {{when: {equilibrium}, {links}, effect: {{kind: down}}}}"""
+    path = write_tiny(tmp_path, [{}], warm_up_s=20, server=("outages: []", scenario))
+    periods = [
+        ("server", "down", -1, 10.0, 30.0),
+        ("server", "down", -1, 90.0, 110.0),
+        ("server", "slowdown", -1, 40.0, 60.0),
+        ("replicas:1", "down", -1, 30.0, 40.0),
+        ("links:sensors+cameras", "down", 1, 20.0, 40.0),
+        ("links:sensors+cameras", "down", 1, 30.0, 60.0),
+    ]
+    names = ("target", "effect", "client_id", "from_s", "until_s")
+    rows = dict(zip(names, map(list, zip(*periods, strict=True)), strict=True)) | {"factor": [1.0] * 6}
+    write_table(path / "outages.parquet", rows, columns.OUTAGES)
+    found = summarise(load_run(path))["availability"]["targets"]
+    assert [(one["target"], one["effect"]) for one in found] == [
+        ("server", "down"),
+        ("server", "slowdown"),
+        ("replicas:1", "down"),
+        ("links:sensors+cameras", "down"),
+    ]
+    assert [one["observed"] for one in found] == [1 - 20 / 80, 1 - 20 / 80, 1 - 10 / 80, 1 - 40 / 160]
+    assert [one["expected"] for one in found] == [pytest.approx(0.75 * 0.9), None, None, 0.9]
 
 
 def test_observed_availability_is_of_what_was_sent(tmp_path: Path) -> None:

@@ -123,11 +123,18 @@ def outages(
     targets += [{"kind": "replicas", "count": n} for n in range(1, replicas + 1)]
     for target in draw(st.lists(st.sampled_from(targets), max_size=2, unique_by=str)):
         found.append({"when": draw(times(horizon, lattice)), "target": target, "effect": draw(EFFECTS)})
-    for g in draw(st.lists(st.integers(0, groups - 1), max_size=2, unique=True)):
+    some = st.sets(st.integers(0, groups - 1), min_size=1)
+    # Written outages of one set of groups must not overlap, so none is drawn twice.
+    for hit in draw(st.lists(some, max_size=2, unique_by=frozenset)):
         when = draw(times(horizon, lattice))
         correlated = when["kind"] == "intervals" or draw(st.booleans())
         share = draw(st.sampled_from([1.0, 0.5]))
-        target = {"kind": "links", "groups": (f"g{g}",), "share": share, "correlated": correlated}
+        target = {
+            "kind": "links",
+            "groups": tuple(f"g{g}" for g in sorted(hit)),
+            "share": share,
+            "correlated": correlated,
+        }
         found.append({"when": when, "target": target, "effect": draw(EFFECTS)})
     return tuple(found)
 
@@ -196,6 +203,7 @@ def trainings(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
             "source": draw(st.sampled_from(["pool", "deferred", "deferred", "mix"])),
             "label_delay_s": draw(spans(lattice, 0, 6)),
             "copy_bytes": draw(st.sampled_from([0, 1000, 4000])),
+            "capacity_share": draw(st.sampled_from([0.0, 0.5])),
         }
     }
 

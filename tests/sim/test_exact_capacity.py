@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import MadeUpLearner, WrittenArrivals, made_up, product, scenario_of
+from worlds import scenario_of
 
 from sim.engine import outages
 from sim.events import events
@@ -184,11 +184,35 @@ def test_slowdowns_multiply_and_may_hit_only_the_highest_replicas():
 def test_training_that_takes_a_share_of_the_server_slows_it_down():
     """Training takes 3/4 of the server in [2, 3): what starts then takes four times as long."""
     online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
-    scenario = scenario_of(horizon_s=20.0, training={"online": online | {"capacity_share": 0.75}})
-    learned = made_up(scenario)
-    written = WrittenArrivals(((1.0, 0), (2.5, 0)))
-    requests, _ = product(scenario, learned, written, 20.0, MadeUpLearner(scenario, learned))
-    assert requests["finished_at_s"].tolist() == [2.0, 6.5]
+    story = Story((1.0, 0), (2.5, 0), training={"online": online | {"capacity_share": 0.75}})
+    assert story["finished_at_s"] == [2.0, 6.5]
+
+
+def test_a_round_takes_its_share_from_its_first_instant_until_before_its_last():
+    """Rounds in [2, 3) and [4, 5): capacity comes before models, yet what starts with it at 2.0 is slow."""
+    online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    for up, finished in ((1.75, 2.75), (2.0, 6.0), (3.0, 4.0)):
+        story = Story(
+            (1.0, 0),
+            server=server(((0.5, up),)),
+            training={"online": online | {"capacity_share": 0.75}},
+        )
+        assert story["finished_at_s"] == [finished]
+
+
+def test_an_outage_that_ends_a_round_ends_what_it_takes():
+    """The round of 2.0 would take its 3/4 until 3.0, but all is down in [2.25, 2.5): what starts then is as
+    ever, and no version comes of it.
+    """
+    online = {"every_s": 2.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.0}
+    story = Story(
+        (2.5, 0),
+        server=server(((2.25, 2.5),)),
+        training={"online": online | {"capacity_share": 0.75}},
+        horizon_s=4.0,
+    )
+    assert story["finished_at_s"] == [3.5]
+    assert story["server_version"] == [0]
 
 
 def test_a_slowdown_by_nothing_is_no_outage():
@@ -249,3 +273,74 @@ def test_an_autoscaler_says_nothing_about_a_time_in_which_nothing_could_work():
         (1.0, 0), (1.0, 0), server=server(((0, 3),), replicas=2, when_down="queue", autoscaling=scaling)
     )
     assert story["started_at_s"] == [3.0, 3.0]
+
+
+def test_a_replica_that_only_ends_its_batch_is_no_load():
+    """Two replicas work [0.25, 2.25) and [1.75, 3.75): two busy seconds of four at the tick of 2.0, so one
+    replica is wanted. Until 4.0 that one works for 1.75 s of 2; counted together with the batch that the
+    other ends, a second would come then, and the last request would start at once.
+    """
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    story = Story(
+        *[(at, 0) for at in (0.25, 1.75, 2.5, 2.75)],
+        server=server(service={"kind": "affine", "base_s": 2.0}, replicas=2, autoscaling=scaling),
+    )
+    assert story["started_at_s"] == [0.25, 1.75, 2.5, 4.5]
+    assert story["replica"] == [0, 1, 0, 0]
+
+
+def test_a_batch_that_outlives_the_outage_of_its_replica_is_no_load():
+    """Replica 1 is out from 1.0 on and ends its batch of 0.75. At 2.0 the usable ones were busy for 2 of
+    3 s, so 2 · 2/3 / 0.75 = 1.8 are wanted: the two there are. Counted in, it would be 3 of 3 s, and a
+    third would take the last request when the batch of replica 1 is over. At 4.0 three are wanted.
+    """
+    scaling = {"target_utilisation": 0.75, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 3}
+    story = Story(
+        *[(at, 0) for at in (0.25, 0.75, 1.5, 1.5)],
+        server=server(
+            replicas_down=((1, 9),),
+            service={"kind": "affine", "base_s": 2.0},
+            replicas=2,
+            in_flight="finish",
+            autoscaling=scaling,
+        ),
+    )
+    assert story["started_at_s"] == [0.25, 0.75, 2.25, 4.0]
+    assert story["replica"] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "finished", "cause"),
+    [("lose", None, "lost"), ("requeue", 6.0, "none"), ("finish", 3.75, "none")],
+)
+def test_a_total_outage_stops_replicas_that_only_end_their_batches(in_flight, finished, cause):
+    """As above, replica 1 is retired at 2.0 with a batch that ends at 3.75; everything is down in [3, 4)."""
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    story = Story(
+        *[(at, 0) for at in (0.25, 1.75)],
+        server=server(
+            ((3, 4),),
+            service={"kind": "affine", "base_s": 2.0},
+            replicas=2,
+            in_flight=in_flight,
+            autoscaling=scaling,
+        ),
+    )
+    assert story["finished_at_s"] == [2.25, finished]
+    assert story["server_cause"] == ["none", cause]
+
+
+def test_an_outage_of_one_replica_spares_one_that_was_retired():
+    """Retired at 2.0, replica 1 ends its batch; from 3.0 on the highest of those there are is replica 0."""
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 2, "max": 3}
+    story = Story(
+        *[(at, 0) for at in (0.25, 0.5, 1.75)],
+        server=server(
+            replicas_down=((3, 9),),
+            service={"kind": "affine", "base_s": 2.0},
+            replicas=3,
+            autoscaling=scaling,
+        ),
+    )
+    assert story["replica"] == [0, 1, 2]
+    assert story["finished_at_s"] == [2.25, 2.5, 3.75]

@@ -6,7 +6,7 @@ rejector needs a quarter of a second; clients send every request; the server tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,19 @@ from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of,
 from worlds import scenario_of as plain_scenario
 
 from sim.columns import DEFERRAL, LEARNING
+from sim.downtime import Downtime
 from sim.engine import chunks, simulate
 from sim.errors import RunFailed
 from sim.events import events
 from sim.learned_files import write_learned
 from sim.learning import Learning
 from sim.lessons import schedule, training_spans
+from sim.links import Links
 from sim.messages import Learned, Lesson, Update
+from sim.outage_times import OutageTimes
 from sim.outages import intervals
 from sim.scenario import Scenario
+from sim.scenario.server import Outage
 from sim.state import at_start
 
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -201,39 +205,58 @@ def test_a_version_that_comes_when_the_link_is_free_is_the_newest():
     assert have(scenario, "copies") == [(3.25, 1), (5.25, 3)]
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A link that is cut once."""
-
-    from_s: float
-    until_s: float
-
-    def next_up(self, t: float) -> float:
-        return self.until_s if self.from_s <= t < self.until_s else t
-
-    def is_up_through(self, t0: float, t1: float) -> bool:
-        return t1 < self.from_s or t0 >= self.until_s
-
-    def next_change(self, t: float) -> float:
-        return min((edge for edge in (self.from_s, self.until_s) if edge > t), default=np.inf)
+def of_link(client: int, from_s: float, until_s: float, slower: float | None = None) -> Links:
+    """One client's link is cut once, or slowed down."""
+    effect = {"kind": "slowdown", "factor": slower} if slower else {"kind": "down"}
+    target = {"kind": "links", "groups": ("devices",)}
+    when = {"kind": "intervals", "at": ((from_s, until_s),)}
+    outage = Outage.model_validate({"when": when, "target": target, "effect": effect})
+    return Links((OutageTimes(outage, Downtime(outage.when.at), clients=np.array([client])),))
 
 
 @pytest.mark.parametrize(
     ("cut", "copies"),
     [
-        (Cut(3.25, 3.75), [(4.5, 1), (5.75, 2)]),  # broken off at 3.25, it starts over at 3.75
-        (Cut(3.0, 3.5), [(4.25, 1), (5.75, 2)]),  # it waits; the other client's is on its way
-        (Cut(3.75, 4.0), [(4.75, 1), (5.75, 2)]),  # a link that fails as it arrives swallows it
-        (Cut(3.5, 5.5), [(6.25, 2)]),  # when the link is back, version 2 is the newest
-        (Cut(9.0, 9.5), [(3.75, 1), (5.75, 2)]),
+        ((3.25, 3.75), [(4.5, 1), (5.75, 2)]),  # broken off at 3.25, it starts over at 3.75
+        ((3.0, 3.5), [(4.25, 1), (5.75, 2)]),  # it waits; the other client's is on its way
+        ((3.75, 4.0), [(4.75, 1), (5.75, 2)]),  # a link that fails as it arrives swallows it
+        ((3.5, 5.5), [(6.25, 2)]),  # when the link is back, version 2 is the newest
+        ((9.0, 9.5), [(3.75, 1), (5.75, 2)]),
     ],
 )
 def test_a_copy_that_its_link_breaks_off_starts_over(cut, copies):
     """Versions at 3 and 5; a copy takes 0.75 s. Only the second client's link fails."""
     scenario = scenario_of(group={"clients": 2, "link": {"latency": 0.75}}, horizon_s=6.5)
-    links = {1: cut}
+    links = of_link(1, *cut)
     assert have(scenario, "copies", 0, links) == [(3.75, 1), (5.75, 2)]
     assert have(scenario, "copies", 1, links) == copies
+
+
+@pytest.mark.parametrize(
+    ("slow", "copies"),
+    [
+        ((3.0, 3.25), [(4.5, 1), (5.75, 2)]),  # the one that leaves at 3.0, to its end
+        ((2.0, 3.0), [(3.75, 1), (5.75, 2)]),  # over when the first leaves
+        ((3.25, 9.0), [(3.75, 1), (6.5, 2)]),  # begins when the first has left
+    ],
+)
+def test_a_copy_takes_longer_over_a_link_that_is_slow_when_it_leaves(slow, copies):
+    """Versions at 3 and 5; a copy takes 0.75 s, twice as long if it leaves in the slowdown."""
+    scenario = scenario_of(group={"link": {"latency": 0.75}}, horizon_s=7.0)
+    assert have(scenario, "copies", 0, of_link(0, *slow, slower=2.0)) == copies
+
+
+def test_both_loops_slow_copies_down_alike():
+    """The copy of version 1 leaves at 3.0 and is there at 3.75, or at 4.5 over a link that is slow."""
+    when = {"kind": "intervals", "at": ((2.5, 3.5),)}
+    slow = {"when": when, "target": {"kind": "links", "groups": ("devices",)}}
+    slow |= {"effect": {"kind": "slowdown", "factor": 2.0}}
+    group = {"link": {"latency": 0.75}}
+    for outages, versions in (((), [0, 1, 1]), ((slow,), [0, 0, 1])):
+        scenario = scenario_of(group=group, horizon_s=5.0)
+        server = scenario.server.model_copy(update={"outages": tuple(map(Outage.model_validate, outages))})
+        story = Story(scenario.model_copy(update={"server": server}), (3.5, 0), (4.0, 0), (4.5, 0))
+        assert story["copy_version"] == versions
 
 
 def test_a_copy_needs_server_and_link_at_once():
@@ -241,7 +264,7 @@ def test_a_copy_needs_server_and_link_at_once():
     group = {"link": {"latency": 2.0}}
     scenario = scenario_of(down=((3.25, 6.25),), group=group, steps=1, every_s=1.0, horizon_s=12.0)
     assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 7.25]
-    assert have(scenario, "copies", 0, {0: Cut(6.0, 7.0)})[:2] == [(3.25, 1), (9.0, 2)]
+    assert have(scenario, "copies", 0, of_link(0, 6.0, 7.0))[:2] == [(3.25, 1), (9.0, 2)]
 
 
 def test_rejectors_train_one_after_the_other_on_the_newest_copy():

@@ -14,10 +14,11 @@ from worlds import WrittenArrivals, group_of, made_up, scenario_of
 from sim.engine import simulate
 from sim.links import Links
 from sim.outage_times import OutageTimes, outage_times
-from sim.outage_trace import BadTrace, read_trace
+from sim.outage_trace import read_trace
 from sim.outages import intervals
 from sim.scenario import Scenario
 from sim.scenario.outage_checks import drawn_outages_can_be_counted
+from sim.scenario.row_files import BadFile
 
 SERVER = {"kind": "server"}
 RENEWAL = {
@@ -124,20 +125,29 @@ def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlate
     ("rows", "complaint"),
     [
         ("from,until\n1,2\n", "has no column from_s, but from, until"),
-        ("from_s,until_s\n1,2\n3,x\n", "line 2: from_s is '1'|until_s is"),
+        ("from_s,until_s\n1,2\n3,x\n", 'line 3: until_s is "x": must be a number'),
+        ("from_s,until_s\n1,inf\n", "line 2: until_s is inf: must be seconds from 0 on"),
         ("from_s,until_s\n1,2\n-3,4\n", "line 3: from_s is -3: must be seconds from 0 on"),
-        ("from_s,until_s\n1,2\n3,\n", "line 3: until_s is None"),
+        ("from_s,until_s\n1,2\n3,\n", "line 3: until_s is nothing: must be a number"),
         ("from_s,until_s\n1,2\n4,4\n", "line 3: ends at 4, which is not after 4"),
         ("from_s,until_s\n3,4\n1,2\n", "line 3: begins at 1: must not lie before the line above it"),
         ("from_s,until_s,target\n3,4,replicas:2\n", r"has no period of server \(down\)"),
+        ("from_s,until_s,effect\n3,4,dwon\n", 'line 2: effect is "dwon": must be down or slowdown'),
+        ("from_s,until_s,target\n3,4,\n", "line 2: target is nothing: must say what the row is about"),
+        ("from_s,until_s,client_id\n3,4,-1\n5,6,\n", "line 3: client_id is nothing: must be a number"),
+        ("from_s,until_s,client_id\n3,4,1.5\n", "line 2: client_id is 1.5: must be the number of a client"),
+        ("from_s,until_s,client_id\n3,4,-2\n", "line 2: client_id is -2: must be the number of a client"),
+        ("from_s,until_s,client_id\n3,4,x\n", 'line 2: client_id is "x": must be a number'),
+        ("from_s,until_s,client_id\n3,4,-1\n5,6,7\n", "line 3: names client 7: its target is no link"),
+        ("from_s,until_s,client_id\n3,4,1e99\n", r"line 2: client_id is 1e\+99: must be the number"),
         ("", "cannot be read"),
     ],
 )
 def test_a_trace_that_cannot_be_is_refused_with_its_line(tmp_path, rows, complaint):
     path = tmp_path / "x.csv"
     path.write_text(rows)
-    with pytest.raises(BadTrace, match=complaint):
-        read_trace(str(path), "server", "down")
+    with pytest.raises(BadFile, match=complaint):
+        read_trace(str(path), "server", "down", 0)
 
 
 def test_a_trace_may_say_what_and_whom_it_is_about(tmp_path):
@@ -149,14 +159,16 @@ def test_a_trace_may_say_what_and_whom_it_is_about(tmp_path):
         "client_id": [-1, 7, -1],
     }
     pq.write_table(pa.table(rows), path)
-    shared, own = read_trace(str(path), "links:a", "down")
+    shared, own = read_trace(str(path), "links:a", "down", 8)
     assert list(shared) == [(1.0, 2.0)]
     assert {client: list(when) for client, when in own.items()} == {7: [(2.0, 3.0)]}
+    with pytest.raises(BadFile, match="row 2: names client 7: there are 7 clients"):
+        read_trace(str(path), "links:a", "down", 7)
 
 
 def test_a_trace_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(BadTrace, match="cannot be read"):
-        read_trace(str(tmp_path / "none.parquet"), "server", "down")
+    with pytest.raises(BadFile, match="cannot be read"):
+        read_trace(str(tmp_path / "none.parquet"), "server", "down", 0)
 
 
 def test_measured_up_and_down_times_are_drawn_as_they_are(tmp_path):

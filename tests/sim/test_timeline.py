@@ -153,6 +153,7 @@ def test_an_hour_glass_of_one_replica():
         "waiting_max": [1, 1, 1, 0],
         "busy_replicas_mean": [0.5, 1.0, 1.0, 0.5],
         "usable_replicas_mean": [1.0] * 4,
+        "requeued_s": [0.0] * 4,
         "arrivals": [2, 0, 1, 0],
         "first_sends": [2, 0, 1, 0],
         "retries": [0] * 4,
@@ -160,6 +161,18 @@ def test_an_hour_glass_of_one_replica():
         "copy_staleness": [0.0] * 4,
         "rejector_staleness": [0.0] * 4,
     }
+
+
+def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
+    """A batch of two started at 0.5 and stopped at 2.25, another of one at 1.0; both begin again at 3.0."""
+    outage = {"when": {"kind": "intervals", "at": ((2.25, 3.0),)}}
+    service = {"kind": "affine", "base_s": 4.0}
+    server = {"service": service, "replicas": 2, "max_batch": 2, "batch_wait_s": 0.25}
+    server |= {"in_flight": "requeue", "outages": (outage,)}
+    scenario = scenario_of(horizon_s=9.0, server=server)
+    ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (0.75, 0))), 60.0)
+    assert rows["requeued_s"].tolist() == [0, 0, 1.75 + 1.25, 0, 0, 0, 0, 0, 0]
+    assert rows["busy_replicas_mean"].tolist() == [0.5, 2.0, 0.5, 2.0, 2.0, 2.0, 2.0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from worlds import WrittenArrivals, group_of, made_up, scenario_of
 
 from sim.engine import chunks
 from sim.errors import RunFailed
-from sim.outages import capacity
 from sim.rules import rules
 from sim.state import ROW_TYPES, SEND_TYPES, Ended, State, at_start, empty
 from sim.verify import Verifier
@@ -45,7 +44,7 @@ def arrived() -> State:
 
 
 def verify(tables: list[tuple[pa.Table, pa.Table]]) -> None:
-    verifier = Verifier(SCENARIO.clients, capacity(SCENARIO))
+    verifier = Verifier(SCENARIO, rules(SCENARIO))
     for index, (requests, attempts) in enumerate(tables):
         verifier.chunk(requests, attempts, index == len(tables) - 1)
     verifier.finish(arrived())
@@ -116,6 +115,7 @@ def test_a_batch_on_a_replica_that_was_not_usable():
     row = requests["request_id"].to_pylist().index(3 - 1)
     during = {"arrived_at_s": 1.0, "decided_at_s": 1.0, "sent_at_s": 1.0, "reached_at_s": 1.0}
     during |= {"finished_at_s": 9.0, "first_answer_at_s": 9.0, "answered_at_s": 9.0, "replica": 1}
+    during |= {"outcome": "timed_out"}
     verify([(changed(requests, row, **during, started_at_s=4.0), attempts), rest])
     with pytest.raises(RunFailed, match=r"a batch started at 2\.0 s on a replica that was not usable"):
         verify([(changed(requests, row, **during, started_at_s=2.0), attempts), rest])
@@ -195,8 +195,7 @@ def charged(*sends: tuple[float, int]) -> tuple[Ended, np.ndarray]:
 
 
 def thrifty() -> Verifier:
-    laid_down = rules(THRIFTY)
-    return Verifier(2, laid_down.capacity, laid_down.accounts)
+    return Verifier(THRIFTY, rules(THRIFTY))
 
 
 def test_what_a_budget_holds_may_be_spent():
@@ -230,7 +229,7 @@ def test_a_batch_on_a_replica_that_the_autoscaler_had_not():
         ([(0.0, 2), (0.5, 1)], True),
         ([(0.0, 1), (1.25, 2)], False),
     ):
-        verifier = Verifier(SCENARIO.clients, capacity(SCENARIO))
+        verifier = Verifier(SCENARIO, rules(SCENARIO))
         verifier.scaled(steps)
         if is_wrong:
             with pytest.raises(RunFailed, match="on a replica that was not usable"):

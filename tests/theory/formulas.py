@@ -54,6 +54,28 @@ def stationary(rates: np.ndarray) -> np.ndarray:
     return np.linalg.solve(system, np.append(np.zeros(len(rates) - 1), 1.0))
 
 
+def machine_repair(clients: int, servers: int, think: float) -> dict[str, float]:
+    """M/M/c//N, in mean service times: `clients` who think for `think` on average between their requests.
+
+    Requests per service time and their mean wait by Little's law from the chain of the number at the
+    server; P(wait): who arrives sees the law of a system without himself (Sevcik and Mitrani 1981).
+    """
+
+    def at_server(n: int) -> np.ndarray:
+        rates = np.zeros((n + 1, n + 1))
+        for k in range(n):
+            rates[k, k + 1], rates[k + 1, k] = (n - k) / think, min(k + 1, servers)
+        return stationary(rates)
+
+    p, k = at_server(clients), np.arange(clients + 1)
+    throughput = float((p * np.minimum(k, servers)).sum())
+    return {
+        "throughput": throughput,
+        "mean wait": float((p * np.maximum(k - servers, 0)).sum()) / throughput,
+        "P(wait)": float(at_server(clients - 1)[servers:].sum()),
+    }
+
+
 def mean_wait_with_breakdowns(load: float, fails: float, repairs: float, most: int = 300) -> float:
     """M/M/1 whose server fails at rate `fails` while up and is repaired at rate `repairs`.
 

@@ -269,3 +269,20 @@ def test_what_looks_at_deadlines_needs_one(example: Path, path: str, value: obje
     assert list(rule(valid(example, (path, value)))) == []
     ((where, _, _),) = rule(valid(example, (path, value), ("fleet.0.deadline_s", None)))
     assert ".".join(map(str, where)) == f"server.{named}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_small"),
+    [
+        ([], True),  # 100 a second · (2 · 0.03 + 0.012288 + 0.07) s = 14.2
+        (["fleet.0.budget.burst=15"], False),
+        (["costs.charge_on=send"], False),
+    ],
+)
+def test_a_burst_that_holds_less_than_is_under_way_is_advised_against(
+    example: Path, caplog: pytest.LogCaptureFixture, changes: list[str], is_small: bool
+) -> None:
+    bucket = "fleet.0.budget={kind: token_bucket, rate_hz: 100, burst: 10, shared_by: group}"
+    read(example, ["costs.charge_on=answer", bucket, *changes])
+    said = "10 is small: 14.2 sends are under way at 100 a second"
+    assert [said in line for line in caplog.messages] == [True] * is_small

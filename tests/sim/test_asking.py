@@ -1,0 +1,65 @@
+"""One request told alone is the request told among others, bit for bit: by chance, by table, by version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import MadeUpLearner, group_of, made_up, scenario_of
+
+from sim.asking import asking
+from sim.decisions import decide_due, new_rows
+from sim.learning import Learning
+from sim.messages import Deferred, Feedback, Lesson
+from sim.population import CLIENT_SHIFT
+from sim.rules import rules
+from sim.scenario import Scenario
+
+REQUESTS = 300
+ONLINE = {"every_s": 2.0, "steps": 1, "step_s": 0.5, "rejector_steps": 1, "rejector_step_s": 0.75}
+
+
+def world(policy: dict[str, Any], exploration: float, per: str) -> Scenario:
+    drift = ({"at_s": 4.0, "classes": (1.0, 0.0, 2.0, 1.0, 1.0, 1.0, 0.0, 3.0, 1.0, 1.0)},)
+    parts = {"clients": 4, "model": {"variants": 2}, "rejector": {"per": per}, "deadline_s": 1.5}
+    first = group_of("first", clients=3)
+    second = group_of("second", policy=policy, traffic={"mix": "dirichlet", "alpha": 0.5}, **parts)
+    third = group_of("third", policy=policy, traffic={"mix": "all", "drift": drift}, **parts)
+    training = {"online": ONLINE, "exploration": exploration}
+    return scenario_of(fleet=(first, second, third), training=training)
+
+
+def learned(scenario: Scenario) -> Learning:
+    """As a run has it whose rounds have all been held."""
+    tables = made_up(scenario)
+    learner, learning = (
+        MadeUpLearner(scenario, tables),
+        Learning(scenario, tables, MadeUpLearner(scenario, tables)),
+    )
+    nobody = np.empty(0, np.int32)
+    for version, at_s in enumerate(learning.schedule.in_force_at_s[1:].tolist(), start=1):
+        deferred, feedback = Deferred(nobody, nobody, np.empty(0)), Feedback.nothing(scenario.clients)
+        learning.models.add(version, learner.round(Lesson(version, at_s, at_s, deferred, feedback, nobody)))
+    return learning
+
+
+@pytest.mark.parametrize("per", ["client", "variant"])
+@pytest.mark.parametrize("exploration", [0.0, 0.3])
+@pytest.mark.parametrize("score", ["l2h", "random", "entropy"])
+@pytest.mark.parametrize("price", [{"kind": "threshold", "at": 0.2}, {"kind": "always_local"}], ids=str)
+def test_one_request_is_the_same_alone_and_among_others(price, score, exploration, per):
+    scenario = world({"score": score, "price": price}, exploration, per)
+    laid_down, learning, random = rules(scenario), learned(scenario), np.random.default_rng(0)
+    client = np.sort(random.integers(0, scenario.clients, REQUESTS)).astype(np.int32)
+    request_id = client.astype(np.int64) << CLIENT_SHIFT | np.arange(REQUESTS)
+    at = random.integers(0, 40, REQUESTS) / 4.0
+    decided = at + random.integers(0, 8, REQUESTS) / 4.0
+    due = random.random(REQUESTS) < 0.8
+    together = new_rows(laid_down, learning, request_id, client, at, decided)
+    decide_due(laid_down, learning, together, due)
+    ask = asking(laid_down, learning)
+    asked = zip(*(column.tolist() for column in (request_id, client, at, decided, due)), strict=True)
+    alone = [ask(*one) for one in asked]
+    for name, column in together.items():
+        np.testing.assert_array_equal(np.array([row[name] for row in alone], column.dtype), column, name)
