@@ -56,7 +56,8 @@ def test_a_fast_trace_is_as_busy_as_it_is_played(tmp_path: Path) -> None:
 def test_states_that_hardly_last_need_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "installed_bytes", lambda: 8 * 2**30)
     hasty = {"kind": "mmpp", "rates_hz": (0.0, 1e-3), "mean_stay_s": 1e-3}
-    breaches = [(finding.path, finding.sentence) for finding in findings(scenario(group(hasty, "constant", 2000)))]
+    told = findings(scenario(group(hasty, "constant", 2000)))
+    breaches = [(finding.path, finding.sentence) for finding in told]
     assert [path for path, _ in breaches] == [("fleet", 0, "arrivals", "process", "mean_stay_s")]
     assert "for the states of 60 s" in breaches[0][1]
 
