@@ -11,15 +11,27 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import WrittenArrivals, by_class, group_of, made_up, poisson, product, scenario_of, uniform
+from worlds import (
+    MadeUpLearner,
+    WrittenArrivals,
+    by_class,
+    group_of,
+    made_up,
+    poisson,
+    product,
+    scenario_of,
+    uniform,
+)
 
 from sim.calibration import Curve, curve
 from sim.columns import OUTCOMES
+from sim.learning import Learning
 from sim.messages import Learned
 from sim.price_memory import REMOTE, Availability, Backlog, RateControl, VirtualQueue, price_memory, walk
 from sim.prices import asked, decide
 from sim.scenario import Scenario
 from sim.scenario.fleet import Policy
+from sim.state import at_start
 from sim.streams import Draws
 
 TIMED_OUT = OUTCOMES.index("timed_out")
@@ -92,6 +104,32 @@ def split(scenario: Scenario, each: int, drifts: bool = False) -> Learned:
             "calibration": tuple(uniform(index[:each]) for _ in scenario.fleet),
         }
     )
+
+
+ONLINE = {"every_s": 5.0, "steps": 1, "step_s": 0.1, "rejector_steps": 1, "rejector_step_s": 0.1}
+
+
+def test_a_version_is_calibrated_on_the_clients_that_learn_it():
+    """Half of the clients are cut off when version 1 comes into force, and what its table says of them was
+    never learned."""
+    target = {"kind": "links", "groups": ("devices",), "share": 0.5}
+    outage = {"when": {"kind": "intervals", "at": ((1.0, 60.0),)}, "target": target}
+    scenario = scenario_of(
+        fleet=(group_of(clients=4, policy={"score": "l2h", "price": {"kind": "bounded_rate", "rate": 0.5}}),),
+        server={"service": {"kind": "affine", "base_s": 1.0}, "outages": (outage,)},
+        training={"online": ONLINE},
+    )
+    learned = made_up(scenario)
+    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
+    learning.attend(at_start(scenario, 1), 5.0)
+    learners = learning.schedule.rejectors.clients_of(1)
+    assert len(learners) == 2
+    for version, members in ((0, np.arange(4)), (1, learners)):
+        table, met = learning.models.table(0, version), learned.calibration[0]
+        expected = curve(table[members], np.arange(len(members), dtype=np.int32), met, members)
+        found = learning.curve(0, version)
+        assert found.score.tolist() == expected.score.tolist()
+        assert found.upto.tolist() == expected.upto.tolist()
 
 
 # rate_controller
@@ -401,8 +439,8 @@ def test_the_price_of_a_queue_is_what_was_told_last_and_fades(words, weight):
 
 
 def test_all_prices_meet_the_same_traffic():
-    """Under one seed: the same requests, samples and decision instants, and of what two of them send, the same
-    way to the server."""
+    """Under one seed: the same requests, samples and decision instants, and what two of them send takes as
+    long to the server."""
     found = []
     for price in [*MEMORIES, {"kind": "bounded_rate", "rate": 0.4}, {"kind": "always_remote"}]:
         scenario = crowd(price)
