@@ -273,7 +273,7 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         fleet=fleet,
         server=server,
         training=draw(trainings(horizon, lattice)),
-        costs={"charge_on": charge_on},
+        costs={"charge_on": charge_on, "c_e": draw(st.sampled_from([0.1, 0.35]))},
     )
     # A seed and a number give dense traffic; lists drawn one by one would mostly be short.
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
