@@ -11,19 +11,21 @@ import numpy as np
 
 from sim.decisions import IN_FLIGHT, LOCAL, TIMED_OUT, decide_due, new_rows
 from sim.learning import Learning
-from sim.prices import decide, fixed_price
+from sim.prices import asked, decide, fixed_price
 from sim.rules import Rules
 from sim.scenario.fleet import AlwaysLocal, AlwaysRemote, Threshold
+from sim.state import State
 from sim.streams import Draws
 
 Row = dict[str, Any]  # the values of a row, by the names of `sim.state.ROW_TYPES`
 Asking = Callable[[int, int, float, float, bool], Row]
 
 
-def asking(rules: Rules, learning: Learning) -> Asking:
+def asking(rules: Rules, learning: Learning, state: State) -> Asking:
     """`ask(request_id, client, now, decided, is_due)`: the row of a request that arrives now.
 
     decided: when its device is done with it; is_due: whether that is so soon that it is decided at once.
+    state: what prices remember.
     """
     group_of, first = rules.clients.group.tolist(), rules.clients.first
     deciding = [_deciding(rules, learning, g) for g in range(len(rules.policies))]
@@ -62,7 +64,7 @@ def asking(rules: Rules, learning: Learning) -> Asking:
         times = np.array([now]), np.array([decided])
         one = new_rows(rules, learning, np.array([request_id]), np.array([client]), *times)
         if is_due:
-            decide_due(rules, learning, one, np.array([True]))
+            decide_due(rules, learning, state, one, np.array([True]))
         return {name: column[0].item() for name, column in one.items()}
 
     return ask
@@ -75,12 +77,12 @@ def _deciding(rules: Rules, learning: Learning, g: int) -> Deciding | None:
     """Score, P(sent) and whether it is sent, of a request of this group; None unless its price is fixed and
     nothing is explored."""
     policy, scores = rules.policies[g], learning.learned.tables.groups[g].score
-    if not isinstance(policy.price, Threshold | AlwaysLocal | AlwaysRemote) or learning.exploration:
+    if not isinstance(policy.price, Threshold | AlwaysLocal | AlwaysRemote) or rules.exploration:
         return None
     price, draws = fixed_price(policy), Draws(rules.seed, "score")
     first, variant = rules.clients.first[g], rules.clients.variant
     is_personal = scores is not None and len(scores) == np.count_nonzero(rules.clients.group == g)
-    by_chance = float(decide(policy, np.zeros(1, dtype=np.float32)).propensity[0])
+    by_chance = float(decide(policy, asked(policy, np.zeros(1, dtype=np.float32))).propensity[0])
 
     def by_draw(request_id: int, _client: int, _sample: int, _decided: float) -> tuple[float, float, bool]:
         score = float(np.float32(draws.one(request_id)))

@@ -43,7 +43,7 @@ def closed_loops(board: Board, learning: Learning, end: float) -> Rest | None:
     if not rules.has_closed_loops:
         return None
     callbacks, handlers, put = board.callbacks[ARRIVE], board.handlers, board.put
-    ask, send = asking(rules, learning), sending(board)
+    ask, send = asking(rules, learning, state), sending(board)
     (client_of,) = board.rows("client")
     group_of = rules.clients.group.tolist()
     next_at, next_k, device_free = (

@@ -32,6 +32,16 @@ Score = Literal[
     "random",
     "oracle",
 ]
+RANKS: tuple[Score, ...] = (
+    "l2h",
+    "confidence",
+    "entropy",
+    "margin",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+)  # ordered only; the others are gains, in units of cost
+WITHOUT_BAYES_PRICE: tuple[Score, ...] = ("confidence", "entropy", "margin", "one_vs_all", "random")
 Cost = Annotated[float, Field(ge=0, le=1e6)]  # beyond, a loss loses its small terms to rounding
 LearningRate = Annotated[float, Field(gt=0, le=1)]  # beyond, a step leaps over every minimum
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
