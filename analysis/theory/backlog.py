@@ -1,0 +1,249 @@
+"""What an outage or a burst leaves behind: the backlog, the retries it breeds, and whether it ever ends.
+One of the laws of this package: a fluid queue with retries, from the first trigger to the horizon."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.outages import Outage, usable_steps
+from analysis.theory.fluid import Flow, Source, flow
+from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_over_time
+from analysis.theory.queues import Service, service_of
+from analysis.theory.streams import (
+    Stream,
+    amplification,
+    factor,
+    streams_of,
+    timer_s,
+    transfers_s,
+)
+from analysis.traffic import Traffic
+
+STEPS_PER_S = 10
+LONGEST_S = 20_000.0  # of a longer run the steps would take too long
+POINTS = 60  # of the curve over time
+MOST_TRIGGERS = 8
+LEAST_S = 30.0
+ERROR = 0.1  # relative, of a fluid that knows neither the delay of retries nor batches that are not full
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """For each trigger when its backlog is gone; how the run ends; the queue over time."""
+    run = traffic.run
+    streams, service = streams_of(traffic), service_of(run.scenario["server"]["service"])
+    if streams is None or service is None or not _is_plain(run.scenario) or run.horizon_s > LONGEST_S:
+        return None
+    capacity = capacity_hz(traffic, service)
+    triggers = _triggers(traffic, streams, capacity)
+    if not triggers:
+        return None
+    sources = [_source(one, run.scenario, service, capacity.size) for one in streams]
+    server = run.scenario["server"]
+    fluid = flow(
+        sources,
+        capacity,
+        1 / STEPS_PER_S,
+        inf if server["queue_limit"] is None else float(server["queue_limit"]),
+        fills_while_down=server["when_down"] == "queue",
+        survives=bool(server["queue_survives"]),
+    )
+    most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
+    if most <= float(server["replicas"]) * float(server["max_batch"]):
+        return None  # no backlog, foretold or seen
+    return [
+        *_recoveries(traffic, triggers, fluid, capacity, sources),
+        *_ending(traffic, triggers, fluid),
+        *_curve(traffic, triggers, fluid),
+    ]
+
+
+def _is_plain(scenario: dict[str, Any]) -> bool:
+    server, online = scenario["server"], scenario["training"]["online"]
+    return (
+        server["discipline"] == "fifo"
+        and server["admission"]["kind"] == "none"
+        and server["autoscaling"] is None
+        and not server["drop_expired"]
+        and (online is None or not online["capacity_share"])
+        and not any(one["target"]["kind"] == "links" for one in server["outages"])
+    )
+
+
+def capacity_hz(traffic: Traffic, service: Service) -> Floats:
+    """Requests per second that full batches can serve, at each step of the run, (n,)."""
+    run, server = traffic.run, traffic.run.scenario["server"]
+    at_s = (np.arange(int(run.horizon_s * STEPS_PER_S)) + 0.5) / STEPS_PER_S
+    steps, usable = usable_steps(run)
+    replicas = int(server["replicas"])
+    speed = np.ones((replicas, at_s.size))
+    for outage in traffic.outages:
+        if outage.slower is not None:
+            count = replicas if outage.target == "server" else int(outage.target.partition(":")[2])
+            speed[replicas - count :, (at_s >= outage.from_s) & (at_s < outage.to_s)] /= outage.slower
+    works = np.arange(replicas)[:, None] < usable[np.searchsorted(steps, at_s, side="right") - 1]
+    per_request_s = service.of_full_batches_s(int(server["max_batch"]))
+    return np.asarray((speed * works).sum(axis=0) / per_request_s)
+
+
+def _triggers(traffic: Traffic, streams: list[Stream], capacity: Floats) -> tuple[Outage, ...]:
+    """The outages and slowdowns of the server, and the bursts that ask for more than it can do."""
+    bursts = []
+    for one in streams:
+        shape = one.group["arrivals"]["shape"]
+        if shape["kind"] != "flash_crowd" or not 0 <= float(shape["at_s"]) < traffic.run.horizon_s:
+            continue
+        begins, middle = float(shape["at_s"]), float(shape["at_s"]) + float(shape["for_s"]) / 2
+        asked = sum(each.first_sends_hz(middle) for each in streams)
+        if asked > capacity[int(begins * STEPS_PER_S)]:
+            ends = min(begins + float(shape["for_s"]), traffic.run.horizon_s)
+            bursts.append(Outage(f"burst of {one.name}", begins, ends))
+    both = sorted([*traffic.outages, *bursts], key=lambda trigger: (trigger.from_s, trigger.to_s))
+    return tuple(both)
+
+
+def _source(stream: Stream, scenario: dict[str, Any], service: Service, count: int) -> Source:
+    group, shape = stream.group, stream.group["arrivals"]["shape"]
+    at_s = (np.arange(count) + 0.5) / STEPS_PER_S
+    factors = np.array([factor(shape, at) for at in at_s]) if shape["kind"] != "constant" else 1.0
+    shares = np.array([stream.share(at) for at in at_s])
+    batch_s = service.mean_s(int(scenario["server"]["max_batch"]))
+    spare_s = max(timer_s(group) - transfers_s(group) - batch_s, 0.0)
+    first_hz = stream.rate_hz * factors * shares
+    return Source(first_hz, spare_s, amplification(group), _breaker_hz(stream, float(first_hz.mean())))
+
+
+def _breaker_hz(stream: Stream, first_hz: float) -> float:
+    """Sends per second of clients with open breakers: one probe after each cooldown, at the next send."""
+    breaker = stream.group["breaker"]
+    if breaker is None or first_hz <= 0:
+        return inf
+    cycle_s = float(breaker["cooldown_s"]) + timer_s(stream.group) + stream.clients / first_hz
+    return stream.clients / cycle_s
+
+
+def _recoveries(
+    traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow, capacity: Floats, sources: list[Source]
+) -> list[Prediction]:
+    """From the end of each trigger until fewer wait than the replicas take at once."""
+    run, found = traffic.run, []
+    server = run.scenario["server"]
+    few = float(server["replicas"]) * float(server["max_batch"])
+    seconds = run.timeline["at_s"].to_numpy(dtype=float)
+    waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
+    means = _mean_between(fluid.waiting, seconds, seconds + 1)
+    for trigger in triggers[:MOST_TRIGGERS]:
+        later = [other.from_s for other in triggers if other.from_s >= trigger.to_s]
+        until_s = min([*later, run.horizon_s])
+        if until_s - trigger.to_s < LEAST_S:
+            continue
+        after = (seconds >= trigger.to_s) & (seconds < until_s)
+        expected, simulated = (
+            _first_s(seconds[after], queue[after] <= few) - trigger.to_s for queue in (means, waiting)
+        )
+        step = min(int(trigger.to_s * STEPS_PER_S), capacity.size - 1)
+        half = 1 + (_luck_s(expected, float(capacity[step]), sources, step) if expected < inf else 0.0)
+        found.append(
+            Prediction(
+                "backlog gone after",
+                f"{trigger.label}, {trigger.from_s:g}–{trigger.to_s:g} s",
+                "s",
+                expected,
+                Found(simulated, simulated - half, simulated + half),  # known to the whole second
+                margin=ERROR * expected if expected < inf else 0.0,
+            )
+        )
+    return found
+
+
+def _first_s(at_s: Floats, holds: NDArray[np.bool_]) -> float:
+    """The first of the instants at which something holds; inf if it never does."""
+    return float(at_s[np.argmax(holds)]) if holds.any() else inf
+
+
+def _luck_s(takes_s: float, capacity: float, sources: list[Source], step: int) -> float:
+    """Half the 95% interval of a drain: a random walk with drift (Cox and Miller 1965, 5.7).
+
+    Each first send brings up to `amplification` sends, so their number varies by λ·A² a second.
+    """
+    first = sum(float(one.first_hz[step]) for one in sources)
+    variance = sum(float(one.first_hz[step]) * one.amplification**2 for one in sources)
+    spare = capacity - first
+    return 1.96 * float(np.sqrt(variance * takes_s)) / spare if spare > 0 else 0.0
+
+
+def _ending(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[Prediction]:
+    """The second half of what follows the last change: sends per second, and who is answered in time."""
+    run = traffic.run
+    shapes = [group["arrivals"]["shape"] for group in run.groups.values()]
+    crowds = [float(s["at_s"]) + float(s["for_s"]) for s in shapes if s["kind"] == "flash_crowd"]
+    last = max([*(trigger.to_s for trigger in triggers), *(at for at in crowds if at < run.horizon_s)])
+    from_s, to_s = (last + run.horizon_s) / 2, run.horizon_s - 5.0
+    if to_s - from_s < LEAST_S:
+        return []
+    rows, where = traffic.timeline, f"{from_s:g}–{to_s:g} s"
+    seconds = rows["at_s"].to_numpy(dtype=float)
+    sends = (rows["first_sends"] + rows["retries"]).to_numpy(dtype=float)
+    span = slice(int(from_s * STEPS_PER_S), int(to_s * STEPS_PER_S))
+    expected, answered = float(fluid.sends_hz[span].mean()), float(fluid.answered[span].mean())
+    found = mean_over_time(sends, seconds, from_s, to_s)
+    told = [Prediction("sends per second at the end", where, "1/s", expected, found, margin=ERROR * expected)]
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    hits = mean_over_time(
+        traffic.is_answered_by("server")[sent].astype(float), traffic.arrived_at_s[sent], from_s, to_s
+    )
+    told.append(Prediction("sends answered at the end", where, "share", answered, hits, margin=ERROR))
+    return [one for one in told if one.agrees is not None]
+
+
+def _curve(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[Prediction]:
+    """The queue from shortly before the first trigger, a mean per stretch."""
+    run = traffic.run
+    from_s = max(0.0, triggers[0].from_s - 20.0)
+    until_s = run.horizon_s
+    edges = np.linspace(from_s, until_s, POINTS + 1)
+    seconds = run.timeline["at_s"].to_numpy(dtype=float)
+    waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
+    found = []
+    for begins, ends in pairwise(edges.tolist()):
+        inside = (seconds >= np.floor(begins)) & (seconds < np.ceil(ends))
+        simulated = Found(float(waiting[inside].mean()), np.nan, np.nan)
+        expected = float(_mean_between(fluid.waiting, np.array([begins]), np.array([ends]))[0])
+        found.append(
+            Prediction(
+                "waiting requests",
+                "whole server",
+                "requests",
+                expected,
+                simulated,
+                over="virtual time (s)",
+                at=float((begins + ends) / 2),
+            )
+        )
+    return found
+
+
+def _mean_between(values: Floats, from_s: Floats, to_s: Floats) -> Floats:
+    """The mean of a step function between instants, each (k,)."""
+    total = np.append(0.0, np.cumsum(values))
+    first, last = (
+        np.clip(np.round(at * STEPS_PER_S).astype(np.int64), 0, values.size) for at in (from_s, to_s)
+    )
+    return np.asarray((total[last] - total[first]) / np.maximum(last - first, 1))
+
+
+LAW = Law(
+    "Backlog and retries",
+    "dq/dt = Σ λ_g·ρ_g·(A_g where the wait q/μ is longer than a client waits, else 1) − μ; A = min(attempts, "
+    "1 + allowance), a breaker holds it to a probe per cooldown; with A·λ·ρ > μ a backlog above μ·timeout "
+    "never ends",
+    "fifo, capacity μ of full batches, a policy that does not look at the server (what share it sends, each "
+    "minute's decisions say where the scenario does not), no admission, no autoscaling",
+    "Newell, Applications of Queueing Theory (1982), chapter 2; Bronson et al., Metastable Failures in "
+    "Distributed Systems (HotOS 2021)",
+    predict,
+)

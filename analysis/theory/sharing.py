@@ -1,0 +1,140 @@
+"""Who gets how much of a server that is asked for more than it can do: shares under `fifo` and under `fair`.
+One of the laws of this package; applies to bursts and to lasting overload behind an endless queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import inf
+
+import numpy as np
+
+from analysis.run_files import part_paths, read_table
+from analysis.theory.prediction import Floats, Law, Prediction, around, share_of
+from analysis.theory.queues import Service, max_min, service_of
+from analysis.theory.streams import Stream, factor, streams_of, timer_s, transfers_s
+from analysis.traffic import Traffic
+from sim import columns
+
+LEAST_S = 20.0
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """Starts per second, and the share answered in time, of each group in each overloaded stretch."""
+    run, streams = traffic.run, streams_of(traffic)
+    server, service = run.scenario["server"], service_of(run.scenario["server"]["service"])
+    if streams is None or service is None or not _is_plain(traffic, streams):
+        return None
+    capacity = int(server["replicas"]) / service.of_full_batches_s(int(server["max_batch"]))
+    found = []
+    for from_s, to_s in _bursts(traffic, streams, capacity):
+        demands = np.array([one.mean_first_sends_hz(from_s, to_s) for one in streams])
+        given = shares(server["discipline"], demands, np.array([one.clients for one in streams]), capacity)
+        found += _compare(traffic, streams, service, (from_s, to_s), demands, given)
+    return found or None
+
+
+def shares(discipline: str, demands: Floats, clients: Floats, capacity: float) -> Floats:
+    """What each group gets, (g,): under `fifo` in proportion to what it sends, under `fair` each client its
+    max-min share."""
+    if discipline == "fifo":
+        return np.asarray(demands * min(1.0, capacity / float(demands.sum())))
+    counts = clients.astype(np.int64)
+    each = max_min(np.repeat(demands / clients, counts), capacity)
+    return np.asarray(np.add.reduceat(each, np.cumsum(counts) - counts))
+
+
+def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
+    server = traffic.run.scenario["server"]
+    once = all(not one.group["retry"] or int(one.group["retry"]["attempts"]) == 1 for one in streams)
+    poisson = all(one.group["arrivals"]["process"]["kind"] == "poisson" for one in streams)
+    return bool(
+        once
+        and poisson
+        and all(one.group["arrivals"]["shape"]["kind"] != "diurnal" for one in streams)
+        and all(one.group["breaker"] is None for one in streams)
+        and server["discipline"] in ("fifo", "fair")
+        and server["queue_limit"] is None
+        and server["admission"]["kind"] == "none"
+        and server["autoscaling"] is None
+        and not server["drop_expired"]
+        and not traffic.outages
+    )
+
+
+def _bursts(traffic: Traffic, streams: list[Stream], capacity: float) -> Iterator[tuple[float, float]]:
+    """The stretches of constant rates that ask for more than the capacity, each after a calm one."""
+    shapes = [one.group["arrivals"]["shape"] for one in streams]
+    crowds = [shape for shape in shapes if shape["kind"] == "flash_crowd"]
+    edges = {float(s["at_s"]) for s in crowds} | {float(s["at_s"]) + float(s["for_s"]) for s in crowds}
+    inner = sorted(at for at in edges if 0 < at < traffic.run.horizon_s)
+    was_calm = True
+    for from_s, to_s in pairwise([0.0, *inner, traffic.run.horizon_s]):
+        middle = (from_s + to_s) / 2
+        asked = sum(
+            one.rate_hz * factor(s, middle) * one.share(middle)
+            for one, s in zip(streams, shapes, strict=True)
+        )
+        if asked > capacity and was_calm and to_s - from_s >= LEAST_S:
+            yield from_s, to_s
+        was_calm = asked <= 0.95 * capacity
+
+
+def _compare(
+    traffic: Traffic,
+    streams: list[Stream],
+    service: Service,
+    span: tuple[float, float],
+    demands: Floats,
+    given: Floats,
+) -> list[Prediction]:
+    served = _starts(traffic, streams, span)
+    requests, found = traffic.everything, []
+    arrived = requests["arrived_at_s"].to_numpy()
+    names = requests["group"].to_numpy()
+    lasts, when = span[1] - span[0], f"{span[0]:g}–{span[1]:g} s"
+    for place, stream in enumerate(streams):
+        count = int((served == place).sum())
+        starts = around(count / lasts, count / lasts**2)
+        where = f"{stream.name}, {when}"
+        found.append(Prediction("sends served per second", where, "1/s", float(given[place]), starts))
+        if timer_s(stream.group) < inf and demands[place] > 0:
+            batch = int(traffic.run.scenario["server"]["max_batch"])
+            spare_s = timer_s(stream.group) - transfers_s(stream.group) - service.mean_s(batch)
+            among = (names == stream.name) & (arrived >= span[0]) & (arrived < span[1])
+            among &= requests["deferred"].to_numpy(dtype=bool)
+            hits = among & np.asarray(requests["outcome"] == "remote")
+            expected = answered_in_time(demands[place] / given[place], max(spare_s, 0.0), lasts)
+            simulated = share_of(int(hits.sum()), int(among.sum()))
+            found.append(
+                Prediction("sends answered in time", where, "share", expected, simulated, margin=0.03)
+            )
+    return found
+
+
+def answered_in_time(asks_per_share: float, spare_s: float, lasts_s: float) -> float:
+    """The share of a burst's sends that wait at most `spare_s`: waits grow by asks_per_share - 1 a second."""
+    grows = max(asks_per_share - 1.0, 0.0)
+    return 1.0 if grows * lasts_s <= spare_s else spare_s / (grows * lasts_s)
+
+
+def _starts(traffic: Traffic, streams: list[Stream], span: tuple[float, float]) -> Floats:
+    """For each send whose service began in [from, to) the place of the group that sent it."""
+    place = {stream.name: index for index, stream in enumerate(streams)}
+    groups = [np.zeros(0)]
+    for path in part_paths(traffic.run.path, "requests", needed=False):
+        rows = read_table(path, columns.REQUESTS, ["started_at_s", "group"]).to_pandas()
+        inside = (rows["started_at_s"] >= span[0]) & (rows["started_at_s"] < span[1])
+        groups.append(rows.loc[inside, "group"].astype("str").map(place).to_numpy(dtype=float))
+    return np.concatenate(groups)
+
+
+LAW = Law(
+    "Shares of a server that is asked for too much",
+    "fifo: each group gets μ·λ_g/Σλ; fair: each client gets min(λ_c, level), the level at which they sum to "
+    "μ; waits grow by (asked/given − 1) a second",
+    "an overload that begins with an empty queue, no limit on the queue, no retries, no outage; capacity μ "
+    "is that of full batches",
+    "Bertsekas and Gallager, Data Networks, 6.5.2 (max-min fairness); a fluid queue for the waits",
+    predict,
+)
