@@ -63,7 +63,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
 
 def _is_plain(scenario: dict[str, Any]) -> bool:
-    server, online = scenario["server"], scenario["training"]["online"]
+    server, online = scenario["server"], scenario["training"].get("online")
     return (
         server["discipline"] == "fifo"
         and server["admission"]["kind"] == "none"

@@ -14,7 +14,7 @@ from analysis.theory.regimes import cut_groups
 from analysis.theory.streams import attempts_in_time, timer_s
 from analysis.traffic import Traffic
 
-LEAST_REQUESTS = 100
+LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
@@ -73,7 +73,8 @@ def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, f
     where = (
         f"{name}, {spans[0][0]:g}–{spans[0][1]:g} s" if len(spans) == 1 else f"{name}, {len(spans)} outages"
     )
-    return [Prediction("accuracy while cut off", where, "share", float(alone), simulated)]
+    found = Prediction("accuracy while cut off", where, "share", float(alone), simulated)
+    return [] if found.agrees is None else [found]
 
 
 LAW = Law(

@@ -38,7 +38,7 @@ class Reach:
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for."""
     scenario = traffic.run.scenario
-    if scenario["training"]["online"] is not None or scenario["training"]["exploration"]:
+    if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
         return None
     found: list[Prediction] = []
     for group in traffic.run.groups.values():

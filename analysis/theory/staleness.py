@@ -18,6 +18,7 @@ from sim import columns
 
 COLUMNS = ["group", "arrived_at_s", "decided_at_s", "window", "rejector_version"]
 LEAST_REQUESTS = 100
+ALWAYS_UP = (np.zeros(1), np.ones(1))
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     """Versions made, the age of the server's model, how far each group's rejectors lie behind it, and the
     server's accuracy after each drift."""
     scenario = traffic.run.scenario
-    online = scenario["training"]["online"]
+    online = scenario["training"].get("online")
     if online is None or scenario["server"]["autoscaling"] is not None:
         return None
     table = timetable(traffic, online)
@@ -96,7 +97,7 @@ def _behind(traffic: Traffic, online: dict[str, Any], table: Timetable) -> list[
         mine = rows[rows["group"] == name]
         if name in linked or len(mine) < LEAST_REQUESTS or mine["rejector_version"].max() < 1:
             continue
-        ready = rejectors_ready_s(table.in_force_s, online, group)
+        ready = rejectors_ready_s(table.in_force_s, online, group, usable_steps(run))
         if not np.isfinite(ready[np.isfinite(table.in_force_s)]).any():
             continue
         expected = _mean_count(table.in_force_s, traffic) - _mean_newest(ready, traffic)
@@ -117,11 +118,17 @@ def _poisson_luck(values: Floats) -> float:
     return 1.96 * float(values.std()) / float(np.sqrt(max(values.size, 1)))
 
 
-def rejectors_ready_s(in_force_s: Floats, online: dict[str, Any], group: dict[str, Any]) -> Floats:
+def rejectors_ready_s(
+    in_force_s: Floats,
+    online: dict[str, Any],
+    group: dict[str, Any],
+    server: tuple[Floats, Floats] = ALWAYS_UP,
+) -> Floats:
     """When a group's rejectors have learned against each version, (v,), inf: never.
 
-    One copy at a time, the newest there is when the last has come; then one training after the other, on the
-    newest copy that has come. Latencies at their means.
+    One copy at a time, the newest there is once the last has come and the server works; then one training
+    after the other, on the newest copy that has come. Latencies at their means. server: the usable replicas
+    as a step function, as `usable_steps` gives it.
     """
     link = group["link"]
     bits = 8 * float(online["copy_bytes"])
@@ -132,7 +139,7 @@ def rejectors_ready_s(in_force_s: Floats, online: dict[str, Any], group: dict[st
     comes = np.full(in_force_s.size, np.inf)
     free = -np.inf
     for version, at_s in enumerate(in_force_s):
-        leaves = max(float(at_s), free)
+        leaves = _next_up_s(server, max(float(at_s), free))
         if version + 1 == in_force_s.size or leaves < in_force_s[version + 1]:  # else superseded by then
             free = comes[version] = leaves + takes_s
     ready = np.full(in_force_s.size, np.inf)
@@ -142,6 +149,14 @@ def rejectors_ready_s(in_force_s: Floats, online: dict[str, Any], group: dict[st
         if place + 1 == there.size or begins < comes[there[place + 1]]:  # else a newer copy is there by then
             free = ready[version] = begins + trains_s
     return ready
+
+
+def _next_up_s(server: tuple[Floats, Floats], at_s: float) -> float:
+    """The first instant from `at_s` on with a usable replica; inf if there is none."""
+    steps, usable = server
+    if usable[np.searchsorted(steps, at_s, side="right") - 1] > 0:
+        return at_s
+    return float(steps[(steps > at_s) & (usable > 0)].min(initial=np.inf))
 
 
 def _mean_count(at_s: Floats, traffic: Traffic) -> float:

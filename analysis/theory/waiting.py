@@ -43,7 +43,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
     scenario = traffic.run.scenario
-    server, online = scenario["server"], scenario["training"]["online"]
+    server, online = scenario["server"], scenario["training"].get("online")
     return (
         all(stream.is_steady_poisson for stream in streams)
         and server["admission"]["kind"] == "none"
