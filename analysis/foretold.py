@@ -88,7 +88,10 @@ def sentences(told: Told) -> list[str]:
 def laws(told: Told) -> list[tuple[str, str]]:
     """Each law that applies: its title, and its formula, assumptions and source."""
     return [
-        (law["title"], f"{law['formula']}. Assumes: {law['assumes']}. Source: {law['source']}.")
+        (
+            law["title"],
+            f"{law['formula']}. Assumes: {law['assumes']}. Source: {law['source']}. Fails {law['fails']}.",
+        )
         for law in told
     ]
 

@@ -83,5 +83,6 @@ LAW = Law(
     "a total outage of the server or of all links of a group, a fallback to the client's own answer, "
     "requests that give up before the outage ends, samples as they were before any drift",
     "follows from the definitions: the fallback is the frozen model's answer",
+    "in short outages, which hold too few requests; after a drift, whose accuracy is on no record",
     predict,
 )

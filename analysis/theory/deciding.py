@@ -12,7 +12,7 @@ from analysis.measures import risk_of
 from analysis.metrics_service import load
 from analysis.outages import share_of_time_usable
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
-from analysis.theory.streams import mean_s
+from analysis.theory.streams import BOUNDED, calibration_error, mean_s
 from analysis.traffic import Traffic
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
@@ -36,16 +36,32 @@ class Reach:
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
-    """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for."""
+    """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for,
+    and the reject rate of each that holds one."""
     scenario = traffic.run.scenario
     if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
         return None
     found: list[Prediction] = []
     for group in traffic.run.groups.values():
+        if group["traffic"]["drift"]:
+            continue
         row = _row(traffic, group)
-        if row is not None and not group["traffic"]["drift"]:
-            found += _compare(traffic, group, row)
+        found += _held(traffic, group) if row is None else _compare(traffic, group, row)
     return found or None
+
+
+def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
+    """The reject rate of a price that holds one; as calibrations go, it may be off by two standard errors."""
+    if group["policy"]["price"]["kind"] not in BOUNDED:
+        return []
+    requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
+    decided = np.asarray((requests["group"] == group["group"]) & requests["is_decided"], dtype=bool)
+    if decided.sum() < LEAST_REQUESTS:
+        return []
+    sent = np.asarray(requests["deferred"], dtype=bool)[decided]
+    found = share_of(int(sent.sum()), int(decided.sum()))
+    off = 2 * calibration_error(traffic, group)
+    return [Prediction("reject rate", group["group"], "share", rate, found, margin=off)]
 
 
 def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
@@ -179,11 +195,13 @@ def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
 
 LAW = Law(
     "What the tables promise",
-    "reject rate = share of the held-out samples that score above the price; risk = P(kept, m wrong) + "
-    "P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
+    "reject rate = share of the held-out samples that score above the price, or the rate a price holds; "
+    "risk = P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
     "a fixed price the study has a row for, no drift, no learning during the run; for the risk an offered "
     "load below 0.85, no retries, and no outages but those of the whole server in which it does not answer",
     "Learning to Help in Multi-Class Settings (arXiv 2501.13810), generalised 0-1 loss; a = mean "
     "up/(mean up + mean down) by renewal-reward",
+    "where queues or retries decide who is answered; with few outages, whose luck the interval shows; on "
+    "samples of the other half, which have tables of their own",
     predict,
 )

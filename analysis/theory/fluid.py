@@ -73,16 +73,3 @@ def flow(
         if capacity > 0 or fills_while_down:
             queue = min(max(queue + step_s * (inflow - capacity), 0.0), limit)
     return Flow(waiting, sends, answered)
-
-
-def drain_s(
-    backlog: float, capacity_hz: float, first_hz: float, amplification: float, spare_s: float
-) -> float:
-    """How long one group's backlog lasts: at speed μ − A·λ down to μ·spare_s, from there at μ − λ; inf if it
-    never ends, which is the metastable state."""
-    threshold = min(backlog, capacity_hz * spare_s)
-    over, under = capacity_hz - amplification * first_hz, capacity_hz - first_hz
-    above = backlog - threshold
-    if (above > 0 and over <= 0) or (threshold > 0 and under <= 0):
-        return inf
-    return (above / over if above > 0 else 0.0) + (threshold / under if threshold > 0 else 0.0)

@@ -60,12 +60,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Law:
-    """A law and the function that applies it to a run: None where its assumptions do not hold."""
+    """A law and the function that applies it to a run: None where its assumptions do not hold.
+
+    fails: where it applies and is still no guide.
+    """
 
     title: str
     formula: str
     assumes: str
     source: str
+    fails: str
     predict: Callable[[Traffic], list[Prediction] | None]
 
 
@@ -88,7 +92,7 @@ def told(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
         }
         for one in predictions
     ]
-    return {**words, "source": law.source, "values": values}
+    return {**words, "source": law.source, "fails": law.fails, "values": values}
 
 
 def share_of(hits: int, count: int) -> Found:

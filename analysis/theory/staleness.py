@@ -223,5 +223,7 @@ LAW = Law(
     "training during the run at fixed instants, no autoscaling; copies take their mean time, groups without "
     "outages of their links",
     "renewal-reward: mean age of a renewal process is E[S²]/(2·E[S]) (Ross, Stochastic Processes, 3.4)",
+    "for groups whose links fail; where latencies vary as much as the interval between versions; accuracies "
+    "before and after are the run's own, the law says only how long each holds",
     predict,
 )

@@ -4,7 +4,7 @@ Below the laws of this package, which ask for rates and never for what became of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, pi, sin
+from math import inf, pi, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ class Stream:
     """The requests of one group whose policy does not look at the server, and what it sends of them.
 
     rate_hz: of all its clients together, before the shape. shares: P(sent) in each minute, or one for all.
+    share_error: its standard error, where a calibration on few samples is all that holds it.
     """
 
     group: dict[str, Any]
     rate_hz: float
     shares: tuple[float, ...]
+    share_error: float = 0.0
 
     @property
     def name(self) -> str:
@@ -54,17 +56,18 @@ class Stream:
         return float(np.mean([self.first_sends_hz(float(at)) for at in instants]))
 
 
-def streams_of(traffic: Traffic) -> list[Stream] | None:
+def streams_of(traffic: Traffic, as_decided: bool = False) -> list[Stream] | None:
     """The streams of all groups; None if any of them depends on how the server fares.
 
     That is so with closed loops, traces (whose rate is their own), budgets, and prices that react.
+    as_decided: with the shares that were sent, where the scenario says others.
     """
-    found = [_stream(traffic, group) for group in traffic.run.groups.values()]
+    found = [_stream(traffic, group, as_decided) for group in traffic.run.groups.values()]
     known = [stream for stream in found if stream is not None]
     return known if len(known) == len(found) else None
 
 
-def _stream(traffic: Traffic, group: dict[str, Any]) -> Stream | None:
+def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream | None:
     process, kind = group["arrivals"]["process"], group["policy"]["price"]["kind"]
     if process["kind"] in ("closed_loop", "trace") or group["budget"] is not None:
         return None
@@ -73,7 +76,9 @@ def _stream(traffic: Traffic, group: dict[str, Any]) -> Stream | None:
     rates = process["rates_hz"] if process["kind"] == "mmpp" else [process["rate_hz"]]
     rate_hz = int(group["clients"]) * sum(map(float, rates)) / len(rates)
     told = told_share(traffic, group)
-    return Stream(group, rate_hz, (told,) if told is not None else _decided(traffic, group))
+    if told is None or as_decided:
+        return Stream(group, rate_hz, _decided(traffic, group))
+    return Stream(group, rate_hz, (told,), calibration_error(traffic, group))
 
 
 def told_share(traffic: Traffic, group: dict[str, Any]) -> float | None:
@@ -91,6 +96,21 @@ def told_share(traffic: Traffic, group: dict[str, Any]) -> float | None:
     else:
         return None
     return share + (1 - share) * explored
+
+
+def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
+    """The standard error of a rate held by a threshold from the calibration pool, on other samples.
+
+    √(ρ(1 − ρ)(1/n_cal + 1/n)): both pools are draws from one law. 0 for what is not held that way.
+    """
+    policy = group["policy"]
+    if policy["price"]["kind"] not in BOUNDED[:2] or policy["score"] == "random":
+        return 0.0
+    share, samples = float(policy["price"]["rate"]), traffic.run.samples
+    counts = [
+        samples.loc[samples["pool"] == pool, "base_id"].nunique() for pool in ("calibration", "traffic")
+    ]
+    return sqrt(share * (1 - share) * sum(1 / max(count, 1) for count in counts))
 
 
 def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:

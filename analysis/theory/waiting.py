@@ -3,6 +3,9 @@ One of the laws of this package; applies to each stretch in which nothing about 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -21,11 +24,22 @@ SETTLES = 10.0  # relaxation times left out at the start of a stretch
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
-    """Busy share, mean wait and refusals in each steady stretch."""
+    """Busy share, mean wait and refusals in each steady stretch.
+
+    Where a calibration holds the share that is sent, both at the share it was told and at the one it sent.
+    """
     server, streams = traffic.run.scenario["server"], streams_of(traffic)
     service = service_of(server["service"])
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
+    found = _foretell(traffic, service, streams, "")
+    if any(one.share_error for one in streams):
+        found += _foretell(traffic, service, streams_of(traffic, True) or [], ", at the share it sent")
+    return found or None
+
+
+def _foretell(traffic: Traffic, service: Service, streams: list[Stream], which: str) -> list[Prediction]:
+    server, doubt = traffic.run.scenario["server"], _doubt(streams)
     expected = [(regime, _expected(server, service, streams, regime)) for regime in regimes(traffic)]
     was_calm = [True, *(queue is not None for _, queue in expected)]
     found: list[Prediction] = []
@@ -37,8 +51,9 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         from_s = regime.from_s + _settling_s(service, queue)
         if regime.to_s - from_s >= LEAST_S:
             sends = sends or _sends(traffic)
-            found += _compare(traffic, regime, queue, from_s, sends)
-    return found or None
+            ends = [_expected(server, service, streams, regime, 1 + sign * doubt) for sign in (-1, 1)]
+            found += _compare(traffic, regime, queue, ends, from_s, sends)
+    return [replace(one, quantity=one.quantity + which) for one in found]
 
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
@@ -52,12 +67,19 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
     )
 
 
+def _doubt(streams: list[Stream]) -> float:
+    """By what part the rate of all sends may be off, as calibrations are: two standard errors."""
+    sends = sum(one.rate_hz * one.share(0.0) for one in streams)
+    return 2 * sum(one.rate_hz * one.share_error for one in streams) / sends if sends else 0.0
+
+
 def _expected(
-    server: dict[str, Any], service: Service, streams: list[Stream], regime: Regime
+    server: dict[str, Any], service: Service, streams: list[Stream], regime: Regime, times: float = 1.0
 ) -> Queue | None:
-    """The queue in the steady state of a regime; None where no formula fits, or where clients give up."""
+    """The queue in the steady state of a regime, at so many `times` its rate of sends; None where no formula
+    fits, or where clients give up."""
     linked = [stream for stream in streams if stream.name not in regime.cut]
-    rate_hz = sum(stream.mean_first_sends_hz(regime.from_s, regime.to_s) for stream in linked)
+    rate_hz = times * sum(stream.mean_first_sends_hz(regime.from_s, regime.to_s) for stream in linked)
     if not (regime.is_plain and regime.usable and rate_hz > 0):
         return None
     queue = _formula(server, service, rate_hz, regime.usable)
@@ -109,8 +131,14 @@ def _sends(traffic: Traffic) -> dict[str, Any]:
 
 
 def _compare(
-    traffic: Traffic, regime: Regime, queue: Queue, from_s: float, sends: dict[str, Any]
+    traffic: Traffic,
+    regime: Regime,
+    queue: Queue,
+    ends: list[Queue | None],
+    from_s: float,
+    sends: dict[str, Any],
 ) -> list[Prediction]:
+    """ends: the queue at the lowest and the highest rate that may be meant; None: it never settles there."""
     reached: Floats = sends["reached_at_s"]
     started: Floats = sends["started_at_s"]
     seconds = traffic.timeline["at_s"].to_numpy(dtype=float)
@@ -123,15 +151,27 @@ def _compare(
     )
     served = ~np.isnan(started)
     waits = mean_over_time((started - reached)[served], reached[served], from_s, regime.to_s)
+
+    def margin(of: Callable[[Queue], float]) -> float:
+        return max(abs(of(end) - of(queue)) if end else inf for end in ends)  # inf: it may never settle
+
     found = [
-        Prediction("replicas busy", regime.label, "share", queue.busy, busy),
-        Prediction("mean wait", regime.label, "s", queue.wait_s, waits, margin=queue.error * queue.wait_s),
+        Prediction("replicas busy", regime.label, "share", queue.busy, busy, margin=margin(lambda q: q.busy)),
+        Prediction(
+            "mean wait",
+            regime.label,
+            "s",
+            queue.wait_s,
+            waits,
+            margin=queue.error * queue.wait_s + margin(lambda q: q.wait_s),
+        ),
     ]
     if queue.refused > 0:
         inside = (reached >= from_s) & (reached < regime.to_s)
         hits = share_of(int((sends["refused"] & inside).sum()), int(inside.sum()))
-        found.append(Prediction("refused", regime.label, "share", queue.refused, hits))
-    return [one for one in found if one.agrees is not None]
+        off = margin(lambda q: q.refused)
+        found.append(Prediction("refused", regime.label, "share", queue.refused, hits, margin=off))
+    return [one for one in found if one.agrees is not None and one.margin < inf]
 
 
 LAW = Law(
@@ -141,5 +181,7 @@ LAW = Law(
     "Poisson requests at a constant rate, a policy that does not look at the server, load below 1, clients "
     "that wait several times as long as a send stays; outages cut the run into stretches judged one by one",
     "Kleinrock, Queueing Systems (1975, 1976); Kimura 1986; Cosmetatos 1976; Bailey 1954",
+    "near a load of 1, where a steady state takes longer to come than the stretch lasts; with several replicas "
+    "and batches, or a wait for batches to fill, which have no formula here",
     predict,
 )
