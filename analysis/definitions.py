@@ -51,8 +51,8 @@ DEFINITIONS = {
         "traffic, mean over clients; the columns are those of study.parquet (list)."
     ),
     "predictions": (
-        "Per law of docs/laws.md that applies to the run: its formula, assumptions, source and limits, and as "
-        "`values` the numbers it predicts, each with the simulated one and its 95% interval (null: never "
+        "Per law of docs/laws.md that applies to the run: its formula, assumptions, source and limits, and "
+        "as `values` the numbers it predicts, each with the simulated one and its 95% interval (null: never "
         "within the run, or no interval), the margin by which the formula itself may be off, and whether "
         "they agree (list)."
     ),

@@ -9,16 +9,18 @@ HEAD = """\
 # Laws that predict a run
 
 Every finished run is held against the laws below, whoever wrote its scenario. A law reads the resolved
-scenario and the models' tables, says nothing where its assumptions do not hold, and else predicts numbers, which
-the report shows beside the simulated ones (*Prediction against simulation*, with a figure) and `summary.json` holds as
-`predictions`. Where prediction and simulation part, an assumption is broken: that is what a simulator is for.
+scenario and the models' tables, says nothing where its assumptions do not hold, and else predicts numbers.
+The report shows them beside the simulated ones (*Prediction against simulation*, with a figure), and
+`summary.json` holds them as `predictions`. Where the two part, an assumption is broken: that is what a
+simulator is for.
 
-- *predicted*: what the formula says. λ_g: requests per second of a group; ρ_g: the share its policy sends, taken
-  from the scenario where that says it (`bounded_rate`, `always_remote`, `random`), else from the decisions of each
-  minute, which never depend on the server; c replicas; E[S] mean service time; μ what full batches can serve.
-- *simulated*: with its 95% interval. Shares of requests that are independent given the models: Wilson's. What
-  happens over time, where neighbours are alike: the means of 20 stretches with Student's t. What drawn outages
-  decide: widened by the variance of the share of time up, 2·a·(1 − a)·τ/T.
+- *predicted*: what the formula says. λ_g: requests per second of a group; ρ_g: the share its policy sends,
+  from the scenario where that says it (`bounded_rate`, `always_remote`, `random`), else from the decisions
+  of each minute, which never depend on the server; c replicas; E[S] mean service time; μ what full batches
+  can serve.
+- *simulated*: with its 95% interval. Shares of requests that are independent given the models: Wilson's.
+  What happens over time, where neighbours are alike: the means of 20 stretches with Student's t. What drawn
+  outages decide: widened by the variance of the share of time up, 2·a·(1 − a)·τ/T.
 - *margin*: by how much the formula itself may be off; 0 where it is exact.
 - *agrees*: the prediction lies in the interval, widened by the margin. By chance one in twenty does not.
 

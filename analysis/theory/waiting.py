@@ -181,7 +181,7 @@ LAW = Law(
     "Poisson requests at a constant rate, a policy that does not look at the server, load below 1, clients "
     "that wait several times as long as a send stays; outages cut the run into stretches judged one by one",
     "Kleinrock, Queueing Systems (1975, 1976); Kimura 1986; Cosmetatos 1976; Bailey 1954",
-    "near a load of 1, where a steady state takes longer to come than the stretch lasts; with several replicas "
-    "and batches, or a wait for batches to fill, which have no formula here",
+    "near a load of 1, where a steady state takes longer to come than the stretch lasts; with several "
+    "replicas and batches, or a wait for batches to fill, which have no formula here",
     predict,
 )
