@@ -9,7 +9,7 @@ from typing import Any
 from analysis.wording import NEVER, NOTHING, seconds
 
 Told = list[dict[str, Any]]
-COLUMNS = ("law", "number", "where", "predicted", "simulated [95% interval]", "agrees")
+COLUMNS = ("number", "where", "predicted", "simulated [95% interval]", "agrees", "law")
 MOST_NAMED = 4
 
 
@@ -17,12 +17,12 @@ def rows(told: Told) -> list[tuple[str, ...]]:
     """A row per number that was simulated; what is drawn over virtual time is left to the figure."""
     return [
         (
-            law["title"],
             value["quantity"],
             place(value),
             shown(value["predicted"], value["unit"], NEVER),
             simulated(value),
-            {True: "yes", False: "no", None: NOTHING}[value["agrees"]],
+            "yes" if value["agrees"] else "no",
+            law["law"],
         )
         for law in told
         for value in law["values"]
@@ -86,10 +86,10 @@ def sentences(told: Told) -> list[str]:
 
 
 def laws(told: Told) -> list[tuple[str, str]]:
-    """Each law that applies: its title, and its formula, assumptions and source."""
+    """Each law that applies: its name and title; its formula, assumptions, source and limits."""
     return [
         (
-            law["title"],
+            f"{law['law']}: {law['title']}",
             f"{law['formula']}. Assumes: {law['assumes']}. Source: {law['source']}. Fails {law['fails']}.",
         )
         for law in told

@@ -22,7 +22,8 @@ UNITS = {"share": "%", "s": "s", "1/s": "1/s", "loss": "loss", "versions": "vers
 
 @styled
 def predictions(told: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figure:
-    """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals."""
+    """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals,
+    broad ones what the formula itself may be off."""
     panels = [
         (f"{quantity} ({UNITS[values[0]['unit']]})", values)
         for law in told
@@ -120,7 +121,9 @@ def _side_by_side(axes: Axes, values: list[Value]) -> None:
         ms=4.5,
         capsize=2,
     )
-    axes.plot(_column(values, "predicted"), rows, "D", mfc="none", mec=VERMILION, mew=1.4, ms=7)
+    predicted, margin = _column(values, "predicted"), _column(values, "margin")
+    axes.hlines(rows, predicted - margin, predicted + margin, color=VERMILION, lw=5, alpha=0.25)
+    axes.plot(predicted, rows, "D", mfc="none", mec=VERMILION, mew=1.4, ms=7)
     for row, value in zip(rows, values, strict=True):
         if value["simulated"] is None or value["predicted"] is None:
             axes.text(0.02, row, "never within the run", transform=axes.get_yaxis_transform(), va="center")
@@ -143,8 +146,9 @@ def _legend(figure: Figure) -> None:
     axes = figure.axes[0]
     marks = [
         *axes.plot([], [], "D", mfc="none", mec=VERMILION, mew=1.4, ms=7, label="predicted"),
-        *axes.plot([], [], color=VERMILION, ls=DASHES, label="predicted, as a curve"),
+        *axes.plot([], [], color=VERMILION, ls=DASHES, label="as a curve"),
         *axes.plot([], [], "o-", color=BLUE, ms=4.5, label="simulated"),
-        *axes.plot([], [], "|-", color=INK, ms=6, label="bars: 95% interval"),
+        *axes.plot([], [], "|-", color=INK, ms=6, label="95% interval"),
+        *axes.plot([], [], color=VERMILION, lw=5, alpha=0.25, label="error of the formula"),
     ]
-    figure.legend(handles=marks, loc="lower center", ncols=4)
+    figure.legend(handles=marks, loc="lower center", ncols=5)

@@ -103,7 +103,7 @@ def test_words_name_what_disagrees() -> None:
         "They disagree on “backlog gone after” (server, 8–9 s): “Backlog and retries” says 4.00 s, the "
         "simulation never."
     )
-    assert [row[-1] for row in foretold.rows(summary)] == ["yes", "no"]
+    assert [row[-2] for row in foretold.rows(summary)] == ["yes", "no"]
 
 
 def test_every_kind_of_panel_is_drawn_and_alike_each_time() -> None:
