@@ -122,7 +122,8 @@ def _side_by_side(axes: Axes, values: list[Value]) -> None:
         capsize=2,
     )
     predicted, margin = _column(values, "predicted"), _column(values, "margin")
-    axes.hlines(rows, predicted - margin, predicted + margin, color=VERMILION, lw=5, alpha=0.25)
+    least = np.maximum(predicted - margin, 0.0)  # none of these numbers can be negative
+    axes.hlines(rows, least, predicted + margin, color=VERMILION, lw=5, alpha=0.25)
     axes.plot(predicted, rows, "D", mfc="none", mec=VERMILION, mew=1.4, ms=7)
     for row, value in zip(rows, values, strict=True):
         if value["simulated"] is None or value["predicted"] is None:
