@@ -157,25 +157,37 @@ def timer_s(group: dict[str, Any]) -> float:
     return min((float(group[name]) for name in ("timeout_s", "deadline_s") if group[name]), default=inf)
 
 
+def backoffs_s(group: dict[str, Any]) -> tuple[float, ...]:
+    """The mean pause before each retry that a request may make."""
+    retry = group["retry"]
+    if retry is None:
+        return ()
+    longest, jitter = retry["cap_s"], 0.5 if retry["jitter"] == "full" else 1.0
+    pauses = (
+        float(retry["backoff_s"]) * float(retry["factor"]) ** n for n in range(int(retry["attempts"]) - 1)
+    )
+    return tuple(jitter * min(pause, inf if longest is None else float(longest)) for pause in pauses)
+
+
 def attempts_in_time(group: dict[str, Any]) -> int:
     """How many attempts a request makes if each ends by its timer: those that begin before the deadline."""
-    retry, deadline_s = group["retry"], group["deadline_s"] or inf
-    if retry is None:
-        return 1
     begins_s, made = float(group["device"]["inference_s"]), 1
-    while made < int(retry["attempts"]):
-        backoff_s = float(retry["backoff_s"]) * float(retry["factor"]) ** (made - 1)
-        backoff_s = min(backoff_s, inf if retry["cap_s"] is None else float(retry["cap_s"]))
-        begins_s += timer_s(group) + backoff_s * (0.5 if retry["jitter"] == "full" else 1.0)
-        if begins_s >= deadline_s:
+    for pause_s in backoffs_s(group):
+        begins_s += timer_s(group) + pause_s
+        if begins_s >= (group["deadline_s"] or inf):
             break
         made += 1
     return made
 
 
+def passes(group: dict[str, Any]) -> tuple[float, ...]:
+    """Of the first, second, ... sends that fail by their timers the share that is sent again: all, or what
+    the allowance lets through, first retries first."""
+    again, retry = attempts_in_time(group) - 1, group["retry"]
+    allowance = again if retry is None or retry["allowance"] is None else float(retry["allowance"])
+    return tuple(min(max(allowance - n, 0.0), 1.0) for n in range(again))
+
+
 def amplification(group: dict[str, Any]) -> float:
     """Sends per request while nothing is answered in time: attempts, or what the allowance lets through."""
-    retry = group["retry"]
-    allowance = None if retry is None else retry["allowance"]
-    again = attempts_in_time(group) - 1
-    return 1.0 + (again if allowance is None else min(float(again), float(allowance)))
+    return 1.0 + sum(passes(group))

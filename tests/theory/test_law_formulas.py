@@ -168,9 +168,10 @@ def drain_s(
 def test_a_fluid_drains_as_its_closed_form_says(backlog, first, retried, spare_s):
     capacity, step, filling = 76.0, 0.01, 1000
     expected = drain_s(backlog, capacity, first, retried, spare_s)
+    again = (min(retried - 1, 1.0), max(retried - 2, 0.0))
     fills, asks = np.zeros((2, filling + 6000))
     fills[:filling], asks[filling:] = capacity + backlog / (filling * step), first
-    sources = [Source(fills, np.inf, 1.0), Source(asks, spare_s, retried)]
+    sources = [Source(fills, np.inf), Source(asks, spare_s, again, (0.0, 0.0), (0.0, 0.0))]
     waiting = flow(sources, np.full(fills.size, capacity), step).waiting[filling:]
     assert waiting[0] == pytest.approx(backlog)
     if abs(retried * first - capacity) < 3:
@@ -207,3 +208,16 @@ def test_amplification(deadline_s, changes, attempts, sends):
     assert attempts_in_time(group) == attempts
     assert amplification(group) == pytest.approx(sends)
     assert amplification(group | {"retry": None}) == 1.0
+
+
+def test_retries_come_as_long_after_as_they_wait():
+    """A second without a server that tells nobody: who asked in it comes again 0.5 and then 0.6 s later."""
+    capacity = np.full(400, 100.0)
+    capacity[100:110] = 0.0
+    source = Source(np.full(400, 10.0), 0.2, (1.0, 0.5), (0.5, 0.6), (0.1, 0.1))
+    silent = flow([source], capacity, 0.1, when_down="silent")
+    assert silent.waiting.max() == 0
+    came = [*[10.0] * 5, *[20.0] * 6, *[25.0] * 4, 15.0, *[10.0] * 9]
+    assert silent.sends_hz[100:125] == pytest.approx(came)
+    told = flow([source], capacity, 0.1, when_down="refuse")  # an error comes at once, and so does the retry
+    assert told.sends_hz[100:114] == pytest.approx([10.0, 20.0, *[25.0] * 9, *[10.0] * 3])
