@@ -50,6 +50,12 @@ DEFINITIONS = {
         "threshold that does best on the calibration pool, comes to on the held-out samples without any "
         "traffic, mean over clients; the columns are those of study.parquet (list)."
     ),
+    "predictions": (
+        "Per law of docs/laws.md that applies to the run: its formula, assumptions, source and limits, and "
+        "as `values` the numbers it predicts, each with the simulated one and its 95% interval (null: never "
+        "within the run, or no interval), the margin by which the formula itself may be off, and whether "
+        "they agree (list)."
+    ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",
     "run.horizon_s": "Virtual time at which the run ended (s).",

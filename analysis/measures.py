@@ -92,9 +92,13 @@ def _gain(traffic: Traffic) -> Floats:
 
 def realised_risk(traffic: Traffic) -> Floats:
     """The generalised 0-1 loss of each request as it was paid (DESIGN §6), under the run's own costs."""
-    costs = traffic.run.scenario["costs"]
-    weight = np.where(_by_server(traffic), float(costs["c_1"]), 1.0)
-    return np.asarray(float(costs["c_e"]) * _column("charged")(traffic) + weight * ~traffic.correct)
+    return risk_of(traffic, float(traffic.run.scenario["costs"]["c_e"]))
+
+
+def risk_of(traffic: Traffic, c_e: float) -> Floats:
+    """The same had a charged attempt cost `c_e`."""
+    weight = np.where(_by_server(traffic), float(traffic.run.scenario["costs"]["c_1"]), 1.0)
+    return np.asarray(c_e * _column("charged")(traffic) + weight * ~traffic.correct)
 
 
 def oracle_risk(traffic: Traffic) -> Floats:

@@ -7,11 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from analysis import page
+from analysis import foretold, page
 from analysis.condition import condition_of
 from analysis.contrast_table import HEAD, contrast_rows
 from analysis.definitions import DEFINITIONS, GENERAL
 from analysis.figures import drawings_of
+from analysis.figures.predictions import predictions
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics import summary_of, to_json
 from analysis.page import as_source
@@ -42,6 +43,8 @@ def finish(path: str | Path) -> dict[str, Any]:
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
+    if summary["predictions"]:
+        drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
     pictures = {name: to_svg(figure) for name, figure in drawn.items()}
     html = render(traffic, summary, pictures)
     for name, figure in drawn.items():
@@ -90,6 +93,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         verdict=verdict(summary),
         sentences=sentences(summary),
         tiles=headline(summary),
+        foretold=_foretold(summary["predictions"], pictures),
         contrast_columns=HEAD,
         contrast=contrast_rows(run),
         has_traffic=run.horizon_s > 0,
@@ -107,6 +111,20 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         definitions=DEFINITIONS,
         scenario=run.scenario_text,
     )
+
+
+def _foretold(told: foretold.Told, pictures: dict[str, bytes]) -> dict[str, Any] | None:
+    """What the section on predictions shows; None where no law applies."""
+    if not told:
+        return None
+    return {
+        "sentences": foretold.sentences(told),
+        "columns": foretold.COLUMNS,
+        "rows": foretold.rows(told),
+        "laws": foretold.laws(told),
+        "alt": foretold.alt(told),
+        "source": as_source(pictures["predictions"]),
+    }
 
 
 def stages(run: Run) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.outages import Outage
-from analysis.traffic import Traffic
 
+Parameters = ParamSpec("Parameters")
 Floats = NDArray[np.float64]
 
 # Okabe and Ito (2008), told apart under every common colour blindness.
@@ -104,13 +104,13 @@ def score_name(score: str) -> str:
     return SCORE_NAMES.get(score, score.replace("_", " "))
 
 
-def styled(draw: Callable[[Traffic], Figure]) -> Callable[[Traffic], Figure]:
+def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     """The figure function, drawn under SETTINGS."""
 
     @wraps(draw)
-    def drawn(traffic: Traffic) -> Figure:
+    def drawn(*values: Parameters.args, **named: Parameters.kwargs) -> Figure:
         with mpl.rc_context(SETTINGS):
-            return draw(traffic)
+            return draw(*values, **named)
 
     return drawn
 

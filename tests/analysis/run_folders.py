@@ -26,32 +26,55 @@ costs: {{c_e: 0.1, c_1: 1.0, charge_on: send}}
 fleet:
   - group: sensors
     clients: {clients}
+    traffic: {{mix: all, drift: []}}
+    arrivals: {{process: {{kind: poisson, rate_hz: 1.2}}, shape: {{kind: constant}}}}
+    device: {{inference_s: 0.02}}
     link: {{latency: 0.03, bandwidth_bps: 2.0e+6, payload_bytes: 3072}}
     policy: {{score: l2h, price: {{kind: threshold, at: 0.0}}}}
     deadline_s: 1.0
     timeout_s: 0.5
+    retry: {{attempts: 3, backoff_s: 0.2, factor: 1.0, cap_s: null, jitter: full, allowance: null}}
+    breaker: null
     budget: null
     fallback: client
   - group: cameras
     clients: {clients}
+    traffic: {{mix: all, drift: []}}
+    arrivals: {{process: {{kind: poisson, rate_hz: 1.2}}, shape: {{kind: constant}}}}
+    device: {{inference_s: 0.02}}
     link: {{latency: 0.03, bandwidth_bps: 2.0e+6, payload_bytes: 6144}}
     policy: {{score: l2h, price: {{kind: threshold, at: 0.0}}}}
     deadline_s: 2.0
     timeout_s: 0.5
+    retry: {{attempts: 3, backoff_s: 0.2, factor: 1.0, cap_s: null, jitter: full, allowance: null}}
+    breaker: null
     budget: null
     fallback: client
 server:
   replicas: 2
   max_batch: 8
+  batch_wait_s: 0.0
+  queue_limit: 256
+  discipline: fifo
   service: {{kind: affine, base_s: 0.05, per_item_s: 0.02, cv: 0.0}}
+  admission: {{kind: none}}
+  drop_expired: false
+  autoscaling: null
   when_down: queue
+  in_flight: lose
+  queue_survives: true
   outages: []
 study: {{c_e: [0.1, 0.4]}}
 training:
   form: nonnegative
+  exploration: 0.0
   pretrain: {{sync_every: 1}}
 """
-ONLINE = "  online: {every_s: 30, steps: 40, step_s: 0.05, source: mix}\n"
+ONLINE = """\
+  online:
+    {every_s: 30, steps: 40, step_s: 0.05, source: mix, label_delay_s: 0.0, copy_bytes: 500000,
+     rejector_steps: 30, rejector_step_s: 0.1, capacity_share: 0.0}
+"""
 BASES = 361
 ATTEMPTS = 3
 

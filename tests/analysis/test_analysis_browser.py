@@ -77,7 +77,7 @@ def test_every_figure_is_drawn(opened: Opened) -> None:
     sizes = opened.page.eval_on_selector_all(
         "figure img", "all => all.map(i => [i.complete, i.naturalWidth])"
     )
-    assert len(sizes) == len(FIGURES)
+    assert len(sizes) == len(FIGURES) + 1  # and that of the predictions
     assert all(complete and width > 200 for complete, width in sizes)
     paths = opened.page.eval_on_selector_all(
         "#zoom svg", "all => all.map(s => s.querySelectorAll('path').length)"

@@ -137,7 +137,7 @@ def test_another_sample_is_other_traffic(tmp_path: Path) -> None:
         held_against(base, other)
 
 
-THINKS = ("    deadline_s: 1.0", "    arrivals: {process: {kind: closed_loop}}\n    deadline_s: 1.0")
+THINKS = ("process: {kind: poisson, rate_hz: 1.2}", "process: {kind: closed_loop}")
 
 
 def test_closed_loop_shares_clients_and_samples_and_says_so(tmp_path: Path) -> None:

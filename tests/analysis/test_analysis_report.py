@@ -16,6 +16,7 @@ import pytest
 from run_folders import write_table, write_tiny
 
 import analysis
+from analysis import foretold
 from analysis.figures import FIGURES
 from analysis.report import command
 from analysis.traffic import traffic_of
@@ -56,7 +57,8 @@ def page(html: str) -> Page:
 def test_every_figure_is_there_with_words_for_who_cannot_see_it(finished: Finished, page: Page) -> None:
     alts = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"]
     traffic = traffic_of(analysis.load_run(finished[0]))
-    assert alts == [drawing.alt(traffic, finished[1]) for drawing in FIGURES.values()]
+    figures = [drawing.alt(traffic, finished[1]) for drawing in FIGURES.values()]
+    assert alts == [foretold.alt(finished[1]["predictions"]), *figures]
     for alt in alts:
         assert re.search(r"\d", alt), "the numbers are in it"
         assert re.findall(r"[.!?](?= |$)", alt) == ["."], "one sentence"

@@ -1,0 +1,155 @@
+"""Prediction and simulation together: a panel for each number that a law speaks about.
+Drawn from the summary's `predictions`, so that picture, table and file say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from analysis.figures.style import BLUE, INK, SERIES, VERMILION, WIDTH_IN, shade_outages, styled
+from analysis.outages import Outage
+
+Value = dict[str, Any]
+MOST_ROWS = 12  # of one panel
+TITLE_IN, LEGEND_IN = 0.28, 0.4
+DASHES = (0, (4, 1.5))
+UNITS = {"share": "%", "s": "s", "1/s": "1/s", "loss": "loss", "versions": "versions", "requests": "requests"}
+
+
+@styled
+def predictions(told: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figure:
+    """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals,
+    broad ones what the formula itself may be off."""
+    panels = [
+        (f"{quantity} ({UNITS[values[0]['unit']]})", values)
+        for law in told
+        for quantity, values in _by_quantity(law["values"]).items()
+    ]
+    # Placed by hand: solved layouts differ in their last bits from call to call, and so would the files.
+    heights = [_height_in(values) for _, values in panels]
+    total, left = sum(heights) + LEGEND_IN, _left_in(told) / WIDTH_IN
+    figure, top = Figure(figsize=(WIDTH_IN, total)), 1.0
+    for (title, values), height in zip(panels, heights, strict=True):
+        below = (0.55 if values[0]["over"] else 0.3) / total
+        box = (left, top - height / total + below, 0.97 - left, (height - TITLE_IN) / total - below)
+        axes = figure.add_axes(box)
+        axes.set_title(title)
+        axes.grid(visible=True, axis="both" if values[0]["over"] else "x")
+        _panel(axes, values, outages)
+        top -= height / total
+    _legend(figure)
+    return figure
+
+
+def _left_in(told: list[dict[str, Any]]) -> float:
+    """Room for the longest name beside a panel."""
+    names = [value["where"] for law in told for value in law["values"] if not value["over"]]
+    return min(0.35 + 0.066 * max(map(len, names), default=0), WIDTH_IN / 2) if names else 0.7
+
+
+def _by_quantity(values: list[Value]) -> dict[str, list[Value]]:
+    found: dict[str, list[Value]] = {}
+    for value in values:
+        found.setdefault(value["quantity"], []).append(value)
+    return found
+
+
+def _height_in(values: list[Value]) -> float:
+    return 2.3 if values[0]["over"] else 0.65 + 0.24 * min(len(values), MOST_ROWS)
+
+
+def _panel(axes: Axes, values: list[Value], outages: tuple[Outage, ...]) -> None:
+    if values[0]["over"].startswith("virtual time"):
+        _over_time(axes, values, outages)
+    elif values[0]["over"]:
+        _along(axes, values)
+    else:
+        _side_by_side(axes, values[:MOST_ROWS])
+    axis = axes.yaxis if values[0]["over"] else axes.xaxis
+    axis.set_major_locator(MaxNLocator(6))
+    if values[0]["unit"] == "share":
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _over_time(axes: Axes, values: list[Value], outages: tuple[Outage, ...]) -> None:
+    at = [value["at"] for value in values]
+    axes.plot(at, _column(values, "simulated"), color=BLUE)
+    axes.plot(at, _column(values, "predicted"), color=VERMILION, ls=DASHES)
+    shade_outages(axes, outages)
+    axes.set_xlim(at[0], at[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(values[0]["over"])
+
+
+def _along(axes: Axes, values: list[Value]) -> None:
+    """A curve of predictions, one per group where each has several places on it, and what was simulated."""
+    places = {value["where"] for value in values}
+    is_line_each = len(values) > len(places)
+    for index, where in enumerate(sorted(places) if is_line_each else [None]):
+        mine = sorted((v for v in values if where in (None, v["where"])), key=lambda v: float(v["at"]))
+        at, colour = [value["at"] for value in mine], SERIES[index % len(SERIES)] if where else BLUE
+        axes.plot(at, _column(mine, "predicted"), color=colour if where else VERMILION, ls=DASHES)
+        seen = [value for value in mine if value["simulated"] is not None]
+        axes.errorbar(
+            [value["at"] for value in seen],
+            _column(seen, "simulated"),
+            yerr=_bars(seen),
+            fmt="o",
+            color=colour,
+            ms=4.5,
+            capsize=2,
+            label=where,
+        )
+    if is_line_each:
+        axes.legend(loc="best")
+    axes.set_xlabel(values[0]["over"])
+
+
+def _side_by_side(axes: Axes, values: list[Value]) -> None:
+    rows = np.arange(len(values))[::-1]
+    known = np.array([value["simulated"] is not None for value in values])
+    axes.errorbar(
+        _column(values, "simulated")[known],
+        rows[known],
+        xerr=_bars([value for value in values if value["simulated"] is not None]),
+        fmt="o",
+        color=BLUE,
+        ms=4.5,
+        capsize=2,
+    )
+    predicted, margin = _column(values, "predicted"), _column(values, "margin")
+    least = np.maximum(predicted - margin, 0.0)  # none of these numbers can be negative
+    axes.hlines(rows, least, predicted + margin, color=VERMILION, lw=5, alpha=0.25)
+    axes.plot(predicted, rows, "D", mfc="none", mec=VERMILION, mew=1.4, ms=7)
+    for row, value in zip(rows, values, strict=True):
+        if value["simulated"] is None or value["predicted"] is None:
+            axes.text(0.02, row, "never within the run", transform=axes.get_yaxis_transform(), va="center")
+    axes.set_yticks(rows, [value["where"] for value in values])
+    axes.set_ylim(-0.6, len(values) - 0.4)
+    axes.margins(x=0.08)
+
+
+def _column(values: list[Value], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([np.nan if value[name] is None else value[name] for value in values], dtype=np.float64)
+
+
+def _bars(values: list[Value]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Lengths below and above each point, (2, n); nothing where there is no interval."""
+    middle, low, high = (_column(values, name) for name in ("simulated", "low", "high"))
+    return np.asarray(np.nan_to_num(np.clip([middle - low, high - middle], 0.0, None)), dtype=np.float64)
+
+
+def _legend(figure: Figure) -> None:
+    axes = figure.axes[0]
+    marks = [
+        *axes.plot([], [], "D", mfc="none", mec=VERMILION, mew=1.4, ms=7, label="predicted"),
+        *axes.plot([], [], color=VERMILION, ls=DASHES, label="as a curve"),
+        *axes.plot([], [], "o-", color=BLUE, ms=4.5, label="simulated"),
+        *axes.plot([], [], "|-", color=INK, ms=6, label="95% interval"),
+        *axes.plot([], [], color=VERMILION, lw=5, alpha=0.25, label="error of the formula"),
+    ]
+    figure.legend(handles=marks, loc="lower center", ncols=5)

@@ -1,0 +1,32 @@
+"""Laws that predict what a run comes to; each says nothing where its assumptions do not hold.
+Applied to every finished run, whoever wrote its scenario; a new law is one module and one line in LAWS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.theory import backlog, cut_off, deciding, sharing, staleness, waiting
+from analysis.theory.prediction import Law, Prediction, told
+from analysis.traffic import Traffic
+
+LAWS: dict[str, Law] = {
+    "waiting": waiting.LAW,
+    "backlog": backlog.LAW,
+    "sharing": sharing.LAW,
+    "cut_off": cut_off.LAW,
+    "deciding": deciding.LAW,
+    "staleness": staleness.LAW,
+}
+
+
+def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
+    """The predictions of each law that applies to a run with traffic, in the order of LAWS."""
+    if not len(traffic.requests):
+        return {}
+    found = {name: law.predict(traffic) for name, law in LAWS.items()}
+    return {name: predictions for name, predictions in found.items() if predictions}
+
+
+def predictions(traffic: Traffic) -> list[dict[str, Any]]:
+    """A section of the summary: per law that applies its words, and its numbers beside the simulated ones."""
+    return [told(name, LAWS[name], found) for name, found in predicted(traffic).items()]

@@ -1,0 +1,88 @@
+"""Whoever cannot reach the server is as good as the own model: accuracy in outages and behind cut links.
+One of the laws of this package."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from analysis.outages import Outage
+from analysis.theory.prediction import Law, Prediction, share_of
+from analysis.theory.regimes import cut_groups
+from analysis.theory.streams import attempts_in_time, timer_s
+from analysis.traffic import Traffic
+
+LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """Accuracy of each group over the outages that cut it off, each less its end, which patience outlives."""
+    found = []
+    for name, group in traffic.run.groups.items():
+        spans = [
+            (outage.from_s, outage.to_s - patience_s(group))
+            for outage in traffic.outages
+            if name in _hit(traffic, outage)
+        ]
+        spans = [(a, b) for a, b in spans if a < b and not _is_drifted(group, b)]
+        found += _compare(traffic, group, spans)
+    return found or None
+
+
+def _hit(traffic: Traffic, outage: Outage) -> tuple[str, ...]:
+    """The groups that cannot reach the server in an outage and answer for themselves then."""
+    groups = traffic.run.groups
+    if outage.slower is not None:
+        return ()
+    names = tuple(groups) if outage.target == "server" else cut_groups(traffic.run.scenario, outage)
+    return tuple(name for name in names if groups[name]["fallback"] == "client")
+
+
+def patience_s(group: dict[str, Any]) -> float:
+    """The longest that a request may hope for the server's answer; inf if it hopes for ever."""
+    if group["deadline_s"] is not None:
+        return float(group["deadline_s"])
+    retry, timer = group["retry"], timer_s(group)
+    if retry is None or timer == inf:
+        return timer
+    longest = max(
+        float(retry["backoff_s"]) * float(retry["factor"]) ** n for n in range(int(retry["attempts"]))
+    )
+    return attempts_in_time(group) * (timer + min(longest, retry["cap_s"] or inf))
+
+
+def _is_drifted(group: dict[str, Any], until_s: float) -> bool:
+    """Whether the clients meet other samples by then than those their accuracy is on record for."""
+    return any(float(drift["at_s"]) < until_s for drift in group["traffic"]["drift"])
+
+
+def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, float]]) -> list[Prediction]:
+    requests, name = traffic.requests, group["group"]
+    arrived = traffic.arrived_at_s
+    inside = np.zeros(arrived.shape, dtype=bool)
+    for from_s, to_s in spans:
+        inside |= (arrived >= from_s) & (arrived < to_s)
+    among = inside & np.asarray(requests["group"] == name) & traffic.held_out
+    if among.sum() < LEAST_REQUESTS:
+        return []
+    clients = traffic.run.clients.set_index("client_id")["held_out_accuracy"]
+    alone = clients.reindex(requests["client_id"].to_numpy()[among]).mean()
+    simulated = share_of(int(traffic.correct[among].sum()), int(among.sum()))
+    where = (
+        f"{name}, {spans[0][0]:g}–{spans[0][1]:g} s" if len(spans) == 1 else f"{name}, {len(spans)} outages"
+    )
+    found = Prediction("accuracy while cut off", where, "share", float(alone), simulated)
+    return [] if found.agrees is None else [found]
+
+
+LAW = Law(
+    "Cut off from the server",
+    "accuracy = that of the clients' own models on what they are sent",
+    "a total outage of the server or of all links of a group, a fallback to the client's own answer, "
+    "requests that give up before the outage ends, samples as they were before any drift",
+    "follows from the definitions: the fallback is the frozen model's answer",
+    "in short outages, which hold too few requests; after a drift, whose accuracy is on no record",
+    predict,
+)

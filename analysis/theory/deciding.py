@@ -1,0 +1,207 @@
+"""What the models' own tables promise: the share sent, and the risk, with a server that is there a share a.
+One of the laws of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.measures import risk_of
+from analysis.metrics_service import load
+from analysis.outages import share_of_time_usable
+from analysis.theory.prediction import Law, Prediction, mean_of, share_of
+from analysis.theory.streams import BOUNDED, calibration_error, mean_s
+from analysis.traffic import Traffic
+
+MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
+LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own
+LEAST_REQUESTS = 200
+GAINS = ("plug_in", "l2h_priced", "compare_confidence", "oracle")  # scores in the unit of their price
+OUTAGE_LOSSES = ("refuse", "silent")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How often a send is answered: the share a; P(charged | sent); the variance that the luck of the outages
+    gives a in this run."""
+
+    share: float
+    charged_unanswered: float
+    variance: float
+
+    def charged(self, share: float) -> float:
+        return share + (1 - share) * self.charged_unanswered
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for,
+    and the reject rate of each that holds one."""
+    scenario = traffic.run.scenario
+    if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
+        return None
+    found: list[Prediction] = []
+    for group in traffic.run.groups.values():
+        if group["traffic"]["drift"]:
+            continue
+        row = _row(traffic, group)
+        found += _held(traffic, group) if row is None else _compare(traffic, group, row)
+    return found or None
+
+
+def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
+    """The reject rate of a price that holds one; as calibrations go, it may be off by two standard errors."""
+    if group["policy"]["price"]["kind"] not in BOUNDED:
+        return []
+    requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
+    decided = np.asarray((requests["group"] == group["group"]) & requests["is_decided"], dtype=bool)
+    if decided.sum() < LEAST_REQUESTS:
+        return []
+    sent = np.asarray(requests["deferred"], dtype=bool)[decided]
+    found = share_of(int(sent.sum()), int(decided.sum()))
+    off = 2 * calibration_error(traffic, group)
+    return [Prediction("reject rate", group["group"], "share", rate, found, margin=off)]
+
+
+def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
+    """The study's row of the group's own score at its own price, that of the nearest c_e."""
+    price, frame = group["policy"]["price"], traffic.run.study
+    if price["kind"] != "threshold" or frame.empty:
+        return None
+    training, costs = traffic.run.scenario["training"], traffic.run.scenario["costs"]
+    mine = (frame["group"] == group["group"]) & (frame["score"] == group["policy"]["score"])
+    mine &= np.isclose(frame["price"], float(price["at"]), atol=1e-9) & (frame["c_1"] == costs["c_1"])
+    mine &= frame["form"].isin(["", training["form"]])
+    mine &= frame["sync_every"].isin(["", str(training["pretrain"]["sync_every"])])
+    rows = frame[mine].sort_values("c_e", key=lambda c_e: (c_e - float(costs["c_e"])).abs(), kind="stable")
+    return None if rows.empty else rows.iloc[0].to_dict()
+
+
+def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> list[Prediction]:
+    requests, name = traffic.requests, group["group"]
+    mine = np.asarray(requests["group"] == name) & np.asarray(requests["held_out"], dtype=bool)
+    decided = mine & np.asarray(requests["is_decided"], dtype=bool)
+    if decided.sum() < LEAST_REQUESTS:
+        return []
+    sent = np.asarray(requests["deferred"], dtype=bool)
+    price, own = float(group["policy"]["price"]["at"]), float(traffic.run.scenario["costs"]["c_e"])
+    rate = share_of(int((sent & decided).sum()), int(decided.sum()))
+    along = ("price", price) if group["policy"]["score"] in GAINS else ("", None)
+    found = [Prediction("reject rate", name, "share", float(row["reject_rate"]), rate, *along)]
+    reach = reach_of(traffic, group)
+    judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
+    if reach is None or not judged.any():
+        return found
+
+    def risk(quantity: str, c_e: float, over: str, at: float | None) -> Prediction:
+        slope = (risk_at(1.0, c_e, row, reach, group) - risk_at(0.5, c_e, row, reach, group)) / 0.5
+        paid = mean_of(risk_of(traffic, c_e)[judged], slope**2 * reach.variance)
+        return Prediction(
+            quantity, name, "loss", risk_at(reach.share, c_e, row, reach, group), paid, over, at
+        )
+
+    if reach.share < 1:
+        line = [
+            Prediction("risk", name, "loss", risk_at(a, own, row, reach, group), None, "availability", a)
+            for a in LINE
+        ]
+        return [*found, risk("risk", own, "availability", reach.share), *line]
+    found.append(risk("risk", own, *along))
+    if along[0]:
+        found.append(risk("risk had a send cost this price", price, *along))
+    return found
+
+
+def risk_at(share: float, c_e: float, row: dict[str, Any], reach: Reach, group: dict[str, Any]) -> float:
+    """P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(fallback wrong)), from a row of
+    the study (DESIGN §6, the loss with availability a)."""
+    sent = float(row["reject_rate"])
+    wrong = {
+        (model, side): 1 - float(row[f"{model}_accuracy_{side}"])
+        for model, side in (("client", "local"), ("client", "remote"), ("server", "remote"))
+    }
+    kept = (1 - sent) * wrong["client", "local"] if sent < 1 else 0.0
+    if sent == 0:
+        return kept
+    fallback = wrong["client", "remote"] if group["fallback"] == "client" else 1.0
+    answered = share * float(row["c_1"]) * wrong["server", "remote"]
+    return kept + sent * (c_e * reach.charged(share) + answered + (1 - share) * fallback)
+
+
+def reach_of(traffic: Traffic, group: dict[str, Any]) -> Reach | None:
+    """How often this group's sends are answered, from the scenario; None where queues or retries say."""
+    scenario = traffic.run.scenario
+    server, outages = scenario["server"], scenario["server"]["outages"]
+    if not _is_served_at_once(traffic, group):
+        return None
+    if not outages:
+        return Reach(1.0, 1.0, 0.0)
+    retry, outage = group["retry"], outages[0]
+    is_plain = len(outages) == 1 and outage["effect"]["kind"] == "down"
+    if not is_plain or (retry is not None and int(retry["attempts"]) > 1):
+        return None
+    if outage["target"]["kind"] != "server" or server["when_down"] not in OUTAGE_LOSSES:
+        return None
+    unanswered = 1.0 if scenario["costs"]["charge_on"] == "send" else 0.0
+    share, variance = _availability(traffic, outage["when"])
+    return None if share is None else Reach(share * _survives(server, outage), unanswered, variance)
+
+
+def _is_served_at_once(traffic: Traffic, group: dict[str, Any]) -> bool:
+    """Whether neither the group's own limits nor a queue keeps an answer from being in time."""
+    offered = load(traffic)["offered"]
+    is_steady = all(g["arrivals"]["shape"]["kind"] == "constant" for g in traffic.run.groups.values())
+    is_free = not group["budget"] and not group["breaker"]
+    return offered is not None and offered <= MOST_LOAD and is_steady and is_free
+
+
+def _availability(traffic: Traffic, when: dict[str, Any]) -> tuple[float | None, float]:
+    """The long-run share of time up, and the variance of that share in a run of this length.
+
+    Exponential up and down times of means u and d: a = u/(u + d), variance 2·a·(1 − a)·τ/T with
+    τ = u·d/(u + d) (the integral of the covariance a·(1 − a)·exp(−t/τ)). Written periods are exact.
+    """
+    if when["kind"] in ("intervals", "trace"):
+        return share_of_time_usable(traffic.run), 0.0
+    up_s, down_s = _means_s(when)
+    if not np.isfinite([up_s, down_s]).all():
+        return None, 0.0
+    share, tau_s = up_s / (up_s + down_s), up_s * down_s / (up_s + down_s)
+    return share, 2 * share * (1 - share) * tau_s / max(traffic.run.observed_s, tau_s)
+
+
+def _means_s(when: dict[str, Any]) -> tuple[float, float]:
+    if when["kind"] == "intermittent":
+        a, cycle_s = float(when["availability"]), float(when["mean_cycle_s"])
+        return a * cycle_s, (1 - a) * cycle_s
+    kinds = [part["kind"] if isinstance(part, dict) else "constant" for part in (when["up"], when["down"])]
+    if kinds != ["exponential", "exponential"]:
+        return np.nan, np.nan
+    return mean_s(when["up"]), mean_s(when["down"])
+
+
+def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
+    """P(the server stays up from a send's arrival to its answer's departure | it was up), roughly: where up
+    times are exponential, exp(−service/u)."""
+    if outage["when"]["kind"] in ("intervals", "trace") or server["in_flight"] == "finish":
+        return 1.0
+    service = server["service"]
+    takes_s = (
+        service["base_s"] + service["per_item_s"] if service["kind"] == "affine" else mean_s(service["time"])
+    )
+    return float(np.exp(-float(takes_s) / _means_s(outage["when"])[0]))
+
+
+LAW = Law(
+    "What the tables promise",
+    "reject rate = share of the held-out samples that score above the price, or the rate a price holds; "
+    "risk = P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
+    "a fixed price the study has a row for, no drift, no learning during the run; for the risk an offered "
+    "load below 0.85, no retries, and no outages but those of the whole server in which it does not answer",
+    "Learning to Help in Multi-Class Settings (arXiv 2501.13810), generalised 0-1 loss; a = mean "
+    "up/(mean up + mean down) by renewal-reward",
+    "where queues or retries decide who is answered; with few outages, whose luck the interval shows; on "
+    "samples of the other half, which have tables of their own",
+    predict,
+)

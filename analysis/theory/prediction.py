@@ -1,0 +1,133 @@
+"""What a law says about a run: numbers predicted, numbers simulated, and how sure the simulated ones are.
+Made by the laws of this package; told by the summary, the report and the figure alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.clusters import LEVEL, wilson
+from analysis.traffic import Traffic
+
+Floats = NDArray[np.float64]
+SLICES = 20  # stretches of time whose means are taken as independent (method of batch means)
+
+
+class Found(NamedTuple):
+    """A simulated number and its 95% interval; NaN where the run does not tell."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One number: as the law has it, and as the simulation found it.
+
+    where: the group or the time it is about; unit: a key of `analysis.wording.SHOWN_AS`; over and at: the
+    quantity along which predictions of one name form a curve, and the place on it; margin: the error that the
+    formula itself may have, in the unit of the number: 0 where it is exact; found: None where only theory
+    speaks, between the points of a curve.
+    """
+
+    quantity: str
+    where: str
+    unit: str
+    predicted: float
+    found: Found | None
+    over: str = ""
+    at: float | None = None
+    margin: float = 0.0
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the prediction lies in the interval, widened by the formula's own error; None: not known.
+
+        What is infinite (a backlog that never ends) agrees with nothing but itself.
+        """
+        if self.found is None or np.isnan([self.predicted, *self.found]).any():
+            return None
+        if np.isinf(self.predicted) or np.isinf(self.found.value):
+            return self.predicted == self.found.value
+        return bool(self.found.low - self.margin <= self.predicted <= self.found.high + self.margin)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law and the function that applies it to a run: None where its assumptions do not hold.
+
+    fails: where it applies and is still no guide.
+    """
+
+    title: str
+    formula: str
+    assumes: str
+    source: str
+    fails: str
+    predict: Callable[[Traffic], list[Prediction] | None]
+
+
+def told(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
+    """The predictions of a law as the summary holds them."""
+    words = {"law": name, "title": law.title, "formula": law.formula, "assumes": law.assumes}
+    values = [
+        {
+            "quantity": one.quantity,
+            "where": one.where,
+            "unit": one.unit,
+            "over": one.over,
+            "at": one.at,
+            "predicted": one.predicted,
+            "margin": one.margin,
+            "simulated": None if one.found is None else one.found.value,
+            "low": None if one.found is None else one.found.low,
+            "high": None if one.found is None else one.found.high,
+            "agrees": one.agrees,
+        }
+        for one in predictions
+    ]
+    return {**words, "source": law.source, "fails": law.fails, "values": values}
+
+
+def share_of(hits: int, count: int) -> Found:
+    """A share of independent trials, with Wilson's interval."""
+    if not count:
+        return Found(np.nan, np.nan, np.nan)
+    low, high = wilson(hits / count, float(count))
+    return Found(hits / count, float(low), float(high))
+
+
+def mean_of(values: Floats, more_variance: float = 0.0) -> Found:
+    """The mean of independent values (n,), its variance widened by `more_variance`."""
+    if values.size < 2:
+        return Found(np.nan, np.nan, np.nan)
+    return around(float(values.mean()), float(values.var(ddof=1)) / values.size + more_variance)
+
+
+def around(value: float, variance: float) -> Found:
+    """A value with the interval of a normal law of this variance."""
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * float(np.sqrt(variance))
+    return Found(value, value - half, value + half)
+
+
+def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> Found:
+    """The mean of what happened at `at_s` in [from, to), both (n,), by the method of batch means.
+
+    Neighbours are alike in a queue, so the interval is that of the means of SLICES stretches of equal length
+    (Law, Simulation Modeling and Analysis, 9.5.3), with Student's t.
+    """
+    inside = (at_s >= from_s) & (at_s < to_s)
+    if inside.sum() < 2 * SLICES:
+        return Found(np.nan, np.nan, np.nan)
+    place = np.minimum(((at_s[inside] - from_s) / (to_s - from_s) * SLICES).astype(np.int64), SLICES - 1)
+    counts = np.bincount(place, minlength=SLICES)
+    means = np.bincount(place, weights=values[inside], minlength=SLICES)[counts > 0] / counts[counts > 0]
+    half = float(stats.t.ppf((1 + LEVEL) / 2, means.size - 1) * means.std(ddof=1) / np.sqrt(means.size))
+    value = float(values[inside].mean())
+    return Found(value, value - half, value + half)

@@ -1,0 +1,187 @@
+"""How busy the server is and how long a send waits there, from the rates alone: the queueing formulas.
+One of the laws of this package; applies to each stretch in which nothing about the system changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from analysis.run_files import part_paths, read_table
+from analysis.theory.prediction import Floats, Law, Prediction, mean_over_time, share_of
+from analysis.theory.queues import Queue, Service, batch_queue, bounded_queue, endless_queue, service_of
+from analysis.theory.regimes import Regime, regimes
+from analysis.theory.streams import Stream, streams_of, timer_s, transfers_s
+from analysis.traffic import Traffic
+from sim import columns
+
+COLUMNS = ["reached_at_s", "started_at_s", "server_cause"]
+LEAST_S = 60.0  # a shorter stretch shows no steady state
+SETTLES = 10.0  # relaxation times left out at the start of a stretch
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """Busy share, mean wait and refusals in each steady stretch.
+
+    Where a calibration holds the share that is sent, both at the share it was told and at the one it sent.
+    """
+    server, streams = traffic.run.scenario["server"], streams_of(traffic)
+    service = service_of(server["service"])
+    if streams is None or service is None or not _is_plain(traffic, streams):
+        return None
+    found = _foretell(traffic, service, streams, "")
+    if any(one.share_error for one in streams):
+        found += _foretell(traffic, service, streams_of(traffic, True) or [], ", at the share it sent")
+    return found or None
+
+
+def _foretell(traffic: Traffic, service: Service, streams: list[Stream], which: str) -> list[Prediction]:
+    server, doubt = traffic.run.scenario["server"], _doubt(streams)
+    expected = [(regime, _expected(server, service, streams, regime)) for regime in regimes(traffic)]
+    was_calm = [True, *(queue is not None for _, queue in expected)]
+    found: list[Prediction] = []
+    sends: dict[str, Any] | None = None
+    for (regime, queue), calm_before in zip(expected, was_calm, strict=False):
+        # What follows a stretch without a steady state still has that stretch's backlog to serve.
+        if queue is None or not calm_before:
+            continue
+        from_s = regime.from_s + _settling_s(service, queue)
+        if regime.to_s - from_s >= LEAST_S:
+            sends = sends or _sends(traffic)
+            ends = [_expected(server, service, streams, regime, 1 + sign * doubt) for sign in (-1, 1)]
+            found += _compare(traffic, regime, queue, ends, from_s, sends)
+    return [replace(one, quantity=one.quantity + which) for one in found]
+
+
+def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
+    scenario = traffic.run.scenario
+    server, online = scenario["server"], scenario["training"].get("online")
+    return (
+        all(stream.is_steady_poisson for stream in streams)
+        and server["admission"]["kind"] == "none"
+        and server["autoscaling"] is None
+        and (online is None or not online["capacity_share"])
+    )
+
+
+def _doubt(streams: list[Stream]) -> float:
+    """By what part the rate of all sends may be off, as calibrations are: two standard errors."""
+    sends = sum(one.rate_hz * one.share(0.0) for one in streams)
+    return 2 * sum(one.rate_hz * one.share_error for one in streams) / sends if sends else 0.0
+
+
+def _expected(
+    server: dict[str, Any], service: Service, streams: list[Stream], regime: Regime, times: float = 1.0
+) -> Queue | None:
+    """The queue in the steady state of a regime, at so many `times` its rate of sends; None where no formula
+    fits, or where clients give up."""
+    linked = [stream for stream in streams if stream.name not in regime.cut]
+    rate_hz = times * sum(stream.mean_first_sends_hz(regime.from_s, regime.to_s) for stream in linked)
+    if not (regime.is_plain and regime.usable and rate_hz > 0):
+        return None
+    queue = _formula(server, service, rate_hz, regime.usable)
+    if queue is None:
+        return None
+    stays_s = 6 * queue.wait_s + service.mean_s(int(server["max_batch"]))
+    is_patient = all(stays_s + transfers_s(one.group) < timer_s(one.group) for one in linked)
+    return queue if is_patient else None
+
+
+def _formula(server: dict[str, Any], service: Service, rate_hz: float, replicas: int) -> Queue | None:
+    largest, limit = int(server["max_batch"]), server["queue_limit"]
+    mean_s = service.mean_s(1)
+    if largest > 1:
+        if replicas > 1 or float(server["batch_wait_s"]) > 0:
+            return None
+        queue = batch_queue(rate_hz, service, largest)
+    else:
+        if limit is not None and (limit == 0 or service.cv == 1):
+            return bounded_queue(rate_hz, replicas, mean_s, int(limit))
+        queue = endless_queue(rate_hz, replicas, mean_s, service.cv)
+    if queue is None or limit is None or 20 * (1 + rate_hz * queue.wait_s) < limit:
+        return queue
+    return None  # the bound would be felt
+
+
+def _settling_s(service: Service, queue: Queue) -> float:
+    """Some relaxation times of M/M/1, S/(1 - √ρ)² (Cohen 1982): where a stretch has forgotten its start."""
+    load = min(queue.busy, 0.95)
+    return float(SETTLES * service.mean_s(1) / (1 - load**0.5) ** 2)
+
+
+def _sends(traffic: Traffic) -> dict[str, Any]:
+    """Every send: when it reached the server, when its service began (NaN: not), whether it was refused."""
+    parts: list[Any] = []
+    run = traffic.run
+    for path in part_paths(run.path, "requests", needed=False):
+        rows = read_table(path, columns.REQUESTS, [*COLUMNS, "attempts"]).to_pandas()
+        parts.append(rows.loc[rows["attempts"] == 1, COLUMNS])
+    parts += [
+        read_table(path, columns.ATTEMPTS, COLUMNS).to_pandas()
+        for path in part_paths(run.path, "attempts", needed=False)
+    ]
+    told: dict[str, Any] = {
+        name: np.concatenate([part[name].to_numpy(dtype=float) for part in parts]) for name in COLUMNS[:2]
+    }
+    told["refused"] = np.concatenate([np.asarray(part["server_cause"] == "queue_full") for part in parts])
+    return told
+
+
+def _compare(
+    traffic: Traffic,
+    regime: Regime,
+    queue: Queue,
+    ends: list[Queue | None],
+    from_s: float,
+    sends: dict[str, Any],
+) -> list[Prediction]:
+    """ends: the queue at the lowest and the highest rate that may be meant; None: it never settles there."""
+    reached: Floats = sends["reached_at_s"]
+    started: Floats = sends["started_at_s"]
+    seconds = traffic.timeline["at_s"].to_numpy(dtype=float)
+    whole = seconds + 1 <= regime.to_s
+    busy = mean_over_time(
+        traffic.timeline["busy_replicas_mean"].to_numpy(dtype=float)[whole] / regime.usable,
+        seconds[whole],
+        from_s,
+        regime.to_s,
+    )
+    served = ~np.isnan(started)
+    waits = mean_over_time((started - reached)[served], reached[served], from_s, regime.to_s)
+
+    def margin(of: Callable[[Queue], float]) -> float:
+        return max(abs(of(end) - of(queue)) if end else inf for end in ends)  # inf: it may never settle
+
+    found = [
+        Prediction("replicas busy", regime.label, "share", queue.busy, busy, margin=margin(lambda q: q.busy)),
+        Prediction(
+            "mean wait",
+            regime.label,
+            "s",
+            queue.wait_s,
+            waits,
+            margin=queue.error * queue.wait_s + margin(lambda q: q.wait_s),
+        ),
+    ]
+    if queue.refused > 0:
+        inside = (reached >= from_s) & (reached < regime.to_s)
+        hits = share_of(int((sends["refused"] & inside).sum()), int(inside.sum()))
+        off = margin(lambda q: q.refused)
+        found.append(Prediction("refused", regime.label, "share", queue.refused, hits, margin=off))
+    return [one for one in found if one.agrees is not None and one.margin < inf]
+
+
+LAW = Law(
+    "Load and wait",
+    "busy = λ·ρ·E[S]/c; wait by Pollaczek and Khinchine (one replica), Erlang C (exponential service), "
+    "between M/M/c and M/D/c by cv² (else), a Markov chain at the ends of batches (one replica with batches)",
+    "Poisson requests at a constant rate, a policy that does not look at the server, load below 1, clients "
+    "that wait several times as long as a send stays; outages cut the run into stretches judged one by one",
+    "Kleinrock, Queueing Systems (1975, 1976); Kimura 1986; Cosmetatos 1976; Bailey 1954",
+    "near a load of 1, where a steady state takes longer to come than the stretch lasts; with several "
+    "replicas and batches, or a wait for batches to fill, which have no formula here",
+    predict,
+)

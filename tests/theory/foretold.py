@@ -1,0 +1,118 @@
+"""Runs of shipped scenarios at a reduced size, with made-up models, and what the laws say about them.
+Used by the tests of the laws alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from worlds import MadeUpLearner, made_up
+
+import analysis
+from analysis.theory import predicted
+from analysis.theory.prediction import Prediction
+from analysis.traffic import traffic_of
+from sim.columns import STUDY
+from sim.engine import simulate
+from sim.learned_files import write_learned
+from sim.messages import Learned
+from sim.scenario import Scenario, read, write
+
+WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand
+
+
+def foretell(folder: Path, name: str, *changes: str, right: tuple[float, float] | None = None) -> Laws:
+    """Runs the scenario `name`, changed by `path=value`; the laws' predictions beside what was simulated.
+
+    right: how often the made-up models of clients and server are right, if not by chance alone.
+    """
+    scenario = read(name, changes)
+    learned = made_up(scenario, samples=120)
+    learned = learned if right is None else made_right(scenario, learned, *right)
+    simulate(scenario, learned, folder, learner=MadeUpLearner(scenario, learned))
+    write_learned(scenario, learned, learned.client_hashes, folder)
+    (folder / "scenario.yaml").write_text(write(scenario))
+    return Laws(predicted(traffic_of(analysis.load_run(folder))))
+
+
+class Laws:
+    """The predictions by law; a question about one that is not there fails."""
+
+    def __init__(self, found: dict[str, list[Prediction]]) -> None:
+        self.found = found
+
+    def of(self, law: str, quantity: str) -> list[Prediction]:
+        """The judged predictions of a law with this name; at least one."""
+        those = [one for one in self.found.get(law, []) if one.quantity == quantity and one.found]
+        assert those, f"{law} says nothing about {quantity!r}: {sorted(self.found)}"
+        return those
+
+    def one(self, law: str, quantity: str, where: str = "") -> Prediction:
+        (only,) = [one for one in self.of(law, quantity) if where in one.where]
+        return only
+
+    def assert_agree(self, law: str) -> None:
+        """All numbers of a law lie in the simulation's interval, made WIDER, and the formula's own error."""
+        judged = [one for one in self.found[law] if one.agrees is not None]
+        assert judged
+        print(*judged, sep="\n")
+        assert [one for one in judged if not agrees(one)] == []
+
+
+def agrees(one: Prediction) -> bool:
+    assert one.found is not None
+    if np.isinf([one.predicted, one.found.value]).any():
+        return one.predicted == one.found.value
+    half = max(one.found.high - one.found.value, one.found.value - one.found.low)
+    return abs(one.predicted - one.found.value) <= WIDER * half + one.margin + 1e-12
+
+
+def made_right(scenario: Scenario, learned: Learned, client: float, server: float) -> Learned:
+    """The same with models that are right on so many of the samples, scores in the unit of a gain that know
+    something of it, and the study's rows for the groups' own prices, counted sample by sample."""
+    draw, axis = np.random.default_rng(1), learned.samples
+    n = len(axis.label)
+
+    def answers(right: np.ndarray) -> np.ndarray:
+        return np.where(right, axis.label, (axis.label + 1) % 10).astype(np.int16)
+
+    server_right, groups, rows = draw.random(n) < server, [], []
+    for group, table, phases in zip(scenario.fleet, learned.tables.groups, learned.traffic, strict=True):
+        m = draw.random(table.client_label.shape) < client
+        assert table.score is not None
+        gain = (1.0 * server_right - m)[: len(table.score)]
+        score = (0.3 * gain + draw.normal(0.0, 0.15, gain.shape)).astype(np.float32)
+        groups.append(replace(table, client_label=answers(m), score=score))
+        sent_from = phases[0].positions[axis.held_out[phases[0].positions]]
+        rows.append(study_row(scenario, group, m[:, sent_from], server_right[sent_from], score[:, sent_from]))
+    tables = replace(learned.tables, groups=tuple(groups), server_label=answers(server_right))
+    study = {name: [row[name] for row in rows] for name in rows[0]}
+    return replace(learned, tables=tables, study=study)
+
+
+def study_row(
+    scenario: Scenario, group: Any, m: np.ndarray, e: np.ndarray, score: np.ndarray
+) -> dict[str, Any]:
+    """One row of the table, where every variant has as many clients; m and score (variants, n), e (n,)."""
+    assert group.clients % group.model.variants == 0
+    assert len(score) == len(m), "rejectors per variant"
+    price = group.policy.price.at
+    sides = pd.DataFrame({"m": m.ravel(), "e": np.tile(e, len(m)), "sent": (score > price).ravel()})
+    told: dict[str, Any] = {field.name: np.nan for field in STUDY} | {
+        "group": group.group,
+        "score": group.policy.score,
+        "form": scenario.training.form,
+        "sync_every": str(scenario.training.pretrain.sync_every),
+        "c_e": scenario.costs.c_e,
+        "c_1": scenario.costs.c_1,
+        "price": price,
+        "price_from": "bayes",
+        "reject_rate": float(sides["sent"].mean()),
+    }
+    for side, sent in (("local", False), ("remote", True)):
+        those = sides[sides["sent"] == sent]
+        told |= {f"client_accuracy_{side}": those["m"].mean(), f"server_accuracy_{side}": those["e"].mean()}
+    return told

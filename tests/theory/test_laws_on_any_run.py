@@ -1,0 +1,50 @@
+"""Whatever a scenario holds, the laws say something finite about it or nothing: they never break a report."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from strategies import worlds
+from worlds import MadeUpLearner, made_up
+
+import analysis
+from analysis.figures.predictions import predictions as draw
+from analysis.metrics import json_safe
+from analysis.theory import LAWS, predicted
+from analysis.theory.prediction import told
+from analysis.traffic import traffic_of
+from sim.engine import simulate
+from sim.learned_files import write_learned
+from sim.scenario import write
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
+@given(worlds())
+def test_no_law_fails_on_a_random_world(world):
+    scenario = world[0].model_copy(update={"horizon_s": 100.0})  # long enough for the laws to speak
+    learned = made_up(scenario)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate(scenario, learned, folder, learner=MadeUpLearner(scenario, learned))
+        write_learned(scenario, learned, learned.client_hashes, folder)
+        (folder / "scenario.yaml").write_text(write(scenario))
+        traffic = traffic_of(analysis.load_run(folder))
+        found = predicted(traffic)
+    event(f"laws that apply: {', '.join(found) or 'none'}")  # shown by --hypothesis-show-statistics
+    for one in (one for those in found.values() for one in those):
+        assert not np.isnan(one.predicted)
+        assert 0 <= one.margin < inf
+        assert one.predicted >= 0
+        if one.unit == "share":
+            assert one.predicted <= 1 + 1e-9
+    summary = json_safe([told(name, LAWS[name], those) for name, those in found.items()])
+    json.dumps(summary, allow_nan=False)
+    if summary:
+        draw(summary, traffic.outages)
