@@ -19,10 +19,12 @@ from agents.plan import Block, Plan
 from agents.readings import Readings
 from agents.rejectors import INPUTS, Look, scale_of
 from agents.scores import bayes_price
+from agents.snapshots import State, remembered, remind
 from agents.stacked import FAMILIES, StackedRejectors
 from agents.stakes import stakes_of
 from agents.steps import rejector_batches
-from agents.surrogates import SURROGATES, Batch, Client
+from agents.surrogates import SURROGATES, Client
+from agents.told import Told
 from agents.training import optimiser_of, require_finite, to_tensor
 from sim.messages import Lesson
 from sim.streams import key, stream
@@ -124,6 +126,23 @@ class RejectorBlock:
         with self._kept(torch.from_numpy(~trains)):
             losses = self._fit(look, told, batches, lambda _outputs, _samples: next(weigh), steps)
         return trains, losses.mean(axis=0)
+
+    def state(self) -> State:
+        """What the rounds to come depend on besides their lessons."""
+        parameters = self._rejectors.parameters
+        return {
+            "parameters": [one.detach().numpy().copy() for one in parameters],
+            "optimiser": remembered(self._optimiser, parameters),
+            "heard": self._heard.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same plan."""
+        parameters = self._rejectors.parameters
+        for one, array in zip(parameters, state["parameters"], strict=True):
+            one.data.copy_(to_tensor(array))
+        remind(self._optimiser, parameters, state["optimiser"])
+        self._heard.restore(state["heard"])
 
     def _fit(
         self,
@@ -254,39 +273,3 @@ class RejectorBlock:
     def _name(self, row: int) -> str:
         group, owner = self._group, self._owners[row]
         return f"group {group.group}, rejector of {group.rejector.per} {owner}"
-
-
-class Told:
-    """What the rejectors of a block are told of each step's batch."""
-
-    def __init__(
-        self,
-        client_correct: Tensor,
-        server_correct: Tensor,
-        labels: Tensor,
-        weights: Tensor,
-        c_1: Tensor,
-        prices: np.random.Generator,
-    ) -> None:
-        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch); labels: int64
-        (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices: asked step by step."""
-        self._client, self._server, self._labels = client_correct, server_correct, labels
-        self._weights, self._c_1, self._prices = weights, c_1, prices
-        self._every_row = torch.arange(len(weights))[:, None]
-
-    def batch(self, step: int, samples: Tensor) -> Batch:
-        """The batch of a step, samples (n,) or (rows, n); steps are asked for in order."""
-        server = self._server[step]
-        client = self._client.gather(1, samples.expand(server.shape))
-        of_outcome = self._weights[self._every_row, 2 * client.long() + server.long()]
-        w_local, w_remote, cost_remote = of_outcome.unbind(dim=-1)
-        return Batch(
-            client.float(),
-            server.float(),
-            self._labels[samples],
-            w_local,
-            w_remote,
-            cost_remote,
-            self._c_1,
-            to_tensor(self._prices.random(samples.shape[-1], dtype=np.float32)),
-        )
