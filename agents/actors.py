@@ -83,8 +83,8 @@ class Shell:
 
 @dataclass
 class Member:
-    """An actor, and how a restarted one gets to the same state: by the calls that made it, or, once it has been
-    asked for its state, by being given that, and the calls since.
+    """An actor, and how a restarted one gets to the same state: by the calls that made it or, once it has
+    been asked for its state, by being given that, and the calls since.
 
     calls: those that the actor has answered in this life.
     """

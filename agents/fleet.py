@@ -156,8 +156,8 @@ class Fleet:
     def round(self, lesson: Lesson) -> Update:
         """A round of training during the run; see `sim.ports`. Comes after `decide`.
 
-        A killed actor is rebuilt from its last state, by repeating the rounds since. Raises RunFailed if a loss
-        diverges.
+        A killed actor is rebuilt from its last state by repeating the rounds since. Raises RunFailed if a
+        loss diverges.
         """
         if self._decided is None:
             raise RuntimeError("round() comes after decide()")
@@ -185,7 +185,7 @@ class Fleet:
         }
 
     def restore(self, state: State) -> None:
-        """Goes on where `state` was taken, of the same scenario; comes after `build`, and stands for `learn`."""
+        """Goes on where `state` was taken, of the same scenario. After `build`, in place of `learn`."""
         blocks, curves = self._plan.blocks, state["curves"]
         self._hosts.ask_server("restore", arguments=(state["server"],))
         dealt = zip(self._deal(blocks), self._deal(state["blocks"]), strict=True)

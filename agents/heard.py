@@ -56,9 +56,13 @@ class Heard:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """All of it, rejector after rejector."""
-        columns = {"place": self._place, "correct": self._correct, "propensity": self._propensity}
-        joined = {name: np.concatenate(column) for name, column in columns.items()}
-        return {"decided": self.decided, "answers": self.answers} | joined
+        return {
+            "decided": self.decided,
+            "answers": self.answers,
+            "place": np.concatenate(self._place),
+            "correct": np.concatenate(self._correct),
+            "propensity": np.concatenate(self._propensity),
+        }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Remembers what it did when `state` was taken."""

@@ -1,5 +1,5 @@
 """What training goes on from, as plain arrays: parameters, and what the optimiser remembers of each.
-Taken and put back by the server's model and by blocks of rejectors; the bits survive, so the next step does too."""
+Taken and put back by the server's model and by blocks of rejectors, to the last bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = dict[str, Any]  # nested mappings and lists of arrays: what `sim.packing
 
 
 def remembered(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> list[State]:
-    """Per parameter what the optimiser remembers of it, by name; what it does not remember yet is left out."""
+    """Per parameter what the optimiser remembers of it, by name; nothing before the first step."""
     return [
         {name: tensor.numpy().copy() for name, tensor in optimiser.state[one].items() if tensor is not None}
         for one in parameters

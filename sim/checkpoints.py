@@ -1,5 +1,5 @@
 """The folder `checkpoint/` of a run: states that a killed run goes on from, each whole or not there at all.
-Written by `sim.engine` at chunk ends and once before t = 0; nothing in it can run anything when it is read."""
+Written at chunk ends and once before t = 0; nothing in it can run anything when it is read."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Checkpoints:
         try:
             shutil.rmtree(hidden, ignore_errors=True)
             hidden.mkdir(parents=True)
-            files = {}
+            files: dict[str, dict[str, Any]] = {}
             for file, value in parts.items():
                 content = pack(value)
                 write_synced(hidden / file, content)

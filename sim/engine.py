@@ -79,26 +79,27 @@ def simulate(
     source: ArrivalSource | None = None,
     learner: OnlineLearner | None = None,
     checkpoints: Checkpoints | None = None,
+    since: dict[str, Any] | None = None,
     is_to_stop: Callable[[], bool] = lambda: False,
 ) -> Simulated:
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
-    checkpoints: where the run goes on from, if one is there, and leaves others. is_to_stop: asked at the end
-    of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. Raises RunFailed if a law is
-    broken or the disk does not take a part.
+    checkpoints: where states of the run are left; since: the one that it goes on from. is_to_stop: asked at
+    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. Raises RunFailed if a law
+    is broken or the disk does not take a part.
     """
     if checkpoints is None:  # nobody will go on with this run
         passing = Checkpoints(folder, every_s=np.inf)
         try:
-            return simulate(scenario, learned, folder, progress, source, learner, passing, is_to_stop)
+            return simulate(scenario, learned, folder, progress, source, learner, passing)
         finally:
             passing.discard()
     run, done = Run(scenario, learned, source or ScenarioArrivals(scenario), CHUNK_S, learner), Simulated()
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
-    if found := checkpoints.newest():
-        run.restore(found)
-        fill(done, found["done"])
+    if since:
+        run.restore(since)
+        fill(done, since["done"])
     tidy(folder, run.chunks)
     while not run.is_over:
         index, chunk = run.chunks, run.advance()
@@ -135,7 +136,7 @@ def chunks(
 
 
 class Run:
-    """A run between two chunks. What it goes on from is data: it can be kept, and restored in another process."""
+    """A run between two chunks: what it goes on from is data, kept and restored in another process."""
 
     def __init__(
         self,

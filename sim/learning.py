@@ -23,7 +23,7 @@ from sim.traffic import Traffic
 
 Instants = NDArray[np.float64]
 OTHER_TABLES = (
-    "the models answer otherwise than when the checkpoint was written, as they do on another type of processor; "
+    "the models answer otherwise than when the checkpoint was written, as on another type of processor; "
     "go on where the run began, or start over with --force"
 )
 

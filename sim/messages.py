@@ -57,7 +57,7 @@ def hash_of(tables: Tables) -> str:
     for array in (tables.server_label, *(a for g in tables.groups for a in (g.client_label, g.score))):
         if array is not None:
             content.update(f"{array.dtype.str}:{array.shape};".encode())
-            content.update(np.ascontiguousarray(array))
+            content.update(array.tobytes())
     return content.hexdigest()
 
 

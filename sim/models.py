@@ -17,7 +17,7 @@ Scores = NDArray[np.float32]
 class Models:
     """Tables by version.
 
-    server_label: int16 (versions, n), -1 where none is made yet. newest: the newest that is. scores: per group
+    server_label: int16 (versions, n), -1 where none is made yet. newest: the last that is. scores: per group
     the tables of the versions in use, float32 (rows, n); None if its score is drawn per request.
     """
 

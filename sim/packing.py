@@ -4,6 +4,7 @@ What `sim.checkpoints` writes; reading such a file runs nothing, whoever made it
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
@@ -73,23 +74,24 @@ def _told(value: Any, arrays: _Kept) -> Any:
     """The value as JSON; arrays, and lists of numbers alone, go to `arrays` and leave their name."""
     if isinstance(value, np.ndarray):
         return {"array": arrays.put(value)}
-    if isinstance(value, np.generic):
-        return _told(value.item(), arrays)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if isfinite(value) else {"float": str(value)}
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"float": str(value)} if isinstance(value, float) and not isfinite(value) else value
     if isinstance(value, list | tuple):
-        kinds = set(map(type, value))
-        if isinstance(value, list) and kinds in ({int}, {float}):
-            return {"list": arrays.put(np.array(value, dtype="i8" if kinds == {int} else "f8"))}
-        told = [_told(item, arrays) for item in value]
-        return told if isinstance(value, list) else {"tuple": told}
+        return _told_in_order(value, arrays)
     if is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {"dict": {name: _told(item, arrays) for name, item in value.items()}}
     raise TypeError(f"{type(value).__name__}: is no plain value")
+
+
+def _told_in_order(values: list[Any] | tuple[Any, ...], arrays: _Kept) -> Any:
+    kinds = set(map(type, values))
+    if isinstance(values, list) and kinds in ({int}, {float}):
+        return {"list": arrays.put(np.array(values, dtype="i8" if kinds == {int} else "f8"))}
+    told = [_told(value, arrays) for value in values]
+    return told if isinstance(values, list) else {"tuple": told}
 
 
 def _meant(told: Any, arrays: Arrays) -> Any:
@@ -98,15 +100,13 @@ def _meant(told: Any, arrays: Arrays) -> Any:
     if not isinstance(told, dict):
         return told
     ((kind, content),) = told.items()
-    match kind:
-        case "array":
-            return arrays[content]
-        case "list":
-            return arrays[content].tolist()
-        case "float":
-            return float(content)
-        case "tuple":
-            return tuple(_meant(item, arrays) for item in content)
-        case "dict":
-            return {name: _meant(item, arrays) for name, item in content.items()}
-    raise ValueError(f"knows nothing of {kind}")
+    return _MEANT[kind](content, arrays)
+
+
+_MEANT: dict[str, Callable[[Any, Arrays], Any]] = {
+    "array": lambda name, arrays: arrays[name],
+    "list": lambda name, arrays: arrays[name].tolist(),
+    "float": lambda text, _: float(text),
+    "tuple": lambda items, arrays: tuple(_meant(item, arrays) for item in items),
+    "dict": lambda items, arrays: {name: _meant(item, arrays) for name, item in items.items()},
+}

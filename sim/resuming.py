@@ -1,4 +1,4 @@
-"""Going on with a run that broke off: whether that is allowed, what it began with, and a tidy folder to go on in.
+"""Going on with a run that broke off: whether it may, what it began with, and a tidy folder.
 Asked by the command line before the first stage; the states themselves are read by `sim.checkpoints`."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as o
 
 
 def begun_with(scenario: Scenario, versions: Mapping[str, str]) -> dict[str, Any]:
-    """All that the bytes of a run follow from, as JSON: the scenario, the content of its files, the versions."""
+    """All that the bytes of a run follow from, as JSON: the scenario, its files' content, the versions."""
     asked = scenario.model_dump(mode="json")
     files = {value: _digest(Path(value)) for name, value in _leaves(asked) if name.endswith("file")}
     return {"scenario": asked, "content of": files, "versions": dict(versions)}
@@ -45,7 +45,7 @@ def is_broken_off(folder: Path) -> bool:
 
 
 def require_resumable(folder: Path, begun: Mapping[str, Any]) -> None:
-    """Raises BadInput unless `folder` is free or holds a run that began with the same and has not finished."""
+    """Raises BadInput unless `folder` is free, or its run began with the same and has not finished."""
     if is_free(folder):
         return
     require_own(folder)
@@ -99,7 +99,7 @@ def claimed(folder: Path, force: bool, resume: bool) -> Iterator[None]:
 
 
 def tidy(folder: Path, chunks: int) -> None:
-    """Removes what a run that broke off left behind after its first `chunks` chunks, and its unfinished files."""
+    """Removes what a run that broke off left after its first `chunks` chunks, and unfinished files."""
     for table in ("requests", "attempts", TIMELINE_PIECES):
         for path in (folder / table).glob("part-*.parquet"):
             if int(path.stem.removeprefix("part-")) >= chunks:

@@ -96,8 +96,8 @@ def is_free(folder: Path) -> bool:
 def _clear(folder: Path) -> None:
     """Removes a run's files; the folder stays: it may be a link, or where one stands.
 
-    First what says that it is finished, or where to go on from: a clearing that is cut short must not look like
-    either. The mark last.
+    First what says that it is finished, or where to go on from: a clearing that is cut short must look like
+    neither. The mark last.
     """
     own = [entry for entry in folder.iterdir() if entry.name in ENTRIES or is_unfinished(entry.name)]
     order = {FINISHED: 0, CHECKPOINT: 1, VERSIONS: 3}
@@ -148,7 +148,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 class StreamedTable:
-    """A Parquet file whose rows come piece by piece, so that its length costs no memory; it appears at the end.
+    """A Parquet file whose rows come piece by piece, at no cost of memory; it appears at the end.
 
     Until then each piece is a file of its own in the folder `pieces`, where it outlives a run that is killed:
     whoever goes on adds the pieces that are missing. Raises RunFailed if the disk does not take one.

@@ -136,8 +136,7 @@ def phases_made_up(group: Group, axis: Samples, positions: NDArray[np.int32]) ->
 
 
 class MadeUpLearner:
-    """Tables drawn from what a lesson says and how many came before, so that another lesson gives another run;
-    keeps the lessons."""
+    """Tables drawn from what all lessons said, so that another lesson gives another run; keeps them."""
 
     def __init__(self, scenario: Scenario, learned: Learned) -> None:
         self._scenario, self._learned = scenario, learned

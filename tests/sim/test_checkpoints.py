@@ -1,4 +1,4 @@
-"""Runs that break off and go on: the same bytes, whenever they did; and checkpoints that are not what they were."""
+"""Runs that break off and go on to the same bytes; and checkpoints that are not what they were."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LEARNING = {
 
 
 def told(chunk: Chunk) -> tuple[Any, ...]:
-    """Everything that a chunk gave, but for the wall time that it took; tables as bytes, since NaN is not NaN."""
+    """Everything that a chunk gave but the wall time; tables as bytes, since NaN is not NaN."""
     tables = (chunk.requests, chunk.attempts, pa.table(chunk.seconds))
     return chunk.end, [as_bytes(table) for table in tables], chunk.learning, chunk.arrived, chunk.steps
 
@@ -133,7 +133,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def go_on(folder: Path, kept: Checkpoints, **extra: Any) -> Any:
     asked, learned = learning(), made_up(learning())
-    return simulate(asked, learned, folder, learner=MadeUpLearner(asked, learned), checkpoints=kept, **extra)
+    learner = MadeUpLearner(asked, learned)
+    return simulate(asked, learned, folder, learner=learner, checkpoints=kept, since=kept.newest(), **extra)
 
 
 def broken_off(folder: Path, chunks: int) -> None:
@@ -260,7 +261,7 @@ def test_where_none_can_be_used_the_run_starts_again(undisturbed, tmp_path, capl
     assert content(tmp_path) == undisturbed
 
 
-def test_one_of_another_run_is_not_used(undisturbed, tmp_path, caplog):
+def test_one_of_another_run_is_not_used(tmp_path, caplog):
     broken_off(tmp_path / "other", 5)
     other = kept_in(tmp_path / "mine", begun={"scenario": {"seed": 8}})
     shutil.copytree(tmp_path / "other", tmp_path / "mine", dirs_exist_ok=True)
@@ -274,7 +275,9 @@ def test_one_that_does_not_fit_what_the_models_say_fails_the_run(tmp_path):
     asked = learning()
     others = made_up(asked, seed=1)
     with pytest.raises(RunFailed, match="the models answer otherwise than when the checkpoint was written"):
-        simulate(asked, others, tmp_path, learner=MadeUpLearner(asked, others), checkpoints=kept_in(tmp_path))
+        simulate(
+            asked, others, tmp_path, since=kept_in(tmp_path).newest(), learner=MadeUpLearner(asked, others)
+        )
 
 
 @pytest.mark.parametrize("fails_at", range(1, 6))
@@ -301,7 +304,12 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(fails_at, tmp_path, monkey
 def test_they_wait_until_they_are_a_small_share_of_the_time(tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(checkpoints, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(checkpoints, "pack", lambda value: (clock.__setitem__(0, clock[0] + 1.0), b"x")[1])
+
+    def pack_slowly(_value: Any) -> bytes:
+        clock[0] += 1.0
+        return b"x"
+
+    monkeypatch.setattr(checkpoints, "pack", pack_slowly)
     kept = kept_in(tmp_path, every_s=10.0)
     clock[0] = 9.9
     assert not kept.is_due()
