@@ -13,7 +13,7 @@ from typing import Any
 
 EXIT_CODE = 130  # what a shell makes of Ctrl-C
 SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
-PATIENCE_S = 1.0  # wall time to reach a safe point
+PATIENCE_S = 0.3  # wall time to reach a safe point; to close Ray takes another second and a half
 
 
 @contextmanager
@@ -32,7 +32,7 @@ class CtrlC:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Within it Ctrl-C raises KeyboardInterrupt; where there are safe points, after a second."""
+        """Within it Ctrl-C raises KeyboardInterrupt; where there are safe points, a little later."""
         with _hearing(signal.SIGINT, self._press), _hearing(signal.SIGALRM, self._raise):
             try:
                 yield
