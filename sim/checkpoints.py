@@ -60,7 +60,7 @@ class Checkpoints:
         """Says what the run began with, JSON; whoever goes on must begin with the same."""
         self._run = _digest(json.dumps(begun, sort_keys=True).encode())
         if not (self.folder / BEGUN).exists():
-            write_whole(self.folder / BEGUN, (json.dumps(begun, indent=1, sort_keys=True) + "\n").encode())
+            write_whole(self.folder / BEGUN, (json.dumps(begun, indent=1) + "\n").encode())
 
     def is_due(self) -> bool:
         """Whether it is time for the next one."""

@@ -16,7 +16,7 @@ import torch
 from fingerprints import fingerprint
 from ray.exceptions import RayActorError, RayTaskError
 from small_fleets import group, model, scenario, spoil, three_kinds
-from test_online import learning_scenario, lesson_of
+from whole_lives import LEARNS_ON, LESSONS, whole_life
 
 from agents import actors, cluster
 from agents.actors import LASTS, STAGE_OF, TEACHES, Call, Member, OnRay, Shell, StateLostError
@@ -118,20 +118,6 @@ def living(actor: Any) -> int:
         except RayActorError:
             time.sleep(0.1)
     pytest.fail("the actor does not come back")
-
-
-LEARNS_ON = learning_scenario(group(clients=66), epochs=2, source="mix")
-LESSONS = [lesson_of(n, met=[3 + n], trains=[0, 60 + n], in_force_at_s=10.0 * n) for n in (1, 2, 3)]
-
-
-def whole_life(cache: Path, workers: int) -> list[Any]:
-    """What a fleet answers before and during the run; its state is asked for after the first round."""
-    with open_fleet(LEARNS_ON, workers=workers, cache=cache) as fleet:
-        fleet.build()
-        fleet.learn()
-        told = [fleet.decide(), fleet.round(LESSONS[0])]
-        fleet.state()
-        return [fingerprint(one) for one in [*told, *map(fleet.round, LESSONS[1:])]]
 
 
 @pytest.fixture(scope="module")
