@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -50,6 +51,9 @@ def require_resumable(folder: Path, begun: Mapping[str, Any]) -> None:
         return
     require_own(folder)
     if (folder / FINISHED).exists():
+        shutil.rmtree(
+            folder / CHECKPOINT, ignore_errors=True
+        )  # left by a process that was killed at its very end
         raise BadInput(f"--resume: the run in {folder} is finished; give another folder or --force")
     try:
         known = json.loads((folder / CHECKPOINT / BEGUN).read_text())
