@@ -34,6 +34,7 @@ with open_fleet(scenario(), workers=1, cache=Path(sys.argv[1])) as fleet:
     assert ray.is_initialized(); fleet.build(); fleet.learn(); fleet.decide()
     assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"], ray.nodes()
     assert exposed_ports(os.getpid()) == [], exposed_ports(os.getpid())
+    assert not ray._private.worker._global_node.address_info["webui_url"], "no dashboard"
     folders = [path.parent for path in ROOT.glob(f"*/session_*_{{os.getpid()}}")]
     assert len(folders) == 1
 assert not ray.is_initialized()
