@@ -85,14 +85,14 @@ def simulate(
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
-    checkpoints: where states of the run are left; since: the one that it goes on from. is_to_stop: asked at
+    checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
     the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. Raises RunFailed if a law
     is broken or the disk does not take a part.
     """
     if checkpoints is None:  # nobody will go on with this run
         passing = Checkpoints(folder, every_s=np.inf)
         try:
-            return simulate(scenario, learned, folder, progress, source, learner, passing)
+            return simulate(scenario, learned, folder, progress, source, learner, passing, None, is_to_stop)
         finally:
             passing.discard()
     run, done = Run(scenario, learned, source or ScenarioArrivals(scenario), CHUNK_S, learner), Simulated()

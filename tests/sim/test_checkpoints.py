@@ -272,12 +272,11 @@ def test_one_of_another_run_is_not_used(tmp_path, caplog):
 
 def test_one_that_does_not_fit_what_the_models_say_fails_the_run(tmp_path):
     broken_off(tmp_path, 3)
-    asked = learning()
+    asked, kept = learning(), kept_in(tmp_path)
     others = made_up(asked, seed=1)
+    learner = MadeUpLearner(asked, others)
     with pytest.raises(RunFailed, match="the models answer otherwise than when the checkpoint was written"):
-        simulate(
-            asked, others, tmp_path, since=kept_in(tmp_path).newest(), learner=MadeUpLearner(asked, others)
-        )
+        simulate(asked, others, tmp_path, learner=learner, checkpoints=kept, since=kept.newest())
 
 
 @pytest.mark.parametrize("fails_at", range(1, 6))
