@@ -8,53 +8,46 @@ Try: python run_sim.py run outage
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated
+from contextlib import nullcontext
 
-import typer
-from rich.console import Console
-from rich.table import Table
+from interrupts import EXIT_CODE, CtrlC, ending_at_once
 
-import reading
-from progress import Teller, teller
-from sim.engine import simulate
-from sim.errors import BadInput, RunFailed, Stage
-from sim.learned_files import write_learned
-from sim.outages import mean_availability
-from sim.run_folder import OWN_KEY, VERSIONS, claim, require_free, write_json
-from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
-from sim.scenario.library import locate
-from sim.whole_files import write_whole
+with ending_at_once() if __name__ == "__main__" else nullcontext():
+    import json
+    import os
+    import sys
+    from collections.abc import Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Annotated
 
-VERSION = "0.1.0"
-INTERRUPTED = 130  # what typer makes of Ctrl-C
+    import typer
+    from rich.console import Console
+    from rich.table import Table
+
+    import reading
+    from progress import Teller, teller
+    from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
+    from sim.engine import Simulated, simulate
+    from sim.errors import BadInput, RunFailed
+    from sim.learned_files import write_learned
+    from sim.outages import mean_availability
+    from sim.packages import versions
+    from sim.resuming import begun_with, claimed, is_broken_off, require_resumable
+    from sim.run_folder import VERSIONS, require_free, write_json
+    from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
+    from sim.scenario.library import locate
+    from sim.scenario.values import CHUNK_S
+    from sim.whole_files import write_whole
+    from stages import stage, timing_of, virtual_time
+
+    if TYPE_CHECKING:
+        from agents.fleet import Fleet
 
 
 class Interrupted(Exception):
     """Ctrl-C during a run, with a word on how to go on."""
 
-
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "ray",
-    "simpy",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "scikit-learn",
-)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 
@@ -79,26 +72,50 @@ def run(
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
     ray_address: Annotated[str | None, typer.Option(help="Use this Ray cluster.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that broke off there.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every chunk.")
+    ] = EVERY_S,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Learns, simulates and analyses; prints the summary and leaves a run folder with a report."""
     if local and (workers or ray_address):
         raise BadInput("--local: goes with neither --workers nor --ray-address")
+    if resume and force:
+        raise BadInput("--resume: goes on with a run, --force starts it over: give one of them")
     actors = 0 if local else workers or os.cpu_count() or 1
-    told = teller(quiet)
+    told, ctrl_c = teller(quiet), CtrlC()
     try:
         # Whether the learners can do it, opening the fleet says, before anything is claimed or started.
         plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
         folder = out or Path("runs") / plan.name
-        require_free(folder, force)
+        if not resume:
+            require_free(folder, force)
         try:
-            execute(plan, question, folder, force, actors, ray_address, told)
+            with ctrl_c.heard():
+                execute(
+                    plan, question, folder, force, actors, ray_address, told, resume, checkpoint_every, ctrl_c
+                )
         except KeyboardInterrupt:
-            raise Interrupted("interrupted: give the same command with --force to start over") from None
+            raise Interrupted(f"interrupted: {how_to_go_on(folder, force)}") from None
+        except RunFailed as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            why = f"{error.why}; once that is mended, {how_to_go_on(folder, force)}"
+            raise RunFailed(error.stage, why) from error
     finally:
         told.close()
     show(folder)
+
+
+def how_to_go_on(folder: Path, force: bool) -> str:
+    """What to do after a run broke off."""
+    if not is_broken_off(folder):
+        return "nothing had begun"
+    return f"give the same command with --resume{' in place of --force' if force else ''} to go on"
 
 
 @app.command()
@@ -141,78 +158,85 @@ def execute(
     workers: int,
     ray_address: str | None,
     told: Teller,
+    resume: bool = False,
+    checkpoint_every_s: float = EVERY_S,
+    ctrl_c: CtrlC | None = None,
 ) -> None:
-    """One whole run: build, learn, decide, run, report.
+    """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
 
     The folder is claimed once everything else that the user gave has been found good. From then on the
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
-    from agents.fleet import open_fleet  # noqa: PLC0415
-    from analysis import finish  # noqa: PLC0415
+    with ending_at_once():
+        from agents.fleet import open_fleet  # noqa: PLC0415
+        from analysis import finish  # noqa: PLC0415
 
     seconds: dict[str, float] = {}
+    ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
+    if resume:
+        require_resumable(folder, begun)
     observed = mean_availability(plan) if plan.training.availability == "observed" else None
-    with open_fleet(
+    fleet = open_fleet(
         plan, workers=workers, ray_address=ray_address, progress=told.tell, availability=observed
-    ) as fleet:
-        claim(folder, force)
-        write_json(folder / VERSIONS, versions())
-        write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
-        with stage("build", seconds, folder):
-            fleet.build()
-        with stage("learn", seconds, folder):
-            fleet.learn()
-        with stage("decide", seconds, folder):
-            learned = fleet.decide()
-        with stage("run", seconds, folder):
-            done = simulate(plan, learned, folder, virtual_time(told, plan.horizon_s), learner=fleet)
-            hashes = fleet.client_hashes()
-            if hashes != learned.client_hashes:
-                raise RunFailed("run", "a frozen client model changed during the run")
-            write_learned(plan, learned, hashes, folder, done.learning)
-    timing = {"requests": done.requests, "loop_s": done.loop_s}
-    if done.loop_s > 0:  # a horizon of 0 has no loop
-        timing["requests_per_s"] = done.requests / done.loop_s
-    write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
-    told.tell("report", 0, 1)
-    with stage("report", seconds, folder):
-        finish(folder)
-    write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
+    )
+    with ExitStack() as until_finished:
+        with fleet as learners:
+            until_finished.enter_context(claimed(folder, force, resume))
+            write_json(folder / VERSIONS, versions())
+            write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
+            checkpoints = Checkpoints(folder, checkpoint_every_s)
+            checkpoints.begin(begun)
+            done = learn_and_simulate(plan, learners, folder, checkpoints, seconds, told, ctrl_c)
+        timing = timing_of(done, seconds, checkpoints.cost) | {"workers": workers}
+        write_json(folder / "timing.json", timing)
+        told.tell("report", 0, 1)
+        with stage("report", seconds, folder):
+            finish(folder)
+        write_json(folder / "timing.json", timing | {"stages_s": seconds})
+        checkpoints.discard()
     told.tell("report", 1, 1)
 
 
-@contextmanager
-def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None]:
-    """Measures a stage's wall time; whatever breaks in it fails the run with the stage's name."""
-    began = time.perf_counter()
-    try:
-        yield
-    except RunFailed:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # the disk may be what is broken
-            write_whole(folder / "failure.txt", traceback.format_exc().encode())
-            why += f" (details: {folder / 'failure.txt'})"
-        raise RunFailed(name, why) from error
-    seconds[name] = time.perf_counter() - began
-
-
-def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]:
-    """A listener of the simulation that tells virtual time and the rate of requests."""
-    began = time.perf_counter()
-
-    def tell(at_s: float, requests: int) -> None:
-        rate = requests / max(time.perf_counter() - began, 1e-9)
-        told.tell("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s, {rate:,.0f} requests/s")
-
-    return tell
-
-
-def versions() -> dict[str, str]:
-    """What the bytes of a run depend on besides its scenario."""
-    own = {OWN_KEY: VERSION, "python": platform.python_version(), "machine": platform.machine()}
-    return own | {name: version(name) for name in PACKAGES}
+def learn_and_simulate(
+    plan: Scenario,
+    fleet: Fleet,
+    folder: Path,
+    checkpoints: Checkpoints,
+    seconds: dict[str, float],
+    told: Teller,
+    ctrl_c: CtrlC,
+) -> Simulated:
+    """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
+    known, since = checkpoints.learned(), checkpoints.newest()
+    if known or since:
+        from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
+        told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
+    with stage("build", seconds, folder):
+        fleet.build()
+    with stage("learn", seconds, folder):
+        if known:
+            fleet.restore(known["learners"])
+        else:
+            fleet.learn()
+            checkpoints.save(LEARNED, {"learners": fleet.state()})
+    with stage("decide", seconds, folder):
+        learned = fleet.decide()
+    with stage("run", seconds, folder), ctrl_c.at_safe_points():
+        done = simulate(
+            plan,
+            learned,
+            folder,
+            virtual_time(told, plan.horizon_s),
+            learner=fleet,
+            checkpoints=checkpoints,
+            since=since,
+            is_to_stop=lambda: ctrl_c.is_pressed,
+        )
+        hashes = fleet.client_hashes()
+        if hashes != learned.client_hashes:
+            raise RunFailed("run", "a frozen client model changed during the run")
+        write_learned(plan, learned, hashes, folder, done.learning)
+    return done
 
 
 def show(folder: Path) -> None:
@@ -220,6 +244,8 @@ def show(folder: Path) -> None:
     from analysis import summary_table  # noqa: PLC0415
 
     Console().print(summary_table(json.loads((folder / "summary.json").read_text())))
+    cost = json.loads((folder / "timing.json").read_text())["checkpoints"]
+    print(f"checkpoints: {cost['written']} in {cost['wall_s']:.2f} s, {cost['share']:.1%} of the run")
     print(f"report: {folder / 'report.html'}")
 
 
@@ -234,10 +260,10 @@ def main() -> int:
     except RunFailed as error:
         return complain(str(error), 1)
     except Interrupted as error:
-        return complain(str(error), INTERRUPTED)
+        return complain(str(error), EXIT_CODE)
     except OSError as error:  # a full disk, a folder that went away
         return complain(f"failed: {error}", 1)
-    return complain("interrupted", code) if code == INTERRUPTED else code
+    return complain("interrupted", code) if code == EXIT_CODE else code
 
 
 def complain(why: str, code: int) -> int:
@@ -247,4 +273,9 @@ def complain(why: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == EXIT_CODE:  # all is closed, and to take a large process apart would take seconds
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

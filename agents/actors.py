@@ -4,6 +4,7 @@ Beside `agents.cluster` the only module that imports Ray; the same interface as 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any
 
 import ray
 import torch
-from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, ObjectLostError, RayActorError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents.client_shard import ClientShard
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 MOST_RESTARTS = 3
 PAUSE_S = 0.5  # wall time between two tries to reach an actor that Ray is restarting
 TRIES = 120  # a minute: a fresh process imports torch first
+START_S = 300.0  # wall time for the processes to import the learners, on whatever disk a cluster has them
+LOOK_S = 0.2  # wall time between two looks for Ctrl-C, which Ray itself would not see for a second
 STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "start": "build",
     "train_clients": "build",
@@ -36,9 +39,14 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "labels": "decide",
     "answer": "decide",
     "score": "decide",
+    "own_scores": "decide",
     "practise": "learn",
+    "state": "run",
+    "restore": "learn",
     "hashes": "run",
 }
+LASTS = {"start", "adopt"}  # what a newcomer is always told
+TEACHES = {"pretrain", "learn", "practise", "restore"}  # until the next state; all else changes nothing
 
 Call = tuple[str, Arguments]
 Learner = type[ServerModel] | type[ClientShard]
@@ -75,16 +83,21 @@ class Shell:
 
 @dataclass
 class Member:
-    """An actor, and the calls it has answered: what a restarted one is told again to reach the same state."""
+    """An actor, and how a restarted one gets to the same state: by the calls that made it or, once it has
+    been asked for its state, by being given that, and the calls since.
+
+    calls: those that the actor has answered in this life.
+    """
 
     name: str
     actor: Any
-    answered: list[Call] = field(default_factory=list)
+    history: list[Call] = field(default_factory=list)
+    calls: int = 0
 
     def submit(self, call: Call) -> Any:
         """Starts a call; returns the reference to its result."""
         method, arguments = call
-        return self.actor.call.remote(len(self.answered), method, *arguments)
+        return self.actor.call.remote(self.calls, method, *arguments)
 
     def collect(self, reference: Any, call: Call) -> Any:
         """The result of a submitted call, from a rebuilt actor if this one died.
@@ -97,23 +110,33 @@ class Member:
             if not isinstance(error.cause, StateLostError):
                 raise error.cause from error
             result = self._replay(call, error)
-        except RayActorError as error:
+        except (RayActorError, ObjectLostError) as error:  # the process, or a result that its node held
             result = self._replay(call, error)
-        self.answered.append(call)
+        self.calls += 1
+        self._remember(call, result)
         return result
 
+    def _remember(self, call: Call, result: Any) -> None:
+        method, arguments = call
+        if method in LASTS | TEACHES:
+            self.history.append(call)
+        elif method == "state":
+            self.history = [known for known in self.history if known[0] in LASTS]
+            self.history.append(("restore", (*arguments, result)))
+
     def _replay(self, call: Call, lost: Exception) -> Any:
-        """Repeats all answered calls and then `call`: learners are deterministic, so nothing changes."""
-        if self.answered:  # else it never started, and there is nothing to rebuild
+        """Repeats the history and then `call`: learners are deterministic, so nothing changes."""
+        if self.history:  # else it never started, and there is nothing to rebuild
             log.warning(
-                "%s lost its process; it is rebuilt by repeating %d calls", self.name, len(self.answered)
+                "%s lost its process; it is rebuilt by repeating %d calls", self.name, len(self.history)
             )
         for _ in range(TRIES):
             try:
-                for number, (method, arguments) in enumerate([*self.answered, call]):
-                    result = ray.get(self.actor.call.remote(number, method, *arguments))
+                for number, (method, arguments) in enumerate([*self.history, call]):
+                    result = _got(self.actor.call.remote(number, method, *arguments))
+                self.calls = len(self.history)
                 return result
-            except RayActorError as error:
+            except (RayActorError, ObjectLostError) as error:
                 lost = error
                 if isinstance(error, ActorDiedError):
                     break
@@ -125,6 +148,13 @@ class Member:
         raise RunFailed(
             STAGE_OF[call[0]], f"the process of {self.name} died and could not be replaced: {why}"
         ) from lost
+
+
+def _got(reference: Any) -> Any:
+    """What a call gave, waiting in short spells, between which Ctrl-C is heard."""
+    while not ray.wait([reference], timeout=LOOK_S)[0]:
+        pass
+    return ray.get(reference)
 
 
 class OnRay:
@@ -145,7 +175,7 @@ class OnRay:
         kinds += [(f"shard {number}", ClientShard) for number in range(self.shards)]
         self._members = [Member(name, shell.remote(kind)) for name, kind in kinds]
         shared = self.share(plan)
-        self._ask(self._members, "start", [(shared,)] * len(kinds), tick=None)
+        self._ask(self._members, "start", [(shared,)] * len(kinds), tick=None, within_s=START_S)
 
     def share(self, value: Any) -> Any:
         """A reference to the value in the object store; arrays come out of it read-only."""
@@ -167,14 +197,25 @@ class OnRay:
                 ends.callback(ray.kill, member.actor)
 
     def _ask(
-        self, members: Sequence[Member], method: str, calls: Sequence[Arguments], tick: Tick | None
+        self,
+        members: Sequence[Member],
+        method: str,
+        calls: Sequence[Arguments],
+        tick: Tick | None,
+        within_s: float = math.inf,
     ) -> list[Any]:
         asked = [(member, (method, arguments)) for member, arguments in zip(members, calls, strict=True)]
         references = [member.submit(call) for member, call in asked]
-        pending = list(references)
-        while pending and tick is not None:
-            _, pending = ray.wait(pending, num_returns=1)
-            tick(len(references) - len(pending), len(references))
+        pending, until = list(references), time.monotonic() + within_s
+        while pending:
+            done, pending = ray.wait(pending, num_returns=1, timeout=LOOK_S)
+            if done and tick is not None:
+                tick(len(references) - len(pending), len(references))
+            if time.monotonic() > until:
+                late = [
+                    member.name for (member, _), one in zip(asked, references, strict=True) if one in pending
+                ]
+                raise RunFailed(STAGE_OF[method], f"{', '.join(late)}: not ready after {within_s:g} s")
         return [
             member.collect(reference, call)
             for (member, call), reference in zip(asked, references, strict=True)

@@ -19,6 +19,7 @@ from agents.plan import Block, Plan
 from agents.readings import Readings
 from agents.rejectors import INPUTS, Look, scale_of
 from agents.scores import bayes_price
+from agents.snapshots import State, remembered, remind
 from agents.stacked import FAMILIES, StackedRejectors
 from agents.stakes import stakes_of
 from agents.steps import rejector_batches
@@ -126,6 +127,23 @@ class RejectorBlock:
         with self._kept(torch.from_numpy(~trains)):
             losses = self._fit(look, told, batches, lambda _outputs, _samples: next(weigh), steps)
         return trains, losses.mean(axis=0)
+
+    def state(self) -> State:
+        """What the rounds to come depend on besides their lessons."""
+        parameters = self._rejectors.parameters
+        return {
+            "parameters": [one.detach().numpy().copy() for one in parameters],
+            "optimiser": remembered(self._optimiser, parameters),
+            "heard": self._heard.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same plan."""
+        parameters = self._rejectors.parameters
+        for one, array in zip(parameters, state["parameters"], strict=True):
+            one.data.copy_(to_tensor(array))
+        remind(self._optimiser, parameters, state["optimiser"])
+        self._heard.restore(state["heard"])
 
     def _fit(
         self,

@@ -18,6 +18,7 @@ from agents.online import met_view, training_rows
 from agents.plan import Block, Plan, Variant
 from agents.readings import Readings
 from agents.scores import SCORES, Evidence
+from agents.snapshots import State
 from agents.training import Tick, quietly, read, require_finite
 from sim.messages import Lesson
 
@@ -117,6 +118,24 @@ class ClientShard:
             made.append(BlockPractised(score, float(losses[trained].sum()), int(trained.sum())))
         self._readings.forget()
         return made
+
+    def state(self, blocks: Sequence[Block]) -> list[State]:
+        """What the rounds to come of these blocks depend on besides their lessons."""
+        return [self._blocks[block].state() for block in blocks]
+
+    def restore(self, blocks: Sequence[Block], states: Sequence[State]) -> None:
+        """Goes on where `state` was taken, of the same plan; comes after `adopt`."""
+        for block, state in zip(blocks, states, strict=True):
+            if block not in self._blocks:
+                self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+            self._blocks[block].restore(state)
+        self._readings.forget()
+
+    def own_scores(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
+        """The scores of the run's own rows of each block, as they are now, float32 (own rows, n)."""
+        scores = [own_scores(self._plan, block, self._blocks[block]) for block in blocks]
+        self._readings.forget()
+        return scores
 
     def hashes(self) -> dict[Variant, str]:
         """The weight hashes of the live models, as they are now."""

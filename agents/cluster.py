@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import socket
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,6 @@ class Cluster:
 
     def __init__(self, cpus: int, address: str | None) -> None:
         self._at_end = ExitStack()
-        self._private = False
         try:
             if not ray.is_initialized():
                 self._connect(cpus, address)
@@ -50,19 +52,13 @@ class Cluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: all else would come first
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        self._at_end.callback(self._leave)
         if address is None:
-            self._private = True
-            _start(cpus)
+            folder = self._at_end.enter_context(private_folder())
+            self._at_end.callback(ray.shutdown)
+            _start(cpus, folder)
         else:
+            self._at_end.callback(ray.shutdown)
             _join(address)
-
-    def _leave(self) -> None:
-        try:
-            ray.shutdown()
-        finally:
-            if self._private:
-                _remove_own_sessions()
 
     def _reserve(self, cpus: int, place: str) -> PlacementGroup:
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -76,14 +72,57 @@ class Cluster:
         return seats
 
 
-def _start(cpus: int) -> None:
-    """Starts a private cluster on the loopback device."""
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Within it a folder for the logs and sockets of a cluster, which lives no longer than this process.
+
+    It is locked, and a lock ends with its process: so what a killed process left is found, and removed by the
+    next one. The path is short, since a socket's may have 107 bytes.
+    """
+    root = Path("/tmp") / f"l2h-fleet-{os.getuid()}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    if root.is_symlink() or root.stat().st_uid != os.getuid():
+        raise BadInput(f"{root}: is somebody else's, so a Ray cluster cannot keep its files there")
+    for left in root.iterdir():
+        with _locked(left) as is_ours:
+            if is_ours:
+                shutil.rmtree(left, ignore_errors=True)
+    own = Path(tempfile.mkdtemp(dir=root, prefix=""))
+    with _locked(own):
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Within it the folder is locked, unless another process holds it; says whether it is."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # another one removes it too
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = True
+    except OSError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(handle)
+
+
+def _start(cpus: int, folder: Path) -> None:
+    """Starts a private cluster on the loopback device, with its files in `folder`."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     ray.init(
         "local",
         num_cpus=cpus,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
+        _temp_dir=str(folder),
         runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they start
         **QUIET,
     )
@@ -110,16 +149,3 @@ def _knock(address: str) -> None:
         line.sendall(HELLO)
         if line.recv(9)[3:4] != bytes((SETTINGS,)):
             raise OSError("what listens there is not Ray")
-
-
-def _remove_own_sessions() -> None:
-    """Removes the logs and sockets of clusters that this process started, if only half.
-
-    Their folders end with its number. The link to the latest session goes along if it points to one of them.
-    """
-    sessions = Path("/tmp/ray")
-    latest = sessions / "session_latest"
-    for session in sessions.glob(f"session_*_{os.getpid()}"):
-        if latest.is_symlink() and latest.resolve() == session.resolve():
-            latest.unlink(missing_ok=True)
-        shutil.rmtree(session, ignore_errors=True)

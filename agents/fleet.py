@@ -18,12 +18,14 @@ from agents.answers import Answers
 from agents.checks import checked_plan
 from agents.class_counts import class_counts
 from agents.client_cache import cache_folder, keep, recall
+from agents.client_shard import BlockPractised
 from agents.frozen import FrozenClient, recipe_for
 from agents.hosts import Hosts, InProcess
 from agents.losses import RELEASED
 from agents.online import own_blocks
 from agents.plan import Block, Plan, Variant
 from agents.server_model import Practised, Trajectory
+from agents.snapshots import State
 from agents.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.tables import deferral_of, learning_of, tables_in_force
 from agents.training import Tick
@@ -34,7 +36,7 @@ from sim.scenario import Scenario
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, int, int], None]
-Item = TypeVar("Item", Variant, Block)
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -161,7 +163,8 @@ class Fleet:
     def round(self, lesson: Lesson) -> Update:
         """A round of training during the run; see `sim.ports`. Comes after `decide`.
 
-        A killed actor is rebuilt by repeating its calls, rounds too. Raises RunFailed if a loss diverges.
+        A killed actor is rebuilt from its last state by repeating the rounds since. Raises RunFailed if a
+        loss diverges.
         """
         if self._decided is None:
             raise RuntimeError("round() comes after decide()")
@@ -173,6 +176,38 @@ class Fleet:
         practised = {block: answer for block, answer in made.items() if answer is not None}
         self._decided = after_round(self._decided, server.label, practised)
         return update_of(self._plan, lesson, self._decided, server, practised)
+
+    def state(self) -> State:
+        """All that the rounds to come depend on besides their lessons; comes after `learn`."""
+        if self._trajectory is None:
+            raise RuntimeError("state() comes after learn()")
+        blocks, (loss, accuracy) = self._plan.blocks, (self._trajectory.loss, self._trajectory.accuracy)
+        calls = [(share,) for share in self._deal(blocks)]
+        states = _undeal(blocks, self._hosts.ask_shards("state", calls)) if blocks else {}
+        return {
+            "server": self._hosts.ask_server("state"),
+            "blocks": [states[block] for block in blocks],
+            "curves": {"loss": loss, "accuracy": accuracy},
+            "rejector_losses": [self._rejector_losses[block] for block in blocks],
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same scenario. After `build`, in place of `learn`."""
+        blocks, curves = self._plan.blocks, state["curves"]
+        self._hosts.ask_server("restore", arguments=(state["server"],))
+        dealt = zip(self._deal(blocks), self._deal(state["blocks"]), strict=True)
+        if blocks:
+            self._hosts.ask_shards("restore", list(dealt))
+        nothing = np.empty((0, 0, 0, 0), dtype=np.bool_)  # what rejectors learned along is not needed again
+        self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
+        self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
+        if self._decided is not None:
+            own = own_blocks(self._plan)
+            scores = _undeal(
+                own, self._hosts.ask_shards("own_scores", [(share,) for share in self._deal(own)])
+            )
+            made = {block: BlockPractised(score, 0.0, 0) for block, score in scores.items()}
+            self._decided = after_round(self._decided, self._hosts.ask_server("labels"), made)
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.

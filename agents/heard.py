@@ -3,8 +3,9 @@ Fed by every lesson under `feedback: deferred_only`; `agents.blocks` trains on i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,24 @@ class Heard:
             self._place[row] = np.append(self._place[row], told.sample[mine])
             self._correct[row] = np.append(self._correct[row], told.server_correct[mine])
             self._propensity[row] = np.append(self._propensity[row], told.propensity[mine])
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """All of it, rejector after rejector."""
+        return {
+            "decided": self.decided,
+            "answers": self.answers,
+            "place": np.concatenate(self._place),
+            "correct": np.concatenate(self._correct),
+            "propensity": np.concatenate(self._propensity),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Remembers what it did when `state` was taken."""
+        self.decided = state["decided"].copy()
+        ends = np.cumsum(state["answers"])[:-1]
+        self._place, self._correct, self._propensity = (
+            np.split(state[name], ends) for name in ("place", "correct", "propensity")
+        )
 
     @property
     def answers(self) -> NDArray[np.int64]:

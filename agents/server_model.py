@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.families import new_model
+from agents.frozen import Weights, weights_of
 from agents.online import Met, practised_views, rejector_round, server_round
 from agents.plan import Plan
+from agents.snapshots import State, remembered, remind
 from agents.steps import rejector_batches, server_batches, steps_seen_by
 from agents.training import classifier_step, optimiser_of, read, require_finite, to_tensor
 from sim.messages import Lesson
@@ -119,6 +121,21 @@ class ServerModel:
         logits = self._logits(self._plan.samples.sample_id)
         require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
         return _labels(logits)
+
+    def state(self) -> State:
+        """What the rounds to come depend on besides their lessons."""
+        return {
+            "weights": weights_of(self._model),
+            "optimiser": remembered(self._optimiser, list(self._model.parameters())),
+            "met": {"sample_id": self._met.sample_id, "weight": self._met.weight},
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same plan."""
+        weights: Weights = state["weights"]
+        self._model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
+        remind(self._optimiser, list(self._model.parameters()), state["optimiser"])
+        self._met = Met(state["met"]["sample_id"], state["met"]["weight"])
 
     def _step(self, sample_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[float, float]:
         self._model.train()

@@ -28,9 +28,14 @@ class Arrivals:
 
 
 class ArrivalSource(Protocol):
-    """Gives the arrivals of chunk `index`, which covers [start_s, end_s), whatever was asked before."""
+    """Gives the arrivals of chunk `index`, which covers [start_s, end_s), whatever was asked before.
+
+    `state` and `restore` carry the position over, so that a run can go on elsewhere.
+    """
 
     def draw(self, index: int, start_s: float, end_s: float) -> Arrivals: ...
+    def state(self) -> Columns: ...
+    def restore(self, state: Columns) -> None: ...
 
 
 class ScenarioArrivals:

@@ -13,15 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from sim.arrivals import ArrivalSource, ScenarioArrivals
+from sim.checkpoints import TIMELINE_PIECES, Checkpoints
 from sim.chunk import run_chunk
 from sim.columns import EVENTS, OUTAGES, TIMELINE
 from sim.events import events
 from sim.learning import Learning
 from sim.messages import Learned
 from sim.outages import Interval, intervals
+from sim.packing import fill
 from sim.ports import OnlineLearner
+from sim.resuming import tidy
 from sim.rules import rules
-from sim.run_folder import StreamedTable, table_of, write_table
+from sim.run_folder import StreamedTable, part, table_of, write_table
 from sim.scenario import Scenario
 from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
@@ -50,15 +53,22 @@ class Chunk:
     steps: list[tuple[float, int]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Simulated:
-    """What a run amounts to: requests that arrived, wall seconds from arrivals to ended rows, and the rows
-    that training during the run adds to the table `learning`.
+    """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
+    that training during the run adds to the table `learning`, and (instant, usable replicas) at its changes.
     """
 
-    requests: int
-    loop_s: float
+    requests: int = 0
+    loop_s: float = 0.0
     learning: dict[str, list[object]] = field(default_factory=dict)
+    steps: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, chunk: Chunk) -> None:
+        self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
+        for name, values in chunk.learning.items():
+            self.learning.setdefault(name, []).extend(values)
+        add_changes(self.steps, chunk.steps)
 
 
 def simulate(
@@ -68,29 +78,47 @@ def simulate(
     progress: Progress = lambda _at, _n: None,
     source: ArrivalSource | None = None,
     learner: OnlineLearner | None = None,
+    checkpoints: Checkpoints | None = None,
+    since: dict[str, Any] | None = None,
+    is_to_stop: Callable[[], bool] = lambda: False,
 ) -> Simulated:
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
-    Raises RunFailed if a law is broken or the disk does not take a part.
+    checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
+    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. Raises RunFailed if a law
+    is broken or the disk does not take a part.
     """
-    source = source or ScenarioArrivals(scenario)
-    arrived, loop_s, rows = 0, 0.0, dict[str, list[object]]()
-    steps: list[tuple[float, int]] = []
-    with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
-        for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S, learner)):
-            write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
-            write_table(folder / f"attempts/part-{index:07d}.parquet", chunk.attempts)
-            timeline.append(chunk.seconds)
-            arrived, loop_s = chunk.arrived, loop_s + chunk.loop_s
-            for name, values in chunk.learning.items():
-                rows.setdefault(name, []).extend(values)
-            add_changes(steps, chunk.steps)
-            progress(chunk.end, arrived)
+    if checkpoints is None:  # nobody will go on with this run
+        passing = Checkpoints(folder, every_s=np.inf)
+        try:
+            return simulate(scenario, learned, folder, progress, source, learner, passing, None, is_to_stop)
+        finally:
+            passing.discard()
+    run, done = Run(scenario, learned, source or ScenarioArrivals(scenario), CHUNK_S, learner), Simulated()
+    timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
+    if since:
+        run.restore(since)
+        fill(done, since["done"])
+    tidy(folder, run.chunks)
+    while not run.is_over:
+        index, chunk = run.chunks, run.advance()
+        write_table(part(folder / "requests", index), chunk.requests)
+        write_table(part(folder / "attempts", index), chunk.attempts)
+        timeline.append(index, chunk.seconds)
+        done.add(chunk)
+        progress(chunk.end, chunk.arrived)
+        stops = is_to_stop()
+        if stops or checkpoints.is_due():
+            checkpoints.save_run(run.chunks, run.kept() | {"done": done})
+        if stops:
+            raise KeyboardInterrupt
+    run.finish()
+    timeline.finish(run.chunks)
     periods = intervals(scenario)
-    write_table(folder / "events.parquet", table_of(events(scenario, periods, steps), EVENTS))
+    write_table(folder / "events.parquet", table_of(events(scenario, periods, done.steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
-    return Simulated(arrived, loop_s, rows)
+    return done
 
 
 def chunks(
@@ -101,28 +129,79 @@ def chunks(
     learner: OnlineLearner | None = None,
 ) -> Iterator[Chunk]:
     """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it."""
-    laid_down = rules(scenario)
-    learning = Learning(scenario, learned, learner)
-    made = tabulator(scenario, laid_down, learning)
-    state = at_start(scenario, int(laid_down.capacity.usable[0]))
-    verifier = Verifier(scenario, laid_down)
-    number = int(np.ceil(scenario.horizon_s / chunk_s))
-    for index in range(number):
-        start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
-        last = index == number - 1
+    run = Run(scenario, learned, source, chunk_s, learner)
+    while not run.is_over:
+        yield run.advance()
+    run.finish()
+
+
+class Run:
+    """A run between two chunks: what it goes on from is data, kept and restored in another process."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        learned: Learned,
+        source: ArrivalSource,
+        chunk_s: float,
+        learner: OnlineLearner | None = None,
+    ) -> None:
+        self._scenario, self._source, self._chunk_s = scenario, source, chunk_s
+        self._rules = rules(scenario)
+        self._learning = Learning(scenario, learned, learner)
+        self._made = tabulator(scenario, self._rules, self._learning)
+        self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
+        self._verifier = Verifier(scenario, self._rules)
+        self._number = int(np.ceil(scenario.horizon_s / chunk_s))
+        self.chunks = 0  # that are over
+
+    @property
+    def is_over(self) -> bool:
+        return self.chunks == self._number
+
+    def advance(self) -> Chunk:
+        """Runs the next chunk. Raises RunFailed if a law is broken."""
+        start = self.chunks * self._chunk_s
+        end = min((self.chunks + 1) * self._chunk_s, self._scenario.horizon_s)
+        last = self.chunks == self._number - 1
+        state, learning = self._state, self._learning
         began = perf_counter()
-        arrivals = source.draw(index, start, end)
-        ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last)
+        arrivals = self._source.draw(self.chunks, start, end)
+        ended, seconds = run_chunk(self._rules, learning, state, arrivals, start, end, last)
         loop_s = perf_counter() - began
-        requests, attempts = made.requests(ended), made.attempts(ended)
-        if scenario.server.autoscaling:
-            verifier.scaled(state.steps)
-        verifier.chunk(requests, attempts, last)
-        verifier.waited(seconds["waiting_max"])
-        verifier.spent(ended, made.charged(ended), np.inf if last else state.rows["arrived"].min(initial=end))
+        requests, attempts = self._made.requests(ended), self._made.attempts(ended)
+        if self._scenario.server.autoscaling:
+            self._verifier.scaled(state.steps)
+        self._verifier.chunk(requests, attempts, last)
+        self._verifier.waited(seconds["waiting_max"])
+        open_since = np.inf if last else state.rows["arrived"].min(initial=end)
+        self._verifier.spent(ended, self._made.charged(ended), open_since)
+        self.chunks += 1
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
-        yield Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
-    verifier.finish(state)
+        return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
+
+    def finish(self) -> None:
+        """Raises RunFailed if a law of the whole run is broken."""
+        self._verifier.finish(self._state)
+
+    def kept(self) -> dict[str, Any]:
+        """All that the chunks to come depend on, besides the scenario and what was learned before t = 0."""
+        loop = {
+            "chunks": self.chunks,
+            "state": self._state,
+            "arrivals": self._source.state(),
+            "verifier": self._verifier.kept(),
+        }
+        return {"loop": loop} | self._learning.kept()
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken. Raises RunFailed if the learners say something else than then."""
+        loop = kept["loop"]
+        self._learning.restore(kept)
+        self.chunks = loop["chunks"]
+        fill(self._state, loop["state"])
+        self._source.restore(loop["arrivals"])
+        self._verifier.restore(loop["verifier"])
 
 
 def outages(periods: list[Interval]) -> dict[str, list[Any]]:

@@ -4,14 +4,16 @@ Between `sim.chunk`, which stops at the rounds, and the learners, who sit behind
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.calibration import Curve, curve
+from sim.errors import RunFailed
 from sim.experience import NOTE_TYPES, Experience
 from sim.lessons import schedule, training_spans
-from sim.messages import Deferred, Feedback, Learned, Lesson
+from sim.messages import Deferred, Feedback, Learned, Lesson, hash_of
 from sim.models import Models
 from sim.outages import slowness
 from sim.population import population
@@ -21,6 +23,10 @@ from sim.state import Columns, Ended, State, empty
 from sim.traffic import Traffic
 
 Instants = NDArray[np.float64]
+OTHER_TABLES = (
+    "the models answer otherwise than when the checkpoint was written, as on another type of processor; "
+    "go on where the run began, or start over with --force"
+)
 
 
 class Learning:
@@ -113,6 +119,24 @@ class Learning:
                 client.astype(np.int64) - first,
             )
         return self._curves[g, version]
+
+    def kept(self) -> dict[str, Any]:
+        """What the chunks to come depend on; what learners keep, only if they have learned anything."""
+        tables, learner = self.learned.tables, self._learner
+        told = {"tables": hash_of(tables), "models": self.models.kept(tables), "notes": self.experience.kept}
+        learns = learner is not None and self.models.newest > 0
+        return {"learning": told} | ({"learners": learner.state()} if learner and learns else {})
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken. Raises RunFailed if the tables before t = 0 were others then."""
+        told, tables = kept["learning"], self.learned.tables
+        if told["tables"] != hash_of(tables):
+            raise RunFailed("run", OTHER_TABLES)
+        self.models.restore(tables, told["models"])
+        self._curves = {}
+        self.experience.kept = told["notes"]
+        if "learners" in kept and self._learner is not None:
+            self._learner.restore(kept["learners"])
 
     def staleness(self, at_s: Instants) -> Columns:
         """Columns of the time line, just before each instant: the server's version, and by how many versions

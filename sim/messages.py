@@ -4,6 +4,7 @@ Built by `agents`, read by `sim.engine`; the sample axis is shared by every tabl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,16 @@ class Tables:
 
     groups: tuple[GroupTables, ...]
     server_label: NDArray[np.int16]
+
+
+def hash_of(tables: Tables) -> str:
+    """sha256 over types, shapes and bytes, hexadecimal."""
+    content = sha256()
+    for array in (tables.server_label, *(a for g in tables.groups for a in (g.client_label, g.score))):
+        if array is not None:
+            content.update(f"{array.dtype.str}:{array.shape};".encode())
+            content.update(array.tobytes())
+    return content.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@ Looked up by `sim.chunk` for decisions and by `sim.table` for rows; grows with e
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +17,14 @@ Scores = NDArray[np.float32]
 class Models:
     """Tables by version.
 
-    server_label: int16 (versions, n), -1 where none is made yet. scores: per group the tables of the
-    versions in use, float32 (rows, n); None if its score is drawn per request.
+    server_label: int16 (versions, n), -1 where none is made yet. newest: the last that is. scores: per group
+    the tables of the versions in use, float32 (rows, n); None if its score is drawn per request.
     """
 
     def __init__(self, tables: Tables, versions: int) -> None:
         self.server_label = np.full((versions, len(tables.server_label)), -1, dtype=np.int16)
         self.server_label[0] = tables.server_label
+        self.newest = 0
         self.scores: list[dict[int, Scores] | None] = [
             None if group.score is None else {0: group.score} for group in tables.groups
         ]
@@ -30,7 +33,7 @@ class Models:
         """Takes the tables of the next version. Raises RunFailed if they have another shape."""
         if update.server_label.shape != self.server_label[0].shape:
             raise RunFailed("learn", f"version {version}: the server's answers have another shape")
-        self.server_label[version] = update.server_label
+        self.server_label[version], self.newest = update.server_label, version
         for known, new in zip(self.scores, update.score, strict=True):
             if known is None:
                 continue
@@ -55,6 +58,26 @@ class Models:
         known = self.scores[group]
         assert known is not None
         return known[version]
+
+    def kept(self, tables: Tables) -> dict[str, Any]:
+        """All versions but what stands in the tables before t = 0."""
+        scores = [
+            None
+            if known is None
+            else [(version, None if table is group.score else table) for version, table in known.items()]
+            for known, group in zip(self.scores, tables.groups, strict=True)
+        ]
+        return {"server_label": self.server_label, "newest": self.newest, "scores": scores}
+
+    def restore(self, tables: Tables, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken."""
+        self.server_label, self.newest = kept["server_label"], kept["newest"]
+        self.scores = [
+            None
+            if known is None or group.score is None
+            else {version: group.score if table is None else table for version, table in known}
+            for known, group in zip(kept["scores"], tables.groups, strict=True)
+        ]
 
     def score(
         self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]

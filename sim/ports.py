@@ -3,7 +3,7 @@ Kept by the fleet of `agents`; `sim.learning` calls it, in virtual time."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from sim.messages import Lesson, Update
 
@@ -18,3 +18,9 @@ class OnlineLearner(Protocol):
         come not at all, so nothing has to be taken back. The law: an update is a function of the lessons so
         far. Raises RunFailed if a loss diverges.
         """
+
+    def state(self) -> dict[str, Any]:
+        """All that the rounds to come depend on besides their lessons: what `sim.packing` takes."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on where `state` was taken, of the same scenario."""

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,8 @@ from sim.whole_files import write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
+FINISHED = "summary.json"  # written last
+CHECKPOINT = "checkpoint"
 CACHE = ".cache"  # of client models: below the working directory, which may be the run folder
 
 ENTRIES = {
@@ -42,8 +44,9 @@ ENTRIES = {
     "report.html",
     "report_partial.html",
     "trace.json.gz",
-    "summary.json",
     "failure.txt",
+    CHECKPOINT,
+    FINISHED,
 }
 
 
@@ -65,32 +68,52 @@ def claim(folder: Path, force: bool) -> None:
 
 def require_free(folder: Path, force: bool) -> None:
     """Raises BadInput where `claim` would, before anything is touched; the disk itself is not tried."""
+    if is_free(folder):
+        return
+    require_own(folder)
+    if not force:
+        way = (
+            "another folder or --force"
+            if (folder / FINISHED).exists()
+            else "--resume, --force or another folder"
+        )
+        raise BadInput(f"--out {folder}: holds a run already; give {way}")
+
+
+def is_free(folder: Path) -> bool:
+    """Whether there is nothing, or an empty folder. Raises BadInput for what cannot be a folder's name."""
     try:
         str(folder).encode()
-        taken = folder.exists() and (
-            not folder.is_dir() or any(entry.name != CACHE for entry in folder.iterdir())
+        return not folder.exists() or (
+            folder.is_dir() and all(entry.name == CACHE for entry in folder.iterdir())
         )
     except UnicodeEncodeError as error:
         raise BadInput(f"--out {str(folder)!a}: is no text in UTF-8") from error
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be read ({error.strerror or error})") from error
-    if taken:
-        _require_own(folder)
-        if not force:
-            raise BadInput(f"--out {folder}: holds a run already; give another folder or --force")
 
 
 def _clear(folder: Path) -> None:
-    """Removes a run's files, the mark last; the folder stays: it may be a link, or where one stands."""
-    own = [entry for entry in folder.iterdir() if entry.name in ENTRIES or _is_unfinished(entry.name)]
-    for entry in sorted(own, key=lambda entry: (entry.name == VERSIONS, entry.name)):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    """Removes a run's files; the folder stays: it may be a link, or where one stands.
+
+    First what says that it is finished, or where to go on from: a clearing that is cut short must look like
+    neither. The mark last.
+    """
+    own = [entry for entry in folder.iterdir() if entry.name in ENTRIES or is_unfinished(entry.name)]
+    order = {FINISHED: 0, CHECKPOINT: 1, VERSIONS: 3}
+    for entry in sorted(own, key=lambda entry: (order.get(entry.name, 2), entry.name)):
+        remove(entry)
 
 
-def _require_own(folder: Path) -> None:
+def remove(entry: Path) -> None:
+    """Removes a file, or a folder with all that is in it."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
+def require_own(folder: Path) -> None:
     """Raises BadInput unless `folder` is a run's and holds nothing but its files."""
     try:
         own = OWN_KEY in json.loads((folder / VERSIONS).read_text())
@@ -99,12 +122,12 @@ def _require_own(folder: Path) -> None:
     if not own:
         raise BadInput(f"--out {folder}: exists and is not a run folder")
     names = sorted(entry.name for entry in folder.iterdir())
-    foreign = [name for name in names if name not in ENTRIES | {CACHE} and not _is_unfinished(name)]
+    foreign = [name for name in names if name not in ENTRIES | {CACHE} and not is_unfinished(name)]
     if foreign:
         raise BadInput(f"--out {folder}: holds a run and besides {foreign[0]}, which is none of its files")
 
 
-def _is_unfinished(name: str) -> bool:
+def is_unfinished(name: str) -> bool:
     """Whether this is what a run that was killed left of one of its files."""
     return name.startswith(tuple(f".{entry}." for entry in ENTRIES))
 
@@ -125,44 +148,38 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 class StreamedTable:
-    """A Parquet file written piece by piece, so that its length costs no memory; it appears at the end.
+    """A Parquet file whose rows come piece by piece, at no cost of memory; it appears at the end.
 
-    Use it in a `with`: where that breaks off, nothing is left. Raises RunFailed if the disk does not take it.
+    Until then each piece is a file of its own in the folder `pieces`, where it outlives a run that is killed:
+    whoever goes on adds the pieces that are missing. Raises RunFailed if the disk does not take one.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._temporary, self._schema = path, path.with_name(f".{path.name}.partial"), schema
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, schema: pa.Schema, pieces: Path) -> None:
+        self._path, self._schema, self._pieces = path, schema, pieces
+
+    def append(self, index: int, columns: Mapping[str, Any]) -> None:
+        """Adds the rows of piece `index`, given as columns."""
+        write_table(part(self._pieces, index), table_of(columns, self._schema))
+
+    def finish(self, pieces: int) -> None:
+        """Makes the file out of so many pieces, which stay."""
+        hidden = self._path.with_name(f".{self._path.name}.partial")
         try:
-            self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+            with pq.ParquetWriter(hidden, self._schema, compression="zstd", compression_level=1) as whole:
+                for index in range(pieces):
+                    whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
+            with hidden.open("rb+") as file:
+                os.fsync(file.fileno())
+            hidden.replace(self._path)
         except OSError as error:
-            raise self._refused(error) from error
-
-    def append(self, columns: Mapping[str, Any]) -> None:
-        """Adds rows, given as columns."""
-        try:
-            self._writer.write_table(table_of(columns, self._schema))
-        except OSError as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: OSError) -> RunFailed:
-        return RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, broken: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._writer.close()
-            if broken is None:
-                with self._temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
-                self._temporary.replace(self._path)
-        except OSError as error:
-            if broken is None:  # else what broke it off tells more
-                raise self._refused(error) from error
+            raise RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})") from error
         finally:
-            self._temporary.unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
+
+
+def part(table: Path, index: int) -> Path:
+    """The file of a table's part: what chunk `index` gave."""
+    return table / f"part-{index:07d}.parquet"
 
 
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

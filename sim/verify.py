@@ -4,6 +4,7 @@ The time line's own law (the integral of N(t)) is checked in `sim.timeline`, the
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ _ORDERS = (
     ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
+_KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes")
 
 
 def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
@@ -105,6 +107,15 @@ class Verifier:
             raise RunFailed("run", f"{arrived} requests arrived, {written} have an outcome")
         if not np.array_equal(state.next_k * (state.next_k - 1) / 2, self._numbers_of):
             raise RunFailed("run", "a request was written twice, and another one never")
+
+    def kept(self) -> dict[str, Any]:
+        """What the checks to come depend on."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken."""
+        for name in _KEPT:
+            setattr(self, name, kept[name])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         times = np.stack([table[name].to_numpy() for name in names])

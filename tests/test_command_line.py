@@ -185,7 +185,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --force to start over"
+    assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --resume to go on"
 
 
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path):

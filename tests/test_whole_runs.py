@@ -41,7 +41,7 @@ def local(tmp_path_factory) -> Path:
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
     spread = run_into(tmp_path / "spread", workers)
     for table in ("requests", "attempts"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, nan
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -146,18 +147,26 @@ def phases_made_up(group: Group, axis: Samples, positions: NDArray[np.int32]) ->
 
 
 class MadeUpLearner:
-    """Tables drawn from what a lesson says, so that another lesson gives another run; keeps the lessons."""
+    """Tables drawn from what all lessons said, so that another lesson gives another run; keeps them."""
 
     def __init__(self, scenario: Scenario, learned: Learned) -> None:
         self._scenario, self._learned = scenario, learned
         self.lessons: list[Lesson] = []
+        self._heard = 0
+
+    def state(self) -> dict[str, Any]:
+        return {"heard": self._heard}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._heard = state["heard"]
 
     def round(self, lesson: Lesson) -> Update:
         self.lessons.append(lesson)
         columns = [lesson.trains, *vars(lesson.deferred).values(), *vars(lesson.feedback).values()]
         said = b"|".join(column.tobytes() for column in columns)
         instants = np.array([lesson.at_s, lesson.in_force_at_s]).tobytes()
-        draw = np.random.default_rng([lesson.version, crc32(said + instants)])
+        self._heard = crc32(said + instants, self._heard)
+        draw = np.random.default_rng([lesson.version, self._heard])
         tables = self._learned.tables
         return Update(
             server_label=draw.integers(0, 10, len(tables.server_label)).astype(np.int16),
@@ -191,6 +200,12 @@ class WrittenArrivals:
         chosen = [(at, client) for at, client in self.pairs if start_s <= at < end_s]
         at = np.array([at for at, _ in chosen], dtype=np.float64)
         return in_order(at, np.array([client for _, client in chosen], dtype=np.int32), end_s)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """They are all there from the start."""
 
 
 def poisson(scenario: Scenario, _chunk_s: float) -> ScenarioArrivals:

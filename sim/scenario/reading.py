@@ -17,6 +17,7 @@ from sim.scenario.document import Scenario
 from sim.scenario.draft import Draft, Origin, complaint, refusal
 from sim.scenario.library import locate
 from sim.scenario.overrides import AFTER_EVERY_LINE, override, put
+from sim.scenario.places import strays
 from sim.scenario.wording import quote
 from sim.scenario.yaml_text import parse
 
@@ -29,7 +30,8 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
     """The scenario in the file `source`, or of that shipped name, with `path=value` overrides applied.
 
     A relative `file` begins in the folder of the scenario that names it, one in an override in the working
-    folder; the scenario holds absolute ones, so that its copy in a run folder reads the same files.
+    folder; the scenario holds absolute ones, so that its copy in a run folder reads the same files. Which
+    folders it may name, says `sim.scenario.places`.
 
     Raises `BadInput` with one line naming the place, the path, the value and the rule.
     """
@@ -39,6 +41,9 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
     draft = rooted(draft, Path.cwd())
     if seed is not None:
         draft = put(draft, ("seed",), seed, Origin(AFTER_EVERY_LINE + len(overrides), "--seed"))
+    found = list(strays(draft, locate(source).parent))
+    if found:
+        raise BadInput(complaint(draft, found))
     return check(draft)
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ import torch
 from fingerprints import fingerprint
 from ray.exceptions import RayActorError, RayTaskError
 from small_fleets import group, model, scenario, spoil, three_kinds
+from whole_lives import LEARNS_ON, LESSONS, whole_life
 
 from agents import actors, cluster
-from agents.actors import STAGE_OF, OnRay, Shell, StateLostError
+from agents.actors import LASTS, STAGE_OF, TEACHES, Call, Member, OnRay, Shell, StateLostError
 from agents.client_shard import ClientShard
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
@@ -34,10 +36,10 @@ SMALL = three_kinds(clients=66)  # two blocks of each group, so that two shards 
 def one_cluster() -> Iterator[None]:
     """One cluster for all tests here: fleets join it and leave it running."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster._start(cpus=3)
-    yield
-    ray.shutdown()
-    cluster._remove_own_sessions()
+    with cluster.private_folder() as folder:
+        cluster._start(cpus=3, folder=folder)
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +60,27 @@ def finish(fleet: Fleet) -> str:
     return fingerprint(learned)
 
 
-def kill(fleet: Fleet, member: int) -> None:
-    """Kills the process of an actor as the kernel would; 0 is the server, then the shards."""
-    actor = fleet._hosts._members[member].actor
-    pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
-    os.kill(pid, signal.SIGKILL)
+def kill_in(monkeypatch: pytest.MonkeyPatch, member: int, *methods: str) -> list[str]:
+    """Has a process killed, as the kernel would, at work on each of these methods when it is first asked for.
+
+    member: 0 is the server, then the shards. Gives the list of the methods in which that happened.
+    """
+    submit, left, done = Member.submit, list(methods), list[str]()
+    name = ["the server", "shard 0", "shard 1"][member]
+
+    def submit_and_kill(self: Member, call: Call) -> Any:
+        if self.name != name or call[0] not in left:
+            return submit(self, call)
+        pid = living(self.actor)
+        reference = submit(self, call)
+        time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        left.remove(call[0])
+        done.append(call[0])
+        return reference
+
+    monkeypatch.setattr(Member, "submit", submit_and_kill)
+    return done
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -92,16 +110,57 @@ def test_layers_that_draw_in_training_give_the_same_bytes_on_actors(tmp_path: Pa
     assert learn(asked, tmp_path / "0", workers=1) == here  # its clients from the cache
 
 
+def living(actor: Any) -> int:
+    """The process of an actor, which Ray may just be restarting."""
+    for _ in range(300):
+        try:
+            return ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+        except RayActorError:
+            time.sleep(0.1)
+    pytest.fail("the actor does not come back")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cache: Path) -> list[Any]:
+    return whole_life(cache, workers=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("member", "methods"),
+    [(0, ("pretrain", "labels", "practise")), (1, ("learn", "score", "practise"))],
+    ids=["server", "shard"],
+)
+def test_a_process_killed_at_work_is_rebuilt_and_changes_nothing(
+    member: int,
+    methods: tuple[str, ...],
+    cache: Path,
+    undisturbed: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In training, in inference, and in a round of the run: each time a newcomer goes on."""
+    killed = kill_in(monkeypatch, member, *methods)
+    assert whole_life(cache, workers=2) == undisturbed
+    assert killed == list(methods)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("member", [0, 1])
-def test_a_killed_process_is_rebuilt_and_changes_nothing(member: int, cache: Path, in_process: str) -> None:
-    with open_fleet(SMALL, workers=2, cache=cache) as fleet:
+def test_a_newcomer_starts_from_the_last_state_and_not_from_the_beginning(
+    member: int, cache: Path, undisturbed: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_fleet(LEARNS_ON, workers=1, cache=cache) as fleet:
         fleet.build()
-        kill(fleet, member)
         fleet.learn()
-        kill(fleet, member)
-        learned = fleet.decide()
-        assert fleet.client_hashes() == learned.client_hashes
-    assert fingerprint(learned) == in_process
+        fleet.decide()
+        fleet.round(LESSONS[0])
+        fleet.state()
+        fleet.round(LESSONS[1])
+        end(fleet, member, no_restart=False)
+        assert fingerprint(fleet.round(LESSONS[2])) == undisturbed[3]
+    of_whom = ["the server", "shard 0"][member]
+    calls = [3, 4][member]  # start, adopt (a shard), restore, and one round
+    assert caplog.messages == [f"{of_whom} lost its process; it is rebuilt by repeating {calls} calls"]
 
 
 def test_a_process_that_dies_again_and_again_fails_the_run(cache: Path) -> None:
@@ -115,10 +174,12 @@ def test_a_process_that_dies_again_and_again_fails_the_run(cache: Path) -> None:
     assert isinstance(failure.value.__cause__, RayActorError)
 
 
-def end(fleet: Fleet, member: int) -> None:
-    """Ends an actor for good, and waits until it is gone."""
+def end(fleet: Fleet, member: int, no_restart: bool = True) -> None:
+    """Ends an actor, for good or so that Ray starts it anew, and waits until it is gone."""
     actor = fleet._hosts._members[member].actor
-    ray.kill(actor, no_restart=True)
+    ray.kill(actor, no_restart=no_restart)
+    if not no_restart:
+        return
     for _ in range(300):
         try:
             ray.get(actor.__ray_call__.remote(lambda _: None))
@@ -126,6 +187,24 @@ def end(fleet: Fleet, member: int) -> None:
             return
         time.sleep(0.1)
     pytest.fail("the actor lives on")
+
+
+def test_actors_that_are_never_ready_are_not_waited_for_without_end(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the import of the learners hangs, on a joined cluster's disk."""
+
+    class Asleep(Shell):
+        def __init__(self, _: object) -> None:
+            time.sleep(600)
+
+    monkeypatch.setattr(actors, "Shell", Asleep)
+    monkeypatch.setattr(actors, "START_S", 0.5)
+    with (
+        open_fleet(scenario(), workers=1, cache=cache) as fleet,
+        pytest.raises(RunFailed, match=r"in stage 'build': the server, shard 0: not ready after 0\.5 s$"),
+    ):
+        fleet.build()
 
 
 def test_a_death_is_told_in_the_stage_it_breaks(cache: Path) -> None:
@@ -139,6 +218,7 @@ def test_a_death_is_told_in_the_stage_it_breaks(cache: Path) -> None:
 def test_every_method_has_its_stage() -> None:
     methods = {name for kind in (ServerModel, ClientShard) for name in vars(kind) if name[0] != "_"}
     assert set(STAGE_OF) == methods | {"start"}
+    assert methods | {"start"} > LASTS | TEACHES
 
 
 def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_fleets import group, model, scenario
+from fingerprints import fingerprint
+from small_fleets import group, model, scenario, three_kinds
 
 from agents import readings
 from agents.fleet import Fleet, open_fleet
@@ -18,6 +20,7 @@ from agents.online import Met, met_view, rejector_round, server_round
 from agents.plan import make_plan
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Lesson, Update
+from sim.packing import pack, unpack
 from sim.scenario import Scenario
 
 TIMES = {"every_s": 10.0, "steps": 20, "step_s": 0.05, "rejector_steps": 10, "rejector_step_s": 0.01}
@@ -65,19 +68,21 @@ def heard(clients: int, of: dict[int, Any], right: bool = True, decided: int = 4
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Any]:
     """Opens fleets that are ready for rounds."""
-    open_ones = []
+    with ExitStack() as open_ones:
 
-    def make(wanted: Scenario, workers: int = 0) -> tuple[Fleet, Learned]:
-        manager = open_fleet(wanted, workers=workers, cache=tmp_path)
-        fleet = manager.__enter__()
-        open_ones.append(manager)
-        fleet.build()
-        fleet.learn()
-        return fleet, fleet.decide()
+        def blank(wanted: Scenario, workers: int = 0) -> Fleet:
+            """One that has learned nothing yet."""
+            fleet = open_ones.enter_context(open_fleet(wanted, workers=workers, cache=tmp_path))
+            fleet.build()
+            return fleet
 
-    yield make
-    for manager in open_ones:
-        manager.__exit__(None, None, None)
+        def make(wanted: Scenario, workers: int = 0) -> tuple[Fleet, Learned]:
+            fleet = blank(wanted, workers)
+            fleet.learn()
+            return fleet, fleet.decide()
+
+        make.blank = blank
+        yield make
 
 
 def assert_same(one: Update, other: Update) -> None:
@@ -362,3 +367,42 @@ def test_what_clients_hear_teaches_the_same_bytes_on_any_number_of_workers(opene
     shared, _ = opened(wanted, workers=workers)
     for lesson, update in zip(lessons, expected, strict=True):
         assert_same(shared.round(lesson), update)
+
+
+# What is kept, and what goes on from it.
+
+
+def kept(fleet: Fleet) -> Any:
+    """Its state as a file would give it back."""
+    return unpack(pack(fleet.state()))
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("feedback", ["full", "deferred_only"])
+def test_a_restored_fleet_goes_on_to_the_same_bytes(optimiser, feedback, opened):
+    """Kept before the first round or after it; a round later both say the same. Dropout draws go on too."""
+    shared = group("shared", clients=3, rejector={"per": "variant"})
+    wanted = learning_scenario(group(clients=4), shared, epochs=2, source="mix", server="small_cnn")
+    pretrain = wanted.training.pretrain.model_copy(update={"optimiser": optimiser, "momentum": 0.5})
+    training = wanted.training.model_copy(update={"pretrain": pretrain, "feedback": feedback})
+    wanted = wanted.model_copy(update={"training": training})
+    one, learned = opened(wanted)
+    places = learned.traffic[0][0].positions
+    lessons = [
+        lesson_of(1, met=[5, 9], trains=[0, 4], feedback=heard(7, {0: places[:9], 4: places[3:30]})),
+        lesson_of(2, met=[7], trains=[1, 3], feedback=heard(7, {1: places[:20], 3: places[:5]})),
+    ]
+    for rounds in (0, 1):
+        states, expected = [kept(one)], [one.round(lessons[rounds])]
+        other = opened.blank(wanted)
+        other.restore(states[0])
+        other.decide()
+        other.restore(states[0])
+        assert_same(other.round(lessons[rounds]), expected[0])
+
+
+def test_a_restored_fleet_decides_as_it_did(opened):
+    one, learned = opened(three_kinds())
+    other = opened.blank(three_kinds())
+    other.restore(kept(one))
+    assert fingerprint(other.decide()) == fingerprint(learned)

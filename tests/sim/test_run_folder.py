@@ -56,7 +56,7 @@ def test_an_empty_folder_is_taken(tmp_path, force):
 def test_a_run_is_kept_unless_force_is_given(tmp_path):
     folder = a_run(tmp_path / "run")
     before = files(folder)
-    with pytest.raises(BadInput, match="holds a run already; give another folder or --force"):
+    with pytest.raises(BadInput, match="holds a run already; give --resume, --force or another folder"):
         claim(folder, force=False)
     assert files(folder) == before
 

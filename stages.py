@@ -1,0 +1,61 @@
+"""The stages of a run from outside: how long each takes, what is told of it, and what becomes of its errors.
+Part of the command line, between `run_sim.py` and the packages that do the work."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from progress import Teller
+from sim.checkpoints import Cost
+from sim.engine import Simulated
+from sim.errors import RunFailed, Stage
+from sim.whole_files import write_whole
+
+
+@contextmanager
+def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None]:
+    """Measures a stage's wall time; whatever breaks in it fails the run with the stage's name."""
+    began = time.perf_counter()
+    try:
+        yield
+    except RunFailed:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # the disk may be what is broken
+            write_whole(folder / "failure.txt", traceback.format_exc().encode())
+            why += f" (details: {folder / 'failure.txt'})"
+        raise RunFailed(name, why) from error
+    seconds[name] = time.perf_counter() - began
+
+
+def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]:
+    """A listener of the simulation that tells virtual time and the rate of requests."""
+    first: list[
+        tuple[float, int]
+    ] = []  # a run may go on from some virtual time, so the rate counts from here
+
+    def tell(at_s: float, requests: int) -> None:
+        now = time.perf_counter()
+        if not first:
+            first.append((now, requests))
+        rate = (requests - first[0][1]) / max(now - first[0][0], 1e-9)
+        pace = f", {rate:,.0f} requests/s" if rate else ""
+        told.tell("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s{pace}")
+
+    return tell
+
+
+def timing_of(done: Simulated, seconds: dict[str, float], cost: Cost) -> dict[str, Any]:
+    """What took how long: of the whole run the loop, of what this process did of it all else."""
+    timing: dict[str, Any] = {"requests": done.requests, "loop_s": done.loop_s, "stages_s": dict(seconds)}
+    if done.loop_s > 0:  # a horizon of 0 has no loop
+        timing["requests_per_s"] = done.requests / done.loop_s
+    share = cost.seconds / sum(seconds.values())
+    told = {"written": cost.written, "wall_s": cost.seconds, "share": share, "last_bytes": cost.last_bytes}
+    return timing | {"checkpoints": told}

@@ -1,0 +1,288 @@
+"""Runs that are killed, interrupted or find no room, as a user meets them; they go on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's: they look for their cluster for a minute
+ONLINE = "{every_s: 40, steps: 3, step_s: 0.5, rejector_steps: 2, rejector_step_s: 0.5, source: mix}"
+WORDS = [
+    *("run", "smoke", "--quiet", "--checkpoint-every", "0"),
+    *("--set", "horizon_s=300", "--set", f"training.online={ONLINE}"),
+]
+LEFT = "checkpoint/at-"
+FINISHED = "--resume: the run in {} is finished; give another folder or --force\n"
+
+
+class Home:
+    """A folder to run in, with a cache that knows the frozen clients after the first run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, out: str, *words: str) -> subprocess.Popen[str]:
+        """Starts the run, in a group of processes of its own, as a shell would."""
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "run_sim.py"), *WORDS, "--out", out, *words],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, out: str, *words: str) -> tuple[int, str]:
+        """The exit code and what was said on stderr."""
+        process = self.begin(out, *words)
+        told = process.communicate(timeout=300)[1]
+        return process.returncode, told
+
+    def results(self, out: str) -> dict[str, bytes]:
+        """Every file of a finished run that wall time does not enter; fails if something else lies there."""
+        folder, found = self.folder / out, {}
+        for path in sorted(folder.rglob("*")):
+            name = str(path.relative_to(folder))
+            assert not path.name.startswith("."), name
+            assert not name.startswith(("checkpoint", "failure")), name
+            if path.is_file() and not name.startswith(("timing", "report", "figures", "trace")):
+                found[name] = path.read_bytes()
+        return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def took_s(home: Home) -> float:
+    """Wall seconds of the undisturbed run."""
+    began = time.monotonic()
+    assert home.run("whole", "--local") == (0, "")
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home: Home, took_s: float) -> dict[str, bytes]:
+    found = home.results("whole")
+    assert took_s > 0
+    assert len([name for name in found if name.startswith("requests/")]) == 5
+    assert json.loads(found["summary.json"])["counts"]["requests"] > 3000
+    return found
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Until there is such a file."""
+    while not path.exists():
+        assert process.poll() is None, "it ended first"
+        time.sleep(0.01)
+
+
+# The driver is killed.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_driver_killed_at_any_moments_goes_on_to_the_same_bytes(seed, home, took_s, undisturbed):
+    """Three times at random moments: while it loads, learns, runs or reports."""
+    draw, out = random.Random(seed), f"killed-{seed}"
+    for words in ((), ("--resume",), ("--resume",)):
+        process = home.begin(out, "--local", *words)
+        try:
+            process.wait(timeout=draw.uniform(0.2, 0.9) * took_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    told = home.run(out, "--local", "--resume")
+    assert told in ((0, ""), (2, FINISHED.format(out))), told
+    assert home.results(out) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_killed_driver_leaves_no_process_and_the_next_one_clears_its_files(home, undisturbed):
+    """It went on in one process: how the work is spread is not part of a run."""
+    process = home.begin("alone", "--workers", "1")
+    wait_for(home.folder / "alone" / f"{LEFT}0000002", process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert any("raylet" in one.name() for one in family)
+    agents = [one for one in family if one.name() in AGENTS]
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs([one for one in family if one not in agents], timeout=30)
+    assert alive == []
+    assert home.run("alone", "--workers", "1", "--resume")[0] == 0
+    assert home.results("alone") == undisturbed
+    assert not sessions_of(process.pid)
+
+
+def sessions_of(pid: int) -> list[Path]:
+    return list(Path(f"/tmp/l2h-fleet-{os.getuid()}").glob(f"*/session_*_{pid}"))
+
+
+# Ctrl-C.
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.6])
+def test_ctrl_c_while_it_loads_is_one_line(after_s, tmp_path):
+    process = Home(tmp_path).begin("run", "--local")
+    maps = Path(f"/proc/{process.pid}/maps")
+    while "pydantic" not in maps.read_text():  # Python's own start, which nobody can guard, is over
+        time.sleep(0.005)
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, told
+    assert told.splitlines() in (["interrupted"], ["interrupted: nothing had begun"])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("words", [("--local",), ("--workers", "1")], ids=["local", "actors"])
+def test_ctrl_c_in_the_loop_leaves_a_checkpoint_and_no_process(words, home):
+    out = f"interrupted-{words[0]}"
+    process = home.begin(out, *words)
+    wait_for(home.folder / out / f"{LEFT}0000001", process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert told.splitlines() == ["interrupted: give the same command with --resume to go on"]
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    assert not sessions_of(process.pid)
+    assert list((home.folder / out).glob(f"{LEFT}*"))
+    assert not list((home.folder / out).rglob(".*"))
+
+
+# A folder that takes no more.
+
+FULL = """
+set -e
+mkdir small && mount -t tmpfs -o size={size} tmpfs small
+code=0; {command} 2> told || code=$?
+echo $code > code
+find small -name '.*' > hidden
+mount -o remount,{mended} small
+{command} --resume 2> told_then
+cp -r small/run kept
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0,
+    reason="nobody may mount a file system here",
+)
+def test_a_full_disk_is_one_line_and_with_more_room_the_run_goes_on(home, undisturbed):
+    """On a file system of 500 KiB, which the checkpoint before t = 0 fits on, and two or three chunks."""
+    command = f"{sys.executable} {ROOT / 'run_sim.py'} {' '.join(map(quoted, WORDS))} --local --out small/run"
+    script = FULL.format(size="900k", mended="size=99m", command=command)
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", script],
+        cwd=home.folder,
+        check=False,
+        capture_output=True,
+        timeout=300,
+    )
+    told = (home.folder / "told").read_text()
+    assert done.returncode == 0, (done.stderr, told)
+    assert (home.folder / "code").read_text() == "1\n"
+    (line,) = told.splitlines()
+    assert "cannot be written (No space left on device)" in line
+    assert line.endswith("once that is mended, give the same command with --resume to go on")
+    assert (home.folder / "hidden").read_text() == ""
+    assert home.results("kept") == undisturbed
+
+
+def quoted(word: str) -> str:
+    return f"'{word}'"
+
+
+@pytest.mark.slow
+def test_a_part_that_cannot_be_written_is_one_line_and_the_run_goes_on(home, undisturbed):
+    """Somebody puts a file where the parts go."""
+    process = home.begin("blocked", "--local")
+    requests = home.folder / "blocked/requests"
+    wait_for(home.folder / "blocked" / f"{LEFT}0000001", process)
+    requests.rename(home.folder / "parts")
+    requests.write_text("in the way")
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    (line,) = told.splitlines()
+    assert "cannot be written" in line
+    assert "--resume" in line
+    requests.unlink()
+    (home.folder / "parts").rename(requests)
+    assert home.run("blocked", "--local", "--resume") == (0, "")
+    assert home.results("blocked") == undisturbed
+
+
+# What is refused.
+
+
+@pytest.fixture(scope="module")
+def broken_off(home: Home) -> str:
+    """The name of a run that was killed after its first chunk."""
+    process = home.begin("broken", "--local")
+    wait_for(home.folder / "broken" / f"{LEFT}0000001", process)
+    process.kill()
+    process.communicate()
+    return "broken"
+
+
+@pytest.mark.slow
+def test_another_scenario_is_refused_and_the_difference_shown(home, broken_off):
+    changed = ("--seed", "5", "--set", "fleet.narrow.clients=7", "--set", "server.outages=[]")
+    code, told = home.run(broken_off, "--local", "--resume", *changed)
+    assert code == 2
+    assert told == (
+        "--resume: the run in broken began otherwise: seed: 1 → 5; fleet.1.clients: 6 → 7; "
+        'server.outages.0.when.kind: "intervals" → nothing; server.outages.0.when.at.0.0: 50.0 → nothing; '
+        "server.outages.0.when.at.0.1: 70.0 → nothing; and 3 more; "
+        "give what it began with, or --force to start over\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_foreign_checkpoint_is_told_and_not_used(home, broken_off, undisturbed):
+    """Then the learners learn again, and the run starts again, in the folder as it is."""
+    shutil.copytree(home.folder / broken_off, home.folder / "foreign")
+    for manifest in (home.folder / "foreign/checkpoint").glob("*/manifest.json"):
+        known = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps(known | {"run": "0" * 64}))
+    code, told = home.run("foreign", "--local", "--resume")
+    assert code == 0
+    lines = told.splitlines()
+    assert len(lines) >= 2
+    assert all(line.endswith("belongs to another run; it is not used") for line in lines), told
+    assert home.results("foreign") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_resumed_and_a_busy_one_not_touched(home, broken_off, undisturbed):
+    code, told = home.run("whole", "--local", "--resume")
+    assert (code, told) == (2, FINISHED.format("whole"))
+    assert home.results("whole") == undisturbed
+    process = home.begin("busy", "--local")
+    wait_for(home.folder / "busy/checkpoint/run.json", process)
+    process.send_signal(signal.SIGSTOP)  # or it might be done first
+    for words in (("--resume",), ("--force",)):
+        code, told = home.run("busy", "--local", *words)
+        assert (code, told) == (2, "--out busy: another run is at work in it\n")
+    process.kill()
+    process.communicate()
+    assert home.run(broken_off, "--local", "--resume", "--force")[0] == 2
