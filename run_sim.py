@@ -24,6 +24,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import capacity
+import many_runs
 import reading
 from progress import Teller, teller
 from sim.engine import simulate
@@ -33,6 +35,7 @@ from sim.outages import mean_availability
 from sim.run_folder import OWN_KEY, VERSIONS, claim, require_free, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
 from sim.scenario.library import locate
+from sim.scenario.policy_study import is_study
 from sim.whole_files import write_whole
 
 VERSION = "0.1.0"
@@ -59,6 +62,8 @@ PACKAGES = (
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(reading.app)
+app.add_typer(many_runs.app)
+app.add_typer(capacity.app)
 
 ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
 Changes = Annotated[
@@ -112,7 +117,10 @@ def scenarios() -> None:
 
 @app.command()
 def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
-    """Says whether a scenario can be run, without running it."""
+    """Says whether a scenario, or a study of policies, can be run, without running it."""
+    if is_study(scenario):
+        many_runs.check_study(scenario, changes or [], seed)
+        return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
     print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
@@ -141,8 +149,9 @@ def execute(
     workers: int,
     ray_address: str | None,
     told: Teller,
+    pictures: bool = True,
 ) -> None:
-    """One whole run: build, learn, decide, run, report.
+    """One whole run: build, learn, decide, run, report; without `pictures` a report of the summary alone.
 
     The folder is claimed once everything else that the user gave has been found good. From then on the
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
@@ -176,7 +185,7 @@ def execute(
     write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
     told.tell("report", 0, 1)
     with stage("report", seconds, folder):
-        finish(folder)
+        finish(folder, pictures)
     write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})
     told.tell("report", 1, 1)
 

@@ -10,6 +10,7 @@ from sim.errors import BadInput
 from sim.scenario.wording import nearest, quote
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+STUDIES = FOLDER / "studies"
 
 
 class Shipped(NamedTuple):
@@ -37,20 +38,21 @@ def question_of(path: str | Path) -> str:
     return " ".join(words)
 
 
-def locate(source: str | Path) -> Path:
-    """The file that `source` means: a path, or else the name of a shipped scenario."""
+def locate(source: str | Path, folder: Path = FOLDER) -> Path:
+    """The file that `source` means: a path, or else the name of a shipped scenario (or study)."""
     path = Path(source)
     if _is_file(path):
         return path
-    named = FOLDER / f"{source}.yaml"
+    named = folder / f"{source}.yaml"
     if isinstance(source, str) and re.fullmatch(r"[\w-]+", source) and _is_file(named):
         return _from_here(named)
     if _exists(path):
         return path  # a folder, a pipe: opening it says what is wrong
-    names = [found.stem for found in FOLDER.glob("*.yaml")]
+    names = [found.stem for found in folder.glob("*.yaml")]
     label = str(source) if str(source).isprintable() else quote(str(source))
     hint = f": {nearest(path.stem, names)}" if names else ""
-    raise BadInput(f"{label}: there is no such file or shipped scenario{hint}")
+    what = "study" if folder == STUDIES else "scenario"
+    raise BadInput(f"{label}: there is no such file or shipped {what}{hint}")
 
 
 def _is_file(path: Path) -> bool:
