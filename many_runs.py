@@ -21,6 +21,7 @@ from sim.scenario import question_of
 from sim.scenario.grid import Variant, axes_of, combinations, variants
 from sim.scenario.library import locate
 from sim.scenario.policy_study import ReadStudy, read_study
+from sim.scenario.wording import show as shown
 
 INTERRUPTED = 130
 
@@ -192,7 +193,7 @@ def validate_all(found: Sequence[Any], told: Teller) -> None:
         try:
             validate(variant.scenario)
         except BadInput as error:
-            where = ", ".join(f"{path}={value}" for path, value in variant.chosen.items())
+            where = ", ".join(f"{path}={shown(value)}" for path, value in variant.chosen.items())
             raise BadInput(f"{error} (where {where})" if where else str(error)) from None
     told.tell("check", len(found), len(found))
 
@@ -222,7 +223,10 @@ def tell_failures(found: Sequence[Any], cells: Sequence[Cell], failed: Mapping[P
     for variant, cell in zip(found, cells, strict=True):
         if cell.folder in failed:
             chosen = variant.chosen | {"seed": cell.plan.seed}
-            named = " ".join(f"{path}={value}" for path, value in chosen.items())
+            named = " ".join(
+                f"{path}={value if isinstance(value, str) else shown(value)}"
+                for path, value in chosen.items()
+            )
             print(f"cell {named}: {failed[cell.folder]}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed; the others are finished", file=sys.stderr)

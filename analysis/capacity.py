@@ -1,5 +1,5 @@
 """How many are enough: the fewest replicas, or most clients, that meet an SLO at a stated confidence.
-Bisection over decisions that are each made from runs with several seeds; knows numbers alone, runs nothing."""
+Bisection over decisions, each made from runs with several seeds; knows numbers alone, runs nothing."""
 
 from __future__ import annotations
 

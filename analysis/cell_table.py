@@ -147,7 +147,7 @@ def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric])
     rows = []
     keys = table[list(chosen)].map(json.dumps).agg("|".join, axis=1) if chosen else pd.Series("", table.index)
     for _, part in table.groupby(keys, sort=False):
-        told: dict[str, Any] = {"chosen": [part[name].iloc[0] for name in chosen], "seeds": len(part)}
+        told: dict[str, Any] = {"chosen": [part[name].tolist()[0] for name in chosen], "seeds": len(part)}
         told["valid"] = bool(part["valid"].all())
         told["metrics"] = {metric.name: _estimate(part, metric) for metric in metrics}
         rows.append(told)

@@ -157,6 +157,7 @@ def differences(
         panel.set_yticks(range(len(names)), names)
         panel.set_ylim(len(names) - 0.5, -0.5)
         panel.set_xlabel(axis_label(metric))
+        panel.locator_params(axis="x", nbins=4)
         panel.grid(visible=True, axis="x")
         if panel not in panels[::3]:
             panel.tick_params(labelleft=False)
@@ -180,13 +181,13 @@ def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, **lo
     values = _scaled(np.array([row["metrics"][metric.name] for row in rows], dtype=float), metric)
     order = np.argsort(x, kind="stable")
     x, values = x[order], values[order]
-    panel.errorbar(x, values[:, 0], yerr=_reach(values.T), lw=1.4, ms=4.5, capsize=2, **look)
+    panel.errorbar(x, values[:, 0], yerr=_reach(values.T), lw=1.4, capsize=2, **look)
 
 
 def _reach(ends: np.ndarray) -> np.ndarray:
     """How far the interval of (mean, low, high) reaches down and up, (2, n); 0 where there is none."""
     mean, low, high = np.atleast_2d(ends.T).T
-    return np.nan_to_num(np.abs(np.array([mean - low, high - mean])))
+    return np.asarray(np.nan_to_num(np.abs(np.array([mean - low, high - mean]))))
 
 
 def _scaled(values: np.ndarray, metric: Metric) -> np.ndarray:

@@ -155,15 +155,16 @@ def traffic_key(scenario: Scenario) -> dict[str, Any]:
     groups = [group.model_dump(include=set(TRAFFIC_OF_GROUP)) for group in scenario.fleet]
     return (
         told
-        | {"groups": [group["group"] for group in groups]}
+        | {"fleet.*.group": [group["group"] for group in groups]}
         | {f"fleet.{group['group']}": {key: group[key] for key in TRAFFIC_OF_GROUP} for group in groups}
     )
 
 
 def _first_difference(one: Any, two: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    if isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
+    if isinstance(one, dict) and isinstance(two, dict):
+        keys = [*one, *(key for key in two if key not in one)]
         found = (
-            _first_difference(part, two[key], f"{path}.{key}" if path else key) for key, part in one.items()
+            _first_difference(one.get(key), two.get(key), f"{path}.{key}" if path else key) for key in keys
         )
         return next((difference for difference in found if difference is not None), None)
     return None if one == two else (path, one, two)
