@@ -55,6 +55,17 @@ def swept(out: Path, store: Path, *vary: str, seeds: int = 1, jobs: int = 1, cha
     return pd.read_parquet(out / "sweep.parquet")
 
 
+GRID = ("costs.c_e=0.05,0.4", "server.replicas=1,2")
+
+
+@pytest.fixture(scope="module")
+def grid(store, tmp_path_factory) -> Path:
+    """A finished sweep's folder."""
+    out = tmp_path_factory.mktemp("grid") / "out"
+    swept(out, store, *GRID, seeds=2, show=())
+    return out
+
+
 def tables_of(folder: Path) -> dict[str, bytes]:
     """Everything that a run's results are, by file."""
     files = [*folder.rglob("*.parquet"), folder / "summary.json", folder / "scenario.yaml"]
@@ -66,8 +77,8 @@ def stamps(store: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in store.glob("*/summary.json")}
 
 
-def test_a_sweep_is_one_table_with_a_row_per_cell(store, tmp_path, capsys):
-    table = swept(tmp_path / "out", store, "costs.c_e=0.05,0.4", "server.replicas=1,2", seeds=2, show=())
+def test_a_sweep_is_one_table_with_a_row_per_cell(grid):
+    table = pd.read_parquet(grid / "sweep.parquet")
     assert table[["costs.c_e", "server.replicas", "seed"]].to_numpy().tolist() == [
         [c_e, replicas, seed] for c_e in (0.05, 0.4) for replicas in (1, 2) for seed in (1, 2)
     ]
@@ -78,36 +89,30 @@ def test_a_sweep_is_one_table_with_a_row_per_cell(store, tmp_path, capsys):
         assert row["latency_s.final.p95"] == summary["latency_s"]["final"]["p95"]
         assert row["counts.outcome.remote"] == summary["counts"]["outcome"]["remote"]
         assert pd.isna(row["cost.spend"])
-    told = capsys.readouterr()
-    assert "Sweep of smoke: 8 runs: 4 settings, 2 seeds each" in told.out
-    assert told.out.strip().endswith(f"sweep: {tmp_path / 'out/sweep.html'}")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "sweep.parquet",
-        "sweep.json",
-        "sweep.html",
-        "figures",
-    }
+    assert {path.name for path in grid.iterdir()} == {"sweep.parquet", "sweep.json", "sweep.html", "figures"}
 
 
-def test_a_cell_holds_the_bytes_of_a_run(store, tmp_path):
-    table = swept(tmp_path / "out", store, "costs.c_e=0.05,0.4", "server.replicas=1,2", seeds=2)
-    row = table.iloc[3]
+def test_a_cell_holds_the_bytes_of_a_run(grid, tmp_path):
+    row = pd.read_parquet(grid / "sweep.parquet").iloc[3]
     plan = read("smoke", [*TINY, "costs.c_e=0.05", "server.replicas=2"], 2)
     question = "Does every stage of a run work, in seconds?"
     run_sim.execute(plan, question, tmp_path / "run", False, 0, None, Quiet())
     assert tables_of(Path(row["run"])) == tables_of(tmp_path / "run")
 
 
-def test_what_is_there_is_not_run_again(store, tmp_path, monkeypatch):
-    swept(tmp_path / "first", store, "costs.c_e=0.05,0.4", "server.replicas=1,2", seeds=2)
+def test_what_is_there_is_not_run_again(grid, store, tmp_path, monkeypatch, capsys):
     before = stamps(store)
 
     def never(*_args, **_options):
         raise AssertionError("this was run before")
 
     monkeypatch.setattr(run_sim, "execute", never)
-    wider = swept(tmp_path / "second", store, "server.replicas=1,2", "costs.c_e=0.05", seeds=2)
-    assert len(wider) == 4
+    part = swept(tmp_path / "out", store, "server.replicas=1,2", "costs.c_e=0.05", seeds=2)
+    told = capsys.readouterr().out
+    assert "Sweep of smoke: 4 runs: 2 settings, 2 seeds each" in told
+    assert told.strip().endswith(f"sweep: {tmp_path / 'out/sweep.html'}")
+    whole = pd.read_parquet(grid / "sweep.parquet")
+    assert sorted(part["run"]) == sorted(whole.loc[whole["costs.c_e"] == 0.05, "run"])
     assert stamps(store) == before
 
 
@@ -350,11 +355,7 @@ def test_bad_input_to_capacity_is_one_line_and_runs_nothing(options, told, tmp_p
     ("vary", "changes", "told"),
     [
         (["server.replicas=2,0"], [], "--vary server.replicas: 0 is not allowed"),
-        (
-            ["fleet.0.model.family=linear,liner"],
-            [],
-            "did you mean linear? (where fleet.0.model.family=liner)",
-        ),
+        (["fleet.1.partition.classes=[7],[12]"], [], "(where fleet.1.partition.classes=[12])"),
         (["fleet.0.clients=6,3", "fleet.known.clients=6"], [], "two combinations come to the same scenario"),
         (["server.replicas=1,2"], ["costs.c_e=-1"], "--set costs.c_e: -1 is not allowed"),
     ],
