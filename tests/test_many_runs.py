@@ -355,7 +355,7 @@ def test_bad_input_to_capacity_is_one_line_and_runs_nothing(options, told, tmp_p
     ("vary", "changes", "told"),
     [
         (["server.replicas=2,0"], [], "--vary server.replicas: 0 is not allowed"),
-        (["fleet.1.partition.classes=[7],[12]"], [], "(where fleet.1.partition.classes=[12])"),
+        (["fleet.narrow.clients=6,10001"], [], "(where fleet.narrow.clients=10001)"),
         (["fleet.0.clients=6,3", "fleet.known.clients=6"], [], "two combinations come to the same scenario"),
         (["server.replicas=1,2"], ["costs.c_e=-1"], "--set costs.c_e: -1 is not allowed"),
     ],
