@@ -145,6 +145,7 @@ class Fleet:
             study_bounded=study_bounded_of(self._plan, answers),
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
+            calibration=self._plan.met_calibration,
         )
 
     def round(self, lesson: Lesson) -> Update:

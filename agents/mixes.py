@@ -56,6 +56,27 @@ def phases_of(
     return tuple(found)
 
 
+def calibration_of(
+    scenario: Scenario,
+    place: int,
+    data: DataSet,
+    samples: Samples,
+    traffic: NDArray[np.int32],
+    positions: NDArray[np.int32],
+) -> Phase:
+    """The calibration samples at `positions`, weighed as the group at `place` meets classes before any drift.
+
+    traffic: the positions that its requests are drawn from. A client none of whose classes has a calibration
+    sample counts all of them alike.
+    """
+    weights = _own_weights(scenario.seed, place, scenario.fleet[place], samples.label[traffic], data)
+    if weights is not None:
+        there = np.isin(np.arange(data.classes), samples.label[positions])
+        weights = weights * there
+        weights[~weights.any(axis=1)] = there
+    return _phase(0.0, samples, positions, weights)
+
+
 def _own_weights(
     seed: int, place: int, group: Group, labels: NDArray[np.int16], data: DataSet
 ) -> Weights | None:

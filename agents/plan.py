@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.datasets import DataSet, load
-from agents.mixes import phases_of
+from agents.mixes import calibration_of, phases_of
 from agents.partitions import known_classes, traffic_of, training_samples
 from agents.pools import Pools, sample_axis, split
 from agents.settings import Setting, networks_of, settings_of
@@ -176,6 +176,21 @@ class Plan:
         if group.traffic.mix == "own":
             met &= known_classes(group, self.data)[samples.label]
         return np.flatnonzero(met)
+
+    @cached_property
+    def met_calibration(self) -> tuple[Phase, ...]:
+        """Per group the calibration pool as its requests show it, classes weighed as clients meet them."""
+        return tuple(
+            calibration_of(
+                self.scenario,
+                place,
+                self.data,
+                self.samples,
+                traffic,
+                self.calibration(place).astype(np.int32),
+            )
+            for place, traffic in enumerate(self.traffic)
+        )
 
     def shares(self, place: int, owners: int) -> NDArray[np.float64]:
         """The part of a group's clients that each of `owners` stands for, dealt in turn; they sum to 1."""

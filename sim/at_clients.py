@@ -14,6 +14,8 @@ from sim.budgets import TOKEN, drawing
 from sim.clock import Handler
 from sim.columns import OUTCOMES
 from sim.passage import uplink
+from sim.price_memory import REMOTE
+from sim.reactions import SENDS, reactions
 from sim.state import ALLOWANCE_CAP, NEW_SEND
 
 _OVER_BUDGET, _LINK_DOWN, _BREAKER_OPEN = (
@@ -122,7 +124,7 @@ def _limited(board: Board, reach: Handler, always: Patience, rest: Handler | Non
     row_of, sent, reached, timer = board.columns("row", "sent", "reached", "timer")
     over, failure = board.columns("over", "failure")
     client_of, outcome, resolved = board.rows("client", "outcome", "resolved")
-    breakers, goes_up = breakers_of(board), uplink(board)
+    breakers, goes_up, reacts = breakers_of(board), uplink(board), reactions(board)
     take, _ = drawing(rules.accounts, state.budgets, rules.charge_on != "send")
 
     def obstacle(now: float, client: int) -> int:
@@ -139,8 +141,10 @@ def _limited(board: Board, reach: Handler, always: Patience, rest: Handler | Non
 
     def ask(now: float, send: int) -> None:
         row = row_of[send]
-        why = obstacle(now, client_of[row])
-        if why:
+        why = reacts.keeps(now, row) if reacts else SENDS
+        if why == SENDS:
+            why = obstacle(now, client_of[row]) or SENDS
+        if why != SENDS:
             sent[send], reached[send], timer[send], over[send] = nan, nan, inf, now
             outcome[row], resolved[row] = why, now
             if rest:
@@ -174,7 +178,7 @@ def _limited(board: Board, reach: Handler, always: Patience, rest: Handler | Non
 
 def _hearing(board: Board, falls_back: Callable[[float, int, int], None], rest: Handler | None) -> None:
     """What such clients make of errors, silence and answers; `falls_back` is what everybody does."""
-    rules, breakers = board.rules, breakers_of(board)
+    rules, breakers, reacts = board.rules, breakers_of(board), reactions(board)
     row_of, sent, finished, down = board.columns("row", "sent", "finished", "down")
     failure, retry_at = board.columns("failure", "retry_at")
     (client_of,) = board.rows("client")
@@ -192,6 +196,8 @@ def _hearing(board: Board, falls_back: Callable[[float, int, int], None], rest: 
     def fail(now: float, send: int, why: int) -> None:
         if breakers:
             breakers.hears(client_of[row_of[send]], False, sent[send], now)
+        if reacts:
+            reacts.hears(now, send, why)
         falls_back(now, send, why)
         if rest and isnan(retry_at[send]):
             rest(now, row_of[send])
@@ -201,6 +207,8 @@ def _hearing(board: Board, falls_back: Callable[[float, int, int], None], rest: 
         settle(client, sent[send], now, True)
         if breakers:
             breakers.hears(client, True, sent[send], now)
+        if reacts:
+            reacts.hears(now, send, REMOTE)
         if rest:
             rest(now, row_of[send])
 

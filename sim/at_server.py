@@ -71,7 +71,7 @@ def serving(  # noqa: PLR0915
     rules, state, clock, heap, put = board.rules, board.state, board.clock, board.clock.heap, board.put
     row_of, reached, down, timer, factor = board.columns("row", "reached", "down", "timer", "factor")
     started, finished, over, cause = board.columns("started", "finished", "over", "cause")
-    replica_of, batch_size = board.columns("replica", "batch_size")
+    replica_of, batch_size, backlog = board.columns("replica", "batch_size", "backlog")
     deadline, client_of = board.rows("deadline", "client")
     max_batch, batch_wait_s, scale = rules.max_batch, rules.batch_wait_s, rules.service.scale
     waits_when_down, drops, is_fair = (
@@ -81,6 +81,7 @@ def serving(  # noqa: PLR0915
     )
     starts_at_once = max_batch == 1 or batch_wait_s == 0.0  # then nobody waits while a replica is idle
     is_slow, last_started = bool(slow.spans), board.view(state.last_started)
+    tells = bool(rules.reacts.any())  # how many wait, with every word
 
     queue = queue_of(board, is_plain=starts_at_once or rules.in_flight != "requeue")
     is_plain = isinstance(queue, PlainQueue)
@@ -140,6 +141,8 @@ def serving(  # noqa: PLR0915
 
     def refuse(now: float, send: int, why: int) -> None:
         cause[send] = why
+        if tells:
+            backlog[send] = len(queue)
         if goes_down is not None and not goes_down(now, send):
             over[send] = now
             return
@@ -218,6 +221,9 @@ def serving(  # noqa: PLR0915
         count(now, -len(batch))
         for send in batch:
             finished[send] = now
+        if tells:
+            for send in batch:
+                backlog[send] = len(queue)
         batch_of[replica] = []
 
     def complete(done: Completion) -> None:

@@ -75,7 +75,7 @@ def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArr
     """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
-    decide_due(rules, learning, rows, due)
+    decide_due(rules, learning, state, rows, due)
     settled = due & ~np.isnan(rows["resolved"])
     think_on(rules, state, np.flatnonzero(settled))
     before, sent = len(state.sends["row"]), np.flatnonzero(due & ~settled)

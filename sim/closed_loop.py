@@ -69,7 +69,7 @@ def closed_loops(board: Board, learning: Learning, end: float) -> Rest | None:
             rules, learning, np.array([request_id]), np.array([client]), np.array([now]), np.array([decided])
         )
         if decided < end:  # else the next piece decides
-            decide_due(rules, learning, one, np.array([True]))
+            decide_due(rules, learning, state, one, np.array([True]))
         row = board.add_row(one)
         if one["resolved"][0] == one["resolved"][0]:
             rest(decided, row)

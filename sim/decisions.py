@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from sim.columns import OUTCOMES
 from sim.learning import Learning
-from sim.prices import decide, explore
+from sim.price_memory import walk
+from sim.prices import Asked, Curves, Decisions, asked, at_price, decide, explore, is_calibrated
 from sim.rules import Rules
-from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, empty, take
+from sim.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, State, empty, take
 from sim.streams import Draws
 
 _LOCAL, _TIMED_OUT, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "timed_out", "in_flight"))
@@ -33,21 +34,27 @@ def new_rows(
     return new
 
 
-def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.bool_]) -> None:
-    """Decides these rows; what is kept, or too late to be sent, is settled by that."""
+def decide_due(rules: Rules, learning: Learning, state: State, rows: Columns, due: NDArray[np.bool_]) -> None:
+    """Decides these rows, in the order of their requests; what is kept, or too late, is settled by that.
+
+    Where replies count, only the score is known yet: `sim.at_clients` decides. state: what prices remember.
+    """
     group = rules.clients.group[rows["client"]]
     rows["window"][due] = learning.schedule.server_version(rows["decided"][due])
-    for g, policy in enumerate(rules.policies):
+    for g in range(len(rules.policies)):
         mine = np.flatnonzero(due & (group == g))
-        asked = take(rows, mine)
-        decisions = decide(policy, _scores(rules, learning, asked, g))
-        if learning.exploration:
-            draw = Draws(rules.seed, "exploration").many(asked["request_id"])
-            decisions = explore(policy, decisions, learning.exploration, draw)
+        if not len(mine):
+            continue
+        found = take(rows, mine)
+        if rules.reacts[g]:
+            rows["score"][mine] = _scores(rules, learning, found, g)[0]
+            continue
+        decisions = _decide(rules, learning, state, found, g)
         rows["score"][mine], rows["propensity"][mine] = decisions.score, decisions.propensity
         rows["deferred"][mine] = decisions.deferred
-    local = due & ~rows["deferred"]
-    late = due & rows["deferred"] & (rows["decided"] >= rows["deadline"])
+    decided = due & ~rules.reacts[group]
+    local = decided & ~rows["deferred"]
+    late = decided & rows["deferred"] & (rows["decided"] >= rows["deadline"])
     for which, outcome in ((local, _LOCAL), (late, _TIMED_OUT)):
         rows["outcome"][which] = outcome
         rows["resolved"][which] = rows["decided"][which]
@@ -71,13 +78,41 @@ def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
     return sends
 
 
-def _scores(rules: Rules, learning: Learning, rows: Columns, g: int) -> NDArray[np.float32]:
-    """The scores of requests of one group, by the rejectors in force for their clients at the decisions."""
+def _decide(rules: Rules, learning: Learning, state: State, rows: Columns, g: int) -> Decisions:
+    """What a group that need not hear replies makes of its requests."""
+    policy, remembers, request_id = rules.policies[g], rules.prices[g], rows["request_id"]
+    requests, curves = _asked(rules, learning, rows, g)
+    lucky = np.zeros(0) if not rules.exploration else Draws(rules.seed, "exploration").many(request_id)
+    if remembers is None:
+        decisions = decide(policy, requests, curves, rules.bayes[g])
+    else:
+        anyhow = lucky < rules.exploration if len(lucky) else np.zeros(len(request_id), dtype=bool)
+        decisions = at_price(
+            requests,
+            walk(remembers, state.memory, rows["client"], rows["decided"], requests.value, anyhow),
+        )
+    return explore(policy, decisions, rules.exploration, lucky) if len(lucky) else decisions
+
+
+def _asked(rules: Rules, learning: Learning, rows: Columns, g: int) -> tuple[Asked, Curves]:
+    """The requests as their price sees them, and the curves of the versions that they are decided by."""
+    policy = rules.policies[g]
+    score, version = _scores(rules, learning, rows, g)
+    if not is_calibrated(policy):
+        return asked(policy, score), ()
+    curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
+    return asked(policy, score, Draws(rules.seed, "price").many(rows["request_id"]), curves), curves
+
+
+def _scores(
+    rules: Rules, learning: Learning, rows: Columns, g: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The scores of requests of one group, by the rejectors in force for their clients at the decisions, and
+    the versions of those."""
+    client = rows["client"]
+    version = learning.schedule.rejectors.of(client, rows["decided"])
     table = learning.learned.tables.groups[g].score
     if table is None:
-        return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32)
-    client = rows["client"]
-    personal = len(table) == np.count_nonzero(rules.clients.group == g)
-    row = client - rules.clients.first[g] if personal else rules.clients.variant[client]
-    version = learning.schedule.rejectors.of(client, rows["decided"])
-    return learning.models.score(g, version, row, rows["sample"])
+        return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32), version
+    row = learning.table_rows(g, client)
+    return learning.models.score(g, version, row, rows["sample"]), version

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.calibration import Curve, curve
 from sim.experience import NOTE_TYPES, Experience
 from sim.lessons import schedule, training_spans
 from sim.messages import Deferred, Feedback, Learned, Lesson
@@ -35,15 +36,15 @@ class Learning:
         self.schedule = schedule(scenario)
         self.slowness = slowness(scenario).beside(training_spans(scenario))
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
-        self.exploration = scenario.training.exploration
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
         self._uses_feedback = online is not None and scenario.training.feedback == "deferred_only"
         self.experience = Experience(
             learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
         )
-        self._clients = scenario.clients
-        self._bounds = list(pairwise([*population(scenario).first, scenario.clients]))
+        self._clients, self._population = scenario.clients, population(scenario)
+        self._bounds = list(pairwise([*self._population.first, scenario.clients]))
+        self._curves: dict[tuple[int, int], Curve] = {}
         self._learner = learner
         self._rows: dict[str, list[object]] = {}
         if len(self.schedule.starts_at_s) and learner is None:
@@ -89,6 +90,27 @@ class Learning:
         """The rows of the table `learning` that rounds gave since the last time."""
         rows, self._rows = self._rows, {}
         return rows
+
+    def table_rows(self, g: int, client: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where a group's table of scores has its clients: a row each, or one per variant, int32 (n,)."""
+        table, (first, stop) = self.learned.tables.groups[g].score, self._bounds[g]
+        personal = table is not None and len(table) == stop - first
+        return client - np.int32(first) if personal else self._population.variant[client]
+
+    def curve(self, g: int, version: int) -> Curve:
+        """A group's calibration scores by a version of its rejectors: of the clients that have that version
+        at some time. It follows from the tables, so it is not state, and is made when first asked for."""
+        if (g, version) not in self._curves:
+            first, stop = self._bounds[g]
+            client = self.schedule.rejectors.clients_of(version)
+            client = client[(first <= client) & (client < stop)]
+            self._curves[g, version] = curve(
+                self.models.table(g, version),
+                self.table_rows(g, client),
+                self.learned.calibration[g],
+                client.astype(np.int64) - first,
+            )
+        return self._curves[g, version]
 
     def staleness(self, at_s: Instants) -> Columns:
         """Columns of the time line, just before each instant: the server's version, and by how many versions

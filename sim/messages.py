@@ -70,9 +70,10 @@ class Phase:
 class Learned:
     """All that the learners give a run before t = 0.
 
-    traffic: per group its phases, the first at 0 s. client_hashes: per group and variant, of the frozen
-    weights. learning, deferral, partitions, study, study_curves, study_bounded, study_losses: columns of the
-    tables of those names in `sim.columns`.
+    traffic: per group its phases, the first at 0 s. calibration: per group the calibration pool as its
+    requests show it before any drift; may be left out if no price asks for it. client_hashes: per group and
+    variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
+    study_losses: columns of the tables of those names in `sim.columns`.
     """
 
     samples: Samples
@@ -86,6 +87,7 @@ class Learned:
     study_curves: dict[str, list[object]] = field(default_factory=dict)
     study_bounded: dict[str, list[object]] = field(default_factory=dict)
     study_losses: dict[str, list[object]] = field(default_factory=dict)
+    calibration: tuple[Phase, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,12 @@ class Models:
         if known is not None:
             self.scores[group] = {v: table for v, table in known.items() if v in used or v == max(known)}
 
+    def table(self, group: int, version: int) -> Scores:
+        """A group's table of scores by one version still in use, float32 (rows, n)."""
+        known = self.scores[group]
+        assert known is not None
+        return known[version]
+
     def score(
         self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]
     ) -> Scores:

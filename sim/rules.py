@@ -15,6 +15,8 @@ from sim.links import Links
 from sim.outage_times import outage_times
 from sim.outages import Capacity, capacity
 from sim.population import Population, population
+from sim.price_memory import PriceMemory, price_memory
+from sim.prices import bayes_price
 from sim.scenario import Group, Scenario
 from sim.scenario.fleet import Breaker, Policy, Retry
 from sim.scenario.server import Admission, Autoscaling
@@ -41,6 +43,10 @@ class Rules:
     seed: int
     clients: Population
     policies: tuple[Policy, ...]
+    bayes: tuple[float, ...]  # per group: the price at which its score decides best
+    prices: tuple[PriceMemory | None, ...]  # per group: of a price that remembers
+    reacts: NDArray[np.bool_]  # per group: its price hears replies, so it decides in the loop
+    exploration: float
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
     service: ServiceTimes
@@ -71,12 +77,18 @@ def rules(scenario: Scenario) -> Rules:
     links, drawn_on = Links(times), accounts(scenario, clients)
     breakers = tuple(group.breaker for group in scenario.fleet)
     thinks = tuple(think_times(scenario.seed, group) for group in scenario.fleet)
-    in_loop = np.array([think is not None for think in thinks])[clients.group]
+    prices = tuple(price_memory(scenario, group) for group in scenario.fleet)
+    reacts = np.array([price is not None and price.hears_replies for price in prices])
+    in_loop = np.array([think is not None for think in thinks])[clients.group] | reacts[clients.group]
     has_breaker = np.array([breaker is not None for breaker in breakers])
     return Rules(
         seed=scenario.seed,
         clients=clients,
         policies=tuple(group.policy for group in scenario.fleet),
+        bayes=tuple(bayes_price(scenario, group.policy.score) for group in scenario.fleet),
+        prices=prices,
+        reacts=reacts,
+        exploration=scenario.training.exploration,
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         service=ServiceTimes(scenario.seed, server.service, server.max_batch),
@@ -98,13 +110,13 @@ def rules(scenario: Scenario) -> Rules:
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
         | in_loop,
-        # A client of a closed loop decides in the loop, so that is where it sends.
+        # Who decides in the loop, in a closed loop or by what replies say, sends there.
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
         | in_loop,
         thinks=thinks,
-        has_closed_loops=bool(in_loop.any()),
+        has_closed_loops=any(think is not None for think in thinks),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sim.budgets import TOKEN, accounts, admission_bucket, full
 from sim.outages import most_replicas
 from sim.population import population
+from sim.price_memory import memories, price_memory
 from sim.scenario import Scenario
 from sim.think_times import think_times
 
@@ -53,6 +54,7 @@ SEND_TYPES: dict[str, str] = {
     "failure": "i1",  # index into OUTCOMES: how it ended for the client, who no longer waits; 0 = it did not
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
     "returns": "i2",  # to the queue, from batches that an outage stopped
+    "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
 }
 
 # Per client: failed attempts on end (at the limit its circuit breaker is open), when the last cooldown ends,
@@ -71,6 +73,7 @@ NEW_SEND: dict[str, float] = {
     "failure": 0,
     "retry_at": np.nan,
     "returns": 0,
+    "backlog": -1,
 }
 
 
@@ -105,8 +108,8 @@ class State:
     """All that the loop knows between two chunks.
 
     Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
-    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, and (where
-    the queue is fair) when it was last started. rows, sends: columns as declared
+    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
+    price remembers, and (where the queue is fair) when it was last started. rows, sends: columns as declared
     above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
     back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
     batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see `sim.budgets`.
@@ -120,6 +123,7 @@ class State:
     next_at: NDArray[np.float64]
     allowance: NDArray[np.int64]
     breakers: Columns
+    memory: NDArray[np.float64]
     last_started: NDArray[np.float64]
     budgets: Columns
     admission: Columns
@@ -158,6 +162,9 @@ def at_start(scenario: Scenario, usable: int) -> State:
         next_at=_first_arrivals(scenario),
         allowance=np.full(n, TOKEN),
         breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
+        memory=memories(
+            tuple(price_memory(scenario, group) for group in scenario.fleet), population(scenario).group
+        ),
         last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
         budgets=full(accounts(scenario, population(scenario)).allotments),
         admission=full(admission_bucket(server.admission)),

@@ -1,8 +1,8 @@
 """Training during the run told as SimPy processes, beside `reference_loop`: rounds, copies, rejectors.
 
 Models change before all else that happens at an instant, but for capacity; among them, in this order: a
-version comes into force, a round begins, a copy leaves or arrives, a rejector is ready. Also here, told one
-by one: which sample a request brings, and exploration.
+version comes into force, a round begins, a copy leaves or arrives, a rejector is ready. Also here: which
+sample a request brings.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ from sim.outage_times import outage_times
 from sim.outages import capacity, most_replicas
 from sim.population import population
 from sim.ports import OnlineLearner
-from sim.prices import fixed_price
 from sim.scenario import Scenario
-from sim.scenario.fleet import AlwaysLocal, Policy
-from sim.streams import Draws
+from sim.scenario.fleet import Policy
 
 if TYPE_CHECKING:
     from reference_loop import Request, Timeline
@@ -130,10 +128,7 @@ class School:
                     ),
                 ),
                 # The only look ahead, and the product's: who will train on this version.
-                trains=schedule(
-                    self.scenario,
-                    {client: self.links.downtime(client) for client in range(self.scenario.clients)},
-                ).rejectors.clients_of(self.version),
+                trains=np.array(self.who_has(self.version), dtype=np.int32),
             )
         )
         self.server_label.append(update.server_label)
@@ -144,6 +139,11 @@ class School:
             if self.policy(client).score == "oracle":
                 self.copy[client] = self.rejector[client] = self.version
             self.send_copy(client)
+
+    def who_has(self, version: int) -> list[int]:
+        """The clients whose rejectors are of this version at some time."""
+        links = {client: self.links.downtime(client) for client in range(self.scenario.clients)}
+        return schedule(self.scenario, links).rejectors.clients_of(version).tolist()
 
     def news(self, known: dict, name: str) -> list[tuple[float, Request]]:
         """Those that no lesson had yet, by instant and request."""
@@ -230,15 +230,3 @@ def sample_of(phase: Phase, member: int, draw: float) -> int:
     first, end = phase.first[stratum : stratum + 2].tolist()
     place = int((draw - below) / (upto[stratum] - below) * (end - first))
     return int(phase.positions[first + min(place, end - first - 1)])
-
-
-def explored(scenario: Scenario, policy: Policy, request: Request) -> tuple[bool, float]:
-    """Whether a request is sent in the end, and P(sent): what would be kept is sent now and then."""
-    share = np.float32(scenario.training.exploration)
-    chance = np.float32(request.deferred)
-    if policy.score == "random":
-        chance = np.float32(min(1.0, max(0.0, 1.0 - fixed_price(policy))))
-    if isinstance(policy.price, AlwaysLocal):
-        return request.deferred, float(chance)
-    lucky = Draws(scenario.seed, "exploration").one(request.request_id) < scenario.training.exploration
-    return request.deferred or lucky, float(chance + (1 - chance) * share)

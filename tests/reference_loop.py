@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import count
 from math import inf, nan
 
 import numpy as np
 import simpy
-from reference_learning import School, explored, sample_of
+from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
+from reference_prices import Calibration, Client, weighed
 from reference_server import Server, Timeline
 
 from sim.arrivals import ArrivalSource
@@ -28,7 +30,6 @@ from sim.outage_times import outage_times
 from sim.outages import Slowness
 from sim.population import CLIENT_SHIFT, population
 from sim.ports import OnlineLearner
-from sim.prices import fixed_price
 from sim.rules import millionths
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
@@ -54,6 +55,7 @@ class Send:
     batch_size: int = 0
     cause: str = "none"
     accepted: bool = False
+    backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
 
     @property
@@ -107,6 +109,14 @@ class Reference:
         ]
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
         self.may_release = scenario.costs.charge_on != "send"
+        self.policies = [
+            Client(
+                scenario,
+                self.group(client),
+                partial(cache(self.calibration), int(self.clients.group[client])),
+            )
+            for client in range(scenario.clients)
+        ]
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
 
@@ -160,8 +170,7 @@ class Reference:
         request.decided = self.env.now
         self.school.note_versions(request)
         request.score = self.score(request)
-        request.deferred = request.score > fixed_price(group.policy)
-        request.deferred, request.propensity = explored(self.scenario, group.policy, request)
+        self.policies[request.client].decide(request)
         if not request.deferred:
             outcome = "local"
         elif request.decided >= request.deadline:
@@ -218,6 +227,7 @@ class Reference:
         breaker = self.breakers[request.client]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
+        self.policies[request.client].hears(self.env.now, outcome, send.backlog)
         return outcome
 
     def account(self, client: int, group: Group) -> Bucket | Periods:
@@ -274,9 +284,23 @@ class Reference:
 
     def score(self, request: Request) -> float:
         g = self.clients.group[request.client]
-        table, group = self.school.score[request.rejector_version][g], self.scenario.fleet[g]
+        table = self.school.score[request.rejector_version][g]
         if table is None:
             return float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])
-        member = request.client - self.clients.first[g]
-        row = member if len(table) == group.clients else self.clients.variant[request.client]
-        return float(table[row, request.sample])
+        return float(table[self.row(request.client), request.sample])
+
+    def row(self, client: int) -> int:
+        """Its row in its group's table of scores: its own, or its variant's."""
+        g = self.clients.group[client]
+        member, rows = client - self.clients.first[g], len(self.learned.tables.groups[g].score)
+        return int(member if rows == self.group(client).clients else self.clients.variant[client])
+
+    def calibration(self, g: int, version: int) -> Calibration:
+        """The calibration scores of a group's clients whose rejectors are ever of this version."""
+        met, first, table = self.learned.calibration[g], self.clients.first[g], self.school.score[version][g]
+        return [
+            one
+            for client in self.school.who_has(version)
+            if self.clients.group[client] == g
+            for one in weighed(table, self.row(client), met, client - first)
+        ]

@@ -64,6 +64,10 @@ class Server:
     def usable(self) -> int:
         return max(0, self.replicas - self.taken)
 
+    def backlog(self) -> int:
+        """How many wait, which every word of the server tells its client."""
+        return len(self.returned) + len(self.waiting)
+
     def idle(self) -> list[int]:
         return [replica for replica in range(self.usable) if not self.batches[replica]]
 
@@ -104,7 +108,7 @@ class Server:
         )
 
     def refuse(self, send: Any, cause: str) -> None:
-        send.cause = cause
+        send.cause, send.backlog = cause, self.backlog()
         self.env.process(self.answer(send, "refused"))
 
     # The queue and the replicas.
@@ -164,7 +168,7 @@ class Server:
         self.measure()
         self.batches[replica] = []
         for send in batch:
-            send.finished = self.env.now
+            send.finished, send.backlog = self.env.now, self.backlog()
             self.env.process(self.answer(send, "remote"))
         self.serve()
 

@@ -107,7 +107,11 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
         phases_made_up(group, axis, positions) for group, positions in zip(scenario.fleet, sent, strict=True)
     )
     nothing = ({name: [] for name in schema.names} for schema in LEARNED_TABLES)
-    return Learned(axis, traffic, Tables(groups, server_label), hashes, *nothing)
+    calibration = tuple(
+        first_phase(group, axis, positions[::2])
+        for group, positions in zip(scenario.fleet, sent, strict=True)
+    )
+    return Learned(axis, traffic, Tables(groups, server_label), hashes, *nothing, calibration=calibration)
 
 
 def uniform(positions: NDArray[np.int32], at_s: float = 0.0) -> Phase:
@@ -124,11 +128,15 @@ def by_class(axis: Samples, positions: NDArray[np.int32], weights: NDArray[np.fl
     return Phase(at_s, positions[order], first, upto / upto[:, -1:])
 
 
+def first_phase(group: Group, axis: Samples, positions: NDArray[np.int32]) -> Phase:
+    if group.traffic.mix != "dirichlet":
+        return uniform(positions)
+    weights = np.random.default_rng(group.clients).dirichlet(np.full(10, 0.5), group.clients)
+    return by_class(axis, positions, weights, 0.0)
+
+
 def phases_made_up(group: Group, axis: Samples, positions: NDArray[np.int32]) -> tuple[Phase, ...]:
-    found = [uniform(positions)]
-    if group.traffic.mix == "dirichlet":
-        weights = np.random.default_rng(group.clients).dirichlet(np.full(10, 0.5), group.clients)
-        found = [by_class(axis, positions, weights, 0.0)]
+    found = [first_phase(group, axis, positions)]
     for drift in group.traffic.drift:
         found.append(by_class(axis, positions, np.array([drift.classes]), drift.at_s))
     return tuple(found)

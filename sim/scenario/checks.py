@@ -15,6 +15,7 @@ from sim.scenario.fleet import Budget, Group, MissingClasses, MoneyBudget
 from sim.scenario.learning_checks import LEARNING_CHECKS, classes_of
 from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS
+from sim.scenario.price_checks import PRICE_CHECKS
 from sim.scenario.server import Affine
 from sim.scenario.training import Mixture
 from sim.scenario.values import SHORTEST_S
@@ -23,8 +24,6 @@ from sim.scenario.wording import nearest
 Breach = tuple[Path, Any, str]
 
 FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
-RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
-PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
@@ -102,16 +101,6 @@ def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
             yield path, classes, "each class must be named once"
         elif len(classes) >= known:
             yield path, classes, "at least one class must be left to train on"
-
-
-def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
-    for index, group in enumerate(scenario.fleet):
-        score, price = group.policy.score, group.policy.price.kind
-        if price in PRICES_OF_GAINS and score in RANKS:
-            rule = (
-                f"needs a score in cost units: {score} only ranks (plug_in, l2h_priced and others are gains)"
-            )
-            yield ("fleet", index, "policy", "price", "kind"), price, rule
 
 
 def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
@@ -227,7 +216,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     samples_are_there,
     a_mixture_is_drawn_from,
     missing_classes_exist,
-    prices_suit_their_scores,
+    *PRICE_CHECKS,
     a_batch_fits_the_queue,
     service_takes_time,
     autoscaling_starts_within_its_bounds,

@@ -153,8 +153,11 @@ class AvailabilityAware(Part):
 
 
 class QueueAware(Part):
+    """memory_s: how fast the backlog that was told fades (null: never)."""
+
     kind: Literal["queue_aware"]
     weight: NonNegative
+    memory_s: Span | None = None
 
 
 class DriftPlusPenalty(Part):

@@ -12,7 +12,6 @@ from sim.scenario.wording import show
 
 WORKS_TODAY: dict[str, tuple[Any, ...]] = {
     "fleet.*.rejector.family": ("linear", "mlp", "lenet5"),
-    "fleet.*.policy.price.kind": ("threshold", "always_local", "always_remote"),
 }
 
 

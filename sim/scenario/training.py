@@ -33,6 +33,16 @@ Score = Literal[
     "random",
     "oracle",
 ]
+RANKS: tuple[Score, ...] = (
+    "l2h",
+    "confidence",
+    "entropy",
+    "margin",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+)  # ordered only; the others are gains, in units of cost
+WITHOUT_BAYES_PRICE: tuple[Score, ...] = ("confidence", "entropy", "margin", "one_vs_all", "random")
 Cost = Annotated[float, Field(ge=0, le=1e6)]
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
 

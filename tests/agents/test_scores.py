@@ -14,9 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from agents.scores import OF_CLIENTS, SCORES, Evidence, bayes_price, confidence, is_trained
 from agents.surrogates import SURROGATES
-from sim.scenario.checks import RANKS
 from sim.scenario.memory import WITHOUT_REJECTOR
-from sim.scenario.training import Score
+from sim.scenario.training import RANKS, WITHOUT_BAYES_PRICE, Score
 
 # (client, server): both wrong, server right, client right, both right
 EVIDENCE = Evidence(
@@ -30,6 +29,7 @@ EVIDENCE = Evidence(
 def test_the_scenario_and_the_learners_speak_of_the_same_scores() -> None:
     assert set(SCORES) == set(get_args(Score))
     assert {name for name, score in SCORES.items() if score.unit == "rank"} == set(RANKS)
+    assert {name for name, score in SCORES.items() if not score.has_bayes_price} == set(WITHOUT_BAYES_PRICE)
     assert {name for name in SCORES if not is_trained(name)} == set(WITHOUT_REJECTOR)
     assert {name for name in SCORES if is_trained(name)} == set(SURROGATES)
 

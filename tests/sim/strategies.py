@@ -35,11 +35,6 @@ def durations(lattice: bool, low: int, high: int) -> st.SearchStrategy[Any]:
 
 @st.composite
 def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
-    price = draw(
-        st.sampled_from(
-            [{"kind": "always_remote"}] * 3 + [{"kind": "always_local"}, {"kind": "threshold", "at": -0.5}]
-        )
-    )
     retry = st.fixed_dictionaries(
         {
             "attempts": st.sampled_from([1, 2, 3, 4, 4]),
@@ -56,10 +51,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
-        policy={
-            "score": draw(st.sampled_from(["l2h"] * 3 + ["random", "oracle", "entropy"])),
-            "price": price,
-        },
+        policy=draw(policies(lattice)),
         traffic=draw(traffics(lattice)),
         device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))},
         link={
@@ -78,6 +70,43 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         ),
         budget=draw(seldom(budgets(lattice))),
     )
+
+
+@st.composite
+def policies(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
+    """Half of them send everything, so that the server has something to do; the others pay any price."""
+    ranks, gains = ["l2h", "l2h", "random", "entropy"], ["plug_in", "oracle"]
+    if draw(st.booleans()):
+        return {"score": draw(st.sampled_from(ranks + gains)), "price": {"kind": "always_remote"}}
+    rate = draw(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
+    of_gains = [
+        {
+            "kind": "availability_aware",
+            "memory_s": draw(spans(lattice, 1, 16)),
+            "probe_every_s": draw(spans(lattice, 1, 16)),
+        },
+        {
+            "kind": "queue_aware",
+            "weight": draw(st.sampled_from([0.1, 0.5])),
+            "memory_s": draw(st.none() | spans(lattice, 1, 16)),
+        },
+        {
+            "kind": "drift_plus_penalty",
+            "v": draw(st.sampled_from([0.5, 4.0])),
+            "rate_hz": draw(st.sampled_from([0.25, 1.0])),
+        },
+    ]
+    of_both = [
+        {"kind": "always_local"},
+        {"kind": "threshold", "at": draw(st.sampled_from([-0.5, 0.5]))},
+        {"kind": "bounded_rate", "rate": rate},
+        {"kind": "rate_controller", "rate": rate, "gain": draw(st.sampled_from([0.05, 0.5, 2.0]))},
+    ]
+    price = draw(st.sampled_from([*of_gains, *of_both, {"kind": "bounded_rate_thinned", "rate": rate}]))
+    scores = gains if price in of_gains else ranks + gains
+    if price["kind"] == "bounded_rate_thinned":
+        scores = ["l2h", "plug_in", "oracle"]
+    return {"score": draw(st.sampled_from(scores)), "price": price}
 
 
 def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:

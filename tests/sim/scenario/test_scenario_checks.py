@@ -226,3 +226,69 @@ def test_what_looks_at_deadlines_needs_one(example: Path, path: str, value: obje
     assert list(rule(valid(example, (path, value)))) == []
     ((where, _, _),) = rule(valid(example, (path, value), ("fleet.0.deadline_s", None)))
     assert ".".join(map(str, where)) == f"server.{named}"
+
+
+BUCKET = {"kind": "token_bucket", "rate_hz": 0.2, "burst": 9.0, "shared_by": "client"}
+
+
+@pytest.mark.parametrize(
+    ("price", "budget", "rule"),
+    [
+        # 0.75 requests a second and client, of 120 clients, for 900 s.
+        ({"kind": "bounded_rate", "rate": 0.28}, BUCKET, None),  # 0.21 = 0.2 + 9/900
+        (
+            {"kind": "bounded_rate", "rate": 0.3},
+            BUCKET,
+            "would send 0.225 a second where the budget of the client allows 0.21: must be at most 0.28",
+        ),
+        ({"kind": "rate_controller", "rate": 0.5, "gain": 0.1}, BUCKET, "must be at most 0.28"),
+        ({"kind": "bounded_rate_thinned", "rate": 0.5}, BUCKET | {"shared_by": "group"}, "most 0.002333"),
+        ({"kind": "bounded_rate", "rate": 1.0}, {"kind": "count", "per_s": 60, "limit": 45}, None),
+        ({"kind": "bounded_rate", "rate": 1.0}, {"kind": "count", "per_s": 60, "limit": 44}, "most 0.9778"),
+        (
+            {"kind": "bounded_rate", "rate": 0.4},
+            {"kind": "money", "per_s": 10, "limit": 0.3, "price": 0.1},
+            None,
+        ),
+        (
+            {"kind": "bounded_rate", "rate": 0.41},
+            {"kind": "money", "per_s": 10, "limit": 0.3, "price": 0.1},
+            "most 0.4",
+        ),
+        ({"kind": "bounded_rate", "rate": 1.0}, {"kind": "money", "per_s": 9, "limit": 1, "price": 0}, None),
+        ({"kind": "threshold", "at": -9.0}, BUCKET, None),  # aims at no rate
+    ],
+)
+def test_a_rate_must_fit_its_budget(example: Path, price: dict, budget: dict, rule: str | None) -> None:
+    changes = ("fleet.0.policy", {"score": "l2h", "price": price}), ("fleet.0.budget", budget)
+    found = list(checks.findings(valid(example, *changes)))
+    assert [finding.path for finding in found] == [("fleet", 0, "policy", "price", "rate")] * (
+        rule is not None
+    )
+    assert not rule or found[0].sentence.endswith(rule)
+
+
+def test_a_limit_must_fit_its_budget_and_the_fleet_shares_one(example: Path) -> None:
+    """Two groups of 120 and of 30 clients that share 60 sends a second: 0.4 a second each."""
+    price = {"kind": "drift_plus_penalty", "v": 1.0, "rate_hz": 0.5}
+    pot = {"kind": "token_bucket", "rate_hz": 59.99, "burst": 9.0, "shared_by": "fleet"}
+    first = read_draft(example).value["fleet"][0]
+    first |= {"policy": {"score": "plug_in", "price": price}, "budget": pot}
+    fleet = (first, first | {"group": "others", "clients": 30})
+    found = list(checks.findings(valid(example, ("fleet", fleet))))
+    assert [finding.path for finding in found] == [("fleet", g, "policy", "price", "rate_hz") for g in (0, 1)]
+    assert found[1].sentence.endswith(
+        "would send 75 a second where the budget of the fleet allows 60: must be at most 0.4"
+    )
+    price["rate_hz"] = 0.4
+    assert broken(valid(example, ("fleet", fleet))) == []
+
+
+def test_a_controlled_rate_leaves_room_for_exploration(example: Path) -> None:
+    def rated(rate: float) -> Scenario:
+        price = {"kind": "rate_controller", "rate": rate, "gain": 0.1}
+        changes = ("training.exploration", 0.1), ("fleet.0.policy", {"score": "l2h", "price": price})
+        return valid(example, *changes)
+
+    assert broken(rated(0.1)) == []
+    assert broken(rated(0.09)) == ["fleet.0.policy.price.rate"]
