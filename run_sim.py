@@ -34,7 +34,7 @@ from sim.learned_files import write_learned
 from sim.outages import mean_availability
 from sim.run_folder import OWN_KEY, VERSIONS, claim, require_free, write_json
 from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
-from sim.scenario.library import locate
+from sim.scenario.library import FOLDER, STUDIES, locate
 from sim.scenario.policy_study import is_study
 from sim.whole_files import write_whole
 
@@ -108,11 +108,12 @@ def run(
 
 @app.command()
 def scenarios() -> None:
-    """Lists the shipped scenarios and the question each one asks."""
-    table = Table("scenario", "question", box=None, header_style="bold")
-    for known in shipped():
-        table.add_row(known.name, known.question)
-    Console().print(table)
+    """Lists the shipped scenarios and studies, and the question each one asks."""
+    for what, folder in (("scenario", FOLDER), ("study", STUDIES)):
+        table = Table(what, "question", box=None, header_style="bold")
+        for known in shipped(folder):
+            table.add_row(known.name, known.question)
+        Console().print(table)
 
 
 @app.command()

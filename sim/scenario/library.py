@@ -19,9 +19,9 @@ class Shipped(NamedTuple):
     question: str
 
 
-def shipped() -> list[Shipped]:
-    """Every shipped scenario, by name, with its question."""
-    return [Shipped(path.stem, path, question_of(path)) for path in sorted(FOLDER.glob("*.yaml"))]
+def shipped(folder: Path = FOLDER) -> list[Shipped]:
+    """Every shipped scenario (or study), by name, with its question."""
+    return [Shipped(path.stem, path, question_of(path)) for path in sorted(folder.glob("*.yaml"))]
 
 
 def question_of(path: str | Path) -> str:
