@@ -18,7 +18,8 @@ import typer
 import capacity
 import many_runs
 import run_sim
-from analysis import write_comparison
+from analysis.comparison import load_traffics
+from analysis.over_seeds import arms_of, compare_over_seeds
 from cells import cells_of
 from progress import Quiet
 from sim.errors import BadInput, RunFailed
@@ -40,13 +41,13 @@ def store(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("many") / "cells"
 
 
-def swept(out: Path, store: Path, *vary: str, seeds: int = 1, jobs: int = 1, changes=TINY, show=("risk",)):
+def swept(out: Path, store: Path, *vary: str, seeds: int = 1, jobs: int = 1, changes=TINY, show=None):
     many_runs.sweep(
         "smoke",
         list(vary),
         seeds,
         list(changes),
-        show=show,
+        show=show or ["risk"],
         out=out,
         store=store,
         jobs=jobs,
@@ -62,7 +63,7 @@ GRID = ("costs.c_e=0.05,0.4", "server.replicas=1,2")
 def grid(store, tmp_path_factory) -> Path:
     """A finished sweep's folder."""
     out = tmp_path_factory.mktemp("grid") / "out"
-    swept(out, store, *GRID, seeds=2, show=())
+    swept(out, store, *GRID, seeds=2)
     return out
 
 
@@ -260,13 +261,13 @@ def studied(store, tmp_path_factory) -> Path:
     return place / "out"
 
 
-def test_differences_of_a_study_are_those_of_compare(studied, tmp_path):
+def test_differences_of_a_study_are_those_of_compare(studied):
     told = json.loads((studied / "study.json").read_text())
     table = pd.read_parquet(studied / "study.parquet")
     folders = {name: [Path(run) for run in part["run"]] for name, part in table.groupby("policy")}
     for name in ("alone", "no_fallback"):
-        compared = write_comparison([*folders["l2h"], *folders[name]], tmp_path / name, replicated=True)
-        (run,) = compared["runs"]
+        arms = arms_of(load_traffics([*folders["l2h"], *folders[name]]))
+        (run,) = compare_over_seeds(arms, ["l2h", name])["runs"]
         found = next(one["differences"] for one in told["policies"] if one["chosen"] == [name])
         assert len(found) >= 25
         for measure, numbers in found.items():
