@@ -19,7 +19,8 @@ from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
 ROOT = Path(__file__).resolve().parent
-SOURCES = ("sim", "agents", "analysis")  # the code that decides the bytes of a run and of its summary
+SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/*.py")  # all that decides a run and its summary
+LOCK = ".lock"
 FINISHED = "summary.json"  # written when all else is there
 
 
@@ -65,7 +66,7 @@ def cells_of(plans: Sequence[Scenario], question: str, store: Path) -> list[Cell
 def _sources() -> str:
     """A digest of the code that makes a run."""
     whole = blake2b(digest_size=10)
-    for path in sorted(path for package in SOURCES for path in (ROOT / package).rglob("*.py")):
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
         content = path.read_bytes()
         whole.update(f"{path.relative_to(ROOT).as_posix()} {len(content)}\n".encode() + content)
     return whole.hexdigest()
@@ -150,9 +151,10 @@ def compute_elsewhere(cell: Cell, environment: dict[str, str]) -> str | None:
 def _alone(folder: Path) -> Iterator[None]:
     """Whoever else computes this cell waits, or is waited for; a killed process does not hold it."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        # One file for the whole store: a cell's lock is the byte whose number is its digest.
+        fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
         if not (folder / VERSIONS).exists():
             for left in folder.glob("*failure.txt*"):  # by a process that was killed as it claimed the folder
                 left.unlink()

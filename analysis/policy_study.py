@@ -180,9 +180,9 @@ def _pictures(
             Picture(
                 "in_outages",
                 "Who keeps working when the server is gone",
-                figures.plane(rows, named["answered_in_outages"], named["accuracy_in_outages"]),
-                "Accuracy in outages against the share of requests that got an answer then, a point per "
-                "policy with 95% intervals.",
+                figures.levels(rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
+                "The share of requests in outages that got an answer, and accuracy then, a row per policy "
+                "with 95% intervals.",
                 "Requests that arrived while an outage lasted. Without the client's own answer to fall back "
                 "on (fallback: none) whoever asks a server that is gone gets nothing, which counts as wrong.",
             )

@@ -20,7 +20,7 @@ import many_runs
 import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
-from cells import cells_of
+from cells import _alone, cells_of, compute
 from progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
@@ -123,7 +123,7 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     assert cell.folder.name.startswith("smoke-")
     assert cell.folder == cells_of([read("smoke", TINY)], "other", store)[0].folder
     with monkeypatch.context() as changed:
-        changed.setattr(run_sim, "VERSION", "9.9.9")
+        changed.setattr(run_sim, "versions", lambda: {"numpy": "9.9.9"})
         assert cells_of([plan], "?", store)[0].folder != cell.folder
     monkeypatch.setattr("cells._sources", lambda: "other code")
     assert cells_of([plan], "?", store)[0].folder != cell.folder
@@ -205,6 +205,29 @@ def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
     (cell.folder / "summary.json").unlink()  # as if killed before the end
     (cell.folder / VERSIONS).read_text()
     assert len(swept(tmp_path / "b", store, "costs.c_e=0.15")) == 1
+
+
+def test_whoever_wants_a_cell_that_is_being_computed_waits_for_it(tmp_path, monkeypatch):
+    def never(*_args, **_options):
+        raise AssertionError("this is being computed already")
+
+    monkeypatch.setattr(run_sim, "execute", never)
+    (cell,) = cells_of([read("smoke")], "?", tmp_path)
+    ready, done = os.pipe(), cell.folder / "summary.json"
+    child = os.fork()
+    if child == 0:
+        with _alone(cell.folder):
+            os.write(ready[1], b"!")
+            time.sleep(0.3)
+            done.write_text("{}")
+        os._exit(0)
+    os.read(ready[0], 1)
+    assert not done.exists()
+    assert compute(cell) is None
+    assert done.exists()
+    os.waitpid(child, 0)
+    cell.folder.joinpath("summary.json").unlink()
+    assert compute(cell) == "AssertionError: this is being computed already"
 
 
 @pytest.mark.ray

@@ -122,7 +122,7 @@ def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
             xerr=_reach(x),
             yerr=_reach(y),
             color=colour,
-            marker=MARKERS[number % len(MARKERS)],
+            marker=MARKERS[(number + number // len(SERIES)) % len(MARKERS)],
             mec=INK,
             mew=0.5,
             ms=7,
@@ -142,27 +142,44 @@ def differences(
     found: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[Metric], baseline: str
 ) -> Figure:
     """A panel per metric, a row per policy: its difference from the baseline with its interval."""
-    names = list(found)
-    figure, panels = _panels(len(metrics), 3, 0.9 + 0.24 * len(names))
+    ends = {
+        name: {key: (of["difference"], of["low"], of["high"]) for key, of in by_metric.items()}
+        for name, by_metric in found.items()
+    }
+    figure, panels = _points(ends, metrics, 3)
+    for panel in panels:
+        panel.axvline(0, color=GREY, lw=1, zorder=0)
+    figure.suptitle(f"difference from {baseline}", size=9.5, x=0.0, ha="left")
+    return figure
+
+
+@_styled
+def levels(rows: Rows, metrics: Sequence[Metric]) -> Figure:
+    """A panel per metric, a row per policy: its mean with its interval."""
+    return _points({word(row["chosen"][0]): row["metrics"] for row in rows}, metrics, 2)[0]
+
+
+def _points(
+    ends: Mapping[str, Mapping[str, tuple[float, float, float]]], metrics: Sequence[Metric], columns: int
+) -> tuple[Figure, list[Axes]]:
+    """Rows of points, filled where the interval leaves out 0; all rows under the same names."""
+    figure, panels = _panels(len(metrics), columns, 0.9 + 0.24 * len(ends))
     for panel, metric in zip(panels, metrics, strict=True):
-        panel.axvline(0, color=GREY, lw=1)
-        for y, name in enumerate(names):
-            of = found[name][metric.name]
-            ends = _scaled(np.array([of["difference"], of["low"], of["high"]], dtype=float), metric)
-            clear = ends[1] > 0 or ends[2] < 0
+        for y, of in enumerate(ends.values()):
+            found = _scaled(np.array(of[metric.name], dtype=float), metric)
+            clear = found[1] > 0 or found[2] < 0
             colour = SERIES[0] if clear else GREY
             face = colour if clear else "white"
-            reach = _reach(ends)
-            panel.errorbar(ends[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
-        panel.set_yticks(range(len(names)), names)
-        panel.set_ylim(len(names) - 0.5, -0.5)
+            reach = _reach(found)
+            panel.errorbar(found[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
+        panel.set_yticks(range(len(ends)), list(ends))
+        panel.set_ylim(len(ends) - 0.5, -0.5)
         panel.set_xlabel(axis_label(metric))
         panel.locator_params(axis="x", nbins=4)
         panel.grid(visible=True, axis="x")
-        if panel not in panels[::3]:
+        if panel not in panels[::columns]:
             panel.tick_params(labelleft=False)
-    figure.suptitle(f"difference from {baseline}", size=9.5, x=0.0, ha="left")
-    return figure
+    return figure, panels
 
 
 def axis_label(metric: Metric) -> str:
