@@ -23,7 +23,7 @@ from sim.scenario.library import locate
 from sim.scenario.policy_study import ReadStudy, read_study
 from sim.scenario.wording import show as shown
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # the exit code that the command line calls so
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -206,10 +206,9 @@ def all_of(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -
         told.close()
         done = sum(cell.is_done for cell in cells)
         print(
-            f"interrupted: {done} of {len(cells)} cells are finished; the same command goes on from there",
-            file=sys.stderr,
+            f"{done} of {len(cells)} cells are finished; the same command goes on from there", file=sys.stderr
         )
-        raise SystemExit(INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def table_of(finished: Sequence[tuple[Mapping[str, Any], Cell]]) -> Any:

@@ -163,12 +163,10 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypat
         run(plan, *arguments, **options)
 
     monkeypatch.setattr(run_sim, "execute", interrupted)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(typer.Exit) as ended:
         swept(tmp_path / "out", tmp_path / "cells", "costs.c_e=0.05,0.1")
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == (
-        "interrupted: 1 of 2 cells are finished; the same command goes on from there\n"
-    )
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == ("1 of 2 cells are finished; the same command goes on from there\n")
     assert not (tmp_path / "out").exists()
     assert len(stamps(tmp_path / "cells")) == 1
 
