@@ -53,13 +53,17 @@ def cells_of(plans: Sequence[Scenario], question: str, store: Path) -> list[Cell
     The digest is over the resolved scenario, the content of the files it names, the versions of the packages
     and the project's own code, so a folder holds what would come out today.
     """
-    from run_sim import versions  # noqa: PLC0415  (it imports the commands, which import this)
-
-    beside = versions() | {"sources": _sources()}
+    beside = _versions() | {"sources": _sources()}
     return [
         Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}")
         for plan in plans
     ]
+
+
+def _versions() -> dict[str, str]:
+    from run_sim import versions  # noqa: PLC0415  (it imports the commands, which import this)
+
+    return versions()
 
 
 @cache

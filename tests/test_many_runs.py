@@ -123,7 +123,7 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     assert cell.folder.name.startswith("smoke-")
     assert cell.folder == cells_of([read("smoke", TINY)], "other", store)[0].folder
     with monkeypatch.context() as changed:
-        changed.setattr(run_sim, "versions", lambda: {"numpy": "9.9.9"})
+        changed.setattr("cells._versions", lambda: {"numpy": "9.9.9"})
         assert cells_of([plan], "?", store)[0].folder != cell.folder
     monkeypatch.setattr("cells._sources", lambda: "other code")
     assert cells_of([plan], "?", store)[0].folder != cell.folder

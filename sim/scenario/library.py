@@ -19,9 +19,10 @@ class Shipped(NamedTuple):
     question: str
 
 
-def shipped(folder: Path = FOLDER) -> list[Shipped]:
-    """Every shipped scenario (or study), by name, with its question."""
-    return [Shipped(path.stem, path, question_of(path)) for path in sorted(folder.glob("*.yaml"))]
+def shipped(folder: Path | None = None) -> list[Shipped]:
+    """Every shipped scenario (or what else lies in `folder`), by name, with its question."""
+    found = sorted((folder or FOLDER).glob("*.yaml"))
+    return [Shipped(path.stem, path, question_of(path)) for path in found]
 
 
 def question_of(path: str | Path) -> str:
@@ -38,9 +39,9 @@ def question_of(path: str | Path) -> str:
     return " ".join(words)
 
 
-def locate(source: str | Path, folder: Path = FOLDER) -> Path:
-    """The file that `source` means: a path, or else the name of a shipped scenario (or study)."""
-    path = Path(source)
+def locate(source: str | Path, folder: Path | None = None) -> Path:
+    """The file that `source` means: a path, or else the name of a shipped scenario (of a study: STUDIES)."""
+    path, folder = Path(source), folder or FOLDER
     if _is_file(path):
         return path
     named = folder / f"{source}.yaml"
