@@ -1,4 +1,5 @@
-"""The event loop against plain SimPy, Ciw and its readable definition, and against itself ten times longer.
+"""The event loop against plain SimPy, Ciw and its readable definition, and against itself ten times longer
+and under every price.
 
 One core. Requests per CPU second, which other work on the machine hardly changes; medians of several rounds,
 and in a round everybody runs once. Arrivals are drawn beforehand (Ciw draws its own). Ours is a run in memory
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.peers import ciw_network, ours, plain_simpy, reference_loop
-from benchmarks.workloads import Drawn, busy, mm4, mostly_local
+from benchmarks.workloads import PRICES, Drawn, busy, mm4, mostly_local, priced
 from sim.scenario import Scenario
 
 Contestant = Callable[[Drawn], None]
@@ -47,6 +48,21 @@ def contest(
     medians = {one.__name__: round(statistics.median(found)) for one, found in rates.items()}
     ratios = {peer.__name__: round(medians["ours"] / medians[peer.__name__], 2) for peer in peers}
     return {"requests": worlds[ours].count, "per_s": medians, "times_as_fast_as": ratios}
+
+
+def prices(requests: int, rounds: int) -> dict[str, Any]:
+    """Ours under every price, about a fifth sent: requests per CPU second, and microseconds more a request
+    than a threshold takes."""
+    worlds = {kind: Drawn(priced(kind, requests)) for kind in PRICES}
+    rates: dict[str, list[float]] = {kind: [] for kind in PRICES}
+    for _ in range(rounds):
+        for kind, found in rates.items():
+            began = time.process_time()
+            ours(worlds[kind])
+            found.append(worlds[kind].count / (time.process_time() - began))
+    per_s = {kind: statistics.median(found) for kind, found in rates.items()}
+    more = {kind: round(1e6 / rate - 1e6 / per_s["threshold"], 2) for kind, rate in per_s.items()}
+    return {"per_s": {kind: round(rate) for kind, rate in per_s.items()}, "us_more_than_a_threshold": more}
 
 
 def growth(requests: int, rounds: int) -> dict[str, Any]:
@@ -79,6 +95,8 @@ def main() -> None:
     for name, (make, peers) in CONTESTS.items():
         results[name] = contest(make, peers, chosen.requests, chosen.rounds)
         print(name, results[name])
+    results["prices"] = prices(chosen.requests, chosen.rounds)
+    print("prices", results["prices"])
     results["ten_times_longer"] = growth(chosen.requests // 2, chosen.rounds)
     print("ten_times_longer", results["ten_times_longer"])
     print(json.dumps(results))

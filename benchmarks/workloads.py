@@ -56,6 +56,36 @@ def mostly_local(requests: int) -> Scenario:
     )
 
 
+PRICES: dict[str, dict[str, float]] = {  # each sends about a fifth of what is asked
+    "threshold": {"at": 0.85},
+    "bounded_rate": {"rate": SENT_SHARE},
+    "bounded_rate_thinned": {"rate": SENT_SHARE},
+    "rate_controller": {"rate": SENT_SHARE, "gain": 0.05},
+    "drift_plus_penalty": {"v": 10.0, "rate_hz": 0.8},
+    "availability_aware": {"memory_s": 30.0, "probe_every_s": 30.0},
+    "queue_aware": {"weight": 0.01},
+}
+
+
+def priced(kind: str, requests: int) -> Scenario:
+    """The same traffic under another price, its server never in doubt: what deciding costs."""
+    policy = {"score": "plug_in", "price": {"kind": kind, **PRICES[kind]}}
+    group = group_of(
+        clients=400,
+        policy=policy,
+        arrivals={"process": {"kind": "poisson", "rate_hz": 4.0}},
+        link={"latency": 0.02},
+        timeout_s=1.0,
+    )
+    service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": SERVICE_S}}
+    return scenario_of(
+        horizon_s=requests / 1600.0,
+        fleet=(group,),
+        server={"replicas": 8, "service": service},
+        costs={"c_e": 0.85},
+    )
+
+
 class Drawn:
     """A scenario with its tables and with its arrivals, drawn beforehand; a source of arrivals itself."""
 

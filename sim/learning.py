@@ -76,6 +76,7 @@ class Learning:
         self.models.add(version, update)
         for group, (first, stop) in enumerate(self._bounds):
             self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
+        self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
         for name, values in update.learning.items():
             self._rows.setdefault(name, []).extend(values)
 

@@ -45,6 +45,11 @@ class Models:
         if known is not None:
             self.scores[group] = {v: table for v, table in known.items() if v in used or v == max(known)}
 
+    def has(self, group: int, version: int) -> bool:
+        """Whether a group's table of scores by this version is kept."""
+        known = self.scores[group]
+        return known is not None and version in known
+
     def table(self, group: int, version: int) -> Scores:
         """A group's table of scores by one version still in use, float32 (rows, n)."""
         known = self.scores[group]

@@ -117,7 +117,8 @@ def thinned(requests: Asked, price: float, rate: float, curves: Curves) -> Decis
     chance = np.empty(len(requests.value))
     for mine, curve in curves:
         share = curve.share_above(price)
-        keep, add = (rate / share, 0.0) if share > rate else (1.0, (rate - share) / max(1.0 - share, 1e-12))
+        keep = rate / share if share > rate else 1.0
+        add = (rate - share) / (1.0 - share) if share < rate else 0.0
         chance[mine] = np.where(requests.value[mine] > price, keep, add)
     return Decisions(requests.score, chance.astype(np.float32), requests.luck < chance)
 

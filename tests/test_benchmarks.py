@@ -42,7 +42,8 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
         "batching_outage_retries": {"reference_loop"},
         "fifth_deferred": {"plain_simpy"},
     }
-    assert set(found) == {*peers, "ten_times_longer"}
+    assert set(found) == {*peers, "prices", "ten_times_longer"}
+    assert set(found["prices"]["per_s"]) == set(found["prices"]["us_more_than_a_threshold"])
     for name, expected in peers.items():
         assert set(found[name]["times_as_fast_as"]) == expected
         assert set(found[name]["per_s"]) == {"ours", *expected}

@@ -12,6 +12,7 @@ from sim.scenario.arrivals import GammaRenewal, Mmpp, Poisson
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
 from sim.scenario.fleet import Group
+from sim.scenario.price_checks import HOLD_A_RATE
 from sim.scenario.rates import busiest_rate_hz, mean_rate_hz, peak_factor
 from sim.scenario.row_files import BadFile
 from sim.scenario.values import CHUNK_S
@@ -27,6 +28,7 @@ CLIENT_BYTES = 100  # one client's state in the loop
 STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
 COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 SCORE_BYTES = 4
+CURVE_BYTES = 40  # one calibration score of one table, while its group's are put in order
 FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture
@@ -94,6 +96,12 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
             "the metrics of its clients",
         ),
         Need(clients, group.clients, scores, "the scores of its samples"),
+        Need(
+            clients,
+            group.clients,
+            tables * samples * calibration * CURVE_BYTES if group.policy.price.kind in HOLD_A_RATE else 0,
+            "its calibration scores in order",
+        ),
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, looked_at if trains else 0, "what rejectors look at"),

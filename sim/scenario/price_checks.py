@@ -11,7 +11,14 @@ from typing import Any
 from sim.scenario.arrivals import ClosedLoop
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
-from sim.scenario.fleet import Budget, CountBudget, DriftPlusPenalty, RateController, TokenBucket
+from sim.scenario.fleet import (
+    AvailabilityAware,
+    Budget,
+    CountBudget,
+    DriftPlusPenalty,
+    RateController,
+    TokenBucket,
+)
 from sim.scenario.rates import mean_rate_hz
 from sim.scenario.row_files import BadFile
 from sim.scenario.training import RANKS, WITHOUT_BAYES_PRICE
@@ -43,6 +50,21 @@ def rates_leave_room_for_exploration(scenario: Scenario) -> Iterator[Breach]:
         if isinstance(price, RateController) and price.rate < explored:
             rule = f"training.exploration alone sends more: must be at least {explored:.12g}"
             yield ("fleet", index, "policy", "price", "rate"), price.rate, rule
+
+
+def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
+    """A price that follows availability needs a timer, or a server that says no."""
+    server = scenario.server
+    refuses = (
+        server.queue_limit is not None
+        or server.admission.kind != "none"
+        or (server.when_down == "refuse" and len(server.outages) > 0)
+    )
+    for index, group in enumerate(scenario.fleet):
+        has_timer = group.timeout_s is not None or group.deadline_s is not None
+        if isinstance(group.policy.price, AvailabilityAware) and not has_timer and not refuses:
+            rule = "would hear of no failure: needs timeout_s or deadline_s, or a server that refuses"
+            yield ("fleet", index, "policy", "price", "kind"), group.policy.price.kind, rule
 
 
 def rates_fit_their_budgets(scenario: Scenario) -> Iterator[Breach]:
@@ -106,5 +128,6 @@ def _both_share(one: Budget, other: Budget | None) -> bool:
 PRICE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prices_suit_their_scores,
     rates_leave_room_for_exploration,
+    failures_are_heard_of,
     rates_fit_their_budgets,
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_fleets import SKEWED, group, model, scenario
 
+from agents.mixes import calibration_of
 from agents.partitions import class_weights
 from agents.plan import Plan, make_plan
 from agents.views import Shift
@@ -147,3 +148,34 @@ def test_a_class_without_traffic_samples_is_refused():
         f"fleet.sensors.traffic.drift.0.classes: class {missing} has a weight "
         "and no sample in the traffic pool"
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"traffic": {"mix": "dirichlet", "alpha": 0.5}}, {"partition": SKEWED, "traffic": {"mix": "own"}}],
+)
+def test_calibration_samples_weigh_as_much_as_their_class_is_met(changes):
+    """By class the same shares as of the traffic, if both pools have all that the client meets."""
+    plan = plan_of(clients=4, model=model(variants=2), **changes)
+    (met,), (phase,) = plan.met_calibration, plan.phases[0]
+    assert np.array_equal(np.sort(met.positions), plan.calibration(0))
+    for member in range(4):
+        np.testing.assert_allclose(
+            class_shares(plan, met, member), class_shares(plan, phase, member), atol=1e-12
+        )
+
+
+def test_calibration_samples_weigh_alike_where_traffic_has_no_classes_of_its_own():
+    plan = plan_of()
+    np.testing.assert_allclose(shares(plan.met_calibration[0], 0), 1 / 179)
+
+
+def test_a_client_without_a_calibration_sample_of_its_classes_counts_all_alike():
+    plan = plan_of(clients=2, traffic={"mix": "dirichlet", "alpha": 0.001})
+    (phase,) = plan.phases[0]
+    met_class = int(np.argmax(class_shares(plan, phase, 0)))
+    others = plan.calibration(0)[plan.samples.label[plan.calibration(0)] != met_class].astype(np.int32)
+    found = calibration_of(plan.scenario, 0, plan.data, plan.samples, plan.traffic[0], others)
+    by_class = class_shares(plan, found, 0)
+    assert by_class[met_class] == 0
+    assert by_class.sum() == pytest.approx(1.0)

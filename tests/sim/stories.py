@@ -36,7 +36,10 @@ def retries(attempts: int, backoff_s: float, **parts: Any) -> dict[str, Any]:
 
 
 class Story:
-    """What happened to requests that arrived at the given (instant, client), in the order of their ids."""
+    """What happened to requests that arrived at the given (instant, client), in the order of their ids.
+
+    score: of every sample, if not as it is made up.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Story:
         fleet: Any = None,
         server: Any = None,
         horizon_s: float = 20.0,
+        score: float | None = None,
         **parts: Any,
     ) -> None:
         fleet = fleet or devices()
@@ -54,6 +58,9 @@ class Story:
             **parts,
         )
         learned, written = made_up(scenario), WrittenArrivals(arrivals)
+        if score is not None:
+            for table in learned.tables.groups:
+                table.score[:] = score
         self.requests, self.attempts = product(scenario, learned, written, 60.0)
         for mine, told in zip(
             (self.requests, self.attempts), reference(scenario, learned, written, 60.0), strict=True

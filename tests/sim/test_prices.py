@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of, uniform
 
@@ -113,6 +113,7 @@ def test_ties_at_the_quantile_are_spread_by_luck():
     ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(-3, 3), min_size=1, max_size=30),
     st.floats(0, 1),
@@ -125,6 +126,7 @@ def test_the_rate_holds_exactly_where_it_was_calibrated(scores, rate, kind):
     assert found.propensity.mean() == pytest.approx(rate, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(-3, 3), min_size=3, max_size=20), st.floats(0, 1))
 def test_the_chance_is_the_share_of_luck_that_sends(seed, scores, rate):
     known, luck = calibrated(*scores), (np.arange(2000) + 0.5) / 2000

@@ -292,3 +292,27 @@ def test_a_controlled_rate_leaves_room_for_exploration(example: Path) -> None:
 
     assert broken(rated(0.1)) == []
     assert broken(rated(0.09)) == ["fleet.0.policy.price.rate"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_deaf"),
+    [
+        ((), True),
+        ((("fleet.0.timeout_s", 1.0),), False),
+        ((("fleet.0.deadline_s", 1.0),), False),
+        ((("server.queue_limit", 9),), False),
+        ((("server.when_down", "refuse"),), False),
+    ],
+)
+def test_a_price_of_availability_hears_of_failures(
+    example: Path, changes: tuple[tuple[str, object], ...], is_deaf: bool
+) -> None:
+    price = {"kind": "availability_aware", "memory_s": 10.0, "probe_every_s": 10.0}
+    deaf = (
+        ("fleet.0.policy", {"score": "plug_in", "price": price}),
+        ("fleet.0.timeout_s", None),
+        ("fleet.0.deadline_s", None),
+        ("server.queue_limit", None),
+        ("server.in_flight", "requeue"),
+    )
+    assert broken(valid(example, *deaf, *changes)) == ["fleet.0.policy.price.kind"] * is_deaf
