@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from sim.scenario.library import locate
 from sim.scenario.policy_study import ReadStudy, read_study
 from sim.scenario.wording import show as shown
 
+PATIENCE_S = 5.0  # wall time
 INTERRUPTED = 130  # the exit code that the command line calls so
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -93,7 +95,15 @@ def sweep(
             name,
             question,
             command_line(
-                "sweep", scenario, vary=vary, seeds=seeds, set=changes, seed=seed, out=out, cells=store
+                "sweep",
+                scenario,
+                vary=vary,
+                seeds=seeds,
+                set=changes,
+                seed=seed,
+                show=show,
+                out=out,
+                cells=store,
             ),
             table_of([(variant.chosen, cell) for variant, cell in finished]),
             [axis.path for axis in axes],
@@ -188,14 +198,15 @@ def validate_all(found: Sequence[Any], told: Teller) -> None:
     """Asks the learners whether they can do every cell. Raises BadInput for the first that they cannot."""
     from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load; bad YAML should not)
 
+    began = time.monotonic()
     for number, variant in enumerate(found):
-        told.tell("check", number, len(found))
+        if time.monotonic() - began > PATIENCE_S:  # a refusal stands alone unless it takes long to find
+            told.tell("check", number, len(found))
         try:
             validate(variant.scenario)
         except BadInput as error:
             where = ", ".join(f"{path}={shown(value)}" for path, value in variant.chosen.items())
             raise BadInput(f"{error} (where {where})" if where else str(error)) from None
-    told.tell("check", len(found), len(found))
 
 
 def all_of(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -> Mapping[Path, str]:
