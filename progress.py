@@ -51,11 +51,12 @@ class Bars:
 
 
 class Lines:
-    """A line when something begins, every five seconds, and when it is done."""
+    """A line when something begins, every five seconds with the time left, and when it is done."""
 
     def __init__(self, every_s: float = 5.0) -> None:
         self._every_s = every_s
         self._told: dict[str, float] = {}
+        self._began: dict[str, tuple[float, float]] = {}
 
     def tell(self, what: str, done: float, total: float, word: str = "") -> None:
         now = time.monotonic()
@@ -63,7 +64,16 @@ class Lines:
             return
         self._told[what] = now
         share = 100 * done / total if total else 100
-        print(f"{what}: {share:.0f}%{'  ' + word if word else ''}", file=sys.stderr, flush=True)
+        words = "  ".join(filter(None, [f"{what}: {share:.0f}%", word, self._left(what, done, total, now)]))
+        print(words, file=sys.stderr, flush=True)
+
+    def _left(self, what: str, done: float, total: float, now: float) -> str:
+        """How long it will take if it goes on as since it was first told of; nothing before that shows."""
+        began_at, had = self._began.setdefault(what, (now, done))
+        if not had < done < total:
+            return ""
+        left_s = (now - began_at) * (total - done) / (done - had)
+        return f"about {left_s / 60:.0f} min left" if left_s >= 90 else f"about {left_s:.0f} s left"
 
     def close(self) -> None:
         """Nothing is open."""

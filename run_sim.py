@@ -25,6 +25,8 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from rich.console import Console
     from rich.table import Table
 
+    import capacity
+    import many_runs
     import reading
     from progress import Teller, teller
     from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
@@ -36,7 +38,8 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from sim.resuming import begun_with, claimed, is_broken_off, require_resumable
     from sim.run_folder import VERSIONS, require_free, write_json
     from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
-    from sim.scenario.library import locate
+    from sim.scenario.library import FOLDER, STUDIES, locate
+    from sim.scenario.policy_study import is_study
     from sim.scenario.values import CHUNK_S
     from sim.whole_files import write_whole
     from stages import stage, timing_of, virtual_time
@@ -52,6 +55,8 @@ class Interrupted(Exception):
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(reading.app)
+app.add_typer(many_runs.app)
+app.add_typer(capacity.app)
 
 ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
 Changes = Annotated[
@@ -120,16 +125,20 @@ def how_to_go_on(folder: Path, force: bool) -> str:
 
 @app.command()
 def scenarios() -> None:
-    """Lists the shipped scenarios and the question each one asks."""
-    table = Table("scenario", "question", box=None, header_style="bold")
-    for known in shipped():
-        table.add_row(known.name, known.question)
-    Console().print(table)
+    """Lists the shipped scenarios and studies, and the question each one asks."""
+    for what, folder in (("scenario", FOLDER), ("study", STUDIES)):
+        table = Table(what, "question", box=None, header_style="bold")
+        for known in shipped(folder):
+            table.add_row(known.name, known.question)
+        Console().print(table)
 
 
 @app.command()
 def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
-    """Says whether a scenario can be run, without running it."""
+    """Says whether a scenario, or a study of policies, can be run, without running it."""
+    if is_study(scenario):
+        many_runs.check_study(scenario, changes or [], seed)
+        return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
     print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
@@ -161,6 +170,7 @@ def execute(
     resume: bool = False,
     checkpoint_every_s: float = EVERY_S,
     ctrl_c: CtrlC | None = None,
+    pictures: bool = True,
 ) -> None:
     """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
 
@@ -191,7 +201,7 @@ def execute(
         write_json(folder / "timing.json", timing)
         told.tell("report", 0, 1)
         with stage("report", seconds, folder):
-            finish(folder)
+            finish(folder, pictures)
         write_json(folder / "timing.json", timing | {"stages_s": seconds})
         checkpoints.discard()
     told.tell("report", 1, 1)

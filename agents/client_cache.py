@@ -18,13 +18,18 @@ from agents.frozen import FrozenClient, Recipe, Weights, hash_of
 from sim.whole_files import write_whole
 
 log = logging.getLogger(__name__)
+CACHE_VARIABLE = "L2H_CACHE"
 _WEIGHTS, _CURVE = "weights/", "curve/"
 
 
+def cache_root(chosen: Path | None) -> Path:
+    """`chosen`, else $L2H_CACHE, else .cache; absolute."""
+    return (chosen or Path(os.environ.get(CACHE_VARIABLE) or ".cache")).absolute()
+
+
 def cache_folder(chosen: Path | None) -> Path:
-    """Where frozen clients are kept: below `chosen`, else $L2H_CACHE, else .cache; absolute."""
-    root = chosen or Path(os.environ.get("L2H_CACHE") or ".cache")
-    return root.absolute() / "clients"
+    """Where frozen clients are kept: below the root of the cache."""
+    return cache_root(chosen) / "clients"
 
 
 def recall(recipe: Recipe, folder: Path) -> FrozenClient | None:

@@ -1,5 +1,6 @@
 """The Ray cluster that the actors live on: a private one on this machine, or one that is joined.
-`agents.actors` opens it, takes its seats there, and closes it; all words about `--ray-address` are here."""
+`agents.actors` opens it, takes its seats there, and closes it; all words about `--ray-address` are here.
+Whole runs side by side, a task each, need no actors and start here."""
 
 from __future__ import annotations
 
@@ -9,13 +10,15 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from sim.errors import BadInput
 
@@ -23,6 +26,7 @@ QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 ROOT = Path(__file__).resolve().parents[1]
 KNOCK_S = 5.0  # wall time for a sign of life from an address
 SEATS_S = 30.0  # wall time for CPUs to become free
+MOST_RETRIES = 2  # of a task whose process died
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4
 SETTINGS = 4  # the type of frame that an HTTP/2 server, so every gRPC server, answers with
 
@@ -112,6 +116,32 @@ def _locked(folder: Path) -> Iterator[bool]:
         yield is_ours
     finally:
         os.close(handle)
+
+
+def run_tasks(
+    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], jobs: int, address: str | None
+) -> Iterator[tuple[int, Any]]:
+    """`(number, function(*calls[number]))` as they end, each a task with a CPU of its own, `jobs` at a time.
+
+    function: of a module, such that to repeat a call does no harm, since a task whose process dies is
+    repeated. Where it dies again and again, or the function raises, the result is the error. Raises BadInput
+    as `Cluster` does; whoever stops early ends the tasks under way.
+    """
+    cluster = Cluster(jobs, address)
+    try:
+        seat = PlacementGroupSchedulingStrategy(cluster.seats)
+        task = ray.remote(num_cpus=1, max_retries=MOST_RETRIES, scheduling_strategy=seat)(function)
+        pending = {task.remote(*call): number for number, call in enumerate(calls)}
+        while pending:
+            (reference,), _ = ray.wait(list(pending), num_returns=1)
+            number = pending.pop(reference)
+            try:
+                result = ray.get(reference)
+            except RayError as error:
+                result = error
+            yield number, result
+    finally:
+        cluster.close()
 
 
 def _start(cpus: int, folder: Path) -> None:

@@ -4,7 +4,6 @@ The only module of `agents` that a run needs; with no workers it does not even i
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from agents.class_counts import class_counts
 from agents.client_cache import cache_folder, keep, recall
 from agents.client_shard import BlockPractised
 from agents.frozen import FrozenClient, recipe_for
-from agents.hosts import Hosts, InProcess
+from agents.hosts import Hosts, InProcess, before_ray
 from agents.losses import RELEASED
 from agents.online import own_blocks
 from agents.plan import Block, Plan, Variant
@@ -87,10 +86,7 @@ def new_hosts(workers: int, ray_address: str | None) -> Hosts:
     """Hosts with `workers` shards on Ray, or one in this process if it is 0; not started yet."""
     if workers == 0:
         return InProcess()
-    if ray_address is None:
-        # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
-        # form clusters of several machines. It reads this once, when it is first imported.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    before_ray(ray_address)
     from agents.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
 
     return OnRay(workers, ray_address)

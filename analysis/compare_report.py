@@ -19,7 +19,7 @@ from analysis.figures.style import to_png, to_svg
 from analysis.measures import MEASURES
 from analysis.metrics import to_json
 from analysis.over_seeds import arms_of, compare_over_seeds
-from analysis.page import as_source, render
+from analysis.page import as_source, render, require_own
 from analysis.wording import SHOWN_AS, quantity
 from sim.errors import BadInput
 from sim.whole_files import write_whole
@@ -45,8 +45,7 @@ def write_comparison(
     Raises BadInput for runs that cannot be compared, or for a folder `out` that holds other things; then
     nothing is written.
     """
-    if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= FILES):
-        raise BadInput(f"--out {out}: exists and holds other things than a comparison")
+    require_own(out, FILES, "a comparison")
     traffics = load_traffics(paths)
     if replicated:
         if unpaired:

@@ -173,8 +173,36 @@ SINGLES = {
     "utilisation": Single("utilisation", "share", ("load", "utilisation")),
     "queue_mean": Single("waiting, mean", "requests", ("queue", "mean")),
     "queue_max": Single("waiting, most", "requests", ("queue", "max")),
+    "spend": Single("spend", "money", ("cost", "spend")),
+    "answered": Single("got an answer", "share", ("outages", "whole_run", "answered_share")),
+    "answered_in_outages": Single(
+        "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
+    ),
     "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
     "worst_decile": Single("accuracy, worst tenth", "share", ("fairness", "worst_decile_accuracy")),
     "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
 }
 MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES
+
+# Where the summary holds the same numbers, for who reads summaries of many runs and not their requests.
+IN_SUMMARY: dict[str, tuple[str, ...]] = {
+    "accuracy": ("accuracy", "held_out", "all"),
+    "accuracy_in_outages": ("outages", "during_any", "accuracy"),
+    "gain": ("accuracy", "held_out", "gain"),
+    "reject_rate": ("rates", "reject_rate"),
+    "remote_answer_rate": ("rates", "remote_answer_rate"),
+    "timed_out": ("outages", "whole_run", "timed_out_share"),
+    "refused": ("outages", "whole_run", "refused_share"),
+    "risk": ("risk", "realised"),
+    "risk_excess": ("risk", "excess"),
+    "latency_mean": ("latency_s", "final", "mean"),
+    "latency_p50": ("latency_s", "final", "p50"),
+    "latency_p95": ("latency_s", "final", "p95"),
+    "latency_p99": ("latency_s", "final", "p99"),
+    "answered_in_time": ("goodput", "answered_in_time_share"),
+    "goodput": ("goodput", "correct_in_time_hz"),
+    "cost": ("cost", "per_request"),
+    "amplification": ("retries", "amplification"),
+    "bytes_up": ("wire", "bytes_up_per_request"),
+    "wasted": ("work", "wasted_share"),
+} | {name: single.path for name, single in SINGLES.items()}

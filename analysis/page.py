@@ -9,6 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sim.errors import BadInput
+
 
 def render(template: str, **content: Any) -> str:
     """The page of `template` with `content`; text is escaped, and a name that is not given is an error."""
@@ -20,6 +22,12 @@ def render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(**content)
+
+
+def require_own(out: Path, files: set[str], what: str) -> None:
+    """Raises BadInput for a folder of results that holds anything but `files`; nothing is ever deleted."""
+    if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= files):
+        raise BadInput(f"--out {out}: exists and holds other things than {what}")
 
 
 def as_source(svg: bytes) -> str:

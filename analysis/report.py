@@ -31,9 +31,10 @@ TEMPLATE = "report.html.j2"
 STAGES = ("build", "learn", "decide", "run")
 
 
-def finish(path: str | Path) -> dict[str, Any]:
+def finish(path: str | Path, pictures: bool = True) -> dict[str, Any]:
     """Writes summary.json, figures/ and report.html into the run folder `path`; returns the summary.
 
+    Without `pictures` the summary alone: where a run is one of many, nobody looks at most of them.
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
     run = load_run(path)
@@ -42,6 +43,15 @@ def finish(path: str | Path) -> dict[str, Any]:
             raise BadInput(table.why)
     traffic = traffic_of(run)
     summary = summary_of(traffic)
+    if pictures:
+        _write_pictures(traffic, summary)
+    write_whole(run.path / "summary.json", to_json(summary))
+    return summary
+
+
+def _write_pictures(traffic: Traffic, summary: dict[str, Any]) -> None:
+    """Writes the figures, the trace and the report."""
+    run = traffic.run
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
     if summary["predictions"]:
         drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
@@ -53,8 +63,6 @@ def finish(path: str | Path) -> dict[str, Any]:
     if run.horizon_s > 0:
         write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
     write_whole(run.path / "report.html", html.encode())
-    write_whole(run.path / "summary.json", to_json(summary))
-    return summary
 
 
 def write_report(path: str | Path) -> Path:

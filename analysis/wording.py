@@ -246,6 +246,7 @@ SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digi
     "loss": ("", 1.0, 4),
     "ratio": ("", 1.0, 3),
     "requests": ("", 1.0, 1),
+    "money": ("", 1.0, 2),
     "1/s": ("1/s", 1.0, 1),
 }
 

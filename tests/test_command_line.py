@@ -83,6 +83,9 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["compare", "nowhere"], "1 run given"),
         (["compare", "nowhere", "elsewhere"], "nowhere: no such run folder"),
         (["check", "smoke", "--seed", "x"], "--seed"),
+        (["sweep", "smoke", "--vary", "server.replicas=1,0"], "--vary server.replicas: 0 is not allowed"),
+        (["study", "outge_policies"], "did you mean outage_policies?"),
+        (["capacity", "smoke", "--meet", "latency.p95<1", "--replicas", "1:2"], "must be METRIC<=NUMBER"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(words, told, tmp_path):

@@ -10,6 +10,7 @@ from sim.errors import BadInput
 from sim.scenario.wording import nearest, quote
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+STUDIES = FOLDER / "studies"
 
 
 class Shipped(NamedTuple):
@@ -18,9 +19,10 @@ class Shipped(NamedTuple):
     question: str
 
 
-def shipped() -> list[Shipped]:
-    """Every shipped scenario, by name, with its question."""
-    return [Shipped(path.stem, path, question_of(path)) for path in sorted(FOLDER.glob("*.yaml"))]
+def shipped(folder: Path | None = None) -> list[Shipped]:
+    """Every shipped scenario (or what else lies in `folder`), by name, with its question."""
+    found = sorted((folder or FOLDER).glob("*.yaml"))
+    return [Shipped(path.stem, path, question_of(path)) for path in found]
 
 
 def question_of(path: str | Path) -> str:
@@ -37,20 +39,21 @@ def question_of(path: str | Path) -> str:
     return " ".join(words)
 
 
-def locate(source: str | Path) -> Path:
-    """The file that `source` means: a path, or else the name of a shipped scenario."""
-    path = Path(source)
+def locate(source: str | Path, folder: Path | None = None) -> Path:
+    """The file that `source` means: a path, or else the name of a shipped scenario (of a study: STUDIES)."""
+    path, folder = Path(source), folder or FOLDER
     if _is_file(path):
         return path
-    named = FOLDER / f"{source}.yaml"
+    named = folder / f"{source}.yaml"
     if isinstance(source, str) and re.fullmatch(r"[\w-]+", source) and _is_file(named):
         return _from_here(named)
     if _exists(path):
         return path  # a folder, a pipe: opening it says what is wrong
-    names = [found.stem for found in FOLDER.glob("*.yaml")]
+    names = [found.stem for found in folder.glob("*.yaml")]
     label = str(source) if str(source).isprintable() else quote(str(source))
     hint = f": {nearest(path.stem, names)}" if names else ""
-    raise BadInput(f"{label}: there is no such file or shipped scenario{hint}")
+    what = "study" if folder == STUDIES else "scenario"
+    raise BadInput(f"{label}: there is no such file or shipped {what}{hint}")
 
 
 def _is_file(path: Path) -> bool:

@@ -1,9 +1,9 @@
-"""Overrides `path=value` of a scenario as written: `fleet.sensors.clients=10`, `fleet.*.policy.score=random`.
+"""Changes `path=value` of a scenario as written: `fleet.sensors.clients=10`, `fleet.*.policy.score=random`.
 Applied before the schema, which then judges the new value as it would have judged a written one."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, get_origin
+from typing import Any, NamedTuple, NoReturn, get_origin
 
 from sim.errors import BadInput
 from sim.scenario.draft import Draft, Origin, Path, group_names, name_path
@@ -15,19 +15,38 @@ from sim.scenario.yaml_text import DEEPEST, parse
 AFTER_EVERY_LINE = 2**40  # the order of an override's complaints: behind those of the file
 
 
+class Change(NamedTuple):
+    """A value for every place that a written path names, and where it was asked for."""
+
+    path: str
+    value: Any
+    origin: Origin
+
+
 def override(draft: Draft, written: str, nth: int = 0) -> Draft:
     """`draft` with one `path=value` applied at every place that the path names."""
+    path_text, value_text, origin = split_option("--set", written, "seed=9", nth)
+    return change(draft, Change(path_text, parse(value_text, lambda _line: origin).value, origin))
+
+
+def change(draft: Draft, wanted: Change) -> Draft:
+    """`draft` with a value at every place that the change's path names. Raises BadInput if it names none."""
+    for path in _Route(draft, wanted.path, wanted.origin.label).paths():
+        draft = put(draft, path, wanted.value, wanted.origin)
+    return draft
+
+
+def split_option(option: str, written: str, example: str, nth: int) -> tuple[str, str, Origin]:
+    """Path and value of an option's `path=value`, both as text, and the origin of what it says."""
     path_text, equals, value_text = written.partition("=")
     path_text = path_text.strip()
     if not equals or not path_text:
-        raise BadInput(f"--set {_as_option(written)}: must be written path=value, for instance --set seed=9")
-    origin = Origin(AFTER_EVERY_LINE + nth, f"--set {_as_option(path_text)}")
+        wrong = f"{option} {_as_option(written)}"
+        raise BadInput(f"{wrong}: must be written path=value, for instance {option} {example}")
+    origin = Origin(AFTER_EVERY_LINE + nth, f"{option} {_as_option(path_text)}")
     if not value_text.strip():
         raise BadInput(f"{origin.label}: no value behind the = (write null for none)")
-    value = parse(value_text, lambda _line: origin).value
-    for path in _Route(draft, path_text, origin.label).paths():
-        draft = put(draft, path, value, origin)
-    return draft
+    return path_text, value_text, origin
 
 
 def put(draft: Draft, path: Path, value: Any, origin: Origin) -> Draft:

@@ -35,6 +35,11 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
 
     Raises `BadInput` with one line naming the place, the path, the value and the rule.
     """
+    return check(changed_draft(source, overrides, seed))
+
+
+def changed_draft(source: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Draft:
+    """What `read` judges: the draft of a file with its overrides, files made absolute."""
     draft = read_draft(source)
     for nth, written in enumerate(overrides):
         draft = override(draft, written, nth)
@@ -44,7 +49,7 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
     found = list(strays(draft, locate(source).parent))
     if found:
         raise BadInput(complaint(draft, found))
-    return check(draft)
+    return draft
 
 
 def check(draft: Draft) -> Scenario:

@@ -15,6 +15,7 @@ import pytest
 
 from agents import cluster
 from agents.cluster import _join, _knock
+from agents.hosts import before_ray
 from sim.errors import BadInput
 
 pytestmark = pytest.mark.ray
@@ -111,3 +112,26 @@ def test_an_address_of_version_six_loses_its_brackets(monkeypatch: pytest.Monkey
     with pytest.raises(ConnectionRefusedError):
         _knock("[::1]:6379")
     assert asked == [("::1", 6379)]
+
+
+@pytest.mark.slow
+def test_tasks_come_back_with_their_numbers_and_a_lost_one_as_an_error(tmp_path: Path) -> None:
+    """One is right, one raises, one dies whenever it is tried, one dies once: nobody stops another."""
+
+    def task(name: str, folder: str) -> str:
+        tries = len(list(Path(folder).glob(f"{name}-*")))
+        (Path(folder) / f"{name}-{tries}").touch()
+        if name == "dies" or (name == "stumbles" and tries == 0):
+            os._exit(1)
+        if name == "raises":
+            raise ValueError("no such luck")
+        return name.upper()
+
+    calls = [(name, str(tmp_path)) for name in ("right", "raises", "dies", "stumbles")]
+    before_ray(None)
+    found = dict(cluster.run_tasks(task, calls, 2, None))
+    assert (found[0], found[3]) == ("RIGHT", "STUMBLES")
+    assert "no such luck" in str(found[1])
+    assert isinstance(found[2], Exception)
+    assert len(list(tmp_path.glob("dies-*"))) == 1 + cluster.MOST_RETRIES
+    assert len(list(tmp_path.glob("stumbles-*"))) == 2

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 import analysis
+from analysis.cell_table import Made, cell_table
 from analysis.figures import FIGURES
+from analysis.many_runs_report import write_result
+from analysis.policy_study import POLICY, study_result
 from sim.errors import BadInput
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -157,3 +160,26 @@ def test_pages_fit_their_width_in_light_and_dark(
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light"), path.name
         assert shown.complaints == [], path.name
         shown.context.close()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(
+    browser: Any, finished: Finished, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    runs = [
+        Made({POLICY: policy}, seed, shutil.copytree(finished[0], tmp_path / f"{policy}-{seed}"))
+        for policy in ("l2h", "alone")
+        for seed in (1, 2, 3)
+    ]
+    result = study_result("mine", "Who keeps working?", "run_sim.py study", cell_table(runs), "l2h", "outage")
+    write_result(result, tmp_path / "study")
+    shown = Opened(browser, tmp_path / "study/study.html", size)
+    assert shown.complaints == []
+    assert [url for url in shown.requests if not url.startswith("data:")] == [
+        (tmp_path / "study/study.html").resolve().as_uri()
+    ]
+    drawn = shown.page.eval_on_selector_all("figure img", "all => all.map(i => i.naturalWidth)")
+    assert len(drawn) == 3
+    assert min(drawn) > 200
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    shown.context.close()

@@ -1,0 +1,237 @@
+"""Figures over many runs: a number along an axis of a sweep, heat maps over two, policies in one plane.
+Pure functions of the rows that `analysis.cell_table.pivot` gives; intervals as the rows have them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.cell_table import Metric
+from analysis.figures.style import GREY, INK, SERIES, SETTINGS, WIDTH_IN
+from analysis.wording import SHOWN_AS, quantity
+
+Rows = Sequence[Mapping[str, Any]]
+MARKERS = "osD^vPX"
+MOST_LINES = len(SERIES)
+
+
+def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """The figure function, drawn under SETTINGS."""
+
+    @wraps(draw)
+    def drawn(*arguments: Any) -> Figure:
+        with mpl.rc_context(SETTINGS):
+            return draw(*arguments)
+
+    return drawn
+
+
+@_styled
+def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
+    """Each metric along the first axis, a line per combination of the others, with intervals."""
+    figure, panels = _panels(len(metrics), 2, 2.5)
+    values = list(dict.fromkeys(word(row["chosen"][0]) for row in rows))
+    numeric = all(_is_number(row["chosen"][0]) for row in rows)
+    lines = lines_of(rows)
+    for panel, metric in zip(panels, metrics, strict=True):
+        for number, (label, of_line) in enumerate(lines.items()):
+            x = [row["chosen"][0] if numeric else values.index(word(row["chosen"][0])) for row in of_line]
+            look = {
+                "color": SERIES[number % len(SERIES)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "ms": 4.5,
+            }
+            _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label=label, **look)
+        if not numeric:
+            panel.set_xticks(range(len(values)), values)
+        panel.set_xlabel(axes[0])
+        panel.set_ylabel(axis_label(metric))
+        panel.grid(visible=True, axis="y")
+    if len(lines) > 1:
+        title = ", ".join(axes[1:])
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title
+        )
+    return figure
+
+
+def lines_of(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows by what was chosen on all axes but the first."""
+    lines: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault(", ".join(word(value) for value in row["chosen"][1:]), []).append(row)
+    return lines
+
+
+@_styled
+def heat_maps(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
+    """Each metric over two axes: the first upwards, the second to the right; the mean in each cell."""
+    up, right = (list(dict.fromkeys(word(row["chosen"][n]) for row in rows)) for n in (0, 1))
+    figure, panels = _panels(len(metrics), 2, max(1.9, 1.0 + 0.3 * len(up)))
+    for panel, metric in zip(panels, metrics, strict=True):
+        grid = np.full((len(up), len(right)), np.nan)
+        for row in rows:
+            place = up.index(word(row["chosen"][0])), right.index(word(row["chosen"][1]))
+            grid[place] = row["metrics"][metric.name][0]
+        shades = panel.pcolormesh(_scaled(grid, metric), cmap="cividis", edgecolors="white", linewidth=1.0)
+        _write_cells(panel, grid, metric)
+        panel.set_xticks(np.arange(len(right)) + 0.5, right)
+        panel.set_yticks(np.arange(len(up)) + 0.5, up)
+        panel.set_xlabel(axes[1])
+        panel.set_ylabel(axes[0])
+        panel.set_title(axis_label(metric))
+        figure.colorbar(shades, ax=panel)
+    return figure
+
+
+def _write_cells(panel: Axes, grid: np.ndarray, metric: Metric) -> None:
+    if grid.size > 120:  # too small to read
+        return
+    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2 if not np.isnan(grid).all() else 0.0
+    for (y, x), value in np.ndenumerate(grid):
+        if not math.isnan(value):
+            colour = "white" if value <= middle else "black"
+            panel.text(
+                x + 0.5, y + 0.5, told(value, metric), ha="center", va="center", color=colour, size=7.5
+            )
+
+
+@_styled
+def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
+    """Every row as a point with both intervals: one metric to the right, another upwards, a name at each."""
+    figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for number, row in enumerate(rows):
+        x, y = (
+            _scaled(np.array(row["metrics"][metric.name], dtype=float), metric) for metric in (across, up)
+        )
+        if math.isnan(x[0]) or math.isnan(y[0]):
+            continue
+        colour = SERIES[number % len(SERIES)]
+        panel.errorbar(
+            x[0],
+            y[0],
+            xerr=_reach(x),
+            yerr=_reach(y),
+            color=colour,
+            marker=MARKERS[(number + number // len(SERIES)) % len(MARKERS)],
+            mec=INK,
+            mew=0.5,
+            ms=7,
+            lw=1.2,
+            ls="",
+            label=", ".join(word(value) for value in row["chosen"]),
+        )
+    panel.set_xlabel(axis_label(across))
+    panel.set_ylabel(axis_label(up))
+    panel.grid(visible=True)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+@_styled
+def differences(
+    found: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[Metric], baseline: str
+) -> Figure:
+    """A panel per metric, a row per policy: its difference from the baseline with its interval."""
+    ends = {
+        name: {key: (of["difference"], of["low"], of["high"]) for key, of in by_metric.items()}
+        for name, by_metric in found.items()
+    }
+    figure, panels = _points(ends, metrics, 3)
+    for panel in panels:
+        panel.axvline(0, color=GREY, lw=1, zorder=0)
+    figure.suptitle(f"difference from {baseline}", size=9.5, x=0.0, ha="left")
+    return figure
+
+
+@_styled
+def levels(rows: Rows, metrics: Sequence[Metric]) -> Figure:
+    """A panel per metric, a row per policy: its mean with its interval."""
+    return _points({word(row["chosen"][0]): row["metrics"] for row in rows}, metrics, 2)[0]
+
+
+def _points(
+    ends: Mapping[str, Mapping[str, tuple[float, float, float]]], metrics: Sequence[Metric], columns: int
+) -> tuple[Figure, list[Axes]]:
+    """Rows of points, filled where the interval leaves out 0; all rows under the same names."""
+    figure, panels = _panels(len(metrics), columns, 0.9 + 0.24 * len(ends))
+    for panel, metric in zip(panels, metrics, strict=True):
+        for y, of in enumerate(ends.values()):
+            found = _scaled(np.array(of[metric.name], dtype=float), metric)
+            clear = found[1] > 0 or found[2] < 0
+            colour = SERIES[0] if clear else GREY
+            face = colour if clear else "white"
+            reach = _reach(found)
+            panel.errorbar(found[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
+        panel.set_yticks(range(len(ends)), list(ends))
+        panel.set_ylim(len(ends) - 0.5, -0.5)
+        panel.set_xlabel(axis_label(metric))
+        panel.locator_params(axis="x", nbins=4)
+        panel.grid(visible=True, axis="x")
+        if panel not in panels[::columns]:
+            panel.tick_params(labelleft=False)
+    return figure, panels
+
+
+def axis_label(metric: Metric) -> str:
+    unit = SHOWN_AS[metric.unit][0] if metric.unit else ""
+    return metric.label + (f" ({unit})" if unit else "")
+
+
+def told(value: float, metric: Metric) -> str:
+    """A metric's value as the tables write it."""
+    if math.isnan(value):
+        return quantity(None, "ratio")
+    return quantity(value, metric.unit) if metric.unit else f"{value:.4g}"
+
+
+def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, **look: Any) -> None:
+    values = _scaled(np.array([row["metrics"][metric.name] for row in rows], dtype=float), metric)
+    order = np.argsort(x, kind="stable")
+    x, values = x[order], values[order]
+    panel.errorbar(x, values[:, 0], yerr=_reach(values.T), lw=1.4, capsize=2, **look)
+
+
+def _reach(ends: np.ndarray) -> np.ndarray:
+    """How far the interval of (mean, low, high) reaches down and up, (2, n); 0 where there is none."""
+    mean, low, high = np.atleast_2d(ends.T).T
+    return np.asarray(np.nan_to_num(np.abs(np.array([mean - low, high - mean]))))
+
+
+def _scaled(values: np.ndarray, metric: Metric) -> np.ndarray:
+    factor = SHOWN_AS[metric.unit][1] if metric.unit else 1.0
+    return np.asarray(factor * values)
+
+
+def _panels(count: int, most_columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
+    columns = min(count, most_columns)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH_IN, height_in * rows + 0.4), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in panels[count:]:
+        spare.remove()
+    return figure, panels[:count]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def word(value: Any) -> str:
+    """A chosen value as a label: a number short, a part of a scenario by its kind and numbers."""
+    if isinstance(value, dict):
+        return " ".join(word(part) for part in value.values())
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(word(part) for part in value) + "]"
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

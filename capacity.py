@@ -1,0 +1,160 @@
+"""The command that sizes a server or a fleet: the fewest replicas, or the most clients, that meet an SLO.
+Part of the command line; asks `analysis.capacity` what to run next, and runs it as cells of the store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from rich.console import Console
+
+from cells import Cell, cells_of
+from many_runs import (
+    STORE,
+    Changes,
+    Jobs,
+    Quietly,
+    RayAddress,
+    ScenarioName,
+    Seed,
+    Store,
+    Workers,
+    all_of,
+    how_of,
+    table_of,
+    tell_failures,
+    telling,
+    validate_all,
+)
+from sim.errors import BadInput
+from sim.scenario import question_of
+from sim.scenario.draft import Origin
+from sim.scenario.grid import Variant, variants
+from sim.scenario.library import locate
+from sim.scenario.overrides import AFTER_EVERY_LINE, Change
+
+if TYPE_CHECKING:
+    from analysis.capacity import Decision, Slo
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def capacity(
+    scenario: ScenarioName,
+    meet: Annotated[str, typer.Option(metavar="SLO", help="As in latency.p95<=0.3, or accuracy>=0.8.")],
+    replicas: Annotated[str | None, typer.Option(metavar="LO:HI", help="Find the fewest replicas.")] = None,
+    clients: Annotated[
+        str | None, typer.Option(metavar="GROUP=LO:HI", help="Find the most clients of a group.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of each decision about a number.")] = 0.95,
+    seeds: Annotated[int, typer.Option(min=4, help="At most so many for a number.")] = 16,
+    changes: Changes = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="For the tables (default: runs/NAME-capacity).")] = None,
+    store: Store = STORE,
+    jobs: Jobs = None,
+    workers: Workers = 0,
+    ray_address: RayAddress = None,
+    quiet: Quietly = False,
+) -> None:
+    """The smallest server, or the largest fleet, that meets an SLO with a stated confidence."""
+    from analysis.capacity import answer, decide, search, slo_of  # noqa: PLC0415  (pandas is slow to load)
+    from analysis.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
+    from analysis.cell_table import require_metric  # noqa: PLC0415
+    from analysis.page import require_own  # noqa: PLC0415
+
+    how, slo, span = how_of(jobs, workers, ray_address), slo_of(meet), span_of(replicas, clients)
+    require_metric(slo.metric)
+    if not 0.5 <= confidence < 1:
+        raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
+    with telling(quiet) as told:
+        runs = Runs(
+            scenario, changes or [], seed, span, store, lambda *asked: all_of(asked[0], how, told, asked[1])
+        )
+        ends = [variant for number in (span.low, span.high) for variant in runs.variants(number, 1)]
+        validate_all(ends, told)
+        out = out or Path("runs") / f"{ends[0].scenario.name}-capacity"
+        require_own(out, FILES, "a search for capacity")
+
+        def ask(number: int) -> Decision:
+            return decide(number, lambda count: runs.values(number, count, slo), slo, confidence, seeds)
+
+        found = search(span.low, span.high, span.more_helps, ask, slo)
+    said = answer(found, slo, span.low, span.high, span.more_helps, span.what, confidence)
+    write_capacity(found, slo, confidence, span.path, said, runs.table(), out)
+    Console().print(capacity_table(found, slo, span.what, runs.table()), crop=False)
+    print(said)
+
+
+class Span(NamedTuple):
+    """What is searched: the numbers low..high at a path of the scenario, and whether more of it helps."""
+
+    path: str
+    low: int
+    high: int
+    more_helps: bool
+    what: str
+    option: str
+
+
+def span_of(replicas: str | None, clients: str | None) -> Span:
+    """The span of `--replicas LO:HI` or `--clients GROUP=LO:HI`. Raises BadInput unless it is one."""
+    if (replicas is None) == (clients is None):
+        raise BadInput("capacity: give --replicas LO:HI or --clients GROUP=LO:HI, one of them")
+    if replicas is not None:
+        option, text, path, what, helps = "--replicas", replicas, "server.replicas", "replicas", True
+    else:
+        option, helps = "--clients", False
+        group, equals, text = str(clients).partition("=")
+        path, what = f"fleet.{group}.clients", f"clients of {group}"
+        if not equals:
+            raise BadInput(f"{option} {clients}: must be written GROUP=LO:HI, for instance sensors=10:500")
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise BadInput(f"{option} {text}: must be LO:HI, two whole numbers, the smaller first")
+    return Span(path, int(found[1]), int(found[2]), helps, what, option)
+
+
+@dataclass
+class Runs:
+    """The runs of a search: made when asked for, remembered for the table at the end."""
+
+    scenario: str
+    changes: Sequence[str]
+    seed: int | None
+    span: Span
+    store: Path
+    compute: Callable[[list[Cell], str], Any]
+    made: dict[Path, tuple[dict[str, Any], Cell]] = field(default_factory=dict)
+
+    def variants(self, number: int, seeds: int) -> list[Variant]:
+        """The scenario with that number, under so many seeds."""
+        origin = Origin(AFTER_EVERY_LINE + len(self.changes), self.span.option)
+        wanted = [(Change(self.span.path, number, origin),)]
+        return variants(self.scenario, self.changes, self.seed, wanted, seeds)
+
+    def values(self, number: int, seeds: int, slo: Slo) -> list[float]:
+        """The SLO's metric in the runs of the first `seeds` seeds, NaN where a run has none.
+
+        Ends the command with exit code 1 if a run failed.
+        """
+        from analysis.cell_table import metric_of  # noqa: PLC0415
+
+        found = self.variants(number, seeds)
+        plans = [variant.scenario for variant in found]
+        cells = cells_of(plans, question_of(locate(self.scenario)), self.store)
+        tell_failures(found, cells, self.compute(cells, f"{number} {self.span.what}"))
+        named = [(variant.chosen, cell) for variant, cell in zip(found, cells, strict=True)]
+        self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
+        table = table_of(named)
+        values: list[float] = table[metric_of(slo.metric, table).column].astype(float).tolist()
+        return values
+
+    def table(self) -> Any:
+        """A row per run that was made or found."""
+        return table_of(list(self.made.values()))

@@ -1,0 +1,183 @@
+"""Cells: runs of a sweep, a study or a search, kept in one store under what decides their results.
+Between the commands of `many_runs` and the one run of `run_sim`; what is in the store is not run again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from progress import Quiet, Teller
+from sim.errors import BadInput, RunFailed
+from sim.packages import versions
+from sim.resuming import is_broken_off
+from sim.run_folder import FINISHED, VERSIONS
+from sim.scenario import Scenario
+from sim.scenario.content import content_digest
+
+ROOT = Path(__file__).resolve().parent
+SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/*.py")  # all that decides a run and its summary
+LOCK = ".lock"
+
+
+class Cell(NamedTuple):
+    """A run that is wanted, and the folder where it is or will be."""
+
+    plan: Scenario
+    question: str
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / FINISHED).is_file()
+
+
+class How(NamedTuple):
+    """How cells are computed: `jobs` at a time as Ray tasks, or one after another, each on `workers` actors.
+
+    With 1 job and 0 workers nothing touches Ray.
+    """
+
+    jobs: int = 1
+    workers: int = 0
+    ray_address: str | None = None
+
+
+def cells_of(plans: Sequence[Scenario], question: str, store: Path) -> list[Cell]:
+    """The cells of these scenarios: folders `NAME-DIGEST` of the store, in their order.
+
+    The digest is over the resolved scenario, the content of the files it names, the versions of the packages
+    and the project's own code, so a folder holds what would come out today.
+    """
+    beside = versions() | {"sources": _sources()}
+    return [
+        Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}")
+        for plan in plans
+    ]
+
+
+@cache
+def _sources() -> str:
+    """A digest of the code that makes a run."""
+    whole = blake2b(digest_size=10)
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(ROOT).as_posix()} {len(content)}\n".encode() + content)
+    return whole.hexdigest()
+
+
+def compute_all(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -> dict[Path, str]:
+    """Computes the cells that are missing; gives why, by folder, for each that failed.
+
+    Progress is told under the name `what`. A cell that fails does not stop the others, and
+    what is finished stays, whatever happens to the rest.
+    """
+    wanted = {cell.folder: cell for cell in cells}
+    missing = [cell for cell in wanted.values() if not cell.is_done]
+    done, failed = len(wanted) - len(missing), dict[Path, str]()
+
+    def tell() -> None:
+        word = f"{done} of {len(wanted)} cells" + (f", {len(failed)} failed" if failed else "")
+        told.tell(what, done + len(failed), len(wanted), word)
+
+    tell()
+    for cell, why in _computed(missing, how, _Within(told, what, len(wanted))):
+        if why is None:
+            done += 1
+        else:
+            failed[cell.folder] = why
+        tell()
+    return failed
+
+
+def _computed(missing: list[Cell], how: How, within: _Within) -> Iterator[tuple[Cell, str | None]]:
+    """Each missing cell as it ends, with what went wrong."""
+    jobs = min(how.jobs, len(missing))
+    if jobs <= 1:
+        for number, cell in enumerate(missing):
+            within.before = within.total - len(missing) + number
+            yield cell, compute(cell, how.workers, how.ray_address, within)
+        return
+    from agents.hosts import before_ray  # noqa: PLC0415
+
+    before_ray(how.ray_address)
+    from agents.client_cache import CACHE_VARIABLE, cache_root  # noqa: PLC0415
+    from agents.cluster import run_tasks  # noqa: PLC0415  (Ray is imported only where it is asked for)
+
+    calls = [(cell, {CACHE_VARIABLE: str(cache_root(None))}) for cell in missing]
+    for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address):
+        yield missing[number], _one_line(result) if isinstance(result, Exception) else result
+
+
+def compute(
+    cell: Cell, workers: int = 0, ray_address: str | None = None, told: Teller | None = None
+) -> str | None:
+    """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
+    from run_sim import execute  # noqa: PLC0415
+
+    try:
+        with _alone(cell.folder):
+            if not cell.is_done:
+                going_on = is_broken_off(cell.folder)
+                execute(
+                    cell.plan,
+                    cell.question,
+                    cell.folder,
+                    force=not going_on,
+                    resume=going_on,
+                    workers=workers,
+                    ray_address=ray_address,
+                    told=told or Quiet(),
+                    pictures=False,
+                )
+    except (BadInput, RunFailed) as error:
+        return str(error)
+    except Exception as error:
+        return _one_line(error)
+    return None
+
+
+def compute_elsewhere(cell: Cell, environment: dict[str, str]) -> str | None:
+    """`compute` in the process of a Ray task, which starts in a folder of Ray's choice."""
+    os.environ.update(environment)
+    return compute(cell)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever else computes this cell waits, or is waited for; a killed process does not hold it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        # One file for the whole store: a cell's lock is the byte whose number is its digest.
+        fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
+        if not (folder / VERSIONS).exists():
+            for left in folder.glob("*failure.txt*"):  # by a process that was killed as it claimed the folder
+                left.unlink()
+        yield
+    finally:
+        os.close(handle)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+class _Within:
+    """Tells the progress within a cell, behind `before` others, as a part of that of all cells."""
+
+    def __init__(self, told: Teller, what: str, total: int) -> None:
+        self._told, self._what, self.total, self.before = told, what, total, 0
+
+    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+        stage = f"{what} {word or f'{100 * done / max(total, 1e-9):.0f}%'}"
+        words = f"{self.before} of {self.total} cells, then {stage}"
+        self._told.tell(self._what, self.before, self.total, words)
+
+    def close(self) -> None:
+        """Whoever told of the cells closes."""

@@ -1,0 +1,141 @@
+"""The search for capacity as numbers: what it finds, what it says it does not know, how often it errs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from analysis.capacity import Decision, Found, Slo, answer, decide, looks, search, slo_of
+from sim.errors import BadInput
+
+SLO = Slo("latency.p95", True, 0.3)
+
+
+def noisy(means: Callable[[int], float], spread: float = 0.0) -> Callable[[int], Decision]:
+    """Decides by runs whose metric is `means(number)` with normal luck."""
+
+    def ask(number: int) -> Decision:
+        luck = np.random.default_rng(number).normal(0, spread, 64)
+        return decide(number, lambda count: list(means(number) + luck[:count]), SLO, 0.95, 16)
+
+    return ask
+
+
+@pytest.mark.parametrize(("fewest", "high"), [(1, 9), (2, 9), (5, 9), (9, 9), (700, 1000)])
+def test_the_fewest_that_meet_it_are_found_in_few_steps(fewest: int, high: int) -> None:
+    found = search(1, high, True, noisy(lambda n: 0.3 if n >= fewest else 0.4), SLO)
+    assert found.best is not None
+    assert found.best.number == fewest
+    assert len(found.decisions) <= 2 + np.ceil(np.log2(high))
+    assert found.violations == ()
+
+
+@pytest.mark.parametrize("most", [10, 11, 400, 1000])
+def test_the_most_that_meet_it_are_found_where_more_hurts(most: int) -> None:
+    found = search(10, 1000, False, noisy(lambda n: 0.2 if n <= most else 0.31), SLO)
+    assert found.best is not None
+    assert found.best.number == most
+    told = answer(found, SLO, 10, 1000, False, "clients of sensors", 0.95)
+    assert told.startswith(
+        f"{most} clients of sensors are the most of 10 to 1000 that meet latency.p95 <= 0.3"
+    )
+    assert told.endswith("more were not asked about") == (most == 1000)
+
+
+def test_none_that_meets_it_is_said_so_after_one_decision() -> None:
+    found = search(1, 64, True, noisy(lambda n: 1 / n + 0.3), SLO)
+    assert (found.best, [one.number for one in found.decisions]) == (None, [1, 64])
+    assert answer(found, SLO, 1, 64, True, "replicas", 0.9) == (
+        "no number of replicas from 1 to 64 meets latency.p95 <= 0.3 (90% confidence)"
+    )
+
+
+def test_at_the_limit_itself_no_number_of_seeds_decides_and_it_says_so() -> None:
+    means = {1: 0.5, 2: 0.5, 3: 0.5, 4: 0.3, 5: 0.1, 6: 0.1, 7: 0.1, 8: 0.1}
+    found = search(1, 8, True, noisy(lambda n: means[n], spread=0.02), SLO)
+    four = next(one for one in found.decisions if one.number == 4)
+    assert (four.verdict, four.seeds) == ("undecided", 16)
+    assert found.best is not None
+    assert found.best.number == 5
+    assert answer(found, SLO, 1, 8, True, "replicas", 0.95).endswith("; 4 may do, undecided after 16 seeds")
+    alone = search(3, 4, True, noisy(lambda n: means[n], spread=0.02), SLO)
+    assert answer(alone, SLO, 3, 4, True, "replicas", 0.95).startswith("undecided: 4 replicas may meet")
+
+
+def test_more_that_does_worse_is_told() -> None:
+    """Two replicas do, four do not, eight do: bisection finds eight or two, and says why not to trust it."""
+    means = {1: 0.9, 2: 0.1, 3: 0.9, 4: 0.9, 5: 0.9, 6: 0.9, 7: 0.9, 8: 0.1}
+    found = search(1, 8, True, noisy(lambda n: means[n]), SLO)
+    assert found.violations == ()  # what was looked at does not show it
+    found = search(2, 8, True, noisy(lambda n: means[n] if n < 8 else 0.2), SLO)
+    assert found.violations == ("latency.p95 is 0.2 with 8 and 0.1 with 2",)
+    assert "Not monotone" in answer(found, SLO, 2, 8, True, "replicas", 0.95)
+    fleet = search(1, 8, False, noisy(lambda n: 0.2 if n == 1 else 0.1), SLO)
+    assert fleet.violations == ("latency.p95 is 0.2 with 1 and 0.1 with 8",)
+
+
+def test_luck_is_no_violation() -> None:
+    found = search(1, 8, True, noisy(lambda _: 0.1, spread=0.02), SLO)
+    assert found.best is not None
+    assert found.violations == ()
+
+
+def test_at_least_is_at_most_upside_down() -> None:
+    at_least = Slo("accuracy", False, 0.8)
+    for mean, verdict in ((0.9, "met"), (0.7, "not met")):
+        values = np.array([mean - 0.01, mean + 0.01, mean, mean])
+        one = decide(1, lambda count, v=values: list(v[:count]), at_least, 0.95, 4)
+        assert one.verdict == verdict
+        assert one.low < one.mean < one.high
+
+
+def test_a_decision_by_hand() -> None:
+    """Four seeds of at most four: mean 0.25, s = 0.02, so the bound is 0.25 + 2.353 * 0.02 / 2."""
+    values = [0.25 + 0.02 * sign * np.sqrt(0.75) for sign in (-1, -1, 1, 1)]
+    one = decide(3, lambda count: values[:count], SLO, 0.95, 4)
+    assert one.mean == pytest.approx(0.25)
+    assert one.high == pytest.approx(0.25 + 2.3533634348018264 * 0.01)
+    assert one.low == pytest.approx(0.25 - 2.3533634348018264 * 0.01)
+
+
+@pytest.mark.parametrize("most_seeds", [4, 16])
+def test_however_often_one_looks_a_decision_errs_as_rarely_as_stated(most_seeds: int) -> None:
+    """Mean just above the limit: `met` is wrong. At most 5% of 2,000 trials, plus three standard errors."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(2000):
+        values = rng.normal(0.3 + 1e-9, 0.05, most_seeds)
+        one = decide(1, lambda count, v=values: list(v[:count]), SLO, 0.95, most_seeds)
+        wrong += one.verdict == "met"
+    assert wrong / 2000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+    assert wrong > 20, "the trials show nothing if it never errs"
+
+
+def test_looks_double_up_to_the_most() -> None:
+    assert [looks(most) for most in (4, 5, 8, 16, 20)] == [[4], [4, 5], [4, 8], [4, 8, 16], [4, 8, 16, 20]]
+
+
+@pytest.mark.parametrize(
+    ("text", "slo"),
+    [
+        ("latency.p95<=0.3", Slo("latency.p95", True, 0.3)),
+        (" accuracy >= .8 ", Slo("accuracy", False, 0.8)),
+        ("latency_s.by_outcome.remote.p99<=1e-1", Slo("latency_s.by_outcome.remote.p99", True, 0.1)),
+    ],
+)
+def test_an_slo_as_written(text: str, slo: Slo) -> None:
+    assert slo_of(text) == slo
+
+
+@pytest.mark.parametrize("text", ["latency.p95", "latency.p95<0.3", "<=3", "accuracy>=high", "a<=1<=2"])
+def test_what_is_no_slo_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="must be METRIC<=NUMBER"):
+        slo_of(text)
+
+
+def test_a_run_without_the_number_decides_nothing() -> None:
+    with pytest.raises(BadInput, match="a run with 3 has no such number"):
+        decide(3, lambda count: [0.1] * (count - 1) + [float("nan")], SLO, 0.95, 4)
+    assert Found((), None, ()).best is None

@@ -1,0 +1,185 @@
+"""Many runs as one table: pivots by hand, what Parquet keeps, figures and pages that load nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from analysis.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
+from analysis.figures import many_runs as figures
+from analysis.many_runs_report import cautions, sweep_result, sweep_table, write_result
+from analysis.measures import IN_SUMMARY
+from analysis.policy_study import paired_differences
+from sim.errors import BadInput
+
+
+def summary(accuracy: float, p95: float | None, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A summary in which every measure stands, all 0 but two."""
+    told: dict[str, Any] = {"valid": not reasons, "invalid_because": list(reasons)}
+    for path in IN_SUMMARY.values():
+        part = told
+        for step in path[:-1]:
+            part = part.setdefault(step, {})
+        part[path[-1]] = 0.0
+    told["accuracy"]["held_out"]["all"] = {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.05}
+    told["latency_s"]["final"]["p95"] = p95
+    told["outages"]["each"] = [{"from_s": 3.0}]
+    told["study"] = [{"group": "a", "score": "l2h", "accuracy": 0.5, "is_policy": True}]
+    return told
+
+
+def made(place: Path, runs: list[tuple[dict[str, Any], int, dict[str, Any]]]) -> pd.DataFrame:
+    """The table of runs given as (what was chosen, seed, summary)."""
+    for number, (_, _, told) in enumerate(runs):
+        (place / str(number)).mkdir(parents=True)
+        (place / str(number) / "summary.json").write_text(json.dumps(told))
+    return cell_table([Made(chosen, seed, place / str(n)) for n, (chosen, seed, _) in enumerate(runs)])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> pd.DataFrame:
+    """Two prices, three seeds each."""
+    values = {0.1: (0.80, 0.82, 0.87), 0.5: (0.70, 0.70, 0.70)}
+    runs = [
+        ({"costs.c_e": c_e}, seed, summary(value, 0.1 * seed))
+        for c_e, each in values.items()
+        for seed, value in enumerate(each, start=1)
+    ]
+    return made(tmp_path / "cells", runs)
+
+
+def test_means_and_intervals_over_seeds_by_hand(table: pd.DataFrame) -> None:
+    accuracy, p95 = metric_of("accuracy", table), metric_of("latency.p95", table)
+    first, second = pivot(table, ["costs.c_e"], [accuracy, p95])
+    assert (first["chosen"], first["seeds"], second["chosen"]) == ([0.1], 3, [0.5])
+    # Mean 0.83, s = sqrt(0.0013), Student's t for two degrees of freedom 4.3027: half 0.08957.
+    assert first["metrics"]["accuracy"] == pytest.approx((0.83, 0.74043, 0.91957), abs=1e-5)
+    assert second["metrics"]["accuracy"] == pytest.approx((0.7, 0.7, 0.7))
+    assert first["metrics"]["latency_p95"] == pytest.approx((0.2, 0.2 - 0.24841, 0.2 + 0.24841), abs=1e-5)
+
+
+def test_one_seed_has_the_interval_of_its_run_and_two_have_none(table: pd.DataFrame) -> None:
+    metrics = [metric_of("accuracy", table), metric_of("latency.p95", table)]
+    (one,) = pivot(table.iloc[:1], ["costs.c_e"], metrics)
+    assert one["metrics"]["accuracy"] == pytest.approx((0.8, 0.7, 0.85))
+    assert one["metrics"]["latency_p95"] == pytest.approx((0.1, math.nan, math.nan), nan_ok=True)
+    (two,) = pivot(table.iloc[:2], ["costs.c_e"], metrics)
+    assert two["metrics"]["accuracy"] == pytest.approx((0.81, math.nan, math.nan), nan_ok=True)
+
+
+def test_paired_differences_by_hand(table: pd.DataFrame) -> None:
+    table = table.assign(policy=["base"] * 3 + ["other"] * 3)
+    found = paired_differences(table, "base")["other"]["accuracy"]
+    # Differences -0.10, -0.12, -0.17: mean -0.13, the same spread as above.
+    assert found["value"] == pytest.approx(0.7)
+    assert [found[end] for end in ("difference", "low", "high")] == pytest.approx(
+        [-0.13, -0.21957, -0.04043], abs=1e-5
+    )
+
+
+def test_every_number_of_the_summary_is_a_column(table: pd.DataFrame) -> None:
+    for path in IN_SUMMARY.values():
+        column = ".".join(path)
+        assert column in table or f"{column}.value" in table, column
+    assert "study.a.l2h.accuracy" in table
+    assert not any(column.startswith("outages.each") for column in table)
+    assert table["accuracy.held_out.all.low"].tolist() == pytest.approx([0.7, 0.72, 0.77, 0.6, 0.6, 0.6])
+
+
+def test_parquet_keeps_numbers_as_numbers_and_parts_as_json(tmp_path: Path) -> None:
+    chosen = [
+        {"whole": 1, "real": 0.5, "mixed": 1, "part": {"kind": "always_local"}, "word": "l2h", "flag": True},
+        {"whole": 2, "real": 2, "mixed": None, "part": None, "word": "random", "flag": False},
+    ]
+    table = made(tmp_path / "cells", [(one, 1, summary(0.5, None)) for one in chosen])
+    write_cell_table(tmp_path / "t.parquet", table)
+    back = pd.read_parquet(tmp_path / "t.parquet")
+    assert back["whole"].tolist() == [1, 2]
+    assert back["real"].tolist() == [0.5, 2.0]
+    assert back["mixed"].isna().tolist() == [False, True]
+    assert [json.loads(text) if text else text for text in back["part"]] == [{"kind": "always_local"}, None]
+    assert back["word"].tolist() == ["l2h", "random"]
+    assert back["flag"].tolist() == [True, False]
+    assert back["latency_s.final.p95"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "latency.p95", "latency_p95", "latency_s.by_outcome.remote.p99"]
+)
+def test_metrics_go_by_name_or_column(name: str) -> None:
+    require_metric(name)
+
+
+def test_a_metric_that_is_none_is_refused_with_the_nearest(table: pd.DataFrame) -> None:
+    for refuse in (require_metric, lambda name: metric_of(name, table)):
+        with pytest.raises(BadInput, match=r"acuracy: is no number of a summary: did you mean accuracy\?"):
+            refuse("acuracy")
+
+
+def test_invalid_runs_are_counted_by_reason(tmp_path: Path) -> None:
+    reasons = [(), ("offered load 1.2 is over 1",), ("offered load 1.5 is over 1", "3 clients asked")]
+    runs = [({"a": n}, 1, summary(0.5, 0.1, why)) for n, why in enumerate(reasons)]
+    (line,) = cautions(made(tmp_path / "cells", runs))
+    assert line == (
+        "Read with care: 2 of 3 runs are not valid by their own rules: offered load … is over … (2); "
+        "… clients asked (1)."
+    )
+    assert cautions(made(tmp_path / "more", runs[:1])) == []
+
+
+def result_of(table: pd.DataFrame, axes: list[str], *shown: str) -> Any:
+    return sweep_result("smoke", "Does it work?", "python run_sim.py sweep", table, axes, shown)
+
+
+def test_a_page_loads_nothing_and_holds_every_figure(table: pd.DataFrame, tmp_path: Path) -> None:
+    crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
+    result = result_of(crossed, ["costs.c_e", "replicas"], "accuracy", "latency.p95")
+    write_result(result, tmp_path / "out")
+    page = (tmp_path / "out/sweep.html").read_text()
+    assert "https://" not in page
+    assert "<script" not in page
+    assert [*re.findall(r"<section id=\"(\w+)\">", page)] == ["tables", "heat_maps", "curves", "reproduce"]
+    assert len(re.findall(r"<img src=\"data:image/svg\+xml;base64,[^\"]+\" alt=\"[^\"]{20,}\">", page)) == 2
+    assert "83.0 [74.0, 92.0]" in page
+    for name in ("heat_maps", "curves"):
+        assert (tmp_path / f"out/figures/{name}.svg").stat().st_size > 2000
+        assert (tmp_path / f"out/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads((tmp_path / "out/sweep.json").read_text())
+    assert told["rows"][0]["metrics"]["accuracy"]["mean"] == pytest.approx(0.83)
+
+
+def test_a_terminal_shows_the_same_numbers_uncut(table: pd.DataFrame) -> None:
+    console = Console(width=80, record=True)
+    console.print(sweep_table(result_of(table, ["costs.c_e"]), []), crop=False)
+    lines = console.export_text().splitlines()
+    assert any(re.match(r"0\.1 +3 +83\.0 ±9\.0 +0\.0000 ±0\.0000 +200\.0 ±248\.4 ", line) for line in lines)
+    assert not any("…" in line for line in lines)
+
+
+def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> None:
+    metric = metric_of("accuracy", table)
+    drawn = figures.curves(pivot(table, ["costs.c_e"], [metric]), ["costs.c_e"], [metric])
+    line = drawn.axes[0].lines[0]
+    assert np.asarray(line.get_xdata()).tolist() == [0.1, 0.5]
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([83.0, 70.0])
+    words = table.assign(price=[{"kind": "always_local"}] * 3 + ["x"] * 3)
+    drawn = figures.curves(pivot(words, ["price"], [metric]), ["price"], [metric])
+    assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["always_local", "x"]
+
+
+def test_heat_maps_write_the_mean_into_its_cell(table: pd.DataFrame) -> None:
+    crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
+    metric = metric_of("accuracy", table)
+    rows = pivot(crossed, ["costs.c_e", "replicas"], [metric])
+    axes = figures.heat_maps(rows, ["costs.c_e", "replicas"], [metric]).axes[0]
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert written == {(0.5, 0.5): "83.0", (1.5, 0.5): "83.0", (0.5, 1.5): "70.0", (1.5, 1.5): "70.0"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.5"]
