@@ -17,6 +17,7 @@ from agents.plan import Block, Plan
 from agents.settings import Setting, network_of, own_setting, settings_of
 from agents.stakes import Stakes, stakes_of
 from agents.surrogates import SURROGATES, Client
+from agents.tenths import Tenths, tenths
 from agents.verdicts import Verdict, prices, verdict
 from sim.scenario import Scenario
 
@@ -24,11 +25,13 @@ from sim.scenario import Scenario
 @dataclass(frozen=True)
 class BlockAnswers:
     """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); verdicts: on
-    each setting that rows of this block serve, a part of the sum over the group's clients.
+    each setting that rows of this block serve, a part of the sum over the group's clients; estimates: such a
+    part too, by model, of what rows in the scenario's own setting say of its being right on held-out samples.
     """
 
     score: NDArray[np.float32]
     verdicts: dict[Setting, Verdict]
+    estimates: dict[str, Tenths]
 
 
 def answers_of(
@@ -48,7 +51,8 @@ def answers_of(
         if rows.any():
             stakes = stakes_of(scenario, setting.c_e, setting.c_1)
             verdicts[setting] = scored.verdict(rows, setting, stakes, held_out, calibration)
-    return BlockAnswers(scored.score(is_own, own.c_1), verdicts)
+    says = _rows_of(scenario, rejectors, own_setting(scenario, block.score), block.score)
+    return BlockAnswers(scored.score(is_own, own.c_1), verdicts, scored.estimates(says, held_out))
 
 
 def _rows_of(scenario: Scenario, rejectors: RejectorBlock, setting: Setting, score: str) -> NDArray[np.bool_]:
@@ -119,6 +123,17 @@ class Scored:
         price = prices(setting.score, stakes, score[:, known_at], known)
         calibrated = (score[:, known_at] > price[:, None]).mean(axis=1)
         return verdict(score[:, at], price, judged, stakes, calibrated)
+
+    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, Tenths]:
+        """What some rows say of each model's being right on the held-out positions, where they say it."""
+        judged, at = self._judged(rows, held_out), np.searchsorted(self.positions, held_out)
+        server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
+        right = {"client": judged.client_correct, "server": server}
+        said = self.outputs[torch.from_numpy(rows)][:, at]
+        return {
+            model: tenths(torch.sigmoid(said[..., place]).numpy(), right[model], judged.share)
+            for model, place in SURROGATES[self.name].says.items()
+        }
 
     def _judged(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> Judged:
         at = np.searchsorted(self.positions, positions)

@@ -1,5 +1,5 @@
-"""How the documentation becomes a site: Sphinx reads the Markdown pages of this folder, `make docs` makes site/.
-A link that leads nowhere and any other warning fail the build; pages that the index does not name are found."""
+"""How the documentation becomes a site: Sphinx makes site/ of the pages of this folder (`make docs`).
+Links that lead nowhere and other warnings fail the build; pages that the index does not name are found."""
 
 import re
 

@@ -71,8 +71,8 @@ class Learned:
     """All that the learners give a run before t = 0.
 
     traffic: per group its phases, the first at 0 s. client_hashes: per group and variant, of the frozen
-    weights. learning, deferral, partitions, study, study_curves, study_bounded, study_losses: columns of the
-    tables of those names in `sim.columns`.
+    weights. learning, deferral, partitions, study, study_curves, study_bounded, study_losses,
+    reliability: columns of the tables of those names in `sim.columns`.
     """
 
     samples: Samples
@@ -86,6 +86,7 @@ class Learned:
     study_curves: dict[str, list[object]] = field(default_factory=dict)
     study_bounded: dict[str, list[object]] = field(default_factory=dict)
     study_losses: dict[str, list[object]] = field(default_factory=dict)
+    reliability: dict[str, list[object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

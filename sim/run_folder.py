@@ -37,6 +37,7 @@ ENTRIES = {
     "clients.parquet",
     "samples.parquet",
     "partitions.parquet",
+    "reliability.parquet",
     "timing.json",
     "figures",
     "report.html",

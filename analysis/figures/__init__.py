@@ -18,6 +18,7 @@ from analysis.figures.latency import latency
 from analysis.figures.learning import learning
 from analysis.figures.online import learns_online, online
 from analysis.figures.outcomes import outcomes
+from analysis.figures.reliability import has_estimates, reliability
 from analysis.figures.study import (
     study_accuracy,
     study_bounded,
@@ -157,6 +158,17 @@ FIGURES = {
         "The lowest point of a curve is the best threshold of its score at this price of the server, had it "
         "always answered. What the run paid lies above its score's curve by what queues and outages took.",
         needs=frozenset({"deferral"}),
+    ),
+    "reliability": Drawing(
+        reliability,
+        "Reliability",
+        alt.reliability,
+        "Estimates on the diagonal mean what they say; points below it are too sure of themselves. A price "
+        "in units of cost asks for that: plug-in and its like decide by these numbers. Bars are 95% "
+        "intervals that count each sample once. Legends have the expected calibration error in points with "
+        "its interval, and how large luck alone would make it.",
+        needs=frozenset({"reliability"}),
+        fits=has_estimates,
     ),
     "learning": Drawing(
         learning,
