@@ -25,6 +25,7 @@ from analysis.figures.study import (
     study_contrast,
     study_losses,
     study_rates,
+    study_risk,
 )
 from analysis.figures.timeline import timeline
 from analysis.run import Run
@@ -75,6 +76,14 @@ FIGURES = {
         study_alt.study_rates,
         "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
         "answer of the server weighs more (the higher c_1).",
+        needs=frozenset({"study"}),
+    ),
+    "study_risk": Drawing(
+        study_risk,
+        "Risk against the price of a send",
+        study_alt.study_risk,
+        "A rejector that minds its costs stays below both grey lines: it should never do worse than sending "
+        "nothing or everything. What is left to the dotted line is what nobody can know beforehand.",
         needs=frozenset({"study"}),
     ),
     "study_losses": Drawing(
