@@ -15,7 +15,7 @@ from analysis.run import Run
 from analysis.traffic import Traffic
 
 MOST_GROUPS = 4
-MODELS = {"server": "P(e = y), the server", "client": "P(m = y), the client"}
+MODELS = {"server": "e = y: server right", "client": "m = y: client right"}
 LOOKS: dict[str, dict[str, Any]] = {"softmax": {"color": INK, "linestyle": (0, (4, 1.5))}} | SCORE_STYLES
 
 
@@ -33,8 +33,9 @@ def reliability(traffic: Traffic) -> Figure:
     for row, title in zip(panels, MODELS.values(), strict=True):
         for axes, group in zip(row, groups, strict=True):
             axes.plot([0, 1], [0, 1], color=FAINT, lw=0.8, label="as said")
-            axes.set_title(f"{title}: {group}" if axes is row[0] else group)
+            axes.set_title(group)
             axes.grid(visible=True)
+        row[0].set_ylabel(f"{title}\n(% of held-out)")
     for (group, source, model), table in estimates_of(traffic.run):
         if group in groups:
             axes = panels[list(MODELS).index(model)][groups.index(group)]
@@ -44,10 +45,8 @@ def reliability(traffic: Traffic) -> Figure:
             axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("said (% likely)")
+        axes.set_xlabel("said to be (% likely)")
         axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.22), fontsize=7.5)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("right (% of held-out)")
     return figure
 
 

@@ -118,6 +118,7 @@ def write_folder(
     write_table(path / "clients.parquet", _clients(clients), columns.CLIENTS)
     write_table(path / "learning.parquet", _learning(), columns.LEARNING)
     write_table(path / "deferral.parquet", _deferral(), columns.DEFERRAL)
+    write_table(path / "partitions.parquet", _partitions(), columns.PARTITIONS)
     write_table(path / "reliability.parquet", _reliability(samples), columns.RELIABILITY)
     write_study(path)
     timing = {
@@ -370,6 +371,17 @@ def _deferral() -> dict[str, list[Any]]:
             table["accuracy"] += list(np.minimum(accuracy, 0.97))
             table["risk"] += list(1 - accuracy + 0.1 * rate)
     return table
+
+
+def _partitions() -> dict[str, Any]:
+    """Models of both groups that never saw three of the ten classes."""
+    classes = np.tile(np.arange(10), 2)
+    return {
+        "group": np.repeat(["sensors", "cameras"], 10),
+        "variant": np.zeros(20, int),
+        "class": classes,
+        "samples": np.where(classes < 7, 20 + classes, 0),
+    }
 
 
 def _reliability(samples: dict[str, np.ndarray]) -> dict[str, Any]:
