@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
 	$(BIN)/python run_sim.py run outage --force
@@ -15,8 +15,11 @@ lint: .venv/dev.stamp ## Style and types alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clean: ## Removes the environment, caches and runs
-	rm -rf .venv .cache runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+docs: .venv/dev.stamp ## The documentation as a site: site/index.html
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs site
+
+clean: ## Removes the environment, caches, runs and the site
+	rm -rf .venv .cache runs site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/run.stamp: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv

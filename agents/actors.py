@@ -37,6 +37,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "pretrain": "learn",
     "learn": "learn",
     "labels": "decide",
+    "confidence": "decide",
     "answer": "decide",
     "score": "decide",
     "own_scores": "decide",

@@ -22,12 +22,14 @@ from agents.verdicts import Verdict, prices, together, verdict
 
 @dataclass(frozen=True)
 class Answers:
-    """All models on the sample axis: server_label int16 (n,); per frozen model its answers and scores; per
-    block what its rejectors decide.
+    """All models on the sample axis: server_label int16 (n,); server_confidence float32 (n,), the largest
+    probability of its softmax before the run, NaN where not held out; per frozen model its answers and
+    scores; per block what its rejectors decide.
     """
 
     plan: Plan
     server_label: NDArray[np.int16]
+    server_confidence: NDArray[np.float32]
     of_models: Mapping[Variant, ModelAnswers]
     of_blocks: Mapping[Block, BlockAnswers]
 

@@ -17,17 +17,20 @@ from agents.plan import Block, Plan
 from agents.settings import Setting
 from agents.stakes import Stakes, stakes_of
 from agents.surrogates import SURROGATES, Client
+from agents.tenths import Tenths, tenths
 from agents.verdicts import Verdict, prices, verdict
 
 
 @dataclass(frozen=True)
 class BlockAnswers:
     """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); verdicts: on
-    each setting that rows of this block serve, a part of the sum over the group's clients.
+    each setting that rows of this block serve, a part of the sum over the group's clients; estimates: such a
+    part too, by model, of what rows in the scenario's own setting say of its being right on held-out samples.
     """
 
     score: NDArray[np.float32]
     verdicts: dict[Setting, Verdict]
+    estimates: dict[str, Tenths]
 
 
 def answers_of(
@@ -46,7 +49,8 @@ def answers_of(
             verdicts[setting] = scored.verdict(
                 network_of_row == number, setting, stakes, held_out, calibration
             )
-    return BlockAnswers(scored.score(is_own, plan.scenario.costs.c_1), verdicts)
+    score = scored.score(is_own, plan.scenario.costs.c_1)
+    return BlockAnswers(score, verdicts, scored.estimates(network_of_row == 0, held_out))
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,17 @@ class Scored:
         price = prices(setting.score, stakes, score[:, known_at], known)
         calibrated = (score[:, known_at] > price[:, None]).mean(axis=1)
         return verdict(score[:, at], price, judged, stakes, calibrated)
+
+    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, Tenths]:
+        """What some rows say of each model's being right on the held-out positions, where they say it."""
+        judged, at = self._judged(rows, held_out), np.searchsorted(self.positions, held_out)
+        server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
+        right = {"client": judged.client_correct, "server": server}
+        said = self.outputs[torch.from_numpy(rows)][:, at]
+        return {
+            model: tenths(torch.sigmoid(said[..., place]).numpy(), right[model], judged.share)
+            for model, place in SURROGATES[self.name].says.items()
+        }
 
     def _judged(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> Judged:
         at = np.searchsorted(self.positions, positions)

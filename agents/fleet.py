@@ -23,6 +23,7 @@ from agents.hosts import Hosts, InProcess, before_ray
 from agents.losses import RELEASED
 from agents.online import own_blocks
 from agents.plan import Block, Plan, Variant
+from agents.reliability import reliability_of
 from agents.server_model import Practised, Trajectory
 from agents.snapshots import State
 from agents.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
@@ -154,6 +155,7 @@ class Fleet:
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
             calibration=self._plan.met_calibration,
+            reliability=reliability_of(self._plan, answers),
         )
 
     def round(self, lesson: Lesson) -> Update:
@@ -241,7 +243,8 @@ class Fleet:
         )
         scores = self._hosts.ask_shards("score", [(share, shared) for share in self._deal(self._plan.blocks)])
         of_models, of_blocks = _undeal(self._plan.variants, models), _undeal(self._plan.blocks, scores)
-        return Answers(self._plan, server_label, of_models, of_blocks)
+        confidence: NDArray[np.float32] = self._hosts.ask_server("confidence")
+        return Answers(self._plan, server_label, confidence, of_models, of_blocks)
 
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""

@@ -122,6 +122,15 @@ class ServerModel:
         require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
         return _labels(logits)
 
+    def confidence(self) -> NDArray[np.float32]:
+        """The largest probability of the model's softmax on the sample axis, float32 (n,), NaN where not held
+        out: nobody asks there."""
+        samples = self._plan.samples
+        logits = self._logits(samples.sample_id[samples.held_out])
+        sure = np.full(len(samples.sample_id), np.nan, dtype=np.float32)
+        sure[samples.held_out] = logits.softmax(dim=1).amax(dim=1).numpy()
+        return sure
+
     def state(self) -> State:
         """What the rounds to come depend on besides their lessons."""
         return {

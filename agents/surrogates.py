@@ -3,8 +3,8 @@ A new one is a loss, a reading, a line of `SURROGATES` and one of `agents.settin
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -182,19 +182,25 @@ def _at_labels(values: Tensor, labels: Tensor) -> Tensor:
 class Surrogate:
     """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a batch, each
     sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, a number or
-    (rows, 1), float32 (rows, n).
+    (rows, 1), float32 (rows, n). says: which output is the logit of P(m=y|x), under
+    "client", or of P(e=y|x), under "server".
     """
 
     outputs: Callable[[int], int]
     loss: Callable[[Tensor, Batch], Tensor]
     score: Callable[[Tensor, Client, Tensor | float], Tensor]
+    says: Mapping[str, int] = field(default_factory=dict)
 
+
+BOTH = {"client": 0, "server": 1}
 
 SURROGATES: dict[str, Surrogate] = {
     "l2h": Surrogate(lambda _: 2, l2h_loss, l2h_score),
-    "plug_in": Surrogate(lambda _: 2, plug_in_loss, plug_in_score),
-    "l2h_priced": Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score),
-    "compare_confidence": Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score),
+    "plug_in": Surrogate(lambda _: 2, plug_in_loss, plug_in_score, BOTH),
+    "l2h_priced": Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score, BOTH),
+    "compare_confidence": Surrogate(
+        lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}
+    ),
     "mozannar_sontag": Surrogate(lambda classes: classes + 1, mozannar_sontag_loss, deferral_output),
-    "one_vs_all": Surrogate(lambda classes: classes + 1, one_vs_all_loss, deferral_output),
+    "one_vs_all": Surrogate(lambda classes: classes + 1, one_vs_all_loss, deferral_output, {"server": -1}),
 }

@@ -56,6 +56,12 @@ DEFINITIONS = {
         "within the run, or no interval), the margin by which the formula itself may be off, and whether "
         "they agree (list)."
     ),
+    "reliability": (
+        "Per group, source of an estimate and model, on held-out samples before any traffic: the means of "
+        "what was said (estimated) and of what was right, and the expected calibration error over tenths "
+        "(value) with a conservative 95% interval (low, high) and with what 95% of perfectly calibrated "
+        "estimates stay below on as many samples (by_luck) (list; shares)."
+    ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",
     "run.horizon_s": "Virtual time at which the run ended (s).",

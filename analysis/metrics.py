@@ -14,6 +14,7 @@ from analysis import metrics_answers as answers
 from analysis import metrics_service as service
 from analysis.metrics_outages import outages
 from analysis.metrics_study import study
+from analysis.reliability import reliability
 from analysis.run import Run
 from analysis.theory import predictions
 from analysis.traffic import Traffic, traffic_of
@@ -58,6 +59,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "outages": outages,
     "study": study,
     "predictions": predictions,
+    "reliability": reliability,
 }
 
 

@@ -160,6 +160,11 @@ class Run:
         """How the loss of each trained setting fell; no rows where there is no such file."""
         return self._if_there("study_losses", columns.STUDY_LOSSES)
 
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """How likely models are said to be right, and whether they are; no rows without such a file."""
+        return self._if_there("reliability", columns.RELIABILITY)
+
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         file = self.path / f"{name}.parquet"
         if not file.is_file():

@@ -231,6 +231,19 @@ PARTITIONS = pa.schema(
     ]
 )
 
+# How likely models are said to be right, and whether they are, by held-out sample and tenth of the estimate.
+RELIABILITY = pa.schema(
+    [
+        ("group", _name),
+        ("source", _name),  # "softmax", the model's own; or a score whose rejectors estimate it
+        ("model", _name),  # "client" or "server": whose being right is estimated
+        ("sample_id", pa.int32()),
+        ("weight", pa.float64()),  # share of the group's clients whose estimate lies in this tenth
+        ("estimated", pa.float64()),  # their mean estimate of P(right)
+        ("right", pa.float64()),  # the share of them for which the model is right
+    ]
+)
+
 # Accuracy against reject rate on the held-out traffic samples, per score, from the tables alone.
 DEFERRAL = pa.schema(
     [

@@ -15,6 +15,7 @@ from sim.columns import (
     DEFERRAL,
     LEARNING,
     PARTITIONS,
+    RELIABILITY,
     SAMPLES,
     STUDY,
     STUDY_BOUNDED,
@@ -65,6 +66,7 @@ def write_learned(
     write_table(folder / "study_bounded.parquet", table_of(learned.study_bounded, STUDY_BOUNDED))
     write_table(folder / "study_losses.parquet", table_of(learned.study_losses, STUDY_LOSSES))
     write_table(folder / "partitions.parquet", table_of(learned.partitions, PARTITIONS))
+    write_table(folder / "reliability.parquet", table_of(learned.reliability, RELIABILITY))
 
 
 def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:

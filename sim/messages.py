@@ -84,7 +84,7 @@ class Learned:
     traffic: per group its phases, the first at 0 s. calibration: per group the calibration pool as its
     requests show it before any drift; may be left out if no price asks for it. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
-    study_losses: columns of the tables of those names in `sim.columns`.
+    study_losses, reliability: columns of the tables of those names in `sim.columns`.
     """
 
     samples: Samples
@@ -99,6 +99,7 @@ class Learned:
     study_bounded: dict[str, list[object]] = field(default_factory=dict)
     study_losses: dict[str, list[object]] = field(default_factory=dict)
     calibration: tuple[Phase, ...] = ()
+    reliability: dict[str, list[object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ ENTRIES = {
     "clients.parquet",
     "samples.parquet",
     "partitions.parquet",
+    "reliability.parquet",
     "timing.json",
     "figures",
     "report.html",

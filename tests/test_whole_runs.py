@@ -55,6 +55,7 @@ def test_ray_and_one_process_give_the_same_bytes(local, workers, tmp_path):
         "clients",
         "samples",
         "partitions",
+        "reliability",
         *STUDY,
     )
     for name in (*tables, *STUDY):
@@ -82,6 +83,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "clients.parquet",
         "samples.parquet",
         "partitions.parquet",
+        "reliability.parquet",
         "trace.json.gz",
     }
     assert not list(local.rglob(".*"))

@@ -19,6 +19,7 @@ from sim.columns import (
     DEFERRAL,
     LEARNING,
     PARTITIONS,
+    RELIABILITY,
     STUDY,
     STUDY_BOUNDED,
     STUDY_CURVES,
@@ -30,7 +31,8 @@ from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
 
-LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
+STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
+LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 COMPARED = [
     "request_id",

@@ -18,12 +18,14 @@ from analysis.figures.latency import latency
 from analysis.figures.learning import learning
 from analysis.figures.online import learns_online, online
 from analysis.figures.outcomes import outcomes
+from analysis.figures.reliability import has_estimates, reliability
 from analysis.figures.study import (
     study_accuracy,
     study_bounded,
     study_contrast,
     study_losses,
     study_rates,
+    study_risk,
 )
 from analysis.figures.timeline import timeline
 from analysis.run import Run
@@ -74,6 +76,14 @@ FIGURES = {
         study_alt.study_rates,
         "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
         "answer of the server weighs more (the higher c_1).",
+        needs=frozenset({"study"}),
+    ),
+    "study_risk": Drawing(
+        study_risk,
+        "Risk against the price of a send",
+        study_alt.study_risk,
+        "A rejector that minds its costs stays below both grey lines: it should never do worse than sending "
+        "nothing or everything. What is left to the dotted line is what nobody can know beforehand.",
         needs=frozenset({"study"}),
     ),
     "study_losses": Drawing(
@@ -157,6 +167,17 @@ FIGURES = {
         "The lowest point of a curve is the best threshold of its score at this price of the server, had it "
         "always answered. What the run paid lies above its score's curve by what queues and outages took.",
         needs=frozenset({"deferral"}),
+    ),
+    "reliability": Drawing(
+        reliability,
+        "Reliability",
+        alt.reliability,
+        "Estimates on the diagonal mean what they say; points below it are too sure of themselves. A price "
+        "in units of cost asks for that: plug-in and its like decide by these numbers. Bars are 95% "
+        "intervals that count each sample once. Legends have the expected calibration error in points with "
+        "its interval, and how large luck alone would make it.",
+        needs=frozenset({"reliability"}),
+        fits=has_estimates,
     ),
     "learning": Drawing(
         learning,

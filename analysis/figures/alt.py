@@ -10,6 +10,7 @@ import numpy as np
 from analysis.by_client import LEAST_REQUESTS
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.online import drifts
+from analysis.figures.style import score_name
 from analysis.traffic import Traffic
 from analysis.wording import answered_within, number, outcome_shares, percent, seconds
 
@@ -29,6 +30,17 @@ def timeline(traffic: Traffic, summary: Summary) -> str:
         f"clients alone would get {alone}; {number(queue['mean'], 1)} requests wait on average, "
         f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
     )
+
+
+def reliability(_traffic: Traffic, summary: Summary) -> str:
+    words = {"client": "its own model", "server": "the server"}
+    parts = [
+        f"{row['group']}, {score_name(row['source'])} of {words[row['model']]}: says "
+        f"{percent(row['estimated'])}, right {percent(row['right'])}, calibration error "
+        f"{percent(row['value'])} (luck alone: up to {percent(row['by_luck'])})"
+        for row in summary["reliability"]
+    ]
+    return "How often models are right by how likely they are said to be: " + "; ".join(parts) + "."
 
 
 def _accuracy(window: Summary) -> str:

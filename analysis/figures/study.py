@@ -18,6 +18,11 @@ from analysis.study_rows import forms_in, rows_of
 from analysis.traffic import Traffic
 
 MOST_GROUPS = 4
+RISK_BOUNDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "risk_all_local": ("nothing sent", {"color": GREY}),
+    "risk_all_remote": ("all sent", {"color": GREY, "ls": (0, (4, 2))}),
+    "risk_oracle": ("oracle (bound)", {"color": INK, "ls": (0, (1, 1))}),
+}
 DASHES = {"nonnegative": "-", "cost_sensitive": (0, (6, 1.5)), "paper": (0, (1, 1)), "released": (0, (3, 2))}
 
 
@@ -75,6 +80,25 @@ def study_rates(traffic: Traffic) -> Figure:
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("price of a send $c_e$ (loss)")
         _percent(axes, "reject rate (% sent)")
+    return _finished(figure, panels)
+
+
+@styled
+def study_risk(traffic: Traffic) -> Figure:
+    """Generalised risk against c_e at the run's own c_1, a line per form, between its bounds."""
+    figure, panels = _panels(traffic, 3.3)
+    for name, axes in panels:
+        table = rows_of(traffic.run, traffic.run.study, name, "c_e", "form")
+        for colour, form in zip(SERIES, forms_in(table), strict=False):
+            line = table[table["form"] == form].sort_values("c_e")
+            look: dict[str, Any] = {"color": colour, "ls": DASHES.get(form, "-"), "marker": "o", "ms": 4.5}
+            axes.plot(line["c_e"], line["risk"], label=form.replace("_", " ") or "the score", **look)
+        bounds = table.drop_duplicates("c_e").sort_values("c_e")
+        for column, (label, look) in RISK_BOUNDS.items():
+            axes.plot(bounds["c_e"], bounds[column], label=label, lw=1, zorder=1, **look)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("price of a send $c_e$ (loss)")
+        axes.set_ylabel("generalised risk (loss)")
     return _finished(figure, panels)
 
 

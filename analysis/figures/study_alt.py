@@ -42,6 +42,19 @@ def study_rates(traffic: Traffic, _summary: dict[str, Any]) -> str:
     return "Reject rate against the price of a send: " + "; ".join(parts) + "."
 
 
+def study_risk(traffic: Traffic, _summary: dict[str, Any]) -> str:
+    parts = []
+    for name in traffic.run.groups:
+        line = rows_of(traffic.run, traffic.run.study, name, "c_e").sort_values("c_e")
+        ends = [
+            f"{row['risk']:.3f} at {row['c_e']:g} (nothing sent {row['risk_all_local']:.3f}, "
+            f"oracle {row['risk_oracle']:.3f})"
+            for _, row in line.iloc[[0, -1][: len(line)]].iterrows()
+        ]
+        parts.append(f"{name} {' and '.join(ends)}")
+    return "Generalised risk against the price of a send: " + "; ".join(parts) + "."
+
+
 def study_losses(traffic: Traffic, _summary: dict[str, Any]) -> str:
     parts = []
     for name in traffic.run.groups:

@@ -21,8 +21,11 @@ from sim.scenario.values import (
 
 
 class Poisson(Part):
+    """Memoryless: exponential gaps."""
+
     kind: Literal["poisson"]
     rate_hz: Positive
+    """Requests per second of each client."""
 
 
 class GammaRenewal(Part):
@@ -30,7 +33,9 @@ class GammaRenewal(Part):
 
     kind: Literal["gamma"]
     rate_hz: Positive
+    """Requests per second of each client."""
     cv: Variation
+    """Coefficient of variation of the gaps: 0 a strict beat, 1 Poisson, above 1 bursts."""
 
 
 class Mmpp(Part):
@@ -40,12 +45,17 @@ class Mmpp(Part):
 
     kind: Literal["mmpp"]
     rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
+    """Requests per second of each client, state by state; a rate may be 0."""
     mean_stay_s: Beat
+    """Mean of the exponential stay in a state."""
 
 
 class ClosedLoop(Part):
+    """A client asks again a think time after the last word on its request before; for a constant shape."""
+
     kind: Literal["closed_loop"]
     think: PositiveDuration
+    """Think time: a number of seconds, or a distribution."""
 
 
 class TraceArrivals(Part):
@@ -53,13 +63,18 @@ class TraceArrivals(Part):
 
     kind: Literal["trace"]
     file: str
+    """CSV or Parquet with `time` in seconds, and if it has them `client`, numbered from 0 within the group,
+    and `group`."""
     time_scale: Positive = 1.0
+    """Factor on the instants of the file."""
 
 
 Process = Annotated[Poisson | GammaRenewal | Mmpp | ClosedLoop | TraceArrivals, Field(discriminator="kind")]
 
 
 class Constant(Part):
+    """The rate stays as it is."""
+
     kind: Literal["constant"] = "constant"
 
 
@@ -68,8 +83,11 @@ class Diurnal(Part):
 
     kind: Literal["diurnal"]
     amplitude: Share
+    """Largest deviation from the mean rate, as a share of it."""
     period_s: Span
+    """Length of a period."""
     phase_s: SpanOrZero = 0.0
+    """When the rate rises through its mean."""
 
 
 class FlashCrowd(Part):
@@ -77,13 +95,20 @@ class FlashCrowd(Part):
 
     kind: Literal["flash_crowd"]
     factor: Positive
+    """Factor on the rate."""
     at_s: Instant
+    """When the crowd comes."""
     for_s: Span
+    """How long it stays."""
 
 
 Shape = Annotated[Constant | Diurnal | FlashCrowd, Field(discriminator="kind")]
 
 
 class Arrivals(Part):
+    """When requests arrive at each client of a group."""
+
     process: Process
+    """Law of the gaps between a client's requests."""
     shape: Shape = Constant()
+    """How the rate changes over virtual time."""

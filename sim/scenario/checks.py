@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.scenario.arrivals import Mmpp
+from sim.scenario.client_data import MissingClasses
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
 from sim.scenario.file_checks import FILE_CHECKS
-from sim.scenario.fleet import Budget, Group, MissingClasses, MoneyBudget
+from sim.scenario.fleet import Budget, Group, MoneyBudget
 from sim.scenario.learning_checks import LEARNING_CHECKS, classes_of
 from sim.scenario.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
 from sim.scenario.outage_checks import OUTAGE_CHECKS

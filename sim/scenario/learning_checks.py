@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from sim.scenario.client_data import Drift
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Path
-from sim.scenario.fleet import Drift
 
 Breach = tuple[Path, Any, str]
 

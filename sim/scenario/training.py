@@ -52,14 +52,17 @@ class Mixture(Part):
     lie `separation` apart in the root mean square."""
 
     classes: Annotated[int, Field(ge=2, le=1_000)] = 10
+    """Classes, equally likely."""
     dimensions: Annotated[int, Field(ge=1, le=4_096)] = 16
+    """Numbers in a sample."""
     components: Annotated[int, Field(ge=1, le=100)] = 2
+    """Gaussians a class."""
     separation: NonNegative = 5.0
+    """Distance between means, in standard deviations of a Gaussian."""
 
 
 class Data(Part):
-    """The data set, how many of its samples are used (null: all; a keyed draw without replacement), the
-    shares of its five disjoint pools in the order of `POOLS`, and where its files lie."""
+    """The samples, and the five disjoint pools that they are shared out to."""
 
     set: Literal[
         "digits",
@@ -70,6 +73,7 @@ class Data(Part):
         "svhn",
         "gaussian_mixture",
     ] = "digits"
+    """Name of the data set."""
     pools: Annotated[tuple[PositiveShare, ...], Field(min_length=5, max_length=5)] = (
         0.2,
         0.3,
@@ -77,55 +81,91 @@ class Data(Part):
         0.1,
         0.2,
     )
+    """Shares of the pools client, server, rejector, calibration, traffic; they sum to 1."""
     samples: Count | None = None
+    """How many samples to use, drawn by the seed; null: all (10,000 of a mixture)."""
     root: str | None = None
+    """Folder with the files of the set; null: `$L2H_DATA`, `data/`, or where Debian puts them."""
     download: bool = False
+    """Whether torchvision may fetch what is missing."""
     mixture: Mixture = Mixture()
+    """Shape of `gaussian_mixture`."""
 
 
 class Costs(Part):
-    """c_e: price of one charged send; c_1: weight of a wrong server answer (DESIGN: generalised 0-1 loss)."""
+    """Costs of the generalised 0-1 loss; a wrong answer of the client costs 1."""
 
     c_e: Cost = 0.1
+    """Price of one charged send."""
     c_1: Cost = 1.0
+    """Weight of a wrong answer of the server."""
     charge_on: Literal["send", "accept", "answer"] = "send"
+    """What is charged: every send, what the server let in, or what was answered in time."""
 
 
 class Pretrain(Part):
-    """Training before the run; `sync_every` batches between refreshes of the clients' copy of the server.
-    `momentum` is for `sgd` alone; the decay of the rejectors' weights is decoupled from the loss (AdamW).
-    """
+    """Training before the run."""
 
     epochs: Count = 60
+    """Passes over the server's pool."""
     batch: Count = 64
+    """Samples in a step."""
     optimiser: Literal["adam", "sgd"] = "adam"
+    """Of server and rejectors."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of `sgd` alone."""
     server_lr: LearningRate = 1.0e-3
+    """Learning rate of the server."""
     rejector_lr: LearningRate = 1.0e-3
+    """Learning rate of the rejectors."""
     rejector_weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Decay of the rejectors' weights, decoupled from the loss (AdamW)."""
     sync_every: SyncEvery = 1
+    """Batches between two refreshes of the copy of the server that rejectors learn from."""
 
 
 class Online(Part):
+    """Rounds of training during the run, in virtual time."""
+
     every_s: Span
+    """Time between two rounds."""
     steps: Count
+    """Steps of the server in a round."""
     step_s: SpanOrZero
+    """Time of such a step."""
     rejector_steps: Count
+    """Steps of a rejector for each copy."""
     rejector_step_s: SpanOrZero
+    """Time of such a step."""
     source: Literal["pool", "deferred", "mix"] = "pool"
+    """What the server learns from: its own pool, what was deferred to it, or half of each."""
     label_delay_s: SpanOrZero = 0.0
+    """From the end of service to the label."""
     copy_bytes: Whole = 0
+    """Size of a copy of the server's model."""
     capacity_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the server's capacity that a round takes."""
 
 
 class Training(Part):
+    """How server and rejectors learn."""
+
     form: Form = "nonnegative"
+    """Weights of the rejectors' loss; `released` is that of the authors' public code and not Bayes
+    consistent."""
     availability: PositiveShare | Literal["observed"] | None = None
+    """P(answered in time | sent) that rejectors are trained for; `observed`: the share of the run in which a
+    replica is usable; null: every send is answered."""
     shared_batch: bool = False
+    """Whether one batch serves both stages, as in the paper."""
     feedback: Literal["full", "deferred_only"] = "full"
+    """Whether a rejector knows if the server is right on every sample, or on what was sent alone."""
     exploration: Share = 0.0
+    """Probability of sending what the policy would keep."""
     pretrain: Pretrain = Pretrain()
+    """Training before the run."""
     online: Online | None = None
+    """Training during the run; null: none."""
 
 
 class Study(Part):
@@ -135,7 +175,12 @@ class Study(Part):
     """
 
     c_e: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    """Prices of a send."""
     c_1: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    """Weights of a wrong answer of the server."""
     sync_every: Annotated[tuple[SyncEvery, ...], Field(min_length=1)] | None = None
+    """Batches between two copies of the server."""
     form: Annotated[tuple[Form, ...], Field(min_length=1)] | None = None
+    """Forms of the loss."""
     score: Annotated[tuple[Score, ...], Field(min_length=1)] | None = None
+    """Scores to train."""

@@ -31,30 +31,47 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 class Part(BaseModel):
     """A part of a scenario: frozen, strict about types, closed to unknown keys and to NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Exponential(Part):
+    """Exponential durations."""
+
     kind: Literal["exponential"]
     mean_s: Span
+    """Mean."""
 
 
 class Lognormal(Part):
+    """Lognormal durations."""
+
     kind: Literal["lognormal"]
     mean_s: Span
+    """Mean, of the duration and not of its logarithm."""
     cv: Variation
+    """Coefficient of variation: standard deviation over mean; 0 is constant."""
 
 
 class Gamma(Part):
+    """Gamma durations."""
+
     kind: Literal["gamma"]
     mean_s: Span
+    """Mean."""
     cv: Variation
+    """Coefficient of variation: standard deviation over mean; 0 is constant, 1 exponential."""
 
 
 class Weibull(Part):
+    """Weibull durations."""
+
     kind: Literal["weibull"]
     mean_s: Span
+    """Mean."""
     shape: Annotated[float, Field(ge=0.1, le=100)]
+    """Shape: below 1 the tail is heavier than exponential, 1 is exponential, above 1 lighter."""
 
 
 class Empirical(Part):
@@ -62,6 +79,7 @@ class Empirical(Part):
 
     kind: Literal["empirical"]
     file: str
+    """Text file with a duration in seconds a line, or the column `seconds` of a CSV or Parquet file."""
 
 
 def _tag_of_duration(value: Any) -> str:

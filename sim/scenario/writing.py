@@ -28,7 +28,7 @@ def _block(mapping: dict[str, Any], indent: str) -> list[str]:
     """The lines of a mapping; what fits on one line stands on one."""
     lines = []
     for key, value in mapping.items():
-        flow = f"{indent}{key}: {_flow(value)}"
+        flow = f"{indent}{key}: {on_one_line(value)}"
         nested = isinstance(value, dict) or (
             isinstance(value, tuple) and value and isinstance(value[0], dict)
         )
@@ -44,17 +44,18 @@ def _entries(entries: tuple[Any, ...], indent: str) -> list[str]:
     """The lines of a list of mappings, each behind a dash."""
     lines = []
     for entry in entries:
-        flow = f"{indent}- {_flow(entry)}"
+        flow = f"{indent}- {on_one_line(entry)}"
         block = _block(entry, indent + "  ")
         lines += [flow] if len(flow) <= _WIDTH else [f"{indent}- {block[0].lstrip()}", *block[1:]]
     return lines
 
 
-def _flow(value: Any) -> str:
+def on_one_line(value: Any) -> str:
+    """Plain data as YAML on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {on_one_line(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(on_one_line, value)) + "]"
     if isinstance(value, str):
         # Text that would read as a number or a word of YAML must be quoted.
         return value if _PLAIN.fullmatch(value) and scalar(value) == value else quote(value)

@@ -142,6 +142,8 @@ def write_folder(
     write_table(path / "clients.parquet", _clients(clients), columns.CLIENTS)
     write_table(path / "learning.parquet", _learning(), columns.LEARNING)
     write_table(path / "deferral.parquet", _deferral(), columns.DEFERRAL)
+    write_table(path / "partitions.parquet", _partitions(), columns.PARTITIONS)
+    write_table(path / "reliability.parquet", _reliability(samples), columns.RELIABILITY)
     write_study(path)
     timing = {
         "stages_s": {"build": 2.1, "decide": 0.1, "learn": 8.4, "run": 3.3},
@@ -394,6 +396,34 @@ def _deferral() -> dict[str, list[Any]]:
             table["accuracy"] += list(np.minimum(accuracy, 0.97))
             table["risk"] += list(1 - accuracy + 0.1 * rate)
     return table
+
+
+def _partitions() -> dict[str, Any]:
+    """Models of both groups that never saw three of the ten classes."""
+    classes = np.tile(np.arange(10), 2)
+    return {
+        "group": np.repeat(["sensors", "cameras"], 10),
+        "variant": np.zeros(20, int),
+        "class": classes,
+        "samples": np.where(classes < 7, 20 + classes, 0),
+    }
+
+
+def _reliability(samples: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A server that is as sure as it may be, and rejectors that are too sure of it."""
+    asked = np.flatnonzero(samples["held_out"])
+    right = (samples["server_label"] == samples["label"])[asked] * 1.0
+    sure = {"softmax": 0.97 - 0.2 * samples["hard"][asked], "plug_in": np.full(asked.size, 0.99)}
+    parts = [
+        pd.DataFrame(
+            {"group": group, "source": source, "model": "server", "sample_id": asked, "weight": 1.0}
+            | {"estimated": said, "right": right}
+        )
+        for group in ("sensors", "cameras")
+        for source, said in sure.items()
+    ]
+    table = pd.concat(parts)
+    return {name: table[name].to_numpy() for name in columns.RELIABILITY.names}
 
 
 TINY_REQUEST = {

@@ -158,6 +158,8 @@ def test_pages_fit_their_width_in_light_and_dark(
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0], path.name
         paper = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light"), path.name
+        hidden = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
+        assert shown.page.eval_on_selector_all(".facts .scroll", hidden) == 0, path.name
         assert shown.complaints == [], path.name
         shown.context.close()
 

@@ -68,6 +68,14 @@ def test_rates_are_against_prices(traffic: Traffic) -> None:
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.1, 0.4], [0.5, 0.2])
 
 
+def test_risk_is_shown_between_its_bounds(traffic: Traffic) -> None:
+    lines = {line.get_label(): line for line in panels(traffic, "study_risk")[0].lines}
+    assert set(lines) == {"nonnegative", "released", "nothing sent", "all sent", "oracle (bound)"}
+    assert list(lines["nothing sent"].get_ydata()) == pytest.approx([0.3, 0.3])
+    assert list(lines["all sent"].get_ydata()) == pytest.approx([0.2, 0.5])
+    assert list(lines["nonnegative"].get_ydata()) == pytest.approx([0.15, 0.30])
+
+
 def test_there_is_a_line_of_losses_for_each_interval(traffic: Traffic) -> None:
     for axes in panels(traffic, "study_losses"):
         assert [line.get_label() for line in axes.lines] == ["S = 1", "S = an epoch"]

@@ -61,6 +61,48 @@ def test_every_event_has_what_its_phase_needs(events: list[Event]) -> None:
             assert event.get(name, 0) >= 0
 
 
+def test_nothing_else_is_in_an_event(events: list[Event]) -> None:
+    """Keys, types and values as the format has them: viewers drop what they do not understand."""
+    may_have = {"X": {"args"}, "C": {"cat", "tid"}, "i": {"cat", "args"}, "M": {"tid"}}
+    metadata = {"process_name", "thread_name", "process_sort_index", "thread_sort_index"}
+    for event in events:
+        phase = event["ph"]
+        assert set(event) - {"ph"} <= REQUIRED[phase] | may_have.get(phase, {"args"}), event
+        assert all(isinstance(event[name], str) and event[name] for name in ("name", "cat") if name in event)
+        if phase == "C":
+            assert all(isinstance(value, int | float) for value in event["args"].values()), event
+        if phase == "i":
+            assert event["s"] in {"g", "p", "t"}
+        if phase == "f":
+            assert event["bp"] == "e", "binds to the slice around it, not to the next one"
+        if phase == "M":
+            assert event["name"] in metadata
+            assert set(event["args"]) == {"sort_index" if event["name"].endswith("index") else "name"}
+
+
+def test_the_file_is_one_object_of_strict_json(simulated: Path) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    text = gzip.decompress((simulated / "trace.json.gz").read_bytes()).decode("utf-8")
+    whole = json.loads(text, parse_constant=refuse)
+    assert {"traceEvents"} <= set(whole) <= {"traceEvents", "displayTimeUnit", "metadata"}
+    assert whole.get("displayTimeUnit", "ms") in {"ms", "ns"}
+
+
+def test_a_flow_goes_forward_under_one_name(events: list[Event]) -> None:
+    """A viewer joins steps by category, name and id, in order of time, and each flow has an id of its own."""
+    flows = defaultdict(list)
+    for event in events:
+        if event["ph"] in "stf":
+            flows[event["cat"], event["name"], event["id"]].append(event)
+    assert len({number for _, _, number in flows}) == len(flows)
+    for steps in flows.values():
+        at = [step["ts"] for step in steps]
+        assert at == sorted(at)
+        assert [step["ph"] for step in steps] == ["s", *"t" * (len(steps) - 2), "f"]
+
+
 def test_instants_are_in_order_and_within_the_run(events: list[Event], simulated: Path) -> None:
     at = [event["ts"] for event in events if event["ph"] != "M"]
     assert at == sorted(at)

@@ -14,6 +14,7 @@ from sim.columns import (
     DEFERRAL,
     LEARNING,
     PARTITIONS,
+    RELIABILITY,
     SAMPLES,
     STUDY,
     STUDY_BOUNDED,
@@ -37,6 +38,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
         study_bounded={name: [] for name in STUDY_BOUNDED.names},
         study_losses={name: [] for name in STUDY_LOSSES.names},
         partitions={name: [] for name in PARTITIONS.names},
+        reliability={name: [] for name in RELIABILITY.names},
     )
     folder = tmp_path_factory.mktemp("learned")
     after = tuple(tuple(f"after {one}" for one in group) for group in learned.client_hashes)
@@ -48,7 +50,7 @@ def test_all_tables_are_written_with_the_declared_columns(tables):
     schemas = {"samples": SAMPLES, "clients": CLIENTS, "learning": LEARNING, "deferral": DEFERRAL}
     schemas["study_bounded"] = STUDY_BOUNDED
     schemas |= {"study": STUDY, "study_curves": STUDY_CURVES, "study_losses": STUDY_LOSSES}
-    schemas["partitions"] = PARTITIONS
+    schemas |= {"partitions": PARTITIONS, "reliability": RELIABILITY}
     assert set(tables[1]) == set(schemas)
     for name, schema in schemas.items():
         assert tables[1][name].schema.equals(schema)

@@ -1,0 +1,101 @@
+"""Reliability: the error of calibration by hand, and what its intervals cover in simulations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_folders import write_folder
+
+from analysis import load_run
+from analysis.figures import FIGURES, drawings_of
+from analysis.metrics import summarise
+from analysis.reliability import calibration_error, estimates_of, tenths
+from analysis.traffic import traffic_of
+
+Finished = tuple[Path, dict[str, Any]]
+
+
+def said(estimated: Any, right: Any) -> pd.DataFrame:
+    """One client that speaks of each sample once."""
+    count = len(right)
+    return pd.DataFrame(
+        {
+            "sample_id": np.arange(count),
+            "weight": 1.0,
+            "estimated": estimated,
+            "right": np.asarray(right, float),
+        }
+    )
+
+
+def test_the_error_by_hand() -> None:
+    """Of ten said to be right with 0.85, nine are; of ten with 0.35, one: (0.05 + 0.25) / 2."""
+    table = said([0.85] * 10 + [0.35] * 10, [1] * 9 + [0] + [1] + [0] * 9)
+    assert calibration_error(table, "a")["value"] == pytest.approx(0.15)
+    points = tenths(table)
+    assert points["estimated"].tolist() == pytest.approx([0.35, 0.85])
+    assert points["right"].tolist() == [0.1, 0.9]
+    assert points["samples"].tolist() == [10, 10]
+    assert (points["low"] < points["right"]).all()
+    assert (points["right"] < points["high"]).all()
+
+
+def test_clients_weigh_what_they_are_and_a_sample_is_one_witness() -> None:
+    half = said([0.5] * 40, [1, 0] * 20)
+    twice = pd.concat([half.assign(weight=0.25), half.assign(weight=0.75)])
+    told = [calibration_error(table, "a") for table in (half, twice)]
+    assert told[0] == pytest.approx(told[1])
+    assert told[0]["samples"] == 40
+
+
+def test_too_few_samples_tell_nothing() -> None:
+    assert calibration_error(said([0.5] * 9, [1] * 9), "a")["value"] is None
+
+
+def test_intervals_cover() -> None:
+    """180 samples, as many as digits hold out. Calibrated estimates: their tenths' intervals cover, and their
+    error stays below what luck is said to do, 95% of the time. Overconfident ones: that is found out; and the
+    interval of the error covers, by more than 95%, as it promises."""
+    draw, covers, below, found, error = np.random.default_rng(3), [], [], [], []
+    for index in range(250):
+        sure = draw.beta(2, 1, 180)
+        luck = draw.random(180)
+        points = tenths(said(sure, luck < sure))
+        judged = points[points["samples"] >= 10]
+        covers += ((judged["low"] <= judged["estimated"]) & (judged["estimated"] <= judged["high"])).tolist()
+        calibrated, bold = (calibration_error(said(sure, luck < p), str(index)) for p in (sure, sure - 0.2))
+        below.append(calibrated["value"] <= calibrated["by_luck"])
+        found.append(bold["value"] > bold["by_luck"])
+        truth = np.mean(sure - np.clip(sure - 0.2, 0, 1))
+        error.append(bold["low"] <= truth <= bold["high"])
+    assert 0.93 <= np.mean(covers) <= 0.98
+    assert 0.92 <= np.mean(below) <= 0.975
+    assert np.mean(found) > 0.95
+    assert np.mean(error) >= 0.95
+
+
+def test_the_summary_and_the_figure_tell_of_every_source(finished: Finished) -> None:
+    run, rows = load_run(finished[0]), finished[1]["reliability"]
+    assert [(row["group"], row["source"]) for row in rows] == [
+        (group, source) for group in ("sensors", "cameras") for source in ("softmax", "plug_in")
+    ]
+    softmax, plug_in = rows[:2]
+    assert softmax["value"] <= softmax["by_luck"], "as sure as it may be"
+    assert plug_in["value"] > plug_in["by_luck"], "too sure"
+    assert plug_in["value"] == pytest.approx(plug_in["estimated"] - plug_in["right"])
+    figure = FIGURES["reliability"].draw(traffic_of(run))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [label.splitlines()[0] for label in labels] == ["as said", "softmax", "plug-in"]
+    assert len(list(estimates_of(run))) == len(rows)
+
+
+def test_a_folder_without_estimates_says_nothing_of_them(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "run", clients=4)
+    assert "reliability" in drawings_of(load_run(path))
+    (path / "reliability.parquet").unlink()
+    assert "reliability" not in drawings_of(load_run(path))
+    assert summarise(load_run(path))["reliability"] == []

@@ -1,0 +1,216 @@
+"""The pages say what is true: their commands are run, their scenarios are fine, and the site can be built.
+
+What takes minutes is made small: a `run` has five clients a group, one epoch of everything, no training
+during the run, one process and one figure; `report` and `compare` read copies of such a run. Commands that
+run many are parsed, and their scenario with all its changes is checked. Modules (`python -m`) must be there.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+import run_sim
+from agents.checks import validate
+from analysis import report
+from analysis.figures import FIGURES
+from sim.scenario import read
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+SMALL = ("fleet.*.clients=5", "training.pretrain.epochs=1", "fleet.*.model.epochs=1", "training.online=null")
+ONE_PROCESS = ["--local", "--quiet", "--force"]
+RUN_AS_THEY_STAND = {"check", "scenarios", "schema", "report", "compare"}
+
+
+class Found(NamedTuple):
+    """A command or a block of a page."""
+
+    page: str
+    text: str
+
+
+def blocks(*languages: str) -> list[Found]:
+    return [
+        Found(page.name, text)
+        for page in PAGES
+        for language, text in BLOCK.findall(page.read_text())
+        if language in languages
+    ]
+
+
+COMMANDS = [
+    Found(page, line.split(" #")[0].strip())
+    for page, text in blocks("", "sh")
+    for line in text.splitlines()
+    if line.startswith(("python ", "make "))
+]
+SCENARIOS = [found for found in blocks("yaml") if "\nfleet:" in found.text]
+
+
+def words_of(found: list[Found], program: str) -> list[Any]:
+    """The words of each command behind `python run_sim.py` and the like, once."""
+    told = {text: page for page, text in found if text.startswith(program + " ")}
+    return [
+        pytest.param(shlex.split(text.removeprefix(program)), id=f"{page}: {text}")
+        for text, page in told.items()
+    ]
+
+
+def run_folders(words: list[str]) -> list[str]:
+    """The run folders that a command reads."""
+    return [
+        word
+        for word, before in zip(words, ["", *words], strict=False)
+        if word.startswith("runs/") and before != "--out"
+    ]
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the README's scenario."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        at_home(patch, folder)
+        assert call(patch, small(["run", "fifty.yaml"])) == 0
+    return folder / "runs/fifty"
+
+
+def at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Makes `folder` the working one, with the scenarios of the pages in it."""
+    patch.chdir(folder)
+    for found in SCENARIOS:
+        (name,) = re.findall(r"^name: (\w+)$", found.text, flags=re.MULTILINE)
+        Path(f"{name}.yaml").write_text(found.text)
+
+
+def small(words: list[str]) -> list[str]:
+    """A run's command with the settings of this module."""
+    of_machines = [at for at, word in enumerate(words) if word in {"--workers", "--ray-address"}]
+    kept = [word for at, word in enumerate(words) if not {at, at - 1} & set(of_machines)]
+    return [*(word for word in kept if word != "--local"), *ONE_PROCESS, *(f"--set={one}" for one in SMALL)]
+
+
+def one_figure(_run: Any) -> dict[str, Any]:
+    return {"timeline": FIGURES["timeline"]}
+
+
+def call(patch: pytest.MonkeyPatch, words: list[str]) -> int:
+    patch.setattr(sys, "argv", ["run_sim.py", *words])
+    return run_sim.main()
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """The values of a command's parameters; raises typer.TyperException for a word that it does not know."""
+    group: Any = typer.main.get_command(run_sim.app)
+    above = group.make_context("run_sim.py", list(words))
+    name, command, rest = group.resolve_command(above, list(words))
+    return dict(command.make_context(name, rest, parent=above).params)
+
+
+def test_pages_hold_commands_and_scenarios() -> None:
+    assert len(COMMANDS) >= 25
+    assert {page for page, _ in SCENARIOS} >= {"README.md", "writing_scenarios.md"}
+
+
+@pytest.mark.parametrize("words", words_of(COMMANDS, "python run_sim.py"))
+def test_every_command_can_be_given(
+    words: list[str],
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_home(monkeypatch, tmp_path)
+    told = parsed(words)
+    if words[0] in RUN_AS_THEY_STAND:
+        for folder in run_folders(words):
+            shutil.copytree(small_run, folder)
+        assert call(monkeypatch, words) == 0, capsys.readouterr().err
+    elif "scenario" in told:
+        scenario = read(told["scenario"], told.get("changes") or [], told.get("seed"))
+        if scenario.data.set == "digits":  # of the other sets the files may not be here
+            validate(scenario)
+            if words[0] == "run":
+                monkeypatch.setattr(report, "drawings_of", one_figure)
+                assert call(monkeypatch, small(words)) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", words_of(COMMANDS, "make"))
+def test_every_target_of_make_is_there(words: list[str]) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert set(words) <= set(targets)
+
+
+@pytest.mark.parametrize("words", words_of(COMMANDS, "python -m"))
+def test_every_module_is_there(words: list[str]) -> None:
+    assert importlib.util.find_spec(words[0])
+    if words[0] == "pytest":
+        assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests"))
+
+
+@pytest.mark.parametrize("found", SCENARIOS, ids=lambda found: found.page)
+def test_every_scenario_of_the_pages_is_fine(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(found.text)
+    validate(read(tmp_path / "one.yaml"))
+
+
+def test_a_complaint_is_as_the_first_page_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (told,) = re.findall(
+        r"^mine\.yaml:.*$", (ROOT / "docs/first_ten_minutes.md").read_text(), flags=re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    smoke = (ROOT / "scenarios/smoke.yaml").read_text()
+    Path("mine.yaml").write_text(smoke.replace("clients: 6", "clients: 0", 1))
+    with pytest.raises(Exception, match=f"^{re.escape(told)}$"):
+        read("mine.yaml")
+
+
+def test_python_of_the_readme_runs(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of docs/reading_results.md, and its SQL, run in tests/analysis/test_analysis_door.py."""
+    (code,) = [text for page, text in blocks("") if page == "README.md" and text.startswith("import ")]
+    shutil.copytree(small_run, tmp_path / "runs/outage")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+
+
+def test_every_place_that_an_extension_touches_is_there() -> None:
+    """`path: NAME` is a module and what it defines; a bare path is a file or a pattern of files."""
+    page = (ROOT / "docs/extending.md").read_text()
+    named = re.findall(r"`([\w/*.]+\.(?:py|md))(?:: (\w+))?`", page)
+    assert len([name for _, name in named if name]) >= 40
+    missing = [path for path, _ in named if not list(ROOT.glob(path))]
+    missing += [f"{path}: {name}" for path, name in named if name and name not in defined_in(ROOT / path)]
+    assert missing == []
+
+
+def defined_in(module: Path) -> set[str]:
+    """The classes, functions and tables of a module."""
+    found: set[str] = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found.update(target.id for target in targets if isinstance(target, ast.Name))
+    return found
+
+
+def test_the_site_can_be_built_and_names_every_page(tmp_path: Path) -> None:
+    """Links between pages and to headings lead somewhere, pictures are there; see docs/conf.py."""
+    build = pytest.importorskip("sphinx.cmd.build").build_main
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "-d", str(tmp_path / "read")]
+    assert build([*options, str(ROOT / "docs"), str(tmp_path / "site")]) == 0
+    index = (tmp_path / "site/index.html").read_text()
+    pages = {page.stem for page in PAGES[1:]} - {"index"}
+    assert {name for name in pages if f'href="{name}.html"' not in index} == set()
