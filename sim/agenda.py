@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,22 @@ from sim.rules import Rules
 from sim.state import State
 
 
+class Agenda(NamedTuple):
+    """Events in order, as columns of equal length: instants, kinds, ranks, codes of `sim.board`, subjects."""
+
+    at: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    place: NDArray[np.int64]
+    do: NDArray[np.int64]
+    subject: NDArray[np.int64]
+
+    def items(self) -> Iterator[AgendaItem]:
+        """One by one, as plain numbers."""
+        return zip(*(column.tolist() for column in self), strict=True)
+
+
 @dataclass
-class _Agenda:
+class _Collected:
     """Collects events of [start, end) as columns; NaN is an instant that does not come."""
 
     start: float
@@ -26,28 +40,28 @@ class _Agenda:
     parts: list[list[NDArray[Any]]] = field(default_factory=list)
 
     def add(self, at: NDArray[np.float64], kind: Any, place: Any, do: int, subject: NDArray[Any]) -> None:
-        within = (self.start <= at) & (at < self.end)
-        columns = np.broadcast_arrays(at, kind, place, do, subject)
-        self.parts.append([column[within] for column in columns])
+        within = np.flatnonzero((self.start <= at) & (at < self.end))
+        if len(within):
+            columns = (at, kind, place, np.int64(do), subject)
+            self.parts.append([np.broadcast_to(column, at.shape)[within] for column in columns])
 
-    def in_order(self) -> Iterator[AgendaItem]:
-        at, kind, place, do, subject = (np.concatenate(column) for column in zip(*self.parts, strict=True))
-        order = np.argsort(at)
-        if np.any(np.diff(at[order]) == 0):  # ties are rare, and three keys take three sorts
-            order = np.lexsort((place, kind, at))
-        return zip(*(column[order].tolist() for column in (at, kind, place, do, subject)), strict=True)
+    def in_order(self) -> Agenda:
+        nothing = [np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(4))]
+        found = Agenda(*(np.concatenate(column) for column in zip(nothing, *self.parts, strict=True)))
+        order = np.argsort(found.at)
+        if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
+            order = np.lexsort((found.place, found.kind, found.at))
+        return Agenda(*(column[order] for column in found))
 
 
-def agenda(
-    rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float
-) -> Iterator[AgendaItem]:
+def agenda(rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float) -> Agenda:
     """The events of [start, end) known at `start`, given the first sends decided in between, in order.
 
     first: indices of those sends. Each event is on the agenda even if something may come in between, such
     as an answer before a timer. Only the ends of batches and their due times are missing: the loop makes
     them from the replicas and the queue.
     """
-    found = _Agenda(start, end)
+    found = _Collected(start, end)
     _add_capacity(found, rules)
     sends = state.sends
     by_request = state.rows["request_id"][sends["row"]] if rules.has_closed_loops else sends["row"]
@@ -85,7 +99,7 @@ def agenda(
     return found.in_order()
 
 
-def _add_capacity(found: _Agenda, rules: Rules) -> None:
+def _add_capacity(found: _Collected, rules: Rules) -> None:
     taken = rules.capacity.taken
     kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
     at_s = rules.capacity.at_s

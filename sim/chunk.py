@@ -3,17 +3,21 @@ Array operations before and after `sim.loop.play`, which alone knows what happen
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.agenda import agenda
+from sim import loop
+from sim.agenda import Agenda, agenda
 from sim.arrivals import Arrivals
 from sim.closed_loop import think_on
 from sim.columns import OUTCOMES
 from sim.decisions import decide_due, first_sends, new_rows
 from sim.devices import done_at
 from sim.learning import Learning
-from sim.loop import Played, play
+from sim.loop import Played
 from sim.population import CLIENT_SHIFT
 from sim.rules import Rules
 from sim.state import Columns, Ended, State, join, take
@@ -22,22 +26,33 @@ from sim.timeline import observe
 _REMOTE = OUTCOMES.index("remote")
 
 
+Play = Callable[[State, Agenda, float, float, Learning], Played]  # of a run's rules: `sim.loop`, `sim.kernel`
+
+
 def run_chunk(
-    rules: Rules, learning: Learning, state: State, arrivals: Arrivals, start: float, end: float, last: bool
+    rules: Rules,
+    learning: Learning,
+    state: State,
+    arrivals: Arrivals,
+    start: float,
+    end: float,
+    last: bool,
+    play: Play | None = None,
 ) -> tuple[Ended, Columns]:
     """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
 
     The loop stops where a round of training begins, so that the round learns from what is known then; rows
     are given for the whole chunk. With `last`, `end` is the horizon: every row is given, those without an
-    outcome as in_flight.
+    outcome as in_flight. play: what plays a stretch of the loop; None: `sim.loop`.
     """
+    play = play or partial(loop.play, rules)
     _admit(rules, learning, state, arrivals)
     played = Played(0.0, [], [])
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
         decided = _decide(rules, learning, state, until)
         coming = agenda(rules, state, decided, begin, until)
-        played += play(rules, state, coming, begin, until, learning)
+        played += play(state, coming, begin, until, learning)
         if rules.has_closed_loops:  # requests that arrived meanwhile stand behind the others
             _put_in_order(state, state.rows)
         _settle(state, until)

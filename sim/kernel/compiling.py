@@ -1,0 +1,41 @@
+"""How the kernel is compiled: once per state of its sources, kept on disk for later runs.
+The parts are plain functions that become one; only the walk in `sim.kernel.walk` is called from Python."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+SOURCES = Path(__file__).resolve().parents[1]  # constants of other modules of `sim` are compiled in
+
+# A part becomes part of whoever calls it: handing a dozen arrays over costs more than what most parts do.
+part: Callable[[Any], Any] = numba.njit(forceinline=True, _nrt=False)
+
+
+def whole(function: Any) -> Any:
+    """A function to be called from Python, from the cache if these very sources were compiled before.
+
+    No fast-math: sums and products come out as Python's do. Numba itself would look at one file only, and
+    run an old kernel after a change in another.
+    """
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    try:
+        return numba.njit(cache=True, _nrt=False)(function)
+    except RuntimeError:  # nowhere to write: it is compiled anew in each process
+        return numba.njit(_nrt=False)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def cache_folder() -> Path:
+    """Where compiled code of these sources is kept: in the user's cache folder."""
+    sources = hashlib.blake2b(digest_size=8)
+    for path in sorted(SOURCES.glob("*.py")) + sorted(SOURCES.glob("kernel/*.py")):
+        sources.update(path.name.encode() + path.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "l2h-fleet" / f"kernel-{numba.__version__}-{sources.hexdigest()}"
