@@ -71,7 +71,7 @@ def lose_batches(w: Any, r: Any, now: Any, stopping: Any) -> Any:
         replica = w.replicas.order[place]
         send = w.replicas.head[replica]
         for _ in range(w.replicas.size[replica]):
-            swallow(w, now, send)
+            swallow(w.sends.cause, w.sends.over, now, send)
             send = w.lists.after[send]
         w.replicas.size[replica] = 0
         w.replicas.lost[replica] += 1
@@ -109,4 +109,4 @@ def lose_queue(w: Any, r: Any, now: Any) -> Any:
     forget_all(r)
     count(r, now, -gone)
     for place in range(gone):
-        swallow(w, now, w.lists.listed[place])
+        swallow(w.sends.cause, w.sends.over, now, w.lists.listed[place])

@@ -10,7 +10,7 @@ from sim.board import LOST, REACH, RETRY, TIMED_OUT, TIMER
 from sim.budgets import TOKEN
 from sim.columns import OUTCOMES
 from sim.kernel.codes import KEY_REACH, KEY_TIMER
-from sim.kernel.compiling import part
+from sim.kernel.compiling import leaf, part
 from sim.kernel.lookups import is_up_through, settle, slowed, take, uniform
 from sim.kernel.server import put
 from sim.state import ALLOWANCE_CAP
@@ -35,7 +35,7 @@ def fail(w: Any, r: Any, now: Any, send: Any, why: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     sends.failure[send] = why
-    hears(w, client, False, sends.sent[send], now)
+    hears(w.clients, w.groups, client, False, sends.sent[send], now)
     is_limited = groups.is_limited[group]
     if attempt < groups.max_attempts[group] and (not is_limited or w.clients.allowance[client] >= TOKEN):
         step = groups.backoff_s[group, attempt - 1]
@@ -46,7 +46,7 @@ def fail(w: Any, r: Any, now: Any, send: Any, why: Any) -> Any:
             if is_limited:
                 w.clients.allowance[client] -= TOKEN
             sends.retry_at[send] = at
-            put(w, r, at, KEY_TIMER, RETRY, send, 1)
+            put(w.events, r, at, KEY_TIMER | (w.lists.rank[send] + 1), RETRY, send)
             return
     w.rows.outcome[row] = why
     w.rows.resolved[row] = now
@@ -59,7 +59,7 @@ def hear(w: Any, r: Any, now: Any, send: Any, is_answer: Any, why: Any) -> Any:
     if w.terms.is_held:
         settle(w.budgets, w.clients.account[client], w.sends.sent[send], now, is_answer)
     if is_answer:
-        hears(w, client, True, w.sends.sent[send], now)
+        hears(w.clients, w.groups, client, True, w.sends.sent[send], now)
     else:
         fail(w, r, now, send, why)
 
@@ -105,6 +105,7 @@ def again(w: Any, r: Any, now: Any, failed: Any) -> Any:
     r.sends += 1
     sends.row[send] = row
     sends.attempt[send] = attempt
+    w.lists.rank[send] = w.lists.rank[failed] + 1
     sends.sent[send] = now
     sends.reached[send] = now + w.drawn.up[attempt - 1, row]
     sends.down[send] = w.drawn.down[attempt - 1, row]
@@ -136,7 +137,7 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
     sends, row = w.sends, w.sends.row[send]
     client = w.rows.client[row]
     if sends.timer[send] < inf:
-        put(w, r, sends.timer[send], KEY_TIMER, TIMER, send, 0)
+        put(w.events, r, sends.timer[send], KEY_TIMER | w.lists.rank[send], TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0:
         sends.reached[send] = now + w.drawn.up[sends.attempt[send] - 1, row] * longer
@@ -146,16 +147,16 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
         sends.cause[send] = LOST
         return False
     if sends.reached[send] > now:
-        put(w, r, sends.reached[send], KEY_REACH, REACH, send, 0)
+        put(w.events, r, sends.reached[send], KEY_REACH | w.lists.rank[send], REACH, send)
         return False
     return True
 
 
-@part
-def hears(w: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
+@leaf
+def hears(clients: Any, groups: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
     """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
-    clients, group = w.clients, w.clients.group[client]
-    failures = w.groups.failures[group]
+    group = clients.group[client]
+    failures = groups.failures[group]
     if failures == 0 or sent < clients.open_until[client]:
         return
     clients.probing[client] = 0
@@ -164,4 +165,4 @@ def hears(w: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
         return
     clients.failed[client] = min(clients.failed[client] + 1, failures)
     if clients.failed[client] == failures:
-        clients.open_until[client] = now + w.groups.cooldown_s[group]
+        clients.open_until[client] = now + groups.cooldown_s[group]

@@ -13,8 +13,12 @@ import numba
 
 SOURCES = Path(__file__).resolve().parents[1]  # constants of other modules of `sim` are compiled in
 
-# A part becomes part of whoever calls it: handing a dozen arrays over costs more than what most parts do.
-part: Callable[[Any], Any] = numba.njit(forceinline=True, _nrt=False)
+# Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
+# written into whoever calls it by Numba, a leaf by LLVM: the one costs time to compile per place where it is
+# called, the other per array that it is given, so what takes the whole world is a part.
+_OPTIONS = {"_nrt": False}
+part: Callable[[Any], Any] = numba.njit(inline="always", **_OPTIONS)
+leaf: Callable[[Any], Any] = numba.njit(forceinline=True, **_OPTIONS)
 
 
 def whole(function: Any) -> Any:
@@ -25,9 +29,9 @@ def whole(function: Any) -> Any:
     """
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
     try:
-        return numba.njit(cache=True, _nrt=False)(function)
+        return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # nowhere to write: it is compiled anew in each process
-        return numba.njit(_nrt=False)(function)
+        return numba.njit(**_OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
 

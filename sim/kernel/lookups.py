@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from sim.budgets import NOTHING, TOKEN
-from sim.kernel.compiling import part
+from sim.kernel.compiling import leaf
 from sim.streams import mix_word, mix_words, to_unit
 
-_mix_word, _mix_words, _to_unit = part(mix_word), part(mix_words), part(to_unit)
+_mix_word, _mix_words, _to_unit = leaf(mix_word), leaf(mix_words), leaf(to_unit)
 
 
-@part
+@leaf
 def uniform(root: Any, request_id: Any, attempt: Any) -> Any:
     """`Draws.one` of the first trial."""
     return _to_unit(_mix_words(root, np.uint64(request_id), np.uint64(attempt << 16), _mix_word))
 
 
-@part
+@leaf
 def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
     """Adds to a heap of n; gives how many there are now."""
     place = n
@@ -35,7 +35,7 @@ def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
     return n + 1
 
 
-@part
+@leaf
 def drop_first(heap: Any, n: Any) -> Any:
     """Takes the first out of a heap of n; gives how many are left."""
     n -= 1
@@ -55,7 +55,7 @@ def drop_first(heap: Any, n: Any) -> Any:
     return n
 
 
-@part
+@leaf
 def is_up_through(downtimes: Any, line: Any, begin: Any, end: Any) -> Any:
     """Whether it works at every instant of [begin, end]; line -1 always does."""
     if line < 0:
@@ -71,7 +71,7 @@ def is_up_through(downtimes: Any, line: Any, begin: Any, end: Any) -> Any:
     return low == stop or downtimes.from_s[low] > end
 
 
-@part
+@leaf
 def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
     """The product of an owner's slowdowns in force now that reach beyond `above`; 1 = none."""
     found = 1.0
@@ -81,7 +81,7 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
     return found
 
 
-@part
+@leaf
 def fill(accounts: Any, account: Any, now: Any) -> Any:
     """Adds to a bucket what has been earned since it was last asked."""
     earned = np.int64(floor(accounts.rate_hz[account] * now * TOKEN + NOTHING))
@@ -90,7 +90,7 @@ def fill(accounts: Any, account: Any, now: Any) -> Any:
     accounts.mark[account] = earned
 
 
-@part
+@leaf
 def take(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     """Takes what one send costs, if it is there; account -1 may always send."""
     if account < 0:
@@ -111,7 +111,7 @@ def take(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     return True
 
 
-@part
+@leaf
 def settle(accounts: Any, account: Any, sent: Any, now: Any, is_spent: Any) -> Any:
     """What was reserved, and may be released, is spent, or released."""
     if account < 0:

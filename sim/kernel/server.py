@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.board import ADMISSION, ANSWER, ATTEMPT_BITS, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
+from sim.board import ADMISSION, ANSWER, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
 from sim.kernel.codes import (
     CODE_BITS,
     COMPLETE,
@@ -18,20 +18,19 @@ from sim.kernel.codes import (
     QUEUE,
     REFUSE,
 )
-from sim.kernel.compiling import part
+from sim.kernel.compiling import leaf, part
 from sim.kernel.lookups import is_up_through, push, slowed, take
 from sim.kernel.queue import append, oldest, pop_next
 from sim.scenario.values import SHORTEST_S
 
 
-@part
-def put(w: Any, r: Any, at: Any, kind: Any, code: Any, send: Any, later: Any) -> Any:
-    """Puts an event of a send, or of the attempt `later` than it, into the heap."""
-    rank = w.sends.row[send] << ATTEMPT_BITS | (w.sends.attempt[send] + later)
-    r.events = push(w.events, r.events, at, kind | rank, code | send << CODE_BITS)
+@leaf
+def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
+    """Puts an event into the heap. key: its kind and rank."""
+    r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
 
 
-@part
+@leaf
 def count(r: Any, now: Any, change: Any) -> Any:
     """Adds up the integral of the number inside."""
     r.area += r.inside * (now - r.counted_to)
@@ -39,10 +38,10 @@ def count(r: Any, now: Any, change: Any) -> Any:
     r.inside += change
 
 
-@part
-def swallow(w: Any, now: Any, send: Any) -> Any:
-    w.sends.cause[send] = LOST
-    w.sends.over[send] = now
+@leaf
+def swallow(cause: Any, over: Any, now: Any, send: Any) -> Any:
+    cause[send] = LOST
+    over[send] = now
 
 
 @part
@@ -72,7 +71,7 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
         elif terms.when_down == REFUSE:
             why = DOWN
         else:
-            swallow(w, now, send)
+            swallow(sends.cause, sends.over, now, send)
             return False
     elif not admits(w, r, now, send):
         why = ADMISSION
@@ -86,7 +85,7 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
         return False
     sends.over[send] = now + sends.down[send]
     if sends.over[send] <= sends.timer[send]:
-        put(w, r, sends.over[send], KEY_REPLY, ERROR, send, 0)
+        put(w.events, r, sends.over[send], KEY_REPLY | w.lists.rank[send], ERROR, send)
     return False
 
 
@@ -130,7 +129,8 @@ def put_due(w: Any, r: Any, send: Any) -> Any:
     """The queue is served again when this one has waited long enough."""
     if not w.lists.is_due_set[send]:
         w.lists.is_due_set[send] = True
-        put(w, r, w.sends.reached[send] + w.terms.batch_wait_s, KEY_DUE, DUE, send, 0)
+        due_at = w.sends.reached[send] + w.terms.batch_wait_s
+        put(w.events, r, due_at, KEY_DUE | w.lists.rank[send], DUE, send)
 
 
 @part
@@ -176,22 +176,23 @@ def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
 @part
 def put_completion(w: Any, r: Any, replica: Any) -> Any:
     key = KEY_COMPLETE | replica << LOST_BITS | w.replicas.lost[replica]
-    r.events = push(w.events, r.events, w.replicas.ends[replica], key, COMPLETE | replica << CODE_BITS)
+    put(w.events, r, w.replicas.ends[replica], key, COMPLETE, replica)
 
 
 @part
-def complete(w: Any, r: Any, now: Any, replica: Any, key: Any) -> Any:
+def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
     sends, replicas, clients = w.sends, w.replicas, w.clients
-    if key & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
+    if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
         return False  # of a batch that an outage stopped
     size, send = replicas.size[replica], replicas.head[replica]
     for _ in range(size):
         client = w.rows.client[sends.row[send]]
         if clients.asks[client]:
             if not goes_down(w, now, send):
-                swallow(w, now, send)
+                swallow(sends.cause, sends.over, now, send)
             elif clients.hears[client] and now + sends.down[send] <= sends.timer[send]:
-                put(w, r, now + sends.down[send], KEY_REPLY, ANSWER, send, 0)
+                key = KEY_REPLY | w.lists.rank[send]
+                put(w.events, r, now + sends.down[send], key, ANSWER, send)
         sends.finished[send] = now
         send = w.lists.after[send]
     count(r, now, -size)
