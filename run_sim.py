@@ -170,7 +170,7 @@ def execute(
             if hashes != learned.client_hashes:
                 raise RunFailed("run", "a frozen client model changed during the run")
             write_learned(plan, learned, hashes, folder, done.learning)
-    timing = {"requests": done.requests, "loop_s": done.loop_s}
+    timing = {"requests": done.requests, "loop_s": done.loop_s, "path": done.path.told()}
     if done.loop_s > 0:  # a horizon of 0 has no loop
         timing["requests_per_s"] = done.requests / done.loop_s
     write_json(folder / "timing.json", timing | {"stages_s": seconds, "workers": workers})

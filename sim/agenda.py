@@ -31,6 +31,9 @@ class Agenda(NamedTuple):
         return zip(*(column.tolist() for column in self), strict=True)
 
 
+NO_EVENTS = Agenda(np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(4)))
+
+
 @dataclass
 class _Collected:
     """Collects events of [start, end) as columns; NaN is an instant that does not come."""
@@ -46,8 +49,8 @@ class _Collected:
             self.parts.append([np.broadcast_to(column, at.shape)[within] for column in columns])
 
     def in_order(self) -> Agenda:
-        nothing = [np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(4))]
-        found = Agenda(*(np.concatenate(column) for column in zip(nothing, *self.parts, strict=True)))
+        columns: Any = map(np.concatenate, zip(NO_EVENTS, *self.parts, strict=True))
+        found = Agenda(*columns)
         order = np.argsort(found.at)
         if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
             order = np.lexsort((found.place, found.kind, found.at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path as FilePath
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +19,7 @@ from sim.events import events
 from sim.learning import Learning
 from sim.messages import Learned
 from sim.outages import Interval, intervals
+from sim.paths import Path, chosen
 from sim.ports import OnlineLearner
 from sim.rules import rules
 from sim.run_folder import StreamedTable, table_of, write_table
@@ -52,19 +53,20 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a run amounts to: requests that arrived, wall seconds from arrivals to ended rows, and the rows
-    that training during the run adds to the table `learning`.
+    """What a run amounts to: requests that arrived, wall seconds from arrivals to ended rows, which path
+    played them, and the rows that training during the run adds to the table `learning`.
     """
 
     requests: int
     loop_s: float
+    path: Path
     learning: dict[str, list[object]] = field(default_factory=dict)
 
 
 def simulate(
     scenario: Scenario,
     learned: Learned,
-    folder: Path,
+    folder: FilePath,
     progress: Progress = lambda _at, _n: None,
     source: ArrivalSource | None = None,
     learner: OnlineLearner | None = None,
@@ -74,11 +76,11 @@ def simulate(
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
     Raises RunFailed if a law is broken or the disk does not take a part.
     """
-    source = source or ScenarioArrivals(scenario)
+    source, path = source or ScenarioArrivals(scenario), chosen(scenario)
     arrived, loop_s, rows = 0, 0.0, dict[str, list[object]]()
     steps: list[tuple[float, int]] = []
     with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
-        for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S, learner)):
+        for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S, learner, path)):
             write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
             write_table(folder / f"attempts/part-{index:07d}.parquet", chunk.attempts)
             timeline.append(chunk.seconds)
@@ -90,7 +92,7 @@ def simulate(
     periods = intervals(scenario)
     write_table(folder / "events.parquet", table_of(events(scenario, periods, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
-    return Simulated(arrived, loop_s, rows)
+    return Simulated(arrived, loop_s, path, rows)
 
 
 def chunks(
@@ -99,12 +101,17 @@ def chunks(
     source: ArrivalSource,
     chunk_s: float,
     learner: OnlineLearner | None = None,
+    path: Path | None = None,
 ) -> Iterator[Chunk]:
-    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it."""
+    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it.
+
+    path: what plays the event loop, None: as the scenario has it; it changes nothing but the time it takes.
+    """
     laid_down = rules(scenario)
     learning = Learning(scenario, learned, learner)
     made = tabulator(scenario, laid_down, learning)
     state = at_start(scenario, int(laid_down.capacity.usable[0]))
+    play = (path or chosen(scenario)).player(laid_down, state, learning)
     verifier = Verifier(scenario.clients, laid_down.capacity, laid_down.accounts)
     number = int(np.ceil(scenario.horizon_s / chunk_s))
     for index in range(number):
@@ -112,7 +119,7 @@ def chunks(
         last = index == number - 1
         began = perf_counter()
         arrivals = source.draw(index, start, end)
-        ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last)
+        ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last, play)
         loop_s = perf_counter() - began
         requests, attempts = made.requests(ended), made.attempts(ended)
         if scenario.server.autoscaling:

@@ -53,11 +53,12 @@ class Draws:
         words = np.asarray(request_ids, dtype=np.int64).astype(np.uint64)
         counters = (np.asarray(attempt, dtype=np.int64) << 16 | trial).astype(np.uint64)
         with np.errstate(over="ignore"):
-            return to_unit(mix_words(np.uint64(self.root), words, counters, mix_word))
+            found: NDArray[np.float64] = to_unit(mix_words(np.uint64(self.root), words, counters, mix_word))
+        return found
 
 
 def mix_words(root: Any, words: Any, counters: Any, mix: Callable[[Any], Any]) -> Any:
-    """Both rounds of the hash over unsigned words. `sim.kernel` compiles this and the two below as they are."""
+    """Both rounds of the hash, over unsigned words. `sim.kernel` compiles this and the two below."""
     return mix(mix(root ^ (words * np.uint64(_ODD))) ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
 
 
@@ -77,4 +78,3 @@ def _mix(word: int) -> int:
     word = (word ^ word >> 30) * _MIX_1 & _MASK
     word = (word ^ word >> 27) * _MIX_2 & _MASK
     return word ^ word >> 31
-

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ SOURCES = Path(__file__).resolve().parents[1]  # constants of other modules of `
 # Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
 # written into whoever calls it by Numba, a leaf by LLVM: the one costs time to compile per place where it is
 # called, the other per array that it is given, so what takes the whole world is a part.
-_OPTIONS = {"_nrt": False}
-part: Callable[[Any], Any] = numba.njit(inline="always", **_OPTIONS)
-leaf: Callable[[Any], Any] = numba.njit(forceinline=True, **_OPTIONS)
+_jit: Any = partial(numba.njit, _nrt=False)
+part: Callable[[Any], Any] = _jit(inline="always")
+leaf: Callable[[Any], Any] = _jit(forceinline=True)
 
 
 def whole(function: Any) -> Any:
@@ -27,13 +28,14 @@ def whole(function: Any) -> Any:
     No fast-math: sums and products come out as Python's do. Numba itself would look at one file only, and
     run an old kernel after a change in another.
     """
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
+        return _jit(cache=True)(function)
     except RuntimeError:  # nowhere to write: it is compiled anew in each process
-        return numba.njit(**_OPTIONS)(function)
+        return _jit()(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def cache_folder() -> Path:

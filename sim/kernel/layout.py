@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]  # noqa: PYI024  (the schema's own)
+Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
 
 
 class Rows(NamedTuple):
@@ -48,8 +48,8 @@ class Heap(NamedTuple):
 class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
-    rank: per send its place among events of a kind, see `sim.board.rank`. after, before: its neighbours, -1 at
-    an end. is_due_set: per send whether a DUE event waits.
+    rank: per send its place among events of a kind, see `sim.board.rank`. after, before: its neighbours, -1
+    at an end. is_due_set: per send whether a DUE event waits.
     line: by deadline and order of arrival, for `edf`. listed: the queue in order, when it goes in and out.
     """
 
@@ -82,12 +82,12 @@ class Downtimes(NamedTuple):
 
 
 class Slowdowns(NamedTuple):
-    """Of owner o those numbered first[o] to first[o + 1] - 1: when, as a line of `lines`; how many replicas it
-    hits, counted from the highest; and the factor."""
+    """Of owner o those numbered first[o] to first[o + 1] - 1: when, as a line of `lines`; how many replicas
+    it hits, counted from the highest; and the factor."""
 
     first: Ints
     line: Ints
-    count: Ints
+    hits: Ints
     factor: Floats
     lines: Downtimes
 

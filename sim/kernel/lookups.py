@@ -76,7 +76,7 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
     """The product of an owner's slowdowns in force now that reach beyond `above`; 1 = none."""
     found = 1.0
     for one in range(slow.first[owner], slow.first[owner + 1]):
-        if slow.count[one] > above and not is_up_through(slow.lines, slow.line[one], now, now):
+        if slow.hits[one] > above and not is_up_through(slow.lines, slow.line[one], now, now):
             found *= slow.factor[one]
     return found
 

@@ -1,14 +1,15 @@
-"""Plays a stretch of virtual time with the kernel: lays the state out for it, helps where it must, reads it back.
+"""Plays a stretch of virtual time with the kernel: lays the state out, helps where it must, reads it back.
 Takes what `sim.loop.play` takes, and leaves the same state behind."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.agenda import Agenda
+from sim.agenda import NO_EVENTS, Agenda
 from sim.board import CAPACITY, rank
 from sim.errors import RunFailed
 from sim.kernel.codes import DONE, KIND_SHIFT, NO_ROOM, RAN_BACKWARDS, WANTS_ATTEMPT
@@ -21,7 +22,10 @@ from sim.queues import is_plain
 from sim.rules import Rules
 from sim.state import NEW_SEND, Columns, State
 
-_EVENTS = 256  # room in the heap to begin with, beside what one event may add
+EVENTS = 256  # room in the heap to begin with, beside what one event may add
+ROOM = 64  # for retries, at least, each time that there is none
+
+_type_of: Any = numba.typeof
 
 
 class Kernel:
@@ -29,6 +33,12 @@ class Kernel:
 
     def __init__(self, rules: Rules) -> None:
         self._known = fixed(rules)
+
+    def compile(self, state: State, learning: Learning) -> None:
+        """Compiles the walk, or reads it from the disk, if this process has not yet."""
+        if not walk.signatures:
+            nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), learning)
+            walk.compile(tuple(map(_type_of, (nothing.world, nothing.registers))))
 
     def play(self, state: State, agenda: Agenda, begin: float, end: float, learning: Learning) -> Played:
         """Runs the events of [begin, end) and leaves in `state` what they changed. See `sim.loop.play`."""
@@ -64,7 +74,7 @@ class _Stretch:
             scale=np.array(rules.service.scale),
             mean=np.array(rules.service.mean),
             ahead=Ahead(agenda.at, agenda.kind << KIND_SHIFT | agenda.place, agenda.do, agenda.subject),
-            events=_heap(_EVENTS + len(state.batch_of) + rules.max_batch),
+            events=_heap(EVENTS + len(state.batch_of) + rules.max_batch),
             sends=Sends(**state.sends),
             rows=Rows(**{name: state.rows[name] for name in Rows._fields}),
             lists=_lists(state.sends, has_line=rules.discipline == "edf"),
@@ -97,13 +107,16 @@ class _Stretch:
     def make_room(self) -> None:
         """A quarter more of everything that may have run full."""
         w, n = self.world, int(self.registers["sends"][0])
-        more = n // 4 + 64
+        more = n // 4 + ROOM
         sends = {name: _longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
         lists = w.lists._replace(
             line=Heap(*(_longer(column, len(column), more) for column in w.lists.line)),
-            **{name: _longer(getattr(w.lists, name), n, more) for name in ("rank", "after", "before", "listed")},
+            **{
+                name: _longer(getattr(w.lists, name), n, more)
+                for name in ("rank", "after", "before", "listed")
+            },
             is_due_set=_longer(w.lists.is_due_set, n, more),
         )
         lists.is_due_set[n:] = False
@@ -115,7 +128,7 @@ class _Stretch:
         )
 
     def draw_attempt(self) -> None:
-        """What luck decides for one more attempt of every request that was sent, whether or not it comes to that."""
+        """What luck decides for one more attempt of every request that was sent, even if it never comes."""
         rows, attempt = self._state.rows, int(self.registers["attempts_drawn"][0]) + 1
         up, down, factor = (np.full((attempt, len(rows["client"])), np.nan) for _ in range(3))
         for new, known in zip((up, down, factor), self.world.drawn, strict=True):
@@ -138,7 +151,9 @@ class _Stretch:
         sends, rows, service = self.world.sends, self._state.rows, self._rules.service
         for send in self.world.lists.listed[: self.registers["put_back"][0]].tolist():
             request = int(rows["request_id"][sends.row[send]])
-            sends.factor[send] = service.factor_one(request, int(sends.attempt[send]), int(sends.returns[send]))
+            sends.factor[send] = service.factor_one(
+                request, int(sends.attempt[send]), int(sends.returns[send])
+            )
         self._set(put_back=0)
 
     def read_back(self) -> Played:
@@ -156,7 +171,9 @@ class _Stretch:
             if batch:
                 state.ends[replica] = float(w.replicas.ends[replica])
         stopped = [(int(size), begun, at) for size, begun, at in w.stopped[: r["stopped"]].tolist()]
-        return Played(float(r["area"]), stopped, [(at, int(usable)) for at, usable in w.steps[: r["steps"]].tolist()])
+        return Played(
+            float(r["area"]), stopped, [(at, int(usable)) for at, usable in w.steps[: r["steps"]].tolist()]
+        )
 
 
 def _heap(n: int) -> Heap:

@@ -52,9 +52,14 @@ def slowdowns(owners: Iterable[Sequence[SlowSpan]]) -> Slowdowns:
     for spans in owners:
         found += [(lines.add(when), count, factor) for when, count, factor in spans if len(when)]
         sizes.append(len(found))
-    line, count, factor = ([span[i] for span in found] for i in range(3))
-    whole = (np.array(column, dtype=np.int64) for column in (sizes, line, count))
-    return Slowdowns(*whole, np.array(factor, dtype=np.float64), lines.arrays())
+    line, hits, factor = (list(column) for column in zip(*found, strict=True)) if found else ([], [], [])
+    return Slowdowns(
+        first=np.array(sizes, dtype=np.int64),
+        line=np.array(line, dtype=np.int64),
+        hits=np.array(hits, dtype=np.int64),
+        factor=np.array(factor, dtype=np.float64),
+        lines=lines.arrays(),
+    )
 
 
 def within(slow: Slowness, begin: float, end: float) -> list[SlowSpan]:

@@ -25,7 +25,7 @@ from sim.kernel.server import complete, count, make_idle, put_completion, put_du
 
 
 @whole
-def walk(w: Any, registers: Any) -> Any:
+def walk(w: Any, registers: Any) -> Any:  # noqa: PLR0912
     """Runs the events of [begin, end). w: a `World`, filled as far as `registers` say, which it keeps.
 
     Gives DONE; or what it cannot go on without: room in some array, draws of the next attempt, or others for
@@ -65,31 +65,39 @@ def walk(w: Any, registers: Any) -> Any:
         else:
             r.cursor += 1
 
-        if code == ASK:
-            code = REACH if ask(w, r, at, subject) else NOTHING
-        elif code == RETRY:
-            subject = again(w, r, at, subject)
-            code = REACH if subject >= 0 else NOTHING
-        if code == REACH:
-            r.must_serve = reach(w, r, at, subject)
-        elif code == COMPLETE:
-            r.must_serve = complete(w, r, at, subject, key)
-        elif code == TIMER:
-            time_out(w, r, at, subject)
-        elif code == GAIN:
-            gain(w, subject)
-        elif code == DUE:
-            w.lists.is_due_set[subject] = False
-            r.must_serve = True
-        elif code in (ERROR, ANSWER):
-            hear(w, r, at, subject, code == ANSWER, REFUSED)
-        elif code == CAPACITY:
-            r.must_serve = change(w, r, at, subject)
-            if r.put_back > 0:
-                return WANTS_REDRAWS
+        r.must_serve = happen(w, r, code, subject, key)
+        if r.put_back > 0:
+            return WANTS_REDRAWS
     count(r, w.terms.end, 0)
     list_all(w, r)
     return DONE
+
+
+@part
+def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:  # noqa: PLR0912
+    """One event; says whether the queue is to be served. What takes no time to arrive does so at once."""
+    now, must_serve = r.now, False
+    if code == ASK:
+        code = REACH if ask(w, r, now, subject) else NOTHING
+    elif code == RETRY:
+        subject = again(w, r, now, subject)
+        code = REACH if subject >= 0 else NOTHING
+    if code == REACH:
+        must_serve = reach(w, r, now, subject)
+    elif code == COMPLETE:
+        must_serve = complete(w, r, now, subject, key)
+    elif code == TIMER:
+        time_out(w, r, now, subject)
+    elif code == GAIN:
+        gain(w, subject)
+    elif code == DUE:
+        w.lists.is_due_set[subject] = False
+        must_serve = True
+    elif code in (ERROR, ANSWER):
+        hear(w, r, now, subject, code == ANSWER, REFUSED)
+    elif code == CAPACITY:
+        must_serve = change(w, r, now, subject)
+    return must_serve
 
 
 @part

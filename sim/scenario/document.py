@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,12 @@ from sim.scenario.fleet import Group
 from sim.scenario.server import Server
 from sim.scenario.training import Costs, Data, Study, Training
 from sim.scenario.values import Instant, Name, Part
+
+
+class Engine(Part):
+    """How the event loop is run, which changes no result. compiled: by Numba; auto: where that is faster."""
+
+    path: Literal["auto", "simpy", "compiled"] = "auto"
 
 
 class Scenario(Part):
@@ -25,6 +31,7 @@ class Scenario(Part):
     server: Server
     training: Training = Training()
     study: Study | None = None
+    engine: Engine = Engine()
 
     @property
     def clients(self) -> int:
