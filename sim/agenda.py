@@ -49,12 +49,12 @@ class _Collected:
             self.parts.append([np.broadcast_to(column, at.shape)[within] for column in columns])
 
     def in_order(self) -> Agenda:
-        columns: Any = map(np.concatenate, zip(NO_EVENTS, *self.parts, strict=True))
-        found = Agenda(*columns)
+        parts: Any = zip(NO_EVENTS, *self.parts, strict=True)
+        found = Agenda._make(np.concatenate(columns) for columns in parts)
         order = np.argsort(found.at)
         if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
             order = np.lexsort((found.place, found.kind, found.at))
-        return Agenda(*(column[order] for column in found))
+        return Agenda._make(column[order] for column in found)
 
 
 def agenda(rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float) -> Agenda:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sim import loop
 from sim.chunk import Play
+from sim.errors import RunFailed
 from sim.learning import Learning
 from sim.rules import Rules
 from sim.scenario import Scenario
@@ -27,15 +28,26 @@ class Path:
 
     name: str
     why: str
+    is_demanded: bool = False
     ready_s: float = 0.0
 
     def player(self, rules: Rules, state: State, learning: Learning) -> Play:
-        """Plays the stretches of a run. state: as it is at the beginning."""
+        """Plays the stretches of a run. state: as it is at the beginning.
+
+        Raises RunFailed if compiled code is demanded and Numba cannot be loaded.
+        """
         if self.name == "simpy":
             return partial(loop.play, rules)
         began = perf_counter()
-        from sim.kernel.stretch import Kernel  # noqa: PLC0415  (Numba may be missing, and takes time to load)
-
+        try:
+            from sim.kernel.stretch import Kernel  # noqa: PLC0415  (takes time, and Numba may be broken)
+        except ImportError as error:
+            if self.is_demanded:
+                raise RunFailed(
+                    "run", f"engine.path is compiled, but Numba cannot be loaded: {error}"
+                ) from error
+            self.name, self.why = "simpy", f"Numba cannot be loaded: {error}"
+            return partial(loop.play, rules)
         kernel = Kernel(rules)
         kernel.compile(state, learning)
         self.ready_s = perf_counter() - began
@@ -49,7 +61,7 @@ class Path:
 def chosen(scenario: Scenario) -> Path:
     """The path that the scenario asks for, or with `auto` the one that will be over first."""
     if scenario.engine.path != "auto":
-        return Path(scenario.engine.path, "as the scenario says")
+        return Path(scenario.engine.path, "as the scenario says", is_demanded=True)
     why = outside_reach(scenario)
     if why:
         return Path("simpy", f"the compiled loop cannot play it: {why}")

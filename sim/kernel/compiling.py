@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 import numba
 
-SOURCES = Path(__file__).resolve().parents[1]  # constants of other modules of `sim` are compiled in
+KERNEL = Path(__file__).resolve().parent
+NOT_COMPILED = ("stretch.py", "terms.py")  # plain Python around it
 
 # Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
 # written into whoever calls it by Numba, a leaf by LLVM: the one costs time to compile per place where it is
@@ -40,8 +42,18 @@ def whole(function: Any) -> Any:
 
 def cache_folder() -> Path:
     """Where compiled code of these sources is kept: in the user's cache folder."""
-    sources = hashlib.blake2b(digest_size=8)
-    for path in sorted(SOURCES.glob("*.py")) + sorted(SOURCES.glob("kernel/*.py")):
-        sources.update(path.name.encode() + path.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "l2h-fleet" / f"kernel-{numba.__version__}-{sources.hexdigest()}"
+    return Path(home) / "l2h-fleet" / f"kernel-{numba.__version__}-{fingerprint(KERNEL)}"
+
+
+def fingerprint(kernel: Path) -> str:
+    """Of all that is compiled: the modules in the kernel's folder, and those that they take constants of."""
+    own = sorted(path for path in kernel.glob("*.py") if path.name not in NOT_COMPILED)
+    named = {
+        name for path in own for name in re.findall(r"^from (sim\.[\w.]+) import", path.read_text(), re.M)
+    }
+    others = (kernel.parents[1] / f"{name.replace('.', '/')}.py" for name in sorted(named))
+    found = hashlib.blake2b(digest_size=8)
+    for path in (*own, *others):
+        found.update(path.read_bytes())
+    return found.hexdigest()

@@ -74,7 +74,7 @@ def walk(w: Any, registers: Any) -> Any:  # noqa: PLR0912
 
 
 @part
-def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:  # noqa: PLR0912
+def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
     """One event; says whether the queue is to be served. What takes no time to arrive does so at once."""
     now, must_serve = r.now, False
     if code == ASK:

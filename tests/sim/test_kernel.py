@@ -1,11 +1,12 @@
-"""The compiled loop against SimPy's and against the readable definition, byte for byte; and where it plays."""
+"""The compiled loop against SimPy's and against the readable definition, byte for byte."""
 
 from __future__ import annotations
 
-import json
+import shutil
 import sys
 from dataclasses import fields
 from functools import partial
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import worlds
 from test_loop import SLOW_IS_FINE
-from worlds import MadeUpLearner, WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
+from worlds import MadeUpLearner, WrittenArrivals, differences, made_up, product, reference
 
 from sim import loop
 from sim.chunk import Play, run_chunk
-from sim.engine import simulate
 from sim.learning import Learning
-from sim.paths import Path, chosen
+from sim.paths import Path
 from sim.rules import Rules, rules
 from sim.scenario import Scenario
-from sim.scenario.checks import findings
-from sim.scenario.engine_checks import outside_reach
 from sim.state import State, at_start
 from sim.streams import Draws
 
 stretch = pytest.importorskip("sim.kernel.stretch")
+ROOT = FilePath(__file__).resolve().parents[2]
+compiling = pytest.importorskip("sim.kernel.compiling")
 lookups = pytest.importorskip("sim.kernel.lookups")
 
 
@@ -109,7 +109,7 @@ def test_the_path_may_change_at_any_chunk(world):
         assert_paths_agree(world, in_turns)
 
 
-@settings(max_examples=60, derandomize=True, **SLOW_IS_FINE)
+@settings(max_examples=40, derandomize=True, **SLOW_IS_FINE)
 @given(worlds(in_reach=True))
 def test_its_tables_equal_the_reference(world):
     scenario, arrivals, chunk_s = world
@@ -130,3 +130,21 @@ def test_one_kernel_plays_every_world():
 def test_its_draws_are_those_of_the_streams(seed, request, attempt):
     draws = Draws(seed, "backoff")
     assert lookups.uniform(np.uint64(draws.root), request, attempt) == draws.one(request, attempt)
+
+
+def test_code_of_other_sources_is_not_taken_from_the_cache(tmp_path):
+    """Numba looks at one file; what is compiled comes from many, and constants from modules around them."""
+    for name in ("kernel", "scenario"):
+        shutil.copytree(ROOT / "sim" / name, tmp_path / "sim" / name)
+    for path in (ROOT / "sim").glob("*.py"):
+        shutil.copy(path, tmp_path / "sim")
+    kernel = tmp_path / "sim" / "kernel"
+    same = compiling.fingerprint(kernel)
+    assert same == compiling.fingerprint(ROOT / "sim" / "kernel")
+    found = set()
+    for name in ("kernel/queue.py", "kernel/stretch.py", "budgets.py", "scenario/values.py", "table.py"):
+        path, before = tmp_path / "sim" / name, (tmp_path / "sim" / name).read_text()
+        path.write_text(before + "# another one")
+        found |= {name} if compiling.fingerprint(kernel) != same else set()
+        path.write_text(before)
+    assert found == {"kernel/queue.py", "budgets.py", "scenario/values.py"}
