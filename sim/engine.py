@@ -22,7 +22,7 @@ from sim.outages import Interval, intervals
 from sim.paths import Path, chosen
 from sim.ports import OnlineLearner
 from sim.rules import rules
-from sim.run_folder import StreamedTable, table_of, write_table
+from sim.run_folder import Parts, StreamedTable, table_of, write_table
 from sim.scenario import Scenario
 from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
@@ -79,10 +79,12 @@ def simulate(
     source, path = source or ScenarioArrivals(scenario), chosen(scenario)
     arrived, loop_s, rows = 0, 0.0, dict[str, list[object]]()
     steps: list[tuple[float, int]] = []
-    with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline:
+    with StreamedTable(folder / "timeline.parquet", TIMELINE) as timeline, Parts() as parts:
         for index, chunk in enumerate(chunks(scenario, learned, source, CHUNK_S, learner, path)):
-            write_table(folder / f"requests/part-{index:07d}.parquet", chunk.requests)
-            write_table(folder / f"attempts/part-{index:07d}.parquet", chunk.attempts)
+            name = f"part-{index:07d}.parquet"
+            parts.write(
+                {folder / "requests" / name: chunk.requests, folder / "attempts" / name: chunk.attempts}
+            )
             timeline.append(chunk.seconds)
             arrived, loop_s = chunk.arrived, loop_s + chunk.loop_s
             for name, values in chunk.learning.items():

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,6 +123,45 @@ def write_table(path: Path, table: pa.Table) -> None:
         write_whole(path, sink.getvalue().to_pybytes())
     except OSError as error:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
+
+
+class Parts:
+    """Writes tables behind the back of whoever makes them: while one is packed, the next is simulated.
+
+    Use it in a `with`, which ends when everything is on the disk. One part at a time: who brings the next
+    waits for the one before, so memory stays flat. Raises RunFailed, then or at `wait`, if the disk did not
+    take one.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._last: Future[None] | None = None
+
+    def write(self, tables: Mapping[Path, pa.Table]) -> None:
+        """Has these written, in this order."""
+        self.wait()
+        self._last = self._thread.submit(_write_all, tables)
+
+    def wait(self) -> None:
+        """Until all that was given so far is on the disk."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, broken: type[BaseException] | None, *_: object) -> None:
+        try:
+            if broken is None:
+                self.wait()
+        finally:
+            self._thread.shutdown()
+
+
+def _write_all(tables: Mapping[Path, pa.Table]) -> None:
+    for path, table in tables.items():
+        write_table(path, table)
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
