@@ -92,20 +92,31 @@ def _add_first_sends(found: _Collected, rules: Rules, state: State, first: NDArr
 
     What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
     """
-    sent, reached, row = (state.sends[name][first] for name in ("sent", "reached", "row"))
-    client, place = state.rows["client"][row], _place(rules, state, first)
-    at_once = state.rows["decided"][row] == state.rows["arrived"][row]
-    decision = np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
-    asks = rules.asks[client]  # whether it is sent at all is not known yet
-    if asks.any():
-        found.add(sent[asks], decision[asks], place[asks], ASK, first[asks])
+    sent, reached = state.sends["sent"], state.sends["reached"]
     earns = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
+
+    def client(which: NDArray[np.int64]) -> NDArray[np.int32]:
+        return state.rows["client"][state.sends["row"][which]]
+
+    def decision(which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The kind that a decision ranks as."""
+        row = state.sends["row"][which]
+        at_once = state.rows["decided"][row] == state.rows["arrived"][row]
+        return np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
+
+    if rules.asks.any():  # whether those are sent at all is not known yet
+        asks = rules.asks[client(first)]
+        asking, first = first[asks], first[~asks]
+        found.add(sent[asking], decision(asking), _place(rules, state, asking), ASK, asking)
     if earns.any():  # it earns just before it sends
-        earning = np.flatnonzero(earns[rules.clients.group[client]] & ~asks)
-        found.add(sent[earning], decision[earning], place[earning] - 1, GAIN, client[earning])
-    come = found.due(np.where(asks, np.nan, reached))
-    kind = np.where(reached[come] == sent[come], decision[come], Kind.REACH)
-    found.add(reached[come], kind, place[come], REACH, first[come])
+        earning = first[earns[rules.clients.group[client(first)]]]
+        place = _place(rules, state, earning) - 1
+        found.add(sent[earning], decision(earning), place, GAIN, client(earning))
+    coming = first[found.due(reached[first])]
+    no_delay = reached[coming] == sent[coming]
+    kind = np.full(len(coming), Kind.REACH)
+    kind[no_delay] = decision(coming[no_delay])
+    found.add(reached[coming], kind, _place(rules, state, coming), REACH, coming)
 
 
 def _add_under_way(found: _Collected, rules: Rules, state: State, first: NDArray[np.int64]) -> None:

@@ -153,6 +153,7 @@ class Terms(NamedTuple):
     when_down: int
     in_flight: int
     queue_survives: bool
+    anyone_asks: bool
     is_held: bool
     is_redrawn: bool
     backoff_root: np.uint64

@@ -186,11 +186,12 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
         return False  # of a batch that an outage stopped
     size, send = replicas.size[replica], replicas.head[replica]
     for _ in range(size):
-        client = w.rows.client[sends.row[send]]
-        if clients.asks[client]:
+        if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
             if not goes_down(w, now, send):
                 swallow(sends.cause, sends.over, now, send)
-            elif clients.hears[client] and now + sends.down[send] <= sends.timer[send]:
+            elif (
+                clients.hears[w.rows.client[sends.row[send]]] and now + sends.down[send] <= sends.timer[send]
+            ):
                 key = KEY_REPLY | w.lists.rank[send]
                 put(w.events, r, now + sends.down[send], key, ANSWER, send)
         sends.finished[send] = now

@@ -119,6 +119,7 @@ class Fixed:
             when_down=WHEN_DOWN.index(rules.when_down),
             in_flight=IN_FLIGHT.index(rules.in_flight),
             queue_survives=rules.queue_survives,
+            anyone_asks=bool(rules.asks.any()),
             is_held=rules.charge_on != "send",
             is_redrawn=rules.service.constant is None,
             backoff_root=np.uint64(rules.patience[0].backoff.draws.root),
