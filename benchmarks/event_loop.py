@@ -21,7 +21,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers import ciw_network, compiled, compiled_loop, ours, plain_simpy, reference_loop
+from benchmarks.peers import (
+    ciw_network,
+    compiled,
+    compiled_loop,
+    ours,
+    plain_simpy,
+    plain_simpy_batching,
+    reference_loop,
+)
 from benchmarks.workloads import Drawn, busy, mm4, mostly_local
 from sim.scenario import Scenario
 
@@ -29,7 +37,7 @@ Contestant = Callable[[Drawn], float | None]  # gives the CPU seconds that count
 OURS: tuple[Contestant, ...] = (ours, compiled, compiled_loop)
 CONTESTS: dict[str, tuple[Callable[[int], Scenario], tuple[Contestant, ...]]] = {
     "mm4": (mm4, (plain_simpy, ciw_network)),
-    "batching_outage_retries": (busy, (reference_loop,)),
+    "batching_outage_retries": (busy, (plain_simpy_batching, reference_loop)),
     "fifth_deferred": (mostly_local, (plain_simpy,)),
 }
 SHARES: dict[Contestant, float] = {ciw_network: 0.1, reference_loop: 0.25}  # of the requests; 1 for others

@@ -39,7 +39,7 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     found = json.loads(told.splitlines()[-1])
     peers = {
         "mm4": {"plain_simpy", "ciw_network"},
-        "batching_outage_retries": {"reference_loop"},
+        "batching_outage_retries": {"plain_simpy_batching", "reference_loop"},
         "fifth_deferred": {"plain_simpy"},
     }
     assert set(found) == {*peers, "end_to_end", "ten_times_longer"}
