@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import worlds
 from test_loop import SLOW_IS_FINE
-from worlds import MadeUpLearner, WrittenArrivals, differences, made_up, product, reference
+from worlds import MadeUpLearner, WrittenArrivals, differences, made_up, product, reference, scenario_of
 
 from sim import loop
 from sim.chunk import Play, run_chunk
@@ -121,11 +121,13 @@ def test_its_tables_equal_the_reference(world):
 
 
 def test_one_kernel_plays_every_world():
-    """Whatever else types of arguments could be: each would cost a compilation."""
+    """Were the types of its arguments others anywhere, each would cost a compilation."""
+    product(scenario_of(), made_up(scenario_of()), WrittenArrivals(()), 60.0, path=Path("compiled", ""))
     walk = sys.modules["sim.kernel.walk"].walk
     assert len(walk.signatures) == 1
 
 
+@settings(**SLOW_IS_FINE)  # the first is compiled
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**62), st.integers(0, 127))
 def test_its_draws_are_those_of_the_streams(seed, request, attempt):
     draws = Draws(seed, "backoff")
