@@ -53,20 +53,20 @@ class _Collected:
             self.parts.append([at, *(np.broadcast_to(column, at.shape) for column in columns)])
 
     def in_order(self) -> Agenda:
-        parts: Any = zip(NO_EVENTS, *self.parts, strict=True)
-        found = Agenda._make(np.concatenate(columns) for columns in parts)
+        parts: Any = zip(*(self.parts or [list(NO_EVENTS)]), strict=True)
+        found = Agenda._make(one[0] if len(one) == 1 else np.concatenate(one) for one in parts)
         order = np.argsort(found.at)
         if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
             order = np.lexsort((found.place, found.kind, found.at))
         return Agenda._make(column[order] for column in found)
 
 
-def agenda(rules: Rules, state: State, first: NDArray[np.int64], start: float, end: float) -> Agenda:
+def agenda(rules: Rules, state: State, first: int, start: float, end: float) -> Agenda:
     """The events of [start, end) known at `start`, given the first sends decided in between, in order.
 
-    first: indices of those sends. Each event is on the agenda even if something may come in between, such
-    as an answer before a timer. Only the ends of batches and their due times are missing: the loop makes
-    them from the replicas and the queue.
+    first: from which on the sends are those. Each event is on the agenda even if something may come in
+    between, such as an answer before a timer. Only the ends of batches and their due times are missing: the
+    loop makes them from the replicas and the queue.
     """
     found = _Collected(start, end)
     _add_capacity(found, rules)
@@ -87,7 +87,7 @@ def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.i
     return found
 
 
-def _add_first_sends(found: _Collected, rules: Rules, state: State, first: NDArray[np.int64]) -> None:
+def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) -> None:
     """They leave, or ask whether they may, and reach the server. None has been sent before `start`.
 
     What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
@@ -104,31 +104,30 @@ def _add_first_sends(found: _Collected, rules: Rules, state: State, first: NDArr
         at_once = state.rows["decided"][row] == state.rows["arrived"][row]
         return np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
 
+    new = np.arange(first, len(sent))
     if rules.asks.any():  # whether those are sent at all is not known yet
-        asks = rules.asks[client(first)]
-        asking, first = first[asks], first[~asks]
+        asks = rules.asks[client(new)]
+        asking, new = new[asks], new[~asks]
         found.add(sent[asking], decision(asking), _place(rules, state, asking), ASK, asking)
     if earns.any():  # it earns just before it sends
-        earning = first[earns[rules.clients.group[client(first)]]]
+        earning = new[earns[rules.clients.group[client(new)]]]
         place = _place(rules, state, earning) - 1
         found.add(sent[earning], decision(earning), place, GAIN, client(earning))
-    coming = first[found.due(reached[first])]
+    coming = new[found.due(reached[new])]
     no_delay = reached[coming] == sent[coming]
     kind = np.full(len(coming), Kind.REACH)
     kind[no_delay] = decision(coming[no_delay])
     found.add(reached[coming], kind, _place(rules, state, coming), REACH, coming)
 
 
-def _add_under_way(found: _Collected, rules: Rules, state: State, first: NDArray[np.int64]) -> None:
+def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) -> None:
     """What may become of sends: those of before reach the server, clients hear of them or give them up."""
     sends, client_of = state.sends, state.rows["client"]
-    is_first = np.zeros(len(sends["row"]), dtype=bool)
-    is_first[first] = True
 
     def waits(which: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the client still waits for it, as far as one knows; who asks first sets its own timer."""
         back = sends["finished"][which] + sends["down"][which]
-        asks = is_first[which] & rules.asks[client_of[sends["row"][which]]]
+        asks = (which >= first) & rules.asks[client_of[sends["row"][which]]]
         is_sent = ~asks & ~np.isnan(sends["sent"][which])
         found: NDArray[np.bool_] = is_sent & (sends["failure"][which] == 0) & ~(back <= sends["timer"][which])
         return found
@@ -136,8 +135,7 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: NDArray
     def add(at: NDArray[np.float64], which: NDArray[np.int64], kind: Kind, do: int, later: int = 0) -> None:
         found.add(at[which], kind, _place(rules, state, which) + later, do, which)
 
-    older = found.due(sends["reached"])
-    add(sends["reached"], older[~is_first[older]], Kind.REACH, REACH)
+    add(sends["reached"], found.due(sends["reached"][:first]), Kind.REACH, REACH)
     given_up = found.due(sends["timer"])
     add(sends["timer"], given_up[waits(given_up)], Kind.TIMER, TIMER)
     told = found.due(sends["over"])

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim import loop
 from sim.agenda import Agenda, agenda
@@ -86,8 +85,8 @@ def _put_in_order(state: State, rows: Columns) -> None:
     state.sends["row"] = place[state.sends["row"]]
 
 
-def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArray[np.int64]:
-    """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
+def _decide(rules: Rules, learning: Learning, state: State, end: float) -> int:
+    """Decides what the devices finish before `end`; gives from which on the sends are new."""
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
     decide_due(rules, learning, rows, due)
@@ -95,7 +94,7 @@ def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArr
     think_on(rules, state, np.flatnonzero(settled))
     before, sent = len(state.sends["row"]), np.flatnonzero(due & ~settled)
     state.sends = join(state.sends, first_sends(rules, rows, sent))
-    return np.arange(before, before + len(sent))
+    return before
 
 
 def _settle(state: State, end: float) -> None:

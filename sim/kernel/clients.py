@@ -12,7 +12,7 @@ from sim.columns import OUTCOMES
 from sim.kernel.codes import KEY_REACH, KEY_TIMER
 from sim.kernel.compiling import leaf, part
 from sim.kernel.lookups import is_up_through, settle, slowed, take, uniform
-from sim.kernel.server import put
+from sim.kernel.server import put, rank
 from sim.state import ALLOWANCE_CAP
 
 _OVER_BUDGET, _LINK_DOWN, _BREAKER_OPEN = (
@@ -46,7 +46,7 @@ def fail(w: Any, r: Any, now: Any, send: Any, why: Any) -> Any:
             if is_limited:
                 w.clients.allowance[client] -= TOKEN
             sends.retry_at[send] = at
-            put(w.events, r, at, KEY_TIMER | (w.lists.rank[send] + 1), RETRY, send)
+            put(w.events, r, at, KEY_TIMER | (rank(sends, send) + 1), RETRY, send)
             return
     w.rows.outcome[row] = why
     w.rows.resolved[row] = now
@@ -105,7 +105,6 @@ def again(w: Any, r: Any, now: Any, failed: Any) -> Any:
     r.sends += 1
     sends.row[send] = row
     sends.attempt[send] = attempt
-    w.lists.rank[send] = w.lists.rank[failed] + 1
     sends.sent[send] = now
     sends.reached[send] = now + w.drawn.up[attempt - 1, row]
     sends.down[send] = w.drawn.down[attempt - 1, row]
@@ -137,7 +136,7 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
     sends, row = w.sends, w.sends.row[send]
     client = w.rows.client[row]
     if sends.timer[send] < inf:
-        put(w.events, r, sends.timer[send], KEY_TIMER | w.lists.rank[send], TIMER, send)
+        put(w.events, r, sends.timer[send], KEY_TIMER | rank(sends, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0:
         sends.reached[send] = now + w.drawn.up[sends.attempt[send] - 1, row] * longer
@@ -147,7 +146,7 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
         sends.cause[send] = LOST
         return False
     if sends.reached[send] > now:
-        put(w.events, r, sends.reached[send], KEY_REACH | w.lists.rank[send], REACH, send)
+        put(w.events, r, sends.reached[send], KEY_REACH | rank(sends, send), REACH, send)
         return False
     return True
 

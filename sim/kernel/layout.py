@@ -48,12 +48,10 @@ class Heap(NamedTuple):
 class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
-    rank: per send its place among events of a kind, see `sim.board.rank`. after, before: its neighbours, -1
-    at an end. is_due_set: per send whether a DUE event waits.
-    line: by deadline and order of arrival, for `edf`. listed: the queue in order, when it goes in and out.
+    after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
+    whether a DUE event waits. line: by deadline and order of arrival, for `edf`. listed: the queue in order, when it goes in and out.
     """
 
-    rank: Ints
     after: Ints
     before: Ints
     is_due_set: Flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.kernel.codes import EDF, LIFO
+from sim.kernel.codes import EDF, FIFO
 from sim.kernel.compiling import part
 from sim.kernel.lookups import drop_first, push
 
@@ -14,7 +14,9 @@ from sim.kernel.lookups import drop_first, push
 def append(w: Any, r: Any, send: Any) -> Any:
     """One more waits, behind all others."""
     lists = w.lists
-    lists.after[send], lists.before[send] = -1, r.last
+    lists.after[send] = -1
+    if w.terms.discipline != FIFO:
+        lists.before[send] = r.last
     if r.last < 0:
         r.first = send
     else:
@@ -45,13 +47,17 @@ def pop_next(w: Any, r: Any) -> Any:
         r.first_returned = lists.after[send]
         r.returned -= 1
         return send
+    if w.terms.discipline == FIFO:
+        send = r.first
+        r.first = lists.after[send]
+        if r.first < 0:
+            r.last = -1
+        return send
     if w.terms.discipline == EDF:
         send = lists.line.what[0]
         r.lined = drop_first(lists.line, r.lined)
-    elif w.terms.discipline == LIFO:
-        send = r.last
     else:
-        send = r.first
+        send = r.last
     before, after = lists.before[send], lists.after[send]
     if before < 0:
         r.first = after

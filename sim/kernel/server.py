@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.board import ADMISSION, ANSWER, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
+import numpy as np
+
+from sim.board import ADMISSION, ANSWER, ATTEMPT_BITS, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
 from sim.kernel.codes import (
     CODE_BITS,
     COMPLETE,
@@ -22,6 +24,12 @@ from sim.kernel.compiling import leaf, part
 from sim.kernel.lookups import is_up_through, push, slowed, take
 from sim.kernel.queue import append, oldest, pop_next
 from sim.scenario.values import SHORTEST_S
+
+
+@part
+def rank(sends: Any, send: Any) -> Any:
+    """A send's place among events of its kind, see `sim.board.rank`."""
+    return sends.row[send] << ATTEMPT_BITS | np.int64(sends.attempt[send])
 
 
 @leaf
@@ -85,7 +93,7 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
         return False
     sends.over[send] = now + sends.down[send]
     if sends.over[send] <= sends.timer[send]:
-        put(w.events, r, sends.over[send], KEY_REPLY | w.lists.rank[send], ERROR, send)
+        put(w.events, r, sends.over[send], KEY_REPLY | rank(w.sends, send), ERROR, send)
     return False
 
 
@@ -130,7 +138,7 @@ def put_due(w: Any, r: Any, send: Any) -> Any:
     if not w.lists.is_due_set[send]:
         w.lists.is_due_set[send] = True
         due_at = w.sends.reached[send] + w.terms.batch_wait_s
-        put(w.events, r, due_at, KEY_DUE | w.lists.rank[send], DUE, send)
+        put(w.events, r, due_at, KEY_DUE | rank(w.sends, send), DUE, send)
 
 
 @part
@@ -192,7 +200,7 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
             elif (
                 clients.hears[w.rows.client[sends.row[send]]] and now + sends.down[send] <= sends.timer[send]
             ):
-                key = KEY_REPLY | w.lists.rank[send]
+                key = KEY_REPLY | rank(w.sends, send)
                 put(w.events, r, now + sends.down[send], key, ANSWER, send)
         sends.finished[send] = now
         send = w.lists.after[send]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.agenda import NO_EVENTS, Agenda
-from sim.board import CAPACITY, rank
+from sim.board import CAPACITY
 from sim.errors import RunFailed
 from sim.kernel.codes import DONE, KIND_SHIFT, NO_ROOM, RAN_BACKWARDS, WANTS_ATTEMPT
 from sim.kernel.layout import REGISTERS, Ahead, Drawn, Heap, Lists, Replicas, Rows, Sends, World
@@ -20,7 +20,7 @@ from sim.learning import Learning
 from sim.loop import Played
 from sim.queues import is_plain
 from sim.rules import Rules
-from sim.state import NEW_SEND, Columns, State
+from sim.state import NEW_SEND, State
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
@@ -77,7 +77,7 @@ class _Stretch:
             events=_heap(EVENTS + len(state.batch_of) + rules.max_batch),
             sends=Sends(**state.sends),
             rows=Rows(**{name: state.rows[name] for name in Rows._fields}),
-            lists=_lists(state.sends, has_line=rules.discipline == "edf"),
+            lists=_lists(n, has_line=rules.discipline == "edf"),
             replicas=_replicas(state),
             groups=known.groups,
             clients=known.clients(state),
@@ -113,10 +113,7 @@ class _Stretch:
             sends[name][n:] = nothing
         lists = w.lists._replace(
             line=Heap(*(_longer(column, len(column), more) for column in w.lists.line)),
-            **{
-                name: _longer(getattr(w.lists, name), n, more)
-                for name in ("rank", "after", "before", "listed")
-            },
+            **{name: _longer(getattr(w.lists, name), n, more) for name in ("after", "before", "listed")},
             is_due_set=_longer(w.lists.is_due_set, n, more),
         )
         lists.is_due_set[n:] = False
@@ -180,11 +177,9 @@ def _heap(n: int) -> Heap:
     return Heap(np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
 
 
-def _lists(sends: Columns, has_line: bool) -> Lists:
-    n = len(sends["row"])
+def _lists(n: int, has_line: bool) -> Lists:
     after, before, listed = (np.empty(n, dtype=np.int64) for _ in range(3))
-    ranks = rank(sends["row"], sends["attempt"].astype(np.int64))
-    return Lists(ranks, after, before, np.zeros(n, dtype=bool), _heap(n if has_line else 0), listed)
+    return Lists(after, before, np.zeros(n, dtype=bool), _heap(n if has_line else 0), listed)
 
 
 def _replicas(state: State) -> Replicas:
