@@ -49,7 +49,8 @@ class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
     after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
-    whether a DUE event waits. line: by deadline and order of arrival, for `edf`. listed: the queue in order, when it goes in and out.
+    whether a DUE event waits. line: by deadline and order of arrival, for `edf`. listed: the queue in order,
+    when it goes in and out.
     """
 
     after: Ints
