@@ -49,7 +49,7 @@ class _Collected:
     def add(self, at: NDArray[np.float64], kind: Any, place: Any, do: int, subject: NDArray[Any]) -> None:
         """Adds events that all come."""
         if len(at):
-            columns = (kind, place, np.int64(do), subject)
+            columns = (np.asarray(column, dtype=np.int64) for column in (kind, place, do, subject))
             self.parts.append([at, *(np.broadcast_to(column, at.shape) for column in columns)])
 
     def in_order(self) -> Agenda:
