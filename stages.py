@@ -53,7 +53,8 @@ def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]
 
 def timing_of(done: Simulated, seconds: dict[str, float], cost: Cost) -> dict[str, Any]:
     """What took how long: of the whole run the loop, of what this process did of it all else."""
-    timing: dict[str, Any] = {"requests": done.requests, "loop_s": done.loop_s, "stages_s": dict(seconds)}
+    timing: dict[str, Any] = {"requests": done.requests, "loop_s": done.loop_s, "path": done.path}
+    timing["stages_s"] = dict(seconds)
     if done.loop_s > 0:  # a horizon of 0 has no loop
         timing["requests_per_s"] = done.requests / done.loop_s
     share = cost.seconds / sum(seconds.values())

@@ -144,6 +144,9 @@ def stages(run: Run) -> list[tuple[str, str]]:
     rows = [(name, f"{float(took[name]):.2f} s") for name in STAGES if name in took]
     if rows and "requests_per_s" in run.timing:
         rows.append(("requests simulated per second", f"{float(run.timing['requests_per_s']):,.0f}"))
+    if rows and "path" in run.timing:
+        path = run.timing["path"]
+        rows.append(("event loop", f"{path['name']}: {path['why']}"))
     return rows
 
 

@@ -2,9 +2,11 @@
 and under every price.
 
 One core. Requests per CPU second, which other work on the machine hardly changes; medians of several rounds,
-and in a round everybody runs once. Arrivals are drawn beforehand (Ciw draws its own). Ours is a run in memory
-with every column of every table, the time line and all checks. Ciw runs a tenth of the requests, the
-reference loop a quarter: rates are what counts. The last line is one JSON object with all peers.
+and in a round everybody runs once. Arrivals are drawn beforehand (Ciw draws its own). `ours` is a run in
+memory by SimPy's loop with every column of every table, the time line and all checks, `compiled` the same by
+the compiled loop, `compiled_loop` of that the loop alone: from the sends as columns to what became of them.
+Ciw runs a tenth of the requests, the reference loop a quarter: rates are what counts. `end_to_end` draws the
+arrivals and writes the files as well, and says where the time goes. The last line is one JSON object.
 
 `python -m benchmarks.event_loop [--requests N] [--rounds N]`
 """
@@ -20,14 +22,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers import ciw_network, ours, plain_simpy, reference_loop
+from benchmarks.peers import (
+    ciw_network,
+    compiled,
+    compiled_loop,
+    ours,
+    plain_simpy,
+    plain_simpy_batching,
+    reference_loop,
+)
 from benchmarks.workloads import PRICES, Drawn, busy, mm4, mostly_local, priced
 from sim.scenario import Scenario
 
-Contestant = Callable[[Drawn], None]
+Contestant = Callable[[Drawn], float | None]  # gives the CPU seconds that count, None: all of them
+OURS: tuple[Contestant, ...] = (ours, compiled, compiled_loop)
 CONTESTS: dict[str, tuple[Callable[[int], Scenario], tuple[Contestant, ...]]] = {
     "mm4": (mm4, (plain_simpy, ciw_network)),
-    "batching_outage_retries": (busy, (reference_loop,)),
+    "batching_outage_retries": (busy, (plain_simpy_batching, reference_loop)),
     "fifth_deferred": (mostly_local, (plain_simpy,)),
 }
 SHARES: dict[Contestant, float] = {ciw_network: 0.1, reference_loop: 0.25}  # of the requests; 1 for others
@@ -37,16 +48,22 @@ LONGER = 10
 def contest(
     make: Callable[[int], Scenario], peers: tuple[Contestant, ...], requests: int, rounds: int
 ) -> Any:
-    """Medians of requests per CPU second for everybody, and ours as a multiple of each peer's."""
-    worlds = {one: Drawn(make(int(SHARES.get(one, 1.0) * requests))) for one in (ours, *peers)}
-    rates: dict[Contestant, list[float]] = {one: [] for one in (ours, *peers)}
+    """Medians of requests per CPU second for everybody, and ours as multiples of each peer's."""
+    worlds = {one: Drawn(make(int(SHARES.get(one, 1.0) * requests))) for one in (*OURS, *peers)}
+    rates: dict[Contestant, list[float]] = {one: [] for one in (*OURS, *peers)}
+    compiled(Drawn(make(1)))  # compiles, or loads what was
     for _ in range(rounds):
         for one, found in rates.items():
             began = time.process_time()
-            one(worlds[one])
-            found.append(worlds[one].count / (time.process_time() - began))
+            took = one(worlds[one])
+            found.append(worlds[one].count / (took or time.process_time() - began))
     medians = {one.__name__: round(statistics.median(found)) for one, found in rates.items()}
-    ratios = {peer.__name__: round(medians["ours"] / medians[peer.__name__], 2) for peer in peers}
+    ratios = {
+        mine.__name__: {
+            peer.__name__: round(medians[mine.__name__] / medians[peer.__name__], 2) for peer in peers
+        }
+        for mine in OURS
+    }
     return {"requests": worlds[ours].count, "per_s": medians, "times_as_fast_as": ratios}
 
 
@@ -70,11 +87,14 @@ def growth(requests: int, rounds: int) -> dict[str, Any]:
     runs: dict[int, list[dict[str, float]]] = {requests: [], LONGER * requests: []}
     for _ in range(rounds):
         for length, found in runs.items():
-            command = [sys.executable, "-m", "benchmarks.growth", "--requests", str(length)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found.append(json.loads(told.splitlines()[-1]))
+            found.append(measured(length, "mm4"))
     short, long = (
-        {key: statistics.median(run[key] for run in found) for key in found[0]} for found in runs.values()
+        {
+            key: statistics.median(run[key] for run in found)
+            for key in found[0]
+            if key not in ("path", "stages")
+        }
+        for found in runs.values()
     )
     grown = {name: run["peak_mib"] - run["start_mib"] for name, run in (("short", short), ("long", long))}
     return {
@@ -84,6 +104,14 @@ def growth(requests: int, rounds: int) -> dict[str, Any]:
         "peak_memory_ratio": round(long["peak_mib"] / short["peak_mib"], 2),
         "memory_of_the_run_mib": {name: round(mib, 1) for name, mib in grown.items()},
     }
+
+
+def measured(requests: int, world: str) -> dict[str, Any]:
+    """What `benchmarks.growth` tells of one run, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.growth", "--requests", str(requests), "--world", world]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return found
 
 
 def main() -> None:
@@ -97,6 +125,10 @@ def main() -> None:
         print(name, results[name])
     results["prices"] = prices(chosen.requests, chosen.rounds)
     print("prices", results["prices"])
+    results["end_to_end"] = {
+        name: measured(chosen.requests, name) for name in ("mm4", "batching_outage_retries")
+    }
+    print("end_to_end", results["end_to_end"])
     results["ten_times_longer"] = growth(chosen.requests // 2, chosen.rounds)
     print("ten_times_longer", results["ten_times_longer"])
     print(json.dumps(results))

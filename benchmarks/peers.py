@@ -11,15 +11,33 @@ import numpy as np
 import simpy
 from reference_loop import Reference
 
+from benchmarks.stages import timed
 from benchmarks.workloads import SENT_SHARE, SERVICE_S, Drawn
 from sim.engine import chunks
+from sim.paths import EnginePath
 from sim.scenario.values import CHUNK_S
 
 
 def ours(world: Drawn) -> None:
-    """A run in memory: events, every column of every table, the time line, and all laws verified."""
-    for _ in chunks(world.scenario, world.learned, world, CHUNK_S):
+    """A run in memory by SimPy's loop: every column of every table, the time line, and all laws verified."""
+    in_memory(world, "simpy")
+
+
+def compiled(world: Drawn) -> None:
+    """The same by the compiled loop."""
+    in_memory(world, "compiled")
+
+
+def in_memory(world: Drawn, path: str) -> None:
+    for _ in chunks(world.scenario, world.learned, world, CHUNK_S, path=EnginePath(path, "")):
         pass
+
+
+def compiled_loop(world: Drawn) -> float:
+    """Of such a run the loop, from the sends as columns to what became of them; gives its CPU seconds."""
+    with timed() as seconds:
+        compiled(world)
+    return seconds["agenda"] + seconds["kernel"]
 
 
 def reference_loop(world: Drawn) -> None:
@@ -56,6 +74,72 @@ def plain_simpy(world: Drawn) -> None:
 
     env.process(arrive())
     env.run()
+
+
+def plain_simpy_batching(world: Drawn) -> None:
+    """How one would write batches, an outage and retries: a process per request and per replica, and a store.
+
+    Close to the world's rules and no more: an outage stops replicas between batches and loses what is in
+    service; a place in the queue, a retry token and the deadline are asked for when something is sent.
+    """
+    env, draw, arrivals = simpy.Environment(), np.random.default_rng(0), world.instants()
+    group, server = world.scenario.fleet[0], world.scenario.server
+    ((down_at, up_at),) = server.outages[0].when.at
+    waiting, up = simpy.Store(env), env.event().succeed()
+    latency_s = draw.lognormal(np.log(0.03), 0.3, 4 * len(arrivals)).tolist()
+    rows: list[tuple[float, float, float]] = []
+    tokens = [1.0] * group.clients
+
+    def outage() -> Any:
+        nonlocal up
+        yield env.timeout(down_at)
+        up = env.event()
+        yield env.timeout(up_at - down_at)
+        up.succeed()
+
+    def replica() -> Any:
+        while True:
+            yield up
+            batch, full_by = [(yield waiting.get())], env.timeout(server.batch_wait_s)
+            while len(batch) < server.max_batch:
+                another = waiting.get()
+                yield another | full_by
+                if not another.triggered:
+                    another.cancel()
+                    break
+                batch.append(another.value)
+            began = env.now
+            yield env.timeout(server.service.base_s + server.service.per_item_s * len(batch))
+            if not began < down_at <= env.now:
+                for answer in batch:
+                    answer.succeed()
+
+    def request(number: int, arrived: float) -> Any:
+        client, deadline = number % group.clients, arrived + group.deadline_s
+        tokens[client] = min(3.0, tokens[client] + group.retry.allowance)
+        for attempt in range(group.retry.attempts):
+            yield env.timeout(latency_s[4 * number + attempt])
+            answer, sent = env.event(), env.now
+            timer = env.timeout(max(0.0, min(sent + group.timeout_s, deadline) - env.now))
+            if len(waiting.items) < server.queue_limit:
+                waiting.put(answer)
+                yield answer | timer
+            if answer.triggered or tokens[client] < 1 or env.now + group.retry.backoff_s >= deadline:
+                break
+            tokens[client] -= 1
+            yield env.timeout(group.retry.backoff_s)
+        rows.append((arrived, sent, env.now))
+
+    def arrive() -> Any:
+        for number, arrived in enumerate(arrivals):
+            yield env.timeout(arrived - env.now)
+            env.process(request(number, arrived))
+
+    env.process(outage())
+    env.process(arrive())
+    for _ in range(server.replicas):
+        env.process(replica())
+    env.run(world.scenario.horizon_s)
 
 
 def ciw_network(world: Drawn) -> None:

@@ -12,7 +12,7 @@ from sim.admission import admission
 from sim.board import ADMISSION, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL, REACH, Board
 from sim.clock import Handler, Kind, Moment
 from sim.outages import Slowness
-from sim.queues import PlainQueue, Queue, queue_of
+from sim.queues import PlainQueue, Queue, queue_of, starts_at_once
 from sim.scaling import Meter
 from sim.scenario.values import SHORTEST_S
 
@@ -79,11 +79,10 @@ def serving(  # noqa: PLR0915
         rules.drop_expired,
         rules.discipline == "fair",
     )
-    starts_at_once = max_batch == 1 or batch_wait_s == 0.0  # then nobody waits while a replica is idle
     is_slow, last_started = bool(slow.spans), board.view(state.last_started)
     tells = bool(rules.reacts.any())  # how many wait, with every word
 
-    queue = queue_of(board, is_plain=starts_at_once or rules.in_flight != "requeue")
+    queue, at_once = queue_of(board), starts_at_once(rules)
     is_plain = isinstance(queue, PlainQueue)
     pop_next, admits, batch_of = queue.pop_next, admission(board, queue), state.batch_of
     idle = [replica for replica in range(state.usable) if not batch_of[replica]]  # a heap: lowest index first
@@ -117,7 +116,7 @@ def serving(  # noqa: PLR0915
 
     def reach(now: float, send: int) -> None:
         waits = len(queue)
-        if waits >= limit and not (idle and (starts_at_once or waits + 1 >= max_batch)):
+        if waits >= limit and not (idle and (at_once or waits + 1 >= max_batch)):
             turn_away(now, send)
         elif admits is not None and not admits(now, deadline[row_of[send]], len(idle) > 0):
             refuse(now, send, ADMISSION)
@@ -261,7 +260,7 @@ def serving(  # noqa: PLR0915
     if idle and queue:  # whoever waits beside an idle replica waits for others to fill a batch
         put_due(queue.oldest())
     set_usable(state.usable)
-    door = reach_at_once if is_simple and starts_at_once else reach
+    door = reach_at_once if is_simple and at_once else reach
     board.handle(REACH, door)
     board.handle(DUE, on_due)
 

@@ -22,7 +22,7 @@ Columns = dict[str, NDArray[Any]]
 TOKEN = 1_000_000  # one send: whole numbers, since ten times 0.1 must be one
 NO_ACCOUNT = -1
 _UNLIMITED = 1 << 62
-_NOTHING = 1e-3  # of a millionth: what a product of decimals may fall short of
+NOTHING = 1e-3  # of a millionth: what a product of decimals may fall short of
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Bucket:
 
     def earned(self, at: float) -> int:
         """Millionths of a token earned in [0, at]."""
-        return floor(self.rate_hz * at * TOKEN + _NOTHING)
+        return floor(self.rate_hz * at * TOKEN + NOTHING)
 
     @property
     def full(self) -> int:
-        return floor(self.burst * TOKEN + _NOTHING)
+        return floor(self.burst * TOKEN + NOTHING)
 
     def take(self, columns: Any, account: int, now: float, is_held: bool = False) -> bool:
         """Takes a token if there is one; is_held: it may be released."""

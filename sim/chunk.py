@@ -3,17 +3,20 @@ Array operations before and after `sim.loop.play`, which alone knows what happen
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
+from functools import partial
 
-from sim.agenda import agenda
+import numpy as np
+
+from sim import loop
+from sim.agenda import Agenda, agenda
 from sim.arrivals import Arrivals
 from sim.closed_loop import think_on
 from sim.columns import OUTCOMES
 from sim.decisions import decide_due, first_sends, new_rows
 from sim.devices import done_at
 from sim.learning import Learning
-from sim.loop import Played, play
+from sim.loop import Played
 from sim.population import CLIENT_SHIFT
 from sim.rules import Rules
 from sim.state import Columns, Ended, State, join, take
@@ -22,22 +25,33 @@ from sim.timeline import observe
 _REMOTE = OUTCOMES.index("remote")
 
 
+Play = Callable[[State, Agenda, float, float, Learning], Played]  # of a run's rules: `sim.loop`, `sim.kernel`
+
+
 def run_chunk(
-    rules: Rules, learning: Learning, state: State, arrivals: Arrivals, start: float, end: float, last: bool
+    rules: Rules,
+    learning: Learning,
+    state: State,
+    arrivals: Arrivals,
+    start: float,
+    end: float,
+    last: bool,
+    play: Play | None = None,
 ) -> tuple[Ended, Columns]:
     """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
 
     The loop stops where a round of training begins, so that the round learns from what is known then; rows
     are given for the whole chunk. With `last`, `end` is the horizon: every row is given, those without an
-    outcome as in_flight.
+    outcome as in_flight. play: what plays a stretch of the loop; None: `sim.loop`.
     """
+    play = play or partial(loop.play, rules)
     _admit(rules, learning, state, arrivals)
     played = Played(0.0, [], [])
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
         decided = _decide(rules, learning, state, until)
         coming = agenda(rules, state, decided, begin, until)
-        played += play(rules, state, coming, begin, until, learning)
+        played += play(state, coming, begin, until, learning)
         if rules.has_closed_loops:  # requests that arrived meanwhile stand behind the others
             _put_in_order(state, state.rows)
         _settle(state, until)
@@ -71,8 +85,8 @@ def _put_in_order(state: State, rows: Columns) -> None:
     state.sends["row"] = place[state.sends["row"]]
 
 
-def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArray[np.int64]:
-    """Decides what the devices finish before `end`; gives the new first sends, as indices into the sends."""
+def _decide(rules: Rules, learning: Learning, state: State, end: float) -> int:
+    """Decides what the devices finish before `end`; gives from which on the sends are new."""
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
     decide_due(rules, learning, state, rows, due)
@@ -80,7 +94,7 @@ def _decide(rules: Rules, learning: Learning, state: State, end: float) -> NDArr
     think_on(rules, state, np.flatnonzero(settled))
     before, sent = len(state.sends["row"]), np.flatnonzero(due & ~settled)
     state.sends = join(state.sends, first_sends(rules, rows, sent))
-    return np.arange(before, before + len(sent))
+    return before
 
 
 def _settle(state: State, end: float) -> None:

@@ -52,9 +52,9 @@ class LinkDelays:
     def up_one(self, request_id: int, attempt: int) -> float:
         return self.latency_up.one(request_id, attempt) + self._transfer_s
 
-    def up_many(self, request_ids: Ids) -> Seconds:
-        """Uplink seconds of first attempts, shape (n,)."""
-        return self.latency_up.many(request_ids) + self._transfer_s
+    def up_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Uplink seconds of many sends of one attempt number, shape (n,)."""
+        return self.latency_up.many(request_ids, attempt) + self._transfer_s
 
 
 class ServiceTimes:
@@ -88,28 +88,28 @@ class ServiceTimes:
             return self.constant
         return float(self._factor(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
 
-    def factor_many(self, request_ids: Ids) -> Seconds:
-        """Factors of first attempts that head a batch, shape (n,)."""
+    def factor_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Factors of many sends of one attempt number that head a batch, shape (n,)."""
         if self.constant is not None:
             return np.full(len(request_ids), self.constant)
-        return self._factor(self._draws.many(request_ids, 1))
+        return self._factor(self._draws.many(request_ids, attempt))
 
 
 class Backoff:
     """Before retry n = 1, 2, …: min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
 
-    __slots__ = ("_draws", "_jitter", "_steps")
+    __slots__ = ("draws", "is_jittered", "steps")
 
     def __init__(self, seed: int, retry: Retry) -> None:
         cap = np.inf if retry.cap_s is None else retry.cap_s
         tries = np.arange(retry.attempts, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             steps = np.minimum(retry.backoff_s * retry.factor**tries, cap)
-        self._steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
-        self._jitter = retry.jitter == "full"
-        self._draws = Draws(seed, "backoff")
+        self.steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
+        self.is_jittered = retry.jitter == "full"
+        self.draws = Draws(seed, "backoff")
 
     def after(self, request_id: int, failed_attempt: int) -> float:
         """Seconds between the failure of attempt n and the send of attempt n + 1."""
-        step: float = self._steps[failed_attempt - 1]
-        return step * self._draws.one(request_id, failed_attempt) if self._jitter else step
+        step: float = self.steps[failed_attempt - 1]
+        return step * self.draws.one(request_id, failed_attempt) if self.is_jittered else step

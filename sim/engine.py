@@ -21,10 +21,11 @@ from sim.learning import Learning
 from sim.messages import Learned
 from sim.outages import Interval, intervals
 from sim.packing import fill
+from sim.paths import EnginePath, chosen
 from sim.ports import OnlineLearner
 from sim.resuming import tidy
 from sim.rules import rules
-from sim.run_folder import StreamedTable, part, table_of, write_table
+from sim.run_folder import Parts, StreamedTable, part, table_of, write_table
 from sim.scenario import Scenario
 from sim.scenario.values import CHUNK_S
 from sim.state import Columns, at_start
@@ -57,10 +58,12 @@ class Chunk:
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
     that training during the run adds to the table `learning`, and (instant, usable replicas) at its changes.
+    path: which loop played it, for `timing.json`.
     """
 
     requests: int = 0
     loop_s: float = 0.0
+    path: dict[str, Any] = field(default_factory=dict)
     learning: dict[str, list[object]] = field(default_factory=dict)
     steps: list[tuple[float, int]] = field(default_factory=list)
 
@@ -101,18 +104,21 @@ def simulate(
         run.restore(since)
         fill(done, since["done"])
     tidy(folder, run.chunks)
-    while not run.is_over:
-        index, chunk = run.chunks, run.advance()
-        write_table(part(folder / "requests", index), chunk.requests)
-        write_table(part(folder / "attempts", index), chunk.attempts)
-        timeline.append(index, chunk.seconds)
-        done.add(chunk)
-        progress(chunk.end, chunk.arrived)
-        stops = is_to_stop()
-        if stops or checkpoints.is_due():
-            checkpoints.save_run(run.chunks, run.kept() | {"done": done})
-        if stops:
-            raise KeyboardInterrupt
+    done.path = run.path.told()
+    with Parts() as parts:
+        while not run.is_over:
+            index, chunk = run.chunks, run.advance()
+            of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}
+            tables = {part(folder / name, index): table for name, table in of_chunk.items()}
+            parts.write(tables | timeline.piece(index, chunk.seconds))
+            done.add(chunk)
+            progress(chunk.end, chunk.arrived)
+            stops = is_to_stop()
+            if stops or checkpoints.is_due():
+                parts.wait()  # whoever goes on needs all before it
+                checkpoints.save_run(run.chunks, run.kept() | {"done": done})
+            if stops:
+                raise KeyboardInterrupt
     run.finish()
     timeline.finish(run.chunks)
     periods = intervals(scenario)
@@ -127,9 +133,13 @@ def chunks(
     source: ArrivalSource,
     chunk_s: float,
     learner: OnlineLearner | None = None,
+    path: EnginePath | None = None,
 ) -> Iterator[Chunk]:
-    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it."""
-    run = Run(scenario, learned, source, chunk_s, learner)
+    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it.
+
+    path: what plays the event loop, None: as the scenario has it; it changes nothing but the time it takes.
+    """
+    run = Run(scenario, learned, source, chunk_s, learner, path)
     while not run.is_over:
         yield run.advance()
     run.finish()
@@ -145,12 +155,15 @@ class Run:
         source: ArrivalSource,
         chunk_s: float,
         learner: OnlineLearner | None = None,
+        path: EnginePath | None = None,
     ) -> None:
         self._scenario, self._source, self._chunk_s = scenario, source, chunk_s
         self._rules = rules(scenario)
         self._learning = Learning(scenario, learned, learner)
         self._made = tabulator(scenario, self._rules, self._learning)
         self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
+        self.path = path or chosen(scenario)
+        self._play = self.path.player(self._rules, self._state, self._learning)
         self._verifier = Verifier(scenario, self._rules)
         self._number = int(np.ceil(scenario.horizon_s / chunk_s))
         self.chunks = 0  # that are over
@@ -167,7 +180,7 @@ class Run:
         state, learning = self._state, self._learning
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
-        ended, seconds = run_chunk(self._rules, learning, state, arrivals, start, end, last)
+        ended, seconds = run_chunk(self._rules, learning, state, arrivals, start, end, last, self._play)
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
         if self._scenario.server.autoscaling:

@@ -3,7 +3,7 @@ Asked by the loop for each message of a client that some outage of links hits.""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,14 @@ class Links:
         """When this client's link is cut."""
         return self._cut.get(client, _WHOLE)
 
+    def slowdowns(self, client: int) -> Sequence[tuple[Downtime, float]]:
+        """When, and by which factor, its transfers take longer."""
+        return self._slow.get(client, ())
+
     def factor(self, client: int, now: float) -> float:
         """How much longer a transfer takes that begins now: the product of the slowdowns."""
         found = 1.0
-        for when, factor in self._slow.get(client, ()):
+        for when, factor in self.slowdowns(client):
             if not when.is_up(now):
                 found *= factor
         return found

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sim.agenda import Agenda
 from sim.at_clients import clients, telling
 from sim.at_server import Completion, serving
 from sim.board import Board
-from sim.clock import AgendaItem, Clock
+from sim.clock import Clock
 from sim.closed_loop import closed_loops
 from sim.learning import Learning
 from sim.passage import downlink
@@ -40,7 +40,7 @@ class Played:
 def play(
     rules: Rules,
     state: State,
-    agenda: Iterable[AgendaItem],
+    agenda: Agenda,
     begin: float,
     end: float,
     learning: Learning,
@@ -61,7 +61,7 @@ def play(
     steps = replicas(board, server, meter, stopped, begin)
     clients(board, server.reach, closed_loops(board, learning, end))
 
-    clock.walk(agenda, board.handlers, end)
+    clock.walk(agenda.items(), board.handlers, end)
 
     for at, _, _, moment in clock.heap:
         if isinstance(moment, Completion) and moment.subject >= 0:

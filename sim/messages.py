@@ -98,8 +98,8 @@ class Learned:
     study_curves: dict[str, list[object]] = field(default_factory=dict)
     study_bounded: dict[str, list[object]] = field(default_factory=dict)
     study_losses: dict[str, list[object]] = field(default_factory=dict)
-    calibration: tuple[Phase, ...] = ()
     reliability: dict[str, list[object]] = field(default_factory=dict)
+    calibration: tuple[Phase, ...] = ()
 
 
 @dataclass(frozen=True)

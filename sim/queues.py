@@ -9,6 +9,7 @@ from heapq import heappop, heappush, heapreplace
 from typing import Any, Protocol
 
 from sim.board import Board
+from sim.rules import Rules
 
 
 class Discipline(Protocol):
@@ -168,9 +169,19 @@ class Queue:
         return gone
 
 
-def queue_of(board: Board, is_plain: bool) -> PlainQueue | Queue:
-    """The queue as the state left it. is_plain: its order never differs from that of the line."""
+def starts_at_once(rules: Rules) -> bool:
+    """Whether nobody ever waits while a replica is idle."""
+    return rules.max_batch == 1 or rules.batch_wait_s == 0.0
+
+
+def is_plain(rules: Rules) -> bool:
+    """Whether the order of the queue never differs from that of a line to whose head some are put back."""
+    return rules.discipline == "fifo" and (starts_at_once(rules) or rules.in_flight != "requeue")
+
+
+def queue_of(board: Board) -> PlainQueue | Queue:
+    """The queue as the state left it."""
     rules, state = board.rules, board.state
-    if rules.discipline == "fifo" and is_plain:
+    if is_plain(rules):
         return PlainQueue(state.waiting)
     return Queue(board, DISCIPLINES[rules.discipline], state.waiting, state.returned)

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,32 +142,85 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes a Parquet file. Raises RunFailed if the disk does not take it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    pq.write_table(table, sink, **_encoding(table.schema))
     try:
         write_whole(path, sink.getvalue().to_pybytes())
     except OSError as error:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
 
 
+class Parts:
+    """Writes tables behind the back of whoever makes them: while one is packed, the next is simulated.
+
+    Use it in a `with`, which ends when everything is on the disk. One part at a time: who brings the next
+    waits for the one before, so memory stays flat. Raises RunFailed, then or at `wait`, if the disk did not
+    take one.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._last: Future[None] | None = None
+
+    def write(self, tables: Mapping[Path, pa.Table]) -> None:
+        """Has these written, in this order."""
+        self.wait()
+        self._last = self._thread.submit(_write_all, tables)
+
+    def wait(self) -> None:
+        """Until all that was given so far is on the disk."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, broken: type[BaseException] | None, *_: object) -> None:
+        try:
+            if broken is None:
+                self.wait()
+        finally:
+            self._thread.shutdown()
+
+
+def _write_all(tables: Mapping[Path, pa.Table]) -> None:
+    for path, table in tables.items():
+        write_table(path, table)
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How columns are packed. Few instants occur twice, so a dictionary of them would only take time; byte by
+    byte across the rows they pack better, and so do the steps from one request to the next."""
+    packed = {pa.float64(): "BYTE_STREAM_SPLIT", pa.int64(): "DELTA_BINARY_PACKED"}
+    encodings = {field.name: packed[field.type] for field in schema if field.type in packed}
+    others = [name for name in schema.names if name not in encodings]
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": others,
+        "column_encoding": encodings,
+    }
+
+
 class StreamedTable:
     """A Parquet file whose rows come piece by piece, at no cost of memory; it appears at the end.
 
     Until then each piece is a file of its own in the folder `pieces`, where it outlives a run that is killed:
-    whoever goes on adds the pieces that are missing. Raises RunFailed if the disk does not take one.
+    whoever goes on adds the pieces that are missing. Raises RunFailed if the disk does not take the file.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, pieces: Path) -> None:
         self._path, self._schema, self._pieces = path, schema, pieces
 
-    def append(self, index: int, columns: Mapping[str, Any]) -> None:
-        """Adds the rows of piece `index`, given as columns."""
-        write_table(part(self._pieces, index), table_of(columns, self._schema))
+    def piece(self, index: int, columns: Mapping[str, Any]) -> dict[Path, pa.Table]:
+        """The rows of piece `index`, given as columns, under the file that is to hold them."""
+        return {part(self._pieces, index): table_of(columns, self._schema)}
 
     def finish(self, pieces: int) -> None:
         """Makes the file out of so many pieces, which stay."""
         hidden = self._path.with_name(f".{self._path.name}.partial")
         try:
-            with pq.ParquetWriter(hidden, self._schema, compression="zstd", compression_level=1) as whole:
+            with pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole:
                 for index in range(pieces):
                     whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
             with hidden.open("rb+") as file:

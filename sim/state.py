@@ -84,6 +84,8 @@ def empty(types: dict[str, str], n: int = 0) -> Columns:
 
 def take(columns: Columns, index: NDArray[Any]) -> Columns:
     """The rows that a mask or an index selects, of every column."""
+    if index.dtype == bool:  # looked through once, and not for every column
+        index = np.flatnonzero(index)
     return {name: column[index] for name, column in columns.items()}
 
 

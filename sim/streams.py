@@ -3,7 +3,9 @@ Every draw of a run comes from here, so results do not know who asked first or o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,14 +56,14 @@ class Draws:
     == many([r], a, t)[0]`, bit for bit, for 0 <= r < 2^63, 0 <= a < 2^32 and 0 <= t < 2^16.
     """
 
-    __slots__ = ("_root",)
+    __slots__ = ("root",)
 
     def __init__(self, seed: int, purpose: str) -> None:
-        self._root = key(seed, purpose)
+        self.root = key(seed, purpose)
 
     def one(self, request_id: int, attempt: int = 0, trial: int = 0) -> float:
         """The draw of one request as a float in (0, 1)."""
-        mixed = _mix(self._root ^ (request_id * _ODD & _MASK))
+        mixed = _mix(self.root ^ (request_id * _ODD & _MASK))
         mixed = _mix(mixed ^ ((attempt << 16 | trial) * _ODD + _ODD & _MASK))
         return ((mixed >> 12) + 0.5) * _TO_UNIT
 
@@ -72,18 +74,28 @@ class Draws:
         words = np.asarray(request_ids, dtype=np.int64).astype(np.uint64)
         counters = (np.asarray(attempt, dtype=np.int64) << 16 | trial).astype(np.uint64)
         with np.errstate(over="ignore"):
-            mixed = _mix_array(np.uint64(self._root) ^ (words * np.uint64(_ODD)))
-            mixed = _mix_array(mixed ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
-        return ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) * _TO_UNIT
+            found: NDArray[np.float64] = to_unit(mix_words(np.uint64(self.root), words, counters, mix_word))
+        return found
+
+
+def mix_words(root: Any, words: Any, counters: Any, mix: Callable[[Any], Any]) -> Any:
+    """Both rounds of the hash, over unsigned words. `sim.kernel` compiles this and the two below."""
+    return mix(mix(root ^ (words * np.uint64(_ODD))) ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
+
+
+def mix_word(words: Any) -> Any:
+    """SplitMix64's finaliser."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(_MIX_1)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(_MIX_2)
+    return words ^ (words >> np.uint64(31))
+
+
+def to_unit(mixed: Any) -> Any:
+    """The upper 52 bits as a number in (0, 1)."""
+    return ((mixed >> np.uint64(12)) + 0.5) * _TO_UNIT
 
 
 def _mix(word: int) -> int:
     word = (word ^ word >> 30) * _MIX_1 & _MASK
     word = (word ^ word >> 27) * _MIX_2 & _MASK
     return word ^ word >> 31
-
-
-def _mix_array(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    words = (words ^ words >> np.uint64(30)) * np.uint64(_MIX_1)
-    words = (words ^ words >> np.uint64(27)) * np.uint64(_MIX_2)
-    return words ^ words >> np.uint64(31)

@@ -43,10 +43,28 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
         "busy_replicas_mean": serving.mean(1.0 / batch_size),
         "usable_replicas_mean": np.diff(_usable_seconds(played.steps, edges)) / np.diff(edges),
         "requeued_s": _requeued_seconds(played, edges),
-        "arrivals": np.histogram(arrived[arrived >= start], edges)[0],
-        "first_sends": np.histogram(sends["sent"][first], edges)[0],
-        "retries": np.histogram(sends["sent"][~first], edges)[0],
+        "arrivals": _numbers(edges, arrived),
+        "first_sends": _numbers(edges, sends["sent"][first]),
+        "retries": _numbers(edges, sends["sent"][~first]),
     }
+
+
+def bin_of(edges: Instants, at: Instants) -> NDArray[np.int64]:
+    """The bin of each instant, 0: before the first edge, n: not before the last of n; NaN like inf.
+
+    As `np.searchsorted(edges, at, side="right")`; the edges between the first and the last are whole seconds.
+    """
+    start, end = edges[0], edges[-1]
+    within = np.clip(np.nan_to_num(at, nan=end), start, end)  # neither -inf nor inf is a whole number
+    found: NDArray[np.int64] = (np.floor(within) - (np.floor(start) - 1)).astype(np.int64)
+    found[at < start] = 0
+    found[~(at < end)] = len(edges)
+    return found
+
+
+def _numbers(edges: Instants, at: Instants) -> NDArray[np.int64]:
+    """How many of these instants lie in each bin."""
+    return np.bincount(bin_of(edges, at), minlength=len(edges) + 1)[1:-1]
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Stays:
     @cached_property
     def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The bin of each entry and each leaving: 0 = before the first edge, n + 1 = not before the last."""
-        return tuple(np.searchsorted(self.edges, at, side="right") for at in (self.enter, self.leave))  # type: ignore[return-value]
+        return bin_of(self.edges, self.enter), bin_of(self.edges, self.leave)
 
     def number_before(self) -> NDArray[np.int64]:
         """How many are inside just before each bin."""

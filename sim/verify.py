@@ -118,12 +118,13 @@ class Verifier:
             setattr(self, name, kept[name])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
-        times = np.stack([table[name].to_numpy() for name in names])
-        known = np.where(np.isnan(times), -np.inf, times)
-        upto = np.maximum.accumulate(known, axis=0)
-        wrong = np.flatnonzero(np.any(known[1:] < np.where(known[1:] == -np.inf, -np.inf, upto[:-1]), axis=0))
-        if len(wrong):
-            request = table["request_id"][int(wrong[0])].as_py()
+        latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)
+        for name in names:
+            at = table[name].to_numpy()
+            is_wrong |= at < latest  # what did not happen is NaN, and neither early nor late
+            latest = np.fmax(latest, at)
+        if np.any(is_wrong):
+            request = table["request_id"][int(np.argmax(is_wrong))].as_py()
             raise RunFailed("run", f"times of request {request} are out of order: {' <= '.join(names)}")
 
     def _check_replicas(self, table: pa.Table) -> None:

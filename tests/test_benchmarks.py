@@ -42,14 +42,19 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     found = json.loads(told.splitlines()[-1])
     peers = {
         "mm4": {"plain_simpy", "ciw_network"},
-        "batching_outage_retries": {"reference_loop"},
+        "batching_outage_retries": {"plain_simpy_batching", "reference_loop"},
         "fifth_deferred": {"plain_simpy"},
     }
-    assert set(found) == {*peers, "prices", "ten_times_longer"}
+    assert set(found) == {*peers, "prices", "end_to_end", "ten_times_longer"}
     assert set(found["prices"]["per_s"]) == set(found["prices"]["us_more_than_a_threshold"])
+    ours = {"ours", "compiled", "compiled_loop"}
     for name, expected in peers.items():
-        assert set(found[name]["times_as_fast_as"]) == expected
-        assert set(found[name]["per_s"]) == {"ours", *expected}
+        assert all(set(found[name]["times_as_fast_as"][mine]) == expected for mine in ours)
+        assert set(found[name]["per_s"]) == ours | expected
+    for told in found["end_to_end"].values():
+        assert told["path"] == "compiled"
+        assert {"arrivals", "kernel", "table", "writing"} <= set(told["stages"])
+        assert 0.5 < sum(told["stages"].values()) / told["us_per_request"] <= 1
     short, long = found["ten_times_longer"]["short"], found["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
     assert long["peak_mib"] >= long["start_mib"] > 0

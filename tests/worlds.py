@@ -27,6 +27,7 @@ from sim.columns import (
 )
 from sim.engine import chunks
 from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
+from sim.paths import EnginePath
 from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
@@ -221,9 +222,10 @@ def product(
     source: ArrivalSource,
     chunk_s: float,
     learner: OnlineLearner | None = None,
+    path: EnginePath | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and attempts of the product's loop, sorted by request; without a learner one is made up."""
-    run = list(chunks(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned)))
+    run = list(chunks(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned), path))
     requests = frame(pa.concat_tables([chunk.requests for chunk in run]))
     attempts = frame(pa.concat_tables([chunk.attempts for chunk in run]))
     return (

@@ -11,6 +11,7 @@ from sim.scenario.arrivals import Mmpp
 from sim.scenario.client_data import MissingClasses
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Finding, Path, refusal
+from sim.scenario.engine_checks import the_compiled_path_can_play
 from sim.scenario.file_checks import FILE_CHECKS
 from sim.scenario.fleet import Budget, Group, MoneyBudget
 from sim.scenario.learning_checks import LEARNING_CHECKS, classes_of
@@ -245,5 +246,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
     *LEARNING_CHECKS,
+    the_compiled_path_can_play,
     memory,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,13 @@ from sim.scenario.fleet import Group
 from sim.scenario.server import Server
 from sim.scenario.training import Costs, Data, Study, Training
 from sim.scenario.values import Instant, Name, Part
+
+
+class Engine(Part):
+    """How the event loop is run, which changes no result."""
+
+    path: Literal["auto", "simpy", "compiled"] = "auto"
+    """`compiled`: by Numba; `simpy`: by SimPy's loop; `auto`: by whichever is over first."""
 
 
 class Scenario(Part):
@@ -36,6 +43,8 @@ class Scenario(Part):
     """How server and rejectors learn, before and during the run."""
     study: Study | None = None
     """More settings in which rejectors are trained and judged, without traffic; null: none."""
+    engine: Engine = Engine()
+    """How the event loop is played; it changes no result."""
 
     @property
     def clients(self) -> int:

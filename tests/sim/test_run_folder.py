@@ -14,7 +14,7 @@ import pytest
 
 from sim.columns import EVENTS, TIMELINE
 from sim.errors import BadInput, RunFailed
-from sim.run_folder import claim, table_of, write_json, write_table
+from sim.run_folder import Parts, claim, table_of, write_json, write_table
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +169,54 @@ def test_a_table_that_the_disk_does_not_take_fails_the_run_in_words(tmp_path, mo
     with pytest.raises(RunFailed, match=r"failed in stage 'run': .*t\.parquet cannot be written \(No space"):
         write_table(tmp_path / "t.parquet", pa.table({"a": [1]}))
     assert files(tmp_path) == {}
+
+
+def test_parts_are_on_the_disk_when_all_have_been_given(tmp_path):
+    tables = [pa.table({"a": [n]}) for n in range(5)]
+    with Parts() as parts:
+        for n, table in enumerate(tables):
+            parts.write({tmp_path / f"{n}.parquet": table, tmp_path / "again" / f"{n}.parquet": table})
+            assert len(list(tmp_path.glob("*.parquet"))) >= n  # no more than one is under way
+    for n, table in enumerate(tables):
+        assert pq.read_table(tmp_path / f"{n}.parquet").equals(table)
+        assert pq.read_table(tmp_path / "again" / f"{n}.parquet").equals(table)
+
+
+def give(*parts: dict[Path, pa.Table], then: Exception | None = None) -> None:
+    with Parts() as writing:
+        for part in parts:
+            writing.write(part)
+        if then:
+            raise then
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_part_that_the_disk_does_not_take_is_told_to_whoever_brings_the_next(tmp_path, monkeypatch, more):
+    """Or to whoever waits for the last; what comes behind it is not written."""
+    one = pa.table({"a": [1]})
+    fill_the_disk(monkeypatch)
+    first = {tmp_path / "t.parquet": one, tmp_path / "never.parquet": one}
+    with pytest.raises(RunFailed, match=r"t\.parquet cannot be written"):
+        give(first, *[{tmp_path / "neither.parquet": one}] * more)
+    assert files(tmp_path) == {}
+
+
+def test_what_breaks_a_run_off_is_not_hidden_by_a_full_disk(tmp_path, monkeypatch):
+    fill_the_disk(monkeypatch)
+    with pytest.raises(KeyError):
+        give({tmp_path / "t.parquet": pa.table({"a": [1]})}, then=KeyError("x"))
+
+
+def test_instants_are_packed_without_a_dictionary(tmp_path):
+    """It would be as long as they are."""
+    write_table(
+        tmp_path / "t.parquet",
+        table_of({"at_s": [1.5], "kind": ["a"], "target": ["b"], "value": [2.0]}, EVENTS),
+    )
+    group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    packed = {group.column(n).path_in_schema: group.column(n).encodings for n in range(group.num_columns)}
+    assert "BYTE_STREAM_SPLIT" in packed["at_s"]
+    assert any("DICTIONARY" in name for name in packed["kind"])
 
 
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path):

@@ -1,0 +1,65 @@
+"""Where a run's time goes: CPU seconds per stage, in whichever thread it runs.
+Puts a watch around the product's own functions while a benchmark looks, and takes it away again."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+from sim import chunk, run_folder
+from sim.arrivals import ScenarioArrivals
+from sim.kernel.stretch import Kernel
+from sim.table import Tabulator
+from sim.verify import Verifier
+
+# None of them calls another one.
+STAGES: tuple[tuple[str, Any, str], ...] = (
+    ("arrivals", ScenarioArrivals, "draw"),
+    ("rows and decisions", chunk, "_admit"),
+    ("rows and decisions", chunk, "_decide"),
+    ("agenda", chunk, "agenda"),
+    ("kernel", Kernel, "play"),
+    ("time line", chunk, "observe"),
+    ("ended rows", chunk, "_settle"),
+    ("ended rows", chunk, "_collect"),
+    ("table", Tabulator, "requests"),
+    ("table", Tabulator, "attempts"),
+    ("verification", Verifier, "chunk"),
+    ("verification", Verifier, "spent"),
+    ("writing", run_folder, "_write_all"),
+    ("writing", run_folder.StreamedTable, "append"),
+)
+
+
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """While it is open, CPU seconds per stage add up in what it gives."""
+    seconds: dict[str, float] = defaultdict(float)
+    watches = [
+        patch.object(owner, name, watched(getattr(owner, name), stage, seconds))
+        for stage, owner, name in STAGES
+    ]
+    for watch in watches:
+        watch.start()
+    try:
+        yield seconds
+    finally:
+        for watch in watches:
+            watch.stop()
+
+
+def watched(function: Callable[..., Any], stage: str, seconds: dict[str, float]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return function(*args, **named)
+        finally:
+            seconds[stage] += time.thread_time() - began
+
+    return call

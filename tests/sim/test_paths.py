@@ -1,0 +1,128 @@
+"""Which loop plays a run, and that it makes no difference."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from worlds import group_of, made_up, scenario_of
+
+from sim.engine import simulate
+from sim.errors import RunFailed
+from sim.learning import Learning
+from sim.paths import EnginePath, chosen
+from sim.rules import rules
+from sim.scenario import Scenario
+from sim.scenario.checks import findings
+from sim.scenario.engine_checks import outside_reach
+from sim.state import at_start
+
+ROOT = Path(__file__).resolve().parents[2]
+MANY = group_of(clients=100, arrivals={"process": {"kind": "poisson", "rate_hz": 50.0}})  # a second has 5,000
+SERVICE = {"kind": "affine", "base_s": 0.001}
+CLOSED = {"process": {"kind": "closed_loop", "think": 0.01}}
+PRICED = {"score": "plug_in", "price": {"kind": "queue_aware", "weight": 0.1}}
+SCALING = {"target_utilisation": 0.5, "interval_s": 1.0, "provisioning_s": 1.0, "min": 1, "max": 2}
+
+
+def busy(group: object = MANY, path: str = "auto", **server: object) -> Scenario:
+    return scenario_of(fleet=(group,), server={"service": SERVICE} | server, engine={"path": path})
+
+
+def test_what_the_compiled_loop_can_play_it_plays():
+    path = chosen(busy())
+    assert (path.name, outside_reach(busy())) == ("compiled", "")
+
+
+def test_few_requests_are_not_worth_the_loading():
+    path = chosen(scenario_of())
+    assert (path.name, path.why) == ("simpy", "about 20 requests; compiled code pays from 50000 on")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        (busy(MANY | {"arrivals": CLOSED}), "the clients of devices wait for answers before they ask again"),
+        (busy(MANY | {"policy": PRICED}), "the price queue_aware of devices follows what happens in the run"),
+        (busy(autoscaling=SCALING), "the server scales itself"),
+        (busy(discipline="fair"), "the discipline is fair"),
+    ],
+)
+def test_what_it_cannot_play_is_left_to_simpy_or_refused(scenario, why):
+    assert outside_reach(scenario) == why
+    assert (chosen(scenario).name, chosen(scenario).why) == (
+        "simpy",
+        f"the compiled loop cannot play it: {why}",
+    )
+    demanded = scenario.model_copy(update={"engine": busy(path="compiled").engine})
+    refused = [told for told in findings(demanded) if told.path == ("engine", "path")]
+    assert len(refused) == 1
+    assert f"must be auto or simpy: {why}" in str(refused[0])
+    assert not [told for told in findings(scenario) if told.path == ("engine", "path")]
+
+
+@pytest.mark.parametrize("path", ["simpy", "compiled"])
+def test_the_scenario_may_say_which(path):
+    found = chosen(busy(path=path))
+    assert (found.name, found.why) == (path, "as the scenario says")
+
+
+def test_files_do_not_know_which_loop_played(tmp_path):
+    """Every file but the wall times, byte for byte."""
+    told = {
+        path: simulate(s, made_up(s), tmp_path / path)
+        for path in ("simpy", "compiled")
+        for s in [small(path)]
+    }
+    files = sorted(path.relative_to(tmp_path / "simpy") for path in (tmp_path / "simpy").rglob("*.parquet"))
+    assert len(files) > 5
+    for file in files:
+        assert (tmp_path / "simpy" / file).read_bytes() == (tmp_path / "compiled" / file).read_bytes()
+    assert {path: run.path["name"] for path, run in told.items()} == {
+        "simpy": "simpy",
+        "compiled": "compiled",
+    }
+    assert told["simpy"].path.ready_s == 0 < told["compiled"].path.ready_s
+    assert json.loads(json.dumps(told["compiled"].path.told()))["why"] == "as the scenario says"
+
+
+def small(path: str) -> Scenario:
+    retries = {"timeout_s": 0.1, "retry": {"attempts": 3}, "device": {"inference_s": 0.01}}
+    group = MANY | retries | {"arrivals": {"process": {"kind": "poisson", "rate_hz": 0.5}}}
+    server = {"service": {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 0.03}}}
+    return scenario_of(horizon_s=90.0, fleet=(group,), server=server, engine={"path": path})
+
+
+def test_without_numba_everything_is_played_by_simpy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert chosen(busy()).why == "the compiled loop cannot play it: Numba is not installed"
+    assert "Numba is not installed" in "".join(map(str, findings(busy(path="compiled"))))
+
+
+def test_without_numba_a_run_goes_through(tmp_path):
+    code = (
+        "import sys; sys.modules['numba'] = None; sys.path[:0] = ['tests', 'tests/sim']\n"
+        "from pathlib import Path; from worlds import made_up; from test_paths import small\n"
+        "from sim.engine import simulate; s = small('auto')\n"
+        f"print(simulate(s, made_up(s), Path({str(tmp_path)!r})).path['name'])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "simpy"
+
+
+@pytest.mark.parametrize("is_demanded", [True, False])
+def test_a_numba_that_cannot_be_loaded_is_like_none_unless_it_is_demanded(monkeypatch, is_demanded):
+    for name in [name for name in sys.modules if name.startswith("sim.kernel")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    scenario, path = busy(), EnginePath("compiled", "", is_demanded)
+    made = (rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
+    if is_demanded:
+        with pytest.raises(RunFailed, match="Numba cannot be loaded"):
+            path.player(made[0], made[1], made[2])
+    else:
+        path.player(made[0], made[1], made[2])
+        assert path.name == "simpy"
