@@ -98,7 +98,9 @@ def small(words: list[str]) -> list[str]:
     """A run's command with the settings of this module."""
     of_machines = [at for at, word in enumerate(words) if word in {"--workers", "--ray-address"}]
     kept = [word for at, word in enumerate(words) if not {at, at - 1} & set(of_machines)]
-    return [*(word for word in kept if word != "--local"), *ONE_PROCESS, *(f"--set={one}" for one in SMALL)]
+    given = [word for word in kept if word != "--local"]
+    alone = [word for word in ONE_PROCESS if word != "--force" or "--resume" not in words]
+    return [*given, *alone, *(f"--set={one}" for one in SMALL)]
 
 
 def one_figure(_run: Any) -> dict[str, Any]:
