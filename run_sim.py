@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from interrupts import EXIT_CODE, CtrlC, ending_at_once
+from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 
 with ending_at_once() if __name__ == "__main__" else nullcontext():
     import json
@@ -25,10 +25,9 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from rich.console import Console
     from rich.table import Table
 
-    import capacity
-    import many_runs
-    import reading
-    from progress import Teller, teller
+    from commands import capacity, many_runs, reading
+    from commands.progress import Teller, teller
+    from commands.stages import stage, timing_of, virtual_time
     from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
     from sim.engine import Simulated, simulate
     from sim.errors import BadInput, RunFailed
@@ -42,7 +41,6 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from sim.scenario.policy_study import is_study
     from sim.scenario.values import CHUNK_S
     from sim.whole_files import write_whole
-    from stages import stage, timing_of, virtual_time
 
     if TYPE_CHECKING:
         from agents.fleet import Fleet

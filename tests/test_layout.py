@@ -1,4 +1,4 @@
-"""The direction of dependencies: sim below, agents above it, analysis beside, run_sim.py alone on top."""
+"""The direction of dependencies: sim below, agents above it, analysis beside, commands and run_sim.py on top."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"sim", "agents", "analysis"}
+PACKAGES = {"sim", "agents", "analysis", "commands"}
 
 # What a package may take from the others; a module's own submodules are included.
 MAY_IMPORT = {
     "sim": set(),
     "agents": {"sim.scenario", "sim.messages", "sim.ports", "sim.streams", "sim.errors", "sim.whole_files"},
     "analysis": {"sim.columns", "sim.errors", "sim.whole_files"},
+    "commands": {"sim", "agents", "analysis"},
 }
 LIBRARIES_NOT_FOR = {
     "sim": {"torch", "torchvision", "ray", "matplotlib"},
     "analysis": {"torch", "torchvision", "ray", "simpy"},
+    "commands": {"torch", "torchvision", "ray", "simpy"},
 }
 MAY_USE_RAY = {"agents/actors.py", "agents/cluster.py"}
 
@@ -52,7 +54,8 @@ def test_a_package_takes_from_the_others_only_what_it_may(package):
             prefix_of_allowed = any(ok.startswith(name + ".") or ok == name for ok in MAY_IMPORT[package])
             if top in PACKAGES - {package} and not allowed and not prefix_of_allowed:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
-            if top in LIBRARIES_NOT_FOR.get(package, set()) or top in {"run_sim", "tests"}:
+            above = {"tests"} if package == "commands" else {"run_sim", "tests"}  # a cell is a whole run
+            if top in LIBRARIES_NOT_FOR.get(package, set()) | above:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
 

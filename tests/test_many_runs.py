@@ -15,13 +15,12 @@ import pandas as pd
 import pytest
 import typer
 
-import capacity
-import many_runs
 import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
-from cells import _alone, cells_of, compute
-from progress import Quiet
+from commands import capacity, many_runs
+from commands.cells import _alone, cells_of, compute
+from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
 from sim.scenario import read
@@ -123,9 +122,9 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     assert cell.folder.name.startswith("smoke-")
     assert cell.folder == cells_of([read("smoke", TINY)], "other", store)[0].folder
     with monkeypatch.context() as changed:
-        changed.setattr("cells.versions", lambda: {"numpy": "9.9.9"})
+        changed.setattr("commands.cells.versions", lambda: {"numpy": "9.9.9"})
         assert cells_of([plan], "?", store)[0].folder != cell.folder
-    monkeypatch.setattr("cells._sources", lambda: "other code")
+    monkeypatch.setattr("commands.cells._sources", lambda: "other code")
     assert cells_of([plan], "?", store)[0].folder != cell.folder
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import reading
 import run_sim
 from agents.fleet import Fleet
-from progress import Quiet
+from commands import reading
+from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.scenario import read
 

@@ -14,7 +14,7 @@ import run_sim
 from agents.checks import validate
 from analysis.figures import FIGURES
 from analysis.study_rows import rows_of
-from progress import Quiet
+from commands.progress import Quiet
 from sim.scenario import Scenario, read, shipped
 
 SETS: dict[str, Callable[[Path], object]] = {

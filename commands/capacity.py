@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
-from cells import Cell, cells_of
-from many_runs import (
+from commands.cells import Cell, cells_of
+from commands.many_runs import (
     STORE,
     Changes,
     Jobs,

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from progress import Quiet, Teller
+from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
 from sim.packages import versions
 from sim.resuming import is_broken_off
@@ -20,8 +20,8 @@ from sim.run_folder import FINISHED, VERSIONS
 from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
-ROOT = Path(__file__).resolve().parent
-SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/*.py")  # all that decides a run and its summary
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/**/*.py")  # all that decides a run and its summary
 LOCK = ".lock"
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cells import Cell, How, cells_of, compute_all
-from progress import Quiet, Teller, teller
+from commands.cells import Cell, How, cells_of, compute_all
+from commands.progress import Quiet, Teller, teller
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.grid import Variant, axes_of, combinations, variants

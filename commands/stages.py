@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from progress import Teller
+from commands.progress import Teller
 from sim.checkpoints import Cost
 from sim.engine import Simulated
 from sim.errors import RunFailed, Stage
