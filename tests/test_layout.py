@@ -1,4 +1,4 @@
-"""The direction of dependencies: sim below, agents above it, analysis beside, commands and run_sim.py on top."""
+"""The direction of dependencies: sim below, agents above it, analysis beside, the command line on top."""
 
 from __future__ import annotations
 
