@@ -104,6 +104,10 @@ def test_a_region_cut_off_is_as_good_as_its_models_and_leaves_the_server_to_the_
         ("fleet.devices.policy.price.rate=0.25",),
         ("fleet.devices.policy={score: random, price: {kind: threshold, at: 0.7}}",),
         ("fleet.devices.policy.price={kind: rate_controller, rate: 0.25, gain: 0.05}",),
+        (
+            "fleet.devices.policy.price={kind: rate_controller, rate: 0.25, gain: 0.2}",
+            "training.exploration=0.1",
+        ),
         ("server.replicas=2", "server.service.base_s=0.02"),
         ("server.service.cv=1.0", "server.queue_limit=3"),
         ("server.queue_limit=0", "server.replicas=2", "server.service.base_s=0.04"),
@@ -118,6 +122,15 @@ def test_load_and_wait_follow_from_the_rate_alone(changes, tmp_path):
 def test_beyond_the_capacity_there_is_no_steady_state_to_predict(tmp_path):
     laws = foretell(tmp_path, "bounded_rate", "horizon_s=100", "fleet.devices.policy.price.rate=0.45")
     assert "waiting" not in laws.found
+
+
+@pytest.mark.parametrize(("horizon_s", "bursts_at_s"), [(30.05, 30.02), (0.05, 0.04)])
+def test_a_burst_in_the_last_step_of_the_fluid_breaks_no_report(horizon_s, bursts_at_s, tmp_path):
+    crowd = f"fleet.devices.arrivals.shape={{kind: flash_crowd, factor: 500, at_s: {bursts_at_s}, for_s: 9}}"
+    laws = foretell(
+        tmp_path, "retry_storm", f"horizon_s={horizon_s}", "warm_up_s=0", "server.outages=[]", crowd
+    )
+    assert laws.found.get("backlog", []) == []
 
 
 @pytest.mark.parametrize("availability", [0.5, 0.8, 0.95])
