@@ -4,7 +4,7 @@ One of the laws of this package: a fluid queue with retries, from the first trig
 from __future__ import annotations
 
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def _is_plain(scenario: dict[str, Any]) -> bool:
 def capacity_hz(traffic: Traffic, service: Service) -> Floats:
     """Requests per second that full batches can serve, at each step of the run, (n,)."""
     run, server = traffic.run, traffic.run.scenario["server"]
-    at_s = (np.arange(int(run.horizon_s * STEPS_PER_S)) + 0.5) / STEPS_PER_S
+    at_s = (np.arange(ceil(run.horizon_s * STEPS_PER_S)) + 0.5) / STEPS_PER_S
     steps, usable = usable_steps(run)
     replicas = int(server["replicas"])
     speed = np.ones((replicas, at_s.size))

@@ -41,16 +41,19 @@ def _hit(traffic: Traffic, outage: Outage) -> tuple[str, ...]:
 
 
 def patience_s(group: dict[str, Any]) -> float:
-    """The longest that a request may hope for the server's answer; inf if it hopes for ever."""
+    """The longest from its arrival that a request may hope for the server's answer; inf if it hopes for ever.
+
+    Without a deadline patience begins at the decision: at a device that is idle, as most are.
+    """
     if group["deadline_s"] is not None:
         return float(group["deadline_s"])
-    retry, timer = group["retry"], timer_s(group)
+    retry, timer, inference_s = group["retry"], timer_s(group), float(group["device"]["inference_s"])
     if retry is None or timer == inf:
-        return timer
+        return inference_s + timer
     longest = max(
         float(retry["backoff_s"]) * float(retry["factor"]) ** n for n in range(int(retry["attempts"]))
     )
-    return attempts_in_time(group) * (timer + min(longest, retry["cap_s"] or inf))
+    return inference_s + attempts_in_time(group) * (timer + min(longest, retry["cap_s"] or inf))
 
 
 def _is_drifted(group: dict[str, Any], until_s: float) -> bool:

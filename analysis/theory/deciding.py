@@ -12,7 +12,8 @@ from analysis.measures import risk_of
 from analysis.metrics_service import load
 from analysis.outages import share_of_time_usable
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
-from analysis.theory.streams import BOUNDED, calibration_error, mean_s
+from analysis.theory.queues import service_of
+from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s, transfers_s
 from analysis.traffic import Traffic
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
@@ -149,8 +150,14 @@ def reach_of(traffic: Traffic, group: dict[str, Any]) -> Reach | None:
 
 
 def _is_served_at_once(traffic: Traffic, group: dict[str, Any]) -> bool:
-    """Whether neither the group's own limits nor a queue keeps an answer from being in time."""
-    offered = load(traffic)["offered"]
+    """Whether neither the group's own limits nor the server's, nor a queue keep an answer from being in time:
+    whoever waits twice as long as the way and a full batch take is patient enough at such loads."""
+    offered, server = load(traffic)["offered"], traffic.run.scenario["server"]
+    service = service_of(server["service"])
+    if service is None or server["admission"]["kind"] != "none":
+        return False
+    if timer_s(group) < 2 * (transfers_s(group) + service.mean_s(int(server["max_batch"]))):
+        return False
     is_steady = all(g["arrivals"]["shape"]["kind"] == "constant" for g in traffic.run.groups.values())
     is_free = not group["budget"] and not group["breaker"]
     return offered is not None and offered <= MOST_LOAD and is_steady and is_free
@@ -198,7 +205,8 @@ LAW = Law(
     "reject rate = share of the held-out samples that score above the price, or the rate a price holds; "
     "risk = P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
     "a fixed price the study has a row for, no drift, no learning during the run; for the risk an offered "
-    "load below 0.85, no retries, and no outages but those of the whole server in which it does not answer",
+    "load below 0.85, no admission control, clients that wait for twice the way and a full batch, and no "
+    "outages but those of the whole server in which it does not answer and nobody tries again",
     "Learning to Help in Multi-Class Settings (arXiv 2501.13810), generalised 0-1 loss; a = mean "
     "up/(mean up + mean down) by renewal-reward",
     "where queues or retries decide who is answered; with few outages, whose luck the interval shows; on "

@@ -91,6 +91,8 @@ def told_share(traffic: Traffic, group: dict[str, Any]) -> float | None:
         return 1.0
     if kind in BOUNDED:
         share = float(price["rate"])
+        if kind == "rate_controller":
+            return share  # it counts what is explored among its sends
     elif policy["score"] == "random":
         share = min(max(1.0 - float(price["at"]), 0.0), 1.0)
     else:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from sim.errors import BadInput
 from sim.scenario.document import Scenario
-from sim.scenario.draft import Draft, Origin
+from sim.scenario.draft import Draft, Origin, complaint
 from sim.scenario.overrides import Change, change, split_option
+from sim.scenario.places import strays
 from sim.scenario.reading import changed_draft, check, rooted
 from sim.scenario.wording import show
 from sim.scenario.yaml_text import parse
@@ -81,12 +82,21 @@ def variants(
     ]
 
 
-def changed(draft: Draft, changes: Sequence[Change]) -> Scenario:
-    """The scenario of a draft with these changes; a complaint about something else tells them."""
+def changed(draft: Draft, changes: Sequence[Change], folder: Path | None = None) -> Scenario:
+    """The scenario of a draft with these changes; a complaint about something else tells them.
+
+    folder: of the file that asks for them, where a `file` they name begins; it may name no other places than
+    a scenario there. None: they come from the command line.
+    """
+    before = [] if folder is None else list(strays(draft, folder))
     for one in changes:
         draft = change(draft, one)
+    draft = rooted(draft, folder or Path.cwd())
     try:
-        return check(rooted(draft, Path.cwd()))
+        found = [] if folder is None else [one for one in strays(draft, folder) if one not in before]
+        if found:
+            raise BadInput(complaint(draft, found))
+        return check(draft)
     except BadInput as error:
         labels = [one.origin.label for one in changes]
         if not changes or str(error).startswith(tuple(labels)):

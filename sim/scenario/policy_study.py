@@ -83,7 +83,7 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
             for where, part in ((("set",), study.set), (("policies", index, "set"), policy.set))
             for name, value in part.items()
         ]
-        found[policy.name] = changed(base, changes)
+        found[policy.name] = changed(base, changes, path.parent)
     _require_comparable(found, study.baseline)
     seeds = {name: tuple(with_seeds(scenario, study.seeds)) for name, scenario in found.items()}
     return ReadStudy(path.stem, question_of(path), study.baseline, seeds)

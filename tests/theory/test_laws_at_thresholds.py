@@ -104,6 +104,10 @@ def test_a_region_cut_off_is_as_good_as_its_models_and_leaves_the_server_to_the_
         ("fleet.devices.policy.price.rate=0.25",),
         ("fleet.devices.policy={score: random, price: {kind: threshold, at: 0.7}}",),
         ("fleet.devices.policy.price={kind: rate_controller, rate: 0.25, gain: 0.05}",),
+        (
+            "fleet.devices.policy.price={kind: rate_controller, rate: 0.25, gain: 0.2}",
+            "training.exploration=0.1",
+        ),
         ("server.replicas=2", "server.service.base_s=0.02"),
         ("server.service.cv=1.0", "server.queue_limit=3"),
         ("server.queue_limit=0", "server.replicas=2", "server.service.base_s=0.04"),
@@ -118,6 +122,46 @@ def test_load_and_wait_follow_from_the_rate_alone(changes, tmp_path):
 def test_beyond_the_capacity_there_is_no_steady_state_to_predict(tmp_path):
     laws = foretell(tmp_path, "bounded_rate", "horizon_s=100", "fleet.devices.policy.price.rate=0.45")
     assert "waiting" not in laws.found
+
+
+def test_a_slow_device_decides_after_the_outage_what_it_was_asked_in_it(tmp_path):
+    """What arrives up to 8.5 s before the end may be answered by the server, which is always right here."""
+    laws = foretell(
+        tmp_path,
+        "partition",
+        *(
+            "horizon_s=180",
+            "server.replicas=4",
+            "server.when_down=refuse",
+            "server.outages.0.target={kind: server}",
+        ),
+        "server.outages.0.when.at=[[100, 160]]",
+        *("fleet.*.clients=600", "fleet.*.arrivals.process.rate_hz=0.03", "fleet.*.policy.price.at=-9"),
+        *("fleet.*.device.inference_s=8", "fleet.*.deadline_s=null", "fleet.*.timeout_s=0.5"),
+        right=(0.3, 1.0),
+    )
+    laws.assert_agree("cut_off")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "fleet.*.deadline_s=0.07",
+        "server.admission={kind: token_bucket, rate_hz: 10, burst: 1}",
+    ],
+)
+def test_the_tables_promise_no_risk_where_others_decide_who_is_answered(change, tmp_path):
+    laws = foretell(tmp_path, "pay_per_request", "horizon_s=60", change, right=(0.6, 0.95))
+    assert {one.quantity for one in laws.found["deciding"]} == {"reject rate"}
+
+
+@pytest.mark.parametrize(("horizon_s", "bursts_at_s"), [(30.05, 30.02), (0.05, 0.04)])
+def test_a_burst_in_the_last_step_of_the_fluid_breaks_no_report(horizon_s, bursts_at_s, tmp_path):
+    crowd = f"fleet.devices.arrivals.shape={{kind: flash_crowd, factor: 500, at_s: {bursts_at_s}, for_s: 9}}"
+    laws = foretell(
+        tmp_path, "retry_storm", f"horizon_s={horizon_s}", "warm_up_s=0", "server.outages=[]", crowd
+    )
+    assert laws.found.get("backlog", []) == []
 
 
 @pytest.mark.parametrize("availability", [0.5, 0.8, 0.95])

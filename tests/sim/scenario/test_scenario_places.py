@@ -8,6 +8,7 @@ import pytest
 
 from sim.errors import BadInput
 from sim.scenario import read
+from sim.scenario.policy_study import read_study
 
 OUTSIDE = "must lie in the scenario's folder, the working folder or $L2H_DATA; --set may name any other place"
 
@@ -69,3 +70,47 @@ def test_data_sets_are_neither_looked_for_nor_put_outside(root, downloads):
 def test_data_sets_may_lie_where_data_are_kept(root, downloads):
     data = f"{{set: fashion_mnist, root: {root}}}"
     assert read(scenario(downloads, "theirs/in.csv", data)).data.root == root
+
+
+def study(folder: Path, at: str, value: str) -> Path:
+    """A study beside `scenario` that changes a place of it for one of its policies."""
+    scenario(folder, "../data/set.csv")
+    path = folder / "study.yaml"
+    changes = f"{{{at}: {value}}}"
+    path.write_text(
+        "scenario: theirs.yaml\nseeds: 3\nbaseline: one\npolicies:\n  - {name: one}\n"
+        f"  - {{name: two, set: {changes}}}\n"
+    )
+    return path
+
+
+LATENCY = "fleet.g.link.latency"
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (LATENCY, "{kind: empirical, file: theirs/in.csv}"),
+        (f"{LATENCY}.file", "theirs/in.csv"),
+        (f"{LATENCY}.file", "../work/here.csv"),
+    ],
+)
+def test_files_of_a_study_begin_in_its_folder(at, value, downloads):
+    two = read_study(study(downloads, at, value)).policies["two"][0]
+    named = value.partition("file: ")[2].rstrip("}") or value
+    assert Path(two.fleet[0].link.latency.file) == downloads / named
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "place"),
+    [
+        (LATENCY, "{kind: empirical, file: ../secret.csv}", f"{LATENCY}.file"),
+        (f"{LATENCY}.file", "/etc/hostname", f"{LATENCY}.file"),
+        ("data.root", "..", "data.root"),
+    ],
+)
+def test_a_study_may_name_no_more_than_a_scenario(at, value, place, downloads):
+    with pytest.raises(BadInput) as refusal:
+        read_study(study(downloads, at, value))
+    assert str(refusal.value).startswith(f"{downloads}/study.yaml:6: {place}: ")
+    assert f" is not allowed: {OUTSIDE}" in str(refusal.value)
