@@ -198,10 +198,10 @@ def _sentences(found: Differences, metrics: Sequence[Metric], baseline: str) -> 
             word: [
                 f"{name} ({quantity(of[metric.name]['difference'], metric.unit, signed=True)})"
                 for name, of in found.items()
-                if (of[metric.name]["low"] > 0 if word == "above" else of[metric.name]["high"] < 0)
+                if (of[metric.name]["low"] > 0 if word == "higher" else of[metric.name]["high"] < 0)
             ]
-            for word in ("above", "below")
+            for word in ("higher", "lower")
         }
-        told = "; ".join(f"{word} it {', '.join(names)}" for word, names in apart.items() if names)
+        told = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
         said.append(f"{axis_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}.")
     return said

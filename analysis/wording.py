@@ -110,7 +110,7 @@ def _training(summary: Summary) -> list[str]:
     if rounds["lost"] or rounds["skipped"]:
         text += (
             f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
-            "when the last one stopped. Meanwhile nobody learned anything"
+            "when the last one stopped, so no version was made in that time"
         )
     return [
         f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "

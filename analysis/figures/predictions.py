@@ -15,6 +15,7 @@ from analysis.outages import Outage
 
 Value = dict[str, Any]
 MOST_ROWS = 12  # of one panel
+LEAST_SPAN = 0.02  # of an axis beside its numbers, so that rounding errors fill none
 TITLE_IN, LEGEND_IN = 0.28, 0.4
 DASHES = (0, (4, 1.5))
 UNITS = {"share": "%", "s": "s", "1/s": "1/s", "loss": "loss", "versions": "versions", "requests": "requests"}
@@ -123,7 +124,8 @@ def _side_by_side(axes: Axes, values: list[Value]) -> None:
     )
     predicted, margin = _column(values, "predicted"), _column(values, "margin")
     least = np.maximum(predicted - margin, 0.0)  # none of these numbers can be negative
-    axes.hlines(rows, least, predicted + margin, color=VERMILION, lw=5, alpha=0.25)
+    most = np.minimum(predicted + margin, 1.0 if values[0]["unit"] == "share" else np.inf)
+    axes.hlines(rows, least, most, color=VERMILION, lw=5, alpha=0.25)
     axes.plot(predicted, rows, "D", mfc="none", mec=VERMILION, mew=1.4, ms=7)
     for row, value in zip(rows, values, strict=True):
         if value["simulated"] is None or value["predicted"] is None:
@@ -131,6 +133,9 @@ def _side_by_side(axes: Axes, values: list[Value]) -> None:
     axes.set_yticks(rows, [value["where"] for value in values])
     axes.set_ylim(-0.6, len(values) - 0.4)
     axes.margins(x=0.08)
+    low, high = axes.get_xlim()
+    short = max(LEAST_SPAN * max(abs(low), abs(high)) - (high - low), 0.0)
+    axes.set_xlim(low - short / 2, high + short / 2)
 
 
 def _column(values: list[Value], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -148,6 +148,7 @@ def write_folder(
     timing = {
         "stages_s": {"build": 2.1, "decide": 0.1, "learn": 8.4, "run": 3.3},
         "requests_per_s": 212_000.0,
+        "path": {"name": "simpy", "why": "the compiled loop cannot play it: " + "closed_loop arrivals, " * 6},
     }
     (path / "timing.json").write_text(json.dumps(timing))
     (path / "versions.json").write_text(json.dumps({"python": "3.11", "numpy": "2.4"}))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from analysis import policy_study
 from analysis.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
 from analysis.figures import many_runs as figures
 from analysis.many_runs_report import cautions, sweep_result, sweep_table, write_result
@@ -83,6 +84,16 @@ def test_paired_differences_by_hand(table: pd.DataFrame) -> None:
     assert [found[end] for end in ("difference", "low", "high")] == pytest.approx(
         [-0.13, -0.21957, -0.04043], abs=1e-5
     )
+
+
+def test_a_study_says_who_does_better_and_who_is_not_seen_to(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
+    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
+    said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
+    assert said[0] == "accuracy, held-out (%) against l2h: lower for alone (-13.0)."
+    assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said
 
 
 def test_every_number_of_the_summary_is_a_column(table: pd.DataFrame) -> None:

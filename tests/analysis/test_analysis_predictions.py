@@ -133,6 +133,21 @@ def test_every_kind_of_panel_is_drawn_and_alike_each_time() -> None:
     assert to_svg(figure) == to_svg(draw(summary, ()))
 
 
+def test_no_axis_is_filled_by_a_rounding_error_or_goes_beyond_all() -> None:
+    found = told(
+        "waiting",
+        LAWS["waiting"],
+        [
+            Prediction("age", "server", "s", 42.8869, Found(42.8869, 42.8869, 42.8869), margin=1e-6),
+            Prediction("answered", "server", "share", 0.99, Found(1.0, 0.98, 1.0), margin=0.1),
+        ],
+    )
+    age, answered = draw([found], ()).axes
+    low, high = age.get_xlim()
+    assert high - low == pytest.approx(0.02 * 42.8869, rel=0.01)
+    assert all(tick <= 1 for tick in answered.get_xticks() if tick <= answered.get_xlim()[1])
+
+
 def test_the_page_of_the_laws_is_made_of_the_laws() -> None:
     written = Path(__file__).resolve().parents[2] / "docs/laws.md"
     assert written.read_text() == page(), "python -m analysis.theory.page > docs/laws.md"

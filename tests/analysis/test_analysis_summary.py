@@ -149,5 +149,6 @@ def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished)
         "Of 9 rounds of training during the run 8 made a new version of the server; 1 were"
     )
     assert "because no replica was usable" in told
+    assert "so no version was made in that time. Rejectors were" in told
     idle = finished[1] | {"rounds": {"made": 0, "lost": 0, "skipped": 0}}
     assert not [part for part in sentences(idle) if "training" in part]
