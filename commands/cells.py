@@ -16,7 +16,7 @@ from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
 from sim.packages import versions
 from sim.resuming import is_broken_off
-from sim.run_folder import FINISHED, VERSIONS
+from sim.run_folder import FINISHED
 from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
@@ -156,9 +156,6 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         # One file for the whole store: a cell's lock is the byte whose number is its digest.
         fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
-        if not (folder / VERSIONS).exists():
-            for left in folder.glob("*failure.txt*"):  # by a process that was killed as it claimed the folder
-                left.unlink()
         yield
     finally:
         os.close(handle)

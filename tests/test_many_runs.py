@@ -196,7 +196,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path):
 def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
     (cell,) = cells_of([read("smoke", [*TINY, "costs.c_e=0.15"])], "?", store)
     cell.folder.mkdir(parents=True)
-    for name in (".failure.txt.k1ll3d", "failure.txt"):
+    for name in (".failure.txt.k1ll3d", "failure.txt", ".versions.json.k1ll3d"):
         (cell.folder / name).write_text("")
     assert len(swept(tmp_path / "a", store, "costs.c_e=0.15")) == 1
     (cell.folder / "summary.json").unlink()  # as if killed before the end
