@@ -121,7 +121,7 @@ def test_the_path_may_change_at_any_chunk(world):
         assert_paths_agree(world, in_turns)
 
 
-@settings(max_examples=60, derandomize=True, **SLOW_IS_FINE)
+@settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
 @given(worlds(in_reach=True), st.booleans())
 def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     """What the one kept, the other restores, after every chunk, and by one kernel."""
