@@ -15,7 +15,7 @@ from typing import NamedTuple
 from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
 from sim.packages import versions
-from sim.resuming import is_broken_off
+from sim.resuming import NO_LOCKS, is_broken_off
 from sim.run_folder import FINISHED
 from sim.scenario import Scenario
 from sim.scenario.content import content_digest
@@ -155,7 +155,11 @@ def _alone(folder: Path) -> Iterator[None]:
     handle = os.open(folder.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # One file for the whole store: a cell's lock is the byte whose number is its digest.
-        fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)

@@ -30,7 +30,7 @@ from sim.run_folder import (
 from sim.scenario import Scenario
 
 SHOWN = 5  # differences in one line
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
 
 
 def begun_with(scenario: Scenario, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _lock(handle: int, folder: Path) -> None:
     except BlockingIOError:
         raise BadInput(f"--out {folder}: another run is at work in it") from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
 
 

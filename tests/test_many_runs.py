@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -225,6 +227,17 @@ def test_whoever_wants_a_cell_that_is_being_computed_waits_for_it(tmp_path, monk
     os.waitpid(child, 0)
     cell.folder.joinpath("summary.json").unlink()
     assert compute(cell) == "AssertionError: this is being computed already"
+
+
+def test_a_store_on_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (cell,) = cells_of([read("smoke")], "?", tmp_path)
+    cell.folder.mkdir()
+    (cell.folder / "summary.json").write_text("{}")
+    monkeypatch.setattr(fcntl, "lockf", none)
+    assert compute(cell) is None
 
 
 @pytest.mark.ray
