@@ -15,8 +15,8 @@ from typing import NamedTuple
 from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
 from sim.packages import versions
-from sim.resuming import is_broken_off
-from sim.run_folder import FINISHED, VERSIONS
+from sim.resuming import NO_LOCKS, is_broken_off
+from sim.run_folder import FINISHED
 from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
@@ -155,10 +155,11 @@ def _alone(folder: Path) -> Iterator[None]:
     handle = os.open(folder.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # One file for the whole store: a cell's lock is the byte whose number is its digest.
-        fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
-        if not (folder / VERSIONS).exists():
-            for left in folder.glob("*failure.txt*"):  # by a process that was killed as it claimed the folder
-                left.unlink()
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX, 1, int(folder.name.rpartition("-")[2], 16) % 2**62)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)

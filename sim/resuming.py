@@ -30,12 +30,15 @@ from sim.run_folder import (
 from sim.scenario import Scenario
 
 SHOWN = 5  # differences in one line
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
 
 
 def begun_with(scenario: Scenario, versions: Mapping[str, str]) -> dict[str, Any]:
-    """All that the bytes of a run follow from, as JSON: the scenario, its files' content, the versions."""
-    asked = scenario.model_dump(mode="json")
+    """All that the bytes of a run follow from, as JSON: the scenario, its files' content, the versions.
+
+    Not which loop plays it: that changes no byte, and where compiled code cannot be had, SimPy's goes on.
+    """
+    asked = scenario.model_dump(mode="json", exclude={"engine"})
     files = {value: _digest(Path(value)) for name, value in _leaves(asked) if name.endswith("file")}
     return {"scenario": asked, "content of": files, "versions": dict(versions)}
 
@@ -50,11 +53,7 @@ def require_resumable(folder: Path, begun: Mapping[str, Any]) -> None:
     if is_free(folder):
         return
     require_own(folder)
-    if (folder / FINISHED).exists():
-        shutil.rmtree(
-            folder / CHECKPOINT, ignore_errors=True
-        )  # left by a process that was killed at its very end
-        raise BadInput(f"--resume: the run in {folder} is finished; give another folder or --force")
+    _require_unfinished(folder)
     try:
         known = json.loads((folder / CHECKPOINT / BEGUN).read_text())
     except FileNotFoundError:
@@ -68,6 +67,14 @@ def require_resumable(folder: Path, begun: Mapping[str, Any]) -> None:
             f"--resume: the run in {folder} began otherwise: {'; '.join(changed[:SHOWN])}{more}; "
             "give what it began with, or --force to start over"
         )
+
+
+def _require_unfinished(folder: Path) -> None:
+    if (folder / FINISHED).exists():
+        shutil.rmtree(
+            folder / CHECKPOINT, ignore_errors=True
+        )  # left by a process that was killed at its very end
+        raise BadInput(f"--resume: the run in {folder} is finished; give another folder or --force")
 
 
 def differences(old: Any, new: Any) -> list[str]:
@@ -95,7 +102,9 @@ def claimed(folder: Path, force: bool, resume: bool) -> Iterator[None]:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
     try:
         _lock(handle, folder)
-        if not resume:
+        if resume:
+            _require_unfinished(folder)  # who held it until now may have finished it
+        else:
             claim(folder, force)
         yield
     finally:
@@ -122,7 +131,7 @@ def _lock(handle: int, folder: Path) -> None:
     except BlockingIOError:
         raise BadInput(f"--out {folder}: another run is at work in it") from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
 
 

@@ -21,6 +21,7 @@ VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
 FINISHED = "summary.json"  # written last
 CHECKPOINT = "checkpoint"
+TRIED = "failure.txt"  # empty: whether the folder can be written
 CACHE = ".cache"  # of client models: below the working directory, which may be the run folder
 
 ENTRIES = {
@@ -62,8 +63,8 @@ def claim(folder: Path, force: bool) -> None:
         if folder.exists():
             _clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "failure.txt", b"")  # can it be written?
-        (folder / "failure.txt").unlink()
+        write_whole(folder / TRIED, b"")  # can it be written?
+        (folder / TRIED).unlink()
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
 
@@ -83,16 +84,21 @@ def require_free(folder: Path, force: bool) -> None:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether there is nothing, or an empty folder. Raises BadInput for what cannot be a folder's name."""
+    """Whether there is nothing, or an empty folder, but for what a process that was killed as it claimed it
+    left. Raises BadInput for what cannot be a folder's name."""
     try:
         str(folder).encode()
-        return not folder.exists() or (
-            folder.is_dir() and all(entry.name == CACHE for entry in folder.iterdir())
-        )
+        return not folder.exists() or (folder.is_dir() and all(map(_is_nothing, folder.iterdir())))
     except UnicodeEncodeError as error:
         raise BadInput(f"--out {str(folder)!a}: is no text in UTF-8") from error
     except OSError as error:
         raise BadInput(f"--out {folder}: cannot be read ({error.strerror or error})") from error
+
+
+def _is_nothing(entry: Path) -> bool:
+    if entry.name == TRIED:
+        return entry.stat().st_size == 0
+    return entry.name == CACHE or entry.name.startswith((f".{TRIED}.", f".{VERSIONS}."))
 
 
 def _clear(folder: Path) -> None:

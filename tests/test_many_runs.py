@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -196,7 +198,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path):
 def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
     (cell,) = cells_of([read("smoke", [*TINY, "costs.c_e=0.15"])], "?", store)
     cell.folder.mkdir(parents=True)
-    for name in (".failure.txt.k1ll3d", "failure.txt"):
+    for name in (".failure.txt.k1ll3d", "failure.txt", ".versions.json.k1ll3d"):
         (cell.folder / name).write_text("")
     assert len(swept(tmp_path / "a", store, "costs.c_e=0.15")) == 1
     (cell.folder / "summary.json").unlink()  # as if killed before the end
@@ -225,6 +227,17 @@ def test_whoever_wants_a_cell_that_is_being_computed_waits_for_it(tmp_path, monk
     os.waitpid(child, 0)
     cell.folder.joinpath("summary.json").unlink()
     assert compute(cell) == "AssertionError: this is being computed already"
+
+
+def test_a_store_on_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (cell,) = cells_of([read("smoke")], "?", tmp_path)
+    cell.folder.mkdir()
+    (cell.folder / "summary.json").write_text("{}")
+    monkeypatch.setattr(fcntl, "lockf", none)
+    assert compute(cell) is None
 
 
 @pytest.mark.ray

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     *ROOT.glob("*.py"),
-    *(path for name in ("sim", "agents", "analysis") for path in (ROOT / name).rglob("*.py")),
+    *(path for name in ("sim", "agents", "analysis", "commands") for path in (ROOT / name).rglob("*.py")),
 ]
 RUN_WHAT_THEY_READ = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 READS_CIFAR = (

@@ -3,18 +3,29 @@ The parts are plain functions that become one; only the walk in `sim.kernel.walk
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.errors import NumbaError
+
+log = logging.getLogger(__name__)
 
 KERNEL = Path(__file__).resolve().parent
 NOT_COMPILED = ("stretch.py", "terms.py")  # plain Python around it
+PATIENCE_S = 120.0  # wall time for another process to compile; then this one does it too
+LOOK_S = 0.05  # wall time between two looks whether it has
 
 # Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
 # written into whoever calls it by Numba, a leaf by LLVM: the one costs time to compile per place where it is
@@ -28,16 +39,70 @@ def whole(function: Any) -> Any:
     """A function to be called from Python, from the cache if these very sources were compiled before.
 
     No fast-math: sums and products come out as Python's do. Numba itself would look at one file only, and
-    run an old kernel after a change in another.
+    run an old kernel after a change in another; so where the cache cannot be written it must not choose
+    another place: each process compiles anew.
     """
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):  # a full disk, nobody may write there, or there is no home
+        return _jit()(function)
     config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
         return _jit(cache=True)(function)
-    except RuntimeError:  # nowhere to write: it is compiled anew in each process
-        return _jit()(function)
     finally:
         config.CACHE_DIR = before
+
+
+def ready(function: Any, types: tuple[Any, ...]) -> None:
+    """Has a whole function compiled for these types, or read from the cache.
+
+    Of many processes that find nothing there one compiles, and the others read what it left. A cache that is
+    damaged is made anew, and one that takes nothing is told in a warning: it costs time, never the run.
+    """
+    with _one_at_a_time():
+        try:
+            function.compile(types)
+        except NumbaError:
+            raise
+        except Exception as error:  # whatever half a file makes of Numba's reader, or a full disk
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            log.warning("%s: cannot be used (%s); the event loop is compiled without it", cache_folder(), why)
+            shutil.rmtree(cache_folder(), ignore_errors=True)
+            if function.signatures:  # it was compiled, and only not kept
+                return
+            with suppress(OSError):
+                function.compile(types)
+            if not function.signatures:
+                raise
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Within it no other process of this user compiles, unless there are no locks or it takes too long."""
+    handle = None
+    try:
+        with suppress(OSError, RuntimeError):
+            above = cache_folder().parent
+            above.mkdir(parents=True, exist_ok=True)
+            handle = os.open(above, os.O_RDONLY)
+            until = time.monotonic() + PATIENCE_S
+            while not _locked(handle) and time.monotonic() < until:
+                time.sleep(LOOK_S)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def cache_folder() -> Path:

@@ -13,6 +13,7 @@ from sim.agenda import NO_EVENTS, Agenda
 from sim.board import CAPACITY
 from sim.errors import RunFailed
 from sim.kernel.codes import DONE, KIND_SHIFT, NO_ROOM, RAN_BACKWARDS, WANTS_ATTEMPT
+from sim.kernel.compiling import ready
 from sim.kernel.layout import REGISTERS, Ahead, Drawn, Heap, Lists, Replicas, Rows, Sends, World
 from sim.kernel.terms import Fixed, fixed, slowdowns, within
 from sim.kernel.walk import walk
@@ -38,7 +39,7 @@ class Kernel:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
         if not walk.signatures:
             nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), learning)
-            walk.compile(tuple(map(_type_of, (nothing.world, nothing.registers))))
+            ready(walk, tuple(map(_type_of, (nothing.world, nothing.registers))))
 
     def play(self, state: State, agenda: Agenda, begin: float, end: float, learning: Learning) -> Played:
         """Runs the events of [begin, end) and leaves in `state` what they changed. See `sim.loop.play`."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import worlds
+from test_checkpoints import told
 from test_loop import SLOW_IS_FINE
 from worlds import (
     MadeUpLearner,
@@ -28,7 +29,9 @@ from worlds import (
 
 from sim import loop
 from sim.chunk import Play, run_chunk
+from sim.engine import Run
 from sim.learning import Learning
+from sim.packing import pack, unpack
 from sim.paths import EnginePath
 from sim.rules import Rules, rules
 from sim.scenario import Scenario
@@ -65,13 +68,13 @@ def played(scenario: Scenario, source: WrittenArrivals, chunk_s: float, make: An
     learned, laid_down = made_up(scenario), rules(scenario)
     learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
     state, play = at_start(scenario, int(laid_down.capacity.usable[0])), make(laid_down)
-    told = []
+    found = []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         arrivals, last = source.draw(index, start, end), end == scenario.horizon_s
         ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last, play)
-        told.append([as_bytes(ended.rows), as_bytes(ended.sends), as_bytes(seconds), everything(state)])
-    return told, state
+        found.append([as_bytes(ended.rows), as_bytes(ended.sends), as_bytes(seconds), everything(state)])
+    return found, state
 
 
 def as_bytes(columns: dict[str, Any]) -> dict[str, bytes]:
@@ -91,8 +94,8 @@ def everything(state: State) -> dict[str, Any]:
 
 def assert_paths_agree(world: Any, make: Any) -> None:
     ours, theirs = (played(*world, how)[0] for how in (make, simpy))
-    for index, (mine, told) in enumerate(zip(ours, theirs, strict=True)):
-        assert mine == told, f"chunk {index}"
+    for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+        assert mine == other, f"chunk {index}"
 
 
 @settings(max_examples=700, derandomize=True, **SLOW_IS_FINE)
@@ -102,9 +105,10 @@ def test_it_leaves_what_simpys_loop_leaves(world):
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=300, **SLOW_IS_FINE)
+@settings(max_examples=150, **SLOW_IS_FINE)
 @given(worlds(in_reach=True))
 def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
+    """With those above and below they are more than a thousand worlds."""
     assert_paths_agree(world, compiled)
 
 
@@ -118,6 +122,30 @@ def test_the_path_may_change_at_any_chunk(world):
         assert_paths_agree(world, in_turns)
 
 
+@settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
+@given(worlds(in_reach=True), st.booleans())
+def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
+    """What the one kept, the other restores, after every chunk, and by one kernel."""
+    scenario, arrivals, chunk_s = world
+    learned = made_up(scenario)
+
+    def fresh(name: str) -> Run:
+        learner = MadeUpLearner(scenario, learned)
+        return Run(scenario, learned, arrivals, chunk_s, learner, EnginePath(name, ""))
+
+    names = ["simpy", "compiled"] if begins_compiled else ["compiled", "simpy"]
+    whole, broken = fresh("simpy"), fresh(names[1])
+    while not whole.is_over:
+        assert told(broken.advance()) == told(whole.advance())
+        kept = pack(broken.kept())
+        assert kept == pack(whole.kept())
+        broken = fresh(names[0])
+        broken.restore(unpack(kept))
+        names.reverse()
+    broken.finish()
+    assert len(sys.modules["sim.kernel.walk"].walk.signatures) == 1
+
+
 @settings(max_examples=40, derandomize=True, **SLOW_IS_FINE)
 @given(worlds(in_reach=True))
 def test_its_tables_equal_the_reference(world):
@@ -125,8 +153,8 @@ def test_its_tables_equal_the_reference(world):
     learned = made_up(scenario)
     path = EnginePath("compiled", "")
     ours = product(scenario, learned, arrivals, chunk_s, path=path)
-    for mine, told in zip(ours, reference(scenario, learned, arrivals, chunk_s), strict=True):
-        assert differences(mine, told) == []
+    for mine, other in zip(ours, reference(scenario, learned, arrivals, chunk_s), strict=True):
+        assert differences(mine, other) == []
 
 
 def test_one_kernel_plays_every_world():

@@ -77,6 +77,22 @@ def test_other_peoples_files_are_never_deleted(tmp_path, force):
 
 
 @pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["failure.txt", ".failure.txt.k1ll3d", ".versions.json.k1ll3d"])
+def test_what_a_process_left_that_was_killed_as_it_claimed_the_folder_is_nobodys(tmp_path, force, name):
+    (tmp_path / name).write_text("")
+    claim(tmp_path, force)
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_somebodys_story_of_a_failure_is_kept(tmp_path, force):
+    (tmp_path / "failure.txt").write_text("what happened to me")
+    with pytest.raises(BadInput, match="exists and is not a run folder"):
+        claim(tmp_path, force)
+    assert files(tmp_path) == {"failure.txt": "what happened to me"}
+
+
+@pytest.mark.parametrize("force", [False, True])
 def test_a_file_in_the_way_is_left_alone(tmp_path, force):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(BadInput, match="exists and is not a run folder"):

@@ -1,0 +1,31 @@
+"""Whether a run that broke off may go on: what it began with, and whose the folder is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from worlds import scenario_of
+
+from sim.errors import BadInput
+from sim.resuming import begun_with, claimed, differences, require_resumable
+from sim.run_folder import OWN_KEY
+
+
+def test_which_loop_plays_is_no_part_of_what_a_run_began_with():
+    """Where Numba is gone, or broken, the run goes on by SimPy's loop, to the same bytes."""
+    first, *others = (
+        begun_with(scenario_of(engine={"path": path}), {}) for path in ("auto", "simpy", "compiled")
+    )
+    assert others == [first, first]
+    changed = begun_with(scenario_of(seed=3), {})
+    assert differences(first, changed) == [f"seed: {scenario_of().seed} → 3"]
+
+
+def test_a_run_that_was_finished_while_one_waited_to_go_on_is_left_alone(tmp_path):
+    """It was at work when the other looked whether it may, and finished when the folder was free."""
+    (tmp_path / "versions.json").write_text(json.dumps({OWN_KEY: "1"}))
+    require_resumable(tmp_path, {})
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(BadInput, match="is finished"), claimed(tmp_path, force=False, resume=True):
+        raise AssertionError("it would begin again")
