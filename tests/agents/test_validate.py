@@ -51,11 +51,6 @@ def test_a_sound_scenario_passes() -> None:
             "images of 1x8x8 (Expected more than 1 value per channel when training, got input size "
             "torch.Size([1, 24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
         ),
-        (
-            {"rejector": {"family": "transformer"}},
-            "fleet.sensors.rejector.family: 'transformer' is not a known rejector family "
-            "(linear, mlp, lenet5)",
-        ),
     ],
 )
 def test_a_group_that_cannot_learn_is_refused(changes: dict[str, Any], line: str) -> None:
@@ -104,6 +99,6 @@ def test_a_server_that_cannot_take_the_pictures_is_refused() -> None:
 
 
 def test_a_fleet_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_hosts", lambda *_: pytest.fail("hosts were started"))
+    monkeypatch.setattr(door, "new_hosts", lambda *_: pytest.fail("hosts were started"))
     with pytest.raises(BadInput, match="lineer"), door.open_fleet(scenario(server="lineer"), workers=2):
         pass
