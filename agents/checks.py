@@ -64,5 +64,4 @@ def _check_pictures(plan: Plan, group: Group) -> None:
 def _check_group(group: Group) -> None:
     path = f"fleet.{group.group}"
     families.require_known(group.model.family, f"{path}.model.family")
-    choose(stacked.FAMILIES, group.rejector.family, f"{path}.rejector.family", "rejector family")
     choose(SCORES, group.policy.score, f"{path}.policy.score", "score")

@@ -15,6 +15,7 @@ from sim.scenario.server import Affine
 def advice(scenario: Scenario) -> Iterator[Finding]:
     """Every piece of advice. The scenario has passed its checks, so its files can be read."""
     yield from _bursts_cover_what_is_under_way(scenario)
+    yield from _studies_count_classes_alike(scenario)
 
 
 def _bursts_cover_what_is_under_way(scenario: Scenario) -> Iterator[Finding]:
@@ -32,6 +33,20 @@ def _bursts_cover_what_is_under_way(scenario: Scenario) -> Iterator[Finding]:
             )
             sentence = f"{budget.burst:g} is small: {what} until it is heard of, so fewer will be sent"
             yield Finding(("fleet", index, "budget", "burst"), sentence)
+
+
+def _studies_count_classes_alike(scenario: Scenario) -> Iterator[Finding]:
+    """Rejectors learn by what their clients meet; tables made before any traffic do not judge them by it."""
+    if scenario.study is None:
+        return
+    for index, group in enumerate(scenario.fleet):
+        mix = group.traffic.mix
+        if mix == "dirichlet" or (mix == "own" and group.partition.kind == "dirichlet"):
+            sentence = (
+                f"{mix} gives each client classes in a mix of its own, by which its rejector learns; the "
+                "study counts every held-out sample alike, so the run, and not it, tells what clients get"
+            )
+            yield Finding(("fleet", index, "traffic", "mix"), sentence)
 
 
 def _answered_after_s(scenario: Scenario, group: Group) -> float:

@@ -70,7 +70,6 @@ def families_are_known(scenario: Scenario) -> Iterator[Breach]:
     named: list[tuple[Path, str]] = [(("server", "model", "family"), scenario.server.model.family)]
     for index, group in enumerate(scenario.fleet):
         named.append((("fleet", index, "model", "family"), group.model.family))
-        named.append((("fleet", index, "rejector", "family"), group.rejector.family))
     for path, family in named:
         of_torchvision = family.startswith("torchvision:") and family != "torchvision:"
         if family not in FAMILIES[:-1] and not of_torchvision:

@@ -27,8 +27,8 @@ from sim.scenario.values import (
 class Rejector(Part):
     """The small model that says whether to ask the server."""
 
-    family: str = "mlp"
-    """`linear`, `mlp` (32 hidden units) or `lenet5`."""
+    family: Literal["linear", "mlp", "lenet5"] = "mlp"
+    """Its layers; `mlp` has 32 hidden units."""
     input: Literal["raw", "features", "raw+features"] = "raw+features"
     """What it looks at: the picture (`raw`), what the client's model made of it (`features`), or both."""
     per: Literal["client", "variant"] = "client"

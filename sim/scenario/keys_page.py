@@ -16,10 +16,7 @@ HEAD = """\
 Made from the schema, which `python run_sim.py schema` prints for editors. A key without a default must be
 given. In a path `*` stands for an entry of a list; on the command line it is a number, for groups also their
 name: `--set fleet.sensors.clients=10`. A *name* is a letter and up to 63 more letters, digits, `_` and `-`.
-Numbers are never NaN or infinite, and unknown keys are errors.
-
-Words that the simulator cannot work with yet are refused in a line that says what works today, as are values
-that break a rule between keys.
+Numbers are never NaN or infinite, and unknown keys are errors, as are values that break a rule between keys.
 """
 DURATIONS = ("Exponential", "Lognormal", "Gamma", "Weibull", "Empirical")
 UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bytes": "bytes"}

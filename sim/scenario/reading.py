@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sim.errors import BadInput
-from sim.scenario import checks, complaints, not_yet
+from sim.scenario import checks, complaints
 from sim.scenario.advice import advice
 from sim.scenario.document import Scenario
 from sim.scenario.draft import Draft, Origin, complaint, refusal
@@ -58,7 +58,7 @@ def check(draft: Draft) -> Scenario:
         scenario = Scenario.model_validate(draft.value)
     except ValidationError as error:
         raise BadInput(complaint(draft, complaints.findings(error, draft.value))) from None
-    found = list(checks.findings(scenario)) or list(not_yet.findings(scenario))
+    found = list(checks.findings(scenario))
     if found:
         raise BadInput(complaint(draft, found))
     for finding in advice(scenario):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
 from agents.rejectors import Look
 from agents.stacked import FAMILIES, StackedRejectors
+from sim.scenario.fleet import Rejector
 
 SIDE = 16
 LOOKS = ("raw", "features", "raw+features")
@@ -20,6 +23,10 @@ def a_look(rows: int, looks: str = "raw+features", samples: int = 32) -> Look:
         torch.randn(samples, 20, generator=torch.Generator().manual_seed(10 + row)) for row in range(rows)
     ]
     return Look(pixels if "raw" in looks else None, torch.stack(features) if "features" in looks else None)
+
+
+def test_scenarios_may_name_just_the_families_that_there_are() -> None:
+    assert get_args(Rejector.model_fields["family"].annotation) == tuple(FAMILIES)
 
 
 def possible(family: str, looks: str) -> bool:

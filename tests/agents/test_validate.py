@@ -51,11 +51,6 @@ def test_a_sound_scenario_passes() -> None:
             "images of 1x8x8 (Expected more than 1 value per channel when training, got input size "
             "torch.Size([1, 24, 1, 1])); fleet.sensors.model.image_size sets the pixels a side",
         ),
-        (
-            {"rejector": {"family": "transformer"}},
-            "fleet.sensors.rejector.family: 'transformer' is not a known rejector family "
-            "(linear, mlp, lenet5)",
-        ),
     ],
 )
 def test_a_group_that_cannot_learn_is_refused(changes: dict[str, Any], line: str) -> None:

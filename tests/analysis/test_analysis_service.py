@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
 from analysis.metrics_service import seconds_per_request, spread, staleness
+from analysis.replica_time import ends_at_s
 from analysis.tables import facts
 from analysis.traffic import traffic_of
 from sim import columns
@@ -136,6 +139,40 @@ def test_latency_is_one_row_while_first_equals_final(tmp_path: Path) -> None:
 
     assert rows([sent(10.0)]) == ["final answers p50 / p95 / p99"]
     assert len(rows([sent(10.0, first_answer_at_s=10.1)])) == 2
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "ends"),
+    [("lose", [2.5, 3.0, 6.0, 100.0]), ("finish", [100.0] * 4)],
+)
+def test_a_replica_that_was_scaled_in_works_until_an_outage_leaves_nothing(in_flight, ends):
+    """The highest of three is scaled in, back, and taken by an outage at 2.5; the second is scaled in at
+    2.75, before all are down at 3.0; it is back at 4.0, down at 6.0, and scaled in for good at 9.0."""
+    rows = [
+        (0.0, "usable_replicas", "server", 3.0),
+        (2.0, "usable_replicas", "server", 2.0),
+        (2.25, "usable_replicas", "server", 3.0),
+        (2.5, "outage_start", "replicas:1", np.nan),
+        (2.5, "usable_replicas", "server", 2.0),
+        (2.75, "usable_replicas", "server", 1.0),
+        (2.8, "outage_start", "links:devices", np.nan),
+        (3.0, "outage_start", "server", np.nan),
+        (3.0, "usable_replicas", "server", 0.0),
+        (4.0, "outage_end", "server", np.nan),
+        (4.0, "usable_replicas", "server", 2.0),
+        (6.0, "outage_start", "server", np.nan),
+        (6.0, "usable_replicas", "server", 0.0),
+        (7.0, "outage_end", "server", np.nan),
+        (7.0, "outage_end", "replicas:1", np.nan),
+        (7.0, "usable_replicas", "server", 3.0),
+        (9.0, "usable_replicas", "server", 1.0),
+    ]
+    events = pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"])
+    scenario = {"server": {"replicas": 3, "in_flight": in_flight}}
+    run = SimpleNamespace(events=events, scenario=scenario, horizon_s=100.0)
+    started, replica = np.array([1.0, 1.5, 5.0, 8.0]), np.array([2, 1, 1, 1])
+    lost = {"started_at_s": started, "finished_at_s": np.full(4, np.nan), "replica": replica}
+    assert ends_at_s(run, lost).tolist() == ends
 
 
 def test_batch_cut_short_by_an_outage_worked_until_then(tmp_path: Path) -> None:

@@ -15,8 +15,19 @@ from sim.messages import Deferred, Feedback, Lesson
 from sim.population import CLIENT_SHIFT
 from sim.rules import rules
 from sim.scenario import Scenario
+from sim.state import at_start
 
 REQUESTS = 300
+PRICES = [
+    {"kind": "threshold", "at": 0.2},
+    {"kind": "always_local"},
+    {"kind": "always_remote"},
+    {"kind": "bounded_rate", "rate": 0.4},
+    {"kind": "rate_controller", "rate": 0.4, "gain": 0.2},
+    {"kind": "drift_plus_penalty", "v": 2.0, "rate_hz": 0.5},
+]
+POLICIES = [(score, price) for score in ("l2h", "random", "entropy") for price in PRICES]
+POLICIES += [("l2h", {"kind": "bounded_rate_thinned", "rate": 0.4})]
 ONLINE = {"every_s": 2.0, "steps": 1, "step_s": 0.5, "rejector_steps": 1, "rejector_step_s": 0.75}
 
 
@@ -46,19 +57,22 @@ def learned(scenario: Scenario) -> Learning:
 
 @pytest.mark.parametrize("per", ["client", "variant"])
 @pytest.mark.parametrize("exploration", [0.0, 0.3])
-@pytest.mark.parametrize("score", ["l2h", "random", "entropy"])
-@pytest.mark.parametrize("price", [{"kind": "threshold", "at": 0.2}, {"kind": "always_local"}], ids=str)
-def test_one_request_is_the_same_alone_and_among_others(price, score, exploration, per):
+@pytest.mark.parametrize(
+    ("score", "price"), POLICIES, ids=lambda part: part if isinstance(part, str) else part["kind"]
+)
+def test_one_request_is_the_same_alone_and_among_others(score, price, exploration, per):
     scenario = world({"score": score, "price": price}, exploration, per)
     laid_down, learning, random = rules(scenario), learned(scenario), np.random.default_rng(0)
     client = np.sort(random.integers(0, scenario.clients, REQUESTS)).astype(np.int32)
     request_id = client.astype(np.int64) << CLIENT_SHIFT | np.arange(REQUESTS)
     at = random.integers(0, 40, REQUESTS) / 4.0
-    decided = at + random.integers(0, 8, REQUESTS) / 4.0
+    at = at[np.lexsort((at, client))]
+    decided = at + random.integers(0, 8, scenario.clients)[client] / 4.0
     due = random.random(REQUESTS) < 0.8
+    assert len(np.unique(learning.schedule.rejectors.of(client, decided))) > 2
     together = new_rows(laid_down, learning, request_id, client, at, decided)
-    decide_due(laid_down, learning, together, due)
-    ask = asking(laid_down, learning)
+    decide_due(laid_down, learning, at_start(scenario, 1), together, due)
+    ask = asking(laid_down, learning, at_start(scenario, 1))
     asked = zip(*(column.tolist() for column in (request_id, client, at, decided, due)), strict=True)
     alone = [ask(*one) for one in asked]
     for name, column in together.items():

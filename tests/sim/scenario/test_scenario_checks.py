@@ -288,6 +288,24 @@ def test_a_burst_that_holds_less_than_is_under_way_is_advised_against(
     assert [said in line for line in caplog.messages] == [True] * is_small
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        (["fleet.0.traffic={mix: dirichlet, alpha: 0.5}"], True),
+        (["fleet.0.traffic={mix: own}", "fleet.0.partition={kind: dirichlet, alpha: 0.5}"], True),
+        (["fleet.0.traffic={mix: own}"], False),
+        (["fleet.0.traffic={mix: dirichlet, alpha: 0.5}", "study=null"], False),
+    ],
+)
+def test_a_study_of_clients_with_mixes_of_their_own_is_advised_against(
+    example: Path, caplog: pytest.LogCaptureFixture, changes: list[str], is_told: bool
+) -> None:
+    read(example, ["study={score: [l2h]}", *changes])
+    assert ["the study counts every held-out sample alike" in line for line in caplog.messages] == (
+        [True] * is_told
+    )
+
+
 BUCKET = {"kind": "token_bucket", "rate_hz": 0.2, "burst": 9.0, "shared_by": "client"}
 
 

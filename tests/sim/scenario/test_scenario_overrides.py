@@ -131,7 +131,7 @@ def test_overrides_apply_in_turn(bare: Path) -> None:
         ),
         (
             "fleet.sensors.rejector.family=small_cnn",
-            "small_cnn is not available yet (works today: linear, mlp, lenet5)",
+            '"small_cnn" is not allowed: must be one of linear, mlp, lenet5',
         ),
     ],
 )
