@@ -44,7 +44,7 @@ def measure(requests: int, world: str, path: str) -> dict[str, Any]:
         seconds, wall_s = time.process_time() - began, time.perf_counter() - began_wall
     return {
         "requests": done.requests,
-        "path": done.path.name,
+        "path": done.path["name"],
         "wall_s": round(wall_s, 2),
         "per_s": round(done.requests / seconds),
         "us_per_request": round(1e6 * seconds / done.requests, 2),

@@ -32,7 +32,7 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("verification", Verifier, "chunk"),
     ("verification", Verifier, "spent"),
     ("writing", run_folder, "_write_all"),
-    ("writing", run_folder.StreamedTable, "append"),
+    ("writing", run_folder.StreamedTable, "finish"),
 )
 
 
