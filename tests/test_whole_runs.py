@@ -159,10 +159,11 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
     folder = run_into(tmp_path / "learned", 0, "horizon_s=0", "warm_up_s=0", f"study={study}")
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["counts"]["requests"] == 0
-    studied = {f"study_{what}" for what in ("accuracy", "bounded", "contrast", "losses", "rates")}
+    studied = {f"study_{what}" for what in ("accuracy", "bounded", "contrast", "losses", "rates", "risk")}
     assert {path.stem for path in (folder / "figures").iterdir()} == {
         "deferral",
         "learning",
+        "reliability",
         "risk",
     } | studied
     assert summary["valid"]
