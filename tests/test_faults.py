@@ -188,7 +188,7 @@ cp -r small/run kept
     reason="nobody may mount a file system here",
 )
 def test_a_full_disk_is_one_line_and_with_more_room_the_run_goes_on(home, undisturbed):
-    """On a file system of 500 KiB, which the checkpoint before t = 0 fits on, and two or three chunks."""
+    """On a file system of 900 KiB, which the checkpoint before t = 0 fits on, and two or three chunks."""
     command = f"{sys.executable} {ROOT / 'run_sim.py'} {' '.join(map(quoted, WORDS))} --local --out small/run"
     script = FULL.format(size="900k", mended="size=99m", command=command)
     done = subprocess.run(
