@@ -8,7 +8,7 @@ demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simula
 	$(BIN)/python run_sim.py run outage --force
 
 test: lint ## Everything that is checked: style, types, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/dev.stamp ## Style and types alone
 	$(BIN)/ruff check .

@@ -1,6 +1,24 @@
-"""What holds for every test: no example of a property is timed, since other work shares the cores."""
+"""What holds for every test: no example of a property is timed, since other work shares the cores; with many
+workers a file's tests stay together, and those of all files that start clusters come one after another."""
 
+from __future__ import annotations
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker, deals whole files, whose tests share what they need; two clusters at once do not fit.
+
+    The files with clusters come first: they are the longest group, and the others fill what is left.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    clustered = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("clusters" if item.path in clustered else str(item.path)))
+    items.sort(key=lambda item: item.path not in clustered)
