@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from agents.block_answers import BlockAnswers, answers_of, own_scores
 from agents.blocks import RejectorBlock
 from agents.families import Classifier
-from agents.frozen import FrozenClient, Weights, hash_of, live_model, owner, recipe_for, train, weights_of
+from agents.frozen import (
+    FrozenClient,
+    Weights,
+    hash_of,
+    live_model,
+    owner,
+    recipe_for,
+    stacks,
+    train,
+    weights_of,
+)
 from agents.online import met_view, training_rows
 from agents.plan import Block, Plan, Variant
 from agents.readings import Readings
@@ -52,11 +62,12 @@ class ClientShard:
 
     def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
         """The frozen clients of `variants`, in that order, trained from scratch."""
-        frozen = []
-        for done, variant in enumerate(variants, start=1):
-            frozen.append(train(recipe_for(self._plan, variant)))
-            tick(done, len(variants))
-        return frozen
+        frozen: dict[Variant, FrozenClient] = {}
+        for alike in stacks(self._plan, variants):
+            made = train([recipe_for(self._plan, variant) for variant in alike])
+            frozen.update(zip(alike, made, strict=True))
+            tick(len(frozen), len(variants))
+        return [frozen[variant] for variant in variants]
 
     def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
         """Makes live, frozen models of `variants` out of the whole fleet's weights."""
