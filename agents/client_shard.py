@@ -91,9 +91,9 @@ class ClientShard:
         self, variants: Sequence[Variant], server_label: NDArray[np.int16], tick: Tick = quietly
     ) -> list[ModelAnswers]:
         """What each of `variants` makes of the sample axis. server_label: int16 (n,)."""
-        answers = []
+        images, answers = self._plan.images[self._plan.samples.sample_id], []
         for done, variant in enumerate(variants, start=1):
-            answers.append(self._answer(variant, server_label))
+            answers.append(self._answer(variant, images, server_label))
             tick(done, len(variants))
         return answers
 
@@ -152,9 +152,12 @@ class ClientShard:
         """The weight hashes of the live models, as they are now."""
         return {variant: hash_of(weights_of(model)) for variant, model in self._models.items()}
 
-    def _answer(self, variant: Variant, server_label: NDArray[np.int16]) -> ModelAnswers:
+    def _answer(
+        self, variant: Variant, images: NDArray[np.float32], server_label: NDArray[np.int16]
+    ) -> ModelAnswers:
+        """images: of the sample axis."""
         samples = self._plan.samples
-        logits = read(self._models[variant], self._plan.images[samples.sample_id]).logits
+        logits = read(self._models[variant], images).logits
         require_finite(
             logits.numpy(), "decide", owner(self._plan, variant), "an answer is not a finite number"
         )

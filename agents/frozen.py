@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from agents.families import Classifier, empty_model
+from agents.families import Classifier, model_of
 from agents.plan import Plan, Variant
 from agents.stacked_clients import Stack, rows_at_once, stack_of
 from agents.torchvision_models import PREFIX
@@ -188,8 +188,8 @@ def _frozen(state: Mapping[str, Tensor], curve: NDArray[np.float64], recipe: Rec
 def live_model(plan: Plan, variant: Variant, weights: Weights) -> Classifier:
     """A live model with frozen weights: evaluation mode, and no gradient can reach it."""
     asked = plan.scenario.fleet[variant.group].model
-    model = empty_model(asked.family, plan.data.image_shape, plan.data.classes, asked.image_size)
-    model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
+    state = {name: to_tensor(array) for name, array in weights.items()}
+    model = model_of(asked.family, plan.data.image_shape, plan.data.classes, state, asked.image_size)
     return model.eval().requires_grad_(False)
 
 

@@ -36,7 +36,7 @@ class DenseStack:
 
     def __init__(self, model: Classifier, seeds: Sequence[int]) -> None:
         """model: of the family, whose weights are drawn over and over; seeds: one a row."""
-        self._model, rows = model, []
+        self._model, self._layers, rows = model, _layers(model), []
         for seed in seeds:
             initialise(model, seed)
             rows.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
@@ -46,7 +46,7 @@ class DenseStack:
     def logits(self, images: Tensor) -> Tensor:
         seen = self._model.resized(images.flatten(end_dim=1)).unflatten(0, images.shape[:2])
         seen = seen.flatten(start_dim=2)
-        for name, layer in _layers(self._model):
+        for name, layer in self._layers:
             if isinstance(layer, nn.Linear):
                 weight, bias = (self._weights[f"{name}.{part}"] for part in ("weight", "bias"))
                 seen = torch.baddbmm(bias[:, None], seen, weight.mT)
