@@ -222,8 +222,11 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
-        recipes = {variant: recipe_for(self._plan, variant) for variant in self._plan.variants}
-        known = {variant: recall(recipe, self._cache) for variant, recipe in recipes.items()}
+        plan, cache = (
+            self._plan,
+            self._cache,
+        )  # a recipe holds pictures, so it is made anew where it is needed
+        known = {variant: recall(recipe_for(plan, variant), cache) for variant in plan.variants}
         missing = [variant for variant, frozen in known.items() if frozen is None]
         made: dict[Variant, FrozenClient] = {}
         if missing:
@@ -232,7 +235,7 @@ class Fleet:
                 missing, self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
             )
         for variant, frozen in made.items():
-            keep(recipes[variant], frozen, self._cache)
+            keep(recipe_for(plan, variant), frozen, cache)
         return {variant: frozen or made[variant] for variant, frozen in known.items()}
 
     def _answers(self) -> Answers:

@@ -150,7 +150,7 @@ def train(recipes: Sequence[Recipe]) -> list[FrozenClient]:
     for epoch in range(first.epochs):
         for step in range(steps):
             chosen = torch.from_numpy(next(order) + begins)
-            seen = images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
+            seen = images.index_select(0, chosen.flatten()).view(*chosen.shape, *images.shape[1:])
             curve[epoch, step] = _step(stack, optimiser, seen, labels[chosen])
         _require_finite(curve[: epoch + 1, :, 0], recipes)
     return [_frozen(stack.state(row), curve[..., row], recipe) for row, recipe in enumerate(recipes)]
@@ -160,7 +160,7 @@ def _step(stack: Stack, optimiser: torch.optim.Optimizer, images: Tensor, labels
     """One step of every row; their losses and accuracies before it, float64 (2, rows)."""
     logits = stack.logits(images)
     each = functional.cross_entropy(logits.flatten(end_dim=1), labels.flatten(), reduction="none")
-    loss = each.unflatten(0, labels.shape).mean(dim=1)
+    loss = each.view(labels.shape).mean(dim=1)
     optimiser.zero_grad()
     loss.sum().backward()  # type: ignore[no-untyped-call]
     optimiser.step()

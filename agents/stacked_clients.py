@@ -44,8 +44,7 @@ class DenseStack:
         self.parameters = list(self._weights.values())
 
     def logits(self, images: Tensor) -> Tensor:
-        seen = self._model.resized(images.flatten(end_dim=1)).unflatten(0, images.shape[:2])
-        seen = seen.flatten(start_dim=2)
+        seen = self._model.resized(images.flatten(end_dim=1)).reshape(*images.shape[:2], -1)
         for name, layer in self._layers:
             if isinstance(layer, nn.Linear):
                 weight, bias = (self._weights[f"{name}.{part}"] for part in ("weight", "bias"))
@@ -64,10 +63,10 @@ class LoneClassifier:
 
     def __init__(self, model: Classifier) -> None:
         self._model = model
-        self.parameters = list(model.parameters())
+        self.parameters: list[Tensor] = list(model.parameters())
 
     def logits(self, images: Tensor) -> Tensor:
-        logits, _ = self._model(images[0])
+        logits: Tensor = self._model(images[0])[0]
         return logits[None]
 
     def state(self, row: int) -> dict[str, Tensor]:
@@ -78,7 +77,7 @@ class LoneClassifier:
 def stack_of(
     family: str, shape: ImageShape, classes: int, seeds: Sequence[int], image_size: int | None
 ) -> Stack:
-    """New classifiers of a family, a row per seed and each as `new_model` draws it; at most `rows_at_once`."""
+    """New classifiers of a family, each as `new_model` draws it; as many as seeds, at most `rows_at_once`."""
     if _is_dense(outline(family, shape, classes, image_size)):
         return DenseStack(empty_model(family, shape, classes, image_size), seeds)
     (seed,) = seeds
