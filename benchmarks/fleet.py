@@ -1,9 +1,10 @@
 """Many small learners: ours on shard actors against Flower's simulation engine, and one worker against two.
 
 Three tasks on scikit-learn's digits. `frozen`: every client trains a logistic regression (64→10) of its own
-on 200 samples, five epochs of batches of 32, and labels all samples. `flower`: the same in Flower's virtual
-clients, one round of training and evaluation; its client is plain NumPy, which costs less than torch.
-`rejectors`: every client trains its own linear rejector (64→2) as a fleet does, five epochs, and scores all
+on 200 samples, five epochs of batches of 32, and labels the samples that a run may ask about, with the scores
+made from its answers. `flower`: the same in Flower's virtual clients, one round of training and evaluation;
+its client is plain NumPy, which costs less than torch, and labels all samples (the objects tell how many).
+`rejectors`: every client trains its own linear rejector (64→2) as a fleet does, five epochs, and scores the
 samples; its frozen model and the server's course are made before. Ours are the calls that `agents.fleet`
 makes, without the cache on disk. Each task is done twice, on the same processes, and the second time is told:
 Flower's actors and ours have then imported and set up whatever they keep. Nothing learned is kept.
