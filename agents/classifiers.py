@@ -36,7 +36,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(logits (n, classes), features (n, width)) of images (n, channels, height, width)."""
-        images = self._resized(images)
+        images = self.resized(images)
         if not self.training or self.draw_key is None or images.is_meta:
             return self.answers(images)
         with drawing_from(int(self.draw_key)):
@@ -47,7 +47,8 @@ class Classifier(nn.Module):
         """As `forward`, of images in the size that the network works on."""
         raise NotImplementedError
 
-    def _resized(self, images: Tensor) -> Tensor:
+    def resized(self, images: Tensor) -> Tensor:
+        """Images in the size that the network works on."""
         size = self.image_size
         if size is None or images.shape[2:] == (size, size):
             return images

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from agents.block_answers import BlockAnswers, answers_of, own_scores
 from agents.blocks import RejectorBlock
 from agents.families import Classifier
-from agents.frozen import FrozenClient, Weights, hash_of, live_model, owner, recipe_for, train, weights_of
+from agents.frozen import (
+    FrozenClient,
+    Weights,
+    hash_of,
+    live_model,
+    owner,
+    recipe_for,
+    stacks,
+    train,
+    weights_of,
+)
 from agents.online import met_view, training_rows
 from agents.plan import Block, Plan, Variant
 from agents.readings import Readings
@@ -52,11 +62,12 @@ class ClientShard:
 
     def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
         """The frozen clients of `variants`, in that order, trained from scratch."""
-        frozen = []
-        for done, variant in enumerate(variants, start=1):
-            frozen.append(train(recipe_for(self._plan, variant)))
-            tick(done, len(variants))
-        return frozen
+        frozen: dict[Variant, FrozenClient] = {}
+        for alike in stacks(self._plan, variants):
+            made = train([recipe_for(self._plan, variant) for variant in alike])
+            frozen.update(zip(alike, made, strict=True))
+            tick(len(frozen), len(variants))
+        return [frozen[variant] for variant in variants]
 
     def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
         """Makes live, frozen models of `variants` out of the whole fleet's weights."""
@@ -80,9 +91,9 @@ class ClientShard:
         self, variants: Sequence[Variant], server_label: NDArray[np.int16], tick: Tick = quietly
     ) -> list[ModelAnswers]:
         """What each of `variants` makes of the sample axis. server_label: int16 (n,)."""
-        answers = []
+        images, answers = self._plan.images[self._plan.samples.sample_id], []
         for done, variant in enumerate(variants, start=1):
-            answers.append(self._answer(variant, server_label))
+            answers.append(self._answer(variant, images, server_label))
             tick(done, len(variants))
         return answers
 
@@ -141,9 +152,12 @@ class ClientShard:
         """The weight hashes of the live models, as they are now."""
         return {variant: hash_of(weights_of(model)) for variant, model in self._models.items()}
 
-    def _answer(self, variant: Variant, server_label: NDArray[np.int16]) -> ModelAnswers:
+    def _answer(
+        self, variant: Variant, images: NDArray[np.float32], server_label: NDArray[np.int16]
+    ) -> ModelAnswers:
+        """images: of the sample axis."""
         samples = self._plan.samples
-        logits = read(self._models[variant], self._plan.images[samples.sample_id]).logits
+        logits = read(self._models[variant], images).logits
         require_finite(
             logits.numpy(), "decide", owner(self._plan, variant), "an answer is not a finite number"
         )

@@ -3,10 +3,10 @@ A new family is one builder and one line of `FAMILIES`; clients and the server c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from agents import torchvision_models
 from agents.choices import choose
@@ -19,6 +19,7 @@ __all__ = [
     "Classifier",
     "empty_model",
     "initialise",
+    "model_of",
     "new_model",
     "outline",
     "require_fit",
@@ -168,6 +169,15 @@ def new_model(
 def empty_model(family: str, shape: ImageShape, classes: int, image_size: int | None = None) -> Classifier:
     """A model of a family whose weights are whatever memory held: for those who fill them in themselves."""
     model: Classifier = outline(family, shape, classes, image_size).to_empty(device="cpu")
+    return _ready(model, model.image_size)
+
+
+def model_of(
+    family: str, shape: ImageShape, classes: int, state: Mapping[str, Tensor], image_size: int | None = None
+) -> Classifier:
+    """A model of a family that takes over these tensors as its weights."""
+    model = outline(family, shape, classes, image_size)
+    model.load_state_dict(state, assign=True)
     return _ready(model, model.image_size)
 
 

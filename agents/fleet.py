@@ -133,7 +133,7 @@ class Fleet:
             log.warning("training.exploration: 0, so what a rejector never sends it never learns about")
         correct = self._hosts.share(self._trajectory.correct)
         calls = [(share, correct) for share in self._deal(blocks)]
-        self._rejector_losses = _undeal(
+        self._rejector_losses = undeal(
             blocks, self._hosts.ask_shards("learn", calls, self._tick("rejectors"))
         )
 
@@ -170,7 +170,7 @@ class Fleet:
         blocks = own_blocks(self._plan)
         told = self._hosts.share(server.correct)
         calls = [(share, lesson, told) for share in self._deal(blocks)]
-        made = _undeal(blocks, self._hosts.ask_shards("practise", calls)) if blocks else {}
+        made = undeal(blocks, self._hosts.ask_shards("practise", calls)) if blocks else {}
         practised = {block: answer for block, answer in made.items() if answer is not None}
         self._decided = after_round(self._decided, server.label, practised)
         return update_of(self._plan, lesson, self._decided, server, practised)
@@ -181,7 +181,7 @@ class Fleet:
             raise RuntimeError("state() comes after learn()")
         blocks, (loss, accuracy) = self._plan.blocks, (self._trajectory.loss, self._trajectory.accuracy)
         calls = [(share,) for share in self._deal(blocks)]
-        states = _undeal(blocks, self._hosts.ask_shards("state", calls)) if blocks else {}
+        states = undeal(blocks, self._hosts.ask_shards("state", calls)) if blocks else {}
         return {
             "server": self._hosts.ask_server("state"),
             "blocks": [states[block] for block in blocks],
@@ -201,7 +201,7 @@ class Fleet:
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
         if self._decided is not None:
             own = own_blocks(self._plan)
-            scores = _undeal(
+            scores = undeal(
                 own, self._hosts.ask_shards("own_scores", [(share,) for share in self._deal(own)])
             )
             made = {block: BlockPractised(score, 0.0, 0) for block, score in scores.items()}
@@ -222,17 +222,20 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
-        recipes = {variant: recipe_for(self._plan, variant) for variant in self._plan.variants}
-        known = {variant: recall(recipe, self._cache) for variant, recipe in recipes.items()}
+        plan, cache = (
+            self._plan,
+            self._cache,
+        )  # a recipe holds pictures, so it is made anew where it is needed
+        known = {variant: recall(recipe_for(plan, variant), cache) for variant in plan.variants}
         missing = [variant for variant, frozen in known.items() if frozen is None]
         made: dict[Variant, FrozenClient] = {}
         if missing:
             calls = [(share,) for share in self._deal(missing)]
-            made = _undeal(
+            made = undeal(
                 missing, self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
             )
         for variant, frozen in made.items():
-            keep(recipes[variant], frozen, self._cache)
+            keep(recipe_for(plan, variant), frozen, cache)
         return {variant: frozen or made[variant] for variant, frozen in known.items()}
 
     def _answers(self) -> Answers:
@@ -242,7 +245,7 @@ class Fleet:
             "answer", [(share, shared) for share in self._deal(self._plan.variants)]
         )
         scores = self._hosts.ask_shards("score", [(share, shared) for share in self._deal(self._plan.blocks)])
-        of_models, of_blocks = _undeal(self._plan.variants, models), _undeal(self._plan.blocks, scores)
+        of_models, of_blocks = undeal(self._plan.variants, models), undeal(self._plan.blocks, scores)
         confidence: NDArray[np.float32] = self._hosts.ask_server("confidence")
         return Answers(self._plan, server_label, confidence, of_models, of_blocks)
 
@@ -254,8 +257,7 @@ class Fleet:
         return sorted(needed)
 
     def _deal(self, items: Sequence[Item]) -> list[Sequence[Item]]:
-        """Items in turn to the shards."""
-        return [items[shard :: self._hosts.shards] for shard in range(self._hosts.shards)]
+        return deal(items, self._hosts.shards)
 
     def _by_group(self, hashes: Mapping[Variant, str]) -> tuple[tuple[str, ...], ...]:
         places = range(len(self._plan.scenario.fleet))
@@ -265,7 +267,12 @@ class Fleet:
         return lambda done, total: self._progress(what, done, total)
 
 
-def _undeal(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
+def deal(items: Sequence[Item], shards: int) -> list[Sequence[Item]]:
+    """Items in turn to the shards."""
+    return [items[shard::shards] for shard in range(shards)]
+
+
+def undeal(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
     """The results of dealt items by item, in the items' order: `results[i % shards][i // shards]`."""
     shards = len(results)
     return {item: results[place % shards][place // shards] for place, item in enumerate(items)}

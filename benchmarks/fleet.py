@@ -1,12 +1,15 @@
 """Many small learners: ours on shard actors against Flower's simulation engine, and one worker against two.
 
-Three tasks on scikit-learn's digits, each timed from learners that stand ready to the last answer:
-`frozen`: every client trains a logistic regression (64→10) of its own on 200 samples, five epochs of batches
-of 32, and labels all samples. `flower`: the same in Flower's virtual clients, one round of training and
-evaluation, the second of two so that its actors stand ready as well; its client is plain NumPy, which costs
-less than torch. `rejectors`: every client trains its own linear rejector (64→2) as a fleet does, stacked,
-five epochs, and scores all samples. Each measurement is a process of its own; memory is the proportional set
-size (PSS) of all its processes, and a client's share the difference of two fleets' over that of clients.
+Three tasks on scikit-learn's digits. `frozen`: every client trains a logistic regression (64→10) of its own
+on 200 samples, five epochs of batches of 32, and labels the samples that a run may ask about, with the scores
+made from its answers. `flower`: the same in Flower's virtual clients, one round of training and evaluation;
+its client is plain NumPy, which costs less than torch, and labels all samples (the objects tell how many).
+`rejectors`: every client trains its own linear rejector (64→2) as a fleet does, five epochs, and scores the
+samples; its frozen model and the server's course are made before. Ours are the calls that `agents.fleet`
+makes, without the cache on disk. Each task is done twice, on the same processes, and the second time is told:
+Flower's actors and ours have then imported and set up whatever they keep. Nothing learned is kept.
+Each measurement is a process of its own; memory is the proportional set size (PSS) of all its processes, and
+a client's share the difference of two fleets' over that of clients.
 Flower pins its own Ray, so it lives in an environment of its own, made on the first run (0.7 GB).
 Prints a line per measurement and as its last line one JSON object.
 `python -m benchmarks.fleet [--clients 100,1000] [--no-flower]`
@@ -21,19 +24,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agents.checks import checked_plan
-from agents.fleet import new_hosts
+from agents.fleet import deal, new_hosts, undeal
 from agents.hosts import Hosts
-from agents.plan import Plan
+from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib
 from sim.scenario import Scenario
 
 FLOWER = ("flwr[simulation]==1.41.0", "scikit-learn==1.9.1")
 TRAIN_SAMPLES, EPOCHS = 200, 5
+ROUNDS = 2  # the last one is timed, as Flower's is
 LIMIT_S = 1800.0
 Told = dict[str, float]
 
@@ -72,54 +77,53 @@ def scenario(task: str, clients: int) -> Scenario:
 
 
 def measure(task: str, clients: int, workers: int) -> Told:
-    """Seconds of the task on learners that stand ready, in `workers` actors or (0) here, and the samples that
-    each client answers."""
+    """Seconds of the task's last round, in `workers` actors or (0) here, and the samples that each client
+    answers."""
     plan = checked_plan(scenario(task, clients)).prepare()
     hosts = new_hosts(workers, None)
     try:
         hosts.start(plan)
-        seconds = _frozen(hosts, plan) if task == "frozen" else _rejectors(hosts, plan)
+        work = partial(_frozen, hosts, plan) if task == "frozen" else _rejectors(hosts, plan)
+        seconds = [_timed(work) for _ in range(ROUNDS)][-1]
     finally:
         hosts.close()
     return {"seconds": seconds, "samples": len(plan.samples.sample_id)}
 
 
-def _frozen(hosts: Hosts, plan: Plan) -> float:
-    """Trains and adopts every frozen model, then asks each for the whole sample axis."""
+def _timed(work: Callable[[], None]) -> float:
     began = time.perf_counter()
-    _adopt(hosts, plan)
-    label = hosts.share(hosts.ask_server("labels"))
-    hosts.ask_shards("answer", [(share, label) for share in _deal(hosts, plan.variants)])
+    work()
     return time.perf_counter() - began
 
 
-def _rejectors(hosts: Hosts, plan: Plan) -> float:
-    """Trains every rejector along the server's course and scores; model and course are made before."""
-    _adopt(hosts, plan)
+def _frozen(hosts: Hosts, plan: Plan) -> None:
+    """Trains and adopts every frozen model, then asks each for the whole sample axis."""
+    shares = deal(plan.variants, hosts.shards)
+    _adopt(hosts, plan, shares)
+    label = hosts.share(hosts.ask_server("labels"))
+    hosts.ask_shards("answer", [(share, label) for share in shares])
+
+
+def _rejectors(hosts: Hosts, plan: Plan) -> Callable[[], None]:
+    """The task, its model and course made: trains every rejector along the server's course, and scores."""
+    _adopt(hosts, plan, [plan.variants] * hosts.shards)
     course = hosts.ask_server("pretrain")
     label, correct = hosts.share(hosts.ask_server("labels")), hosts.share(course.correct)
-    began = time.perf_counter()
-    blocks = _deal(hosts, plan.blocks)
-    hosts.ask_shards("learn", [(share, correct) for share in blocks])
-    hosts.ask_shards("score", [(share, label) for share in blocks])
-    return time.perf_counter() - began
+    blocks = deal(plan.blocks, hosts.shards)
+
+    def work() -> None:
+        hosts.ask_shards("learn", [(share, correct) for share in blocks])
+        hosts.ask_shards("score", [(share, label) for share in blocks])
+
+    return work
 
 
-def _adopt(hosts: Hosts, plan: Plan) -> None:
-    shares = _deal(hosts, plan.variants)
-    made = hosts.ask_shards("train_clients", [(share,) for share in shares])
-    every = {
-        variant: frozen.weights
-        for share, models in zip(shares, made, strict=True)
-        for variant, frozen in zip(share, models, strict=True)
-    }
-    weights = hosts.share(every)
-    needed = shares if len(every) > 1 else [plan.variants] * hosts.shards
+def _adopt(hosts: Hosts, plan: Plan, needed: Sequence[Sequence[Variant]]) -> None:
+    """Trains every frozen model; each shard adopts those that it needs."""
+    calls = [(share,) for share in deal(plan.variants, hosts.shards)]
+    made = undeal(plan.variants, hosts.ask_shards("train_clients", calls))
+    weights = hosts.share({variant: frozen.weights for variant, frozen in made.items()})
     hosts.ask_shards("adopt", [(share, weights) for share in needed])
-
-
-def _deal(hosts: Hosts, items: Sequence[Any]) -> list[Sequence[Any]]:
-    return [items[shard :: hosts.shards] for shard in range(hosts.shards)]
 
 
 def observed(words: Sequence[str], environment: dict[str, str]) -> Told:

@@ -51,7 +51,7 @@ def settled(plan: Plan) -> NDArray[np.bool_]:
 
 
 def learn(plan: Plan, block: Block | None = None, correct: NDArray[np.bool_] | None = None) -> Learnt:
-    models = {v: live_model(plan, v, train(recipe_for(plan, v)).weights) for v in plan.variants}
+    models = {v: live_model(plan, v, train([recipe_for(plan, v)])[0].weights) for v in plan.variants}
     learner = RejectorBlock(plan, block or plan.blocks[0], Readings(plan, models))
     return learner, learner.learn(a_server(plan) if correct is None else correct)
 
@@ -137,7 +137,7 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
     )
     plan = make_plan(asked)
     (variant,) = plan.variants
-    client = live_model(plan, variant, train(recipe_for(plan, variant)).weights)
+    client = live_model(plan, variant, train([recipe_for(plan, variant)])[0].weights)
     learner = RejectorBlock(plan, plan.blocks[0], Readings(plan, {variant: client}))
     look = learner._scale.apply(learner._look_at(learner._pool))
     (w1, b1), (w2, b2) = learner._rejectors.layers

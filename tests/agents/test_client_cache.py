@@ -24,7 +24,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="module")
 def frozen(recipe: Recipe) -> FrozenClient:
-    return train(recipe)
+    return train([recipe])[0]
 
 
 def test_what_is_kept_is_recalled_to_the_bit(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_is_kept_is_recalled_to_the_bit(recipe: Recipe, frozen: FrozenClien
 def test_buffers_of_whole_numbers_are_kept_too(tmp_path: Path) -> None:
     plan = make_plan(scenario(group(model=model(family="torchvision:shufflenet_v2_x0_5", epochs=1))))
     recipe = recipe_for(plan, Variant(0, 0))
-    frozen = train(recipe)
+    frozen = train([recipe])[0]
     keep(recipe, frozen, tmp_path)
     again = recall(recipe, tmp_path)
     assert again is not None

@@ -28,7 +28,7 @@ def recipe_of(epochs: int = 2, **changes: object) -> Recipe:
 @pytest.mark.parametrize("family", [*SMALL_FAMILIES, OF_TORCHVISION])
 def test_training_again_gives_the_same_bytes(family: str) -> None:
     recipe = recipe_for(make_plan(scenario(group(model=model_of(family)))), FIRST)
-    first, again = train(recipe), train(recipe)
+    first, again = train([recipe])[0], train([recipe])[0]
     assert first.weight_hash == again.weight_hash == hash_of(first.weights)
     assert first.loss.tobytes() == again.loss.tobytes()
 
@@ -37,7 +37,7 @@ def test_training_again_gives_the_same_bytes(family: str) -> None:
 @pytest.mark.parametrize("family", SMALL_FAMILIES)
 def test_every_family_learns_from_every_partition(family: str, kind: str) -> None:
     plan = make_plan(scenario(group(partition=PARTITIONS[kind], model=model_of(family, epochs=10))))
-    client = train(recipe_for(plan, FIRST))
+    client = train([recipe_for(plan, FIRST)])[0]
     assert client.loss[-1] < client.loss[0]
     assert client.accuracy[-1] > client.accuracy[0]
     assert client.steps[-1] == 10 * -(-len(plan.trains_on[0][0]) // 32)
@@ -47,7 +47,7 @@ def test_a_client_knows_what_it_was_shown_only() -> None:
     plan = make_plan(
         scenario(group(partition=PARTITIONS["missing"], model=model(train_samples=200, epochs=30)))
     )
-    live = live_model(plan, FIRST, train(recipe_for(plan, FIRST)).weights)
+    live = live_model(plan, FIRST, train([recipe_for(plan, FIRST)])[0].weights)
     unseen = plan.pools.traffic[plan.labels(plan.pools.traffic) >= 7]
     seen = plan.pools.traffic[plan.labels(plan.pools.traffic) < 7]
     right = [
@@ -60,7 +60,7 @@ def test_a_client_knows_what_it_was_shown_only() -> None:
 
 def test_nothing_can_train_a_live_model() -> None:
     plan = make_plan(scenario())
-    live = live_model(plan, FIRST, train(recipe_for(plan, FIRST)).weights)
+    live = live_model(plan, FIRST, train([recipe_for(plan, FIRST)])[0].weights)
     before = hash_of(weights_of(live))
     logits, _ = live(torch.ones(1, 1, 8, 8))
     assert not live.training
@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_names_its_client() -> None:
     with pytest.raises(
         RunFailed, match=r"stage 'build': group sensors, client model 0: the loss is nan at step"
     ):
-        train(recipe)
+        train([recipe])
 
 
 def test_weights_that_are_no_numbers_are_never_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,12 +113,12 @@ def test_weights_that_are_no_numbers_are_never_frozen(monkeypatch: pytest.Monkey
     with pytest.raises(
         RunFailed, match=r"stage 'build': group sensors, client model 0: .* weight that is not"
     ):
-        train(recipe_of(epochs=1, train_samples=20))
+        train([recipe_of(epochs=1, train_samples=20)])
 
 
 def test_a_live_model_that_answers_nonsense_is_named() -> None:
     plan = make_plan(scenario())
-    weights = train(recipe_for(plan, FIRST)).weights
+    weights = train([recipe_for(plan, FIRST)])[0].weights
     weights["head.bias"][2] = np.nan
     shard = ClientShard(plan)
     shard.adopt([FIRST], {FIRST: weights})
@@ -128,7 +128,7 @@ def test_a_live_model_that_answers_nonsense_is_named() -> None:
 
 def test_a_live_model_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(scenario())
-    weights = train(recipe_for(plan, FIRST)).weights
+    weights = train([recipe_for(plan, FIRST)])[0].weights
     monkeypatch.setattr(families, "initialise", lambda *_: pytest.fail("weights were drawn"))
     assert hash_of(weights_of(live_model(plan, FIRST, weights))) == hash_of(weights)
 
@@ -159,7 +159,7 @@ def test_a_batch_is_never_larger_than_the_pool() -> None:
 def test_a_client_of_torchvision_answers_the_same_from_its_weights() -> None:
     """Batch norm's running numbers and its integer count are part of what is frozen."""
     plan = make_plan(scenario(group(model=model(family=OF_TORCHVISION))))
-    client = train(recipe_for(plan, FIRST))
+    client = train([recipe_for(plan, FIRST)])[0]
     counts = [array for name, array in client.weights.items() if name.endswith("num_batches_tracked")]
     assert counts
     assert all(count.dtype == np.int64 and count == client.steps[-1] for count in counts)
