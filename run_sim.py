@@ -27,7 +27,7 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
 
     from commands import capacity, many_runs, reading
     from commands.progress import Teller, teller
-    from commands.stages import stage, timing_of, virtual_time
+    from commands.stages import Spent, path_of, stage, timing_of, virtual_time
     from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
     from sim.engine import Simulated, simulate
     from sim.errors import BadInput, RunFailed
@@ -179,7 +179,7 @@ def execute(
         from agents.fleet import open_fleet  # noqa: PLC0415
         from analysis import finish  # noqa: PLC0415
 
-    seconds: dict[str, float] = {}
+    spent = Spent({}, {})
     ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
     if resume:
         require_resumable(folder, begun)
@@ -194,13 +194,13 @@ def execute(
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(plan, learners, folder, checkpoints, seconds, told, ctrl_c)
-        timing = timing_of(done, seconds, checkpoints.cost) | {"workers": workers}
+            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c)
+        timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         told.tell("report", 0, 1)
-        with stage("report", seconds, folder):
+        with stage("report", spent, folder):
             finish(folder, pictures)
-        write_json(folder / "timing.json", timing | {"stages_s": seconds})
+        write_json(folder / "timing.json", timing | spent.told())
         checkpoints.discard()
     told.tell("report", 1, 1)
 
@@ -210,7 +210,7 @@ def learn_and_simulate(
     fleet: Fleet,
     folder: Path,
     checkpoints: Checkpoints,
-    seconds: dict[str, float],
+    spent: Spent,
     told: Teller,
     ctrl_c: CtrlC,
 ) -> Simulated:
@@ -219,17 +219,17 @@ def learn_and_simulate(
     if known or since:
         from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
         told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
-    with stage("build", seconds, folder):
+    with stage("build", spent, folder):
         fleet.build()
-    with stage("learn", seconds, folder):
+    with stage("learn", spent, folder):
         if known:
             fleet.restore(known["learners"])
         else:
             fleet.learn()
             checkpoints.save(LEARNED, {"learners": fleet.state()})
-    with stage("decide", seconds, folder):
+    with stage("decide", spent, folder):
         learned = fleet.decide()
-    with stage("run", seconds, folder), ctrl_c.at_safe_points():
+    with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             plan,
             learned,
@@ -239,6 +239,7 @@ def learn_and_simulate(
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
+            path=path_of(plan, told),
         )
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:
