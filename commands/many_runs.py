@@ -16,6 +16,17 @@ import typer
 from rich.console import Console
 
 from commands.cells import Cell, How, cells_of, compute_all
+from commands.options import (
+    STORE,
+    ActorsEach,
+    Changes,
+    Jobs,
+    Quietly,
+    RayAddress,
+    ScenarioName,
+    Seed,
+    Store,
+)
 from commands.progress import Quiet, Teller, teller
 from sim.errors import BadInput
 from sim.scenario import question_of
@@ -29,47 +40,36 @@ INTERRUPTED = 130  # the exit code that the command line calls so
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario in every run.")
-]
-Seed = Annotated[int | None, typer.Option(help="Replaces the scenario's seed, the first of all seeds.")]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Runs at a time, on Ray if more than 1 (default: a core each).")
-]
-Workers = Annotated[int, typer.Option(min=0, help="Actors for each run, which then come one after another.")]
-RayAddress = Annotated[str | None, typer.Option(help="Use this Ray cluster.")]
-Store = Annotated[
-    Path, typer.Option("--cells", help="Where runs are kept, and looked for before they are made.")
-]
-STORE = Path("runs/cells")
-Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-
 
 @app.command()
 def sweep(
     scenario: ScenarioName,
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PATH=V1,V2,...", help="Values of a path, also PATH=LO:HI:STEP; may be repeated."
-        ),
+        typer.Option(metavar="PATH=V1,V2,...", help="Values of a path, or PATH=LO:HI:STEP. May be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds for each combination, counted up.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Seeds for each combination, counted up.")
+    ] = 1,
     changes: Changes = None,
     seed: Seed = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="What the table tells: accuracy, latency.p95, ..."),
+        typer.Option(metavar="METRIC", help="Tell of accuracy, latency.p95, ... May be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the table goes (default: runs/NAME-sweep).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-sweep).")
+    ] = None,
     store: Store = STORE,
     jobs: Jobs = None,
-    workers: Workers = 0,
+    workers: ActorsEach = 0,
     ray_address: RayAddress = None,
     quiet: Quietly = False,
 ) -> None:
-    """Runs every combination of values under every seed; makes one table, with intervals over the seeds."""
+    """Runs a scenario once per combination of values and seed.
+
+    Leaves one table and a page, with intervals over the seeds. What is in the store already is not run again.
+    """
     from analysis.cell_table import require_metric  # noqa: PLC0415
     from analysis.many_runs_report import files_of, sweep_result, sweep_table, write_result  # noqa: PLC0415
     from analysis.page import require_own  # noqa: PLC0415
@@ -117,16 +117,23 @@ def sweep(
 
 @app.command()
 def study(
-    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+    ],
     changes: Changes = None,
-    out: Annotated[Path | None, typer.Option(help="Where the page goes (default: runs/NAME-study).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-study).")
+    ] = None,
     store: Store = STORE,
     jobs: Jobs = None,
-    workers: Workers = 0,
+    workers: ActorsEach = 0,
     ray_address: RayAddress = None,
     quiet: Quietly = False,
 ) -> None:
-    """Policies on one scenario and common traffic: paired differences with intervals over the seeds."""
+    """Compares policies on one scenario and common traffic.
+
+    Runs each under each seed; tells paired differences from the baseline, with intervals over the seeds.
+    """
     from analysis.many_runs_report import files_of, write_result  # noqa: PLC0415
     from analysis.page import require_own  # noqa: PLC0415
     from analysis.policy_study import POLICY, study_result, study_table  # noqa: PLC0415

@@ -21,7 +21,7 @@ import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs
-from commands.cells import CHANGED, _alone, cells_of, compute, compute_elsewhere
+from commands.cells import CHANGED, Cell, _alone, cells_of, compute, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
@@ -392,23 +392,44 @@ def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
     options = {"out": tmp_path / "out", "store": store, "jobs": 1, "quiet": True, "changes": TINY}
     table = swept(tmp_path / "sweep", store, "server.replicas=1,2", seeds=4)
     before = stamps(store)
-    limit = table["rates.reject_rate.value"].max() + 0.5
+    limit = 1.0
     capacity.capacity("smoke", f"reject_rate<={limit}", replicas="1:2", seeds=4, **options)
     assert stamps(store) == before
     said = capsys.readouterr().out.strip().splitlines()[-1]
-    assert said == (
-        f"1 replicas are the fewest of 1 to 2 that meet reject_rate <= {limit:g} (95% confidence); fewer "
-        "were not asked about"
-    )
+    assert said == (f"fewest replicas from 1 to 2 that meet reject_rate <= {limit:g}: 1 (95% confidence)")
     told = json.loads((tmp_path / "out/capacity.json").read_text())
     assert (told["best"], told["answer"]) == (1, said)
     by_hand = table.groupby("server.replicas")["rates.reject_rate.value"].mean()
     assert [one["mean"] for one in told["decisions"]] == pytest.approx(by_hand.tolist())
 
 
+def test_an_answer_from_runs_that_are_not_valid_says_so(tmp_path):
+    span = capacity.span_of("1:2", None)
+    runs = capacity.Runs("smoke", TINY, None, span, tmp_path, lambda *_: None)
+    cells = [
+        (one.chosen, cell)
+        for n in (1, 2)
+        for one, cell in zip(runs.variants(n, 2), made_of(runs, n), strict=True)
+    ]
+    for number, (chosen, cell) in enumerate(cells):
+        cell.folder.mkdir(parents=True)
+        summary = {"valid": number != 3, "invalid_because": ["the queue still grew"] if number == 3 else []}
+        (cell.folder / "summary.json").write_text(json.dumps(summary))
+        runs.made[cell.folder] = (chosen, cell)
+    assert (runs.reservation(1), runs.reservation(None)) == ("", "")
+    assert runs.reservation(2) == (
+        ". Not to be relied on: 1 of its 2 runs are not valid: the queue still grew"
+    )
+
+
+def made_of(runs: capacity.Runs, number: int) -> list[Cell]:
+    return cells_of([one.scenario for one in runs.variants(number, 2)], "?", runs.store)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"replicas": "1:2", "meet": "accuracy>=80"}, "accuracy is a share: its limit must lie between"),
         ({}, "give --replicas LO:HI or --clients GROUP=LO:HI, one of them"),
         ({"replicas": "1:2", "clients": "known=1:2"}, "one of them"),
         ({"replicas": "2:1"}, "--replicas 2:1: must be LO:HI"),
