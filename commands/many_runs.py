@@ -27,7 +27,7 @@ from commands.options import (
     Seed,
     Store,
 )
-from commands.progress import Quiet, Teller, teller
+from commands.progress import Teller, each_warning_once, teller
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.grid import Variant, axes_of, combinations, variants
@@ -78,12 +78,12 @@ def sweep(
     axes = axes_of(vary or [])
     for metric in show or []:
         require_metric(metric)
-    found = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
-    plans = [variant.scenario for variant in found]
-    name, question = plans[0].name, question_of(locate(scenario))
-    out = out or Path("runs") / f"{name}-sweep"
-    require_own(out, files_of("sweep"), "a sweep")
     with telling(quiet) as told:
+        found = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
+        plans = [variant.scenario for variant in found]
+        name, question = plans[0].name, question_of(locate(scenario))
+        out = out or Path("runs") / f"{name}-sweep"
+        require_own(out, files_of("sweep"), "a sweep")
         validate_all(found, told)
         cells = cells_of(plans, question, store)
         if len({cell.folder for cell in cells}) < len(cells):
@@ -139,11 +139,11 @@ def study(
     from analysis.policy_study import POLICY, study_result, study_table  # noqa: PLC0415
 
     how = how_of(jobs, workers, ray_address)
-    wanted = read_study(study, changes or [])
-    out = out or Path("runs") / f"{wanted.name}-study"
-    require_own(out, files_of("study"), "a study")
-    found = _variants_of(wanted)
     with telling(quiet) as told:
+        wanted = read_study(study, changes or [])
+        out = out or Path("runs") / f"{wanted.name}-study"
+        require_own(out, files_of("study"), "a study")
+        found = _variants_of(wanted)
         validate_all(found, told)
         cells = cells_of([variant.scenario for variant in found], wanted.question, store)
         failed = all_of(cells, how, told)
@@ -167,8 +167,9 @@ def check_study(source: str, changes: Sequence[str], seed: int | None) -> None:
     """What `check` says of a study; raises BadInput where a policy or their traffic is not in order."""
     if seed is not None:
         raise BadInput("--seed: a study holds its seeds itself: --set seed=N changes the first")
-    wanted = read_study(source, changes)
-    validate_all(_variants_of(wanted), Quiet())
+    with telling(quiet=True) as told:
+        wanted = read_study(source, changes)
+        validate_all(_variants_of(wanted), told)
     seeds = len(next(iter(wanted.policies.values())))
     print(
         f"{wanted.name}: fine ({len(wanted.policies)} policies, {seeds} seeds; baseline {wanted.baseline}; "
@@ -194,9 +195,11 @@ def how_of(jobs: int | None, workers: int, ray_address: str | None) -> How:
 
 @contextmanager
 def telling(quiet: bool) -> Iterator[Teller]:
+    """Within it progress is told, and each warning once."""
     told = teller(quiet)
     try:
-        yield told
+        with each_warning_once():
+            yield told
     finally:
         told.close()
 

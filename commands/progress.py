@@ -3,8 +3,11 @@ Everything goes to stderr; stdout is for results."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -89,6 +92,28 @@ class Lines:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@contextmanager
+def each_warning_once() -> Iterator[None]:
+    """Within it a warning is told once: many runs of one scenario have the same to say.
+
+    The same is what has the same words and is about the same, its first argument; the numbers may differ.
+    """
+    said: set[tuple[str, str]] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        about = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        before = len(said)
+        said.add((str(record.msg), str(about)))
+        return len(said) > before
+
+    last = logging.lastResort or logging.NullHandler()
+    last.addFilter(is_new)
+    try:
+        yield
+    finally:
+        last.removeFilter(is_new)
 
 
 def teller(quiet: bool) -> Teller:

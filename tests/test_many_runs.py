@@ -467,6 +467,24 @@ def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, told, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
+    """In a process of its own, where nobody else collects what is logged."""
+    asked = ["fleet.known.model.train_samples=3000", "training.form=released"]
+    words = ["sweep", "smoke", "--vary", "costs.c_e=0.05,0.1", "--jobs", "1", "--quiet", "--cells", store]
+    told = subprocess.run(
+        [sys.executable, ROOT / "run_sim.py", *words, *(w for c in TINY + asked for w in ("--set", c))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert sorted(told.stderr.splitlines()) == [
+        "fleet.known.model.train_samples: 3000 asked, the client pool has 359 for it",
+        "training.form: 'released' rewards sending where the server is wrong",
+    ]
+
+
 def test_a_sweep_never_replaces_other_peoples_files(store, tmp_path):
     (tmp_path / "chapter.tex").write_text("years of work")
     with pytest.raises(BadInput, match="holds other things than a sweep"):
