@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -64,7 +64,7 @@ class Bars:
         self._bars.start()
 
     def tell(self, what: str, done: float, total: float, word: str = "") -> None:
-        said = {"word": word, "left": self._left.of(what, done, total)}
+        said: dict[str, Any] = {"word": word, "left": self._left.of(what, done, total)}
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total, **said)
         self._bars.update(self._tasks[what], completed=done, total=total, **said)

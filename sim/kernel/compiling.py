@@ -87,7 +87,8 @@ def ready(function: Any, types: tuple[Any, ...]) -> None:
 
 def is_switched_off() -> bool:
     """Whether Numba was told to compile nothing, so that a debugger can step through the kernel."""
-    return bool(numba.config.DISABLE_JIT)
+    config: Any = numba.config
+    return bool(config.DISABLE_JIT)
 
 
 def is_kept() -> bool:
