@@ -26,8 +26,9 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from rich.table import Table
 
     from commands import capacity, many_runs, reading
+    from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
     from commands.progress import Teller, teller
-    from commands.stages import stage, timing_of, virtual_time
+    from commands.stages import Spent, path_of, stage, timing_of, virtual_time
     from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
     from sim.engine import Simulated, simulate
     from sim.errors import BadInput, RunFailed
@@ -56,25 +57,20 @@ app.add_typer(reading.app)
 app.add_typer(many_runs.app)
 app.add_typer(capacity.app)
 
-ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario, e.g. fleet.sensors.clients=10."),
-]
-Seed = Annotated[int | None, typer.Option(help="Replaces the scenario's seed.")]
-
 
 @app.command()
 def run(
     scenario: ScenarioName,
     changes: Changes = None,
     seed: Seed = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run folder (default: runs/NAME).")
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Actors with clients (default: a core each).")
+        int | None, typer.Option(min=1, metavar="N", help="Ray actors with clients (default: a core each).")
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
-    ray_address: Annotated[str | None, typer.Option(help="Use this Ray cluster.")] = None,
+    ray_address: RayAddress = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that broke off there.")
     ] = False,
@@ -82,9 +78,12 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every chunk.")
     ] = EVERY_S,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quietly = False,
 ) -> None:
-    """Learns, simulates and analyses; prints the summary and leaves a run folder with a report."""
+    """Runs a scenario: learns, simulates, analyses.
+
+    Prints the summary and leaves a run folder with a report.
+    """
     if local and (workers or ray_address):
         raise BadInput("--local: goes with neither --workers nor --ray-address")
     if resume and force:
@@ -123,7 +122,7 @@ def how_to_go_on(folder: Path, force: bool) -> str:
 
 @app.command()
 def scenarios() -> None:
-    """Lists the shipped scenarios and studies, and the question each one asks."""
+    """Lists shipped scenarios and studies, and what each asks."""
     for what, folder in (("scenario", FOLDER), ("study", STUDIES)):
         table = Table(what, "question", box=None, header_style="bold")
         for known in shipped(folder):
@@ -133,7 +132,7 @@ def scenarios() -> None:
 
 @app.command()
 def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
-    """Says whether a scenario, or a study of policies, can be run, without running it."""
+    """Says whether a scenario or study can run; runs nothing."""
     if is_study(scenario):
         many_runs.check_study(scenario, changes or [], seed)
         return
@@ -144,7 +143,7 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
 
 @app.command()
 def schema() -> None:
-    """Prints the JSON schema of a scenario, for editors and other tools."""
+    """Prints the JSON schema of a scenario, for editors."""
     print(json.dumps(json_schema(), indent=2))
 
 
@@ -179,7 +178,7 @@ def execute(
         from agents.fleet import open_fleet  # noqa: PLC0415
         from analysis import finish  # noqa: PLC0415
 
-    seconds: dict[str, float] = {}
+    spent = Spent({}, {})
     ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
     if resume:
         require_resumable(folder, begun)
@@ -194,13 +193,13 @@ def execute(
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(plan, learners, folder, checkpoints, seconds, told, ctrl_c)
-        timing = timing_of(done, seconds, checkpoints.cost) | {"workers": workers}
+            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c)
+        timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         told.tell("report", 0, 1)
-        with stage("report", seconds, folder):
+        with stage("report", spent, folder):
             finish(folder, pictures)
-        write_json(folder / "timing.json", timing | {"stages_s": seconds})
+        write_json(folder / "timing.json", timing | spent.told())
         checkpoints.discard()
     told.tell("report", 1, 1)
 
@@ -210,7 +209,7 @@ def learn_and_simulate(
     fleet: Fleet,
     folder: Path,
     checkpoints: Checkpoints,
-    seconds: dict[str, float],
+    spent: Spent,
     told: Teller,
     ctrl_c: CtrlC,
 ) -> Simulated:
@@ -219,17 +218,17 @@ def learn_and_simulate(
     if known or since:
         from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
         told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
-    with stage("build", seconds, folder):
+    with stage("build", spent, folder):
         fleet.build()
-    with stage("learn", seconds, folder):
+    with stage("learn", spent, folder):
         if known:
             fleet.restore(known["learners"])
         else:
             fleet.learn()
             checkpoints.save(LEARNED, {"learners": fleet.state()})
-    with stage("decide", seconds, folder):
+    with stage("decide", spent, folder):
         learned = fleet.decide()
-    with stage("run", seconds, folder), ctrl_c.at_safe_points():
+    with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             plan,
             learned,
@@ -239,6 +238,7 @@ def learn_and_simulate(
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
+            path=path_of(plan, told),
         )
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:

@@ -26,6 +26,7 @@ QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 ROOT = Path(__file__).resolve().parents[1]
 KNOCK_S = 5.0  # wall time for a sign of life from an address
 SEATS_S = 30.0  # wall time for CPUs to become free
+LOOK_S = 1.0  # wall time between two looks at tasks
 MOST_RETRIES = 2  # of a task whose process died
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4
 SETTINGS = 4  # the type of frame that an HTTP/2 server, so every gRPC server, answers with
@@ -119,13 +120,18 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def run_tasks(
-    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], jobs: int, address: str | None
+    function: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    jobs: int,
+    address: str | None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Any]]:
     """`(number, function(*calls[number]))` as they end, each a task with a CPU of its own, `jobs` at a time.
 
     function: of a module, such that to repeat a call does no harm, since a task whose process dies is
     repeated. Where it dies again and again, or the function raises, the result is the error. Raises BadInput
-    as `Cluster` does; whoever stops early ends the tasks under way.
+    as `Cluster` does; whoever stops early ends the tasks under way. waiting: called every second in which
+    none ends.
     """
     cluster = Cluster(jobs, address)
     try:
@@ -133,7 +139,11 @@ def run_tasks(
         task = ray.remote(num_cpus=1, max_retries=MOST_RETRIES, scheduling_strategy=seat)(function)
         pending = {task.remote(*call): number for number, call in enumerate(calls)}
         while pending:
-            (reference,), _ = ray.wait(list(pending), num_returns=1)
+            ended, _ = ray.wait(list(pending), num_returns=1, timeout=LOOK_S)
+            if not ended:
+                waiting()
+                continue
+            (reference,) = ended
             number = pending.pop(reference)
             try:
                 result = ray.get(reference)

@@ -1,5 +1,11 @@
 """How many are enough: the fewest replicas, or most clients, that meet an SLO at a stated confidence.
-Bisection over decisions, each made from runs with several seeds; knows numbers alone, runs nothing."""
+Bisection over decisions, each made from runs with several seeds; knows numbers alone, runs nothing.
+
+The answer is wrong with a chance of at most 1 - confidence, where more helps (or hurts) throughout. As long
+as no decision was wrong, bisection asks about the numbers that the truth leads it to, at most
+`most_decisions`; so it goes wrong at one of those, each with its share of the chance (Bonferroni). What is
+undecided though it meets the SLO leads to others that do, too: the answer then is not the best, and says so.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
+from analysis.measures import MEASURES
 from sim.errors import BadInput
 
 FIRST_SEEDS = 4  # of the first look at a number; each further look takes twice as many
@@ -31,7 +38,7 @@ class Slo(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the runs say about one number; low and high bound the mean, each with the stated confidence."""
+    """What the runs say about one number; low and high bound the mean, each as sure as the decision is."""
 
     number: int
     seeds: int
@@ -61,6 +68,13 @@ def slo_of(written: str) -> Slo:
     return Slo(found[1], found[2] == "<=", float(found[3]))
 
 
+def require_possible(slo: Slo) -> None:
+    """Raises BadInput where the limit of a share is none: `accuracy>=80` would be met by nothing."""
+    known = MEASURES.get(slo.metric.replace(".", "_"))
+    if known is not None and known.unit == "share" and abs(slo.limit) > 1:
+        raise BadInput(f"--meet {slo}: {slo.metric} is a share: its limit must lie between 0 and 1")
+
+
 def looks(most_seeds: int) -> list[int]:
     """After how many seeds one looks: FIRST_SEEDS, then twice as many each time, at last `most_seeds`."""
     counts = [FIRST_SEEDS]
@@ -70,14 +84,14 @@ def looks(most_seeds: int) -> list[int]:
 
 
 def decide(
-    number: int, values: Callable[[int], Sequence[float]], slo: Slo, confidence: float, most_seeds: int
+    number: int, values: Callable[[int], Sequence[float]], slo: Slo, chance: float, most_seeds: int
 ) -> Decision:
     """Whether `number` meets the SLO, from as many seeds as it takes: `values(n)`, those of the first n.
 
     A look decides where the one-sided Student bound of the mean lies on one side of the limit. All looks
-    share the chance of a mistake (Bonferroni), so the decision is wrong with a chance of at most
-    1 - confidence, however often one looked. A mean at the limit itself is never decided by more seeds.
-    Raises BadInput where a run has no such number.
+    share the chance of a mistake (Bonferroni), so the decision is wrong with at most that `chance`, however
+    often one looked, if the numbers vary about normally. A mean at the limit itself is never decided by more
+    seeds. Raises BadInput where a run has no such number.
     """
     counts = looks(most_seeds)
     for count in counts:
@@ -85,7 +99,7 @@ def decide(
         if np.isnan(found).any():
             raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
         error = float(found.std(ddof=1)) / math.sqrt(count)
-        half = float(stats.t.ppf(1 - (1 - confidence) / len(counts), count - 1)) * error
+        half = float(stats.t.ppf(1 - chance / len(counts), count - 1)) * error
         mean = float(found.mean())
         below, above = mean + half <= slo.limit, mean - half > slo.limit
         if not slo.at_most:
@@ -97,6 +111,11 @@ def decide(
         if verdict != "undecided":
             break
     return decision
+
+
+def most_decisions(low: int, high: int) -> int:
+    """How many numbers of low..high `search` asks about at most: the ends, then halves of what is between."""
+    return 2 + math.ceil(math.log2(high - low))
 
 
 def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision], slo: Slo) -> Found:
@@ -156,14 +175,12 @@ def answer(
             said = f"no number of {what} from {low} to {high} meets {slo} ({sure})"
     else:
         best = found.best.number
-        said = (
-            f"{best} {what} are the {'fewest' if more_helps else 'most'} of {low} to {high} that meet {slo}"
-        )
-        said += f" ({sure})"
+        which = "fewest" if more_helps else "most"
+        said = f"{which} {what} from {low} to {high} that meet {slo}: {best} ({sure})"
         beyond = by_number.get(best - 1 if more_helps else best + 1)
         if beyond is not None and beyond.verdict == "undecided":
             said += f"; {beyond.number} may do, undecided after {beyond.seeds} seeds"
-        elif best == (low if more_helps else high):
+        elif best == (low if more_helps else high) and not (more_helps and low == 1):
             said += f"; {'fewer' if more_helps else 'more'} were not asked about"
     if found.violations:
         said += f". Not monotone, so the search may have missed a better one: {'; '.join(found.violations)}"

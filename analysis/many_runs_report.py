@@ -128,7 +128,7 @@ def sweep_result(
     return Result(
         name="sweep",
         title=f"Sweep of {name}",
-        about=f"{len(table)} runs: {len(rows)} settings, {seeds} seeds each",
+        about=f"{_some(len(table), 'run')}: {_some(len(rows), 'setting')}, {_some(seeds, 'seed')} each",
         question=question,
         command=command,
         table=table,
@@ -137,6 +137,10 @@ def sweep_result(
         pictures=list(_sweep_pictures(rows, axes, metrics)),
         method=how_sure(seeds),
     )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def how_sure(seeds: int) -> str:

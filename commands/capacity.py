@@ -13,8 +13,10 @@ import typer
 from rich.console import Console
 
 from commands.cells import Cell, cells_of
-from commands.many_runs import (
+from commands.many_runs import all_of, how_of, table_of, tell_failures, telling, validate_all
+from commands.options import (
     STORE,
+    ActorsEach,
     Changes,
     Jobs,
     Quietly,
@@ -22,13 +24,6 @@ from commands.many_runs import (
     ScenarioName,
     Seed,
     Store,
-    Workers,
-    all_of,
-    how_of,
-    table_of,
-    tell_failures,
-    telling,
-    validate_all,
 )
 from sim.errors import BadInput
 from sim.scenario import question_of
@@ -46,30 +41,46 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def capacity(
     scenario: ScenarioName,
-    meet: Annotated[str, typer.Option(metavar="SLO", help="As in latency.p95<=0.3, or accuracy>=0.8.")],
+    meet: Annotated[
+        str, typer.Option(metavar="SLO", help="Of the mean over seeds: latency.p95<=0.3, accuracy>=0.8.")
+    ],
     replicas: Annotated[str | None, typer.Option(metavar="LO:HI", help="Find the fewest replicas.")] = None,
     clients: Annotated[
         str | None, typer.Option(metavar="GROUP=LO:HI", help="Find the most clients of a group.")
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of each decision about a number.")] = 0.95,
-    seeds: Annotated[int, typer.Option(min=4, help="At most so many for a number.")] = 16,
+    confidence: Annotated[float, typer.Option(metavar="P", help="That the answer is right.")] = 0.95,
+    seeds: Annotated[int, typer.Option(min=4, metavar="N", help="At most so many for one number.")] = 16,
     changes: Changes = None,
     seed: Seed = None,
-    out: Annotated[Path | None, typer.Option(help="For the tables (default: runs/NAME-capacity).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For the tables (default: runs/NAME-capacity).")
+    ] = None,
     store: Store = STORE,
     jobs: Jobs = None,
-    workers: Workers = 0,
+    workers: ActorsEach = 0,
     ray_address: RayAddress = None,
     quiet: Quietly = False,
 ) -> None:
-    """The smallest server, or the largest fleet, that meets an SLO with a stated confidence."""
-    from analysis.capacity import answer, decide, search, slo_of  # noqa: PLC0415  (pandas is slow to load)
+    """Finds the smallest server, or the largest fleet, for an SLO.
+
+    By bisection over runs with several seeds each; the answer holds with a stated confidence. Give --replicas
+    or --clients. What is in the store already is not run again.
+    """
+    from analysis.capacity import (  # noqa: PLC0415  (pandas is slow to load)
+        answer,
+        decide,
+        most_decisions,
+        require_possible,
+        search,
+        slo_of,
+    )
     from analysis.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
     from analysis.cell_table import require_metric  # noqa: PLC0415
     from analysis.page import require_own  # noqa: PLC0415
 
     how, slo, span = how_of(jobs, workers, ray_address), slo_of(meet), span_of(replicas, clients)
     require_metric(slo.metric)
+    require_possible(slo)
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
     with telling(quiet) as told:
@@ -81,11 +92,14 @@ def capacity(
         out = out or Path("runs") / f"{ends[0].scenario.name}-capacity"
         require_own(out, FILES, "a search for capacity")
 
+        chance = (1 - confidence) / most_decisions(span.low, span.high)
+
         def ask(number: int) -> Decision:
-            return decide(number, lambda count: runs.values(number, count, slo), slo, confidence, seeds)
+            return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
 
         found = search(span.low, span.high, span.more_helps, ask, slo)
     said = answer(found, slo, span.low, span.high, span.more_helps, span.what, confidence)
+    said += runs.reservation(None if found.best is None else found.best.number)
     write_capacity(found, slo, confidence, span.path, said, runs.table(), out)
     Console().print(capacity_table(found, slo, span.what, runs.table()), crop=False)
     print(said)
@@ -154,6 +168,14 @@ class Runs:
         table = table_of(named)
         values: list[float] = table[metric_of(slo.metric, table).column].astype(float).tolist()
         return values
+
+    def reservation(self, number: int | None) -> str:
+        """What to say where runs with the number that was found are not valid by their own rules."""
+        made = [pair for pair in self.made.values() if pair[0][self.span.path] == number]
+        reasons = table_of(made).query("not valid")["invalid_because"].tolist() if made else []
+        if not reasons:
+            return ""
+        return f". Not to be relied on: {len(reasons)} of its {len(made)} runs are not valid: {reasons[0]}"
 
     def table(self) -> Any:
         """A row per run that was made or found."""

@@ -12,25 +12,28 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from commands.course import Course
 from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
 from sim.packages import versions
-from sim.resuming import NO_LOCKS, is_broken_off
-from sim.run_folder import FINISHED
+from sim.resuming import NO_LOCKS, clear, is_broken_off
+from sim.run_folder import CHECKPOINT, FINISHED
 from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/**/*.py")  # all that decides a run and its summary
 LOCK = ".lock"
+CHANGED = "the project's code has changed since this began; the same command begins with what it is now"
 
 
 class Cell(NamedTuple):
-    """A run that is wanted, and the folder where it is or will be."""
+    """A run that is wanted, and the folder where it is or will be; sources: the code that its name tells."""
 
     plan: Scenario
     question: str
     folder: Path
+    sources: str
 
     @property
     def is_done(self) -> bool:
@@ -54,16 +57,22 @@ def cells_of(plans: Sequence[Scenario], question: str, store: Path) -> list[Cell
     The digest is over the resolved scenario, the content of the files it names, the versions of the packages
     and the project's own code, so a folder holds what would come out today.
     """
-    beside = versions() | {"sources": _sources()}
+    sources = _sources()
+    beside = versions() | {"sources": sources}
     return [
-        Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}")
+        Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}", sources)
         for plan in plans
     ]
 
 
 @cache
 def _sources() -> str:
-    """A digest of the code that makes a run."""
+    """A digest of the code that this process runs, if it is asked for as it begins."""
+    return _sources_now()
+
+
+def _sources_now() -> str:
+    """A digest of the code that makes a run, as a process that begins now would load it."""
     whole = blake2b(digest_size=10)
     for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
         content = path.read_bytes()
@@ -79,29 +88,24 @@ def compute_all(cells: Sequence[Cell], how: How, told: Teller, what: str = "cell
     """
     wanted = {cell.folder: cell for cell in cells}
     missing = [cell for cell in wanted.values() if not cell.is_done]
-    done, failed = len(wanted) - len(missing), dict[Path, str]()
-
-    def tell() -> None:
-        word = f"{done} of {len(wanted)} cells" + (f", {len(failed)} failed" if failed else "")
-        told.tell(what, done + len(failed), len(wanted), word)
-
-    tell()
-    for cell, why in _computed(missing, how, _Within(told, what, len(wanted))):
-        if why is None:
-            done += 1
-        else:
-            failed[cell.folder] = why
-        tell()
+    for cell in wanted.values():
+        if cell.is_done and (cell.folder / CHECKPOINT).exists():
+            with _alone(cell.folder):
+                clear(cell.folder)
+    jobs, failed = min(how.jobs, len(missing)), dict[Path, str]()
+    course = Course(told, what, len(wanted), len(missing), jobs)
+    for number, why in _computed(missing, how, jobs, course):
+        if why is not None:
+            failed[missing[number].folder] = why
+        course.ended(number, why is not None)
     return failed
 
 
-def _computed(missing: list[Cell], how: How, within: _Within) -> Iterator[tuple[Cell, str | None]]:
-    """Each missing cell as it ends, with what went wrong."""
-    jobs = min(how.jobs, len(missing))
+def _computed(missing: list[Cell], how: How, jobs: int, course: Course) -> Iterator[tuple[int, str | None]]:
+    """The number of each missing cell as it ends, with what went wrong."""
     if jobs <= 1:
         for number, cell in enumerate(missing):
-            within.before = within.total - len(missing) + number
-            yield cell, compute(cell, how.workers, how.ray_address, within)
+            yield number, compute(cell, how.workers, how.ray_address, course)
         return
     from agents.hosts import before_ray  # noqa: PLC0415
 
@@ -110,8 +114,8 @@ def _computed(missing: list[Cell], how: How, within: _Within) -> Iterator[tuple[
     from agents.cluster import run_tasks  # noqa: PLC0415  (Ray is imported only where it is asked for)
 
     calls = [(cell, {CACHE_VARIABLE: str(cache_root(None))}) for cell in missing]
-    for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address):
-        yield missing[number], _one_line(result) if isinstance(result, Exception) else result
+    for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, course.say):
+        yield number, _one_line(result) if isinstance(result, Exception) else result
 
 
 def compute(
@@ -120,6 +124,10 @@ def compute(
     """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
     from run_sim import execute  # noqa: PLC0415
 
+    if (
+        workers and _sources_now() != cell.sources
+    ):  # which their processes would load, beside what this one has
+        return CHANGED
     try:
         with _alone(cell.folder):
             if not cell.is_done:
@@ -143,9 +151,9 @@ def compute(
 
 
 def compute_elsewhere(cell: Cell, environment: dict[str, str]) -> str | None:
-    """`compute` in the process of a Ray task, which starts in a folder of Ray's choice."""
+    """`compute` in the process of a Ray task, which begins in another folder and loads the code anew."""
     os.environ.update(environment)
-    return compute(cell)
+    return compute(cell) if _sources() == cell.sources else CHANGED
 
 
 @contextmanager
@@ -167,18 +175,3 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
-
-
-class _Within:
-    """Tells the progress within a cell, behind `before` others, as a part of that of all cells."""
-
-    def __init__(self, told: Teller, what: str, total: int) -> None:
-        self._told, self._what, self.total, self.before = told, what, total, 0
-
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
-        stage = f"{what} {word or f'{100 * done / max(total, 1e-9):.0f}%'}"
-        words = f"{self.before} of {self.total} cells, then {stage}"
-        self._told.tell(self._what, self.before, self.total, words)
-
-    def close(self) -> None:
-        """Whoever told of the cells closes."""

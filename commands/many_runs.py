@@ -16,7 +16,18 @@ import typer
 from rich.console import Console
 
 from commands.cells import Cell, How, cells_of, compute_all
-from commands.progress import Quiet, Teller, teller
+from commands.options import (
+    STORE,
+    ActorsEach,
+    Changes,
+    Jobs,
+    Quietly,
+    RayAddress,
+    ScenarioName,
+    Seed,
+    Store,
+)
+from commands.progress import Teller, each_warning_once, teller
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.grid import Variant, axes_of, combinations, variants
@@ -29,47 +40,36 @@ INTERRUPTED = 130  # the exit code that the command line calls so
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-ScenarioName = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped scenario.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario in every run.")
-]
-Seed = Annotated[int | None, typer.Option(help="Replaces the scenario's seed, the first of all seeds.")]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Runs at a time, on Ray if more than 1 (default: a core each).")
-]
-Workers = Annotated[int, typer.Option(min=0, help="Actors for each run, which then come one after another.")]
-RayAddress = Annotated[str | None, typer.Option(help="Use this Ray cluster.")]
-Store = Annotated[
-    Path, typer.Option("--cells", help="Where runs are kept, and looked for before they are made.")
-]
-STORE = Path("runs/cells")
-Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-
 
 @app.command()
 def sweep(
     scenario: ScenarioName,
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PATH=V1,V2,...", help="Values of a path, also PATH=LO:HI:STEP; may be repeated."
-        ),
+        typer.Option(metavar="PATH=V1,V2,...", help="Values of a path, or PATH=LO:HI:STEP. May be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds for each combination, counted up.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Seeds for each combination, counted up.")
+    ] = 1,
     changes: Changes = None,
     seed: Seed = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="What the table tells: accuracy, latency.p95, ..."),
+        typer.Option(metavar="METRIC", help="Tell of accuracy, latency.p95, ... May be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the table goes (default: runs/NAME-sweep).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-sweep).")
+    ] = None,
     store: Store = STORE,
     jobs: Jobs = None,
-    workers: Workers = 0,
+    workers: ActorsEach = 0,
     ray_address: RayAddress = None,
     quiet: Quietly = False,
 ) -> None:
-    """Runs every combination of values under every seed; makes one table, with intervals over the seeds."""
+    """Runs a scenario once per combination of values and seed.
+
+    Leaves one table and a page, with intervals over the seeds. What is in the store already is not run again.
+    """
     from analysis.cell_table import require_metric  # noqa: PLC0415
     from analysis.many_runs_report import files_of, sweep_result, sweep_table, write_result  # noqa: PLC0415
     from analysis.page import require_own  # noqa: PLC0415
@@ -78,12 +78,12 @@ def sweep(
     axes = axes_of(vary or [])
     for metric in show or []:
         require_metric(metric)
-    found = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
-    plans = [variant.scenario for variant in found]
-    name, question = plans[0].name, question_of(locate(scenario))
-    out = out or Path("runs") / f"{name}-sweep"
-    require_own(out, files_of("sweep"), "a sweep")
     with telling(quiet) as told:
+        found = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
+        plans = [variant.scenario for variant in found]
+        name, question = plans[0].name, question_of(locate(scenario))
+        out = out or Path("runs") / f"{name}-sweep"
+        require_own(out, files_of("sweep"), "a sweep")
         validate_all(found, told)
         cells = cells_of(plans, question, store)
         if len({cell.folder for cell in cells}) < len(cells):
@@ -117,26 +117,33 @@ def sweep(
 
 @app.command()
 def study(
-    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+    ],
     changes: Changes = None,
-    out: Annotated[Path | None, typer.Option(help="Where the page goes (default: runs/NAME-study).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-study).")
+    ] = None,
     store: Store = STORE,
     jobs: Jobs = None,
-    workers: Workers = 0,
+    workers: ActorsEach = 0,
     ray_address: RayAddress = None,
     quiet: Quietly = False,
 ) -> None:
-    """Policies on one scenario and common traffic: paired differences with intervals over the seeds."""
+    """Compares policies on one scenario and common traffic.
+
+    Runs each under each seed; tells paired differences from the baseline, with intervals over the seeds.
+    """
     from analysis.many_runs_report import files_of, write_result  # noqa: PLC0415
     from analysis.page import require_own  # noqa: PLC0415
     from analysis.policy_study import POLICY, study_result, study_table  # noqa: PLC0415
 
     how = how_of(jobs, workers, ray_address)
-    wanted = read_study(study, changes or [])
-    out = out or Path("runs") / f"{wanted.name}-study"
-    require_own(out, files_of("study"), "a study")
-    found = _variants_of(wanted)
     with telling(quiet) as told:
+        wanted = read_study(study, changes or [])
+        out = out or Path("runs") / f"{wanted.name}-study"
+        require_own(out, files_of("study"), "a study")
+        found = _variants_of(wanted)
         validate_all(found, told)
         cells = cells_of([variant.scenario for variant in found], wanted.question, store)
         failed = all_of(cells, how, told)
@@ -160,8 +167,9 @@ def check_study(source: str, changes: Sequence[str], seed: int | None) -> None:
     """What `check` says of a study; raises BadInput where a policy or their traffic is not in order."""
     if seed is not None:
         raise BadInput("--seed: a study holds its seeds itself: --set seed=N changes the first")
-    wanted = read_study(source, changes)
-    validate_all(_variants_of(wanted), Quiet())
+    with telling(quiet=True) as told:
+        wanted = read_study(source, changes)
+        validate_all(_variants_of(wanted), told)
     seeds = len(next(iter(wanted.policies.values())))
     print(
         f"{wanted.name}: fine ({len(wanted.policies)} policies, {seeds} seeds; baseline {wanted.baseline}; "
@@ -187,9 +195,11 @@ def how_of(jobs: int | None, workers: int, ray_address: str | None) -> How:
 
 @contextmanager
 def telling(quiet: bool) -> Iterator[Teller]:
+    """Within it progress is told, and each warning once."""
     told = teller(quiet)
     try:
-        yield told
+        with each_warning_once():
+            yield told
     finally:
         told.close()
 

@@ -14,7 +14,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
-    """Makes summary.json, the figures, the trace and report.html anew from the tables of a run."""
+    """Makes the report of a finished run anew.
+
+    That is summary.json, the figures, the trace and report.html, from the tables in its folder.
+    """
     from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
 
     print(f"report: {write_report(run_folder)}")
@@ -23,9 +26,9 @@ def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders, the baseline first.")
+        list[Path], typer.Argument(metavar="RUN", help="Run folders, two or more, the baseline first.")
     ],
-    out: Annotated[Path, typer.Option(help="Where compare.html and compare.json go.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="For compare.html and compare.json.")] = Path(
         "runs/comparison"
     ),
     unpaired: Annotated[
@@ -36,7 +39,10 @@ def compare(
         typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
     ] = False,
 ) -> None:
-    """Differences from the first run, with intervals; runs of the same traffic are paired by request."""
+    """Tells how runs differ from the first one, with intervals.
+
+    Runs of the same traffic are paired by request.
+    """
     from analysis import comparison_table, write_comparison  # noqa: PLC0415
 
     Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))

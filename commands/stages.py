@@ -8,18 +8,34 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from resource import RUSAGE_SELF, getrusage
+from typing import Any, NamedTuple
 
 from commands.progress import Teller
 from sim.checkpoints import Cost
 from sim.engine import Simulated
 from sim.errors import RunFailed, Stage
+from sim.paths import EnginePath, chosen
+from sim.scenario import Scenario
 from sim.whole_files import write_whole
+
+KIB_IN_MIB = 2**10  # Linux tells a process's memory in KiB
+
+
+class Spent(NamedTuple):
+    """What each stage took, by name: wall seconds, and the most memory that this process had by its end."""
+
+    seconds: dict[str, float]
+    peak_mib: dict[str, float]
+
+    def told(self) -> dict[str, Any]:
+        """For `timing.json`."""
+        return {"stages_s": dict(self.seconds), "peak_mib": dict(self.peak_mib)}
 
 
 @contextmanager
-def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None]:
-    """Measures a stage's wall time; whatever breaks in it fails the run with the stage's name."""
+def stage(name: Stage, spent: Spent, folder: Path) -> Iterator[None]:
+    """Measures a stage's wall time and memory; whatever breaks in it fails the run with the stage's name."""
     began = time.perf_counter()
     try:
         yield
@@ -31,7 +47,15 @@ def stage(name: Stage, seconds: dict[str, float], folder: Path) -> Iterator[None
             write_whole(folder / "failure.txt", traceback.format_exc().encode())
             why += f" (details: {folder / 'failure.txt'})"
         raise RunFailed(name, why) from error
-    seconds[name] = time.perf_counter() - began
+    spent.seconds[name] = time.perf_counter() - began
+    spent.peak_mib[name] = round(getrusage(RUSAGE_SELF).ru_maxrss / KIB_IN_MIB, 1)
+
+
+def path_of(plan: Scenario, told: Teller) -> EnginePath:
+    """What plays the event loop; where it must be compiled first, that is told, since it takes a while."""
+    path = chosen(plan)
+    path.tell = lambda done: told.tell("compile", done, 1.0, "the event loop, once per machine")
+    return path
 
 
 def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]:
@@ -51,12 +75,12 @@ def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]
     return tell
 
 
-def timing_of(done: Simulated, seconds: dict[str, float], cost: Cost) -> dict[str, Any]:
+def timing_of(done: Simulated, spent: Spent, cost: Cost) -> dict[str, Any]:
     """What took how long: of the whole run the loop, of what this process did of it all else."""
     timing: dict[str, Any] = {"requests": done.requests, "loop_s": done.loop_s, "path": done.path}
-    timing["stages_s"] = dict(seconds)
+    timing |= spent.told()
     if done.loop_s > 0:  # a horizon of 0 has no loop
         timing["requests_per_s"] = done.requests / done.loop_s
-    share = cost.seconds / sum(seconds.values())
+    share = cost.seconds / sum(spent.seconds.values())
     told = {"written": cost.written, "wall_s": cost.seconds, "share": share, "last_bytes": cost.last_bytes}
     return timing | {"checkpoints": told}

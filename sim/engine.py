@@ -84,21 +84,25 @@ def simulate(
     checkpoints: Checkpoints | None = None,
     since: dict[str, Any] | None = None,
     is_to_stop: Callable[[], bool] = lambda: False,
+    path: EnginePath | None = None,
 ) -> Simulated:
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
     checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
-    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. Raises RunFailed if a law
-    is broken or the disk does not take a part.
+    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. path: as for `chunks`.
+    Raises RunFailed if a law is broken or the disk does not take a part.
     """
     if checkpoints is None:  # nobody will go on with this run
         passing = Checkpoints(folder, every_s=np.inf)
         try:
-            return simulate(scenario, learned, folder, progress, source, learner, passing, None, is_to_stop)
+            return simulate(
+                scenario, learned, folder, progress, source, learner, passing, None, is_to_stop, path
+            )
         finally:
             passing.discard()
-    run, done = Run(scenario, learned, source or ScenarioArrivals(scenario), CHUNK_S, learner), Simulated()
+    done, source = Simulated(), source or ScenarioArrivals(scenario)
+    run = Run(scenario, learned, source, CHUNK_S, learner, path)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
     if since:
         run.restore(since)

@@ -3,6 +3,7 @@ Chosen once per run from the scenario; both leave the same state behind, so the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -18,18 +19,21 @@ from sim.scenario.engine_checks import outside_reach
 from sim.scenario.rates import mean_rate_hz
 from sim.state import State
 
-WORTH_COMPILING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
+WORTH_LOADING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
+WORTH_COMPILING = 10_000_000  # and it loses 1 to 2 s with each million, so this many are worth 20 s
 
 
 @dataclass
 class EnginePath:
     """name: "simpy" or "compiled"; why: in words. ready_s: wall seconds until it could begin. They are many
-    where it had to be compiled; the code is then kept on disk for later runs."""
+    where it had to be compiled; the code is then kept on disk for later runs. tell: hears 0.0 before it is
+    compiled, and 1.0 after."""
 
     name: str
     why: str
     is_demanded: bool = False
     ready_s: float = 0.0
+    tell: Callable[[float], None] = lambda _done: None
 
     def player(self, rules: Rules, state: State, learning: Learning) -> Play:
         """Plays the stretches of a run. state: as it is at the beginning.
@@ -40,7 +44,8 @@ class EnginePath:
             return partial(loop.play, rules)
         began = perf_counter()
         try:
-            from sim.kernel.stretch import Kernel  # noqa: PLC0415  (takes time, and Numba may be broken)
+            from sim.kernel.compiling import is_kept  # noqa: PLC0415  (takes time, and Numba may be broken)
+            from sim.kernel.stretch import Kernel  # noqa: PLC0415
         except ImportError as error:
             if self.is_demanded:
                 raise RunFailed(
@@ -48,8 +53,12 @@ class EnginePath:
                 ) from error
             self.name, self.why = "simpy", f"Numba cannot be loaded: {error}"
             return partial(loop.play, rules)
-        kernel = Kernel(rules)
+        kernel, is_cold = Kernel(rules), not is_kept()
+        if is_cold:
+            self.tell(0.0)
         kernel.compile(state, learning)
+        if is_cold:
+            self.tell(1.0)
         self.ready_s = perf_counter() - began
         return kernel.play
 
@@ -59,7 +68,10 @@ class EnginePath:
 
 
 def chosen(scenario: Scenario) -> EnginePath:
-    """The path that the scenario asks for, or with `auto` the one that will be over first."""
+    """The path that the scenario asks for, or with `auto` the one that will be over first.
+
+    Where no earlier run has left compiled code, that is SimPy's for all but the longest runs.
+    """
     if scenario.engine.path != "auto":
         return EnginePath(scenario.engine.path, "as the scenario says", is_demanded=True)
     why = outside_reach(scenario)
@@ -68,8 +80,22 @@ def chosen(scenario: Scenario) -> EnginePath:
     requests = scenario.horizon_s * sum(
         group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
     )
-    if requests < WORTH_COMPILING:
+    if requests < WORTH_LOADING:
         return EnginePath(
-            "simpy", f"about {requests:.0f} requests; compiled code pays from {WORTH_COMPILING} on"
+            "simpy", f"about {requests:.0f} requests; compiled code pays from {WORTH_LOADING} on"
+        )
+    if requests < WORTH_COMPILING and not _is_compiled():
+        return EnginePath(
+            "simpy",
+            f"about {requests:.0f} requests; to compile the loop pays from {WORTH_COMPILING} on "
+            "(one run with engine.path=compiled, and later ones find it compiled)",
         )
     return EnginePath("compiled", "decisions do not depend on what happens in the run")
+
+
+def _is_compiled() -> bool:
+    try:
+        from sim.kernel.compiling import is_kept  # noqa: PLC0415
+    except ImportError:
+        return True  # that Numba cannot be loaded, `player` finds out and says
+    return is_kept()

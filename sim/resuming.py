@@ -71,9 +71,7 @@ def require_resumable(folder: Path, begun: Mapping[str, Any]) -> None:
 
 def _require_unfinished(folder: Path) -> None:
     if (folder / FINISHED).exists():
-        shutil.rmtree(
-            folder / CHECKPOINT, ignore_errors=True
-        )  # left by a process that was killed at its very end
+        clear(folder)
         raise BadInput(f"--resume: the run in {folder} is finished; give another folder or --force")
 
 
@@ -109,6 +107,14 @@ def claimed(folder: Path, force: bool, resume: bool) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def clear(folder: Path) -> None:
+    """Removes what a process that was killed at its very end left in the folder of a finished run."""
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    for entry in folder.glob(".*"):
+        if is_unfinished(entry.name):
+            remove(entry)
 
 
 def tidy(folder: Path, chunks: int) -> None:

@@ -77,7 +77,7 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["run", "smoke", "--set", "fleet.0.model.variants=7"], "at most clients, 6"),
         (["run", "smoke", "--local", "--workers", "2"], "--local"),
         (["run", "smoke", "--workers", "0"], "--workers"),
-        (["run"], "scenario"),
+        (["run"], "SCENARIO"),
         (["rnu", "smoke"], "rnu"),
         (["report", "nowhere"], "nowhere"),
         (["compare", "nowhere"], "1 run given"),

@@ -1,8 +1,9 @@
 """The pages say what is true: their commands are run, their scenarios are fine, and the site can be built.
 
-What takes minutes is made small: a `run` has five clients a group, one epoch of everything, no training
-during the run, one process and one figure; `report` and `compare` read copies of such a run. Commands that
-run many are parsed, and their scenario with all its changes is checked. Modules (`python -m`) must be there.
+What takes minutes is made small: a `run` has five clients and one model a group, one epoch of everything,
+no training during the run, one process and one figure; `report` and `compare` read copies of such a run.
+Commands that run many are parsed, and their scenario with all its changes is checked. Modules (`python -m`)
+must be there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ from sim.scenario import read
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
-SMALL = ("fleet.*.clients=5", "training.pretrain.epochs=1", "fleet.*.model.epochs=1", "training.online=null")
+SMALL = (
+    "fleet.*.clients=5",
+    "fleet.*.model.variants=1",
+    "fleet.*.model.epochs=1",
+    "training.pretrain.epochs=1",
+    "training.online=null",
+)
 ONE_PROCESS = ["--local", "--quiet", "--force"]
 RUN_AS_THEY_STAND = {"check", "scenarios", "schema", "report", "compare"}
 

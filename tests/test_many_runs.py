@@ -21,7 +21,7 @@ import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs
-from commands.cells import _alone, cells_of, compute
+from commands.cells import CHANGED, Cell, _alone, cells_of, compute, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
@@ -172,27 +172,71 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypat
     assert len(stamps(tmp_path / "cells")) == 1
 
 
-def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path):
-    """SIGKILL when the second of four cells is finished; the table is that of an undisturbed sweep."""
-    place, vary = tmp_path / "killed", "costs.c_e=0.05,0.1,0.2,0.3"
-    words = ["sweep", "smoke", "--vary", vary, "--jobs", "1", "--out", "out", "--cells", "killed"]
+SLOW_ON_RAY = (pytest.mark.ray, pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("how", "blow", "least"),
+    [
+        (["--jobs", "1"], signal.SIGKILL, 2),
+        pytest.param(["--jobs", "2"], signal.SIGINT, 1, marks=SLOW_ON_RAY),
+        pytest.param(["--workers", "2"], signal.SIGKILL, 1, marks=SLOW_ON_RAY),
+    ],
+)
+def test_a_sweep_that_was_broken_off_goes_on_where_it_was(how, blow, least, tmp_path):
+    """After some of four cells; the table is that of an undisturbed sweep, and nobody is left at work."""
+    place, vary = tmp_path / "broken", "costs.c_e=0.05,0.1,0.2,0.3"
+    words = ["sweep", "smoke", "--vary", vary, *how, "--out", "out", "--cells", "broken"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sim.py"), *words, *(w for c in TINY for w in ("--set", c))],
         cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     give_up = time.monotonic() + 120
-    while len(stamps(place)) < 2 and process.poll() is None and time.monotonic() < give_up:
+    while len(stamps(place)) < least and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=30)
+    process.send_signal(blow)
+    told = process.communicate(timeout=30)[1]
     before = stamps(place)
-    assert 2 <= len(before) < 4
+    assert least <= len(before) < 4
+    if blow == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"{len(before)} of 4 cells are finished; the same command goes on from there" in told
     table = swept(tmp_path / "out", place, vary)
     assert {name: at for name, at in stamps(place).items() if name in before} == before
     clean = swept(tmp_path / "clean", tmp_path / "undisturbed", vary)
     pd.testing.assert_frame_equal(table.drop(columns="run"), clean.drop(columns="run"))
+    with pytest.raises(ProcessLookupError):  # by now those of Ray have noticed, too
+        os.killpg(process.pid, 0)
+
+
+def test_what_a_cell_that_was_killed_at_its_very_end_left_is_removed(store, tmp_path):
+    swept(tmp_path / "a", store, "costs.c_e=0.05")
+    (cell,) = cells_of([read("smoke", [*TINY, "costs.c_e=0.05"])], "?", store)
+    files = tables_of(cell.folder)
+    (cell.folder / "checkpoint/timeline").mkdir(parents=True)
+    (cell.folder / "checkpoint/timeline/part-0000000.parquet").write_text("")
+    (cell.folder / ".timing.json.k1ll3d").write_text("")
+    before = stamps(store)
+    swept(tmp_path / "b", store, "costs.c_e=0.05")
+    assert stamps(store) == before
+    assert tables_of(cell.folder) == files
+    assert not [path for path in cell.folder.iterdir() if path.name.startswith((".", "checkpoint"))]
+
+
+def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monkeypatch):
+    """A process that begins later would load what was changed meanwhile; this one has what it began with."""
+    cells = cells_of([read("smoke", TINY)], "?", tmp_path)
+    monkeypatch.setattr(run_sim, "execute", lambda *_args, **_options: None)
+    monkeypatch.setattr("commands.cells._sources_now", lambda: "changed")
+    assert compute(cells[0]) is None
+    assert compute(cells[0], workers=1) == CHANGED
+    assert compute_elsewhere(cells[0], {}) is None
+    monkeypatch.setattr("commands.cells._sources", lambda: "changed")
+    assert compute_elsewhere(cells[0], {}) == CHANGED
 
 
 def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
@@ -348,23 +392,44 @@ def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
     options = {"out": tmp_path / "out", "store": store, "jobs": 1, "quiet": True, "changes": TINY}
     table = swept(tmp_path / "sweep", store, "server.replicas=1,2", seeds=4)
     before = stamps(store)
-    limit = table["rates.reject_rate.value"].max() + 0.5
+    limit = 1.0
     capacity.capacity("smoke", f"reject_rate<={limit}", replicas="1:2", seeds=4, **options)
     assert stamps(store) == before
     said = capsys.readouterr().out.strip().splitlines()[-1]
-    assert said == (
-        f"1 replicas are the fewest of 1 to 2 that meet reject_rate <= {limit:g} (95% confidence); fewer "
-        "were not asked about"
-    )
+    assert said == (f"fewest replicas from 1 to 2 that meet reject_rate <= {limit:g}: 1 (95% confidence)")
     told = json.loads((tmp_path / "out/capacity.json").read_text())
     assert (told["best"], told["answer"]) == (1, said)
     by_hand = table.groupby("server.replicas")["rates.reject_rate.value"].mean()
     assert [one["mean"] for one in told["decisions"]] == pytest.approx(by_hand.tolist())
 
 
+def test_an_answer_from_runs_that_are_not_valid_says_so(tmp_path):
+    span = capacity.span_of("1:2", None)
+    runs = capacity.Runs("smoke", TINY, None, span, tmp_path, lambda *_: None)
+    cells = [
+        (one.chosen, cell)
+        for n in (1, 2)
+        for one, cell in zip(runs.variants(n, 2), made_of(runs, n), strict=True)
+    ]
+    for number, (chosen, cell) in enumerate(cells):
+        cell.folder.mkdir(parents=True)
+        summary = {"valid": number != 3, "invalid_because": ["the queue still grew"] if number == 3 else []}
+        (cell.folder / "summary.json").write_text(json.dumps(summary))
+        runs.made[cell.folder] = (chosen, cell)
+    assert (runs.reservation(1), runs.reservation(None)) == ("", "")
+    assert runs.reservation(2) == (
+        ". Not to be relied on: 1 of its 2 runs are not valid: the queue still grew"
+    )
+
+
+def made_of(runs: capacity.Runs, number: int) -> list[Cell]:
+    return cells_of([one.scenario for one in runs.variants(number, 2)], "?", runs.store)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"replicas": "1:2", "meet": "accuracy>=80"}, "accuracy is a share: its limit must lie between"),
         ({}, "give --replicas LO:HI or --clients GROUP=LO:HI, one of them"),
         ({"replicas": "1:2", "clients": "known=1:2"}, "one of them"),
         ({"replicas": "2:1"}, "--replicas 2:1: must be LO:HI"),
@@ -400,6 +465,24 @@ def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, told, 
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
+    """In a process of its own, where nobody else collects what is logged."""
+    asked = ["fleet.known.model.train_samples=3000", "training.form=released"]
+    words = ["sweep", "smoke", "--vary", "costs.c_e=0.05,0.1", "--jobs", "1", "--quiet", "--cells", store]
+    told = subprocess.run(
+        [sys.executable, ROOT / "run_sim.py", *words, *(w for c in TINY + asked for w in ("--set", c))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert sorted(told.stderr.splitlines()) == [
+        "fleet.known.model.train_samples: 3000 asked, the client pool has 359 for it",
+        "training.form: 'released' rewards sending where the server is wrong",
+    ]
 
 
 def test_a_sweep_never_replaces_other_peoples_files(store, tmp_path):

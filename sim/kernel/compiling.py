@@ -26,6 +26,7 @@ KERNEL = Path(__file__).resolve().parent
 NOT_COMPILED = ("stretch.py", "terms.py")  # plain Python around it
 PATIENCE_S = 120.0  # wall time for another process to compile; then this one does it too
 LOOK_S = 0.05  # wall time between two looks whether it has
+KEPT_S = 30 * 86_400.0  # code of other sources that nobody has used for so long is removed
 
 # Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
 # written into whoever calls it by Numba, a leaf by LLVM: the one costs time to compile per place where it is
@@ -40,8 +41,10 @@ def whole(function: Any) -> Any:
 
     No fast-math: sums and products come out as Python's do. Numba itself would look at one file only, and
     run an old kernel after a change in another; so where the cache cannot be written it must not choose
-    another place: each process compiles anew.
+    another place: each process compiles anew. With NUMBA_DISABLE_JIT nothing is compiled.
     """
+    if is_switched_off():
+        return function
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,9 +65,12 @@ def ready(function: Any, types: tuple[Any, ...]) -> None:
     Of many processes that find nothing there one compiles, and the others read what it left. A cache that is
     damaged is made anew, and one that takes nothing is told in a warning: it costs time, never the run.
     """
+    if is_switched_off() or function.signatures:
+        return
     with _one_at_a_time():
         try:
             function.compile(types)
+            _tidy()
         except NumbaError:
             raise
         except Exception as error:  # whatever half a file makes of Numba's reader, or a full disk
@@ -77,6 +83,32 @@ def ready(function: Any, types: tuple[Any, ...]) -> None:
                 function.compile(types)
             if not function.signatures:
                 raise
+
+
+def is_switched_off() -> bool:
+    """Whether Numba was told to compile nothing, so that a debugger can step through the kernel."""
+    config: Any = numba.config
+    return bool(config.DISABLE_JIT)
+
+
+def is_kept() -> bool:
+    """Whether there is nothing to compile: these sources were before, or nothing ever is."""
+    with suppress(OSError, RuntimeError):
+        return is_switched_off() or any(cache_folder().rglob("*.nbi"))
+    return False
+
+
+def _tidy() -> None:
+    """Removes what was compiled of other sources and has not been used for a month.
+
+    Who reads code holds the lock, and marks its folder as used; so nothing that is being read goes.
+    """
+    with suppress(OSError, RuntimeError):
+        own = cache_folder()
+        os.utime(own)
+        for other in own.parent.glob("kernel-*"):
+            if other != own and time.time() - other.stat().st_mtime > KEPT_S:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ _mix_word, _mix_words, _to_unit = leaf(mix_word), leaf(mix_words), leaf(to_unit)
 @leaf
 def uniform(root: Any, request_id: Any, attempt: Any) -> Any:
     """`Draws.one` of the first trial."""
-    return _to_unit(_mix_words(root, np.uint64(request_id), np.uint64(attempt << 16), _mix_word))
+    trial = np.uint64(attempt) << np.uint64(16)  # the column has 8 bits, which plain Python would keep to
+    return _to_unit(_mix_words(root, np.uint64(request_id), trial, _mix_word))
 
 
 @leaf

@@ -37,14 +37,13 @@ class Kernel:
 
     def compile(self, state: State, learning: Learning) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
-        if not walk.signatures:
-            nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), learning)
-            ready(walk, tuple(map(_type_of, (nothing.world, nothing.registers))))
+        nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), learning)
+        ready(walk, tuple(map(_type_of, (nothing.world, nothing.registers))))
 
     def play(self, state: State, agenda: Agenda, begin: float, end: float, learning: Learning) -> Played:
         """Runs the events of [begin, end) and leaves in `state` what they changed. See `sim.loop.play`."""
         stretch = _Stretch(self._known, state, agenda, (begin, end), learning)
-        while (why := walk(stretch.world, stretch.registers)) != DONE:
+        while (why := _walked(stretch)) != DONE:
             if why == NO_ROOM:
                 stretch.make_room()
             elif why == WANTS_ATTEMPT:
@@ -56,6 +55,11 @@ class Kernel:
         return stretch.read_back()
 
 
+def _walked(stretch: _Stretch) -> Any:
+    with np.errstate(over="ignore"):  # in plain Python the words of keyed draws would warn as they wrap
+        return walk(stretch.world, stretch.registers)
+
+
 class _Stretch:
     """The arrays of one stretch, [begin, end)."""
 
@@ -64,7 +68,7 @@ class _Stretch:
     ) -> None:
         self._rules, self._state = known.rules, state
         rules, n, in_service = known.rules, len(state.sends["row"]), sum(map(len, state.batch_of))
-        self.registers = np.zeros(1, dtype=REGISTERS)
+        self.registers = np.zeros(1, dtype=REGISTERS).view(np.recarray)  # so that plain Python reads it, too
         self._set(now=span[0], counted_to=span[0], sends=n, steps=1, inside=len(state.waiting) + in_service)
         self._set(replicas=state.replicas, taken=state.taken)
         self._set(waiting=len(state.waiting), returned=state.returned)

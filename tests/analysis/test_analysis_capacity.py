@@ -7,7 +7,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.capacity import Decision, Found, Slo, answer, decide, looks, search, slo_of
+from analysis.capacity import (
+    Decision,
+    Found,
+    Slo,
+    answer,
+    decide,
+    looks,
+    most_decisions,
+    require_possible,
+    search,
+    slo_of,
+)
 from sim.errors import BadInput
 
 SLO = Slo("latency.p95", True, 0.3)
@@ -18,7 +29,7 @@ def noisy(means: Callable[[int], float], spread: float = 0.0) -> Callable[[int],
 
     def ask(number: int) -> Decision:
         luck = np.random.default_rng(number).normal(0, spread, 64)
-        return decide(number, lambda count: list(means(number) + luck[:count]), SLO, 0.95, 16)
+        return decide(number, lambda count: list(means(number) + luck[:count]), SLO, 0.05, 16)
 
     return ask
 
@@ -28,7 +39,9 @@ def test_the_fewest_that_meet_it_are_found_in_few_steps(fewest: int, high: int) 
     found = search(1, high, True, noisy(lambda n: 0.3 if n >= fewest else 0.4), SLO)
     assert found.best is not None
     assert found.best.number == fewest
-    assert len(found.decisions) <= 2 + np.ceil(np.log2(high))
+    assert len(found.decisions) <= most_decisions(1, high)
+    told = answer(found, SLO, 1, high, True, "replicas", 0.95)
+    assert told.endswith(f"latency.p95 <= 0.3: {fewest} (95% confidence)"), "there is none below the first"
     assert found.violations == ()
 
 
@@ -39,7 +52,7 @@ def test_the_most_that_meet_it_are_found_where_more_hurts(most: int) -> None:
     assert found.best.number == most
     told = answer(found, SLO, 10, 1000, False, "clients of sensors", 0.95)
     assert told.startswith(
-        f"{most} clients of sensors are the most of 10 to 1000 that meet latency.p95 <= 0.3"
+        f"most clients of sensors from 10 to 1000 that meet latency.p95 <= 0.3: {most} (95% confidence)"
     )
     assert told.endswith("more were not asked about") == (most == 1000)
 
@@ -86,7 +99,7 @@ def test_at_least_is_at_most_upside_down() -> None:
     at_least = Slo("accuracy", False, 0.8)
     for mean, verdict in ((0.9, "met"), (0.7, "not met")):
         values = np.array([mean - 0.01, mean + 0.01, mean, mean])
-        one = decide(1, lambda count, v=values: list(v[:count]), at_least, 0.95, 4)
+        one = decide(1, lambda count, v=values: list(v[:count]), at_least, 0.05, 4)
         assert one.verdict == verdict
         assert one.low < one.mean < one.high
 
@@ -94,7 +107,7 @@ def test_at_least_is_at_most_upside_down() -> None:
 def test_a_decision_by_hand() -> None:
     """Four seeds of at most four: mean 0.25, s = 0.02, so the bound is 0.25 + 2.353 * 0.02 / 2."""
     values = [0.25 + 0.02 * sign * np.sqrt(0.75) for sign in (-1, -1, 1, 1)]
-    one = decide(3, lambda count: values[:count], SLO, 0.95, 4)
+    one = decide(3, lambda count: values[:count], SLO, 0.05, 4)
     assert one.mean == pytest.approx(0.25)
     assert one.high == pytest.approx(0.25 + 2.3533634348018264 * 0.01)
     assert one.low == pytest.approx(0.25 - 2.3533634348018264 * 0.01)
@@ -107,10 +120,47 @@ def test_however_often_one_looks_a_decision_errs_as_rarely_as_stated(most_seeds:
     wrong = 0
     for _ in range(2000):
         values = rng.normal(0.3 + 1e-9, 0.05, most_seeds)
-        one = decide(1, lambda count, v=values: list(v[:count]), SLO, 0.95, most_seeds)
+        one = decide(1, lambda count, v=values: list(v[:count]), SLO, 0.05, most_seeds)
         wrong += one.verdict == "met"
     assert wrong / 2000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
     assert wrong > 20, "the trials show nothing if it never errs"
+
+
+def test_the_whole_answer_errs_as_rarely_as_stated() -> None:
+    """Of 1 to 64 the fewest that do are 23; all below are just too slow, so each one asked about may err.
+
+    Were each decision alone as sure as that, two answers in five would be wrong.
+    """
+    rng, wrong = np.random.default_rng(8), {1: 0, most_decisions(1, 64): 0}
+    for shared_by in wrong:
+        for _ in range(400):
+            luck = rng.normal(0, 0.05, (65, 16))
+
+            def ask(number: int, luck: np.ndarray = luck, chance: float = 0.2 / shared_by) -> Decision:
+                mean = 0.1 if number >= 23 else 0.3 + 1e-9
+                return decide(number, lambda count: list(mean + luck[number, :count]), SLO, chance, 16)
+
+            best = search(1, 64, True, ask, SLO).best
+            wrong[shared_by] += best is None or best.number != 23
+    assert wrong[most_decisions(1, 64)] / 400 <= 0.2 + 3 * np.sqrt(0.2 * 0.8 / 400)
+    assert wrong[most_decisions(1, 64)] > 10, "the trials show nothing if it never errs"
+    assert wrong[1] / 400 > 0.4
+
+
+def test_bisection_asks_about_no_more_numbers_than_it_shares_the_chance_among() -> None:
+    for high in (2, 3, 4, 5, 17, 100):
+        asked = [
+            len(search(1, high, True, noisy(lambda n, at=fewest: 0.3 if n >= at else 0.4), SLO).decisions)
+            for fewest in range(1, high + 2)
+        ]
+        assert max(asked) == most_decisions(1, high)
+
+
+@pytest.mark.parametrize("limit", [80.0, -1.5])
+def test_a_share_is_no_per_cent(limit: float) -> None:
+    with pytest.raises(BadInput, match="accuracy is a share: its limit must lie between 0 and 1"):
+        require_possible(Slo("accuracy", False, limit))
+    require_possible(Slo("latency.p95", True, limit))
 
 
 def test_looks_double_up_to_the_most() -> None:
@@ -137,5 +187,5 @@ def test_what_is_no_slo_is_refused(text: str) -> None:
 
 def test_a_run_without_the_number_decides_nothing() -> None:
     with pytest.raises(BadInput, match="a run with 3 has no such number"):
-        decide(3, lambda count: [0.1] * (count - 1) + [float("nan")], SLO, 0.95, 4)
+        decide(3, lambda count: [0.1] * (count - 1) + [float("nan")], SLO, 0.05, 4)
     assert Found((), None, ()).best is None

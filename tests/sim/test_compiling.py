@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,29 @@ def test_nobody_waits_for_ever(cache, monkeypatch):
     fcntl.flock(other, fcntl.LOCK_EX)
     made()
     os.close(other)
+
+
+def test_code_of_other_sources_goes_when_nobody_used_it_for_a_month(cache):
+    """What is read is used; folders that are not ours stay."""
+    above, now = cache / "l2h-fleet", time.time()
+    old, young, strange = (above / name for name in ("kernel-0.1-old", "kernel-0.1-young", "data"))
+    for folder in (old, young, strange):
+        folder.mkdir(parents=True)
+        (folder / "walk.nbi").write_text("")
+        os.utime(folder, (now, now - (29 if folder == young else 31) * 86_400))
+    made()
+    (own,) = set(above.iterdir()) - {old, young, strange}
+    assert sorted(above.iterdir()) == sorted((own, young, strange))
+    os.utime(own, (now, now - 31 * 86_400))
+    assert is_read(made())
+    assert own.stat().st_mtime == pytest.approx(now, abs=600)
+
+
+def test_whether_it_must_be_compiled_is_known_before(cache, monkeypatch):
+    assert not compiling.is_kept()
+    made()
+    assert compiling.is_kept()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "other"))
+    assert not compiling.is_kept()
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    assert compiling.is_kept()

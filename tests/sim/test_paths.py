@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,52 @@ def busy(group: object = MANY, path: str = "auto", **server: object) -> Scenario
     return scenario_of(fleet=(group,), server={"service": SERVICE} | server, engine={"path": path})
 
 
-def test_what_the_compiled_loop_can_play_it_plays():
+@pytest.fixture
+def cold(tmp_path, monkeypatch) -> None:
+    """No earlier run has left compiled code."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
+    monkeypatch.setattr("sim.kernel.compiling.is_kept", lambda: True)
     path = chosen(busy())
     assert (path.name, outside_reach(busy())) == ("compiled", "")
+
+
+@pytest.mark.usefixtures("cold")
+def test_few_requests_are_not_worth_the_compiling():
+    path, longer = chosen(busy()), busy().model_copy(update={"horizon_s": 2_000.0})
+    assert path.name == "simpy"
+    assert path.why.startswith("about 100000 requests; to compile the loop pays from 10000000 on")
+    assert [chosen(one).name for one in (longer, busy(path="compiled"))] == ["compiled", "compiled"]
+
+
+@pytest.mark.usefixtures("cold")
+@pytest.mark.parametrize("is_cold", [True, False])
+def test_what_must_be_compiled_first_is_told(is_cold, monkeypatch):
+    told: list[float] = []
+    monkeypatch.setattr("sim.kernel.stretch.Kernel.compile", lambda *_: told.append(0.5))
+    if not is_cold:
+        monkeypatch.setattr("sim.kernel.compiling.is_kept", lambda: True)
+    scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=told.append)
+    path.player(rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
+    assert told == ([0.0, 0.5, 1.0] if is_cold else [0.5])
+
+
+def test_without_compilation_the_kernel_is_plain_python_that_says_the_same():
+    """With NUMBA_DISABLE_JIT, for a debugger; warnings are errors there."""
+    one = f"tests/sim/test_paths.py::{test_files_do_not_know_which_loop_played.__name__}"
+    strictly = ("-W", "error::RuntimeWarning", "-p", "no:cacheprovider", "--verbose")
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", *strictly, one],
+        cwd=ROOT,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout
+    assert "1 passed" in told.stdout
 
 
 def test_few_requests_are_not_worth_the_loading():
