@@ -110,7 +110,7 @@ def _counters(run: Run) -> list[Event]:
     rows = run.timeline.groupby((run.timeline["at_s"] // width).astype("int64"))
     waiting, usable = rows["waiting_mean"].mean(), rows["usable_replicas_mean"].mean()
     told: list[Event] = []
-    for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable replicas", "replicas")):
+    for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable", "replicas")):
         for start, value in series.items():
             at = {"ts": microseconds(float(str(start)) * width), "args": {key: round(float(value), 3)}}
             told.append({"ph": "C", "pid": SERVER, "tid": 0, "name": name} | at)

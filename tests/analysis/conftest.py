@@ -12,6 +12,7 @@ import pytest
 from run_folders import write_folder
 
 import analysis
+from analysis import partial_report, report
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """A believable run folder with its results, and its summary; not to be changed."""
     path = write_folder(tmp_path_factory.mktemp("runs") / "outage", outages=(("server", 100, 140),))
     return path, analysis.finish(path)
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
+
+    def plain(_: Any) -> bytes:
+        return b"<svg/>"
+
+    for place in (report, partial_report):
+        monkeypatch.setattr(place, "to_svg", plain)
+    monkeypatch.setattr(report, "to_png", plain)
 
 
 @pytest.fixture(scope="session")

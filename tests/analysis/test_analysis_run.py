@@ -60,6 +60,7 @@ def test_incomplete_folder_is_named_in_one_line(finished: Finished, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["timeline.parquet", "requests/part-0000002.parquet", "timing.json"])
+@pytest.mark.usefixtures("plain_pictures")
 def test_damaged_file_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     whole = (folder / name).read_bytes()
