@@ -203,5 +203,7 @@ def _sentences(found: Differences, metrics: Sequence[Metric], baseline: str) -> 
             for word in ("higher", "lower")
         }
         told = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
-        said.append(f"{difference_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}.")
+        said.append(
+            f"{difference_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}."
+        )
     return said
