@@ -2,8 +2,8 @@
 
 What takes minutes is made small: a `run` has five clients a group, one epoch of everything, no training
 during the run, one process and one figure; `report` and `compare` read copies of such a run. Commands that
-run many have such runs too, of a quarter of the time and under one process. Paper studies have few samples and
-four settings, where Fashion-MNIST can be read. What wants a cluster at an address is checked alone. Modules
+run many have such runs too, of twenty seconds and without outages. Paper studies have few samples and
+settings, where Fashion-MNIST can be read. What wants a cluster at an address is checked alone. Modules
 (`python -m`) must be there; the one that reads a run is run.
 """
 

@@ -25,8 +25,9 @@ Row = tuple[Any, ...]
 
 QUERY = """async text => {
   const found = await window.app.trace.engine.query(text), rows = [];
+  const plain = value => typeof value === 'bigint' ? Number(value) : value;
   for (const row = found.iter({}); row.valid(); row.next())
-    rows.push(found.columns().map(name => { const v = row.get(name); return typeof v === 'bigint' ? Number(v) : v }));
+    rows.push(found.columns().map(name => plain(row.get(name))));
   return rows;
 }"""
 
