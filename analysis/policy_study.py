@@ -15,7 +15,7 @@ from rich.console import RenderableType
 
 from analysis.cell_table import Metric, metric_of, pivot
 from analysis.figures import many_runs as figures
-from analysis.figures.many_runs import axis_label
+from analysis.figures.many_runs import difference_label
 from analysis.many_runs_report import (
     Picture,
     Result,
@@ -140,7 +140,7 @@ def _differences_sheet(
 
     rows = [(name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in found.items()]
     heading = f"Differences from {baseline}, paired by seed, with 95% intervals"
-    return Sheet(heading, (POLICY, *(axis_label(metric) for metric in metrics)), rows)
+    return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
 
 
 def _or_none(value: float) -> float | None:
@@ -203,5 +203,7 @@ def _sentences(found: Differences, metrics: Sequence[Metric], baseline: str) -> 
             for word in ("higher", "lower")
         }
         told = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
-        said.append(f"{axis_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}.")
+        said.append(
+            f"{difference_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}."
+        )
     return said

@@ -112,7 +112,11 @@ class Run:
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        return read_frame(self.path / "samples.parquet", columns.SAMPLES)
+        frame = read_frame(self.path / "samples.parquet", columns.SAMPLES)
+        if frame["sample_id"].duplicated().any():
+            twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
+            raise BadInput(f"{self.path / 'samples.parquet'}: damaged: sample_id {twice} is there twice")
+        return frame
 
     @cached_property
     def learning(self) -> pd.DataFrame:

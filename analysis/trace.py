@@ -110,7 +110,7 @@ def _counters(run: Run) -> list[Event]:
     rows = run.timeline.groupby((run.timeline["at_s"] // width).astype("int64"))
     waiting, usable = rows["waiting_mean"].mean(), rows["usable_replicas_mean"].mean()
     told: list[Event] = []
-    for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable replicas", "replicas")):
+    for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable", "replicas")):
         for start, value in series.items():
             at = {"ts": microseconds(float(str(start)) * width), "args": {key: round(float(value), 3)}}
             told.append({"ph": "C", "pid": SERVER, "tid": 0, "name": name} | at)
@@ -200,14 +200,21 @@ def _ends(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> np.ndarray:
 
 
 def _sends_of(requests: dict[int, dict[str, Any]], sends: pd.DataFrame) -> list[Event]:
-    """Link and queue slices of each send, and its flow: client, uplink, replica, and back if it was used."""
+    """Link and queue slices of each send, and its flow: client, uplink, replica, downlink if it was used.
+
+    Arrows lead from slices to slices that start later, as Perfetto draws them; so the answer's way back is a
+    slice too, and ends with the request's.
+    """
     sends = sends.sort_values("sent_at_s", kind="stable", ignore_index=True)
+    mine = [requests[number] for number in sends["request_id"]]
+    is_remote = np.array([request["outcome"] == "remote" for request in mine], dtype=bool)
+    is_used = is_remote & ~sends["request_id"].duplicated(keep="last").to_numpy()
     reached = np.fmax(sends["reached_at_s"].to_numpy(), sends["sent_at_s"].to_numpy())
-    ends = np.fmax(reached, sends["started_at_s"].to_numpy())
+    ends = np.fmax(reached, np.where(is_used, [r["ended_at_s"] for r in mine], sends["started_at_s"]))
     sends = sends.assign(
         reached_at_s=reached,
         tid=lanes(sends["sent_at_s"].to_numpy(), ends) + 1,
-        is_last=~sends["request_id"].duplicated(keep="last"),
+        is_used=is_used,
     )
     told: list[Event] = []
     for number, row in enumerate(_rows(sends), start=1):
@@ -220,9 +227,9 @@ def _sends_of(requests: dict[int, dict[str, Any]], sends: pd.DataFrame) -> list[
             continue
         told.append(_slice(LINKS, tid, "waiting", row["reached_at_s"], row["started_at_s"], **args))
         told.append(_flow("t", number, LINKS, tid, sent_at_s))
-        is_used = request["outcome"] == "remote" and row["is_last"]
-        told.append(_flow("t" if is_used else "f", number, SERVER, row["replica"] + 1, row["started_at_s"]))
-        if is_used:  # a microsecond before the end: a slice does not hold the instant at which it ends
-            back_at_s = request["ended_at_s"] - 1e-6
-            told.append(_flow("f", number, CLIENTS, request["tid"], back_at_s))
+        last = "t" if row["is_used"] else "f"
+        told.append(_flow(last, number, SERVER, row["replica"] + 1, row["started_at_s"]))
+        if row["is_used"]:
+            told.append(_slice(LINKS, tid, "downlink", row["finished_at_s"], request["ended_at_s"], **args))
+            told.append(_flow("f", number, LINKS, tid, row["finished_at_s"]))
     return told

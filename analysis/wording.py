@@ -243,7 +243,7 @@ SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digi
     "share": ("%", 100.0, 1),
     "s": ("ms", 1000.0, 1),
     "bytes": ("kB", 0.001, 2),
-    "loss": ("", 1.0, 4),
+    "loss": ("loss", 1.0, 4),
     "ratio": ("", 1.0, 3),
     "requests": ("", 1.0, 1),
     "money": ("", 1.0, 2),

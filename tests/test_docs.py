@@ -2,8 +2,9 @@
 
 What takes minutes is made small: a `run` has five clients and one model a group, one epoch of everything,
 no training during the run, one process and one figure; `report` and `compare` read copies of such a run.
-Commands that run many are parsed, and their scenario with all its changes is checked. Modules (`python -m`)
-must be there.
+Commands that run many have such runs too, of twenty seconds and without outages. Paper studies have few
+samples and settings, where Fashion-MNIST can be read. What wants a cluster at an address is checked alone.
+Modules (`python -m`) must be there; the one that reads a run is run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +39,16 @@ SMALL = (
     "training.online=null",
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
+MANY_RUNS = {"sweep", "study", "capacity"}
+SMALL_PAPER = (
+    "data.samples=400",
+    "fleet.*.model.epochs=1",
+    "fleet.*.model.train_samples=20",
+    "server.model.image_size=null",
+    "training.pretrain.epochs=1",
+    "study.c_e=[0.25]",
+    "study.sync_every=[1, epoch]",
+)
 RUN_AS_THEY_STAND = {"check", "scenarios", "schema", "report", "compare"}
 
 
@@ -69,7 +81,11 @@ def words_of(found: list[Found], program: str) -> list[Any]:
     """The words of each command behind `python run_sim.py` and the like, once."""
     told = {text: page for page, text in found if text.startswith(program + " ")}
     return [
-        pytest.param(shlex.split(text.removeprefix(program)), id=f"{page}: {text}")
+        pytest.param(
+            shlex.split(text.removeprefix(program)),
+            id=f"{page}: {text}",
+            marks=[pytest.mark.slow] if MANY_RUNS & set(text.split()) or "run paper" in text else [],
+        )
         for text, page in told.items()
     ]
 
@@ -101,13 +117,13 @@ def at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
         Path(f"{name}.yaml").write_text(found.text)
 
 
-def small(words: list[str]) -> list[str]:
+def small(words: list[str], changes: tuple[str, ...] = SMALL) -> list[str]:
     """A run's command with the settings of this module."""
     of_machines = [at for at, word in enumerate(words) if word in {"--workers", "--ray-address"}]
     kept = [word for at, word in enumerate(words) if not {at, at - 1} & set(of_machines)]
     given = [word for word in kept if word != "--local"]
     alone = [word for word in ONE_PROCESS if word != "--force" or "--resume" not in words]
-    return [*given, *alone, *(f"--set={one}" for one in SMALL)]
+    return [*given, *alone, *(f"--set={one}" for one in changes)]
 
 
 def one_figure(_run: Any) -> dict[str, Any]:
@@ -146,13 +162,20 @@ def test_every_command_can_be_given(
         for folder in run_folders(words):
             shutil.copytree(small_run, folder)
         assert call(monkeypatch, words) == 0, capsys.readouterr().err
+    elif words[0] in MANY_RUNS:
+        less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0", "server.outages=[]")]
+        seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
+        assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
     elif "scenario" in told:
         scenario = read(told["scenario"], told.get("changes") or [], told.get("seed"))
-        if scenario.data.set == "digits":  # of the other sets the files may not be here
-            validate(scenario)
-            if words[0] == "run":
-                monkeypatch.setattr(report, "drawings_of", one_figure)
-                assert call(monkeypatch, small(words)) == 0, capsys.readouterr().err
+        if scenario.data.set != "digits" and not Path("/usr/share/datasets/fashion-mnist").is_dir():
+            pytest.skip("Fashion-MNIST is not here: apt-get install dataset-fashion-mnist")
+        validate(scenario)
+        if words[0] != "run" or "--ray-address" in words:
+            return
+        monkeypatch.setattr(report, "drawings_of", one_figure)
+        changes = SMALL if scenario.data.set == "digits" else SMALL_PAPER
+        assert call(monkeypatch, small(words, changes)) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", words_of(COMMANDS, "make"))
@@ -162,8 +185,12 @@ def test_every_target_of_make_is_there(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", words_of(COMMANDS, "python -m"))
-def test_every_module_is_there(words: list[str]) -> None:
+def test_every_module_is_there(words: list[str], small_run: Path) -> None:
     assert importlib.util.find_spec(words[0])
+    if words[0] == "analysis.contrast_table":
+        line = [sys.executable, "-m", words[0], str(small_run)]
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("| group | form |")
     if words[0] == "pytest":
         assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests"))
 

@@ -36,7 +36,7 @@ def contrast(traffic: Traffic) -> Figure:
             value = [np.nan if told["value"] is None else told["value"] for told in estimates]
             axes.plot(value, y, marker, color=colour, mec=INK, mew=0.5, ms=6.5, ls="", label=label)
         axes.set_yticks(range(len(names)), names)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("accuracy (% of held-out)")
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -37,8 +37,9 @@ def deferral(traffic: Traffic) -> Figure:
     if groups:
         small = _small_multiples(parts[1], columns, table, traffic, groups)
         low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
+        spare = 0.02 * (high - low)  # so that no mark is cut
         for panel in [axes, *small]:
-            panel.set_ylim(low, high)
+            panel.set_ylim(low - spare, high + spare)
             panel.yaxis.set_major_locator(MultipleLocator(0.1 if high - low > 0.15 else 0.05))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -50,8 +50,7 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
                 "ms": 4.5,
             }
             _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label=label, **look)
-        if not numeric:
-            panel.set_xticks(range(len(values)), values)
+        _ticks_at_values(panel, rows, values, numeric)
         panel.set_xlabel(axes[0])
         panel.set_ylabel(axis_label(metric))
         panel.grid(visible=True, axis="y")
@@ -61,6 +60,16 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title
         )
     return figure
+
+
+def _ticks_at_values(panel: Axes, rows: Rows, values: Sequence[str], numeric: bool) -> None:
+    """A tick at each value that was chosen, unless they are numbers too near one another to be written."""
+    if not numeric:
+        panel.set_xticks(range(len(values)), values)
+        return
+    at = sorted({float(row["chosen"][0]) for row in rows})
+    if len(at) > 1 and np.diff(at).min() * 12 >= at[-1] - at[0]:
+        panel.set_xticks(at, [word(value) for value in at])
 
 
 def lines_of(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
@@ -147,8 +156,9 @@ def differences(
         for name, by_metric in found.items()
     }
     figure, panels = _points(ends, metrics, 3)
-    for panel in panels:
+    for panel, metric in zip(panels, metrics, strict=True):
         panel.axvline(0, color=GREY, lw=1, zorder=0)
+        panel.set_xlabel(difference_label(metric))
     figure.suptitle(f"difference from {baseline}", size=9.5, x=0.0, ha="left")
     return figure
 
@@ -185,6 +195,11 @@ def _points(
 def axis_label(metric: Metric) -> str:
     unit = SHOWN_AS[metric.unit][0] if metric.unit else ""
     return metric.label + (f" ({unit})" if unit else "")
+
+
+def difference_label(metric: Metric) -> str:
+    """The same for differences: of shares in points."""
+    return axis_label(metric).replace("(%)", "(points)")
 
 
 def told(value: float, metric: Metric) -> str:

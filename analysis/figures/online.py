@@ -121,9 +121,10 @@ def _age(axes: Axes, run: Run) -> None:
 
 def _staleness(axes: Axes, run: Run) -> None:
     rows, highest = run.timeline, 1.0
-    for of, colour in (("rejector", ORANGE), ("copy", BLUE)):
+    for of, colour, look in (("rejector", ORANGE, "-"), ("copy", BLUE, (0, (3, 2)))):
         behind = rows[f"{of}_staleness"].to_numpy(dtype=float)
-        axes.plot(rows["at_s"], behind, color=colour, label="rejectors" if of == "rejector" else "copies")
+        name = "rejectors" if of == "rejector" else "copies"  # dashed: the two are often the same
+        axes.plot(rows["at_s"], behind, color=colour, ls=look, label=name)
         highest = max(highest, float(behind.max(initial=0.0)))
     axes.set_ylim(0, 1.1 * highest)
     axes.set_ylabel("behind the server\n(versions)")

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, styled
 from analysis.study_rows import forms_in, rows_of
@@ -43,7 +43,7 @@ def study_contrast(traffic: Traffic) -> Figure:
         axes.plot(server, y, "s", color=BLUE, mec=INK, mew=0.5, ms=6, ls="", label="the server's model")
         axes.set_title(f"what the rejector {title}")
         axes.set_yticks(y, [f"{row.group}, $c_e$ = {row.c_e:g}" for row in table.itertuples()])
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("accuracy (% of held-out)")
         axes.grid(visible=True, axis="x")
     panels[0].set_ylim(len(table) - 0.5, -0.5)
@@ -116,6 +116,7 @@ def study_losses(traffic: Traffic) -> Figure:
             label = "S = an epoch" if interval == "epoch" else f"S = {interval}"
             axes.plot(line["step"], line["loss"], "o-", ms=3, color=colour, label=label)
         axes.set_xlabel("training step (batches)")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_ylabel("mean training loss (nats)")
     return _finished(figure, panels)
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from run_folders import write_folder
 
 import analysis
+from analysis import partial_report, report
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """A believable run folder with its results, and its summary; not to be changed."""
     path = write_folder(tmp_path_factory.mktemp("runs") / "outage", outages=(("server", 100, 140),))
     return path, analysis.finish(path)
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
+
+    def plain(_: Any) -> bytes:
+        return b"<svg/>"
+
+    for place in (report, partial_report):
+        monkeypatch.setattr(place, "to_svg", plain)
+    monkeypatch.setattr(report, "to_png", plain)
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +49,18 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=300,
     )
     return place / "smoke"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium without a window, one for all tests that look at pages."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        # Without a sandbox, since containers run tests as root; the pages are the project's own.
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()

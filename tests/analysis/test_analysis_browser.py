@@ -16,21 +16,8 @@ from analysis.many_runs_report import write_result
 from analysis.policy_study import POLICY, study_result
 from sim.errors import BadInput
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
-
 Finished = tuple[Path, dict[str, Any]]
 DESK, PHONE = (1280, 900), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        # Without a sandbox, since containers run tests as root; the page is the project's own.
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Opened:
@@ -142,17 +129,31 @@ def test_dragging_over_one_panel_zooms_all(opened: Opened) -> None:
     assert opened.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESK, PHONE])
-def test_pages_fit_their_width_in_light_and_dark(
-    browser: Any, finished: Finished, tmp_path: Path, size: tuple[int, int], scheme: str
-) -> None:
-    copy = shutil.copytree(finished[0], tmp_path / "again")
-    analysis.write_comparison([finished[0], copy], tmp_path / "comparison")
+@pytest.fixture(scope="module")
+def pages(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A report, a comparison, what is left of a damaged run, and a study."""
+    folder = tmp_path_factory.mktemp("pages")
+    copy = shutil.copytree(finished[0], folder / "again")
+    analysis.write_comparison([finished[0], copy], folder / "comparison")
+    runs = [
+        Made({POLICY: policy}, seed, shutil.copytree(finished[0], folder / f"{policy}-{seed}"))
+        for policy in ("l2h", "alone")
+        for seed in (1, 2, 3)
+    ]
+    result = study_result("mine", "Who keeps working?", "run_sim.py study", cell_table(runs), "l2h", "outage")
+    write_result(result, folder / "study")
     (copy / "timeline.parquet").unlink()
     with pytest.raises(BadInput):
         analysis.write_report(copy)
-    pages = (finished[0] / "report.html", tmp_path / "comparison/compare.html", copy / "report_partial.html")
+    rest = (folder / "comparison/compare.html", copy / "report_partial.html", folder / "study/study.html")
+    return [finished[0] / "report.html", *rest]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_pages_fit_their_width_in_light_and_dark(
+    browser: Any, pages: list[Path], size: tuple[int, int], scheme: str
+) -> None:
     for path in pages:
         shown = Opened(browser, path, size, scheme)
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0], path.name
@@ -160,28 +161,20 @@ def test_pages_fit_their_width_in_light_and_dark(
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light"), path.name
         hidden = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
         assert shown.page.eval_on_selector_all(".facts .scroll", hidden) == 0, path.name
+        if size == DESK:
+            assert shown.page.eval_on_selector_all("main .scroll", hidden) == 0, path
         assert shown.complaints == [], path.name
         shown.context.close()
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE])
-def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(
-    browser: Any, finished: Finished, tmp_path: Path, size: tuple[int, int]
-) -> None:
-    runs = [
-        Made({POLICY: policy}, seed, shutil.copytree(finished[0], tmp_path / f"{policy}-{seed}"))
-        for policy in ("l2h", "alone")
-        for seed in (1, 2, 3)
-    ]
-    result = study_result("mine", "Who keeps working?", "run_sim.py study", cell_table(runs), "l2h", "outage")
-    write_result(result, tmp_path / "study")
-    shown = Opened(browser, tmp_path / "study/study.html", size)
+def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: Any, pages: list[Path]) -> None:
+    shown = Opened(browser, pages[-1], DESK)
     assert shown.complaints == []
-    assert [url for url in shown.requests if not url.startswith("data:")] == [
-        (tmp_path / "study/study.html").resolve().as_uri()
-    ]
+    assert [url for url in shown.requests if not url.startswith("data:")] == [pages[-1].resolve().as_uri()]
     drawn = shown.page.eval_on_selector_all("figure img", "all => all.map(i => i.naturalWidth)")
     assert len(drawn) == 3
     assert min(drawn) > 200
-    assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    words = "document.querySelector('#findings').innerText"
+    assert "accuracy, held-out (points) against l2h: no policy" in shown.page.evaluate(words)
+    assert "against l2h" not in shown.page.evaluate("document.querySelector('#tables').innerText")
     shown.context.close()

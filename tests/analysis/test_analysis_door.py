@@ -113,6 +113,7 @@ def outdate(folder: Path) -> None:
         (outdate, "requests", {"timeline", "outcomes", "latency", "learning"}),
     ],
 )
+@pytest.mark.usefixtures("plain_pictures")
 def test_what_can_still_be_read_is_shown(
     finished: Finished, tmp_path: Path, damage: Callable[[Path], None], table: str, figures: set[str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_requests_of_the_parts_that_are_left_are_counted(finished: Finished, tmp
     assert len(traffic.everything) == 14_400 - lost
 
 
+@pytest.mark.usefixtures("plain_pictures")
 def test_page_of_the_rest_goes_when_the_folder_is_whole_again(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     kept = (folder / "timeline.parquet").read_bytes()

@@ -92,7 +92,7 @@ def test_a_study_says_who_does_better_and_who_is_not_seen_to(
     monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
     table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
     said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
-    assert said[0] == "accuracy, held-out (%) against l2h: lower for alone (-13.0)."
+    assert said[0] == "accuracy, held-out (points) against l2h: lower for alone (-13.0)."
     assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said
 
 
@@ -159,7 +159,7 @@ def test_a_page_loads_nothing_and_holds_every_figure(table: pd.DataFrame, tmp_pa
     assert "<script" not in page
     assert [*re.findall(r"<section id=\"(\w+)\">", page)] == ["tables", "heat_maps", "curves", "reproduce"]
     assert len(re.findall(r"<img src=\"data:image/svg\+xml;base64,[^\"]+\" alt=\"[^\"]{20,}\">", page)) == 2
-    assert "83.0 [74.0, 92.0]" in page
+    assert "83.0 [74.0,\u00a092.0]" in page
     for name in ("heat_maps", "curves"):
         assert (tmp_path / f"out/figures/{name}.svg").stat().st_size > 2000
         assert (tmp_path / f"out/figures/{name}.png").read_bytes().startswith(b"\x89PNG")

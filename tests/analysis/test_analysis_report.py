@@ -127,15 +127,7 @@ def test_command_names_the_run_from_where_it_is_typed(
     assert Path(words()[3]).samefile(folder / "scenario.yaml")
 
 
-def test_time_that_the_report_took_does_not_change_it(finished: Finished, tmp_path: Path) -> None:
-    folder = shutil.copytree(finished[0], tmp_path / "copy")
-    first = analysis.write_report(folder).read_bytes()
-    timing = json.loads((folder / "timing.json").read_text())
-    timing["stages_s"]["report"] = 1.5
-    (folder / "timing.json").write_text(json.dumps(timing))
-    assert analysis.write_report(folder).read_bytes() == first
-
-
+@pytest.mark.usefixtures("plain_pictures")
 def test_text_of_a_scenario_is_never_markup(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     text = (folder / "scenario.yaml").read_text()

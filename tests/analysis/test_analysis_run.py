@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from run_folders import SCENARIO, write_tiny
@@ -60,6 +61,7 @@ def test_incomplete_folder_is_named_in_one_line(finished: Finished, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["timeline.parquet", "requests/part-0000002.parquet", "timing.json"])
+@pytest.mark.usefixtures("plain_pictures")
 def test_damaged_file_is_named_in_one_line(finished: Finished, tmp_path: Path, name: str) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     whole = (folder / name).read_bytes()
@@ -68,6 +70,17 @@ def test_damaged_file_is_named_in_one_line(finished: Finished, tmp_path: Path, n
         analysis.finish(folder)
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_sample_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    """As where bytes of the table were changed and it can still be read."""
+    folder = write_tiny(tmp_path / "run", [{}])
+    table = pq.read_table(folder / "samples.parquet")
+    pq.write_table(pa.concat_tables([table, table.slice(2, 1)]), folder / "samples.parquet")
+    with pytest.raises(BadInput, match=r"samples\.parquet: damaged: sample_id 2 is there twice"):
+        _ = analysis.load_run(folder).samples
+    with pytest.raises(BadInput, match="what can still be read is in"):
+        analysis.write_report(folder)
 
 
 def test_scenario_that_is_not_resolved_is_refused(tmp_path: Path) -> None:
