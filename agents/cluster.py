@@ -9,6 +9,8 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,7 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from agents import cluster_end
 from sim.errors import BadInput
 
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -78,10 +81,11 @@ class Cluster:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Within it a folder for the logs and sockets of a cluster, which lives no longer than this process.
+    """Within it a folder for the logs and sockets of a cluster; both end with it, or with this process.
 
-    It is locked, and a lock ends with its process: so what a killed process left is found, and removed by the
-    next one. The path is short, since a socket's may have 107 bytes.
+    A process of its own sees to that. The folder is locked, and a lock ends with its process: so if both
+    were killed, what they left is found, and removed by the next one. The path is short, since a socket's
+    may have 107 bytes.
     """
     root = Path("/tmp") / f"l2h-fleet-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
@@ -92,11 +96,10 @@ def private_folder() -> Iterator[Path]:
             if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(dir=root, prefix=""))
-    with _locked(own):
-        try:
-            yield own
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # who waits for ours to end need not
+    watch = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
+    with _locked(own), subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True, **quiet):
+        yield own
 
 
 @contextmanager
