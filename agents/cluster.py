@@ -4,7 +4,6 @@ Whole runs side by side, a task each, need no actors and start here."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents import cluster_end
 from sim.errors import BadInput
+from sim.whole_files import locked
 
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,33 +92,14 @@ def private_folder() -> Iterator[Path]:
     if root.is_symlink() or root.stat().st_uid != os.getuid():
         raise BadInput(f"{root}: is somebody else's, so a Ray cluster cannot keep its files there")
     for left in root.iterdir():
-        with _locked(left) as is_ours:
+        with locked(left) as is_ours:
             if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(dir=root, prefix=""))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # who waits for ours to end need not
     watch = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
-    with _locked(own), subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True, **quiet):
+    with locked(own), subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True, **quiet):
         yield own
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Within it the folder is locked, unless another process holds it; says whether it is."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # another one removes it too
-        yield False
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = True
-    except OSError:
-        is_ours = False
-    try:
-        yield is_ours
-    finally:
-        os.close(handle)
 
 
 def run_tasks(

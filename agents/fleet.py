@@ -33,6 +33,7 @@ from agents.updates import after_round, update_of
 from sim.errors import RunFailed
 from sim.messages import Learned, Lesson, Update
 from sim.scenario import Scenario
+from sim.whole_files import sweep
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, int, int], None]
@@ -222,6 +223,7 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
+        sweep(self._cache)
         recipes = {variant: recipe_for(self._plan, variant) for variant in self._plan.variants}
         known = {variant: recall(recipe, self._cache) for variant, recipe in recipes.items()}
         missing = [variant for variant, frozen in known.items() if frozen is None]

@@ -4,7 +4,6 @@ Claims the folder, and writes JSON and Parquet into it by way of `sim.whole_file
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
-from sim.whole_files import write_whole
+from sim.whole_files import appearing, write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
@@ -224,18 +223,15 @@ class StreamedTable:
 
     def finish(self, pieces: int) -> None:
         """Makes the file out of so many pieces, which stay."""
-        hidden = self._path.with_name(f".{self._path.name}.partial")
         try:
-            with pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole:
+            with (
+                appearing(self._path) as hidden,
+                pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole,
+            ):
                 for index in range(pieces):
                     whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
-            with hidden.open("rb+") as file:
-                os.fsync(file.fileno())
-            hidden.replace(self._path)
         except OSError as error:
             raise RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})") from error
-        finally:
-            hidden.unlink(missing_ok=True)
 
 
 def part(table: Path, index: int) -> Path:
