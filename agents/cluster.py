@@ -96,9 +96,15 @@ def private_folder() -> Iterator[Path]:
             if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(dir=root, prefix=""))
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # who waits for ours to end need not
-    watch = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
-    with locked(own), subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True, **quiet):
+    words = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
+    watch = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # not ours: who waits for the end of that need not wait for it
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with locked(own), watch:
         yield own
 
 

@@ -1,5 +1,5 @@
-"""Ends a private Ray cluster with the process that opened it, however that one ends: a process of its own.
-Started by `agents.cluster`; needs the standard library alone, so that it stands by at once and costs little."""
+"""Ends a private Ray cluster with the process that opened it, however that ends; a process of its own.
+Started by `agents.cluster`; needs the standard library alone, so it stands by at once and costs little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster's last process: it ends whoever still writes in the folder and removes it, and harms nobody else."""
+"""A cluster's last process: it ends whoever still writes in the folder, removes that, and harms nobody."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ended(subprocess.Popen[bytes]):  # noqa: N801  (used as a context, like a 
 
 @pytest.fixture
 def bystanders(folder: Path, tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """One reads a log, one writes in a folder whose name begins alike, one names the folder and works in it."""
+    """One reads a log, one writes beside the folder, one names the folder and works in it."""
     (tmp_path / "session-2").mkdir()
     with (
         (folder / "logs/raylet.out").open() as log,
