@@ -35,7 +35,7 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from sim.outages import mean_availability
     from sim.packages import versions
     from sim.resuming import begun_with, claimed, is_broken_off, require_resumable
-    from sim.run_folder import VERSIONS, require_free, write_json
+    from sim.run_folder import VERSIONS, require_free, write_json, write_sums
     from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
     from sim.scenario.library import FOLDER, STUDIES, locate
     from sim.scenario.policy_study import is_study
@@ -244,6 +244,7 @@ def learn_and_simulate(
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")
         write_learned(plan, learned, hashes, folder, done.learning)
+        write_sums(folder, checkpoints.written)
     return done
 
 

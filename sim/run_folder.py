@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
-from sim.whole_files import appearing, write_whole
+from sim.whole_files import SUMS, appearing, digest, write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
@@ -42,6 +43,7 @@ ENTRIES = {
     "partitions.parquet",
     "reliability.parquet",
     "timing.json",
+    SUMS,
     "figures",
     "report.html",
     "report_partial.html",
@@ -144,32 +146,43 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Writes a Parquet file. Raises RunFailed if the disk does not take it."""
+def write_sums(folder: Path, known: Mapping[Path, str]) -> None:
+    """Writes the SHA-256 of every table: of parts as it was when they were written, `known`."""
+    parts = {path: of for path, of in known.items() if folder / CHECKPOINT not in path.parents}
+    sums = parts | {path: digest(path) for path in folder.glob("*.parquet")}
+    lines = [f"{sums[path]}  {path.relative_to(folder).as_posix()}\n" for path in sorted(sums)]
+    write_whole(folder / SUMS, "".join(lines).encode())
+
+
+def write_table(path: Path, table: pa.Table) -> str:
+    """Writes a Parquet file, and gives its SHA-256. Raises RunFailed if the disk does not take it."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **_encoding(table.schema))
     try:
-        write_whole(path, sink.getvalue().to_pybytes())
+        content = sink.getvalue().to_pybytes()
+        write_whole(path, content)
     except OSError as error:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
+    return sha256(content).hexdigest()
 
 
 class Parts:
     """Writes tables behind the back of whoever makes them: while one is packed, the next is simulated.
 
     Use it in a `with`, which ends when everything is on the disk. One part at a time: who brings the next
-    waits for the one before, so memory stays flat. Raises RunFailed, then or at `wait`, if the disk did not
-    take one.
+    waits for the one before, so memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then
+    or at `wait`, if the disk did not take one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sums: dict[Path, str]) -> None:
+        self._sums = sums
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] | None = None
 
     def write(self, tables: Mapping[Path, pa.Table]) -> None:
         """Has these written, in this order."""
         self.wait()
-        self._last = self._thread.submit(_write_all, tables)
+        self._last = self._thread.submit(self._write_all, tables)
 
     def wait(self) -> None:
         """Until all that was given so far is on the disk."""
@@ -187,10 +200,9 @@ class Parts:
         finally:
             self._thread.shutdown()
 
-
-def _write_all(tables: Mapping[Path, pa.Table]) -> None:
-    for path, table in tables.items():
-        write_table(path, table)
+    def _write_all(self, tables: Mapping[Path, pa.Table]) -> None:
+        for path, table in tables.items():
+            self._sums[path] = write_table(path, table)
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:

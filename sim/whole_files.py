@@ -4,6 +4,7 @@ Everything that goes into a run folder or a cache passes through here; nothing o
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNFINISHED = ".partial"  # ends the name of a file that is being written
+SUMS = "SHA256SUMS"  # checksums of the files beside and below it, as `sha256sum -c` reads them
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -79,6 +81,12 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
