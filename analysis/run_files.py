@@ -91,10 +91,8 @@ def _refuse_change(path: Path) -> None:
 @lru_cache(maxsize=8)
 def _sums(known: Path, _changed_at_ns: int) -> dict[str, str]:
     """The checksums in a file of them, by name."""
-    lines = [
-        line.split(maxsplit=1) for line in known.read_text(encoding="utf-8", errors="replace").splitlines()
-    ]
-    return {line[1]: line[0] for line in lines if len(line) == 2}
+    lines = known.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def undisturbed(home: Home, took_s: float) -> dict[str, bytes]:
     assert took_s > 0
     assert len([name for name in found if name.startswith("requests/")]) == 5
     assert json.loads(found["summary.json"])["counts"]["requests"] > 3000
+    told = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=home.folder / "whole", capture_output=True, check=True
+    )
+    tables = [f"{name}: OK" for name in found if name.endswith(".parquet")]
+    assert sorted(told.stdout.decode().splitlines()) == tables
     return found
 
 
