@@ -98,12 +98,12 @@ def run(
         if not resume:
             require_free(folder, force)
         try:
-            with ctrl_c.heard():
+            with ctrl_c.heard(lambda: interrupted(folder, force)):
                 execute(
                     plan, question, folder, force, actors, ray_address, told, resume, checkpoint_every, ctrl_c
                 )
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {how_to_go_on(folder, force)}") from None
+            raise Interrupted(interrupted(folder, force)) from None
         except RunFailed as error:
             if not isinstance(error.__cause__, OSError):
                 raise
@@ -112,6 +112,11 @@ def run(
     finally:
         told.close()
     show(folder)
+
+
+def interrupted(folder: Path, force: bool) -> str:
+    """The line that Ctrl-C leaves."""
+    return f"interrupted: {how_to_go_on(folder, force)}"
 
 
 def how_to_go_on(folder: Path, force: bool) -> str:

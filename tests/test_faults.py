@@ -160,6 +160,30 @@ def test_ctrl_c_in_the_loop_leaves_a_checkpoint_and_no_process(words, home):
     assert not list((home.folder / out).rglob(".*"))
 
 
+STUCK = """
+import hashlib
+from commands.interrupts import CtrlC
+with CtrlC().heard(lambda: "last words"):
+    print("stuck", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+def test_ctrl_c_ends_a_library_that_does_not_come_back():
+    """As the compiler of the event loop, which may work for half a minute before Python hears of anything."""
+    words = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "stuck\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.communicate(timeout=60)[1] == "last words\n"
+        finally:
+            process.kill()
+    assert process.returncode == 130
+
+
 # A folder that takes no more.
 
 FULL = """
