@@ -266,7 +266,8 @@ def show(folder: Path) -> None:
 def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
-        code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        with CtrlC().heard(lambda: "interrupted"):
+            code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:

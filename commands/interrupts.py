@@ -14,7 +14,7 @@ from typing import Any
 EXIT_CODE = 130  # what a shell makes of Ctrl-C
 SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 PATIENCE_S = 0.3  # wall time to reach a safe point
-MOST_S = 1.5  # wall time until the process ends, closed or not: as if it had been killed
+MOST_S = 1.7  # wall time until the process ends, closed or not: as if it had been killed
 
 
 @contextmanager
