@@ -36,7 +36,7 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from sim.outages import mean_availability
     from sim.packages import versions
     from sim.resuming import begun_with, claimed, is_broken_off, require_resumable
-    from sim.run_folder import VERSIONS, require_free, write_json
+    from sim.run_folder import VERSIONS, require_free, write_json, write_sums
     from sim.scenario import Scenario, json_schema, question_of, read, shipped, write
     from sim.scenario.library import FOLDER, STUDIES, locate
     from sim.scenario.policy_study import is_study
@@ -97,12 +97,12 @@ def run(
         if not resume:
             require_free(folder, force)
         try:
-            with ctrl_c.heard():
+            with ctrl_c.heard(lambda: interrupted(folder, force)):
                 execute(
                     plan, question, folder, force, actors, ray_address, told, resume, checkpoint_every, ctrl_c
                 )
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {how_to_go_on(folder, force)}") from None
+            raise Interrupted(interrupted(folder, force)) from None
         except RunFailed as error:
             if not isinstance(error.__cause__, OSError):
                 raise
@@ -111,6 +111,11 @@ def run(
     finally:
         told.close()
     show(folder)
+
+
+def interrupted(folder: Path, force: bool) -> str:
+    """The line that Ctrl-C leaves."""
+    return f"interrupted: {how_to_go_on(folder, force)}"
 
 
 def how_to_go_on(folder: Path, force: bool) -> str:
@@ -244,6 +249,7 @@ def learn_and_simulate(
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")
         write_learned(plan, learned, hashes, folder, done.learning)
+        write_sums(folder, checkpoints.written)
     return done
 
 
@@ -260,7 +266,8 @@ def show(folder: Path) -> None:
 def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
-        code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        with CtrlC().heard(lambda: "interrupted"):
+            code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:

@@ -4,11 +4,12 @@ Whole runs side by side, a task each, need no actors and start here."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,9 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from agents import cluster_end
 from sim.errors import BadInput
+from sim.whole_files import locked
 
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,44 +82,31 @@ class Cluster:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Within it a folder for the logs and sockets of a cluster, which lives no longer than this process.
+    """Within it a folder for the logs and sockets of a cluster; both end with it, or with this process.
 
-    It is locked, and a lock ends with its process: so what a killed process left is found, and removed by the
-    next one. The path is short, since a socket's may have 107 bytes.
+    A process of its own sees to that. The folder is locked, and a lock ends with its process: so if both
+    were killed, what they left is found, and removed by the next one. The path is short, since a socket's
+    may have 107 bytes.
     """
     root = Path("/tmp") / f"l2h-fleet-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     if root.is_symlink() or root.stat().st_uid != os.getuid():
         raise BadInput(f"{root}: is somebody else's, so a Ray cluster cannot keep its files there")
     for left in root.iterdir():
-        with _locked(left) as is_ours:
+        with locked(left) as is_ours:
             if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
     own = Path(tempfile.mkdtemp(dir=root, prefix=""))
-    with _locked(own):
-        try:
-            yield own
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Within it the folder is locked, unless another process holds it; says whether it is."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # another one removes it too
-        yield False
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = True
-    except OSError:
-        is_ours = False
-    try:
-        yield is_ours
-    finally:
-        os.close(handle)
+    words = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
+    watch = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # not ours: who waits for the end of that need not wait for it
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with locked(own), watch:
+        yield own
 
 
 def run_tasks(

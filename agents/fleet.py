@@ -33,6 +33,7 @@ from agents.updates import after_round, update_of
 from sim.errors import RunFailed
 from sim.messages import Learned, Lesson, Update
 from sim.scenario import Scenario
+from sim.whole_files import sweep
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, int, int], None]
@@ -222,10 +223,9 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
-        plan, cache = (
-            self._plan,
-            self._cache,
-        )  # a recipe holds pictures, so it is made anew where it is needed
+        sweep(self._cache)
+        plan, cache = self._plan, self._cache
+        # A recipe holds pictures, so it is made anew where it is needed.
         known = {variant: recall(recipe_for(plan, variant), cache) for variant in plan.variants}
         missing = [variant for variant, frozen in known.items() if frozen is None]
         made: dict[Variant, FrozenClient] = {}

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sim.errors import BadInput
+from sim.whole_files import sweep
 
 
 def render(template: str, **content: Any) -> str:
@@ -25,7 +26,11 @@ def render(template: str, **content: Any) -> str:
 
 
 def require_own(out: Path, files: set[str], what: str) -> None:
-    """Raises BadInput for a folder of results that holds anything but `files`; nothing is ever deleted."""
+    """Raises BadInput for a folder of results that holds anything but `files`.
+
+    Nothing is deleted but what a process that was killed as it wrote there left half written.
+    """
+    sweep(out)
     if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= files):
         raise BadInput(f"--out {out}: exists and holds other things than {what}")
 

@@ -25,7 +25,7 @@ from analysis.training_data import trained_on
 from analysis.wording import headline, outcome_shares, sentences, verdict
 from analysis.zoom_data import as_script, bins_in_words, zoom_data
 from sim.errors import BadInput
-from sim.whole_files import write_whole
+from sim.whole_files import sweep, write_whole
 
 TEMPLATE = "report.html.j2"
 STAGES = ("build", "learn", "decide", "run")
@@ -41,6 +41,7 @@ def finish(path: str | Path, pictures: bool = True) -> dict[str, Any]:
     for table in condition_of(path):
         if not table.is_fine:
             raise BadInput(table.why)
+    sweep(run.path)
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     if pictures:

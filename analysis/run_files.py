@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sim.errors import BadInput
+from sim.whole_files import SUMS, digest
 
 
 def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
@@ -52,6 +54,7 @@ def read_table(
     if schema is not None and names is not None:
         wanted = pa.schema([schema.field(name) for name in names])
     try:
+        _refuse_change(path)
         with pq.ParquetFile(path) as file:
             if wanted is None:
                 return file.read()
@@ -70,8 +73,26 @@ def read_table(
 
 
 def refuse_damage(path: Path, schema: pa.Schema) -> None:
-    """Raises BadInput unless the head of a Parquet file can be read and has the columns of `schema`."""
+    """Raises BadInput unless a Parquet file is as it was written and has the columns of `schema`."""
     read_table(path, schema, rows=False)
+
+
+def _refuse_change(path: Path) -> None:
+    """Raises BadInput unless a file is as it was written, where its run has left word of that."""
+    for folder in path.parents[:2]:  # parts lie a level deeper
+        known = folder / SUMS
+        if known.is_file():
+            expected = _sums(known, known.stat().st_mtime_ns).get(path.relative_to(folder).as_posix())
+            if expected not in (None, digest(path)):
+                raise BadInput(f"{path}: damaged: its checksum is not the one in {SUMS}")
+            return
+
+
+@lru_cache(maxsize=8)
+def _sums(known: Path, _changed_at_ns: int) -> dict[str, str]:
+    """The checksums in a file of them, by name."""
+    lines = known.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Ctrl-C: what is under way ends at the next safe point, or after a second wherever it is.
+"""Ctrl-C: what is under way ends at the next safe point, or within two seconds wherever it is.
 Part of the command line; imports nothing that takes time, since it guards the other imports too."""
 
 from __future__ import annotations
@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 EXIT_CODE = 130  # what a shell makes of Ctrl-C
 SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
-PATIENCE_S = 0.3  # wall time to reach a safe point; to close Ray takes another second and a half
+PATIENCE_S = 0.3  # wall time to reach a safe point
+MOST_S = 1.7  # wall time until the process ends, closed or not: as if it had been killed
 
 
 @contextmanager
@@ -31,9 +32,17 @@ class CtrlC:
         self._has_safe_points = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Within it Ctrl-C raises KeyboardInterrupt; where there are safe points, a little later."""
-        with _hearing(signal.SIGINT, self._press), _hearing(signal.SIGALRM, self._raise):
+    def heard(self, last_words: Callable[[], str]) -> Iterator[None]:
+        """Within it Ctrl-C raises KeyboardInterrupt; where there are safe points, a little later.
+
+        If that has led nowhere after `MOST_S`, since a library takes long over one call or over its closing,
+        the process says `last_words` and ends.
+        """
+        with (
+            _hearing(signal.SIGINT, self._press),
+            _hearing(signal.SIGALRM, self._raise),
+            _outlasting(last_words),
+        ):
             try:
                 yield
             finally:
@@ -75,6 +84,41 @@ def _hearing(number: signal.Signals, do: Any) -> Iterator[None]:
         signal.signal(number, before)
 
 
+@contextmanager
+def _outlasting(last_words: Callable[[], str]) -> Iterator[None]:
+    """Within it the process ends `MOST_S` after Ctrl-C even if Python itself never comes to hear of that.
+
+    The system writes each signal into a pipe; a thread reads it, which runs whatever the main one waits for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    over = threading.Event()
+
+    def listen() -> None:
+        while signals := os.read(source, 1):
+            if signals[0] == signal.SIGINT and not over.wait(MOST_S):
+                _say_and_end(last_words())
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    before = signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        os.close(sink)
+        listener.join()
+        os.close(source)
+
+
 def _end(_number: int, _frame: FrameType | None) -> None:
-    os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"interrupted\n")
+    _say_and_end("interrupted")
+
+
+def _say_and_end(word: str) -> None:
+    os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + word.encode() + b"\n")
     os._exit(EXIT_CODE)

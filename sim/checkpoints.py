@@ -15,8 +15,8 @@ from typing import Any
 
 from sim.errors import RunFailed
 from sim.packing import pack, unpack
-from sim.run_folder import CHECKPOINT, part
-from sim.whole_files import sync_folder, write_synced, write_whole
+from sim.run_folder import CHECKPOINT
+from sim.whole_files import digest, sync_folder, write_synced, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ BEGUN = "run.json"  # what the run began with
 MANIFEST = "manifest.json"
 TIMELINE_PIECES = f"{CHECKPOINT}/timeline"
 LEARNED = "learned"  # the state before t = 0
-FORMAT = 1  # raise it when what a checkpoint holds, or means, changes
+FORMAT = 2  # raise it when what a checkpoint holds, or means, changes
 KEPT = 2  # states of the run: the newest, and the one before in case that is damaged
 EVERY_S = 10.0
 MOST_SHARE = 1 / 30  # of the wall time, if chunks are short beside a checkpoint
@@ -47,12 +47,14 @@ class Checkpoints:
     """The checkpoints of the run in `folder`.
 
     every_s: wall seconds between two states of the run, more if writing one takes more than `MOST_SHARE` of
-    that; 0: one at the end of each chunk. When they are written changes no result.
+    that; 0: one at the end of each chunk. When they are written changes no result. written: the SHA-256 of
+    each part of the run so far, kept with its states.
     """
 
     def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
         self.folder = folder / CHECKPOINT
         self.cost = Cost()
+        self.written: dict[Path, str] = {}
         self._every_s, self._pause_s, self._last_at = every_s, every_s, perf_counter()
         self._run = ""
 
@@ -81,7 +83,8 @@ class Checkpoints:
                 content = pack(value)
                 write_synced(hidden / file, content)
                 files[file] = {"bytes": len(content), "sha256": _digest(content)}
-            manifest = {"format": FORMAT, "run": self._run, "files": files}
+            written = {str(path.relative_to(self.folder.parent)): of for path, of in self.written.items()}
+            manifest = {"format": FORMAT, "run": self._run, "files": files, "written": written}
             write_synced(hidden / MANIFEST, json.dumps(manifest, indent=1).encode())
             sync_folder(hidden)
             shutil.rmtree(place, ignore_errors=True)  # left by a run that went on from an earlier one
@@ -110,16 +113,14 @@ class Checkpoints:
     def newest(self) -> dict[str, Any] | None:
         """The last state of the run that can be used; None without one.
 
-        One that cannot be used is told in a warning and removed.
+        One that cannot be used, or before which a part was written that is not there as it was, is told in a
+        warning and removed.
         """
         for place in reversed(self._states()):
-            chunks = int(place.name.removeprefix("at-"))
-            missing = [file for file in _parts_before(self.folder.parent, chunks) if not file.exists()]
-            if missing:
-                _warn(place, f"{missing[0]} is missing")
-            elif (parts := self._load(place)) is not None:
+            if (parts := self._load(place)) is not None:
                 return parts
             shutil.rmtree(place)
+        self.written.clear()
         return None
 
     def discard(self) -> None:
@@ -137,7 +138,7 @@ class Checkpoints:
         """The parts of a checkpoint. Raises Damaged unless it is this run's and just as it was written."""
         try:
             manifest = json.loads((place / MANIFEST).read_bytes())
-            known = manifest["format"], manifest["run"]
+            known, written = (manifest["format"], manifest["run"]), dict(manifest.get("written", {}))
             files = {
                 Path(file).name: (facts["bytes"], facts["sha256"])
                 for file, facts in manifest["files"].items()
@@ -148,7 +149,20 @@ class Checkpoints:
             raise Damaged(f"was written in format {known[0]}, not {FORMAT}")
         if known[1] != self._run:
             raise Damaged("belongs to another run")
-        return {file: _read(place / file, *facts) for file, facts in files.items()}
+        parts = {file: _read(place / file, *facts) for file, facts in files.items()}
+        self._require_unchanged(written)
+        return parts
+
+    def _require_unchanged(self, written: dict[str, str]) -> None:
+        """Takes up these sums of parts. Raises Damaged unless they are still right."""
+        self.written.clear()
+        for name, known in written.items():
+            path = self.folder.parent / name
+            if not path.is_file():
+                raise Damaged(f"{name} is missing")
+            if digest(path) != known:
+                raise Damaged(f"{name} is not as it was written")
+            self.written[path] = known
 
     def _states(self) -> list[Path]:
         """The states of the run, the oldest first."""
@@ -172,12 +186,6 @@ def _read(path: Path, size: int, digest: str) -> Any:
         return unpack(content)
     except ValueError as error:
         raise Damaged(f"its {path.name} {error}") from None
-
-
-def _parts_before(folder: Path, chunks: int) -> list[Path]:
-    """What a run has written by the end of so many chunks."""
-    tables = (folder / "requests", folder / "attempts", folder / TIMELINE_PIECES)
-    return [part(table, index) for table in tables for index in range(chunks)]
 
 
 def _warn(place: Path, why: str) -> None:

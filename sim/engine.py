@@ -109,7 +109,7 @@ def simulate(
         fill(done, since["done"])
     tidy(folder, run.chunks)
     done.path = run.path.told()
-    with Parts() as parts:
+    with Parts(checkpoints.written) as parts:
         while not run.is_over:
             index, chunk = run.chunks, run.advance()
             of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from sim.run_folder import (
     require_own,
 )
 from sim.scenario import Scenario
+from sim.whole_files import digest
 
 SHOWN = 5  # differences in one line
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
@@ -39,7 +39,7 @@ def begun_with(scenario: Scenario, versions: Mapping[str, str]) -> dict[str, Any
     Not which loop plays it: that changes no byte, and where compiled code cannot be had, SimPy's goes on.
     """
     asked = scenario.model_dump(mode="json", exclude={"engine"})
-    files = {value: _digest(Path(value)) for name, value in _leaves(asked) if name.endswith("file")}
+    files = {value: digest(Path(value)) for name, value in _leaves(asked) if name.endswith("file")}
     return {"scenario": asked, "content of": files, "versions": dict(versions)}
 
 
@@ -153,11 +153,3 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _shown(known: Mapping[str, Any], name: str) -> str:
     return json.dumps(known[name]) if name in known else "nothing"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        content = sha256()
-        while block := file.read(2**20):
-            content.update(block)
-        return content.hexdigest()

@@ -4,10 +4,10 @@ Claims the folder, and writes JSON and Parquet into it by way of `sim.whole_file
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
-from sim.whole_files import write_whole
+from sim.whole_files import SUMS, appearing, digest, write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 OWN_KEY = "l2h-fleet"  # in it
@@ -43,6 +43,7 @@ ENTRIES = {
     "partitions.parquet",
     "reliability.parquet",
     "timing.json",
+    SUMS,
     "figures",
     "report.html",
     "report_partial.html",
@@ -145,32 +146,43 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Writes a Parquet file. Raises RunFailed if the disk does not take it."""
+def write_sums(folder: Path, known: Mapping[Path, str]) -> None:
+    """Writes the SHA-256 of every table: of parts as it was when they were written, `known`."""
+    parts = {path: of for path, of in known.items() if folder / CHECKPOINT not in path.parents}
+    sums = parts | {path: digest(path) for path in folder.glob("*.parquet")}
+    lines = [f"{sums[path]}  {path.relative_to(folder).as_posix()}\n" for path in sorted(sums)]
+    write_whole(folder / SUMS, "".join(lines).encode())
+
+
+def write_table(path: Path, table: pa.Table) -> str:
+    """Writes a Parquet file, and gives its SHA-256. Raises RunFailed if the disk does not take it."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **_encoding(table.schema))
     try:
-        write_whole(path, sink.getvalue().to_pybytes())
+        content = sink.getvalue().to_pybytes()
+        write_whole(path, content)
     except OSError as error:
         raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
+    return sha256(content).hexdigest()
 
 
 class Parts:
     """Writes tables behind the back of whoever makes them: while one is packed, the next is simulated.
 
     Use it in a `with`, which ends when everything is on the disk. One part at a time: who brings the next
-    waits for the one before, so memory stays flat. Raises RunFailed, then or at `wait`, if the disk did not
-    take one.
+    waits for the one before, so memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then
+    or at `wait`, if the disk did not take one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sums: dict[Path, str]) -> None:
+        self._sums = sums
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] | None = None
 
     def write(self, tables: Mapping[Path, pa.Table]) -> None:
         """Has these written, in this order."""
         self.wait()
-        self._last = self._thread.submit(_write_all, tables)
+        self._last = self._thread.submit(self._write_all, tables)
 
     def wait(self) -> None:
         """Until all that was given so far is on the disk."""
@@ -188,10 +200,9 @@ class Parts:
         finally:
             self._thread.shutdown()
 
-
-def _write_all(tables: Mapping[Path, pa.Table]) -> None:
-    for path, table in tables.items():
-        write_table(path, table)
+    def _write_all(self, tables: Mapping[Path, pa.Table]) -> None:
+        for path, table in tables.items():
+            self._sums[path] = write_table(path, table)
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
@@ -224,18 +235,15 @@ class StreamedTable:
 
     def finish(self, pieces: int) -> None:
         """Makes the file out of so many pieces, which stay."""
-        hidden = self._path.with_name(f".{self._path.name}.partial")
         try:
-            with pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole:
+            with (
+                appearing(self._path) as hidden,
+                pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole,
+            ):
                 for index in range(pieces):
                     whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
-            with hidden.open("rb+") as file:
-                os.fsync(file.fileno())
-            hidden.replace(self._path)
         except OSError as error:
             raise RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})") from error
-        finally:
-            hidden.unlink(missing_ok=True)
 
 
 def part(table: Path, index: int) -> Path:

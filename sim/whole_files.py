@@ -1,28 +1,78 @@
-"""Writes files that appear whole or not at all.
+"""Writes files that appear whole or not at all, and removes what writers that were killed left of theirs.
 Everything that goes into a run folder or a cache passes through here; nothing of the project is needed."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+UNFINISHED = ".partial"  # ends the name of a file that is being written
+SUMS = "SHA256SUMS"  # checksums of the files beside and below it, as `sha256sum -c` reads them
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Puts `content` at `path` at once: a reader sees the old file or the new one, never a part.
+    """Puts `content` at `path` at once: a reader sees the old file or the new one, never a part."""
+    with appearing(path) as hidden:
+        hidden.write_bytes(content)
 
-    The temporary file lies in the same folder, so that the rename stays within one file system.
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Within it an empty file to be written, which at the end takes its place at `path`, or is gone.
+
+    It lies in the same folder, so that the rename stays within one file system, and is locked as long as its
+    writer lives: see `sweep`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = _hidden(path)
     try:
-        os.close(handle)
-        write_synced(Path(name), content)
+        yield Path(name)
+        os.fsync(handle)
         Path(name).chmod(0o644)  # mkstemp gives 0600, and results are made to be shared
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the unfinished files below `folder` of writers that were killed, on this or another machine.
+
+    Where the file system knows no locks nobody can tell who lives, and they stay.
+    """
+    for path in folder.rglob(f".*{UNFINISHED}"):
+        with locked(path) as is_nobodys, suppress(OSError):  # a cache may be one that others write
+            if is_nobodys and path.is_file():
+                path.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Within it a file or folder is locked, unless somebody else holds it; says whether it is.
+
+    The lock ends with the process, and leaves nothing.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # another one removes it too
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = True
+    except OSError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(handle)
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -33,6 +83,12 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sync_folder(folder: Path) -> None:
     """Waits until the disk has the folder's own entries: names and renames."""
     handle = os.open(folder, os.O_RDONLY)
@@ -40,3 +96,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _hidden(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, open and locked, and its name."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        with suppress(OSError):  # as on some network file systems
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # somebody swept it before it was locked

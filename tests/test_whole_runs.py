@@ -73,6 +73,7 @@ def test_the_folder_holds_everything_and_no_leftovers(local):
         "report.html",
         "figures",
         "requests",
+        "SHA256SUMS",
         "attempts",
         "timeline.parquet",
         "events.parquet",

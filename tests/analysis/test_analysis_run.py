@@ -13,6 +13,8 @@ from run_folders import SCENARIO, write_tiny
 
 import analysis
 from sim.errors import BadInput
+from sim.run_folder import write_sums
+from sim.whole_files import digest
 
 Finished = tuple[Path, dict[str, Any]]
 
@@ -81,6 +83,25 @@ def test_sample_that_is_there_twice_is_named(tmp_path: Path) -> None:
         _ = analysis.load_run(folder).samples
     with pytest.raises(BadInput, match="what can still be read is in"):
         analysis.write_report(folder)
+
+
+@pytest.mark.parametrize("name", ["clients.parquet", "requests/part-0000002.parquet"])
+@pytest.mark.parametrize("place", [0.3, 0.97], ids=["in its rows", "in its head"])
+def test_one_turned_bit_is_named_in_one_line(
+    finished: Finished, tmp_path: Path, name: str, place: float
+) -> None:
+    """By the checksums that the run left; Parquet itself reads many such files as if nothing were."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    write_sums(folder, {path: digest(path) for path in folder.glob("*/part-*.parquet")})
+    assert len(analysis.load_run(folder).requests) > 0
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BadInput) as refused:
+        analysis.load_run(folder).table(name.partition("/")[0].removesuffix(".parquet"))
+    assert str(refused.value) == f"{folder / name}: damaged: its checksum is not the one in SHA256SUMS"
+    with pytest.raises(BadInput, match=name):
+        analysis.finish(folder)
 
 
 def test_scenario_that_is_not_resolved_is_refused(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def empty_the_manifest(place: Path) -> None:
 
 
 def forget_the_files(place: Path) -> None:
-    (place / "manifest.json").write_text('{"format": 1, "run": "x", "files": [1]}')
+    (place / "manifest.json").write_text('{"format": 2, "run": "x", "files": [1]}')
 
 
 def be_of_tomorrow(place: Path) -> None:
@@ -226,14 +226,28 @@ def lose_a_part(place: Path) -> None:
     (place.parents[1] / "requests/part-0000003.parquet").unlink()
 
 
+def shorten_a_part(place: Path) -> None:
+    file = place.parents[1] / "attempts/part-0000003.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def turn_a_bit_of_a_part(place: Path) -> None:
+    file = place.parent / "timeline/part-0000003.parquet"
+    old = bytearray(file.read_bytes())
+    old[len(old) // 2] ^= 1
+    file.write_bytes(old)
+
+
 HARMS = {
     truncate: "its loop has [0-9]+ bytes, not [0-9]+",
     turn_a_bit: "its learning does not have the recorded checksum",
     lose_a_file: "its learners cannot be read",
     empty_the_manifest: r"its manifest\.json cannot be read",
     forget_the_files: r"its manifest\.json cannot be read",
-    be_of_tomorrow: "was written in format 99, not 1",
-    lose_a_part: r"part-0000003\.parquet is missing",
+    be_of_tomorrow: "was written in format 99, not 2",
+    lose_a_part: r"requests/part-0000003\.parquet is missing",
+    shorten_a_part: r"attempts/part-0000003\.parquet is not as it was written",
+    turn_a_bit_of_a_part: r"checkpoint/timeline/part-0000003\.parquet is not as it was written",
 }
 
 

@@ -189,7 +189,7 @@ def test_a_table_that_the_disk_does_not_take_fails_the_run_in_words(tmp_path, mo
 
 def test_parts_are_on_the_disk_when_all_have_been_given(tmp_path):
     tables = [pa.table({"a": [n]}) for n in range(5)]
-    with Parts() as parts:
+    with Parts({}) as parts:
         for n, table in enumerate(tables):
             parts.write({tmp_path / f"{n}.parquet": table, tmp_path / "again" / f"{n}.parquet": table})
             assert len(list(tmp_path.glob("*.parquet"))) >= n  # no more than one is under way
@@ -199,7 +199,7 @@ def test_parts_are_on_the_disk_when_all_have_been_given(tmp_path):
 
 
 def give(*parts: dict[Path, pa.Table], then: Exception | None = None) -> None:
-    with Parts() as writing:
+    with Parts({}) as writing:
         for part in parts:
             writing.write(part)
         if then:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sim.whole_files import write_whole
+from sim.whole_files import sweep, write_whole
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +64,43 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 def test_others_may_read_what_is_written(tmp_path):
     write_whole(tmp_path / "file", b"x")
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+WRITE_FOR_EVER = """
+import os, sys, time
+from pathlib import Path
+from sim.whole_files import write_whole
+os.fsync = lambda _: (print("under way", flush=True), time.sleep(600))
+write_whole(Path(sys.argv[1]), b"half")
+"""
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    (tmp_path / ".gitignore").write_text("none of ours")
+    words = [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "deep/file")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout.readline() == "under way\n"
+            sweep(tmp_path)
+            (hidden,) = (tmp_path / "deep").iterdir()
+            assert hidden.read_text() == "half"
+        finally:
+            writer.kill()
+    assert hidden.exists()
+    sweep(tmp_path)
+    assert files(tmp_path) == {".gitignore": "none of ours"}
+
+
+def test_a_writer_whose_file_was_swept_before_it_was_locked_takes_another(tmp_path, monkeypatch):
+    lock, swept = fcntl.flock, []
+
+    def sweep_first(handle: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob(".file*"))
+            swept[0].unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    write_whole(tmp_path / "file", b"x")
+    assert swept
+    assert files(tmp_path) == {"file": "x"}

@@ -1,0 +1,42 @@
+"""A run by the command line, here in this process, and what it left, for tests that compare run folders."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import run_sim
+
+ONLINE = "{every_s: 40, steps: 3, step_s: 0.5, rejector_steps: 2, rejector_step_s: 0.5, source: mix}"
+WORDS = [  # five chunks of a fleet that learns on the way, with a checkpoint after each
+    *("run", "smoke", "--quiet", "--checkpoint-every", "0"),
+    *("--set", "horizon_s=300", "--set", f"training.online={ONLINE}"),
+]
+
+
+def run_here(folder: Path, *words: str) -> tuple[int, str]:
+    """The exit code, and what was said on stderr, of a command given in `folder`; it draws no pictures."""
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
+        patch("analysis.report._write_pictures"),
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        return run_sim.main(), said.getvalue()
+
+
+def results_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a finished run that wall time does not enter; fails if something else lies there."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        assert not path.name.startswith("."), name
+        assert not name.startswith(("checkpoint", "failure")), name
+        if path.is_file() and not name.startswith(("timing", "report", "figures", "trace")):
+            found[name] = path.read_bytes()
+    return found
