@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KNOCK_S = 5.0  # wall time for a sign of life from an address
 SEATS_S = 30.0  # wall time for CPUs to become free
 LOOK_S = 1.0  # wall time between two looks at tasks
+AUTH_MODE = "RAY_AUTH_MODE"
 MOST_RETRIES = 2  # of a task whose process died
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4
 SETTINGS = 4  # the type of frame that an HTTP/2 server, so every gRPC server, answers with
@@ -160,12 +161,21 @@ def _start(cpus: int, folder: Path) -> None:
 
 def _join(address: str) -> None:
     """Joins the cluster at `address`. Raises BadInput if nothing answers there, or a stranger does."""
+    advice = ""
     try:
         _knock(address)
+        advice = _token_advice()
         ray.init(address, **QUIET)
     except (OSError, RuntimeError, ValueError, OverflowError, SystemExit) as error:  # Ray exits on a stranger
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()) + advice
         raise BadInput(f"--ray-address: no Ray cluster answers at '{address}' ({why})") from None
+
+
+def _token_advice() -> str:
+    """Ray shows its token to no address that a user names unless told to; without one it is not let in."""
+    if AUTH_MODE in os.environ:
+        return ""
+    return f"; if it asks for a token, as one of `ray start` does where there is any, set {AUTH_MODE}=token"
 
 
 def _knock(address: str) -> None:

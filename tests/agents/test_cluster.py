@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -99,6 +101,65 @@ def test_whatever_ray_makes_of_an_address_is_one_line(
     with pytest.raises(BadInput) as refusal:
         _join("127.0.0.1:6379")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a user whose cluster asks for a token, and its `ADDRESS`."""
+    token = tmp_path / "token"
+    token.write_text("c0ffee" * 6)
+    environment = {name: value for name, value in os.environ.items() if name != cluster.AUTH_MODE}
+    environment |= {"RAY_AUTH_TOKEN_PATH": str(token), "PYTHONPATH": str(ROOT)}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with cluster.private_folder() as folder:
+        words = ("--head", "--block", f"--port={port}", "--num-cpus=2", "--node-ip-address=127.0.0.1")
+        quiet = ("--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}")
+        head = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), "start", *words, *quiet],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until_it_listens(port, head)
+            yield environment | {"ADDRESS": f"127.0.0.1:{port}"}
+        finally:
+            head.terminate()
+            head.wait(timeout=60)
+
+
+def wait_until_it_listens(port: int, head: subprocess.Popen[bytes]) -> None:
+    while head.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise AssertionError("it ended first")
+
+
+@pytest.mark.slow
+def test_a_token_is_shown_where_the_user_says_so(guarded: dict[str, str], tmp_path: Path) -> None:
+    """To a cluster as `ray start` makes one for a user who has a token."""
+    words = ["run", "smoke", "--quiet", "--workers", "1", "--set", "horizon_s=80", "--ray-address"]
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run_sim.py"), *words, guarded["ADDRESS"]],
+            cwd=tmp_path,
+            env=guarded | more,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    refused = run()
+    assert refused.returncode == 2
+    line = refused.stderr.splitlines()[-1]  # Ray complains before it
+    assert line.startswith("--ray-address: no Ray cluster answers at")
+    assert f"set {cluster.AUTH_MODE}=token" in line
+    allowed = run(RAY_AUTH_MODE="token")
+    assert (allowed.returncode, allowed.stderr) == (0, "")
 
 
 def test_an_address_of_version_six_loses_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
