@@ -192,7 +192,7 @@ def compared(world: World) -> dict[str, Any]:
     torch.set_num_threads(1)
     plan = make_plan(scenario(world, grid=True, form="nonnegative")).prepare()
     variant = Variant(0, 0)
-    client = live_model(plan, variant, train(recipe_for(plan, variant)).weights)
+    client = live_model(plan, variant, train([recipe_for(plan, variant)])[0].weights)
     pairs = list(product(C_E, C_1))
     samples = plan.steps * BATCH
     took, risks = [], {}

@@ -25,8 +25,8 @@ def test_every_command_of_the_page_works(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "sweep: runs/smoke-sweep/sweep.html" in told
     assert "study: runs/smoke_policies-study/study.html" in told
-    assert "1 replicas are the fewest of 1 to 4 that meet latency.p95 <= 0.2 (95% confidence)" in told
-    assert "6 clients of known are the most of 2 to 6" in told
+    assert "fewest replicas from 1 to 4 that meet latency.p95 <= 0.2: 1 (95% confidence)" in told
+    assert "most clients of known from 2 to 6 that meet latency.p95 <= 0.2: 6" in told
     table = pd.read_parquet("runs/smoke-sweep/sweep.parquet")
     p95 = table.pivot_table("latency_s.final.p95", "server.replicas", "costs.c_e")
     assert p95.shape == (2, 2)
