@@ -184,9 +184,9 @@ class OnRay:
         """A reference to the value in the object store; arrays come out of it read-only."""
         return ray.put(value)
 
-    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
+    def ask_server(self, method: str, *arguments: Any) -> Any:
         """The server model's result of `method`."""
-        return self._ask(self._members[:1], method, [arguments], tick)[0]
+        return self._ask(self._members[:1], method, [arguments], tick=None)[0]
 
     def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
         """Each shard's result of `method`, in shard order."""

@@ -120,7 +120,7 @@ class Fleet:
         """
         epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
         for epoch in range(epochs):
-            self._trajectory = self._hosts.ask_server("pretrain", arguments=(1,))
+            self._trajectory = self._hosts.ask_server("pretrain", 1)
             tick(epoch + 1, epochs)
         if self._trajectory is None:
             raise RuntimeError("learn() was called before")
@@ -167,7 +167,7 @@ class Fleet:
         """
         if self._decided is None:
             raise RuntimeError("round() comes after decide()")
-        server: Practised = self._hosts.ask_server("practise", arguments=(lesson,))
+        server: Practised = self._hosts.ask_server("practise", lesson)
         blocks = own_blocks(self._plan)
         told = self._hosts.share(server.correct)
         calls = [(share, lesson, told) for share in self._deal(blocks)]
@@ -193,7 +193,7 @@ class Fleet:
     def restore(self, state: State) -> None:
         """Goes on where `state` was taken, of the same scenario. After `build`, in place of `learn`."""
         blocks, curves = self._plan.blocks, state["curves"]
-        self._hosts.ask_server("restore", arguments=(state["server"],))
+        self._hosts.ask_server("restore", state["server"])
         dealt = zip(self._deal(blocks), self._deal(state["blocks"]), strict=True)
         if blocks:
             self._hosts.ask_shards("restore", list(dealt))

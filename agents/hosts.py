@@ -38,12 +38,10 @@ class Hosts(Protocol):
     def share(self, value: Any) -> Any:
         """A stand-in for a large value that goes to several shards, moved once."""
 
-    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
-        """The server model's result of `method`. `tick` is told of progress."""
+    def ask_server(self, method: str, *arguments: Any) -> Any:
+        """The server model's result of `method`."""
 
-    def ask_shards(
-        self, method: str, calls: Sequence[tuple[Any, ...]], tick: Tick | None = None
-    ) -> list[Any]:
+    def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
         """Each shard's result of `method`, called with its entry of `calls`. `tick` is told of progress."""
 
     def close(self) -> None:
@@ -62,12 +60,10 @@ class InProcess:
     def share(self, value: Any) -> Any:
         return value
 
-    def ask_server(self, method: str, tick: Tick | None = None, arguments: Arguments = ()) -> Any:
-        return getattr(self._server, method)(*arguments, *([tick] if tick else []))
+    def ask_server(self, method: str, *arguments: Any) -> Any:
+        return getattr(self._server, method)(*arguments)
 
-    def ask_shards(
-        self, method: str, calls: Sequence[tuple[Any, ...]], tick: Tick | None = None
-    ) -> list[Any]:
+    def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
         (arguments,) = calls
         return [getattr(self._shard, method)(*arguments, *([tick] if tick else []))]
 
