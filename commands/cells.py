@@ -1,5 +1,5 @@
 """Cells: runs of a sweep, a study or a search, kept in one store under what decides their results.
-Between the commands of `many_runs` and the one run of `run_sim`; what is in the store is not run again."""
+Between the commands of `many_runs` and `one_run`; what is in the store is not run again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from commands import one_run
 from commands.course import Course
 from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
@@ -22,7 +23,12 @@ from sim.scenario import Scenario
 from sim.scenario.content import content_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("sim/**/*.py", "agents/**/*.py", "analysis/**/*.py")  # all that decides a run and its summary
+SOURCES = (
+    "sim/**/*.py",
+    "agents/**/*.py",
+    "analysis/**/*.py",
+    "commands/one_run.py",
+)  # all that decides a run and its summary
 LOCK = ".lock"
 CHANGED = "the project's code has changed since this began; the same command begins with what it is now"
 
@@ -122,8 +128,6 @@ def compute(
     cell: Cell, workers: int = 0, ray_address: str | None = None, told: Teller | None = None
 ) -> str | None:
     """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
-    from run_sim import execute  # noqa: PLC0415
-
     if (
         workers and _sources_now() != cell.sources
     ):  # which their processes would load, beside what this one has
@@ -132,7 +136,7 @@ def compute(
         with _alone(cell.folder):
             if not cell.is_done:
                 going_on = is_broken_off(cell.folder)
-                execute(
+                one_run.execute(
                     cell.plan,
                     cell.question,
                     cell.folder,

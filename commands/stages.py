@@ -1,5 +1,5 @@
 """The stages of a run from outside: how long each takes, what is told of it, and what becomes of its errors.
-Part of the command line, between `run_sim.py` and the packages that do the work."""
+Part of the command line, between `one_run` and the packages that do the work."""
 
 from __future__ import annotations
 

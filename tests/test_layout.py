@@ -54,8 +54,7 @@ def test_a_package_takes_from_the_others_only_what_it_may(package):
             prefix_of_allowed = any(ok.startswith(name + ".") or ok == name for ok in MAY_IMPORT[package])
             if top in PACKAGES - {package} and not allowed and not prefix_of_allowed:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
-            above = {"tests"} if package == "commands" else {"run_sim", "tests"}  # a cell is a whole run
-            if top in LIBRARIES_NOT_FOR.get(package, set()) | above:
+            if top in LIBRARIES_NOT_FOR.get(package, set()) | {"run_sim", "tests"}:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
 
@@ -70,13 +69,13 @@ def test_ray_stands_in_few_files():
     assert users == MAY_USE_RAY
 
 
-def test_only_the_command_line_knows_both_sides():
+def test_only_one_module_knows_both_sides():
     both = [
         str(path.relative_to(ROOT))
         for path in [*ROOT.glob("*.py"), *(p for package in PACKAGES for p in modules(package))]
         if {"sim.engine", "agents.fleet"} <= imports(path)
     ]
-    assert both == ["run_sim.py"]
+    assert both == ["commands/one_run.py"]
 
 
 def test_the_simulation_runs_without_torch_or_ray():

@@ -20,7 +20,7 @@ import typer
 import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
-from commands import capacity, many_runs
+from commands import capacity, many_runs, one_run
 from commands.cells import CHANGED, Cell, _alone, cells_of, compute, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
@@ -98,7 +98,7 @@ def test_a_cell_holds_the_bytes_of_a_run(grid, tmp_path):
     row = pd.read_parquet(grid / "sweep.parquet").iloc[3]
     plan = read("smoke", [*TINY, "costs.c_e=0.05", "server.replicas=2"], 2)
     question = "Does every stage of a run work, in seconds?"
-    run_sim.execute(plan, question, tmp_path / "run", False, 0, None, Quiet())
+    one_run.execute(plan, question, tmp_path / "run", False, 0, None, Quiet())
     assert tables_of(Path(row["run"])) == tables_of(tmp_path / "run")
 
 
@@ -108,7 +108,7 @@ def test_what_is_there_is_not_run_again(grid, store, tmp_path, monkeypatch, caps
     def never(*_args, **_options):
         raise AssertionError("this was run before")
 
-    monkeypatch.setattr(run_sim, "execute", never)
+    monkeypatch.setattr(one_run, "execute", never)
     part = swept(tmp_path / "out", store, "server.replicas=1,2", "costs.c_e=0.05", seeds=2)
     told = capsys.readouterr().out
     assert "Sweep of smoke: 4 runs: 2 settings, 2 seeds each" in told
@@ -131,7 +131,7 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
 
 
 def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, capsys):
-    run = run_sim.execute
+    run = one_run.execute
 
     def breaks(plan, *arguments, **options):
         if plan.costs.c_e == 0.3:
@@ -140,7 +140,7 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
             raise ZeroDivisionError("nor such")
         run(plan, *arguments, **options)
 
-    monkeypatch.setattr(run_sim, "execute", breaks)
+    monkeypatch.setattr(one_run, "execute", breaks)
     with pytest.raises(typer.Exit) as ended:
         swept(tmp_path / "out", store, "costs.c_e=0.3,0.05,0.35")
     assert ended.value.exit_code == 1
@@ -150,12 +150,12 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
         "2 of 3 cells failed; the others are finished",
     ]
     assert pd.read_parquet(tmp_path / "out/sweep.parquet")["costs.c_e"].tolist() == [0.05]
-    monkeypatch.setattr(run_sim, "execute", run)
+    monkeypatch.setattr(one_run, "execute", run)
     assert len(swept(tmp_path / "out", store, "costs.c_e=0.3,0.05,0.35")) == 3
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
-    run, made = run_sim.execute, []
+    run, made = one_run.execute, []
 
     def interrupted(plan, *arguments, **options):
         if made:
@@ -163,7 +163,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypat
         made.append(plan)
         run(plan, *arguments, **options)
 
-    monkeypatch.setattr(run_sim, "execute", interrupted)
+    monkeypatch.setattr(one_run, "execute", interrupted)
     with pytest.raises(typer.Exit) as ended:
         swept(tmp_path / "out", tmp_path / "cells", "costs.c_e=0.05,0.1")
     assert ended.value.exit_code == 130
@@ -230,7 +230,7 @@ def test_what_a_cell_that_was_killed_at_its_very_end_left_is_removed(store, tmp_
 def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monkeypatch):
     """A process that begins later would load what was changed meanwhile; this one has what it began with."""
     cells = cells_of([read("smoke", TINY)], "?", tmp_path)
-    monkeypatch.setattr(run_sim, "execute", lambda *_args, **_options: None)
+    monkeypatch.setattr(one_run, "execute", lambda *_args, **_options: None)
     monkeypatch.setattr("commands.cells._sources_now", lambda: "changed")
     assert compute(cells[0]) is None
     assert compute(cells[0], workers=1) == CHANGED
@@ -254,7 +254,7 @@ def test_whoever_wants_a_cell_that_is_being_computed_waits_for_it(tmp_path, monk
     def never(*_args, **_options):
         raise AssertionError("this is being computed already")
 
-    monkeypatch.setattr(run_sim, "execute", never)
+    monkeypatch.setattr(one_run, "execute", never)
     (cell,) = cells_of([read("smoke")], "?", tmp_path)
     ready, done = os.pipe(), cell.folder / "summary.json"
     child = os.fork()

@@ -9,9 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import run_sim
 from agents.fleet import Fleet
-from commands import reading
+from commands import one_run, reading
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.scenario import read
@@ -22,7 +21,7 @@ STUDY = ("study", "study_curves", "study_bounded", "study_losses")
 def run_into(folder: Path, workers: int, *changes: str) -> Path:
     """Runs the smoke scenario with `workers` actors (0: in this process)."""
     folder.mkdir(parents=True)
-    run_sim.execute(read("smoke", changes), "?", folder, False, workers, None, Quiet())
+    one_run.execute(read("smoke", changes), "?", folder, False, workers, None, Quiet())
     return folder
 
 
@@ -181,7 +180,7 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
 def test_a_million_clients_share_their_variants_rejectors(tmp_path):
     changes = ["horizon_s=60", "warm_up_s=0", "server.outages=[]", "fleet.*.model.epochs=2"]
     plan, folder = read("million", changes), tmp_path / "million"
-    run_sim.execute(plan, "?", folder, False, 0, None, Quiet())
+    one_run.execute(plan, "?", folder, False, 0, None, Quiet())
     clients, requests = pd.read_parquet(folder / "clients.parquet"), pd.read_parquet(folder / "requests")
     assert len(clients) == plan.clients == 1_000_000
     assert len(requests) == pytest.approx(60 * 500, abs=5 * (60 * 500) ** 0.5)

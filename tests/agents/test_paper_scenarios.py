@@ -10,10 +10,10 @@ import pytest
 from data_files import write_cifar, write_mnist, write_svhn
 
 import analysis
-import run_sim
 from agents.checks import validate
 from analysis.figures import FIGURES
 from analysis.study_rows import rows_of
+from commands import one_run
 from commands.progress import Quiet
 from sim.scenario import Scenario, read, shipped
 
@@ -65,7 +65,7 @@ def test_a_small_one_runs_end_to_end(
     small = read(scenario.name, [*data, *SMALL])
     folder = tmp_path / "run"
     folder.mkdir()
-    run_sim.execute(small, "?", folder, False, 0, None, Quiet())
+    one_run.execute(small, "?", folder, False, 0, None, Quiet())
     run = analysis.load_run(folder)
     for group in ("complete", "narrow"):
         assert len(rows_of(run, run.study, group, "c_e", "c_1", "form", "sync_every")) == 17  # 16 and its own
