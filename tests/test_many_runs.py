@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -204,7 +205,11 @@ def test_a_sweep_that_was_broken_off_goes_on_where_it_was(how, blow, least, tmp_
     assert least <= len(before) < 4
     if blow == signal.SIGINT:
         assert process.returncode == 130
-        assert f"{len(before)} of 4 cells are finished; the same command goes on from there" in told
+        said = re.search(r"(\d) of 4 cells are finished; the same command goes on from there", told)
+        if said is None:  # on a busy machine two seconds may be over before it is counted
+            assert told.endswith("interrupted\n")
+        else:  # one that is at work elsewhere may still end
+            assert least <= int(said[1]) <= len(before)
     table = swept(tmp_path / "out", place, vary)
     assert {name: at for name, at in stamps(place).items() if name in before} == before
     clean = swept(tmp_path / "clean", tmp_path / "undisturbed", vary)
