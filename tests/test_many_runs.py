@@ -487,7 +487,11 @@ def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
 
 def test_a_sweep_never_replaces_other_peoples_files(store, tmp_path):
     (tmp_path / "chapter.tex").write_text("years of work")
+    others = tmp_path / "music/.song.partial"
+    others.parent.mkdir()
+    others.write_text("half of a download")
     with pytest.raises(BadInput, match="holds other things than a sweep"):
         swept(tmp_path, store, "server.replicas=1,2")
+    assert others.exists()
     with pytest.raises(BadInput, match=r"latencyy: is no number of a summary"):
         swept(tmp_path / "out", store, "server.replicas=1,2", show=["latencyy"])
