@@ -21,7 +21,7 @@ import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs
-from commands.cells import CHANGED, Cell, _alone, cells_of, compute, compute_elsewhere
+from commands.cells import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
@@ -282,6 +282,21 @@ def test_a_store_on_a_file_system_without_locks_is_used_without(tmp_path, monkey
     (cell.folder / "summary.json").write_text("{}")
     monkeypatch.setattr(fcntl, "lockf", none)
     assert compute(cell) is None
+
+
+def test_a_single_cell_that_is_missing_is_computed_on_the_cluster_that_was_named(tmp_path, monkeypatch):
+    """The machine that asks may be one on which nobody should compute."""
+    asked = []
+
+    def run_tasks(_function, calls, jobs, address, _waiting):
+        asked.append((len(calls), jobs, address))
+        yield 0, "not here"
+
+    monkeypatch.setattr("agents.cluster.run_tasks", run_tasks)
+    (cell,) = cells_of([read("smoke", TINY)], "Why?", tmp_path)
+    told = Quiet()
+    assert compute_all([cell], How(4, ray_address="head:6379"), told) == {cell.folder: "not here"}
+    assert asked == [(1, 1, "head:6379")]
 
 
 @pytest.mark.ray
