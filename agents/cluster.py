@@ -97,17 +97,28 @@ def private_folder() -> Iterator[Path]:
         with locked(left) as is_ours:
             if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
-    own = Path(tempfile.mkdtemp(dir=root, prefix=""))
-    words = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
-    watch = subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,  # not ours: who waits for the end of that need not wait for it
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    with locked(own), watch:
-        yield own
+    with _locked_folder(root) as own:
+        words = [sys.executable, "-I", "-S", cluster_end.__file__, str(own)]
+        watch = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # not ours: who waits for the end of that need not wait for it
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        with watch:
+            yield own
+
+
+@contextmanager
+def _locked_folder(root: Path) -> Iterator[Path]:
+    """Within it a new folder in `root`, locked from before anybody else can take it for one left behind."""
+    while True:
+        own = Path(tempfile.mkdtemp(dir=root, prefix=""))
+        with locked(own) as is_ours:
+            if is_ours and own.exists():
+                yield own
+                return
 
 
 def run_tasks(

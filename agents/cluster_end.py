@@ -24,12 +24,14 @@ def end(folder: Path, spared: set[int]) -> None:
     open from its first instant, and nobody who just reads one.
     """
     for _ in range(LOOKS):
-        found = [pid for pid in _processes() if pid not in spared and _writes_below(folder, pid)]
+        found = False
+        for pid in _processes():
+            if pid not in spared and _writes_below(folder, pid):
+                found = True
+                with suppress(OSError):  # it has ended meanwhile
+                    os.kill(pid, signal.SIGKILL)  # at once: later the number may be somebody else's
         if not found:
             break
-        for pid in found:
-            with suppress(OSError):  # it has ended meanwhile
-                os.kill(pid, signal.SIGKILL)
         time.sleep(PAUSE_S)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -53,7 +55,7 @@ def _writes_below(folder: Path, pid: int) -> bool:
 
 def main() -> None:
     """Waits until the other end of standard input is closed, as the death of its holder does too."""
-    folder, owner = Path(sys.argv[1]), os.getppid()
+    folder, owner = Path(sys.argv[1]).resolve(), os.getppid()  # as /proc names files
     sys.stdin.buffer.read()
     alive = {owner} if os.getppid() == owner else set()
     end(folder, spared={os.getpid()} | alive)

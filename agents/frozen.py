@@ -27,7 +27,7 @@ from sim.streams import key, stream
 BATCH = 32
 LEARNING_RATE = 0.01
 LEARNING_RATES = {"lenet5": 1e-3, "alexnet": 1e-4, "torchvision": 1e-3}  # deeper networks need smaller steps
-RECIPE_VERSION = 2  # raise it when training below, or a family's network, changes: old cache files then miss
+RECIPE_VERSION = 3  # raise it when training below, or a family's network, changes: old cache files then miss
 
 Weights = dict[str, NDArray[np.generic]]
 

@@ -38,9 +38,11 @@ FAMILIES: dict[str, Family] = {
 class StackedRejectors:
     """Networks of one shape, a row each.
 
-    A row's numbers do not depend on the others: its weights come from its own seed, and `torch.baddbmm`
-    multiplies each row on its own. (`torch.vmap` over modules did not give the same bits, nor did grouped
-    convolutions; these are therefore called row by row, which costs nothing, since they compute long.)
+    A row's numbers do not depend on the others, but for the last bits of wide outputs: its weights come from
+    its own seed, and `torch.baddbmm` multiplies each row on its own, though it may round by where in memory
+    a row begins. So a stack always holds a whole block, which is the same for any number of workers.
+    (`torch.vmap` over modules did not give the same bits, nor did grouped convolutions; these are therefore
+    called row by row, which costs nothing, since they compute long.)
     """
 
     def __init__(self, family: str, look: Look, outputs: int, seeds: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from agents.classifiers import Classifier, Headed
 from agents.families import ImageShape, empty_model, initialise, new_model, outline
@@ -16,6 +17,7 @@ from agents.families import ImageShape, empty_model, initialise, new_model, outl
 DENSE = (nn.Flatten, nn.Linear, nn.ReLU)  # the layers that `DenseStack` knows
 MOST_ROWS = 64  # more are not faster
 MOST_BYTES = 64 * 2**20  # of pictures and weights in a stack
+ALIGNED = 16  # numbers that fill 64 bytes; inputs of a layer are rounded up to them
 COPIES = 4  # of weights: themselves, gradients and two moments of the optimiser
 
 
@@ -32,14 +34,19 @@ class Stack(Protocol):
 
 
 class DenseStack:
-    """Classifiers whose layers are all in `DENSE`: `torch.baddbmm` multiplies each row on its own."""
+    """Classifiers whose layers are all in `DENSE`: `torch.baddbmm` multiplies each row on its own.
+
+    It may round otherwise where a row begins off the 64 bytes that its kernels like, and where a row begins
+    would depend on how many come before it. So inputs are filled up with zeros, whose weights stay zero.
+    """
 
     def __init__(self, model: Classifier, seeds: Sequence[int]) -> None:
         """model: of the family, whose weights are drawn over and over; seeds: one a row."""
         self._model, self._layers, rows = model, _layers(model), []
         for seed in seeds:
             initialise(model, seed)
-            rows.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            rows.append({name: _filled_up(tensor).clone() for name, tensor in model.state_dict().items()})
+        self._shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
         self._weights = {name: torch.stack([row[name] for row in rows]).requires_grad_() for name in rows[0]}
         self.parameters = list(self._weights.values())
 
@@ -48,13 +55,13 @@ class DenseStack:
         for name, layer in self._layers:
             if isinstance(layer, nn.Linear):
                 weight, bias = (self._weights[f"{name}.{part}"] for part in ("weight", "bias"))
-                seen = torch.baddbmm(bias[:, None], seen, weight.mT)
+                seen = torch.baddbmm(bias[:, None], _filled_up(seen), weight.mT)
             elif isinstance(layer, nn.ReLU):
                 seen = torch.relu(seen)
         return seen
 
     def state(self, row: int) -> dict[str, Tensor]:
-        return {name: tensor[row] for name, tensor in self._weights.items()}
+        return {name: tensor[row][..., : self._shapes[name][-1]] for name, tensor in self._weights.items()}
 
 
 class LoneClassifier:
@@ -91,6 +98,11 @@ def rows_at_once(family: str, shape: ImageShape, classes: int, samples: int, ima
         return 1
     numbers = samples * prod(shape) + COPIES * sum(weight.numel() for weight in model.parameters())
     return max(1, min(MOST_ROWS, MOST_BYTES // (4 * numbers)))
+
+
+def _filled_up(numbers: Tensor) -> Tensor:
+    """With zeros at the end of the last axis, unless that is the only one: a bias is no input."""
+    return functional.pad(numbers, (0, -numbers.shape[-1] % ALIGNED)) if numbers.dim() > 1 else numbers
 
 
 def _is_dense(model: Classifier) -> bool:

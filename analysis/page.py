@@ -28,11 +28,14 @@ def render(template: str, **content: Any) -> str:
 def require_own(out: Path, files: set[str], what: str) -> None:
     """Raises BadInput for a folder of results that holds anything but `files`.
 
-    Nothing is deleted but what a process that was killed as it wrote there left half written.
+    Nothing is deleted but what a process that was killed as it wrote one of these left half written.
     """
-    sweep(out)
-    if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= files):
+    begun = tuple(f".{file}." for file in files)
+    if out.exists() and not (
+        out.is_dir() and all(entry.name in files or entry.name.startswith(begun) for entry in out.iterdir())
+    ):
         raise BadInput(f"--out {out}: exists and holds other things than {what}")
+    sweep(out)
 
 
 def as_source(svg: bytes) -> str:

@@ -49,7 +49,7 @@ class Cell(NamedTuple):
 class How(NamedTuple):
     """How cells are computed: `jobs` at a time as Ray tasks, or one after another, each on `workers` actors.
 
-    With 1 job and 0 workers nothing touches Ray.
+    With 1 job, or 1 cell to compute, nothing touches Ray unless there are workers or an address.
     """
 
     jobs: int = 1
@@ -109,7 +109,7 @@ def compute_all(cells: Sequence[Cell], how: How, told: Teller, what: str = "cell
 
 def _computed(missing: list[Cell], how: How, jobs: int, course: Course) -> Iterator[tuple[int, str | None]]:
     """The number of each missing cell as it ends, with what went wrong."""
-    if jobs <= 1:
+    if how.workers or not missing or (jobs == 1 and how.ray_address is None):
         for number, cell in enumerate(missing):
             yield number, compute(cell, how.workers, how.ray_address, course)
         return

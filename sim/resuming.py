@@ -27,20 +27,20 @@ from sim.run_folder import (
     require_own,
 )
 from sim.scenario import Scenario
-from sim.whole_files import digest
+from sim.scenario.content import by_content
 
 SHOWN = 5  # differences in one line
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # as on some network file systems
 
 
 def begun_with(scenario: Scenario, versions: Mapping[str, str]) -> dict[str, Any]:
-    """All that the bytes of a run follow from, as JSON: the scenario, its files' content, the versions.
+    """All that the bytes of a run follow from, as JSON: the scenario, files by their content, the versions.
 
-    Not which loop plays it: that changes no byte, and where compiled code cannot be had, SimPy's goes on.
+    Not where files lie, which may be moved. Nor which loop plays it: that changes no byte, and where compiled
+    code cannot be had, SimPy's goes on.
     """
-    asked = scenario.model_dump(mode="json", exclude={"engine"})
-    files = {value: digest(Path(value)) for name, value in _leaves(asked) if name.endswith("file")}
-    return {"scenario": asked, "content of": files, "versions": dict(versions)}
+    asked = by_content(scenario.model_dump(mode="json", exclude={"engine"}))
+    return {"scenario": asked, "versions": dict(versions)}
 
 
 def is_broken_off(folder: Path) -> bool:

@@ -22,7 +22,7 @@ import run_sim
 from analysis.comparison import load_traffics
 from analysis.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs, one_run
-from commands.cells import CHANGED, Cell, _alone, cells_of, compute, compute_elsewhere
+from commands.cells import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.run_folder import VERSIONS
@@ -289,6 +289,21 @@ def test_a_store_on_a_file_system_without_locks_is_used_without(tmp_path, monkey
     assert compute(cell) is None
 
 
+def test_a_single_cell_that_is_missing_is_computed_on_the_cluster_that_was_named(tmp_path, monkeypatch):
+    """The machine that asks may be one on which nobody should compute."""
+    asked = []
+
+    def run_tasks(_function, calls, jobs, address, _waiting):
+        asked.append((len(calls), jobs, address))
+        yield 0, "not here"
+
+    monkeypatch.setattr("agents.cluster.run_tasks", run_tasks)
+    (cell,) = cells_of([read("smoke", TINY)], "Why?", tmp_path)
+    told = Quiet()
+    assert compute_all([cell], How(4, ray_address="head:6379"), told) == {cell.folder: "not here"}
+    assert asked == [(1, 1, "head:6379")]
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_jobs_on_ray_give_the_bytes_of_one_after_another(store, tmp_path):
@@ -493,7 +508,11 @@ def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
 
 def test_a_sweep_never_replaces_other_peoples_files(store, tmp_path):
     (tmp_path / "chapter.tex").write_text("years of work")
+    others = tmp_path / "music/.song.partial"
+    others.parent.mkdir()
+    others.write_text("half of a download")
     with pytest.raises(BadInput, match="holds other things than a sweep"):
         swept(tmp_path, store, "server.replicas=1,2")
+    assert others.exists()
     with pytest.raises(BadInput, match=r"latencyy: is no number of a summary"):
         swept(tmp_path / "out", store, "server.replicas=1,2", show=["latencyy"])

@@ -19,19 +19,19 @@ def content_digest(scenario: Scenario, beside: Mapping[str, Any]) -> str:
     durations lie. Pictures below `data.root` count by the folder's name alone. Raises BadInput for a file
     that is gone.
     """
-    told = {"scenario": _by_content(scenario.model_dump()), "beside": dict(beside)}
+    told = {"scenario": by_content(scenario.model_dump()), "beside": dict(beside)}
     canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return blake2b(canonical.encode(), digest_size=10).hexdigest()
 
 
-def _by_content(value: Any) -> Any:
+def by_content(value: Any) -> Any:
     """The value with every `file` replaced by the digest of what lies there."""
     if isinstance(value, dict):
         return {
-            key: _digest_of(part) if key == "file" and isinstance(part, str) else _by_content(part)
+            key: _digest_of(part) if key == "file" and isinstance(part, str) else by_content(part)
             for key, part in value.items()
         }
-    return [_by_content(part) for part in value] if isinstance(value, tuple | list) else value
+    return [by_content(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def _digest_of(path: str) -> str:

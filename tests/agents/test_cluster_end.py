@@ -83,6 +83,17 @@ watcher.wait()
     assert [one.poll() for one in bystanders] == [None] * 3
 
 
+def test_a_folder_may_be_named_by_a_link(
+    folder: Path, writer: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """As below a /tmp that is one."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    words = [sys.executable, "-I", "-S", cluster_end.__file__, str(tmp_path / "link/session")]
+    subprocess.run(words, stdin=subprocess.DEVNULL, timeout=60, check=True)
+    assert writer.wait(timeout=60) == -9
+    assert not folder.exists()
+
+
 def test_an_owner_that_is_alive_is_spared_though_it_writes_there() -> None:
     """As this process does, whose core of Ray keeps a log open."""
     with private_folder() as folder:
@@ -99,3 +110,20 @@ def test_what_was_left_where_nobody_saw_to_it_is_removed_by_the_next_cluster() -
             assert not left.exists()
             assert folder.exists()
         assert not another.exists()
+
+
+def test_two_clusters_that_begin_at_once_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second looks for what was left behind while the first starts its last process."""
+    start = subprocess.Popen
+    begun: list[Path] = []
+
+    def begin_another(*words: Any, **how: Any) -> subprocess.Popen[bytes]:
+        monkeypatch.setattr(subprocess, "Popen", start)
+        with private_folder() as another:
+            begun.append(another)
+        return start(*words, **how)
+
+    monkeypatch.setattr(subprocess, "Popen", begin_another)
+    with private_folder() as folder:
+        assert begun
+        assert folder.exists()

@@ -67,6 +67,38 @@ def test_a_client_has_the_same_bits_in_every_company(shape: str, rows: int) -> N
     assert len({client.weight_hash for client in together}) == rows
 
 
+@pytest.mark.parametrize("family", ["linear", "mlp"])
+@pytest.mark.parametrize(
+    ("picture", "classes", "samples"),
+    [((3, 15, 7), 11, 5), ((3, 12, 10), 9, 31), ((1, 13, 13), 7, 1), ((3, 13, 11), 4, 2), ((1, 3, 3), 7, 32)],
+)
+def test_nor_where_rows_would_begin_anywhere_in_memory(
+    family: str, picture: tuple[int, int, int], classes: int, samples: int
+) -> None:
+    rng = np.random.default_rng(1)
+    of_size = [
+        Recipe(
+            owner="a client",
+            family=family,
+            image_size=None,
+            classes=classes,
+            epochs=4,
+            seed=0,
+            place=0,
+            number=number,
+            images=rng.normal(size=(samples, *picture)).astype(np.float32),
+            labels=rng.integers(0, classes, samples).astype(np.int16),
+        )
+        for number in range(9)
+    ]
+    together = train(of_size)
+    assert all(the_same(client, train([recipe])[0]) for client, recipe in zip(together, of_size, strict=True))
+    shape = new_model(family, picture, classes, 0).state_dict()
+    assert {name: array.shape for name, array in together[0].weights.items()} == {
+        name: tuple(tensor.shape) for name, tensor in shape.items()
+    }
+
+
 def test_nor_does_its_place_matter() -> None:
     few = recipes("mlp")[:5]
     assert all(map(the_same, train(few), reversed(train(few[::-1]))))

@@ -1,0 +1,118 @@
+"""One run from its scenario to its report: builds, learns, decides, simulates, analyses.
+The only place that wires the simulation to learners and analysis; `run_sim` and `cells` call it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.interrupts import CtrlC, ending_at_once
+from commands.progress import Teller
+from commands.stages import Spent, path_of, stage, timing_of, virtual_time
+from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
+from sim.engine import Simulated, simulate
+from sim.errors import RunFailed
+from sim.learned_files import write_learned
+from sim.outages import mean_availability
+from sim.packages import versions
+from sim.resuming import begun_with, claimed, require_resumable
+from sim.run_folder import VERSIONS, write_json, write_sums
+from sim.scenario import Scenario, write
+from sim.scenario.values import CHUNK_S
+from sim.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from agents.fleet import Fleet
+
+
+def execute(
+    plan: Scenario,
+    question: str,
+    folder: Path,
+    force: bool,
+    workers: int,
+    ray_address: str | None,
+    told: Teller,
+    resume: bool = False,
+    checkpoint_every_s: float = EVERY_S,
+    ctrl_c: CtrlC | None = None,
+    pictures: bool = True,
+) -> None:
+    """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
+
+    The folder is claimed once everything else that the user gave has been found good. From then on the
+    scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
+    """
+    with ending_at_once():
+        from agents.fleet import open_fleet  # noqa: PLC0415
+        from analysis import finish  # noqa: PLC0415
+
+    spent = Spent({}, {})
+    ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
+    if resume:
+        require_resumable(folder, begun)
+    observed = mean_availability(plan) if plan.training.availability == "observed" else None
+    fleet = open_fleet(
+        plan, workers=workers, ray_address=ray_address, progress=told.tell, availability=observed
+    )
+    with ExitStack() as until_finished:
+        with fleet as learners:
+            until_finished.enter_context(claimed(folder, force, resume))
+            write_json(folder / VERSIONS, versions())
+            write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
+            checkpoints = Checkpoints(folder, checkpoint_every_s)
+            checkpoints.begin(begun)
+            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c)
+        timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
+        write_json(folder / "timing.json", timing)
+        told.tell("report", 0, 1)
+        with stage("report", spent, folder):
+            finish(folder, pictures)
+        write_json(folder / "timing.json", timing | spent.told())
+        checkpoints.discard()
+    told.tell("report", 1, 1)
+
+
+def learn_and_simulate(
+    plan: Scenario,
+    fleet: Fleet,
+    folder: Path,
+    checkpoints: Checkpoints,
+    spent: Spent,
+    told: Teller,
+    ctrl_c: CtrlC,
+) -> Simulated:
+    """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
+    known, since = checkpoints.learned(), checkpoints.newest()
+    if known or since:
+        from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
+        told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
+    with stage("build", spent, folder):
+        fleet.build()
+    with stage("learn", spent, folder):
+        if known:
+            fleet.restore(known["learners"])
+        else:
+            fleet.learn()
+            checkpoints.save(LEARNED, {"learners": fleet.state()})
+    with stage("decide", spent, folder):
+        learned = fleet.decide()
+    with stage("run", spent, folder), ctrl_c.at_safe_points():
+        done = simulate(
+            plan,
+            learned,
+            folder,
+            virtual_time(told, plan.horizon_s),
+            learner=fleet,
+            checkpoints=checkpoints,
+            since=since,
+            is_to_stop=lambda: ctrl_c.is_pressed,
+            path=path_of(plan, told),
+        )
+        hashes = fleet.client_hashes()
+        if hashes != learned.client_hashes:
+            raise RunFailed("run", "a frozen client model changed during the run")
+        write_learned(plan, learned, hashes, folder, done.learning)
+        write_sums(folder, checkpoints.written)
+    return done
