@@ -68,7 +68,7 @@ def _figures(traffic: Traffic, states: list[State]) -> list[dict[str, str]]:
     shown = []
     for name, drawing in FIGURES.items():
         with suppress(BadInput), in_one_line(traffic.run.doubts):
-            if drawing.needs <= has and drawing.fits(traffic.run):
+            if drawing.needs <= has and drawing.suits(traffic.run):
                 source = as_source(to_svg(drawing.draw(traffic)))
                 shown.append(
                     {"name": name, "title": drawing.title, "caption": drawing.caption, "source": source}

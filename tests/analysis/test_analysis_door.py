@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_folders import write_tiny
 
 import analysis
 from analysis.condition import salvage
@@ -270,6 +271,17 @@ def test_page_of_the_rest_goes_when_the_folder_is_whole_again(finished: Finished
     (folder / "timeline.parquet").write_bytes(kept)
     analysis.write_report(folder)
     assert not (folder / "report_partial.html").exists()
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_page_of_the_rest_of_a_run_without_traffic_has_no_time_line(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "run", [], horizon_s=0)
+    lose("deferral.parquet")(folder)
+    with pytest.raises(BadInput, match="what can still be read is in"):
+        analysis.write_report(folder)
+    shown = set(re.findall(r'<section id="(\w+)">', (folder / "report_partial.html").read_text()))
+    assert "learning" in shown
+    assert not shown & {"timeline", "outcomes", "latency"}
 
 
 def test_folder_of_no_run_is_left_alone(tmp_path: Path) -> None:
