@@ -47,6 +47,7 @@ def write_comparison(
     """
     require_own(out, FILES, "a comparison")
     traffics = load_traffics(paths)
+    doubts = [f"{doubt}." for traffic in traffics for doubt in traffic.run.doubts]
     if replicated:
         if unpaired:
             raise BadInput("--unpaired: goes not with --over-seeds, which pairs runs by seed")
@@ -63,7 +64,7 @@ def write_comparison(
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
         runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
-        cautions=cautions(comparison),
+        cautions=doubts + cautions(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
         picture=as_source(svg),
         alt=_alt(comparison),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from analysis.run import PARTED, Run, load_run
+from analysis.run import PARTED, Run, open_run
 from analysis.run_files import part_paths, read_table, refuse_damage
 from analysis.traffic import Traffic, traffic_of
 from sim import columns
@@ -23,12 +23,16 @@ SINGLE = {
     "learning": columns.LEARNING,
     "deferral": columns.DEFERRAL,
 }
-OF_STUDIES = {  # runs from before there were studies have none, which is no damage
+WHERE_THERE_ARE_ANY = {  # runs from before there were these have none, which is no damage
     "study": columns.STUDY,
     "study_curves": columns.STUDY_CURVES,
     "study_bounded": columns.STUDY_BOUNDED,
     "study_losses": columns.STUDY_LOSSES,
+    "outages": columns.OUTAGES,
+    "partitions": columns.PARTITIONS,
+    "reliability": columns.RELIABILITY,
 }
+OF_RUN = {"outages": "periods"}  # what `Run` calls it
 IN_PARTS = {"requests": columns.REQUESTS, "attempts": columns.ATTEMPTS}
 
 
@@ -50,9 +54,13 @@ def condition_of(path: str | Path) -> list[State]:
 
     Raises BadInput for a folder that is no run's.
     """
-    run = load_run(path)
+    run = open_run(path)
     states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
-    found = {name: schema for name, schema in OF_STUDIES.items() if (run.path / f"{name}.parquet").exists()}
+    found = {
+        name: schema
+        for name, schema in WHERE_THERE_ARE_ANY.items()
+        if (run.path / f"{name}.parquet").exists()
+    }
     return states + [
         _state(run, name, [run.path / f"{name}.parquet"], schema) for name, schema in (SINGLE | found).items()
     ]
@@ -77,15 +85,16 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     A table that cannot be read is empty; requests come from the parts that can be read; without samples each
     stands for itself. Numbers made of it are those of a part of the run.
     """
-    run, states = load_run(path), condition_of(path)
+    run, states = open_run(path), condition_of(path)
     for index, state in enumerate(states):
         if state.table not in IN_PARTS:
+            name = OF_RUN.get(state.table, state.table)
             try:
-                getattr(run, state.table)
+                getattr(run, name)
             except BadInput as error:
                 states[index] = State(state.table, 0, 1, str(error))
-                empty = (SINGLE | OF_STUDIES)[state.table].empty_table()
-                run.__dict__[state.table] = empty.to_pandas()
+                empty = (SINGLE | WHERE_THERE_ARE_ANY)[state.table].empty_table()
+                run.__dict__[name] = empty.to_pandas()
     if run.samples.empty:
         run.__dict__["samples"] = _samples_met(run)
     return traffic_of(run, skipped=[]), states

@@ -122,7 +122,8 @@ DEFINITIONS = {
     "fairness.clients": "Clients with at least 10 held-out requests; the others tell mostly chance (count).",
     "fairness.left_out": "Clients with fewer held-out requests than that, and at least one (count).",
     "fairness.jain": (
-        "Jain's index of the clients' held-out accuracies: 1 all equal, 1/n one has all (number)."
+        "Jain's index (sum of a)^2 / (n x sum of a^2) of the n clients' held-out accuracies a: 1 all equal, "
+        "1/n one has all (number)."
     ),
     "fairness.worst_decile_accuracy": (
         "Mean accuracy of the tenth of the clients that fares worst, rounded up (share)."

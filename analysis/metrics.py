@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis import metrics_answers as answers
 from analysis import metrics_service as service
+from analysis.doubts import in_one_line
 from analysis.metrics_outages import outages
 from analysis.metrics_study import study
 from analysis.reliability import reliability
@@ -70,9 +71,10 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def summary_of(traffic: Traffic) -> dict[str, Any]:
     """The same from the traffic, for who needs that as well."""
-    reasons = reasons_against(traffic)
-    summary = {"valid": not reasons, "invalid_because": reasons}
-    summary |= {name: section(traffic) for name, section in SECTIONS.items()}
+    with in_one_line(traffic.run.doubts):
+        reasons = reasons_against(traffic)
+        summary = {"valid": not reasons, "invalid_because": reasons}
+        summary |= {name: section(traffic) for name, section in SECTIONS.items()}
     return {name: json_safe(part) for name, part in summary.items()}
 
 

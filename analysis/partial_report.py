@@ -3,10 +3,12 @@ Written by `report` in place of report.html, which it leaves alone."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from analysis.condition import State, salvage
+from analysis.doubts import in_one_line
 from analysis.figures import FIGURES
 from analysis.figures.style import to_svg
 from analysis.page import as_source, render
@@ -30,6 +32,7 @@ def write_partial(path: str | Path, why: str) -> Path:
         name=traffic.run.scenario["name"],
         question=traffic.run.question,
         why=why,
+        doubts=traffic.run.doubts,
         states=[(state.table, _told(state), state.is_fine) for state in states],
         outcomes=_outcomes(traffic),
         requests=len(traffic.everything),
@@ -62,16 +65,15 @@ def _figures(traffic: Traffic, states: list[State]) -> list[dict[str, str]]:
     has = {state.table for state in states if state.is_fine or state.readable}
     if traffic.everything.empty:
         has.discard("requests")
-    return [
-        {
-            "name": name,
-            "title": drawing.title,
-            "caption": drawing.caption,
-            "source": as_source(to_svg(drawing.draw(traffic))),
-        }
-        for name, drawing in FIGURES.items()
-        if drawing.needs <= has and drawing.fits(traffic.run)
-    ]
+    shown = []
+    for name, drawing in FIGURES.items():
+        with suppress(BadInput), in_one_line(traffic.run.doubts):
+            if drawing.needs <= has and drawing.suits(traffic.run):
+                source = as_source(to_svg(drawing.draw(traffic)))
+                shown.append(
+                    {"name": name, "title": drawing.title, "caption": drawing.caption, "source": source}
+                )
+    return shown
 
 
 def _versions(traffic: Traffic) -> dict[str, Any]:

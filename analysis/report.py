@@ -11,6 +11,7 @@ from analysis import foretold, page
 from analysis.condition import condition_of
 from analysis.contrast_table import HEAD, contrast_rows
 from analysis.definitions import DEFINITIONS, GENERAL
+from analysis.doubts import in_one_line
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
 from analysis.figures.style import to_png, to_svg
@@ -45,7 +46,8 @@ def finish(path: str | Path, pictures: bool = True) -> dict[str, Any]:
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     if pictures:
-        _write_pictures(traffic, summary)
+        with in_one_line(run.doubts):
+            _write_pictures(traffic, summary)
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
 
@@ -100,6 +102,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         summary=summary,
         question=run.question,
         verdict=verdict(summary),
+        doubts=run.doubts,
         sentences=sentences(summary),
         tiles=headline(summary),
         foretold=_foretold(summary["predictions"], pictures),

@@ -3,6 +3,7 @@ The first step of every analysis, and the door for notebooks: `analysis.load_run
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -14,11 +15,14 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from analysis.doubts import doubts_about
 from analysis.run_files import read_frame, read_json, read_parts, refuse_gaps
 from sim import columns
 from sim.errors import BadInput
 
-SCENARIO = "scenario.yaml"
+log = logging.getLogger(__name__)
+
+SCENARIO, VERSIONS = "scenario.yaml", "versions.json"
 PARTED = ("requests", "attempts")  # tables in parts
 
 
@@ -56,6 +60,11 @@ class Run:
                 break
             lines.append(line.lstrip("#").strip())
         return "\n".join(lines).strip()
+
+    @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """A line for each reason to doubt what the numbers mean: another version, a scenario that changed."""
+        return doubts_about(self.path / VERSIONS, self.path / SCENARIO)
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Any]]:
@@ -165,6 +174,11 @@ class Run:
         return self._if_there("study_losses", columns.STUDY_LOSSES)
 
     @cached_property
+    def partitions(self) -> pd.DataFrame:
+        """What the frozen models were trained on, by class; no rows where there is no such file."""
+        return self._if_there("partitions", columns.PARTITIONS)
+
+    @cached_property
     def reliability(self) -> pd.DataFrame:
         """How likely models are said to be right, and whether they are; no rows without such a file."""
         return self._if_there("reliability", columns.RELIABILITY)
@@ -184,14 +198,23 @@ class Run:
     @cached_property
     def versions(self) -> dict[str, Any]:
         """Versions of the packages that made the run; empty where they were not recorded."""
-        return read_json(self.path / "versions.json")
+        return read_json(self.path / VERSIONS)
 
 
 def load_run(path: str | Path) -> Run:
     """The run in folder `path`; its tables are read when they are asked for.
 
-    Raises BadInput, in one line, for a folder without a scenario that can be read: it is no run's.
+    Its doubts are told in warnings. Raises BadInput, in one line, for a folder without a scenario that can be
+    read: it is no run's.
     """
+    run = open_run(path)
+    for doubt in run.doubts:
+        log.warning("%s", doubt)
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """What `load_run` gives, without a word about its doubts: they have been told."""
     path = Path(path)
     if not path.is_dir():
         raise BadInput(f"{path}: no such run folder")

@@ -54,13 +54,17 @@ def read_table(
     if schema is not None and names is not None:
         wanted = pa.schema([schema.field(name) for name in names])
     try:
-        _refuse_change(path)
+        refuse_change(path)
         with pq.ParquetFile(path) as file:
             if wanted is None:
                 return file.read()
             absent = [name for name in wanted.names if name not in file.schema_arrow.names]
             if absent:
                 raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
+            for field in wanted:
+                found = file.schema_arrow.field(field.name).type
+                if not _are_of_a_kind(found, field.type):
+                    raise BadInput(f"{path}: damaged: column {field.name} holds {found}, not {field.type}")
             if not rows:
                 return wanted.empty_table()
             table = file.read(columns=wanted.names)
@@ -69,7 +73,18 @@ def read_table(
     try:
         return table.select(wanted.names).cast(wanted)
     except pa.ArrowException as error:
-        raise BadInput(f"{path}: unexpected types: {' '.join(str(error).split())[:200]}") from None
+        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+def _are_of_a_kind(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether both are whole numbers, or floating, or text, or yes and no, of whatever width and packing."""
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, _is_text)
+    one, other = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other))
+    return any(bool(is_one(one)) and bool(is_one(other)) for is_one in kinds)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def refuse_damage(path: Path, schema: pa.Schema) -> None:
@@ -77,7 +92,7 @@ def refuse_damage(path: Path, schema: pa.Schema) -> None:
     read_table(path, schema, rows=False)
 
 
-def _refuse_change(path: Path) -> None:
+def refuse_change(path: Path) -> None:
     """Raises BadInput unless a file is as it was written, where its run has left word of that."""
     for folder in path.parents[:2]:  # parts lie a level deeper
         known = folder / SUMS

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.clusters import Clusters, clusters
+from analysis.doubts import in_one_line
 from analysis.lean_requests import read_lean
 from analysis.outages import Outage, find_outages
 from analysis.run import Run
@@ -69,12 +70,13 @@ class Traffic:
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
     """The part of a run after its warm-up; `skipped` as in `read_lean`."""
-    everything = read_lean(run, skipped)
-    first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
-    requests = everything.iloc[first:].reset_index(drop=True)
-    cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())
-    timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-    return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
+    with in_one_line(run.doubts):
+        everything = read_lean(run, skipped)
+        first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
+        requests = everything.iloc[first:].reset_index(drop=True)
+        cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())
+        timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
+        return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

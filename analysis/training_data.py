@@ -6,18 +6,15 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.run import Run
-from analysis.run_files import read_frame
-from sim import columns
 
 HEADING = "client models were trained on"
-FILE = "partitions.parquet"
 
 
 def trained_on(run: Run) -> dict[str, list[tuple[str, str]]]:
     """Under one heading, (group, its models' samples); empty where the folder has no class counts."""
-    if not (run.path / FILE).is_file():
+    counts = run.partitions
+    if counts.empty:
         return {}
-    counts = read_frame(run.path / FILE, columns.PARTITIONS).astype({"group": "str"})
     return {HEADING: [(str(name), _told(part)) for name, part in counts.groupby("group", sort=False)]}
 
 

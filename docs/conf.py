@@ -11,6 +11,7 @@ html_theme = "furo"
 html_title = "L2H Fleet"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False  # without a name it would be an empty line
 
 
 def setup(app):

@@ -6,9 +6,8 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from sim.run_folder import OWN_KEY
+from sim.columns import OWN_KEY, VERSION
 
-VERSION = "0.1.0"
 PACKAGES = (
     "torch",
     "torchvision",

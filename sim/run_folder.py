@@ -14,11 +14,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.columns import OWN_KEY
 from sim.errors import BadInput, RunFailed
 from sim.whole_files import SUMS, appearing, digest, write_whole
 
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
-OWN_KEY = "l2h-fleet"  # in it
 FINISHED = "summary.json"  # written last
 CHECKPOINT = "checkpoint"
 TRIED = "failure.txt"  # empty: whether the folder can be written
@@ -147,9 +147,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_sums(folder: Path, known: Mapping[Path, str]) -> None:
-    """Writes the SHA-256 of every table: of parts as it was when they were written, `known`."""
+    """Writes the SHA-256 of scenario and tables: of parts as it was when they were written, `known`."""
     parts = {path: of for path, of in known.items() if folder / CHECKPOINT not in path.parents}
-    sums = parts | {path: digest(path) for path in folder.glob("*.parquet")}
+    whole = [folder / "scenario.yaml", *folder.glob("*.parquet")]
+    sums = parts | {path: digest(path) for path in whole}
     lines = [f"{sums[path]}  {path.relative_to(folder).as_posix()}\n" for path in sorted(sums)]
     write_whole(folder / SUMS, "".join(lines).encode())
 

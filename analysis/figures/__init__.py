@@ -52,6 +52,10 @@ class Drawing:
     def needs_study(self) -> bool:
         return any(name.startswith("study") for name in self.needs)
 
+    def suits(self, run: Run) -> bool:
+        """Whether the run has what it shows: without traffic there is no time line."""
+        return (run.horizon_s > 0 or not self.needs_traffic) and self.fits(run)
+
 
 FIGURES = {
     "study_contrast": Drawing(
@@ -202,11 +206,9 @@ FIGURES = {
 
 
 def drawings_of(run: Run) -> dict[str, Drawing]:
-    """The figures that a run can fill: without traffic no time line, without a study no grid."""
+    """The figures that a run can fill: without a study no grid."""
     return {
         name: drawing
         for name, drawing in FIGURES.items()
-        if (run.horizon_s > 0 or not drawing.needs_traffic)
-        and (is_study(run) or not drawing.needs_study)
-        and drawing.fits(run)
+        if drawing.suits(run) and (is_study(run) or not drawing.needs_study)
     }

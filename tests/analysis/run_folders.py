@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from study_folders import write_study
 
 from sim import columns
+from sim.columns import OWN_KEY, VERSION
 
 SCENARIO = """\
 # What does a total outage cost a fleet that learned to lean on its server?
@@ -151,7 +152,7 @@ def write_folder(
         "path": {"name": "simpy", "why": "the compiled loop cannot play it: " + "closed_loop arrivals, " * 6},
     }
     (path / "timing.json").write_text(json.dumps(timing))
-    (path / "versions.json").write_text(json.dumps({"python": "3.11", "numpy": "2.4"}))
+    (path / "versions.json").write_text(json.dumps({OWN_KEY: VERSION, "python": "3.11", "numpy": "2.4"}))
     return path
 
 

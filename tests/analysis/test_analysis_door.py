@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,14 +11,19 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_folders import write_tiny
 
 import analysis
 from analysis.condition import salvage
+from analysis.metrics import json_safe
 from analysis.traffic import traffic_of
+from sim.columns import OWN_KEY
 from sim.errors import BadInput
+from sim.run_folder import write_sums
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reading_results.md").read_text()
@@ -133,6 +139,118 @@ def test_what_can_still_be_read_is_shown(
     assert str(states[table].why).split(": ")[-1][:20] in page
 
 
+def of_version(version: str, old: str, new: str) -> Callable[[Path], None]:
+    """Another version's folder, or with "" nobody's, with a scenario that says something otherwise."""
+
+    def change(folder: Path) -> None:
+        if version:
+            (folder / "versions.json").write_text(json.dumps({OWN_KEY: version}))
+        text = (folder / "scenario.yaml").read_text()
+        assert old in text
+        (folder / "scenario.yaml").write_text(text.replace(old, new))
+
+    return change
+
+
+OTHER = "written by l2h-fleet 0.0.9, read by 0.1.0: the meaning of numbers may differ"
+CHANGED = "scenario.yaml: has changed since the run, so what it says may not be what was run"
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        (of_version("0.0.9", "fallback: client", "fallback: client\n    colour: red"), OTHER),
+        (of_version("", "fallback: client", "fallback: client\n    colour: red"), CHANGED),
+        (lose("versions.json"), "versions.json: is missing, so nobody knows which version wrote the folder"),
+    ],
+    ids=["another version", "a key from nowhere", "no version"],
+)
+@pytest.mark.usefixtures("plain_pictures")
+def test_doubts_are_told_and_the_report_is_made(
+    finished: Finished,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Path], None],
+    doubt: str,
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    write_sums(folder, {})
+    assert analysis.load_run(folder).doubts == ()
+    change(folder)
+    report = analysis.write_report(folder)
+    assert [record.getMessage() for record in caplog.records] == list(analysis.load_run(folder).doubts)
+    assert f"Read with care: {folder}" in report.read_text()
+    assert doubt in report.read_text()
+    assert json.loads((folder / "summary.json").read_text()) == json_safe(finished[1])
+
+
+def test_doubts_are_told_in_a_comparison(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    lose("versions.json")(folder)
+    analysis.write_comparison([finished[0], folder], tmp_path / "compared")
+    assert "nobody knows which version" in (tmp_path / "compared/compare.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "figures"),
+    [
+        ("c_e: 0.1, c_1", "c_1", set()),
+        ("  service: {", "  serving: {", {"outcomes", "latency", "contrast"}),
+        ("warm_up_s: ", "warm_up_s: soon  # ", set()),
+    ],
+)
+@pytest.mark.usefixtures("plain_pictures")
+def test_a_key_that_another_version_names_otherwise_costs_one_line(
+    finished: Finished, tmp_path: Path, old: str, new: str, figures: set[str]
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    of_version("0.0.9", old, new)(folder)
+    with pytest.raises(BadInput, match=r"written by l2h-fleet 0\.0\.9.* it cannot be summed up") as refused:
+        analysis.write_report(folder)
+    assert "\n" not in str(refused.value)
+    page = folder / "report_partial.html"
+    assert page.exists() == bool(figures)
+    if figures:
+        assert figures <= set(re.findall(r'<section id="(\w+)">', page.read_text()))
+
+
+def test_in_a_folder_of_this_version_an_error_is_left_as_it_is(finished: Finished, tmp_path: Path) -> None:
+    """A bug must not hide behind a word on the folder."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    of_version("", "  service: {", "  serving: {")(folder)
+    with pytest.raises(KeyError):
+        analysis.finish(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("clients", "variant"), ("requests/part-0000001", "outcome"), ("reliability", "right")],
+)
+@pytest.mark.usefixtures("plain_pictures")
+def test_column_of_the_wrong_type_is_damage(
+    finished: Finished, tmp_path: Path, table: str, column: str
+) -> None:
+    """Though its values could be read as what they ought to be."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    file = folder / f"{table}.parquet"
+    rows = pq.read_table(file)
+    other = pa.array([str(7)] * len(rows)) if column != "outcome" else pa.array([7] * len(rows))
+    pq.write_table(rows.set_column(rows.column_names.index(column), column, other), file)
+    with pytest.raises(BadInput, match=rf"parquet: damaged: column {column} holds \w+, not ") as refused:
+        analysis.write_report(folder)
+    assert "\n" not in str(refused.value)
+    assert (folder / "report_partial.html").exists()
+
+
+def test_text_and_numbers_of_other_widths_are_read(finished: Finished, tmp_path: Path) -> None:
+    """As pandas and DuckDB write tables again."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    again = pd.read_parquet(folder / "clients.parquet").astype({"group": "str", "variant": "int64"})
+    again.to_parquet(folder / "clients.parquet")
+    expected = analysis.load_run(finished[0]).clients
+    pd.testing.assert_frame_equal(analysis.load_run(folder).clients, expected)
+
+
 def test_requests_of_the_parts_that_are_left_are_counted(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     cut("requests/part-0000002.parquet")(folder)
@@ -153,6 +271,17 @@ def test_page_of_the_rest_goes_when_the_folder_is_whole_again(finished: Finished
     (folder / "timeline.parquet").write_bytes(kept)
     analysis.write_report(folder)
     assert not (folder / "report_partial.html").exists()
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_page_of_the_rest_of_a_run_without_traffic_has_no_time_line(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "run", [], horizon_s=0)
+    lose("deferral.parquet")(folder)
+    with pytest.raises(BadInput, match="what can still be read is in"):
+        analysis.write_report(folder)
+    shown = set(re.findall(r'<section id="(\w+)">', (folder / "report_partial.html").read_text()))
+    assert "learning" in shown
+    assert not shown & {"timeline", "outcomes", "latency"}
 
 
 def test_folder_of_no_run_is_left_alone(tmp_path: Path) -> None:

