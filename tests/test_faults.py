@@ -70,8 +70,8 @@ def undisturbed(home: Home, took_s: float) -> dict[str, bytes]:
     told = subprocess.run(
         ["sha256sum", "-c", "SHA256SUMS"], cwd=home.folder / "whole", capture_output=True, check=True
     )
-    tables = [f"{name}: OK" for name in found if name.endswith(".parquet")]
-    assert sorted(told.stdout.decode().splitlines()) == tables
+    summed = [f"{name}: OK" for name in found if name.endswith((".parquet", "scenario.yaml"))]
+    assert sorted(told.stdout.decode().splitlines()) == sorted(summed)
     return found
 
 
