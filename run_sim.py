@@ -27,13 +27,13 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
     from commands import capacity, many_runs, one_run, reading
     from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
     from commands.progress import teller
-    from sim.checkpoints import EVERY_S
     from sim.errors import BadInput, RunFailed
-    from sim.resuming import is_broken_off
-    from sim.run_folder import require_free
+    from sim.results.checkpoints import EVERY_S
+    from sim.results.resuming import is_broken_off
+    from sim.results.run_folder import require_free
     from sim.scenario import Scenario, json_schema, question_of, read, shipped
     from sim.scenario.library import FOLDER, STUDIES, locate
-    from sim.scenario.policy_study import is_study
+    from sim.scenario.schema.policy_study import is_study
 
     if TYPE_CHECKING:
         pass

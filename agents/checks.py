@@ -3,12 +3,13 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
-from agents import families, stacked
 from agents.choices import choose
-from agents.class_counts import tell_shortfalls
-from agents.frozen import BATCH
+from agents.data.class_counts import tell_shortfalls
+from agents.models import families
+from agents.models.frozen import BATCH
 from agents.plan import Plan, make_plan
-from agents.scores import SCORES
+from agents.rejectors import stacked
+from agents.rejectors.scores import SCORES
 from sim.errors import BadInput
 from sim.scenario import Group, Scenario
 

@@ -13,27 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.answers import Answers
+from agents.backends.client_shard import BlockPractised
+from agents.backends.in_process import Hosts, InProcess, before_ray
 from agents.checks import checked_plan
-from agents.class_counts import class_counts
-from agents.client_cache import cache_folder, keep, recall
-from agents.client_shard import BlockPractised
-from agents.frozen import FrozenClient, recipe_for
-from agents.hosts import Hosts, InProcess, before_ray
-from agents.losses import RELEASED
-from agents.online import own_blocks
+from agents.data.class_counts import class_counts
+from agents.evaluation.answers import Answers
+from agents.evaluation.reliability import reliability_of
+from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
+from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
+from agents.models.client_cache import cache_folder, keep, recall
+from agents.models.frozen import FrozenClient, recipe_for
+from agents.models.snapshots import State
+from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
-from agents.reliability import reliability_of
-from agents.server_model import Practised, Trajectory
-from agents.snapshots import State
-from agents.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
-from agents.tables import deferral_of, learning_of, tables_in_force
-from agents.training import Tick
-from agents.updates import after_round, update_of
+from agents.rejectors.losses import RELEASED
+from agents.server.model import Practised, Trajectory
+from agents.server.online import own_blocks
+from agents.server.updates import after_round, update_of
 from sim.errors import RunFailed
 from sim.messages import Learned, Lesson, Update
+from sim.results.whole_files import sweep
 from sim.scenario import Scenario
-from sim.whole_files import sweep
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, int, int], None]
@@ -89,7 +89,7 @@ def new_hosts(workers: int, ray_address: str | None) -> Hosts:
     if workers == 0:
         return InProcess()
     before_ray(ray_address)
-    from agents.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
+    from agents.backends.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
 
     return OnRay(workers, ray_address)
 

@@ -10,12 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.datasets import DataSet, load
-from agents.mixes import calibration_of, class_weights_met, phases_of
-from agents.partitions import known_classes, traffic_of, training_samples
-from agents.pools import Pools, sample_axis, split
-from agents.settings import Setting, networks_of
-from agents.views import Images, Shift, seen, views_of
+from agents.data.datasets import DataSet, load
+from agents.data.mixes import calibration_of, class_weights_met, phases_of
+from agents.data.partitions import known_classes, traffic_of, training_samples
+from agents.data.pools import Pools, sample_axis, split
+from agents.data.views import Images, Shift, seen, views_of
+from agents.rejectors.settings import Setting, networks_of
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
 

@@ -1,11 +1,11 @@
 """Reads a finished run folder: numbers, figures, the report."""
 
-from analysis.compare_report import comparison_table, write_comparison
-from analysis.condition import condition_of
-from analysis.metrics import summarise
-from analysis.report import finish, write_report
-from analysis.run import Run, load_run
-from analysis.tables import summary_table
+from analysis.metrics.summary import summarise
+from analysis.reports.compare_report import comparison_table, write_comparison
+from analysis.reports.report import finish, write_report
+from analysis.reports.tables import summary_table
+from analysis.run_folder.integrity import condition_of
+from analysis.run_folder.run import Run, load_run
 
 __all__ = [
     "Run",

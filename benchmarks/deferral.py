@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import stats
 
+from agents.evaluation.cost_model import Stakes
+from agents.evaluation.policy_evaluation import best_threshold
 from agents.fleet import open_fleet
-from agents.stakes import Stakes
-from agents.verdicts import best_threshold
 from sim.messages import Learned
 from sim.scenario import read
 

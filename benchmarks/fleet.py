@@ -29,9 +29,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.backends.in_process import Hosts
 from agents.checks import checked_plan
 from agents.fleet import deal, new_hosts, undeal
-from agents.hosts import Hosts
 from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib
 from sim.scenario import Scenario

@@ -24,14 +24,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.classifiers import Classifier
-from agents.families import new_model
 from agents.fleet import open_fleet
-from agents.frozen import live_model, recipe_for, train
-from agents.losses import rejector_loss, rejector_weights
+from agents.models.classifiers import Classifier
+from agents.models.families import new_model
+from agents.models.frozen import live_model, recipe_for, train
+from agents.models.training import read
 from agents.plan import Plan, Variant, make_plan
-from agents.steps import server_batches
-from agents.training import read
+from agents.rejectors.losses import rejector_loss, rejector_weights
+from agents.server.steps import server_batches
 from sim.scenario import Scenario
 from sim.streams import key
 

@@ -13,9 +13,9 @@ from reference_loop import Reference
 
 from benchmarks.stages import timed
 from benchmarks.workloads import SENT_SHARE, SERVICE_S, Drawn
-from sim.engine import chunks
-from sim.paths import EnginePath
-from sim.scenario.values import CHUNK_S
+from sim.engine.choice import EnginePath
+from sim.engine.run import chunks
+from sim.scenario.schema.values import CHUNK_S
 
 
 def ours(world: Drawn) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WAYS = {
-    "narrow": "what `analysis.traffic` reads: columns that are counted, part by part",
+    "narrow": "what `analysis.run_folder.traffic` reads: columns that are counted, part by part",
     "summary": "the same and every number of summary.json",
     "frame": "the peer: all columns in one pandas frame, as `load_run(...).requests`",
 }
@@ -33,9 +33,9 @@ def write_run(path: Path, requests: int) -> None:
 
 def read(way: str, path: Path) -> dict[str, float]:
     """Reads the run in one of WAYS; gives bytes per request, seconds and requests."""
-    from analysis.metrics import summary_of  # noqa: PLC0415  (imports are no part of what is measured)
-    from analysis.run import load_run  # noqa: PLC0415
-    from analysis.traffic import traffic_of  # noqa: PLC0415
+    from analysis.metrics.summary import summary_of  # noqa: PLC0415  (imports are not timed)
+    from analysis.run_folder.run import load_run  # noqa: PLC0415
+    from analysis.run_folder.traffic import traffic_of  # noqa: PLC0415
 
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     if way == "frame":

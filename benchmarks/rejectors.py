@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agents.losses import rejector_loss
 from agents.plan import BLOCK
-from agents.rejectors import Look
-from agents.stacked import FAMILIES, StackedRejectors
+from agents.rejectors.inputs import Look
+from agents.rejectors.losses import rejector_loss
+from agents.rejectors.stacked import FAMILIES, StackedRejectors
 
 RATE = 0.01
 TOLD = 25 + 32  # features of a linear or small client: hidden layer, log-probabilities, largest probabilities

@@ -11,11 +11,12 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-from sim import chunk, run_folder
-from sim.arrivals import ScenarioArrivals
-from sim.kernel.stretch import Kernel
-from sim.table import Tabulator
-from sim.verify import Verifier
+from sim.engine import chunk
+from sim.engine.kernel.stretch import Kernel
+from sim.results import run_folder
+from sim.results.table import Tabulator
+from sim.results.verify import Verifier
+from sim.world.arrivals.source import ScenarioArrivals
 
 # None of them calls another one.
 STAGES: tuple[tuple[str, Any, str], ...] = (

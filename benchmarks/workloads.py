@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 from worlds import group_of, made_up, scenario_of
 
-from sim.arrivals import Arrivals, ScenarioArrivals
 from sim.messages import Learned
 from sim.scenario import Scenario
-from sim.scenario.values import CHUNK_S
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 
 SERVICE_S = 0.01
 SENT_SHARE = 0.2

@@ -1,5 +1,6 @@
 """The command that sizes a server or a fleet: the fewest replicas, or the most clients, that meet an SLO.
-Part of the command line; asks `analysis.capacity` what to run next, and runs it as cells of the store."""
+Part of the command line; asks `analysis.statistics.capacity` what to run next, and runs it as cells of the
+store."""
 
 from __future__ import annotations
 
@@ -27,13 +28,13 @@ from commands.options import (
 )
 from sim.errors import BadInput
 from sim.scenario import question_of
-from sim.scenario.draft import Origin
-from sim.scenario.grid import Variant, variants
 from sim.scenario.library import locate
-from sim.scenario.overrides import AFTER_EVERY_LINE, Change
+from sim.scenario.text.draft import Origin
+from sim.scenario.text.grid import Variant, variants
+from sim.scenario.text.overrides import AFTER_EVERY_LINE, Change
 
 if TYPE_CHECKING:
-    from analysis.capacity import Decision, Slo
+    from analysis.statistics.capacity import Decision, Slo
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,7 +67,10 @@ def capacity(
     By bisection over runs with several seeds each; the answer holds with a stated confidence. Give --replicas
     or --clients. What is in the store already is not run again.
     """
-    from analysis.capacity import (  # noqa: PLC0415  (pandas is slow to load)
+    from analysis.reports.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
+    from analysis.reports.cell_table import require_metric  # noqa: PLC0415
+    from analysis.reports.page import require_own  # noqa: PLC0415
+    from analysis.statistics.capacity import (  # noqa: PLC0415  (pandas is slow to load)
         answer,
         decide,
         most_decisions,
@@ -74,9 +78,6 @@ def capacity(
         search,
         slo_of,
     )
-    from analysis.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
-    from analysis.cell_table import require_metric  # noqa: PLC0415
-    from analysis.page import require_own  # noqa: PLC0415
 
     how, slo, span = how_of(jobs, workers, ray_address), slo_of(meet), span_of(replicas, clients)
     require_metric(slo.metric)
@@ -157,7 +158,7 @@ class Runs:
 
         Ends the command with exit code 1 if a run failed.
         """
-        from analysis.cell_table import metric_of  # noqa: PLC0415
+        from analysis.reports.cell_table import metric_of  # noqa: PLC0415
 
         found = self.variants(number, seeds)
         plans = [variant.scenario for variant in found]

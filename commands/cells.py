@@ -16,11 +16,11 @@ from commands import one_run
 from commands.course import Course
 from commands.progress import Quiet, Teller
 from sim.errors import BadInput, RunFailed
-from sim.packages import versions
-from sim.resuming import NO_LOCKS, clear, is_broken_off
-from sim.run_folder import CHECKPOINT, FINISHED
+from sim.results.packages import versions
+from sim.results.resuming import NO_LOCKS, clear, is_broken_off
+from sim.results.run_folder import CHECKPOINT, FINISHED
 from sim.scenario import Scenario
-from sim.scenario.content import content_digest
+from sim.scenario.text.content import content_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
@@ -113,11 +113,11 @@ def _computed(missing: list[Cell], how: How, jobs: int, course: Course) -> Itera
         for number, cell in enumerate(missing):
             yield number, compute(cell, how.workers, how.ray_address, course)
         return
-    from agents.hosts import before_ray  # noqa: PLC0415
+    from agents.backends.in_process import before_ray  # noqa: PLC0415
 
     before_ray(how.ray_address)
-    from agents.client_cache import CACHE_VARIABLE, cache_root  # noqa: PLC0415
-    from agents.cluster import run_tasks  # noqa: PLC0415  (Ray is imported only where it is asked for)
+    from agents.backends.cluster import run_tasks  # noqa: PLC0415  (Ray only where asked for)
+    from agents.models.client_cache import CACHE_VARIABLE, cache_root  # noqa: PLC0415
 
     calls = [(cell, {CACHE_VARIABLE: str(cache_root(None))}) for cell in missing]
     for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, course.say):

@@ -30,10 +30,10 @@ from commands.options import (
 from commands.progress import Teller, each_warning_once, teller
 from sim.errors import BadInput
 from sim.scenario import question_of
-from sim.scenario.grid import Variant, axes_of, combinations, variants
 from sim.scenario.library import locate
-from sim.scenario.policy_study import ReadStudy, read_study
-from sim.scenario.wording import show as shown
+from sim.scenario.schema.policy_study import ReadStudy, read_study
+from sim.scenario.text.grid import Variant, axes_of, combinations, variants
+from sim.scenario.text.wording import show as shown
 
 PATIENCE_S = 5.0  # wall time
 INTERRUPTED = 130  # the exit code that the command line calls so
@@ -70,9 +70,14 @@ def sweep(
 
     Leaves one table and a page, with intervals over the seeds. What is in the store already is not run again.
     """
-    from analysis.cell_table import require_metric  # noqa: PLC0415
-    from analysis.many_runs_report import files_of, sweep_result, sweep_table, write_result  # noqa: PLC0415
-    from analysis.page import require_own  # noqa: PLC0415
+    from analysis.reports.cell_table import require_metric  # noqa: PLC0415
+    from analysis.reports.many_runs_report import (  # noqa: PLC0415
+        files_of,
+        sweep_result,
+        sweep_table,
+        write_result,
+    )
+    from analysis.reports.page import require_own  # noqa: PLC0415
 
     how = how_of(jobs, workers, ray_address)
     axes = axes_of(vary or [])
@@ -134,9 +139,9 @@ def study(
 
     Runs each under each seed; tells paired differences from the baseline, with intervals over the seeds.
     """
-    from analysis.many_runs_report import files_of, write_result  # noqa: PLC0415
-    from analysis.page import require_own  # noqa: PLC0415
-    from analysis.policy_study import POLICY, study_result, study_table  # noqa: PLC0415
+    from analysis.reports.many_runs_report import files_of, write_result  # noqa: PLC0415
+    from analysis.reports.page import require_own  # noqa: PLC0415
+    from analysis.reports.policy_study import POLICY, study_result, study_table  # noqa: PLC0415
 
     how = how_of(jobs, workers, ray_address)
     with telling(quiet) as told:
@@ -233,7 +238,7 @@ def all_of(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -
 
 
 def table_of(finished: Sequence[tuple[Mapping[str, Any], Cell]]) -> Any:
-    from analysis.cell_table import Made, cell_table  # noqa: PLC0415  (pandas is slow to load)
+    from analysis.reports.cell_table import Made, cell_table  # noqa: PLC0415  (pandas is slow to load)
 
     return cell_table([Made(chosen, cell.plan.seed, cell.folder) for chosen, cell in finished])
 

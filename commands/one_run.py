@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from commands.interrupts import CtrlC, ending_at_once
 from commands.progress import Teller
 from commands.stages import Spent, path_of, stage, timing_of, virtual_time
-from sim.checkpoints import EVERY_S, LEARNED, Checkpoints
-from sim.engine import Simulated, simulate
+from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
-from sim.learned_files import write_learned
-from sim.outages import mean_availability
-from sim.packages import versions
-from sim.resuming import begun_with, claimed, require_resumable
-from sim.run_folder import VERSIONS, write_json, write_sums
+from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
+from sim.results.learned_files import write_learned
+from sim.results.packages import versions
+from sim.results.resuming import begun_with, claimed, require_resumable
+from sim.results.run_folder import VERSIONS, write_json, write_sums
+from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
-from sim.scenario.values import CHUNK_S
-from sim.whole_files import write_whole
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.outages.capacity import mean_availability
 
 if TYPE_CHECKING:
     from agents.fleet import Fleet

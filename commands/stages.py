@@ -12,12 +12,12 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any, NamedTuple
 
 from commands.progress import Teller
-from sim.checkpoints import Cost
-from sim.engine import Simulated
+from sim.engine.choice import EnginePath, chosen
+from sim.engine.run import Simulated
 from sim.errors import RunFailed, Stage
-from sim.paths import EnginePath, chosen
+from sim.results.checkpoints import Cost
+from sim.results.whole_files import write_whole
 from sim.scenario import Scenario
-from sim.whole_files import write_whole
 
 KIB_IN_MIB = 2**10  # Linux tells a process's memory in KiB
 

@@ -1,5 +1,5 @@
 """What the learners hand to the simulation: frozen dataclasses of NumPy arrays, no Python object per request.
-Built by `agents`, read by `sim.engine`; the sample axis is shared by every table."""
+Built by `agents`, read by `sim.engine.run`; the sample axis is shared by every table."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Learned:
     traffic: per group its phases, the first at 0 s. calibration: per group the calibration pool as its
     requests show it before any drift; may be left out if no price asks for it. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
-    study_losses, reliability: columns of the tables of those names in `sim.columns`.
+    study_losses, reliability: columns of the tables of those names in `sim.results.columns`.
     """
 
     samples: Samples

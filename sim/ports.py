@@ -1,5 +1,5 @@
 """What the simulation asks of whoever learns during a run.
-Kept by the fleet of `agents`; `sim.learning` calls it, in virtual time."""
+Kept by the fleet of `agents`; `sim.engine.learning` calls it, in virtual time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class OnlineLearner(Protocol):
         """
 
     def state(self) -> dict[str, Any]:
-        """All that the rounds to come depend on besides their lessons: what `sim.packing` takes."""
+        """All that the rounds to come depend on besides their lessons: what `sim.results.packing` takes."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on where `state` was taken, of the same scenario."""

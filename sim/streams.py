@@ -79,7 +79,7 @@ class Draws:
 
 
 def mix_words(root: Any, words: Any, counters: Any, mix: Callable[[Any], Any]) -> Any:
-    """Both rounds of the hash, over unsigned words. `sim.kernel` compiles this and the two below."""
+    """Both rounds of the hash, over unsigned words. `sim.engine.kernel` compiles this and the two below."""
     return mix(mix(root ^ (words * np.uint64(_ODD))) ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
 
 

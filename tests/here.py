@@ -23,7 +23,7 @@ def run_here(folder: Path, *words: str) -> tuple[int, str]:
     with (
         contextlib.chdir(folder),
         patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
-        patch("analysis.report._write_pictures"),
+        patch("analysis.reports.report._write_pictures"),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),
     ):

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simpy
 
-from sim.clock import Kind
-from sim.delays import Delay
-from sim.lessons import schedule
-from sim.links import Links
+from sim.engine.clock import Kind
 from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
-from sim.outage_times import outage_times
-from sim.outages import capacity, most_replicas
-from sim.population import population
 from sim.ports import OnlineLearner
 from sim.scenario import Scenario
-from sim.scenario.fleet import Policy
+from sim.scenario.schema.fleet import Policy
+from sim.world.delays import Delay
+from sim.world.outages.capacity import capacity, most_replicas
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
+from sim.world.population import population
+from sim.world.release_schedule import schedule
 
 if TYPE_CHECKING:
     from reference_loop import Request, Timeline

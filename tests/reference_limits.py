@@ -9,7 +9,7 @@ from collections import Counter
 from fractions import Fraction
 from math import floor, inf
 
-from sim.scenario.fleet import Breaker, Budget, CountBudget, MoneyBudget
+from sim.scenario.schema.fleet import Breaker, Budget, CountBudget, MoneyBudget
 
 TOKEN = 1_000_000
 

@@ -3,7 +3,7 @@
 Each request is one generator; the server is one object, told in `reference_server`, and so are a client's
 circuit breaker and budget, told in `reference_limits`. What luck decides is asked from the same keyed draws
 as in the product, so the two are compared byte by byte. Nothing here is fast, and nothing is clever: where
-this file and `sim.loop` disagree, this file is right.
+this file and `sim.engine.loop` disagree, this file is right.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_prices import Calibration, Client, weighed
 from reference_server import Server, Timeline
 
-from sim.arrivals import ArrivalSource
-from sim.clock import Kind
-from sim.delays import Backoff, LinkDelays
-from sim.links import Links
+from sim.engine.clock import Kind
 from sim.messages import Learned
-from sim.outage_times import outage_times
-from sim.population import CLIENT_SHIFT, population
 from sim.ports import OnlineLearner
-from sim.rules import millionths
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
-from sim.think_times import ThinkTimes, think_times
+from sim.world.arrivals.source import ArrivalSource
+from sim.world.arrivals.think_times import ThinkTimes, think_times
+from sim.world.delays import Backoff, LinkDelays
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
+from sim.world.parameters import millionths
+from sim.world.population import CLIENT_SHIFT, population
 
 TOKEN = 1_000_000
 Life = Iterator[simpy.Event]

@@ -1,7 +1,7 @@
 """The policies of the reference loop: what one client makes of its score, its own past and what it is told.
 
-One object per client, in plain Python. Where this file and `sim.prices`, `sim.price_memory` or
-`sim.calibration` disagree, this file is right.
+One object per client, in plain Python. Where this file and `sim.policy.prices`, `sim.policy.controllers` or
+`sim.policy.calibration` disagree, this file is right.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sim.messages import Phase
-from sim.outages import mean_availability
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
+from sim.world.outages.capacity import mean_availability
 
 Calibration = list[tuple[float, int]]  # scores and how much each weighs
 RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")

@@ -14,10 +14,10 @@ from typing import Any
 import simpy
 from reference_limits import Bucket
 
-from sim.clock import Kind
-from sim.delays import ServiceTimes
-from sim.outages import capacity, most_replicas, slowness
+from sim.engine.clock import Kind
 from sim.scenario import Scenario
+from sim.world.delays import ServiceTimes
+from sim.world.outages.capacity import capacity, most_replicas, slowness
 
 Life = Iterator[simpy.Event]
 

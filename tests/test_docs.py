@@ -24,8 +24,8 @@ import typer
 
 import run_sim
 from agents.checks import validate
-from analysis import report
 from analysis.figures import FIGURES
+from analysis.reports import report
 from sim.scenario import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -187,7 +187,7 @@ def test_every_target_of_make_is_there(words: list[str]) -> None:
 @pytest.mark.parametrize("words", words_of(COMMANDS, "python -m"))
 def test_every_module_is_there(words: list[str], small_run: Path) -> None:
     assert importlib.util.find_spec(words[0])
-    if words[0] == "analysis.contrast_table":
+    if words[0] == "analysis.reports.contrast_table":
         line = [sys.executable, "-m", words[0], str(small_run)]
         done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.startswith("| group | form |")

@@ -15,8 +15,15 @@ PACKAGES = {"sim", "agents", "analysis", "commands"}
 # What a package may take from the others; a module's own submodules are included.
 MAY_IMPORT = {
     "sim": set(),
-    "agents": {"sim.scenario", "sim.messages", "sim.ports", "sim.streams", "sim.errors", "sim.whole_files"},
-    "analysis": {"sim.columns", "sim.errors", "sim.whole_files"},
+    "agents": {
+        "sim.scenario",
+        "sim.messages",
+        "sim.ports",
+        "sim.streams",
+        "sim.errors",
+        "sim.results.whole_files",
+    },
+    "analysis": {"sim.results.columns", "sim.errors", "sim.results.whole_files"},
     "commands": {"sim", "agents", "analysis"},
 }
 LIBRARIES_NOT_FOR = {
@@ -24,7 +31,7 @@ LIBRARIES_NOT_FOR = {
     "analysis": {"torch", "torchvision", "ray", "simpy"},
     "commands": {"torch", "torchvision", "ray", "simpy"},
 }
-MAY_USE_RAY = {"agents/actors.py", "agents/cluster.py"}
+MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -73,20 +80,20 @@ def test_only_one_module_knows_both_sides():
     both = [
         str(path.relative_to(ROOT))
         for path in [*ROOT.glob("*.py"), *(p for package in PACKAGES for p in modules(package))]
-        if {"sim.engine", "agents.fleet"} <= imports(path)
+        if {"sim.engine.run", "agents.fleet"} <= imports(path)
     ]
     assert both == ["commands/one_run.py"]
 
 
 def test_the_simulation_runs_without_torch_or_ray():
-    code = "import sys, sim.engine; print(sorted({'torch', 'ray'} & set(sys.modules)))"
+    code = "import sys, sim.engine.run; print(sorted({'torch', 'ray'} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
 
 
 def test_a_fleet_is_planned_without_torch():
     """A scenario that does not fit its data set is refused without the seconds that torch takes to load."""
-    code = "import sys, agents.plan, agents.curves; print('torch' in sys.modules)"
+    code = "import sys, agents.plan, agents.evaluation.curves; print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
 

@@ -19,13 +19,13 @@ import pytest
 import typer
 
 import run_sim
-from analysis.comparison import load_traffics
-from analysis.over_seeds import arms_of, compare_over_seeds
+from analysis.statistics.comparison import load_traffics
+from analysis.statistics.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs, one_run
 from commands.cells import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
-from sim.run_folder import VERSIONS
+from sim.results.run_folder import VERSIONS
 from sim.scenario import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -297,7 +297,7 @@ def test_a_single_cell_that_is_missing_is_computed_on_the_cluster_that_was_named
         asked.append((len(calls), jobs, address))
         yield 0, "not here"
 
-    monkeypatch.setattr("agents.cluster.run_tasks", run_tasks)
+    monkeypatch.setattr("agents.backends.cluster.run_tasks", run_tasks)
     (cell,) = cells_of([read("smoke", TINY)], "Why?", tmp_path)
     told = Quiet()
     assert compute_all([cell], How(4, ray_address="head:6379"), told) == {cell.folder: "not here"}
@@ -381,7 +381,7 @@ def test_without_a_fallback_the_server_takes_the_fleet_along(studied):
 
 
 def test_runs_that_met_other_requests_are_not_compared(studied, tmp_path):
-    from analysis.policy_study import require_same_traffic  # noqa: PLC0415
+    from analysis.reports.policy_study import require_same_traffic  # noqa: PLC0415
 
     table = pd.read_parquet(studied / "study.parquet")
     require_same_traffic(table)

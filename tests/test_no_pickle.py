@@ -14,7 +14,7 @@ SOURCES = [
 ]
 RUN_WHAT_THEY_READ = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 READS_CIFAR = (
-    "agents/data_files.py"  # the set is published as pickles; its reader refuses all but plain arrays
+    "agents/data/files.py"  # the set is published as pickles; its reader refuses all but plain arrays
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sim import columns
+from sim.results import columns
 
 ROOT = Path(__file__).resolve().parents[1]
 

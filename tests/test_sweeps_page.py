@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import run_sim
-from sim.scenario.policy_study import read_study
+from sim.scenario.schema.policy_study import read_study
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/sweeps.md").read_text()
 COMMANDS = [shlex.split(line) for line in re.findall(r"^python run_sim\.py (.*)$", PAGE, flags=re.MULTILINE)]

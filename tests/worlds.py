@@ -14,8 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from reference_loop import Reference, Request, Send
 
-from sim.arrivals import Arrivals, ArrivalSource, ScenarioArrivals, in_order
-from sim.columns import (
+from sim.engine.choice import EnginePath
+from sim.engine.run import chunks
+from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
+from sim.ports import OnlineLearner
+from sim.results.columns import (
     DEFERRAL,
     LEARNING,
     PARTITIONS,
@@ -25,12 +28,9 @@ from sim.columns import (
     STUDY_CURVES,
     STUDY_LOSSES,
 )
-from sim.engine import chunks
-from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
-from sim.paths import EnginePath
-from sim.population import population
-from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
+from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals, in_order
+from sim.world.population import population
 
 STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
 LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)

@@ -28,9 +28,9 @@ from analysis.figures.study import (
     study_risk,
 )
 from analysis.figures.timeline import timeline
-from analysis.run import Run
-from analysis.study_rows import is_study
-from analysis.traffic import Traffic
+from analysis.run_folder.run import Run
+from analysis.run_folder.study_rows import is_study
+from analysis.run_folder.traffic import Traffic
 
 
 @dataclass(frozen=True)

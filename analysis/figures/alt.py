@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.by_client import LEAST_REQUESTS
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
-from analysis.traffic import Traffic
-from analysis.wording import answered_within, number, outcome_shares, percent, seconds
+from analysis.metrics.by_client import LEAST_REQUESTS
+from analysis.reports.formatting import answered_within, number, outcome_shares, percent, seconds
+from analysis.run_folder.traffic import Traffic
 
 Summary = dict[str, Any]
 

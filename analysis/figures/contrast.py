@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import BLUE, INK, ORANGE, WIDTH_IN, styled
-from analysis.metrics_answers import contrast_among
-from analysis.traffic import Traffic
+from analysis.metrics.answers import contrast_among
+from analysis.run_folder.traffic import Traffic
 
 MOST_GROUPS = 8
 MODELS = {"client": (ORANGE, "o", "the client's model"), "server": (BLUE, "s", "the server's model")}

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from analysis.figures.style import INK, VERMILION, WIDTH_IN, score_name, scores_of, styled
-from analysis.metrics_answers import risk as realised
-from analysis.traffic import Mask, Traffic, share
+from analysis.metrics.answers import risk as realised
+from analysis.run_folder.traffic import Mask, Traffic, share
 
 MOST_GROUPS = 8
 ENDS = ((0, min), (1, max))

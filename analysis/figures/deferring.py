@@ -20,8 +20,8 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
-from analysis.measures import oracle_risk, realised_risk
-from analysis.traffic import Traffic
+from analysis.metrics.measures import oracle_risk, realised_risk
+from analysis.run_folder.traffic import Traffic
 
 
 @styled

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from analysis.by_client import LEAST_REQUESTS, accuracy_by_client
 from analysis.figures.style import FAINT, INK, SERIES, WIDTH_IN, styled
-from analysis.traffic import Traffic
+from analysis.metrics.by_client import LEAST_REQUESTS, accuracy_by_client
+from analysis.run_folder.traffic import Traffic
 
 MOST_CLIENTS = 600  # dots; of more clients every n-th is drawn
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, Floats, styled
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
 
 MOST_NAMES = 3  # groups with one deadline; more are counted
 LEAST_ANSWERS = 20  # fewer do not draw a distribution

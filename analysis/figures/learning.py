@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import INK, SERIES, WIDTH_IN, styled
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
 
 STAGES = {"client": "client models (then frozen)", "server": "server model", "rejector": "rejectors"}
 

@@ -1,5 +1,5 @@
 """Figures over many runs: a number along an axis of a sweep, heat maps over two, policies in one plane.
-Pure functions of the rows that `analysis.cell_table.pivot` gives; intervals as the rows have them."""
+Pure functions of the rows that `analysis.reports.cell_table.pivot` gives; intervals as the rows have them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.cell_table import Metric
 from analysis.figures.style import GREY, INK, SERIES, SETTINGS, WIDTH_IN
-from analysis.wording import SHOWN_AS, quantity
+from analysis.reports.cell_table import Metric
+from analysis.reports.formatting import SHOWN_AS, quantity
 
 Rows = Sequence[Mapping[str, Any]]
 MARKERS = "osD^vPX"

@@ -27,8 +27,8 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
-from analysis.run import Run
-from analysis.traffic import Traffic
+from analysis.run_folder.run import Run
+from analysis.run_folder.traffic import Traffic
 
 LAPSED = {"round_lost": ("lost round", "x", VERMILION), "round_skipped": ("skipped round", "|", GREY)}
 

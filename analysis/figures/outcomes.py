@@ -16,7 +16,7 @@ from analysis.figures.style import (
     mark_warm_up,
     styled,
 )
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
 
 
 @styled

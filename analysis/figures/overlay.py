@@ -18,7 +18,7 @@ from analysis.figures.style import (
     shade_outages,
 )
 from analysis.figures.timeline import accuracy_bins, binned_seconds
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
 
 
 def overlay(traffics: Sequence[Traffic], names: Sequence[str]) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.figures.style import BLUE, INK, SERIES, VERMILION, WIDTH_IN, shade_outages, styled
-from analysis.outages import Outage
+from analysis.run_folder.outages import Outage
 
 Value = dict[str, Any]
 MOST_ROWS = 12  # of one panel

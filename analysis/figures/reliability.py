@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import FAINT, INK, SCORE_STYLES, WIDTH_IN, score_name, styled
-from analysis.reliability import calibration_error, estimates_of, tenths
-from analysis.run import Run
-from analysis.traffic import Traffic
+from analysis.metrics.reliability import calibration_error, estimates_of, tenths
+from analysis.run_folder.run import Run
+from analysis.run_folder.traffic import Traffic
 
 MOST_GROUPS = 4
 MODELS = {"server": "e = y: server right", "client": "m = y: client right"}

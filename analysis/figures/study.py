@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, styled
-from analysis.study_rows import forms_in, rows_of
-from analysis.traffic import Traffic
+from analysis.run_folder.study_rows import forms_in, rows_of
+from analysis.run_folder.traffic import Traffic
 
 MOST_GROUPS = 4
 RISK_BOUNDS: dict[str, tuple[str, dict[str, Any]]] = {

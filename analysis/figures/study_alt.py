@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.study_rows import rows_of
-from analysis.traffic import Traffic
-from analysis.wording import percent
+from analysis.reports.formatting import percent
+from analysis.run_folder.study_rows import rows_of
+from analysis.run_folder.traffic import Traffic
 
 
 def study_contrast(traffic: Traffic, _summary: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.outages import Outage
+from analysis.run_folder.outages import Outage
 
 Parameters = ParamSpec("Parameters")
 Floats = NDArray[np.float64]

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from analysis.clusters import wilson
 from analysis.figures.style import (
     BLUE,
     GREEN,
@@ -27,10 +26,11 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
-from analysis.metrics_service import seconds_per_request
-from analysis.outages import usable_steps
-from analysis.run import Run
-from analysis.traffic import Traffic
+from analysis.metrics.service import seconds_per_request
+from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.run import Run
+from analysis.run_folder.traffic import Traffic
+from analysis.statistics.clusters import wilson
 
 
 @styled

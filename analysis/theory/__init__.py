@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.run_folder.traffic import Traffic
 from analysis.theory import backlog, cut_off, deciding, sharing, staleness, waiting
 from analysis.theory.prediction import Law, Prediction, told
-from analysis.traffic import Traffic
 
 LAWS: dict[str, Law] = {
     "waiting": waiting.LAW,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.outages import Outage, usable_steps
+from analysis.run_folder.outages import Outage, usable_steps
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.fluid import Flow, Source, flow
 from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_over_time
 from analysis.theory.queues import Service, service_of
@@ -24,7 +25,6 @@ from analysis.theory.streams import (
     timer_s,
     transfers_s,
 )
-from analysis.traffic import Traffic
 
 STEPS_PER_S = 10
 LONGEST_S = 20_000.0  # of a longer run the steps would take too long

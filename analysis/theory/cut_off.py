@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.outages import Outage
+from analysis.run_folder.outages import Outage
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, share_of
 from analysis.theory.regimes import cut_groups
 from analysis.theory.streams import attempts_in_time, timer_s
-from analysis.traffic import Traffic
 
 LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.measures import risk_of
-from analysis.metrics_service import load
-from analysis.outages import share_of_time_usable
+from analysis.metrics.measures import risk_of
+from analysis.metrics.service import load
+from analysis.run_folder.outages import share_of_time_usable
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.queues import service_of
 from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s, transfers_s
-from analysis.traffic import Traffic
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
 LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own

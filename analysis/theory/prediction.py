@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.clusters import LEVEL, wilson
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
+from analysis.statistics.clusters import LEVEL, wilson
 
 Floats = NDArray[np.float64]
 SLICES = 20  # stretches of time whose means are taken as independent (method of batch means)
@@ -30,7 +30,8 @@ class Found(NamedTuple):
 class Prediction:
     """One number: as the law has it, and as the simulation found it.
 
-    where: the group or the time it is about; unit: a key of `analysis.wording.SHOWN_AS`; over and at: the
+    where: the group or the time it is about; unit: a key of `analysis.reports.formatting.SHOWN_AS`; over and
+    at: the
     quantity along which predictions of one name form a curve, and the place on it; margin: the error that the
     formula itself may have, in the unit of the number: 0 where it is exact; found: None where only theory
     speaks, between the points of a curve.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.outages import Outage, usable_steps
-from analysis.traffic import Traffic
+from analysis.run_folder.outages import Outage, usable_steps
+from analysis.run_folder.traffic import Traffic
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from math import inf
 
 import numpy as np
 
-from analysis.run_files import part_paths, read_table
+from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, around, share_of
 from analysis.theory.queues import Service, max_min, service_of
 from analysis.theory.streams import Stream, factor, streams_of, timer_s, transfers_s
-from analysis.traffic import Traffic
-from sim import columns
+from sim.results import columns
 
 LEAST_S = 20.0
 ERROR = 0.05  # relative, of the demands: near the capacity luck counts for more than rates

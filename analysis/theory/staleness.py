@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.outages import usable_steps
-from analysis.run_files import part_paths, read_table
+from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_of, mean_over_time
 from analysis.theory.streams import mean_s
-from analysis.traffic import Traffic
-from sim import columns
+from sim.results import columns
 
 COLUMNS = ["group", "arrived_at_s", "decided_at_s", "window", "rejector_version"]
 LEAST_REQUESTS = 100

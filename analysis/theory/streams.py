@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.traffic import Traffic
+from analysis.run_folder.traffic import Traffic
 
 STEP_S = 60.0  # a share that the scenario does not tell is read off the decisions of each minute
 FIXED = ("threshold", "always_local", "always_remote")

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.run_files import part_paths, read_table
+from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, mean_over_time, share_of
 from analysis.theory.queues import Queue, Service, batch_queue, bounded_queue, endless_queue, service_of
 from analysis.theory.regimes import Regime, regimes
 from analysis.theory.streams import Stream, streams_of, timer_s, transfers_s
-from analysis.traffic import Traffic
-from sim import columns
+from sim.results import columns
 
 COLUMNS = ["reached_at_s", "started_at_s", "server_cause"]
 LEAST_S = 60.0  # a shorter stretch shows no steady state

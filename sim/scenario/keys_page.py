@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.scenario.vocabulary import TAGS
-from sim.scenario.writing import json_schema, on_one_line
+from sim.scenario.schema.vocabulary import TAGS
+from sim.scenario.text.writing import json_schema, on_one_line
 
 Schema = dict[str, Any]
 

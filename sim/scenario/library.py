@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sim.errors import BadInput
-from sim.scenario.wording import nearest, quote
+from sim.scenario.text.wording import nearest, quote
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
 STUDIES = FOLDER / "studies"

@@ -11,11 +11,11 @@ import torch
 from distributions import CLASSES, Draw, chance_of, draw_mixture, mixture_eta
 from torch import Tensor
 
-from agents.families import Classifier, new_model
-from agents.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
-from agents.rejectors import Look
-from agents.stacked import StackedRejectors
-from agents.training import classifier_step
+from agents.models.families import Classifier, new_model
+from agents.models.training import classifier_step
+from agents.rejectors.inputs import Look
+from agents.rejectors.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
+from agents.rejectors.stacked import StackedRejectors
 
 BATCH = 128
 

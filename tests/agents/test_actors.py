@@ -18,12 +18,12 @@ from ray.exceptions import RayActorError, RayTaskError
 from small_fleets import group, model, scenario, spoil, three_kinds
 from whole_lives import LEARNS_ON, LESSONS, whole_life
 
-from agents import actors, cluster
-from agents.actors import LASTS, STAGE_OF, TEACHES, Call, Member, OnRay, Shell, StateLostError
-from agents.client_shard import ClientShard
+from agents.backends import actors, cluster
+from agents.backends.actors import LASTS, STAGE_OF, TEACHES, Call, Member, OnRay, Shell, StateLostError
+from agents.backends.client_shard import ClientShard
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
-from agents.server_model import ServerModel
+from agents.server.model import ServerModel
 from sim.errors import BadInput, RunFailed
 from sim.scenario import Scenario
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.losses import bayes_defers, rejector_weights
+from agents.rejectors.losses import bayes_defers, rejector_weights
 
 TIE = 1e-9  # as in test_consistency.py, of a margin that is multiplied by a >= 0.05
 AVAILABILITY = (0.05, 0.3, 0.7, 1.0)

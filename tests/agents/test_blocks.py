@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from small_fleets import MISSING, NOISY, group, model, scenario
 from torch import nn
 
-from agents.blocks import RejectorBlock
-from agents.families import new_model
-from agents.frozen import live_model, recipe_for, train
-from agents.losses import FORMS, rejector_loss, rejector_weights
+from agents.models.families import new_model
+from agents.models.frozen import live_model, recipe_for, train
+from agents.models.training import batch_order
 from agents.plan import Block, Plan, make_plan
-from agents.readings import Readings
-from agents.rejectors import INPUTS
-from agents.server_model import ServerModel
-from agents.settings import HEEDS
-from agents.steps import rejector_batches
-from agents.training import batch_order
+from agents.rejectors.blocks import RejectorBlock
+from agents.rejectors.client_predictions import Readings
+from agents.rejectors.inputs import INPUTS
+from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights
+from agents.rejectors.settings import HEEDS
+from agents.server.model import ServerModel
+from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 from sim.streams import key, stream

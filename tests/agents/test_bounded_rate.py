@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_fleets import MISSING, group, model, scenario
 
-from agents.bounded_rate import BOUNDS, bounded, coin
-from agents.curves import Judged
+from agents.evaluation.bounded_rate import BOUNDS, bounded, coin
+from agents.evaluation.cost_model import Stakes
+from agents.evaluation.curves import Judged
 from agents.fleet import open_fleet
-from agents.stakes import Stakes
-from sim.columns import STUDY_BOUNDED
+from sim.results.columns import STUDY_BOUNDED
 
 STAKES = Stakes(0.25, 1.0)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from small_fleets import MISSING, NOISY, group, learn, model, scenario
 
-from sim.calibration import curve
 from sim.messages import Learned
-from sim.prices import asked, decide
-from sim.scenario.fleet import Policy
-from sim.traffic import shares
+from sim.policy.calibration import curve
+from sim.policy.prices import asked, decide
+from sim.scenario.schema.fleet import Policy
+from sim.world.traffic import shares
 
 
 @pytest.fixture(scope="module")

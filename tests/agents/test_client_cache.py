@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 from small_fleets import group, model, scenario
 
-from agents import client_cache
-from agents.client_cache import cache_folder, keep, recall
-from agents.frozen import FrozenClient, Recipe, hash_of, recipe_for, train
+from agents.models import client_cache
+from agents.models.client_cache import cache_folder, keep, recall
+from agents.models.frozen import FrozenClient, Recipe, hash_of, recipe_for, train
 from agents.plan import Variant, make_plan
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from agents import cluster
-from agents.cluster import _join, _knock
-from agents.hosts import before_ray
+from agents.backends import cluster
+from agents.backends.cluster import _join, _knock
+from agents.backends.in_process import before_ray
 from sim.errors import BadInput
 
 pytestmark = pytest.mark.ray

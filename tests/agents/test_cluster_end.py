@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from agents import cluster_end
-from agents.cluster import private_folder
+from agents.backends import cluster_end
+from agents.backends.cluster import private_folder
 
 SLEEP = ["sleep", "600"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.losses import rejector_loss, rejector_weights
+from agents.rejectors.losses import rejector_loss, rejector_weights
 
 # Rounding of the softmax, relative to the weights: a few times 1e-16 was seen, -4e-17 in an eigenvalue.
 RELATIVE = 1e-14

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import curves
-from agents.curves import (
+from agents.evaluation import curves
+from agents.evaluation.cost_model import Stakes
+from agents.evaluation.curves import (
     RATES,
     Judged,
     Progress,
@@ -17,8 +18,7 @@ from agents.curves import (
     learning_table,
     random_curve,
 )
-from agents.stakes import Stakes
-from sim.columns import DEFERRAL, LEARNING
+from sim.results.columns import DEFERRAL, LEARNING
 
 FOUR = Judged(
     client_correct=np.array([[False, False, True, True]]),

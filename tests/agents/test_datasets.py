@@ -17,12 +17,12 @@ from data_files import idx, write_cifar, write_mnist, write_svhn
 from scipy.io import savemat
 from small_fleets import group, scenario
 
-from agents import data_folders
 from agents.checks import validate
-from agents.data_folders import DEBIAN, LAYOUTS, roots_of
-from agents.datasets import SETS, DataSet, load
+from agents.data import folders as data_folders
+from agents.data.datasets import SETS, DataSet, load
+from agents.data.folders import DEBIAN, LAYOUTS, roots_of
 from agents.fleet import open_fleet
-from agents.vision import torchvision
+from agents.models.vision import torchvision
 from sim.errors import BadInput
 
 CASES: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray]]] = {

@@ -10,9 +10,9 @@ import torch
 from small_fleets import SMALL_FAMILIES
 from torch import nn
 
-from agents.classifiers import Headed
-from agents.families import FAMILIES, empty_model, initialise, new_model, outline
-from agents.frozen import hash_of, weights_of
+from agents.models.classifiers import Headed
+from agents.models.families import FAMILIES, empty_model, initialise, new_model, outline
+from agents.models.frozen import hash_of, weights_of
 
 SHAPES = [(1, 12, 12), (1, 28, 28), (3, 32, 32)]
 OF_TORCHVISION = "torchvision:mobilenet_v3_small"

@@ -10,10 +10,10 @@ import pytest
 import torch
 from small_fleets import group, scenario
 
-from agents.feedback import Feedback
 from agents.fleet import open_fleet
-from agents.losses import rejector_losses
-from agents.surrogates import Client, l2h_score
+from agents.rejectors.feedback import Feedback
+from agents.rejectors.losses import rejector_losses
+from agents.rejectors.surrogates import Client, l2h_score
 from sim.streams import stream
 
 SAMPLES = torch.arange(8)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from small_fleets import PARTITIONS, SMALL_FAMILIES, group, model, model_of, scenario
 
-from agents import families, frozen
-from agents.client_shard import ClientShard
-from agents.frozen import Recipe, hash_of, live_model, recipe_for, train, weights_of
+from agents.backends.client_shard import ClientShard
+from agents.models import families, frozen
+from agents.models.frozen import Recipe, hash_of, live_model, recipe_for, train, weights_of
+from agents.models.training import batch_order, read
 from agents.plan import Variant, make_plan
-from agents.training import batch_order, read
 from sim.errors import RunFailed
 from sim.streams import stream
 

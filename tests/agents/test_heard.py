@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from agents.heard import Heard
+from agents.rejectors.feedback_buffer import Heard
 from sim.messages import Feedback
 from sim.streams import stream
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agents.scores import SCORES, is_trained
-from agents.settings import HEEDS
+from agents.rejectors.scores import SCORES, is_trained
+from agents.rejectors.settings import HEEDS
 
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs/learning.md").read_text()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.losses import FORMS, rejector_loss, rejector_weights
+from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights
 
 BAYES_FORMS = ("nonnegative", "paper", "cost_sensitive")
 

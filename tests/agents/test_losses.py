@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, tensor
 
-from agents.losses import (
+from agents.rejectors.losses import (
     FORMS,
     bayes_defers,
     generalised_risk,

@@ -9,13 +9,13 @@ import pytest
 from small_fleets import SKEWED, group, model, scenario
 
 from agents.checks import checked_plan
-from agents.mixes import calibration_of
-from agents.partitions import class_weights
+from agents.data.mixes import calibration_of
+from agents.data.partitions import class_weights
+from agents.data.views import Shift
 from agents.plan import Plan, make_plan
-from agents.views import Shift
 from sim.errors import BadInput
 from sim.messages import Phase
-from sim.traffic import shares
+from sim.world.traffic import shares
 
 NOISY = {"kind": "domain_shift", "noise": 0.2, "blur": 0.5}
 CONFIDENT = {"score": "confidence", "price": {"kind": "threshold", "at": 0.5}}

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import multivariate_normal
 from small_fleets import scenario
 
-from agents.datasets import load
-from agents.mixtures import GaussianMixture, mixture_of
+from agents.data.datasets import load
+from agents.data.mixtures import GaussianMixture, mixture_of
 
 
 def asked(samples: int | None = None, seed: int = 7, **mixture: float):

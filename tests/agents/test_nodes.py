@@ -12,8 +12,8 @@ import pytest
 from here import results_of, run_here
 from ray.cluster_utils import Cluster
 
-from agents import cluster
-from agents.actors import Call, Member
+from agents.backends import cluster
+from agents.backends.actors import Call, Member
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 HERE = {"node_ip_address": "127.0.0.1", "include_dashboard": False}

@@ -14,13 +14,13 @@ import torch
 from fingerprints import fingerprint
 from small_fleets import group, model, scenario, three_kinds
 
-from agents import readings
 from agents.fleet import Fleet, open_fleet
-from agents.online import Met, met_view, rejector_round, server_round
 from agents.plan import make_plan
+from agents.rejectors import client_predictions as readings
+from agents.server.online import Met, met_view, rejector_round, server_round
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Lesson, Update
-from sim.packing import pack, unpack
+from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 
 TIMES = {"every_s": 10.0, "steps": 20, "step_s": 0.05, "rejector_steps": 10, "rejector_step_s": 0.01}

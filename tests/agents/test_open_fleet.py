@@ -15,15 +15,15 @@ import torch
 from fingerprints import fingerprint
 from small_fleets import MISSING, NOISY, group, learn, model, scenario, three_kinds
 
+from agents.backends.in_process import InProcess
 from agents.fleet import Fleet, open_fleet
-from agents.frozen import Recipe, recipe_for
-from agents.hosts import InProcess
-from agents.losses import FORMS
+from agents.models.frozen import Recipe, recipe_for
 from agents.plan import Variant
-from agents.scores import SCORES, is_trained
-from agents.settings import HEEDS
-from sim.columns import DEFERRAL, LEARNING
+from agents.rejectors.losses import FORMS
+from agents.rejectors.scores import SCORES, is_trained
+from agents.rejectors.settings import HEEDS
 from sim.messages import Learned
+from sim.results.columns import DEFERRAL, LEARNING
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 from small_fleets import scenario
 
 from agents.fleet import open_fleet
-from agents.training import optimiser_of
-from sim.scenario.checks import availability_can_be_learned_for, momentum_goes_with_sgd
-from sim.scenario.training import Pretrain
+from agents.models.training import optimiser_of
+from sim.scenario.rules.checks import availability_can_be_learned_for, momentum_goes_with_sgd
+from sim.scenario.schema.training import Pretrain
 
 
 def after_a_step(pretrain: Pretrain, weight_decay: float, steps: int = 1) -> float:

@@ -12,7 +12,7 @@ from data_files import write_cifar, write_mnist, write_svhn
 import analysis
 from agents.checks import validate
 from analysis.figures import FIGURES
-from analysis.study_rows import rows_of
+from analysis.run_folder.study_rows import rows_of
 from commands import one_run
 from commands.progress import Quiet
 from sim.scenario import Scenario, read, shipped

@@ -11,10 +11,10 @@ import pytest
 from small_fleets import FEW, MISSING, NOISY, PARTITIONS, SKEWED, group, model, scenario
 
 from agents.checks import validate
-from agents.class_counts import class_counts
+from agents.data.class_counts import class_counts
+from agents.data.partitions import MIXES, class_weights
+from agents.data.partitions import PARTITIONS as KINDS
 from agents.fleet import open_fleet
-from agents.partitions import MIXES, class_weights
-from agents.partitions import PARTITIONS as KINDS
 from agents.plan import make_plan
 from sim.errors import BadInput
 from sim.scenario import POOLS

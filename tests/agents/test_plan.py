@@ -7,7 +7,7 @@ import pytest
 from small_fleets import MISSING, NOISY, group, model, scenario, three_kinds
 
 from agents.plan import BLOCK, Block, Variant, make_plan
-from sim.scenario.memory import WITHOUT_REJECTOR
+from sim.scenario.rules.memory import WITHOUT_REJECTOR
 
 
 def test_a_group_is_cut_into_blocks_of_64_and_a_rest() -> None:

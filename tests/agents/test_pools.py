@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from small_fleets import scenario
 
-from agents.datasets import load
-from agents.pools import sample_axis, split
+from agents.data.datasets import load
+from agents.data.pools import sample_axis, split
 from sim.errors import BadInput
 from sim.scenario import POOLS
 

@@ -10,7 +10,7 @@ import torch
 from distributions import Population
 from torch import Tensor
 
-from agents.losses import bayes_defers, rejector_loss, rejector_weights
+from agents.rejectors.losses import bayes_defers, rejector_loss, rejector_weights
 
 COSTS = (0.1, 1.6)
 EXPLORATION = 0.2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from agents.readings import TOP, features
-from agents.rejectors import Look, scale_of
-from agents.training import Reading
+from agents.models.training import Reading
+from agents.rejectors.client_predictions import TOP, features
+from agents.rejectors.inputs import Look, scale_of
 
 PIXELS = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 READING = Reading(

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_fleets import group, learn, model, scenario
 
-from agents.surrogates import SURROGATES
-from agents.tenths import SUMS, TENTHS, tenths
-from sim.columns import RELIABILITY
+from agents.evaluation.reliability_bins import SUMS, TENTHS, tenths
+from agents.rejectors.surrogates import SURROGATES
+from sim.results.columns import RELIABILITY
 
 
 def test_sums_by_hand() -> None:

@@ -9,7 +9,7 @@ from distributions import BAYES_CONSISTENT, draw_mixture, mixture_density, mixtu
 from mixture_learners import Row, answers, client, exam, excess_risks
 from torch import Tensor
 
-from agents.losses import FORMS
+from agents.rejectors.losses import FORMS
 
 COSTS = [(0.1, 0.6), (0.2, 2.0), (0.1, 4.0)]  # sums of 0.7, 2.2 and 4.1
 SEEDS = range(5)

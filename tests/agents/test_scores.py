@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.scores import OF_CLIENTS, SCORES, Evidence, bayes_price, confidence, is_trained
-from agents.surrogates import SURROGATES
-from sim.scenario.memory import WITHOUT_REJECTOR
-from sim.scenario.training import RANKS, WITHOUT_BAYES_PRICE, Score
+from agents.rejectors.scores import OF_CLIENTS, SCORES, Evidence, bayes_price, confidence, is_trained
+from agents.rejectors.surrogates import SURROGATES
+from sim.scenario.rules.memory import WITHOUT_REJECTOR
+from sim.scenario.schema.training import RANKS, WITHOUT_BAYES_PRICE, Score
 
 # (client, server): both wrong, server right, client right, both right
 EVIDENCE = Evidence(

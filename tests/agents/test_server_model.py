@@ -9,11 +9,11 @@ import pytest
 import torch
 from small_fleets import NOISY, group, scenario, spoil
 
-from agents import server_model
+from agents.models.training import read
 from agents.plan import Plan, make_plan
-from agents.server_model import ServerModel
-from agents.steps import rejector_batches
-from agents.training import read
+from agents.server import model as server_model
+from agents.server.model import ServerModel
+from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
 
 

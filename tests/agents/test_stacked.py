@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from agents.rejectors import Look
-from agents.stacked import FAMILIES, StackedRejectors
-from sim.scenario.fleet import Rejector
+from agents.rejectors.inputs import Look
+from agents.rejectors.stacked import FAMILIES, StackedRejectors
+from sim.scenario.schema.fleet import Rejector
 
 SIDE = 16
 LOOKS = ("raw", "features", "raw+features")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from small_fleets import FEW, NOISY, group, model, model_of, scenario
 
-from agents import stacked_clients
-from agents.client_shard import ClientShard
-from agents.families import new_model
-from agents.frozen import (
+from agents.backends.client_shard import ClientShard
+from agents.models import stacked_clients
+from agents.models.families import new_model
+from agents.models.frozen import (
     BATCH,
     FrozenClient,
     Recipe,
@@ -23,9 +23,9 @@ from agents.frozen import (
     train,
     weights_of,
 )
+from agents.models.stacked_clients import MOST_ROWS, rows_at_once
+from agents.models.training import batch_order, classifier_step, to_tensor
 from agents.plan import Plan, make_plan
-from agents.stacked_clients import MOST_ROWS, rows_at_once
-from agents.training import batch_order, classifier_step, to_tensor
 from sim.errors import RunFailed
 from sim.streams import key, stream
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agents.families import FAMILIES as MODEL_FAMILIES
-from agents.families import Classifier, new_model
-from agents.losses import FORMS, rejector_loss, rejector_weights, server_loss
-from agents.rejectors import Look
-from agents.stacked import FAMILIES as REJECTOR_FAMILIES
-from agents.stacked import StackedRejectors
-from agents.training import classifier_step
+from agents.models.families import FAMILIES as MODEL_FAMILIES
+from agents.models.families import Classifier, new_model
+from agents.models.training import classifier_step
+from agents.rejectors.inputs import Look
+from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights, server_loss
+from agents.rejectors.stacked import FAMILIES as REJECTOR_FAMILIES
+from agents.rejectors.stacked import StackedRejectors
 
 SHAPE, CLASSES, SAMPLES, ROWS = (1, 32, 32), 4, 12, 3  # 32 pixels: what every family can take
 GENERATOR = torch.Generator().manual_seed(1)

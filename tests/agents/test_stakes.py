@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_fleets import group, scenario
 
+from agents.evaluation.cost_model import Stakes
 from agents.fleet import open_fleet
-from agents.losses import outcome_weights, rejector_weights
-from agents.stakes import Stakes
+from agents.rejectors.losses import outcome_weights, rejector_weights
 
 costs = st.floats(0, 3)
 shares = st.floats(0.05, 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_fleets import group, scenario
 
 from agents.plan import make_plan
-from agents.steps import copy_in_force, rejector_batches, server_batches, staleness, steps_seen_by
+from agents.server.steps import copy_in_force, rejector_batches, server_batches, staleness, steps_seen_by
 
 
 @pytest.mark.parametrize(("interval", "versions"), [(1, [1, 2, 3, 4, 5, 6]), (3, [0, 0, 3, 3, 3, 6])])

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from small_fleets import MISSING, group, learn, model, scenario, three_kinds
 
-from agents import answers, block_answers
+from agents.evaluation import answers
+from agents.evaluation.policy_evaluation import Verdict, verdict
 from agents.plan import Block, Plan
-from agents.scores import OF_CLIENTS
-from agents.settings import HEEDS, Setting, networks_of, own_setting, settings_of
-from agents.verdicts import Verdict, verdict
-from sim.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
+from agents.rejectors import block_answers
+from agents.rejectors.scores import OF_CLIENTS
+from agents.rejectors.settings import HEEDS, Setting, networks_of, own_setting, settings_of
 from sim.messages import Learned
+from sim.results.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 
 GRID = {"c_e": (0.1, 0.4), "c_1": (1.0, 1.5), "sync_every": (1, "epoch"), "score": ("l2h", "plug_in")}
 

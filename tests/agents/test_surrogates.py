@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.losses import outcome_weights
-from agents.scores import SCORES, bayes_price
-from agents.settings import HEEDS
-from agents.stakes import Stakes
-from agents.surrogates import SURROGATES, Batch, Client
+from agents.evaluation.cost_model import Stakes
+from agents.rejectors.losses import outcome_weights
+from agents.rejectors.scores import SCORES, bayes_price
+from agents.rejectors.settings import HEEDS
+from agents.rejectors.surrogates import SURROGATES, Batch, Client
 
 CLASSES = 3
 POINTS = 40

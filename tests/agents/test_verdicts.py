@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.curves import Judged
-from agents.losses import generalised_risk
-from agents.stakes import Stakes
-from agents.verdicts import best_threshold, measures, prices, together, verdict
+from agents.evaluation.cost_model import Stakes
+from agents.evaluation.curves import Judged
+from agents.evaluation.policy_evaluation import best_threshold, measures, prices, together, verdict
+from agents.rejectors.losses import generalised_risk
 
 FOUR = Judged(
     client_correct=np.array([[False, False, True, True]]),

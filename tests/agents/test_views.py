@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_fleets import group, scenario
 
-from agents.datasets import load
+from agents.data.datasets import load
+from agents.data.views import CLEAN, Shift, corrupt, seen, views_of
 from agents.plan import make_plan
-from agents.views import CLEAN, Shift, corrupt, seen, views_of
 
 DATA = load(scenario())
 

@@ -18,7 +18,8 @@ def in_a_fresh_process(code: str) -> str:
 
 
 def test_its_models_and_data_sets_can_be_imported() -> None:
-    code = "from agents.vision import torchvision as t; print(t('models').__name__, t('datasets').__name__)"
+    look = "print(t('models').__name__, t('datasets').__name__)"
+    code = f"from agents.models.vision import torchvision as t; {look}"
     assert in_a_fresh_process(code) == "torchvision.models torchvision.datasets"
 
 
@@ -29,7 +30,7 @@ import torch
 there = torch.library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
     there.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-from agents import vision
+from agents.models import vision
 vision.torchvision("models")
 print(vision._import().declared)
 """

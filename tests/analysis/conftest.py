@@ -12,7 +12,7 @@ import pytest
 from run_folders import write_folder
 
 import analysis
-from analysis import partial_report, report
+from analysis.reports import partial_report, report
 
 
 @pytest.fixture(scope="session")

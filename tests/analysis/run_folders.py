@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from study_folders import write_study
 
-from sim import columns
-from sim.columns import OWN_KEY, VERSION
+from sim.results import columns
+from sim.results.columns import OWN_KEY, VERSION
 
 SCENARIO = """\
 # What does a total outage cost a fleet that learned to lean on its server?

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim import columns
+from sim.results import columns
 
 GROUPS = ("sensors", "cameras")
 SENT = {0.1: 0.5, 0.4: 0.2}  # by c_e

@@ -10,8 +10,8 @@ from run_folders import write_tiny
 from analysis import load_run, summarise
 from analysis.figures.deferral import operating_point
 from analysis.figures.timeline import accuracy_bins
-from analysis.metrics import summary_of
-from analysis.traffic import traffic_of
+from analysis.metrics.summary import summary_of
+from analysis.run_folder.traffic import traffic_of
 
 REMOTE = {
     "deferred": True,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import analysis
-from analysis.cell_table import Made, cell_table
 from analysis.figures import FIGURES
-from analysis.many_runs_report import write_result
-from analysis.policy_study import POLICY, study_result
+from analysis.reports.cell_table import Made, cell_table
+from analysis.reports.many_runs_report import write_result
+from analysis.reports.policy_study import POLICY, study_result
 from sim.errors import BadInput
 
 Finished = tuple[Path, dict[str, Any]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.capacity import (
+from analysis.statistics.capacity import (
     Decision,
     Found,
     Slo,

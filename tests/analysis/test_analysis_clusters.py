@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.clusters import LEAST_SAMPLES, clusters, wilson
-from analysis.resampling import interval, percentiles
-from analysis.validity import LEAST_CLIENTS
+from analysis.metrics.validity import LEAST_CLIENTS
+from analysis.statistics.clusters import LEAST_SAMPLES, clusters, wilson
+from analysis.statistics.resampling import interval, percentiles
 
 Columns = tuple[np.ndarray, ...]
 

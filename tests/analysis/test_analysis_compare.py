@@ -15,12 +15,12 @@ from rich.console import Console
 from run_folders import write_folder, write_tiny
 
 import analysis
-from analysis.cell_table import in_summary
-from analysis.comparison import Measured, compare, load_traffics, names_of
-from analysis.measures import IN_SUMMARY, MEASURES, RATIOS
-from analysis.pairing import what_differs
-from analysis.run import load_run
-from analysis.traffic import traffic_of
+from analysis.metrics.measures import IN_SUMMARY, MEASURES, RATIOS
+from analysis.reports.cell_table import in_summary
+from analysis.run_folder.run import load_run
+from analysis.run_folder.traffic import traffic_of
+from analysis.statistics.comparison import Measured, compare, load_traffics, names_of
+from analysis.statistics.pairing import what_differs
 from sim.errors import BadInput
 
 Finished = tuple[Path, dict[str, Any]]

@@ -18,12 +18,12 @@ import pytest
 from run_folders import write_tiny
 
 import analysis
-from analysis.condition import salvage
-from analysis.metrics import json_safe
-from analysis.traffic import traffic_of
-from sim.columns import OWN_KEY
+from analysis.metrics.summary import json_safe
+from analysis.run_folder.integrity import salvage
+from analysis.run_folder.traffic import traffic_of
 from sim.errors import BadInput
-from sim.run_folder import write_sums
+from sim.results.columns import OWN_KEY
+from sim.results.run_folder import write_sums
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reading_results.md").read_text()

@@ -12,12 +12,13 @@ from run_folders import write_folder
 from worlds import group_of, made_up, scenario_of
 
 import analysis
-from analysis import figures, metrics
+from analysis import figures
 from analysis.figures import Drawing
-from analysis.traffic import Traffic
-from sim.board import Board
-from sim.engine import simulate
-from sim.queues import DISCIPLINES
+from analysis.metrics.summary import summary as metrics
+from analysis.run_folder.traffic import Traffic
+from sim.engine.board import Board
+from sim.engine.queues import DISCIPLINES
+from sim.engine.run import simulate
 
 
 class LowestClient:

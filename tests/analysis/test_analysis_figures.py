@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from run_folders import write_folder, write_tiny
 
 from analysis import load_run
-from analysis.by_client import accuracy_by_client
-from analysis.clusters import wilson
 from analysis.figures import FIGURES, drawings_of
 from analysis.figures.deferral import operating_point, reject_rate_and_risk
 from analysis.figures.deferring import deferring_bins
@@ -23,8 +21,10 @@ from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
 from analysis.figures.timeline import accuracy_bins
-from analysis.traffic import traffic_of
-from sim.columns import OUTCOMES
+from analysis.metrics.by_client import accuracy_by_client
+from analysis.run_folder.traffic import traffic_of
+from analysis.statistics.clusters import wilson
+from sim.results.columns import OUTCOMES
 
 Finished = tuple[Path, dict[str, Any]]
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analysis import policy_study
-from analysis.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
 from analysis.figures import many_runs as figures
-from analysis.many_runs_report import cautions, sweep_result, sweep_table, write_result
-from analysis.measures import IN_SUMMARY
-from analysis.policy_study import paired_differences
+from analysis.metrics.measures import IN_SUMMARY
+from analysis.reports import policy_study
+from analysis.reports.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
+from analysis.reports.many_runs_report import cautions, sweep_result, sweep_table, write_result
+from analysis.reports.policy_study import paired_differences
 from sim.errors import BadInput
 
 

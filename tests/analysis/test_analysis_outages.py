@@ -10,9 +10,9 @@ import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
-from analysis.outages import Outage, find_outages
-from analysis.tables import facts, windows
-from analysis.wording import headline, sentences
+from analysis.reports.formatting import headline, sentences
+from analysis.reports.tables import facts, windows
+from analysis.run_folder.outages import Outage, find_outages
 
 
 def test_outages_are_matched_per_target_and_the_last_ends_with_the_run() -> None:

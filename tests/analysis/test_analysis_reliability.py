@@ -12,9 +12,9 @@ from run_folders import write_folder
 
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
-from analysis.metrics import summarise
-from analysis.reliability import calibration_error, estimates_of, tenths
-from analysis.traffic import traffic_of
+from analysis.metrics.reliability import calibration_error, estimates_of, tenths
+from analysis.metrics.summary import summarise
+from analysis.run_folder.traffic import traffic_of
 
 Finished = tuple[Path, dict[str, Any]]
 

@@ -16,14 +16,14 @@ import pytest
 from run_folders import write_table, write_tiny
 
 import analysis
-from analysis import foretold
 from analysis.figures import FIGURES
-from analysis.report import command
-from analysis.traffic import traffic_of
-from analysis.wording import sentences
-from analysis.zoom_data import as_script, zoom_data
-from sim import columns
-from sim.whole_files import write_whole
+from analysis.reports import predictions as foretold
+from analysis.reports.formatting import sentences
+from analysis.reports.report import command
+from analysis.reports.zoom_data import as_script, zoom_data
+from analysis.run_folder.traffic import traffic_of
+from sim.results import columns
+from sim.results.whole_files import write_whole
 
 Finished = tuple[Path, dict[str, Any]]
 

@@ -13,8 +13,8 @@ from run_folders import SCENARIO, write_tiny
 
 import analysis
 from sim.errors import BadInput
-from sim.run_folder import write_sums
-from sim.whole_files import digest
+from sim.results.run_folder import write_sums
+from sim.results.whole_files import digest
 
 Finished = tuple[Path, dict[str, Any]]
 

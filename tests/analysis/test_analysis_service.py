@@ -12,11 +12,11 @@ import pytest
 from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
-from analysis.metrics_service import seconds_per_request, spread, staleness
-from analysis.replica_time import ends_at_s
-from analysis.tables import facts
-from analysis.traffic import traffic_of
-from sim import columns
+from analysis.metrics.replica_time import ends_at_s
+from analysis.metrics.service import seconds_per_request, spread, staleness
+from analysis.reports.tables import facts
+from analysis.run_folder.traffic import traffic_of
+from sim.results import columns
 
 
 def sent(at_s: float, **changes: object) -> dict[str, object]:

@@ -11,12 +11,12 @@ from run_folders import write_folder
 from study_folders import GROUPS, SENT
 
 from analysis import load_run
-from analysis.contrast_table import HEAD, contrast_rows, markdown
 from analysis.figures import FIGURES, drawings_of
 from analysis.figures.style import SERIES
-from analysis.run import Run
-from analysis.study_rows import own_setting, rows_of
-from analysis.traffic import Traffic, traffic_of
+from analysis.reports.contrast_table import HEAD, contrast_rows, markdown
+from analysis.run_folder.run import Run
+from analysis.run_folder.study_rows import own_setting, rows_of
+from analysis.run_folder.traffic import Traffic, traffic_of
 
 STUDY = [name for name in FIGURES if name.startswith("study_")]
 

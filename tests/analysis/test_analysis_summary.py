@@ -13,11 +13,11 @@ from rich.console import Console
 from run_folders import write_tiny
 
 import analysis
-from analysis.definitions import DEFINITIONS, definition_of, leaves
-from analysis.metrics import SECTIONS
-from analysis.metrics_page import page
-from analysis.tables import facts, windows
-from analysis.wording import data_size, percent, seconds, sentences, with_interval
+from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
+from analysis.metrics.page import page
+from analysis.metrics.summary import SECTIONS
+from analysis.reports.formatting import data_size, percent, seconds, sentences, with_interval
+from analysis.reports.tables import facts, windows
 
 Finished = tuple[Path, dict[str, Any]]
 
@@ -35,7 +35,7 @@ def test_definitions_end_with_a_unit() -> None:
 
 def test_the_page_of_the_numbers_is_made_of_the_definitions() -> None:
     written = Path(__file__).resolve().parents[2] / "docs/metrics.md"
-    assert written.read_text() == page(), "python -m analysis.metrics_page > docs/metrics.md"
+    assert written.read_text() == page(), "python -m analysis.metrics.page > docs/metrics.md"
 
 
 def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None:

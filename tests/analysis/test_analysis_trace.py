@@ -13,11 +13,11 @@ import pytest
 from run_folders import write_folder, write_table, write_tiny
 
 import analysis
-from analysis import trace as traces
-from analysis.sends import lanes
-from analysis.trace import CLIENTS, EVENTS, LINKS, SERVER, to_trace_file, trace_of
-from analysis.traffic import traffic_of
-from sim import columns
+from analysis.reports import trace as traces
+from analysis.reports.trace import CLIENTS, EVENTS, LINKS, SERVER, to_trace_file, trace_of
+from analysis.run_folder.attempts import lanes
+from analysis.run_folder.traffic import traffic_of
+from sim.results import columns
 
 Finished = tuple[Path, dict[str, Any]]
 Event = dict[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.run import Run
-from analysis.training_data import HEADING, trained_on
-from sim import columns
-from sim.run_folder import table_of, write_table
+from analysis.reports.training_data import HEADING, trained_on
+from analysis.run_folder.run import Run
+from sim.results import columns
+from sim.results.run_folder import table_of, write_table
 
 
 def test_each_group_is_told_in_a_line(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
-from analysis.traffic import traffic_of
-from analysis.validity import (
+from analysis.metrics.validity import (
     RULES,
     more_than_it_can_serve,
     queue_still_growing,
     too_few_clients,
     too_many_in_flight,
 )
+from analysis.run_folder.traffic import traffic_of
 
 
 def reason(tmp_path: Path, waiting: np.ndarray, outages: tuple = (), warm_up_s: int = 0) -> str | None:

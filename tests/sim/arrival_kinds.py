@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from worlds import group_of, scenario_of
 
-from sim.arrivals import Arrivals, ScenarioArrivals
 from sim.scenario import Scenario
-from sim.scenario.values import CHUNK_S
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 
 TRACE = "trace.csv"  # stands for the file that `written_trace` writes
 

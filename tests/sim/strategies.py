@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from worlds import WrittenArrivals, group_of, scenario_of
 
-from sim.population import population
 from sim.scenario import Group, Scenario
+from sim.world.population import population
 
 LATTICE_S = 0.25
 

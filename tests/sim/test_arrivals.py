@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from worlds import group_of, scenario_of
 
-from sim.arrivals import Arrivals, ScenarioArrivals, in_order
-from sim.engine import CHUNK_S
-from sim.population import BLOCK
+from sim.engine.run import CHUNK_S
+from sim.world.arrivals.source import Arrivals, ScenarioArrivals, in_order
+from sim.world.population import BLOCK
 
 FALSE_ALARM = 1e-3  # of each test of a law, once for all: the seed is fixed
 

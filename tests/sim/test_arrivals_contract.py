@@ -11,7 +11,7 @@ from arrival_kinds import EVERY, PROCESSES, drawn, group, scenario, told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.arrivals import Arrivals, ScenarioArrivals
+from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 
 CLIENTS, HORIZON_S = 70, 180.0
 

@@ -10,10 +10,10 @@ import pytest
 from arrival_kinds import PROCESSES, SHAPES, drawn, group, scenario
 from worlds import differences, frame, made_up, product, reference, scenario_of
 
-from sim.arrivals import ScenarioArrivals
-from sim.engine import simulate
-from sim.population import CLIENT_SHIFT
+from sim.engine.run import simulate
 from sim.scenario import Scenario, read, write
+from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.population import CLIENT_SHIFT
 
 HORIZON_S = 130.0
 LATE = {"timeout_s": 2.0, "retry": {"attempts": 2, "backoff_s": 0.3}}

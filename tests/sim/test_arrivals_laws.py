@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from scipy import stats
 from scipy.linalg import expm
 
-from sim.arrivals import Arrivals, ScenarioArrivals
-from sim.scenario.arrivals import Shape
-from sim.scenario.rates import operational_s, steady_rate_hz
+from sim.scenario.rules.rates import operational_s, steady_rate_hz
+from sim.scenario.schema.arrivals import Shape
 from sim.streams import Draws
+from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 
 SIGMAS, FALSE_ALARM = 4.0, 1e-4
 CLIENTS = 4000

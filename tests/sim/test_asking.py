@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
-from sim.asking import asking
-from sim.decisions import decide_due, new_rows
-from sim.learning import Learning
+from sim.engine.asking import asking
+from sim.engine.decisions import decide_due, new_rows
+from sim.engine.learning import Learning
+from sim.engine.state import at_start
 from sim.messages import Deferred, Feedback, Lesson
-from sim.population import CLIENT_SHIFT
-from sim.rules import rules
 from sim.scenario import Scenario
-from sim.state import at_start
+from sim.world.parameters import rules
+from sim.world.population import CLIENT_SHIFT
 
 REQUESTS = 300
 PRICES = [

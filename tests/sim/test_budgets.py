@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of
 
-from sim.budgets import TOKEN, Bucket, Periods, accounts, allotment, drawing, full, views
-from sim.population import population
-from sim.scenario.fleet import MoneyBudget
+from sim.scenario.schema.fleet import MoneyBudget
+from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment, drawing, full, views
+from sim.world.population import population
 
 INSTANTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=60).map(sorted)
 RATES = st.sampled_from([0.1, 0.3, 1 / 3, 7.0, 1000.0])

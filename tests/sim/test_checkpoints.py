@@ -19,12 +19,12 @@ from strategies import worlds
 from test_engine import busy
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
-from sim import checkpoints
-from sim.arrivals import ScenarioArrivals
-from sim.checkpoints import Checkpoints
-from sim.engine import Chunk, Run, simulate
+from sim.engine.run import Chunk, Run, simulate
 from sim.errors import RunFailed
-from sim.packing import pack, unpack
+from sim.results import checkpoints
+from sim.results.checkpoints import Checkpoints
+from sim.results.packing import pack, unpack
+from sim.world.arrivals.source import ScenarioArrivals
 
 BEGUN = {"scenario": {"seed": 7}}
 LEARNING = {

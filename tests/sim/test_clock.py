@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.clock import Clock, Kind, Moment
+from sim.engine.clock import Clock, Kind, Moment
 from sim.errors import RunFailed
 
 Key = tuple[float, int, int]

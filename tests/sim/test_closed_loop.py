@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
 
-from sim.population import CLIENT_SHIFT
 from sim.scenario import Scenario
-from sim.think_times import ThinkTimes
+from sim.world.arrivals.think_times import ThinkTimes
+from sim.world.population import CLIENT_SHIFT
 
 NOBODY = WrittenArrivals(())
 

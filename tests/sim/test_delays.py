@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sim.delays import Backoff, LinkDelays, ServiceTimes
-from sim.scenario.fleet import Link, Retry
-from sim.scenario.server import Server
+from sim.scenario.schema.fleet import Link, Retry
+from sim.scenario.schema.server import Server
+from sim.world.delays import Backoff, LinkDelays, ServiceTimes
 
 IDS = np.arange(2000) + (7 << 32)
 FALSE_ALARM = 1e-3  # of each test of a law, once for all: the seed is fixed

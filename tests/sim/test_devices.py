@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.devices import done_at
+from sim.world.devices import done_at
 
 
 def one_by_one(arrived, client, inference_s, free_at):

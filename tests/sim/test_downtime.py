@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.downtime import Downtime, either
+from sim.world.outages.downtime import Downtime, either
 
 PERIODS = st.lists(
     st.tuples(st.integers(0, 20), st.integers(0, 6)).map(lambda p: (p[0], p[0] + p[1])), max_size=6

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from scipy import stats
 from scipy.special import gamma
 
-from sim.delays import Delay
-from sim.durations import constant_of, gamma_factor, length_biased, quantile
-from sim.scenario.values import DurationOrZero
+from sim.scenario.schema.values import DurationOrZero
 from sim.streams import stream
+from sim.world.delays import Delay
+from sim.world.durations import constant_of, gamma_factor, length_biased, quantile
 
 read = TypeAdapter(DurationOrZero).validate_python
 

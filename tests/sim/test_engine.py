@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import WrittenArrivals, differences, frame, group_of, made_up, poisson, product, scenario_of
 
-from sim.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
-from sim.engine import CHUNK_S, simulate
+from sim.engine.run import CHUNK_S, simulate
 from sim.errors import RunFailed
+from sim.results.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
 from sim.scenario import Scenario
 
 HORIZON_S = 150.0

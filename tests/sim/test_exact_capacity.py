@@ -11,9 +11,9 @@ import pytest
 from stories import Story, devices, server
 from worlds import scenario_of
 
-from sim.engine import outages
-from sim.events import events
-from sim.outages import intervals
+from sim.engine.run import outages
+from sim.results.events import events
+from sim.world.outages.capacity import intervals
 
 
 def outage(target: dict[str, Any], *at: tuple[float, float], **effect: Any) -> dict[str, Any]:

@@ -27,21 +27,20 @@ from worlds import (
     scenario_of,
 )
 
-from sim import loop
-from sim.chunk import Play, run_chunk
-from sim.engine import Run
-from sim.learning import Learning
-from sim.packing import pack, unpack
-from sim.paths import EnginePath
-from sim.rules import Rules, rules
+from sim.engine.choice import EnginePath
+from sim.engine.chunk import Play, run_chunk
+from sim.engine.learning import Learning
+from sim.engine.run import Run, loop
+from sim.engine.state import State, at_start
+from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
-from sim.state import State, at_start
 from sim.streams import Draws
+from sim.world.parameters import Rules, rules
 
-stretch = pytest.importorskip("sim.kernel.stretch")
+stretch = pytest.importorskip("sim.engine.kernel.stretch")
 ROOT = Path(__file__).resolve().parents[2]
-compiling = pytest.importorskip("sim.kernel.compiling")
-lookups = pytest.importorskip("sim.kernel.lookups")
+compiling = pytest.importorskip("sim.engine.kernel.compiling")
+lookups = pytest.importorskip("sim.engine.kernel.lookups")
 
 
 def simpy(laid_down: Rules) -> Play:
@@ -143,7 +142,7 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
         broken.restore(unpack(kept))
         names.reverse()
     broken.finish()
-    assert len(sys.modules["sim.kernel.walk"].walk.signatures) == 1
+    assert len(sys.modules["sim.engine.kernel.walk"].walk.signatures) == 1
 
 
 @settings(max_examples=40, derandomize=True, **SLOW_IS_FINE)
@@ -166,7 +165,7 @@ def test_one_kernel_plays_every_world():
     for group, pairs in ((group_of(), ()), (far, ((1.0, 0),))):
         scenario = scenario_of(fleet=(group,))
         product(scenario, made_up(scenario), WrittenArrivals(pairs), 5.0, path=EnginePath("compiled", ""))
-    walk = sys.modules["sim.kernel.walk"].walk
+    walk = sys.modules["sim.engine.kernel.walk"].walk
     assert len(walk.signatures) == 1
 
 

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from strategies import in_loop, worlds
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, made_up, product
 
-from sim.chunk import run_chunk
-from sim.columns import CAUSES, OUTCOMES
-from sim.learning import Learning
-from sim.links import Links
-from sim.outage_times import outage_times
-from sim.outages import capacity
-from sim.population import population
-from sim.rules import rules
+from sim.engine.chunk import run_chunk
+from sim.engine.learning import Learning
+from sim.engine.state import State, at_start
+from sim.results.columns import CAUSES, OUTCOMES
+from sim.results.table import tabulator
 from sim.scenario import Scenario
-from sim.scenario.fleet import CountBudget, MoneyBudget, TokenBucket
-from sim.state import State, at_start
-from sim.table import tabulator
+from sim.scenario.schema.fleet import CountBudget, MoneyBudget, TokenBucket
+from sim.world.outages.capacity import capacity
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
+from sim.world.parameters import rules
+from sim.world.population import population
 
 LAWS = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import frame, group_of, made_up, scenario_of
 
-from sim.columns import (
+from sim.results.columns import (
     CLIENTS,
     DEFERRAL,
     LEARNING,
@@ -21,7 +21,7 @@ from sim.columns import (
     STUDY_CURVES,
     STUDY_LOSSES,
 )
-from sim.learned_files import write_learned
+from sim.results.learned_files import write_learned
 
 SCENARIO = scenario_of(fleet=(group_of("a", clients=70, model={"variants": 3}), group_of("b", clients=2)))
 

@@ -18,21 +18,21 @@ from strategies import worlds
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of, made_up, product, reference
 from worlds import scenario_of as plain_scenario
 
-from sim.columns import DEFERRAL, LEARNING
-from sim.downtime import Downtime
-from sim.engine import chunks, simulate
+from sim.engine.learning import Learning
+from sim.engine.run import chunks, simulate
+from sim.engine.state import at_start
 from sim.errors import RunFailed
-from sim.events import events
-from sim.learned_files import write_learned
-from sim.learning import Learning
-from sim.lessons import schedule, training_spans
-from sim.links import Links
 from sim.messages import Learned, Lesson, Update
-from sim.outage_times import OutageTimes
-from sim.outages import intervals
+from sim.results.columns import DEFERRAL, LEARNING
+from sim.results.events import events
+from sim.results.learned_files import write_learned
 from sim.scenario import Scenario
-from sim.scenario.server import Outage
-from sim.state import at_start
+from sim.scenario.schema.server import Outage
+from sim.world.outages.capacity import intervals
+from sim.world.outages.downtime import Downtime
+from sim.world.outages.links import Links
+from sim.world.outages.times import OutageTimes
+from sim.world.release_schedule import schedule, training_spans
 
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 TIMES = {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0.25}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from worlds import group_of, scenario_of
 
-from sim.links import Links
-from sim.outage_times import outage_times
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
 
 
 def links_of(*outages: dict[str, object]) -> Links:

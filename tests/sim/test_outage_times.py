@@ -11,14 +11,14 @@ import pytest
 from scipy import stats
 from worlds import WrittenArrivals, group_of, made_up, scenario_of
 
-from sim.engine import simulate
-from sim.links import Links
-from sim.outage_times import OutageTimes, outage_times
-from sim.outage_trace import read_trace
-from sim.outages import intervals
+from sim.engine.run import simulate
 from sim.scenario import Scenario
-from sim.scenario.outage_checks import drawn_outages_can_be_counted
-from sim.scenario.row_files import BadFile
+from sim.scenario.files.rows import BadFile
+from sim.scenario.rules.outages import drawn_outages_can_be_counted
+from sim.world.outages.capacity import intervals
+from sim.world.outages.links import Links
+from sim.world.outages.times import OutageTimes, outage_times
+from sim.world.outages.trace import read_trace
 
 SERVER = {"kind": "server"}
 RENEWAL = {

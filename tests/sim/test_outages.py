@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import scenario_of
 
-from sim.outages import Capacity, capacity, intervals, mean_availability
+from sim.world.outages.capacity import Capacity, capacity, intervals, mean_availability
 
 SERVER = {"kind": "server"}
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sim.packing import fill, pack, unpack
+from sim.results.packing import fill, pack, unpack
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans() | st.none()
 ARRAYS = st.sampled_from(["?", "i1", "i2", "i4", "i8", "f4", "f8"]).flatmap(

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from worlds import group_of, made_up, scenario_of
 
-from sim.engine import simulate
+from sim.engine.choice import EnginePath, chosen
+from sim.engine.learning import Learning
+from sim.engine.run import simulate
+from sim.engine.state import at_start
 from sim.errors import RunFailed
-from sim.learning import Learning
-from sim.paths import EnginePath, chosen
-from sim.rules import rules
 from sim.scenario import Scenario
-from sim.scenario.checks import findings
-from sim.scenario.engine_checks import outside_reach
-from sim.state import at_start
+from sim.scenario.rules.checks import findings
+from sim.scenario.rules.engine import outside_reach
+from sim.world.parameters import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 MANY = group_of(clients=100, arrivals={"process": {"kind": "poisson", "rate_hz": 50.0}})  # a second has 5,000
@@ -40,7 +40,7 @@ def cold(tmp_path, monkeypatch) -> None:
 
 
 def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
-    monkeypatch.setattr("sim.kernel.compiling.is_kept", lambda: True)
+    monkeypatch.setattr("sim.engine.kernel.compiling.is_kept", lambda: True)
     path = chosen(busy())
     assert (path.name, outside_reach(busy())) == ("compiled", "")
 
@@ -57,9 +57,9 @@ def test_few_requests_are_not_worth_the_compiling():
 @pytest.mark.parametrize("is_cold", [True, False])
 def test_what_must_be_compiled_first_is_told(is_cold, monkeypatch):
     told: list[float] = []
-    monkeypatch.setattr("sim.kernel.stretch.Kernel.compile", lambda *_: told.append(0.5))
+    monkeypatch.setattr("sim.engine.kernel.stretch.Kernel.compile", lambda *_: told.append(0.5))
     if not is_cold:
-        monkeypatch.setattr("sim.kernel.compiling.is_kept", lambda: True)
+        monkeypatch.setattr("sim.engine.kernel.compiling.is_kept", lambda: True)
     scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=told.append)
     path.player(rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
     assert told == ([0.0, 0.5, 1.0] if is_cold else [0.5])
@@ -148,7 +148,7 @@ def test_without_numba_a_run_goes_through(tmp_path):
     code = (
         "import sys; sys.modules['numba'] = None; sys.path[:0] = ['tests', 'tests/sim']\n"
         "from pathlib import Path; from worlds import made_up; from test_paths import small\n"
-        "from sim.engine import simulate; s = small('auto')\n"
+        "from sim.engine.run import simulate; s = small('auto')\n"
         f"print(simulate(s, made_up(s), Path({str(tmp_path)!r})).path['name'])"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -157,7 +157,7 @@ def test_without_numba_a_run_goes_through(tmp_path):
 
 @pytest.mark.parametrize("is_demanded", [True, False])
 def test_a_numba_that_cannot_be_loaded_is_like_none_unless_it_is_demanded(monkeypatch, is_demanded):
-    for name in [name for name in sys.modules if name.startswith("sim.kernel")]:
+    for name in [name for name in sys.modules if name.startswith("sim.engine.kernel")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
     scenario, path = busy(), EnginePath("compiled", "", is_demanded)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of
 
-from sim.population import BLOCK, Population, population
+from sim.world.population import BLOCK, Population, population
 
 
 def people(*groups: tuple[int, int]) -> Population:

@@ -23,15 +23,23 @@ from worlds import (
     uniform,
 )
 
-from sim.calibration import Curve, curve
-from sim.columns import OUTCOMES
-from sim.learning import Learning
+from sim.engine.learning import Learning
+from sim.engine.state import at_start
 from sim.messages import Learned
-from sim.price_memory import REMOTE, Availability, Backlog, RateControl, VirtualQueue, price_memory, walk
-from sim.prices import asked, decide
+from sim.policy.calibration import Curve, curve
+from sim.policy.controllers import (
+    REMOTE,
+    Availability,
+    Backlog,
+    RateControl,
+    VirtualQueue,
+    price_memory,
+    walk,
+)
+from sim.policy.prices import asked, decide
+from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
-from sim.scenario.fleet import Policy
-from sim.state import at_start
+from sim.scenario.schema.fleet import Policy
 from sim.streams import Draws
 
 TIMED_OUT = OUTCOMES.index("timed_out")

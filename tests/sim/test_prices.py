@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of, uniform
 
-from sim.calibration import Curve, curve
 from sim.messages import Phase
-from sim.prices import Decisions, asked, bayes_price, decide, explore, fixed_price, is_calibrated
-from sim.scenario.fleet import Policy
+from sim.policy.calibration import Curve, curve
+from sim.policy.prices import Decisions, asked, bayes_price, decide, explore, fixed_price, is_calibrated
+from sim.scenario.schema.fleet import Policy
 
 
 def policy(score: str = "l2h", **price: object) -> Policy:

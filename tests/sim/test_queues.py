@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.queues import DISCIPLINES, Queue
+from sim.engine.queues import DISCIPLINES, Queue
 
 DEADLINES = [5.0, 2.0, inf, 2.0, 7.0, inf, 1.0, 3.0, 3.0, 9.0]
 CLIENTS = [0, 1, 2, 0, 1, 2, 0, 0, 3, 1]

@@ -7,9 +7,9 @@ import json
 import pytest
 from worlds import scenario_of
 
-from sim.columns import OWN_KEY
 from sim.errors import BadInput
-from sim.resuming import begun_with, claimed, differences, require_resumable
+from sim.results.columns import OWN_KEY
+from sim.results.resuming import begun_with, claimed, differences, require_resumable
 
 
 def test_which_loop_plays_is_no_part_of_what_a_run_began_with():

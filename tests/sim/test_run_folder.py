@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sim.columns import EVENTS, TIMELINE
 from sim.errors import BadInput, RunFailed
-from sim.run_folder import Parts, claim, table_of, write_json, write_table
+from sim.results.columns import EVENTS, TIMELINE
+from sim.results.run_folder import Parts, claim, table_of, write_json, write_table
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy.integrate import quad
 
-from sim.renewals import never_back
-from sim.scenario.arrivals import Diurnal, Shape
-from sim.scenario.rates import operational_s, peak_factor
-from sim.shapes import inverse
+from sim.scenario.rules.rates import operational_s, peak_factor
+from sim.scenario.schema.arrivals import Diurnal, Shape
+from sim.world.arrivals.renewals import never_back
+from sim.world.arrivals.shapes import inverse
 
 read = TypeAdapter(Shape).validate_python
 every_shape = pytest.mark.parametrize("shape", list(map(read, SHAPES.values())), ids=list(SHAPES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from worlds import group_of, scenario_of
 
-from sim.state import ROW_TYPES, SEND_TYPES, TOKEN, at_start, empty, join, take
+from sim.engine.state import ROW_TYPES, SEND_TYPES, TOKEN, at_start, empty, join, take
 
 
 def test_at_the_start_nobody_has_come_and_everybody_holds_one_retry():

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from worlds import frame, group_of, scenario_of, uniform
 
-from sim.columns import ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
-from sim.learning import Learning
+from sim.engine.learning import Learning
+from sim.engine.state import ROW_TYPES, SEND_TYPES, Ended, empty
 from sim.messages import GroupTables, Learned, Samples, Tables
-from sim.population import CLIENT_SHIFT
-from sim.rules import rules
-from sim.state import ROW_TYPES, SEND_TYPES, Ended, empty
-from sim.table import Tabulator
-from sim.table import tabulator as tabulator_of
+from sim.results.columns import ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
+from sim.results.table import Tabulator
+from sim.results.table import tabulator as tabulator_of
+from sim.world.parameters import rules
+from sim.world.population import CLIENT_SHIFT
 
 HORIZON_S = 100.0
 # Group "own" falls back to its own answer and has two models for its two clients, group "mute" to none.

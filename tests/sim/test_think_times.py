@@ -7,9 +7,9 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from sim.population import CLIENT_SHIFT
-from sim.scenario.values import PositiveDuration
-from sim.think_times import ThinkTimes
+from sim.scenario.schema.values import PositiveDuration
+from sim.world.arrivals.think_times import ThinkTimes
+from sim.world.population import CLIENT_SHIFT
 
 read = TypeAdapter(PositiveDuration).validate_python
 CLIENTS = np.arange(3000)

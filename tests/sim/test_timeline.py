@@ -13,18 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from strategies import worlds
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
-import sim.chunk
-from sim.chunk import run_chunk
-from sim.columns import CAUSES, TIMELINE
+import sim.engine.chunk
+from sim.engine.chunk import run_chunk
+from sim.engine.learning import Learning
+from sim.engine.state import at_start
 from sim.errors import RunFailed
-from sim.learning import Learning
-from sim.lessons import schedule
-from sim.outages import intervals
-from sim.rules import rules
+from sim.results.columns import CAUSES, TIMELINE
+from sim.results.timeline import observe
 from sim.scenario import Scenario
-from sim.state import at_start
-from sim.timeline import observe
-from sim.versions import Versions
+from sim.world.outages.capacity import intervals
+from sim.world.parameters import rules
+from sim.world.release_schedule import schedule
+from sim.world.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
         state.sends[column][send] = value
         return observe(state, played, start, end)
 
-    monkeypatch.setattr(sim.chunk, "observe", tampered)
+    monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
     service = {"kind": "affine", "base_s": 10.0}
     scenario = scenario_of(horizon_s=8.0, fleet=(group_of(clients=2),), server={"service": service})
     with pytest.raises(RunFailed, match=complaint):
@@ -212,6 +212,6 @@ def test_a_stay_of_another_length_than_the_loop_counted_fails_the_run(monkeypatc
         state.sends[column][0] = value
         return observe(state, played, start, end)
 
-    monkeypatch.setattr(sim.chunk, "observe", tampered)
+    monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
     with pytest.raises(RunFailed, match=rf"the integral of N\(t\) is 1\.0 s, the sum of the stays {stays} s"):
         play(scenario_of(horizon_s=4.0), WrittenArrivals(((1.0, 0),)), 4.0)

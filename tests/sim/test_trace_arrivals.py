@@ -12,8 +12,8 @@ import pytest
 from arrival_kinds import drawn, group, scenario, told
 from scipy import stats
 
-from sim.arrivals import ScenarioArrivals
-from sim.scenario import row_files
+from sim.scenario.files import rows as row_files
+from sim.world.arrivals.source import ScenarioArrivals
 
 
 def trace(path: Path, text: str, **process: Any) -> dict[str, Any]:

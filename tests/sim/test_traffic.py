@@ -12,7 +12,7 @@ from worlds import WrittenArrivals, by_class, group_of, made_up, poisson, produc
 
 from sim.messages import Phase
 from sim.streams import Draws
-from sim.traffic import Traffic, pick, shares
+from sim.world.traffic import Traffic, pick, shares
 
 FALSE_ALARM = 1e-6  # of each test of frequencies, over the choice of its seed
 DRAWS = 50_000

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from worlds import WrittenArrivals, group_of, made_up, scenario_of
 
-from sim.engine import chunks
+from sim.engine.run import chunks
+from sim.engine.state import ROW_TYPES, SEND_TYPES, Ended, State, at_start, empty
 from sim.errors import RunFailed
-from sim.rules import rules
-from sim.state import ROW_TYPES, SEND_TYPES, Ended, State, at_start, empty
-from sim.verify import Verifier
+from sim.results.verify import Verifier
+from sim.world.parameters import rules
 
 LOST = {"when": {"kind": "intervals", "at": ((2.0, 4.0),)}, "target": {"kind": "replicas", "count": 1}}
 SCENARIO = scenario_of(

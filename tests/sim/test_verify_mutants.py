@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
-import sim.chunk
-import sim.engine
-from sim.budgets import Bucket, Periods
-from sim.decisions import first_sends
-from sim.engine import chunks
+import sim.engine.chunk
+import sim.engine.run
+from sim.engine.decisions import first_sends
+from sim.engine.run import chunks
 from sim.errors import RunFailed
-from sim.recount import charge, nothing_charged
-from sim.rules import rules
+from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
+from sim.world.budgets import Bucket, Periods
+from sim.world.parameters import rules
 
 Patch = pytest.MonkeyPatch
 OFTEN = WrittenArrivals(tuple((at + n / 8, n % 2) for at in (0.0, 12.0) for n in range(48)))
@@ -123,7 +123,7 @@ def test_a_bucket_recounted(instants, is_within):
 def test_more_wait_than_there_are_places(monkeypatch: Patch):
     scenario = world({"queue_limit": 2})
     run(scenario)
-    monkeypatch.setattr(sim.engine, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
+    monkeypatch.setattr(sim.engine.run, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
     with pytest.raises(RunFailed, match=r"requests waited in a queue of 2 places"):
         run(scenario)
 
@@ -141,7 +141,7 @@ def test_a_message_passes_a_link_that_is_cut(monkeypatch: Patch, way):
     link = {"latency": 0.75}
     scenario = world({"replicas": 4, "outages": (outage,)}, link=link, timeout_s=9.0)
     run(scenario)
-    place = {"up": "sim.at_clients.uplink", "down": "sim.loop.downlink"}[way]
+    place = {"up": "sim.engine.at_clients.uplink", "down": "sim.engine.loop.downlink"}[way]
     monkeypatch.setattr(place, lambda _: always)
     with pytest.raises(RunFailed, match=r"a message of client \d passed a link that was cut"):
         run(scenario)
@@ -156,6 +156,6 @@ def test_an_answer_counts_that_came_too_late(monkeypatch: Patch, patience):
         sends = first_sends(*given)
         return sends | {"timer": sends["timer"] + 1.0}
 
-    monkeypatch.setattr(sim.chunk, "first_sends", patient)
+    monkeypatch.setattr(sim.engine.chunk, "first_sends", patient)
     with pytest.raises(RunFailed, match=r"counts an answer of .* s, when its client had given up"):
         run(scenario)

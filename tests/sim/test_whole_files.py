@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.whole_files import sweep, write_whole
+from sim.results.whole_files import sweep, write_whole
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_others_may_read_what_is_written(tmp_path):
 WRITE_FOR_EVER = """
 import os, sys, time
 from pathlib import Path
-from sim.whole_files import write_whole
+from sim.results.whole_files import write_whole
 os.fsync = lambda _: (print("under way", flush=True), time.sleep(600))
 write_whole(Path(sys.argv[1]), b"half")
 """

@@ -24,9 +24,9 @@ import ciw
 import numpy as np
 import pandas as pd
 
-from sim.delays import LinkDelays, ServiceTimes
 from sim.scenario import Group, Scenario
-from sim.scenario.values import Exponential, Gamma, Lognormal, Weibull
+from sim.scenario.schema.values import Exponential, Gamma, Lognormal, Weibull
+from sim.world.delays import LinkDelays, ServiceTimes
 
 EVERYBODY = float("inf")
 GONE = -1  # Ciw's exit node

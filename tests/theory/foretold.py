@@ -12,13 +12,13 @@ import pandas as pd
 from worlds import MadeUpLearner, made_up
 
 import analysis
+from analysis.run_folder.traffic import traffic_of
 from analysis.theory import predicted
 from analysis.theory.prediction import Prediction
-from analysis.traffic import traffic_of
-from sim.columns import STUDY
-from sim.engine import simulate
-from sim.learned_files import write_learned
+from sim.engine.run import simulate
 from sim.messages import Learned
+from sim.results.columns import STUDY
+from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, read, write
 
 WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand

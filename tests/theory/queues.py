@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 from worlds import made_up, poisson
 
-from sim.arrivals import ArrivalSource
-from sim.engine import CHUNK_S, chunks
-from sim.outages import capacity
+from sim.engine.run import CHUNK_S, chunks
 from sim.scenario import Scenario, read
+from sim.world.arrivals.source import ArrivalSource
+from sim.world.outages.capacity import capacity
 
 CLIENTS = 10  # in queue.yaml
 MEAN_S = 0.1  # the service time that counts as one

@@ -8,7 +8,7 @@ import pytest
 from formulas import erlang_c
 from queues import queue, run
 
-from analysis.capacity import Slo, decide, search
+from analysis.statistics.capacity import Slo, decide, search
 
 ERLANGS = 2.4
 

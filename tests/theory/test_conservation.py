@@ -9,8 +9,8 @@ from queues import MEAN_S, Run, in_queue, in_service, queue, run
 from scipy import stats
 from worlds import poisson
 
-from sim.arrivals import Arrivals, in_order
-from sim.engine import CHUNK_S
+from sim.engine.run import CHUNK_S
+from sim.world.arrivals.source import Arrivals, in_order
 
 STEP_S = 2.0**-10
 IN_BATCHES = ("server.max_batch=2", f"server.batch_wait_s={16 * STEP_S}")  # a third would be rounded

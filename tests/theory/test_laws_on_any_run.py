@@ -15,12 +15,12 @@ from worlds import MadeUpLearner, made_up
 
 import analysis
 from analysis.figures.predictions import predictions as draw
-from analysis.metrics import json_safe
+from analysis.metrics.summary import json_safe
+from analysis.run_folder.traffic import traffic_of
 from analysis.theory import LAWS, predicted
 from analysis.theory.prediction import told
-from analysis.traffic import traffic_of
-from sim.engine import simulate
-from sim.learned_files import write_learned
+from sim.engine.run import simulate
+from sim.results.learned_files import write_learned
 from sim.scenario import write
 
 

@@ -14,9 +14,9 @@ from formulas import kiefer_wolfowitz, waits_of_kiefer_wolfowitz
 from queues import MEAN_S, queue
 from worlds import made_up
 
-from sim.delays import ServiceTimes
-from sim.engine import simulate
+from sim.engine.run import simulate
 from sim.scenario import Scenario
+from sim.world.delays import ServiceTimes
 
 LOADS = [0.5, 0.8, 0.95, 1.2]
 TIMES = {

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from sim.errors import BadInput
-from sim.scenario import Scenario, checks, memory, read
-from sim.scenario.outage_checks import deadlines_are_there_to_be_looked_at, server_outage_that_swallows
-from sim.scenario.reading import read_draft
+from sim.scenario import Scenario, read
+from sim.scenario.rules import checks, memory
+from sim.scenario.rules.outages import deadlines_are_there_to_be_looked_at, server_outage_that_swallows
+from sim.scenario.text.reading import read_draft
 
 Case = tuple[str, str, str]
 Spoil = Callable[[str, str], str]

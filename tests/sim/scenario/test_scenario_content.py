@@ -6,7 +6,7 @@ import pytest
 
 from sim.errors import BadInput
 from sim.scenario import read
-from sim.scenario.content import content_digest
+from sim.scenario.text.content import content_digest
 
 ONE = """\
 name: small

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim.errors import BadInput
-from sim.scenario import read, row_files, write
-from sim.scenario.file_checks import the_clients_of_closed_loops_have_numbers
-from sim.scenario.sample_files import measured
-from sim.scenario.trace_files import Totals, Trace, count_before, totals
+from sim.scenario import read, write
+from sim.scenario.files import rows as row_files
+from sim.scenario.files.samples import measured
+from sim.scenario.files.traces import Totals, Trace, count_before, totals
+from sim.scenario.rules.files import the_clients_of_closed_loops_have_numbers
 
 Ask = Callable[..., str]
 LATENCY = "link: {latency: {kind: empirical, file: data.csv}}"

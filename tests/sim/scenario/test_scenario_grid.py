@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sim.errors import BadInput
 from sim.scenario import read
-from sim.scenario.grid import axes_of, combinations, variants
+from sim.scenario.text.grid import axes_of, combinations, variants
 
 
 def expanded(*written: str, seeds: int = 1, seed: int | None = None):

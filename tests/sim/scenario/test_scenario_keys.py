@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim.scenario import json_schema
 from sim.scenario.keys_page import DURATIONS, page
-from sim.scenario.vocabulary import TAGS
+from sim.scenario.schema.vocabulary import TAGS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/scenario_keys.md"
 SCHEMA = json_schema()

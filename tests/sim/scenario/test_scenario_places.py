@@ -8,7 +8,7 @@ import pytest
 
 from sim.errors import BadInput
 from sim.scenario import read
-from sim.scenario.policy_study import read_study
+from sim.scenario.schema.policy_study import read_study
 
 OUTSIDE = "must lie in the scenario's folder, the working folder or $L2H_DATA; --set may name any other place"
 

@@ -9,7 +9,7 @@ import pytest
 from sim.errors import BadInput
 from sim.scenario import read
 from sim.scenario.library import FOLDER, STUDIES
-from sim.scenario.policy_study import is_study, read_study, traffic_key
+from sim.scenario.schema.policy_study import is_study, read_study, traffic_key
 
 HEAD = """\
 # Does the server help?

@@ -8,10 +8,10 @@ import pytest
 from arrival_kinds import EVERY, PROCESSES, drawn, group, scenario
 from worlds import group_of
 
-from sim.arrivals import ScenarioArrivals
-from sim.scenario import memory
-from sim.scenario.checks import findings
-from sim.scenario.rates import busiest_rate_hz, mean_rate_hz, mean_s
+from sim.scenario.rules import memory
+from sim.scenario.rules.checks import findings
+from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz, mean_s
+from sim.world.arrivals.source import ScenarioArrivals
 
 
 @pytest.mark.parametrize(("process", "shape"), EVERY, ids=["-".join(pair) for pair in EVERY])

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.scenario import Scenario, read, write
-from sim.scenario.draft import Origin
-from sim.scenario.yaml_text import parse
+from sim.scenario.text.draft import Origin
+from sim.scenario.text.yaml_text import parse
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
 spans = st.floats(1e-6, 1e9)

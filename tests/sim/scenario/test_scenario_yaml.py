@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sim.errors import BadInput
 from sim.scenario import read
-from sim.scenario.draft import Origin
-from sim.scenario.wording import number, quote
-from sim.scenario.yaml_text import parse, scalar
+from sim.scenario.text.draft import Origin
+from sim.scenario.text.wording import number, quote
+from sim.scenario.text.yaml_text import parse, scalar
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{new}: &{new} [*{old}, *{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)

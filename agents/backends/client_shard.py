@@ -1,0 +1,173 @@
+"""A shard: hosts the frozen models and rejector blocks that one process works on, of several groups at once.
+Trains its share of the models, its blocks, and scores the sample axis; a plain class, with or without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.models.families import Classifier
+from agents.models.frozen import (
+    FrozenClient,
+    Weights,
+    hash_of,
+    live_model,
+    owner,
+    recipe_for,
+    stacks,
+    train,
+    weights_of,
+)
+from agents.models.snapshots import State
+from agents.models.training import Tick, quietly, read, require_finite
+from agents.plan import Block, Plan, Variant
+from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
+from agents.rejectors.blocks import RejectorBlock
+from agents.rejectors.client_predictions import Readings
+from agents.rejectors.scores import SCORES, Evidence
+from agents.server.online import met_view, training_rows
+from sim.messages import Lesson
+
+
+@dataclass(frozen=True)
+class ModelAnswers:
+    """A frozen model on the sample axis: labels int16 (n,), and by name the scores made from it, (n,)."""
+
+    labels: NDArray[np.int16]
+    scores: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class BlockPractised:
+    """A block after a round: the scores of the run's own rows, float32 (own rows, n); the sum of the mean
+    losses of those that trained, and their number."""
+
+    score: NDArray[np.float32]
+    loss: float
+    rows: int
+
+
+class ClientShard:
+    """Frozen models and rejectors of a part of the fleet."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._models: dict[Variant, Classifier] = {}
+        self._blocks: dict[Block, RejectorBlock] = {}
+        self._readings = Readings(plan, self._models)
+
+    def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
+        """The frozen clients of `variants`, in that order, trained from scratch."""
+        frozen: dict[Variant, FrozenClient] = {}
+        for alike in stacks(self._plan, variants):
+            made = train([recipe_for(self._plan, variant) for variant in alike])
+            frozen.update(zip(alike, made, strict=True))
+            tick(len(frozen), len(variants))
+        return [frozen[variant] for variant in variants]
+
+    def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
+        """Makes live, frozen models of `variants` out of the whole fleet's weights."""
+        for variant in variants:
+            self._models[variant] = live_model(self._plan, variant, weights[variant])
+
+    def learn(
+        self, blocks: Sequence[Block], correct: NDArray[np.bool_], tick: Tick = quietly
+    ) -> list[NDArray[np.float64]]:
+        """Trains the rejectors of `blocks` on what their copies of the server answer, as in `Trajectory`; per
+        block the losses (epochs, rows)."""
+        losses = []
+        for done, block in enumerate(blocks, start=1):
+            self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+            losses.append(self._blocks[block].learn(correct))
+            tick(done, len(blocks))
+        self._readings.forget()
+        return losses
+
+    def answer(
+        self, variants: Sequence[Variant], server_label: NDArray[np.int16], tick: Tick = quietly
+    ) -> list[ModelAnswers]:
+        """What each of `variants` makes of the sample axis. server_label: int16 (n,)."""
+        images, answers = self._plan.images[self._plan.samples.sample_id], []
+        for done, variant in enumerate(variants, start=1):
+            answers.append(self._answer(variant, images, server_label))
+            tick(done, len(variants))
+        return answers
+
+    def score(self, blocks: Sequence[Block], server_label: NDArray[np.int16]) -> list[BlockAnswers]:
+        """What the rejectors of each block decide. server_label: on the sample axis, int16 (n,)."""
+        answers = [answers_of(self._plan, block, self._blocks[block], server_label) for block in blocks]
+        self._readings.forget()
+        return answers
+
+    def practise(
+        self, blocks: Sequence[Block], lesson: Lesson, correct: Mapping[int, NDArray[np.bool_]]
+    ) -> list[BlockPractised | None]:
+        """Trains rejectors against a new version of the server, and scores; None for a block where none does.
+
+        correct: as `Practised`.
+        """
+        made: list[BlockPractised | None] = []
+        training = self._plan.scenario.training
+        for block in blocks:
+            rejectors, recalls = self._blocks[block], training.feedback == "deferred_only"
+            if recalls:
+                rejectors.hear(lesson)
+            trains = rejectors.recalling_rows(lesson) if recalls else training_rows(self._plan, block, lesson)
+            if not trains.any():
+                made.append(None)
+                continue
+            if recalls:
+                trained, losses = rejectors.recall(lesson)
+            else:
+                view = met_view(self._plan, block.group, lesson.in_force_at_s)
+                trained, losses = rejectors.practise(lesson, view, correct[view])
+            score = own_scores(self._plan, block, rejectors)
+            made.append(BlockPractised(score, float(losses[trained].sum()), int(trained.sum())))
+        self._readings.forget()
+        return made
+
+    def state(self, blocks: Sequence[Block]) -> list[State]:
+        """What the rounds to come of these blocks depend on besides their lessons."""
+        return [self._blocks[block].state() for block in blocks]
+
+    def restore(self, blocks: Sequence[Block], states: Sequence[State]) -> None:
+        """Goes on where `state` was taken, of the same plan; comes after `adopt`."""
+        for block, state in zip(blocks, states, strict=True):
+            if block not in self._blocks:
+                self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+            self._blocks[block].restore(state)
+        self._readings.forget()
+
+    def own_scores(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
+        """The scores of the run's own rows of each block, as they are now, float32 (own rows, n)."""
+        scores = [own_scores(self._plan, block, self._blocks[block]) for block in blocks]
+        self._readings.forget()
+        return scores
+
+    def hashes(self) -> dict[Variant, str]:
+        """The weight hashes of the live models, as they are now."""
+        return {variant: hash_of(weights_of(model)) for variant, model in self._models.items()}
+
+    def _answer(
+        self, variant: Variant, images: NDArray[np.float32], server_label: NDArray[np.int16]
+    ) -> ModelAnswers:
+        """images: of the sample axis."""
+        samples = self._plan.samples
+        logits = read(self._models[variant], images).logits
+        require_finite(
+            logits.numpy(), "decide", owner(self._plan, variant), "an answer is not a finite number"
+        )
+        labels = logits.argmax(dim=1).numpy().astype(np.int16)
+        evidence = Evidence(
+            log_probabilities=torch.log_softmax(logits.double(), dim=1).numpy(),
+            client_correct=labels == samples.label,
+            server_correct=server_label == samples.label,
+            c_1=self._plan.scenario.costs.c_1,
+        )
+        functions = {name: score.of_client for name, score in SCORES.items()}
+        scores = {name: score(evidence) for name, score in functions.items() if score is not None}
+        return ModelAnswers(labels, scores)

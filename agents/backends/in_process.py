@@ -1,0 +1,71 @@
+"""Where the learners live: one interface to the server model and the shards, here without any Ray.
+`agents.backends.actors` offers the same on a cluster; `agents.fleet` cannot tell them apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from agents.backends.client_shard import ClientShard
+from agents.models.training import Tick
+from agents.plan import Plan
+from agents.server.model import ServerModel
+
+Arguments = tuple[Any, ...]
+
+
+def before_ray(address: str | None) -> None:
+    """To be called before Ray is imported for the first time, with the cluster to join if any."""
+    if address is None:
+        # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
+        # form clusters of several machines. It reads this once, when it is first imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+
+class Hosts(Protocol):
+    """A server model and `shards` client shards, asked by the name of a method.
+
+    Laws: results come in shard order, whichever shard is done first; an argument that was shared is seen
+    by the method as the value itself; an error of the method reaches the caller as it was raised.
+    """
+
+    shards: int
+
+    def start(self, plan: Plan) -> None:
+        """Creates the learners of a planned fleet."""
+
+    def share(self, value: Any) -> Any:
+        """A stand-in for a large value that goes to several shards, moved once."""
+
+    def ask_server(self, method: str, *arguments: Any) -> Any:
+        """The server model's result of `method`."""
+
+    def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
+        """Each shard's result of `method`, called with its entry of `calls`. `tick` is told of progress."""
+
+    def close(self) -> None:
+        """Ends the learners."""
+
+
+class InProcess:
+    """All in the calling process, one shard."""
+
+    shards = 1
+
+    def start(self, plan: Plan) -> None:
+        self._server = ServerModel(plan)
+        self._shard = ClientShard(plan)
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def ask_server(self, method: str, *arguments: Any) -> Any:
+        return getattr(self._server, method)(*arguments)
+
+    def ask_shards(self, method: str, calls: Sequence[Arguments], tick: Tick | None = None) -> list[Any]:
+        (arguments,) = calls
+        return [getattr(self._shard, method)(*arguments, *([tick] if tick else []))]
+
+    def close(self) -> None:
+        """Nothing to end: the learners go with this object."""

@@ -1,0 +1,135 @@
+"""The data sets: labelled images in the form they are stored in, and as float32 where they are looked at.
+First step of building a fleet; `agents.data.pools` splits what comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.choices import choose
+from agents.data.files import cifar, idx_pair, svhn
+from agents.data.folders import found
+from agents.data.mixtures import drawn_set
+from sim.errors import BadInput
+from sim.scenario import Scenario
+from sim.streams import stream
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """n labelled images of (channels, height, width); labels int16 (n,), from 0.
+
+    pixels: (n, channels, height, width), uint8 places in `levels` where that is given, else float32 values.
+    levels: float32 in [0, 1], ascending. Pictures stay the bytes that they are on disk, a quarter of their
+    size as float32.
+    """
+
+    name: str
+    pixels: NDArray[np.generic]
+    levels: NDArray[np.float32] | None
+    labels: NDArray[np.int16]
+    classes: int
+
+    @property
+    def size(self) -> int:
+        """Number of samples, N in `sample_id = view * N + index`."""
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """All images, float32 (n, channels, height, width); made on each call."""
+        return self.look(slice(None))
+
+    def look(self, which: NDArray[np.integer] | slice) -> NDArray[np.float32]:
+        """Some images by their index, float32 (m, channels, height, width)."""
+        pixels = self.pixels[which]
+        if self.levels is None:
+            return pixels.astype(np.float32)
+        seen: NDArray[np.float32] = self.levels[pixels]
+        return seen
+
+
+def digits(_scenario: Scenario) -> DataSet:
+    """The 1,797 digits of 8x8 pixels that scikit-learn embeds (UCI, Alpaydin and Kaynak 1998)."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415  (a second of import that only this set needs)
+
+    bunch = load_digits()
+    return _pictures("digits", bunch.images[:, None].astype(np.uint8), bunch.target, classes=10, white=16)
+
+
+def mnist(scenario: Scenario) -> DataSet:
+    """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017): 70,000 grey pictures of 28x28."""
+    name, files = scenario.data.set, found(scenario.data)
+    train, test = idx_pair(files[0], files[1], classes=10), idx_pair(files[2], files[3], classes=10)
+    return _joined(name, [train, test], classes=10)
+
+
+def cifar10(scenario: Scenario) -> DataSet:
+    """CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32x32."""
+    parts = [cifar(file, "labels", classes=10) for file in found(scenario.data)]
+    return _joined("cifar10", parts, classes=10)
+
+
+def cifar100(scenario: Scenario) -> DataSet:
+    """CIFAR-100 (Krizhevsky 2009) with its 100 fine classes: 60,000 colour pictures of 32x32."""
+    parts = [cifar(file, "fine_labels", classes=100) for file in found(scenario.data)]
+    return _joined("cifar100", parts, classes=100)
+
+
+def street_digits(scenario: Scenario) -> DataSet:
+    """SVHN (Netzer et al. 2011) without its "extra" part: 99,289 colour pictures of 32x32."""
+    return _joined("svhn", [svhn(file) for file in found(scenario.data)], classes=10)
+
+
+def gaussian_mixture(scenario: Scenario) -> DataSet:
+    """Points of `agents.data.mixtures` as images of one channel; as many as `data.samples` says."""
+    points, labels = drawn_set(scenario)
+    return DataSet("gaussian_mixture", points, None, labels, scenario.data.mixture.classes)
+
+
+SETS: dict[str, Callable[[Scenario], DataSet]] = {
+    "digits": digits,
+    "fashion_mnist": mnist,
+    "mnist": mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "svhn": street_digits,
+    "gaussian_mixture": gaussian_mixture,
+}
+
+
+def load(scenario: Scenario) -> DataSet:
+    """The data set that `data.set` names, the training and test parts of its authors joined, since the five
+    pools split it anew; with `data.samples`, that many of its samples, a keyed draw without replacement.
+
+    Raises BadInput, one line, for files that are missing or not what they should be.
+    """
+    data = choose(SETS, scenario.data.set, "data.set", "data set")(scenario)
+    wanted = scenario.data.samples
+    if wanted is None or wanted == data.size:
+        return data
+    if wanted > data.size:
+        raise BadInput(f"data.samples: {wanted}, but {data.name} has {data.size}")
+    chosen = np.sort(stream(scenario.seed, "data samples").permutation(data.size)[:wanted])
+    return replace(data, pixels=data.pixels[chosen], labels=data.labels[chosen])
+
+
+def _joined(name: str, parts: list[tuple[NDArray[np.uint8], NDArray[np.int16]]], classes: int) -> DataSet:
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return _pictures(name, pixels, labels, classes)
+
+
+def _pictures(
+    name: str, pixels: NDArray[np.uint8], labels: NDArray[np.integer], classes: int, white: int = 255
+) -> DataSet:
+    levels = (np.arange(256) / white).clip(max=1.0).astype(np.float32)
+    return DataSet(name, pixels, levels, labels.astype(np.int16), classes)

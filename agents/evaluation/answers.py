@@ -1,0 +1,91 @@
+"""All that the learners answer on the sample axis, gathered, and what follows for a group.
+Made by `agents.fleet` from what the shards send; read by the modules that make tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.backends.client_shard import ModelAnswers
+from agents.evaluation.cost_model import stakes_of
+from agents.evaluation.curves import Judged
+from agents.evaluation.policy_evaluation import Verdict, prices, together, verdict
+from agents.plan import Block, Plan, Variant
+from agents.rejectors.block_answers import BlockAnswers
+from agents.rejectors.scores import OF_CLIENTS, Evidence, is_trained, oracle
+from agents.rejectors.settings import Setting, costs_of, setting, settings_of
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All models on the sample axis: server_label int16 (n,); server_confidence float32 (n,), the largest
+    probability of its softmax before the run, NaN where not held out; per frozen model its answers and
+    scores; per block what its rejectors decide.
+    """
+
+    plan: Plan
+    server_label: NDArray[np.int16]
+    server_confidence: NDArray[np.float32]
+    of_models: Mapping[Variant, ModelAnswers]
+    of_blocks: Mapping[Block, BlockAnswers]
+
+    def client_label(self, place: int) -> NDArray[np.int16]:
+        """The answers of a group's frozen models, int16 (variants, n)."""
+        return np.stack([model.labels for variant, model in self.of_models.items() if variant.group == place])
+
+    def score_in_force(self, place: int) -> NDArray[np.float32] | None:
+        """The score of a group's policy, float32 (rows, n); None if it is drawn per request."""
+        name = self.plan.scenario.fleet[place].policy.score
+        if is_trained(name):
+            parts = [answers.score for block, answers in self.of_blocks.items() if block.group == place]
+            return np.concatenate([rows for rows in parts if len(rows)])
+        return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
+
+    def judged(self, place: int, positions: NDArray[np.integer]) -> Judged:
+        """A group's models and the server on some positions of the sample axis, a row per model."""
+        label = self.plan.samples.label[positions]
+        correct = self.client_label(place)[:, positions] == label
+        server = self.server_label[positions] == label
+        return Judged(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
+
+    @cached_property
+    def verdicts(self) -> tuple[dict[Setting, Verdict], ...]:
+        """Per group the verdict on each setting that its rejectors were trained in; then that on each score
+        made from the frozen models, at all costs that are looked at."""
+        return tuple(self._verdicts(place) for place in range(len(self.plan.scenario.fleet)))
+
+    def _verdicts(self, place: int) -> dict[Setting, Verdict]:
+        scenario = self.plan.scenario
+        parts: dict[Setting, list[Verdict]] = {
+            each: [] for each in settings_of(scenario, scenario.fleet[place])
+        }
+        for block, answers in self.of_blocks.items():
+            if block.group == place:
+                for each, part in answers.verdicts.items():
+                    parts[each].append(part)
+        trained = {each: together(of_blocks) for each, of_blocks in parts.items()}
+        made = [setting(name, "", *costs, "") for name in OF_CLIENTS for costs in costs_of(scenario)]
+        return trained | {each: self._untrained(place, each) for each in made}
+
+    def _untrained(self, place: int, each: Setting) -> Verdict:
+        """The verdict on a score that is made from a frozen model; where it has no Bayes price, each model is
+        judged at the threshold that does best on the calibration pool."""
+        stakes = stakes_of(self.plan.scenario, each.c_e, each.c_1)
+        scores = self._of_clients(place, each.score, each.c_1)
+        held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
+        price = prices(each.score, stakes, scores[:, calibration], self.judged(place, calibration))
+        calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
+        return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes, calibrated)
+
+    def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
+        """A score made from a group's frozen models, float32 (variants, n)."""
+        models = [model for variant, model in self.of_models.items() if variant.group == place]
+        if name != "oracle":
+            return np.stack([model.scores[name] for model in models])
+        label, nothing = self.plan.samples.label, np.empty((0, 0))
+        right = self.server_label == label
+        return np.stack([oracle(Evidence(nothing, model.labels == label, right, c_1)) for model in models])

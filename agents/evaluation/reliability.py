@@ -1,0 +1,68 @@
+"""How likely models are said to be right on held-out samples, by their own softmax and by rejectors that
+estimate it, beside whether they are: the table `reliability` of a run folder.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.answers import Answers
+from agents.evaluation.reliability_bins import SUMS, Tenths, tenths
+from agents.plan import Plan
+from agents.rejectors.surrogates import SURROGATES
+
+SOFTMAX = "softmax"
+COLUMNS = ("group", "source", "model", "sample_id", "weight", "estimated", "right")
+
+
+def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
+    """The columns of `sim.results.columns.RELIABILITY`: by group, the server's model first, softmax before
+    scores.
+
+    Made once, before any round of the run; labels of held-out samples are read here and train nothing.
+    """
+    table: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    for place, group in enumerate(plan.scenario.fleet):
+        held_out = plan.held_out(place)
+        blocks = [(block.score, made) for block, made in answers.of_blocks.items() if block.group == place]
+        for model in ("server", "client"):
+            _add(table, (group.group, SOFTMAX, model), plan, held_out, _softmax(answers, place, model))
+            for score in SURROGATES:
+                parts = [
+                    made.estimates[model] for of, made in blocks if of == score and model in made.estimates
+                ]
+                if parts:
+                    _add(table, (group.group, score, model), plan, held_out, np.sum(parts, axis=0))
+    return table
+
+
+def _softmax(answers: Answers, place: int, model: str) -> Tenths:
+    """The largest probability that a model itself gives, over a group's held-out samples."""
+    held_out = answers.plan.held_out(place)
+    judged = answers.judged(place, held_out)
+    if model == "server":
+        estimated = answers.server_confidence[None, held_out]
+        return tenths(estimated, judged.server_correct[None], np.ones(1))
+    models = [made for variant, made in answers.of_models.items() if variant.group == place]
+    doubt = np.stack([made.scores["confidence"][held_out] for made in models])
+    return tenths(1.0 - doubt, judged.client_correct, judged.share)
+
+
+def _add(
+    table: dict[str, list[object]],
+    named: tuple[str, str, str],
+    plan: Plan,
+    held_out: NDArray[np.integer],
+    sums: Tenths,
+) -> None:
+    """A row for each sample and tenth in which estimates lie."""
+    weight, estimated, right = (sums[SUMS.index(name)] for name in SUMS)
+    sample, tenth = np.nonzero(weight)
+    here = (sample, tenth)
+    for name, value in zip(COLUMNS, named, strict=False):
+        table[name] += [value] * len(sample)
+    table["sample_id"] += plan.samples.sample_id[held_out][sample].tolist()
+    table["weight"] += weight[here].tolist()
+    table["estimated"] += (estimated[here] / weight[here]).tolist()
+    table["right"] += (right[here] / weight[here]).tolist()

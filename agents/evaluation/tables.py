@@ -1,0 +1,83 @@
+"""From the learners' answers to the messages a run reads: tables in force, learning and deferral curves.
+Pure assembly in a fixed order; nothing is learned or drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.answers import Answers
+from agents.evaluation.cost_model import stakes_of
+from agents.evaluation.curves import (
+    Curve,
+    Progress,
+    deferral_table,
+    learning_table,
+    random_curve,
+)
+from agents.evaluation.study_tables import loss_curves, staleness_per_epoch
+from agents.models.frozen import FrozenClient
+from agents.plan import Block, Plan, Variant
+from agents.rejectors.scores import SCORES
+from agents.rejectors.settings import own_setting
+from agents.server.model import Trajectory
+from sim.messages import GroupTables, Tables
+from sim.scenario.rules.rates import mean_rate_hz
+
+
+def tables_in_force(plan: Plan, answers: Answers) -> Tables:
+    """What requests look up at t = 0."""
+    groups = (
+        GroupTables(answers.client_label(place), answers.score_in_force(place))
+        for place in range(len(plan.scenario.fleet))
+    )
+    return Tables(tuple(groups), answers.server_label)
+
+
+def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
+    """The deferral table, at the scenario's own costs: per score and group, on the held-out samples of the
+    group's own traffic. Trained scores first, those that some group has; then all that need no training."""
+    curves: dict[str, dict[str, Curve]] = {name: {} for name in SCORES}
+    for place, group in enumerate(plan.scenario.fleet):
+        verdicts = answers.verdicts[place]
+        for name in SCORES:
+            own = own_setting(plan.scenario, name)
+            if name == "random":
+                judged = answers.judged(place, plan.held_out(place))
+                curves[name][group.group] = random_curve(judged, stakes_of(plan.scenario, own.c_e, own.c_1))
+            elif own in verdicts:
+                curves[name][group.group] = verdicts[own].curve
+    traffic = {
+        group.group: group.clients * mean_rate_hz(plan.scenario, place)
+        for place, group in enumerate(plan.scenario.fleet)
+    }
+    return deferral_table({name: of_groups for name, of_groups in curves.items() if of_groups}, traffic)
+
+
+def learning_of(
+    plan: Plan,
+    frozen: Mapping[Variant, FrozenClient],
+    trajectory: Trajectory,
+    rejector_losses: Mapping[Block, NDArray[np.float64]],
+) -> dict[str, list[object]]:
+    """The learning table: clients, server, rejectors in the run's own setting, a row per epoch, groups
+    averaged over their members."""
+    groups = [(place, group.group) for place, group in enumerate(plan.scenario.fleet)]
+    epochs = np.arange(1, len(trajectory.loss) + 1) * plan.steps_per_epoch
+    unknown = np.full(len(epochs), np.nan)
+    curves = []
+    for place, name in groups:
+        members = [client for variant, client in frozen.items() if variant.group == place]
+        loss = np.stack([client.loss for client in members]).mean(axis=0)
+        accuracy = np.stack([client.accuracy for client in members]).mean(axis=0)
+        curves.append(Progress("client", name, members[0].steps, loss, accuracy, np.full(len(loss), np.nan)))
+    curves.append(Progress("server", "", epochs, trajectory.loss, trajectory.accuracy, unknown))
+    for place, name in groups:
+        own = own_setting(plan.scenario, plan.scenario.fleet[place].policy.score)
+        losses = loss_curves(plan, rejector_losses, place).get(own)
+        if losses is not None:
+            behind = staleness_per_epoch(plan, own)
+            curves.append(Progress("rejector", name, epochs, losses, unknown, behind))
+    return learning_table(curves)

@@ -1,0 +1,34 @@
+"""What training goes on from, as plain arrays: parameters, and what the optimiser remembers of each.
+Taken and put back by the server's model and by blocks of rejectors, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.models.training import to_tensor
+
+State = dict[str, Any]  # nested mappings and lists of arrays: what `sim.results.packing` takes
+
+
+def remembered(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> list[State]:
+    """Per parameter what the optimiser remembers of it, by name; nothing before the first step."""
+    return [
+        {name: tensor.numpy().copy() for name, tensor in optimiser.state[one].items() if tensor is not None}
+        for one in parameters
+    ]
+
+
+def remind(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], state: Sequence[State]) -> None:
+    """Has the optimiser remember what it did then, in the layout in memory that it would have chosen."""
+    for one, known in zip(parameters, state, strict=True):
+        optimiser.state[one] = {name: _like(one, to_tensor(array)) for name, array in known.items()}
+
+
+def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    if tensor.shape != parameter.shape:
+        return tensor  # a count of steps
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

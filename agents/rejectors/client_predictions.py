@@ -1,0 +1,82 @@
+"""What frozen models make of samples: right or wrong, how sure, and what their rejectors are told of it.
+Made once for all blocks of a group that ask about the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from agents.models.families import Classifier
+from agents.models.training import Reading, read, to_tensor
+from agents.plan import Plan, Variant
+from agents.rejectors.inputs import INPUTS
+
+TOP = 5  # how many of the client's largest probabilities a rejector is told, in descending order
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and doubt, 1 -
+    max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32 (models, n, width), of
+    width 0 if it looks at none.
+    """
+
+    answer: Tensor
+    correct: Tensor
+    doubt: Tensor
+    features: Tensor
+
+
+class Readings:
+    """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
+    whatever was asked, since every round asks it again."""
+
+    def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
+        self._plan, self._models = plan, models
+        self._keeps_all = plan.scenario.training.online is not None
+        self._known: dict[tuple[int, bytes], dict[Variant, Told]] = {}
+
+    def of(self, variants: Sequence[Variant], sample_ids: NDArray[np.int32]) -> Told:
+        """What `variants`, all of one group, make of samples, in that order."""
+        about = (variants[0].group, sample_ids.tobytes())
+        if about not in self._known:
+            self.forget()
+        answers = self._known.setdefault(about, {})
+        for variant in variants:
+            if variant not in answers:
+                answers[variant] = self._ask(variant, sample_ids)
+        known = [answers[variant] for variant in variants]
+        return Told(
+            torch.cat([each.answer for each in known]),
+            torch.cat([each.correct for each in known]),
+            torch.cat([each.doubt for each in known]),
+            torch.cat([each.features for each in known]),
+        )
+
+    def forget(self) -> None:
+        """Frees what is remembered and will not be asked again."""
+        if not self._keeps_all:
+            self._known.clear()
+
+    def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Told:
+        reading = read(self._models[variant], self._plan.images[sample_ids])
+        answer = reading.logits.argmax(dim=1)
+        right = answer == to_tensor(self._plan.labels(sample_ids))
+        # Summed over the other classes, as the score of confidence is.
+        others = torch.softmax(reading.logits.double(), dim=1).sort(dim=1).values[:, :-1]
+        _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
+        told = features(reading) if sees_features else reading.features[:, :0]
+        return Told(answer[None], right[None], others.sum(dim=1).float()[None], told[None])
+
+
+def features(reading: Reading) -> Tensor:
+    """Of n samples: hidden layer, log-probabilities, largest probabilities, (n, width)."""
+    log_probabilities = functional.log_softmax(reading.logits, dim=1)
+    top = log_probabilities.exp().topk(min(TOP, log_probabilities.shape[1]), dim=1).values
+    return torch.cat([reading.features, log_probabilities, top], dim=1)

@@ -1,0 +1,110 @@
+"""Scores: a number per client and sample, larger means "send".
+A new untrained one is a function and a line of `SCORES`; how trained ones are read:
+`agents.rejectors.surrogates`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.rejectors.settings import HEEDS
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a frozen client's n samples. Only the first field exists on a real device.
+
+    log_probabilities: float64 (n, classes); client_correct, server_correct: bool (n,); c_1: weight of a wrong
+    server answer.
+    """
+
+    log_probabilities: NDArray[np.float64]
+    client_correct: NDArray[np.bool_]
+    server_correct: NDArray[np.bool_]
+    c_1: float
+
+
+def confidence(evidence: Evidence) -> NDArray[np.float32]:
+    """1 - max_y p(y|x): a rank. Needs the client's softmax only (Chow 1970; Hendrycks and Gimpel 2017).
+
+    Summed over the other classes: the difference itself is 0 in float32 wherever p is above 1 - 3e-8, and
+    all those samples would tie.
+    """
+    others = np.sort(evidence.log_probabilities, axis=1)[:, :-1]
+    unsure: NDArray[np.float32] = np.exp(others).sum(axis=1).astype(np.float32)
+    return unsure
+
+
+def entropy(evidence: Evidence) -> NDArray[np.float32]:
+    """-sum_y p(y|x) log p(y|x), in nats: a rank. Needs the client's softmax only (Shannon 1948; as a rule of
+    when to stop on the device, Teerapittayanon et al. 2016)."""
+    p = np.exp(evidence.log_probabilities)
+    terms = np.where(p > 0.0, p * np.where(p > 0.0, evidence.log_probabilities, 0.0), 0.0)
+    nats: NDArray[np.float32] = (-terms.sum(axis=1)).astype(np.float32)
+    return nats
+
+
+def margin(evidence: Evidence) -> NDArray[np.float32]:
+    """1 - (p_(1) - p_(2)), p_(i) the i-th largest probability: a rank. Needs the client's softmax only
+    (Scheffer et al. 2001).
+
+    Summed as (1 - p_(1)) + p_(2), for the same reason as `confidence`.
+    """
+    others = np.exp(np.sort(evidence.log_probabilities, axis=1)[:, :-1])
+    close: NDArray[np.float32] = (others.sum(axis=1) + others[:, -1]).astype(np.float32)
+    return close
+
+
+def oracle(evidence: Evidence) -> NDArray[np.float32]:
+    """1[m!=y] - c_1*1[e!=y]: a gain, and a bound. Needs both answers and the label, so no device can have
+    it; no policy of the same reject rate does better (the generalised 0-1 loss, arXiv 2501.13810)."""
+    wrong_client = ~evidence.client_correct
+    wrong_server = ~evidence.server_correct
+    return (wrong_client - np.float32(evidence.c_1) * wrong_server).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Score:
+    """unit: a gain is in units of cost and can be priced, a rank is only ordered. of_client: makes it from a
+    frozen model's answers; None where it is read off a trained rejector or drawn per request (`random`).
+    has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e*P(charged)/a for
+    a gain.
+    """
+
+    unit: Literal["gain", "rank"]
+    has_bayes_price: bool
+    of_client: Callable[[Evidence], NDArray[np.float32]] | None = None
+
+
+SCORES: dict[str, Score] = {
+    "l2h": Score("rank", has_bayes_price=True),
+    "plug_in": Score("gain", has_bayes_price=True),
+    "l2h_priced": Score("gain", has_bayes_price=True),
+    "compare_confidence": Score("gain", has_bayes_price=True),
+    "mozannar_sontag": Score("rank", has_bayes_price=True),
+    "one_vs_all": Score("rank", has_bayes_price=False),
+    "confidence": Score("rank", has_bayes_price=False, of_client=confidence),
+    "entropy": Score("rank", has_bayes_price=False, of_client=entropy),
+    "margin": Score("rank", has_bayes_price=False, of_client=margin),
+    "random": Score("rank", has_bayes_price=False),
+    "oracle": Score("gain", has_bayes_price=True, of_client=oracle),
+}
+
+OF_CLIENTS = tuple(name for name, score in SCORES.items() if score.of_client is not None)
+
+
+def bayes_price(name: str, price_of_a_gain: float) -> float:
+    """The price at which a score decides best, NaN if none is known."""
+    score = SCORES[name]
+    if not score.has_bayes_price:
+        return float("nan")
+    return price_of_a_gain if score.unit == "gain" else 0.0
+
+
+def is_trained(name: str) -> bool:
+    """Whether a score is read off a trained rejector."""
+    return name in HEEDS

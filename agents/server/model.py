@@ -1,0 +1,207 @@
+"""The server's model: its whole pretraining, what the client side sees of it, and its answers.
+Stage 1 of the algorithm; hosted in-process or by an actor, either way this plain class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.models.families import new_model
+from agents.models.frozen import Weights, weights_of
+from agents.models.snapshots import State, remembered, remind
+from agents.models.training import classifier_step, optimiser_of, read, require_finite, to_tensor
+from agents.plan import Plan
+from agents.server.online import Met, practised_views, rejector_round, server_round
+from agents.server.steps import rejector_batches, server_batches, steps_seen_by
+from sim.messages import Lesson
+from sim.streams import key, stream
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What pretraining left behind.
+
+    correct: for each of `Plan.intervals`, step and `Plan.rejector_views` 1[e(x)=y] over the samples of that
+    step's `rejector_batches`, e being the copy that the client side then holds; bool (intervals, steps,
+    views, batch). loss, accuracy: float64 (epochs,), means over an epoch's batches.
+    """
+
+    correct: NDArray[np.bool_]
+    loss: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Practised:
+    """What a round made: label, the new version's answers on the sample axis, int16 (n,); correct, by view
+    1[e(x)=y] of the rejectors' batches, bool (steps, batch); loss and accuracy, means over the round's
+    batches before each step, NaN if it had none.
+    """
+
+    label: NDArray[np.int16]
+    correct: dict[int, NDArray[np.bool_]]
+    loss: float
+    accuracy: float
+
+
+class ServerModel:
+    """The one classifier e that all clients share."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        asked = plan.scenario.server.model
+        seed = key(plan.scenario.seed, "server model")
+        shape, classes = plan.data.image_shape, plan.data.classes
+        self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
+        pretrain = plan.scenario.training.pretrain
+        self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
+        self._met = Met.nothing()
+        self._epochs: Iterator[Trajectory | None] = self._pretraining()
+
+    def pretrain(self, epochs: int | None = None) -> Trajectory | None:
+        """Goes on for some epochs, all by default; what pretraining left behind after the last, None before.
+
+        An epoch a call lets whoever asks tell of progress, also where the server lives in another process.
+        Raises RunFailed if the loss diverges.
+        """
+        *_, trajectory = [None, *islice(self._epochs, epochs)]
+        if trajectory is not None:
+            self._epochs = iter(())  # what is over need not be kept
+        return trajectory
+
+    def _pretraining(self) -> Iterator[Trajectory | None]:
+        """Trains on the server's pool, and looks at the rejectors' batches as their copies of it would.
+
+        A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
+        the server practises on what clients will send, and every view counts alike however many send it.
+        Steps do not grow with the number of views. A sample weighs as much as those who send its view.
+        A copy is asked only about the steps in which it is in force.
+        """
+        pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
+        views = np.array(self._plan.sent_views, dtype=np.int32)
+        view_draws = stream(self._plan.scenario.seed, "server views")
+        batches = server_batches(self._plan)
+        curve = np.zeros((pretrain.epochs, per_epoch, 2))
+        seen = SeenByClients(self._plan)
+        self._tell(seen, version=0)
+        for step in range(self._plan.steps):
+            base = self._plan.server_pool[next(batches)]
+            drawn = view_draws.choice(views, size=len(base))
+            chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
+            loss, accuracy = self._step(chosen, self._plan.weight_of_view[drawn])
+            require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
+            curve[divmod(step, per_epoch)] = loss, accuracy
+            self._tell(seen, version=step + 1)
+            if step + 1 == self._plan.steps:
+                yield Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
+            elif (step + 1) % per_epoch == 0:
+                yield None
+
+    def practise(self, lesson: Lesson) -> Practised:
+        """A round of training during the run; then what the new version says.
+
+        It goes on where pretraining ended, its optimiser's memory included. Raises RunFailed if it diverges.
+        """
+        self._met = self._met.and_then(self._plan, lesson)
+        curve = []
+        for step, batch in enumerate(server_round(self._plan, lesson.version, self._met)):
+            curve.append(self._step(*batch))
+            told = f"the loss is {curve[-1][0]} at step {step}"
+            require_finite(curve[-1][0], "learn", f"server, version {lesson.version}", told)
+        loss, accuracy = np.mean(curve, axis=0).tolist() if curve else (np.nan, np.nan)
+        return Practised(self.labels(), self._rightness(lesson), loss, accuracy)
+
+    def labels(self) -> NDArray[np.int16]:
+        """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
+        logits = self._logits(self._plan.samples.sample_id)
+        require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
+        return _labels(logits)
+
+    def confidence(self) -> NDArray[np.float32]:
+        """The largest probability of the model's softmax on the sample axis, float32 (n,), NaN where not held
+        out: nobody asks there."""
+        samples = self._plan.samples
+        logits = self._logits(samples.sample_id[samples.held_out])
+        sure = np.full(len(samples.sample_id), np.nan, dtype=np.float32)
+        sure[samples.held_out] = logits.softmax(dim=1).amax(dim=1).numpy()
+        return sure
+
+    def state(self) -> State:
+        """What the rounds to come depend on besides their lessons."""
+        return {
+            "weights": weights_of(self._model),
+            "optimiser": remembered(self._optimiser, list(self._model.parameters())),
+            "met": {"sample_id": self._met.sample_id, "weight": self._met.weight},
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same plan."""
+        weights: Weights = state["weights"]
+        self._model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
+        remind(self._optimiser, list(self._model.parameters()), state["optimiser"])
+        self._met = Met(state["met"]["sample_id"], state["met"]["weight"])
+
+    def _step(self, sample_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[float, float]:
+        self._model.train()
+        labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
+        images = to_tensor(self._plan.images[sample_ids])
+        told = to_tensor(weights) if (weights != weights[0]).any() else None
+        return classifier_step(self._model, self._optimiser, images, labels, told)
+
+    def _rightness(self, lesson: Lesson) -> dict[int, NDArray[np.bool_]]:
+        """1[e(x)=y] of the samples that rejectors will train on, by view, bool (steps, batch)."""
+        asked, batches = np.unique(rejector_round(self._plan, lesson.version), return_inverse=True)
+        found = {}
+        for view in practised_views(self._plan, lesson):
+            sample_ids = self._plan.in_view(self._plan.rejector_pool[asked], view)
+            right = _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids)
+            found[view] = right[batches]
+        return found
+
+    def _tell(self, seen: SeenByClients, version: int) -> None:
+        """Answers for every copy that is taken of this version."""
+        for place, steps, sample_ids in seen.asks(version):
+            seen.record(place, steps, _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids))
+
+    def _logits(self, sample_ids: NDArray[np.int32]) -> Tensor:
+        return read(self._model, self._plan.images[sample_ids]).logits
+
+
+class SeenByClients:
+    """Which samples each copy of the server is asked about, and whether it was right on them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._batches = (
+            rejector_batches(plan) if plan.intervals else np.zeros((plan.steps, 0), dtype=np.int64)
+        )
+        shape = (len(plan.intervals), plan.steps, len(plan.rejector_views), self._batches.shape[1])
+        self.correct = np.zeros(shape, dtype=np.bool_)
+
+    def asks(self, version: int) -> Iterator[tuple[int, range, NDArray[np.int32]]]:
+        """For each interval whose copy is taken of this version: its place, the steps in which the copy is in
+        force, and the sample_ids of their batches, each once and in every view."""
+        for place, interval in enumerate(self._plan.intervals):
+            steps = steps_seen_by(version, interval, self._plan.steps)
+            if steps:
+                base = self._plan.rejector_pool[np.unique(self._batches[steps.start : steps.stop])]
+                views = self._plan.rejector_views
+                yield place, steps, np.concatenate([self._plan.in_view(base, view) for view in views])
+
+    def record(self, place: int, steps: range, right: NDArray[np.bool_]) -> None:
+        """The answers to an ask."""
+        batches = self._batches[steps.start : steps.stop]
+        known = np.unique(batches)
+        of_views = right.reshape(len(self._plan.rejector_views), len(known))
+        at = np.searchsorted(known, batches)
+        self.correct[place, steps.start : steps.stop] = of_views[:, at].swapaxes(0, 1)
+
+
+def _labels(logits: Tensor) -> NDArray[np.int16]:
+    labels: NDArray[np.int16] = logits.argmax(dim=1).numpy().astype(np.int16)
+    return labels

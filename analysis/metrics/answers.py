@@ -1,0 +1,122 @@
+"""How good the answers were: counts, accuracy, the contrast of the two models, risk, fairness.
+Sections of the summary; each takes the traffic and gives plain numbers, defined in `definitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics.by_client import accuracy_by_client
+from analysis.run_folder.traffic import Mask, Traffic, share
+from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
+
+
+def counts(traffic: Traffic) -> dict[str, Any]:
+    """Requests per outcome and per cause at the server; each column sums to the number of requests."""
+    requests = traffic.requests
+    return {
+        "requests": len(requests),
+        "outcome": {name: int((requests["outcome"] == name).sum()) for name in OUTCOMES},
+        "server_cause": {name: int((requests["server_cause"] == name).sum()) for name in CAUSES},
+    }
+
+
+def accuracy(traffic: Traffic) -> dict[str, Any]:
+    """Shares of right answers on both halves of the traffic samples, and what each model alone would get."""
+    return {
+        "held_out": _accuracy_among(traffic, traffic.held_out),
+        "other_half": _accuracy_among(traffic, traffic.other_half),
+    }
+
+
+def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    estimate, correct = traffic.clusters.share, traffic.correct
+    return {
+        "all": estimate(correct, among),
+        "answered": estimate(correct, among & ~traffic.is_answered_by("none")),
+        "by_answerer": {
+            name: estimate(correct, among & traffic.is_answered_by(name))
+            for name in ANSWERERS
+            if name != "none"
+        },
+        "client_alone": estimate(np.asarray(traffic.requests["client_right"]), among),
+        "gain": traffic.clusters.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
+        "server_alone": estimate(
+            np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
+        ),
+    }
+
+
+def contrast(traffic: Traffic) -> dict[str, Any]:
+    """Accuracy of m and of e on what the policy sent and on what it kept (held-out samples).
+
+    A rejector that learned its task sends where the client is weak and the server strong.
+    """
+    return contrast_among(traffic, np.ones(len(traffic.requests), dtype=bool))
+
+
+def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """The same among some of the requests."""
+    known = among & traffic.held_out & np.asarray(traffic.requests["server_known"])
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
+    estimate = traffic.clusters.share
+    return {
+        side: {
+            "client": estimate(np.asarray(traffic.requests["client_right"]), those),
+            "server": estimate(np.asarray(traffic.requests["server_right"]), those),
+        }
+        for side, those in (("deferred", known & sent), ("local", known & ~sent))
+    }
+
+
+def rates(traffic: Traffic) -> dict[str, Any]:
+    """How often the policy sent, and how often the server's answer was the one given."""
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
+    decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
+    return {
+        "reject_rate": traffic.clusters.share(sent, decided),
+        "reject_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
+        "remote_answer_rate": share(traffic.is_answered_by("server"), traffic.known),
+        "answered_if_sent": share(traffic.is_answered_by("server"), traffic.known & sent),
+    }
+
+
+def risk(traffic: Traffic) -> dict[str, Any]:
+    """The generalised 0-1 loss as it was paid (DESIGN §6), against an oracle that knows both answers.
+
+    Per request, realised = c_e · charged attempts + w · 1[answer wrong or missing], w = c_1 where the
+    server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]).
+    Means over held-out requests for which the server's answer is on record.
+    """
+    costs = traffic.run.scenario["costs"]
+    c_e, c_1 = float(costs["c_e"]), float(costs["c_1"])
+    requests = traffic.requests
+    among = traffic.held_out & np.asarray(requests["server_known"])
+    weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
+    realised = c_e * requests["charged"].to_numpy() + weight * ~traffic.correct
+    remote_loss = c_e + c_1 * ~requests["server_right"].to_numpy()
+    oracle = np.minimum(~requests["client_right"].to_numpy(), remote_loss)
+    mean = traffic.clusters.mean
+    return {
+        "realised": mean(realised, among),
+        "oracle": mean(oracle, among),
+        "excess": mean(realised - oracle, among),
+    }
+
+
+def fairness(traffic: Traffic) -> dict[str, Any]:
+    """How evenly accuracy on held-out samples is spread over the clients, each client counting once.
+
+    Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
+    """
+    asked = traffic.requests.loc[traffic.held_out, "client_id"].nunique()
+    per_client = accuracy_by_client(traffic)["fleet"].to_numpy(dtype=float)
+    squares = float((per_client**2).sum())
+    worst = per_client[: -(-per_client.size // 10)]
+    return {
+        "clients": int(per_client.size),
+        "left_out": int(asked - per_client.size),
+        "jain": float(per_client.sum() ** 2 / (per_client.size * squares)) if squares > 0 else None,
+        "worst_decile_accuracy": float(worst.mean()) if worst.size else None,
+    }

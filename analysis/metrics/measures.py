@@ -1,0 +1,208 @@
+"""What two runs are compared by: each headline number as sums over requests, a percentile, or one number.
+Used by `analysis.statistics.comparison`; a new measure is one line in a table here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from analysis.metrics.service import sizes_of
+from analysis.run_folder.outages import in_any
+from analysis.run_folder.traffic import Floats, Mask, Traffic
+
+Sums = tuple[Floats, Floats]
+
+
+class Ratio(NamedTuple):
+    """The sum of `parts` over the sum of `wholes`, both a number per request (n,)."""
+
+    label: str
+    unit: str
+    parts_and_wholes: Callable[[Traffic], Sums]
+    per_second: bool = False  # times the requests per second, which the runs of a pair share
+
+
+class Percentile(NamedTuple):
+    """A percentile of the latency to the final answer, over the requests that got one."""
+
+    label: str
+    unit: str
+    level: float
+
+
+class Single(NamedTuple):
+    """A number of the whole run, found in its summary; one course of events, so it has no interval."""
+
+    label: str
+    unit: str
+    path: tuple[str, ...]
+
+
+def _of(values: Callable[[Traffic], Any], among: Callable[[Traffic], Mask]) -> Callable[[Traffic], Sums]:
+    """The mean of `values` over the requests in `among`."""
+
+    def sums(traffic: Traffic) -> Sums:
+        mask = among(traffic)
+        return np.where(mask, np.asarray(values(traffic), dtype=np.float64), 0.0), mask.astype(np.float64)
+
+    return sums
+
+
+def _column(name: str) -> Callable[[Traffic], Floats]:
+    return lambda traffic: traffic.requests[name].to_numpy(dtype=np.float64)
+
+
+def _columns(parts: str, wholes: str) -> Callable[[Traffic], Sums]:
+    return lambda traffic: (_column(parts)(traffic), _column(wholes)(traffic))
+
+
+def _everyone(traffic: Traffic) -> Mask:
+    return np.ones(len(traffic.requests), dtype=bool)
+
+
+def _decided(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.requests["is_decided"], dtype=bool)
+
+
+def _sent(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.requests["deferred"], dtype=bool)
+
+
+def _answered(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.requests["final_s"].notna())
+
+
+def _judged(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.held_out & traffic.requests["server_known"])
+
+
+def _in_outages(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.held_out & in_any(traffic.outages, traffic.arrived_at_s))
+
+
+def _by_server(traffic: Traffic) -> Mask:
+    return traffic.is_answered_by("server")
+
+
+def _gain(traffic: Traffic) -> Floats:
+    return np.asarray(traffic.correct - _column("client_right")(traffic))
+
+
+def realised_risk(traffic: Traffic) -> Floats:
+    """The generalised 0-1 loss of each request as it was paid (DESIGN §6), under the run's own costs."""
+    return risk_of(traffic, float(traffic.run.scenario["costs"]["c_e"]))
+
+
+def risk_of(traffic: Traffic, c_e: float) -> Floats:
+    """The same had a charged attempt cost `c_e`."""
+    weight = np.where(_by_server(traffic), float(traffic.run.scenario["costs"]["c_1"]), 1.0)
+    return np.asarray(c_e * _column("charged")(traffic) + weight * ~traffic.correct)
+
+
+def oracle_risk(traffic: Traffic) -> Floats:
+    """What an oracle that knows both answers would pay for each request."""
+    costs = traffic.run.scenario["costs"]
+    remote = float(costs["c_e"]) + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
+    return np.asarray(np.minimum(1.0 - _column("client_right")(traffic), remote))
+
+
+def _excess(traffic: Traffic) -> Floats:
+    return realised_risk(traffic) - oracle_risk(traffic)
+
+
+def _useful(traffic: Traffic) -> Mask:
+    return np.asarray(traffic.requests["in_time"] & traffic.correct)
+
+
+def _bytes_up(traffic: Traffic) -> Floats:
+    return sizes_of(traffic) * _column("attempts")(traffic)
+
+
+def _cost(traffic: Traffic) -> Floats:
+    return float(traffic.run.scenario["costs"]["c_e"]) * _column("charged")(traffic)
+
+
+def _sends(traffic: Traffic) -> Sums:
+    attempts = _column("attempts")(traffic)
+    return attempts, (attempts > 0).astype(np.float64)
+
+
+def _outcome(name: str) -> Callable[[Traffic], Mask]:
+    return lambda traffic: traffic.is_outcome(name)
+
+
+def _known(traffic: Traffic) -> Mask:
+    return traffic.known
+
+
+def _held_out(traffic: Traffic) -> Mask:
+    return traffic.held_out
+
+
+def _correct(traffic: Traffic) -> Mask:
+    return traffic.correct
+
+
+RATIOS = {
+    "accuracy": Ratio("accuracy, held-out", "share", _of(_correct, _held_out)),
+    "accuracy_in_outages": Ratio("accuracy in outages", "share", _of(_correct, _in_outages)),
+    "gain": Ratio("gain over clients alone", "share", _of(_gain, _held_out)),
+    "reject_rate": Ratio("reject rate", "share", _of(_sent, _decided)),
+    "remote_answer_rate": Ratio("answered by the server", "share", _of(_by_server, _known)),
+    "timed_out": Ratio("timed out", "share", _of(_outcome("timed_out"), _known)),
+    "refused": Ratio("refused", "share", _of(_outcome("refused"), _known)),
+    "risk": Ratio("generalised risk", "loss", _of(realised_risk, _judged)),
+    "risk_excess": Ratio("risk above the oracle's", "loss", _of(_excess, _judged)),
+    "latency_mean": Ratio("latency, mean", "s", _of(_column("final_s"), _answered)),
+    "answered_in_time": Ratio("answered in time", "share", _of(_column("in_time"), _known)),
+    "goodput": Ratio("goodput: right and in time", "1/s", _of(_useful, _everyone), per_second=True),
+    "cost": Ratio("cost per request", "loss", _of(_cost, _everyone)),
+    "amplification": Ratio("sends per sent request", "ratio", _sends),
+    "bytes_up": Ratio("payload up per request", "bytes", _of(_bytes_up, _everyone)),
+    "service": Ratio("replica time per request", "s", _of(_column("service_s"), _everyone)),
+    "wasted": Ratio("wasted share of replica time", "share", _columns("wasted_s", "service_s")),
+}
+PERCENTILES = {
+    f"latency_p{round(100 * level)}": Percentile(f"latency, p{round(100 * level)}", "s", level)
+    for level in (0.5, 0.95, 0.99)
+}
+SINGLES = {
+    "offered_load": Single("offered load", "ratio", ("load", "offered")),
+    "utilisation": Single("utilisation", "share", ("load", "utilisation")),
+    "queue_mean": Single("waiting, mean", "requests", ("queue", "mean")),
+    "queue_max": Single("waiting, most", "requests", ("queue", "max")),
+    "spend": Single("spend", "money", ("cost", "spend")),
+    "answered": Single("got an answer", "share", ("outages", "whole_run", "answered_share")),
+    "answered_in_outages": Single(
+        "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
+    ),
+    "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
+    "worst_decile": Single("accuracy, worst tenth", "share", ("fairness", "worst_decile_accuracy")),
+    "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
+}
+MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES
+
+# Where the summary holds the same numbers, for who reads summaries of many runs and not their requests.
+IN_SUMMARY: dict[str, tuple[str, ...]] = {
+    "accuracy": ("accuracy", "held_out", "all"),
+    "accuracy_in_outages": ("outages", "during_any", "accuracy"),
+    "gain": ("accuracy", "held_out", "gain"),
+    "reject_rate": ("rates", "reject_rate"),
+    "remote_answer_rate": ("rates", "remote_answer_rate"),
+    "timed_out": ("outages", "whole_run", "timed_out_share"),
+    "refused": ("outages", "whole_run", "refused_share"),
+    "risk": ("risk", "realised"),
+    "risk_excess": ("risk", "excess"),
+    "latency_mean": ("latency_s", "final", "mean"),
+    "latency_p50": ("latency_s", "final", "p50"),
+    "latency_p95": ("latency_s", "final", "p95"),
+    "latency_p99": ("latency_s", "final", "p99"),
+    "answered_in_time": ("goodput", "answered_in_time_share"),
+    "goodput": ("goodput", "correct_in_time_hz"),
+    "cost": ("cost", "per_request"),
+    "amplification": ("retries", "amplification"),
+    "bytes_up": ("wire", "bytes_up_per_request"),
+    "wasted": ("work", "wasted_share"),
+} | {name: single.path for name, single in SINGLES.items()}

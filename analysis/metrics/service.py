@@ -1,0 +1,201 @@
+"""What the service was like and what it took: latency, goodput, load, queue, work, retries, bytes, cost.
+Sections of the summary; each takes the traffic and gives plain numbers, defined in `definitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics.target_availability import by_target
+from analysis.run_folder.outages import in_any, seconds_touched, share_of_time_usable
+from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
+from sim.results.columns import OUTCOMES
+
+
+def latency_s(traffic: Traffic) -> dict[str, Any]:
+    """From arrival to the first and to the final answer, over the requests that got one."""
+    final, first = (traffic.requests[name].to_numpy(dtype=float) for name in ("final_s", "first_s"))
+    return {
+        "first": spread(first),
+        "final": spread(final),
+        "by_outcome": {name: spread(final[traffic.is_outcome(name)]) for name in OUTCOMES},
+    }
+
+
+def spread(values: Floats) -> dict[str, Any]:
+    """Count, mean and three percentiles of the values that exist; percentiles interpolate linearly."""
+    values = values[~np.isnan(values)]
+    if values.size == 0:
+        return {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None}
+    p50, p95, p99 = (float(q) for q in np.quantile(values, [0.5, 0.95, 0.99]))
+    return {"n": int(values.size), "mean": float(values.mean()), "p50": p50, "p95": p95, "p99": p99}
+
+
+def in_time(traffic: Traffic) -> Mask:
+    """Which requests were answered by their deadline; one exactly at it is in time."""
+    return np.asarray(traffic.requests["in_time"], dtype=bool)
+
+
+def goodput(traffic: Traffic) -> dict[str, Any]:
+    """Answers that were of use, per second of virtual time after the warm-up."""
+    seconds, on_time = traffic.run.observed_s, in_time(traffic)
+    return {
+        "correct_in_time_hz": ratio((on_time & traffic.correct).sum(), seconds),
+        "answered_in_time_share": share(on_time, traffic.known),
+        "arrivals_hz": ratio(on_time.size, seconds),
+    }
+
+
+def load(traffic: Traffic) -> dict[str, Any]:
+    """What was asked of the server and how busy that kept it."""
+    timeline = traffic.timeline
+    weight = _seconds_covered(traffic)
+    quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
+    first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
+    per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    offered = None
+    if first_hz is not None and per_request_s is not None:
+        offered = first_hz * per_request_s / float(traffic.run.scenario["server"]["replicas"])
+    busy = (timeline["busy_replicas_mean"].to_numpy() * weight).sum()
+    usable = (timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    return {
+        "first_sends_outside_outages_hz": first_hz,
+        "offered": offered,
+        "utilisation": ratio(busy, usable),
+    }
+
+
+def _seconds_covered(traffic: Traffic) -> Floats:
+    """How much time each row of the time line stands for: a second, but the last may be a part of one."""
+    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
+    covered: Floats = np.clip(traffic.run.horizon_s - at_s, 0.0, 1.0)
+    return covered
+
+
+def seconds_per_request(server: dict[str, Any]) -> float | None:
+    """Mean replica time per request with full batches, base_s/B + per_item_s; None for times from a file."""
+    service, batch = server["service"], float(server["max_batch"])
+    if service["kind"] == "affine":
+        return float(service["base_s"]) / batch + float(service["per_item_s"])
+    time = service["time"]
+    mean_s = time.get("mean_s") if isinstance(time, dict) else time
+    return None if mean_s is None else float(mean_s) / batch
+
+
+def queue(traffic: Traffic) -> dict[str, Any]:
+    """Requests that waited at the server: mean over time and maximum."""
+    timeline = traffic.timeline
+    if timeline.empty:
+        return {"mean": None, "max": None}
+    mean = np.average(timeline["waiting_mean"].to_numpy(), weights=_seconds_covered(traffic))
+    return {"mean": float(mean), "max": int(timeline["waiting_max"].max())}
+
+
+def work(traffic: Traffic) -> dict[str, Any]:
+    """Replica time spent on this traffic, and the part of it that led to no answer that was given."""
+    requeued_s = float(traffic.timeline["requeued_s"].to_numpy(dtype=float).sum())
+    service_s, wasted_s = (
+        float(traffic.requests[name].to_numpy(dtype=float).sum()) + requeued_s
+        for name in ("service_s", "wasted_s")
+    )
+    return {"service_s": service_s, "wasted_s": wasted_s, "wasted_share": ratio(wasted_s, service_s)}
+
+
+def retries(traffic: Traffic) -> dict[str, Any]:
+    """Attempts per request that was sent at all, in total and for requests that arrived during outages."""
+    during = in_any(traffic.outages, traffic.arrived_at_s)
+    return {
+        "attempts": int(traffic.requests["attempts"].sum()),
+        "amplification": amplification(traffic, np.ones(during.shape, dtype=bool)),
+        "amplification_during_outages": amplification(traffic, during),
+    }
+
+
+def amplification(traffic: Traffic, among: Mask) -> float | None:
+    attempts = traffic.requests["attempts"].to_numpy(dtype=float)[among]
+    return ratio(attempts.sum(), (attempts > 0).sum())
+
+
+def wire(traffic: Traffic) -> dict[str, Any]:
+    """Payload bytes sent to the server, every attempt counted; answers carry no payload."""
+    sends = traffic.requests["attempts"].to_numpy(dtype=float)
+    total = float((sizes_of(traffic) * sends).sum())
+    return {"bytes_up": int(total), "bytes_up_per_request": ratio(total, sends.size)}
+
+
+def sizes_of(traffic: Traffic) -> Floats:
+    """The payload of each request in bytes, by its group; (n,)."""
+    sizes = np.array([float(group["link"]["payload_bytes"]) for group in traffic.run.groups.values()])
+    sized: Floats = sizes[traffic.requests["group"].cat.codes.to_numpy()]
+    return sized
+
+
+def cost(traffic: Traffic) -> dict[str, Any]:
+    """What the charged attempts cost, in units of the loss."""
+    charged = traffic.requests["charged"].to_numpy(dtype=float)
+    c_e = float(traffic.run.scenario["costs"]["c_e"])
+    total = c_e * float(charged.sum())
+    return {
+        "charged_attempts": int(charged.sum()),
+        "total": total,
+        "per_request": ratio(total, charged.size),
+        "spend": _spend(traffic, charged),
+    }
+
+
+def _spend(traffic: Traffic, charged: Floats) -> float | None:
+    """Price x charged attempts over the groups whose budget is in money; None where none is."""
+    budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
+    prices = {name: float(b["price"]) for name, b in budgets.items() if b and b["kind"] == "money"}
+    if not prices:
+        return None
+    return float(sum(charged[traffic.requests["group"] == name].sum() * p for name, p in prices.items()))
+
+
+def availability(traffic: Traffic) -> dict[str, Any]:
+    """How much of the time the server could work, and how much of it some outage was on."""
+    observed_s = traffic.run.observed_s
+    edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
+    touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    weight = _seconds_covered(traffic)
+    usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    replicas = float(traffic.run.scenario["server"]["replicas"])
+    return {
+        "usable_share": share_of_time_usable(traffic.run),
+        "replica_share": ratio(usable, replicas * weight.sum()),
+        "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
+        "outage_share": ratio(touched, observed_s),
+        "outages": len(traffic.outages),
+        "targets": by_target(traffic.run),
+    }
+
+
+def rounds(traffic: Traffic) -> dict[str, Any]:
+    """How many rounds of training during the run made a version, were lost, and were skipped."""
+    events = traffic.run.events
+    kinds = events.loc[events["value"] > 0, "kind"]  # version 0 is what there was before the run
+    fates = {"made": "model_in_force", "lost": "round_lost", "skipped": "round_skipped"}
+    return {fate: int((kinds == kind).sum()) for fate, kind in fates.items()}
+
+
+def staleness(traffic: Traffic) -> dict[str, Any]:
+    """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
+    found: dict[str, Any] = {}
+    trains = traffic.run.scenario.get("training", {}).get("online") is not None
+    for of in ("copy", "rejector"):
+        values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
+        found[f"{of}_mean"] = (
+            float(np.average(values, weights=_seconds_covered(traffic))) if values.size else None
+        )
+        found[f"{of}_max"] = float(values.max()) if values.size else None
+    return found
+
+
+def _length_of_union(intervals: list[tuple[float, float]]) -> float:
+    total, reached = 0.0, -np.inf
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return float(total)

@@ -1,0 +1,94 @@
+"""The summary of a run: every section in one table, turned into numbers that JSON can hold.
+A new metric is one function of the traffic and one line in SECTIONS (and its definition)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics import answers, service
+from analysis.metrics.outages import outages
+from analysis.metrics.reliability import reliability
+from analysis.metrics.study import study
+from analysis.metrics.validity import reasons_against
+from analysis.run_folder.provenance import in_one_line
+from analysis.run_folder.run import Run
+from analysis.run_folder.traffic import Traffic, traffic_of
+from analysis.theory import predictions
+
+
+def about(traffic: Traffic) -> dict[str, Any]:
+    """Which run this is and how much of it the numbers cover."""
+    run = traffic.run
+    return {
+        "name": run.scenario["name"],
+        "seed": run.scenario["seed"],
+        "horizon_s": run.horizon_s,
+        "warm_up_s": run.warm_up_s,
+        "clients": sum(int(group["clients"]) for group in run.groups.values()),
+        "requests_in_warm_up": len(traffic.everything) - len(traffic.requests),
+        "held_out_requests": int(traffic.held_out.sum()),
+        "held_out_samples": traffic.distinct("base_id"),
+        "held_out_clients": traffic.distinct("client_id"),
+    }
+
+
+SECTIONS: dict[str, Callable[[Traffic], Any]] = {
+    "run": about,
+    "counts": answers.counts,
+    "accuracy": answers.accuracy,
+    "contrast": answers.contrast,
+    "rates": answers.rates,
+    "risk": answers.risk,
+    "fairness": answers.fairness,
+    "latency_s": service.latency_s,
+    "goodput": service.goodput,
+    "load": service.load,
+    "queue": service.queue,
+    "work": service.work,
+    "retries": service.retries,
+    "wire": service.wire,
+    "cost": service.cost,
+    "availability": service.availability,
+    "staleness": service.staleness,
+    "rounds": service.rounds,
+    "outages": outages,
+    "study": study,
+    "predictions": predictions,
+    "reliability": reliability,
+}
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """All numbers of a run, JSON-safe: what cannot be computed is None. Same folder, same bytes."""
+    return summary_of(traffic_of(run))
+
+
+def summary_of(traffic: Traffic) -> dict[str, Any]:
+    """The same from the traffic, for who needs that as well."""
+    with in_one_line(traffic.run.doubts):
+        reasons = reasons_against(traffic)
+        summary = {"valid": not reasons, "invalid_because": reasons}
+        summary |= {name: section(traffic) for name, section in SECTIONS.items()}
+    return {name: json_safe(part) for name, part in summary.items()}
+
+
+def to_json(summary: dict[str, Any]) -> bytes:
+    """The content of summary.json."""
+    return (json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def json_safe(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): json_safe(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

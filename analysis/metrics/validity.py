@@ -1,0 +1,124 @@
+"""Whether the numbers of a run may be believed: each rule gives a reason in plain words, or none.
+A section of the summary; a run that breaks a rule still has all its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis.metrics.service import load
+from analysis.run_folder.outages import seconds_touched
+from analysis.run_folder.traffic import Floats, Traffic
+
+LEAST_REQUESTS = 200
+LEAST_SAMPLES = 30
+LEAST_CLIENTS = 5
+MOST_IN_FLIGHT = 0.05
+LEAST_TREND_S = 20  # a shorter stretch without outage shows no trend
+GOOD_TREND_S = 60  # judged where the stretch is as long, even if a quarter of the run is shorter
+BATCHES = 10
+T_OF_TREND = 5.04  # one-sided 0.9995 quantile of Student's t with BATCHES - 2 degrees of freedom
+
+
+def reasons_against(traffic: Traffic) -> list[str]:
+    """Why the run does not show what it was made to show; empty for a sound run."""
+    rules = RULES if traffic.run.horizon_s > 0 else (too_few_to_judge_learning,)
+    return [reason for rule in rules if (reason := rule(traffic)) is not None]
+
+
+def too_few_to_judge_learning(traffic: Traffic) -> str | None:
+    """Of a run without traffic: all its numbers are means over the held-out samples."""
+    samples = traffic.run.samples
+    count = samples.loc[samples["held_out"], "base_id"].nunique()
+    if count >= LEAST_SAMPLES:
+        return None
+    return f"too few samples: {count} are held out, {LEAST_SAMPLES} needed"
+
+
+def queue_still_growing(traffic: Traffic) -> str | None:
+    """In the last stretch without outage the queue rises steadily, by over one round of full batches.
+
+    A straight line is fitted to ten batch means of the waiting requests, as successive seconds are far
+    from independent (method of batch means; Law, Simulation Modeling and Analysis, chapter 9).
+    """
+    server, waiting = traffic.run.scenario["server"], _last_quiet_waiting(traffic)
+    if waiting.size < LEAST_TREND_S:
+        return (
+            f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
+            "without an outage"
+        )
+    means = np.array([part.mean() for part in np.array_split(waiting, BATCHES)])
+    x = np.arange(BATCHES) - (BATCHES - 1) / 2
+    slope = float((x * means).sum() / (x**2).sum())
+    residual = means - means.mean() - slope * x
+    error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
+    rise = slope * (BATCHES - 1)
+    if slope <= T_OF_TREND * error or rise <= server["replicas"] * server["max_batch"]:
+        return None
+    return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
+
+
+def _last_quiet_waiting(traffic: Traffic) -> Floats:
+    """Waiting requests by second at the end of the latest 20 s or more that no outage touches.
+
+    Of that stretch the last seconds, as many as a quarter of the run has or 60, so that a slow wave in a
+    short run is not taken for growth; empty where there is no such stretch.
+    """
+    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
+    touched = np.flatnonzero(seconds_touched(traffic.outages, at_s))
+    edges = np.concatenate([[-1], touched, [at_s.size]])
+    quiet = np.flatnonzero(np.diff(edges) - 1 >= LEAST_TREND_S)
+    if quiet.size == 0:
+        return np.zeros(0)
+    start, end = edges[quiet[-1]] + 1, edges[quiet[-1] + 1]
+    most = max(GOOD_TREND_S, int(traffic.run.observed_s / 4))
+    waiting: Floats = traffic.timeline["waiting_mean"].to_numpy(dtype=float)[max(start, end - most) : end]
+    return waiting
+
+
+def more_than_it_can_serve(traffic: Traffic) -> str | None:
+    """A server that is offered over 1 is saturated even if a bound on the queue hides that it would grow."""
+    offered = load(traffic)["offered"]
+    if offered is None or offered <= 1:
+        return None
+    return f"offered load {offered:.2f}: more is sent than full batches can serve"
+
+
+def too_little_traffic(traffic: Traffic) -> str | None:
+    count = len(traffic.requests)
+    if count >= LEAST_REQUESTS:
+        return None
+    return f"too little traffic: {count} requests after the warm-up, {LEAST_REQUESTS} needed"
+
+
+def too_few_samples(traffic: Traffic) -> str | None:
+    count = traffic.distinct("base_id")
+    if count >= LEAST_SAMPLES:
+        return None
+    return f"too few samples: {count} distinct held-out ones were asked, {LEAST_SAMPLES} needed"
+
+
+def too_few_clients(traffic: Traffic) -> str | None:
+    """Few clients differ too little among themselves to show how far others would lie from them."""
+    count = traffic.distinct("client_id")
+    if count >= LEAST_CLIENTS:
+        return None
+    return f"too few clients: {count} asked about held-out samples, {LEAST_CLIENTS} needed for intervals"
+
+
+def too_many_in_flight(traffic: Traffic) -> str | None:
+    share = float(traffic.is_outcome("in_flight").mean()) if len(traffic.requests) else 0.0
+    if share <= MOST_IN_FLIGHT:
+        return None
+    return f"too many requests without an outcome: {share:.1%} are in flight at the horizon"
+
+
+RULES: tuple[Callable[[Traffic], str | None], ...] = (
+    too_little_traffic,
+    too_few_samples,
+    too_few_clients,
+    too_many_in_flight,
+    queue_still_growing,
+    more_than_it_can_serve,
+)

@@ -1,0 +1,163 @@
+"""Many runs as one table: a row per run, what was chosen for it, its seed, every number of its summary.
+Made from the summaries of finished runs; sweeps and studies print, draw and write what stands here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import stats
+
+from analysis.metrics.definitions import definition_of
+from analysis.metrics.measures import IN_SUMMARY, MEASURES
+from analysis.run_folder.files import read_json
+from analysis.statistics.clusters import LEVEL
+from analysis.statistics.over_seeds import LEAST_SEEDS
+from sim.errors import BadInput
+from sim.results.whole_files import write_whole
+
+ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
+HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "reject_rate", "cost")
+
+
+class Made(NamedTuple):
+    """A finished run: what was chosen for it, by path or as a policy's name, its seed and its folder."""
+
+    chosen: Mapping[str, Any]
+    seed: int
+    folder: Path
+
+
+class Metric(NamedTuple):
+    """A number of the summary: its name, its words and unit, and its column."""
+
+    name: str
+    label: str
+    unit: str
+    column: str
+
+
+def cell_table(runs: Sequence[Made]) -> pd.DataFrame:
+    """A row per run, in order; columns: what was chosen, ABOUT, then every number as `path.in.summary`."""
+    rows = []
+    for made in runs:
+        summary = read_json(made.folder / "summary.json")
+        told = {"run": str(made.folder), "valid": summary.get("valid", False)}
+        told["invalid_because"] = "; ".join(summary.get("invalid_because", []))
+        numbers = {path: value for path, value in _numbers(summary) if path != "valid"}
+        rows.append(dict(made.chosen) | {"seed": made.seed} | told | numbers)
+    return pd.DataFrame(rows)
+
+
+def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
+    """Every number below a part of a summary, None where it could not be computed."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _numbers(part, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for entry in value:
+            if isinstance(entry, dict) and "score" in entry:  # what a score comes to without any traffic
+                yield from _numbers(entry, f"{path}.{entry['group']}.{entry['score']}")
+    elif value is None or isinstance(value, int | float):
+        yield path, value
+
+
+def write_cell_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes the table as Parquet; what was chosen is a number where all its values are, else JSON text."""
+    columns = {name: _storable(table[name].tolist()) for name in table}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    write_whole(path, sink.getvalue().to_pybytes())
+
+
+def _storable(values: list[Any]) -> pa.Array:
+    plain = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    kinds = {type(value) for value in plain if value is not None}
+    if kinds <= {int} and kinds:
+        return pa.array(plain, pa.int64())
+    if kinds <= {int, float}:
+        return pa.array(plain, pa.float64())
+    if kinds == {bool}:
+        return pa.array(plain, pa.bool_())
+    return pa.array([value if isinstance(value, str) else json.dumps(value) for value in plain], pa.string())
+
+
+def in_summary(summary: Mapping[str, Any], name: str) -> float | None:
+    """The value of a measure in a summary; None where it could not be computed."""
+    found: Any = summary
+    for step in IN_SUMMARY[name]:
+        found = found[step]
+    value = found["value"] if isinstance(found, dict) else found
+    return None if value is None else float(value)
+
+
+def require_metric(name: str) -> None:
+    """Raises BadInput for what can be no number of any summary, before anything is run for it."""
+    around = name.rpartition(".")[0]
+    if not (name.replace(".", "_") in IN_SUMMARY or definition_of(name) or definition_of(around)):
+        raise _unknown_metric(name, list(IN_SUMMARY))
+
+
+def _unknown_metric(name: str, known: Sequence[str]) -> BadInput:
+    near = get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(IN_SUMMARY)}"
+    return BadInput(f"{name}: is no number of a summary: {hint}")
+
+
+def metric_of(name: str, table: pd.DataFrame) -> Metric:
+    """The metric of that name: a measure's (`accuracy`, `latency.p95`), or a column of the table.
+
+    Raises BadInput for any other, with the nearest.
+    """
+    key = name.replace(".", "_")
+    if key in IN_SUMMARY:
+        path = ".".join(IN_SUMMARY[key])
+        column = path if path in table else f"{path}.value"
+        return Metric(key, MEASURES[key].label, MEASURES[key].unit, column)
+    numbers = [str(column) for column in table if pd.api.types.is_numeric_dtype(table[column])]
+    if name in numbers:
+        return Metric(name, name, "", name)
+    raise _unknown_metric(name, [*IN_SUMMARY, *numbers])
+
+
+def mean_over_seeds(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float, float]:
+    """Mean and the ends of its two-sided Student's interval; NaN ends below `LEAST_SEEDS` values."""
+    mean = float(values.mean())
+    if len(values) < LEAST_SEEDS:
+        return mean, math.nan, math.nan
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return mean, mean - half, mean + half
+
+
+def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """A row per combination of what was chosen, in the order of the table: its values, seeds, and per metric
+    mean, low and high, NaN where there is none.
+
+    Over seeds where there are `LEAST_SEEDS` of them; of a single run, the interval is its own.
+    """
+    rows = []
+    keys = table[list(chosen)].map(json.dumps).agg("|".join, axis=1) if chosen else pd.Series("", table.index)
+    for _, part in table.groupby(keys, sort=False):
+        told: dict[str, Any] = {"chosen": [part[name].tolist()[0] for name in chosen], "seeds": len(part)}
+        told["valid"] = bool(part["valid"].all())
+        told["metrics"] = {metric.name: _estimate(part, metric) for metric in metrics}
+        rows.append(told)
+    return rows
+
+
+def _estimate(part: pd.DataFrame, metric: Metric) -> tuple[float, float, float]:
+    values = part[metric.column].to_numpy(dtype=float)
+    low = metric.column.removesuffix(".value") + ".low"
+    if len(part) == 1 and metric.column.endswith(".value") and low in part:
+        high = low.removesuffix(".low") + ".high"
+        return float(values[0]), float(part[low].iloc[0]), float(part[high].iloc[0])
+    return mean_over_seeds(values)

@@ -1,0 +1,149 @@
+"""A comparison as people read it: a table for the terminal, compare.html, compare.json and the time lines.
+Takes what `analysis.statistics.comparison` gives; both tables show the same rows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.figures.overlay import overlay
+from analysis.figures.style import to_png, to_svg
+from analysis.metrics.measures import MEASURES
+from analysis.metrics.summary import to_json
+from analysis.reports.formatting import SHOWN_AS, quantity
+from analysis.reports.page import as_source, render, require_own
+from analysis.statistics import over_seeds
+from analysis.statistics.comparison import compare, load_traffics, names_of
+from analysis.statistics.over_seeds import arms_of, compare_over_seeds
+from sim.errors import BadInput
+from sim.results.whole_files import write_whole
+
+FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
+MOST_DIFFERENCES = 12  # of scenarios, in words; all are in the JSON
+METHOD = (
+    "Difference = run minus baseline, for shares in points. Its 95% interval counts clients and distinct "
+    "samples, which repeat, by two-way clustering of what each contributes to the difference, so that what "
+    "both runs met cancels; for percentiles it comes from 500 bootstrap replicates that resample clients and "
+    "samples, in both runs alike where they share them. It holds given the trained models and this one "
+    "course of events; each interval is a statement of its own, so among many some will miss. Numbers of the "
+    "whole run, such as queue and load, have none."
+)
+
+
+def write_comparison(
+    paths: Sequence[Path], out: Path, unpaired: bool = False, replicated: bool = False
+) -> dict[str, Any]:
+    """Compares the runs with the first of them and writes the results into `out`; returns the comparison.
+
+    `replicated`: runs that differ in their seeds alone are one scenario, and intervals are over seeds.
+    Raises BadInput for runs that cannot be compared, or for a folder `out` that holds other things; then
+    nothing is written.
+    """
+    require_own(out, FILES, "a comparison")
+    traffics = load_traffics(paths)
+    doubts = [f"{doubt}." for traffic in traffics for doubt in traffic.run.doubts]
+    if replicated:
+        if unpaired:
+            raise BadInput("--unpaired: goes not with --over-seeds, which pairs runs by seed")
+        arms = arms_of(traffics)
+        traffics = [arm[min(arm)] for arm in arms]
+        comparison = compare_over_seeds(arms, names_of(traffics))
+    else:
+        comparison = compare(traffics, unpaired)
+    figure = overlay(traffics, names_of(traffics))
+    svg = to_svg(figure)
+    command = ["python", "run_sim.py", "compare", *map(str, paths), "--out", str(out)]
+    page = render(
+        "compare.html.j2",
+        title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
+        comparison=comparison,
+        runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
+        cautions=doubts + cautions(comparison),
+        method=over_seeds.METHOD if replicated else METHOD,
+        picture=as_source(svg),
+        alt=_alt(comparison),
+        command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
+    )
+    write_whole(out / "compare_timelines.svg", svg)
+    write_whole(out / "compare_timelines.png", to_png(figure))
+    write_whole(out / "compare.html", page.encode())
+    write_whole(out / "compare.json", to_json(comparison))
+    return comparison
+
+
+def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Measure, baseline, run, and difference with interval as text; without what neither run has."""
+    told = []
+    for key, measure in MEASURES.items():
+        base, found = comparison["baseline"]["measures"][key], run["measures"][key]
+        if base is None and found["value"] is None:
+            continue
+        between, unit = "", SHOWN_AS[measure.unit][0]
+        if found["low"] is not None:
+            low, high = (quantity(found[end], measure.unit, signed=True) for end in ("low", "high"))
+            between = f" [{low}, {high}]"
+        told.append(
+            (
+                measure.label + (f" ({unit})" if unit else ""),
+                quantity(base, measure.unit),
+                quantity(found["value"], measure.unit),
+                quantity(found["difference"], measure.unit, signed=True) + between,
+            )
+        )
+    return told
+
+
+def differences(run: dict[str, Any]) -> list[str]:
+    """What the scenario of a run has otherwise than the baseline's, a line per path."""
+    told = [f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in run["scenario"]]
+    if len(told) > MOST_DIFFERENCES:
+        told = [*told[:MOST_DIFFERENCES], f"and {len(told) - MOST_DIFFERENCES} more, in compare.json"]
+    return told or ["nothing"]
+
+
+def cautions(comparison: dict[str, Any]) -> list[str]:
+    """Runs that are not valid by their own rules, with the reasons."""
+    every = [comparison["baseline"], *comparison["runs"]]
+    return [f"{run['name']}: {'; '.join(run['invalid_because'])}." for run in every if not run["valid"]]
+
+
+def comparison_table(comparison: dict[str, Any]) -> RenderableType:
+    """What `compare` prints: a table for each run that is held against the baseline."""
+    base = comparison["baseline"]["name"]
+    parts: list[RenderableType] = []
+    for run in comparison["runs"]:
+        parts.append(Text(f"{run['name']} against {base}", style="bold"))
+        parts += [Text(f"  differs in {line}") for line in differences(run)]
+        parts.append(Text(f"  shared: {run['shared']}"))
+        table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+        names = ("measure", "baseline", "run", "difference [95%]")
+        lines = rows(comparison, run)
+        for index, name in enumerate(names):
+            # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
+            width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
+            table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
+        for row in lines:
+            table.add_row(*row)
+        parts += [Text(), table, Text()]
+    parts += [Text(f"Read with care: {line}", style="bold red") for line in cautions(comparison)]
+    return Group(*parts)
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else str(value)
+
+
+def _alt(comparison: dict[str, Any]) -> str:
+    found = [(run["name"], run["measures"]["accuracy"]["value"]) for run in comparison["runs"]]
+    found.insert(0, (comparison["baseline"]["name"], comparison["baseline"]["measures"]["accuracy"]))
+    told = ", ".join(f"{name} {quantity(value, 'share')}%" for name, value in found)
+    return (
+        "Accuracy, sends per second and waiting requests over virtual time, a line per run; mean accuracy "
+        f"{told}."
+    )

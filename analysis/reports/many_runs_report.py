@@ -1,0 +1,252 @@
+"""What sweeps and studies leave behind: a table for the terminal, Parquet, JSON, figures and one HTML page.
+Takes the table of `analysis.reports.cell_table`; page and terminal show the same numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.figures import many_runs as figures
+from analysis.figures.many_runs import axis_label, told
+from analysis.figures.style import to_png, to_svg
+from analysis.metrics.summary import json_safe, to_json
+from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
+from analysis.reports.page import as_source, render, require_own
+from analysis.statistics.over_seeds import LEAST_SEEDS
+from sim.results.whole_files import write_whole
+
+PRINTED = 4  # of HEADLINE fit a terminal
+Shown = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page, with its words."""
+
+    name: str
+    title: str
+    figure: Figure
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text, a heading above it."""
+
+    heading: str
+    columns: Shown
+    rows: list[Shown]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything to be written: `name` is the stem of its files, `table` a row per run."""
+
+    name: str
+    title: str
+    about: str
+    question: str
+    command: str
+    table: pd.DataFrame
+    told: dict[str, Any]  # as JSON
+    sheets: list[Sheet]
+    pictures: list[Picture]
+    method: str
+    sentences: list[str] = field(default_factory=list)
+
+
+def files_of(name: str) -> set[str]:
+    """What stands in the folder of a sweep or study."""
+    return {f"{name}.parquet", f"{name}.json", f"{name}.html", "figures"}
+
+
+def write_result(result: Result, out: Path) -> None:
+    """Writes the table, the numbers as JSON, the figures and the page into `out`.
+
+    Raises BadInput where `out` holds other things; then nothing is written.
+    """
+    require_own(out, files_of(result.name), f"a {result.name}")
+    pages = []
+    for picture in result.pictures:
+        svg = to_svg(picture.figure)
+        write_whole(out / "figures" / f"{picture.name}.svg", svg)
+        write_whole(out / "figures" / f"{picture.name}.png", to_png(picture.figure))
+        words = {key: getattr(picture, key) for key in ("name", "title", "alt", "caption")}
+        pages.append(words | {"source": as_source(svg)})
+    content = render(
+        "many_runs.html.j2",
+        title=result.title,
+        about=result.about,
+        question=result.question,
+        cautions=cautions(result.table),
+        sentences=result.sentences,
+        tables=result.sheets,
+        figures=pages,
+        method=result.method,
+        command=result.command,
+    )
+    write_cell_table(out / f"{result.name}.parquet", result.table)
+    write_whole(out / f"{result.name}.json", to_json(json_safe(result.told)))
+    write_whole(out / f"{result.name}.html", content.encode())
+
+
+def cautions(table: pd.DataFrame) -> list[str]:
+    """The runs that are not valid by their own rules, counted by reason."""
+    wrong = table[~table["valid"]]
+    if wrong.empty:
+        return []
+    reasons = wrong["invalid_because"].str.split("; ").explode().str.replace(r"\d[\d.,]*", "…", regex=True)
+    listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.value_counts().items())
+    return [f"Read with care: {len(wrong)} of {len(table)} runs are not valid by their own rules: {listed}."]
+
+
+def sweep_result(
+    name: str,
+    question: str,
+    command: str,
+    table: pd.DataFrame,
+    axes: Sequence[str],
+    shown: Sequence[str],
+) -> Result:
+    """A sweep over `axes` (paths); `shown`: the metrics to tell of, HEADLINE if none. Raises BadInput for
+    one that is none."""
+    metrics = [metric_of(one, table) for one in shown or HEADLINE]
+    rows = pivot(table, axes, metrics)
+    seeds = max(row["seeds"] for row in rows)
+    sheet = Sheet("Means with 95% intervals", *cells_as_text(rows, axes, metrics, with_ends))
+    numbers = [{**row, "metrics": _named(row["metrics"])} for row in rows]
+    return Result(
+        name="sweep",
+        title=f"Sweep of {name}",
+        about=f"{_some(len(table), 'run')}: {_some(len(rows), 'setting')}, {_some(seeds, 'seed')} each",
+        question=question,
+        command=command,
+        table=table,
+        told={"scenario": name, "axes": list(axes), "rows": numbers},
+        sheets=[sheet],
+        pictures=list(_sweep_pictures(rows, axes, metrics)),
+        method=how_sure(seeds),
+    )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def how_sure(seeds: int) -> str:
+    """Where the intervals come from."""
+    if seeds == 1:
+        return (
+            "One seed each: an interval is the run's own, by clients and distinct samples, and holds given "
+            "its models and its one course of events. Numbers without one tell nothing of their luck."
+        )
+    if seeds < LEAST_SEEDS:
+        return f"Means over {seeds} seeds, too few for an interval: {LEAST_SEEDS} are needed."
+    return (
+        f"Means over {seeds} seeds; intervals are Student's over the seeds (95%), so they hold for models, "
+        "samples and events that are drawn anew. Each is a statement of its own: among many some will miss."
+    )
+
+
+def sweep_table(result: Result, shown: Sequence[str]) -> RenderableType:
+    """What `sweep` prints: a row per setting, means with half of the interval's width."""
+    metrics = [metric_of(one, result.table) for one in shown or HEADLINE[:PRINTED]]
+    axes = result.told["axes"]
+    columns, rows = cells_as_text(pivot(result.table, axes, metrics), short_names(axes), metrics, with_half)
+    return printed(result, [Sheet("", columns, rows)])
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last step of each path, where that tells it from the others."""
+    last = [path.rpartition(".")[2] for path in paths]
+    return [name if last.count(name) == 1 else path for name, path in zip(last, paths, strict=True)]
+
+
+def printed(result: Result, sheets: Sequence[Sheet]) -> RenderableType:
+    """Tables as a terminal shows them, under the title and above what to beware of."""
+    parts: list[RenderableType] = [Text(f"{result.title}: {result.about}", style="bold")]
+    for sheet in sheets:
+        table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+        for index, name in enumerate(sheet.columns):
+            # Names may be broken on a narrow terminal, numbers may not: a cut number would be a wrong one.
+            width = max(len(text) for text in (*name.split(), *(row[index] for row in sheet.rows)))
+            table.add_column(name, justify="right" if index else "left", min_width=width)
+        for row in sheet.rows:
+            table.add_row(*row)
+        parts += [Text(), Text(sheet.heading)] if sheet.heading else [Text()]
+        parts.append(table)
+    parts += [Text(line, style="bold red") for line in cautions(result.table)]
+    return Group(*parts, Text(), Text(result.method))
+
+
+def cells_as_text(
+    rows: Sequence[Mapping[str, Any]],
+    axes: Sequence[str],
+    metrics: Sequence[Metric],
+    write: Callable[[tuple[float, float, float], Metric], str],
+) -> tuple[Shown, list[Shown]]:
+    """Column names and rows of text."""
+    columns = (*(axes or ("scenario",)), "seeds", *(axis_label(metric) for metric in metrics))
+    return columns, [
+        (
+            *([figures.word(value) for value in row["chosen"]] or ["as it is"]),
+            str(row["seeds"]) + ("" if row["valid"] else " !"),
+            *(write(row["metrics"][metric.name], metric) for metric in metrics),
+        )
+        for row in rows
+    ]
+
+
+def with_ends(found: tuple[float, float, float], metric: Metric) -> str:
+    mean, low, high = found
+    if math.isnan(low):
+        return told(mean, metric)
+    return f"{told(mean, metric)} [{told(low, metric)}, {told(high, metric)}]"
+
+
+def with_half(found: tuple[float, float, float], metric: Metric) -> str:
+    mean, low, high = found
+    return told(mean, metric) + ("" if math.isnan(low) else f" ±{told((high - low) / 2, metric)}")
+
+
+def _named(metrics: Mapping[str, tuple[float, float, float]]) -> dict[str, dict[str, float]]:
+    return {name: dict(zip(("mean", "low", "high"), found, strict=True)) for name, found in metrics.items()}
+
+
+def _sweep_pictures(
+    rows: Sequence[Mapping[str, Any]], axes: Sequence[str], metrics: Sequence[Metric]
+) -> list[Picture]:
+    made = []
+    names = ", ".join(metric.label for metric in metrics)
+    if len(axes) == 2:
+        made.append(
+            Picture(
+                "heat_maps",
+                f"Over {axes[0]} and {axes[1]}",
+                figures.heat_maps(rows, axes, metrics),
+                f"Heat maps of {names} over {axes[0]} (upwards) and {axes[1]} (to the right).",
+                "Means over seeds. The table above holds the intervals.",
+            )
+        )
+    if axes and len(figures.lines_of(rows)) <= figures.MOST_LINES:
+        others = f", a line per {' and '.join(axes[1:])}" if len(axes) > 1 else ""
+        made.append(
+            Picture(
+                "curves",
+                f"Along {axes[0]}",
+                figures.curves(rows, axes, metrics),
+                f"{names} along {axes[0]}{others}; bars are 95% intervals.",
+                "Bars are 95% intervals, where there are any. Lines only guide the eye from value to value.",
+            )
+        )
+    return made

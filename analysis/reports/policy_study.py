@@ -1,0 +1,209 @@
+"""Policies on the same traffic: means over seeds, paired differences from a baseline, and the pictures of it.
+Takes the runs of a study; the differences are those of `compare --over-seeds`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from rich.console import RenderableType
+
+from analysis.figures import many_runs as figures
+from analysis.figures.many_runs import difference_label
+from analysis.metrics.measures import IN_SUMMARY
+from analysis.reports.cell_table import Metric, metric_of, pivot
+from analysis.reports.formatting import quantity
+from analysis.reports.many_runs_report import (
+    Picture,
+    Result,
+    Sheet,
+    cells_as_text,
+    how_sure,
+    printed,
+    with_ends,
+    with_half,
+)
+from analysis.run_folder.files import part_paths, read_table
+from analysis.statistics.over_seeds import over_seeds
+from sim.errors import RunFailed
+from sim.results import columns
+
+MEASURES = ("accuracy", "risk", "latency_p95", "cost", "offered_load")
+WHERE_THERE_ARE_ANY = ("spend", "answered", "accuracy_in_outages", "answered_in_outages")
+POLICY = "policy"  # the column of the table that names it
+Differences = dict[str, dict[str, dict[str, float]]]  # by policy, then measure: value, difference, low, high
+
+
+def study_result(
+    name: str, question: str, command: str, table: pd.DataFrame, baseline: str, scenario: str
+) -> Result:
+    """A study of the policies in the table's first column, which all ran under the same seeds.
+
+    Raises RunFailed if under some seed they did not meet the same requests.
+    """
+    require_same_traffic(table)
+    metrics = [metric_of(one, table) for one in MEASURES]
+    metrics += [
+        metric
+        for metric in (metric_of(one, table) for one in WHERE_THERE_ARE_ANY)
+        if table[metric.column].notna().any()
+    ]
+    rows = pivot(table, [POLICY], metrics)
+    found = paired_differences(table, baseline)
+    seeds = rows[0]["seeds"]
+    means = Sheet("Means with 95% intervals", *cells_as_text(rows, [POLICY], metrics, with_ends))
+    told = {"scenario": scenario, "baseline": baseline, "seeds": sorted(set(table["seed"].tolist()))}
+    return Result(
+        name="study",
+        title=f"Study {name}",
+        about=f"{len(rows)} policies on {scenario}, {seeds} seeds each, the same requests for all",
+        question=question,
+        command=command,
+        table=table,
+        told=told | {"policies": [{**row, "differences": found.get(row["chosen"][0])} for row in rows]},
+        sheets=[means, _differences_sheet(found, metrics, baseline)],
+        pictures=_pictures(rows, found, metrics, baseline),
+        method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
+        sentences=_sentences(found, metrics, baseline),
+    )
+
+
+def study_table(result: Result) -> RenderableType:
+    """What `study` prints: means and differences of the five measures."""
+    metrics = [metric_of(one, result.table) for one in MEASURES]
+    rows = pivot(result.table, [POLICY], metrics)
+    means = Sheet("", *cells_as_text(rows, [POLICY], metrics, with_half))
+    baseline = result.told["baseline"]
+    found = paired_differences(result.table, baseline)
+    return printed(result, [means, _differences_sheet(found, metrics, baseline, short=True)])
+
+
+def paired_differences(table: pd.DataFrame, baseline: str) -> Differences:
+    """Every policy but the baseline against it, seed by seed, for every measure that summaries hold."""
+    by_policy = {
+        name: part.set_index("seed").sort_index() for name, part in table.groupby(POLICY, sort=False)
+    }
+    base = by_policy.pop(baseline)
+    measures = [metric_of(key, table) for key in IN_SUMMARY]
+    return {
+        str(name): {
+            metric.name: over_seeds(
+                base[metric.column].to_numpy(dtype=float), part[metric.column].to_numpy(dtype=float)
+            )
+            for metric in measures
+        }
+        for name, part in by_policy.items()
+    }
+
+
+def require_same_traffic(table: pd.DataFrame) -> None:
+    """Raises RunFailed unless all runs of a seed hold the same requests: arrivals and samples."""
+    for seed, part in table.groupby("seed", sort=True):
+        names, folders = part[POLICY].tolist(), part["run"].tolist()
+        digests = {name: traffic_digest(Path(folder)) for name, folder in zip(names, folders, strict=True)}
+        first = next(iter(digests))
+        strange = [name for name, digest in digests.items() if digest != digests[first]]
+        if strange:
+            why = f"{first} and {strange[0]} did not meet the same requests under seed {seed}"
+            raise RunFailed("report", why)
+
+
+def traffic_digest(folder: Path) -> str:
+    """A digest over who asked when about which sample in a run."""
+    names = ("request_id", "arrived_at_s", "sample_id")
+    parts = [
+        read_table(path, columns.REQUESTS, names) for path in part_paths(folder, "requests", needed=False)
+    ]
+    whole = blake2b(digest_size=16)
+    if parts:
+        ordered = pa.concat_tables(parts).sort_by("request_id")
+        for name in names:
+            whole.update(np.ascontiguousarray(ordered[name].to_numpy()).tobytes())
+    return whole.hexdigest()
+
+
+def _differences_sheet(
+    found: Differences, metrics: Sequence[Metric], baseline: str, short: bool = False
+) -> Sheet:
+    def cell(of: Mapping[str, float], unit: str) -> str:
+        middle, low, high = (
+            quantity(_or_none(of[end]), unit, signed=True) for end in ("difference", "low", "high")
+        )
+        if short:
+            return f"{middle} ±{quantity(_or_none((of['high'] - of['low']) / 2), unit)}"
+        return f"{middle} [{low}, {high}]"
+
+    rows = [(name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in found.items()]
+    heading = f"Differences from {baseline}, paired by seed, with 95% intervals"
+    return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _pictures(
+    rows: Sequence[Mapping[str, Any]], found: Differences, metrics: Sequence[Metric], baseline: str
+) -> list[Picture]:
+    named = {metric.name: metric for metric in metrics}
+    points = "; ".join(
+        f"{row['chosen'][0]} {figures.told(row['metrics']['accuracy'][0], named['accuracy'])}% at "
+        f"{figures.told(row['metrics']['offered_load'][0], named['offered_load'])}"
+        for row in rows
+    )
+    made = [
+        Picture(
+            "accuracy_against_load",
+            "Accuracy against server load",
+            figures.plane(rows, named["offered_load"], named["accuracy"]),
+            f"Accuracy against offered load, a point per policy with 95% intervals: {points}.",
+            "Up and to the left is better: more right answers for less of the server. A policy is beaten "
+            "where another lies above it and not to its right. Intervals are over seeds, so they hold the "
+            "luck that all policies share; whether two of them differ, the next figure tells.",
+        ),
+        Picture(
+            "differences",
+            "Differences from the baseline",
+            figures.differences(found, metrics, baseline),
+            f"Differences of each policy from {baseline} with 95% intervals, a panel per measure.",
+            "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
+            "points are differences whose interval leaves out zero.",
+        ),
+    ]
+    if "answered_in_outages" in named:
+        made.append(
+            Picture(
+                "in_outages",
+                "Who keeps working when the server is gone",
+                figures.levels(rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
+                "The share of requests in outages that got an answer, and accuracy then, a row per policy "
+                "with 95% intervals.",
+                "Requests that arrived while an outage lasted. Without the client's own answer to fall back "
+                "on (fallback: none) whoever asks a server that is gone gets nothing, which counts as wrong.",
+            )
+        )
+    return made
+
+
+def _sentences(found: Differences, metrics: Sequence[Metric], baseline: str) -> list[str]:
+    """Per measure, in words, the policies that differ from the baseline by more than their interval."""
+    said = []
+    for metric in metrics:
+        apart = {
+            word: [
+                f"{name} ({quantity(of[metric.name]['difference'], metric.unit, signed=True)})"
+                for name, of in found.items()
+                if (of[metric.name]["low"] > 0 if word == "higher" else of[metric.name]["high"] < 0)
+            ]
+            for word in ("higher", "lower")
+        }
+        told = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
+        said.append(
+            f"{difference_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}."
+        )
+    return said

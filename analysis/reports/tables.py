@@ -1,0 +1,185 @@
+"""The summary as tables: one for the terminal at the end of a run, the same rows for the report.
+A row is a label and a function of the summary; both readers print what `windows` and `facts` give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.reports.formatting import (
+    NEVER,
+    answered_within,
+    data_size,
+    number,
+    outage_name,
+    outcome_shares,
+    percent,
+    recovery,
+    seconds,
+    verdict,
+    with_interval,
+)
+
+Summary = dict[str, Any]
+MOST_OUTAGES = 5  # so that the table stays on one screen
+
+WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "alone", "server", "late", "refused", "p95 s")
+WINDOW_COLUMNS_LONG = (
+    "requests that arrived",
+    "number",
+    "accuracy, % [95% interval]",
+    "clients alone would get, %",
+    "answered by server, %",
+    "timed out, %",
+    "refused, %",
+    "95% answered within, s",
+)
+
+
+def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]:
+    """A row per window: the whole run, before the first outage, during and after each of the first `most`."""
+    outages = summary["outages"]
+    rows = [_window("in the whole run", outages["whole_run"])]
+    if outages["each"]:
+        rows.append(_window("before outages", outages["before"]))
+    for outage in outages["each"][:most]:
+        rows.append(_window(outage_name(outage), outage["during"]))
+        rows.append(_window(f"  then to {outage['after_until_s']:g} s", outage["after"]))
+    if len(outages["each"]) > most:
+        rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
+        rows.append(_window("outside outages", outages["outside"]))
+    return rows
+
+
+def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
+    shares = ("answered_by_server_share", "timed_out_share", "refused_share")
+    within = answered_within(window)
+    return (
+        name,
+        f"{window['requests']:,}",
+        with_interval(window["accuracy"]),
+        percent(window["client_alone"]["value"], ""),
+        *(percent(window[share], "") for share in shares),
+        within if within == NEVER else number(window["p95_latency_s"], 3),
+    )
+
+
+def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
+    """The rest of the headline numbers, label and value, under three headings."""
+    held_out, rates, contrast = summary["accuracy"]["held_out"], summary["rates"], summary["contrast"]
+    load, queue = summary["load"], summary["queue"]
+    server, fairness = summary["availability"], summary["fairness"]
+    return {
+        "answers (held-out)": [
+            ("gain over clients alone, points", with_interval(held_out["gain"])),
+            ("answered requests right, %", with_interval(held_out["answered"])),
+            ("other half right, %", with_interval(summary["accuracy"]["other_half"]["all"])),
+            ("right if client / server answered", _pair(held_out["by_answerer"])),
+            ("deferred: client / server right", _pair(contrast["deferred"])),
+            ("kept local: client / server right", _pair(contrast["local"])),
+            ("reject rate, %", with_interval(rates["reject_rate"])),
+            ("answered by server if sent", percent(rates["answered_if_sent"])),
+            ("risk / excess over oracle", _risk(summary)),
+            ("worst decile / Jain index", _fairness(fairness)),
+        ],
+        "service": [
+            *_latencies(summary["latency_s"]),
+            ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
+            ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
+            ("offered load", number(load["offered"])),
+            ("utilisation", percent(load["utilisation"])),
+            ("waiting mean / max", f"{number(queue['mean'], 1)} / {number(queue['max'], 0)}"),
+            ("usable time", percent(server["usable_share"])),
+            ("recovery after outages", _recovery(summary)),
+        ],
+        "what it took": [
+            ("sends per sent request", number(summary["retries"]["amplification"])),
+            (
+                "sends per sent request, in outages",
+                number(summary["retries"]["amplification_during_outages"]),
+            ),
+            ("replica time / wasted", _work(summary)),
+            ("payload up", data_size(summary["wire"]["bytes_up"])),
+            ("cost / per request", _cost(summary)),
+        ],
+    }
+
+
+def _study(summary: Summary) -> Table:
+    """What each score comes to where nothing but learning was asked for; a star marks the policies'."""
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    for name in ("group", "score", "sent %", "right %", "risk", "oracle's"):
+        table.add_column(name, justify="left" if name in ("group", "score") else "right")
+    for row in summary["study"]:
+        shares = (percent(row["reject_rate"], ""), percent(row["accuracy"], ""))
+        score = row["score"] + ("*" if row["is_policy"] else "")
+        table.add_row(row["group"], score, *shares, f"{row['risk']:.3f}", f"{row['risk_oracle']:.3f}")
+    return table
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """What a run prints at its end; about forty lines that fit a terminal of eighty columns."""
+    run = summary["run"]
+    title = (
+        f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
+        f"{summary['counts']['requests']:,} requests, {run['warm_up_s']:g} to {run['horizon_s']:g} s"
+    )
+    style = "green" if summary["valid"] else "bold red"
+    parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
+    if run["horizon_s"] == 0 and summary["study"]:
+        return Group(*parts, Text(), _study(summary))
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    lines = windows(summary)
+    for index, name in enumerate(WINDOW_COLUMNS):
+        # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
+        width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
+        table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
+    for row in lines:
+        table.add_row(*row)
+    parts += [Text(), table, Text(), Text("outcomes: " + outcome_shares(summary))]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    for heading, rows in facts(summary).items():
+        grid.add_row(Text(heading, style="bold"), "")
+        for label, value in rows:
+            grid.add_row(f"  {label}", value)
+    return Group(*parts, grid)
+
+
+def _pair(side: dict[str, Any]) -> str:
+    return f"{percent(side['client']['value'])} / {percent(side['server']['value'])}"
+
+
+def _risk(summary: Summary) -> str:
+    risk = summary["risk"]
+    return f"{number(risk['realised']['value'], 3)} / {number(risk['excess']['value'], 3)}"
+
+
+def _fairness(fairness: dict[str, Any]) -> str:
+    return f"{percent(fairness['worst_decile_accuracy'])} / {number(fairness['jain'], 3)}"
+
+
+def _latencies(latency: dict[str, Any]) -> list[tuple[str, str]]:
+    """One row where the first answer is the final one, as it is without provisional answers."""
+    names = ["final"] if latency["first"] == latency["final"] else ["first", "final"]
+    shown = {name: [seconds(latency[name][p]) for p in ("p50", "p95", "p99")] for name in names}
+    return [(f"{name} answers p50 / p95 / p99", " / ".join(shown[name])) for name in names]
+
+
+def _recovery(summary: Summary) -> str:
+    outages = summary["outages"]["each"]
+    times = [recovery(summary, outage) for outage in outages[:MOST_OUTAGES]]
+    return ", ".join(times + ["…"] * (len(outages) > MOST_OUTAGES)) or "no outage"
+
+
+def _work(summary: Summary) -> str:
+    work = summary["work"]
+    return f"{number(work['service_s'], 0)} s / {percent(work['wasted_share'])}"
+
+
+def _cost(summary: Summary) -> str:
+    return f"{number(summary['cost']['total'], 1)} / {number(summary['cost']['per_request'], 4)}"

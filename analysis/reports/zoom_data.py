@@ -1,0 +1,98 @@
+"""The numbers behind the report's zoomable time line: bounded in size, however long the run was.
+Plain data that `analysis/pages/zoom.js` draws; the bins are those of the printed figure, only finer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from analysis.figures.style import BLUE, GREEN, PURPLE, SKY, VERMILION, bin_width_s
+from analysis.figures.timeline import accuracy_bins, binned_seconds
+from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.traffic import Traffic
+
+MOST_BINS = 1800  # of the time line; a run of half an hour is shown second by second
+MOST_ACCURACY_BINS = 360
+MOST_OUTAGES = 200
+MOST_STEPS = 2000
+
+
+def zoom_data(traffic: Traffic) -> dict[str, Any]:
+    """Horizon, warm-up, outages and four panels with their series; JSON-safe, NaN is null."""
+    run = traffic.run
+    seconds = binned_seconds(run, MOST_BINS)
+    middle = seconds["middle_s"]
+    bins = accuracy_bins(traffic, MOST_ACCURACY_BINS)
+    at_s, usable = usable_steps(run)
+    sends = seconds["first_sends"] + seconds["retries"]
+    accuracy = [
+        _series("95% band", "band", BLUE, bins["middle_s"], bins["high"], bins["low"]),
+        _series("the fleet", "line", BLUE, bins["middle_s"], bins["fleet"]),
+        _series("clients alone", "dashed", "ink", bins["middle_s"], bins["clients"]),
+    ]
+    load = [
+        _series("first sends", "area", SKY, middle, seconds["first_sends"]),
+        _series("retries", "band", VERMILION, middle, sends, seconds["first_sends"]),
+    ]
+    queue = [
+        _series("maximum", "area", PURPLE, middle, seconds["waiting_max"]),
+        _series("mean", "line", PURPLE, middle, seconds["waiting_mean"]),
+    ]
+    replicas = [
+        _series("busy", "area", GREEN, middle, seconds["busy_replicas_mean"]),
+        _series("usable", "step", GREEN, at_s[:MOST_STEPS], usable[:MOST_STEPS]),
+    ]
+    return {
+        "horizon": run.horizon_s,
+        "warm_up": run.warm_up_s,
+        "outages": [
+            {"from": one.from_s, "to": one.to_s, "label": one.label, "total": one.target == "server"}
+            for one in traffic.outages[:MOST_OUTAGES]
+        ],
+        "panels": [
+            _panel("accuracy", "accuracy, held-out (%)", accuracy, factor=100, low=_floor(bins)),
+            _panel("sends", "sends (1/s)", load),
+            _panel("waiting", "waiting (requests)", queue),
+            _panel("replicas", "replicas (number)", replicas),
+        ],
+    }
+
+
+def bins_in_words(traffic: Traffic) -> str:
+    """How wide the bins are: of the server's panels, and of accuracy."""
+    horizon_s = traffic.run.horizon_s
+    fine, coarse = bin_width_s(horizon_s, 1, MOST_BINS), bin_width_s(horizon_s, 10, MOST_ACCURACY_BINS)
+    return f"{fine:g} s, of accuracy {coarse:g} s"
+
+
+def as_script(data: dict[str, Any]) -> Markup:
+    """JSON that may stand in a script element: no sequence in it can end the element."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _panel(
+    name: str, title: str, series: list[dict[str, Any]], factor: int = 1, low: float = 0.0
+) -> dict[str, Any]:
+    return {"name": name, "title": title, "factor": factor, "low": low, "series": series}
+
+
+def _series(name: str, kind: str, colour: str, x: Any, y: Any, base: Any = None) -> dict[str, Any]:
+    told = {"name": name, "kind": kind, "colour": colour, "x": _numbers(x), "y": _numbers(y)}
+    return told if base is None else told | {"base": _numbers(base)}
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """Four digits after the point; what does not exist is None."""
+    rounded = np.round(np.asarray(values, dtype=np.float64), 4)
+    return [None if np.isnan(value) else float(value) for value in rounded]
+
+
+def _floor(bins: pd.DataFrame) -> float:
+    """Where the axis of accuracy begins: a tenth below what is seen."""
+    least = float(np.nanmin([bins["low"].min(), bins["clients"].min()])) if len(bins) else 0.0
+    return max(0.0, float(np.floor(least * 10 - 0.3) / 10))

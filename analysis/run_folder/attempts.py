@@ -1,0 +1,77 @@
+"""Every send of a run as one row: from the attempts' table, or from the request's own row if it had one.
+Read part by part for `analysis.reports.trace`; gives the batches, and the sends of a sample of the
+requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.metrics.replica_time import ends_at_s
+from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.run import Run
+from sim.results import columns
+
+SEND = ["request_id", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
+OWN = [*SEND, "attempts"]
+
+
+def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The batches of all replicas, and the sends of the requests `sampled` (sorted ids).
+
+    Batches by replica and start: replica, started_at_s, ended_at_s (when the replica was free again),
+    batch_size. Sends by request and time: the columns of SEND and ended_at_s.
+    """
+    batches, sends = [], []
+    for part in _sends(run):
+        rows = part.assign(ended_at_s=ends_at_s(run, {name: part[name].to_numpy() for name in SEND}))
+        started = rows[rows["started_at_s"].notna()]
+        batches.append(
+            started[["replica", "started_at_s", "ended_at_s", "batch_size"]].drop_duplicates(
+                ["replica", "started_at_s"]
+            )
+        )
+        sends.append(rows[_is_in(rows["request_id"].to_numpy(), sampled)])
+    if not batches:
+        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in [*SEND, "ended_at_s"]})
+        return empty, empty
+    every = pd.concat(batches).drop_duplicates(["replica", "started_at_s"])
+    return (
+        every.sort_values(["replica", "started_at_s"], ignore_index=True),
+        pd.concat(sends).sort_values(["request_id", "sent_at_s"], ignore_index=True),
+    )
+
+
+def _sends(run: Run) -> Iterator[pd.DataFrame]:
+    for path in part_paths(run.path, "requests", needed=False):
+        rows = read_table(path, columns.REQUESTS, OWN).to_pandas()
+        yield rows.loc[rows["attempts"] == 1, SEND]
+    for path in part_paths(run.path, "attempts", needed=False):
+        yield read_table(path, columns.ATTEMPTS, SEND).to_pandas()
+
+
+def _is_in(ids: NDArray[np.int64], sampled: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if sampled.size == 0:
+        return np.zeros(ids.size, dtype=bool)
+    place = np.minimum(np.searchsorted(sampled, ids), sampled.size - 1)
+    return np.asarray(sampled[place] == ids)
+
+
+def lanes(starts: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
+    """A lane for each interval so that no two of one lane overlap, and lanes are few; intervals by start.
+
+    The first free lane in order of number; touching intervals may share one.
+    """
+    free_from: list[float] = []
+    found = np.zeros(len(starts), dtype=np.int64)
+    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        lane = next((n for n, free in enumerate(free_from) if free <= start), len(free_from))
+        if lane == len(free_from):
+            free_from.append(end)
+        free_from[lane] = end
+        found[index] = lane
+    return found

@@ -1,0 +1,142 @@
+"""Reads the files of a run folder as tables and objects; damage is named in one line.
+Below `analysis.run_folder.run`, which knows which files there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sim.errors import BadInput
+from sim.results.whole_files import SUMS, digest
+
+
+def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
+    """The parts of one table in the order of their names."""
+    parts = sorted((path / name).glob("part-*.parquet"))
+    if needed and not parts:
+        raise BadInput(f"{path}: not a finished run, {name}/part-*.parquet is missing")
+    return parts
+
+
+def read_parts(path: Path, name: str, schema: pa.Schema | None, needed: bool) -> pd.DataFrame:
+    """The parts of one table as one frame, under one dictionary per column."""
+    tables = [read_table(part, schema) for part in part_paths(path, name, needed)]
+    if schema is not None:
+        tables = tables or [schema.empty_table()]
+    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    return frame
+
+
+def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
+    frame: pd.DataFrame = read_table(path, schema).to_pandas()
+    return frame
+
+
+def read_table(
+    path: Path, schema: pa.Schema | None, names: Sequence[str] | None = None, rows: bool = True
+) -> pa.Table:
+    """One Parquet file as the columns `names` of `schema`, all of them unless told, and no others.
+
+    Without a schema: as it is. Without `rows`: none of them, after a look at the head of the file.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path.parent}: not a finished run, {path.name} is missing")
+    wanted = schema
+    if schema is not None and names is not None:
+        wanted = pa.schema([schema.field(name) for name in names])
+    try:
+        refuse_change(path)
+        with pq.ParquetFile(path) as file:
+            if wanted is None:
+                return file.read()
+            absent = [name for name in wanted.names if name not in file.schema_arrow.names]
+            if absent:
+                raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
+            for field in wanted:
+                found = file.schema_arrow.field(field.name).type
+                if not _are_of_a_kind(found, field.type):
+                    raise BadInput(f"{path}: damaged: column {field.name} holds {found}, not {field.type}")
+            if not rows:
+                return wanted.empty_table()
+            table = file.read(columns=wanted.names)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
+    try:
+        return table.select(wanted.names).cast(wanted)
+    except pa.ArrowException as error:
+        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+def _are_of_a_kind(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether both are whole numbers, or floating, or text, or yes and no, of whatever width and packing."""
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, _is_text)
+    one, other = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other))
+    return any(bool(is_one(one)) and bool(is_one(other)) for is_one in kinds)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def refuse_damage(path: Path, schema: pa.Schema) -> None:
+    """Raises BadInput unless a Parquet file is as it was written and has the columns of `schema`."""
+    read_table(path, schema, rows=False)
+
+
+def refuse_change(path: Path) -> None:
+    """Raises BadInput unless a file is as it was written, where its run has left word of that."""
+    for folder in path.parents[:2]:  # parts lie a level deeper
+        known = folder / SUMS
+        if known.is_file():
+            expected = _sums(known, known.stat().st_mtime_ns).get(path.relative_to(folder).as_posix())
+            if expected not in (None, digest(path)):
+                raise BadInput(f"{path}: damaged: its checksum is not the one in {SUMS}")
+            return
+
+
+@lru_cache(maxsize=8)
+def _sums(known: Path, _changed_at_ns: int) -> dict[str, str]:
+    """The checksums in a file of them, by name."""
+    lines = known.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path}: damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: damaged: expected an object, got {type(content).__name__}")
+    return content
+
+
+def refuse_gaps(path: Path, ids: NDArray[np.int64], arrivals: int) -> None:
+    """Raises BadInput unless each client's requests are number 0, 1, ... and there are `arrivals` in all.
+
+    `ids` is sorted; an id is client * 2^32 + number.
+    """
+    client, number = np.divmod(ids, 2**32)
+    row = np.arange(ids.size)
+    is_first = np.append(True, client[1:] != client[:-1])[: row.size]
+    expected = row - np.maximum.accumulate(np.where(is_first, row, 0))
+    wrong = np.flatnonzero(number != expected)
+    if wrong.size:
+        at = wrong[0]
+        name = f"request {min(expected[at], number[at])} of client {client[at]}"
+        if number[at] < expected[at]:
+            raise BadInput(f"{path}: {name} is there twice; parts do not belong together")
+        raise BadInput(f"{path}: {name} is missing; {ids.size} rows for {arrivals} arrivals")
+    if ids.size != arrivals:
+        raise BadInput(f"{path}: {ids.size} rows for {arrivals} arrivals; parts are missing")

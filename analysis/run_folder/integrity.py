@@ -1,0 +1,111 @@
+"""What state a run folder is in, file by file, and the run made of what can still be read.
+For folders that are incomplete, damaged or of another version; `analysis.reports.partial_report` shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.run_folder.files import part_paths, read_table, refuse_damage
+from analysis.run_folder.run import PARTED, Run, open_run
+from analysis.run_folder.traffic import Traffic, traffic_of
+from sim.errors import BadInput
+from sim.results import columns
+
+SINGLE = {
+    "timeline": columns.TIMELINE,
+    "events": columns.EVENTS,
+    "clients": columns.CLIENTS,
+    "samples": columns.SAMPLES,
+    "learning": columns.LEARNING,
+    "deferral": columns.DEFERRAL,
+}
+WHERE_THERE_ARE_ANY = {  # runs from before there were these have none, which is no damage
+    "study": columns.STUDY,
+    "study_curves": columns.STUDY_CURVES,
+    "study_bounded": columns.STUDY_BOUNDED,
+    "study_losses": columns.STUDY_LOSSES,
+    "outages": columns.OUTAGES,
+    "partitions": columns.PARTITIONS,
+    "reliability": columns.RELIABILITY,
+}
+OF_RUN = {"outages": "periods"}  # what `Run` calls it
+IN_PARTS = {"requests": columns.REQUESTS, "attempts": columns.ATTEMPTS}
+
+
+class State(NamedTuple):
+    """One table: how many of its files can be read, of how many, and what is wrong with the first other."""
+
+    table: str
+    readable: int
+    files: int
+    why: str
+
+    @property
+    def is_fine(self) -> bool:
+        return not self.why
+
+
+def condition_of(path: str | Path) -> list[State]:
+    """The state of every table of a run folder, by the heads of its files.
+
+    Raises BadInput for a folder that is no run's.
+    """
+    run = open_run(path)
+    states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
+    found = {
+        name: schema
+        for name, schema in WHERE_THERE_ARE_ANY.items()
+        if (run.path / f"{name}.parquet").exists()
+    }
+    return states + [
+        _state(run, name, [run.path / f"{name}.parquet"], schema) for name, schema in (SINGLE | found).items()
+    ]
+
+
+def _state(run: Run, name: str, files: list[Path], schema: pa.Schema) -> State:
+    wrong = []
+    for file in files:
+        try:
+            refuse_damage(file, schema)
+        except BadInput as error:
+            wrong.append(str(error))
+    if not files and name == "requests" and run.horizon_s > 0:
+        wrong.append(f"{run.path}: not a finished run, {name}/part-*.parquet is missing")
+    readable = len(files) - len(wrong) if files else 0
+    return State(name, readable, len(files), wrong[0] if wrong else "")
+
+
+def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
+    """The traffic of what can be read, and the state of each table.
+
+    A table that cannot be read is empty; requests come from the parts that can be read; without samples each
+    stands for itself. Numbers made of it are those of a part of the run.
+    """
+    run, states = open_run(path), condition_of(path)
+    for index, state in enumerate(states):
+        if state.table not in IN_PARTS:
+            name = OF_RUN.get(state.table, state.table)
+            try:
+                getattr(run, name)
+            except BadInput as error:
+                states[index] = State(state.table, 0, 1, str(error))
+                empty = (SINGLE | WHERE_THERE_ARE_ANY)[state.table].empty_table()
+                run.__dict__[name] = empty.to_pandas()
+    if run.samples.empty:
+        run.__dict__["samples"] = _samples_met(run)
+    return traffic_of(run, skipped=[]), states
+
+
+def _samples_met(run: Run) -> pd.DataFrame:
+    """The samples that the requests name, each its own base sample."""
+    met: set[int] = set()
+    for file in part_paths(run.path, "requests", needed=False):
+        try:
+            met |= set(read_table(file, columns.REQUESTS, ["sample_id"])["sample_id"].to_pylist())
+        except BadInput:
+            continue
+    return pd.DataFrame({"sample_id": sorted(met), "base_id": sorted(met)}, dtype="int64")

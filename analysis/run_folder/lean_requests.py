@@ -1,0 +1,209 @@
+"""The requests of a run as few, narrow columns, about 60 bytes each: what metrics and figures count.
+Between the run folder and `analysis.run_folder.traffic`; parts are read one by one, so that wide rows never
+pile up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from analysis.metrics.replica_time import replica_seconds
+from analysis.run_folder.files import part_paths, read_table, refuse_gaps
+from analysis.run_folder.run import Run
+from sim.errors import BadInput
+from sim.results import columns
+
+Array = NDArray[Any]
+Parts = dict[str, list[Array]]
+
+NEEDED = (
+    "request_id",
+    "client_id",
+    "group",
+    "sample_id",
+    "held_out",
+    "label",
+    "arrived_at_s",
+    "decided_at_s",
+    "deferred",
+    "attempts",
+    "sent_at_s",
+    "started_at_s",
+    "finished_at_s",
+    "first_answer_at_s",
+    "answered_at_s",
+    "replica",
+    "batch_size",
+    "outcome",
+    "server_cause",
+    "answered_by",
+    "client_label",
+    "server_label",
+    "correct",
+    "cost",
+)
+SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
+
+
+def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
+    """Every request, in order of arrival, then of request_id.
+
+    As in the tables: request_id, client_id, sample_id, group, held_out, arrived_at_s, deferred, attempts,
+    outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds
+    from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
+    included); client_right, server_right, server_known (its answer to this sample is on record); charged
+    (attempts); service_s (replica time of all attempts, each its equal share of its batch's) and wasted_s
+    (the part of it whose answer was not the one given, and that is known).
+
+    Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
+    that cannot be read are named there and left out, no gap is looked for, and replica time is that of
+    requests with one attempt alone.
+    """
+    names = _categories(run)
+    bases = run.samples.set_index("sample_id")["base_id"]
+    parts: Parts = {}
+    several: list[pd.DataFrame] = []
+    is_needed = run.horizon_s > 0 and skipped is None
+    for path in part_paths(run.path, "requests", needed=is_needed):
+        try:
+            table = read_table(path, columns.REQUESTS, NEEDED)
+            narrow = _narrow(run, table, bases, names, several)
+        except BadInput as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
+            continue
+        for name, values in narrow.items():
+            parts.setdefault(name, []).append(values)
+    if not parts:
+        parts = _narrow_nothing(run, bases, names, several)
+    frame = pd.DataFrame({name: np.concatenate(parts.pop(name)) for name in list(parts)}, copy=False)
+    if skipped is None:
+        ids, arrivals = np.sort(frame["request_id"].to_numpy()), int(run.timeline["arrivals"].sum())
+        refuse_gaps(run.path / "requests", ids, arrivals)
+        _add_several(run, frame, several)
+    for name, known in names.items():
+        frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
+    order = np.lexsort((frame["request_id"].to_numpy(), frame["arrived_at_s"].to_numpy()))
+    # Column by column: a sort of the whole frame would hold it twice.
+    return pd.DataFrame(
+        {name: frame.pop(name).array.take(order) for name in frame.columns.tolist()}, copy=False
+    )
+
+
+def _categories(run: Run) -> dict[str, tuple[str, ...]]:
+    return {
+        "group": tuple(run.groups),
+        "outcome": columns.OUTCOMES,
+        "server_cause": columns.CAUSES,
+        "answered_by": columns.ANSWERERS,
+    }
+
+
+def _narrow_nothing(
+    run: Run, bases: pd.Series[int], names: dict[str, tuple[str, ...]], several: list[pd.DataFrame]
+) -> Parts:
+    empty = columns.REQUESTS.empty_table().select(NEEDED)
+    return {name: [values] for name, values in _narrow(run, empty, bases, names, several).items()}
+
+
+def _narrow(
+    run: Run,
+    table: pa.Table,
+    bases: pd.Series[int],
+    names: dict[str, tuple[str, ...]],
+    several: list[pd.DataFrame],
+) -> dict[str, Array]:
+    """One part's columns; requests with several attempts are noted in `several`."""
+    codes = {name: _codes(run, table, name, values) for name, values in names.items()}
+    rows = {name: table[name].to_numpy() for name in NEEDED if name not in names}
+    base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
+    if np.isnan(base_id).any():
+        missing = rows["sample_id"][np.isnan(base_id)][0]
+        raise BadInput(f"{run.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
+    deadline_s = np.array([_deadline_s(group) for group in run.groups.values()])[codes["group"]]
+    is_remote = codes["outcome"] == columns.OUTCOMES.index("remote")
+    is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
+    service_s = replica_seconds(run, {name: rows[name] for name in SERVED})
+    once = rows["attempts"] == 1
+    again = rows["attempts"] > 1
+    several.append(
+        pd.DataFrame({"request_id": rows["request_id"], "sent_at_s": rows["sent_at_s"]}).assign(
+            attempts=rows["attempts"], is_remote=is_remote, is_open=is_open
+        )[again]
+    )
+    return {
+        **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
+        **{name: rows[name] for name in ("deferred", "attempts", "correct")},
+        **codes,
+        "base_id": base_id.astype(np.int32),
+        "is_decided": ~np.isnan(rows["decided_at_s"]),
+        "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
+        "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),
+        "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
+        "client_right": rows["client_label"] == rows["label"],
+        "server_right": rows["server_label"] == rows["label"],
+        "server_known": rows["server_label"] >= 0,
+        "charged": _charged(run, rows),
+        "service_s": np.where(once, service_s, 0.0).astype(np.float32),
+        "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
+    }
+
+
+def _codes(run: Run, table: pa.Table, name: str, values: tuple[str, ...]) -> NDArray[np.int16]:
+    """A dictionary column as codes into `values`, whatever order the part's own dictionary has."""
+    column = table[name].combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    own = column.dictionary.to_pylist()
+    if column.null_count or not set(own) <= set(values):
+        raise BadInput(f"{run.path / 'requests'}: {name} holds a value other than {', '.join(values)}")
+    place = np.array([values.index(value) for value in own], dtype=np.int16)
+    codes: NDArray[np.int16] = place[column.indices.to_numpy()] if own else np.zeros(len(column), np.int16)
+    return codes
+
+
+def _deadline_s(group: dict[str, Any]) -> float:
+    return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
+
+
+def _charged(run: Run, rows: dict[str, Array]) -> NDArray[np.int16]:
+    """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
+
+    Where c_e is 0 the cost does not tell; then every attempt counts, as `charge_on: send` has it.
+    """
+    c_e = float(run.scenario["costs"]["c_e"])
+    if c_e > 0:
+        return np.rint(rows["cost"].astype(np.float64) / c_e).astype(np.int16)
+    return rows["attempts"].astype(np.int16)
+
+
+def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> None:
+    """Replica time of the requests with several attempts, from the attempts' own table."""
+    known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
+    ids = known["request_id"].to_numpy()
+    service_s, wasted_s, listed = np.zeros(len(known)), np.zeros(len(known)), 0
+    for path in part_paths(run.path, "attempts", needed=False):
+        table = read_table(path, columns.ATTEMPTS, ["request_id", *SERVED])
+        rows = {name: table[name].to_numpy() for name in table.column_names}
+        at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
+        if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
+            raise BadInput(f"{run.path / 'attempts'}: rows of a request without several attempts")
+        of, seconds = known.iloc[at], replica_seconds(run, rows)
+        # A request's own row keeps the times of the attempt whose answer was given: equality identifies it.
+        is_used = of["is_remote"].to_numpy() & (of["sent_at_s"].to_numpy() == rows["sent_at_s"])
+        np.add.at(service_s, at, seconds)
+        np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
+        listed += at.size
+    made = int(known["attempts"].sum())
+    if listed != made:
+        raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
+    again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
+    place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
+    for name, values in (("service_s", service_s), ("wasted_s", wasted_s)):
+        column = frame[name].to_numpy().copy()
+        column[again] = values[place]
+        frame[name] = column

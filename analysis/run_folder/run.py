@@ -1,0 +1,232 @@
+"""Reads a run folder into one frozen object: the scenario as plain data, the tables as pandas frames.
+The first step of every analysis, and the door for notebooks: `analysis.load_run(path).requests`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.provenance import doubts_about
+from sim.errors import BadInput
+from sim.results import columns
+
+log = logging.getLogger(__name__)
+
+SCENARIO, VERSIONS = "scenario.yaml", "versions.json"
+PARTED = ("requests", "attempts")  # tables in parts
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
+
+    Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
+    raises BadInput, in one line, when it is asked for; `analysis.condition_of(path)` tells of all of them.
+    """
+
+    path: Path
+    scenario: dict[str, Any]
+    scenario_text: str
+
+    @property
+    def horizon_s(self) -> float:
+        return float(self.scenario["horizon_s"])
+
+    @property
+    def warm_up_s(self) -> float:
+        return float(self.scenario["warm_up_s"])
+
+    @property
+    def observed_s(self) -> float:
+        """Virtual time that the summary speaks about: from the end of the warm-up to the horizon."""
+        return max(0.0, self.horizon_s - self.warm_up_s)
+
+    @property
+    def question(self) -> str:
+        """The comment that opens the scenario, without its marks: what the run was made to answer."""
+        lines = []
+        for line in self.scenario_text.splitlines():
+            if line.strip() and not line.startswith("#"):
+                break
+            lines.append(line.lstrip("#").strip())
+        return "\n".join(lines).strip()
+
+    @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """A line for each reason to doubt what the numbers mean: another version, a scenario that changed."""
+        return doubts_about(self.path / VERSIONS, self.path / SCENARIO)
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """The scenario's groups by name, in its order."""
+        return {group["group"]: group for group in self.scenario["fleet"]}
+
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
+        frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
+        frame = frame.sort_values("request_id", ignore_index=True)
+        arrivals = int(self.timeline["arrivals"].sum())
+        refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)
+        bases = frame["sample_id"].map(self.samples.set_index("sample_id")["base_id"])
+        if bases.isna().any():
+            missing = frame.loc[bases.isna(), "sample_id"].iloc[0]
+            raise BadInput(f"{self.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
+        frame["base_id"] = bases.astype("int64")
+        for name, values in (
+            ("outcome", columns.OUTCOMES),
+            ("server_cause", columns.CAUSES),
+            ("answered_by", columns.ANSWERERS),
+            ("group", tuple(self.groups)),
+        ):
+            if not set(frame[name].unique()) <= set(values):
+                known = ", ".join(values)
+                raise BadInput(f"{self.path / 'requests'}: {name} holds a value other than {known}")
+            frame[name] = frame[name].cat.set_categories(list(values))
+        return frame
+
+    @cached_property
+    def attempts(self) -> pd.DataFrame:
+        """Every attempt of requests with several, by request_id and attempt."""
+        frame = read_parts(self.path, "attempts", columns.ATTEMPTS, needed=False)
+        return frame.sort_values(["request_id", "attempt"], ignore_index=True)
+
+    @cached_property
+    def timeline(self) -> pd.DataFrame:
+        return read_frame(self.path / "timeline.parquet", columns.TIMELINE)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        frame = read_frame(self.path / "events.parquet", columns.EVENTS)
+        return frame.astype({"kind": "str", "target": "str"})
+
+    @cached_property
+    def periods(self) -> pd.DataFrame:
+        """Every period of every outage, those of single links too; no rows where there is no such file."""
+        return self._if_there("outages", columns.OUTAGES)
+
+    @cached_property
+    def clients(self) -> pd.DataFrame:
+        return read_frame(self.path / "clients.parquet", columns.CLIENTS)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        frame = read_frame(self.path / "samples.parquet", columns.SAMPLES)
+        if frame["sample_id"].duplicated().any():
+            twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
+            raise BadInput(f"{self.path / 'samples.parquet'}: damaged: sample_id {twice} is there twice")
+        return frame
+
+    @cached_property
+    def learning(self) -> pd.DataFrame:
+        return read_frame(self.path / "learning.parquet", columns.LEARNING)
+
+    @cached_property
+    def deferral(self) -> pd.DataFrame:
+        """Accuracy against reject rate per score and group, from the tables alone."""
+        frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
+        return frame.astype({"score": "str", "group": "str"})
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that the folder holds, those in parts included."""
+        parted = [name for name in PARTED if any((self.path / name).glob("part-*.parquet"))]
+        return tuple(sorted([*parted, *(file.stem for file in self.path.glob("*.parquet"))]))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Any table of the folder as it is, with all its columns, those of newer versions too."""
+        if name not in self.tables:
+            near = get_close_matches(name, self.tables, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(self.tables)}"
+            raise BadInput(f"{self.path}: no table {name}{hint}")
+        if name in PARTED:
+            return read_parts(self.path, name, None, needed=True)
+        return read_frame(self.path / f"{name}.parquet", None)
+
+    @cached_property
+    def study(self) -> pd.DataFrame:
+        """What each setting comes to; no rows where the run has not written them."""
+        return self._if_there("study", columns.STUDY)
+
+    @cached_property
+    def study_curves(self) -> pd.DataFrame:
+        """Accuracy and risk against reject rate for each setting; no rows where there is no such file."""
+        return self._if_there("study_curves", columns.STUDY_CURVES)
+
+    @cached_property
+    def study_bounded(self) -> pd.DataFrame:
+        """What the coin that bounds the reject rate comes to; no rows where there is no such file."""
+        return self._if_there("study_bounded", columns.STUDY_BOUNDED)
+
+    @cached_property
+    def study_losses(self) -> pd.DataFrame:
+        """How the loss of each trained setting fell; no rows where there is no such file."""
+        return self._if_there("study_losses", columns.STUDY_LOSSES)
+
+    @cached_property
+    def partitions(self) -> pd.DataFrame:
+        """What the frozen models were trained on, by class; no rows where there is no such file."""
+        return self._if_there("partitions", columns.PARTITIONS)
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """How likely models are said to be right, and whether they are; no rows without such a file."""
+        return self._if_there("reliability", columns.RELIABILITY)
+
+    def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        file = self.path / f"{name}.parquet"
+        if not file.is_file():
+            return pd.DataFrame(columns=schema.names)
+        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+        return read_frame(file, schema).astype(dict.fromkeys(words, "str"))
+
+    @cached_property
+    def timing(self) -> dict[str, Any]:
+        """Wall seconds per stage; empty where the run has not written them yet."""
+        return read_json(self.path / "timing.json")
+
+    @cached_property
+    def versions(self) -> dict[str, Any]:
+        """Versions of the packages that made the run; empty where they were not recorded."""
+        return read_json(self.path / VERSIONS)
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in folder `path`; its tables are read when they are asked for.
+
+    Its doubts are told in warnings. Raises BadInput, in one line, for a folder without a scenario that can be
+    read: it is no run's.
+    """
+    run = open_run(path)
+    for doubt in run.doubts:
+        log.warning("%s", doubt)
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """What `load_run` gives, without a word about its doubts: they have been told."""
+    path = Path(path)
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such run folder")
+    if not (path / SCENARIO).is_file():
+        raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
+    try:
+        text = (path / SCENARIO).read_text(encoding="utf-8")
+        scenario = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{path / SCENARIO}: cannot be read: {reason}") from None
+    for key in ("name", "seed", "horizon_s", "warm_up_s", "costs", "fleet", "server"):
+        if not isinstance(scenario, dict) or key not in scenario:
+            raise BadInput(f"{path / SCENARIO}: {key} is missing; a resolved scenario has every key")
+    return Run(path, scenario, text)

@@ -1,0 +1,89 @@
+"""The traffic that a summary speaks about: what arrived after the warm-up, as columns ready to count.
+Stands between the run folder and the metrics, so that each metric is a few lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.run_folder.lean_requests import read_lean
+from analysis.run_folder.outages import Outage, find_outages
+from analysis.run_folder.provenance import in_one_line
+from analysis.run_folder.run import Run
+from analysis.statistics.clusters import Clusters, clusters
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that arrived in [warm-up, horizon) with what became of them.
+
+    everything: all requests of the run, columns as `read_lean` gives them, in order of arrival; requests:
+    those that count; timeline: the seconds after the warm-up.
+    """
+
+    run: Run
+    everything: pd.DataFrame
+    requests: pd.DataFrame
+    timeline: pd.DataFrame
+    outages: tuple[Outage, ...]
+    clusters: Clusters
+
+    def is_outcome(self, name: str) -> Mask:
+        return np.asarray(self.requests["outcome"] == name)
+
+    def is_answered_by(self, name: str) -> Mask:
+        return np.asarray(self.requests["answered_by"] == name)
+
+    @property
+    def known(self) -> Mask:
+        """Whose outcome is known: all but those in flight at the horizon."""
+        return np.asarray(self.requests["outcome"] != "in_flight")
+
+    @property
+    def held_out(self) -> Mask:
+        """Held-out requests with a known outcome: the mask of every accuracy, and of what is beside it."""
+        return np.asarray(self.known & self.requests["held_out"])
+
+    def distinct(self, column: str) -> int:
+        """How many different values `column` has among the held-out requests."""
+        return int(self.requests.loc[self.held_out, column].nunique())
+
+    @property
+    def other_half(self) -> Mask:
+        """Requests on the other traffic samples, again with a known outcome."""
+        return np.asarray(self.known & ~self.requests["held_out"])
+
+    @property
+    def correct(self) -> Mask:
+        return np.asarray(self.requests["correct"], dtype=bool)
+
+    @property
+    def arrived_at_s(self) -> Floats:
+        return self.requests["arrived_at_s"].to_numpy(dtype=float)
+
+
+def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
+    """The part of a run after its warm-up; `skipped` as in `read_lean`."""
+    with in_one_line(run.doubts):
+        everything = read_lean(run, skipped)
+        first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
+        requests = everything.iloc[first:].reset_index(drop=True)
+        cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())
+        timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
+        return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
+
+
+def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:
+    """part / whole, or None where there is nothing to divide by."""
+    return float(part) / float(whole) if float(whole) > 0 else None
+
+
+def share(hits: Mask, among: Mask) -> float | None:
+    """The share of `hits` among the requests in `among`, without an interval."""
+    return ratio((hits & among).sum(), among.sum())

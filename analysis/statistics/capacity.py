@@ -1,0 +1,187 @@
+"""How many are enough: the fewest replicas, or most clients, that meet an SLO at a stated confidence.
+Bisection over decisions, each made from runs with several seeds; knows numbers alone, runs nothing.
+
+The answer is wrong with a chance of at most 1 - confidence, where more helps (or hurts) throughout. As long
+as no decision was wrong, bisection asks about the numbers that the truth leads it to, at most
+`most_decisions`; so it goes wrong at one of those, each with its share of the chance (Bonferroni). What is
+undecided though it meets the SLO leads to others that do, too: the answer then is not the best, and says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from analysis.metrics.measures import MEASURES
+from sim.errors import BadInput
+
+FIRST_SEEDS = 4  # of the first look at a number; each further look takes twice as many
+Verdict = Literal["met", "not met", "undecided"]
+_SLO = re.compile(r"\s*([\w.*-]+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+
+
+class Slo(NamedTuple):
+    """What is asked of the mean over seeds of a metric: to be at most, or at least, a limit."""
+
+    metric: str
+    at_most: bool
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'<=' if self.at_most else '>='} {self.limit:g}"
+
+
+class Decision(NamedTuple):
+    """What the runs say about one number; low and high bound the mean, each as sure as the decision is."""
+
+    number: int
+    seeds: int
+    mean: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer of a search: every decision made, by number, and the best number that meets the SLO.
+
+    best: None where none was shown to; violations: what contradicts that more helps (or hurts) throughout.
+    """
+
+    decisions: tuple[Decision, ...]
+    best: Decision | None
+    violations: tuple[str, ...]
+
+
+def slo_of(written: str) -> Slo:
+    """`latency.p95<=0.3` as an SLO. Raises BadInput for anything else."""
+    found = _SLO.fullmatch(written)
+    if found is None:
+        raise BadInput(f"--meet {written}: must be METRIC<=NUMBER or METRIC>=NUMBER, as in latency.p95<=0.3")
+    return Slo(found[1], found[2] == "<=", float(found[3]))
+
+
+def require_possible(slo: Slo) -> None:
+    """Raises BadInput where the limit of a share is none: `accuracy>=80` would be met by nothing."""
+    known = MEASURES.get(slo.metric.replace(".", "_"))
+    if known is not None and known.unit == "share" and abs(slo.limit) > 1:
+        raise BadInput(f"--meet {slo}: {slo.metric} is a share: its limit must lie between 0 and 1")
+
+
+def looks(most_seeds: int) -> list[int]:
+    """After how many seeds one looks: FIRST_SEEDS, then twice as many each time, at last `most_seeds`."""
+    counts = [FIRST_SEEDS]
+    while counts[-1] * 2 <= most_seeds:
+        counts.append(counts[-1] * 2)
+    return counts if counts[-1] == most_seeds else [*counts, most_seeds]
+
+
+def decide(
+    number: int, values: Callable[[int], Sequence[float]], slo: Slo, chance: float, most_seeds: int
+) -> Decision:
+    """Whether `number` meets the SLO, from as many seeds as it takes: `values(n)`, those of the first n.
+
+    A look decides where the one-sided Student bound of the mean lies on one side of the limit. All looks
+    share the chance of a mistake (Bonferroni), so the decision is wrong with at most that `chance`, however
+    often one looked, if the numbers vary about normally. A mean at the limit itself is never decided by more
+    seeds. Raises BadInput where a run has no such number.
+    """
+    counts = looks(most_seeds)
+    for count in counts:
+        found = np.array(values(count), dtype=float)
+        if np.isnan(found).any():
+            raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
+        error = float(found.std(ddof=1)) / math.sqrt(count)
+        half = float(stats.t.ppf(1 - chance / len(counts), count - 1)) * error
+        mean = float(found.mean())
+        below, above = mean + half <= slo.limit, mean - half > slo.limit
+        if not slo.at_most:
+            below, above = mean + half < slo.limit, mean - half >= slo.limit
+        verdict: Verdict = "undecided"
+        if below or above:
+            verdict = "met" if below == slo.at_most else "not met"
+        decision = Decision(number, count, mean, mean - half, mean + half, verdict)
+        if verdict != "undecided":
+            break
+    return decision
+
+
+def most_decisions(low: int, high: int) -> int:
+    """How many numbers of low..high `search` asks about at most: the ends, then halves of what is between."""
+    return 2 + math.ceil(math.log2(high - low))
+
+
+def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision], slo: Slo) -> Found:
+    """The fewest of low..high that meet the SLO where more helps, the most where more hurts.
+
+    Both ends are asked first, then the middle between the best that meets it and the next that was not
+    shown to: what is undecided does not count as met. `ask` decides about one number.
+    """
+    made: dict[int, Decision] = {}
+
+    def meets(number: int) -> bool:
+        if number not in made:
+            made[number] = ask(number)
+        return made[number].verdict == "met"
+
+    easy, hard = (high, low) if more_helps else (low, high)
+    found = easy if meets(easy) else None
+    if meets(hard):
+        found = hard
+    elif found is not None:
+        while abs(found - hard) > 1:
+            middle = (found + hard) // 2
+            if meets(middle):
+                found = middle
+            else:
+                hard = middle
+    decisions = tuple(made[number] for number in sorted(made))
+    return Found(decisions, None if found is None else made[found], _violations(decisions, more_helps, slo))
+
+
+def _violations(decisions: Sequence[Decision], more_helps: bool, slo: Slo) -> tuple[str, ...]:
+    """Pairs of numbers of which the one that should do better does worse, beyond both their intervals."""
+    ordered = decisions if more_helps else decisions[::-1]
+    said = []
+    for place, worse in enumerate(ordered):
+        for better in ordered[place + 1 :]:
+            wrong = better.low > worse.high if slo.at_most else better.high < worse.low
+            if wrong:
+                said.append(
+                    f"{slo.metric} is {better.mean:.4g} with {better.number} and {worse.mean:.4g} with "
+                    f"{worse.number}"
+                )
+    return tuple(said)
+
+
+def answer(
+    found: Found, slo: Slo, low: int, high: int, more_helps: bool, what: str, confidence: float
+) -> str:
+    """The result in a sentence or two."""
+    sure = f"{100 * confidence:g}% confidence"
+    by_number = {decision.number: decision for decision in found.decisions}
+    if found.best is None:
+        easy = by_number[high if more_helps else low]
+        if easy.verdict == "undecided":
+            said = f"undecided: {easy.number} {what} may meet {slo} or not after {easy.seeds} seeds"
+        else:
+            said = f"no number of {what} from {low} to {high} meets {slo} ({sure})"
+    else:
+        best = found.best.number
+        which = "fewest" if more_helps else "most"
+        said = f"{which} {what} from {low} to {high} that meet {slo}: {best} ({sure})"
+        beyond = by_number.get(best - 1 if more_helps else best + 1)
+        if beyond is not None and beyond.verdict == "undecided":
+            said += f"; {beyond.number} may do, undecided after {beyond.seeds} seeds"
+        elif best == (low if more_helps else high) and not (more_helps and low == 1):
+            said += f"; {'fewer' if more_helps else 'more'} were not asked about"
+    if found.violations:
+        said += f". Not monotone, so the search may have missed a better one: {'; '.join(found.violations)}"
+    return said

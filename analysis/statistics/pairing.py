@@ -1,0 +1,148 @@
+"""What two runs share, and so how they may be compared: the same requests, the same clients, or nothing.
+Below `analysis.statistics.comparison`; refuses pairs whose difference would mix policy and luck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.run_folder.traffic import Traffic
+from analysis.statistics.clusters import Clusters, Floats, Spread, clusters
+from sim.errors import BadInput
+
+SAME = ("request_id", "arrived_at_s", "sample_id")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two runs side by side; `kind` is "requests", "clients and samples" or "nothing".
+
+    base, other: the cells of each, under the same codes unless nothing is shared; base_key, other_key: of
+    their bootstrap draws, alike unless nothing is shared.
+    """
+
+    kind: str
+    sentence: str
+    base: Clusters
+    other: Clusters
+    base_key: str
+    other_key: str
+
+    def spread(self, base: Floats, other: Floats) -> Spread:
+        """Of a difference, from what the cells of both runs contribute to it (cells of each,)."""
+        if self.kind == "requests":
+            return self.base.spread(other - base, np.ones(base.size, dtype=bool))
+        if self.kind == "nothing":
+            one, two = (
+                cells.spread(part, np.ones(part.size, dtype=bool))
+                for cells, part in ((self.base, base), (self.other, other))
+            )
+            variance = one.variance + two.variance
+            weighted = one.variance**2 / one.freedom + two.variance**2 / two.freedom
+            return Spread(variance, variance**2 / weighted if weighted > 0 else 1.0)
+        client, sample = (
+            np.concatenate([getattr(self.base, name), getattr(self.other, name)])
+            for name in ("client", "base")
+        )
+        union = clusters(client, sample)
+        both = np.bincount(union.cell, weights=np.concatenate([-base, other]))
+        return union.spread(both.astype(np.float64), np.ones(both.size, dtype=bool))
+
+
+def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
+    """How `other` is held against `base`. Raises BadInput for different traffic, unless `unpaired`.
+
+    `index` tells the others of one comparison apart, so that each unpaired one is drawn for itself.
+    """
+    differs = traffic_differs(base, other)
+    key = str(base.run.scenario["seed"])
+    if differs is None:
+        sentence = (
+            f"the same {len(base.requests):,} requests: same arrivals, same samples; differences are paired "
+            "request by request"
+        )
+        return Pairing("requests", sentence, base.clusters, other.clusters, key, key)
+    if _thinks(base) and _thinks(other) and (shared := _shared_requests(base, other)):
+        return _by_client_and_sample(base, other, shared)
+    if not unpaired:
+        raise BadInput(
+            f"compare {base.run.path} {other.run.path}: their traffic differs ({differs}); give runs with "
+            "one seed, fleet, horizon and warm-up, or --unpaired to compare them as they are"
+        )
+    sentence = f"nothing ({differs}); the intervals of the differences hold the luck of both runs"
+    return Pairing("nothing", sentence, base.clusters, other.clusters, key, f"{key}/unpaired/{index}")
+
+
+def traffic_differs(base: Traffic, other: Traffic) -> str | None:
+    """The first way in which the counted requests of two runs differ, in words; None where they do not."""
+    for name in ("warm_up_s", "horizon_s"):
+        one, two = getattr(base.run, name), getattr(other.run, name)
+        if one != two:
+            return f"{name} is {one:g} and {two:g}"
+    if len(base.requests) != len(other.requests):
+        return f"{len(base.requests):,} and {len(other.requests):,} requests"
+    for name in SAME:
+        one, two = base.requests[name].to_numpy(), other.requests[name].to_numpy()
+        unequal = np.flatnonzero(one != two)
+        if unequal.size:
+            at = int(unequal[0])
+            return f"{name} of request {at + 1:,} in order of arrival is {one[at]} and {two[at]}"
+    return None
+
+
+def _thinks(traffic: Traffic) -> bool:
+    """Whether any group's next request waits for its last answer, so that the server shapes the traffic."""
+    groups = [group for group in traffic.run.groups.values() if "arrivals" in group]
+    return any(group["arrivals"]["process"]["kind"] == "closed_loop" for group in groups)
+
+
+def _shared_requests(base: Traffic, other: Traffic) -> int:
+    """How many requests both runs have, by client and number; 0 if one of them asks about another sample."""
+    both = base.requests[["request_id", "sample_id"]].merge(
+        other.requests[["request_id", "sample_id"]], on="request_id"
+    )
+    return len(both) if (both["sample_id_x"] == both["sample_id_y"]).all() else 0
+
+
+def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing:
+    clients, bases = (
+        np.concatenate([traffic.requests[name].to_numpy() for traffic in (base, other)])
+        for name in ("client_id", "base_id")
+    )
+    first, second = (
+        clusters(
+            traffic.requests["client_id"].to_numpy(),
+            traffic.requests["base_id"].to_numpy(),
+            clients=clients,
+            bases=bases,
+        )
+        for traffic in (base, other)
+    )
+    sentence = (
+        "think times and samples only: with closed_loop arrivals the next request waits for the last answer, "
+        f"so arrivals differ ({shared:,} requests have the same client and number); differences are paired "
+        "by client and sample"
+    )
+    key = str(base.run.scenario["seed"])
+    return Pairing("clients and samples", sentence, first, second, key, key)
+
+
+def what_differs(base: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The scenario's paths at which two runs differ, with both values; None where one lacks it."""
+    one, two = dict(_leaves(base)), dict(_leaves(other))
+    paths = [*one, *(path for path in two if path not in one)]
+    return [(path, one.get(path), two.get(path)) for path in paths if one.get(path) != two.get(path)]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, part in value.items():
+            yield from _leaves(part, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, part in enumerate(value):
+            yield from _leaves(part, f"{path}.{part.get('group', index)}")
+    else:
+        yield path, value

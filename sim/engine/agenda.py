@@ -1,0 +1,178 @@
+"""What is known to lie ahead when a chunk begins, in the order in which it would happen.
+Follows from the state's columns, so nothing of it is kept; `sim.engine.loop` walks along it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.board import (
+    ANSWER,
+    ARRIVE,
+    ASK,
+    CAPACITY,
+    ERROR,
+    GAIN,
+    REACH,
+    REFUSALS,
+    RETRY,
+    SCALE,
+    TIMER,
+    rank,
+)
+from sim.engine.clock import AgendaItem, Kind
+from sim.engine.state import State
+from sim.world.parameters import Rules
+from sim.world.population import CLIENT_SHIFT
+
+
+class Agenda(NamedTuple):
+    """Events in order, as columns of equal length: instants, kinds, ranks, codes of `sim.engine.board`,
+    subjects."""
+
+    at: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    place: NDArray[np.int64]
+    do: NDArray[np.int64]
+    subject: NDArray[np.int64]
+
+    def items(self) -> Iterator[AgendaItem]:
+        """One by one, as plain numbers."""
+        return zip(*(column.tolist() for column in self), strict=True)
+
+
+NO_EVENTS = Agenda(np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(4)))
+
+
+@dataclass
+class _Collected:
+    """Collects events of [start, end) as columns; NaN is an instant that does not come."""
+
+    start: float
+    end: float
+    parts: list[list[NDArray[Any]]] = field(default_factory=list)
+
+    def due(self, at: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which of these instants come, as indices: mostly few, and the rest is asked of those alone."""
+        return np.flatnonzero((self.start <= at) & (at < self.end))
+
+    def add(self, at: NDArray[np.float64], kind: Any, place: Any, do: int, subject: NDArray[Any]) -> None:
+        """Adds events that all come."""
+        if len(at):
+            columns = (np.asarray(column, dtype=np.int64) for column in (kind, place, do, subject))
+            self.parts.append([at, *(np.broadcast_to(column, at.shape) for column in columns)])
+
+    def in_order(self) -> Agenda:
+        parts: Any = zip(*(self.parts or [list(NO_EVENTS)]), strict=True)
+        found = Agenda._make(one[0] if len(one) == 1 else np.concatenate(one) for one in parts)
+        order = np.argsort(found.at)
+        if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
+            order = np.lexsort((found.place, found.kind, found.at))
+        return Agenda._make(column[order] for column in found)
+
+
+def agenda(rules: Rules, state: State, first: int, start: float, end: float) -> Agenda:
+    """The events of [start, end) known at `start`, given the first sends decided in between, in order.
+
+    first: from which on the sends are those. Each event is on the agenda even if something may come in
+    between, such as an answer before a timer. Only the ends of batches and their due times are missing: the
+    loop makes them from the replicas and the queue.
+    """
+    found = _Collected(start, end)
+    _add_capacity(found, rules)
+    _add_first_sends(found, rules, state, first)
+    _add_under_way(found, rules, state, first)
+    if rules.has_closed_loops:
+        asking = found.due(state.next_at)
+        place = rank(asking << CLIENT_SHIFT | state.next_k[asking], 0)
+        found.add(state.next_at[asking], Kind.ARRIVAL, place, ARRIVE, asking)
+    return found.in_order()
+
+
+def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of these sends among events of a kind."""
+    row = state.sends["row"][which]
+    request = state.rows["request_id"][row] if rules.has_closed_loops else row
+    found: NDArray[np.int64] = rank(request, state.sends["attempt"][which].astype(np.int64))
+    return found
+
+
+def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) -> None:
+    """They leave, or ask whether they may, and reach the server. None has been sent before `start`.
+
+    What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
+    """
+    sent, reached = state.sends["sent"], state.sends["reached"]
+    earns = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
+
+    def client(which: NDArray[np.int64]) -> NDArray[np.int32]:
+        return state.rows["client"][state.sends["row"][which]]
+
+    def decision(which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The kind that a decision ranks as."""
+        row = state.sends["row"][which]
+        at_once = state.rows["decided"][row] == state.rows["arrived"][row]
+        return np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
+
+    new = np.arange(first, len(sent))
+    if rules.asks.any():  # whether those are sent at all is not known yet
+        asks = rules.asks[client(new)]
+        asking, new = new[asks], new[~asks]
+        found.add(sent[asking], decision(asking), _place(rules, state, asking), ASK, asking)
+    if earns.any():  # it earns just before it sends
+        earning = new[earns[rules.clients.group[client(new)]]]
+        place = _place(rules, state, earning) - 1
+        found.add(sent[earning], decision(earning), place, GAIN, client(earning))
+    coming = new[found.due(reached[new])]
+    no_delay = reached[coming] == sent[coming]
+    kind = np.full(len(coming), Kind.REACH)
+    kind[no_delay] = decision(coming[no_delay])
+    found.add(reached[coming], kind, _place(rules, state, coming), REACH, coming)
+
+
+def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) -> None:
+    """What may become of sends: those of before reach the server, clients hear of them or give them up."""
+    sends, client_of = state.sends, state.rows["client"]
+
+    def waits(which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the client still waits for it, as far as one knows; who asks first sets its own timer."""
+        back = sends["finished"][which] + sends["down"][which]
+        asks = (which >= first) & rules.asks[client_of[sends["row"][which]]]
+        is_sent = ~asks & ~np.isnan(sends["sent"][which])
+        found: NDArray[np.bool_] = is_sent & (sends["failure"][which] == 0) & ~(back <= sends["timer"][which])
+        return found
+
+    def add(at: NDArray[np.float64], which: NDArray[np.int64], kind: Kind, do: int, later: int = 0) -> None:
+        found.add(at[which], kind, _place(rules, state, which) + later, do, which)
+
+    add(sends["reached"], found.due(sends["reached"][:first]), Kind.REACH, REACH)
+    given_up = found.due(sends["timer"])
+    add(sends["timer"], given_up[waits(given_up)], Kind.TIMER, TIMER)
+    told = found.due(sends["over"])
+    told = told[np.isin(sends["cause"][told], REFUSALS) & (sends["over"][told] <= sends["timer"][told])]
+    add(sends["over"], told[waits(told)], Kind.REPLY, ERROR)
+    if rules.hears.any():
+        back = sends["finished"] + sends["down"]
+        heard = found.due(back)
+        heard = heard[(sends["failure"][heard] == 0) & (back[heard] <= sends["timer"][heard])]
+        add(back, heard[rules.hears[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
+    again = found.due(sends["retry_at"])
+    add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
+
+
+def _add_capacity(found: _Collected, rules: Rules) -> None:
+    taken = rules.capacity.taken
+    kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
+    at_s = rules.capacity.at_s
+    come = found.due(np.where(at_s > 0, at_s, np.nan))
+    found.add(at_s[come], kind[come], 0, CAPACITY, taken[come])
+    if rules.autoscaling:
+        interval_s = rules.autoscaling.interval_s
+        ticks = np.arange(max(1, int(found.start / interval_s) - 1), int(found.end / interval_s) + 2)
+        at = ticks * np.float64(interval_s)
+        come = found.due(at)
+        found.add(at[come], Kind.CAPACITY_DOWN, 1, SCALE, ticks[come])

@@ -1,0 +1,215 @@
+"""What the kernel works on: the state's columns, its own lists and heaps, and the rules as plain arrays.
+Filled by `sim.engine.kernel.terms` and `sim.engine.kernel.stretch`; every name here is an argument of the
+walk."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.state import SEND_TYPES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
+
+
+class Rows(NamedTuple):
+    """Of the state's rows what the loop looks at."""
+
+    request_id: Ints
+    client: NDArray[np.int32]
+    deadline: Floats
+    outcome: NDArray[np.int8]
+    resolved: Floats
+
+
+class Ahead(NamedTuple):
+    """The agenda: instants, kinds and ranks in one number, codes, subjects."""
+
+    at: Floats
+    key: Ints
+    do: Ints
+    subject: Ints
+
+
+class Heap(NamedTuple):
+    """A binary heap by (at, key); what: an event as code | subject << 4, or a send."""
+
+    at: Floats
+    key: Ints
+    what: Ints
+
+
+class Lists(NamedTuple):
+    """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
+
+    after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
+    whether a DUE event waits. line: by deadline and order of arrival, for `edf`. listed: the queue in order,
+    when it goes in and out.
+    """
+
+    after: Ints
+    before: Ints
+    is_due_set: Flags
+    line: Heap
+    listed: Ints
+
+
+class Replicas(NamedTuple):
+    """Per replica: the first send of its batch (-1: none), the size, when it ends, whether it is idle, how
+    many of its batches were stopped; and room to sort those that stop."""
+
+    head: Ints
+    size: Ints
+    ends: Floats
+    is_idle: Flags
+    lost: Ints
+    order: Ints
+
+
+class Downtimes(NamedTuple):
+    """Time lines behind each other: line l is periods first[l] to first[l + 1] - 1."""
+
+    first: Ints
+    from_s: Floats
+    until_s: Floats
+
+
+class Slowdowns(NamedTuple):
+    """Of owner o those numbered first[o] to first[o + 1] - 1: when, as a line of `lines`; how many replicas
+    it hits, counted from the highest; and the factor."""
+
+    first: Ints
+    line: Ints
+    hits: Ints
+    factor: Floats
+    lines: Downtimes
+
+
+class Accounts(NamedTuple):
+    """What is allotted to each account, buckets and periods; and what is left (see `sim.world.budgets`)."""
+
+    is_bucket: Flags
+    rate_hz: Floats
+    per_s: Floats
+    full: Ints
+    left: Ints
+    mark: Ints
+    held: Ints
+
+
+class Groups(NamedTuple):
+    """Per group: how its clients wait, try again and give up. failures: of the breaker, 0 = it has none."""
+
+    timeout_s: Floats
+    max_attempts: Ints
+    is_limited: Flags
+    earns: Ints
+    backoff_s: Floats  # (groups, attempts)
+    is_jittered: Flags
+    failures: Ints
+    cooldown_s: Floats
+
+
+class Clients(NamedTuple):
+    """Per client: its group, what may keep it from sending, and what it remembers."""
+
+    group: NDArray[np.int16]
+    asks: Flags
+    hears: Flags
+    link: Ints  # the time line of its link, -1: never cut
+    account: Ints
+    allowance: Ints
+    failed: Ints
+    open_until: Floats
+    probing: NDArray[np.int8]
+
+
+class Drawn(NamedTuple):
+    """Per attempt, from the first, and row: seconds up and down, and the factor of the service time."""
+
+    up: Floats
+    down: Floats
+    factor: Floats
+
+
+class Terms(NamedTuple):
+    """The rules of the server, as numbers; codes are places in the lists of `sim.engine.kernel.terms`."""
+
+    begin: float
+    end: float
+    max_batch: int
+    batch_wait_s: float
+    queue_limit: float
+    discipline: int
+    admission: int
+    drops_expired: bool
+    when_down: int
+    in_flight: int
+    queue_survives: bool
+    anyone_asks: bool
+    is_held: bool
+    is_redrawn: bool
+    backoff_root: np.uint64
+
+
+class World(NamedTuple):
+    """All of it."""
+
+    terms: Terms
+    scale: Floats
+    mean: Floats
+    ahead: Ahead
+    events: Heap
+    sends: Any
+    rows: Rows
+    lists: Lists
+    replicas: Replicas
+    groups: Groups
+    clients: Clients
+    budgets: Accounts
+    door: Accounts
+    cuts: Downtimes
+    slow_links: Slowdowns
+    slow_service: Slowdowns
+    drawn: Drawn
+    stopped: Floats  # (n, 3): size of the batch, start, stop
+    steps: Floats  # (n, 2): instant, usable replicas
+
+
+# Numbers of the walk, one record. The counts say how far arrays are filled; -1 stands for nobody.
+REGISTERS = np.dtype(
+    [
+        ("has_begun", "i8"),
+        ("must_serve", "i8"),
+        ("cursor", "i8"),  # on the agenda
+        ("events", "i8"),
+        ("sends", "i8"),
+        ("stopped", "i8"),
+        ("steps", "i8"),
+        ("attempts_drawn", "i8"),
+        ("put_back", "i8"),  # sends at the head of the queue that want another draw
+        ("waiting", "i8"),
+        ("returned", "i8"),  # of those that wait: put back, served first
+        ("first_returned", "i8"),
+        ("first", "i8"),
+        ("last", "i8"),
+        ("lined", "i8"),
+        ("came", "i8"),
+        ("inside", "i8"),
+        ("idle", "i8"),
+        ("lowest", "i8"),  # no replica below it is idle
+        ("replicas", "i8"),
+        ("taken", "i8"),
+        ("limit", "f8"),  # places in the queue; -1 while the server is down and nobody may wait
+        ("now", "f8"),
+        ("area", "f8"),
+        ("counted_to", "f8"),
+    ]
+)

@@ -1,0 +1,115 @@
+"""Who waits and who comes next, in the kernel: linked lists, and a heap for the next deadline.
+The counterpart of `sim.engine.queues`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.engine.kernel.codes import EDF, FIFO
+from sim.engine.kernel.compiling import part
+from sim.engine.kernel.lookups import drop_first, push
+
+
+@part
+def append(w: Any, r: Any, send: Any) -> Any:
+    """One more waits, behind all others."""
+    lists = w.lists
+    lists.after[send] = -1
+    if w.terms.discipline != FIFO:
+        lists.before[send] = r.last
+    if r.last < 0:
+        r.first = send
+    else:
+        lists.after[r.last] = send
+    r.last = send
+    r.waiting += 1
+    if w.terms.discipline == EDF:
+        r.came += 1
+        r.lined = push(lists.line, r.lined, w.rows.deadline[w.sends.row[send]], r.came, send)
+
+
+@part
+def put_back(w: Any, r: Any, send: Any) -> Any:
+    """One more waits, before all others."""
+    w.lists.after[send] = r.first_returned
+    r.first_returned = send
+    r.returned += 1
+    r.waiting += 1
+
+
+@part
+def pop_next(w: Any, r: Any) -> Any:
+    """Takes out the next one: whoever was put back, then by the discipline."""
+    lists = w.lists
+    r.waiting -= 1
+    if r.returned > 0:
+        send = r.first_returned
+        r.first_returned = lists.after[send]
+        r.returned -= 1
+        return send
+    if w.terms.discipline == FIFO:
+        send = r.first
+        r.first = lists.after[send]
+        if r.first < 0:
+            r.last = -1
+        return send
+    if w.terms.discipline == EDF:
+        send = lists.line.what[0]
+        r.lined = drop_first(lists.line, r.lined)
+    else:
+        send = r.last
+    before, after = lists.before[send], lists.after[send]
+    if before < 0:
+        r.first = after
+    else:
+        lists.after[before] = after
+    if after < 0:
+        r.last = before
+    else:
+        lists.before[after] = before
+    return send
+
+
+@part
+def oldest(w: Any, r: Any) -> Any:
+    """The one that reached the server first of all who wait."""
+    found, at = r.first_returned, r.first_returned
+    for _ in range(r.returned):
+        if w.sends.reached[at] < w.sends.reached[found]:
+            found = at
+        at = w.lists.after[at]
+    if found < 0 or (r.first >= 0 and w.sends.reached[r.first] < w.sends.reached[found]):
+        return r.first
+    return found
+
+
+@part
+def list_all(w: Any, r: Any) -> Any:
+    """Writes down who waits, those put back first, then in order of arrival; the queue stays."""
+    n, send = 0, r.first_returned
+    for _ in range(r.returned):
+        w.lists.listed[n] = send
+        n, send = n + 1, w.lists.after[send]
+    send = r.first
+    while send >= 0:
+        w.lists.listed[n] = send
+        n, send = n + 1, w.lists.after[send]
+
+
+@part
+def load(w: Any, r: Any) -> Any:
+    """The queue as `listed` has it, `waiting` of them, the first `returned` put back."""
+    returned, waiting = r.returned, r.waiting
+    r.returned = r.waiting = r.lined = r.came = 0
+    r.first = r.last = r.first_returned = -1
+    for place in range(returned - 1, -1, -1):
+        put_back(w, r, w.lists.listed[place])
+    for place in range(returned, waiting):
+        append(w, r, w.lists.listed[place])
+
+
+@part
+def forget_all(r: Any) -> Any:
+    """Nobody waits any more."""
+    r.returned = r.waiting = r.lined = 0
+    r.first = r.last = r.first_returned = -1

@@ -1,0 +1,220 @@
+"""The server's side of the kernel: the door, batches that start and end.
+The counterpart of `sim.engine.at_server` and `sim.engine.admission`; handlers say whether the queue is to be
+served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.engine.board import ADMISSION, ANSWER, ATTEMPT_BITS, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
+from sim.engine.kernel.codes import (
+    CODE_BITS,
+    COMPLETE,
+    DEADLINE_FEASIBLE,
+    KEY_COMPLETE,
+    KEY_DUE,
+    KEY_REPLY,
+    LOST_BITS,
+    OPEN,
+    QUEUE,
+    REFUSE,
+)
+from sim.engine.kernel.compiling import leaf, part
+from sim.engine.kernel.lookups import is_up_through, push, slowed, take
+from sim.engine.kernel.queue import append, oldest, pop_next
+from sim.scenario.schema.values import SHORTEST_S
+
+
+@part
+def rank(sends: Any, send: Any) -> Any:
+    """A send's place among events of its kind, see `sim.engine.board.rank`."""
+    return sends.row[send] << ATTEMPT_BITS | np.int64(sends.attempt[send])
+
+
+@leaf
+def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
+    """Puts an event into the heap. key: its kind and rank."""
+    r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
+
+
+@leaf
+def count(r: Any, now: Any, change: Any) -> Any:
+    """Adds up the integral of the number inside."""
+    r.area += r.inside * (now - r.counted_to)
+    r.counted_to = now
+    r.inside += change
+
+
+@leaf
+def swallow(cause: Any, over: Any, now: Any, send: Any) -> Any:
+    cause[send] = LOST
+    over[send] = now
+
+
+@part
+def goes_down(w: Any, now: Any, send: Any) -> Any:
+    """Whether the server's word to the client passes its link; sets how long it takes."""
+    client = w.rows.client[w.sends.row[send]]
+    w.sends.down[send] *= slowed(w.slow_links, client, now, 0)
+    if is_up_through(w.cuts, w.clients.link[client], now, now + w.sends.down[send]):
+        return True
+    w.sends.down[send] = float("nan")
+    return False
+
+
+# The door.
+
+
+@part
+def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
+    terms, sends = w.terms, w.sends
+    at_once = r.idle > 0 and (
+        terms.max_batch == 1 or terms.batch_wait_s == 0.0 or r.waiting + 1 >= terms.max_batch
+    )
+    why = 0
+    if r.waiting >= r.limit and not at_once:
+        if r.replicas > r.taken or terms.when_down == QUEUE:
+            why = QUEUE_FULL
+        elif terms.when_down == REFUSE:
+            why = DOWN
+        else:
+            swallow(sends.cause, sends.over, now, send)
+            return False
+    elif not admits(w, r, now, send):
+        why = ADMISSION
+    if why == 0:
+        count(r, now, 1)
+        append(w, r, send)
+        return r.idle > 0
+    sends.cause[send] = why
+    if not goes_down(w, now, send):
+        sends.over[send] = now
+        return False
+    sends.over[send] = now + sends.down[send]
+    if sends.over[send] <= sends.timer[send]:
+        put(w.events, r, sends.over[send], KEY_REPLY | rank(w.sends, send), ERROR, send)
+    return False
+
+
+@part
+def admits(w: Any, r: Any, now: Any, send: Any) -> Any:
+    """Whether a send that has found a place is let in."""
+    if w.terms.admission == OPEN:
+        return True
+    if w.terms.admission == DEADLINE_FEASIBLE:
+        usable, most = r.replicas - r.taken, w.terms.max_batch
+        if usable <= 0:
+            return True
+        batches = r.waiting // most + (0 if r.idle > 0 else 1)
+        finish = now + batches * w.mean[most] / usable + w.mean[r.waiting % most + 1]
+        return finish <= w.rows.deadline[w.sends.row[send]]
+    return take(w.door, 0, now, False)
+
+
+# The queue and the replicas.
+
+
+@part
+def serve(w: Any, r: Any, now: Any) -> Any:
+    """Starts every batch that may start, each on the idle replica with the lowest index."""
+    terms, replicas = w.terms, w.replicas
+    while r.idle > 0 and r.waiting > 0:
+        if r.waiting < terms.max_batch and terms.batch_wait_s > 0.0:
+            first = oldest(w, r)
+            if w.sends.reached[first] + terms.batch_wait_s > now:
+                put_due(w, r, first)
+                return
+        while not replicas.is_idle[r.lowest]:
+            r.lowest += 1
+        form(w, r, now, r.lowest)
+        if replicas.size[r.lowest] > 0:
+            start(w, r, now, r.lowest)
+
+
+@part
+def put_due(w: Any, r: Any, send: Any) -> Any:
+    """The queue is served again when this one has waited long enough."""
+    if not w.lists.is_due_set[send]:
+        w.lists.is_due_set[send] = True
+        due_at = w.sends.reached[send] + w.terms.batch_wait_s
+        put(w.events, r, due_at, KEY_DUE | rank(w.sends, send), DUE, send)
+
+
+@part
+def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
+    """A replica's next batch, a linked list; those past their deadline are thrown out."""
+    sends, replicas, last, size = w.sends, w.replicas, -1, 0
+    while r.waiting > 0 and size < w.terms.max_batch:
+        send = pop_next(w, r)
+        if w.terms.drops_expired and w.rows.deadline[sends.row[send]] <= now:
+            count(r, now, -1)
+            sends.cause[send] = EXPIRED
+            sends.over[send] = now
+            continue
+        if last < 0:
+            replicas.head[replica] = send
+        else:
+            w.lists.after[last] = send
+        last = send
+        size += 1
+    replicas.size[replica] = size
+
+
+@part
+def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
+    sends, replicas = w.sends, w.replicas
+    replicas.is_idle[replica] = False
+    r.idle -= 1
+    head, size = replicas.head[replica], replicas.size[replica]
+    send = head
+    for _ in range(size):
+        sends.started[send] = now
+        sends.replica[send] = replica
+        sends.batch_size[send] = size
+        send = w.lists.after[send]
+    takes = w.scale[size] * sends.factor[head]
+    if takes < SHORTEST_S:  # noqa: PLR1730  (as `sim.engine.at_server` says it)
+        takes = SHORTEST_S
+    takes *= slowed(w.slow_service, 0, now, r.replicas - replica - 1)
+    replicas.ends[replica] = now + takes
+    put_completion(w, r, replica)
+
+
+@part
+def put_completion(w: Any, r: Any, replica: Any) -> Any:
+    key = KEY_COMPLETE | replica << LOST_BITS | w.replicas.lost[replica]
+    put(w.events, r, w.replicas.ends[replica], key, COMPLETE, replica)
+
+
+@part
+def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
+    sends, replicas, clients = w.sends, w.replicas, w.clients
+    if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
+        return False  # of a batch that an outage stopped
+    size, send = replicas.size[replica], replicas.head[replica]
+    for _ in range(size):
+        if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
+            if not goes_down(w, now, send):
+                swallow(sends.cause, sends.over, now, send)
+            elif (
+                clients.hears[w.rows.client[sends.row[send]]] and now + sends.down[send] <= sends.timer[send]
+            ):
+                key = KEY_REPLY | rank(w.sends, send)
+                put(w.events, r, now + sends.down[send], key, ANSWER, send)
+        sends.finished[send] = now
+        send = w.lists.after[send]
+    count(r, now, -size)
+    replicas.size[replica] = 0
+    if replica >= r.replicas - r.taken:  # it has outlived its place among the usable ones
+        return False
+    make_idle(w, r, replica)
+    return r.waiting > 0
+
+
+@part
+def make_idle(w: Any, r: Any, replica: Any) -> Any:
+    w.replicas.is_idle[replica] = True
+    r.idle += 1
+    r.lowest = min(r.lowest, replica)

@@ -1,0 +1,187 @@
+"""Learning in virtual time: at its instant each round gets a lesson of what is known then, and nothing more.
+Between `sim.engine.chunk`, which stops at the rounds, and the learners, who sit behind `sim.ports`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.models import Models
+from sim.engine.replay_buffer import NOTE_TYPES, Experience
+from sim.engine.state import Columns, Ended, State, empty
+from sim.errors import RunFailed
+from sim.messages import Deferred, Feedback, Learned, Lesson, hash_of
+from sim.policy.calibration import Curve, curve
+from sim.ports import OnlineLearner
+from sim.scenario import Scenario
+from sim.world.outages.capacity import slowness
+from sim.world.population import population
+from sim.world.release_schedule import schedule, training_spans
+from sim.world.traffic import Traffic
+
+Instants = NDArray[np.float64]
+OTHER_TABLES = (
+    "the models answer otherwise than when the checkpoint was written, as on another type of processor; "
+    "go on where the run began, or start over with --force"
+)
+
+
+class Learning:
+    """What has been learned so far: the tables of every version, and which is in force for whom and when.
+
+    learner: needed iff some round makes a version. The position in the schedule follows from time, so only
+    `models` and `experience.kept` are state.
+    """
+
+    def __init__(self, scenario: Scenario, learned: Learned, learner: OnlineLearner | None = None) -> None:
+        self._scenario, self.learned = scenario, learned
+        self.traffic = Traffic(scenario, learned.traffic)
+        self.schedule = schedule(scenario)
+        self.slowness = slowness(scenario).beside(training_spans(scenario))
+        self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
+        online = scenario.training.online
+        self._uses_deferred = online is not None and online.source != "pool"
+        self._uses_feedback = online is not None and scenario.training.feedback == "deferred_only"
+        self.experience = Experience(
+            learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
+        )
+        self._clients, self._population = scenario.clients, population(scenario)
+        self._bounds = list(pairwise([*self._population.first, scenario.clients]))
+        self._curves: dict[tuple[int, int], Curve] = {}
+        self._learner = learner
+        self._rows: dict[str, list[object]] = {}
+        if len(self.schedule.starts_at_s) and learner is None:
+            raise ValueError("training.online needs a learner")
+
+    def pieces(self, start: float, end: float) -> list[tuple[float, float]]:
+        """[start, end) cut where a round begins that makes a version."""
+        starts = self.schedule.starts_at_s
+        within = starts[(start < starts) & (starts < end)].tolist()
+        return list(pairwise([start, *within, end]))
+
+    def attend(self, state: State, now: float) -> None:
+        """Holds the round that begins now, if one does. state: as the loop left it at this instant."""
+        starts = self.schedule.starts_at_s
+        index = int(np.searchsorted(starts, now, side="left"))
+        if index == len(starts) or starts[index] != now or self._learner is None:
+            return
+        before, version = float(starts[index - 1]) if index else -np.inf, index + 1
+        update = self._learner.round(
+            Lesson(
+                version=version,
+                at_s=now,
+                in_force_at_s=float(self.schedule.in_force_at_s[version]),
+                deferred=self._deferred(state, before, now),
+                feedback=self._feedback(state, before, now),
+                trains=self.schedule.rejectors.clients_of(version),
+            )
+        )
+        self.models.add(version, update)
+        for group, (first, stop) in enumerate(self._bounds):
+            self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
+        self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
+        rows = update.learning | {"staleness": self._behind(version, update.learning["group"])}
+        for name, values in rows.items():
+            self._rows.setdefault(name, []).extend(values)
+
+    def remember(self, ended: Ended, end: float) -> None:
+        """Takes notes of requests whose rows leave the state at `end`."""
+        if self._uses_deferred or self._uses_feedback:
+            held = self.schedule.starts_at_s[self.schedule.starts_at_s < end]
+            before = float(held[-1]) if len(held) else -np.inf
+            self.experience.keep(ended.rows, ended.sends, before)
+
+    def take_rows(self) -> dict[str, list[object]]:
+        """The rows of the table `learning` that rounds gave since the last time."""
+        rows, self._rows = self._rows, {}
+        return rows
+
+    def table_rows(self, g: int, client: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where a group's table of scores has its clients: a row each, or one per variant, int32 (n,)."""
+        table, (first, stop) = self.learned.tables.groups[g].score, self._bounds[g]
+        personal = table is not None and len(table) == stop - first
+        return client - np.int32(first) if personal else self._population.variant[client]
+
+    def curve(self, g: int, version: int) -> Curve:
+        """A group's calibration scores by a version of its rejectors: of the clients that have that version
+        at some time. It follows from the tables, so it is not state, and is made when first asked for."""
+        if (g, version) not in self._curves:
+            first, stop = self._bounds[g]
+            client = self.schedule.rejectors.clients_of(version)
+            client = client[(first <= client) & (client < stop)]
+            self._curves[g, version] = curve(
+                self.models.table(g, version),
+                self.table_rows(g, client),
+                self.learned.calibration[g],
+                client.astype(np.int64) - first,
+            )
+        return self._curves[g, version]
+
+    def kept(self) -> dict[str, Any]:
+        """What the chunks to come depend on; what learners keep, only if they have learned anything."""
+        tables, learner = self.learned.tables, self._learner
+        told = {"tables": hash_of(tables), "models": self.models.kept(tables), "notes": self.experience.kept}
+        learns = learner is not None and self.models.newest > 0
+        return {"learning": told} | ({"learners": learner.state()} if learner and learns else {})
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken. Raises RunFailed if the tables before t = 0 were others then."""
+        told, tables = kept["learning"], self.learned.tables
+        if told["tables"] != hash_of(tables):
+            raise RunFailed("run", OTHER_TABLES)
+        self.models.restore(tables, told["models"])
+        self._curves = {}
+        self.experience.kept = told["notes"]
+        if "learners" in kept and self._learner is not None:
+            self._learner.restore(kept["learners"])
+
+    def staleness(self, at_s: Instants) -> Columns:
+        """Columns of the time line, just before each instant: the server's version, and by how many versions
+        copies and rejectors lie behind it, averaged over the clients that follow it (0 if nobody does).
+        """
+        plan = self.schedule
+        newest = np.searchsorted(plan.in_force_at_s, at_s, side="left") - 1
+        followers = max(1, int(plan.follows.sum()))
+        behind = [
+            np.where(plan.follows.any(), newest - held.total_before(at_s) / followers, 0.0)
+            for held in (plan.copies, plan.rejectors)
+        ]
+        return {"server_version": newest, "copy_staleness": behind[0], "rejector_staleness": behind[1]}
+
+    def _behind(self, version: int, groups: list[object]) -> list[object]:
+        """By how many steps of the server the copies of each of these groups lie behind while `version` is
+        the newest, mean over that time and the group's clients; NaN for "", the server itself."""
+        in_force, online = self.schedule.in_force_at_s, self._scenario.training.online
+        assert online is not None
+        until = np.append(in_force, self._scenario.horizon_s)[version + 1]
+        held = {
+            group.group: self.schedule.copies.mean(*bounds, float(in_force[version]), float(until))
+            for group, bounds in zip(self._scenario.fleet, self._bounds, strict=True)
+        }
+        return [online.steps * (version - held[str(name)]) if name else np.nan for name in groups]
+
+    def _deferred(self, state: State, before: float, now: float) -> Deferred:
+        found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)
+        return Deferred(found["client"], found["sample"], found["finished"])
+
+    def _feedback(self, state: State, before: float, now: float) -> Feedback:
+        if not self._uses_feedback:
+            return Feedback.nothing(self._clients)
+        found, decided = (self._news(name, state, before, now) for name in ("answered", "decided"))
+        sample = found["sample"]
+        said = self.models.server_label[self.schedule.server_version(found["started"]), sample]
+        correct = said == self.learned.samples.label[sample]
+        return Feedback(
+            client=found["client"],
+            sample=sample,
+            server_correct=correct,
+            propensity=found["propensity"],
+            answered_at_s=found["answered"],
+            decided=np.bincount(decided["client"], minlength=self._clients),
+        )
+
+    def _news(self, name: str, state: State, before: float, now: float) -> Columns:
+        return self.experience.news(name, state.rows, state.sends, before, now)

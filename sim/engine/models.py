@@ -1,0 +1,93 @@
+"""What the models of every version say: labels of all servers, scores of the rejectors still in use.
+Looked up by `sim.engine.chunk` for decisions and by `sim.results.table` for rows; grows with each round of
+training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import RunFailed
+from sim.messages import Tables, Update
+
+Scores = NDArray[np.float32]
+
+
+class Models:
+    """Tables by version.
+
+    server_label: int16 (versions, n), -1 where none is made yet. newest: the last that is. scores: per group
+    the tables of the versions in use, float32 (rows, n); None if its score is drawn per request.
+    """
+
+    def __init__(self, tables: Tables, versions: int) -> None:
+        self.server_label = np.full((versions, len(tables.server_label)), -1, dtype=np.int16)
+        self.server_label[0] = tables.server_label
+        self.newest = 0
+        self.scores: list[dict[int, Scores] | None] = [
+            None if group.score is None else {0: group.score} for group in tables.groups
+        ]
+
+    def add(self, version: int, update: Update) -> None:
+        """Takes the tables of the next version. Raises RunFailed if they have another shape."""
+        if update.server_label.shape != self.server_label[0].shape:
+            raise RunFailed("learn", f"version {version}: the server's answers have another shape")
+        self.server_label[version], self.newest = update.server_label, version
+        for known, new in zip(self.scores, update.score, strict=True):
+            if known is None:
+                continue
+            latest = known[max(known)]
+            if new is not None and new.shape != latest.shape:
+                raise RunFailed("learn", f"version {version}: the scores have another shape")
+            known[version] = latest if new is None else new
+
+    def keep(self, group: int, used: set[int]) -> None:
+        """Forgets a group's tables of all other versions but the newest."""
+        known = self.scores[group]
+        if known is not None:
+            self.scores[group] = {v: table for v, table in known.items() if v in used or v == max(known)}
+
+    def has(self, group: int, version: int) -> bool:
+        """Whether a group's table of scores by this version is kept."""
+        known = self.scores[group]
+        return known is not None and version in known
+
+    def table(self, group: int, version: int) -> Scores:
+        """A group's table of scores by one version still in use, float32 (rows, n)."""
+        known = self.scores[group]
+        assert known is not None
+        return known[version]
+
+    def kept(self, tables: Tables) -> dict[str, Any]:
+        """All versions but what stands in the tables before t = 0."""
+        scores = [
+            None
+            if known is None
+            else [(version, None if table is group.score else table) for version, table in known.items()]
+            for known, group in zip(self.scores, tables.groups, strict=True)
+        ]
+        return {"server_label": self.server_label, "newest": self.newest, "scores": scores}
+
+    def restore(self, tables: Tables, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken."""
+        self.server_label, self.newest = kept["server_label"], kept["newest"]
+        self.scores = [
+            None
+            if known is None or group.score is None
+            else {version: group.score if table is None else table for version, table in known}
+            for known, group in zip(kept["scores"], tables.groups, strict=True)
+        ]
+
+    def score(
+        self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]
+    ) -> Scores:
+        """The scores of samples by given versions and rows of a group's tables, float32 (n,)."""
+        known = self.scores[group]
+        assert known is not None
+        found = np.empty(len(sample), dtype=np.float32)
+        for one in np.unique(version).tolist():
+            mine = version == one
+            found[mine] = known[one][row[mine], sample[mine]]
+        return found

@@ -1,0 +1,233 @@
+"""A run from t = 0 to the horizon: chunk after chunk, rows written as they end, laws checked on the way.
+Needs a scenario, what the learners made of it, and a folder; knows nothing of torch or Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sim.engine.choice import EnginePath, chosen
+from sim.engine.chunk import run_chunk
+from sim.engine.learning import Learning
+from sim.engine.state import Columns, at_start
+from sim.messages import Learned
+from sim.ports import OnlineLearner
+from sim.results.checkpoints import TIMELINE_PIECES, Checkpoints
+from sim.results.columns import EVENTS, OUTAGES, TIMELINE
+from sim.results.events import events
+from sim.results.packing import fill
+from sim.results.resuming import tidy
+from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
+from sim.results.table import tabulator
+from sim.results.verify import Verifier, add_changes
+from sim.scenario import Scenario
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
+from sim.world.outages.capacity import Interval, intervals
+from sim.world.parameters import rules
+
+Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a stretch of virtual time up to `end` left behind: rows that ended in it, and its seconds.
+
+    learning: rows of the table of that name that training in it gave. arrived: requests since t = 0. loop_s:
+    wall seconds from arrivals to ended rows. steps: (instant, usable replicas) at its start and wherever
+    they changed.
+    """
+
+    end: float
+    requests: pa.Table
+    attempts: pa.Table
+    seconds: Columns
+    learning: dict[str, list[object]]
+    arrived: int
+    loop_s: float
+    steps: list[tuple[float, int]]
+
+
+@dataclass
+class Simulated:
+    """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
+    that training during the run adds to the table `learning`, and (instant, usable replicas) at its changes.
+    path: which loop played it, for `timing.json`.
+    """
+
+    requests: int = 0
+    loop_s: float = 0.0
+    path: dict[str, Any] = field(default_factory=dict)
+    learning: dict[str, list[object]] = field(default_factory=dict)
+    steps: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, chunk: Chunk) -> None:
+        self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
+        for name, values in chunk.learning.items():
+            self.learning.setdefault(name, []).extend(values)
+        add_changes(self.steps, chunk.steps)
+
+
+def simulate(
+    scenario: Scenario,
+    learned: Learned,
+    folder: Path,
+    progress: Progress = lambda _at, _n: None,
+    source: ArrivalSource | None = None,
+    learner: OnlineLearner | None = None,
+    checkpoints: Checkpoints | None = None,
+    since: dict[str, Any] | None = None,
+    is_to_stop: Callable[[], bool] = lambda: False,
+    path: EnginePath | None = None,
+) -> Simulated:
+    """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
+
+    source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
+    checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
+    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. path: as for `chunks`.
+    Raises RunFailed if a law is broken or the disk does not take a part.
+    """
+    if checkpoints is None:  # nobody will go on with this run
+        passing = Checkpoints(folder, every_s=np.inf)
+        try:
+            return simulate(
+                scenario, learned, folder, progress, source, learner, passing, None, is_to_stop, path
+            )
+        finally:
+            passing.discard()
+    done, source = Simulated(), source or ScenarioArrivals(scenario)
+    run = Run(scenario, learned, source, CHUNK_S, learner, path)
+    timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
+    if since:
+        run.restore(since)
+        fill(done, since["done"])
+    tidy(folder, run.chunks)
+    done.path = run.path.told()
+    with Parts(checkpoints.written) as parts:
+        while not run.is_over:
+            index, chunk = run.chunks, run.advance()
+            of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}
+            tables = {part(folder / name, index): table for name, table in of_chunk.items()}
+            parts.write(tables | timeline.piece(index, chunk.seconds))
+            done.add(chunk)
+            progress(chunk.end, chunk.arrived)
+            stops = is_to_stop()
+            if stops or checkpoints.is_due():
+                parts.wait()  # whoever goes on needs all before it
+                checkpoints.save_run(run.chunks, run.kept() | {"done": done})
+            if stops:
+                raise KeyboardInterrupt
+    run.finish()
+    timeline.finish(run.chunks)
+    periods = intervals(scenario)
+    write_table(folder / "events.parquet", table_of(events(scenario, periods, done.steps), EVENTS))
+    write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
+    return done
+
+
+def chunks(
+    scenario: Scenario,
+    learned: Learned,
+    source: ArrivalSource,
+    chunk_s: float,
+    learner: OnlineLearner | None = None,
+    path: EnginePath | None = None,
+) -> Iterator[Chunk]:
+    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it.
+
+    path: what plays the event loop, None: as the scenario has it; it changes nothing but the time it takes.
+    """
+    run = Run(scenario, learned, source, chunk_s, learner, path)
+    while not run.is_over:
+        yield run.advance()
+    run.finish()
+
+
+class Run:
+    """A run between two chunks: what it goes on from is data, kept and restored in another process."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        learned: Learned,
+        source: ArrivalSource,
+        chunk_s: float,
+        learner: OnlineLearner | None = None,
+        path: EnginePath | None = None,
+    ) -> None:
+        self._scenario, self._source, self._chunk_s = scenario, source, chunk_s
+        self._rules = rules(scenario)
+        self._learning = Learning(scenario, learned, learner)
+        self._made = tabulator(scenario, self._rules, self._learning)
+        self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
+        self.path = path or chosen(scenario)
+        self._play = self.path.player(self._rules, self._state, self._learning)
+        self._verifier = Verifier(scenario, self._rules)
+        self._number = int(np.ceil(scenario.horizon_s / chunk_s))
+        self.chunks = 0  # that are over
+
+    @property
+    def is_over(self) -> bool:
+        return self.chunks == self._number
+
+    def advance(self) -> Chunk:
+        """Runs the next chunk. Raises RunFailed if a law is broken."""
+        start = self.chunks * self._chunk_s
+        end = min((self.chunks + 1) * self._chunk_s, self._scenario.horizon_s)
+        last = self.chunks == self._number - 1
+        state, learning = self._state, self._learning
+        began = perf_counter()
+        arrivals = self._source.draw(self.chunks, start, end)
+        ended, seconds = run_chunk(self._rules, learning, state, arrivals, start, end, last, self._play)
+        loop_s = perf_counter() - began
+        requests, attempts = self._made.requests(ended), self._made.attempts(ended)
+        if self._scenario.server.autoscaling:
+            self._verifier.scaled(state.steps)
+        self._verifier.chunk(requests, attempts, last)
+        self._verifier.waited(seconds["waiting_max"])
+        open_since = np.inf if last else state.rows["arrived"].min(initial=end)
+        self._verifier.spent(ended, self._made.charged(ended), open_since)
+        self.chunks += 1
+        arrived, rows = int(state.next_k.sum()), learning.take_rows()
+        return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
+
+    def finish(self) -> None:
+        """Raises RunFailed if a law of the whole run is broken."""
+        self._verifier.finish(self._state)
+
+    def kept(self) -> dict[str, Any]:
+        """All that the chunks to come depend on, besides the scenario and what was learned before t = 0."""
+        loop = {
+            "chunks": self.chunks,
+            "state": self._state,
+            "arrivals": self._source.state(),
+            "verifier": self._verifier.kept(),
+        }
+        return {"loop": loop} | self._learning.kept()
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken. Raises RunFailed if the learners say something else than then."""
+        loop = kept["loop"]
+        self._learning.restore(kept)
+        self.chunks = loop["chunks"]
+        fill(self._state, loop["state"])
+        self._source.restore(loop["arrivals"])
+        self._verifier.restore(loop["verifier"])
+
+
+def outages(periods: list[Interval]) -> dict[str, list[Any]]:
+    """The columns of `outages`: every period of every time line, which `when: {kind: trace}` reads again."""
+    return {
+        "target": [period.target for period in periods],
+        "effect": [period.effect for period in periods],
+        "factor": [period.factor for period in periods],
+        "client_id": [period.client for period in periods],
+        "from_s": [period.from_s for period in periods],
+        "until_s": [period.until_s for period in periods],
+    }

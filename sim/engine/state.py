@@ -1,0 +1,196 @@
+"""The state of the event loop as data: everything that outlives a chunk, in arrays.
+`sim.engine.chunk` takes a state and gives the next; written to disk it is a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.policy.controllers import memories, price_memory
+from sim.scenario import Scenario
+from sim.world.arrivals.think_times import think_times
+from sim.world.budgets import TOKEN, accounts, admission_bucket, full
+from sim.world.outages.capacity import most_replicas
+from sim.world.population import population
+
+Columns = dict[str, NDArray[Any]]
+
+ALLOWANCE_CAP = 3 * TOKEN
+
+# A request that has arrived and whose row is not written yet.
+ROW_TYPES: dict[str, str] = {
+    "request_id": "i8",
+    "client": "i4",
+    "sample": "i4",  # position on the sample axis
+    "arrived": "f8",
+    "decided": "f8",  # when the device is done; may lie ahead
+    "deadline": "f8",  # an instant; inf = none
+    "window": "i4",  # tables in force at the decision; -1 = not decided yet
+    "score": "f4",
+    "propensity": "f4",
+    "deferred": "?",
+    "outcome": "i1",  # index into OUTCOMES
+    "resolved": "f8",  # when the client knew the outcome; NaN = it waits
+}
+
+# A send, the first or a retry, of such a request.
+SEND_TYPES: dict[str, str] = {
+    "row": "i8",
+    "attempt": "i1",
+    "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
+    "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
+    "down": "f8",  # seconds back to the client; NaN = swallowed by the link
+    "timer": "f8",  # when the client gives this attempt up; inf = never
+    "factor": "f8",  # of the service time, if it heads a batch
+    "started": "f8",
+    "finished": "f8",
+    "over": "f8",  # nothing of this attempt is under way any more
+    "replica": "i2",
+    "batch_size": "i2",
+    "cause": "i1",  # index into CAUSES
+    "failure": "i1",  # index into OUTCOMES: how it ended for the client, who no longer waits; 0 = it did not
+    "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
+    "returns": "i2",  # to the queue, from batches that an outage stopped
+    "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
+}
+
+# Per client: failed attempts on end (at the limit its circuit breaker is open), when the last cooldown ends,
+# and whether the one send that probes is under way.
+BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
+
+
+# What a send looks like before anything has become of it; the rest is known when it is sent.
+NEW_SEND: dict[str, float] = {
+    "started": np.nan,
+    "finished": np.nan,
+    "over": np.nan,
+    "replica": -1,
+    "batch_size": 0,
+    "cause": 0,
+    "failure": 0,
+    "retry_at": np.nan,
+    "returns": 0,
+    "backlog": -1,
+}
+
+
+def empty(types: dict[str, str], n: int = 0) -> Columns:
+    """Columns of the given types, n rows of zeros."""
+    return {name: np.zeros(n, dtype=kind) for name, kind in types.items()}
+
+
+def take(columns: Columns, index: NDArray[Any]) -> Columns:
+    """The rows that a mask or an index selects, of every column."""
+    if index.dtype == bool:  # looked through once, and not for every column
+        index = np.flatnonzero(index)
+    return {name: column[index] for name, column in columns.items()}
+
+
+def join(first: Columns, second: Columns) -> Columns:
+    """The rows of the first, then those of the second."""
+    return {name: np.concatenate([column, second[name]]) for name, column in first.items()}
+
+
+@dataclass
+class Scaling:
+    """The autoscaler between two ticks: when ordered replicas are there, and seconds measured so far."""
+
+    coming: list[float] = field(default_factory=list)
+    busy_s: float = 0.0
+    usable_s: float = 0.0
+    replica_s: float = 0.0
+    measured_at: float = 0.0
+
+
+@dataclass
+class State:
+    """All that the loop knows between two chunks.
+
+    Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
+    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
+    price remembers, and (where the queue is fair) when it was last started. rows, sends: columns as declared
+    above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
+    back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
+    batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see
+    `sim.world.budgets`.
+    steps: (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for
+    those who keep a record.
+    What lies ahead (messages, timers, retries) follows from these and is not kept.
+    """
+
+    next_k: NDArray[np.int64]
+    device_free: NDArray[np.float64]
+    next_at: NDArray[np.float64]
+    allowance: NDArray[np.int64]
+    breakers: Columns
+    memory: NDArray[np.float64]
+    last_started: NDArray[np.float64]
+    budgets: Columns
+    admission: Columns
+    rows: Columns
+    sends: Columns
+    waiting: list[int]
+    returned: int
+    batch_of: list[list[int]]
+    ends: list[float]
+    replicas: int
+    taken: int
+    scaling: Scaling
+    steps: list[tuple[float, int]]
+
+    @property
+    def usable(self) -> int:
+        return max(0, self.replicas - self.taken)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a chunk leaves behind: rows whose request ended, and their sends (`row` indexes those rows)."""
+
+    rows: Columns
+    sends: Columns
+
+
+def at_start(scenario: Scenario, usable: int) -> State:
+    """Nobody has arrived, every device and replica is idle, every client holds one retry token."""
+    n, server = scenario.clients, scenario.server
+    most = most_replicas(server)
+    has_breakers = any(group.breaker is not None for group in scenario.fleet)
+    return State(
+        next_k=np.zeros(n, dtype=np.int64),
+        device_free=np.full(n, -np.inf),
+        next_at=_first_arrivals(scenario),
+        allowance=np.full(n, TOKEN),
+        breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
+        memory=memories(
+            tuple(price_memory(scenario, group) for group in scenario.fleet), population(scenario).group
+        ),
+        last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
+        budgets=full(accounts(scenario, population(scenario)).allotments),
+        admission=full(admission_bucket(server.admission)),
+        rows=empty(ROW_TYPES),
+        sends=empty(SEND_TYPES),
+        waiting=[],
+        returned=0,
+        batch_of=[[] for _ in range(most)],
+        ends=[np.inf] * most,
+        replicas=server.replicas,
+        taken=server.replicas - usable,
+        scaling=Scaling(),
+        steps=[(0.0, usable)],
+    )
+
+
+def _first_arrivals(scenario: Scenario) -> NDArray[np.float64]:
+    """When the clients of closed loops ask first; inf for all others."""
+    clients = population(scenario)
+    found = np.full(clients.size, np.inf)
+    for g, group in enumerate(scenario.fleet):
+        think = think_times(scenario.seed, group)
+        if think is not None:
+            members = np.flatnonzero(clients.group == g)
+            found[members] = think.first(members)
+    return found

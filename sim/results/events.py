@@ -1,0 +1,80 @@
+"""What happened to the system: outages, changes of capacity, rounds of training, models in force, copies.
+The table `events` of a run folder; all of it follows from the scenario."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sim.scenario import Scenario
+from sim.world.outages.capacity import Interval
+from sim.world.population import population
+from sim.world.release_schedule import Schedule, schedule
+from sim.world.versions import Versions
+
+Event = tuple[float, str, str, float]  # at_s, kind, target, value
+
+
+def events(
+    scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]
+) -> dict[str, list[Any]]:
+    """The columns of `events`, by time."""
+    plan = schedule(scenario)
+    found = [*_of_capacity(scenario, periods, steps), *_of_rounds(plan), *_of_clients(scenario, plan)]
+    found.sort(key=lambda event: event[:3])
+    return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
+
+
+def _of_capacity(scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]) -> list[Event]:
+    found: list[Event] = []
+    for period in periods:
+        if period.client >= 0:
+            continue
+        kind, value = ("outage", np.nan) if period.effect == "down" else ("slowdown", period.factor)
+        found.append((period.from_s, f"{kind}_start", period.target, value))
+        if period.until_s < scenario.horizon_s:
+            found.append((period.until_s, f"{kind}_end", period.target, value))
+    return found + [(at, "usable_replicas", "server", float(replicas)) for at, replicas in steps]
+
+
+def _of_rounds(plan: Schedule) -> list[Event]:
+    """Rounds by their number, 1, 2, …, whatever became of them; versions by theirs."""
+    found: list[Event] = [(0.0, "model_in_force", "model", 0.0)]
+    for number, one in enumerate(plan.rounds, start=1):
+        if one.fate == "skipped":
+            found.append((one.due_at_s, "round_skipped", "model", float(number)))
+            continue
+        found.append((one.due_at_s, "round_start", "model", float(number)))
+        if one.fate == "lost":
+            found.append((one.ends_at_s, "round_lost", "model", float(number)))
+    for version, at in enumerate(plan.in_force_at_s[1:].tolist(), start=1):
+        found.append((at, "model_in_force", "model", float(version)))
+    return found
+
+
+def _of_clients(scenario: Scenario, plan: Schedule) -> list[Event]:
+    """Per group and version the first and the last copy to arrive and rejector to come into force."""
+    found: list[Event] = []
+    bounds = pairwise([*population(scenario).first, scenario.clients])
+    for group, (first, end) in zip(scenario.fleet, bounds, strict=True):
+        for what, held in (("copy", plan.copies), ("rejector", plan.rejectors)):
+            for version, (earliest, latest) in _spans(held, first, end).items():
+                found.append((earliest, f"first_{what}", group.group, float(version)))
+                found.append((latest, f"last_{what}", group.group, float(version)))
+    return found
+
+
+def _spans(held: Versions, first: int, end: int) -> dict[int, tuple[float, float]]:
+    """When clients first to end - 1 first and last got each version."""
+    mine = slice(held.first[first], held.first[end])
+    version, at_s = held.version[mine], held.at_s[mine]
+    order = np.lexsort((at_s, version))
+    version, at_s = version[order], at_s[order]
+    later = version > 0
+    number, begin, count = np.unique(version[later], return_index=True, return_counts=True)
+    at_s = at_s[later]
+    return {
+        int(v): (float(at_s[b]), float(at_s[b + n - 1])) for v, b, n in zip(number, begin, count, strict=True)
+    }

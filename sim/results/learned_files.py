@@ -1,0 +1,105 @@
+"""What the learners made, as files of a run folder: samples, clients, partitions, learning, studies.
+Written once per run, beside the tables of `sim.engine.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.messages import Learned
+from sim.results.columns import (
+    CLIENTS,
+    DEFERRAL,
+    LEARNING,
+    PARTITIONS,
+    RELIABILITY,
+    SAMPLES,
+    STUDY,
+    STUDY_BOUNDED,
+    STUDY_CURVES,
+    STUDY_LOSSES,
+)
+from sim.results.run_folder import table_of, write_table
+from sim.scenario import POOLS, Scenario
+from sim.world.population import population
+from sim.world.traffic import shares
+
+Hashes = tuple[tuple[str, ...], ...]
+
+
+def write_learned(
+    scenario: Scenario,
+    learned: Learned,
+    hashes_after: Hashes,
+    folder: Path,
+    later: Mapping[str, list[object]] | None = None,
+) -> None:
+    """Writes what was learned.
+
+    hashes_after: of the client models after the run. later: rows of `learning` that the run itself gave.
+    """
+    learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
+    samples = learned.samples
+    write_table(
+        folder / "samples.parquet",
+        table_of(
+            {
+                "sample_id": samples.sample_id,
+                "base_id": samples.base_id,
+                "view": samples.view,
+                "label": samples.label,
+                "pool": [POOLS[pool] for pool in samples.pool],
+                "held_out": samples.held_out,
+            },
+            SAMPLES,
+        ),
+    )
+    write_table(folder / "clients.parquet", table_of(_clients(scenario, learned, hashes_after), CLIENTS))
+    write_table(folder / "learning.parquet", table_of(learning, LEARNING))
+    write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
+    write_table(folder / "study.parquet", table_of(learned.study, STUDY))
+    write_table(folder / "study_curves.parquet", table_of(learned.study_curves, STUDY_CURVES))
+    write_table(folder / "study_bounded.parquet", table_of(learned.study_bounded, STUDY_BOUNDED))
+    write_table(folder / "study_losses.parquet", table_of(learned.study_losses, STUDY_LOSSES))
+    write_table(folder / "partitions.parquet", table_of(learned.partitions, PARTITIONS))
+    write_table(folder / "reliability.parquet", table_of(learned.reliability, RELIABILITY))
+
+
+def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:
+    clients = population(scenario)
+    block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
+    pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
+    members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
+    shared = cache(partial(_accuracies, learned))
+    alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
+    accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
+    return {
+        "client_id": np.arange(clients.size),
+        "group": [scenario.fleet[g].group for g, _ in pairs],
+        "variant": clients.variant,
+        "block": block,
+        "hash_before": [learned.client_hashes[g][v] for g, v in pairs],
+        "hash_after": [hashes_after[g][v] for g, v in pairs],
+        "held_out_accuracy": [accuracy for accuracy, _ in accuracies],
+        "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
+    }
+
+
+def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
+    """Of a client's model and of the server's, over the held-out half of what the client is sent at first.
+
+    Samples count as often as the client is sent them; NaN if it is sent none of that half.
+    """
+    phase = learned.traffic[group][0]
+    held_out = learned.samples.held_out[phase.positions]
+    choice, weight = phase.positions[held_out], shares(phase, member)[held_out]
+    if not weight.sum():
+        return float("nan"), float("nan")
+    label, tables = learned.samples.label[choice], learned.tables
+    right = (tables.groups[group].client_label[variant, choice], tables.server_label[choice])
+    client, server = (float(np.average(answer == label, weights=weight)) for answer in right)
+    return client, server

@@ -1,0 +1,221 @@
+"""From ended requests to rows: the tables `requests` and `attempts` of a run folder.
+Everything that can be looked up afterwards is looked up here, once per chunk, for all rows together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sim.engine.board import LOST, REFUSALS
+from sim.engine.learning import Learning
+from sim.engine.state import NEW_SEND, Columns, Ended, take
+from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
+from sim.scenario import Scenario
+from sim.world.parameters import Rules
+
+_LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
+_BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
+
+
+def tabulator(scenario: Scenario, rules: Rules, learning: Learning) -> Tabulator:
+    """The one that completes the rows of this run."""
+    return Tabulator(
+        rules=rules,
+        learning=learning,
+        groups=tuple(group.group for group in scenario.fleet),
+        client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
+        hedge_after_s=np.array(
+            [np.inf if group.hedge_after_s is None else group.hedge_after_s for group in scenario.fleet]
+        ),
+        c_e=scenario.costs.c_e,
+        horizon_s=scenario.horizon_s,
+    )
+
+
+@dataclass(frozen=True)
+class Tabulator:
+    """Knows what rows are completed with: the run's rules, models, group names and the price of a send."""
+
+    rules: Rules
+    learning: Learning
+    groups: tuple[str, ...]
+    client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
+    hedge_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
+    c_e: float
+    horizon_s: float
+
+    def requests(self, ended: Ended) -> pa.Table:
+        """One row per ended request, sorted by request_id."""
+        rows, last = ended.rows, self._last_sends(ended)
+        versions = self._versions(rows, last)
+        columns = self._asked(rows) | self._sent(last) | versions
+        columns |= self._answered(rows, last, versions["server_version"])
+        charged = self.charged(ended)
+        columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
+        return _table(columns, REQUESTS, self._dictionaries())
+
+    def attempts(self, ended: Ended) -> pa.Table:
+        """Every send of the requests that took several, by request and attempt."""
+        sends = take(ended.sends, np.lexsort((ended.sends["attempt"], ended.sends["row"])))
+        charged = self.charged(Ended(ended.rows, sends))
+        several = (np.bincount(sends["row"], minlength=len(ended.rows["client"])) > 1)[sends["row"]]
+        sends = take(sends, several)
+        columns = self._sent(sends) | {
+            "request_id": ended.rows["request_id"][sends["row"]],
+            "attempt": sends["attempt"],
+            "charged": charged[several],
+        }
+        return _table(columns, ATTEMPTS, self._dictionaries())
+
+    def charged(self, ended: Ended) -> NDArray[np.bool_]:
+        """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
+
+        What is swallowed at the door was over when it came. An answer counts if its client had it in time.
+        """
+        sends, rows = ended.sends, ended.rows
+        if self.rules.charge_on == "send":
+            return np.ones(len(sends["row"]), dtype=bool)
+        if self.rules.charge_on == "accept":
+            at_door = (
+                (sends["cause"] == LOST) & np.isnan(sends["started"]) & (sends["over"] == sends["reached"])
+            )
+            came = sends["reached"] < self.horizon_s
+            taken_in: NDArray[np.bool_] = came & ~at_door & ~np.isin(sends["cause"], REFUSALS)
+            return taken_in
+        last = np.zeros(len(rows["client"]), dtype=sends["attempt"].dtype)
+        np.maximum.at(last, sends["row"], sends["attempt"])
+        answered: NDArray[np.bool_] = (rows["outcome"] == _REMOTE)[sends["row"]] & (
+            sends["attempt"] == last[sends["row"]]
+        )
+        return answered
+
+    def _dictionaries(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "group": self.groups,
+            "outcome": OUTCOMES,
+            "server_cause": CAUSES,
+            "answered_by": ANSWERERS,
+        }
+
+    def _last_sends(self, ended: Ended) -> Columns:
+        """Per row its last send; rows without one get a send that never happened."""
+        sends = ended.sends
+        last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
+        order = np.argsort(sends["attempt"], kind="stable")
+        last[sends["row"][order]] = order
+        return {
+            name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
+            for name, column in sends.items()
+        }
+
+    def _asked(self, rows: Columns) -> Columns:
+        """What the request was and what the policy made of it."""
+        samples, client = self.learning.learned.samples, rows["client"]
+        decided = rows["window"] >= 0
+        return {
+            "request_id": rows["request_id"],
+            "client_id": client,
+            "group": self.rules.clients.group[client],
+            "sample_id": samples.sample_id[rows["sample"]],
+            "held_out": samples.held_out[rows["sample"]],
+            "label": samples.label[rows["sample"]],
+            "window": rows["window"],
+            "arrived_at_s": rows["arrived"],
+            "decided_at_s": np.where(decided, rows["decided"], np.nan),
+            "score": np.where(decided, rows["score"], np.nan),
+            "propensity": np.where(decided, rows["propensity"], np.nan),
+            "deferred": rows["deferred"],
+        }
+
+    def _versions(self, rows: Columns, last: Columns) -> Columns:
+        """Of the server when its work started, or at the decision if it never did; of the client's copy and
+        rejector at the decision; -1 before it."""
+        plan, client = self.learning.schedule, rows["client"]
+        decided, started = rows["window"] >= 0, last["started"]
+        asked = np.where(np.isnan(started), rows["decided"], started)
+        versions = {
+            "server_version": plan.server_version(asked),
+            "copy_version": plan.copies.of(client, rows["decided"]),
+            "rejector_version": plan.rejectors.of(client, rows["decided"]),
+        }
+        return {name: np.where(decided, version, -1) for name, version in versions.items()}
+
+    def _sent(self, sends: Columns) -> Columns:
+        """What became of a send; what lies beyond the horizon did not happen."""
+        return {
+            "sent_at_s": sends["sent"],
+            "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
+            "started_at_s": sends["started"],
+            "finished_at_s": sends["finished"],
+            "replica": sends["replica"],
+            "batch_size": sends["batch_size"],
+            "server_cause": sends["cause"],
+        }
+
+    def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
+        """Who answered, what, when, and what it cost."""
+        clients, outcome = self.rules.clients, rows["outcome"]
+        label = self.learning.learned.samples.label[rows["sample"]]
+        group = clients.group[rows["client"]]
+        falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
+        by = np.select(
+            [outcome == _LOCAL, outcome == _REMOTE, outcome == _IN_FLIGHT],
+            [_BY_CLIENT, _BY_SERVER, _BY_NONE],
+            falls_back,
+        )
+        client_label, server_label = self._labels(rows, group, server_version)
+        answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
+        answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
+        return {
+            "attempts": last["attempt"],
+            "first_answer_at_s": self._first_answers(rows, group, answered_at),
+            "answered_at_s": answered_at,
+            "outcome": outcome,
+            "answered_by": by,
+            "client_label": client_label,
+            "server_label": server_label,
+            "answer_label": answer,
+            "correct": answer == label,
+        }
+
+    def _first_answers(
+        self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """When the client first had an answer: the final one, or a provisional one that was shown before."""
+        shown_at = np.where(rows["window"] >= 0, rows["decided"], np.nan) + self.hedge_after_s[group]
+        first: NDArray[np.float64] = np.fmin(
+            np.where(shown_at < self.horizon_s, shown_at, np.nan), answered_at
+        )
+        return first
+
+    def _labels(
+        self, rows: Columns, group: NDArray[np.int16], server_version: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """What the client's model says, and the server's says or would have said; -1 before a decision."""
+        decided, sample = rows["window"] >= 0, rows["sample"]
+        variant = self.rules.clients.variant[rows["client"]]
+        client_label = np.full(len(sample), -1, dtype=np.int16)
+        for g, tables in enumerate(self.learning.learned.tables.groups):
+            mine = decided & (group == g)
+            client_label[mine] = tables.client_label[variant[mine], sample[mine]]
+        said = self.learning.models.server_label[np.maximum(server_version, 0), sample]
+        return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
+
+
+_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan}
+
+
+def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if pa.types.is_dictionary(field.type):
+            arrays.append(
+                pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16)), pa.array(names[field.name]))
+            )
+        else:
+            arrays.append(pa.array(values.astype(field.type.to_pandas_dtype(), copy=False), type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,160 @@
+"""The server second by second: who waits, who is served, how many replicas work and could.
+Computed from the sends of a chunk after the fact, and checked against the loop's own count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.board import REFUSALS
+from sim.engine.loop import Played
+from sim.engine.state import Columns, State
+from sim.errors import RunFailed
+
+Instants = NDArray[np.float64]
+
+
+def observe(state: State, played: Played, start: float, end: float) -> Columns:
+    """The rows of `timeline` for [start, end), whole seconds but for the last.
+
+    state: as the loop left it, before the ended rows are taken out. Raises RunFailed if the number that wait
+    or are in service at `end` is not what the loop holds, or if the integral of N(t) that it counted differs
+    from the sum of the stays, clipped to the chunk, by more than 1e-9 of it.
+    """
+    edges = np.append(np.arange(np.floor(start), end), end)
+    edges[0] = start
+    waiting, serving, batch_size = _stays(state.sends, played, edges)
+    waiting.check("waiting", len(state.waiting))
+    serving.check("in service", sum(len(batch) for batch in state.batch_of))
+    area, stays = played.area, waiting.seconds() + serving.seconds()
+    if abs(area - stays) > 1e-9 * max(1.0, stays):
+        raise RunFailed("run", f"the integral of N(t) is {area} s, the sum of the stays {stays} s")
+    sends, arrived = state.sends, state.rows["arrived"]
+    first = sends["attempt"] == 1
+    return {
+        "at_s": edges[:-1],
+        "waiting": waiting.number_before(),
+        "in_service": serving.number_before(),
+        "waiting_mean": waiting.mean(),
+        "waiting_max": waiting.most(),
+        "busy_replicas_mean": serving.mean(1.0 / batch_size),
+        "usable_replicas_mean": np.diff(_usable_seconds(played.steps, edges)) / np.diff(edges),
+        "requeued_s": _requeued_seconds(played, edges),
+        "arrivals": _numbers(edges, arrived),
+        "first_sends": _numbers(edges, sends["sent"][first]),
+        "retries": _numbers(edges, sends["sent"][~first]),
+    }
+
+
+def bin_of(edges: Instants, at: Instants) -> NDArray[np.int64]:
+    """The bin of each instant, 0: before the first edge, n: not before the last of n; NaN like inf.
+
+    As `np.searchsorted(edges, at, side="right")`; the edges between the first and the last are whole seconds.
+    """
+    start, end = edges[0], edges[-1]
+    within = np.clip(np.nan_to_num(at, nan=end), start, end)  # neither -inf nor inf is a whole number
+    found: NDArray[np.int64] = (np.floor(within) - (np.floor(start) - 1)).astype(np.int64)
+    found[at < start] = 0
+    found[~(at < end)] = len(edges)
+    return found
+
+
+def _numbers(edges: Instants, at: Instants) -> NDArray[np.int64]:
+    """How many of these instants lie in each bin."""
+    return np.bincount(bin_of(edges, at), minlength=len(edges) + 1)[1:-1]
+
+
+@dataclass(frozen=True)
+class Stays:
+    """Stays [enter, leave) somewhere, seen through bins with the given edges; inf = has not left.
+
+    Counting in bins needs no sorting; whoever was there before the first edge counts from it.
+    """
+
+    enter: Instants
+    leave: Instants
+    edges: Instants
+
+    @cached_property
+    def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The bin of each entry and each leaving: 0 = before the first edge, n + 1 = not before the last."""
+        return bin_of(self.edges, self.enter), bin_of(self.edges, self.leave)
+
+    def number_before(self) -> NDArray[np.int64]:
+        """How many are inside just before each bin."""
+        entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
+        return np.cumsum(entries - leavings)[: len(self.edges) - 1]
+
+    def mean(self, weight: Instants | None = None) -> Instants:
+        """The number inside, or the sum of their weights, averaged over each bin."""
+        weight = np.ones(len(self.enter)) if weight is None else weight
+        n, until = len(self.edges) - 1, np.append(self.edges, np.inf)
+        change, area = np.zeros(n + 2), np.zeros(n + 2)
+        for sign, at, bins in zip((1, -1), (self.enter, self.leave), self._bins, strict=True):
+            within = bins <= n
+            rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
+            change += sign * np.bincount(bins, weight, minlength=n + 2)
+            area += sign * np.bincount(bins, weight * rest, minlength=n + 2)
+        widths = np.diff(self.edges)
+        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / widths
+        return np.maximum(mean, 0.0)
+
+    def most(self) -> NDArray[np.int64]:
+        """The largest number inside during each bin; who leaves at an instant leaves first."""
+        enter, leave, begins = np.sort(self.enter), np.sort(self.leave), self.edges[:-1]
+        number = np.arange(1, len(enter) + 1) - np.searchsorted(leave, enter, side="right")
+        most = np.searchsorted(enter, begins, side="left") - np.searchsorted(leave, begins, side="right")
+        bins = np.searchsorted(self.edges, enter, side="right") - 1
+        np.maximum.at(most, bins[bins >= 0], number[bins >= 0])
+        return most
+
+    def seconds(self) -> float:
+        """The sum of the stays, clipped to the bins."""
+        start, end = self.edges[0], self.edges[-1]
+        return float(np.sum(np.clip(self.leave, start, end) - np.clip(self.enter, start, end)))
+
+    def check(self, where: str, held: int) -> None:
+        """Raises RunFailed unless `held` are inside at the end."""
+        inside = int(np.count_nonzero(self.leave >= self.edges[-1]))
+        if inside != held:
+            raise RunFailed(
+                "run", f"{held} requests are {where} at {self.edges[-1]} s, but {inside} have not left"
+            )
+
+
+def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stays, Instants]:
+    """The stays in the queue, those in service, and the sizes of the batches of the latter.
+
+    A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
+    counted apart, so it does not matter which belong together.
+    """
+    accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
+    served = ~np.isnan(sends["started"])
+    left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
+    accepted &= left > sends["reached"]
+    ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
+    ends = np.nan_to_num(ended, nan=np.inf)
+    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
+    return (
+        Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), edges),
+        Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), edges),
+        np.append(sends["batch_size"][served].astype(np.float64), size),
+    )
+
+
+def _requeued_seconds(played: Played, edges: Instants) -> Instants:
+    """Replica-seconds of work that an outage stopped and put back, in the second of the stop."""
+    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
+    return np.histogram(stopped, edges, weights=(stopped - started) / size)[0].astype(np.float64)
+
+
+def _usable_seconds(steps: list[tuple[float, int]], edges: Instants) -> Instants:
+    """Replica-seconds usable from the first edge to each."""
+    at_s, usable = np.array(steps).T
+    until = np.append(at_s[1:], np.inf)
+    spans = np.clip(edges[:, None], at_s, until) - np.clip(edges[0], at_s, until)
+    seconds: Instants = spans @ usable
+    return seconds

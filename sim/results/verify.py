@@ -1,0 +1,191 @@
+"""Laws that every run must keep, checked while its rows are written; a violation fails the run.
+The time line's own law (the integral of N(t)) is checked in `sim.results.timeline`, the clock's in
+`sim.engine.clock`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sim.engine.state import Ended, State
+from sim.errors import RunFailed
+from sim.results.budget_audit import charge, nothing_charged
+from sim.results.columns import OUTCOMES
+from sim.scenario import Scenario
+from sim.world.budgets import NO_ACCOUNT
+from sim.world.outages.capacity import most_replicas
+from sim.world.parameters import Rules
+from sim.world.population import CLIENT_SHIFT
+
+_REMOTE = OUTCOMES.index("remote")
+_ORDERS = (
+    ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
+    ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
+)
+_KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes")
+
+
+def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
+    """Appends those steps of (instant, usable replicas) that change the number."""
+    for step in more:
+        if not steps or step[1] != steps[-1][1]:
+            steps.append(step)
+
+
+class Verifier:
+    """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
+
+    def __init__(self, scenario: Scenario, rules: Rules) -> None:
+        clients, capacity = rules.clients.size, rules.capacity
+        self._steps = [*zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True)]
+        self._is_scaled = False
+        self._rules, self._most_waiting = rules, _most_waiting(scenario)
+        self._cut = rules.links.hit(clients)
+        self._ledger = nothing_charged(rules.accounts.allotments)
+        self._charged: list[tuple[float, int]] = []  # (sent, account), not yet recounted
+        self._rows_of = np.zeros(clients, dtype=np.int64)
+        self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
+        self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
+
+    def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
+        """Raises RunFailed if a row breaks a law."""
+        for names in _ORDERS:
+            self._check_order(requests, names)
+        self._check_order(attempts, _ORDERS[0][2:])
+        for table in (requests, attempts):
+            self._check_replicas(table)
+            self._check_links(table)
+        self._check_answers(requests)
+        outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
+        if outcomes[OUTCOMES.index("in_flight")] and not last:
+            raise RunFailed("run", "a request was written before its outcome was known")
+        ids = requests["request_id"].to_numpy()
+        if len(ids) > 1 and not np.all(np.diff(ids) > 0):
+            raise RunFailed("run", "rows are out of order, or a request was written twice")
+        self._outcomes += outcomes
+        client, number = requests["client_id"].to_numpy(), ids & ((1 << CLIENT_SHIFT) - 1)
+        self._rows_of += np.bincount(client, minlength=len(self._rows_of))
+        self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
+
+    def scaled(self, steps: list[tuple[float, int]]) -> None:
+        """Usable replicas as the loop had them: with an autoscaler nobody knows them beforehand."""
+        if not self._is_scaled:
+            self._steps, self._is_scaled = [], True
+        add_changes(self._steps, steps)
+
+    def spent(self, ended: Ended, charged: NDArray[np.bool_], open_since: float) -> None:
+        """Raises RunFailed if more was charged than a budget held: a recount in the order of the sends.
+
+        open_since: when the oldest request arrived that has not ended; later sends are recounted later.
+        """
+        drawn_on, sends = self._rules.accounts, ended.sends
+        if not drawn_on.allotments:
+            return
+        account = drawn_on.of_client[ended.rows["client"][sends["row"]]]
+        mine = charged & (account != NO_ACCOUNT)
+        self._charged += zip(sends["sent"][mine].tolist(), account[mine].tolist(), strict=True)
+        self._charged.sort()
+        known = bisect_left(self._charged, (open_since, 0))
+        for sent, owner in self._charged[:known]:
+            if not charge(self._ledger, owner, drawn_on.allotments[owner], sent):
+                raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
+        del self._charged[:known]
+
+    def waited(self, most: NDArray[np.int64]) -> None:
+        """Raises RunFailed if more waited at the server, second by second, than there are places."""
+        if len(most) and most.max() > self._most_waiting:
+            limit = f"a queue of {self._most_waiting:.0f}"
+            raise RunFailed("run", f"{most.max()} requests waited in {limit} places")
+
+    def finish(self, state: State) -> None:
+        """Raises RunFailed if some request is missing, or was counted twice."""
+        arrived, written = int(state.next_k.sum()), int(self._outcomes.sum())
+        if arrived != written or not np.array_equal(state.next_k, self._rows_of):
+            raise RunFailed("run", f"{arrived} requests arrived, {written} have an outcome")
+        if not np.array_equal(state.next_k * (state.next_k - 1) / 2, self._numbers_of):
+            raise RunFailed("run", "a request was written twice, and another one never")
+
+    def kept(self) -> dict[str, Any]:
+        """What the checks to come depend on."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Goes on where `kept` was taken."""
+        for name in _KEPT:
+            setattr(self, name, kept[name])
+
+    def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
+        latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)
+        for name in names:
+            at = table[name].to_numpy()
+            is_wrong |= at < latest  # what did not happen is NaN, and neither early nor late
+            latest = np.fmax(latest, at)
+        if np.any(is_wrong):
+            request = table["request_id"][int(np.argmax(is_wrong))].as_py()
+            raise RunFailed("run", f"times of request {request} are out of order: {' <= '.join(names)}")
+
+    def _check_replicas(self, table: pa.Table) -> None:
+        started, replica = table["started_at_s"].to_numpy(), table["replica"].to_numpy()
+        begun = ~np.isnan(started)
+        wrong = replica[begun] >= self._usable_at(started[begun])
+        if np.any(wrong):
+            at = started[begun][wrong][0]
+            raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
+
+    def _check_answers(self, requests: pa.Table) -> None:
+        """An answer that counts came while its client still waited for it."""
+        names = ("arrived_at_s", "sent_at_s", "answered_at_s")
+        arrived, sent, answered = (requests[name].to_numpy() for name in names)
+        group = self._rules.clients.group[requests["client_id"].to_numpy()]
+        timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._rules.patience]).T
+        gives_up = np.minimum(sent + timeout_s[group], arrived + deadline_s[group])
+        late = np.flatnonzero(_is_remote(requests) & ~(answered <= gives_up))
+        if len(late):
+            request, at = requests["request_id"][int(late[0])].as_py(), answered[late[0]]
+            raise RunFailed(
+                "run", f"request {request} counts an answer of {at} s, when its client had given up"
+            )
+
+    def _check_links(self, table: pa.Table) -> None:
+        """No message passed a link that was cut; of answers those that came are known."""
+        if not self._cut.any():
+            return
+        client = table["request_id"].to_numpy() >> CLIENT_SHIFT
+        names = [("sent_at_s", "reached_at_s")]
+        names += [("finished_at_s", "answered_at_s")] if "answered_at_s" in table.column_names else []
+        for leaves, arrives in names:
+            left, came = table[leaves].to_numpy(), table[arrives].to_numpy()
+            here = self._cut[client] & ~np.isnan(left)
+            if leaves == "finished_at_s":
+                here &= _is_remote(table)
+            until = np.where(np.isnan(came), left, came)
+            for who, t0, t1 in zip(
+                client[here].tolist(), left[here].tolist(), until[here].tolist(), strict=True
+            ):
+                if not self._rules.links.downtime(who).is_up_through(t0, t1):
+                    raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
+
+    def _usable_at(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As many replicas as were usable at each instant; where several changes share it, the most."""
+        at_s, usable = np.array(self._steps).T
+        instants, first = np.unique(at_s, return_index=True)
+        step = np.searchsorted(instants, t, side="right") - 1
+        most, later = np.maximum.reduceat(usable, first), usable[np.append(first[1:], len(at_s)) - 1]
+        found: NDArray[np.float64] = np.where(instants[step] == t, most[step], later[step])
+        return found
+
+
+def _is_remote(requests: pa.Table) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = requests["outcome"].combine_chunks().indices.to_numpy() == _REMOTE
+    return found
+
+
+def _most_waiting(scenario: Scenario) -> float:
+    """Places in the queue; what an outage puts back may wait beside them, no more than was in service."""
+    server = scenario.server
+    returned = most_replicas(server) * server.max_batch if server.in_flight == "requeue" else 0
+    return np.inf if server.queue_limit is None else server.queue_limit + returned

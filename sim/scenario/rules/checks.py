@@ -1,0 +1,250 @@
+"""Rules that hold between fields, each a small function over the whole scenario.
+Run after the schema; a rule yields (path, value, rule) for every place that breaks it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sim.scenario.rules.engine import the_compiled_path_can_play
+from sim.scenario.rules.files import FILE_CHECKS
+from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
+from sim.scenario.rules.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
+from sim.scenario.rules.outages import OUTAGE_CHECKS
+from sim.scenario.rules.prices import PRICE_CHECKS
+from sim.scenario.schema.arrivals import Mmpp
+from sim.scenario.schema.client_data import MissingClasses
+from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.fleet import Budget, Group, MoneyBudget
+from sim.scenario.schema.server import Affine
+from sim.scenario.schema.training import Mixture
+from sim.scenario.schema.values import MOST_TOKENS, SHORTEST_S
+from sim.scenario.text.draft import Finding, Path, refusal
+from sim.scenario.text.wording import nearest
+
+Breach = tuple[Path, Any, str]
+
+FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
+
+
+def findings(scenario: Scenario) -> Iterator[Finding]:
+    """Every breach of every rule."""
+    for check in CHECKS:
+        for path, value, rule in check(scenario):
+            yield refusal(path, value, rule)
+
+
+def groups_have_names_of_their_own(scenario: Scenario) -> Iterator[Breach]:
+    seen: set[str] = set()
+    for index, group in enumerate(scenario.fleet):
+        if group.group in seen:
+            yield ("fleet", index, "group"), group.group, "another group has this name"
+        seen.add(group.group)
+
+
+def pools_sum_to_one(scenario: Scenario) -> Iterator[Breach]:
+    total = math.fsum(scenario.data.pools)
+    if abs(total - 1.0) > 1e-9:
+        yield ("data", "pools"), scenario.data.pools, f"must sum to 1, not {total:.12g}"
+
+
+def warm_up_is_shorter_than_the_run(scenario: Scenario) -> Iterator[Breach]:
+    if 0 < scenario.horizon_s <= scenario.warm_up_s:
+        yield ("warm_up_s",), scenario.warm_up_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}"
+
+
+def the_run_takes_time(scenario: Scenario) -> Iterator[Breach]:
+    if 0 < scenario.horizon_s < SHORTEST_S:
+        yield ("horizon_s",), scenario.horizon_s, f"must be greater than or equal to {SHORTEST_S:g}"
+
+
+def every_variant_has_a_client(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.model.variants > group.clients:
+            rule = f"must be at most clients, {group.clients}: nobody would use the others"
+            yield ("fleet", index, "model", "variants"), group.model.variants, rule
+
+
+def families_are_known(scenario: Scenario) -> Iterator[Breach]:
+    named: list[tuple[Path, str]] = [(("server", "model", "family"), scenario.server.model.family)]
+    for index, group in enumerate(scenario.fleet):
+        named.append((("fleet", index, "model", "family"), group.model.family))
+    for path, family in named:
+        of_torchvision = family.startswith("torchvision:") and family != "torchvision:"
+        if family not in FAMILIES[:-1] and not of_torchvision:
+            yield path, family, f"unknown family: {nearest(family, FAMILIES)}"
+
+
+def samples_are_there(scenario: Scenario) -> Iterator[Breach]:
+    name, samples = scenario.data.set, scenario.data.samples
+    if name != "gaussian_mixture" and samples is not None and samples > SAMPLES[name]:
+        yield ("data", "samples"), samples, f"must be at most {SAMPLES[name]}, all that {name} has"
+
+
+def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
+    data = scenario.data
+    if data.set != "gaussian_mixture" and data.mixture != Mixture():
+        yield ("data", "mixture"), data.mixture.model_dump(), f"is for set: gaussian_mixture, not {data.set}"
+
+
+def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
+    known = classes_of(scenario)
+    for index, group in enumerate(scenario.fleet):
+        if not isinstance(group.partition, MissingClasses):
+            continue
+        classes = group.partition.classes
+        path: Path = ("fleet", index, "partition", "classes")
+        for position, label in enumerate(classes):
+            if label >= known:
+                yield (*path, position), label, f"{scenario.data.set} has the classes 0 to {known - 1}"
+        if len(set(classes)) < len(classes):
+            yield path, classes, "each class must be named once"
+        elif len(classes) >= known:
+            yield path, classes, "at least one class must be left to train on"
+
+
+def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
+    server = scenario.server
+    if server.queue_limit is not None and server.max_batch > server.queue_limit + 1:
+        rule = f"must be at most queue_limit + 1, {server.queue_limit + 1}: a larger batch never forms"
+        yield ("server", "max_batch"), server.max_batch, rule
+
+
+def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
+    service = scenario.server.service
+    if isinstance(service, Affine) and service.base_s + service.per_item_s < SHORTEST_S:
+        rule = f"base_s + per_item_s must be greater than or equal to {SHORTEST_S:g}"
+        yield ("server", "service", "base_s"), service.base_s, rule
+
+
+def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]:
+    scaling, replicas = scenario.server.autoscaling, scenario.server.replicas
+    if scaling is None:
+        return
+    if scaling.min > scaling.max:
+        yield ("server", "autoscaling", "min"), scaling.min, f"must be at most max, {scaling.max}"
+    elif not scaling.min <= replicas <= scaling.max:
+        rule = f"must be between autoscaling.min and autoscaling.max, {scaling.min} and {scaling.max}"
+        yield ("server", "replicas"), replicas, rule
+
+
+def retries_can_fit_their_deadline(scenario: Scenario) -> Iterator[Breach]:
+    """An attempt fails by its timer or by an error, which takes the link both ways."""
+    for index, group in enumerate(scenario.fleet):
+        retry, deadline_s = group.retry, group.deadline_s
+        if retry is None or deadline_s is None or retry.attempts == 1:
+            continue
+        backoff_s = retry.backoff_s if retry.cap_s is None else min(retry.backoff_s, retry.cap_s)
+        if retry.jitter == "none" and backoff_s >= deadline_s:
+            rule = f"must be less than deadline_s, {deadline_s:.12g}, or no retry is ever sent"
+            yield ("fleet", index, "retry", "backoff_s"), retry.backoff_s, rule
+            continue
+        fails_s = min(_round_trip_s(group), group.timeout_s or math.inf) + group.device.inference_s
+        if fails_s + (backoff_s if retry.jitter == "none" else 0.0) >= deadline_s:
+            rule = f"no retry is ever sent: an attempt fails {fails_s:.12g} s after the arrival at best"
+            yield ("fleet", index, "deadline_s"), deadline_s, rule
+
+
+def _round_trip_s(group: Group) -> float:
+    """The least that an error takes: constant latencies count, drawn ones may be next to nothing."""
+    link = group.link
+    latency_s = float(link.latency) if isinstance(link.latency, float | int) else 0.0
+    return 2 * latency_s + (8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0)
+
+
+def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
+    of_fleet: tuple[str, Budget] | None = None
+    for index, group in enumerate(scenario.fleet):
+        budget = group.budget
+        path: Path = ("fleet", index, "budget")
+        if isinstance(budget, MoneyBudget) and budget.price > budget.limit:
+            yield (*path, "limit"), budget.limit, f"buys no send at a price of {budget.price:.12g}"
+        if budget is None or budget.shared_by != "fleet":
+            continue
+        if of_fleet is None:
+            of_fleet = group.group, budget
+        elif budget != of_fleet[1]:
+            rule = f"the fleet shares one budget: must be the same as in {of_fleet[0]}"
+            yield (*path, "kind"), budget.kind, rule
+
+
+def tokens_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """In whole millionths; who needs more has no use for a bucket."""
+    admission = scenario.server.admission
+    buckets: list[tuple[Path, Any]] = [(("server", "admission", "rate_hz"), admission)]
+    buckets += [(("fleet", g, "budget", "rate_hz"), group.budget) for g, group in enumerate(scenario.fleet)]
+    for path, bucket in buckets:
+        if bucket is None or bucket.kind != "token_bucket":
+            continue
+        if bucket.rate_hz * scenario.horizon_s > MOST_TOKENS:
+            rule = f"would earn more than {MOST_TOKENS:,.0f} tokens before horizon_s"
+            yield path, bucket.rate_hz, rule
+
+
+def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.hedge_after_s is not None and group.fallback != "client":
+            rule = "needs fallback: client, whose answer it shows"
+            yield ("fleet", index, "hedge_after_s"), group.hedge_after_s, rule
+
+
+def some_rate_is_above_zero(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        process = group.arrivals.process
+        if isinstance(process, Mmpp) and not any(process.rates_hz):
+            path: Path = ("fleet", index, "arrivals", "process", "rates_hz")
+            yield path, process.rates_hz, "at least one rate must be greater than 0"
+
+
+def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if is_personal(scenario, group) and group.clients > MOST_PERSONAL:
+            rule = f"is for at most {MOST_PERSONAL} clients in a group, not {group.clients}: use per: variant"
+            yield ("fleet", index, "rejector", "per"), group.rejector.per, rule
+
+
+def momentum_goes_with_sgd(scenario: Scenario) -> Iterator[Breach]:
+    pretrain = scenario.training.pretrain
+    if pretrain.momentum and pretrain.optimiser != "sgd":
+        rule = f"only optimiser: sgd has it, not {pretrain.optimiser}"
+        yield ("training", "pretrain", "momentum"), pretrain.momentum, rule
+
+
+def availability_can_be_learned_for(scenario: Scenario) -> Iterator[Breach]:
+    training, path = scenario.training, ("training", "availability")
+    forms = {training.form, *((scenario.study and scenario.study.form) or ())}
+    if training.availability == "observed" and scenario.horizon_s == 0:
+        yield path, training.availability, "a horizon of 0 has no outages to observe: give a number"
+    elif training.availability is not None and "released" in forms:
+        yield path, training.availability, "form released knows no availability: it must be null"
+
+
+CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    groups_have_names_of_their_own,
+    pools_sum_to_one,
+    warm_up_is_shorter_than_the_run,
+    the_run_takes_time,
+    every_variant_has_a_client,
+    families_are_known,
+    samples_are_there,
+    a_mixture_is_drawn_from,
+    missing_classes_exist,
+    *PRICE_CHECKS,
+    a_batch_fits_the_queue,
+    service_takes_time,
+    autoscaling_starts_within_its_bounds,
+    retries_can_fit_their_deadline,
+    budgets_can_be_kept,
+    tokens_can_be_counted,
+    a_hedge_has_an_answer_to_show,
+    some_rate_is_above_zero,
+    personal_rejectors_are_few,
+    momentum_goes_with_sgd,
+    availability_can_be_learned_for,
+    *OUTAGE_CHECKS,
+    *FILE_CHECKS,
+    *LEARNING_CHECKS,
+    the_compiled_path_can_play,
+    memory,
+)

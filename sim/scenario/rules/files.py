@@ -1,0 +1,86 @@
+"""Rules about the files that a scenario names: traces of arrivals and measured durations.
+Part of the table in `checks`; each file is read to its end, so that a run does not stop in its middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+from sim.scenario.files.rows import BadFile
+from sim.scenario.files.samples import measured
+from sim.scenario.files.traces import totals, trace_of
+from sim.scenario.rules.rates import requests_in_time
+from sim.scenario.schema.arrivals import ClosedLoop, TraceArrivals
+from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.values import SHORTEST_S, Empirical, Part
+from sim.scenario.text.draft import Path
+
+Breach = tuple[Path, Any, str]
+MOST_IN_LOOPS = 2**24
+MAY_BE_ZERO = ("latency",)  # all other durations take time
+
+
+def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
+    """Sound from end to end, and with a request before the horizon: times in milliseconds would have none."""
+    for index, group in enumerate(scenario.fleet):
+        process = group.arrivals.process
+        if not isinstance(process, TraceArrivals):
+            continue
+        path: Path = ("fleet", index, "arrivals", "process", "file")
+        trace, horizon_s = trace_of(scenario, index), scenario.horizon_s
+        try:
+            totals(trace)
+            if horizon_s and not requests_in_time(trace, process, group.arrivals.shape, horizon_s):
+                raise BadFile(f"no request of group {group.group} arrives before horizon_s, {horizon_s:.12g}")
+        except BadFile as error:
+            yield path, process.file, _said(process.file, error)
+
+
+def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:
+    for path, duration in _measured_in((), scenario):
+        try:
+            measured(duration.file, 0.0 if path[-1] in MAY_BE_ZERO else SHORTEST_S)
+        except BadFile as error:
+            yield (*path, "file"), duration.file, _said(duration.file, error)
+
+
+def a_closed_loop_has_no_shape(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        shape = group.arrivals.shape
+        if isinstance(group.arrivals.process, ClosedLoop) and shape.kind != "constant":
+            rule = "a closed loop asks when it was answered: its shape must be constant"
+            yield ("fleet", index, "arrivals", "shape", "kind"), shape.kind, rule
+
+
+def the_clients_of_closed_loops_have_numbers(scenario: Scenario) -> Iterator[Breach]:
+    """The order of simultaneous events holds a client's number, a request's, and an attempt's in 63 bits."""
+    for index, group in enumerate(scenario.fleet):
+        if isinstance(group.arrivals.process, ClosedLoop) and scenario.clients > MOST_IN_LOOPS:
+            rule = f"a closed loop is for fleets of at most {MOST_IN_LOOPS:,} clients"
+            yield ("fleet", index, "arrivals", "process", "kind"), "closed_loop", rule
+
+
+def _said(file: str, error: BadFile) -> str:
+    """The file's own name and line once more, since a long path is shown shortened."""
+    return f"{PurePath(file).name}: {error}"
+
+
+def _measured_in(path: Path, value: Any) -> Iterator[tuple[Path, Empirical]]:
+    """Every measured duration below a part of the scenario."""
+    if isinstance(value, Empirical):
+        yield path, value
+    elif isinstance(value, Part):
+        for name in type(value).model_fields:
+            yield from _measured_in((*path, name), getattr(value, name))
+    elif isinstance(value, tuple):
+        for index, entry in enumerate(value):
+            yield from _measured_in((*path, index), entry)
+
+
+FILE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    traces_can_be_replayed,
+    measured_durations_can_be_drawn,
+    a_closed_loop_has_no_shape,
+    the_clients_of_closed_loops_have_numbers,
+)

@@ -1,0 +1,93 @@
+"""Rules for training during the run and for traffic that drifts, each a small function over the scenario.
+Beside `sim.scenario.rules.checks`, which runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from sim.scenario.schema.client_data import Drift
+from sim.scenario.schema.document import Scenario
+from sim.scenario.text.draft import Path
+
+Breach = tuple[Path, Any, str]
+
+MOST_ROUNDS = 100_000
+CLASSES = {"cifar100": 100}  # the other sets have ten
+
+
+def classes_of(scenario: Scenario) -> int:
+    """Number of classes of the data set."""
+    if scenario.data.set == "gaussian_mixture":
+        return scenario.data.mixture.classes
+    return CLASSES.get(scenario.data.set, 10)
+
+
+def rounds_do_not_overlap(scenario: Scenario) -> Iterator[Breach]:
+    online = scenario.training.online
+    if online is None:
+        return
+    takes_s = online.steps * online.step_s
+    if online.every_s < takes_s:
+        rule = f"a round takes steps * step_s, {takes_s:.12g} s, and must end before the next is due"
+        yield ("training", "online", "every_s"), online.every_s, rule
+
+
+def rounds_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """All of them are laid down before the run, each a step of the server at least."""
+    online = scenario.training.online
+    if online is not None and scenario.horizon_s > MOST_ROUNDS * online.every_s:
+        rule = f"would hold more than {MOST_ROUNDS:,} rounds before horizon_s"
+        yield ("training", "online", "every_s"), online.every_s, rule
+
+
+def some_round_is_due(scenario: Scenario) -> Iterator[Breach]:
+    online = scenario.training.online
+    if online is not None and 0 < scenario.horizon_s <= online.every_s:
+        rule = f"must be less than horizon_s, {scenario.horizon_s:.12g}, or no round is ever held"
+        yield ("training", "online", "every_s"), online.every_s, rule
+
+
+def drifts_lie_in_the_run_in_order(scenario: Scenario) -> Iterator[Breach]:
+    for path, drifts in _drifts(scenario):
+        for number, drift in enumerate(drifts):
+            if not drift.at_s:
+                rule = "must be greater than 0: what holds from the start is the mix itself"
+                yield (*path, number, "at_s"), drift.at_s, rule
+            elif 0 < scenario.horizon_s <= drift.at_s:
+                rule = f"must be less than horizon_s, {scenario.horizon_s:.12g}"
+                yield (*path, number, "at_s"), drift.at_s, rule
+        for number, (before, after) in enumerate(pairwise(drifts), start=1):
+            if after.at_s <= before.at_s:
+                rule = f"must be greater than that of the drift before, {before.at_s:.12g}"
+                yield (*path, number, "at_s"), after.at_s, rule
+
+
+def drifts_change_something(scenario: Scenario) -> Iterator[Breach]:
+    classes = classes_of(scenario)
+    for path, drifts in _drifts(scenario):
+        for number, drift in enumerate(drifts):
+            here: Path = (*path, number, "classes")
+            if drift.classes is None:
+                if drift.noise is None:
+                    yield here, None, "a drift changes classes, noise or both"
+            elif len(drift.classes) != classes:
+                rule = f"must be {classes} weights, one for each class of {scenario.data.set}"
+                yield here, drift.classes, rule
+            elif not any(drift.classes):
+                yield here, drift.classes, "at least one weight must be greater than 0"
+
+
+def _drifts(scenario: Scenario) -> Iterator[tuple[Path, tuple[Drift, ...]]]:
+    for index, group in enumerate(scenario.fleet):
+        yield ("fleet", index, "traffic", "drift"), group.traffic.drift
+
+
+LEARNING_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    rounds_do_not_overlap,
+    rounds_can_be_counted,
+    some_round_is_due,
+    drifts_lie_in_the_run_in_order,
+    drifts_change_something,
+)

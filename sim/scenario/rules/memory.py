@@ -1,0 +1,250 @@
+"""A rough count of the memory that a scenario needs, so that one far too large is refused at once.
+Meant to be right within a factor of about two; a run that fits is not promised to be fast."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sim.scenario.files.rows import BadFile
+from sim.scenario.rules.learning import classes_of
+from sim.scenario.rules.prices import HOLD_A_RATE
+from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz, peak_factor
+from sim.scenario.schema.arrivals import GammaRenewal, Mmpp, Poisson
+from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.values import CHUNK_S
+from sim.scenario.text.draft import Path
+
+MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
+WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
+ROW_BYTES = 500  # one request of the whole run, while its results are analysed
+MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
+MODEL_BYTES_OF = {"alexnet": 230 * 2**20, "torchvision": 100 * 2**20}  # of the large families
+TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
+REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
+CLIENT_BYTES = 100  # one client's state in the loop
+STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
+COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
+SCORE_BYTES = 4
+CURVE_BYTES = 40  # one calibration score of one table, while its group's are put in order
+FLOAT_BYTES = 4
+REJECTOR_HIDDEN = 32
+TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture and the classes
+TOLD_FEATURES_OF = {"alexnet": 4_096, "torchvision": 2_048}  # width of the hidden layers of large families
+LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
+POINT_BYTES = 28  # a number of a mixture's point, as it is drawn: mean, noise and sum as float64, and itself
+LABEL_BYTES = 2
+VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
+COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
+SAMPLES = {
+    "digits": 1_797,
+    "fashion_mnist": 70_000,
+    "mnist": 70_000,
+    "cifar10": 60_000,
+    "cifar100": 60_000,
+    "svhn": 99_289,
+    "gaussian_mixture": 10_000,
+}
+PIXELS = {"digits": 64, "fashion_mnist": 784, "mnist": 784}  # of the other pictures 3 x 32 x 32
+
+
+class Need(NamedTuple):
+    """Memory that grows with the value at `path`."""
+
+    path: Path
+    value: Any
+    bytes: float
+    what: str
+
+
+def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
+    """A breach naming what needs most, if all needs together exceed the machine's memory."""
+    needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
+    needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
+    if scenario.data.set == "gaussian_mixture":
+        mixture = scenario.data.mixture
+        means = mixture.classes * mixture.components * mixture.dimensions
+        path: Path = ("data", "mixture", "components")
+        needs += [Need(path, mixture.components, 2 * 8 * means, "the means of the mixture")]
+    total, most = sum(need.bytes for need in needs), installed_bytes()
+    if total > most:
+        too_large = [need for need in needs if need.bytes > most]
+        worst = too_large[0] if too_large else max(needs, key=lambda need: need.bytes)
+        share = f"{_gib(worst.bytes)} of it for {worst.what}"
+        rule = f"the run needs about {_gib(total)} of memory, {share}: this machine has {_gib(most)}"
+        yield worst.path, worst.value, rule
+
+
+def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
+    """What one group needs."""
+    clients: Path = ("fleet", index, "clients")
+    # Beyond the most that may be personal another rule asks for `per: variant`: count it as followed.
+    personal = is_personal(scenario, group) and group.clients <= MOST_PERSONAL
+    *_, calibration, traffic = scenario.data.pools
+    rows = group.clients if personal else group.model.variants
+    tables = rows if group.policy.score not in WITHOUT_REJECTOR else group.model.variants
+    samples, width = samples_of(scenario), sum(rejector_widths(scenario, group))
+    looked_up = samples * (calibration + traffic) * views(scenario)
+    kept = 1 if scenario.training.online is None else VERSIONS_KEPT
+    scores = tables * looked_up * SCORE_BYTES * kept
+    versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
+    networks = rows * settings_in(scenario, group)
+    weights = networks * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
+    requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES
+    of_client = _requests_of_a_client(scenario, index)
+    variants: Path = ("fleet", index, "model", "variants")
+    return [
+        Need(clients, group.clients, group.clients * CLIENT_BYTES, "the state of its clients"),
+        Need(
+            clients,
+            group.clients,
+            group.clients * min(1.0, of_client) * COUNTED_BYTES,
+            "the metrics of its clients",
+        ),
+        Need(clients, group.clients, scores, "the scores of its samples"),
+        Need(
+            clients,
+            group.clients,
+            tables * samples * calibration * CURVE_BYTES if group.policy.price.kind in HOLD_A_RATE else 0,
+            "its calibration scores in order",
+        ),
+        Need(*_rounds(scenario), versions, "the versions of its models"),
+        Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
+        Need(variants, group.model.variants, looked_at_bytes(scenario, group), "what rejectors look at"),
+        Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
+        Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
+        Need(*_stays(group, index), f"the states of {CHUNK_S:g} s"),
+        Need(
+            ("horizon_s",),
+            scenario.horizon_s,
+            group.clients * of_client * ROW_BYTES,
+            "the analysis of its requests",
+        ),
+    ]
+
+
+def samples_of(scenario: Scenario) -> int:
+    """How many samples the run uses."""
+    wanted, known = scenario.data.samples, SAMPLES[scenario.data.set]
+    return known if wanted is None else wanted
+
+
+def images_bytes(scenario: Scenario) -> float:
+    """The clean view as bytes (a mixture's as it is drawn), and each corrupted view as floats."""
+    shifts = {group.partition for group in scenario.fleet if group.partition.kind == "domain_shift"}
+    clean = POINT_BYTES if scenario.data.set == "gaussian_mixture" else 1
+    return samples_of(scenario) * pixels_of(scenario) * (clean + FLOAT_BYTES * len(shifts))
+
+
+def pixels_of(scenario: Scenario) -> int:
+    """Numbers in one image."""
+    if scenario.data.set == "gaussian_mixture":
+        return scenario.data.mixture.dimensions
+    return PIXELS.get(scenario.data.set, 3 * 32 * 32)
+
+
+def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
+    """About how many numbers a rejector of the group looks at: of the picture, and what its client's model
+    makes of it."""
+    told, family = group.rejector.input, group.model.family.partition(":")[0]
+    features = TOLD_FEATURES_OF.get(family, TOLD_FEATURES) + classes_of(scenario)
+    return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
+
+
+def looked_at_bytes(scenario: Scenario, group: Group) -> float:
+    """What the rejectors of a group look at, first while they train and then as they score the sample axis:
+    one set of pictures, and features per model. Rounds of training keep both."""
+    if not trained_scores(scenario, group):
+        return 0.0
+    _, server, rejector, calibration, traffic = scenario.data.pools
+    pool = rejector + server * scenario.training.shared_batch
+    pixels, features = rejector_widths(scenario, group)
+    one_way = samples_of(scenario) * (pixels + group.model.variants * features) * FLOAT_BYTES
+    trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * views(scenario)
+    return max(trains, scores) if scenario.training.online is None else trains + scores
+
+
+def model_bytes(group: Group) -> int:
+    """One frozen model of the group."""
+    return MODEL_BYTES_OF.get(group.model.family.partition(":")[0], MODEL_BYTES)
+
+
+def trained_scores(scenario: Scenario, group: Group) -> set[str]:
+    """The scores of a group that are read off a trained rejector: its policy's and those of the study."""
+    studied = (scenario.study and scenario.study.score) or ()
+    return {score for score in (group.policy.score, *studied) if score not in WITHOUT_REJECTOR}
+
+
+def settings_in(scenario: Scenario, group: Group) -> int:
+    """How many settings each owner of rejectors has one for, at most."""
+    scores, study = len(trained_scores(scenario, group)), scenario.study
+    if study is None:
+        return scores
+    lists = (study.c_e, study.c_1, study.sync_every, study.form)
+    return scores * (1 + math.prod(len(one or (None,)) for one in lists))
+
+
+def views(scenario: Scenario) -> int:
+    """At most how many ways in which samples are seen: clean, and as each group and each drift has it."""
+    shifted = sum(group.partition.kind == "domain_shift" for group in scenario.fleet)
+    noises = sum(drift.noise is not None for group in scenario.fleet for drift in group.traffic.drift)
+    return 1 + shifted + noises
+
+
+def rounds(scenario: Scenario) -> float:
+    """How many rounds of training fall due in the run."""
+    online = scenario.training.online
+    return 0.0 if online is None else scenario.horizon_s / online.every_s
+
+
+def _rounds(scenario: Scenario) -> tuple[Path, Any]:
+    """The key that says how many versions a run has."""
+    online = scenario.training.online
+    if online is None:
+        return ("horizon_s",), scenario.horizon_s
+    return ("training", "online", "every_s"), online.every_s
+
+
+def is_personal(scenario: Scenario, group: Group) -> bool:
+    """Whether each client has a rejector of its own; some scores ask none."""
+    return group.rejector.per == "client" and bool(trained_scores(scenario, group))
+
+
+def _requests_of_a_client(scenario: Scenario, index: int) -> float:
+    """Over the whole run, on average; none if they are in a trace that cannot be read."""
+    try:
+        return mean_rate_hz(scenario, index) * scenario.horizon_s
+    except BadFile:
+        return 0.0  # another rule says so
+
+
+def _stays(group: Group, index: int) -> tuple[Path, Any, float]:
+    """The stays in states of an MMPP that a chunk unfolds, in bytes."""
+    process = group.arrivals.process
+    path: Path = ("fleet", index, "arrivals", "process", "mean_stay_s")
+    if not isinstance(process, Mmpp):
+        return path[:-1], process.kind, 0.0
+    stays = 1 + CHUNK_S * peak_factor(group.arrivals.shape) / process.mean_stay_s
+    return path, process.mean_stay_s, group.clients * stays * STAY_BYTES
+
+
+def _rate(group: Group, index: int) -> tuple[Path, Any]:
+    """The key of the arrival rate, or of the clients where they alone drive the load."""
+    process, path = group.arrivals.process, ("fleet", index, "arrivals", "process")
+    if isinstance(process, Mmpp):
+        return (*path, "rates_hz"), process.rates_hz
+    if isinstance(process, Poisson | GammaRenewal) and process.rate_hz > 1:
+        return (*path, "rate_hz"), process.rate_hz
+    return ("fleet", index, "clients"), group.clients
+
+
+def installed_bytes() -> int:
+    """The machine's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count < 2**50 else f"{count / 2**30:.1e} GiB"

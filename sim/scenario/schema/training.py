@@ -1,0 +1,186 @@
+"""What a scenario says about data, costs and learning, and over what a study of learning goes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.schema.values import (
+    Count,
+    NonNegative,
+    Part,
+    PositiveShare,
+    Share,
+    Span,
+    SpanOrZero,
+    Whole,
+)
+
+Form = Literal["nonnegative", "paper", "cost_sensitive", "released"]
+SyncEvery = Literal[1, 100, 1000, "epoch"]
+Score = Literal[
+    "l2h",
+    "plug_in",
+    "l2h_priced",
+    "confidence",
+    "entropy",
+    "margin",
+    "compare_confidence",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+    "oracle",
+]
+RANKS: tuple[Score, ...] = (
+    "l2h",
+    "confidence",
+    "entropy",
+    "margin",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+)  # ordered only; the others are gains, in units of cost
+WITHOUT_BAYES_PRICE: tuple[Score, ...] = ("confidence", "entropy", "margin", "one_vs_all", "random")
+Cost = Annotated[float, Field(ge=0, le=1e6)]  # beyond, a loss loses its small terms to rounding
+LearningRate = Annotated[float, Field(gt=0, le=1)]  # beyond, a step leaps over every minimum
+POOLS = ("client", "server", "rejector", "calibration", "traffic")
+
+
+class Mixture(Part):
+    """What `gaussian_mixture` is drawn from: `components` Gaussians of unit covariance a class, whose means
+    lie `separation` apart in the root mean square."""
+
+    classes: Annotated[int, Field(ge=2, le=1_000)] = 10
+    """Classes, equally likely."""
+    dimensions: Annotated[int, Field(ge=1, le=4_096)] = 16
+    """Numbers in a sample."""
+    components: Annotated[int, Field(ge=1, le=100)] = 2
+    """Gaussians a class."""
+    separation: NonNegative = 5.0
+    """Distance between means, in standard deviations of a Gaussian."""
+
+
+class Data(Part):
+    """The samples, and the five disjoint pools that they are shared out to."""
+
+    set: Literal[
+        "digits",
+        "fashion_mnist",
+        "mnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "gaussian_mixture",
+    ] = "digits"
+    """Name of the data set."""
+    pools: Annotated[tuple[PositiveShare, ...], Field(min_length=5, max_length=5)] = (
+        0.2,
+        0.3,
+        0.2,
+        0.1,
+        0.2,
+    )
+    """Shares of the pools client, server, rejector, calibration, traffic; they sum to 1."""
+    samples: Count | None = None
+    """How many samples to use, drawn by the seed; null: all (10,000 of a mixture)."""
+    root: str | None = None
+    """Folder with the files of the set; null: `$L2H_DATA`, `data/`, or where Debian puts them."""
+    download: bool = False
+    """Whether torchvision may fetch what is missing."""
+    mixture: Mixture = Mixture()
+    """Shape of `gaussian_mixture`."""
+
+
+class Costs(Part):
+    """Costs of the generalised 0-1 loss; a wrong answer of the client costs 1."""
+
+    c_e: Cost = 0.1
+    """Price of one charged send."""
+    c_1: Cost = 1.0
+    """Weight of a wrong answer of the server."""
+    charge_on: Literal["send", "accept", "answer"] = "send"
+    """What is charged: every send, what the server let in, or what was answered in time."""
+
+
+class Pretrain(Part):
+    """Training before the run."""
+
+    epochs: Count = 60
+    """Passes over the server's pool."""
+    batch: Count = 64
+    """Samples in a step."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Of server and rejectors."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of `sgd` alone."""
+    server_lr: LearningRate = 1.0e-3
+    """Learning rate of the server."""
+    rejector_lr: LearningRate = 1.0e-3
+    """Learning rate of the rejectors."""
+    rejector_weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Decay of the rejectors' weights, decoupled from the loss (AdamW)."""
+    sync_every: SyncEvery = 1
+    """Batches between two refreshes of the copy of the server that rejectors learn from."""
+
+
+class Online(Part):
+    """Rounds of training during the run, in virtual time."""
+
+    every_s: Span
+    """Time between two rounds."""
+    steps: Count
+    """Steps of the server in a round."""
+    step_s: SpanOrZero
+    """Time of such a step."""
+    rejector_steps: Count
+    """Steps of a rejector for each copy."""
+    rejector_step_s: SpanOrZero
+    """Time of such a step."""
+    source: Literal["pool", "deferred", "mix"] = "pool"
+    """What the server learns from: its own pool, what was deferred to it, or half of each."""
+    label_delay_s: SpanOrZero = 0.0
+    """From the end of service to the label."""
+    copy_bytes: Whole = 0
+    """Size of a copy of the server's model."""
+    capacity_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the server's capacity that a round takes."""
+
+
+class Training(Part):
+    """How server and rejectors learn."""
+
+    form: Form = "nonnegative"
+    """Weights of the rejectors' loss; `released` is that of the authors' public code and not Bayes
+    consistent."""
+    availability: PositiveShare | Literal["observed"] | None = None
+    """P(answered in time | sent) that rejectors are trained for; `observed`: the share of the run in which a
+    replica is usable; null: every send is answered."""
+    shared_batch: bool = False
+    """Whether one batch serves both stages, as in the paper."""
+    feedback: Literal["full", "deferred_only"] = "full"
+    """Whether a rejector knows if the server is right on every sample, or on what was sent alone."""
+    exploration: Share = 0.0
+    """Probability of sending what the policy would keep."""
+    pretrain: Pretrain = Pretrain()
+    """Training before the run."""
+    online: Online | None = None
+    """Training during the run; null: none."""
+
+
+class Study(Part):
+    """The settings that rejectors are trained in beside the run's own: every combination of the lists, all
+    against the one course of the server's pretraining. A list left out holds the scenario's own value
+    (for `score`, each group's own).
+    """
+
+    c_e: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    """Prices of a send."""
+    c_1: Annotated[tuple[Cost, ...], Field(min_length=1)] | None = None
+    """Weights of a wrong answer of the server."""
+    sync_every: Annotated[tuple[SyncEvery, ...], Field(min_length=1)] | None = None
+    """Batches between two copies of the server."""
+    form: Annotated[tuple[Form, ...], Field(min_length=1)] | None = None
+    """Forms of the loss."""
+    score: Annotated[tuple[Score, ...], Field(min_length=1)] | None = None
+    """Scores to train."""

@@ -1,0 +1,81 @@
+"""A scenario as somebody wrote it: plain Python, where each value was written, and how to complain about it.
+Made by the reader of YAML, changed by overrides, then checked against the schema and across fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sim.scenario.text.wording import is_bare, show
+
+Path = tuple[str | int, ...]
+
+
+class Origin(NamedTuple):
+    """Where a value was written: `order` sorts complaints, `label` is a file and line or an option."""
+
+    order: int
+    label: str
+
+
+class Finding(NamedTuple):
+    """Something wrong: the path it is about and a sentence that goes behind the path."""
+
+    path: Path
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The scenario before it is checked: dicts, tuples and scalars, and the origin of each path."""
+
+    value: Any
+    origins: dict[Path, Origin]
+
+    def origin(self, path: Path) -> Origin:
+        """The origin of `path`, or of the nearest part around it that was written."""
+        while path not in self.origins:
+            path = path[:-1]
+        return self.origins[path]
+
+
+def refusal(path: Path, value: Any, rule: str) -> Finding:
+    """The usual complaint: a value, and the rule it breaks."""
+    return Finding(path, f"{show(value)} is not allowed: {rule}")
+
+
+def complaint(draft: Draft, findings: Iterable[Finding]) -> str:
+    """One line: the first finding in the order of the file, and how many more there are."""
+    ordered = sorted(findings, key=lambda finding: draft.origin(finding.path).order)
+    first = ordered[0]
+    label = draft.origin(first.path).label
+    named = name_path(draft.value, first.path)
+    # An override that names the very path need not say it twice.
+    place = (
+        label if label.startswith("--") and label.split()[-1].lstrip("-") == named else f"{label}: {named}"
+    )
+    more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
+    return f"{place}: {first.sentence}{more}" if named else f"{label}: {first.sentence}{more}"
+
+
+def name_path(value: Any, path: Path) -> str:
+    """`fleet.sensors.clients`: steps joined by dots, groups by name where the name tells them apart."""
+    steps = [step if is_bare(step) else show(step) for step in map(str, path)]
+    if len(path) > 1 and path[0] == "fleet" and isinstance(path[1], int):
+        names = group_names(value)
+        name = names[path[1]] if path[1] < len(names) else None
+        if name is not None and names.count(name) == 1:
+            steps[1] = name
+    return ".".join(steps)
+
+
+def group_names(value: Any) -> list[str | None]:
+    """The names of the groups as written; None where there is none that could stand in a path."""
+    fleet = value.get("fleet") if isinstance(value, dict) else None
+    groups = fleet if isinstance(fleet, tuple) else ()
+    names = [group.get("group") if isinstance(group, dict) else None for group in groups]
+    return [
+        name if isinstance(name, str) and re.fullmatch(r"[A-Za-z][\w-]*", name) else None for name in names
+    ]

@@ -1,0 +1,113 @@
+"""When requests arrive: for every chunk of virtual time the instants and clients, group by group.
+`sim.engine.run` asks once per chunk; nothing here depends on the policy, so policies share their traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario import Scenario
+from sim.scenario.files.traces import trace_of
+from sim.scenario.schema.arrivals import ClosedLoop, GammaRenewal, Mmpp, Poisson, TraceArrivals
+from sim.world.arrivals.gamma import GammaGroup
+from sim.world.arrivals.mmpp import MmppGroup
+from sim.world.arrivals.processes import Columns, Drawn, Group, PoissonGroup, sort
+from sim.world.arrivals.trace import TraceGroup
+from sim.world.population import Population, population
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Requests that arrive in one chunk, by client and then by time: at_s float64 (n,), client int32 (n,)."""
+
+    at_s: NDArray[np.float64]
+    client: NDArray[np.int32]
+
+
+class ArrivalSource(Protocol):
+    """Gives the arrivals of chunk `index`, which covers [start_s, end_s), whatever was asked before.
+
+    `state` and `restore` carry the position over, so that a run can go on elsewhere.
+    """
+
+    def draw(self, index: int, start_s: float, end_s: float) -> Arrivals: ...
+    def state(self) -> Columns: ...
+    def restore(self, state: Columns) -> None: ...
+
+
+class ScenarioArrivals:
+    """The arrivals that a scenario describes.
+
+    Laws: whoever asks for whatever stretches in whatever order gets the same requests to the last bit, so
+    the length of a chunk changes no arrival and a longer horizon only adds some; a group behind changes
+    nothing of those before it. Going forward is what costs least: an earlier stretch is drawn from t = 0.
+    `state` and `restore` carry the position over, so that a run can go on elsewhere without that.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        clients = population(scenario)
+        self._groups = [_group(scenario, clients, place) for place in range(len(scenario.fleet))]
+
+    def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
+        """The requests in [start_s, end_s), by client and then by time."""
+        drawn = [group.draw(start_s, end_s) for group in self._groups]
+        at, client = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        return Arrivals(at, client)
+
+    def state(self) -> Columns:
+        """All that is kept between two draws: arrays of its own, named `place.name`."""
+        return {
+            f"{place}.{name}": array
+            for place, group in enumerate(self._groups)
+            for name, array in group.state().items()
+        }
+
+    def restore(self, state: Columns) -> None:
+        """Goes on where `state` was taken, of the same scenario."""
+        for place, group in enumerate(self._groups):
+            mine = f"{place}."
+            group.restore({n.removeprefix(mine): a for n, a in state.items() if n.startswith(mine)})
+
+
+def in_order(at_s: NDArray[np.float64], client: NDArray[np.int32], end_s: float) -> Arrivals:
+    """Arrivals before `end_s`, sorted by client and then by time."""
+    kept = at_s < end_s
+    return Arrivals(*sort(at_s[kept], client[kept]))
+
+
+class NobodyBeforehand:
+    """A closed loop: its requests follow from the answers, so `sim.engine.closed_loop` makes them in the
+    loop."""
+
+    def draw(self, _start_s: float, _end_s: float) -> Drawn:
+        return np.empty(0), np.empty(0, dtype=np.int32)
+
+    def state(self) -> Columns:
+        return {}
+
+    def restore(self, state: Columns) -> None:
+        """Nothing is kept."""
+
+
+def _group(scenario: Scenario, clients: Population, place: int) -> Group:
+    """The arrivals of the group at `place`."""
+    group, first = scenario.fleet[place], clients.first[place]
+    process, shape = group.arrivals.process, group.arrivals.shape
+    match process:
+        case Poisson():
+            blocks = [block for block in clients.blocks() if block.group == place]
+            return PoissonGroup(scenario.seed, process, shape, blocks)
+        case GammaRenewal():
+            return GammaGroup(scenario.seed, process, shape, first, group.clients)
+        case Mmpp():
+            return MmppGroup(scenario.seed, process, shape, first, group.clients)
+        case TraceArrivals():
+            return TraceGroup(
+                scenario.seed, trace_of(scenario, place), process.time_scale, shape, first, place
+            )
+        case ClosedLoop():
+            return NobodyBeforehand()
+    raise TypeError(f"not a process that is known beforehand: {process!r}")

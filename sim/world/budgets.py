@@ -1,0 +1,192 @@
+"""What may be sent: accounts of budgets, reserved at the send, and released when nothing was charged.
+Also the server's token bucket of admission. Counted in whole numbers, computed when asked, never refilled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario import Scenario
+from sim.scenario.schema.fleet import Budget, CountBudget, TokenBucket
+from sim.scenario.schema.server import Admission, TokenBucketAdmission
+from sim.world.population import Population
+
+Columns = dict[str, NDArray[Any]]
+
+TOKEN = 1_000_000  # one send: whole numbers, since ten times 0.1 must be one
+NO_ACCOUNT = -1
+_UNLIMITED = 1 << 62
+NOTHING = 1e-3  # of a millionth: what a product of decimals may fall short of
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A token bucket, full at t = 0; tokens in millionths.
+
+    A reservation that may still be released is held: it keeps its room in the bucket until the client learns
+    what became of it. Else the bucket would fill up behind it, and be fuller than full once it is released.
+    What has been earned by an instant is a whole number, so the law holds exactly: between two instants at
+    most `burst` and the difference of what has been earned are spent.
+    """
+
+    rate_hz: float
+    burst: float
+
+    def earned(self, at: float) -> int:
+        """Millionths of a token earned in [0, at]."""
+        return floor(self.rate_hz * at * TOKEN + NOTHING)
+
+    @property
+    def full(self) -> int:
+        return floor(self.burst * TOKEN + NOTHING)
+
+    def take(self, columns: Any, account: int, now: float, is_held: bool = False) -> bool:
+        """Takes a token if there is one; is_held: it may be released."""
+        left, _, held = columns
+        self._fill(columns, account, now)
+        if left[account] < TOKEN:
+            return False
+        left[account] -= TOKEN
+        held[account] += is_held
+        return True
+
+    def settle(self, columns: Any, account: int, _sent: float, now: float, is_spent: bool) -> None:
+        """What was held is spent, or released."""
+        left, _, held = columns
+        self._fill(columns, account, now)
+        held[account] -= 1
+        left[account] += 0 if is_spent else TOKEN
+
+    def _fill(self, columns: Any, account: int, now: float) -> None:
+        """Adds what has been earned since the account was last asked; `mark` is what had been earned then."""
+        left, mark, held = columns
+        earned = self.earned(now)
+        left[account] = min(self.full - held[account] * TOKEN, left[account] + earned - mark[account])
+        mark[account] = earned
+
+
+@dataclass(frozen=True)
+class Periods:
+    """At most `limit` of the sends of one period [n·per_s, (n + 1)·per_s), n rounded down."""
+
+    per_s: float
+    limit: int
+
+    @property
+    def full(self) -> int:
+        return self.limit
+
+    def take(self, columns: Any, account: int, now: float, _is_held: bool = False) -> bool:
+        """Takes one of this period's sends; `mark` is the period in which the account was last asked."""
+        left, mark, _ = columns
+        period = int(now / self.per_s)
+        if period != mark[account]:
+            mark[account], left[account] = period, self.limit
+        if left[account] <= 0:
+            return False
+        left[account] -= 1
+        return True
+
+    def settle(self, columns: Any, account: int, sent: float, _now: float, is_spent: bool) -> None:
+        """A send that was not charged may be made again, in the period in which it was sent."""
+        left, mark, _ = columns
+        if not is_spent and int(sent / self.per_s) == mark[account]:
+            left[account] += 1
+
+
+Allotment = Bucket | Periods
+
+
+def allotment(budget: Budget) -> Allotment:
+    """A budget as whole numbers; money as the sends that it buys, by the decimals as they are written."""
+    if isinstance(budget, TokenBucket):
+        return Bucket(budget.rate_hz, budget.burst)
+    if isinstance(budget, CountBudget):
+        return Periods(budget.per_s, budget.limit)
+    if budget.price == 0:
+        return Periods(budget.per_s, _UNLIMITED)
+    return Periods(budget.per_s, min(Fraction(str(budget.limit)) // Fraction(str(budget.price)), _UNLIMITED))
+
+
+def admission_bucket(admission: Admission) -> tuple[Bucket, ...]:
+    """The one account that a server draws on which admits by a token bucket; else none."""
+    if isinstance(admission, TokenBucketAdmission):
+        return (Bucket(admission.rate_hz, admission.burst),)
+    return ()
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Which account each client draws on, int64 (clients,), −1: none; and what is allotted to each."""
+
+    of_client: NDArray[np.int64]
+    allotments: tuple[Allotment, ...]
+
+    def holding(self) -> NDArray[np.bool_]:
+        """Which clients draw on a bucket, where a reservation keeps its room until it is settled."""
+        is_bucket = np.array([isinstance(one, Bucket) for one in self.allotments] + [False])
+        held: NDArray[np.bool_] = is_bucket[self.of_client]
+        return held
+
+
+def full(allotments: Sequence[Allotment]) -> Columns:
+    """Accounts that nobody has drawn on: what is left, the mark of the allotment, and what is held."""
+    left = np.array([one.full for one in allotments], dtype=np.int64)
+    return {"left": left, "mark": np.zeros_like(left), "held": np.zeros_like(left)}
+
+
+def views(columns: Columns) -> Any:
+    """The columns of accounts as an allotment takes them."""
+    return tuple(columns[name].data for name in ("left", "mark", "held"))
+
+
+def accounts(scenario: Scenario, clients: Population) -> Accounts:
+    """An account per client, per group, or one for all groups that share by `fleet`."""
+    of_client = np.full(clients.size, NO_ACCOUNT)
+    of_fleet = NO_ACCOUNT
+    allotments: list[Allotment] = []
+    for g, group in enumerate(scenario.fleet):
+        budget, members = group.budget, np.flatnonzero(clients.group == g)
+        if budget is None:
+            continue
+        own = allotment(budget)
+        if budget.shared_by == "client":
+            of_client[members] = len(allotments) + np.arange(len(members))
+            allotments += [own] * len(members)
+        elif budget.shared_by == "group" or of_fleet == NO_ACCOUNT:
+            of_client[members] = len(allotments)
+            allotments.append(own)
+            of_fleet = len(allotments) - 1 if budget.shared_by == "fleet" else of_fleet
+        else:
+            of_client[members] = of_fleet
+    return Accounts(of_client, tuple(allotments))
+
+
+Take = Callable[[int, float], bool]
+Settle = Callable[[int, float, float, bool], None]
+
+
+def drawing(found: Accounts, columns: Columns, is_held: bool) -> tuple[Take, Settle]:
+    """`take(client, now)` and `settle(client, sent, now, is_spent)`; who has no account may always send.
+
+    is_held: what is taken may be released, so it must be settled.
+    """
+    of_client: Any = found.of_client.data
+    seen, allotments = views(columns), found.allotments
+
+    def take(client: int, now: float) -> bool:
+        account: int = of_client[client]
+        return account < 0 or allotments[account].take(seen, account, now, is_held)
+
+    def settle(client: int, sent: float, now: float, is_spent: bool) -> None:
+        account = of_client[client]
+        if is_held and account >= 0:
+            allotments[account].settle(seen, account, sent, now, is_spent)
+
+    return take, settle

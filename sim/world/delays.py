@@ -1,0 +1,115 @@
+"""The times that luck decides for one send: over the link, in service, before a retry.
+Keyed by (seed, purpose, request, attempt, trial): the same for every policy, with no position to keep."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario.schema.fleet import Link, Retry
+from sim.scenario.schema.server import Affine, Service
+from sim.scenario.schema.values import SHORTEST_S, Duration
+from sim.streams import Draws
+from sim.world.durations import constant_of, gamma_factor, mean_of, quantile
+
+Ids = NDArray[np.int64]
+Seconds = NDArray[np.float64]
+
+
+class Delay:
+    """A duration drawn per (request, attempt, trial); constants are not drawn at all."""
+
+    __slots__ = ("_constant", "_draws", "_quantile")
+
+    def __init__(self, seed: int, purpose: str, duration: Duration) -> None:
+        self._draws = Draws(seed, purpose)
+        self._constant = constant_of(duration)
+        self._quantile = quantile(duration)
+
+    def one(self, request_id: int, attempt: int, trial: int = 0) -> float:
+        """Seconds for one send."""
+        if self._constant is not None:
+            return self._constant
+        return float(self._quantile(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
+
+    def many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Seconds for many sends of one attempt number, shape (n,)."""
+        if self._constant is not None:
+            return np.full(len(request_ids), self._constant)
+        return self._quantile(self._draws.many(request_ids, attempt))
+
+
+class LinkDelays:
+    """Up: latency + 8·payload/bandwidth; down: a fresh latency and no payload."""
+
+    __slots__ = ("_transfer_s", "down", "latency_up")
+
+    def __init__(self, seed: int, link: Link) -> None:
+        self.latency_up = Delay(seed, "uplink", link.latency)
+        self.down = Delay(seed, "downlink", link.latency)
+        self._transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+
+    def up_one(self, request_id: int, attempt: int) -> float:
+        return self.latency_up.one(request_id, attempt) + self._transfer_s
+
+    def up_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Uplink seconds of many sends of one attempt number, shape (n,)."""
+        return self.latency_up.many(request_ids, attempt) + self._transfer_s
+
+
+class ServiceTimes:
+    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial).
+
+    mean: seconds that a batch of n takes on average, before the floor that follows.
+    A draw that would take less than a microsecond takes one: no batch ends when it starts.
+    """
+
+    def __init__(self, seed: int, service: Service, max_batch: int) -> None:
+        self._draws = Draws(seed, "service")
+        sizes = np.arange(max_batch + 1, dtype=np.float64)
+        if isinstance(service, Affine):
+            self.scale: list[float] = (service.base_s + service.per_item_s * sizes).tolist()
+            self.mean = self.scale
+            self.constant: float | None = 1.0 if service.cv == 0 else None
+            self._factor = gamma_factor(service.cv)
+        else:
+            self.scale = [1.0] * (max_batch + 1)
+            self.mean = [mean_of(service.time)] * (max_batch + 1)
+            self.constant = constant_of(service.time)
+            self._factor = quantile(service.time)
+
+    def time(self, n: int, factor: float) -> float:
+        """Seconds that a batch of n takes."""
+        seconds: float = self.scale[n] * factor
+        return seconds if seconds > SHORTEST_S else SHORTEST_S
+
+    def factor_one(self, request_id: int, attempt: int, trial: int = 0) -> float:
+        if self.constant is not None:
+            return self.constant
+        return float(self._factor(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
+
+    def factor_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Factors of many sends of one attempt number that head a batch, shape (n,)."""
+        if self.constant is not None:
+            return np.full(len(request_ids), self.constant)
+        return self._factor(self._draws.many(request_ids, attempt))
+
+
+class Backoff:
+    """Before retry n = 1, 2, …: min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
+
+    __slots__ = ("draws", "is_jittered", "steps")
+
+    def __init__(self, seed: int, retry: Retry) -> None:
+        cap = np.inf if retry.cap_s is None else retry.cap_s
+        tries = np.arange(retry.attempts, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.minimum(retry.backoff_s * retry.factor**tries, cap)
+        self.steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
+        self.is_jittered = retry.jitter == "full"
+        self.draws = Draws(seed, "backoff")
+
+    def after(self, request_id: int, failed_attempt: int) -> float:
+        """Seconds between the failure of attempt n and the send of attempt n + 1."""
+        step: float = self.steps[failed_attempt - 1]
+        return step * self.draws.one(request_id, failed_attempt) if self.is_jittered else step

@@ -1,0 +1,140 @@
+"""What outages leave of the server: usable replicas over time, how slow they are, and what tables tell.
+Pure functions of time, known before the run; the loop only walks along them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario import Scenario
+from sim.scenario.schema.server import LinksTarget, Outage, ReplicasTarget, Server, ServerTarget, Slowdown
+from sim.world.outages.downtime import Downtime, either
+from sim.world.outages.times import OutageTimes, outage_times
+
+SlowSpans = Sequence[tuple[float, float, float]]
+_EVERY_REPLICA = 1 << 30
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One period [from_s, until_s) of an outage; `target` as tables name it.
+
+    takes: replicas that do not work, counted from the highest index. effect: "down" or "slowdown". factor: of
+    service or transfer times; 1 where the target is down. client: whose link it is; −1: all that is hit.
+    """
+
+    target: str
+    from_s: float
+    until_s: float
+    takes: int
+    effect: str
+    factor: float = 1.0
+    client: int = -1
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Usable replicas over time: `usable[i]` from `at_s[i]` (included) until `at_s[i + 1]`; at_s[0] is 0.
+
+    Usable replicas are always those with the lowest indices. taken: how many outages keep from working;
+    `usable` are what they leave of the scenario's `replicas`.
+    """
+
+    at_s: NDArray[np.float64]
+    usable: NDArray[np.int64]
+    taken: NDArray[np.int64]
+
+    def usable_at(self, t: float | NDArray[np.float64]) -> NDArray[np.int64]:
+        """Usable replicas at each instant (right-continuous: an outage's end counts as up)."""
+        return self.usable[np.searchsorted(self.at_s, t, side="right") - 1]
+
+
+@dataclass(frozen=True)
+class Slowness:
+    """How much longer batches take that start at an instant: (when, replicas from the highest, factor)."""
+
+    spans: tuple[tuple[Downtime, int, float], ...]
+
+    def beside(self, spans: SlowSpans) -> Slowness:
+        """This, and (from, until, factor) that slow down every replica."""
+        more = tuple((Downtime([(begin, end)]), _EVERY_REPLICA, factor) for begin, end, factor in spans)
+        return Slowness(self.spans + more)
+
+    def factor(self, now: float, replica: int, replicas: int) -> float:
+        """The product over everything that slows this one of `replicas` down now; 1 = nothing."""
+        found = 1.0
+        for when, count, factor in self.spans:
+            if replica >= replicas - count and not when.is_up(now):
+                found *= factor
+        return found
+
+
+def intervals(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> list[Interval]:
+    """Every interval of every outage, in order of start; those of single clients' links come with them."""
+    found = []
+    for one in outage_times(scenario) if times is None else times:
+        outage, takes = one.outage, _takes(one.outage, most_replicas(scenario.server))
+        factor = outage.effect.factor if isinstance(outage.effect, Slowdown) else 1.0
+        for client, downtime in ((-1, one.shared), *one.of_client.items()):
+            found += [
+                Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client)
+                for begin, end in downtime
+            ]
+    return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client))
+
+
+def capacity(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> Capacity:
+    """A replica is up iff every outage that targets it is up; simultaneous edges are one net change."""
+    by_takes: dict[int, list[Downtime]] = {}
+    for one in outage_times(scenario) if times is None else times:
+        takes = _takes(one.outage, most_replicas(scenario.server))
+        if takes:
+            by_takes.setdefault(takes, []).append(one.shared)
+    merged = {takes: either(*downtimes) for takes, downtimes in by_takes.items()}
+    edges = np.unique([0.0] + [t for downtime in merged.values() for period in downtime for t in period])
+    edges = edges[(edges < scenario.horizon_s) | (edges == 0.0)]
+    taken = np.zeros(len(edges), dtype=np.int64)
+    for takes, downtime in merged.items():
+        taken = np.maximum(taken, np.where(downtime.down_at(edges), takes, 0))
+    changes = np.concatenate([[True], np.diff(taken) != 0])
+    return Capacity(edges[changes], np.maximum(scenario.server.replicas - taken[changes], 0), taken[changes])
+
+
+def mean_availability(scenario: Scenario) -> float:
+    """The share of [0, horizon_s) in which at least one replica is usable, from 0 to 1.
+
+    What `training.availability: observed` stands for: the outages of the server and its replicas as this run
+    will meet them; links, queues and deadlines, which may lose more, are left out.
+    """
+    known = capacity(scenario)
+    lengths = np.diff(np.append(known.at_s, scenario.horizon_s))
+    return float(lengths[known.taken < most_replicas(scenario.server)].sum() / scenario.horizon_s)
+
+
+def slowness(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> Slowness:
+    """The slowdowns of the server and of its replicas, in the order of the scenario."""
+    spans = []
+    for one in outage_times(scenario) if times is None else times:
+        effect, target = one.outage.effect, one.outage.target
+        if isinstance(effect, Slowdown) and not isinstance(target, LinksTarget):
+            spans.append((one.shared, _hits(target, most_replicas(scenario.server)), effect.factor))
+    return Slowness(tuple(spans))
+
+
+def most_replicas(server: Server) -> int:
+    """As many replicas as there will ever be."""
+    return server.replicas if server.autoscaling is None else server.autoscaling.max
+
+
+def _takes(outage: Outage, most: int) -> int:
+    """How many replicas it stops."""
+    if isinstance(outage.target, LinksTarget) or isinstance(outage.effect, Slowdown):
+        return 0
+    return _hits(outage.target, most)
+
+
+def _hits(target: ServerTarget | ReplicasTarget, most: int) -> int:
+    return target.count if isinstance(target, ReplicasTarget) else most

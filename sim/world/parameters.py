@@ -1,0 +1,138 @@
+"""What the scenario lays down for a request's life, in the form the loop reads it.
+Made once per run; nothing in it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.policy.controllers import PriceMemory, price_memory
+from sim.policy.prices import bayes_price
+from sim.scenario import Group, Scenario
+from sim.scenario.schema.fleet import Breaker, Policy, Retry
+from sim.scenario.schema.server import Admission, Autoscaling
+from sim.world.arrivals.think_times import ThinkTimes, think_times
+from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, accounts
+from sim.world.delays import Backoff, LinkDelays, ServiceTimes
+from sim.world.outages.capacity import Capacity, capacity
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
+from sim.world.population import Population, population
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a group's clients wait, try again and fall back. Seconds; inf = no limit."""
+
+    timeout_s: float
+    deadline_s: float
+    max_attempts: int
+    backoff: Backoff
+    limited: bool  # whether retries take tokens
+    allowance: int  # millionths of a token that a first send earns
+    link: LinkDelays
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The scenario, unfolded."""
+
+    seed: int
+    clients: Population
+    policies: tuple[Policy, ...]
+    bayes: tuple[float, ...]  # per group: the price at which its score decides best
+    prices: tuple[PriceMemory | None, ...]  # per group: of a price that remembers
+    reacts: NDArray[np.bool_]  # per group: its price hears replies, so it decides in the loop
+    exploration: float
+    patience: tuple[Patience, ...]
+    inference_s: tuple[float, ...]
+    service: ServiceTimes
+    capacity: Capacity
+    links: Links
+    max_batch: int
+    batch_wait_s: float
+    queue_limit: float  # inf = no limit
+    discipline: str
+    admission: Admission
+    drop_expired: bool
+    autoscaling: Autoscaling | None
+    when_down: str
+    in_flight: str
+    queue_survives: bool
+    breakers: tuple[Breaker | None, ...]  # per group
+    accounts: Accounts
+    charge_on: str
+    asks: NDArray[np.bool_]  # per client: breaker, link or budget may keep it from sending
+    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
+    thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
+    has_closed_loops: bool
+
+
+def rules(scenario: Scenario) -> Rules:
+    """Unfolds a scenario that has passed its checks."""
+    server, clients, times = scenario.server, population(scenario), outage_times(scenario)
+    links, drawn_on = Links(times), accounts(scenario, clients)
+    breakers = tuple(group.breaker for group in scenario.fleet)
+    thinks = tuple(think_times(scenario.seed, group) for group in scenario.fleet)
+    prices = tuple(price_memory(scenario, group) for group in scenario.fleet)
+    reacts = np.array([price is not None and price.hears_replies for price in prices])
+    in_loop = np.array([think is not None for think in thinks])[clients.group] | reacts[clients.group]
+    has_breaker = np.array([breaker is not None for breaker in breakers])
+    return Rules(
+        seed=scenario.seed,
+        clients=clients,
+        policies=tuple(group.policy for group in scenario.fleet),
+        bayes=tuple(bayes_price(scenario, group.policy.score) for group in scenario.fleet),
+        prices=prices,
+        reacts=reacts,
+        exploration=scenario.training.exploration,
+        patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
+        inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
+        service=ServiceTimes(scenario.seed, server.service, server.max_batch),
+        capacity=capacity(scenario, times),
+        links=links,
+        max_batch=server.max_batch,
+        batch_wait_s=float(server.batch_wait_s),
+        queue_limit=np.inf if server.queue_limit is None else server.queue_limit,
+        discipline=server.discipline,
+        admission=server.admission,
+        drop_expired=server.drop_expired,
+        autoscaling=server.autoscaling,
+        when_down=server.when_down,
+        in_flight=server.in_flight,
+        queue_survives=server.queue_survives,
+        breakers=breakers,
+        accounts=drawn_on,
+        charge_on=scenario.costs.charge_on,
+        hears=has_breaker[clients.group]
+        | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
+        | in_loop,
+        # Who decides in the loop, in a closed loop or by what replies say, sends there.
+        asks=has_breaker[clients.group]
+        | links.hit(clients.size)
+        | (drawn_on.of_client != NO_ACCOUNT)
+        | in_loop,
+        thinks=thinks,
+        has_closed_loops=any(think is not None for think in thinks),
+    )
+
+
+def millionths(allowance: float) -> int:
+    """An allowance in millionths of a token, rounded up, so that three thirds make a token."""
+    return ceil(round(allowance * TOKEN, 3))
+
+
+def _patience(seed: int, group: Group) -> Patience:
+    retry = group.retry or Retry(attempts=1)
+    return Patience(
+        timeout_s=np.inf if group.timeout_s is None else group.timeout_s,
+        deadline_s=np.inf if group.deadline_s is None else group.deadline_s,
+        max_attempts=retry.attempts,
+        backoff=Backoff(seed, retry),
+        limited=retry.allowance is not None,
+        allowance=millionths(retry.allowance or 0.0),
+        link=LinkDelays(seed, group.link),
+    )

@@ -1,0 +1,224 @@
+"""When the server learns and when the fleet hears of it: rounds, versions, copies and rejectors over time.
+Pure functions of the scenario, known before t = 0; `sim.engine.learning` walks along them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario import Group, Scenario
+from sim.scenario.rules.memory import WITHOUT_REJECTOR
+from sim.world.delays import Delay
+from sim.world.outages.capacity import Capacity, capacity, most_replicas
+from sim.world.outages.links import Links
+from sim.world.outages.times import outage_times
+from sim.world.population import population
+from sim.world.versions import Log, Versions
+
+Instants = NDArray[np.float64]
+Clients = NDArray[np.int64]
+Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of training that was due, and its fate.
+
+    "made": a new version is in force from `ends_at_s`. "lost": no replica was usable any more at
+    `ends_at_s`. "skipped": none was when it was due. "unfinished": it would end at or after the horizon.
+    """
+
+    due_at_s: float
+    ends_at_s: float
+    fate: str
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All instants of a run's learning. Version 0 is what there was before it.
+
+    rounds: every round that was due before the horizon. starts_at_s: float64 (V,), the starts of those that
+    make the versions 1 to V. in_force_at_s: float64 (V + 1,), -inf for version 0. copies: which version of
+    the server each client holds a copy of; rejectors: the one that its rejector learned against last.
+    follows: bool (clients,), whose scores depend on the server's version.
+    """
+
+    rounds: tuple[Round, ...]
+    starts_at_s: Instants
+    in_force_at_s: Instants
+    copies: Versions
+    rejectors: Versions
+    follows: NDArray[np.bool_]
+
+    def server_version(self, at_s: Instants) -> NDArray[np.int32]:
+        """The server's version in force at each instant; a version is in force from its instant on."""
+        return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
+
+    def server_version_one(self, at_s: float) -> int:
+        """The same at one instant."""
+        return int(self.in_force_at_s.searchsorted(at_s, side="right")) - 1
+
+
+def rounds(scenario: Scenario) -> tuple[Round, ...]:
+    """The rounds due at k·every_s, k = 1, 2, …, before the horizon; none without `training.online`.
+
+    Simultaneous events in their documented order: a round due when capacity returns is held, and one that
+    would end when the last replica stops is lost.
+    """
+    online, horizon_s = scenario.training.online, scenario.horizon_s
+    if online is None:
+        return ()
+    usable, takes_s = _usable(scenario), online.steps * online.step_s
+    downs = np.append(usable.at_s[usable.usable == 0], np.inf)
+    found = []
+    for due in (np.arange(1, int(horizon_s / online.every_s) + 2) * online.every_s).tolist():
+        if due >= horizon_s:
+            break
+        down, ends = float(downs[np.searchsorted(downs, due, side="right")]), due + takes_s
+        if not usable.usable_at(due):
+            found.append(Round(due, due, "skipped"))
+        elif down <= ends:
+            found.append(Round(due, down, "lost"))
+        else:
+            found.append(Round(due, ends, "made" if ends < horizon_s else "unfinished"))
+    return tuple(found)
+
+
+def training_spans(scenario: Scenario) -> Spans:
+    """When the server trains, half-open, and how much longer batches take that start meanwhile: 1/(1 - s) for
+    a `capacity_share` of s. A lost round takes its share until the outage; a skipped one none.
+    """
+    online = scenario.training.online
+    if online is None or not online.capacity_share:
+        return ()
+    factor, held = 1 / (1 - online.capacity_share), rounds(scenario)
+    return tuple((one.due_at_s, one.ends_at_s, factor) for one in held if one.due_at_s < one.ends_at_s)
+
+
+def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
+    """When every version, copy and rejector of a run comes into force.
+
+    The server sends each client its newest version, one copy at a time, at the first instant at which
+    itself and the client's link are up; a version that is superseded before its copy could leave is not
+    sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
+    leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
+    begins, one training after the other. The oracle knows every version at once; scores that are made of
+    the client's model alone are sent nothing. links: if others than the scenario says.
+    """
+    held = rounds(scenario)
+    made = [one for one in held if one.fate == "made"]
+    in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
+    fleet = _Fleet(scenario, _usable(scenario), links or Links(outage_times(scenario)))
+    for version in range(1, len(in_force)):
+        until = in_force[version + 1] if version < len(made) else scenario.horizon_s
+        fleet.release(version, float(in_force[version]), float(until))
+    fleet.train()
+    return Schedule(
+        rounds=held,
+        starts_at_s=np.array([one.due_at_s for one in made]),
+        in_force_at_s=in_force,
+        copies=fleet.copies.versions(),
+        rejectors=fleet.rejectors.versions(),
+        follows=fleet.follows,
+    )
+
+
+def _usable(scenario: Scenario) -> Capacity:
+    """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
+    run, which a schedule does not wait for."""
+    drawn = capacity(scenario)
+    return replace(drawn, usable=np.maximum(most_replicas(scenario.server) - drawn.taken, 0))
+
+
+class _Fleet:
+    """Walks all clients together from version to version: who is sent it, and who trains on it."""
+
+    def __init__(self, scenario: Scenario, usable: Capacity, links: Links) -> None:
+        clients = population(scenario)
+        n, scores = clients.size, [group.policy.score for group in scenario.fleet]
+        self._listens = np.array([score not in WITHOUT_REJECTOR for score in scores])[clients.group]
+        self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
+        self.follows = self._listens | self._knows_all
+        self._links, self._hit = links, np.flatnonzero(links.hit(n)).tolist()
+        self._usable, self._server_up = usable, _next_usable(usable)
+        self._scenario, self._group = scenario, clients.group
+        self._copy_times = [_CopyTimes(scenario, group) for group in scenario.fleet]
+        self._link_free, self._device_free = np.full(n, -np.inf), np.full(n, -np.inf)
+        self._newest, self._newest_at = np.zeros(n, dtype=np.int32), np.full(n, np.inf)  # not trained on yet
+        self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
+
+    def release(self, version: int, at_s: float, until_s: float) -> None:
+        """A version comes into force at `at_s`, the next one at `until_s`."""
+        ready = np.maximum(at_s, self._link_free)
+        leaves, takes = self._server_next_up(ready), np.zeros(len(ready))
+        for g, times in enumerate(self._copy_times):
+            mine = np.flatnonzero(self._group == g)
+            takes[mine] = times.of(mine, version)
+        for client in self._hit:
+            leaves[client], cut = self._over(client, float(ready[client]), float(takes[client]), until_s)
+            takes[client] *= self._links.factor(client, float(leaves[client]))
+            self._link_free[client] = max(self._link_free[client], cut)
+        sent = self._listens & (leaves < until_s)
+        arrives = np.where(sent, leaves + takes, np.inf)
+        self._link_free[sent] = arrives[sent]
+        self.copies.add(version, sent, arrives)
+        self.train(before=arrives)
+        self._newest[sent], self._newest_at[sent] = version, arrives[sent]
+        for log in (self.copies, self.rejectors):
+            log.add(version, self._knows_all, np.full(len(sent), at_s))
+
+    def train(self, before: Instants | None = None) -> None:
+        """Rejectors learn against the newest copy there, unless the next is there when they would begin."""
+        online = self._scenario.training.online
+        if online is None:
+            return
+        begins = np.maximum(self._newest_at, self._device_free)
+        trains = self._newest > 0
+        if before is not None:
+            trains &= (before < np.inf) & (begins < before)  # else it waits for what comes
+        done = begins + online.rejector_steps * online.rejector_step_s
+        self.rejectors.add(self._newest, trains, done)
+        self._device_free[trains] = done[trains]
+
+    def _over(self, client: int, at_s: float, takes_s: float, until_s: float) -> tuple[float, float]:
+        """The first instant at or after `at_s` from which a copy gets through a failing link, inf if it is
+        superseded first; and when the link last broke off one that had left, -inf if it never did."""
+        cut, link = -np.inf, self._links.downtime(client)
+        while at_s < until_s:
+            leaves = float(self._server_next_up(np.array([link.next_up(at_s)]))[0])
+            if link.is_up_through(leaves, leaves + takes_s * self._links.factor(client, leaves)):
+                return (leaves if leaves < until_s else np.inf), cut
+            if leaves < link.next_up(leaves):
+                at_s = leaves
+                continue
+            at_s = link.next_change(leaves)
+            if leaves < until_s:
+                cut = at_s
+        return np.inf, cut
+
+    def _server_next_up(self, at_s: Instants) -> Instants:
+        piece = np.maximum(np.searchsorted(self._usable.at_s, at_s, side="right") - 1, 0)
+        return np.maximum(at_s, self._server_up[piece])
+
+
+class _CopyTimes:
+    """Seconds that a copy takes to a client of a group: a downlink latency, keyed (client, version), and
+    8·copy_bytes/bandwidth."""
+
+    def __init__(self, scenario: Scenario, group: Group) -> None:
+        online, link = scenario.training.online, group.link
+        copy_bytes = 0 if online is None else online.copy_bytes
+        self._latency = Delay(scenario.seed, "copy", link.latency)
+        self._transfer_s = 8.0 * copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+
+    def of(self, client: Clients, version: int) -> Instants:
+        return self._latency.many(client, version) + self._transfer_s
+
+
+def _next_usable(usable: Capacity) -> Instants:
+    """Per stretch of constant capacity: the start of the first stretch from it on with a usable replica."""
+    begins = np.where(usable.usable > 0, usable.at_s, np.inf)
+    found: Instants = np.minimum.accumulate(begins[::-1])[::-1]
+    return found

@@ -1,0 +1,73 @@
+"""Which sample a request brings: a client's mix of classes in force when the request arrives.
+One keyed draw per request, so policies under one seed see the same samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.messages import Phase
+from sim.scenario import Scenario
+from sim.streams import Draws
+from sim.world.population import population
+
+
+class Traffic:
+    """Knows the phases of every group."""
+
+    def __init__(self, scenario: Scenario, phases: tuple[tuple[Phase, ...], ...]) -> None:
+        self._draws = Draws(scenario.seed, "sample")
+        self._clients = population(scenario)
+        self._phases = phases
+
+    def samples(
+        self, request_id: NDArray[np.int64], client: NDArray[np.int32], arrived_s: NDArray[np.float64]
+    ) -> NDArray[np.int32]:
+        """Each request's place on the sample axis, int32 (n,), keyed by the request."""
+        draw = self._draws.many(request_id)
+        found = np.empty(len(client), dtype=np.int32)
+        group = self._clients.group[client]
+        for g, phases in enumerate(self._phases):
+            mine = np.flatnonzero(group == g)
+            number = np.searchsorted([phase.at_s for phase in phases], arrived_s[mine], side="right") - 1
+            for n, phase in enumerate(phases):
+                here = mine[number == n]
+                found[here] = pick(phase, client[here] - self._clients.first[g], draw[here])
+        return found
+
+    def one(self, request_id: int, group: int, member: int, arrived_s: float) -> int:
+        """The same for one request of a member of a group, counted from its first."""
+        phases = self._phases[group]
+        phase = next(phase for phase in reversed(phases) if phase.at_s <= arrived_s)
+        upto = phase.upto[member if len(phase.upto) > 1 else 0]
+        draw = self._draws.one(request_id)
+        stratum = int(upto.searchsorted(draw, side="right"))
+        below = float(upto[stratum - 1]) if stratum else 0.0
+        first, end = int(phase.first[stratum]), int(phase.first[stratum + 1])
+        place = int((draw - below) / (float(upto[stratum]) - below) * (end - first))
+        return int(phase.positions[first + min(place, end - first - 1)])
+
+
+def pick(phase: Phase, member: NDArray[np.int32], draw: NDArray[np.float64]) -> NDArray[np.int32]:
+    """The samples that uniform draws in (0, 1) choose for members of a group, int32 (n,).
+
+    A draw finds its stratum by the member's cumulative shares; what is left of it, rescaled, finds the
+    sample within the stratum.
+    """
+    upto = phase.upto[member if len(phase.upto) > 1 else np.zeros_like(member)]
+    stratum = np.sum(draw[:, None] >= upto, axis=1)
+    each = np.arange(len(draw))
+    above = upto[each, stratum]
+    below = np.where(stratum > 0, upto[each, stratum - 1], 0.0)
+    size = phase.first[stratum + 1] - phase.first[stratum]
+    place = ((draw - below) / (above - below) * size).astype(np.int64)
+    picked: NDArray[np.int32] = phase.positions[phase.first[stratum] + np.minimum(place, size - 1)]
+    return picked
+
+
+def shares(phase: Phase, member: int) -> NDArray[np.float64]:
+    """P(sample) for a member's requests, float64, along `phase.positions`."""
+    upto = phase.upto[member if len(phase.upto) > 1 else 0]
+    sizes = np.diff(phase.first)
+    of_stratum = np.diff(upto, prepend=0.0) / np.maximum(sizes, 1)
+    return np.repeat(of_stratum, sizes)
