@@ -63,9 +63,7 @@ class Draws:
 
     def one(self, request_id: int, attempt: int = 0, trial: int = 0) -> float:
         """The draw of one request as a float in (0, 1)."""
-        mixed = _mix(self.root ^ (request_id * _ODD & _MASK))
-        mixed = _mix(mixed ^ ((attempt << 16 | trial) * _ODD + _ODD & _MASK))
-        return ((mixed >> 12) + 0.5) * _TO_UNIT
+        return mixed_word(self.root, request_id, attempt << 16 | trial)
 
     def many(
         self, request_ids: NDArray[np.int64], attempt: int | NDArray[np.int64] = 0, trial: int = 0
@@ -79,7 +77,7 @@ class Draws:
 
 
 def mix_words(root: Any, words: Any, counters: Any, mix: Callable[[Any], Any]) -> Any:
-    """Both rounds of the hash, over unsigned words. `sim.engine.kernel` compiles this and the two below."""
+    """Both rounds of the hash, over unsigned words. `sim.engine.handlers` takes this and the two below."""
     return mix(mix(root ^ (words * np.uint64(_ODD))) ^ (counters * np.uint64(_ODD) + np.uint64(_ODD)))
 
 
@@ -93,6 +91,13 @@ def mix_word(words: Any) -> Any:
 def to_unit(mixed: Any) -> Any:
     """The upper 52 bits as a number in (0, 1)."""
     return ((mixed >> np.uint64(12)) + 0.5) * _TO_UNIT
+
+
+def mixed_word(root: int, word: int, counter: int) -> float:
+    """Both rounds and the number that comes of them, on plain integers."""
+    mixed = _mix(root ^ (word * _ODD & _MASK))
+    mixed = _mix(mixed ^ (counter * _ODD + _ODD & _MASK))
+    return ((mixed >> 12) + 0.5) * _TO_UNIT
 
 
 def _mix(word: int) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simpy
 
-from sim.engine.clock import Kind
+from sim.engine.events import Kind
 from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
 from sim.ports import OnlineLearner
 from sim.scenario import Scenario

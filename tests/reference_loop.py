@@ -21,7 +21,7 @@ from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_prices import Calibration, Client, weighed
 from reference_server import Server, Timeline
 
-from sim.engine.clock import Kind
+from sim.engine.events import Kind
 from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.scenario import Group, Scenario
@@ -156,7 +156,7 @@ class Reference:
                 return
             request = self.request(client << CLIENT_SHIFT | k, client, at)
             yield from self.life(request)
-            at = request.resolved + think.before(client << CLIENT_SHIFT | k + 1)
+            at = request.resolved + float(think.before(np.array([client << CLIENT_SHIFT | k + 1]))[0])
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""

@@ -14,7 +14,7 @@ from typing import Any
 import simpy
 from reference_limits import Bucket
 
-from sim.engine.clock import Kind
+from sim.engine.events import Kind
 from sim.scenario import Scenario
 from sim.world.delays import ServiceTimes
 from sim.world.outages.capacity import capacity, most_replicas, slowness

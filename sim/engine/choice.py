@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 from typing import Any
 
-from sim.engine import loop
-from sim.engine.chunk import Play
+from sim.engine.clock import Clock
 from sim.engine.learning import Learning
+from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import State
 from sim.errors import RunFailed
 from sim.scenario import Scenario
-from sim.scenario.rules.engine import outside_reach
 from sim.scenario.rules.rates import mean_rate_hz
 from sim.world.parameters import Rules
 
@@ -35,32 +33,38 @@ class EnginePath:
     ready_s: float = 0.0
     tell: Callable[[float], None] = lambda _done: None
 
-    def player(self, rules: Rules, state: State, learning: Learning) -> Play:
-        """Plays the stretches of a run. state: as it is at the beginning.
+    def clock(self, rules: Rules, state: State, learning: Learning) -> Clock:
+        """What plays the stretches of a run. state: as it is at the beginning.
 
         Raises RunFailed if compiled code is demanded and Numba cannot be loaded.
         """
         if self.name == "simpy":
-            return partial(loop.play, rules)
+            return SimPyClock(rules)
         began = perf_counter()
         try:
-            from sim.engine.kernel.compiling import is_kept  # noqa: PLC0415  (takes time, and Numba may be broken)
-            from sim.engine.kernel.stretch import Kernel  # noqa: PLC0415
+            from sim.engine.compiled_clock import CompiledClock  # noqa: PLC0415  (takes time; Numba may be broken)
+            from sim.engine.compiling import is_kept  # noqa: PLC0415
         except ImportError as error:
             if self.is_demanded:
                 raise RunFailed(
                     "run", f"engine.path is compiled, but Numba cannot be loaded: {error}"
                 ) from error
             self.name, self.why = "simpy", f"Numba cannot be loaded: {error}"
-            return partial(loop.play, rules)
-        kernel, is_cold = Kernel(rules), not is_kept()
+            return SimPyClock(rules)
+        try:
+            clock, is_cold = CompiledClock(rules), not is_kept()
+        except TypeError as error:  # a price that Numba cannot compile
+            if self.is_demanded:
+                raise RunFailed("run", f"engine.path is compiled, but {error}") from error
+            self.name, self.why = "simpy", f"the compiled clock cannot play it: {error}"
+            return SimPyClock(rules)
         if is_cold:
             self.tell(0.0)
-        kernel.compile(state, learning)
+        clock.compile(state, learning)
         if is_cold:
             self.tell(1.0)
         self.ready_s = perf_counter() - began
-        return kernel.play
+        return clock
 
     def told(self) -> dict[str, Any]:
         """For `timing.json`."""
@@ -74,9 +78,6 @@ def chosen(scenario: Scenario) -> EnginePath:
     """
     if scenario.engine.path != "auto":
         return EnginePath(scenario.engine.path, "as the scenario says", is_demanded=True)
-    why = outside_reach(scenario)
-    if why:
-        return EnginePath("simpy", f"the compiled loop cannot play it: {why}")
     requests = scenario.horizon_s * sum(
         group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
     )
@@ -95,7 +96,7 @@ def chosen(scenario: Scenario) -> EnginePath:
 
 def _is_compiled() -> bool:
     try:
-        from sim.engine.kernel.compiling import is_kept  # noqa: PLC0415
+        from sim.engine.compiling import is_kept  # noqa: PLC0415
     except ImportError:
         return True  # that Numba cannot be loaded, `player` finds out and says
     return is_kept()

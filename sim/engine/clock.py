@@ -1,78 +1,46 @@
-"""Virtual time: SimPy's Environment, whose heap is ordered by content, beside a sorted agenda.
-The only place that touches SimPy's internals; `sim.engine.loop` supplies what happens."""
+"""What every clock takes and gives: a stretch of time with what is known of it, and what happened there.
+`sim.engine.simpy_clock` and `sim.engine.compiled_clock` are such; `sim.engine.window` asks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum
-from heapq import heappop
-from itertools import chain
-from typing import Any
+from dataclasses import dataclass
+from typing import Protocol
 
-import simpy
-
-from sim.errors import RunFailed
+from sim.engine.decisions import Undecided
+from sim.engine.known_events import KnownEvents
+from sim.engine.learning import Learning
+from sim.engine.state import State
 
 
-class Kind(IntEnum):
-    """Simultaneous events happen in this order, and within a kind by (request, attempt)."""
+@dataclass(frozen=True)
+class Stretch:
+    """What a clock plays: [begin, end), what is known to come, and whom it must decide on the way."""
 
-    CAPACITY_UP = 0
-    CAPACITY_DOWN = 1
-    MODEL = 2
-    COMPLETE = 3
-    REACH = 4
-    DUE = 5
-    REPLY = 6
-    TIMER = 7
-    DECISION = 8
-    ARRIVAL = 9
+    begin: float
+    end: float
+    known: KnownEvents
+    undecided: list[Undecided]
 
 
-Handler = Callable[[float, int], None]
-AgendaItem = tuple[float, int, int, int, int]  # instant, kind, rank, number of a handler, its subject
+@dataclass(frozen=True)
+class Played:
+    """What the loop saw that its columns do not tell.
 
-
-class Moment(simpy.Event):
-    """An event of the loop in SimPy's heap: what it is about, and the callbacks that SimPy would run.
-
-    It is scheduled when it is made and never triggered by hand, so the parent's state is not needed.
+    area: the integral of N(t), the number of sends in the server, waiting or in service, counted as they
+    come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch, start,
+    stop) of every send that an outage put back into the queue. steps: (instant, usable replicas) wherever
+    they changed, the first at the beginning. A window may be played in pieces, which add up.
     """
 
-    def __init__(self, callbacks: list[Any], subject: int) -> None:
-        self.callbacks = callbacks
-        self.subject = subject
+    area: float
+    stopped: list[tuple[int, float, float]]
+    steps: list[tuple[float, int]]
+
+    def __add__(self, later: Played) -> Played:
+        return Played(self.area + later.area, self.stopped + later.stopped, self.steps + later.steps)
 
 
-class Clock(simpy.Environment):
-    """Walks an agenda (events known beforehand, sorted) and SimPy's heap as one sequence of events.
+class Clock(Protocol):
+    """Moves time: plays a stretch and leaves in the state what it changed."""
 
-    Keys are (instant, kind, rank), computed from content and never from the order of scheduling, so
-    writing the heap out and reading it in changes nothing. Instants are absolute.
-    """
-
-    @property
-    def heap(self) -> list[Any]:
-        """SimPy's own heap; an event is pushed as (instant, kind, rank, moment), its key unique."""
-        return self._queue
-
-    def walk(self, agenda: Iterable[AgendaItem], handlers: Sequence[Handler], end: float) -> None:
-        """Runs everything before `end`; afterwards now == end.
-
-        agenda: sorted. Raises RunFailed if an event was put into the heap for a time that has passed.
-        """
-        heap = self.heap
-        for at, kind, rank, do, subject in chain(agenda, [(end, -1, 0, -1, 0)]):
-            while heap:
-                first = heap[0]
-                if first[0] >= at and (first[0] > at or (first[1], first[2]) > (kind, rank)):
-                    break
-                now, _, _, moment = heappop(heap)
-                if now < self._now:
-                    raise RunFailed("run", f"the clock ran backwards, from {self._now} s to {now} s")
-                self._now = now
-                for callback in moment.callbacks:
-                    callback(moment)
-            self._now = at
-            if do >= 0:
-                handlers[do](at, subject)
+    def play(self, state: State, stretch: Stretch, learning: Learning) -> Played: ...

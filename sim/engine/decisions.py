@@ -1,27 +1,35 @@
-"""What becomes of requests at their devices: rows for those that arrive, decisions, and first sends.
-Array operations, for whole chunks in `sim.engine.chunk`; `sim.engine.asking` tells the same of one
-request."""
+"""What becomes of requests at their devices: rows for those that arrive, decisions, and first attempts.
+Array operations for whole windows; whoever decides as requests come is only prepared here (`handlers.deciding`)."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.events import IN_FLIGHT, LOCAL, TIMED_OUT
 from sim.engine.learning import Learning
-from sim.engine.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, State, empty, take
-from sim.policy.controllers import walk
-from sim.policy.prices import Asked, Curves, Decisions, asked, at_price, decide, explore, is_calibrated
-from sim.results.columns import OUTCOMES
+from sim.engine.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, empty
+from sim.policy.prices import Asked, asked, decide_all, explored, is_calibrated
 from sim.streams import Draws
 from sim.world.parameters import Rules
 
-LOCAL, TIMED_OUT, IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "timed_out", "in_flight"))
+Ids = NDArray[np.int64]
+
+
+class Undecided(NamedTuple):
+    """Rows that are decided as they come, and what each decision compares; coin: of exploration."""
+
+    row: NDArray[np.int64]
+    asked: Asked
+    coin: NDArray[np.float64]
 
 
 def new_rows(
     rules: Rules,
     learning: Learning,
-    request_id: NDArray[np.int64],
+    request_id: Ids,
     client: NDArray[np.int32],
     at: NDArray[np.float64],
     decided: NDArray[np.float64],
@@ -32,34 +40,66 @@ def new_rows(
     new["sample"] = learning.traffic.samples(request_id, client, at)
     new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[rules.clients.group[client]]
     new["window"][:], new["outcome"][:], new["resolved"][:] = -1, IN_FLIGHT, np.nan
+    new["threshold"][:] = np.nan
     return new
 
 
-def decide_due(rules: Rules, learning: Learning, state: State, rows: Columns, due: NDArray[np.bool_]) -> None:
-    """Decides these rows, in the order of their requests; what is kept, or too late, is settled by that.
+def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.bool_]) -> list[Undecided]:
+    """Decides these rows where nothing that happens can change it; what is kept, or too late, is settled.
 
-    Where replies count, only the score is known yet: `sim.engine.at_clients` decides. state: what prices
-    remember.
+    Gives the others, whose clients decide as they come: of them only the score is known yet.
     """
-    group = rules.clients.group[rows["client"]]
-    rows["window"][due] = learning.schedule.server_version(rows["decided"][due])
-    for g in range(len(rules.policies)):
+    undecided, group = [], rules.clients.group[rows["client"]]
+    for g, policy in enumerate(rules.policies):
         mine = np.flatnonzero(due & (group == g))
         if not len(mine):
             continue
-        found = take(rows, mine)
-        if rules.reacts[g]:
-            rows["score"][mine] = _scores(rules, learning, found, g)[0]
+        request_id, client = rows["request_id"][mine], rows["client"][mine]
+        version = learning.schedule.rejectors.of(client, rows["decided"][mine])
+        found = ask(rules, learning, g, request_id, client, rows["sample"][mine], version)
+        rows["score"][mine], coin = found.score, coins(rules, request_id)
+        if rules.decides[g]:
+            undecided.append(Undecided(mine, found, coin))
             continue
-        decisions = _decide(rules, learning, state, found, g)
-        rows["score"][mine], rows["propensity"][mine] = decisions.score, decisions.propensity
+        decisions = decide_all(found, coin, explored(policy, rules.exploration))
+        rows["window"][mine] = learning.schedule.server_version(rows["decided"][mine])
+        rows["threshold"][mine], rows["propensity"][mine] = found.threshold, decisions.propensity
         rows["deferred"][mine] = decisions.deferred
-    decided = due & ~rules.reacts[group]
+    decided = due & ~rules.decides[group]
     local = decided & ~rows["deferred"]
     late = decided & rows["deferred"] & (rows["decided"] >= rows["deadline"])
     for which, outcome in ((local, LOCAL), (late, TIMED_OUT)):
         rows["outcome"][which] = outcome
         rows["resolved"][which] = rows["decided"][which]
+    return undecided
+
+
+def ask(
+    rules: Rules,
+    learning: Learning,
+    g: int,
+    request_id: Ids,
+    client: NDArray[np.int32],
+    sample: NDArray[np.int32],
+    version: NDArray[np.int32],
+) -> Asked:
+    """Requests of one group as their price sees them, scored by the given versions of their rejectors."""
+    policy = rules.policies[g]
+    if learning.learned.tables.groups[g].score is None:
+        score = Draws(rules.seed, "score").many(request_id).astype(np.float32)
+    else:
+        score = learning.models.score(g, version, learning.table_rows(g, client), sample)
+    if not is_calibrated(policy):
+        return asked(policy, score, bayes=rules.bayes[g])
+    curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
+    return asked(policy, score, Draws(rules.seed, "price").many(request_id), curves, rules.bayes[g])
+
+
+def coins(rules: Rules, request_id: Ids) -> NDArray[np.float64]:
+    """The coins of exploration; 1, which explores nothing, where there is none."""
+    if not rules.exploration:
+        return np.ones(len(request_id))
+    return Draws(rules.seed, "exploration").many(request_id)
 
 
 def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
@@ -78,43 +118,3 @@ def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
     for name, nothing in NEW_SEND.items():
         sends[name][:] = nothing
     return sends
-
-
-def _decide(rules: Rules, learning: Learning, state: State, rows: Columns, g: int) -> Decisions:
-    """What a group that need not hear replies makes of its requests."""
-    policy, remembers, request_id = rules.policies[g], rules.prices[g], rows["request_id"]
-    requests, curves = _asked(rules, learning, rows, g)
-    lucky = np.zeros(0) if not rules.exploration else Draws(rules.seed, "exploration").many(request_id)
-    if remembers is None:
-        decisions = decide(policy, requests, curves, rules.bayes[g])
-    else:
-        anyhow = lucky < rules.exploration if len(lucky) else np.zeros(len(request_id), dtype=bool)
-        decisions = at_price(
-            requests,
-            walk(remembers, state.memory, rows["client"], rows["decided"], requests.value, anyhow),
-        )
-    return explore(policy, decisions, rules.exploration, lucky) if len(lucky) else decisions
-
-
-def _asked(rules: Rules, learning: Learning, rows: Columns, g: int) -> tuple[Asked, Curves]:
-    """The requests as their price sees them, and the curves of the versions that they are decided by."""
-    policy = rules.policies[g]
-    score, version = _scores(rules, learning, rows, g)
-    if not is_calibrated(policy):
-        return asked(policy, score), ()
-    curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
-    return asked(policy, score, Draws(rules.seed, "price").many(rows["request_id"]), curves), curves
-
-
-def _scores(
-    rules: Rules, learning: Learning, rows: Columns, g: int
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """The scores of requests of one group, by the rejectors in force for their clients at the decisions, and
-    the versions of those."""
-    client = rows["client"]
-    version = learning.schedule.rejectors.of(client, rows["decided"])
-    table = learning.learned.tables.groups[g].score
-    if table is None:
-        return Draws(rules.seed, "score").many(rows["request_id"]).astype(np.float32), version
-    row = learning.table_rows(g, client)
-    return learning.models.score(g, version, row, rows["sample"]), version

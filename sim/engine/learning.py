@@ -56,6 +56,11 @@ class Learning:
         if len(self.schedule.starts_at_s) and learner is None:
             raise ValueError("training.online needs a learner")
 
+    @property
+    def samples(self) -> int:
+        """How many samples the sample axis has."""
+        return len(self.learned.samples.label)
+
     def pieces(self, start: float, end: float) -> list[tuple[float, float]]:
         """[start, end) cut where a round begins that makes a version."""
         starts = self.schedule.starts_at_s

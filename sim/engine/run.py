@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.engine.choice import EnginePath, chosen
-from sim.engine.chunk import run_chunk
+from sim.engine.window import run_window
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, at_start
 from sim.messages import Learned
@@ -167,7 +167,7 @@ class Run:
         self._made = tabulator(scenario, self._rules, self._learning)
         self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
         self.path = path or chosen(scenario)
-        self._play = self.path.player(self._rules, self._state, self._learning)
+        self._clock = self.path.clock(self._rules, self._state, self._learning)
         self._verifier = Verifier(scenario, self._rules)
         self._number = int(np.ceil(scenario.horizon_s / chunk_s))
         self.chunks = 0  # that are over
@@ -184,7 +184,7 @@ class Run:
         state, learning = self._state, self._learning
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
-        ended, seconds = run_chunk(self._rules, learning, state, arrivals, start, end, last, self._play)
+        ended, seconds = run_window(self._rules, learning, state, arrivals, start, end, last, self._clock)
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
         if self._scenario.server.autoscaling:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.controllers import memories, price_memory
+from sim.policy.controllers import memories, moving_price
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import think_times
 from sim.world.budgets import TOKEN, accounts, admission_bucket, full
@@ -30,6 +30,7 @@ ROW_TYPES: dict[str, str] = {
     "deadline": "f8",  # an instant; inf = none
     "window": "i4",  # tables in force at the decision; -1 = not decided yet
     "score": "f4",
+    "threshold": "f8",  # of the decision; NaN = not decided
     "propensity": "f4",
     "deferred": "?",
     "outcome": "i1",  # index into OUTCOMES
@@ -166,7 +167,7 @@ def at_start(scenario: Scenario, usable: int) -> State:
         allowance=np.full(n, TOKEN),
         breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
         memory=memories(
-            tuple(price_memory(scenario, group) for group in scenario.fleet), population(scenario).group
+            tuple(moving_price(scenario, group) for group in scenario.fleet), population(scenario).group
         ),
         last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
         budgets=full(accounts(scenario, population(scenario)).allotments),

@@ -1,16 +1,17 @@
 """Policies: a score and a price. A request is sent iff its score exceeds the price in force.
-Here decisions for whole chunks at once; prices that remember are in `sim.policy.controllers`."""
+Here what a request is compared by, and prices that stay; those that move are in `sim.policy.controllers`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.calibration import Curve
+from sim.policy.decision import decide
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import (
     AlwaysLocal,
@@ -39,37 +40,64 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a price compares itself with, of n requests of one group.
+    """What n requests of one group are decided by; see `sim.policy.decision.decide`.
 
-    score: float32 (n,). value: float64 (n,), sent iff above the price: the score itself, or for the prices
-    that hold a rate its standing, the share of calibration scores below it, where ties are spread by luck.
-    low, high: what the value lies between, uniformly, given the score. luck: float64 (n,), keyed draws.
+    score: float32 (n,). value, low, high, threshold: float64 (n,). The value is the score itself, or for the
+    prices that hold a rate its standing, the share of calibration scores below it, where ties are spread by a
+    draw. threshold: of a price that stays; NaN where a price that remembers sets it.
     """
 
     score: NDArray[np.float32]
     value: Reals
     low: Reals
     high: Reals
-    luck: Reals
+    threshold: Reals
+
+    def columns(self) -> tuple[Reals, Reals, Reals, Reals]:
+        """What is compared."""
+        return self.value, self.low, self.high, self.threshold
 
 
 def asked(
-    policy: Policy, score: NDArray[np.float32], luck: Reals | None = None, curves: Curves = ()
+    policy: Policy,
+    score: NDArray[np.float32],
+    draw: Reals | None = None,
+    curves: Curves = (),
+    bayes: float = 0.0,
 ) -> Asked:
-    """The requests as the price of this policy sees them. luck: where it `is_calibrated`.
+    """The requests as the price of this policy sees them.
 
-    A `random` score is itself a uniform draw: it has no curve, and is its own standing.
+    draw: uniform numbers, where it `is_calibrated`. bayes: see `bayes_price`. A `random` score is itself a
+    uniform draw: it has no curve, and is its own standing.
     """
     value = score.astype(np.float64)
-    luck = value if luck is None else luck
+    draw = value if draw is None else draw
+    price = policy.price
+    if isinstance(price, BoundedRateThinned):
+        minus_chance = -thinned(value, bayes, price.rate, curves)
+        return Asked(score, -draw, np.full_like(value, -1.0), np.zeros_like(value), minus_chance)
+    threshold = np.full_like(value, np.nan if _moves(policy) else fixed_price(policy))
     if policy.score == "random":
-        return Asked(score, value, np.zeros_like(value), np.ones_like(value), luck)
+        return Asked(score, value, np.zeros_like(value), np.ones_like(value), threshold)
     if not _holds_rate(policy):
-        return Asked(score, value, value, value, luck)
+        return Asked(score, value, value, value, threshold)
     low, high = np.empty_like(value), np.empty_like(value)
     for mine, curve in curves:
         low[mine], high[mine] = curve.shares(score[mine])
-    return Asked(score, low + luck * (high - low), low, high, luck)
+    return Asked(score, low + draw * (high - low), low, high, threshold)
+
+
+def decide_all(requests: Asked, coin: Any = 1.0, exploration: float = 0.0) -> Decisions:
+    """Decides requests of a price that stays."""
+    of = requests
+    with np.errstate(invalid="ignore"):  # a score may be infinite
+        sent, chance = decide(of.value, of.low, of.high, of.threshold, coin, exploration)
+    return Decisions(of.score, chance, sent)
+
+
+def explored(policy: Policy, exploration: float) -> float:
+    """The share that this policy explores: `always_local` stays what its name says."""
+    return 0.0 if isinstance(policy.price, AlwaysLocal) else exploration
 
 
 def is_calibrated(policy: Policy) -> bool:
@@ -82,6 +110,11 @@ def is_calibrated(policy: Policy) -> bool:
 def _holds_rate(policy: Policy) -> bool:
     """Whether the price stands among calibrated shares and not among scores."""
     return isinstance(policy.price, BoundedRate | RateController)
+
+
+def _moves(policy: Policy) -> bool:
+    """Whether the price remembers."""
+    return not isinstance(policy.price, Threshold | BoundedRate | AlwaysLocal | AlwaysRemote)
 
 
 def fixed_price(policy: Policy) -> float:
@@ -99,28 +132,16 @@ def fixed_price(policy: Policy) -> float:
     raise TypeError(f"'{policy.price.kind}' is not a fixed price")
 
 
-def at_price(requests: Asked, price: Any) -> Decisions:
-    """Sends what lies above the price: a number, or one for each request."""
-    low, high, deferred = requests.low, requests.high, requests.value > price
-    propensity = deferred.astype(np.float32)
-    if high is not low:
-        spread = np.flatnonzero(high > low)
-        above = high[spread] - np.broadcast_to(price, len(low))[spread]
-        propensity[spread] = np.clip(above / (high - low)[spread], 0.0, 1.0)
-    return Decisions(requests.score, propensity, deferred)
-
-
-def thinned(requests: Asked, price: float, rate: float, curves: Curves) -> Decisions:
-    """The paper's post-hoc coin on a rule that sends what lies above a price (arXiv 2501.13810): if it sends
-    a larger share of its calibration scores than the rate, each send is kept with probability rate/share,
-    else each other request is sent too with probability (rate - share)/(1 - share)."""
-    chance = np.empty(len(requests.value))
+def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
+    """P(sent) under the paper's post-hoc coin on a rule that sends what lies above a price (2501.13810): if it sends a larger share of its calibration scores than the rate, each send is kept with probability
+    rate/share, else each other request is sent too with probability (rate - share)/(1 - share)."""
+    chance = np.empty(len(value))
     for mine, curve in curves:
         share = curve.share_above(price)
         keep = rate / share if share > rate else 1.0
         add = (rate - share) / (1.0 - share) if share < rate else 0.0
-        chance[mine] = np.where(requests.value[mine] > price, keep, add)
-    return Decisions(requests.score, chance.astype(np.float32), requests.luck < chance)
+        chance[mine] = np.where(value[mine] > price, keep, add)
+    return chance
 
 
 def bayes_price(scenario: Scenario, score: str) -> float:
@@ -134,22 +155,3 @@ def bayes_price(scenario: Scenario, score: str) -> float:
     if a is None or scenario.costs.charge_on != "send":
         return scenario.costs.c_e
     return scenario.costs.c_e / a if a else np.inf
-
-
-def decide(policy: Policy, requests: Asked, curves: Curves = (), bayes: float = 0.0) -> Decisions:
-    """Decides for many requests of one group by a price that remembers nothing. bayes: see `bayes_price`."""
-    if isinstance(policy.price, BoundedRateThinned):
-        return thinned(requests, bayes, policy.price.rate, curves)
-    return at_price(requests, fixed_price(policy))
-
-
-def explore(policy: Policy, decisions: Decisions, share: float, draw: NDArray[np.float64]) -> Decisions:
-    """Sends what a policy would keep with probability `share`, so that the server's answers are seen there.
-
-    draw: a uniform number per request, float64 (n,). P(sent) = p + (1 - p)·share where p is the policy's
-    own. `always_local` stays what its name says: it never explores.
-    """
-    if isinstance(policy.price, AlwaysLocal):
-        return decisions
-    propensity = decisions.propensity + (1 - decisions.propensity) * np.float32(share)
-    return replace(decisions, propensity=propensity, deferred=decisions.deferred | (draw < share))

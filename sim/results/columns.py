@@ -35,6 +35,7 @@ REQUESTS = pa.schema(
         ("arrived_at_s", pa.float64()),
         ("decided_at_s", pa.float64()),
         ("score", pa.float32()),
+        ("threshold", pa.float64()),
         ("propensity", pa.float32()),
         ("deferred", pa.bool_()),
         ("attempts", pa.int8()),

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.engine.board import LOST, REFUSALS
+from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
 from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
 from sim.scenario import Scenario
+from sim.scenario.schema.fleet import BoundedRateThinned
 from sim.world.parameters import Rules
 
 _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
@@ -114,11 +115,11 @@ class Tabulator:
     def _asked(self, rows: Columns) -> Columns:
         """What the request was and what the policy made of it."""
         samples, client = self.learning.learned.samples, rows["client"]
-        decided = rows["window"] >= 0
+        decided, group = rows["window"] >= 0, self.rules.clients.group[client]
         return {
             "request_id": rows["request_id"],
             "client_id": client,
-            "group": self.rules.clients.group[client],
+            "group": group,
             "sample_id": samples.sample_id[rows["sample"]],
             "held_out": samples.held_out[rows["sample"]],
             "label": samples.label[rows["sample"]],
@@ -126,9 +127,19 @@ class Tabulator:
             "arrived_at_s": rows["arrived"],
             "decided_at_s": np.where(decided, rows["decided"], np.nan),
             "score": np.where(decided, rows["score"], np.nan),
+            "threshold": np.where(self._is_coin[group] & decided, self._bayes[group], rows["threshold"]),
             "propensity": np.where(decided, rows["propensity"], np.nan),
             "deferred": rows["deferred"],
         }
+
+    @property
+    def _is_coin(self) -> NDArray[np.bool_]:
+        """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the coin's."""
+        return np.array([isinstance(policy.price, BoundedRateThinned) for policy in self.rules.policies])
+
+    @property
+    def _bayes(self) -> NDArray[np.float64]:
+        return np.array(self.rules.bayes)
 
     def _versions(self, rows: Columns, last: Columns) -> Columns:
         """Of the server when its work started, or at the decision if it never did; of the client's copy and

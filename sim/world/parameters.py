@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.controllers import PriceMemory, price_memory
+from sim.policy.controllers import Price, moving_price
 from sim.policy.prices import bayes_price
 from sim.scenario import Group, Scenario
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
@@ -44,8 +44,9 @@ class Rules:
     clients: Population
     policies: tuple[Policy, ...]
     bayes: tuple[float, ...]  # per group: the price at which its score decides best
-    prices: tuple[PriceMemory | None, ...]  # per group: of a price that remembers
-    reacts: NDArray[np.bool_]  # per group: its price hears replies, so it decides in the loop
+    prices: tuple[Price | None, ...]  # per group: of a price that moves
+    decides: NDArray[np.bool_]  # per group: as its requests come, for its price moves or its loop is closed
+    uses_feedback: NDArray[np.bool_]  # per group: its price hears what becomes of attempts
     exploration: float
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
@@ -65,7 +66,7 @@ class Rules:
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
     charge_on: str
-    asks: NDArray[np.bool_]  # per client: breaker, link or budget may keep it from sending
+    asks: NDArray[np.bool_]  # per client: its price, breaker, link or budget may keep it from sending
     hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
     has_closed_loops: bool
@@ -77,9 +78,10 @@ def rules(scenario: Scenario) -> Rules:
     links, drawn_on = Links(times), accounts(scenario, clients)
     breakers = tuple(group.breaker for group in scenario.fleet)
     thinks = tuple(think_times(scenario.seed, group) for group in scenario.fleet)
-    prices = tuple(price_memory(scenario, group) for group in scenario.fleet)
-    reacts = np.array([price is not None and price.hears_replies for price in prices])
-    in_loop = np.array([think is not None for think in thinks])[clients.group] | reacts[clients.group]
+    prices = tuple(moving_price(scenario, group) for group in scenario.fleet)
+    uses_feedback = np.array([price is not None and price.uses_feedback for price in prices])
+    is_closed = np.array([think is not None for think in thinks])
+    decides = is_closed | np.array([price is not None for price in prices])
     has_breaker = np.array([breaker is not None for breaker in breakers])
     return Rules(
         seed=scenario.seed,
@@ -87,7 +89,8 @@ def rules(scenario: Scenario) -> Rules:
         policies=tuple(group.policy for group in scenario.fleet),
         bayes=tuple(bayes_price(scenario, group.policy.score) for group in scenario.fleet),
         prices=prices,
-        reacts=reacts,
+        decides=decides,
+        uses_feedback=uses_feedback,
         exploration=scenario.training.exploration,
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
@@ -109,12 +112,12 @@ def rules(scenario: Scenario) -> Rules:
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
-        | in_loop,
-        # Who decides in the loop, in a closed loop or by what replies say, sends there.
+        | (is_closed | uses_feedback)[clients.group],
+        # Who decides as requests come sends then, too.
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
-        | in_loop,
+        | decides[clients.group],
         thinks=thinks,
         has_closed_loops=any(think is not None for think in thinks),
     )

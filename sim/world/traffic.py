@@ -18,7 +18,7 @@ class Traffic:
     def __init__(self, scenario: Scenario, phases: tuple[tuple[Phase, ...], ...]) -> None:
         self._draws = Draws(scenario.seed, "sample")
         self._clients = population(scenario)
-        self._phases = phases
+        self.phases = phases
 
     def samples(
         self, request_id: NDArray[np.int64], client: NDArray[np.int32], arrived_s: NDArray[np.float64]
@@ -27,7 +27,7 @@ class Traffic:
         draw = self._draws.many(request_id)
         found = np.empty(len(client), dtype=np.int32)
         group = self._clients.group[client]
-        for g, phases in enumerate(self._phases):
+        for g, phases in enumerate(self.phases):
             mine = np.flatnonzero(group == g)
             number = np.searchsorted([phase.at_s for phase in phases], arrived_s[mine], side="right") - 1
             for n, phase in enumerate(phases):
@@ -35,17 +35,12 @@ class Traffic:
                 found[here] = pick(phase, client[here] - self._clients.first[g], draw[here])
         return found
 
-    def one(self, request_id: int, group: int, member: int, arrived_s: float) -> int:
-        """The same for one request of a member of a group, counted from its first."""
-        phases = self._phases[group]
-        phase = next(phase for phase in reversed(phases) if phase.at_s <= arrived_s)
-        upto = phase.upto[member if len(phase.upto) > 1 else 0]
-        draw = self._draws.one(request_id)
-        stratum = int(upto.searchsorted(draw, side="right"))
-        below = float(upto[stratum - 1]) if stratum else 0.0
-        first, end = int(phase.first[stratum]), int(phase.first[stratum + 1])
-        place = int((draw - below) / (float(upto[stratum]) - below) * (end - first))
-        return int(phase.positions[first + min(place, end - first - 1)])
+    def samples_in(
+        self, group: int, phase: int, request_id: NDArray[np.int64], client: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """The samples of requests of one group, were they to arrive in one of its phases, int32 (n,)."""
+        member = (client - self._clients.first[group]).astype(np.int32)
+        return pick(self.phases[group][phase], member, self._draws.many(request_id))
 
 
 def pick(phase: Phase, member: NDArray[np.int32], draw: NDArray[np.float64]) -> NDArray[np.int32]:

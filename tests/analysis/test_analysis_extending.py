@@ -16,7 +16,7 @@ from analysis import figures
 from analysis.figures import Drawing
 from analysis.metrics.summary import summary as metrics
 from analysis.run_folder.traffic import Traffic
-from sim.engine.board import Board
+from sim.engine.events import Board
 from sim.engine.queues import DISCIPLINES
 from sim.engine.run import simulate
 

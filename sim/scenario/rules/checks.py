@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sim.scenario.rules.engine import the_compiled_path_can_play
+from sim.scenario.rules.engine import the_compiled_clock_is_installed
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
@@ -245,6 +245,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
     *LEARNING_CHECKS,
-    the_compiled_path_can_play,
+    the_compiled_clock_is_installed,
     memory,
 )

@@ -3,8 +3,6 @@ Keyed by the request, so a client thinks as long whatever the policy and the ser
 
 from __future__ import annotations
 
-import numpy as np
-
 from sim.scenario import Group
 from sim.scenario.schema.arrivals import ClosedLoop
 from sim.scenario.schema.values import Duration
@@ -30,9 +28,9 @@ class ThinkTimes:
         request_ids = clients << CLIENT_SHIFT
         return self._met(self._draws.many(request_ids)) * self._draws.many(request_ids, trial=1)
 
-    def before(self, request_id: int) -> float:
-        """Seconds before one request that is not its client's first."""
-        return float(self._quantile(np.float64(self._draws.one(request_id))))  # type: ignore[arg-type]
+    def before(self, request_ids: Numbers) -> Instants:
+        """Seconds before requests that are not their clients' first, shape (n,)."""
+        return self._quantile(self._draws.many(request_ids))
 
 
 def think_times(seed: int, group: Group) -> ThinkTimes | None:

@@ -1,31 +1,47 @@
-"""The kernel's loop: agenda and heap as one sequence of events, until the end or until Python must help.
-The counterpart of `sim.engine.clock`; where it comes back early it goes on where it stopped."""
+"""What happens at each event, and the loop of the compiled clock over known events and its heap.
+SimPy's clock asks the same `happen`; whoever comes back early goes on where it stopped."""
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
-from sim.engine.board import ANSWER, ASK, CAPACITY, DUE, ERROR, GAIN, REACH, REFUSED, RETRY, TIMER
-from sim.engine.kernel.capacity import change, set_limit
-from sim.engine.kernel.clients import again, ask, gain, hear, time_out
-from sim.engine.kernel.codes import (
+from sim.engine.events import (
+    ANSWER,
+    ARRIVE,
+    ASK,
+    CAPACITY,
     CODE_BITS,
     COMPLETE,
     DONE,
+    DUE,
+    ERROR,
+    GAIN,
+    KEY_READY,
     NO_ROOM,
     NOTHING,
     RAN_BACKWARDS,
+    REACH,
+    READY,
+    RETRY,
+    SCALE,
+    TIMER,
     WANTS_ATTEMPT,
     WANTS_REDRAWS,
+    WANTS_REQUESTS,
 )
-from sim.engine.kernel.compiling import part, whole
-from sim.engine.kernel.lookups import drop_first
-from sim.engine.kernel.queue import list_all, load, oldest
-from sim.engine.kernel.server import complete, count, make_idle, put_completion, put_due, reach, serve
+from sim.engine.handlers.arriving import arrive
+from sim.engine.handlers.autoscaling import count_busy
+from sim.engine.handlers.capacity import outage_or_scaling, set_limit
+from sim.engine.handlers.clients import gain, send_or_hear
+from sim.engine.handlers.primitives import drop_first, put
+from sim.engine.handlers.queue import list_all, load, oldest
+from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
+from sim.engine.linking import part
 
 
-@whole
-def walk(w: Any, registers: Any) -> Any:  # noqa: PLR0912
+@part
+def walk(w: Any, registers: Any) -> Any:
     """Runs the events of [begin, end). w: a `World`, filled as far as `registers` say, which it keeps.
 
     Gives DONE; or what it cannot go on without: room in some array, draws of the next attempt, or others for
@@ -53,10 +69,9 @@ def walk(w: Any, registers: Any) -> Any:  # noqa: PLR0912
         else:
             at, key = ahead.at[r.cursor], ahead.key[r.cursor]
             code, subject = ahead.do[r.cursor], ahead.subject[r.cursor]
-        if not has_room(w, r, code):
-            return NO_ROOM
-        if code == RETRY and w.sends.attempt[subject] + 1 > r.attempts_drawn:
-            return WANTS_ATTEMPT
+        why = lacks(w, r, code, subject)
+        if why != DONE:
+            return why
         if at < r.now:
             return RAN_BACKWARDS
         r.now = at
@@ -77,26 +92,23 @@ def walk(w: Any, registers: Any) -> Any:  # noqa: PLR0912
 def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
     """One event; says whether the queue is to be served. What takes no time to arrive does so at once."""
     now, must_serve = r.now, False
-    if code == ASK:
-        code = REACH if ask(w, r, now, subject) else NOTHING
-    elif code == RETRY:
-        subject = again(w, r, now, subject)
+    if code == ARRIVE:
+        subject = arrive(w, r, now, subject)
+        code = ASK if subject >= 0 else NOTHING
+    if code in (ASK, RETRY, TIMER, ERROR, ANSWER):
+        subject = send_or_hear(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
     if code == REACH:
         must_serve = reach(w, r, now, subject)
     elif code == COMPLETE:
         must_serve = complete(w, r, now, subject, key)
-    elif code == TIMER:
-        time_out(w, r, now, subject)
     elif code == GAIN:
         gain(w, subject)
     elif code == DUE:
         w.lists.is_due_set[subject] = False
         must_serve = True
-    elif code in (ERROR, ANSWER):
-        hear(w, r, now, subject, code == ANSWER, REFUSED)
-    elif code == CAPACITY:
-        must_serve = change(w, r, now, subject)
+    elif code in (CAPACITY, SCALE, READY):
+        must_serve = outage_or_scaling(w, r, now, code, subject)
     return must_serve
 
 
@@ -114,14 +126,43 @@ def begin(w: Any, r: Any) -> Any:
             make_idle(w, r, replica)
     if r.idle > 0 and r.waiting > 0:  # whoever waits beside an idle replica waits for others to fill a batch
         put_due(w, r, oldest(w, r))
+    if w.terms.scales:
+        count_busy(w, r)
+        for place in range(r.coming):
+            if place == 0 or w.coming[place] > w.coming[place - 1]:
+                put(w.events, r, w.coming[place], KEY_READY, READY, 0)
 
 
 @part
-def has_room(w: Any, r: Any, code: Any) -> Any:
-    """Whether every array can take what one event may add."""
+def lacks(w: Any, r: Any, code: Any, subject: Any) -> Any:
+    """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
     most_events = len(w.replicas.size) + w.terms.max_batch + 4
-    return (
-        (code != RETRY or r.sends < len(w.sends.row))
-        and r.events + most_events <= len(w.events.at)
-        and r.stopped + r.inside - r.waiting <= len(w.stopped)
-    )
+    if (
+        (code in (RETRY, ARRIVE) and r.sends >= len(w.sends.row))
+        or (code == ARRIVE and r.rows >= len(w.rows.client))
+        or r.events + most_events > len(w.events.at)
+        or r.stopped + r.inside - r.waiting > len(w.stopped)
+        or r.steps >= len(w.steps)
+    ):
+        return NO_ROOM
+    if code == RETRY:
+        attempt = w.sends.attempt[subject]  # its number counts from 1, so this is the place of the next one
+        if attempt + 1 > r.attempts_drawn or isnan(w.drawn.up[attempt, w.sends.row[subject]]):
+            return WANTS_ATTEMPT
+    if w.terms.adds_rows and is_short_of_requests(w, code, subject):
+        return WANTS_REQUESTS
+    return DONE
+
+
+@part
+def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
+    """Whether what was drawn ahead for some client of a closed loop may not do for what an event makes of it."""
+    client = -1
+    if code == ARRIVE:
+        client = subject
+    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY):
+        client = w.rows.client[w.sends.row[subject]]
+    if client < 0 or w.requests.member[client] < 0:
+        return False
+    left = w.terms.requests - (w.clients.next_k[client] - w.requests.base[w.requests.member[client]])
+    return left < 2

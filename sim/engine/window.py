@@ -1,36 +1,24 @@
-"""One chunk of virtual time, [start, end): who arrives, what is decided, what ends.
-Array operations before and after `sim.engine.loop.play`, which alone knows what happens at the server."""
+"""One window of virtual time, [start, end): who arrives, what is decided, what ends.
+Array operations before and after a clock plays it, which alone knows what happens at the server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 
-from sim.engine import loop
-from sim.engine.agenda import Agenda, agenda
-from sim.engine.closed_loop import think_on
-from sim.engine.decisions import decide_due, first_sends, new_rows
+from sim.engine.clock import Clock, Played, Stretch
+from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
+from sim.engine.events import REMOTE
+from sim.engine.known_events import known_events
 from sim.engine.learning import Learning
-from sim.engine.loop import Played
 from sim.engine.state import Columns, Ended, State, join, take
-from sim.results.columns import OUTCOMES
 from sim.results.timeline import observe
 from sim.world.arrivals.source import Arrivals
 from sim.world.devices import done_at
 from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
 
-_REMOTE = OUTCOMES.index("remote")
 
-
-Play = Callable[
-    [State, Agenda, float, float, Learning], Played
-]  # of a run's rules: `sim.engine.loop`, `sim.engine.kernel`
-
-
-def run_chunk(
+def run_window(
     rules: Rules,
     learning: Learning,
     state: State,
@@ -38,24 +26,24 @@ def run_chunk(
     start: float,
     end: float,
     last: bool,
-    play: Play | None = None,
+    clock: Clock,
 ) -> tuple[Ended, Columns]:
     """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
 
     The loop stops where a round of training begins, so that the round learns from what is known then; rows
-    are given for the whole chunk. With `last`, `end` is the horizon: every row is given, those without an
-    outcome as in_flight. play: what plays a stretch of the loop; None: `sim.engine.loop`.
+    are given for the whole window. With `last`, `end` is the horizon: every row is given, those without an
+    outcome as in_flight.
     """
-    play = play or partial(loop.play, rules)
     _admit(rules, learning, state, arrivals)
     played = Played(0.0, [], [])
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
-        decided = _decide(rules, learning, state, until)
-        coming = agenda(rules, state, decided, begin, until)
-        played += play(state, coming, begin, until, learning)
+        first, undecided = _decide(rules, learning, state, until)
+        known = known_events(rules, state, first, begin, until)
+        played += clock.play(state, Stretch(begin, until, known, undecided), learning)
         if rules.has_closed_loops:  # requests that arrived meanwhile stand behind the others
             _put_in_order(state, state.rows)
+        _note_versions(rules, learning, state, begin)
         _settle(state, until)
     state.steps = played.steps
     seconds = observe(state, played, start, end)
@@ -87,16 +75,24 @@ def _put_in_order(state: State, rows: Columns) -> None:
     state.sends["row"] = place[state.sends["row"]]
 
 
-def _decide(rules: Rules, learning: Learning, state: State, end: float) -> int:
-    """Decides what the devices finish before `end`; gives from which on the sends are new."""
+def _decide(rules: Rules, learning: Learning, state: State, end: float) -> tuple[int, list[Undecided]]:
+    """Decides what the devices finish before `end`, where nothing that happens can change it; gives from which
+    on the first attempts are new, and whom the clock must decide."""
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
-    decide_due(rules, learning, state, rows, due)
-    settled = due & ~np.isnan(rows["resolved"])
-    think_on(rules, state, np.flatnonzero(settled))
-    before, sent = len(state.sends["row"]), np.flatnonzero(due & ~settled)
+    undecided = decide_due(rules, learning, rows, due)
+    before, sent = len(state.sends["row"]), np.flatnonzero(due & np.isnan(rows["resolved"]))
     state.sends = join(state.sends, first_sends(rules, rows, sent))
-    return before
+    return before, undecided
+
+
+def _note_versions(rules: Rules, learning: Learning, state: State, begin: float) -> None:
+    """Writes down the server's version in force at each decision that was taken as its request came."""
+    rows = state.rows
+    if rules.decides.any():
+        mine = rules.decides[rules.clients.group[rows["client"]]]
+        here = np.flatnonzero(mine & (rows["window"] >= 0) & (rows["decided"] >= begin))
+        rows["window"][here] = learning.schedule.server_version(rows["decided"][here])
 
 
 def _settle(state: State, end: float) -> None:
@@ -107,7 +103,7 @@ def _settle(state: State, end: float) -> None:
     served = ~np.isnan(back)
     state.sends = sends | {"over": np.where(served, back, over)}
     in_time = served & (back <= sends["timer"]) & (sends["failure"] == 0) & (back < end)
-    rows["outcome"][sends["row"][in_time]] = _REMOTE
+    rows["outcome"][sends["row"][in_time]] = REMOTE
     rows["resolved"][sends["row"][in_time]] = back[in_time]
 
 

@@ -1,5 +1,5 @@
-"""How the kernel is compiled: once per state of its sources, kept on disk for later runs.
-The parts are plain functions that become one; only the walk in `sim.engine.kernel.walk` is called from
+"""How the compiled loop is compiled: once per state of its sources, kept on disk for later runs.
+The parts are plain functions that become one; only the walk in `sim.engine.handlers.walk` is called from
 Python."""
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from numba.core.errors import NumbaError
 
 log = logging.getLogger(__name__)
 
-KERNEL = Path(__file__).resolve().parent
-NOT_COMPILED = ("stretch.py", "terms.py")  # plain Python around it
+ENGINE = Path(__file__).resolve().parent
 PATIENCE_S = 120.0  # wall time for another process to compile; then this one does it too
 LOOK_S = 0.05  # wall time between two looks whether it has
 KEPT_S = 30 * 86_400.0  # code of other sources that nobody has used for so long is removed
@@ -41,7 +40,7 @@ def whole(function: Any) -> Any:
     """A function to be called from Python, from the cache if these very sources were compiled before.
 
     No fast-math: sums and products come out as Python's do. Numba itself would look at one file only, and
-    run an old kernel after a change in another; so where the cache cannot be written it must not choose
+    run old code after a change in another; so where the cache cannot be written it must not choose
     another place: each process compiles anew. With NUMBA_DISABLE_JIT nothing is compiled.
     """
     if is_switched_off():
@@ -87,7 +86,7 @@ def ready(function: Any, types: tuple[Any, ...]) -> None:
 
 
 def is_switched_off() -> bool:
-    """Whether Numba was told to compile nothing, so that a debugger can step through the kernel."""
+    """Whether Numba was told to compile nothing, so that a debugger can step through the compiled loop."""
     config: Any = numba.config
     return bool(config.DISABLE_JIT)
 
@@ -141,17 +140,18 @@ def _locked(handle: int) -> bool:
 def cache_folder() -> Path:
     """Where compiled code of these sources is kept: in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "l2h-fleet" / f"kernel-{numba.__version__}-{fingerprint(KERNEL)}"
+    return Path(home) / "l2h-fleet" / f"kernel-{numba.__version__}-{fingerprint(ENGINE)}"
 
 
-def fingerprint(kernel: Path) -> str:
-    """Of all that is compiled: the modules in the kernel's folder, and those that they take constants of."""
-    own = sorted(path for path in kernel.glob("*.py") if path.name not in NOT_COMPILED)
+def fingerprint(engine: Path) -> str:
+    """Of all that is compiled: the handlers and what lays out their arguments, and the modules that they take
+    constants and functions of."""
+    own = [*sorted((engine / "handlers").glob("*.py")), engine / "arrays.py", engine / "compiled_clock.py"]
     named = {
         name for path in own for name in re.findall(r"^from (sim\.[\w.]+) import", path.read_text(), re.M)
     }
-    others = (kernel.parents[2] / f"{name.replace('.', '/')}.py" for name in sorted(named))
+    files = (engine.parents[1] / f"{name.replace('.', '/')}.py" for name in sorted(named))
     found = hashlib.blake2b(digest_size=8)
-    for path in (*own, *others):
+    for path in (*own, *(path for path in files if path.exists() and path not in own)):
         found.update(path.read_bytes())
     return found.hexdigest()

@@ -1,14 +1,52 @@
-"""Replicas that stop and start in the kernel, and what becomes of their batches and of the queue.
-The counterpart of `sim.engine.replicas`."""
+"""Replicas that stop and start, by outages and the autoscaler; what becomes of their batches and of the queue.
+Handlers say whether the queue is to be served afterwards."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sim.engine.kernel.codes import FINISH, LOSE, QUEUE
-from sim.engine.kernel.compiling import part
-from sim.engine.kernel.queue import forget_all, list_all, put_back
-from sim.engine.kernel.server import count, make_idle, swallow
+from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, SCALE
+from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
+from sim.engine.handlers.primitives import put
+from sim.engine.handlers.queue import forget_all, list_all, put_back
+from sim.engine.handlers.server import count, make_idle, swallow
+from sim.engine.linking import part
+
+
+@part
+def outage_or_scaling(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
+    """Outages take so many replicas from now on; or the autoscaler looks; or what it ordered is there.
+
+    More replicas are there after a while; fewer take no more batches and end what they have.
+    """
+    replicas, taken, in_flight = r.replicas, r.taken, w.terms.in_flight
+    if code == CAPACITY:
+        taken = subject
+    else:
+        in_flight = FINISH
+        replicas = scaled(w, r, now, code)
+        if replicas < 0:
+            return False
+    return change(w, r, now, replicas, taken, in_flight)
+
+
+@part
+def scaled(w: Any, r: Any, now: Any, code: Any) -> Any:
+    """How many replicas there are from now on; -1 if that does not change."""
+    if code == SCALE:
+        measure(w, r, now)
+        target = wanted(w, r)
+        if target < 0:
+            return -1
+        ready_at = now + w.terms.provisioning_s
+        more = order(w, r, ready_at, target)
+        if more <= 0:
+            return target if target < r.replicas else -1
+        if ready_at > now:
+            put(w.events, r, ready_at, KEY_READY, READY, 0)
+            return -1
+    there = arrived(w, r, now)
+    return r.replicas + there if there > 0 else -1
 
 
 @part
@@ -19,11 +57,28 @@ def set_limit(w: Any, r: Any) -> Any:
 
 
 @part
-def change(w: Any, r: Any, now: Any, taken: Any) -> Any:
-    """Outages take so many replicas from now on; says whether the queue is to be served."""
+def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) -> Any:
+    """Replicas stop and start, those with the highest indices; in_flight: what becomes of their batches.
+
+    An outage that leaves nothing usable stops everything, replicas included that only end their batches.
+    """
     was = max(0, r.replicas - r.taken)
-    r.taken = taken
-    usable = max(0, r.replicas - taken)
+    is_total = taken > r.taken and taken >= replicas
+    if w.terms.scales:
+        measure(w, r, now)
+    r.replicas, r.taken = replicas, taken
+    usable = max(0, replicas - taken)
+    if in_flight != FINISH and (usable < was or is_total):
+        last = len(w.replicas.size) if is_total else was
+        stopping = 0
+        for replica in range(usable, last):
+            if w.replicas.size[replica] > 0:
+                stopping = sort_in(w, replica, stopping)
+        if stopping > 0:
+            if in_flight == LOSE:
+                lose_batches(w, r, now, stopping)
+            else:
+                put_batches_back(w, r, now, stopping)
     if usable == was:
         return False
     w.steps[r.steps, 0], w.steps[r.steps, 1] = now, usable
@@ -32,18 +87,12 @@ def change(w: Any, r: Any, now: Any, taken: Any) -> Any:
     for replica in range(was, usable):
         if w.replicas.size[replica] == 0:
             make_idle(w, r, replica)
-    stopping = 0
     for replica in range(usable, was):
         if w.replicas.is_idle[replica]:
             w.replicas.is_idle[replica] = False
             r.idle -= 1
-        elif w.terms.in_flight != FINISH:
-            stopping = sort_in(w, replica, stopping)
-    if stopping > 0:
-        if w.terms.in_flight == LOSE:
-            lose_batches(w, r, now, stopping)
-        else:
-            put_batches_back(w, r, now, stopping)
+    if w.terms.scales:
+        count_busy(w, r)
     if usable == 0 and not w.terms.queue_survives:
         lose_queue(w, r, now)
     return True
@@ -79,7 +128,7 @@ def lose_batches(w: Any, r: Any, now: Any, stopping: Any) -> Any:
 
 @part
 def put_batches_back(w: Any, r: Any, now: Any, stopping: Any) -> Any:
-    """To the head of the queue in order of start; another time is drawn for each (see `Stretch.redraw`)."""
+    """To the head of the queue in order of start; another time is drawn for each (`Stretch.redraw`)."""
     sends, n = w.sends, 0
     for place in range(stopping):
         replica = w.replicas.order[place]
@@ -106,7 +155,7 @@ def put_batches_back(w: Any, r: Any, now: Any, stopping: Any) -> Any:
 def lose_queue(w: Any, r: Any, now: Any) -> Any:
     gone = r.waiting
     list_all(w, r)
-    forget_all(r)
+    forget_all(w, r)
     count(r, now, -gone)
     for place in range(gone):
         swallow(w.sends.cause, w.sends.over, now, w.lists.listed[place])

@@ -1,51 +1,46 @@
-"""What is known to lie ahead when a chunk begins, in the order in which it would happen.
-Follows from the state's columns, so nothing of it is kept; `sim.engine.loop` walks along it."""
+"""What is known to come when a stretch of time begins, in the order in which it would happen.
+Follows from the state's columns, so nothing of it is kept; each clock walks along it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.board import (
+from sim.engine.events import (
     ANSWER,
     ARRIVE,
     ASK,
     CAPACITY,
     ERROR,
     GAIN,
+    KIND_SHIFT,
     REACH,
     REFUSALS,
     RETRY,
     SCALE,
     TIMER,
+    Kind,
+    place_bits,
     rank,
 )
-from sim.engine.clock import AgendaItem, Kind
 from sim.engine.state import State
 from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
 
 
-class Agenda(NamedTuple):
-    """Events in order, as columns of equal length: instants, kinds, ranks, codes of `sim.engine.board`,
-    subjects."""
+class KnownEvents(NamedTuple):
+    """Events in order, as columns of equal length: instants, keys, codes and subjects of `sim.engine.events`."""
 
     at: NDArray[np.float64]
-    kind: NDArray[np.int64]
-    place: NDArray[np.int64]
+    key: NDArray[np.int64]
     do: NDArray[np.int64]
     subject: NDArray[np.int64]
 
-    def items(self) -> Iterator[AgendaItem]:
-        """One by one, as plain numbers."""
-        return zip(*(column.tolist() for column in self), strict=True)
 
-
-NO_EVENTS = Agenda(np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(4)))
+NO_EVENTS = KnownEvents(np.zeros(0), *(np.zeros(0, dtype=np.int64) for _ in range(3)))
 
 
 @dataclass
@@ -63,22 +58,23 @@ class _Collected:
     def add(self, at: NDArray[np.float64], kind: Any, place: Any, do: int, subject: NDArray[Any]) -> None:
         """Adds events that all come."""
         if len(at):
-            columns = (np.asarray(column, dtype=np.int64) for column in (kind, place, do, subject))
+            key = np.asarray(kind, dtype=np.int64) << KIND_SHIFT | np.asarray(place, dtype=np.int64)
+            columns = (np.asarray(column, dtype=np.int64) for column in (key, do, subject))
             self.parts.append([at, *(np.broadcast_to(column, at.shape) for column in columns)])
 
-    def in_order(self) -> Agenda:
+    def in_order(self) -> KnownEvents:
         parts: Any = zip(*(self.parts or [list(NO_EVENTS)]), strict=True)
-        found = Agenda._make(one[0] if len(one) == 1 else np.concatenate(one) for one in parts)
+        found = KnownEvents._make(one[0] if len(one) == 1 else np.concatenate(one) for one in parts)
         order = np.argsort(found.at)
-        if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and three keys take three sorts
-            order = np.lexsort((found.place, found.kind, found.at))
-        return Agenda._make(column[order] for column in found)
+        if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and two keys take two sorts
+            order = np.lexsort((found.key, found.at))
+        return KnownEvents._make(column[order] for column in found)
 
 
-def agenda(rules: Rules, state: State, first: int, start: float, end: float) -> Agenda:
+def known_events(rules: Rules, state: State, first: int, start: float, end: float) -> KnownEvents:
     """The events of [start, end) known at `start`, given the first sends decided in between, in order.
 
-    first: from which on the sends are those. Each event is on the agenda even if something may come in
+    first: from which on the sends are those. Each event is on the known events even if something may come in
     between, such as an answer before a timer. Only the ends of batches and their due times are missing: the
     loop makes them from the replicas and the queue.
     """
@@ -88,7 +84,7 @@ def agenda(rules: Rules, state: State, first: int, start: float, end: float) -> 
     _add_under_way(found, rules, state, first)
     if rules.has_closed_loops:
         asking = found.due(state.next_at)
-        place = rank(asking << CLIENT_SHIFT | state.next_k[asking], 0)
+        place = rank(asking << place_bits(rules.clients.size) | state.next_k[asking], 0)
         found.add(state.next_at[asking], Kind.ARRIVAL, place, ARRIVE, asking)
     return found.in_order()
 
@@ -96,7 +92,11 @@ def agenda(rules: Rules, state: State, first: int, start: float, end: float) -> 
 def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of these sends among events of a kind."""
     row = state.sends["row"][which]
-    request = state.rows["request_id"][row] if rules.has_closed_loops else row
+    request = row
+    if rules.has_closed_loops:
+        request_id = state.rows["request_id"][row]
+        k = request_id & ((1 << CLIENT_SHIFT) - 1)
+        request = request_id >> CLIENT_SHIFT << place_bits(rules.clients.size) | k
     found: NDArray[np.int64] = rank(request, state.sends["attempt"][which].astype(np.int64))
     return found
 

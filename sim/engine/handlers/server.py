@@ -1,42 +1,53 @@
-"""The server's side of the kernel: the door, batches that start and end.
-The counterpart of `sim.engine.at_server` and `sim.engine.admission`; handlers say whether the queue is to be
-served."""
+"""The server: whom it lets in, batches that start and end.
+Handlers say whether the queue is to be served afterwards; `capacity` changes what works beneath them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from sim.engine.board import ADMISSION, ANSWER, ATTEMPT_BITS, DOWN, DUE, ERROR, EXPIRED, LOST, QUEUE_FULL
-from sim.engine.kernel.codes import (
-    CODE_BITS,
+from sim.engine.events import (
+    ADMISSION,
+    ANSWER,
+    ATTEMPT_BITS,
     COMPLETE,
     DEADLINE_FEASIBLE,
+    DOWN,
+    DUE,
+    ERROR,
+    EXPIRED,
+    FAIR,
     KEY_COMPLETE,
     KEY_DUE,
     KEY_REPLY,
+    LOST,
     LOST_BITS,
     OPEN,
     QUEUE,
+    QUEUE_FULL,
     REFUSE,
 )
-from sim.engine.kernel.compiling import leaf, part
-from sim.engine.kernel.lookups import is_up_through, push, slowed, take
-from sim.engine.kernel.queue import append, oldest, pop_next
+from sim.engine.handlers.autoscaling import measure
+from sim.engine.handlers.lookups import is_up_through, slowed, take
+from sim.engine.handlers.primitives import put, whole_number
+from sim.engine.handlers.queue import append, oldest, pop_next
+from sim.engine.linking import leaf, part
 from sim.scenario.schema.values import SHORTEST_S
+from sim.world.population import CLIENT_SHIFT
 
 
 @part
-def rank(sends: Any, send: Any) -> Any:
-    """A send's place among events of its kind, see `sim.engine.board.rank`."""
-    return sends.row[send] << ATTEMPT_BITS | np.int64(sends.attempt[send])
+def rank(w: Any, send: Any) -> Any:
+    """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
+    row = w.sends.row[send]
+    if w.terms.adds_rows:
+        row = place_of(w, w.rows.request_id[row])
+    return row << ATTEMPT_BITS | whole_number(w.sends.attempt[send])
 
 
-@leaf
-def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
-    """Puts an event into the heap. key: its kind and rank."""
-    r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
+@part
+def place_of(w: Any, request_id: Any) -> Any:
+    """A request's place among others where rows are added: by client, then by its number."""
+    return (request_id >> CLIENT_SHIFT) << w.terms.place_bits | (request_id & ((1 << CLIENT_SHIFT) - 1))
 
 
 @leaf
@@ -89,12 +100,14 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
         append(w, r, send)
         return r.idle > 0
     sends.cause[send] = why
+    if terms.tells_backlog:
+        sends.backlog[send] = r.waiting
     if not goes_down(w, now, send):
         sends.over[send] = now
         return False
     sends.over[send] = now + sends.down[send]
     if sends.over[send] <= sends.timer[send]:
-        put(w.events, r, sends.over[send], KEY_REPLY | rank(w.sends, send), ERROR, send)
+        put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
     return False
 
 
@@ -139,7 +152,7 @@ def put_due(w: Any, r: Any, send: Any) -> Any:
     if not w.lists.is_due_set[send]:
         w.lists.is_due_set[send] = True
         due_at = w.sends.reached[send] + w.terms.batch_wait_s
-        put(w.events, r, due_at, KEY_DUE | rank(w.sends, send), DUE, send)
+        put(w.events, r, due_at, KEY_DUE | rank(w, send), DUE, send)
 
 
 @part
@@ -153,6 +166,8 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
             sends.cause[send] = EXPIRED
             sends.over[send] = now
             continue
+        if w.terms.discipline == FAIR:
+            w.clients.last_started[w.rows.client[sends.row[send]]] = now
         if last < 0:
             replicas.head[replica] = send
         else:
@@ -165,6 +180,9 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
 @part
 def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
     sends, replicas = w.sends, w.replicas
+    if w.terms.scales:
+        measure(w, r, now)
+        r.busy += 1
     replicas.is_idle[replica] = False
     r.idle -= 1
     head, size = replicas.head[replica], replicas.size[replica]
@@ -175,7 +193,7 @@ def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
         sends.batch_size[send] = size
         send = w.lists.after[send]
     takes = w.scale[size] * sends.factor[head]
-    if takes < SHORTEST_S:  # noqa: PLR1730  (as `sim.engine.at_server` says it)
+    if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
     takes *= slowed(w.slow_service, 0, now, r.replicas - replica - 1)
     replicas.ends[replica] = now + takes
@@ -201,10 +219,15 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
             elif (
                 clients.hears[w.rows.client[sends.row[send]]] and now + sends.down[send] <= sends.timer[send]
             ):
-                key = KEY_REPLY | rank(w.sends, send)
+                key = KEY_REPLY | rank(w, send)
                 put(w.events, r, now + sends.down[send], key, ANSWER, send)
         sends.finished[send] = now
+        if w.terms.tells_backlog:
+            sends.backlog[send] = r.waiting
         send = w.lists.after[send]
+    if w.terms.scales:
+        measure(w, r, now)
+        r.busy -= whole_number(replica < r.replicas - r.taken)
     count(r, now, -size)
     replicas.size[replica] = 0
     if replica >= r.replicas - r.taken:  # it has outlived its place among the usable ones

@@ -1,13 +1,13 @@
-"""Who waits and who comes next, in the kernel: linked lists, and a heap for the next deadline.
-The counterpart of `sim.engine.queues`."""
+"""Who waits and who comes next: linked lists in order of arrival, and what each discipline keeps besides.
+A discipline is what `append` notes of who comes and whom `pop_next` takes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sim.engine.kernel.codes import EDF, FIFO
-from sim.engine.kernel.compiling import part
-from sim.engine.kernel.lookups import drop_first, push
+from sim.engine.events import EDF, FAIR, FIFO, LIFO
+from sim.engine.handlers.primitives import drop_first, push
+from sim.engine.linking import part
 
 
 @part
@@ -26,6 +26,8 @@ def append(w: Any, r: Any, send: Any) -> Any:
     if w.terms.discipline == EDF:
         r.came += 1
         r.lined = push(lists.line, r.lined, w.rows.deadline[w.sends.row[send]], r.came, send)
+    elif w.terms.discipline == FAIR:
+        stand_behind_own(w, r, send)
 
 
 @part
@@ -53,11 +55,13 @@ def pop_next(w: Any, r: Any) -> Any:
         if r.first < 0:
             r.last = -1
         return send
-    if w.terms.discipline == EDF:
+    if w.terms.discipline == LIFO:
+        send = r.last
+    elif w.terms.discipline == EDF:
         send = lists.line.what[0]
         r.lined = drop_first(lists.line, r.lined)
     else:
-        send = r.last
+        send = first_of_next_client(w, r)
     before, after = lists.before[send], lists.after[send]
     if before < 0:
         r.first = after
@@ -67,6 +71,39 @@ def pop_next(w: Any, r: Any) -> Any:
         r.last = before
     else:
         lists.before[after] = before
+    return send
+
+
+@part
+def stand_behind_own(w: Any, r: Any, send: Any) -> Any:
+    """Under `fair` each client has a line of its own."""
+    lists = w.lists
+    client = w.rows.client[w.sends.row[send]]
+    lists.behind[send] = -1
+    if lists.first_of[client] < 0:
+        lists.first_of[client] = send
+        r.lined = push(lists.line, r.lined, w.clients.last_started[client], client, client)
+    else:
+        lists.behind[lists.last_of[client]] = send
+    lists.last_of[client] = send
+
+
+@part
+def first_of_next_client(w: Any, r: Any) -> Any:
+    """Under `fair` the oldest of the client whose last start lies furthest back, then of the lowest number.
+
+    A client's last start only grows, so an entry that is out of date comes up too early, never too late.
+    """
+    lists, last_started = w.lists, w.clients.last_started
+    client = lists.line.what[0]
+    while lists.line.at[0] != last_started[client]:
+        r.lined = drop_first(lists.line, r.lined)
+        r.lined = push(lists.line, r.lined, last_started[client], client, client)
+        client = lists.line.what[0]
+    send = lists.first_of[client]
+    lists.first_of[client] = lists.behind[send]
+    if lists.first_of[client] < 0:
+        r.lined = drop_first(lists.line, r.lined)
     return send
 
 
@@ -109,7 +146,10 @@ def load(w: Any, r: Any) -> Any:
 
 
 @part
-def forget_all(r: Any) -> Any:
+def forget_all(w: Any, r: Any) -> Any:
     """Nobody waits any more."""
+    if w.terms.discipline == FAIR:
+        for place in range(r.lined):
+            w.lists.first_of[w.lists.line.what[place]] = -1
     r.returned = r.waiting = r.lined = 0
     r.first = r.last = r.first_returned = -1

@@ -1,5 +1,5 @@
-"""What the kernel works on: the state's columns, its own lists and heaps, and the rules as plain arrays.
-Filled by `sim.engine.kernel.terms` and `sim.engine.kernel.stretch`; every name here is an argument of the
+"""What the handlers work on: the state's columns, lists and heaps of their own, and the parameters as arrays.
+Filled by `sim.engine.laying_out` and `sim.engine.stretch`; every name here is an argument of the
 walk."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.state import SEND_TYPES
+from sim.engine.state import ROW_TYPES, SEND_TYPES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,18 +19,11 @@ Flags = NDArray[np.bool_]
 Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
 
 
-class Rows(NamedTuple):
-    """Of the state's rows what the loop looks at."""
-
-    request_id: Ints
-    client: NDArray[np.int32]
-    deadline: Floats
-    outcome: NDArray[np.int8]
-    resolved: Floats
+Rows: Any = namedtuple("Rows", tuple(ROW_TYPES))  # type: ignore[misc]
 
 
 class Ahead(NamedTuple):
-    """The agenda: instants, kinds and ranks in one number, codes, subjects."""
+    """What is known to come: instants, keys, codes, subjects."""
 
     at: Floats
     key: Ints
@@ -50,8 +43,9 @@ class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
     after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
-    whether a DUE event waits. line: by deadline and order of arrival, for `edf`. listed: the queue in order,
-    when it goes in and out.
+    whether a DUE event waits. line: attempts by deadline and order of arrival, for `edf`; clients by last start,
+    for `fair`, where `first_of` and `last_of` of a client wait, each attempt before the one `behind` it.
+    listed: the queue in order, when it goes in and out.
     """
 
     after: Ints
@@ -59,6 +53,9 @@ class Lists(NamedTuple):
     is_due_set: Flags
     line: Heap
     listed: Ints
+    behind: Ints
+    first_of: Ints
+    last_of: Ints
 
 
 class Replicas(NamedTuple):
@@ -108,6 +105,7 @@ class Groups(NamedTuple):
     """Per group: how its clients wait, try again and give up. failures: of the breaker, 0 = it has none."""
 
     timeout_s: Floats
+    deadline_s: Floats
     max_attempts: Ints
     is_limited: Flags
     earns: Ints
@@ -115,6 +113,13 @@ class Groups(NamedTuple):
     is_jittered: Flags
     failures: Ints
     cooldown_s: Floats
+    decides: Flags  # in the loop, by a price that remembers or in a closed loop
+    price: Ints  # the place of its price among `Prices`; -1: a fixed one
+    parameters: Floats  # of the prices, `terms.parameters` each
+    uses_feedback: Flags
+    exploration: Floats
+    is_closed: Flags
+    inference_s: Floats
 
 
 class Clients(NamedTuple):
@@ -129,6 +134,77 @@ class Clients(NamedTuple):
     failed: Ints
     open_until: Floats
     probing: NDArray[np.int8]
+    memory: Floats  # of the prices, `terms.memory` each
+    last_started: Floats
+    next_k: Ints
+    next_at: Floats
+    device_free: Floats
+
+
+class Asked(NamedTuple):
+    """Per row what its decision compares, where it is taken in the loop; see `sim.policy.decision`.
+
+    threshold: of a fixed price; a price that remembers sets its own. coin: of exploration.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    threshold: Floats
+    coin: Floats
+
+
+class Requests(NamedTuple):
+    """What chance decides for the next requests of clients in closed loops, `terms.requests` of each.
+
+    member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
+    think_s, up, down, factor, coin: per member and request. sample: once for each phase
+    of the traffic; score, value, low, high, threshold: for each case, a phase and a version of the rejectors.
+    phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
+    """
+
+    member: Ints
+    base: Ints
+    think_s: Floats
+    up: Floats
+    down: Floats
+    factor: Floats
+    coin: Floats
+    sample: NDArray[np.int32]
+    score: NDArray[np.float32]
+    value: Floats
+    low: Floats
+    high: Floats
+    threshold: Floats
+    phase_at_s: Floats
+    case_of: Ints
+
+
+class VersionsHeld(NamedTuple):
+    """Which version of the rejectors each client has from when on, as `sim.world.versions.Versions`."""
+
+    first: Ints
+    at_s: Floats
+    version: NDArray[np.int32]
+
+
+class Labels(NamedTuple):
+    """What models answer, for prices that hear outcomes: per version of the server and sample; per group,
+    variant and sample, beginning at the group's `first`."""
+
+    server: NDArray[np.int16]
+    in_force_at_s: Floats
+    client: NDArray[np.int16]
+    first: Ints
+    variant: NDArray[np.int32]
+
+
+class Prices(NamedTuple):
+    """The functions of the fleet's prices, see `sim.policy.controllers.Price`; SLOTS of each."""
+
+    threshold: Any
+    on_decision: Any
+    on_outcome: Any
 
 
 class Drawn(NamedTuple):
@@ -140,7 +216,7 @@ class Drawn(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """The rules of the server, as numbers; codes are places in the lists of `sim.engine.kernel.terms`."""
+    """The rules of the server, as numbers; codes are places in the lists of `sim.engine.laying_out`."""
 
     begin: float
     end: float
@@ -157,6 +233,21 @@ class Terms(NamedTuple):
     is_held: bool
     is_redrawn: bool
     backoff_root: np.uint64
+    tells_backlog: bool
+    adds_rows: bool
+    place_bits: int
+    requests: int
+    cases: int
+    members: int
+    samples: int
+    memory: int
+    parameters: int
+    scales: bool
+    interval_s: float
+    target_utilisation: float
+    least: int
+    most: int
+    provisioning_s: float
 
 
 class World(NamedTuple):
@@ -168,7 +259,12 @@ class World(NamedTuple):
     ahead: Ahead
     events: Heap
     sends: Any
-    rows: Rows
+    rows: Any
+    asked: Asked
+    requests: Requests
+    versions: VersionsHeld
+    labels: Labels
+    prices: Prices
     lists: Lists
     replicas: Replicas
     groups: Groups
@@ -181,6 +277,7 @@ class World(NamedTuple):
     drawn: Drawn
     stopped: Floats  # (n, 3): size of the batch, start, stop
     steps: Floats  # (n, 2): instant, usable replicas
+    coming: Floats  # when replicas that were ordered are there
 
 
 # Numbers of the walk, one record. The counts say how far arrays are filled; -1 stands for nobody.
@@ -203,6 +300,9 @@ REGISTERS = np.dtype(
         ("lined", "i8"),
         ("came", "i8"),
         ("inside", "i8"),
+        ("rows", "i8"),
+        ("busy", "i8"),  # usable replicas that work
+        ("coming", "i8"),  # replicas on order
         ("idle", "i8"),
         ("lowest", "i8"),  # no replica below it is idle
         ("replicas", "i8"),
@@ -211,5 +311,9 @@ REGISTERS = np.dtype(
         ("now", "f8"),
         ("area", "f8"),
         ("counted_to", "f8"),
+        ("busy_s", "f8"),  # replica-seconds since the last tick of the autoscaler
+        ("usable_s", "f8"),
+        ("replica_s", "f8"),
+        ("measured_at", "f8"),
     ]
 )

@@ -1,6 +1,5 @@
-"""From the rules of a run to the plain arrays that the kernel reads.
-Made once per run; what depends on the stretch that is played is put beside it by
-`sim.engine.kernel.stretch`."""
+"""From the parameters of a run to the plain arrays that the handlers read.
+Made once per run; what depends on the stretch that is played is put beside it by `sim.engine.stretch`."""
 
 from __future__ import annotations
 
@@ -10,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.kernel.codes import ADMISSIONS, DISCIPLINES, IN_FLIGHT, WHEN_DOWN
-from sim.engine.kernel.layout import Accounts, Clients, Downtimes, Groups, Slowdowns, Terms
+from sim.engine.arrays import Accounts, Clients, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
+from sim.engine.events import ADMISSIONS, DISCIPLINES, IN_FLIGHTS, WHEN_DOWN, place_bits
+from sim.engine.learning import Learning
 from sim.engine.state import State
+from sim.policy.controllers import Price
+from sim.policy.prices import explored
 from sim.world.budgets import Allotment, Bucket, admission_bucket, full
 from sim.world.outages.capacity import Slowness
 from sim.world.outages.downtime import Downtime
@@ -103,11 +105,18 @@ class Fixed:
             account=rules.accounts.of_client,
             allowance=state.allowance,
             **state.breakers,
+            memory=state.memory.reshape(-1),
+            last_started=state.last_started,
+            next_k=state.next_k,
+            next_at=state.next_at,
+            device_free=state.device_free,
         )
 
-    def terms(self, begin: float, end: float) -> Terms:
-        """The rules of the server for [begin, end)."""
-        rules = self.rules
+    def terms(
+        self, begin: float, end: float, state: State, drawn: tuple[int, int, int], samples: int
+    ) -> Terms:
+        """The rules of the server for [begin, end). drawn: requests per member, cases per phase, members."""
+        rules, scaling = self.rules, self.rules.autoscaling
         return Terms(
             begin=begin,
             end=end,
@@ -118,12 +127,27 @@ class Fixed:
             admission=ADMISSIONS.index(rules.admission.kind),
             drops_expired=rules.drop_expired,
             when_down=WHEN_DOWN.index(rules.when_down),
-            in_flight=IN_FLIGHT.index(rules.in_flight),
+            in_flight=IN_FLIGHTS.index(rules.in_flight),
             queue_survives=rules.queue_survives,
             anyone_asks=bool(rules.asks.any()),
             is_held=rules.charge_on != "send",
             is_redrawn=rules.service.constant is None,
             backoff_root=np.uint64(rules.patience[0].backoff.draws.root),
+            tells_backlog=bool(rules.uses_feedback.any()),
+            adds_rows=rules.has_closed_loops,
+            place_bits=place_bits(rules.clients.size),
+            requests=drawn[0],
+            cases=drawn[1],
+            members=drawn[2],
+            samples=samples,
+            memory=state.memory.shape[1],
+            parameters=len(self.groups.parameters) // len(rules.policies),
+            scales=scaling is not None,
+            interval_s=scaling.interval_s if scaling else 1.0,
+            target_utilisation=scaling.target_utilisation if scaling else 1.0,
+            least=scaling.min if scaling else 0,
+            most=scaling.max if scaling else 0,
+            provisioning_s=float(scaling.provisioning_s) if scaling else 0.0,
         )
 
 
@@ -148,8 +172,14 @@ def _groups(rules: Rules) -> Groups:
     backoff_s = np.zeros((len(patience), max(p.max_attempts for p in patience)))
     for row, p in zip(backoff_s, patience, strict=True):
         row[: len(p.backoff.steps)] = p.backoff.steps
+    own = [price.parameters() if price else () for price in rules.prices]
+    parameters = np.zeros((len(own), max(1, *map(len, own))))
+    for row, one in zip(parameters, own, strict=True):
+        row[: len(one)] = one
+    kinds = kinds_of(rules)
     return Groups(
         timeout_s=np.array([p.timeout_s for p in patience], dtype=np.float64),
+        deadline_s=np.array([p.deadline_s for p in patience], dtype=np.float64),
         max_attempts=np.array([p.max_attempts for p in patience], dtype=np.int64),
         is_limited=np.array([p.limited for p in patience], dtype=bool),
         earns=np.array([p.allowance for p in patience], dtype=np.int64),
@@ -157,4 +187,37 @@ def _groups(rules: Rules) -> Groups:
         is_jittered=np.array([p.backoff.is_jittered for p in patience], dtype=bool),
         failures=np.array([b.failures if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
+        decides=rules.decides,
+        price=np.array([kinds.index(type(price)) if price else -1 for price in rules.prices], dtype=np.int64),
+        parameters=parameters.reshape(-1),
+        uses_feedback=rules.uses_feedback,
+        exploration=np.array([explored(policy, rules.exploration) for policy in rules.policies]),
+        is_closed=np.array([think is not None for think in rules.thinks]),
+        inference_s=np.array(rules.inference_s, dtype=np.float64),
     )
+
+
+def kinds_of(rules: Rules) -> list[type[Price]]:
+    """The kinds of prices that move in this fleet, in order of the groups."""
+    return list(dict.fromkeys(type(price) for price in rules.prices if price))
+
+
+def labels_of(rules: Rules, learning: Learning) -> Labels:
+    """What the models answer; of clients only where their price hears outcomes."""
+    first, found, tables = [], [np.zeros(0, dtype=np.int16)], learning.learned.tables.groups
+    for hears, table in zip(rules.uses_feedback, tables, strict=True):
+        first.append(sum(map(len, found)))
+        if hears:
+            found.append(table.client_label.reshape(-1))
+    return Labels(
+        server=learning.models.server_label.reshape(-1),
+        in_force_at_s=learning.schedule.in_force_at_s,
+        client=np.concatenate(found),
+        first=np.array(first, dtype=np.int64),
+        variant=rules.clients.variant,
+    )
+
+
+def versions_held(learning: Learning) -> VersionsHeld:
+    held = learning.schedule.rejectors
+    return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)

@@ -1,0 +1,124 @@
+"""The compiled clock: the same handlers under Numba, with a heap of its own, for long runs.
+`sim.engine.choice` decides where it plays; the bytes are those of SimPy's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from sim.engine.arrays import Prices
+from sim.engine.clock import Played, Stretch
+from sim.engine.compiling import leaf, part, ready, whole
+from sim.engine.context import Context
+from sim.engine.events import DONE, RAN_BACKWARDS
+from sim.engine.handlers import MODULES
+from sim.engine.handlers.walk import walk as walk_of_handlers
+from sim.engine.known_events import NO_EVENTS
+from sim.engine.laying_out import fixed, kinds_of
+from sim.engine.learning import Learning
+from sim.engine.linking import LEAF, PART, PRIMITIVE, link
+from sim.engine.state import State
+from sim.errors import RunFailed
+from sim.policy.outcomes import Outcome
+from sim.world.parameters import Rules
+
+SLOTS = 8  # kinds of prices that one fleet may have
+_FLOATS = types.Array(types.float64, 1, "C")
+_OUTCOME = types.NamedTuple(
+    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields), Outcome
+)
+SIGNATURES = Prices(
+    threshold=types.float64(_FLOATS, _FLOATS, types.float64),
+    on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
+    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _OUTCOME),
+)
+_PRICES = types.NamedTuple(
+    tuple(types.UniTuple(types.FunctionType(signature), SLOTS) for signature in SIGNATURES), Prices
+)
+_WRAPS: dict[str, Callable[[Any], Any]] = {PART: part, LEAF: leaf, PRIMITIVE: leaf}
+
+
+def _walk() -> Any:
+    """The walk over the handlers, all compiled into one function."""
+
+    def wrap(function: Any, mark: str) -> Any:
+        return whole(function) if function.__name__ == walk_of_handlers.__name__ else _WRAPS[mark](function)
+
+    return link(MODULES, {}, wrap)[walk_of_handlers]
+
+
+walk = _walk()
+
+
+class CompiledClock:
+    """Plays any stretch of one run.
+
+    Raises TypeError, in one line, if a price of the fleet cannot be compiled or if there are too many kinds.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._fixed, kinds = fixed(rules), kinds_of(rules)
+        if len(kinds) > SLOTS:
+            raise TypeError(f"the fleet has {len(kinds)} kinds of prices that move, more than {SLOTS}")
+        found = [compiled_price(kind) for kind in kinds]
+        found += [compiled_price(NoPrice)] * (SLOTS - len(found))
+        self._prices = Prices(*zip(*found, strict=True))
+
+    def compile(self, state: State, learning: Learning) -> None:
+        """Compiles the walk, or reads it from the disk, if this process has not yet."""
+        context = Context(self._fixed, self._prices, state, Stretch(0.0, 0.0, NO_EVENTS, []), learning)
+        ready(walk, argument_types(context))
+
+    def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
+        """Runs the events of the stretch and leaves in `state` what they changed."""
+        context = Context(self._fixed, self._prices, state, stretch, learning)
+        while (why := _walked(context)) != DONE:
+            if why == RAN_BACKWARDS:
+                raise RunFailed("run", f"the clock ran backwards from {context.registers['now'][0]} s")
+            context.help(why)
+        return context.read_back()
+
+
+def _walked(context: Context) -> Any:
+    with np.errstate(over="ignore"):  # in plain Python the words of keyed draws would warn as they wrap
+        return walk(context.world, context.registers)
+
+
+def argument_types(context: Context) -> tuple[Any, Any]:
+    """The types of the walk's arguments, the same for every world: prices are functions of given types."""
+    typeof: Any = numba.typeof
+    fields = [_PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()]
+    return types.NamedTuple(tuple(fields), type(context.world)), typeof(context.registers)
+
+
+class NoPrice:
+    """Stands where there is none."""
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+        return 0.0
+
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None: ...
+
+    @staticmethod
+    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
+
+
+_COMPILED: dict[type, tuple[Any, Any, Any]] = {}
+
+
+def compiled_price(kind: type) -> tuple[Any, Any, Any]:
+    """The three functions of a kind of price, compiled once per process."""
+    if kind not in _COMPILED:
+        try:
+            made = [numba.njit(signature)(getattr(kind, name)) for name, signature in SIGNATURES._asdict().items()]
+        except numba.core.errors.NumbaError as error:
+            why = " ".join(str(error).split())
+            raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error
+        _COMPILED[kind] = made[0], made[1], made[2]
+    return _COMPILED[kind]

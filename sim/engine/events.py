@@ -1,0 +1,98 @@
+"""What can happen to a request, and in which order at one instant.
+Events carry a code (what happens), a subject (to whom) and a key computed from their content (when exactly)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from sim.results.columns import CAUSES, OUTCOMES
+
+
+class Kind(IntEnum):
+    """Simultaneous events happen in this order, and within a kind by (request, attempt)."""
+
+    CAPACITY_UP = 0
+    CAPACITY_DOWN = 1
+    MODEL = 2
+    COMPLETE = 3
+    REACH = 4
+    DUE = 5
+    REPLY = 6
+    TIMER = 7
+    DECISION = 8
+    ARRIVAL = 9
+
+
+# What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
+# retry ranks as a client timer. The subject is an attempt, but for CAPACITY (how many replicas outages take),
+# SCALE and READY (nobody), GAIN and ARRIVE (a client) and COMPLETE (a replica).
+CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY, COMPLETE = range(13)
+NOTHING = -1
+CODE_BITS = 4
+
+# A key is one number: the kind above, the rank below. The rank of an attempt is its request's, shifted, and
+# its number; that of a completion its replica and how many batches of it were lost before.
+KIND_SHIFT = 59
+ATTEMPT_BITS = 7
+LOST_BITS = 32
+REQUEST_BITS = KIND_SHIFT - ATTEMPT_BITS
+KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_DECISION, KEY_ARRIVAL = (
+    int(kind) << KIND_SHIFT
+    for kind in (
+        Kind.CAPACITY_UP,
+        Kind.COMPLETE,
+        Kind.REACH,
+        Kind.DUE,
+        Kind.REPLY,
+        Kind.TIMER,
+        Kind.DECISION,
+        Kind.ARRIVAL,
+    )
+)
+KEY_READY |= 1  # after outages, which change capacity at the same instant
+
+REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
+DOWN, QUEUE_FULL, ADMISSION, EXPIRED, LOST = (
+    CAUSES.index(cause) for cause in ("down", "queue_full", "admission", "expired", "lost")
+)
+LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIGHT = (
+    OUTCOMES.index(outcome)
+    for outcome in (
+        "local",
+        "remote",
+        "refused",
+        "timed_out",
+        "over_budget",
+        "link_down",
+        "breaker_open",
+        "in_flight",
+    )
+)
+
+DISCIPLINES = ("fifo", "lifo", "edf", "fair")
+FIFO, LIFO, EDF, FAIR = range(4)
+ADMISSIONS = ("none", "deadline_feasible", "token_bucket")
+OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = range(3)
+WHEN_DOWN = ("refuse", "silent", "queue")
+REFUSE, SILENT, QUEUE = range(3)
+IN_FLIGHTS = ("lose", "requeue", "finish")
+LOSE, REQUEUE, FINISH = range(3)
+
+# Why a clock comes back before the end: room in some array, draws of a next attempt, draws for clients that
+# ask again, another draw for attempts that were put back; or an event lies before the instant that it was
+# put there.
+DONE, NO_ROOM, WANTS_ATTEMPT, WANTS_REQUESTS, WANTS_REDRAWS, RAN_BACKWARDS = range(6)
+
+
+def rank(request: Any, attempt: Any) -> Any:
+    """The place of an attempt among events of its kind: by request, then by number.
+
+    request: the row, since rows are sorted by request; with closed loops, where rows are added, `place`.
+    """
+    return request << ATTEMPT_BITS | attempt
+
+
+def place_bits(clients: int) -> int:
+    """How many bits of a request's place its number k takes, where rows are added: the client stands above."""
+    return REQUEST_BITS - max(1, (clients - 1).bit_length())

@@ -1,0 +1,68 @@
+"""Requests of closed loops: they arrive in the loop, each once its client is done with the one before.
+What chance decides for them was drawn ahead, by the columns that decide everybody else's."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+from sim.engine.events import ASK, IN_FLIGHT, KEY_DECISION, NOTHING
+from sim.engine.handlers.lookups import version_at
+from sim.engine.handlers.primitives import put
+from sim.engine.handlers.server import rank
+from sim.engine.linking import part
+from sim.world.population import CLIENT_SHIFT
+
+
+@part
+def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
+    """A client asks; gives its first attempt if that is decided at once, else -1."""
+    clients, rows, sends, requests = w.clients, w.rows, w.sends, w.requests
+    group, k = clients.group[client], clients.next_k[client]
+    member = requests.member[client]
+    place = member * w.terms.requests + k - requests.base[member]
+    decided = now + w.groups.inference_s[group]
+    clients.next_k[client] = k + 1
+    clients.next_at[client], clients.device_free[client] = inf, decided
+    row = r.rows
+    r.rows += 1
+    phase, every = phase_at(w, group, now), w.terms.members * w.terms.requests
+    rows.request_id[row], rows.client[row] = client << CLIENT_SHIFT | k, client
+    rows.sample[row], rows.arrived[row], rows.decided[row] = requests.sample[phase * every + place], now, decided
+    rows.deadline[row] = now + w.groups.deadline_s[group]
+    rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
+    rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
+    rows.threshold[row] = nan
+    if decided >= w.terms.end:  # decided when the clock goes on
+        return NOTHING
+    case = phase * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]
+    case = case * every + place
+    rows.score[row] = requests.score[case]
+    asked = w.asked
+    asked.value[row], asked.low[row], asked.high[row] = (
+        requests.value[case],
+        requests.low[case],
+        requests.high[case],
+    )
+    asked.threshold[row], asked.coin[row] = requests.threshold[case], requests.coin[place]
+    if len(w.slow_links.line) > 0:
+        w.drawn.up[0, row] = requests.up[place]
+    send = r.sends
+    r.sends += 1
+    sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
+    sends.reached[send] = decided + requests.up[place]
+    sends.down[send], sends.factor[send] = requests.down[place], requests.factor[place]
+    sends.timer[send] = min(decided + w.groups.timeout_s[group], rows.deadline[row])
+    if decided > now:
+        put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
+        return NOTHING
+    return send  # what takes no time happens at the place of its cause
+
+
+@part
+def phase_at(w: Any, group: Any, now: Any) -> Any:
+    """The phase of a group's traffic."""
+    phase = 0
+    while phase + 1 < w.requests.phase_at_s.shape[1] and w.requests.phase_at_s[group, phase + 1] <= now:
+        phase += 1
+    return phase

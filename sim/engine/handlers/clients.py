@@ -1,0 +1,210 @@
+"""The clients: what they may send, what they learn, when they give up or try again, and when they ask next.
+Handlers of attempts; a first one is decided by `deciding` where that is not known beforehand."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+from sim.engine.events import (
+    ANSWER,
+    ARRIVE,
+    ASK,
+    ATTEMPT_BITS,
+    BREAKER_OPEN,
+    ERROR,
+    KEY_ARRIVAL,
+    KEY_REACH,
+    KEY_TIMER,
+    LINK_DOWN,
+    LOST,
+    OVER_BUDGET,
+    REACH,
+    REFUSED,
+    REMOTE,
+    RETRY,
+    TIMED_OUT,
+    TIMER,
+)
+from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
+from sim.engine.handlers.lookups import is_up_through, settle, slowed, take
+from sim.engine.handlers.primitives import put, uniform, whole_number
+from sim.engine.handlers.server import place_of, rank
+from sim.engine.linking import leaf, part
+from sim.engine.state import ALLOWANCE_CAP
+from sim.world.budgets import TOKEN
+from sim.world.population import CLIENT_SHIFT
+
+
+@part
+def gain(w: Any, client: Any) -> Any:
+    """A first send earns a share of a retry token."""
+    earned = w.clients.allowance[client] + w.groups.earns[w.clients.group[client]]
+    w.clients.allowance[client] = min(ALLOWANCE_CAP, earned)
+
+
+@part
+def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
+    """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
+
+    A first attempt (ASK) or the next one (RETRY) may leave; an error or an answer has come, or the timer has
+    fired. Each step stands here once, since compiled code takes time to make for each place where it is used.
+    """
+    sends, row = w.sends, w.sends.row[attempt]
+    client = w.rows.client[row]
+    group = w.clients.group[client]
+    leaves, settled = -1, SENDS
+    if code in (ASK, RETRY):
+        if code == ASK and w.groups.decides[group]:
+            settled = decide_now(w, now, row)
+        if settled == SENDS and (code == ASK or w.clients.asks[client]):
+            why = obstacle(w, now, client)
+            if why != 0:
+                settled = why if code == ASK else whole_number(sends.failure[attempt])
+        if settled == SENDS:
+            leaves = leave(w, r, now, code, attempt)
+        elif code == ASK:
+            sends.sent[attempt] = sends.reached[attempt] = nan
+            sends.timer[attempt] = inf
+            sends.over[attempt] = now
+    elif code != TIMER or (sends.failure[attempt] == 0 and not sends.finished[attempt] + sends.down[attempt] <= now):
+        why = outcome_of(code)
+        hear(w, now, attempt, client, why)
+        if why == REMOTE or not tries_again(w, r, now, attempt, why):
+            settled = why
+    if settled != SENDS:
+        if settled != REMOTE:  # an answer in time is written down with all others, by `sim.engine.window`
+            w.rows.outcome[row] = settled
+            w.rows.resolved[row] = now
+        if w.groups.is_closed[group]:
+            think(w, r, now, client)
+    return depart(w, r, now, leaves) if leaves >= 0 else -1
+
+
+@leaf
+def outcome_of(code: Any) -> Any:
+    """What an attempt comes to whose client hears an error, or an answer, or nothing in time."""
+    if code == ANSWER:
+        return REMOTE
+    return REFUSED if code == ERROR else TIMED_OUT
+
+
+@part
+def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
+    """An attempt has ended for its client: its budget, its breaker and its price are told."""
+    sent = w.sends.sent[attempt]
+    if w.terms.is_held and w.clients.asks[client]:
+        settle(w.budgets, w.clients.account[client], sent, now, why != REFUSED)
+    tell_breaker(w.clients, w.groups, client, why == REMOTE, sent, now)
+    if why != REMOTE:
+        w.sends.failure[attempt] = why
+    if w.groups.uses_feedback[w.clients.group[client]]:
+        hear_outcome(w, now, attempt, why)
+
+
+@part
+def tries_again(w: Any, r: Any, now: Any, attempt: Any, why: Any) -> Any:
+    """Whether another attempt is planned after one that failed; else the client falls back."""
+    sends, groups = w.sends, w.groups
+    row, number = sends.row[attempt], sends.attempt[attempt]
+    client = w.rows.client[row]
+    group = w.clients.group[client]
+    is_limited = groups.is_limited[group]
+    if number >= groups.max_attempts[group] or (is_limited and w.clients.allowance[client] < TOKEN):
+        return False
+    step = groups.backoff_s[group, number - 1]
+    if groups.is_jittered[group]:
+        step *= uniform(w.terms.backoff_root, w.rows.request_id[row], number)
+    at = now + step
+    if not at < w.rows.deadline[row]:
+        return False
+    if is_limited:
+        w.clients.allowance[client] -= TOKEN
+    sends.retry_at[attempt] = at
+    put(w.events, r, at, KEY_TIMER | (rank(w, attempt) + 1), RETRY, attempt)
+    return True
+
+
+@part
+def think(w: Any, r: Any, now: Any, client: Any) -> Any:
+    """A client of a closed loop is done with a request, and thinks before it asks again."""
+    member, k = w.requests.member[client], w.clients.next_k[client]
+    at = now + w.requests.think_s[member * w.terms.requests + k - w.requests.base[member]]
+    w.clients.next_at[client] = at
+    if at < w.terms.end:
+        place = place_of(w, client << CLIENT_SHIFT | k) << ATTEMPT_BITS
+        put(w.events, r, at, KEY_ARRIVAL | place, ARRIVE, client)
+
+
+@part
+def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
+    """The attempt that leaves now: the first one, which earns, or a new one after that which failed."""
+    sends, row = w.sends, w.sends.row[attempt]
+    client = w.rows.client[row]
+    if code == ASK:
+        gain(w, client)
+        return attempt
+    number, new = sends.attempt[attempt] + 1, r.sends
+    r.sends += 1
+    sends.row[new] = row
+    sends.attempt[new] = number
+    sends.sent[new] = now
+    sends.reached[new] = now + w.drawn.up[number - 1, row]
+    sends.down[new] = w.drawn.down[number - 1, row]
+    sends.timer[new] = min(now + w.groups.timeout_s[w.clients.group[client]], w.rows.deadline[row])
+    sends.factor[new] = w.drawn.factor[number - 1, row]
+    return new
+
+
+@part
+def obstacle(w: Any, now: Any, client: Any) -> Any:
+    """What keeps a client from sending now, as an outcome; 0: nothing, and what it takes is taken."""
+    clients = w.clients
+    failures = w.groups.failures[clients.group[client]]
+    is_open = failures > 0 and clients.failed[client] >= failures
+    if is_open and (now < clients.open_until[client] or clients.probing[client] != 0):
+        return BREAKER_OPEN
+    if not is_up_through(w.cuts, clients.link[client], now, now):
+        return LINK_DOWN
+    if not take(w.budgets, clients.account[client], now, w.terms.is_held):
+        return OVER_BUDGET
+    if is_open:
+        clients.probing[client] = 1
+    return 0
+
+
+@part
+def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
+    """An attempt leaves, and its link may swallow it; gives it if it reaches the server at once, else -1."""
+    sends, row = w.sends, w.sends.row[send]
+    client = w.rows.client[row]
+    if sends.timer[send] < inf:
+        put(w.events, r, sends.timer[send], KEY_TIMER | rank(w, send), TIMER, send)
+    longer = slowed(w.slow_links, client, now, 0)
+    if longer != 1.0:
+        sends.reached[send] = now + w.drawn.up[sends.attempt[send] - 1, row] * longer
+    if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
+        sends.reached[send] = nan
+        sends.over[send] = now
+        sends.cause[send] = LOST
+        return -1
+    if sends.reached[send] > now:
+        put(w.events, r, sends.reached[send], KEY_REACH | rank(w, send), REACH, send)
+        return -1
+    return send
+
+
+@leaf
+def tell_breaker(clients: Any, groups: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
+    """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
+    group = clients.group[client]
+    failures = groups.failures[group]
+    if failures == 0 or sent < clients.open_until[client]:
+        return
+    clients.probing[client] = 0
+    if is_success:
+        clients.failed[client] = 0
+        return
+    clients.failed[client] = min(clients.failed[client] + 1, failures)
+    if clients.failed[client] == failures:
+        clients.open_until[client] = now + groups.cooldown_s[group]

@@ -1,0 +1,80 @@
+"""Decisions as requests come: of clients whose price remembers, and of those that ask in closed loops.
+The rule itself is `sim.policy.decision.decide`; here it gets its client's numbers, and prices hear outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
+from sim.engine.handlers.lookups import in_force
+from sim.engine.handlers.primitives import real_number, whole_number
+from sim.engine.linking import leaf, part
+from sim.policy.decision import decide
+from sim.policy.outcomes import Outcome
+
+_decide = leaf(decide)
+SENDS = -1
+
+
+@part
+def decide_now(w: Any, now: Any, row: Any) -> Any:
+    """Decides; gives the outcome of a request that is kept, or comes too late to be sent, else SENDS."""
+    rows, asked = w.rows, w.asked
+    client = rows.client[row]
+    group = w.clients.group[client]
+    price, threshold = w.groups.price[group], asked.threshold[row]
+    if price >= 0:
+        threshold = w.prices.threshold[price](parameters_of(w, group), memory_of(w, client), now)
+    is_sent, chance = _decide(
+        asked.value[row],
+        asked.low[row],
+        asked.high[row],
+        threshold,
+        asked.coin[row],
+        w.groups.exploration[group],
+    )
+    if price >= 0:
+        w.prices.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
+    rows.window[row] = 0  # decided; which version was in force, its instant tells
+    rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
+    if not is_sent:
+        return LOCAL
+    return TIMED_OUT if now >= rows.deadline[row] else SENDS
+
+
+@part
+def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
+    """An attempt has ended for its client, who still waited for it: remote, refused or timed_out."""
+    sends, rows, labels = w.sends, w.rows, w.labels
+    row = sends.row[send]
+    client, sample = rows.client[row], rows.sample[row]
+    group = w.clients.group[client]
+    server_label, backlog = -1, -1
+    if outcome in (REMOTE, REFUSED):
+        backlog = sends.backlog[send]
+    if outcome == REMOTE:
+        version = in_force(labels.in_force_at_s, sends.started[send])
+        server_label = labels.server[version * w.terms.samples + sample]
+    own = labels.client[labels.first[group] + labels.variant[client] * w.terms.samples + sample]
+    heard = Outcome(
+        whole_number(rows.request_id[row]),
+        real_number(rows.score[row]),
+        whole_number(0),
+        real_number(sends.sent[send]),
+        whole_number(outcome),
+        whole_number(backlog),
+        whole_number(server_label),
+        whole_number(own),
+    )
+    w.prices.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
+
+
+@part
+def memory_of(w: Any, client: Any) -> Any:
+    """The numbers of one client: a price is never handed anybody else's."""
+    return w.clients.memory[w.terms.memory * client : w.terms.memory * (client + 1)]
+
+
+@part
+def parameters_of(w: Any, group: Any) -> Any:
+    return w.groups.parameters[w.terms.parameters * group : w.terms.parameters * (group + 1)]

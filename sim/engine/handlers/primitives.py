@@ -1,0 +1,74 @@
+"""What a clock may do in its own way: put an event, draw a number, widen an integer; and binary heaps.
+Written here as the compiled clock has them; SimPy's clock has its own of the first three."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.engine.events import CODE_BITS
+from sim.engine.linking import leaf, primitive
+from sim.streams import mix_word, mix_words, to_unit
+
+
+@primitive
+def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
+    """An event is to happen. key: its kind and rank."""
+    r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
+
+
+@primitive
+def uniform(root: Any, request_id: Any, attempt: Any) -> Any:
+    """`Draws.one` of the first trial."""
+    trial = np.uint64(attempt) << np.uint64(16)  # the column has 8 bits, which plain Python would keep to
+    return _to_unit(_mix_words(root, np.uint64(request_id), trial, _mix_word))
+
+
+@primitive
+def whole_number(value: Any) -> Any:
+    """A number or flag as an integer of 64 bits."""
+    return np.int64(value)
+
+
+@primitive
+def real_number(value: Any) -> Any:
+    """A number as a float of 64 bits."""
+    return np.float64(value)
+
+
+@leaf
+def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
+    """Adds to a heap of n; gives how many there are now."""
+    place = n
+    while place > 0:
+        above = (place - 1) >> 1
+        if heap.at[above] < at or (heap.at[above] == at and heap.key[above] < key):
+            break
+        heap.at[place], heap.key[place], heap.what[place] = heap.at[above], heap.key[above], heap.what[above]
+        place = above
+    heap.at[place], heap.key[place], heap.what[place] = at, key, what
+    return n + 1
+
+
+@leaf
+def drop_first(heap: Any, n: Any) -> Any:
+    """Takes the first out of a heap of n; gives how many are left."""
+    n -= 1
+    at, key, what = heap.at[n], heap.key[n], heap.what[n]
+    place, below = 0, 1
+    while below < n:
+        if below + 1 < n and (
+            heap.at[below + 1] < heap.at[below]
+            or (heap.at[below + 1] == heap.at[below] and heap.key[below + 1] < heap.key[below])
+        ):
+            below += 1
+        if at < heap.at[below] or (at == heap.at[below] and key < heap.key[below]):
+            break
+        heap.at[place], heap.key[place], heap.what[place] = heap.at[below], heap.key[below], heap.what[below]
+        place, below = below, 2 * below + 1
+    heap.at[place], heap.key[place], heap.what[place] = at, key, what
+    return n
+
+
+_mix_word, _mix_words, _to_unit = leaf(mix_word), leaf(mix_words), leaf(to_unit)

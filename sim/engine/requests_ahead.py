@@ -1,0 +1,102 @@
+"""What chance decides for the requests that clients of closed loops will make next, drawn ahead in columns.
+Each is keyed by its request, so it is the same whenever it is drawn; `handlers.arriving` takes it from here."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.arrays import Requests
+from sim.engine.decisions import ask, coins
+from sim.engine.learning import Learning
+from sim.engine.state import State
+from sim.world.parameters import Rules
+from sim.world.population import CLIENT_SHIFT
+
+FEWEST, MOST = 6, 64  # requests of a client that are drawn at once
+AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer than the fewest
+
+NOBODY = Requests(
+    *(np.zeros(0, dtype=np.int64) for _ in range(2)),
+    *(np.zeros(0) for _ in range(5)),
+    np.zeros(0, dtype=np.int32),
+    np.zeros(0, dtype=np.float32),
+    *(np.zeros(0) for _ in range(4)),
+    np.zeros((0, 0)),
+    np.zeros(0, dtype=np.int64),
+)
+
+
+class RequestsAhead:
+    """The next requests of every client of a closed loop, for a stretch [begin, end)."""
+
+    def __init__(self, rules: Rules, learning: Learning, state: State, begin: float, end: float) -> None:
+        self._rules, self._learning = rules, learning
+        closed = np.array([think is not None for think in rules.thinks])
+        self._clients = np.flatnonzero(closed[rules.clients.group])
+        self._versions = {g: self._held(g, begin, end) for g in np.flatnonzero(closed).tolist()}
+        versions = sorted(set().union(*self._versions.values()))
+        phases = [learning.traffic.phases[g] if closed[g] else () for g in range(len(closed))]
+        n, cases = len(self._clients), max(map(len, phases)) * len(versions)
+        each = min(max(AT_ONCE // max(1, n * cases), FEWEST), MOST)
+        self.sizes = each, len(versions), n
+        member = np.full(rules.clients.size, -1, dtype=np.int64)
+        member[self._clients] = np.arange(n)
+        case_of = np.zeros(len(learning.schedule.in_force_at_s), dtype=np.int64)
+        case_of[versions] = np.arange(len(versions))
+        phase_at_s = np.full((len(closed), max(map(len, phases))), np.inf)
+        for row, of_group in zip(phase_at_s, phases, strict=True):
+            row[: len(of_group)] = [phase.at_s for phase in of_group]
+        own, every = n * each, n * each * cases  # in each phase a sample, in each case a decision
+        self.requests = Requests(
+            member,
+            np.zeros(n, dtype=np.int64),
+            *(np.zeros(own) for _ in range(5)),
+            np.zeros(every, dtype=np.int32),
+            np.zeros(every, dtype=np.float32),
+            *(np.zeros(every) for _ in range(4)),
+            phase_at_s,
+            case_of,
+        )
+        self.draw(state.next_k, only_short=False)
+
+    def _held(self, g: int, begin: float, end: float) -> set[int]:
+        """The versions of the rejectors that some client of a group has in [begin, end)."""
+        held, clients = self._learning.schedule.rejectors, self._rules.clients
+        mine = np.flatnonzero(clients.group == g)
+        here = slice(held.first[mine[0]], held.first[mine[-1] + 1])
+        later = (begin < held.at_s[here]) & (held.at_s[here] < end)
+        found = held.of(mine.astype(np.int32), np.full(len(mine), begin))
+        return set(np.unique(found).tolist()) | set(np.unique(held.version[here][later]).tolist())
+
+    def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
+        """Draws from request `next_k` of each client on; only_short: of those that have used up half."""
+        each, _, n = self.sizes
+        base, k = self.requests.base, next_k[self._clients]
+        which = np.flatnonzero(k - base >= each // 2) if only_short else np.arange(n)
+        base[which] = k[which]
+        group = self._rules.clients.group[self._clients[which]]
+        for g in self._versions:
+            self._draw_group(g, which[group == g])
+
+    def _draw_group(self, g: int, which: NDArray[np.int64]) -> None:
+        rules, learning, to = self._rules, self._learning, self.requests
+        each, versions, n = self.sizes
+        client = np.repeat(self._clients[which], each)
+        k = (to.base[which][:, None] + np.arange(each)).ravel()
+        place = (which[:, None] * each + np.arange(each)).ravel()
+        request_id = client << CLIENT_SHIFT | k
+        think, link = rules.thinks[g], rules.patience[g].link
+        assert think is not None
+        to.think_s[place] = think.before(request_id)
+        to.up[place], to.down[place] = link.up_many(request_id), link.down.many(request_id)
+        to.factor[place], to.coin[place] = rules.service.factor_many(request_id), coins(rules, request_id)
+        for phase in range(len(learning.traffic.phases[g])):
+            sample = learning.traffic.samples_in(g, phase, request_id, client)
+            to.sample[phase * n * each + place] = sample
+            for version in self._versions[g]:
+                one = np.full(len(place), version, dtype=np.int32)
+                found = ask(rules, learning, g, request_id, client, sample, one)
+                case = (phase * versions + int(to.case_of[version])) * n * each + place
+                to.score[case] = found.score
+                to.value[case], to.low[case], to.high[case], to.threshold[case] = found.columns()

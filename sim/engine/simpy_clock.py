@@ -1,0 +1,222 @@
+"""SimPy's clock: a real Environment whose events play the handlers, with its own heap, `step` and `run`.
+It plays everything, without Numba too; outages, the autoscaler's ticks and the next round are processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from heapq import heappush
+from typing import Any
+
+import numpy as np
+import simpy
+
+from sim.engine.arrays import REGISTERS, Prices
+from sim.engine.clock import Played, Stretch
+from sim.engine.context import Context
+from sim.engine.events import (
+    ARRIVE,
+    CAPACITY,
+    COMPLETE,
+    DONE,
+    REACH,
+    READY,
+    RETRY,
+    SCALE,
+    WANTS_REDRAWS,
+)
+from sim.engine.handlers import MODULES, primitives, queue, server, walk
+from sim.engine.laying_out import fixed, kinds_of
+from sim.engine.learning import Learning
+from sim.engine.linking import link
+from sim.engine.state import State
+from sim.errors import RunFailed
+from sim.streams import mixed_word
+from sim.world.parameters import Rules
+
+_HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
+_MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY}  # something; what else happens fits into what there is
+
+
+class Registers:
+    """The numbers of the walk, as attributes."""
+
+    __slots__ = tuple(REGISTERS.names or ())
+
+
+class Happening(simpy.Event):
+    """An event of the model. It is scheduled as it is made, and never fails."""
+
+    _ok, _value, _defused = True, None, True
+
+    def __init__(self, env: Environment, callbacks: list[Callable[[Any], None]], subject: int, key: int) -> None:
+        self.env, self.callbacks, self.subject, self.key = env, callbacks, subject, key
+
+
+class Environment(simpy.Environment):
+    """SimPy's, and events at absolute instants, whose order at one instant is computed from their content.
+
+    What SimPy itself schedules, such as the start of a process, comes before them.
+    """
+
+    def schedule(self, event: simpy.Event, priority: Any = simpy.events.NORMAL, delay: Any = 0) -> None:
+        heappush(self._queue, (self._now + delay, priority - 2, next(self._eid), event))
+
+    def schedule_at(self, event: simpy.Event, at: float, key: int) -> None:
+        """No two events have the same instant and key."""
+        heappush(self._queue, (at, key, 0, event))
+
+
+class SimPyClock:
+    """Plays any stretch of one run."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._fixed, kinds = fixed(rules), kinds_of(rules)
+        self._prices = Prices(
+            *(tuple(getattr(kind, name) for kind in kinds) for name in ("threshold", "on_decision", "on_outcome"))
+        )
+
+    def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
+        """Runs the events of the stretch and leaves in `state` what they changed."""
+        context = Context(self._fixed, self._prices, state, stretch, learning)
+        _Playing(context, stretch).run()
+        return context.read_back()
+
+
+class _Playing:
+    """A stretch under way: the handlers bound to an environment, and the arrays as they look to plain Python."""
+
+    def __init__(self, context: Context, stretch: Stretch) -> None:
+        self._context, self._stretch = context, stretch
+        self._env = Environment(stretch.begin)
+        self._r = Registers()
+        self._read_registers()
+        self._w = views(context.world)
+        own = {
+            primitives.put: self._putter(),
+            primitives.uniform: uniform,
+            primitives.whole_number: int,
+            primitives.real_number: float,
+        }
+        linked = link(MODULES, own)
+        self._do = {name: linked[getattr(walk, name)] for name in ("happen", "begin", "lacks")}
+        self._serve, self._count = linked[server.serve], linked[server.count]
+        self._list_all = linked[queue.list_all]
+        reach = linked[server.reach]
+        self._often = {
+            REACH: lambda w, r, now, subject, _key: reach(w, r, now, subject),
+            COMPLETE: linked[server.complete],
+        }
+        self._callbacks.update({code: [self._firing(code)] for code in range(COMPLETE + 1)})
+
+    def run(self) -> None:
+        """Runs until the stretch is over, which a round of training may end."""
+        env, w, r = self._env, self._w, self._r
+        self._do["begin"](w, r)
+        known = self._stretch.known
+        alive = np.isin(known.do, list(_HAVE_LIVES_OF_THEIR_OWN))
+        for code in _HAVE_LIVES_OF_THEIR_OWN:
+            if np.any(known.do == code):
+                env.process(self._process(code, np.flatnonzero(known.do == code)))
+        self._feed(self._known(np.flatnonzero(~alive)))
+        env.run(env.process(self._until_the_next_round()))
+        self._count(self._r, self._stretch.end, 0)
+        self._list_all(self._w, self._r)
+        self._write_registers()
+
+    def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
+        """A training round, or the end of the window, is when the clock stands still."""
+        yield self._at(self._stretch.end, -1, -1, [])
+
+    def _process(self, code: int, which: Any) -> Generator[simpy.Event, None, None]:
+        """What has a life of its own: outages that take replicas, an autoscaler that looks at them."""
+        known, fire = self._stretch.known, self._callbacks[code][0]
+        for at, key, subject in zip(*(column[which].tolist() for column in (known.at, known.key, known.subject)), strict=True):
+            event = self._at(at, key, subject, [])
+            yield event
+            fire(event)
+
+    def _known(self, which: Any) -> Iterator[tuple[float, int, int, int]]:
+        known = self._stretch.known
+        return zip(*(column[which].tolist() for column in known), strict=True)
+
+    def _feed(self, coming: Iterator[tuple[float, int, int, int]]) -> None:
+        """What is known to come is scheduled one by one, each as the one before happens: a heap of few is fast."""
+        env, callbacks = self._env, self._callbacks
+        heap = env._queue
+
+        def feed(_event: Any) -> None:
+            for at, key, code, subject in coming:
+                heappush(heap, (at, key, 0, Happening(env, [callbacks[code][0], feed], subject, key)))
+                break
+
+        feed(None)
+
+    def _at(self, at: float, key: int, subject: int, callbacks: list[Callable[[Any], None]]) -> Happening:
+        event = Happening(self._env, callbacks, subject, key)
+        self._env.schedule_at(event, at, key)
+        return event
+
+    def _putter(self) -> Callable[..., None]:
+        env, self._callbacks = self._env, {}
+        callbacks, heap = self._callbacks, env._queue
+
+        def put(_heap: Any, r: Any, at: float, key: int, code: int, subject: int) -> None:
+            if at < r.now:
+                raise RunFailed("run", f"the clock ran backwards, from {r.now} s to {at} s")
+            heappush(heap, (at, key, 0, Happening(env, callbacks[code].copy(), subject, key)))
+
+        return put
+
+    def _firing(self, code: int) -> Callable[[Any], None]:
+        """What SimPy calls as an event of this code happens."""
+        env, r = self._env, self._r
+        happen, lacks, serve = self._do["happen"], self._do["lacks"], self._serve
+        often = self._often.get(code)
+        may_lack = code in _MAY_LACK or self._w.terms.adds_rows
+
+        def fire(event: Any) -> None:
+            r.now = now = env._now
+            if may_lack:
+                while (why := lacks(self._w, r, code, event.subject)) != DONE:
+                    self._help(why)
+            if often is not None:
+                must_serve = often(self._w, r, now, event.subject, event.key)
+            else:
+                must_serve = happen(self._w, r, code, event.subject, event.key)
+            if r.put_back > 0:
+                self._help(WANTS_REDRAWS)
+            if must_serve:
+                serve(self._w, r, now)
+
+        return fire
+
+    def _help(self, why: int) -> None:
+        self._write_registers()
+        self._context.help(why)
+        self._read_registers()
+        self._w = views(self._context.world)
+
+    def _read_registers(self) -> None:
+        for name in Registers.__slots__:
+            setattr(self._r, name, self._context.registers[name][0].item())
+
+    def _write_registers(self) -> None:
+        self._context.set(**{name: getattr(self._r, name) for name in Registers.__slots__})
+
+
+def views(world: Any) -> Any:
+    """A named tuple of arrays as one of memoryviews, which Python reads faster; numbers as plain ones."""
+    found = []
+    for value in world:
+        if isinstance(value, np.ndarray):
+            found.append(value.data)
+        elif isinstance(value, tuple) and hasattr(value, "_fields"):
+            found.append(views(value))
+        else:
+            found.append(value.item() if isinstance(value, np.generic) else value)
+    return type(world)(*found)
+
+
+def uniform(root: int, request_id: int, attempt: int) -> float:
+    """`primitives.uniform` on plain integers."""
+    return mixed_word(root, request_id, attempt << 16)
