@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +43,7 @@ class EnginePath:
             return SimPyClock(rules)
         began = perf_counter()
         try:
-            from sim.engine.compiled_clock import CompiledClock  # noqa: PLC0415  (takes time; Numba may be broken)
+            from sim.engine.compiled_clock import CompiledClock  # noqa: PLC0415  (takes time)
             from sim.engine.compiling import is_kept  # noqa: PLC0415
         except ImportError as error:
             if self.is_demanded:
@@ -78,6 +79,8 @@ def chosen(scenario: Scenario) -> EnginePath:
     """
     if scenario.engine.path != "auto":
         return EnginePath(scenario.engine.path, "as the scenario says", is_demanded=True)
+    if not find_spec("numba"):
+        return EnginePath("simpy", "Numba is not installed")
     requests = scenario.horizon_s * sum(
         group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
     )
@@ -91,7 +94,7 @@ def chosen(scenario: Scenario) -> EnginePath:
             f"about {requests:.0f} requests; to compile the loop pays from {WORTH_COMPILING} on "
             "(one run with engine.path=compiled, and later ones find it compiled)",
         )
-    return EnginePath("compiled", "decisions do not depend on what happens in the run")
+    return EnginePath("compiled", f"about {requests:.0f} requests")
 
 
 def _is_compiled() -> bool:

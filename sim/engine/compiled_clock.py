@@ -8,7 +8,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 
 from sim.engine.arrays import Prices
 from sim.engine.clock import Played, Stretch
@@ -26,10 +25,12 @@ from sim.errors import RunFailed
 from sim.policy.outcomes import Outcome
 from sim.world.parameters import Rules
 
+types: Any = numba.types
 SLOTS = 8  # kinds of prices that one fleet may have
 _FLOATS = types.Array(types.float64, 1, "C")
 _OUTCOME = types.NamedTuple(
-    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields), Outcome
+    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields),
+    Outcome,
 )
 SIGNATURES = Prices(
     threshold=types.float64(_FLOATS, _FLOATS, types.float64),
@@ -91,7 +92,9 @@ def _walked(context: Context) -> Any:
 def argument_types(context: Context) -> tuple[Any, Any]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
-    fields = [_PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()]
+    fields = [
+        _PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
+    ]
     return types.NamedTuple(tuple(fields), type(context.world)), typeof(context.registers)
 
 
@@ -116,7 +119,9 @@ def compiled_price(kind: type) -> tuple[Any, Any, Any]:
     """The three functions of a kind of price, compiled once per process."""
     if kind not in _COMPILED:
         try:
-            made = [numba.njit(signature)(getattr(kind, name)) for name, signature in SIGNATURES._asdict().items()]
+            made = [
+                numba.njit(signature)(getattr(kind, name)) for name, signature in SIGNATURES._asdict().items()
+            ]
         except numba.core.errors.NumbaError as error:
             why = " ".join(str(error).split())
             raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error

@@ -160,7 +160,9 @@ class Context:
             for attempt in range(1, drawn + 1):
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
-            more = np.full((1 if len(self.world.drawn.up) else drawn + 1, len(self.world.rows.client)), np.nan)
+            more = np.full(
+                (1 if len(self.world.drawn.up) else drawn + 1, len(self.world.rows.client)), np.nan
+            )
             self.world = self.world._replace(
                 drawn=Drawn(*(np.concatenate([known, more]) for known in self.world.drawn))
             )

@@ -1,5 +1,6 @@
 """What becomes of requests at their devices: rows for those that arrive, decisions, and first attempts.
-Array operations for whole windows; whoever decides as requests come is only prepared here (`handlers.deciding`)."""
+Array operations for whole windows; whoever decides as requests come is only prepared here
+(`handlers.deciding`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """What can happen to a request, and in which order at one instant.
-Events carry a code (what happens), a subject (to whom) and a key computed from their content (when exactly)."""
+Events carry a code (what happens), a subject (to whom) and a key computed from their content (when
+exactly)."""
 
 from __future__ import annotations
 
@@ -94,5 +95,6 @@ def rank(request: Any, attempt: Any) -> Any:
 
 
 def place_bits(clients: int) -> int:
-    """How many bits of a request's place its number k takes, where rows are added: the client stands above."""
+    """How many bits of a request's place its number k takes, where rows are added: the client stands
+    above."""
     return REQUEST_BITS - max(1, (clients - 1).bit_length())

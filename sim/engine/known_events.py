@@ -32,7 +32,8 @@ from sim.world.population import CLIENT_SHIFT
 
 
 class KnownEvents(NamedTuple):
-    """Events in order, as columns of equal length: instants, keys, codes and subjects of `sim.engine.events`."""
+    """Events in order, as columns of equal length: instants, keys, codes and subjects of
+    `sim.engine.events`."""
 
     at: NDArray[np.float64]
     key: NDArray[np.int64]

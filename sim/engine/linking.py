@@ -1,4 +1,5 @@
-"""One set of handlers for every clock: their functions bound anew, each clock with its own primitive operations.
+"""One set of handlers for every clock: their functions bound anew, each clock with its own primitive
+operations.
 The handlers are plain Python; the compiled clock wraps each function, SimPy's clock runs them as they are."""
 
 from __future__ import annotations

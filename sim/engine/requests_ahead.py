@@ -1,7 +1,10 @@
 """What chance decides for the requests that clients of closed loops will make next, drawn ahead in columns.
-Each is keyed by its request, so it is the same whenever it is drawn; `handlers.arriving` takes it from here."""
+Each is keyed by its request, so it is the same whenever it is drawn; `handlers.arriving` takes it from
+here."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from sim.world.population import CLIENT_SHIFT
 FEWEST, MOST = 6, 64  # requests of a client that are drawn at once
 AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer than the fewest
 
-NOBODY = Requests(
+_NOTHING: Any = (
     *(np.zeros(0, dtype=np.int64) for _ in range(2)),
     *(np.zeros(0) for _ in range(5)),
     np.zeros(0, dtype=np.int32),
@@ -25,6 +28,7 @@ NOBODY = Requests(
     np.zeros((0, 0)),
     np.zeros(0, dtype=np.int64),
 )
+NOBODY = Requests(*_NOTHING)
 
 
 class RequestsAhead:
@@ -48,7 +52,7 @@ class RequestsAhead:
         for row, of_group in zip(phase_at_s, phases, strict=True):
             row[: len(of_group)] = [phase.at_s for phase in of_group]
         own, every = n * each, n * each * cases  # in each phase a sample, in each case a decision
-        self.requests = Requests(
+        columns: Any = (
             member,
             np.zeros(n, dtype=np.int64),
             *(np.zeros(own) for _ in range(5)),
@@ -58,6 +62,7 @@ class RequestsAhead:
             phase_at_s,
             case_of,
         )
+        self.requests = Requests(*columns)
         self.draw(state.next_k, only_short=False)
 
     def _held(self, g: int, begin: float, end: float) -> set[int]:
@@ -82,7 +87,7 @@ class RequestsAhead:
     def _draw_group(self, g: int, which: NDArray[np.int64]) -> None:
         rules, learning, to = self._rules, self._learning, self.requests
         each, versions, n = self.sizes
-        client = np.repeat(self._clients[which], each)
+        client: Any = np.repeat(self._clients[which], each)
         k = (to.base[which][:, None] + np.arange(each)).ravel()
         place = (which[:, None] * each + np.arange(each)).ravel()
         request_id = client << CLIENT_SHIFT | k

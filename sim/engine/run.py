@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from sim.engine.choice import EnginePath, chosen
-from sim.engine.window import run_window
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, at_start
+from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.results.checkpoints import TIMELINE_PIECES, Checkpoints

@@ -36,6 +36,8 @@ from sim.world.parameters import Rules
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
 _MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY}  # something; what else happens fits into what there is
 
+Callbacks = list[Callable[[Any], None]]
+
 
 class Registers:
     """The numbers of the walk, as attributes."""
@@ -48,7 +50,7 @@ class Happening(simpy.Event):
 
     _ok, _value, _defused = True, None, True
 
-    def __init__(self, env: Environment, callbacks: list[Callable[[Any], None]], subject: int, key: int) -> None:
+    def __init__(self, env: Environment, callbacks: Callbacks, subject: int, key: int) -> None:
         self.env, self.callbacks, self.subject, self.key = env, callbacks, subject, key
 
 
@@ -59,11 +61,13 @@ class Environment(simpy.Environment):
     """
 
     def schedule(self, event: simpy.Event, priority: Any = simpy.events.NORMAL, delay: Any = 0) -> None:
-        heappush(self._queue, (self._now + delay, priority - 2, next(self._eid), event))
+        queue: list[Any] = self._queue
+        heappush(queue, (self._now + delay, priority - 2, next(self._eid), event))
 
     def schedule_at(self, event: simpy.Event, at: float, key: int) -> None:
         """No two events have the same instant and key."""
-        heappush(self._queue, (at, key, 0, event))
+        queue: list[Any] = self._queue
+        heappush(queue, (at, key, 0, event))
 
 
 class SimPyClock:
@@ -72,7 +76,10 @@ class SimPyClock:
     def __init__(self, rules: Rules) -> None:
         self._fixed, kinds = fixed(rules), kinds_of(rules)
         self._prices = Prices(
-            *(tuple(getattr(kind, name) for kind in kinds) for name in ("threshold", "on_decision", "on_outcome"))
+            *(
+                tuple(getattr(kind, name) for kind in kinds)
+                for name in ("threshold", "on_decision", "on_outcome")
+            )
         )
 
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
@@ -83,12 +90,14 @@ class SimPyClock:
 
 
 class _Playing:
-    """A stretch under way: the handlers bound to an environment, and the arrays as they look to plain Python."""
+    """A stretch under way: the handlers bound to an environment, and the arrays as they look to plain
+    Python."""
 
     def __init__(self, context: Context, stretch: Stretch) -> None:
         self._context, self._stretch = context, stretch
         self._env = Environment(stretch.begin)
-        self._r = Registers()
+        self._r: Any = Registers()
+        self._callbacks: dict[int, list[Callable[[Any], None]]] = {}
         self._read_registers()
         self._w = views(context.world)
         own = {
@@ -130,7 +139,9 @@ class _Playing:
     def _process(self, code: int, which: Any) -> Generator[simpy.Event, None, None]:
         """What has a life of its own: outages that take replicas, an autoscaler that looks at them."""
         known, fire = self._stretch.known, self._callbacks[code][0]
-        for at, key, subject in zip(*(column[which].tolist() for column in (known.at, known.key, known.subject)), strict=True):
+        for at, key, subject in zip(
+            *(column[which].tolist() for column in (known.at, known.key, known.subject)), strict=True
+        ):
             event = self._at(at, key, subject, [])
             yield event
             fire(event)
@@ -140,9 +151,10 @@ class _Playing:
         return zip(*(column[which].tolist() for column in known), strict=True)
 
     def _feed(self, coming: Iterator[tuple[float, int, int, int]]) -> None:
-        """What is known to come is scheduled one by one, each as the one before happens: a heap of few is fast."""
+        """What is known to come is scheduled one by one, each as the one before happens: a heap of few is
+        fast."""
         env, callbacks = self._env, self._callbacks
-        heap = env._queue
+        heap: list[Any] = env._queue
 
         def feed(_event: Any) -> None:
             for at, key, code, subject in coming:
@@ -157,8 +169,8 @@ class _Playing:
         return event
 
     def _putter(self) -> Callable[..., None]:
-        env, self._callbacks = self._env, {}
-        callbacks, heap = self._callbacks, env._queue
+        env, callbacks = self._env, self._callbacks
+        heap: list[Any] = env._queue
 
         def put(_heap: Any, r: Any, at: float, key: int, code: int, subject: int) -> None:
             if at < r.now:

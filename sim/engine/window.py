@@ -76,7 +76,8 @@ def _put_in_order(state: State, rows: Columns) -> None:
 
 
 def _decide(rules: Rules, learning: Learning, state: State, end: float) -> tuple[int, list[Undecided]]:
-    """Decides what the devices finish before `end`, where nothing that happens can change it; gives from which
+    """Decides what the devices finish before `end`, where nothing that happens can change it; gives from
+    which
     on the first attempts are new, and whom the clock must decide."""
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)

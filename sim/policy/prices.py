@@ -133,7 +133,8 @@ def fixed_price(policy: Policy) -> float:
 
 
 def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
-    """P(sent) under the paper's post-hoc coin on a rule that sends what lies above a price (2501.13810): if it sends a larger share of its calibration scores than the rate, each send is kept with probability
+    """P(sent) under the paper's post-hoc coin on a rule that sends what lies above a price (2501.13810): if
+    it sends a larger share of its calibration scores than the rate, each send is kept with probability
     rate/share, else each other request is sent too with probability (rate - share)/(1 - share)."""
     chance = np.empty(len(value))
     for mine, curve in curves:

@@ -134,7 +134,8 @@ class Tabulator:
 
     @property
     def _is_coin(self) -> NDArray[np.bool_]:
-        """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the coin's."""
+        """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the
+        coin's."""
         return np.array([isinstance(policy.price, BoundedRateThinned) for policy in self.rules.policies])
 
     @property

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.events import REFUSALS
 from sim.engine.clock import Played
+from sim.engine.events import REFUSALS
 from sim.engine.state import Columns, State
 from sim.errors import RunFailed
 

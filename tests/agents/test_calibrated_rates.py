@@ -10,7 +10,7 @@ from small_fleets import MISSING, NOISY, group, learn, model, scenario
 
 from sim.messages import Learned
 from sim.policy.calibration import curve
-from sim.policy.prices import asked, decide
+from sim.policy.prices import asked, decide_all
 from sim.scenario.schema.fleet import Policy
 from sim.world.traffic import shares
 
@@ -44,7 +44,7 @@ def test_the_rate_holds_on_unseen_traffic(learned: Learned, kind: str, rate: flo
         for member in range(4):
             scores = table[row[member], traffic.positions]
             curves = [(np.arange(len(scores)), known)]
-            found = decide(ruled, asked(ruled, scores, np.full(len(scores), 0.5), curves), curves)
+            found = decide_all(asked(ruled, scores, np.full(len(scores), 0.5), curves))
             sent.append(found.propensity @ shares(traffic, member))
         counts = [1 / np.sum(mean_shares(phase) ** 2) for phase in (met, traffic)]
         spread = np.sqrt(rate * (1 - rate) * (1 / counts[0] + 1 / counts[1]))

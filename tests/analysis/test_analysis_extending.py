@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from run_folders import write_folder
+from sim.engine.queues import DISCIPLINES
 from worlds import group_of, made_up, scenario_of
 
 import analysis
@@ -17,7 +18,6 @@ from analysis.figures import Drawing
 from analysis.metrics.summary import summary as metrics
 from analysis.run_folder.traffic import Traffic
 from sim.engine.events import Board
-from sim.engine.queues import DISCIPLINES
 from sim.engine.run import simulate
 
 

@@ -34,7 +34,7 @@ def durations(lattice: bool, low: int, high: int) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def groups(draw: st.DrawFn, name: str, lattice: bool, in_reach: bool = False) -> dict[str, Any]:
+def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
     retry = st.fixed_dictionaries(
         {
             "attempts": st.sampled_from([1, 2, 3, 4, 4]),
@@ -47,11 +47,11 @@ def groups(draw: st.DrawFn, name: str, lattice: bool, in_reach: bool = False) ->
     )
     return group_of(
         name,
-        arrivals={"process": draw(processes(lattice, in_reach))},
+        arrivals={"process": draw(processes(lattice))},
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
-        policy=draw(policies(lattice, in_reach)),
+        policy=draw(policies(lattice)),
         traffic=draw(traffics(lattice)),
         device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))},
         link={
@@ -73,7 +73,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool, in_reach: bool = False) ->
 
 
 @st.composite
-def policies(draw: st.DrawFn, lattice: bool, in_reach: bool = False) -> dict[str, Any]:
+def policies(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
     """Half of them send everything, so that the server has something to do; the others pay any price."""
     ranks, gains = ["l2h", "l2h", "random", "entropy"], ["plug_in", "oracle"]
     if draw(st.booleans()):
@@ -92,7 +92,7 @@ def policies(draw: st.DrawFn, lattice: bool, in_reach: bool = False) -> dict[str
         },
     ]
     of_gains = [
-        *([] if in_reach else that_hear),
+        *that_hear,
         {
             "kind": "drift_plus_penalty",
             "v": draw(st.sampled_from([0.5, 4.0])),
@@ -112,11 +112,11 @@ def policies(draw: st.DrawFn, lattice: bool, in_reach: bool = False) -> dict[str
     return {"score": draw(st.sampled_from(scores)), "price": price}
 
 
-def processes(lattice: bool, in_reach: bool = False) -> st.SearchStrategy[dict[str, Any]]:
+def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Mostly arrivals that are written down, whatever the scenario says of them; else a closed loop."""
     thinks = durations(lattice, 1, 8).map(lambda think: {"kind": "closed_loop", "think": think})
     written = st.just({"kind": "poisson", "rate_hz": 1.0})
-    return written if in_reach else st.one_of(*[written] * 3, thinks)
+    return st.one_of(*[written] * 3, thinks)
 
 
 def in_loop(group: Group) -> bool:
@@ -242,11 +242,11 @@ def trainings(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, in_reach: bool = False) -> tuple[Scenario, WrittenArrivals, float]:
-    """A scenario, its arrivals and the length of a chunk. in_reach: the compiled loop can play it."""
+def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
+    """A scenario, its arrivals and the length of a chunk."""
     lattice = draw(st.booleans())
     horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
-    fleet = tuple(draw(groups(f"g{g}", lattice, in_reach)) for g in range(draw(st.integers(1, 3))))
+    fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
     pot = draw(seldom(budgets(lattice, "fleet")))
     if pot:  # some groups draw on it, and it is the same for all of them
         fleet = tuple(group | ({"budget": pot} if draw(st.booleans()) else {}) for group in fleet)
@@ -270,10 +270,10 @@ def worlds(draw: st.DrawFn, in_reach: bool = False) -> tuple[Scenario, WrittenAr
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
         "queue_survives": draw(st.booleans()),
-        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair"][: 4 if in_reach else 5])),
+        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair"])),
         "admission": draw(admissions()),
         "drop_expired": draw(st.sampled_from([False, False, True])),
-        "autoscaling": None if in_reach else draw(seldom(scalings(replicas, lattice))),
+        "autoscaling": draw(seldom(scalings(replicas, lattice))),
         "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
         "outages": draw(outages(replicas, len(fleet), horizon, lattice)),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-compiling = pytest.importorskip("sim.engine.kernel.compiling")
+compiling = pytest.importorskip("sim.engine.compiling")
 numba = pytest.importorskip("numba")
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from strategies import in_loop, worlds
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, made_up, product
 
-from sim.engine.chunk import run_chunk
 from sim.engine.learning import Learning
+from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import State, at_start
+from sim.engine.window import run_window
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.table import tabulator
 from sim.scenario import Scenario
@@ -174,7 +175,7 @@ def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world
         laid_down = rules(scenario)  # made anew: nothing but the state is carried on
         drawn = arrivals.draw(0, begin, end)
         last = end == scenario.horizon_s
-        ended, _ = run_chunk(laid_down, learning, state, drawn, begin, end, last)
+        ended, _ = run_window(laid_down, learning, state, drawn, begin, end, last, SimPyClock(laid_down))
         parts.append(frame(tabulator(scenario, laid_down, learning).requests(ended)))
         if through_bytes:
             state, learning = pickle.loads(pickle.dumps((state, learning)))

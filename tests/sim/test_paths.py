@@ -18,7 +18,6 @@ from sim.engine.state import at_start
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
-from sim.scenario.rules.engine import outside_reach
 from sim.world.parameters import rules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,9 +39,8 @@ def cold(tmp_path, monkeypatch) -> None:
 
 
 def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
-    monkeypatch.setattr("sim.engine.kernel.compiling.is_kept", lambda: True)
-    path = chosen(busy())
-    assert (path.name, outside_reach(busy())) == ("compiled", "")
+    monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
+    assert chosen(busy()).name == "compiled"
 
 
 @pytest.mark.usefixtures("cold")
@@ -57,11 +55,11 @@ def test_few_requests_are_not_worth_the_compiling():
 @pytest.mark.parametrize("is_cold", [True, False])
 def test_what_must_be_compiled_first_is_told(is_cold, monkeypatch):
     told: list[float] = []
-    monkeypatch.setattr("sim.engine.kernel.stretch.Kernel.compile", lambda *_: told.append(0.5))
+    monkeypatch.setattr("sim.engine.compiled_clock.CompiledClock.compile", lambda *_: told.append(0.5))
     if not is_cold:
-        monkeypatch.setattr("sim.engine.kernel.compiling.is_kept", lambda: True)
+        monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
     scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=told.append)
-    path.player(rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
+    path.clock(rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
     assert told == ([0.0, 0.5, 1.0] if is_cold else [0.5])
 
 
@@ -87,25 +85,18 @@ def test_few_requests_are_not_worth_the_loading():
 
 
 @pytest.mark.parametrize(
-    ("scenario", "why"),
+    "scenario",
     [
-        (busy(MANY | {"arrivals": CLOSED}), "the clients of devices wait for answers before they ask again"),
-        (busy(MANY | {"policy": PRICED}), "the price queue_aware of devices follows what happens in the run"),
-        (busy(autoscaling=SCALING), "the server scales itself"),
-        (busy(discipline="fair"), "the discipline is fair"),
+        busy(MANY | {"arrivals": CLOSED}),
+        busy(MANY | {"policy": PRICED}),
+        busy(autoscaling=SCALING),
+        busy(discipline="fair"),
     ],
 )
-def test_what_it_cannot_play_is_left_to_simpy_or_refused(scenario, why):
-    assert outside_reach(scenario) == why
-    assert (chosen(scenario).name, chosen(scenario).why) == (
-        "simpy",
-        f"the compiled loop cannot play it: {why}",
-    )
-    demanded = scenario.model_copy(update={"engine": busy(path="compiled").engine})
-    refused = [told for told in findings(demanded) if told.path == ("engine", "path")]
-    assert len(refused) == 1
-    assert f"must be auto or simpy: {why}" in str(refused[0])
-    assert not [told for told in findings(scenario) if told.path == ("engine", "path")]
+def test_the_compiled_clock_plays_everything(scenario, monkeypatch):
+    monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
+    long = scenario.model_copy(update={"horizon_s": 2_000.0})
+    assert chosen(long).name == "compiled"
 
 
 @pytest.mark.parametrize("path", ["simpy", "compiled"])
@@ -140,7 +131,7 @@ def small(path: str) -> Scenario:
 
 def test_without_numba_everything_is_played_by_simpy(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert chosen(busy()).why == "the compiled loop cannot play it: Numba is not installed"
+    assert chosen(busy()).why == "Numba is not installed"
     assert "Numba is not installed" in "".join(map(str, findings(busy(path="compiled"))))
 
 
@@ -157,14 +148,16 @@ def test_without_numba_a_run_goes_through(tmp_path):
 
 @pytest.mark.parametrize("is_demanded", [True, False])
 def test_a_numba_that_cannot_be_loaded_is_like_none_unless_it_is_demanded(monkeypatch, is_demanded):
-    for name in [name for name in sys.modules if name.startswith("sim.engine.kernel")]:
+    for name in [
+        name for name in sys.modules if name in ("sim.engine.compiled_clock", "sim.engine.compiling")
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
     scenario, path = busy(), EnginePath("compiled", "", is_demanded)
     made = (rules(scenario), at_start(scenario, 1), Learning(scenario, made_up(scenario)))
     if is_demanded:
         with pytest.raises(RunFailed, match="Numba cannot be loaded"):
-            path.player(made[0], made[1], made[2])
+            path.clock(made[0], made[1], made[2])
     else:
-        path.player(made[0], made[1], made[2])
+        path.clock(made[0], made[1], made[2])
         assert path.name == "simpy"

@@ -33,16 +33,21 @@ from sim.policy.controllers import (
     Backlog,
     RateControl,
     VirtualQueue,
-    price_memory,
-    walk,
+    moving_price,
 )
-from sim.policy.prices import asked, decide
+from sim.policy.outcomes import Outcome
+from sim.policy.prices import asked, decide_all
 from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
 from sim.streams import Draws
 
 TIMED_OUT = OUTCOMES.index("timed_out")
+
+
+def heard(outcome: int, backlog: int) -> Outcome:
+    """What a price is told of an attempt that ended, where only this counts."""
+    return Outcome(0, 0.0, 0, 0.0, outcome, backlog, -1, -1)
 
 
 def curve_of(scores: np.ndarray) -> Curve:
@@ -65,7 +70,7 @@ def test_a_bounded_rate_holds_on_samples_that_it_was_not_calibrated_on(kind, coa
         scores = (np.round(scores) if coarse else scores).astype(np.float32)
         ruled = Policy.model_validate({"score": "l2h", "price": {"kind": kind, "rate": rate}})
         curves = ((np.arange(n), curve_of(scores[:n_cal])),)
-        found = decide(ruled, asked(ruled, scores[n_cal:], draw.random(n), curves), curves)
+        found = decide_all(asked(ruled, scores[n_cal:], draw.random(n), curves))
         spread = np.sqrt(rate * (1 - rate) * (1 / n_cal + 1 / n))
         missed += abs(found.propensity.mean() - rate) > 3 * spread
     assert missed <= 12
@@ -154,10 +159,10 @@ def test_a_controlled_rate_is_kept_whatever_the_scores(rate, gain, requests):
     and from beyond [0, 1] it can only come back."""
     values = np.array([low + luck * (1 - low) for low, luck in requests])
     price = RateControl(rate, gain)
-    memory = np.array([[*price.begin(), 0.0, 0.0, 0.0]])
-    n = len(values)
-    nobody, still = np.zeros(n, np.int32), np.zeros(n)
-    sent = values > walk(price, memory, nobody, still, values, np.zeros(n, bool))
+    p, own, n, sent = price.parameters(), list(price.begin()), len(values), []
+    for value in values.tolist():
+        sent.append(value > price.threshold(p, own, 0.0))
+        price.on_decision(p, own, 0.0, sent[-1])
     off = np.abs(np.cumsum(sent) - rate * np.arange(1, n + 1))
     assert np.all(off <= (1 + gain) / gain * (1 + 1e-9))
 
@@ -199,8 +204,8 @@ def test_a_virtual_queue_stays_short_and_limits_every_stretch_of_time(v, rate_hz
     at = np.cumsum([gap for gap, _ in requests])
     sent = []
     for now, (_, gain) in zip(at.tolist(), requests, strict=True):
-        is_sent = gain > price.price(own, now)
-        price.decided(own, now, is_sent)
+        is_sent = gain > price.threshold(price.parameters(), own, now)
+        price.on_decision(price.parameters(), own, now, is_sent)
         sent += [now] if is_sent else []
         assert own[0] <= v + 1 + 1e-6
     for i, begin in enumerate(sent):
@@ -231,16 +236,16 @@ def test_it_stops_after_a_few_failures_and_comes_back_after_a_few_probes(c_e, ga
     """With failures every `gap_s` what gains G is kept from memory·ln(G/c_e) on: that many failures, and one
     more. With answers every `probe_s` it is sent again once a > c_e/G: after memory/probe·ln(1/(1 - c_e/G))
     probes, rounded up, from whatever a."""
-    price = Availability(c_e, memory_s, probe_s, "send")
+    price = Availability(c_e, memory_s, probe_s, 1.0, 0.0)
     own, now, failures = [1.0, 1.0, 0.0, 1e9], 0.0, 0
-    while gain > price.price(own, now):
+    while gain > price.threshold(price.parameters(), own, now):
         now, failures = now + gap_s, failures + 1
-        price.heard(own, now, TIMED_OUT, -1)
+        price.on_outcome(price.parameters(), own, now, heard(TIMED_OUT, -1))
     assert failures <= floor_of(memory_s * log(gain / c_e) / gap_s) + 1
     own[0], own[3], probes = 0.0, 1e9, 0
-    while not gain > price.price(own, now):
+    while not gain > price.threshold(price.parameters(), own, now):
         now, probes = now + probe_s, probes + 1
-        price.heard(own, now, REMOTE, 0)
+        price.on_outcome(price.parameters(), own, now, heard(REMOTE, 0))
     assert probes <= ceil(memory_s / probe_s * log(1 / (1 - c_e / gain)) - 1e-6) + (probe_s < 1e-6)
 
 
@@ -353,7 +358,7 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
     scenario = crowd(price, (20.0, 30.0))
     requests, _ = product(scenario, made_up(scenario), poisson(scenario, 60.0), 7.25)
     requests = requests[requests["decided_at_s"].notna()]
-    ruled = price_memory(scenario, scenario.fleet[0])
+    ruled = moving_price(scenario, scenario.fleet[0])
     value = (
         standings(scenario, requests)
         if price["kind"] == "rate_controller"
@@ -361,7 +366,7 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
     )
     decided_differently = set()
     for client in range(6):
-        own, known = [*ruled.begin(), 0.0, 0.0][:4], []
+        own, known = list(ruled.begin()), []
         mine = requests[requests["client_id"] == client]
         for row in mine.itertuples():
             known.append((row.decided_at_s, 1, value[row.Index], row))
@@ -370,12 +375,12 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
                 known.append((row.answered_at_s, 0, said, row))
         for now, is_decision, what, row in sorted(known, key=lambda one: one[:2]):
             if is_decision:
-                is_sent = what > ruled.price(own, now)
+                is_sent = what > ruled.threshold(ruled.parameters(), own, now)
                 assert is_sent == row.deferred
-                ruled.decided(own, now, is_sent)
+                ruled.on_decision(ruled.parameters(), own, now, is_sent)
                 decided_differently.add(is_sent)
             else:
-                ruled.heard(own, now, OUTCOMES.index(row.outcome), what)
+                ruled.on_outcome(ruled.parameters(), own, now, heard(OUTCOMES.index(row.outcome), what))
     assert decided_differently == {True, False}
 
 
@@ -438,11 +443,13 @@ def test_the_price_of_a_queue_is_what_was_told_last_and_fades(words, weight):
     price, own, now = Backlog(0.1, weight, 5.0), [0.0, 0.0], 0.0
     for gap, said in words:
         now += gap
-        price.heard(own, now, REMOTE, said)
-        price.heard(own, now, TIMED_OUT, -1)
-        assert price.price(own, now) == 0.1 + weight * said
-    assert price.price(own, now + 5.0) == pytest.approx(0.1 + weight * words[-1][1] * exp(-1))
-    falling = [price.price(own, now + t) for t in range(30)]
+        price.on_outcome(price.parameters(), own, now, heard(REMOTE, said))
+        price.on_outcome(price.parameters(), own, now, heard(TIMED_OUT, -1))
+        assert price.threshold(price.parameters(), own, now) == 0.1 + weight * said
+    assert price.threshold(price.parameters(), own, now + 5.0) == pytest.approx(
+        0.1 + weight * words[-1][1] * exp(-1)
+    )
+    falling = [price.threshold(price.parameters(), own, now + t) for t in range(30)]
     assert all(later <= earlier for earlier, later in pairwise(falling))
 
 

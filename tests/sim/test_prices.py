@@ -12,7 +12,16 @@ from worlds import group_of, scenario_of, uniform
 
 from sim.messages import Phase
 from sim.policy.calibration import Curve, curve
-from sim.policy.prices import Decisions, asked, bayes_price, decide, explore, fixed_price, is_calibrated
+from sim.policy.decision import decide
+from sim.policy.prices import (
+    Decisions,
+    asked,
+    bayes_price,
+    decide_all,
+    explored,
+    fixed_price,
+    is_calibrated,
+)
 from sim.scenario.schema.fleet import Policy
 
 
@@ -20,11 +29,18 @@ def policy(score: str = "l2h", **price: object) -> Policy:
     return Policy.model_validate({"score": score, "price": price})
 
 
-def decided(ruled: Policy, score: Any, luck: Any = None, curve: Curve | None = None) -> Decisions:
+def decided(
+    ruled: Policy,
+    score: Any,
+    luck: Any = None,
+    curve: Curve | None = None,
+    coin: Any = 1.0,
+    exploration: float = 0.0,
+) -> Decisions:
     score = np.asarray(score, dtype=np.float32)
     luck = np.full(len(score), 0.5) if luck is None else np.asarray(luck)
     curves = () if curve is None else ((np.arange(len(score)), curve),)
-    return decide(ruled, asked(ruled, score, luck, curves), curves)
+    return decide_all(asked(ruled, score, luck, curves), coin, explored(ruled, exploration))
 
 
 def calibrated(*scores: float) -> Curve:
@@ -202,7 +218,7 @@ DRAWS = np.array([0.05, 0.2, 0.9], dtype=np.float64)
 
 def test_exploring_sends_some_of_what_would_be_kept_and_says_how_likely_that_was():
     ruled = policy(kind="threshold", at=0.0)
-    found = explore(ruled, decided(ruled, [-1.0, -1.0, 1.0]), 0.1, DRAWS)
+    found = decided(ruled, [-1.0, -1.0, 1.0], coin=DRAWS, exploration=0.1)
     assert found.deferred.tolist() == [True, False, True]
     assert found.propensity.tolist() == [np.float32(0.1), np.float32(0.1), 1.0]
 
@@ -210,7 +226,7 @@ def test_exploring_sends_some_of_what_would_be_kept_and_says_how_likely_that_was
 def test_exploring_adds_to_the_chance_of_a_random_score():
     """It exceeds 0.75 with probability 1/4; of the rest an eighth is sent: 1/4 + 3/4 · 1/8."""
     ruled = policy("random", kind="threshold", at=0.75)
-    found = explore(ruled, decided(ruled, [0.5, 0.5, 0.8]), 0.125, DRAWS)
+    found = decided(ruled, [0.5, 0.5, 0.8], coin=DRAWS, exploration=0.125)
     assert found.deferred.tolist() == [True, False, True]
     assert found.propensity.tolist() == [0.34375] * 3
 
@@ -218,6 +234,20 @@ def test_exploring_adds_to_the_chance_of_a_random_score():
 def test_always_local_never_explores():
     """It is the baseline without a server, and may have clients that no timer protects."""
     ruled = policy(kind="always_local")
-    found = explore(ruled, decided(ruled, SCORES[:3]), 1.0, DRAWS)
+    found = decided(ruled, SCORES[:3], coin=DRAWS, exploration=1.0)
     assert not found.deferred.any()
     assert not found.propensity.any()
+
+
+NUMBERS = st.floats(-3, 3, width=32)
+
+
+@given(NUMBERS, st.sampled_from([0.0, 0.5]), NUMBERS, st.floats(0, 1), st.sampled_from([0.0, 0.25, 1.0]))
+def test_one_request_is_decided_as_among_others(score, width, threshold, coin, exploration):
+    """One function of numbers or of columns: the same bits."""
+    value, low, high = score + width / 3, score, score + width
+    alone = decide(value, low, high, threshold, coin, exploration)
+    columns = (np.array([one, one]) for one in (value, low, high, threshold, coin))
+    sent, chance = decide(*columns, exploration)
+    assert (sent[0], chance[0]) == (bool(alone[0]), alone[1])
+    assert chance.dtype == np.float32

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from strategies import worlds
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
-import sim.engine.chunk
-from sim.engine.chunk import run_chunk
+import sim.engine.window
 from sim.engine.learning import Learning
+from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import at_start
+from sim.engine.window import run_window
 from sim.errors import RunFailed
 from sim.results.columns import CAUSES, TIMELINE
 from sim.results.timeline import observe
@@ -47,7 +48,7 @@ def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         drawn, last = arrivals.draw(index, start, end), end == scenario.horizon_s
-        ended, rows = run_chunk(laid_down, learning, state, drawn, start, end, last)
+        ended, rows = run_window(laid_down, learning, state, drawn, start, end, last, SimPyClock(laid_down))
         chunks.append((start, end, rows))
         arrived += ended.rows["arrived"].tolist()  # with closed loops more than was drawn
         names = list(ended.sends)
@@ -196,7 +197,7 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
         state.sends[column][send] = value
         return observe(state, played, start, end)
 
-    monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
+    monkeypatch.setattr(sim.engine.window, "observe", tampered)
     service = {"kind": "affine", "base_s": 10.0}
     scenario = scenario_of(horizon_s=8.0, fleet=(group_of(clients=2),), server={"service": service})
     with pytest.raises(RunFailed, match=complaint):
@@ -212,6 +213,6 @@ def test_a_stay_of_another_length_than_the_loop_counted_fails_the_run(monkeypatc
         state.sends[column][0] = value
         return observe(state, played, start, end)
 
-    monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
+    monkeypatch.setattr(sim.engine.window, "observe", tampered)
     with pytest.raises(RunFailed, match=rf"the integral of N\(t\) is 1\.0 s, the sum of the stays {stays} s"):
         play(scenario_of(horizon_s=4.0), WrittenArrivals(((1.0, 0),)), 4.0)

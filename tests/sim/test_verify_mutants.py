@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
-import sim.engine.chunk
 import sim.engine.run
+import sim.engine.window
 from sim.engine.decisions import first_sends
+from sim.engine.linking import leaf
 from sim.engine.run import chunks
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
@@ -41,6 +42,7 @@ def world(server: dict[str, Any] | None = None, charge_on: str = "send", **group
     )
 
 
+@leaf
 def always(*_: Any) -> bool:
     return True
 
@@ -141,8 +143,8 @@ def test_a_message_passes_a_link_that_is_cut(monkeypatch: Patch, way):
     link = {"latency": 0.75}
     scenario = world({"replicas": 4, "outages": (outage,)}, link=link, timeout_s=9.0)
     run(scenario)
-    place = {"up": "sim.engine.at_clients.uplink", "down": "sim.engine.loop.downlink"}[way]
-    monkeypatch.setattr(place, lambda _: always)
+    place = {"up": "clients.is_up_through", "down": "server.goes_down"}[way]
+    monkeypatch.setattr(f"sim.engine.handlers.{place}", always)
     with pytest.raises(RunFailed, match=r"a message of client \d passed a link that was cut"):
         run(scenario)
 
@@ -156,6 +158,6 @@ def test_an_answer_counts_that_came_too_late(monkeypatch: Patch, patience):
         sends = first_sends(*given)
         return sends | {"timer": sends["timer"] + 1.0}
 
-    monkeypatch.setattr(sim.engine.chunk, "first_sends", patient)
+    monkeypatch.setattr(sim.engine.window, "first_sends", patient)
     with pytest.raises(RunFailed, match=r"counts an answer of .* s, when its client had given up"):
         run(scenario)

@@ -28,7 +28,8 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     r.rows += 1
     phase, every = phase_at(w, group, now), w.terms.members * w.terms.requests
     rows.request_id[row], rows.client[row] = client << CLIENT_SHIFT | k, client
-    rows.sample[row], rows.arrived[row], rows.decided[row] = requests.sample[phase * every + place], now, decided
+    rows.sample[row] = requests.sample[phase * every + place]
+    rows.arrived[row], rows.decided[row] = now, decided
     rows.deadline[row] = now + w.groups.deadline_s[group]
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False

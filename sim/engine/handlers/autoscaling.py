@@ -12,7 +12,7 @@ _UNITS = 1_000_000  # of a replica: 2.0000000001 is two
 
 
 @part
-def measure(w: Any, r: Any, now: Any) -> Any:
+def measure(r: Any, now: Any) -> Any:
     """Adds up the replica-seconds that were busy, usable and there since the last tick. A replica that is not
     usable any more and only ends its batch is no part of the load. Asked before any of these changes."""
     span = now - r.measured_at
@@ -38,7 +38,7 @@ def wanted(w: Any, r: Any) -> Any:
     found = -1
     if r.usable_s > 0.0:
         load = r.replica_s / w.terms.interval_s * (r.busy_s / r.usable_s)
-        units = int(floor(load / w.terms.target_utilisation * _UNITS + 0.5))
+        units = int(floor(load / w.terms.target_utilisation * _UNITS + 0.5))  # noqa: RUF046  (a float to Numba)
         found = min(max(-(-units // _UNITS), w.terms.least), w.terms.most)
     r.busy_s = r.usable_s = r.replica_s = 0.0
     return found

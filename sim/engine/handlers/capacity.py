@@ -1,4 +1,5 @@
-"""Replicas that stop and start, by outages and the autoscaler; what becomes of their batches and of the queue.
+"""Replicas that stop and start, by outages and the autoscaler; what becomes of their batches and of the
+queue.
 Handlers say whether the queue is to be served afterwards."""
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def outage_or_scaling(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
 def scaled(w: Any, r: Any, now: Any, code: Any) -> Any:
     """How many replicas there are from now on; -1 if that does not change."""
     if code == SCALE:
-        measure(w, r, now)
+        measure(r, now)
         target = wanted(w, r)
         if target < 0:
             return -1
@@ -57,7 +58,7 @@ def set_limit(w: Any, r: Any) -> Any:
 
 
 @part
-def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) -> Any:
+def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) -> Any:  # noqa: PLR0912
     """Replicas stop and start, those with the highest indices; in_flight: what becomes of their batches.
 
     An outage that leaves nothing usable stops everything, replicas included that only end their batches.
@@ -65,7 +66,7 @@ def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) 
     was = max(0, r.replicas - r.taken)
     is_total = taken > r.taken and taken >= replicas
     if w.terms.scales:
-        measure(w, r, now)
+        measure(r, now)
     r.replicas, r.taken = replicas, taken
     usable = max(0, replicas - taken)
     if in_flight != FINISH and (usable < was or is_total):

@@ -67,10 +67,12 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
             sends.over[attempt] = now
-    elif code != TIMER or (sends.failure[attempt] == 0 and not sends.finished[attempt] + sends.down[attempt] <= now):
+    elif code != TIMER or (
+        sends.failure[attempt] == 0 and not sends.finished[attempt] + sends.down[attempt] <= now
+    ):
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
-        if why == REMOTE or not tries_again(w, r, now, attempt, why):
+        if why == REMOTE or not tries_again(w, r, now, attempt):
             settled = why
     if settled != SENDS:
         if settled != REMOTE:  # an answer in time is written down with all others, by `sim.engine.window`
@@ -103,7 +105,7 @@ def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
 
 
 @part
-def tries_again(w: Any, r: Any, now: Any, attempt: Any, why: Any) -> Any:
+def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """Whether another attempt is planned after one that failed; else the client falls back."""
     sends, groups = w.sends, w.groups
     row, number = sends.row[attempt], sends.attempt[attempt]

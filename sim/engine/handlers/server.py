@@ -181,7 +181,7 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
 def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
     sends, replicas = w.sends, w.replicas
     if w.terms.scales:
-        measure(w, r, now)
+        measure(r, now)
         r.busy += 1
     replicas.is_idle[replica] = False
     r.idle -= 1
@@ -226,7 +226,7 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
             sends.backlog[send] = r.waiting
         send = w.lists.after[send]
     if w.terms.scales:
-        measure(w, r, now)
+        measure(r, now)
         r.busy -= whole_number(replica < r.replicas - r.taken)
     count(r, now, -size)
     replicas.size[replica] = 0

@@ -1,14 +1,13 @@
-"""The compiled loop against SimPy's and against the readable definition, byte for byte."""
+"""SimPy's clock and the compiled one: the same bytes on every world, and those of the readable definition."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,56 +21,61 @@ from worlds import (
     differences,
     group_of,
     made_up,
+    poisson,
     product,
     reference,
     scenario_of,
 )
 
+from sim.engine import context
 from sim.engine.choice import EnginePath
-from sim.engine.chunk import Play, run_chunk
+from sim.engine.clock import Clock
+from sim.engine.handlers import MODULES, primitives
 from sim.engine.learning import Learning
-from sim.engine.run import Run, loop
+from sim.engine.linking import link
+from sim.engine.run import Run
+from sim.engine.simpy_clock import Environment, SimPyClock
 from sim.engine.state import State, at_start
+from sim.engine.window import run_window
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 from sim.streams import Draws
 from sim.world.parameters import Rules, rules
 
-stretch = pytest.importorskip("sim.engine.kernel.stretch")
+compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
 ROOT = Path(__file__).resolve().parents[2]
-compiling = pytest.importorskip("sim.engine.kernel.compiling")
-lookups = pytest.importorskip("sim.engine.kernel.lookups")
+compiling = pytest.importorskip("sim.engine.compiling")
 
 
-def simpy(laid_down: Rules) -> Play:
-    return partial(loop.play, laid_down)
+def simpy(laid_down: Rules) -> Clock:
+    return SimPyClock(laid_down)
 
 
-def compiled(laid_down: Rules) -> Play:
-    return stretch.Kernel(laid_down).play
+def compiled(laid_down: Rules) -> Clock:
+    return compiled_clock.CompiledClock(laid_down)
 
 
-def in_turns(laid_down: Rules) -> Play:
-    """One stretch by SimPy's loop, the next by the compiled one."""
-    players = [simpy(laid_down), compiled(laid_down)]
+class InTurns:
+    """One stretch by SimPy's clock, the next by the compiled one."""
 
-    def play(*stretch: Any) -> Any:
-        players.reverse()
-        return players[0](*stretch)
+    def __init__(self, laid_down: Rules) -> None:
+        self._clocks = [simpy(laid_down), compiled(laid_down)]
 
-    return play
+    def play(self, *given: Any) -> Any:
+        self._clocks.reverse()
+        return self._clocks[0].play(*given)
 
 
 def played(scenario: Scenario, source: WrittenArrivals, chunk_s: float, make: Any) -> tuple[list[Any], State]:
     """All that a run's chunks give and leave behind, as they are before any table is made of it."""
     learned, laid_down = made_up(scenario), rules(scenario)
     learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
-    state, play = at_start(scenario, int(laid_down.capacity.usable[0])), make(laid_down)
+    state, clock = at_start(scenario, int(laid_down.capacity.usable[0])), make(laid_down)
     found = []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         arrivals, last = source.draw(index, start, end), end == scenario.horizon_s
-        ended, seconds = run_chunk(laid_down, learning, state, arrivals, start, end, last, play)
+        ended, seconds = run_window(laid_down, learning, state, arrivals, start, end, last, clock)
         found.append([as_bytes(ended.rows), as_bytes(ended.sends), as_bytes(seconds), everything(state)])
     return found, state
 
@@ -98,31 +102,31 @@ def assert_paths_agree(world: Any, make: Any) -> None:
 
 
 @settings(max_examples=700, derandomize=True, **SLOW_IS_FINE)
-@given(worlds(in_reach=True))
+@given(worlds())
 def test_it_leaves_what_simpys_loop_leaves(world):
     """Rows, sends, the time line and the whole state after every chunk; tables are made of nothing else."""
     assert_paths_agree(world, compiled)
 
 
 @settings(max_examples=150, **SLOW_IS_FINE)
-@given(worlds(in_reach=True))
+@given(worlds())
 def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
     """With those above and below they are more than a thousand worlds."""
     assert_paths_agree(world, compiled)
 
 
 @settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
-@given(worlds(in_reach=True))
+@given(worlds())
 def test_the_path_may_change_at_any_chunk(world):
     """And no array is too short, however little room there was to begin with."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stretch, "EVENTS", 0)
-        patch.setattr(stretch, "ROOM", 1)
-        assert_paths_agree(world, in_turns)
+        patch.setattr(context, "EVENTS", 0)
+        patch.setattr(context, "ROOM", 1)
+        assert_paths_agree(world, InTurns)
 
 
 @settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
-@given(worlds(in_reach=True), st.booleans())
+@given(worlds(), st.booleans())
 def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     """What the one kept, the other restores, after every chunk, and by one kernel."""
     scenario, arrivals, chunk_s = world
@@ -142,11 +146,11 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
         broken.restore(unpack(kept))
         names.reverse()
     broken.finish()
-    assert len(sys.modules["sim.engine.kernel.walk"].walk.signatures) == 1
+    assert len(compiled_clock.walk.signatures) == 1
 
 
 @settings(max_examples=40, derandomize=True, **SLOW_IS_FINE)
-@given(worlds(in_reach=True))
+@given(worlds())
 def test_its_tables_equal_the_reference(world):
     scenario, arrivals, chunk_s = world
     learned = made_up(scenario)
@@ -165,30 +169,80 @@ def test_one_kernel_plays_every_world():
     for group, pairs in ((group_of(), ()), (far, ((1.0, 0),))):
         scenario = scenario_of(fleet=(group,))
         product(scenario, made_up(scenario), WrittenArrivals(pairs), 5.0, path=EnginePath("compiled", ""))
-    walk = sys.modules["sim.engine.kernel.walk"].walk
+    walk = compiled_clock.walk
     assert len(walk.signatures) == 1
+
+
+compiled_uniform = link(MODULES, {}, lambda function, _mark: numba.njit(function))[primitives.uniform]
 
 
 @settings(**SLOW_IS_FINE)  # the first is compiled
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**62), st.integers(0, 127))
 def test_its_draws_are_those_of_the_streams(seed, request, attempt):
     draws = Draws(seed, "backoff")
-    assert lookups.uniform(np.uint64(draws.root), request, attempt) == draws.one(request, attempt)
+    found = compiled_uniform(np.uint64(draws.root), request, attempt)
+    assert found == draws.one(request, attempt)
 
 
 def test_code_of_other_sources_is_not_taken_from_the_cache(tmp_path):
     """Numba looks at one file; what is compiled comes from many, and constants from modules around them."""
-    for name in ("kernel", "scenario"):
-        shutil.copytree(ROOT / "sim" / name, tmp_path / "sim" / name)
-    for path in (ROOT / "sim").glob("*.py"):
-        shutil.copy(path, tmp_path / "sim")
-    kernel = tmp_path / "sim" / "kernel"
-    same = compiling.fingerprint(kernel)
-    assert same == compiling.fingerprint(ROOT / "sim" / "kernel")
+    shutil.copytree(ROOT / "sim", tmp_path / "sim")
+    engine = tmp_path / "sim" / "engine"
+    same = compiling.fingerprint(engine)
+    assert same == compiling.fingerprint(ROOT / "sim" / "engine")
     found = set()
-    for name in ("kernel/queue.py", "kernel/stretch.py", "budgets.py", "scenario/values.py", "table.py"):
+    changed = (
+        "engine/handlers/queue.py",
+        "engine/arrays.py",
+        "engine/context.py",
+        "policy/decision.py",
+        "world/budgets.py",
+        "scenario/schema/values.py",
+        "results/table.py",
+    )
+    for name in changed:
         path, before = tmp_path / "sim" / name, (tmp_path / "sim" / name).read_text()
         path.write_text(before + "# another one")
-        found |= {name} if compiling.fingerprint(kernel) != same else set()
+        found |= {name} if compiling.fingerprint(engine) != same else set()
         path.write_text(before)
-    assert found == {"kernel/queue.py", "budgets.py", "scenario/values.py"}
+    assert found == set(changed) - {"engine/context.py", "results/table.py"}
+
+
+def stepped(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[Any]]:
+    """How often SimPy itself stepped, and the chunks of the run."""
+    steps = []
+    step = Environment.step
+    monkeypatch.setattr(Environment, "step", lambda env: steps.append(env.peek()) or step(env))
+    run = Run(scenario, made_up(scenario), poisson(scenario, 10.0), 10.0, path=EnginePath("simpy", ""))
+    chunks = []
+    while not run.is_over:
+        chunks.append(run.advance())
+    assert steps == sorted(steps)
+    return len(steps), chunks
+
+
+def test_simpy_moves_the_time(monkeypatch):
+    """Each event of the model is a step of SimPy's: arrivals at the server, and the ends of batches; besides
+    a
+    step as each of the two stretches begins and ends, and one as its process is over."""
+    scenario = scenario_of(horizon_s=20.0, server={"service": {"kind": "affine", "base_s": 0.5}})
+    steps, chunks = stepped(scenario, monkeypatch)
+    reached = sum(np.count_nonzero(~np.isnan(chunk.requests["reached_at_s"])) for chunk in chunks)
+    finished = sum(np.count_nonzero(~np.isnan(chunk.requests["finished_at_s"])) for chunk in chunks)
+    assert reached > 10
+    assert reached + finished <= steps <= reached + finished + 6
+
+
+def test_outages_and_ticks_are_processes_of_simpy(monkeypatch):
+    made: list[str] = []
+    process = Environment.process
+
+    def noted(env: Any, generator: Any) -> Any:
+        made.append(generator.__name__)
+        return process(env, generator)
+
+    monkeypatch.setattr(Environment, "process", noted)
+    outage = {"when": {"kind": "intervals", "at": ((3.0, 5.0),)}}
+    scaling = {"target_utilisation": 0.5, "interval_s": 2.0, "provisioning_s": 1.0, "min": 1, "max": 2}
+    stepped(scenario_of(horizon_s=10.0, server={"autoscaling": scaling, "outages": (outage,)}), monkeypatch)
+    assert sorted(made) == ["_process", "_process", "_until_the_next_round"]
