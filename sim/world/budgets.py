@@ -1,9 +1,9 @@
 """What may be sent: accounts of budgets, reserved at the send, and released when nothing was charged.
-Also the server's token bucket of admission. Counted in whole numbers, computed when asked, never refilled."""
+Also the server's token bucket of admission. Counted in whole numbers; the handlers take from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -38,37 +38,9 @@ class Bucket:
     rate_hz: float
     burst: float
 
-    def earned(self, at: float) -> int:
-        """Millionths of a token earned in [0, at]."""
-        return floor(self.rate_hz * at * TOKEN + NOTHING)
-
     @property
     def full(self) -> int:
         return floor(self.burst * TOKEN + NOTHING)
-
-    def take(self, columns: Any, account: int, now: float, is_held: bool = False) -> bool:
-        """Takes a token if there is one; is_held: it may be released."""
-        left, _, held = columns
-        self._fill(columns, account, now)
-        if left[account] < TOKEN:
-            return False
-        left[account] -= TOKEN
-        held[account] += is_held
-        return True
-
-    def settle(self, columns: Any, account: int, _sent: float, now: float, is_spent: bool) -> None:
-        """What was held is spent, or released."""
-        left, _, held = columns
-        self._fill(columns, account, now)
-        held[account] -= 1
-        left[account] += 0 if is_spent else TOKEN
-
-    def _fill(self, columns: Any, account: int, now: float) -> None:
-        """Adds what has been earned since the account was last asked; `mark` is what had been earned then."""
-        left, mark, held = columns
-        earned = self.earned(now)
-        left[account] = min(self.full - held[account] * TOKEN, left[account] + earned - mark[account])
-        mark[account] = earned
 
 
 @dataclass(frozen=True)
@@ -81,23 +53,6 @@ class Periods:
     @property
     def full(self) -> int:
         return self.limit
-
-    def take(self, columns: Any, account: int, now: float, _is_held: bool = False) -> bool:
-        """Takes one of this period's sends; `mark` is the period in which the account was last asked."""
-        left, mark, _ = columns
-        period = int(now / self.per_s)
-        if period != mark[account]:
-            mark[account], left[account] = period, self.limit
-        if left[account] <= 0:
-            return False
-        left[account] -= 1
-        return True
-
-    def settle(self, columns: Any, account: int, sent: float, _now: float, is_spent: bool) -> None:
-        """A send that was not charged may be made again, in the period in which it was sent."""
-        left, mark, _ = columns
-        if not is_spent and int(sent / self.per_s) == mark[account]:
-            left[account] += 1
 
 
 Allotment = Bucket | Periods
@@ -141,11 +96,6 @@ def full(allotments: Sequence[Allotment]) -> Columns:
     return {"left": left, "mark": np.zeros_like(left), "held": np.zeros_like(left)}
 
 
-def views(columns: Columns) -> Any:
-    """The columns of accounts as an allotment takes them."""
-    return tuple(columns[name].data for name in ("left", "mark", "held"))
-
-
 def accounts(scenario: Scenario, clients: Population) -> Accounts:
     """An account per client, per group, or one for all groups that share by `fleet`."""
     of_client = np.full(clients.size, NO_ACCOUNT)
@@ -166,27 +116,3 @@ def accounts(scenario: Scenario, clients: Population) -> Accounts:
         else:
             of_client[members] = of_fleet
     return Accounts(of_client, tuple(allotments))
-
-
-Take = Callable[[int, float], bool]
-Settle = Callable[[int, float, float, bool], None]
-
-
-def drawing(found: Accounts, columns: Columns, is_held: bool) -> tuple[Take, Settle]:
-    """`take(client, now)` and `settle(client, sent, now, is_spent)`; who has no account may always send.
-
-    is_held: what is taken may be released, so it must be settled.
-    """
-    of_client: Any = found.of_client.data
-    seen, allotments = views(columns), found.allotments
-
-    def take(client: int, now: float) -> bool:
-        account: int = of_client[client]
-        return account < 0 or allotments[account].take(seen, account, now, is_held)
-
-    def settle(client: int, sent: float, now: float, is_spent: bool) -> None:
-        account = of_client[client]
-        if is_held and account >= 0:
-            allotments[account].settle(seen, account, sent, now, is_spent)
-
-    return take, settle

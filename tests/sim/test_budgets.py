@@ -10,22 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of
 
+from sim.engine.handlers.lookups import settle, take
+from sim.engine.laying_out import accounts as laid_out
 from sim.scenario.schema.fleet import MoneyBudget
-from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment, drawing, full, views
+from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment
 from sim.world.population import population
 
 INSTANTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=60).map(sorted)
 RATES = st.sampled_from([0.1, 0.3, 1 / 3, 7.0, 1000.0])
 
 
+def earned(rate_hz: float, at: float) -> int:
+    """Millionths of a token earned in [0, at], rounded down; a product of decimals may fall short of that."""
+    return floor(rate_hz * at * TOKEN + 1e-3)
+
+
 @given(INSTANTS, RATES, st.sampled_from([1.0, 1.5, 4.0]))
 def test_a_bucket_never_gives_more_than_its_burst_and_what_it_has_earned(instants, rate_hz, burst):
     bucket = Bucket(rate_hz, burst)
-    account = views(full([bucket]))
-    taken = [at for at in instants if bucket.take(account, 0, at)]
+    account = laid_out([bucket])
+    taken = [at for at in instants if take(account, 0, at, False)]
     for i, begin in enumerate(taken):
         for n, end in enumerate(taken[i:], start=1):
-            assert n * TOKEN <= bucket.full + bucket.earned(end) - bucket.earned(begin)
+            assert n * TOKEN <= bucket.full + earned(rate_hz, end) - earned(rate_hz, begin)
     assert taken[:1] == instants[:1]
 
 
@@ -33,13 +40,13 @@ def test_a_bucket_never_gives_more_than_its_burst_and_what_it_has_earned(instant
 def test_asking_a_bucket_in_vain_costs_nothing(instants, rate_hz):
     """Asked twice at each instant: the second time takes what one later, less the first, would have."""
     often, seldom = Bucket(rate_hz, 1.0), Bucket(rate_hz, 1.0)
-    accounts_of_both = views(full([often])), views(full([seldom]))
+    accounts_of_both = laid_out([often]), laid_out([seldom])
     taken: list[list[float]] = [[], []]
     for at in instants:
         for _ in range(3):
-            if often.take(accounts_of_both[0], 0, at):
+            if take(accounts_of_both[0], 0, at, False):
                 taken[0].append(at)
-        if seldom.take(accounts_of_both[1], 0, at):
+        if take(accounts_of_both[1], 0, at, False):
             taken[1].append(at)
     assert taken[0] == taken[1]
 
@@ -47,8 +54,8 @@ def test_asking_a_bucket_in_vain_costs_nothing(instants, rate_hz):
 @given(INSTANTS, st.sampled_from([0.1, 0.3, 60.0]), st.integers(0, 3))
 def test_a_period_gives_its_limit_and_no_more(instants, per_s, limit):
     budget = Periods(per_s, limit)
-    account = views(full([budget]))
-    taken = [floor(at / per_s) for at in instants if budget.take(account, 0, at)]
+    account = laid_out([budget])
+    taken = [floor(at / per_s) for at in instants if take(account, 0, at, False)]
     asked = np.unique([floor(at / per_s) for at in instants], return_counts=True)
     for period, n in zip(*asked, strict=True):
         assert taken.count(period) == min(n, limit)
@@ -56,13 +63,13 @@ def test_a_period_gives_its_limit_and_no_more(instants, per_s, limit):
 
 def test_a_release_counts_for_the_period_of_the_send():
     budget = Periods(10.0, 1)
-    account = views(full([budget]))
-    assert [budget.take(account, 0, at, True) for at in (1.0, 2.0)] == [True, False]
-    budget.settle(account, 0, 1.0, 9.0, False)
-    assert budget.take(account, 0, 9.5, True)
-    assert budget.take(account, 0, 11.0, True)
-    budget.settle(account, 0, 9.5, 12.0, False)  # of the period before: nothing to be had from it now
-    assert not budget.take(account, 0, 12.0, True)
+    account = laid_out([budget])
+    assert [take(account, 0, at, True) for at in (1.0, 2.0)] == [True, False]
+    settle(account, 0, 1.0, 9.0, False)
+    assert take(account, 0, 9.5, True)
+    assert take(account, 0, 11.0, True)
+    settle(account, 0, 9.5, 12.0, False)  # of the period before: nothing to be had from it now
+    assert not take(account, 0, 12.0, True)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +90,8 @@ def test_accounts_belong_to_clients_to_groups_or_to_the_fleet():
     scenario = scenario_of(fleet=tuple(fleet))
     found = accounts(scenario, population(scenario))
     assert found.of_client.tolist() == [0, 0, 1, 2, 3, 3, -1, -1, 0, 0]
-    take, _ = drawing(found, full(found.allotments), False)
-    assert [take(client, 1.0) for client in range(10)] == [
+    drawn_on = laid_out(found.allotments)
+    assert [take(drawn_on, account, 1.0, False) for account in found.of_client.tolist()] == [
         *(True, False),
         *(True, True),
         *(True, False),

@@ -6,6 +6,7 @@ Each world runs soundly first, so that it is the mutant that is found.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_o
 import sim.engine.run
 import sim.engine.window
 from sim.engine.decisions import first_sends
+from sim.engine.handlers import lookups
+from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import leaf
 from sim.engine.run import chunks
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
-from sim.world.budgets import Bucket, Periods
+from sim.world.budgets import TOKEN, Bucket
 from sim.world.parameters import rules
 
 Patch = pytest.MonkeyPatch
@@ -54,40 +57,51 @@ MONEY = {"kind": "money", "per_s": 2.0, "limit": 0.3, "price": 0.1, "shared_by":
 BUCKET = {"kind": "token_bucket", "rate_hz": 0.7, "burst": 2.0, "shared_by": "group"}
 
 
-sound_take, sound_settle, sound_earned = Periods.take, Periods.settle, Bucket.earned
+sound_take, sound_settle = lookups.take, lookups.settle
 
 
-def one_more(self: Periods, columns: Any, account: int, now: float, is_held: bool = False) -> bool:
+@leaf
+def one_more(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     """A limit that is one too many."""
-    return sound_take(replace(self, limit=self.limit + 1), columns, account, now, is_held)
+    if whole_number(now / accounts.per_s[account]) != accounts.mark[account] or now == accounts.mark[account]:
+        sound_take(accounts, account, now, is_held)
+        accounts.left[account] += 1
+        return True
+    return sound_take(accounts, account, now, is_held)
 
 
-def again(self: Periods, columns: Any, account: int, sent: float, now: float, _is_spent: bool) -> None:
+@leaf
+def again(accounts: Any, account: Any, sent: Any, now: Any, _is_spent: Any) -> Any:
     """What is spent may be spent again."""
-    sound_settle(self, columns, account, sent, now, False)
+    sound_settle(accounts, account, sent, now, False)
 
 
-def without_brim(self: Bucket, columns: Any, account: int, now: float) -> None:
+@leaf
+def without_brim(accounts: Any, account: Any, now: Any) -> Any:
     """A bucket that never overflows."""
-    left, mark, _ = columns
-    left[account] += self.earned(now) - mark[account]
-    mark[account] = self.earned(now)
+    earned = whole_number(floor(accounts.rate_hz[account] * now * TOKEN))
+    accounts.left[account] += earned - accounts.mark[account]
+    accounts.mark[account] = earned
 
 
-def twice_as_fast(self: Bucket, at: float) -> int:
-    return sound_earned(self, 2 * at)
+@leaf
+def twice_as_fast(accounts: Any, account: Any, now: Any) -> Any:
+    earned = whole_number(floor(2 * accounts.rate_hz[account] * now * TOKEN))
+    level = accounts.left[account] + earned - accounts.mark[account]
+    accounts.left[account] = min(accounts.full[account] - accounts.held[account] * TOKEN, level)
+    accounts.mark[account] = earned
 
 
 @pytest.mark.parametrize(
     ("budget", "charge_on", "place", "mutant"),
     [
-        (PER_PERIOD, "send", (Periods, "take"), always),
-        (PER_PERIOD, "send", (Periods, "take"), one_more),
-        (MONEY, "send", (Periods, "take"), one_more),
-        (PER_PERIOD, "accept", (Periods, "settle"), again),
-        (BUCKET, "send", (Bucket, "take"), always),
-        (BUCKET, "send", (Bucket, "earned"), twice_as_fast),
-        (BUCKET, "send", (Bucket, "_fill"), without_brim),
+        (PER_PERIOD, "send", "clients.take", always),
+        (PER_PERIOD, "send", "clients.take", one_more),
+        (MONEY, "send", "clients.take", one_more),
+        (PER_PERIOD, "accept", "clients.settle", again),
+        (BUCKET, "send", "clients.take", always),
+        (BUCKET, "send", "lookups.fill", twice_as_fast),
+        (BUCKET, "send", "lookups.fill", without_brim),
     ],
     ids=["anybody", "one more", "one more for money", "again", "any token", "twice as fast", "no brim"],
 )
@@ -95,7 +109,7 @@ def test_a_budget_that_is_overspent(monkeypatch: Patch, budget, charge_on, place
     """The recount does not ask the accounts that gave leave, so an error of theirs is no error of its own."""
     scenario = world(charge_on=charge_on, budget=budget, timeout_s=0.125)
     run(scenario)
-    monkeypatch.setattr(*place, mutant)
+    monkeypatch.setattr(f"sim.engine.handlers.{place}", mutant)
     with pytest.raises(RunFailed, match="more was spent than the budget held"):
         run(scenario)
 
