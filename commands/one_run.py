@@ -19,7 +19,6 @@ from sim.results.resuming import begun_with, claimed, require_resumable
 from sim.results.run_folder import VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
-from sim.scenario.schema.values import CHUNK_S
 from sim.world.outages.capacity import mean_availability
 
 if TYPE_CHECKING:
@@ -86,8 +85,8 @@ def learn_and_simulate(
     """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
     known, since = checkpoints.learned(), checkpoints.newest()
     if known or since:
-        from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
-        told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
+        from_s = since["loop"]["at_s"] if since else 0.0
+        told.tell("going on", 1, 1, f"from {from_s:g} s")
     with stage("build", spent, folder):
         fleet.build()
     with stage("learn", spent, folder):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from worlds import group_of, scenario_of
 
-from sim.engine.run import CHUNK_S
+from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals, in_order
 from sim.world.population import BLOCK
 

@@ -25,6 +25,7 @@ from sim.results import checkpoints
 from sim.results.checkpoints import Checkpoints
 from sim.results.packing import pack, unpack
 from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.windows import EvenWindows
 
 BEGUN = {"scenario": {"seed": 7}}
 LEARNING = {
@@ -61,7 +62,7 @@ def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, da
     learned = made_up(asked)
 
     def fresh() -> Run:
-        return Run(asked, learned, arrivals, chunk_s, MadeUpLearner(asked, learned))
+        return Run(asked, learned, arrivals, MadeUpLearner(asked, learned), windows=EvenWindows(chunk_s))
 
     whole, broken = fresh(), fresh()
     while not whole.is_over:
@@ -78,11 +79,11 @@ def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, da
 def test_arrivals_go_on_where_they_were(process, shape, tmp_path):
     asked = scenario(group(process, shape, clients=5, folder=tmp_path))
     learned = made_up(asked)
-    whole = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    whole = Run(asked, learned, ScenarioArrivals(asked), windows=EvenWindows(60.0))
     chunks = [whole.advance() for _ in range(3)]
-    first = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    first = Run(asked, learned, ScenarioArrivals(asked), windows=EvenWindows(60.0))
     assert told(first.advance()) == told(chunks[0])
-    then = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    then = Run(asked, learned, ScenarioArrivals(asked), windows=EvenWindows(60.0))
     then.restore(unpack(pack(first.kept())))
     assert [told(then.advance()) for _ in range(2)] == [told(chunk) for chunk in chunks[1:]]
     then.finish()
@@ -214,7 +215,7 @@ def empty_the_manifest(place: Path) -> None:
 
 
 def forget_the_files(place: Path) -> None:
-    (place / "manifest.json").write_text('{"format": 2, "run": "x", "files": [1]}')
+    (place / "manifest.json").write_text('{"format": 3, "run": "x", "files": [1]}')
 
 
 def be_of_tomorrow(place: Path) -> None:
@@ -244,7 +245,7 @@ HARMS = {
     lose_a_file: "its learners cannot be read",
     empty_the_manifest: r"its manifest\.json cannot be read",
     forget_the_files: r"its manifest\.json cannot be read",
-    be_of_tomorrow: "was written in format 99, not 2",
+    be_of_tomorrow: "was written in format 99, not 3",
     lose_a_part: r"requests/part-0000003\.parquet is missing",
     shorten_a_part: r"attempts/part-0000003\.parquet is not as it was written",
     turn_a_bit_of_a_part: r"checkpoint/timeline/part-0000003\.parquet is not as it was written",

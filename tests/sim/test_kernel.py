@@ -27,15 +27,17 @@ from worlds import (
     scenario_of,
 )
 
+from sim.engine import loop
 from sim.engine.choice import EnginePath
 from sim.engine.chunk import Play, run_chunk
 from sim.engine.learning import Learning
-from sim.engine.run import Run, loop
+from sim.engine.run import Run
 from sim.engine.state import State, at_start
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 from sim.streams import Draws
 from sim.world.parameters import Rules, rules
+from sim.world.windows import EvenWindows
 
 stretch = pytest.importorskip("sim.engine.kernel.stretch")
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,7 +132,7 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
 
     def fresh(name: str) -> Run:
         learner = MadeUpLearner(scenario, learned)
-        return Run(scenario, learned, arrivals, chunk_s, learner, EnginePath(name, ""))
+        return Run(scenario, learned, arrivals, learner, EnginePath(name, ""), EvenWindows(chunk_s))
 
     names = ["simpy", "compiled"] if begins_compiled else ["compiled", "simpy"]
     whole, broken = fresh("simpy"), fresh(names[1])

@@ -190,11 +190,11 @@ def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
 def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, value, complaint):
     """One is in service and one waits at 4 s, when the chunk ends."""
 
-    def tampered(state, played, start, end):
+    def tampered(state, played, start, end, in_loop):
         send = state.waiting[0] if of == "waiting" else state.batch_of[0][0]
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][send] = value
-        return observe(state, played, start, end)
+        return observe(state, played, start, end, in_loop)
 
     monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
     service = {"kind": "affine", "base_s": 10.0}
@@ -207,10 +207,10 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
 def test_a_stay_of_another_length_than_the_loop_counted_fails_the_run(monkeypatch, column, value, stays):
     """In the server from 1.0 to 2.0: the loop counts one request for one second, as it comes and goes."""
 
-    def tampered(state, played, start, end):
+    def tampered(state, played, start, end, in_loop):
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][0] = value
-        return observe(state, played, start, end)
+        return observe(state, played, start, end, in_loop)
 
     monkeypatch.setattr(sim.engine.chunk, "observe", tampered)
     with pytest.raises(RunFailed, match=rf"the integral of N\(t\) is 1\.0 s, the sum of the stays {stays} s"):

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 from worlds import made_up, poisson
 
-from sim.engine.run import CHUNK_S, chunks
+from sim.engine.run import chunks
 from sim.scenario import Scenario, read
+from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.outages.capacity import capacity
 
