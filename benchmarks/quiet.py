@@ -17,6 +17,7 @@ from worlds import group_of, made_up, scenario_of
 from sim.engine.run import simulate
 from sim.scenario import Scenario
 from sim.world.windows import EvenWindows, Windows
+from sim.world.world import World
 
 DAY_S = 86_400.0
 RUNS: dict[str, tuple[float, int, int, Windows | None]] = {  # days, requests, clients
@@ -53,7 +54,7 @@ def measure(days: float, requests: int, clients: int, windows: Windows | None) -
     learned = made_up(scenario)
     with tempfile.TemporaryDirectory() as folder:
         began, began_wall = time.process_time(), time.perf_counter()
-        done = simulate(scenario, learned, Path(folder), windows=windows)
+        done = simulate(World(scenario), learned, Path(folder), windows=windows)
         cpu_s, wall_s = time.process_time() - began, time.perf_counter() - began_wall
         files = len(list(Path(folder).rglob("*.parquet")))
     return {"requests": done.requests, "cpu_s": round(cpu_s, 2), "wall_s": round(wall_s, 2), "files": files}

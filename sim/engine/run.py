@@ -26,11 +26,10 @@ from sim.results.resuming import tidy
 from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
 from sim.results.table import tabulator
 from sim.results.verify import Verifier, add_changes
-from sim.scenario import Scenario
 from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
-from sim.world.outages.capacity import Interval, intervals
-from sim.world.parameters import rules
+from sim.world.outages.capacity import Interval
 from sim.world.windows import EvenWindows, Windows, WindowsByWork
+from sim.world.world import World
 
 Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
@@ -75,7 +74,7 @@ class Simulated:
 
 
 def simulate(
-    scenario: Scenario,
+    world: World,
     learned: Learned,
     folder: Path,
     progress: Progress = lambda _at, _n: None,
@@ -99,12 +98,12 @@ def simulate(
         passing = Checkpoints(folder, every_s=np.inf)
         try:
             return simulate(
-                scenario, learned, folder, progress, source, learner, passing, None, is_to_stop, path, windows
+                world, learned, folder, progress, source, learner, passing, None, is_to_stop, path, windows
             )
         finally:
             passing.discard()
-    done, source = Simulated(), source or ScenarioArrivals(scenario)
-    run = Run(scenario, learned, source, learner, path, windows)
+    done, source = Simulated(), source or ScenarioArrivals(world)
+    run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
     if since:
         run.restore(since)
@@ -127,14 +126,13 @@ def simulate(
                 raise KeyboardInterrupt
     run.finish()
     timeline.finish(run.chunks)
-    periods = intervals(scenario)
-    write_table(folder / "events.parquet", table_of(events(scenario, periods, done.steps), EVENTS))
-    write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
+    write_table(folder / "events.parquet", table_of(events(world, done.steps), EVENTS))
+    write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
 
 
 def chunks(
-    scenario: Scenario,
+    world: World,
     learned: Learned,
     source: ArrivalSource,
     chunk_s: float,
@@ -142,7 +140,7 @@ def chunks(
     path: EnginePath | None = None,
 ) -> Iterator[Chunk]:
     """The run in windows of one length: `chunk_s` decides when a row is given, and nothing else about it."""
-    run = Run(scenario, learned, source, learner, path, EvenWindows(chunk_s))
+    run = Run(world, learned, source, learner, path, EvenWindows(chunk_s))
     while not run.is_over:
         yield run.advance()
     run.finish()
@@ -157,22 +155,22 @@ class Run:
 
     def __init__(
         self,
-        scenario: Scenario,
+        world: World,
         learned: Learned,
         source: ArrivalSource,
         learner: OnlineLearner | None = None,
         path: EnginePath | None = None,
         windows: Windows | None = None,
     ) -> None:
-        self._scenario, self._source = scenario, source
-        self._rules = rules(scenario)
-        self._learning = Learning(scenario, learned, learner)
-        self._made = tabulator(scenario, self._rules, self._learning)
-        self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
-        self.path = path or chosen(scenario)
+        self._scenario, self._source = world.scenario, source
+        self._rules = world.parameters
+        self._learning = Learning(world, learned, learner)
+        self._made = tabulator(world, self._learning)
+        self._state = at_start(world)
+        self.path = path or chosen(world.scenario)
         self._play = self.path.player(self._rules, self._state, self._learning)
-        self._verifier = Verifier(scenario, self._rules)
-        self._windows = windows or WindowsByWork(scenario, self._rules.capacity)
+        self._verifier = Verifier(world)
+        self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over
         self.at_s = 0.0  # the end of the last one
 

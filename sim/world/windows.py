@@ -11,7 +11,7 @@ from sim.scenario import Scenario
 from sim.scenario.rules.rates import operational_s, requests_before
 from sim.scenario.schema.arrivals import Mmpp
 from sim.scenario.schema.values import CHUNK_S
-from sim.world.outages.capacity import Capacity
+from sim.world.world import World
 
 MOST_REQUESTS = 50_000  # in a window: tenths of a second of the loop, some 60 MB
 MOST_S = 7 * 86_400.0  # as a window has a row of the time line for each second
@@ -43,7 +43,8 @@ class WindowsByWork:
     They follow from the scenario and the end of the window before, so a run that goes on has the same ones.
     """
 
-    def __init__(self, scenario: Scenario, capacity: Capacity) -> None:
+    def __init__(self, world: World) -> None:
+        scenario, changes = world.scenario, world.capacity.at_s
         self._parts = [_requests(scenario, place) for place in range(len(scenario.fleet))]
         self._parts += [_stays(scenario, place) for place in range(len(scenario.fleet))]
         online, scaling = scenario.training.online, scenario.server.autoscaling
@@ -51,7 +52,7 @@ class WindowsByWork:
             self._parts.append(_regular(online.every_s / MOST_REQUESTS))  # a round takes the learners a while
         if scaling is not None:
             self._parts.append(_regular(scaling.interval_s))
-        self._parts.append(lambda at_s: float(capacity.at_s.searchsorted(at_s)))
+        self._parts.append(lambda at_s: float(changes.searchsorted(at_s)))
 
     def end(self, start_s: float) -> float:
         first = round(start_s / CHUNK_S)

@@ -14,8 +14,8 @@ from sim.engine.learning import Learning
 from sim.engine.state import at_start
 from sim.messages import Deferred, Feedback, Lesson
 from sim.scenario import Scenario
-from sim.world.parameters import rules
 from sim.world.population import CLIENT_SHIFT
+from sim.world.world import World
 
 REQUESTS = 300
 PRICES = [
@@ -46,7 +46,7 @@ def learned(scenario: Scenario) -> Learning:
     tables = made_up(scenario)
     learner, learning = (
         MadeUpLearner(scenario, tables),
-        Learning(scenario, tables, MadeUpLearner(scenario, tables)),
+        Learning(World(scenario), tables, MadeUpLearner(scenario, tables)),
     )
     nobody = np.empty(0, np.int32)
     for version, at_s in enumerate(learning.schedule.in_force_at_s[1:].tolist(), start=1):
@@ -62,7 +62,7 @@ def learned(scenario: Scenario) -> Learning:
 )
 def test_one_request_is_the_same_alone_and_among_others(score, price, exploration, per):
     scenario = world({"score": score, "price": price}, exploration, per)
-    laid_down, learning, random = rules(scenario), learned(scenario), np.random.default_rng(0)
+    laid_down, learning, random = World(scenario).parameters, learned(scenario), np.random.default_rng(0)
     client = np.sort(random.integers(0, scenario.clients, REQUESTS)).astype(np.int32)
     request_id = client.astype(np.int64) << CLIENT_SHIFT | np.arange(REQUESTS)
     at = random.integers(0, 40, REQUESTS) / 4.0
@@ -71,8 +71,8 @@ def test_one_request_is_the_same_alone_and_among_others(score, price, exploratio
     due = random.random(REQUESTS) < 0.8
     assert len(np.unique(learning.schedule.rejectors.of(client, decided))) > 2
     together = new_rows(laid_down, learning, request_id, client, at, decided)
-    decide_due(laid_down, learning, at_start(scenario, 1), together, due)
-    ask = asking(laid_down, learning, at_start(scenario, 1))
+    decide_due(laid_down, learning, at_start(World(scenario)), together, due)
+    ask = asking(laid_down, learning, at_start(World(scenario)))
     asked = zip(*(column.tolist() for column in (request_id, client, at, decided, due)), strict=True)
     alone = [ask(*one) for one in asked]
     for name, column in together.items():

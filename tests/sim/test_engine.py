@@ -19,6 +19,7 @@ from sim.results.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
 from sim.scenario import Scenario
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 HORIZON_S = 150.0
 MINUTES = EvenWindows(60.0)
@@ -54,7 +55,7 @@ def busy(seed: int = 7, **policy: Any) -> Scenario:
 
 def run(scenario: Scenario, folder: Path, **extra: Any) -> dict[str, list[pd.DataFrame]]:
     """The parts of requests and attempts that a run wrote, minute by minute."""
-    simulate(scenario, made_up(scenario), folder, windows=MINUTES, **extra)
+    simulate(World(scenario), made_up(scenario), folder, windows=MINUTES, **extra)
     return {
         name: [frame(pq.read_table(path)) for path in sorted((folder / name).iterdir())]
         for name in ("requests", "attempts")
@@ -235,7 +236,7 @@ def test_progress_is_told_at_the_end_of_every_window(tmp_path):
     def tell(at: float, n: int) -> None:
         told.append((at, n))
 
-    simulated = simulate(scenario, made_up(scenario), tmp_path, tell, windows=MINUTES)
+    simulated = simulate(World(scenario), made_up(scenario), tmp_path, tell, windows=MINUTES)
     assert [at for at, _ in told] == [60.0, 120.0, 150.0]
     counts = [n for _, n in told]
     assert counts == sorted(counts)
@@ -270,7 +271,7 @@ def test_an_outage_that_lasts_until_the_horizon_has_no_end(tmp_path):
     outage = {"when": {"kind": "intervals", "at": ((10.0, 20.0),)}, "target": {"kind": "server"}}
     service = {"kind": "affine", "base_s": 1.0}
     scenario = scenario_of(server={"service": service, "outages": (outage,)})
-    simulate(scenario, made_up(scenario), tmp_path)
+    simulate(World(scenario), made_up(scenario), tmp_path)
     assert "outage_end" not in set(frame(pq.read_table(tmp_path / "events.parquet"))["kind"])
 
 
@@ -294,7 +295,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_leaves_no_torn_file(tmp_path,
     with pytest.raises(
         RunFailed, match=r"part-0000001\.parquet cannot be written \(No space left on device\)"
     ):
-        simulate(scenario, made_up(scenario), tmp_path, windows=MINUTES)
+        simulate(World(scenario), made_up(scenario), tmp_path, windows=MINUTES)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-0000000.parquet"] * 2
     assert len(pq.read_table(tmp_path / "requests/part-0000000.parquet")) > 100
 

@@ -21,10 +21,8 @@ from sim.errors import RunFailed
 from sim.results.columns import CAUSES, TIMELINE
 from sim.results.timeline import observe
 from sim.scenario import Scenario
-from sim.world.outages.capacity import intervals
-from sim.world.parameters import rules
-from sim.world.release_schedule import schedule
 from sim.world.versions import Versions
+from sim.world.world import World
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,9 @@ class Seen:
 
 def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
     """The rows of the time line by chunk, and all rows and sends that ended, as plain records."""
-    learned, laid_down = made_up(scenario), rules(scenario)
-    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
-    state = at_start(scenario, int(laid_down.capacity.usable[0]))
+    learned, laid_down = made_up(scenario), World(scenario).parameters
+    learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
+    state = at_start(World(scenario))
     chunks, arrived, sends = [], [], []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -89,7 +87,7 @@ def test_every_column_equals_a_count_second_by_second(world):
     scenario = scenario.model_copy(update={"server": scenario.server.model_copy(update=plain)})
     chunks, arrived, sends = play(scenario, arrivals, chunk_s)
     seen = at_server(sends, scenario.horizon_s)
-    plan = schedule(scenario)
+    plan = World(scenario).schedule
     follow = np.flatnonzero(plan.follows).tolist()
     busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
     for start, end, rows in chunks:
@@ -128,7 +126,7 @@ def held_before(held: Versions, client: int, at_s: float) -> int:
 
 def usable_seconds(scenario: Scenario, low: float, high: float) -> float:
     """Replica-seconds, added up replica by replica over the pieces between all edges."""
-    periods, replicas = intervals(scenario), scenario.server.replicas
+    periods, replicas = World(scenario).intervals, scenario.server.replicas
     cuts = sorted({low, high, *(t for p in periods for t in (p.from_s, p.until_s) if low < t < high)})
     total = 0.0
     for begin, end in pairwise(cuts):

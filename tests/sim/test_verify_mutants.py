@@ -13,7 +13,7 @@ import pytest
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
 import sim.engine.chunk
-import sim.engine.run
+import sim.world.world
 from sim.engine.decisions import first_sends
 from sim.engine.run import chunks
 from sim.errors import RunFailed
@@ -21,6 +21,7 @@ from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
 from sim.world.budgets import Bucket, Periods
 from sim.world.parameters import rules
+from sim.world.world import World
 
 Patch = pytest.MonkeyPatch
 OFTEN = WrittenArrivals(tuple((at + n / 8, n % 2) for at in (0.0, 12.0) for n in range(48)))
@@ -28,7 +29,7 @@ OFTEN = WrittenArrivals(tuple((at + n / 8, n % 2) for at in (0.0, 12.0) for n in
 
 def run(scenario: Scenario) -> None:
     learned = made_up(scenario)
-    for _ in chunks(scenario, learned, OFTEN, 5.0, MadeUpLearner(scenario, learned)):
+    for _ in chunks(World(scenario), learned, OFTEN, 5.0, MadeUpLearner(scenario, learned)):
         pass
 
 
@@ -123,7 +124,7 @@ def test_a_bucket_recounted(instants, is_within):
 def test_more_wait_than_there_are_places(monkeypatch: Patch):
     scenario = world({"queue_limit": 2})
     run(scenario)
-    monkeypatch.setattr(sim.engine.run, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
+    monkeypatch.setattr(sim.world.world, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
     with pytest.raises(RunFailed, match=r"requests waited in a queue of 2 places"):
         run(scenario)
 

@@ -19,8 +19,8 @@ from sim.scenario import Scenario
 from sim.scenario.rules.rates import requests_before
 from sim.world import windows
 from sim.world.arrivals.source import ScenarioArrivals
-from sim.world.outages.capacity import capacity
 from sim.world.windows import MOST_REQUESTS, MOST_S, EvenWindows, WindowsByWork
+from sim.world.world import World
 
 DAY_S = 86_400.0
 ONE_FAILS = {
@@ -37,7 +37,7 @@ def asking(clients: int, rate_hz: float, horizon_s: float, **changes: Any) -> Sc
 
 def ends(asked: Scenario) -> list[float]:
     """Where the windows of a run end."""
-    found, made = [0.0], WindowsByWork(asked, capacity(asked))
+    found, made = [0.0], WindowsByWork(World(asked))
     while found[-1] < asked.horizon_s:
         found.append(min(made.end(found[-1]), asked.horizon_s))
     return found[1:]
@@ -66,7 +66,7 @@ def test_they_are_whole_minutes_and_hold_about_as_many_requests(process, shape, 
     expected = np.diff([requests_before(asked, 0, at_s) for at_s in edges])
     is_long = np.diff(edges) > 60.0
     assert np.all(expected[is_long] <= 500)
-    drawn = ScenarioArrivals(asked).draw(0, 0.0, asked.horizon_s).at_s
+    drawn = ScenarioArrivals(World(asked)).draw(0, 0.0, asked.horizon_s).at_s
     assert len(drawn) == pytest.approx(expected.sum(), abs=6 * np.sqrt(expected.sum()) + 300)
 
 
@@ -101,7 +101,7 @@ def test_what_takes_long_besides_requests_shortens_them():
 
 def test_a_quiet_fortnight_is_a_handful_of_files(tmp_path):
     asked = asking(50, 2_000 / 50 / DAY_S / 14, 14 * DAY_S)
-    done = simulate(asked, made_up(asked), tmp_path)
+    done = simulate(World(asked), made_up(asked), tmp_path)
     assert 1_700 < done.requests < 2_300
     assert len(list(tmp_path.rglob("*.parquet"))) == 2 * 2 + 3
     timeline = pq.read_table(tmp_path / "timeline.parquet")
@@ -130,7 +130,7 @@ def eventful() -> Scenario:
 
 def tables(folder: Path, made: Any) -> dict[str, pd.DataFrame]:
     asked, learned = eventful(), made_up(eventful())
-    simulate(asked, learned, folder, learner=MadeUpLearner(asked, learned), windows=made)
+    simulate(World(asked), learned, folder, learner=MadeUpLearner(asked, learned), windows=made)
     found = {}
     for name, keys in (("requests", ["request_id"]), ("attempts", ["request_id", "attempt"])):
         whole = pa.concat_tables([pq.read_table(path) for path in sorted((folder / name).iterdir())])
@@ -162,14 +162,19 @@ def test_a_run_goes_on_in_the_windows_that_it_had(tmp_path, monkeypatch):
     arrivals = {"process": {"kind": "poisson", "rate_hz": 0.2}, "shape": shape}
     asked = scenario_of(horizon_s=2_000.0, fleet=(group_of(clients=12, arrivals=arrivals),))
     told: list[float] = []
-    simulate(asked, made_up(asked), tmp_path / "whole", lambda at, _: told.append(at))
+    simulate(World(asked), made_up(asked), tmp_path / "whole", lambda at, _: told.append(at))
     assert len(set(np.diff(told))) > 2
     left = tmp_path / "left"
     with pytest.raises(Cut):
-        simulate(asked, made_up(asked), left, cut_at(4), checkpoints=kept_in(left))
+        simulate(World(asked), made_up(asked), left, cut_at(4), checkpoints=kept_in(left))
     kept, then = kept_in(left), list[float]()
     simulate(
-        asked, made_up(asked), left, lambda at, _: then.append(at), checkpoints=kept, since=kept.newest()
+        World(asked),
+        made_up(asked),
+        left,
+        lambda at, _: then.append(at),
+        checkpoints=kept,
+        since=kept.newest(),
     )
     assert then == told[3:]
     assert content(left) == content(tmp_path / "whole")
@@ -177,4 +182,4 @@ def test_a_run_goes_on_in_the_windows_that_it_had(tmp_path, monkeypatch):
 
 def test_a_run_without_a_length_has_no_window():
     asked = scenario_of(horizon_s=0.0)
-    assert Run(asked, made_up(asked), ScenarioArrivals(asked)).is_over
+    assert Run(World(asked), made_up(asked), ScenarioArrivals(World(asked))).is_over
