@@ -150,7 +150,7 @@ def test_without_numba_a_run_goes_through(tmp_path):
     code = (
         "import sys; sys.modules['numba'] = None; sys.path[:0] = ['tests', 'tests/sim']\n"
         "from pathlib import Path; from worlds import made_up; from test_paths import small\n"
-        "from sim.engine.run import simulate; s = small('auto')\n"
+        "from sim.engine.run import simulate; from sim.world.world import World; s = small('auto')\n"
         f"print(simulate(World(s), made_up(s), Path({str(tmp_path)!r})).path['name'])"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
