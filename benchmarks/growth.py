@@ -21,6 +21,7 @@ from benchmarks.stages import timed
 from benchmarks.workloads import Drawn, busy, mm4
 from sim.engine.run import simulate
 from sim.scenario.schema.document import Engine
+from sim.world.world import World
 
 WORLDS = {"mm4": mm4, "batching_outage_retries": busy}
 
@@ -40,7 +41,7 @@ def measure(requests: int, world: str, path: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         began, began_wall = time.process_time(), time.perf_counter()
         with timed() as stages:
-            done = simulate(scenario, learned, Path(folder))
+            done = simulate(World(scenario), learned, Path(folder))
         seconds, wall_s = time.process_time() - began, time.perf_counter() - began_wall
     return {
         "requests": done.requests,

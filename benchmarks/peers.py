@@ -16,6 +16,7 @@ from benchmarks.workloads import SENT_SHARE, SERVICE_S, Drawn
 from sim.engine.choice import EnginePath
 from sim.engine.run import chunks
 from sim.scenario.schema.values import CHUNK_S
+from sim.world.world import World
 
 
 def ours(world: Drawn) -> None:
@@ -29,7 +30,7 @@ def compiled(world: Drawn) -> None:
 
 
 def in_memory(world: Drawn, path: str) -> None:
-    for _ in chunks(world.scenario, world.learned, world, CHUNK_S, path=EnginePath(path, "")):
+    for _ in chunks(World(world.scenario), world.learned, world, CHUNK_S, path=EnginePath(path, "")):
         pass
 
 

@@ -12,6 +12,7 @@ from sim.messages import Learned
 from sim.scenario import Scenario
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
+from sim.world.world import World
 
 SERVICE_S = 0.01
 SENT_SHARE = 0.2
@@ -92,7 +93,7 @@ class Drawn:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.learned: Learned = made_up(scenario)
-        source = ScenarioArrivals(scenario)
+        source = ScenarioArrivals(World(scenario))
         bounds = np.append(np.arange(0.0, scenario.horizon_s, CHUNK_S), scenario.horizon_s).tolist()
         self.chunks = [source.draw(index, *span) for index, span in enumerate(pairwise(bounds))]
 

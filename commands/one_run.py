@@ -19,8 +19,7 @@ from sim.results.resuming import begun_with, claimed, require_resumable
 from sim.results.run_folder import VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
-from sim.scenario.schema.values import CHUNK_S
-from sim.world.outages.capacity import mean_availability
+from sim.world.world import World
 
 if TYPE_CHECKING:
     from agents.fleet import Fleet
@@ -52,7 +51,8 @@ def execute(
     ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
     if resume:
         require_resumable(folder, begun)
-    observed = mean_availability(plan) if plan.training.availability == "observed" else None
+    world = World(plan)
+    observed = world.mean_availability if plan.training.availability == "observed" else None
     fleet = open_fleet(
         plan, workers=workers, ray_address=ray_address, progress=told.tell, availability=observed
     )
@@ -63,7 +63,7 @@ def execute(
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c)
+            done = learn_and_simulate(world, learners, folder, checkpoints, spent, told, ctrl_c)
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         told.tell("report", 0, 1)
@@ -75,7 +75,7 @@ def execute(
 
 
 def learn_and_simulate(
-    plan: Scenario,
+    world: World,
     fleet: Fleet,
     folder: Path,
     checkpoints: Checkpoints,
@@ -84,10 +84,11 @@ def learn_and_simulate(
     ctrl_c: CtrlC,
 ) -> Simulated:
     """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
+    plan = world.scenario
     known, since = checkpoints.learned(), checkpoints.newest()
     if known or since:
-        from_s = since["loop"]["chunks"] * CHUNK_S if since else 0.0
-        told.tell("going on", 1, 1, f"from {min(from_s, plan.horizon_s):g} s")
+        from_s = since["loop"]["at_s"] if since else 0.0
+        told.tell("going on", 1, 1, f"from {from_s:g} s")
     with stage("build", spent, folder):
         fleet.build()
     with stage("learn", spent, folder):
@@ -100,7 +101,7 @@ def learn_and_simulate(
         learned = fleet.decide()
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
-            plan,
+            world,
             learned,
             folder,
             virtual_time(told, plan.horizon_s),
@@ -113,6 +114,6 @@ def learn_and_simulate(
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")
-        write_learned(plan, learned, hashes, folder, done.learning)
+        write_learned(world, learned, hashes, folder, done.learning)
         write_sums(folder, checkpoints.written)
     return done

@@ -18,7 +18,10 @@ _TO_UNIT = 2.0**-52
 
 def key(seed: int, purpose: str, *entity: int) -> int:
     """A 64-bit key for (seed, purpose, entity): the root of every stream, also torch's seeds."""
-    text = "/".join([str(seed), purpose, *map(str, entity)])
+    return _digest("/".join([str(seed), purpose, *map(str, entity)]))
+
+
+def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -36,14 +39,14 @@ class Streams:
     __slots__ = ("_bits", "_generator", "_prefix", "_start")
 
     def __init__(self, seed: int, purpose: str) -> None:
-        self._prefix = (seed, purpose)
+        self._prefix = f"{seed}/{purpose}"
         self._bits = np.random.Philox(key=0)
         self._start = self._bits.state
         self._generator = np.random.Generator(self._bits)
 
-    def of(self, *entity: int) -> np.random.Generator:
-        """The generator at the start of an entity's stream; the next call takes it away again."""
-        self._start["state"]["key"][0] = key(*self._prefix, *entity)
+    def of(self, a: int, b: int) -> np.random.Generator:
+        """The generator at the start of the stream of entity (a, b); the next call takes it away again."""
+        self._start["state"]["key"][0] = _digest(f"{self._prefix}/{a}/{b}")
         self._bits.state = self._start
         return self._generator
 

@@ -22,11 +22,10 @@ from sim.ports import OnlineLearner
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
 from sim.world.delays import Delay
-from sim.world.outages.capacity import capacity, most_replicas
+from sim.world.outages.capacity import most_replicas
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
 from sim.world.population import population
-from sim.world.release_schedule import schedule
+from sim.world.world import World
 
 if TYPE_CHECKING:
     from reference_loop import Request, Timeline
@@ -57,10 +56,10 @@ class School:
         self.sent, self.trained = [0] * scenario.clients, [0] * scenario.clients
         self.sending, self.training = [False] * scenario.clients, [False] * scenario.clients
         self.most = most_replicas(scenario.server)
-        self.usable = max(0, self.most - int(capacity(scenario).taken[0]))
+        self.usable = max(0, self.most - int(World(scenario).capacity.taken[0]))
         self.total_outages = 0
         self.round_ends, self.next_due = -inf, inf
-        self.links = Links(outage_times(scenario))
+        self.links = Links(World(scenario).outage_times)
         self.given: set[tuple[str, int]] = set()
 
     @property
@@ -156,7 +155,7 @@ class School:
 
     def who_has(self, version: int) -> list[int]:
         """The clients whose rejectors are of this version at some time."""
-        return schedule(self.scenario).rejectors.clients_of(version).tolist()
+        return World(self.scenario).schedule.rejectors.clients_of(version).tolist()
 
     def news(self, known: dict, name: str) -> list[tuple[float, Request]]:
         """Those that no lesson had yet, by instant and request."""
@@ -170,7 +169,7 @@ class School:
 
     def outages(self) -> Life:
         """Copies wait for a server that is up; they leave when all else of this instant is in force."""
-        timeline = capacity(self.scenario)
+        timeline = World(self.scenario).capacity
         for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
             usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)

@@ -30,9 +30,9 @@ from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.delays import Backoff, LinkDelays
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
 from sim.world.parameters import millionths
 from sim.world.population import CLIENT_SHIFT, population
+from sim.world.world import World
 
 TOKEN = 1_000_000
 Life = Iterator[simpy.Event]
@@ -97,7 +97,7 @@ class Reference:
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
         self.delays = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
-        self.links = Links(outage_times(scenario))
+        self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
         self.server = Server(self.env, scenario, self.school.slows, self.reply)

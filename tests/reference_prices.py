@@ -15,7 +15,7 @@ import numpy as np
 from sim.messages import Phase
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
-from sim.world.outages.capacity import mean_availability
+from sim.world.world import World
 
 Calibration = list[tuple[float, int]]  # scores and how much each weighs
 RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
@@ -88,7 +88,7 @@ class Client:
         if self.policy.score in RANKS:
             return 0.0
         a = self.scenario.training.availability
-        a = mean_availability(self.scenario) if a == "observed" else a
+        a = World(self.scenario).mean_availability if a == "observed" else a
         if a is None or self.charge_on != "send":
             return self.c_e
         return self.c_e / a if a else inf

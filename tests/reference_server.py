@@ -17,7 +17,8 @@ from reference_limits import Bucket
 from sim.engine.events import Kind
 from sim.scenario import Scenario
 from sim.world.delays import ServiceTimes
-from sim.world.outages.capacity import capacity, most_replicas, slowness
+from sim.world.outages.capacity import most_replicas, slowness
+from sim.world.world import World
 
 Life = Iterator[simpy.Event]
 
@@ -53,7 +54,7 @@ class Server:
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
-        self.slow, self.slows = slowness(scenario), slows
+        self.slow, self.slows = slowness(scenario, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
@@ -180,7 +181,7 @@ class Server:
     # Capacity.
 
     def outages(self) -> Life:
-        timeline = capacity(self.scenario)
+        timeline = World(self.scenario).capacity
         for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
             yield self.env.at(at, Kind.CAPACITY_UP if taken < self.taken else Kind.CAPACITY_DOWN)
             self.change_capacity(self.replicas, taken, self.rule.in_flight)

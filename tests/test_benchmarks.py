@@ -124,3 +124,11 @@ def test_memory_is_that_of_the_whole_process_tree():
     )
     assert peak_pss_mib(child, 60.0) > 80
     assert child.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_quiet_runs_ends_in_one_object_with_few_files(tmp_path):
+    found = last_object(tmp_path, "benchmarks.quiet")
+    assert all(found[name]["files"] < 10 for name in ("a day", "a fortnight"))
+    assert found["a month"]["files"] < 40
+    assert found["a day, minute by minute"]["files"] == 2 * 1440 + 3

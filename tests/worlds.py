@@ -31,6 +31,7 @@ from sim.results.columns import (
 from sim.scenario import Group, Scenario
 from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals, in_order
 from sim.world.population import population
+from sim.world.world import World
 
 STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
 LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)
@@ -213,7 +214,7 @@ class WrittenArrivals:
 
 def poisson(scenario: Scenario, _chunk_s: float) -> ScenarioArrivals:
     """The scenario's own arrivals, the same for chunks of any length."""
-    return ScenarioArrivals(scenario)
+    return ScenarioArrivals(World(scenario))
 
 
 def product(
@@ -225,7 +226,9 @@ def product(
     path: EnginePath | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and attempts of the product's loop, sorted by request; without a learner one is made up."""
-    run = list(chunks(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned), path))
+    run = list(
+        chunks(World(scenario), learned, source, chunk_s, learner or MadeUpLearner(scenario, learned), path)
+    )
     requests = frame(pa.concat_tables([chunk.requests for chunk in run]))
     attempts = frame(pa.concat_tables([chunk.attempts for chunk in run]))
     return (

@@ -16,11 +16,8 @@ from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Lesson, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
-from sim.scenario import Scenario
-from sim.world.outages.capacity import slowness
-from sim.world.population import population
-from sim.world.release_schedule import schedule, training_spans
 from sim.world.traffic import Traffic
+from sim.world.world import World
 
 Instants = NDArray[np.float64]
 OTHER_TABLES = (
@@ -36,11 +33,11 @@ class Learning:
     `models` and `experience.kept` are state.
     """
 
-    def __init__(self, scenario: Scenario, learned: Learned, learner: OnlineLearner | None = None) -> None:
-        self._scenario, self.learned = scenario, learned
-        self.traffic = Traffic(scenario, learned.traffic)
-        self.schedule = schedule(scenario)
-        self.slowness = slowness(scenario).beside(training_spans(scenario))
+    def __init__(self, world: World, learned: Learned, learner: OnlineLearner | None = None) -> None:
+        scenario, self.learned = world.scenario, learned
+        self._scenario = scenario
+        self.traffic = Traffic(scenario.seed, world.population, learned.traffic)
+        self.schedule, self.slowness = world.schedule, world.slowness
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
@@ -48,7 +45,7 @@ class Learning:
         self.experience = Experience(
             learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
         )
-        self._clients, self._population = scenario.clients, population(scenario)
+        self._clients, self._population = scenario.clients, world.population
         self._bounds = list(pairwise([*self._population.first, scenario.clients]))
         self._curves: dict[tuple[int, int], Curve] = {}
         self._learner = learner

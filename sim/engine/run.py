@@ -1,4 +1,4 @@
-"""A run from t = 0 to the horizon: chunk after chunk, rows written as they end, laws checked on the way.
+"""A run from t = 0 to the horizon: window after window, rows written as they end, laws checked on the way.
 Needs a scenario, what the learners made of it, and a folder; knows nothing of torch or Ray."""
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ from sim.results.resuming import tidy
 from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
 from sim.results.table import tabulator
 from sim.results.verify import Verifier, add_changes
-from sim.scenario import Scenario
-from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
-from sim.world.outages.capacity import Interval, intervals
-from sim.world.parameters import rules
+from sim.world.outages.capacity import Interval
+from sim.world.windows import EvenWindows, Windows, WindowsByWork
+from sim.world.world import World
 
 Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a stretch of virtual time up to `end` left behind: rows that ended in it, and its seconds.
+    """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
     learning: rows of the table of that name that training in it gave. arrived: requests since t = 0. loop_s:
     wall seconds from arrivals to ended rows. steps: (instant, usable replicas) at its start and wherever
@@ -75,7 +74,7 @@ class Simulated:
 
 
 def simulate(
-    scenario: Scenario,
+    world: World,
     learned: Learned,
     folder: Path,
     progress: Progress = lambda _at, _n: None,
@@ -85,24 +84,26 @@ def simulate(
     since: dict[str, Any] | None = None,
     is_to_stop: Callable[[], bool] = lambda: False,
     path: EnginePath | None = None,
+    windows: Windows | None = None,
 ) -> Simulated:
     """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
     checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
-    the end of each chunk; if so, a checkpoint is left and KeyboardInterrupt raised. path: as for `chunks`.
+    the end of each window; if so, a checkpoint is left and KeyboardInterrupt raised. path, windows: as for
+    `Run`.
     Raises RunFailed if a law is broken or the disk does not take a part.
     """
     if checkpoints is None:  # nobody will go on with this run
         passing = Checkpoints(folder, every_s=np.inf)
         try:
             return simulate(
-                scenario, learned, folder, progress, source, learner, passing, None, is_to_stop, path
+                world, learned, folder, progress, source, learner, passing, None, is_to_stop, path, windows
             )
         finally:
             passing.discard()
-    done, source = Simulated(), source or ScenarioArrivals(scenario)
-    run = Run(scenario, learned, source, CHUNK_S, learner, path)
+    done, source = Simulated(), source or ScenarioArrivals(world)
+    run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
     if since:
         run.restore(since)
@@ -125,62 +126,63 @@ def simulate(
                 raise KeyboardInterrupt
     run.finish()
     timeline.finish(run.chunks)
-    periods = intervals(scenario)
-    write_table(folder / "events.parquet", table_of(events(scenario, periods, done.steps), EVENTS))
-    write_table(folder / "outages.parquet", table_of(outages(periods), OUTAGES))
+    write_table(folder / "events.parquet", table_of(events(world, done.steps), EVENTS))
+    write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
 
 
 def chunks(
-    scenario: Scenario,
+    world: World,
     learned: Learned,
     source: ArrivalSource,
     chunk_s: float,
     learner: OnlineLearner | None = None,
     path: EnginePath | None = None,
 ) -> Iterator[Chunk]:
-    """The run, chunk by chunk. The law: `chunk_s` decides when a row is given, and nothing else about it.
-
-    path: what plays the event loop, None: as the scenario has it; it changes nothing but the time it takes.
-    """
-    run = Run(scenario, learned, source, chunk_s, learner, path)
+    """The run in windows of one length: `chunk_s` decides when a row is given, and nothing else about it."""
+    run = Run(world, learned, source, learner, path, EvenWindows(chunk_s))
     while not run.is_over:
         yield run.advance()
     run.finish()
 
 
 class Run:
-    """A run between two chunks: what it goes on from is data, kept and restored in another process."""
+    """A run between two windows: what it goes on from is data, kept and restored in another process.
+
+    path: what plays the event loop, None: as the scenario has it; it changes nothing but the time it takes.
+    windows: where rows are cut into parts, None: as the scenario's traffic has it.
+    """
 
     def __init__(
         self,
-        scenario: Scenario,
+        world: World,
         learned: Learned,
         source: ArrivalSource,
-        chunk_s: float,
         learner: OnlineLearner | None = None,
         path: EnginePath | None = None,
+        windows: Windows | None = None,
     ) -> None:
-        self._scenario, self._source, self._chunk_s = scenario, source, chunk_s
-        self._rules = rules(scenario)
-        self._learning = Learning(scenario, learned, learner)
-        self._made = tabulator(scenario, self._rules, self._learning)
-        self._state = at_start(scenario, int(self._rules.capacity.usable[0]))
-        self.path = path or chosen(scenario)
+        self._scenario, self._source = world.scenario, source
+        self._rules = world.parameters
+        self._learning = Learning(world, learned, learner)
+        self._made = tabulator(world, self._learning)
+        self._state = at_start(world)
+        self.path = path or chosen(world.scenario)
         self._clock = self.path.clock(self._rules, self._state, self._learning)
-        self._verifier = Verifier(scenario, self._rules)
-        self._number = int(np.ceil(scenario.horizon_s / chunk_s))
-        self.chunks = 0  # that are over
+        self._verifier = Verifier(world)
+        self._windows = windows or WindowsByWork(world)
+        self.chunks = 0  # windows that are over
+        self.at_s = 0.0  # the end of the last one
 
     @property
     def is_over(self) -> bool:
-        return self.chunks == self._number
+        return self.at_s >= self._scenario.horizon_s
 
     def advance(self) -> Chunk:
-        """Runs the next chunk. Raises RunFailed if a law is broken."""
-        start = self.chunks * self._chunk_s
-        end = min((self.chunks + 1) * self._chunk_s, self._scenario.horizon_s)
-        last = self.chunks == self._number - 1
+        """Runs the next window. Raises RunFailed if a law is broken."""
+        start, horizon_s = self.at_s, self._scenario.horizon_s
+        end = min(self._windows.end(start), horizon_s)
+        last = end == horizon_s
         state, learning = self._state, self._learning
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
@@ -193,7 +195,7 @@ class Run:
         self._verifier.waited(seconds["waiting_max"])
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
-        self.chunks += 1
+        self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
 
@@ -202,9 +204,10 @@ class Run:
         self._verifier.finish(self._state)
 
     def kept(self) -> dict[str, Any]:
-        """All that the chunks to come depend on, besides the scenario and what was learned before t = 0."""
+        """All that the windows to come depend on, besides the scenario and what was learned before t = 0."""
         loop = {
             "chunks": self.chunks,
+            "at_s": self.at_s,
             "state": self._state,
             "arrivals": self._source.state(),
             "verifier": self._verifier.kept(),
@@ -215,7 +218,7 @@ class Run:
         """Goes on where `kept` was taken. Raises RunFailed if the learners say something else than then."""
         loop = kept["loop"]
         self._learning.restore(kept)
-        self.chunks = loop["chunks"]
+        self.chunks, self.at_s = loop["chunks"], loop["at_s"]
         fill(self._state, loop["state"])
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.controllers import memories, moving_price
-from sim.scenario import Scenario
-from sim.world.arrivals.think_times import think_times
-from sim.world.budgets import TOKEN, accounts, admission_bucket, full
+from sim.policy.controllers import memories
+from sim.world.budgets import TOKEN, admission_bucket, full
 from sim.world.outages.capacity import most_replicas
-from sim.world.population import population
+from sim.world.world import World
 
 Columns = dict[str, NDArray[Any]]
 
@@ -155,22 +153,21 @@ class Ended:
     sends: Columns
 
 
-def at_start(scenario: Scenario, usable: int) -> State:
+def at_start(world: World) -> State:
     """Nobody has arrived, every device and replica is idle, every client holds one retry token."""
+    scenario, usable = world.scenario, int(world.capacity.usable[0])
     n, server = scenario.clients, scenario.server
     most = most_replicas(server)
     has_breakers = any(group.breaker is not None for group in scenario.fleet)
     return State(
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
-        next_at=_first_arrivals(scenario),
+        next_at=_first_arrivals(world),
         allowance=np.full(n, TOKEN),
         breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
-        memory=memories(
-            tuple(moving_price(scenario, group) for group in scenario.fleet), population(scenario).group
-        ),
+        memory=memories(world.parameters.prices, world.population.group),
         last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
-        budgets=full(accounts(scenario, population(scenario)).allotments),
+        budgets=full(world.accounts.allotments),
         admission=full(admission_bucket(server.admission)),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
@@ -185,12 +182,11 @@ def at_start(scenario: Scenario, usable: int) -> State:
     )
 
 
-def _first_arrivals(scenario: Scenario) -> NDArray[np.float64]:
+def _first_arrivals(world: World) -> NDArray[np.float64]:
     """When the clients of closed loops ask first; inf for all others."""
-    clients = population(scenario)
+    clients = world.population
     found = np.full(clients.size, np.inf)
-    for g, group in enumerate(scenario.fleet):
-        think = think_times(scenario.seed, group)
+    for g, think in enumerate(world.think_times):
         if think is not None:
             members = np.flatnonzero(clients.group == g)
             found[members] = think.first(members)

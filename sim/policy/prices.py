@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.calibration import Curve
 from sim.policy.decision import decide
-from sim.scenario import Scenario
 from sim.scenario.schema.fleet import (
     AlwaysLocal,
     AlwaysRemote,
@@ -23,7 +22,9 @@ from sim.scenario.schema.fleet import (
     Threshold,
 )
 from sim.scenario.schema.training import RANKS
-from sim.world.outages.capacity import mean_availability
+
+if TYPE_CHECKING:
+    from sim.world.world import World
 
 Reals = NDArray[np.float64]
 Curves = Sequence[tuple[NDArray[np.int64], Curve]]  # of each version, with the places that are decided by it
@@ -145,14 +146,15 @@ def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
     return chance
 
 
-def bayes_price(scenario: Scenario, score: str) -> float:
+def bayes_price(world: World, score: str) -> float:
     """The price at which a trained score decides best: 0 for a rank, c_e·P(charged)/a for a gain, with the
     availability a that its rejector was trained for."""
     if score in RANKS:
         return 0.0
+    scenario = world.scenario
     a = scenario.training.availability
     if a == "observed":
-        a = mean_availability(scenario)
+        a = world.mean_availability
     if a is None or scenario.costs.charge_on != "send":
         return scenario.costs.c_e
     return scenario.costs.c_e / a if a else np.inf

@@ -10,19 +10,17 @@ import numpy as np
 
 from sim.scenario import Scenario
 from sim.world.outages.capacity import Interval
-from sim.world.population import population
-from sim.world.release_schedule import Schedule, schedule
+from sim.world.release_schedule import Schedule
 from sim.world.versions import Versions
+from sim.world.world import World
 
 Event = tuple[float, str, str, float]  # at_s, kind, target, value
 
 
-def events(
-    scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]
-) -> dict[str, list[Any]]:
-    """The columns of `events`, by time."""
-    plan = schedule(scenario)
-    found = [*_of_capacity(scenario, periods, steps), *_of_rounds(plan), *_of_clients(scenario, plan)]
+def events(world: World, steps: list[tuple[float, int]]) -> dict[str, list[Any]]:
+    """The columns of `events`, by time. steps: (instant, usable replicas), as the run had them."""
+    plan = world.schedule
+    found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan), *_of_clients(world)]
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
 
@@ -54,10 +52,11 @@ def _of_rounds(plan: Schedule) -> list[Event]:
     return found
 
 
-def _of_clients(scenario: Scenario, plan: Schedule) -> list[Event]:
+def _of_clients(world: World) -> list[Event]:
     """Per group and version the first and the last copy to arrive and rejector to come into force."""
     found: list[Event] = []
-    bounds = pairwise([*population(scenario).first, scenario.clients])
+    scenario, plan = world.scenario, world.schedule
+    bounds = pairwise([*world.population.first, scenario.clients])
     for group, (first, end) in zip(scenario.fleet, bounds, strict=True):
         for what, held in (("copy", plan.copies), ("rejector", plan.rejectors)):
             for version, (earliest, latest) in _spans(held, first, end).items():

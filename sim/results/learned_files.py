@@ -24,15 +24,15 @@ from sim.results.columns import (
     STUDY_LOSSES,
 )
 from sim.results.run_folder import table_of, write_table
-from sim.scenario import POOLS, Scenario
-from sim.world.population import population
+from sim.scenario import POOLS
 from sim.world.traffic import shares
+from sim.world.world import World
 
 Hashes = tuple[tuple[str, ...], ...]
 
 
 def write_learned(
-    scenario: Scenario,
+    world: World,
     learned: Learned,
     hashes_after: Hashes,
     folder: Path,
@@ -58,7 +58,7 @@ def write_learned(
             SAMPLES,
         ),
     )
-    write_table(folder / "clients.parquet", table_of(_clients(scenario, learned, hashes_after), CLIENTS))
+    write_table(folder / "clients.parquet", table_of(_clients(world, learned, hashes_after), CLIENTS))
     write_table(folder / "learning.parquet", table_of(learning, LEARNING))
     write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
     write_table(folder / "study.parquet", table_of(learned.study, STUDY))
@@ -69,8 +69,8 @@ def write_learned(
     write_table(folder / "reliability.parquet", table_of(learned.reliability, RELIABILITY))
 
 
-def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:
-    clients = population(scenario)
+def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:
+    clients, fleet = world.population, world.scenario.fleet
     block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
     pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
     members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
@@ -79,7 +79,7 @@ def _clients(scenario: Scenario, learned: Learned, hashes_after: Hashes) -> dict
     accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
     return {
         "client_id": np.arange(clients.size),
-        "group": [scenario.fleet[g].group for g, _ in pairs],
+        "group": [fleet[g].group for g, _ in pairs],
         "variant": clients.variant,
         "block": block,
         "hash_before": [learned.client_hashes[g][v] for g, v in pairs],

@@ -13,18 +13,19 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
 from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
-from sim.scenario import Scenario
 from sim.scenario.schema.fleet import BoundedRateThinned
 from sim.world.parameters import Rules
+from sim.world.world import World
 
 _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
-def tabulator(scenario: Scenario, rules: Rules, learning: Learning) -> Tabulator:
+def tabulator(world: World, learning: Learning) -> Tabulator:
     """The one that completes the rows of this run."""
+    scenario = world.scenario
     return Tabulator(
-        rules=rules,
+        rules=world.parameters,
         learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),

@@ -18,8 +18,8 @@ from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.outages.capacity import most_replicas
-from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
+from sim.world.world import World
 
 _REMOTE = OUTCOMES.index("remote")
 _ORDERS = (
@@ -39,7 +39,8 @@ def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -
 class Verifier:
     """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
 
-    def __init__(self, scenario: Scenario, rules: Rules) -> None:
+    def __init__(self, world: World) -> None:
+        scenario, rules = world.scenario, world.parameters
         clients, capacity = rules.clients.size, rules.capacity
         self._steps = [*zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True)]
         self._is_scaled = False

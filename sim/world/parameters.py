@@ -5,22 +5,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.controllers import Price, moving_price
 from sim.policy.prices import bayes_price
-from sim.scenario import Group, Scenario
+from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
 from sim.scenario.schema.server import Admission, Autoscaling
-from sim.world.arrivals.think_times import ThinkTimes, think_times
-from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, accounts
+from sim.world.arrivals.think_times import ThinkTimes
+from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts
 from sim.world.delays import Backoff, LinkDelays, ServiceTimes
-from sim.world.outages.capacity import Capacity, capacity
+from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
-from sim.world.population import Population, population
+from sim.world.population import Population
+
+if TYPE_CHECKING:
+    from sim.world.world import World
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,11 @@ class Rules:
     has_closed_loops: bool
 
 
-def rules(scenario: Scenario) -> Rules:
+def rules(world: World) -> Rules:
     """Unfolds a scenario that has passed its checks."""
-    server, clients, times = scenario.server, population(scenario), outage_times(scenario)
-    links, drawn_on = Links(times), accounts(scenario, clients)
+    scenario, clients = world.scenario, world.population
+    server, links, drawn_on, thinks = scenario.server, world.links, world.accounts, world.think_times
     breakers = tuple(group.breaker for group in scenario.fleet)
-    thinks = tuple(think_times(scenario.seed, group) for group in scenario.fleet)
     prices = tuple(moving_price(scenario, group) for group in scenario.fleet)
     uses_feedback = np.array([price is not None and price.uses_feedback for price in prices])
     is_closed = np.array([think is not None for think in thinks])
@@ -87,7 +89,7 @@ def rules(scenario: Scenario) -> Rules:
         seed=scenario.seed,
         clients=clients,
         policies=tuple(group.policy for group in scenario.fleet),
-        bayes=tuple(bayes_price(scenario, group.policy.score) for group in scenario.fleet),
+        bayes=tuple(bayes_price(world, group.policy.score) for group in scenario.fleet),
         prices=prices,
         decides=decides,
         uses_feedback=uses_feedback,
@@ -95,7 +97,7 @@ def rules(scenario: Scenario) -> Rules:
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         service=ServiceTimes(scenario.seed, server.service, server.max_batch),
-        capacity=capacity(scenario, times),
+        capacity=world.capacity,
         links=links,
         max_batch=server.max_batch,
         batch_wait_s=float(server.batch_wait_s),

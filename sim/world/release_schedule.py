@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from sim.scenario import Group, Scenario
 from sim.scenario.rules.memory import WITHOUT_REJECTOR
 from sim.world.delays import Delay
-from sim.world.outages.capacity import Capacity, capacity, most_replicas
+from sim.world.outages.capacity import Capacity, most_replicas
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
-from sim.world.population import population
+from sim.world.population import Population
 from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]
@@ -61,7 +60,7 @@ class Schedule:
         return int(self.in_force_at_s.searchsorted(at_s, side="right")) - 1
 
 
-def rounds(scenario: Scenario) -> tuple[Round, ...]:
+def rounds(scenario: Scenario, drawn: Capacity) -> tuple[Round, ...]:
     """The rounds due at k·every_s, k = 1, 2, …, before the horizon; none without `training.online`.
 
     Simultaneous events in their documented order: a round due when capacity returns is held, and one that
@@ -70,7 +69,7 @@ def rounds(scenario: Scenario) -> tuple[Round, ...]:
     online, horizon_s = scenario.training.online, scenario.horizon_s
     if online is None:
         return ()
-    usable, takes_s = _usable(scenario), online.steps * online.step_s
+    usable, takes_s = _usable(scenario, drawn), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
     found = []
     for due in (np.arange(1, int(horizon_s / online.every_s) + 2) * online.every_s).tolist():
@@ -86,18 +85,20 @@ def rounds(scenario: Scenario) -> tuple[Round, ...]:
     return tuple(found)
 
 
-def training_spans(scenario: Scenario) -> Spans:
+def training_spans(scenario: Scenario, held: tuple[Round, ...]) -> Spans:
     """When the server trains, half-open, and how much longer batches take that start meanwhile: 1/(1 - s) for
     a `capacity_share` of s. A lost round takes its share until the outage; a skipped one none.
     """
     online = scenario.training.online
     if online is None or not online.capacity_share:
         return ()
-    factor, held = 1 / (1 - online.capacity_share), rounds(scenario)
+    factor = 1 / (1 - online.capacity_share)
     return tuple((one.due_at_s, one.ends_at_s, factor) for one in held if one.due_at_s < one.ends_at_s)
 
 
-def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
+def schedule(
+    scenario: Scenario, clients: Population, held: tuple[Round, ...], drawn: Capacity, links: Links
+) -> Schedule:
     """When every version, copy and rejector of a run comes into force.
 
     The server sends each client its newest version, one copy at a time, at the first instant at which
@@ -105,12 +106,11 @@ def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
     sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
     leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
     begins, one training after the other. The oracle knows every version at once; scores that are made of
-    the client's model alone are sent nothing. links: if others than the scenario says.
+    the client's model alone are sent nothing. held: the rounds; drawn: what outages leave of the server.
     """
-    held = rounds(scenario)
     made = [one for one in held if one.fate == "made"]
     in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, _usable(scenario), links or Links(outage_times(scenario)))
+    fleet = _Fleet(scenario, clients, _usable(scenario, drawn), links)
     for version in range(1, len(in_force)):
         until = in_force[version + 1] if version < len(made) else scenario.horizon_s
         fleet.release(version, float(in_force[version]), float(until))
@@ -125,18 +125,16 @@ def schedule(scenario: Scenario, links: Links | None = None) -> Schedule:
     )
 
 
-def _usable(scenario: Scenario) -> Capacity:
+def _usable(scenario: Scenario, drawn: Capacity) -> Capacity:
     """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
     run, which a schedule does not wait for."""
-    drawn = capacity(scenario)
     return replace(drawn, usable=np.maximum(most_replicas(scenario.server) - drawn.taken, 0))
 
 
 class _Fleet:
     """Walks all clients together from version to version: who is sent it, and who trains on it."""
 
-    def __init__(self, scenario: Scenario, usable: Capacity, links: Links) -> None:
-        clients = population(scenario)
+    def __init__(self, scenario: Scenario, clients: Population, usable: Capacity, links: Links) -> None:
         n, scores = clients.size, [group.policy.score for group in scenario.fleet]
         self._listens = np.array([score not in WITHOUT_REJECTOR for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]

@@ -7,17 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.messages import Phase
-from sim.scenario import Scenario
 from sim.streams import Draws
-from sim.world.population import population
+from sim.world.population import Population
 
 
 class Traffic:
     """Knows the phases of every group."""
 
-    def __init__(self, scenario: Scenario, phases: tuple[tuple[Phase, ...], ...]) -> None:
-        self._draws = Draws(scenario.seed, "sample")
-        self._clients = population(scenario)
+    def __init__(self, seed: int, clients: Population, phases: tuple[tuple[Phase, ...], ...]) -> None:
+        self._draws = Draws(seed, "sample")
+        self._clients = clients
         self.phases = phases
 
     def samples(

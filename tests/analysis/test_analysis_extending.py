@@ -19,6 +19,7 @@ from analysis.metrics.summary import summary as metrics
 from analysis.run_folder.traffic import Traffic
 from sim.engine.events import Board
 from sim.engine.run import simulate
+from sim.world.world import World
 
 
 class LowestClient:
@@ -45,7 +46,7 @@ def test_a_discipline_is_a_class_and_a_line(tmp_path: Path, monkeypatch: pytest.
     # The schema does not know the word: its literal is the one other line.
     server = scenario.server.model_copy(update={"discipline": "lowest_client"})
     scenario = scenario.model_copy(update={"server": server})
-    simulate(scenario, made_up(scenario), tmp_path)
+    simulate(World(scenario), made_up(scenario), tmp_path)
     requests = pd.read_parquet(tmp_path / "requests")
     share = requests["started_at_s"].notna().groupby(requests["client_id"]).mean()
     assert share[0] > 0.95

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from worlds import group_of, scenario_of
 
-from sim.engine.run import CHUNK_S
+from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals, in_order
 from sim.world.population import BLOCK
+from sim.world.world import World
 
 FALSE_ALARM = 1e-3  # of each test of a law, once for all: the seed is fixed
 
 
 def source(*groups: dict[str, object], seed: int = 0, horizon_s: float = 600.0) -> ScenarioArrivals:
-    return ScenarioArrivals(scenario_of(seed=seed, horizon_s=horizon_s, fleet=groups))
+    return ScenarioArrivals(World(scenario_of(seed=seed, horizon_s=horizon_s, fleet=groups)))
 
 
 def devices(name: str = "devices", clients: int = 1, rate_hz: float = 1.0) -> dict[str, object]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
+from sim.world.world import World
 
 CLIENTS, HORIZON_S = 70, 180.0
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(process: str, shape: str, folder: Path, seed: int = 0) -> ScenarioArrivals:
-    return ScenarioArrivals(scenario(group(process, shape, CLIENTS, folder), seed=seed))
+    return ScenarioArrivals(World(scenario(group(process, shape, CLIENTS, folder), seed=seed)))
 
 
 @every_kind
@@ -91,10 +92,10 @@ def test_what_is_kept_between_draws_is_data(process, shape, folder, cut_s):
 @every_kind
 def test_a_group_behind_changes_nothing_of_those_before(process, shape, folder, tmp_path):
     mine = group(process, shape, CLIENTS, folder)
-    alone = drawn(ScenarioArrivals(scenario(mine)), HORIZON_S)
+    alone = drawn(ScenarioArrivals(World(scenario(mine))), HORIZON_S)
     for other in PROCESSES:
         behind = group(other, "diurnal", 5, tmp_path, name="behind")
-        both = drawn(ScenarioArrivals(scenario(mine, behind)), HORIZON_S)
+        both = drawn(ScenarioArrivals(World(scenario(mine, behind))), HORIZON_S)
         first = both.client < CLIENTS
         assert told(Arrivals(both.at_s[first], both.client[first])) == told(alone)
         assert np.any(~first)
@@ -110,8 +111,8 @@ def test_a_seed_is_its_own_traffic(process, shape, folder):
 @pytest.mark.parametrize("process", [name for name in PROCESSES if name not in ("poisson", "trace")])
 def test_clients_of_a_process_of_their_own_do_not_know_how_many_they_are(process):
     """A group that grows changes nothing of the clients it had."""
-    few = drawn(ScenarioArrivals(scenario(group(process, "diurnal", 9))), HORIZON_S)
-    many = drawn(ScenarioArrivals(scenario(group(process, "diurnal", 100))), HORIZON_S)
+    few = drawn(ScenarioArrivals(World(scenario(group(process, "diurnal", 9)))), HORIZON_S)
+    many = drawn(ScenarioArrivals(World(scenario(group(process, "diurnal", 100)))), HORIZON_S)
     old = many.client < 9
     assert told(Arrivals(many.at_s[old], many.client[old])) == told(few)
 

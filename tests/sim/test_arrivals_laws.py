@@ -20,6 +20,7 @@ from sim.scenario.rules.rates import operational_s, steady_rate_hz
 from sim.scenario.schema.arrivals import Shape
 from sim.streams import Draws
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
+from sim.world.world import World
 
 SIGMAS, FALSE_ALARM = 4.0, 1e-4
 CLIENTS = 4000
@@ -30,7 +31,7 @@ drawn_kinds = pytest.mark.parametrize(("process", "shape"), DRAWN, ids=["-".join
 
 def arrivals_of(process: Any, shape: Any = "constant", horizon_s: float = 150.0, seed: int = 3) -> Arrivals:
     written = scenario(group(process, shape, CLIENTS), seed=seed, horizon_s=horizon_s)
-    return drawn(ScenarioArrivals(written), horizon_s)
+    return drawn(ScenarioArrivals(World(written)), horizon_s)
 
 
 def shape_of(shape: str | dict[str, Any]) -> Shape:
@@ -171,7 +172,7 @@ def test_each_state_of_an_mmpp_has_its_rate():
 def test_states_of_an_mmpp_follow_in_order_and_are_equally_likely():
     """Changes up to t are Poisson; where everybody is after them is uniform over the states."""
     process = {"kind": "mmpp", "rates_hz": (0.1, 0.0, 2.0), "mean_stay_s": 8.0}
-    source = ScenarioArrivals(scenario(group(process, clients=CLIENTS), seed=3))
+    source = ScenarioArrivals(World(scenario(group(process, clients=CLIENTS), seed=3)))
     first = (Draws(3, "first state").many(np.arange(CLIENTS)) * 3).astype(int)
     for t in (8.0, 60.0, 180.0):
         source.draw(0, 0.0, t)
@@ -185,7 +186,7 @@ def test_clients_and_groups_are_independent():
     """The variance of a sum over 50 clients of two groups is the sum of their variances."""
     bursty, mmpp = PROCESSES["bursty"], PROCESSES["mmpp"]
     written = scenario(group(bursty, clients=2000), group(mmpp, clients=2000, name="other"))
-    found = drawn(ScenarioArrivals(written), 180.0)
+    found = drawn(ScenarioArrivals(World(written)), 180.0)
     count = np.bincount(found.client, minlength=4000).astype(float)
     first, second = count[:2000], count[2000:]
     sums = (first - first.mean() + second - second.mean()).reshape(-1, 25).sum(axis=1)

@@ -25,6 +25,8 @@ from sim.results import checkpoints
 from sim.results.checkpoints import Checkpoints
 from sim.results.packing import pack, unpack
 from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 BEGUN = {"scenario": {"seed": 7}}
 LEARNING = {
@@ -61,7 +63,9 @@ def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, da
     learned = made_up(asked)
 
     def fresh() -> Run:
-        return Run(asked, learned, arrivals, chunk_s, MadeUpLearner(asked, learned))
+        return Run(
+            World(asked), learned, arrivals, MadeUpLearner(asked, learned), windows=EvenWindows(chunk_s)
+        )
 
     whole, broken = fresh(), fresh()
     while not whole.is_over:
@@ -78,11 +82,11 @@ def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, da
 def test_arrivals_go_on_where_they_were(process, shape, tmp_path):
     asked = scenario(group(process, shape, clients=5, folder=tmp_path))
     learned = made_up(asked)
-    whole = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    whole = Run(World(asked), learned, ScenarioArrivals(World(asked)), windows=EvenWindows(60.0))
     chunks = [whole.advance() for _ in range(3)]
-    first = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    first = Run(World(asked), learned, ScenarioArrivals(World(asked)), windows=EvenWindows(60.0))
     assert told(first.advance()) == told(chunks[0])
-    then = Run(asked, learned, ScenarioArrivals(asked), 60.0)
+    then = Run(World(asked), learned, ScenarioArrivals(World(asked)), windows=EvenWindows(60.0))
     then.restore(unpack(pack(first.kept())))
     assert [told(then.advance()) for _ in range(2)] == [told(chunk) for chunk in chunks[1:]]
     then.finish()
@@ -127,14 +131,16 @@ def learning() -> Any:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("runs") / "whole"
     asked, learned = learning(), made_up(learning())
-    simulate(asked, learned, folder, learner=MadeUpLearner(asked, learned))
+    simulate(World(asked), learned, folder, learner=MadeUpLearner(asked, learned))
     return content(folder)
 
 
 def go_on(folder: Path, kept: Checkpoints, **extra: Any) -> Any:
     asked, learned = learning(), made_up(learning())
     learner = MadeUpLearner(asked, learned)
-    return simulate(asked, learned, folder, learner=learner, checkpoints=kept, since=kept.newest(), **extra)
+    return simulate(
+        World(asked), learned, folder, learner=learner, checkpoints=kept, since=kept.newest(), **extra
+    )
 
 
 def broken_off(folder: Path, chunks: int) -> None:
@@ -214,7 +220,7 @@ def empty_the_manifest(place: Path) -> None:
 
 
 def forget_the_files(place: Path) -> None:
-    (place / "manifest.json").write_text('{"format": 2, "run": "x", "files": [1]}')
+    (place / "manifest.json").write_text('{"format": 3, "run": "x", "files": [1]}')
 
 
 def be_of_tomorrow(place: Path) -> None:
@@ -244,7 +250,7 @@ HARMS = {
     lose_a_file: "its learners cannot be read",
     empty_the_manifest: r"its manifest\.json cannot be read",
     forget_the_files: r"its manifest\.json cannot be read",
-    be_of_tomorrow: "was written in format 99, not 2",
+    be_of_tomorrow: "was written in format 99, not 3",
     lose_a_part: r"requests/part-0000003\.parquet is missing",
     shorten_a_part: r"attempts/part-0000003\.parquet is not as it was written",
     turn_a_bit_of_a_part: r"checkpoint/timeline/part-0000003\.parquet is not as it was written",
@@ -290,7 +296,7 @@ def test_one_that_does_not_fit_what_the_models_say_fails_the_run(tmp_path):
     others = made_up(asked, seed=1)
     learner = MadeUpLearner(asked, others)
     with pytest.raises(RunFailed, match="the models answer otherwise than when the checkpoint was written"):
-        simulate(asked, others, tmp_path, learner=learner, checkpoints=kept, since=kept.newest())
+        simulate(World(asked), others, tmp_path, learner=learner, checkpoints=kept, since=kept.newest())
 
 
 @pytest.mark.parametrize("fails_at", range(1, 6))
@@ -338,5 +344,5 @@ def test_they_wait_until_they_are_a_small_share_of_the_time(tmp_path, monkeypatc
 
 def test_nothing_is_left_of_them_where_none_are_wanted(tmp_path):
     asked = scenario_of(horizon_s=90.0, fleet=(group_of(),))
-    simulate(asked, made_up(asked), tmp_path)
+    simulate(World(asked), made_up(asked), tmp_path)
     assert not (tmp_path / "checkpoint").exists()

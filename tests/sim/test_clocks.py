@@ -40,7 +40,9 @@ from sim.engine.window import run_window
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 from sim.streams import Draws
-from sim.world.parameters import Rules, rules
+from sim.world.parameters import Rules
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +70,9 @@ class InTurns:
 
 def played(scenario: Scenario, source: WrittenArrivals, chunk_s: float, make: Any) -> tuple[list[Any], State]:
     """All that a run's chunks give and leave behind, as they are before any table is made of it."""
-    learned, laid_down = made_up(scenario), rules(scenario)
-    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
-    state, clock = at_start(scenario, int(laid_down.capacity.usable[0])), make(laid_down)
+    learned, laid_down = made_up(scenario), World(scenario).parameters
+    learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
+    state, clock = at_start(World(scenario)), make(laid_down)
     found = []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -134,7 +136,7 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
 
     def fresh(name: str) -> Run:
         learner = MadeUpLearner(scenario, learned)
-        return Run(scenario, learned, arrivals, chunk_s, learner, EnginePath(name, ""))
+        return Run(World(scenario), learned, arrivals, learner, EnginePath(name, ""), EvenWindows(chunk_s))
 
     names = ["simpy", "compiled"] if begins_compiled else ["compiled", "simpy"]
     whole, broken = fresh("simpy"), fresh(names[1])

@@ -13,12 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import WrittenArrivals, differences, frame, group_of, made_up, poisson, product, scenario_of
 
-from sim.engine.run import CHUNK_S, simulate
+from sim.engine.run import simulate
 from sim.errors import RunFailed
 from sim.results.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
 from sim.scenario import Scenario
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 HORIZON_S = 150.0
+MINUTES = EvenWindows(60.0)
 SILENT = {"when": {"kind": "intervals", "at": ((50.0, 70.0), (100.0, 110.0))}, "target": {"kind": "server"}}
 ONE_OF_TWO = {
     "when": {"kind": "intervals", "at": ((65.0, 90.0),)},
@@ -50,8 +54,8 @@ def busy(seed: int = 7, **policy: Any) -> Scenario:
 
 
 def run(scenario: Scenario, folder: Path, **extra: Any) -> dict[str, list[pd.DataFrame]]:
-    """The parts of requests and attempts that a run wrote."""
-    simulate(scenario, made_up(scenario), folder, **extra)
+    """The parts of requests and attempts that a run wrote, minute by minute."""
+    simulate(World(scenario), made_up(scenario), folder, windows=MINUTES, **extra)
     return {
         name: [frame(pq.read_table(path)) for path in sorted((folder / name).iterdir())]
         for name in ("requests", "attempts")
@@ -225,10 +229,14 @@ def test_two_policies_share_their_luck(finished, tmp_path):
     np.testing.assert_allclose(*back, rtol=0, atol=1e-12)
 
 
-def test_progress_is_told_at_the_end_of_every_chunk(tmp_path):
+def test_progress_is_told_at_the_end_of_every_window(tmp_path):
     told: list[tuple[float, int]] = []
     scenario = busy()
-    simulated = simulate(scenario, made_up(scenario), tmp_path, lambda at, n: told.append((at, n)))
+
+    def tell(at: float, n: int) -> None:
+        told.append((at, n))
+
+    simulated = simulate(World(scenario), made_up(scenario), tmp_path, tell, windows=MINUTES)
     assert [at for at, _ in told] == [60.0, 120.0, 150.0]
     counts = [n for _, n in told]
     assert counts == sorted(counts)
@@ -263,7 +271,7 @@ def test_an_outage_that_lasts_until_the_horizon_has_no_end(tmp_path):
     outage = {"when": {"kind": "intervals", "at": ((10.0, 20.0),)}, "target": {"kind": "server"}}
     service = {"kind": "affine", "base_s": 1.0}
     scenario = scenario_of(server={"service": service, "outages": (outage,)})
-    simulate(scenario, made_up(scenario), tmp_path)
+    simulate(World(scenario), made_up(scenario), tmp_path)
     assert "outage_end" not in set(frame(pq.read_table(tmp_path / "events.parquet"))["kind"])
 
 
@@ -287,7 +295,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_leaves_no_torn_file(tmp_path,
     with pytest.raises(
         RunFailed, match=r"part-0000001\.parquet cannot be written \(No space left on device\)"
     ):
-        simulate(scenario, made_up(scenario), tmp_path)
+        simulate(World(scenario), made_up(scenario), tmp_path, windows=MINUTES)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-0000000.parquet"] * 2
     assert len(pq.read_table(tmp_path / "requests/part-0000000.parquet")) > 100
 

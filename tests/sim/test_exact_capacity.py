@@ -13,7 +13,7 @@ from worlds import scenario_of
 
 from sim.engine.run import outages
 from sim.results.events import events
-from sim.world.outages.capacity import intervals
+from sim.world.world import World
 
 
 def outage(target: dict[str, Any], *at: tuple[float, float], **effect: Any) -> dict[str, Any]:
@@ -221,9 +221,9 @@ def test_a_slowdown_by_nothing_is_no_outage():
     scenario = scenario_of(
         server=server(outages=({"when": when, "effect": {"kind": "slowdown", "factor": 1}},))
     )
-    periods = intervals(scenario)
+    periods = World(scenario).intervals
     assert outages(periods)["effect"] == ["slowdown"]
-    assert "outage_start" not in events(scenario, periods, [(0.0, 1)])["kind"]
+    assert "outage_start" not in events(World(scenario), [(0.0, 1)])["kind"]
 
 
 # Autoscaling.

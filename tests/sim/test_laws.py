@@ -23,11 +23,9 @@ from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.table import tabulator
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import CountBudget, MoneyBudget, TokenBucket
-from sim.world.outages.capacity import capacity
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
-from sim.world.parameters import rules
 from sim.world.population import population
+from sim.world.world import World
 
 LAWS = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
@@ -71,7 +69,7 @@ def test_every_request_has_one_outcome_and_its_times_are_in_order(world):
 def test_nothing_starts_while_it_cannot_work_and_nothing_passes_a_link_that_is_cut(world):
     scenario, arrivals, chunk_s = world
     sends = sends_of(scenario, arrivals, chunk_s)
-    links, found = Links(outage_times(scenario)), capacity(scenario)
+    links, found = Links(World(scenario).outage_times), World(scenario).capacity
     for send in sends.itertuples():
         link = links.downtime(send.client_id)
         assert link.is_up(send.sent_at_s)
@@ -101,7 +99,7 @@ def test_first_come_first_served_never_overtakes_and_is_never_idle_while_somebod
     started = sends[sends["started_at_s"].notna()]
     in_order = started.sort_values(["reached_at_s", "started_at_s"])
     assert in_order["started_at_s"].is_monotonic_increasing
-    usable = capacity(scenario)
+    usable = World(scenario).capacity
     batches = started.groupby(["started_at_s", "replica"], as_index=False).first()
     ends = [inf if np.isnan(batch.finished_at_s) else batch.finished_at_s for batch in batches.itertuples()]
     for send in started.itertuples():
@@ -170,13 +168,13 @@ def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world
     whole, _ = product(scenario, made_up(scenario), arrivals, scenario.horizon_s)
     ends = [*(cut / 100 * scenario.horizon_s for cut in sorted(cuts)), scenario.horizon_s]
     state, learned, begin, parts = started(scenario), made_up(scenario), 0.0, []
-    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
+    learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
     for end in ends:
-        laid_down = rules(scenario)  # made anew: nothing but the state is carried on
+        laid_down = World(scenario).parameters  # made anew: nothing but the state is carried on
         drawn = arrivals.draw(0, begin, end)
         last = end == scenario.horizon_s
         ended, _ = run_window(laid_down, learning, state, drawn, begin, end, last, SimPyClock(laid_down))
-        parts.append(frame(tabulator(scenario, laid_down, learning).requests(ended)))
+        parts.append(frame(tabulator(World(scenario), learning).requests(ended)))
         if through_bytes:
             state, learning = pickle.loads(pickle.dumps((state, learning)))
         assert_is_data(state)
@@ -186,7 +184,7 @@ def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world
 
 
 def started(scenario: Scenario) -> State:
-    return at_start(scenario, int(capacity(scenario).usable[0]))
+    return at_start(World(scenario))
 
 
 def assert_is_data(value: Any) -> None:

@@ -22,6 +22,7 @@ from sim.results.columns import (
     STUDY_LOSSES,
 )
 from sim.results.learned_files import write_learned
+from sim.world.world import World
 
 SCENARIO = scenario_of(fleet=(group_of("a", clients=70, model={"variants": 3}), group_of("b", clients=2)))
 
@@ -42,7 +43,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory):
     )
     folder = tmp_path_factory.mktemp("learned")
     after = tuple(tuple(f"after {one}" for one in group) for group in learned.client_hashes)
-    write_learned(SCENARIO, learned, after, folder)
+    write_learned(World(SCENARIO), learned, after, folder)
     return learned, {path.stem: pq.read_table(path) for path in folder.iterdir()}
 
 

@@ -28,11 +28,11 @@ from sim.results.events import events
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario
 from sim.scenario.schema.server import Outage
-from sim.world.outages.capacity import intervals
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes
-from sim.world.release_schedule import schedule, training_spans
+from sim.world.release_schedule import Spans, schedule, training_spans
+from sim.world.world import World
 
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 TIMES = {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0.25}
@@ -90,9 +90,16 @@ class Story:
         return [(one.at_s, one.deferred.finished_at_s.tolist()) for one in self.learner.lessons]
 
 
+def spans_of(scenario: Scenario) -> Spans:
+    """When the server trains."""
+    return training_spans(scenario, World(scenario).rounds)
+
+
 def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> list[tuple[float, int]]:
     """When a client gets which version of a copy or a rejector."""
-    held = getattr(schedule(scenario, links), what)
+    known = World(scenario)
+    plan = schedule(scenario, known.population, known.rounds, known.capacity, links or known.links)
+    held = getattr(plan, what)
     mine = slice(held.first[client] + 1, held.first[client + 1])
     return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
 
@@ -125,12 +132,12 @@ def test_a_copy_that_will_be_cut_keeps_its_link_until_then():
 
 
 def test_a_round_makes_a_version_that_is_in_force_when_it_ends():
-    assert schedule(scenario_of(horizon_s=9.0)).in_force_at_s.tolist() == [-np.inf, 3.0, 5.0, 7.0]
+    assert World(scenario_of(horizon_s=9.0)).schedule.in_force_at_s.tolist() == [-np.inf, 3.0, 5.0, 7.0]
 
 
 def test_a_round_is_skipped_while_nothing_works_and_lost_when_everything_stops():
     """Down 4.5-6.5: the round of 4 is lost at 4.5, that of 6 skipped; the one of 8 makes version 2."""
-    held = schedule(scenario_of(down=((4.5, 6.5),), horizon_s=11.0)).rounds
+    held = World(scenario_of(down=((4.5, 6.5),), horizon_s=11.0)).schedule.rounds
     assert [(one.due_at_s, one.ends_at_s, one.fate) for one in held] == [
         (2.0, 3.0, "made"),
         (4.0, 4.5, "lost"),
@@ -142,7 +149,7 @@ def test_a_round_is_skipped_while_nothing_works_and_lost_when_everything_stops()
 
 def test_edges_of_an_outage_decide_by_the_order_of_simultaneous_events():
     """Capacity changes before models: down at 3 loses the round that ends at 3, up at 4 holds that of 4."""
-    fates = [one.fate for one in schedule(scenario_of(down=((3.0, 4.0),), horizon_s=6.0)).rounds]
+    fates = [one.fate for one in World(scenario_of(down=((3.0, 4.0),), horizon_s=6.0)).schedule.rounds]
     assert fates == ["lost", "made"]
 
 
@@ -153,15 +160,15 @@ def test_a_round_goes_on_with_fewer_replicas():
         "online": {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0}
     }
     scenario = plain_scenario(horizon_s=4.5, server=server, training=training)
-    assert [one.fate for one in schedule(scenario).rounds] == ["made", "unfinished"]
+    assert [one.fate for one in World(scenario).schedule.rounds] == ["made", "unfinished"]
 
 
 def test_the_server_trains_in_rounds_that_are_made_lost_or_cut_off():
     """A fifth of the capacity: batches that start meanwhile take 1.25 times as long."""
     scenario = scenario_of(down=((4.5, 6.5),), horizon_s=10.5, capacity_share=0.2)
     spans = ((2.0, 3.0), (4.0, 4.5), (8.0, 9.0), (10.0, 11.0))
-    assert training_spans(scenario) == tuple((*span, 1.25) for span in spans)
-    assert training_spans(scenario_of()) == training_spans(plain_scenario()) == ()
+    assert spans_of(scenario) == tuple((*span, 1.25) for span in spans)
+    assert spans_of(scenario_of()) == spans_of(plain_scenario()) == ()
 
 
 # Copies and rejectors.
@@ -180,7 +187,7 @@ def test_a_copy_that_has_left_arrives_whatever_becomes_of_the_server():
     scenario = scenario_of(
         down=((3.25, 9.0),), group={"link": {"latency": 1.5}}, steps=1, every_s=1.0, horizon_s=11.0
     )
-    assert schedule(scenario).in_force_at_s.tolist()[1:] == [1.25, 2.25, 9.25, 10.25]
+    assert World(scenario).schedule.in_force_at_s.tolist()[1:] == [1.25, 2.25, 9.25, 10.25]
     assert have(scenario, "copies") == [(2.75, 1), (4.25, 2), (10.75, 3)]
 
 
@@ -189,7 +196,7 @@ def test_a_copy_that_could_not_leave_leaves_when_capacity_returns():
     scenario = scenario_of(
         down=((3.0, 5.5),), group={"link": {"latency": 2.75}}, steps=1, every_s=1.0, horizon_s=9.0
     )
-    assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 6.25]
+    assert World(scenario).schedule.in_force_at_s.tolist()[1:4] == [1.25, 2.25, 6.25]
     assert have(scenario, "copies") == [(4.0, 1), (8.25, 2)]
 
 
@@ -263,7 +270,7 @@ def test_a_copy_needs_server_and_link_at_once():
     """Version 2 of 2.25 finds its link busy until 3.25, the server down until 6.25, the link cut 6.0-7.0."""
     group = {"link": {"latency": 2.0}}
     scenario = scenario_of(down=((3.25, 6.25),), group=group, steps=1, every_s=1.0, horizon_s=12.0)
-    assert schedule(scenario).in_force_at_s.tolist()[1:4] == [1.25, 2.25, 7.25]
+    assert World(scenario).schedule.in_force_at_s.tolist()[1:4] == [1.25, 2.25, 7.25]
     assert have(scenario, "copies", 0, of_link(0, 6.0, 7.0))[:2] == [(3.25, 1), (9.0, 2)]
 
 
@@ -401,7 +408,7 @@ def test_what_ended_long_ago_is_remembered_until_its_label_comes():
     learned = made_up(scenario)
     learned.samples.held_out[:] = False
     learner = Counting(learned)
-    list(chunks(scenario, learned, WrittenArrivals(((0.25, 0), (0.5, 0))), 1.0, learner))
+    list(chunks(World(scenario), learned, WrittenArrivals(((0.25, 0), (0.5, 0))), 1.0, learner))
     assert [one.deferred.finished_at_s.tolist() for one in learner.lessons] == [[], [], [0.5, 0.75]]
 
 
@@ -470,7 +477,7 @@ def test_tables_of_versions_that_nobody_uses_are_forgotten():
     """A rejector is always in force before the next round: there are its table and the one just made."""
     scenario = scenario_of(horizon_s=41.0)
     learned = made_up(scenario)
-    learning, state = Learning(scenario, learned, Counting(learned)), at_start(scenario, 1)
+    learning, state = Learning(World(scenario), learned, Counting(learned)), at_start(World(scenario))
     kept = []
     for at in learning.schedule.starts_at_s.tolist():
         learning.attend(state, at)
@@ -481,7 +488,7 @@ def test_tables_of_versions_that_nobody_uses_are_forgotten():
 def test_training_without_a_learner_is_refused():
     scenario = scenario_of()
     with pytest.raises(ValueError, match=r"training\.online needs a learner"):
-        Learning(scenario, made_up(scenario))
+        Learning(World(scenario), made_up(scenario))
 
 
 def test_tables_of_another_shape_fail_the_run():
@@ -494,12 +501,12 @@ def test_tables_of_another_shape_fail_the_run():
             return Update(right.server_label, (np.zeros((7, 7), np.float32),), {})
 
     with pytest.raises(RunFailed, match="version 1: the scores have another shape"):
-        list(chunks(scenario, learned, WrittenArrivals(()), 60.0, Wrong(learned)))
+        list(chunks(World(scenario), learned, WrittenArrivals(()), 60.0, Wrong(learned)))
 
 
 def test_events_tell_of_rounds_versions_and_copies():
     scenario = scenario_of(down=((4.5, 6.5),), group={"clients": 2}, horizon_s=9.5)
-    told = events(scenario, intervals(scenario), [(0.0, 1)])
+    told = events(World(scenario), [(0.0, 1)])
     rows = zip(told["at_s"], told["kind"], told["target"], told["value"], strict=True)
     assert [row for row in rows if not row[1].startswith(("outage", "usable"))] == [
         (0.0, "model_in_force", "model", 0.0),
@@ -525,7 +532,7 @@ def test_the_time_line_tells_staleness():
     """Versions at 3 and 5, copies 0.5 s later, rejectors another 0.75 s later: just before 4 and before 6."""
     scenario = scenario_of(group={"link": {"latency": 0.5}}, rejector_step_s=0.75, horizon_s=7.0)
     learned = made_up(scenario)
-    (chunk,) = chunks(scenario, learned, WrittenArrivals(()), 60.0, Counting(learned))
+    (chunk,) = chunks(World(scenario), learned, WrittenArrivals(()), 60.0, Counting(learned))
     assert chunk.seconds["server_version"].tolist() == [0, 0, 0, 0, 1, 1, 2]
     assert chunk.seconds["copy_staleness"].tolist() == [0.0] * 7
     assert chunk.seconds["rejector_staleness"].tolist() == [0, 0, 0, 0, 1.0, 0, 1.0]
@@ -543,9 +550,9 @@ class Practising(Counting):
 def staleness_told(scenario: Scenario) -> list[float]:
     """Of the rejectors' rows in the table of learning, version by version."""
     learned = made_up(scenario)
-    learning = Learning(scenario, learned, Practising(learned))
+    learning = Learning(World(scenario), learned, Practising(learned))
     for at_s in learning.schedule.starts_at_s.tolist():
-        learning.attend(at_start(scenario, 1), at_s)
+        learning.attend(at_start(World(scenario)), at_s)
     rows = frame(pa.table(learning.take_rows()))
     assert rows[rows["stage"] == "server"]["staleness"].isna().all()
     return rows[rows["stage"] == "rejector"]["staleness"].tolist()
@@ -572,7 +579,7 @@ def test_copies_that_an_outage_of_links_keeps_lie_further_behind():
     outages = plain_scenario(server={"service": service, "outages": (cut,)}).server.outages
     world = scenario_of(horizon_s=9.0)
     cut_off = world.model_copy(update={"server": world.server.model_copy(update={"outages": outages})})
-    assert schedule(cut_off).in_force_at_s.tolist()[1:] == [3.0, 5.0, 7.0]
+    assert World(cut_off).schedule.in_force_at_s.tolist()[1:] == [3.0, 5.0, 7.0]
     assert staleness_told(cut_off) == [4.0, 4.0, 0.0]
 
 
@@ -581,8 +588,8 @@ def test_rows_of_learning_are_written_behind_those_of_pretraining(tmp_path):
     learned = made_up(scenario)
     before = dict(zip(LEARNING.names, (["server"], [""], [9], [np.nan], [1.0], [0.1], [np.nan]), strict=True))
     learned = replace(learned, learning=before, deferral={name: [] for name in DEFERRAL.names})
-    done = simulate(scenario, learned, tmp_path, learner=Counting(learned))
-    write_learned(scenario, learned, learned.client_hashes, tmp_path, done.learning)
+    done = simulate(World(scenario), learned, tmp_path, learner=Counting(learned))
+    write_learned(World(scenario), learned, learned.client_hashes, tmp_path, done.learning)
     rows = frame(pq.read_table(tmp_path / "learning.parquet"))
     assert rows["step"].tolist() == [9, 1, 2]
     assert rows["at_s"].tolist()[1:] == [3.0, 5.0]

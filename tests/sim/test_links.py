@@ -5,13 +5,13 @@ from __future__ import annotations
 from worlds import group_of, scenario_of
 
 from sim.world.outages.links import Links
-from sim.world.outages.times import outage_times
+from sim.world.world import World
 
 
 def links_of(*outages: dict[str, object]) -> Links:
     fleet = (group_of("near", clients=2), group_of("far", clients=2), group_of("safe"))
     server = {"service": {"kind": "affine", "base_s": 1.0}, "outages": outages}
-    return Links(outage_times(scenario_of(horizon_s=100.0, fleet=fleet, server=server)))
+    return Links(World(scenario_of(horizon_s=100.0, fleet=fleet, server=server)).outage_times)
 
 
 def outage(

@@ -15,10 +15,10 @@ from sim.engine.run import simulate
 from sim.scenario import Scenario
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.outages import drawn_outages_can_be_counted
-from sim.world.outages.capacity import intervals
 from sim.world.outages.links import Links
-from sim.world.outages.times import OutageTimes, outage_times
+from sim.world.outages.times import OutageTimes
 from sim.world.outages.trace import read_trace
+from sim.world.world import World
 
 SERVER = {"kind": "server"}
 RENEWAL = {
@@ -39,7 +39,7 @@ def world(
 
 
 def line(when: dict[str, object], **parts: object) -> OutageTimes:
-    (found,) = outage_times(world({"when": when, "target": parts.pop("target", SERVER)}, **parts))
+    (found,) = World(world({"when": when, "target": parts.pop("target", SERVER)}, **parts)).outage_times
     return found
 
 
@@ -81,14 +81,14 @@ def test_a_longer_horizon_only_adds():
 
 
 def test_every_outage_has_time_lines_of_its_own():
-    first, second = outage_times(world(*[{"when": RENEWAL}] * 2))
+    first, second = World(world(*[{"when": RENEWAL}] * 2)).outage_times
     assert not set(first.shared.from_s) & set(second.shared.from_s)
 
 
 @pytest.mark.parametrize("correlated", [True, False])
 def test_links_fail_together_or_each_on_its_own(correlated):
     scenario = world({"when": RENEWAL, "target": LINKS | {"correlated": correlated}})
-    links = Links(outage_times(scenario))
+    links = Links(World(scenario).outage_times)
     lines = {tuple(links.downtime(client)) for client in range(40)}
     assert len(lines) == (1 if correlated else 40)
     assert all(lines)
@@ -109,7 +109,7 @@ def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlate
         {"when": RENEWAL, "effect": {"kind": "slowdown", "factor": 3.0}},
         horizon_s=200.0,
     )
-    simulate(drawn, made_up(drawn), tmp_path, source=WrittenArrivals(()))
+    simulate(World(drawn), made_up(drawn), tmp_path, source=WrittenArrivals(()))
     trace = {"kind": "trace", "file": str(tmp_path / "outages.parquet")}
     replayed = world(
         {"when": trace},
@@ -117,8 +117,8 @@ def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlate
         {"when": trace, "effect": {"kind": "slowdown", "factor": 3.0}},
         horizon_s=200.0,
     )
-    assert intervals(replayed) == intervals(drawn)
-    assert len(intervals(drawn)) > 8
+    assert World(replayed).intervals == World(drawn).intervals
+    assert len(World(drawn).intervals) > 8
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_measured_up_and_down_times_are_drawn_as_they_are(tmp_path):
     }
     scenario = world({"when": when, "target": SERVER}, horizon_s=6000.0)
     assert list(drawn_outages_can_be_counted(scenario)) == []
-    periods = [(one.from_s, one.until_s) for one in intervals(scenario)]
+    periods = [(one.from_s, one.until_s) for one in World(scenario).intervals]
     assert {until - begin for begin, until in periods[:-1]} == {2.0}
     ups = [begin - before for (_, before), (begin, _) in itertools.pairwise(periods)]
     assert set(ups) == {3.0, 5.0}

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import scenario_of
 
-from sim.world.outages.capacity import Capacity, capacity, intervals, mean_availability
+from sim.world.outages.capacity import Capacity
+from sim.world.world import World
 
 SERVER = {"kind": "server"}
 
@@ -22,7 +23,7 @@ def outage(target: dict[str, object], *at: tuple[float, float]) -> dict[str, obj
 
 def capacity_of(*outages: dict[str, object], n: int = 3, horizon_s: float = 100.0) -> Capacity:
     server = {"service": {"kind": "affine", "base_s": 1.0}, "replicas": n, "outages": outages}
-    return capacity(scenario_of(horizon_s=horizon_s, server=server))
+    return World(scenario_of(horizon_s=horizon_s, server=server)).capacity
 
 
 def changes(found: Capacity) -> list[tuple[float, int]]:
@@ -83,7 +84,7 @@ def test_intervals_are_listed_by_start_with_what_they_take():
         "replicas": 3,
         "outages": (outage(replicas(2), (30, 40), (60, 70)), outage(SERVER, (50, 55))),
     }
-    found = intervals(scenario_of(horizon_s=100.0, server=server))
+    found = World(scenario_of(horizon_s=100.0, server=server)).intervals
     assert [(i.target, i.from_s, i.until_s, i.takes) for i in found] == [
         ("replicas:2", 30.0, 40.0, 2),
         ("server", 50.0, 55.0, 3),
@@ -123,4 +124,4 @@ def test_availability_is_the_share_of_the_run_in_which_some_replica_works():
     """Replicas that are left keep the server up; what an outage covers beyond the horizon does not count."""
     outages = (outage(SERVER, (10, 20), (90, 130)), outage(replicas(2), (40, 80)))
     server = {"service": {"kind": "affine", "base_s": 1.0}, "replicas": 3, "outages": outages}
-    assert mean_availability(scenario_of(horizon_s=100.0, server=server)) == 0.8
+    assert World(scenario_of(horizon_s=100.0, server=server)).mean_availability == 0.8

@@ -41,6 +41,7 @@ from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
 from sim.streams import Draws
+from sim.world.world import World
 
 TIMED_OUT = OUTCOMES.index("timed_out")
 
@@ -133,8 +134,8 @@ def test_a_version_is_calibrated_on_the_clients_that_learn_it():
         training={"online": ONLINE},
     )
     learned = made_up(scenario)
-    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
-    learning.attend(at_start(scenario, 1), 5.0)
+    learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
+    learning.attend(at_start(World(scenario)), 5.0)
     learners = learning.schedule.rejectors.clients_of(1)
     assert len(learners) == 2
     for version, members in ((0, np.arange(4)), (1, learners)):

@@ -23,6 +23,7 @@ from sim.policy.prices import (
     is_calibrated,
 )
 from sim.scenario.schema.fleet import Policy
+from sim.world.world import World
 
 
 def policy(score: str = "l2h", **price: object) -> Policy:
@@ -208,7 +209,7 @@ def test_the_bayes_price_is_that_of_the_rejectors_stakes(score, training, charge
         training=training,
         costs={"c_e": 0.1, "charge_on": charge_on},
     )
-    assert bayes_price(scenario, score) == pytest.approx(price)
+    assert bayes_price(World(scenario), score) == pytest.approx(price)
 
 
 # Exploration.

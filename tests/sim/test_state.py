@@ -6,10 +6,13 @@ import numpy as np
 from worlds import group_of, scenario_of
 
 from sim.engine.state import ROW_TYPES, SEND_TYPES, TOKEN, at_start, empty, join, take
+from sim.world.world import World
 
 
 def test_at_the_start_nobody_has_come_and_everybody_holds_one_retry():
-    state = at_start(scenario_of(fleet=(group_of(clients=3),), server=SERVER), usable=1)
+    outage = {"when": {"kind": "intervals", "at": ((0.0, 5.0),)}, "target": {"kind": "replicas", "count": 1}}
+    server = SERVER | {"outages": (outage,)}
+    state = at_start(World(scenario_of(fleet=(group_of(clients=3),), server=server)))
     assert state.next_k.tolist() == [0, 0, 0]
     assert state.device_free.tolist() == [-np.inf] * 3
     assert state.allowance.tolist() == [TOKEN] * 3

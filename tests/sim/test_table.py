@@ -16,8 +16,8 @@ from sim.messages import GroupTables, Learned, Samples, Tables
 from sim.results.columns import ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
 from sim.results.table import Tabulator
 from sim.results.table import tabulator as tabulator_of
-from sim.world.parameters import rules
 from sim.world.population import CLIENT_SHIFT
+from sim.world.world import World
 
 HORIZON_S = 100.0
 # Group "own" falls back to its own answer and has two models for its two clients, group "mute" to none.
@@ -155,7 +155,7 @@ def columns(types: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, np.n
 
 def tabulator() -> Tabulator:
     scenario = scenario_of(horizon_s=HORIZON_S, fleet=FLEET, costs={"c_e": 0.25})
-    return tabulator_of(scenario, rules(scenario), Learning(scenario, LEARNED))
+    return tabulator_of(World(scenario), Learning(World(scenario), LEARNED))
 
 
 def ended() -> Ended:

@@ -22,10 +22,8 @@ from sim.errors import RunFailed
 from sim.results.columns import CAUSES, TIMELINE
 from sim.results.timeline import observe
 from sim.scenario import Scenario
-from sim.world.outages.capacity import intervals
-from sim.world.parameters import rules
-from sim.world.release_schedule import schedule
 from sim.world.versions import Versions
+from sim.world.world import World
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Seen:
 
 def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
     """The rows of the time line by chunk, and all rows and sends that ended, as plain records."""
-    learned, laid_down = made_up(scenario), rules(scenario)
-    learning = Learning(scenario, learned, MadeUpLearner(scenario, learned))
-    state = at_start(scenario, int(laid_down.capacity.usable[0]))
+    learned, laid_down = made_up(scenario), World(scenario).parameters
+    learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
+    state = at_start(World(scenario))
     chunks, arrived, sends = [], [], []
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
@@ -90,7 +88,7 @@ def test_every_column_equals_a_count_second_by_second(world):
     scenario = scenario.model_copy(update={"server": scenario.server.model_copy(update=plain)})
     chunks, arrived, sends = play(scenario, arrivals, chunk_s)
     seen = at_server(sends, scenario.horizon_s)
-    plan = schedule(scenario)
+    plan = World(scenario).schedule
     follow = np.flatnonzero(plan.follows).tolist()
     busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
     for start, end, rows in chunks:
@@ -129,7 +127,7 @@ def held_before(held: Versions, client: int, at_s: float) -> int:
 
 def usable_seconds(scenario: Scenario, low: float, high: float) -> float:
     """Replica-seconds, added up replica by replica over the pieces between all edges."""
-    periods, replicas = intervals(scenario), scenario.server.replicas
+    periods, replicas = World(scenario).intervals, scenario.server.replicas
     cuts = sorted({low, high, *(t for p in periods for t in (p.from_s, p.until_s) if low < t < high)})
     total = 0.0
     for begin, end in pairwise(cuts):
@@ -191,11 +189,11 @@ def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
 def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, value, complaint):
     """One is in service and one waits at 4 s, when the chunk ends."""
 
-    def tampered(state, played, start, end):
+    def tampered(state, played, start, end, in_loop):
         send = state.waiting[0] if of == "waiting" else state.batch_of[0][0]
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][send] = value
-        return observe(state, played, start, end)
+        return observe(state, played, start, end, in_loop)
 
     monkeypatch.setattr(sim.engine.window, "observe", tampered)
     service = {"kind": "affine", "base_s": 10.0}
@@ -208,10 +206,10 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
 def test_a_stay_of_another_length_than_the_loop_counted_fails_the_run(monkeypatch, column, value, stays):
     """In the server from 1.0 to 2.0: the loop counts one request for one second, as it comes and goes."""
 
-    def tampered(state, played, start, end):
+    def tampered(state, played, start, end, in_loop):
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][0] = value
-        return observe(state, played, start, end)
+        return observe(state, played, start, end, in_loop)
 
     monkeypatch.setattr(sim.engine.window, "observe", tampered)
     with pytest.raises(RunFailed, match=rf"the integral of N\(t\) is 1\.0 s, the sum of the stays {stays} s"):

@@ -14,6 +14,7 @@ from scipy import stats
 
 from sim.scenario.files import rows as row_files
 from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.world import World
 
 
 def trace(path: Path, text: str, **process: Any) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def trace(path: Path, text: str, **process: Any) -> dict[str, Any]:
 
 
 def replayed(*groups: dict[str, Any], horizon_s: float = 100.0) -> list[tuple[float, int]]:
-    found = drawn(ScenarioArrivals(scenario(*groups, horizon_s=horizon_s)), horizon_s)
+    found = drawn(ScenarioArrivals(World(scenario(*groups, horizon_s=horizon_s))), horizon_s)
     return list(zip(found.at_s.tolist(), found.client.tolist(), strict=True))
 
 
@@ -59,7 +60,10 @@ def test_parquet_and_csv_play_the_same(tmp_path):
     written = trace(tmp_path / "a.csv", "time,client\n" + rows)
     pq.write_table(pa.table({"time": at, "other": at, "client": client}), tmp_path / "a.parquet")
     parquet = {"kind": "trace", "file": str(tmp_path / "a.parquet")}
-    both = [ScenarioArrivals(scenario(group(one, clients=7), horizon_s=100.0)) for one in (written, parquet)]
+    both = [
+        ScenarioArrivals(World(scenario(group(one, clients=7), horizon_s=100.0)))
+        for one in (written, parquet)
+    ]
     assert told(drawn(both[0], 100.0)) == told(drawn(both[1], 100.0))
 
 
@@ -93,12 +97,12 @@ def test_batches_do_not_show(tmp_path, monkeypatch, columns):
     lines = (",".join(fields[name](n) for name in columns.split(",")) for n in range(3000))
     played = trace(tmp_path / "a.csv", columns + "\n" + "\n".join(lines) + "\n")
     groups = [group(played, "diurnal", 3, name=name) for name in "ab"]
-    whole = told(drawn(ScenarioArrivals(scenario(*groups)), 100.0))
+    whole = told(drawn(ScenarioArrivals(World(scenario(*groups))), 100.0))
     monkeypatch.setattr(row_files, "BLOCK_BYTES", 200)
-    small = ScenarioArrivals(scenario(*groups))
+    small = ScenarioArrivals(World(scenario(*groups)))
     assert told(drawn(small, 100.0, chunk_s=9.0)) == whole
     small.draw(0, 0.0, 41.0)
-    elsewhere = ScenarioArrivals(scenario(*groups))
+    elsewhere = ScenarioArrivals(World(scenario(*groups)))
     elsewhere.restore(small.state())
     rest = small.draw(0, 41.0, 100.0)
     assert told(elsewhere.draw(0, 41.0, 100.0)) == told(rest)

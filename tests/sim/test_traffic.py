@@ -12,6 +12,7 @@ from worlds import WrittenArrivals, by_class, group_of, made_up, poisson, produc
 
 from sim.messages import Phase
 from sim.streams import Draws
+from sim.world.population import population
 from sim.world.traffic import Traffic, pick, shares
 
 FALSE_ALARM = 1e-6  # of each test of frequencies, over the choice of its seed
@@ -63,7 +64,7 @@ def test_many_at_once_are_as_one_by_one(seed):
 
 def test_a_drift_holds_from_its_instant_on_by_arrival():
     before, after = uniform(np.array([1], np.int32)), uniform(np.array([2], np.int32), at_s=5.0)
-    traffic = Traffic(scenario_of(), ((before, after),))
+    traffic = Traffic(scenario_of().seed, population(scenario_of()), ((before, after),))
     arrived = np.array([4.0, 5.0 - 2**-20, 5.0, 9.0])
     assert traffic.samples(np.arange(4), np.zeros(4, np.int32), arrived).tolist() == [1, 1, 2, 2]
 

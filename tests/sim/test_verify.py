@@ -13,7 +13,7 @@ from sim.engine.run import chunks
 from sim.engine.state import ROW_TYPES, SEND_TYPES, Ended, State, at_start, empty
 from sim.errors import RunFailed
 from sim.results.verify import Verifier
-from sim.world.parameters import rules
+from sim.world.world import World
 
 LOST = {"when": {"kind": "intervals", "at": ((2.0, 4.0),)}, "target": {"kind": "replicas", "count": 1}}
 SCENARIO = scenario_of(
@@ -33,18 +33,18 @@ ARRIVALS = ((1.0, 0), (1.5, 1), (1.5, 0), (5.0, 0), (12.0, 1), (12.5, 0), (19.5,
 
 def written() -> list[tuple[pa.Table, pa.Table]]:
     """Two parts, [0, 10) and [10, 20)."""
-    run = chunks(SCENARIO, made_up(SCENARIO), WrittenArrivals(ARRIVALS), 10.0)
+    run = chunks(World(SCENARIO), made_up(SCENARIO), WrittenArrivals(ARRIVALS), 10.0)
     return [(chunk.requests, chunk.attempts) for chunk in run]
 
 
 def arrived() -> State:
-    state = at_start(SCENARIO, 2)
+    state = at_start(World(SCENARIO))
     state.next_k[:] = [4, 3]
     return state
 
 
 def verify(tables: list[tuple[pa.Table, pa.Table]]) -> None:
-    verifier = Verifier(SCENARIO, rules(SCENARIO))
+    verifier = Verifier(World(SCENARIO))
     for index, (requests, attempts) in enumerate(tables):
         verifier.chunk(requests, attempts, index == len(tables) - 1)
     verifier.finish(arrived())
@@ -195,7 +195,7 @@ def charged(*sends: tuple[float, int]) -> tuple[Ended, np.ndarray]:
 
 
 def thrifty() -> Verifier:
-    return Verifier(THRIFTY, rules(THRIFTY))
+    return Verifier(World(THRIFTY))
 
 
 def test_what_a_budget_holds_may_be_spent():
@@ -229,7 +229,7 @@ def test_a_batch_on_a_replica_that_the_autoscaler_had_not():
         ([(0.0, 2), (0.5, 1)], True),
         ([(0.0, 1), (1.25, 2)], False),
     ):
-        verifier = Verifier(SCENARIO, rules(SCENARIO))
+        verifier = Verifier(World(SCENARIO))
         verifier.scaled(steps)
         if is_wrong:
             with pytest.raises(RunFailed, match="on a replica that was not usable"):

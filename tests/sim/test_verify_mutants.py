@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
-import sim.engine.run
 import sim.engine.window
+import sim.world.world
 from sim.engine.decisions import first_sends
 from sim.engine.handlers import lookups
 from sim.engine.handlers.primitives import whole_number
@@ -25,6 +25,7 @@ from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
 from sim.world.budgets import TOKEN, Bucket
 from sim.world.parameters import rules
+from sim.world.world import World
 
 Patch = pytest.MonkeyPatch
 OFTEN = WrittenArrivals(tuple((at + n / 8, n % 2) for at in (0.0, 12.0) for n in range(48)))
@@ -32,7 +33,7 @@ OFTEN = WrittenArrivals(tuple((at + n / 8, n % 2) for at in (0.0, 12.0) for n in
 
 def run(scenario: Scenario) -> None:
     learned = made_up(scenario)
-    for _ in chunks(scenario, learned, OFTEN, 5.0, MadeUpLearner(scenario, learned)):
+    for _ in chunks(World(scenario), learned, OFTEN, 5.0, MadeUpLearner(scenario, learned)):
         pass
 
 
@@ -139,7 +140,7 @@ def test_a_bucket_recounted(instants, is_within):
 def test_more_wait_than_there_are_places(monkeypatch: Patch):
     scenario = world({"queue_limit": 2})
     run(scenario)
-    monkeypatch.setattr(sim.engine.run, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
+    monkeypatch.setattr(sim.world.world, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
     with pytest.raises(RunFailed, match=r"requests waited in a queue of 2 places"):
         run(scenario)
 

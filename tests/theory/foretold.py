@@ -20,6 +20,7 @@ from sim.messages import Learned
 from sim.results.columns import STUDY
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, read, write
+from sim.world.world import World
 
 WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand
 
@@ -32,8 +33,8 @@ def foretell(folder: Path, name: str, *changes: str, right: tuple[float, float] 
     scenario = read(name, changes)
     learned = made_up(scenario, samples=120)
     learned = learned if right is None else made_right(scenario, learned, *right)
-    simulate(scenario, learned, folder, learner=MadeUpLearner(scenario, learned))
-    write_learned(scenario, learned, learned.client_hashes, folder)
+    simulate(World(scenario), learned, folder, learner=MadeUpLearner(scenario, learned))
+    write_learned(World(scenario), learned, learned.client_hashes, folder)
     (folder / "scenario.yaml").write_text(write(scenario))
     return Laws(predicted(traffic_of(analysis.load_run(folder))))
 

@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 from worlds import made_up, poisson
 
-from sim.engine.run import CHUNK_S, chunks
+from sim.engine.run import chunks
 from sim.scenario import Scenario, read
+from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import ArrivalSource
-from sim.world.outages.capacity import capacity
+from sim.world.world import World
 
 CLIENTS = 10  # in queue.yaml
 MEAN_S = 0.1  # the service time that counts as one
@@ -74,7 +75,7 @@ class Run:
 
 def run(scenario: Scenario, source: ArrivalSource | None = None) -> Run:
     """Runs a scenario, all laws of the product checked, and balances its books."""
-    parts = list(chunks(scenario, made_up(scenario), source or poisson(scenario, CHUNK_S), CHUNK_S))
+    parts = list(chunks(World(scenario), made_up(scenario), source or poisson(scenario, CHUNK_S), CHUNK_S))
     requests = pa.concat_tables([part.requests for part in parts]).to_pandas()
     attempts = pa.concat_tables([part.attempts for part in parts]).to_pandas()
     seconds = pd.concat([pd.DataFrame(part.seconds) for part in parts], ignore_index=True)
@@ -107,7 +108,7 @@ def in_queue(run: Run) -> tuple[float, float]:
 def in_service(run: Run) -> tuple[float, float]:
     """The integral of the number of busy replicas, and the sum of the batches' times, up to the horizon."""
     batches = all_sends(run).dropna(subset="started_at_s").drop_duplicates(["replica", "started_at_s"])
-    usable, seconds = capacity(run.scenario), 0.0
+    usable, seconds = World(run.scenario).capacity, 0.0
     for replica, mine in batches.groupby("replica"):
         started, ended = mine["started_at_s"].to_numpy(), mine["finished_at_s"].to_numpy()
         stops = np.append(usable.at_s[usable.usable <= replica], run.scenario.horizon_s)

@@ -9,7 +9,7 @@ from queues import MEAN_S, Run, in_queue, in_service, queue, run
 from scipy import stats
 from worlds import poisson
 
-from sim.engine.run import CHUNK_S
+from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, in_order
 
 STEP_S = 2.0**-10

@@ -22,6 +22,7 @@ from analysis.theory.prediction import told
 from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import write
+from sim.world.world import World
 
 
 @pytest.mark.slow
@@ -32,8 +33,8 @@ def test_no_law_fails_on_a_random_world(world):
     learned = made_up(scenario)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        simulate(scenario, learned, folder, learner=MadeUpLearner(scenario, learned))
-        write_learned(scenario, learned, learned.client_hashes, folder)
+        simulate(World(scenario), learned, folder, learner=MadeUpLearner(scenario, learned))
+        write_learned(World(scenario), learned, learned.client_hashes, folder)
         (folder / "scenario.yaml").write_text(write(scenario))
         traffic = traffic_of(analysis.load_run(folder))
         found = predicted(traffic)

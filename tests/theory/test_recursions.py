@@ -17,6 +17,7 @@ from worlds import made_up
 from sim.engine.run import simulate
 from sim.scenario import Scenario
 from sim.world.delays import ServiceTimes
+from sim.world.world import World
 
 LOADS = [0.5, 0.8, 0.95, 1.2]
 TIMES = {
@@ -28,7 +29,7 @@ TIMES = {
 
 def written_by(scenario: Scenario, folder) -> tuple[pd.DataFrame, np.ndarray]:
     """The requests of a run folder that reached the server, in that order, and their service times."""
-    simulate(scenario, made_up(scenario), folder)
+    simulate(World(scenario), made_up(scenario), folder)
     requests = pq.read_table(folder / "requests").to_pandas().dropna(subset="reached_at_s")
     requests = requests.sort_values(["reached_at_s", "request_id"])
     drawn = ServiceTimes(scenario.seed, scenario.server.service, scenario.server.max_batch)

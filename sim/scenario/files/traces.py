@@ -36,11 +36,26 @@ class Requests(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a whole trace amounts to: requests of the group, the last one's time, the most in a minute."""
+    """What a whole trace amounts to: requests of the group, the last one's time, the most in a minute.
+
+    minutes: those in which something comes, float64 (m,), ascending; upto: the requests up to the end of
+    each, int64 (m,).
+    """
 
     requests: int
     last_s: float
     most_in_a_chunk: int
+    minutes: NDArray[np.float64]
+    upto: NDArray[np.int64]
+
+    def about_before(self, at_s: float) -> float:
+        """The requests before an instant, as if those of a minute were spread over it evenly."""
+        place = int(np.searchsorted(self.minutes, at_s / CHUNK_S, side="right")) - 1
+        if place < 0:
+            return 0.0
+        before = float(self.upto[place - 1]) if place else 0.0
+        share = min(at_s / CHUNK_S - float(self.minutes[place]), 1.0)
+        return before + share * (float(self.upto[place]) - before)
 
 
 def trace_of(scenario: Scenario, place: int) -> Trace:
@@ -87,15 +102,15 @@ def count_before(trace: Trace, at_s: float) -> int:
 
 @lru_cache(maxsize=64)
 def _totals(trace: Trace, _identity: object) -> Totals:
-    requests, last_s, most, minute, in_minute = 0, 0.0, 0, -1.0, 0
+    parts, last_s = [(np.empty(0), np.empty(0, dtype=np.int64))], 0.0
     for batch in read_trace(trace):
-        minutes, counts = np.unique(np.floor(batch.at_s / CHUNK_S), return_counts=True)
-        if len(minutes):
-            counts[0] += in_minute if minutes[0] == minute else 0
-            minute, in_minute = float(minutes[-1]), int(counts[-1])
-            requests, most = requests + len(batch.at_s), max(most, int(counts.max()))
+        if len(batch.at_s):
+            parts.append(np.unique(np.floor(batch.at_s / CHUNK_S), return_counts=True))
             last_s = float(batch.at_s[-1])
-    return Totals(requests, last_s, most)
+    minute, count = (np.concatenate(column) for column in zip(*parts, strict=True))
+    minutes, first = np.unique(minute, return_index=True)  # batches may meet within one
+    counts = np.add.reduceat(count, first)
+    return Totals(int(counts.sum()), last_s, int(counts.max()), minutes, np.cumsum(counts))
 
 
 @lru_cache(maxsize=64)

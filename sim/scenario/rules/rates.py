@@ -51,6 +51,20 @@ def busiest_rate_hz(scenario: Scenario, place: int) -> float:
     return (max(process.rates_hz) if isinstance(process, Mmpp) else process.rate_hz) * peak
 
 
+def requests_before(scenario: Scenario, place: int, at_s: float) -> float:
+    """The requests that the group at `place` is expected to make before an instant: of a trace as many as are
+    in it, to the minute; of a closed loop at most these. Raises BadFile if a trace cannot be read.
+    """
+    group = scenario.fleet[place]
+    process, shape = group.arrivals.process, group.arrivals.shape
+    if isinstance(process, ClosedLoop):
+        return group.clients * mean_rate_hz(scenario, place) * at_s
+    if isinstance(process, TraceArrivals):
+        at_s = operational_s(shape, at_s) / process.time_scale
+        return totals(trace_of(scenario, place)).about_before(at_s)
+    return group.clients * steady_rate_hz(group) * operational_s(shape, at_s)
+
+
 def requests_in_time(trace: Trace, process: TraceArrivals, shape: Shape, horizon_s: float) -> int:
     """The requests of a group's trace that arrive before the horizon. Raises BadFile."""
     return count_before(trace, operational_s(shape, horizon_s) / process.time_scale)

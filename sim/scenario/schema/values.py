@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 SHORTEST_S = 1e-6  # below this a span could vanish beside the clock: 1e9 s + 1e-8 s == 1e9 s
 LONGEST_S = 1e9
 MOST_TOKENS = 1e9  # of a bucket: more than any run has requests, and few enough to count in millionths
-CHUNK_S = 60.0  # the unit in which the loop advances and ended rows are written
+CHUNK_S = 60.0  # the unit of keyed arrivals; where ended rows are cut into parts is a multiple of it
 
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]

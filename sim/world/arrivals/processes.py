@@ -4,6 +4,7 @@ asked before."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,24 +49,33 @@ class PoissonGroup:
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
-        minutes = range(first, max(first + 1, int(np.ceil(end_s / CHUNK_S))))
-        at, client = (np.concatenate(column) for column in zip(*map(self._minute, minutes), strict=True))
+        end = max(first + 1, int(np.ceil(end_s / CHUNK_S)))
+        edges = [operational_s(self._shape, minute * CHUNK_S) for minute in range(first, end + 1)]
+        counts, shares, client = self._minutes(first, edges)
+        minute = np.repeat(np.arange(len(counts)), counts)
+        at = self._inverse(np.array(edges)[minute] + shares * np.diff(edges)[minute])
+        at = np.clip(at, (first + minute) * CHUNK_S, np.nextafter((first + minute + 1) * CHUNK_S, 0.0))
         kept = (at >= start_s) & (at < end_s)
         return sort(at[kept], client[kept])
 
-    def _minute(self, minute: int) -> Drawn:
-        """All that arrive in [minute, minute + 1) · CHUNK_S, block by block, in no order."""
-        begins_s, ends_s = minute * CHUNK_S, (minute + 1) * CHUNK_S
-        begins = operational_s(self._shape, begins_s)
-        lasts = operational_s(self._shape, ends_s) - begins
-        x, clients = [], []
-        for block in self._blocks:
-            draw = self._streams.of(block.index, minute)
-            count = draw.poisson(block.size * self._rate_hz * lasts)
-            x.append(begins + draw.random(count) * lasts)
-            clients.append(draw.integers(block.first, block.first + block.size, count, dtype=np.int32))
-        at = self._inverse(np.concatenate(x))
-        return np.clip(at, begins_s, np.nextafter(ends_s, 0.0)), np.concatenate(clients)
+    def _minutes(self, first: int, edges: list[float]) -> tuple[list[int], Instants, NDArray[np.int32]]:
+        """How many come in each minute between the edges (operational time); of each of those, in no order
+        within its minute, the share of the minute that is over, and the client.
+
+        Where few ask, most blocks have nobody in most minutes, and cost one draw.
+        """
+        counts, shares, clients = [], [np.empty(0)], [np.empty(0, dtype=np.int32)]
+        for minute, (begins, ends) in enumerate(pairwise(edges), start=first):
+            counts.append(0)
+            for block in self._blocks:
+                draw = self._streams.of(block.index, minute)
+                count = draw.poisson(block.size * self._rate_hz * (ends - begins))
+                if count:
+                    upto = block.first + block.size
+                    shares.append(draw.random(count))
+                    clients.append(draw.integers(block.first, upto, count, dtype=np.int32))
+                    counts[-1] += count
+        return counts, np.concatenate(shares), np.concatenate(clients)
 
     def state(self) -> Columns:
         return {}

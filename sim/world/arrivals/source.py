@@ -16,7 +16,8 @@ from sim.world.arrivals.gamma import GammaGroup
 from sim.world.arrivals.mmpp import MmppGroup
 from sim.world.arrivals.processes import Columns, Drawn, Group, PoissonGroup, sort
 from sim.world.arrivals.trace import TraceGroup
-from sim.world.population import Population, population
+from sim.world.population import Population
+from sim.world.world import World
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class ScenarioArrivals:
     `state` and `restore` carry the position over, so that a run can go on elsewhere without that.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        clients = population(scenario)
+    def __init__(self, world: World) -> None:
+        scenario, clients = world.scenario, world.population
         self._groups = [_group(scenario, clients, place) for place in range(len(scenario.fleet))]
 
     def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:

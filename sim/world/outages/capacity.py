@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.scenario import Scenario
 from sim.scenario.schema.server import LinksTarget, Outage, ReplicasTarget, Server, ServerTarget, Slowdown
 from sim.world.outages.downtime import Downtime, either
-from sim.world.outages.times import OutageTimes, outage_times
+from sim.world.outages.times import OutageTimes
 
 SlowSpans = Sequence[tuple[float, float, float]]
 _EVERY_REPLICA = 1 << 30
@@ -72,10 +72,10 @@ class Slowness:
         return found
 
 
-def intervals(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> list[Interval]:
+def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interval]:
     """Every interval of every outage, in order of start; those of single clients' links come with them."""
     found = []
-    for one in outage_times(scenario) if times is None else times:
+    for one in times:
         outage, takes = one.outage, _takes(one.outage, most_replicas(scenario.server))
         factor = outage.effect.factor if isinstance(outage.effect, Slowdown) else 1.0
         for client, downtime in ((-1, one.shared), *one.of_client.items()):
@@ -86,10 +86,10 @@ def intervals(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) 
     return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client))
 
 
-def capacity(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> Capacity:
+def capacity(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Capacity:
     """A replica is up iff every outage that targets it is up; simultaneous edges are one net change."""
     by_takes: dict[int, list[Downtime]] = {}
-    for one in outage_times(scenario) if times is None else times:
+    for one in times:
         takes = _takes(one.outage, most_replicas(scenario.server))
         if takes:
             by_takes.setdefault(takes, []).append(one.shared)
@@ -103,21 +103,20 @@ def capacity(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -
     return Capacity(edges[changes], np.maximum(scenario.server.replicas - taken[changes], 0), taken[changes])
 
 
-def mean_availability(scenario: Scenario) -> float:
+def mean_availability(scenario: Scenario, known: Capacity) -> float:
     """The share of [0, horizon_s) in which at least one replica is usable, from 0 to 1.
 
     What `training.availability: observed` stands for: the outages of the server and its replicas as this run
     will meet them; links, queues and deadlines, which may lose more, are left out.
     """
-    known = capacity(scenario)
     lengths = np.diff(np.append(known.at_s, scenario.horizon_s))
     return float(lengths[known.taken < most_replicas(scenario.server)].sum() / scenario.horizon_s)
 
 
-def slowness(scenario: Scenario, times: tuple[OutageTimes, ...] | None = None) -> Slowness:
+def slowness(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Slowness:
     """The slowdowns of the server and of its replicas, in the order of the scenario."""
     spans = []
-    for one in outage_times(scenario) if times is None else times:
+    for one in times:
         effect, target = one.outage.effect, one.outage.target
         if isinstance(effect, Slowdown) and not isinstance(target, LinksTarget):
             spans.append((one.shared, _hits(target, most_replicas(scenario.server)), effect.factor))

@@ -17,7 +17,7 @@ from sim.streams import Draws
 from sim.world.durations import quantile
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.trace import read_trace
-from sim.world.population import Population, population
+from sim.world.population import Population
 
 _EVERYBODY = 0  # draws of a time line that all share; those of a client are keyed by its number + 1
 _AT_ONCE = 1024  # clients whose time lines are drawn by one array operation
@@ -37,9 +37,8 @@ class OutageTimes:
     clients: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
-def outage_times(scenario: Scenario) -> tuple[OutageTimes, ...]:
+def outage_times(scenario: Scenario, clients: Population) -> tuple[OutageTimes, ...]:
     """The time lines of every outage, up to the horizon. The law: a longer horizon only adds to them."""
-    clients = population(scenario)
     return tuple(_times(scenario, clients, n, outage) for n, outage in enumerate(scenario.server.outages))
 
 

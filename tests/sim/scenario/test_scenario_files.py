@@ -14,7 +14,7 @@ from sim.errors import BadInput
 from sim.scenario import read, write
 from sim.scenario.files import rows as row_files
 from sim.scenario.files.samples import measured
-from sim.scenario.files.traces import Totals, Trace, count_before, totals
+from sim.scenario.files.traces import Trace, count_before, totals
 from sim.scenario.rules.files import the_clients_of_closed_loops_have_numbers
 
 Ask = Callable[..., str]
@@ -170,7 +170,12 @@ def test_a_trace_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     at = [1.0, *np.linspace(60, 119, 50).tolist(), 130.0]
     (tmp_path / "a.csv").write_text("time\n" + "".join(f"{t!r}\n" for t in at))
     trace = Trace(str(tmp_path / "a.csv"), "near", ("near",), 1)
-    assert totals(trace) == Totals(52, 130.0, 50)
+    found = totals(trace)
+    assert found[:3] == (52, 130.0, 50)
+    assert (found.minutes.tolist(), found.upto.tolist()) == ([0.0, 1.0, 2.0], [1, 51, 52])
+    assert [found.about_before(t) for t in (0.0, 30.0, 60.0, 72.0, 120.0, 180.0, 1e9)] == pytest.approx(
+        [0.0, 0.5, 1.0, 11.0, 51.0, 52.0, 52.0]
+    )
     assert [count_before(trace, t) for t in (0.0, 1.0, 60.5, 119.5, 1e9)] == [0, 0, 2, 51, 52]
 
 

@@ -12,6 +12,7 @@ from sim.scenario.rules import memory
 from sim.scenario.rules.checks import findings
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz, mean_s
 from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.world import World
 
 
 @pytest.mark.parametrize(("process", "shape"), EVERY, ids=["-".join(pair) for pair in EVERY])
@@ -19,7 +20,7 @@ def test_as_many_requests_are_drawn_as_are_expected(process: str, shape: str, tm
     """A trace exactly; else within 6 standard errors, taking counts to vary at most 30 times as Poisson's."""
     written = scenario(group(process, shape, 300, tmp_path), horizon_s=170.0)
     expected = mean_rate_hz(written, 0) * 300 * 170.0
-    found = len(drawn(ScenarioArrivals(written), 170.0).at_s)
+    found = len(drawn(ScenarioArrivals(World(written)), 170.0).at_s)
     assert found == pytest.approx(expected, abs=1e-6 if process == "trace" else 6 * (30 * expected) ** 0.5)
     assert found / 300 / 170.0 < busiest_rate_hz(written, 0) * 1.5
 
@@ -67,5 +68,5 @@ def test_a_long_trace_needs_memory_for_its_analysis(tmp_path: Path, monkeypatch:
     written = scenario(group("trace", "constant", 1, tmp_path))
     needs = {need.what: need.bytes for need in memory.needs_of(written, written.fleet[0], 0)}
     assert needs["the analysis of its requests"] == pytest.approx(
-        memory.ROW_BYTES * len(drawn(ScenarioArrivals(written), 180.0).at_s)
+        memory.ROW_BYTES * len(drawn(ScenarioArrivals(World(written)), 180.0).at_s)
     )

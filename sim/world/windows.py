@@ -1,0 +1,85 @@
+"""Where the windows of a run end: each holds about as many requests as any other, whatever the traffic.
+`sim.scenario.rules.rates` says what to expect, and `sim.engine.run` advances from one end to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sim.scenario import Scenario
+from sim.scenario.rules.rates import operational_s, requests_before
+from sim.scenario.schema.arrivals import Mmpp
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.world import World
+
+MOST_REQUESTS = 50_000  # in a window: tenths of a second of the loop, some 60 MB
+MOST_S = 7 * 86_400.0  # as a window has a row of the time line for each second
+
+Work = Callable[[float], float]  # what there is to do before an instant, in requests
+
+
+class Windows(Protocol):
+    """The law: where a window ends decides in which part a row is written, and nothing else about it."""
+
+    def end(self, start_s: float) -> float:
+        """Where the window ends that begins at `start_s`; maybe beyond the horizon."""
+
+
+@dataclass(frozen=True)
+class EvenWindows:
+    """All of one length."""
+
+    every_s: float
+
+    def end(self, start_s: float) -> float:
+        return (round(start_s / self.every_s) + 1) * self.every_s
+
+
+class WindowsByWork:
+    """Whole minutes, as many as are expected to bring `MOST_REQUESTS` requests, or other things that take as
+    long; but one at least, and none that is longer than `MOST_S`.
+
+    They follow from the scenario and the end of the window before, so a run that goes on has the same ones.
+    """
+
+    def __init__(self, world: World) -> None:
+        scenario, changes = world.scenario, world.capacity.at_s
+        self._parts = [_requests(scenario, place) for place in range(len(scenario.fleet))]
+        self._parts += [_stays(scenario, place) for place in range(len(scenario.fleet))]
+        online, scaling = scenario.training.online, scenario.server.autoscaling
+        if online is not None:
+            self._parts.append(_regular(online.every_s / MOST_REQUESTS))  # a round takes the learners a while
+        if scaling is not None:
+            self._parts.append(_regular(scaling.interval_s))
+        self._parts.append(lambda at_s: float(changes.searchsorted(at_s)))
+
+    def end(self, start_s: float) -> float:
+        first = round(start_s / CHUNK_S)
+        most = self._work(start_s) + MOST_REQUESTS
+        low, high = first + 1, first + int(MOST_S / CHUNK_S)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._work(middle * CHUNK_S) <= most else (low, middle - 1)
+        return low * CHUNK_S
+
+    def _work(self, at_s: float) -> float:
+        return sum(part(at_s) for part in self._parts)
+
+
+def _requests(scenario: Scenario, place: int) -> Work:
+    return lambda at_s: requests_before(scenario, place, at_s)
+
+
+def _stays(scenario: Scenario, place: int) -> Work:
+    """The stays in states of an MMPP, which a window unfolds as it does requests."""
+    group = scenario.fleet[place]
+    process, shape = group.arrivals.process, group.arrivals.shape
+    if not isinstance(process, Mmpp):
+        return lambda _: 0.0
+    a_second = group.clients / process.mean_stay_s
+    return lambda at_s: a_second * operational_s(shape, at_s)
+
+
+def _regular(every_s: float) -> Work:
+    return lambda at_s: at_s / every_s
