@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import stats
 
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 from agents.evaluation.policy_evaluation import best_threshold
 from agents.fleet import open_fleet
 from sim.messages import Learned
@@ -90,7 +90,7 @@ def learned(seed: int, overrides: list[str], written: Table) -> Learned:
 def best_in_hindsight(found: Learned) -> float:
     """The least risk of any threshold on the score in force, each client's own and chosen on the very samples
     that it is judged by: no rule that a device could have does better with this score."""
-    stakes, tables = Stakes(**COSTS), found.tables.groups[0]
+    cost_model, tables = CostModel(**COSTS), found.tables.groups[0]
     positions = found.traffic[0][0].positions
     held_out = positions[found.samples.held_out[positions]]
     label = found.samples.label[held_out]
@@ -98,7 +98,7 @@ def best_in_hindsight(found: Learned) -> float:
     risks = []
     for score, answer in zip(tables.score, tables.client_label, strict=True):
         client, mine = answer[held_out] == label, score[held_out]
-        sent = mine > best_threshold(mine, client, server, stakes)
+        sent = mine > best_threshold(mine, client, server, cost_model)
         risks.append(np.where(sent, COSTS["c_e"] + COSTS["c_1"] * ~server, ~client).mean())
     return float(np.mean(risks))
 
@@ -125,12 +125,12 @@ def measured(seed: int, overrides: list[str]) -> Table:
 
 
 def _accuracies(curves: pd.DataFrame) -> Table:
-    """Accuracy at fixed reject rates of both forms and of the best threshold at each."""
-    table = curves.round({"reject_rate": 6})
+    """Accuracy at fixed deferral rates of both forms and of the best threshold at each."""
+    table = curves.round({"deferral_rate": 6})
     told = {}
     for name, rates in (("complete", RATES), ("seven", (0.2,))):
         for rate in rates:
-            here = table[(table["group"] == name) & (table["reject_rate"] == rate)]
+            here = table[(table["group"] == name) & (table["deferral_rate"] == rate)]
             of = here.set_index(["score", "form"])["accuracy"]
             peer = max(float(of[score, ""]) for score in THRESHOLDS)
             for form in ("nonnegative", "cost_sensitive"):
@@ -139,11 +139,12 @@ def _accuracies(curves: pd.DataFrame) -> Table:
 
 
 def _areas(table: pd.DataFrame) -> Table:
-    """The mean accuracy over all reject rates, of every score with a curve; `random` is the straight line."""
+    """The mean accuracy over all deferral rates, of every score with a curve; `random` is the straight
+    line."""
     told = {}
     for (name, score), curve in table.groupby(["group", "score"], observed=True, sort=False):
         if name in MISSING:
-            told[f"area, {name}, {score}"] = float(np.trapezoid(curve["accuracy"], curve["reject_rate"]))
+            told[f"area, {name}, {score}"] = float(np.trapezoid(curve["accuracy"], curve["deferral_rate"]))
     return told
 
 

@@ -29,9 +29,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.backends.in_process import Hosts
+from agents.backends.in_process import Backend
 from agents.checks import checked_plan
-from agents.fleet import deal, new_hosts, undeal
+from agents.fleet import gather, new_backend, scatter
 from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib
 from sim.scenario import Scenario
@@ -80,13 +80,13 @@ def measure(task: str, clients: int, workers: int) -> Told:
     """Seconds of the task's last round, in `workers` actors or (0) here, and the samples that each client
     answers."""
     plan = checked_plan(scenario(task, clients)).prepare()
-    hosts = new_hosts(workers, None)
+    backend = new_backend(workers, None)
     try:
-        hosts.start(plan)
-        work = partial(_frozen, hosts, plan) if task == "frozen" else _rejectors(hosts, plan)
+        backend.start(plan)
+        work = partial(_frozen, backend, plan) if task == "frozen" else _rejectors(backend, plan)
         seconds = [_timed(work) for _ in range(ROUNDS)][-1]
     finally:
-        hosts.close()
+        backend.close()
     return {"seconds": seconds, "samples": len(plan.samples.sample_id)}
 
 
@@ -96,34 +96,34 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _frozen(hosts: Hosts, plan: Plan) -> None:
+def _frozen(backend: Backend, plan: Plan) -> None:
     """Trains and adopts every frozen model, then asks each for the whole sample axis."""
-    shares = deal(plan.variants, hosts.shards)
-    _adopt(hosts, plan, shares)
-    label = hosts.share(hosts.ask_server("labels"))
-    hosts.ask_shards("answer", [(share, label) for share in shares])
+    shares = scatter(plan.variants, backend.shards)
+    _adopt(backend, plan, shares)
+    label = backend.share(backend.ask_server("labels"))
+    backend.ask_shards("answer", [(share, label) for share in shares])
 
 
-def _rejectors(hosts: Hosts, plan: Plan) -> Callable[[], None]:
+def _rejectors(backend: Backend, plan: Plan) -> Callable[[], None]:
     """The task, its model and course made: trains every rejector along the server's course, and scores."""
-    _adopt(hosts, plan, [plan.variants] * hosts.shards)
-    course = hosts.ask_server("pretrain")
-    label, correct = hosts.share(hosts.ask_server("labels")), hosts.share(course.correct)
-    blocks = deal(plan.blocks, hosts.shards)
+    _adopt(backend, plan, [plan.variants] * backend.shards)
+    course = backend.ask_server("pretrain")
+    label, correct = backend.share(backend.ask_server("labels")), backend.share(course.correct)
+    blocks = scatter(plan.blocks, backend.shards)
 
     def work() -> None:
-        hosts.ask_shards("learn", [(share, correct) for share in blocks])
-        hosts.ask_shards("score", [(share, label) for share in blocks])
+        backend.ask_shards("learn", [(share, correct) for share in blocks])
+        backend.ask_shards("score", [(share, label) for share in blocks])
 
     return work
 
 
-def _adopt(hosts: Hosts, plan: Plan, needed: Sequence[Sequence[Variant]]) -> None:
+def _adopt(backend: Backend, plan: Plan, needed: Sequence[Sequence[Variant]]) -> None:
     """Trains every frozen model; each shard adopts those that it needs."""
-    calls = [(share,) for share in deal(plan.variants, hosts.shards)]
-    made = undeal(plan.variants, hosts.ask_shards("train_clients", calls))
-    weights = hosts.share({variant: frozen.weights for variant, frozen in made.items()})
-    hosts.ask_shards("adopt", [(share, weights) for share in needed])
+    calls = [(share,) for share in scatter(plan.variants, backend.shards)]
+    made = gather(plan.variants, backend.ask_shards("train_clients", calls))
+    weights = backend.share({variant: frozen.weights for variant, frozen in made.items()})
+    backend.ask_shards("adopt", [(share, weights) for share in needed])
 
 
 def observed(words: Sequence[str], environment: dict[str, str]) -> Told:

@@ -72,7 +72,7 @@ class Request:
     arrived: float
     deadline: float
     decided: float = nan
-    window: int = -1
+    server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan

@@ -409,18 +409,18 @@ def test_check_tells_of_a_study(tmp_path, capsys):
 
 
 def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
-    """A reject rate does not depend on replicas, so the fewest meet it, as one run each shows."""
+    """A deferral rate does not depend on replicas, so the fewest meet it, as one run each shows."""
     options = {"out": tmp_path / "out", "store": store, "jobs": 1, "quiet": True, "changes": TINY}
     table = swept(tmp_path / "sweep", store, "server.replicas=1,2", seeds=4)
     before = stamps(store)
     limit = 1.0
-    capacity.capacity("smoke", f"reject_rate<={limit}", replicas="1:2", seeds=4, **options)
+    capacity.capacity("smoke", f"deferral_rate<={limit}", replicas="1:2", seeds=4, **options)
     assert stamps(store) == before
     said = capsys.readouterr().out.strip().splitlines()[-1]
-    assert said == (f"fewest replicas from 1 to 2 that meet reject_rate <= {limit:g}: 1 (95% confidence)")
+    assert said == (f"fewest replicas from 1 to 2 that meet deferral_rate <= {limit:g}: 1 (95% confidence)")
     told = json.loads((tmp_path / "out/capacity.json").read_text())
     assert (told["best"], told["answer"]) == (1, said)
-    by_hand = table.groupby("server.replicas")["rates.reject_rate.value"].mean()
+    by_hand = table.groupby("server.replicas")["rates.deferral_rate.value"].mean()
     assert [one["mean"] for one in told["decisions"]] == pytest.approx(by_hand.tolist())
 
 

@@ -68,7 +68,7 @@ FIGURES = {
     ),
     "study_accuracy": Drawing(
         study_accuracy,
-        "Accuracy against reject rate",
+        "Accuracy against deferral rate",
         study_alt.study_accuracy,
         "Each point is a rejector trained at one price of a send; along a line the price falls to the right. "
         "The distance above the straight line is what the choice of samples is worth.",
@@ -76,7 +76,7 @@ FIGURES = {
     ),
     "study_rates": Drawing(
         study_rates,
-        "Reject rate against the price of a send",
+        "Deferral rate against the price of a send",
         study_alt.study_rates,
         "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
         "answer of the server weighs more (the higher c_1).",
@@ -101,7 +101,7 @@ FIGURES = {
     ),
     "study_bounded": Drawing(
         study_bounded,
-        "A bounded reject rate",
+        "A bounded deferral rate",
         study_alt.study_bounded,
         "The coin keeps a trained rejector's sends, or adds to them, to meet a rate set on the calibration "
         "pool. It meets the score's own curve at the rejector's own rate and lies below it elsewhere: a coin "

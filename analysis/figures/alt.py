@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.deferral import deferral_rate_and_risk, operating_point
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
@@ -62,8 +62,8 @@ def latency(_traffic: Traffic, summary: Summary) -> str:
 def deferral(traffic: Traffic, _summary: Summary) -> str:
     point = operating_point(traffic, np.ones(len(traffic.requests), dtype=bool))
     table = traffic.run.deferral
-    ends = table[table["group"] == "all"].sort_values("reject_rate")["accuracy"]
-    text = "Accuracy against reject rate for each score"
+    ends = table[table["group"] == "all"].sort_values("deferral_rate")["accuracy"]
+    text = "Accuracy against deferral rate for each score"
     if len(ends):
         text += f", from {percent(ends.iloc[0])} with nothing sent to {percent(ends.iloc[-1])} with all sent"
     if point is None:
@@ -79,10 +79,10 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
     table = traffic.run.deferral
     table = table[table["group"] == "all"]
     least = table.groupby("score")["risk"].min()
-    text = "Generalised risk against reject rate; least " + ", ".join(
+    text = "Generalised risk against deferral rate; least " + ", ".join(
         f"{score} {number(value, 3)}" for score, value in least.items()
     )
-    rate, paid = reject_rate_and_risk(traffic)
+    rate, paid = deferral_rate_and_risk(traffic)
     if rate is None or paid["value"] is None:
         return text + "."
     return f"{text}; this run sent {percent(rate)} and paid {number(paid['value'], 3)}."
@@ -91,7 +91,7 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
 def deferring(_traffic: Traffic, summary: Summary) -> str:
     retries, paid = summary["retries"], summary["risk"]
     return (
-        f"Over virtual time {percent(summary['rates']['reject_rate']['value'])} of the requests are sent, "
+        f"Over virtual time {percent(summary['rates']['deferral_rate']['value'])} of the requests are sent, "
         f"each {number(retries['amplification'])} times on average and "
         f"{number(retries['amplification_during_outages'])} times in outages, at a mean risk of "
         f"{number(paid['realised']['value'], 3)} against the oracle's {number(paid['oracle']['value'], 3)}."

@@ -75,8 +75,8 @@ def rates(traffic: Traffic) -> dict[str, Any]:
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
     decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
     return {
-        "reject_rate": traffic.clusters.share(sent, decided),
-        "reject_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
+        "deferral_rate": traffic.clusters.share(sent, decided),
+        "deferral_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
         "remote_answer_rate": share(traffic.is_answered_by("server"), traffic.known),
         "answered_if_sent": share(traffic.is_answered_by("server"), traffic.known & sent),
     }

@@ -100,8 +100,8 @@ DEFINITIONS = {
     "contrast.*.server": (
         "Accuracy of the server's model on the held-out requests the policy deferred, or kept local (share)."
     ),
-    "rates.reject_rate": "Requests that the policy sent, over those decided (share).",
-    "rates.reject_rate_held_out": "The same on held-out samples only (share).",
+    "rates.deferral_rate": "Requests that the policy sent, over those decided (share).",
+    "rates.deferral_rate_held_out": "The same on held-out samples only (share).",
     "rates.remote_answer_rate": (
         "Requests whose final answer was the server's, over all with a known outcome (share)."
     ),

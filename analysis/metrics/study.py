@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.run_folder.traffic import Traffic
 
-TOLD = ("group", "score", "price_from", "reject_rate", "accuracy", "risk", "risk_all_local", "risk_oracle")
+TOLD = ("group", "score", "price_from", "deferral_rate", "accuracy", "risk", "risk_all_local", "risk_oracle")
 
 
 def study(traffic: Traffic) -> list[dict[str, Any]]:

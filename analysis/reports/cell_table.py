@@ -25,7 +25,7 @@ from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
-HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "reject_rate", "cost")
+HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "deferral_rate", "cost")
 
 
 class Made(NamedTuple):

@@ -53,7 +53,7 @@ def _told(row: pd.Series) -> tuple[str, ...]:
         str(row["form"]) or "–",
         f"{row['c_1']:g}",
         f"{row['c_e']:g}",
-        _percent(row["reject_rate"]),
+        _percent(row["deferral_rate"]),
         *sides,
         _percent(row["accuracy"]),
         f"{row['risk']:.3f}",

@@ -78,7 +78,7 @@ def verdict(summary: Summary) -> str:
 def _learning(summary: Summary) -> list[str]:
     """A paragraph per group about its own policy's score, without any traffic."""
     return [
-        f"Learning alone: {row['group']} sends {percent(row['reject_rate'])} of the held-out samples by "
+        f"Learning alone: {row['group']} sends {percent(row['deferral_rate'])} of the held-out samples by "
         f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
         f"{row['risk_all_local']:.3f} if nothing is sent and {row['risk_oracle']:.3f} for the oracle."
         for row in summary["study"]
@@ -131,10 +131,10 @@ def _answers(summary: Summary) -> str:
 
 def _deferral(summary: Summary) -> str:
     rates, sent, kept = summary["rates"], summary["contrast"]["deferred"], summary["contrast"]["local"]
-    if not rates["reject_rate"]["value"]:
+    if not rates["deferral_rate"]["value"]:
         return "The policy sent nothing to the server."
     text = (
-        f"The policy sent {percent(rates['reject_rate']['value'])} of the requests, and "
+        f"The policy sent {percent(rates['deferral_rate']['value'])} of the requests, and "
         f"{percent(rates['answered_if_sent'])} of those came back answered by the server. "
     )
     if sent["client"]["value"] is not None and kept["client"]["value"] is not None:
@@ -224,7 +224,7 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     rows = [
         ("accuracy", percent(held_out["all"]["value"]), interval),
         ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over the clients alone"),
-        ("reject rate", percent(rates["reject_rate"]["value"]), answered),
+        ("deferral rate", percent(rates["deferral_rate"]["value"]), answered),
         ("95% answered within", answered_within(whole), f"{percent(whole['answered_share'])} got an answer"),
         (
             "offered load",

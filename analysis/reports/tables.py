@@ -80,7 +80,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("right if client / server answered", _pair(held_out["by_answerer"])),
             ("deferred: client / server right", _pair(contrast["deferred"])),
             ("kept local: client / server right", _pair(contrast["local"])),
-            ("reject rate, %", with_interval(rates["reject_rate"])),
+            ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
             ("worst decile / Jain index", _fairness(fairness)),
@@ -114,7 +114,7 @@ def _study(summary: Summary) -> Table:
     for name in ("group", "score", "sent %", "right %", "risk", "oracle's"):
         table.add_column(name, justify="left" if name in ("group", "score") else "right")
     for row in summary["study"]:
-        shares = (percent(row["reject_rate"], ""), percent(row["accuracy"], ""))
+        shares = (percent(row["deferral_rate"], ""), percent(row["accuracy"], ""))
         score = row["score"] + ("*" if row["is_policy"] else "")
         table.add_row(row["group"], score, *shares, f"{row['risk']:.3f}", f"{row['risk_oracle']:.3f}")
     return table

@@ -133,7 +133,7 @@ class Run:
 
     @cached_property
     def deferral(self) -> pd.DataFrame:
-        """Accuracy against reject rate per score and group, from the tables alone."""
+        """Accuracy against deferral rate per score and group, from the tables alone."""
         frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
         return frame.astype({"score": "str", "group": "str"})
 
@@ -160,12 +160,12 @@ class Run:
 
     @cached_property
     def study_curves(self) -> pd.DataFrame:
-        """Accuracy and risk against reject rate for each setting; no rows where there is no such file."""
+        """Accuracy and risk against deferral rate for each setting; no rows where there is no such file."""
         return self._if_there("study_curves", columns.STUDY_CURVES)
 
     @cached_property
     def study_bounded(self) -> pd.DataFrame:
-        """What the coin that bounds the reject rate comes to; no rows where there is no such file."""
+        """What the coin that bounds the deferral rate comes to; no rows where there is no such file."""
         return self._if_there("study_bounded", columns.STUDY_BOUNDED)
 
     @cached_property

@@ -37,8 +37,8 @@ class Reach:
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
-    """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for,
-    and the reject rate of each that holds one."""
+    """Deferral rate and risk of each group that decides at a fixed price by a score the study has a row for,
+    and the deferral rate of each that holds one."""
     scenario = traffic.run.scenario
     if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
         return None
@@ -52,7 +52,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
 
 def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
-    """The reject rate of a price that holds one; as calibrations go, it may be off by two standard errors."""
+    """The deferral rate of a price that holds one; as calibrations go, it may be off by two standard
+    errors."""
     if group["policy"]["price"]["kind"] not in BOUNDED:
         return []
     requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
@@ -62,7 +63,7 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
     sent = np.asarray(requests["deferred"], dtype=bool)[decided]
     found = share_of(int(sent.sum()), int(decided.sum()))
     off = 2 * calibration_error(traffic, group)
-    return [Prediction("reject rate", group["group"], "share", rate, found, margin=off)]
+    return [Prediction("deferral rate", group["group"], "share", rate, found, margin=off)]
 
 
 def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
@@ -89,7 +90,7 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
     price, own = float(group["policy"]["price"]["at"]), float(traffic.run.scenario["costs"]["c_e"])
     rate = share_of(int((sent & decided).sum()), int(decided.sum()))
     along = ("price", price) if group["policy"]["score"] in GAINS else ("", None)
-    found = [Prediction("reject rate", name, "share", float(row["reject_rate"]), rate, *along)]
+    found = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
     judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
     if reach is None or not judged.any():
@@ -117,7 +118,7 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
 def risk_at(share: float, c_e: float, row: dict[str, Any], reach: Reach, group: dict[str, Any]) -> float:
     """P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(fallback wrong)), from a row of
     the study (DESIGN §6, the loss with availability a)."""
-    sent = float(row["reject_rate"])
+    sent = float(row["deferral_rate"])
     wrong = {
         (model, side): 1 - float(row[f"{model}_accuracy_{side}"])
         for model, side in (("client", "local"), ("client", "remote"), ("server", "remote"))
@@ -202,7 +203,7 @@ def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
 
 LAW = Law(
     "What the tables promise",
-    "reject rate = share of the held-out samples that score above the price, or the rate a price holds; "
+    "deferral rate = share of the held-out samples that score above the price, or the rate a price holds; "
     "risk = P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
     "a fixed price the study has a row for, no drift, no learning during the run; for the risk an offered "
     "load below 0.85, no admission control, clients that wait for twice the way and a full batch, and no "

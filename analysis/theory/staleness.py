@@ -16,7 +16,7 @@ from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_of, 
 from analysis.theory.streams import mean_s
 from sim.results import columns
 
-COLUMNS = ["group", "arrived_at_s", "decided_at_s", "window", "rejector_version"]
+COLUMNS = ["group", "arrived_at_s", "decided_at_s", "server_version_at_decision", "rejector_version"]
 LEAST_REQUESTS = 100
 ALWAYS_UP = (np.zeros(1), np.ones(1))
 
@@ -101,7 +101,7 @@ def _behind(traffic: Traffic, online: dict[str, Any], table: Timetable) -> list[
         if not np.isfinite(ready[np.isfinite(table.in_force_s)]).any():
             continue
         expected = _mean_count(table.in_force_s, traffic) - _mean_newest(ready, traffic)
-        behind = (mine["window"] - mine["rejector_version"]).to_numpy(dtype=float)
+        behind = (mine["server_version_at_decision"] - mine["rejector_version"]).to_numpy(dtype=float)
         simulated = mean_over_time(behind, mine["decided_at_s"].to_numpy(), run.warm_up_s, run.horizon_s)
         luck = _poisson_luck(behind)
         around = Found(simulated.value, simulated.value - luck, simulated.value + luck)
@@ -181,7 +181,7 @@ def _decisions(traffic: Traffic) -> pd.DataFrame:
         for path in part_paths(traffic.run.path, "requests", needed=False)
     ]
     rows = pd.concat(parts, ignore_index=True)
-    counts = (rows["arrived_at_s"] >= traffic.run.warm_up_s) & (rows["window"] >= 0)
+    counts = (rows["arrived_at_s"] >= traffic.run.warm_up_s) & (rows["server_version_at_decision"] >= 0)
     found: pd.DataFrame = rows[counts]
     return found
 

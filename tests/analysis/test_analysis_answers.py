@@ -70,7 +70,7 @@ def test_contrast_compares_both_models_on_both_sides(summary: dict) -> None:
 
 
 def test_rates(summary: dict) -> None:
-    assert summary["rates"]["reject_rate"]["value"] == 3 / 5
+    assert summary["rates"]["deferral_rate"]["value"] == 3 / 5
     assert summary["rates"]["remote_answer_rate"] == 2 / 5
     assert summary["rates"]["answered_if_sent"] == pytest.approx(2 / 3)
 

@@ -12,7 +12,7 @@ from sim.engine.asking import asking
 from sim.engine.decisions import decide_due, new_rows
 from sim.engine.learning import Learning
 from sim.engine.state import at_start
-from sim.messages import Deferred, Feedback, Lesson
+from sim.messages import Deferred, Feedback, TrainingRound
 from sim.scenario import Scenario
 from sim.world.parameters import rules
 from sim.world.population import CLIENT_SHIFT
@@ -51,7 +51,9 @@ def learned(scenario: Scenario) -> Learning:
     nobody = np.empty(0, np.int32)
     for version, at_s in enumerate(learning.schedule.in_force_at_s[1:].tolist(), start=1):
         deferred, feedback = Deferred(nobody, nobody, np.empty(0)), Feedback.nothing(scenario.clients)
-        learning.models.add(version, learner.round(Lesson(version, at_s, at_s, deferred, feedback, nobody)))
+        learning.models.add(
+            version, learner.train_round(TrainingRound(version, at_s, at_s, deferred, feedback, nobody))
+        )
     return learning
 
 
@@ -70,10 +72,10 @@ def test_one_request_is_the_same_alone_and_among_others(score, price, exploratio
     decided = at + random.integers(0, 8, scenario.clients)[client] / 4.0
     due = random.random(REQUESTS) < 0.8
     assert len(np.unique(learning.schedule.rejectors.of(client, decided))) > 2
-    together = new_rows(laid_down, learning, request_id, client, at, decided)
-    decide_due(laid_down, learning, at_start(scenario, 1), together, due)
+    summed = new_rows(laid_down, learning, request_id, client, at, decided)
+    decide_due(laid_down, learning, at_start(scenario, 1), summed, due)
     ask = asking(laid_down, learning, at_start(scenario, 1))
     asked = zip(*(column.tolist() for column in (request_id, client, at, decided, due)), strict=True)
     alone = [ask(*one) for one in asked]
-    for name, column in together.items():
+    for name, column in summed.items():
         np.testing.assert_array_equal(np.array([row[name] for row in alone], column.dtype), column, name)

@@ -110,7 +110,7 @@ def study_row(
         "c_1": scenario.costs.c_1,
         "price": price,
         "price_from": "bayes",
-        "reject_rate": float(sides["sent"].mean()),
+        "deferral_rate": float(sides["sent"].mean()),
     }
     for side, sent in (("local", False), ("remote", True)):
         those = sides[sides["sent"] == sent]
