@@ -136,8 +136,8 @@ def observed(words: Sequence[str], environment: dict[str, str]) -> Told:
     lines = [line for line in text.splitlines() if line.startswith("{")]
     if child.returncode or not lines:
         raise RuntimeError(f"{' '.join(words)} ended with {child.returncode}:\n{text[-2000:]}")
-    told: Told = json.loads(lines[-1])
-    return told | {"peak_mib": round(peak, 1)}
+    reported: Told = json.loads(lines[-1])
+    return reported | {"peak_mib": round(peak, 1)}
 
 
 def ours(task: str, clients: int, workers: int) -> Told:
@@ -156,10 +156,10 @@ def flower(python: Path, clients: int, workers: int) -> Told:
     return _told("flower", clients, workers, observed(words, os.environ | quiet))
 
 
-def _told(task: str, clients: int, workers: int, told: Told) -> Told:
-    told["clients_per_s"] = round(clients / told["seconds"], 1)
-    print(f"{task}, {clients} clients, {workers} workers:", told, flush=True)
-    return told
+def _told(task: str, clients: int, workers: int, reported: Told) -> Told:
+    reported["clients_per_s"] = round(clients / reported["seconds"], 1)
+    print(f"{task}, {clients} clients, {workers} workers:", reported, flush=True)
+    return reported
 
 
 def flowers_python(cache: Path) -> Path:
@@ -185,7 +185,7 @@ def compared(clients: Sequence[int], python: Path | None, workers: int) -> dict[
         rows["flower"] = {n: flower(python, n, workers) for n in clients}
     found: dict[str, Any] = {
         "clients_per_s": {
-            task: {n: told["clients_per_s"] for n, told in row.items()} for task, row in rows.items()
+            task: {n: reported["clients_per_s"] for n, reported in row.items()} for task, row in rows.items()
         },
         "bytes_per_client": {
             task: bytes_per_client(row[clients[0]], row[clients[-1]], clients) for task, row in rows.items()

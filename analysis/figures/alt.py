@@ -24,10 +24,10 @@ def timeline(traffic: Traffic, summary: Summary) -> str:
         usual, weak = windows["outside"], windows["during_any"]
     else:
         where, usual, weak = "", windows["whole_run"], windows["whole_run"]
-    alone = percent(weak["client_alone"]["value"])
+    own = percent(weak["client_accuracy"]["value"])
     return (
         f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where the "
-        f"clients alone would get {alone}; {number(queue['mean'], 1)} requests wait on average, "
+        f"the clients' own models would get {own}; {number(queue['mean'], 1)} requests wait on average, "
         f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
     )
 
@@ -37,7 +37,7 @@ def reliability(_traffic: Traffic, summary: Summary) -> str:
     parts = [
         f"{row['group']}, {score_name(row['source'])} of {words[row['model']]}: says "
         f"{percent(row['estimated'])}, right {percent(row['right'])}, calibration error "
-        f"{percent(row['value'])} (luck alone: up to {percent(row['by_luck'])})"
+        f"{percent(row['value'])} (chance alone: up to {percent(row['by_chance'])})"
         for row in summary["reliability"]
     ]
     return "How often models are right by how likely they are said to be: " + "; ".join(parts) + "."
@@ -100,21 +100,21 @@ def deferring(_traffic: Traffic, summary: Summary) -> str:
 
 def contrast(_traffic: Traffic, summary: Summary) -> str:
     sent, kept = summary["contrast"]["deferred"], summary["contrast"]["local"]
-    told = [percent(side[model]["value"]) for side in (sent, kept) for model in ("client", "server")]
+    shares = [percent(side[model]["value"]) for side in (sent, kept) for model in ("client", "server")]
     return (
-        f"On what was sent the clients' models are right in {told[0]} and the server's in {told[1]}, on what "
-        f"was kept in {told[2]} and {told[3]}."
+        f"On what was sent the clients' models are right in {shares[0]} and the server's in {shares[1]}, "
+        f"on what was kept in {shares[2]} and {shares[3]}."
     )
 
 
 def fairness(_traffic: Traffic, summary: Summary) -> str:
-    told = summary["fairness"]
-    if not told["clients"]:
+    fairness = summary["fairness"]
+    if not fairness["clients"]:
         return f"No client has {LEAST_REQUESTS} requests on held-out samples, so none is drawn."
     return (
-        f"Accuracy of {told['clients']} clients in order, the worst tenth at "
-        f"{percent(told['worst_decile_accuracy'])} on average, with a Jain index of "
-        f"{number(told['jain'], 3)}."
+        f"Accuracy of {fairness['clients']} clients in order, the worst decile at "
+        f"{percent(fairness['worst_decile_accuracy'])} on average, with a Jain index of "
+        f"{number(fairness['jain'], 3)}."
     )
 
 

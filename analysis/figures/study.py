@@ -109,7 +109,8 @@ def study_losses(traffic: Traffic) -> Figure:
     for name, axes in panels:
         table = rows_of(traffic.run, traffic.run.study_losses, name, "sync_every")
         intervals = sorted(
-            set(table["sync_every"]), key=lambda told: float("inf") if told == "epoch" else int(told)
+            set(table["sync_every"]),
+            key=lambda interval: float("inf") if interval == "epoch" else int(interval),
         )
         for colour, interval in zip(SERIES, intervals, strict=False):
             line = table[table["sync_every"] == interval].sort_values("step")

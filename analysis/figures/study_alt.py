@@ -80,8 +80,8 @@ def study_bounded(traffic: Traffic, _summary: dict[str, Any]) -> str:
 
 
 def _own(traffic: Traffic) -> list[tuple[str, pd.Series]]:
-    found = ((name, rows_of(traffic.run, traffic.run.study, name)) for name in traffic.run.groups)
-    return [(name, rows.iloc[0]) for name, rows in found if len(rows)]
+    results = ((name, rows_of(traffic.run, traffic.run.study, name)) for name in traffic.run.groups)
+    return [(name, rows.iloc[0]) for name, rows in results if len(rows)]
 
 
 def _points(share: float) -> str:

@@ -75,8 +75,8 @@ def _comes_to(key: dict[str, Any]) -> dict[str, Any]:
 def _bounded() -> Iterator[dict[str, Any]]:
     for key, bound in product(_settings(), np.linspace(0.1, 0.9, 9)):
         random = CLIENT + bound * (SERVER - CLIENT)
-        told = {"deferral_rate": bound, "accuracy": random + 0.02, "risk": 0.3}
-        yield key | {"bound": bound} | told | {"accuracy_random": random, "risk_random": 0.32}
+        reported = {"deferral_rate": bound, "accuracy": random + 0.02, "risk": 0.3}
+        yield key | {"bound": bound} | reported | {"accuracy_random": random, "risk_random": 0.32}
 
 
 def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:

@@ -128,9 +128,9 @@ def test_every_score_has_its_own_look_and_strange_ones_are_drawn_too() -> None:
 def test_bars_of_contrast_are_the_summarys_intervals(drawn: dict[str, Figure], finished: Finished) -> None:
     sent, kept = all_axes(drawn["contrast"])
     for axes, side in ((sent, "deferred"), (kept, "local")):
-        told = finished[1]["contrast"][side]["client"]
+        reported = finished[1]["contrast"][side]["client"]
         ends = [tuple(line.get_xdata()) for line in axes.lines]
-        assert (told["low"], told["high"]) in ends
+        assert (reported["low"], reported["high"]) in ends
     assert [label.get_text() for label in sent.get_yticklabels()] == ["all groups", "sensors", "cameras"]
 
 

@@ -30,7 +30,7 @@ STORM = ("horizon_s=170", "fleet.devices.arrivals.shape={kind: constant}")  # no
 def test_a_storm_outlives_its_trigger_iff_sends_times_amplification_exceed_capacity(cure, ends, tmp_path):
     laws = foretell(tmp_path, "retry_storm", *STORM, cure)
     if cure.startswith("server.queue_limit"):
-        assert "backlog" not in laws.found  # neither foretold nor seen
+        assert "backlog" not in laws.found  # neither predicted nor seen
         return
     gone = laws.one("backlog", "backlog gone after")
     assert (gone.predicted < inf) == ends
