@@ -26,7 +26,7 @@ with ending_at_once() if __name__ == "__main__" else nullcontext():
 
     from commands import capacity, many_runs, one_run, reading
     from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
-    from commands.progress import teller
+    from commands.progress import reporter_for
     from sim.errors import BadInput, RunFailed
     from sim.results.checkpoints import EVERY_S
     from sim.results.resuming import is_broken_off
@@ -81,7 +81,7 @@ def run(
     if resume and force:
         raise BadInput("--resume: goes on with a run, --force starts it over: give one of them")
     actors = 0 if local else workers or os.cpu_count() or 1
-    told, ctrl_c = teller(quiet), CtrlC()
+    progress, ctrl_c = reporter_for(quiet), CtrlC()
     try:
         # Whether the learners can do it, opening the fleet says, before anything is claimed or started.
         plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
@@ -89,9 +89,18 @@ def run(
         if not resume:
             require_free(folder, force)
         try:
-            with ctrl_c.heard(lambda: interrupted(folder, force)):
+            with ctrl_c.handled(lambda: interrupted(folder, force)):
                 one_run.execute(
-                    plan, question, folder, force, actors, ray_address, told, resume, checkpoint_every, ctrl_c
+                    plan,
+                    question,
+                    folder,
+                    force,
+                    actors,
+                    ray_address,
+                    progress,
+                    resume,
+                    checkpoint_every,
+                    ctrl_c,
                 )
         except KeyboardInterrupt:
             raise Interrupted(interrupted(folder, force)) from None
@@ -101,7 +110,7 @@ def run(
             why = f"{error.why}; once that is mended, {how_to_go_on(folder, force)}"
             raise RunFailed(error.stage, why) from error
     finally:
-        told.close()
+        progress.close()
     show(folder)
 
 
@@ -166,7 +175,7 @@ def show(folder: Path) -> None:
 def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
-        with CtrlC().heard(lambda: "interrupted"):
+        with CtrlC().handled(lambda: "interrupted"):
             code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)

@@ -4,7 +4,7 @@ Used by the command `check` and before every fleet is opened."""
 from __future__ import annotations
 
 from agents.choices import choose
-from agents.data.class_counts import tell_shortfalls
+from agents.data.class_counts import warn_of_shortfalls
 from agents.models import families
 from agents.models.frozen import BATCH
 from agents.plan import Plan, make_plan
@@ -26,12 +26,12 @@ def checked_plan(scenario: Scenario) -> Plan:
         _check_group(group)
     plan = make_plan(scenario)
     _check_models(plan)
-    tell_shortfalls(plan)
+    warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
             _check_pictures(plan, group)
             for phase in plan.phases[place]:
-                plan.met_weights(place, phase.at_s)
+                plan.class_weights_at(place, phase.at_s)
     return plan
 
 

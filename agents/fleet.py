@@ -13,30 +13,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.backends.client_shard import BlockPractised
-from agents.backends.in_process import Hosts, InProcess, before_ray
+from agents.backends.client_shard import BlockUpdate
+from agents.backends.in_process import Backend, InProcess, before_ray
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
 from agents.evaluation.answers import Answers
 from agents.evaluation.reliability import reliability_of
 from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
-from agents.models.client_cache import cache_folder, keep, recall
+from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, recipe_for
 from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.losses import RELEASED
-from agents.server.model import Practised, Trajectory
+from agents.server.model import ServerUpdate, Trajectory
 from agents.server.online import own_blocks
 from agents.server.updates import after_round, update_of
 from sim.errors import RunFailed
-from sim.messages import Learned, Lesson, Update
+from sim.messages import Learned, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
 
 log = logging.getLogger(__name__)
-Tell = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,7 +48,7 @@ def open_fleet(
     workers: int,
     ray_address: str | None = None,
     cache: Path | None = None,
-    progress: Tell | None = None,
+    progress: ProgressCallback | None = None,
     availability: float | None = None,
 ) -> Iterator[Fleet]:
     """A fleet whose learners live in `workers` actors beside the server's, or in this process if it is 0.
@@ -62,11 +62,11 @@ def open_fleet(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        hosts = new_hosts(workers, ray_address)
+        backend = new_backend(workers, ray_address)
         try:
-            yield Fleet(plan, hosts, cache_folder(cache), progress or _untold)
+            yield Fleet(plan, backend, cache_folder(cache), progress or _no_progress)
         finally:
-            hosts.close()
+            backend.close()
     finally:
         torch.set_num_threads(threads)
 
@@ -80,12 +80,12 @@ def _with(scenario: Scenario, availability: float | None) -> Scenario:
     return scenario.model_copy(update={"training": known})
 
 
-def _untold(_what: str, _done: int, _total: int) -> None:
+def _no_progress(_what: str, _done: int, _total: int) -> None:
     """Progress nobody asked for."""
 
 
-def new_hosts(workers: int, ray_address: str | None) -> Hosts:
-    """Hosts with `workers` shards on Ray, or one in this process if it is 0; not started yet."""
+def new_backend(workers: int, ray_address: str | None) -> Backend:
+    """Learners with `workers` shards on Ray, or one in this process if it is 0; not started yet."""
     if workers == 0:
         return InProcess()
     before_ray(ray_address)
@@ -97,8 +97,8 @@ def new_hosts(workers: int, ray_address: str | None) -> Hosts:
 class Fleet:
     """Frozen clients, rejectors and the server's model: call `build`, `learn`, `decide`, in this order."""
 
-    def __init__(self, plan: Plan, hosts: Hosts, cache: Path, progress: Tell) -> None:
-        self._plan, self._hosts, self._cache, self._progress = plan, hosts, cache, progress
+    def __init__(self, plan: Plan, backend: Backend, cache: Path, progress: ProgressCallback) -> None:
+        self._plan, self._backend, self._cache, self._progress = plan, backend, cache, progress
         self._frozen: dict[Variant, FrozenClient] = {}
         self._trajectory: Trajectory | None = None
         self._decided: Answers | None = None
@@ -106,11 +106,11 @@ class Fleet:
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
-        self._hosts.start(self._plan.prepare())
+        self._backend.start(self._plan.prepare())
         self._frozen = self._frozen_clients()
-        weights = self._hosts.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
-        shards = range(self._hosts.shards)
-        self._hosts.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
+        weights = self._backend.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
+        shards = range(self._backend.shards)
+        self._backend.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
 
     def learn(self) -> None:
         """Pretrains: the server's whole course first, then every rejector along what was recorded of it.
@@ -120,7 +120,7 @@ class Fleet:
         """
         epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
         for epoch in range(epochs):
-            self._trajectory = self._hosts.ask_server("pretrain", 1)
+            self._trajectory = self._backend.ask_server("pretrain", 1)
             tick(epoch + 1, epochs)
         if self._trajectory is None:
             raise RuntimeError("learn() was called before")
@@ -132,10 +132,10 @@ class Fleet:
         training = self._plan.scenario.training
         if training.feedback == "deferred_only" and training.exploration == 0:
             log.warning("training.exploration: 0, so what a rejector never sends it never learns about")
-        correct = self._hosts.share(self._trajectory.correct)
-        calls = [(share, correct) for share in self._deal(blocks)]
-        self._rejector_losses = undeal(
-            blocks, self._hosts.ask_shards("learn", calls, self._tick("rejectors"))
+        correct = self._backend.share(self._trajectory.correct)
+        calls = [(share, correct) for share in self._scatter(blocks)]
+        self._rejector_losses = gather(
+            blocks, self._backend.ask_shards("learn", calls, self._tick("rejectors"))
         )
 
     def decide(self) -> Learned:
@@ -155,36 +155,36 @@ class Fleet:
             study_bounded=study_bounded_of(self._plan, answers),
             study_losses=study_losses_of(self._plan, self._rejector_losses),
             partitions=class_counts(self._plan),
-            calibration=self._plan.met_calibration,
+            calibration=self._plan.calibration_phases,
             reliability=reliability_of(self._plan, answers),
         )
 
-    def round(self, lesson: Lesson) -> Update:
+    def train_round(self, training_round: TrainingRound) -> Update:
         """A round of training during the run; see `sim.ports`. Comes after `decide`.
 
         A killed actor is rebuilt from its last state by repeating the rounds since. Raises RunFailed if a
         loss diverges.
         """
         if self._decided is None:
-            raise RuntimeError("round() comes after decide()")
-        server: Practised = self._hosts.ask_server("practise", lesson)
+            raise RuntimeError("train_round() comes after decide()")
+        server: ServerUpdate = self._backend.ask_server("train_round", training_round)
         blocks = own_blocks(self._plan)
-        told = self._hosts.share(server.correct)
-        calls = [(share, lesson, told) for share in self._deal(blocks)]
-        made = undeal(blocks, self._hosts.ask_shards("practise", calls)) if blocks else {}
-        practised = {block: answer for block, answer in made.items() if answer is not None}
-        self._decided = after_round(self._decided, server.label, practised)
-        return update_of(self._plan, lesson, self._decided, server, practised)
+        correct = self._backend.share(server.correct)
+        calls = [(share, training_round, correct) for share in self._scatter(blocks)]
+        made = gather(blocks, self._backend.ask_shards("train_round", calls)) if blocks else {}
+        updates = {block: answer for block, answer in made.items() if answer is not None}
+        self._decided = after_round(self._decided, server.label, updates)
+        return update_of(self._plan, training_round, self._decided, server, updates)
 
     def state(self) -> State:
-        """All that the rounds to come depend on besides their lessons; comes after `learn`."""
+        """All that the rounds to come depend on besides their messages; comes after `learn`."""
         if self._trajectory is None:
             raise RuntimeError("state() comes after learn()")
         blocks, (loss, accuracy) = self._plan.blocks, (self._trajectory.loss, self._trajectory.accuracy)
-        calls = [(share,) for share in self._deal(blocks)]
-        states = undeal(blocks, self._hosts.ask_shards("state", calls)) if blocks else {}
+        calls = [(share,) for share in self._scatter(blocks)]
+        states = gather(blocks, self._backend.ask_shards("state", calls)) if blocks else {}
         return {
-            "server": self._hosts.ask_server("state"),
+            "server": self._backend.ask_server("state"),
             "blocks": [states[block] for block in blocks],
             "curves": {"loss": loss, "accuracy": accuracy},
             "rejector_losses": [self._rejector_losses[block] for block in blocks],
@@ -193,20 +193,20 @@ class Fleet:
     def restore(self, state: State) -> None:
         """Goes on where `state` was taken, of the same scenario. After `build`, in place of `learn`."""
         blocks, curves = self._plan.blocks, state["curves"]
-        self._hosts.ask_server("restore", state["server"])
-        dealt = zip(self._deal(blocks), self._deal(state["blocks"]), strict=True)
+        self._backend.ask_server("restore", state["server"])
+        scattered = zip(self._scatter(blocks), self._scatter(state["blocks"]), strict=True)
         if blocks:
-            self._hosts.ask_shards("restore", list(dealt))
+            self._backend.ask_shards("restore", list(scattered))
         nothing = np.empty((0, 0, 0, 0), dtype=np.bool_)  # what rejectors learned along is not needed again
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
         if self._decided is not None:
             own = own_blocks(self._plan)
-            scores = undeal(
-                own, self._hosts.ask_shards("own_scores", [(share,) for share in self._deal(own)])
+            scores = gather(
+                own, self._backend.ask_shards("own_scores", [(share,) for share in self._scatter(own)])
             )
-            made = {block: BlockPractised(score, 0.0, 0) for block, score in scores.items()}
-            self._decided = after_round(self._decided, self._hosts.ask_server("labels"), made)
+            made = {block: BlockUpdate(score, 0.0, 0) for block, score in scores.items()}
+            self._decided = after_round(self._decided, self._backend.ask_server("labels"), made)
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.
@@ -214,7 +214,7 @@ class Fleet:
         Raises RunFailed if two shards that host one model do not hold the same weights.
         """
         hashes: dict[Variant, str] = {}
-        for of_shard in self._hosts.ask_shards("hashes", [()] * self._hosts.shards):
+        for of_shard in self._backend.ask_shards("hashes", [()] * self._backend.shards):
             for variant, weight_hash in of_shard.items():
                 if hashes.setdefault(variant, weight_hash) != weight_hash:
                     group = self._plan.scenario.fleet[variant.group].group
@@ -226,38 +226,40 @@ class Fleet:
         sweep(self._cache)
         plan, cache = self._plan, self._cache
         # A recipe holds pictures, so it is made anew where it is needed.
-        known = {variant: recall(recipe_for(plan, variant), cache) for variant in plan.variants}
+        known = {variant: load_client(recipe_for(plan, variant), cache) for variant in plan.variants}
         missing = [variant for variant, frozen in known.items() if frozen is None]
         made: dict[Variant, FrozenClient] = {}
         if missing:
-            calls = [(share,) for share in self._deal(missing)]
-            made = undeal(
-                missing, self._hosts.ask_shards("train_clients", calls, self._tick("frozen clients"))
+            calls = [(share,) for share in self._scatter(missing)]
+            made = gather(
+                missing, self._backend.ask_shards("train_clients", calls, self._tick("frozen clients"))
             )
         for variant, frozen in made.items():
-            keep(recipe_for(plan, variant), frozen, cache)
+            save_client(recipe_for(plan, variant), frozen, cache)
         return {variant: frozen or made[variant] for variant, frozen in known.items()}
 
     def _answers(self) -> Answers:
-        server_label: NDArray[np.int16] = self._hosts.ask_server("labels")
-        shared = self._hosts.share(server_label)
-        models = self._hosts.ask_shards(
-            "answer", [(share, shared) for share in self._deal(self._plan.variants)]
+        server_label: NDArray[np.int16] = self._backend.ask_server("labels")
+        shared = self._backend.share(server_label)
+        models = self._backend.ask_shards(
+            "answer", [(share, shared) for share in self._scatter(self._plan.variants)]
         )
-        scores = self._hosts.ask_shards("score", [(share, shared) for share in self._deal(self._plan.blocks)])
-        of_models, of_blocks = undeal(self._plan.variants, models), undeal(self._plan.blocks, scores)
-        confidence: NDArray[np.float32] = self._hosts.ask_server("confidence")
+        scores = self._backend.ask_shards(
+            "score", [(share, shared) for share in self._scatter(self._plan.blocks)]
+        )
+        of_models, of_blocks = gather(self._plan.variants, models), gather(self._plan.blocks, scores)
+        confidence: NDArray[np.float32] = self._backend.ask_server("confidence")
         return Answers(self._plan, server_label, confidence, of_models, of_blocks)
 
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""
-        needed = set(self._deal(self._plan.variants)[shard])
-        for block in self._deal(self._plan.blocks)[shard]:
+        needed = set(self._scatter(self._plan.variants)[shard])
+        for block in self._scatter(self._plan.blocks)[shard]:
             needed.update(self._plan.variants_of(block))
         return sorted(needed)
 
-    def _deal(self, items: Sequence[Item]) -> list[Sequence[Item]]:
-        return deal(items, self._hosts.shards)
+    def _scatter(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        return scatter(items, self._backend.shards)
 
     def _by_group(self, hashes: Mapping[Variant, str]) -> tuple[tuple[str, ...], ...]:
         places = range(len(self._plan.scenario.fleet))
@@ -267,12 +269,12 @@ class Fleet:
         return lambda done, total: self._progress(what, done, total)
 
 
-def deal(items: Sequence[Item], shards: int) -> list[Sequence[Item]]:
+def scatter(items: Sequence[Item], shards: int) -> list[Sequence[Item]]:
     """Items in turn to the shards."""
     return [items[shard::shards] for shard in range(shards)]
 
 
-def undeal(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
-    """The results of dealt items by item, in the items' order: `results[i % shards][i // shards]`."""
+def gather(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
+    """The results of scattered items by item, in the items' order: `results[i % shards][i // shards]`."""
     shards = len(results)
     return {item: results[place % shards][place // shards] for place, item in enumerate(items)}

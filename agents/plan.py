@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.data.datasets import DataSet, load
-from agents.data.mixes import calibration_of, class_weights_met, phases_of
+from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
 from agents.data.partitions import known_classes, traffic_of, training_samples
 from agents.data.pools import Pools, sample_axis, split
 from agents.data.views import Images, Shift, seen, views_of
@@ -86,7 +86,7 @@ class Plan:
             senders = [
                 group.weight
                 for place, group in enumerate(self.scenario.fleet)
-                if self.meets_view(place) == view
+                if self.traffic_view(place) == view
             ]
             if senders:
                 weights[view] = np.mean(senders)
@@ -95,7 +95,7 @@ class Plan:
     @cached_property
     def rejector_views(self) -> tuple[int, ...]:
         """The views in which some rejector trains, ascending."""
-        return tuple(sorted({self.meets_view(block.group) for block in self.blocks}))
+        return tuple(sorted({self.traffic_view(block.group) for block in self.blocks}))
 
     @cached_property
     def server_pool(self) -> NDArray[np.int32]:
@@ -135,7 +135,7 @@ class Plan:
         _ = self.images
         return self
 
-    def meets_view(self, place: int) -> int:
+    def traffic_view(self, place: int) -> int:
         """The view that a group's requests come in, so also the one its rejectors train on: its own under
         mix `own`, else the clean one. What its frozen models were trained on is another matter, `view_of`.
         """
@@ -149,23 +149,23 @@ class Plan:
     @cached_property
     def _networks(self) -> dict[tuple[int, str], tuple[Setting, ...]]:
         """By group and score."""
-        found: dict[tuple[int, str], list[Setting]] = {}
+        results: dict[tuple[int, str], list[Setting]] = {}
         for place, served in enumerate(self.served):
             for network in served:
-                found.setdefault((place, network.score), []).append(network)
-        return {key: tuple(networks) for key, networks in found.items()}
+                results.setdefault((place, network.score), []).append(network)
+        return {key: tuple(networks) for key, networks in results.items()}
 
     def phase_at(self, place: int, at_s: float) -> Phase:
         """How a group's requests are drawn at an instant of the run, or before it."""
         return [phase for phase in self.phases[place] if phase.at_s <= max(at_s, 0.0)][-1]
 
-    def met_weights(self, place: int, at_s: float) -> NDArray[np.float64] | None:
+    def class_weights_at(self, place: int, at_s: float) -> NDArray[np.float64] | None:
         """What a sample of the rejector pool weighs by its class for each owner of a group, float64 (owners,
         classes), so that they learn on what their clients meet at an instant; None where all weigh the same.
         """
         group, labels = self.scenario.fleet[place], self.labels(self.rejector_pool)
         phase = self.phase_at(place, at_s)
-        return class_weights_met(group, phase, self.data, labels, self.owners_in(place))
+        return traffic_class_weights(group, phase, self.data, labels, self.owners_in(place))
 
     def networks(self, block: Block) -> tuple[Setting, ...]:
         """How the rejectors of a block's group and score are trained, the run's own setting first."""
@@ -195,13 +195,13 @@ class Plan:
     def calibration(self, place: int) -> NDArray[np.int64]:
         """The positions on the sample axis of the calibration pool as a group's requests show it."""
         samples, pool, group = self.samples, POOLS.index("calibration"), self.scenario.fleet[place]
-        met = (samples.pool == pool) & (samples.view == self.meets_view(place))
+        met = (samples.pool == pool) & (samples.view == self.traffic_view(place))
         if group.traffic.mix == "own":
             met &= known_classes(group, self.data)[samples.label]
         return np.flatnonzero(met)
 
     @cached_property
-    def met_calibration(self) -> tuple[Phase, ...]:
+    def calibration_phases(self) -> tuple[Phase, ...]:
         """Per group the calibration pool as its requests show it, classes weighed as clients meet them."""
         return tuple(
             calibration_of(
@@ -216,7 +216,7 @@ class Plan:
         )
 
     def shares(self, place: int, owners: int) -> NDArray[np.float64]:
-        """The part of a group's clients that each of `owners` stands for, dealt in turn; they sum to 1."""
+        """The part of a group's clients that each of `owners` stands for, in turn; they sum to 1."""
         clients = self.scenario.fleet[place].clients
         return np.bincount(np.arange(clients) % owners, minlength=owners) / clients
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import stats
 
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 from agents.evaluation.policy_evaluation import best_threshold
 from agents.fleet import open_fleet
 from sim.messages import Learned
@@ -90,7 +90,7 @@ def learned(seed: int, overrides: list[str], written: Table) -> Learned:
 def best_in_hindsight(found: Learned) -> float:
     """The least risk of any threshold on the score in force, each client's own and chosen on the very samples
     that it is judged by: no rule that a device could have does better with this score."""
-    stakes, tables = Stakes(**COSTS), found.tables.groups[0]
+    cost_model, tables = CostModel(**COSTS), found.tables.groups[0]
     positions = found.traffic[0][0].positions
     held_out = positions[found.samples.held_out[positions]]
     label = found.samples.label[held_out]
@@ -98,7 +98,7 @@ def best_in_hindsight(found: Learned) -> float:
     risks = []
     for score, answer in zip(tables.score, tables.client_label, strict=True):
         client, mine = answer[held_out] == label, score[held_out]
-        sent = mine > best_threshold(mine, client, server, stakes)
+        sent = mine > best_threshold(mine, client, server, cost_model)
         risks.append(np.where(sent, COSTS["c_e"] + COSTS["c_1"] * ~server, ~client).mean())
     return float(np.mean(risks))
 
@@ -108,48 +108,53 @@ def measured(seed: int, overrides: list[str]) -> Table:
     found = learned(seed, overrides, document("l2h", list(MISSING), BY_FORM))
     study, curves = pd.DataFrame(found.study), pd.DataFrame(found.study_curves)
     own = study.set_index(["group", "score", "form"])
-    told: Table = {"server accuracy": 1.0 - own.loc[("nine", "oracle", "")]["risk_all_remote"] + COSTS["c_e"]}
+    reported: Table = {
+        "server accuracy": 1.0 - own.loc[("nine", "oracle", "")]["risk_all_remote"] + COSTS["c_e"]
+    }
     for name in MISSING:
-        told[f"client accuracy, {name}"] = 1.0 - own.loc[(name, "oracle", "")]["risk_all_local"]
+        reported[f"client accuracy, {name}"] = 1.0 - own.loc[(name, "oracle", "")]["risk_all_local"]
     for form in BY_FORM["form"]:
-        told[f"risk, {form}"] = own.loc[("nine", "l2h", form)]["risk"]
+        reported[f"risk, {form}"] = own.loc[("nine", "l2h", form)]["risk"]
     for score in THRESHOLDS:
-        told[f"risk, {score}, calibrated"] = own.loc[("nine", score, "")]["risk"]
+        reported[f"risk, {score}, calibrated"] = own.loc[("nine", score, "")]["risk"]
         prices = BY_PRICE if score == "confidence" else None
         alone = learned(seed, overrides, document(score, ["nine"], prices))
-        told[f"risk, {score}, hindsight"] = best_in_hindsight(alone)
+        reported[f"risk, {score}, hindsight"] = best_in_hindsight(alone)
         if prices is not None:
-            told |= _priced(pd.DataFrame(alone.study))
-    told["risk, oracle"] = own.loc[("nine", "oracle", "")]["risk"]
-    return told | _accuracies(curves) | _areas(pd.DataFrame(found.deferral))
+            reported |= _priced(pd.DataFrame(alone.study))
+    reported["risk, oracle"] = own.loc[("nine", "oracle", "")]["risk"]
+    return reported | _accuracies(curves) | _areas(pd.DataFrame(found.deferral))
 
 
 def _accuracies(curves: pd.DataFrame) -> Table:
-    """Accuracy at fixed reject rates of both forms and of the best threshold at each."""
-    table = curves.round({"reject_rate": 6})
-    told = {}
+    """Accuracy at fixed deferral rates of both forms and of the best threshold at each."""
+    table = curves.round({"deferral_rate": 6})
+    reported = {}
     for name, rates in (("complete", RATES), ("seven", (0.2,))):
         for rate in rates:
-            here = table[(table["group"] == name) & (table["reject_rate"] == rate)]
+            here = table[(table["group"] == name) & (table["deferral_rate"] == rate)]
             of = here.set_index(["score", "form"])["accuracy"]
             peer = max(float(of[score, ""]) for score in THRESHOLDS)
             for form in ("nonnegative", "cost_sensitive"):
-                told[f"lead at {rate:.0%}, {name}, {form}"] = float(of["l2h", form]) - peer
-    return told
+                reported[f"lead at {rate:.0%}, {name}, {form}"] = float(of["l2h", form]) - peer
+    return reported
 
 
 def _areas(table: pd.DataFrame) -> Table:
-    """The mean accuracy over all reject rates, of every score with a curve; `random` is the straight line."""
-    told = {}
+    """The mean accuracy over all deferral rates, of every score with a curve; `random` is the straight
+    line."""
+    reported = {}
     for (name, score), curve in table.groupby(["group", "score"], observed=True, sort=False):
         if name in MISSING:
-            told[f"area, {name}, {score}"] = float(np.trapezoid(curve["accuracy"], curve["reject_rate"]))
-    return told
+            reported[f"area, {name}, {score}"] = float(
+                np.trapezoid(curve["accuracy"], curve["deferral_rate"])
+            )
+    return reported
 
 
 def _priced(study: pd.DataFrame) -> Table:
     """Risks at prices that one rejector was told at decision time, and that others were trained for."""
-    told = {}
+    reported = {}
     for price in PRICES:
         of = study[study["c_e"] == price].set_index(["score", "form"])["risk"]
         for name, key in (
@@ -157,8 +162,8 @@ def _priced(study: pd.DataFrame) -> Table:
             ("retrained", ("l2h", "nonnegative")),
             ("plug_in", ("plug_in", "")),
         ):
-            told[f"risk at {price:g}, {name}"] = float(of[key])
-    return told
+            reported[f"risk at {price:g}, {name}"] = float(of[key])
+    return reported
 
 
 def interval(values: NDArray[np.float64]) -> Table:
@@ -266,11 +271,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a path of the scenario, path=value")
     chosen = parser.parse_args()
     seeds = [int(seed) for seed in chosen.seeds.split(",")]
-    told = []
+    reported = []
     for seed in seeds:
-        told.append(measured(seed, chosen.set))
-        print(f"seed {seed}:", json.dumps(told[-1]), flush=True)
-    rows = pd.DataFrame(told, index=seeds)
+        reported.append(measured(seed, chosen.set))
+        print(f"seed {seed}:", json.dumps(reported[-1]), flush=True)
+    rows = pd.DataFrame(reported, index=seeds)
     numbers = {name: interval(rows[name].to_numpy(dtype=float)) for name in rows}
     print(tables(rows))
     result = {"seeds": seeds, "bars": bars(rows), "numbers": numbers}

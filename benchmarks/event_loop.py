@@ -109,8 +109,8 @@ def growth(requests: int, rounds: int) -> dict[str, Any]:
 def measured(requests: int, world: str) -> dict[str, Any]:
     """What `benchmarks.growth` tells of one run, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.growth", "--requests", str(requests), "--world", world]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    reported = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(reported.splitlines()[-1])
     return found
 
 

@@ -29,9 +29,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.backends.in_process import Hosts
+from agents.backends.in_process import Backend
 from agents.checks import checked_plan
-from agents.fleet import deal, new_hosts, undeal
+from agents.fleet import gather, new_backend, scatter
 from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib
 from sim.scenario import Scenario
@@ -80,13 +80,13 @@ def measure(task: str, clients: int, workers: int) -> Told:
     """Seconds of the task's last round, in `workers` actors or (0) here, and the samples that each client
     answers."""
     plan = checked_plan(scenario(task, clients)).prepare()
-    hosts = new_hosts(workers, None)
+    backend = new_backend(workers, None)
     try:
-        hosts.start(plan)
-        work = partial(_frozen, hosts, plan) if task == "frozen" else _rejectors(hosts, plan)
+        backend.start(plan)
+        work = partial(_frozen, backend, plan) if task == "frozen" else _rejectors(backend, plan)
         seconds = [_timed(work) for _ in range(ROUNDS)][-1]
     finally:
-        hosts.close()
+        backend.close()
     return {"seconds": seconds, "samples": len(plan.samples.sample_id)}
 
 
@@ -96,34 +96,34 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _frozen(hosts: Hosts, plan: Plan) -> None:
+def _frozen(backend: Backend, plan: Plan) -> None:
     """Trains and adopts every frozen model, then asks each for the whole sample axis."""
-    shares = deal(plan.variants, hosts.shards)
-    _adopt(hosts, plan, shares)
-    label = hosts.share(hosts.ask_server("labels"))
-    hosts.ask_shards("answer", [(share, label) for share in shares])
+    shares = scatter(plan.variants, backend.shards)
+    _adopt(backend, plan, shares)
+    label = backend.share(backend.ask_server("labels"))
+    backend.ask_shards("answer", [(share, label) for share in shares])
 
 
-def _rejectors(hosts: Hosts, plan: Plan) -> Callable[[], None]:
+def _rejectors(backend: Backend, plan: Plan) -> Callable[[], None]:
     """The task, its model and course made: trains every rejector along the server's course, and scores."""
-    _adopt(hosts, plan, [plan.variants] * hosts.shards)
-    course = hosts.ask_server("pretrain")
-    label, correct = hosts.share(hosts.ask_server("labels")), hosts.share(course.correct)
-    blocks = deal(plan.blocks, hosts.shards)
+    _adopt(backend, plan, [plan.variants] * backend.shards)
+    course = backend.ask_server("pretrain")
+    label, correct = backend.share(backend.ask_server("labels")), backend.share(course.correct)
+    blocks = scatter(plan.blocks, backend.shards)
 
     def work() -> None:
-        hosts.ask_shards("learn", [(share, correct) for share in blocks])
-        hosts.ask_shards("score", [(share, label) for share in blocks])
+        backend.ask_shards("learn", [(share, correct) for share in blocks])
+        backend.ask_shards("score", [(share, label) for share in blocks])
 
     return work
 
 
-def _adopt(hosts: Hosts, plan: Plan, needed: Sequence[Sequence[Variant]]) -> None:
+def _adopt(backend: Backend, plan: Plan, needed: Sequence[Sequence[Variant]]) -> None:
     """Trains every frozen model; each shard adopts those that it needs."""
-    calls = [(share,) for share in deal(plan.variants, hosts.shards)]
-    made = undeal(plan.variants, hosts.ask_shards("train_clients", calls))
-    weights = hosts.share({variant: frozen.weights for variant, frozen in made.items()})
-    hosts.ask_shards("adopt", [(share, weights) for share in needed])
+    calls = [(share,) for share in scatter(plan.variants, backend.shards)]
+    made = gather(plan.variants, backend.ask_shards("train_clients", calls))
+    weights = backend.share({variant: frozen.weights for variant, frozen in made.items()})
+    backend.ask_shards("adopt", [(share, weights) for share in needed])
 
 
 def observed(words: Sequence[str], environment: dict[str, str]) -> Told:
@@ -136,8 +136,8 @@ def observed(words: Sequence[str], environment: dict[str, str]) -> Told:
     lines = [line for line in text.splitlines() if line.startswith("{")]
     if child.returncode or not lines:
         raise RuntimeError(f"{' '.join(words)} ended with {child.returncode}:\n{text[-2000:]}")
-    told: Told = json.loads(lines[-1])
-    return told | {"peak_mib": round(peak, 1)}
+    reported: Told = json.loads(lines[-1])
+    return reported | {"peak_mib": round(peak, 1)}
 
 
 def ours(task: str, clients: int, workers: int) -> Told:
@@ -156,10 +156,10 @@ def flower(python: Path, clients: int, workers: int) -> Told:
     return _told("flower", clients, workers, observed(words, os.environ | quiet))
 
 
-def _told(task: str, clients: int, workers: int, told: Told) -> Told:
-    told["clients_per_s"] = round(clients / told["seconds"], 1)
-    print(f"{task}, {clients} clients, {workers} workers:", told, flush=True)
-    return told
+def _told(task: str, clients: int, workers: int, reported: Told) -> Told:
+    reported["clients_per_s"] = round(clients / reported["seconds"], 1)
+    print(f"{task}, {clients} clients, {workers} workers:", reported, flush=True)
+    return reported
 
 
 def flowers_python(cache: Path) -> Path:
@@ -185,7 +185,7 @@ def compared(clients: Sequence[int], python: Path | None, workers: int) -> dict[
         rows["flower"] = {n: flower(python, n, workers) for n in clients}
     found: dict[str, Any] = {
         "clients_per_s": {
-            task: {n: told["clients_per_s"] for n, told in row.items()} for task, row in rows.items()
+            task: {n: reported["clients_per_s"] for n, reported in row.items()} for task, row in rows.items()
         },
         "bytes_per_client": {
             task: bytes_per_client(row[clients[0]], row[clients[-1]], clients) for task, row in rows.items()

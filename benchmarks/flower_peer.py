@@ -41,8 +41,8 @@ def train(message: Message, context: Context) -> Message:
             slope /= len(chosen)
             weight -= RATE * PIXELS[chosen].T @ slope
             bias -= RATE * slope.sum(axis=0)
-    told = {"arrays": ArrayRecord([weight, bias]), "metrics": MetricRecord({"num-examples": SAMPLES})}
-    return Message(content=RecordDict(told), reply_to=message)
+    reported = {"arrays": ArrayRecord([weight, bias]), "metrics": MetricRecord({"num-examples": SAMPLES})}
+    return Message(content=RecordDict(reported), reply_to=message)
 
 
 @client.evaluate()
@@ -50,8 +50,8 @@ def evaluate(message: Message, _context: Context) -> Message:
     """Accuracy on all samples."""
     weight, bias = message.content["arrays"].to_numpy_ndarrays()
     accuracy = float(((PIXELS @ weight + bias).argmax(axis=1) == LABELS).mean())
-    told = {"metrics": MetricRecord({"accuracy": accuracy, "num-examples": len(LABELS)})}
-    return Message(content=RecordDict(told), reply_to=message)
+    reported = {"metrics": MetricRecord({"accuracy": accuracy, "num-examples": len(LABELS)})}
+    return Message(content=RecordDict(reported), reply_to=message)
 
 
 class Timed(FedAvg):

@@ -72,8 +72,8 @@ def main() -> None:
         subprocess.run([*words, "--write", folder], cwd=ROOT, check=True)
         for way, what in WAYS.items():
             words = [sys.executable, "-m", "benchmarks.reading", "--read", way, folder]
-            told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-            found[way] = json.loads(told.stdout)
+            reported = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+            found[way] = json.loads(reported.stdout)
             spent = "{bytes_per_request:6.0f} bytes a request, {seconds:.1f} s".format(**found[way])
             print(f"{way:>8}: {spent} ({what})")
     ratio = found["frame"]["bytes_per_request"] / found["summary"]["bytes_per_request"]

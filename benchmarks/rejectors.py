@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.plan import BLOCK
-from agents.rejectors.inputs import Look
+from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.losses import rejector_loss
 from agents.rejectors.stacked import FAMILIES, StackedRejectors
 
@@ -71,13 +71,13 @@ class Module(nn.Module):
         return self.head(torch.cat(parts if features is None else [*parts, features], dim=1))
 
 
-def batch_of(shape: Shape, rows: int) -> tuple[Look, Tensor, Tensor]:
+def batch_of(shape: Shape, rows: int) -> tuple[RejectorInput, Tensor, Tensor]:
     """A picture for all, features and weights for each."""
     generator = torch.Generator().manual_seed(1)
     pixels = None if shape.picture is None else torch.randn(shape.batch, *shape.picture, generator=generator)
     features = torch.randn(rows, shape.batch, shape.features, generator=generator) if shape.features else None
     w_local, w_remote = torch.rand(2, rows, shape.batch, generator=generator)
-    return Look(pixels, features), w_local, w_remote
+    return RejectorInput(pixels, features), w_local, w_remote
 
 
 def stacked(shape: Shape, count: int) -> Callable[[], None]:
@@ -85,14 +85,14 @@ def stacked(shape: Shape, count: int) -> Callable[[], None]:
     steps = []
     for first in range(0, count, BLOCK):
         rows = min(BLOCK, count - first)
-        look, w_local, w_remote = batch_of(shape, rows)
-        stack = StackedRejectors(shape.family, look, 2, seeds=range(first, first + rows))
-        steps.append((stack, torch.optim.SGD(stack.parameters, lr=RATE), look, w_local, w_remote))
+        inputs, w_local, w_remote = batch_of(shape, rows)
+        stack = StackedRejectors(shape.family, inputs, 2, seeds=range(first, first + rows))
+        steps.append((stack, torch.optim.SGD(stack.parameters, lr=RATE), inputs, w_local, w_remote))
 
     def step() -> None:
-        for stack, optimiser, look, w_local, w_remote in steps:
+        for stack, optimiser, inputs, w_local, w_remote in steps:
             optimiser.zero_grad()
-            rejector_loss(stack.outputs(look), w_local, w_remote).sum().backward()  # type: ignore[no-untyped-call]
+            rejector_loss(stack.outputs(inputs), w_local, w_remote).sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
     return step
@@ -102,12 +102,12 @@ def one_by_one(shape: Shape, count: int) -> Callable[[], None]:
     """A step of `count` modules, each with its optimiser."""
     modules = [Module(shape) for _ in range(count)]
     optimisers = [torch.optim.SGD(module.parameters(), lr=RATE) for module in modules]
-    look, w_local, w_remote = batch_of(shape, count)
+    inputs, w_local, w_remote = batch_of(shape, count)
 
     def step() -> None:
         for row, (module, optimiser) in enumerate(zip(modules, optimisers, strict=True)):
             optimiser.zero_grad()
-            logits = module(look.pixels, None if look.features is None else look.features[row])
+            logits = module(inputs.pixels, None if inputs.features is None else inputs.features[row])
             rejector_loss(logits, w_local[row], w_remote[row]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
@@ -129,8 +129,8 @@ def microseconds(step: Callable[[], None], count: int, repeats: int) -> float:
 
 def bytes_per_client(shape: Shape) -> int:
     """Weights, gradients and Adam's two moments of one rejector, float32."""
-    look, _, _ = batch_of(shape, 1)
-    return 4 * 4 * sum(tensor.numel() for tensor in StackedRejectors(shape.family, look, 2, [0]).parameters)
+    inputs, _, _ = batch_of(shape, 1)
+    return 4 * 4 * sum(tensor.numel() for tensor in StackedRejectors(shape.family, inputs, 2, [0]).parameters)
 
 
 def main() -> None:

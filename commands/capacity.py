@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
-from commands.cells import Cell, cells_of
-from commands.many_runs import all_of, how_of, table_of, tell_failures, telling, validate_all
+from commands.many_runs import all_of, how_of, report_failures, reporting, table_of, validate_all
 from commands.options import (
     STORE,
     ActorsEach,
@@ -26,6 +25,7 @@ from commands.options import (
     Seed,
     Store,
 )
+from commands.run_cache import Cell, cells_of
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.library import locate
@@ -84,12 +84,17 @@ def capacity(
     require_possible(slo)
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
-    with telling(quiet) as told:
+    with reporting(quiet) as progress:
         runs = Runs(
-            scenario, changes or [], seed, span, store, lambda *asked: all_of(asked[0], how, told, asked[1])
+            scenario,
+            changes or [],
+            seed,
+            span,
+            store,
+            lambda *asked: all_of(asked[0], how, progress, asked[1]),
         )
         ends = [variant for number in (span.low, span.high) for variant in runs.variants(number, 1)]
-        validate_all(ends, told)
+        validate_all(ends, progress)
         out = out or Path("runs") / f"{ends[0].scenario.name}-capacity"
         require_own(out, FILES, "a search for capacity")
 
@@ -98,11 +103,11 @@ def capacity(
         def ask(number: int) -> Decision:
             return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
 
-        found = search(span.low, span.high, span.more_helps, ask, slo)
-    said = answer(found, slo, span.low, span.high, span.more_helps, span.what, confidence)
-    said += runs.reservation(None if found.best is None else found.best.number)
-    write_capacity(found, slo, confidence, span.path, said, runs.table(), out)
-    Console().print(capacity_table(found, slo, span.what, runs.table()), crop=False)
+        result = search(span.low, span.high, span.more_helps, ask, slo)
+    said = answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
+    said += runs.reservation(None if result.best is None else result.best.number)
+    write_capacity(result, slo, confidence, span.path, said, runs.table(), out)
+    Console().print(capacity_table(result, slo, span.what, runs.table()), crop=False)
     print(said)
 
 
@@ -129,10 +134,10 @@ def span_of(replicas: str | None, clients: str | None) -> Span:
         path, what = f"fleet.{group}.clients", f"clients of {group}"
         if not equals:
             raise BadInput(f"{option} {clients}: must be written GROUP=LO:HI, for instance sensors=10:500")
-    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
-    if found is None or int(found[1]) >= int(found[2]):
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    if match is None or int(match[1]) >= int(match[2]):
         raise BadInput(f"{option} {text}: must be LO:HI, two whole numbers, the smaller first")
-    return Span(path, int(found[1]), int(found[2]), helps, what, option)
+    return Span(path, int(match[1]), int(match[2]), helps, what, option)
 
 
 @dataclass
@@ -160,11 +165,11 @@ class Runs:
         """
         from analysis.reports.cell_table import metric_of  # noqa: PLC0415
 
-        found = self.variants(number, seeds)
-        plans = [variant.scenario for variant in found]
+        wanted = self.variants(number, seeds)
+        plans = [variant.scenario for variant in wanted]
         cells = cells_of(plans, question_of(locate(self.scenario)), self.store)
-        tell_failures(found, cells, self.compute(cells, f"{number} {self.span.what}"))
-        named = [(variant.chosen, cell) for variant, cell in zip(found, cells, strict=True)]
+        report_failures(wanted, cells, self.compute(cells, f"{number} {self.span.what}"))
+        named = [(variant.chosen, cell) for variant, cell in zip(wanted, cells, strict=True)]
         self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
         table = table_of(named)
         values: list[float] = table[metric_of(slo.metric, table).column].astype(float).tolist()

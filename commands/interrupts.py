@@ -32,16 +32,16 @@ class CtrlC:
         self._has_safe_points = False
 
     @contextmanager
-    def heard(self, last_words: Callable[[], str]) -> Iterator[None]:
+    def handled(self, outcome: Callable[[], str]) -> Iterator[None]:
         """Within it Ctrl-C raises KeyboardInterrupt; where there are safe points, a little later.
 
         If that has led nowhere after `MOST_S`, since a library takes long over one call or over its closing,
-        the process says `last_words` and ends.
+        the process says `outcome` and ends.
         """
         with (
             _hearing(signal.SIGINT, self._press),
             _hearing(signal.SIGALRM, self._raise),
-            _outlasting(last_words),
+            _outlasting(outcome),
         ):
             try:
                 yield
@@ -85,7 +85,7 @@ def _hearing(number: signal.Signals, do: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _outlasting(last_words: Callable[[], str]) -> Iterator[None]:
+def _outlasting(outcome: Callable[[], str]) -> Iterator[None]:
     """Within it the process ends `MOST_S` after Ctrl-C even if Python itself never comes to hear of that.
 
     The system writes each signal into a pipe; a thread reads it, which runs whatever the main one waits for.
@@ -100,7 +100,7 @@ def _outlasting(last_words: Callable[[], str]) -> Iterator[None]:
     def listen() -> None:
         while signals := os.read(source, 1):
             if signals[0] == signal.SIGINT and not over.wait(MOST_S):
-                _say_and_end(last_words())
+                _say_and_end(outcome())
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()

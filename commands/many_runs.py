@@ -1,5 +1,5 @@
 """The commands that make many runs of one question: sweep and study; and what `capacity` shares with them.
-Part of the command line; `run_sim.py` adds them to its own. Runs are cells of one store (`cells`)."""
+Part of the command line; `run_sim.py` adds them to its own. Runs are cells of one store (`run_cache`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from commands.cells import Cell, How, cells_of, compute_all
 from commands.options import (
     STORE,
     ActorsEach,
@@ -27,7 +26,8 @@ from commands.options import (
     Seed,
     Store,
 )
-from commands.progress import Teller, each_warning_once, teller
+from commands.progress import Reporter, each_warning_once, reporter_for
+from commands.run_cache import Cell, How, cells_of, compute_all
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.library import locate
@@ -55,7 +55,7 @@ def sweep(
     seed: Seed = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="Tell of accuracy, latency.p95, ... May be repeated."),
+        typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ... May be repeated."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-sweep).")
@@ -83,18 +83,18 @@ def sweep(
     axes = axes_of(vary or [])
     for metric in show or []:
         require_metric(metric)
-    with telling(quiet) as told:
-        found = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
-        plans = [variant.scenario for variant in found]
+    with reporting(quiet) as progress:
+        combined = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
+        plans = [variant.scenario for variant in combined]
         name, question = plans[0].name, question_of(locate(scenario))
         out = out or Path("runs") / f"{name}-sweep"
         require_own(out, files_of("sweep"), "a sweep")
-        validate_all(found, told)
+        validate_all(combined, progress)
         cells = cells_of(plans, question, store)
         if len({cell.folder for cell in cells}) < len(cells):
             raise BadInput("--vary: two combinations come to the same scenario: their paths overlap")
-        failed = all_of(cells, how, told)
-    finished = [(variant, cell) for variant, cell in zip(found, cells, strict=True) if cell.is_done]
+        failed = all_of(cells, how, progress)
+    finished = [(variant, cell) for variant, cell in zip(combined, cells, strict=True) if cell.is_done]
     if finished:
         result = sweep_result(
             name,
@@ -108,7 +108,7 @@ def sweep(
                 seed=seed,
                 show=show,
                 out=out,
-                cells=store,
+                run_cache=store,
             ),
             table_of([(variant.chosen, cell) for variant, cell in finished]),
             [axis.path for axis in axes],
@@ -117,7 +117,7 @@ def sweep(
         write_result(result, out)
         Console().print(sweep_table(result, show or []), crop=False)
         print(f"sweep: {out / 'sweep.html'}")
-    tell_failures(found, cells, failed)
+    report_failures(combined, cells, failed)
 
 
 @app.command()
@@ -137,28 +137,31 @@ def study(
 ) -> None:
     """Compares policies on one scenario and common traffic.
 
-    Runs each under each seed; tells paired differences from the baseline, with intervals over the seeds.
+    Runs each under each seed; reports paired differences from the baseline, with intervals over the seeds.
     """
     from analysis.reports.many_runs_report import files_of, write_result  # noqa: PLC0415
     from analysis.reports.page import require_own  # noqa: PLC0415
     from analysis.reports.policy_study import POLICY, study_result, study_table  # noqa: PLC0415
 
     how = how_of(jobs, workers, ray_address)
-    with telling(quiet) as told:
+    with reporting(quiet) as progress:
         wanted = read_study(study, changes or [])
         out = out or Path("runs") / f"{wanted.name}-study"
         require_own(out, files_of("study"), "a study")
-        found = _variants_of(wanted)
-        validate_all(found, told)
-        cells = cells_of([variant.scenario for variant in found], wanted.question, store)
-        failed = all_of(cells, how, told)
-    tell_failures(found, cells, failed)
+        combined = _variants_of(wanted)
+        validate_all(combined, progress)
+        cells = cells_of([variant.scenario for variant in combined], wanted.question, store)
+        failed = all_of(cells, how, progress)
+    report_failures(combined, cells, failed)
     result = study_result(
         wanted.name,
         wanted.question,
-        command_line("study", study, set=changes, out=out, cells=store),
+        command_line("study", study, set=changes, out=out, run_cache=store),
         table_of(
-            [({POLICY: variant.chosen["policy"]}, cell) for variant, cell in zip(found, cells, strict=True)]
+            [
+                ({POLICY: variant.chosen["policy"]}, cell)
+                for variant, cell in zip(combined, cells, strict=True)
+            ]
         ),
         wanted.baseline,
         cells[0].plan.name,
@@ -172,9 +175,9 @@ def check_study(source: str, changes: Sequence[str], seed: int | None) -> None:
     """What `check` says of a study; raises BadInput where a policy or their traffic is not in order."""
     if seed is not None:
         raise BadInput("--seed: a study holds its seeds itself: --set seed=N changes the first")
-    with telling(quiet=True) as told:
+    with reporting(quiet=True) as progress:
         wanted = read_study(source, changes)
-        validate_all(_variants_of(wanted), told)
+        validate_all(_variants_of(wanted), progress)
     seeds = len(next(iter(wanted.policies.values())))
     print(
         f"{wanted.name}: fine ({len(wanted.policies)} policies, {seeds} seeds; baseline {wanted.baseline}; "
@@ -199,24 +202,24 @@ def how_of(jobs: int | None, workers: int, ray_address: str | None) -> How:
 
 
 @contextmanager
-def telling(quiet: bool) -> Iterator[Teller]:
-    """Within it progress is told, and each warning once."""
-    told = teller(quiet)
+def reporting(quiet: bool) -> Iterator[Reporter]:
+    """Within it progress is reported, and each warning once."""
+    progress = reporter_for(quiet)
     try:
         with each_warning_once():
-            yield told
+            yield progress
     finally:
-        told.close()
+        progress.close()
 
 
-def validate_all(found: Sequence[Any], told: Teller) -> None:
+def validate_all(combined: Sequence[Any], progress: Reporter) -> None:
     """Asks the learners whether they can do every cell. Raises BadInput for the first that they cannot."""
     from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load; bad YAML should not)
 
     began = time.monotonic()
-    for number, variant in enumerate(found):
+    for number, variant in enumerate(combined):
         if time.monotonic() - began > PATIENCE_S:  # a refusal stands alone unless it takes long to find
-            told.tell("check", number, len(found))
+            progress.report("check", number, len(combined))
         try:
             validate(variant.scenario)
         except BadInput as error:
@@ -224,12 +227,12 @@ def validate_all(found: Sequence[Any], told: Teller) -> None:
             raise BadInput(f"{error} (where {where})" if where else str(error)) from None
 
 
-def all_of(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -> Mapping[Path, str]:
+def all_of(cells: Sequence[Cell], how: How, progress: Reporter, what: str = "cells") -> Mapping[Path, str]:
     """Computes what is missing; Ctrl-C ends with exit code 130, and what is finished stays."""
     try:
-        return compute_all(cells, how, told, what)
+        return compute_all(cells, how, progress, what)
     except KeyboardInterrupt:
-        told.close()
+        progress.close()
         done = sum(cell.is_done for cell in cells)
         print(
             f"{done} of {len(cells)} cells are finished; the same command goes on from there", file=sys.stderr
@@ -243,9 +246,9 @@ def table_of(finished: Sequence[tuple[Mapping[str, Any], Cell]]) -> Any:
     return cell_table([Made(chosen, cell.plan.seed, cell.folder) for chosen, cell in finished])
 
 
-def tell_failures(found: Sequence[Any], cells: Sequence[Cell], failed: Mapping[Path, str]) -> None:
+def report_failures(combined: Sequence[Any], cells: Sequence[Cell], failed: Mapping[Path, str]) -> None:
     """A line for each cell that failed, and exit code 1 if one did."""
-    for variant, cell in zip(found, cells, strict=True):
+    for variant, cell in zip(combined, cells, strict=True):
         if cell.folder in failed:
             chosen = variant.chosen | {"seed": cell.plan.seed}
             named = " ".join(
@@ -263,5 +266,10 @@ def command_line(command: str, source: str, **options: Any) -> str:
     words = ["python", "run_sim.py", command, source]
     for name, given in options.items():
         values = given if isinstance(given, list) else [given]
-        words += [word for value in values if value is not None for word in (f"--{name}", str(value))]
+        words += [
+            word
+            for value in values
+            if value is not None
+            for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
     return shlex.join(words)

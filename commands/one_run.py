@@ -1,5 +1,5 @@
 """One run from its scenario to its report: builds, learns, decides, simulates, analyses.
-The only place that wires the simulation to learners and analysis; `run_sim` and `cells` call it."""
+The only place that wires the simulation to learners and analysis; `run_sim` and `run_cache` call it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
-from commands.progress import Teller
+from commands.progress import Reporter
 from commands.stages import Spent, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
@@ -32,7 +32,7 @@ def execute(
     force: bool,
     workers: int,
     ray_address: str | None,
-    told: Teller,
+    progress: Reporter,
     resume: bool = False,
     checkpoint_every_s: float = EVERY_S,
     ctrl_c: CtrlC | None = None,
@@ -54,7 +54,7 @@ def execute(
     world = World(plan)
     observed = world.mean_availability if plan.training.availability == "observed" else None
     fleet = open_fleet(
-        plan, workers=workers, ray_address=ray_address, progress=told.tell, availability=observed
+        plan, workers=workers, ray_address=ray_address, progress=progress.report, availability=observed
     )
     with ExitStack() as until_finished:
         with fleet as learners:
@@ -63,15 +63,15 @@ def execute(
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(world, learners, folder, checkpoints, spent, told, ctrl_c)
+            done = learn_and_simulate(world, learners, folder, checkpoints, spent, progress, ctrl_c)
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
-        told.tell("report", 0, 1)
+        progress.report("report", 0, 1)
         with stage("report", spent, folder):
             finish(folder, pictures)
-        write_json(folder / "timing.json", timing | spent.told())
+        write_json(folder / "timing.json", timing | spent.as_json())
         checkpoints.discard()
-    told.tell("report", 1, 1)
+    progress.report("report", 1, 1)
 
 
 def learn_and_simulate(
@@ -80,7 +80,7 @@ def learn_and_simulate(
     folder: Path,
     checkpoints: Checkpoints,
     spent: Spent,
-    told: Teller,
+    progress: Reporter,
     ctrl_c: CtrlC,
 ) -> Simulated:
     """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
@@ -88,7 +88,7 @@ def learn_and_simulate(
     known, since = checkpoints.learned(), checkpoints.newest()
     if known or since:
         from_s = since["loop"]["at_s"] if since else 0.0
-        told.tell("going on", 1, 1, f"from {from_s:g} s")
+        progress.report("going on", 1, 1, f"from {from_s:g} s")
     with stage("build", spent, folder):
         fleet.build()
     with stage("learn", spent, folder):
@@ -104,12 +104,12 @@ def learn_and_simulate(
             world,
             learned,
             folder,
-            virtual_time(told, plan.horizon_s),
+            virtual_time(progress, plan.horizon_s),
             learner=fleet,
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
-            path=path_of(plan, told),
+            path=path_of(plan, progress),
         )
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:

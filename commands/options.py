@@ -27,10 +27,12 @@ RayAddress = Annotated[
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 # Of the commands that make many runs.
-STORE = Path("runs/cells")
+STORE = Path("runs/cache")
 Store = Annotated[
     Path,
-    typer.Option("--cells", metavar="DIR", help="Where runs are kept; one that is there is not made again."),
+    typer.Option(
+        "--run-cache", metavar="DIR", help="Where runs are kept; one that is there is not made again."
+    ),
 ]
 Jobs = Annotated[
     int | None,

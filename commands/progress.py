@@ -1,5 +1,5 @@
-"""How a run tells what it is doing: bars on a terminal, plain lines elsewhere, nothing if asked to be quiet.
-Everything goes to stderr; stdout is for results."""
+"""How a run reports what it is doing: bars on a terminal, plain lines elsewhere, nothing if asked to be
+quiet. Everything goes to stderr; stdout is for results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
-class Teller(Protocol):
-    """Told `done` of `total` of something, with a word about it; as often as one likes."""
+class Reporter(Protocol):
+    """Reports `done` of `total` of something, with a word about it; as often as one likes."""
 
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None: ...
+    def report(self, what: str, done: float, total: float, word: str = "") -> None: ...
     def close(self) -> None: ...
 
 
 class Quiet:
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+    def report(self, what: str, done: float, total: float, word: str = "") -> None:
         """Says nothing."""
 
     def close(self) -> None:
@@ -30,7 +30,7 @@ class Quiet:
 
 
 class _TimeLeft:
-    """How long each thing will take if it goes on as since it was first told of; nothing before that shows.
+    """How long each thing will take if it goes on as since its first report; nothing before that shows.
 
     Over the whole of it, since cells of a sweep end minutes apart.
     """
@@ -63,7 +63,7 @@ class Bars:
         self._left = _TimeLeft()
         self._bars.start()
 
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+    def report(self, what: str, done: float, total: float, word: str = "") -> None:
         said: dict[str, Any] = {"word": word, "left": self._left.of(what, done, total)}
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total, **said)
@@ -78,14 +78,14 @@ class Lines:
 
     def __init__(self, every_s: float = 5.0) -> None:
         self._every_s = every_s
-        self._told: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
         self._left = _TimeLeft()
 
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
+    def report(self, what: str, done: float, total: float, word: str = "") -> None:
         now, left = time.monotonic(), self._left.of(what, done, total)
-        if what in self._told and done < total and now - self._told[what] < self._every_s:
+        if what in self._reported_at and done < total and now - self._reported_at[what] < self._every_s:
             return
-        self._told[what] = now
+        self._reported_at[what] = now
         share = 100 * done / total if total else 100
         words = "  ".join(filter(None, [f"{what}: {share:.0f}%", word, left]))
         print(words, file=sys.stderr, flush=True)
@@ -96,7 +96,7 @@ class Lines:
 
 @contextmanager
 def each_warning_once() -> Iterator[None]:
-    """Within it a warning is told once: many runs of one scenario have the same to say.
+    """Within it a warning is shown once: many runs of one scenario have the same to say.
 
     The same is what has the same words and is about the same, its first argument; the numbers may differ.
     """
@@ -116,7 +116,7 @@ def each_warning_once() -> Iterator[None]:
         last.removeFilter(is_new)
 
 
-def teller(quiet: bool) -> Teller:
+def reporter_for(quiet: bool) -> Reporter:
     """The one that fits: quiet, a terminal, or a log."""
     if quiet:
         return Quiet()

@@ -1,5 +1,5 @@
-"""The stages of a run from outside: how long each takes, what is told of it, and what becomes of its errors.
-Part of the command line, between `one_run` and the packages that do the work."""
+"""The stages of a run from outside: how long each takes, what is reported of it, and what becomes of its
+errors. Part of the command line, between `one_run` and the packages that do the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, NamedTuple
 
-from commands.progress import Teller
+from commands.progress import Reporter
 from sim.engine.choice import EnginePath, chosen
 from sim.engine.run import Simulated
 from sim.errors import RunFailed, Stage
@@ -28,7 +28,7 @@ class Spent(NamedTuple):
     seconds: dict[str, float]
     peak_mib: dict[str, float]
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For `timing.json`."""
         return {"stages_s": dict(self.seconds), "peak_mib": dict(self.peak_mib)}
 
@@ -51,36 +51,42 @@ def stage(name: Stage, spent: Spent, folder: Path) -> Iterator[None]:
     spent.peak_mib[name] = round(getrusage(RUSAGE_SELF).ru_maxrss / KIB_IN_MIB, 1)
 
 
-def path_of(plan: Scenario, told: Teller) -> EnginePath:
-    """What plays the event loop; where it must be compiled first, that is told, since it takes a while."""
+def path_of(plan: Scenario, progress: Reporter) -> EnginePath:
+    """What plays the event loop; where it must be compiled first, that is reported, since it takes a
+    while."""
     path = chosen(plan)
-    path.tell = lambda done: told.tell("compile", done, 1.0, "the event loop, once per machine")
+    path.tell = lambda done: progress.report("compile", done, 1.0, "the event loop, once per machine")
     return path
 
 
-def virtual_time(told: Teller, horizon_s: float) -> Callable[[float, int], None]:
+def virtual_time(progress: Reporter, horizon_s: float) -> Callable[[float, int], None]:
     """A listener of the simulation that tells virtual time and the rate of requests."""
     first: list[
         tuple[float, int]
     ] = []  # a run may go on from some virtual time, so the rate counts from here
 
-    def tell(at_s: float, requests: int) -> None:
+    def report(at_s: float, requests: int) -> None:
         now = time.perf_counter()
         if not first:
             first.append((now, requests))
         rate = (requests - first[0][1]) / max(now - first[0][0], 1e-9)
         pace = f", {rate:,.0f} requests/s" if rate else ""
-        told.tell("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s{pace}")
+        progress.report("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s{pace}")
 
-    return tell
+    return report
 
 
 def timing_of(done: Simulated, spent: Spent, cost: Cost) -> dict[str, Any]:
     """What took how long: of the whole run the loop, of what this process did of it all else."""
     timing: dict[str, Any] = {"requests": done.requests, "loop_s": done.loop_s, "path": done.path}
-    timing |= spent.told()
+    timing |= spent.as_json()
     if done.loop_s > 0:  # a horizon of 0 has no loop
         timing["requests_per_s"] = done.requests / done.loop_s
     share = cost.seconds / sum(spent.seconds.values())
-    told = {"written": cost.written, "wall_s": cost.seconds, "share": share, "last_bytes": cost.last_bytes}
-    return timing | {"checkpoints": told}
+    checkpoints = {
+        "written": cost.written,
+        "wall_s": cost.seconds,
+        "share": share,
+        "last_bytes": cost.last_bytes,
+    }
+    return timing | {"checkpoints": checkpoints}

@@ -120,7 +120,8 @@ class Feedback:
 
     client int32; sample: place on the sample axis, int32; server_correct bool, 1[e(x)=y] of the version that
     answered; propensity float32, P(sent); answered_at_s float64. decided: int64, per client of the fleet how
-    many requests of samples that are not held out it has decided since the last lesson, sent or not.
+    many requests of samples that are not held out it has decided since the last
+    round, sent or not.
     """
 
     client: NDArray[np.int32]
@@ -132,7 +133,7 @@ class Feedback:
 
     @staticmethod
     def nothing(clients: int) -> Feedback:
-        """No client of the fleet decided or heard anything."""
+        """No client of the fleet decided anything or got an answer."""
         return Feedback(
             client=np.empty(0, np.int32),
             sample=np.empty(0, np.int32),
@@ -144,12 +145,12 @@ class Feedback:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingRound:
     """A round of training that begins at `at_s` and makes `version`, in force at `in_force_at_s`.
 
-    deferred, feedback: what became known since the last lesson, each request once; empty where the scenario
-    has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will learn
-    against this version, ascending, int32; the others never see it.
+    deferred, feedback: what became known since the last round, each request once; empty where the
+    scenario has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will
+    learn against this version, ascending, int32; the others never see it.
     """
 
     version: int

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from sim.messages import Lesson, Update
+from sim.messages import TrainingRound, Update
 
 
 class OnlineLearner(Protocol):
     """The learners while a run goes on."""
 
-    def round(self, lesson: Lesson) -> Update:
-        """Trains the server for one round and the rejectors named in the lesson against its new version.
+    def train_round(self, training_round: TrainingRound) -> Update:
+        """Trains the server for one round and the rejectors named in it against its new version.
 
-        Lessons come in the order of their versions, 1, 2, …, each once; rounds that are lost or skipped
-        come not at all, so nothing has to be taken back. The law: an update is a function of the lessons so
+        Rounds come in the order of their versions, 1, 2, …, each once; those that are lost or skipped
+        come not at all, so nothing has to be taken back. The law: an update is a function of the rounds so
         far. Raises RunFailed if a loss diverges.
         """
 
     def state(self) -> dict[str, Any]:
-        """All that the rounds to come depend on besides their lessons: what `sim.results.packing` takes."""
+        """All that the rounds to come depend on besides their messages: what `sim.results.packing` takes."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on where `state` was taken, of the same scenario."""

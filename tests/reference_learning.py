@@ -17,7 +17,7 @@ import numpy as np
 import simpy
 
 from sim.engine.events import Kind
-from sim.messages import Deferred, Feedback, Learned, Lesson, Phase
+from sim.messages import Deferred, Feedback, Learned, Phase, TrainingRound
 from sim.ports import OnlineLearner
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
@@ -75,12 +75,12 @@ class School:
             yield self.env.at(self.next_due, Kind.MODEL, BEGIN)
             if not self.usable:
                 continue
-            lesson, outages = self.known(), self.total_outages
+            training_round, outages = self.known(), self.total_outages
             ends = self.env.now + self.online.steps * self.online.step_s
             self.round_ends, self.next_due = ends, (k + 1) * self.online.every_s
             yield self.env.at(ends, Kind.MODEL, IN_FORCE)
             if self.total_outages == outages:
-                self.release(lesson)
+                self.release(training_round)
 
     def slows(self) -> float:
         """How much longer a batch takes that starts now: training has its share of the server.
@@ -114,10 +114,10 @@ class School:
         """A round is over: its version comes into force, and copies leave for whoever can be reached."""
         self.in_force.append(self.env.now)
         deferred = self.news(known, "finished") if self.online.source != "pool" else []
-        heeds = self.scenario.training.feedback == "deferred_only"
-        told, decided = (self.news(known, name) if heeds else [] for name in ("answered", "decided"))
-        update = self.learner.round(
-            Lesson(
+        depends_on = self.scenario.training.feedback == "deferred_only"
+        told, decided = (self.news(known, name) if depends_on else [] for name in ("answered", "decided"))
+        update = self.learner.train_round(
+            TrainingRound(
                 version=self.version,
                 at_s=known["at"],
                 in_force_at_s=self.env.now,
@@ -158,7 +158,7 @@ class School:
         return World(self.scenario).schedule.rejectors.clients_of(version).tolist()
 
     def news(self, known: dict, name: str) -> list[tuple[float, Request]]:
-        """Those that no lesson had yet, by instant and request."""
+        """Those that no training round had yet, by instant and request."""
         new = [(at, request) for at, request in known[name] if (name, request.request_id) not in self.given]
         self.given |= {(name, request.request_id) for _, request in new}
         return sorted(new, key=lambda pair: (pair[0], pair[1].request_id))
@@ -226,7 +226,7 @@ class School:
         return self.scenario.fleet[self.group[client]].policy
 
     def note_versions(self, request: Request) -> None:
-        request.window = self.version
+        request.server_version_at_decision = self.version
         request.copy_version = self.copy[request.client]
         request.rejector_version = self.rejector[request.client]
 
@@ -234,7 +234,7 @@ class School:
         """In force when work on the request began, or would have been asked at its decision; -1 before it."""
         if request.sends and not isnan(request.sends[-1].started):
             return bisect_right(self.in_force, request.sends[-1].started) - 1
-        return request.window
+        return request.server_version_at_decision
 
 
 def sample_of(phase: Phase, member: int, draw: float) -> int:

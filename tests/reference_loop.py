@@ -1,7 +1,7 @@
 """A request's life told as a SimPy process: the readable definition of what the product's loop must do.
 
 Each request is one generator; the server is one object, told in `reference_server`, and so are a client's
-circuit breaker and budget, told in `reference_limits`. What luck decides is asked from the same keyed draws
+circuit breaker and budget, told in `reference_limits`. What chance decides is asked from the same keyed draws
 as in the product, so the two are compared byte by byte. Nothing here is fast, and nothing is clever: where
 this file and `sim.engine.loop` disagree, this file is right.
 """
@@ -72,7 +72,7 @@ class Request:
     arrived: float
     deadline: float
     decided: float = nan
-    window: int = -1
+    server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan

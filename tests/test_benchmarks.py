@@ -23,7 +23,7 @@ with_fashion_mnist = pytest.mark.skipif(
 
 def last_object(cache: Path, *words: str) -> dict[str, Any]:
     """What a benchmark says in its last line."""
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
         env=os.environ | {"L2H_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
@@ -31,31 +31,31 @@ def last_object(cache: Path, *words: str) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return found
+    results: dict[str, Any] = json.loads(reported.stdout.splitlines()[-1])
+    return results
 
 
 @pytest.mark.slow
 def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     command = [sys.executable, "-m", "benchmarks.event_loop", "--requests", "2000", "--rounds", "1"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = json.loads(told.splitlines()[-1])
+    reported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    results = json.loads(reported.splitlines()[-1])
     peers = {
         "mm4": {"plain_simpy", "ciw_network"},
         "batching_outage_retries": {"plain_simpy_batching", "reference_loop"},
         "fifth_deferred": {"plain_simpy"},
     }
-    assert set(found) == {*peers, "prices", "end_to_end", "ten_times_longer"}
-    assert set(found["prices"]["per_s"]) == set(found["prices"]["us_more_than_a_threshold"])
+    assert set(results) == {*peers, "prices", "end_to_end", "ten_times_longer"}
+    assert set(results["prices"]["per_s"]) == set(results["prices"]["us_more_than_a_threshold"])
     ours = {"ours", "compiled", "compiled_loop"}
     for name, expected in peers.items():
-        assert all(set(found[name]["times_as_fast_as"][mine]) == expected for mine in ours)
-        assert set(found[name]["per_s"]) == ours | expected
-    for told in found["end_to_end"].values():
-        assert told["path"] == "compiled"
-        assert {"arrivals", "kernel", "table", "writing"} <= set(told["stages"])
-        assert 0.5 < sum(told["stages"].values()) / told["us_per_request"] <= 1
-    short, long = found["ten_times_longer"]["short"], found["ten_times_longer"]["long"]
+        assert all(set(results[name]["times_as_fast_as"][mine]) == expected for mine in ours)
+        assert set(results[name]["per_s"]) == ours | expected
+    for reported in results["end_to_end"].values():
+        assert reported["path"] == "compiled"
+        assert {"arrivals", "kernel", "table", "writing"} <= set(reported["stages"])
+        assert 0.5 < sum(reported["stages"].values()) / reported["us_per_request"] <= 1
+    short, long = results["ten_times_longer"]["short"], results["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
     assert long["peak_mib"] >= long["start_mib"] > 0
 
@@ -65,14 +65,14 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
 def test_the_benchmark_of_deferral_judges_every_bar_and_score(tmp_path):
     small = ("data.samples=2000", "training.pretrain.epochs=1", "fleet.*.model.epochs=1")
     changes = [word for change in small for word in ("--set", change)]
-    found = last_object(tmp_path, "benchmarks.deferral", "--seeds", "7,8", *changes)
-    assert set(found["bars"]) == {"server at 83-85%", "a", "b", "c", "e"}
-    numbers = found["numbers"]
+    results = last_object(tmp_path, "benchmarks.deferral", "--seeds", "7,8", *changes)
+    assert set(results["bars"]) == {"server at 83-85%", "a", "b", "c", "e"}
+    numbers = results["numbers"]
     areas = {name.split(", ")[2] for name in numbers if name.startswith("area")}
     assert {"l2h", "plug_in", "confidence", "entropy", "margin", "random", "oracle"} <= areas
     assert len([name for name in numbers if name.startswith("risk at")]) == 15
-    for told in numbers.values():
-        assert told["low"] <= told["mean"] <= told["high"]
+    for reported in numbers.values():
+        assert reported["low"] <= reported["mean"] <= reported["high"]
     for score in ("confidence", "entropy", "margin"):
         hindsight, calibrated = (
             numbers[f"risk, {score}, {how}"]["mean"] for how in ("hindsight", "calibrated")
@@ -85,35 +85,35 @@ def test_the_benchmark_of_deferral_judges_every_bar_and_score(tmp_path):
 @with_fashion_mnist
 def test_the_benchmark_of_training_tells_both_ratios_and_both_risks(tmp_path):
     words = ("--worlds", "lenet5", "--samples", "400", "--epochs", "1")
-    (found,) = last_object(tmp_path, "benchmarks.l2h_training", *words).values()
-    assert found["samples"] == 240
-    assert len(found["risk"]) == found["plain_settings_timed"] == 4
-    assert found["settings"] == 8
-    assert all(set(told) == {"plain", "ours"} for told in found["risk"].values())
-    assert {"ratio_single", "ratio_grid"} <= set(found)
+    (results,) = last_object(tmp_path, "benchmarks.l2h_training", *words).values()
+    assert results["samples"] == 240
+    assert len(results["risk"]) == results["plain_settings_timed"] == 4
+    assert results["settings"] == 8
+    assert all(set(reported) == {"plain", "ours"} for reported in results["risk"].values())
+    assert {"ratio_single", "ratio_grid"} <= set(results)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["frozen", "rejectors"])
 def test_the_benchmark_of_fleets_measures_each_task(task, tmp_path):
     words = ("--measure", task, "--clients", "3", "--workers", "0")
-    found = last_object(tmp_path, "benchmarks.fleet", *words)
-    assert found["seconds"] > 0
-    assert found["samples"] == 540
+    results = last_object(tmp_path, "benchmarks.fleet", *words)
+    assert results["seconds"] > 0
+    assert results["samples"] == 540
 
 
 def test_the_benchmark_of_fleets_counts_speed_memory_and_scaling(monkeypatch):
-    def told(_task, clients, workers):
+    def reported(_task, clients, workers):
         return {"seconds": clients / (10 * workers), "clients_per_s": 10.0 * workers, "peak_mib": clients / 4}
 
-    monkeypatch.setattr(fleet, "ours", told)
+    monkeypatch.setattr(fleet, "ours", reported)
     monkeypatch.setattr(
-        fleet, "flower", lambda _python, *numbers: told("", *numbers) | {"clients_per_s": 5.0}
+        fleet, "flower", lambda _python, *numbers: reported("", *numbers) | {"clients_per_s": 5.0}
     )
-    found = fleet.compared((100, 1000), Path("python"), 2)
-    assert found["times_as_fast_as_flower"]["rejectors"] == {100: 4.0, 1000: 4.0}
-    assert found["bytes_per_client"]["frozen"] == 2**18
-    assert found["scaling_1_to_2_frozen"] == {"strong": 2.0, "weak": 1.0}
+    results = fleet.compared((100, 1000), Path("python"), 2)
+    assert results["times_as_fast_as_flower"]["rejectors"] == {100: 4.0, 1000: 4.0}
+    assert results["bytes_per_client"]["frozen"] == 2**18
+    assert results["scaling_1_to_2_frozen"] == {"strong": 2.0, "weak": 1.0}
 
 
 def test_memory_is_that_of_the_whole_process_tree():

@@ -28,27 +28,27 @@ def call(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def refused(told: subprocess.CompletedProcess[str], folder: Path) -> str:
+def refused(reported: subprocess.CompletedProcess[str], folder: Path) -> str:
     """The one line of a refusal; checks the exit code and that nothing was left behind."""
-    assert told.returncode == 2, told.stderr
-    assert told.stdout == ""
-    assert len(told.stderr.strip().splitlines()) == 1, told.stderr
+    assert reported.returncode == 2, reported.stderr
+    assert reported.stdout == ""
+    assert len(reported.stderr.strip().splitlines()) == 1, reported.stderr
     assert not any(folder.iterdir()), list(folder.rglob("*"))
-    return told.stderr.strip()
+    return reported.stderr.strip()
 
 
 def test_the_shipped_scenarios_are_listed_with_their_questions(tmp_path):
-    told = call("scenarios", cwd=tmp_path, COLUMNS="200")
-    assert told.returncode == 0
-    assert "What does a two-minute total outage cost" in told.stdout
-    assert "smoke" in told.stdout
+    reported = call("scenarios", cwd=tmp_path, COLUMNS="200")
+    assert reported.returncode == 0
+    assert "What does a two-minute total outage cost" in reported.stdout
+    assert "smoke" in reported.stdout
 
 
 @pytest.mark.parametrize("name", ["outage", "smoke"])
 def test_every_shipped_scenario_passes_its_check(name, tmp_path):
-    told = call("check", name, cwd=tmp_path)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith(f"{name}: fine (")
+    reported = call("check", name, cwd=tmp_path)
+    assert (reported.returncode, reported.stderr) == (0, "")
+    assert reported.stdout.startswith(f"{name}: fine (")
 
 
 def test_the_schema_is_json_and_knows_the_keys(tmp_path):
@@ -57,7 +57,7 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["run", "outge"], "did you mean outage?"),
         (["run", "smoke", "--set", "server.replicas=0"], "server.replicas: 0 is not allowed"),
@@ -88,16 +88,16 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["capacity", "smoke", "--meet", "latency.p95<1", "--replicas", "1:2"], "must be METRIC<=NUMBER"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(words, told, tmp_path):
-    assert told in refused(call(*words, cwd=tmp_path), tmp_path)
+def test_bad_input_is_one_line_and_leaves_nothing(words, reported, tmp_path):
+    assert reported in refused(call(*words, cwd=tmp_path), tmp_path)
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     sheet = tmp_path / "sheet.yaml"
     sheet.write_text("name: x\nfleet: [\n")
-    told = call("run", str(sheet), cwd=tmp_path)
-    assert told.returncode == 2
-    assert "sheet.yaml:" in told.stderr
+    reported = call("run", str(sheet), cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "sheet.yaml:" in reported.stderr
     assert list(tmp_path.iterdir()) == [sheet]
 
 
@@ -143,9 +143,9 @@ def test_an_address_where_nobody_answers_costs_no_results(tmp_path):
     run.mkdir()
     for name, text in (("versions.json", '{"l2h-fleet": "0.1.0"}'), ("summary.json", "{}")):
         (run / name).write_text(text)
-    told = call("run", "smoke", "--out", "run", "--force", "--ray-address", "127.0.0.1:1", cwd=tmp_path)
-    assert told.returncode == 2
-    assert "--ray-address" in told.stderr
+    reported = call("run", "smoke", "--out", "run", "--force", "--ray-address", "127.0.0.1:1", cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "--ray-address" in reported.stderr
     assert (run / "summary.json").exists()
 
 
@@ -156,25 +156,25 @@ def test_other_peoples_files_are_never_replaced(beside, tmp_path):
     (thesis / "chapter.tex").write_text("years of work")
     for name in beside:
         (thesis / name).write_text('{"l2h-fleet": "0.1.0"}')
-    told = call("run", "smoke", "--local", "--out", "thesis", "--force", cwd=tmp_path)
-    assert told.returncode == 2
-    assert "not a run folder" in told.stderr or "chapter.tex" in told.stderr
+    reported = call("run", "smoke", "--local", "--out", "thesis", "--force", cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "not a run folder" in reported.stderr or "chapter.tex" in reported.stderr
     assert (thesis / "chapter.tex").read_text() == "years of work"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    told = call("run", "smoke", "--local", "--out", "file/run", cwd=tmp_path)
-    assert told.returncode == 2
-    assert "--out file/run: cannot be written" in told.stderr
+    reported = call("run", "smoke", "--local", "--out", "file/run", cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "--out file/run: cannot be written" in reported.stderr
 
 
 def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
-    told = call("run", "smoke", "--local", "--out", "run", "--set", "horizon_s=80", cwd=tmp_path)
-    assert told.returncode == 0
-    assert "server: 100%" in told.stderr
-    assert "run: 100%  80 of 80 s" in told.stderr
-    assert "\x1b" not in told.stderr
+    reported = call("run", "smoke", "--local", "--out", "run", "--set", "horizon_s=80", cwd=tmp_path)
+    assert reported.returncode == 0
+    assert "server: 100%" in reported.stderr
+    assert "run: 100%  80 of 80 s" in reported.stderr
+    assert "\x1b" not in reported.stderr
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
@@ -193,7 +193,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
 
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
     words = ["run", "smoke", "--local", "--quiet", "--out", "run"]
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, str(ROOT / "run_sim.py"), *words],
         cwd=tmp_path,
         capture_output=True,
@@ -202,6 +202,6 @@ def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
         timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
     )
-    assert told.returncode == 1, told.stderr
-    assert "File too large" in told.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in told.stderr
+    assert reported.returncode == 1, reported.stderr
+    assert "File too large" in reported.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in reported.stderr

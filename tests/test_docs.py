@@ -74,19 +74,19 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith(("python ", "make "))
 ]
-SCENARIOS = [found for found in blocks("yaml") if "\nfleet:" in found.text]
+SCENARIOS = [results for results in blocks("yaml") if "\nfleet:" in results.text]
 
 
-def words_of(found: list[Found], program: str) -> list[Any]:
+def words_of(results: list[Found], program: str) -> list[Any]:
     """The words of each command behind `python run_sim.py` and the like, once."""
-    told = {text: page for page, text in found if text.startswith(program + " ")}
+    reported = {text: page for page, text in results if text.startswith(program + " ")}
     return [
         pytest.param(
             shlex.split(text.removeprefix(program)),
             id=f"{page}: {text}",
             marks=[pytest.mark.slow] if MANY_RUNS & set(text.split()) or "run paper" in text else [],
         )
-        for text, page in told.items()
+        for text, page in reported.items()
     ]
 
 
@@ -112,9 +112,9 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Makes `folder` the working one, with the scenarios of the pages in it."""
     patch.chdir(folder)
-    for found in SCENARIOS:
-        (name,) = re.findall(r"^name: (\w+)$", found.text, flags=re.MULTILINE)
-        Path(f"{name}.yaml").write_text(found.text)
+    for results in SCENARIOS:
+        (name,) = re.findall(r"^name: (\w+)$", results.text, flags=re.MULTILINE)
+        Path(f"{name}.yaml").write_text(results.text)
 
 
 def small(words: list[str], changes: tuple[str, ...] = SMALL) -> list[str]:
@@ -157,7 +157,7 @@ def test_every_command_can_be_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     at_home(monkeypatch, tmp_path)
-    told = parsed(words)
+    reported = parsed(words)
     if words[0] in RUN_AS_THEY_STAND:
         for folder in run_folders(words):
             shutil.copytree(small_run, folder)
@@ -166,8 +166,8 @@ def test_every_command_can_be_given(
         less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0", "server.outages=[]")]
         seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
         assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
-    elif "scenario" in told:
-        scenario = read(told["scenario"], told.get("changes") or [], told.get("seed"))
+    elif "scenario" in reported:
+        scenario = read(reported["scenario"], reported.get("changes") or [], reported.get("seed"))
         if scenario.data.set != "digits" and not Path("/usr/share/datasets/fashion-mnist").is_dir():
             pytest.skip("Fashion-MNIST is not here: apt-get install dataset-fashion-mnist")
         validate(scenario)
@@ -195,20 +195,20 @@ def test_every_module_is_there(words: list[str], small_run: Path) -> None:
         assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests"))
 
 
-@pytest.mark.parametrize("found", SCENARIOS, ids=lambda found: found.page)
-def test_every_scenario_of_the_pages_is_fine(found: Found, tmp_path: Path) -> None:
-    (tmp_path / "one.yaml").write_text(found.text)
+@pytest.mark.parametrize("found", SCENARIOS, ids=lambda results: results.page)
+def test_every_scenario_of_the_pages_is_fine(results: Found, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(results.text)
     validate(read(tmp_path / "one.yaml"))
 
 
 def test_a_complaint_is_as_the_first_page_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (told,) = re.findall(
+    (reported,) = re.findall(
         r"^mine\.yaml:.*$", (ROOT / "docs/first_ten_minutes.md").read_text(), flags=re.MULTILINE
     )
     monkeypatch.chdir(tmp_path)
     smoke = (ROOT / "scenarios/smoke.yaml").read_text()
     Path("mine.yaml").write_text(smoke.replace("clients: 6", "clients: 0", 1))
-    with pytest.raises(Exception, match=f"^{re.escape(told)}$"):
+    with pytest.raises(Exception, match=f"^{re.escape(reported)}$"):
         read("mine.yaml")
 
 
@@ -232,14 +232,14 @@ def test_every_place_that_an_extension_touches_is_there() -> None:
 
 def defined_in(module: Path) -> set[str]:
     """The classes, functions and tables of a module."""
-    found: set[str] = set()
+    results: set[str] = set()
     for node in ast.parse(module.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found.add(node.name)
+            results.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found.update(target.id for target in targets if isinstance(target, ast.Name))
-    return found
+            results.update(target.id for target in targets if isinstance(target, ast.Name))
+    return results
 
 
 def test_the_site_can_be_built_and_names_every_page(tmp_path: Path) -> None:

@@ -56,23 +56,23 @@ def took_s(home: Home) -> float:
     """Wall seconds of the undisturbed run, in a process of its own."""
     began = time.monotonic()
     process = home.begin("whole", "--local")
-    told = process.communicate(timeout=300)[1]
-    assert (process.returncode, told) == (0, "")
+    reported = process.communicate(timeout=300)[1]
+    assert (process.returncode, reported) == (0, "")
     return time.monotonic() - began
 
 
 @pytest.fixture(scope="module")
 def undisturbed(home: Home, took_s: float) -> dict[str, bytes]:
-    found = home.results("whole")
+    results = home.results("whole")
     assert took_s > 0
-    assert len([name for name in found if name.startswith("requests/")]) == 5
-    assert json.loads(found["summary.json"])["counts"]["requests"] > 3000
-    told = subprocess.run(
+    assert len([name for name in results if name.startswith("requests/")]) == 5
+    assert json.loads(results["summary.json"])["counts"]["requests"] > 3000
+    reported = subprocess.run(
         ["sha256sum", "-c", "SHA256SUMS"], cwd=home.folder / "whole", capture_output=True, check=True
     )
-    summed = [f"{name}: OK" for name in found if name.endswith((".parquet", "scenario.yaml"))]
-    assert sorted(told.stdout.decode().splitlines()) == sorted(summed)
-    return found
+    summed = [f"{name}: OK" for name in results if name.endswith((".parquet", "scenario.yaml"))]
+    assert sorted(reported.stdout.decode().splitlines()) == sorted(summed)
+    return results
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -96,8 +96,8 @@ def test_a_driver_killed_at_any_moments_goes_on_to_the_same_bytes(home, took_s, 
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
-    told = home.run("killed", "--local", "--resume")
-    assert told in ((0, ""), (2, FINISHED.format("killed"))), told
+    reported = home.run("killed", "--local", "--resume")
+    assert reported in ((0, ""), (2, FINISHED.format("killed"))), reported
     assert home.results("killed") == undisturbed
 
 
@@ -135,9 +135,9 @@ def test_ctrl_c_while_it_loads_is_one_line(after_s, tmp_path):
         time.sleep(0.005)
     time.sleep(after_s)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, told
-    assert told.splitlines() in (["interrupted"], ["interrupted: nothing had begun"])
+    reported = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, reported
+    assert reported.splitlines() in (["interrupted"], ["interrupted: nothing had begun"])
     assert not (tmp_path / "run").exists()
 
 
@@ -150,9 +150,9 @@ def test_ctrl_c_in_the_loop_leaves_a_checkpoint_and_no_process(words, home):
     wait_for(home.folder / out / f"{LEFT}0000001", process)
     family = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=60)[1]
+    reported = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert told.splitlines() == ["interrupted: give the same command with --resume to go on"]
+    assert reported.splitlines() == ["interrupted: give the same command with --resume to go on"]
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
     assert not sessions_of(process.pid)
@@ -169,7 +169,7 @@ def press(since):
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 
-with CtrlC().heard(lambda: "last words"):
+with CtrlC().handled(lambda: "last words"):
     threading.Thread(target=press, args=[time.process_time()], daemon=True).start()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
@@ -209,10 +209,10 @@ def test_a_full_disk_is_one_line_and_with_more_room_the_run_goes_on(home, undist
         capture_output=True,
         timeout=300,
     )
-    told = (home.folder / "told").read_text()
-    assert done.returncode == 0, (done.stderr, told)
+    reported = (home.folder / "reported").read_text()
+    assert done.returncode == 0, (done.stderr, reported)
     assert (home.folder / "code").read_text() == "1\n"
-    (line,) = told.splitlines()
+    (line,) = reported.splitlines()
     assert "cannot be written (No space left on device)" in line
     assert line.endswith("once that is mended, give the same command with --resume to go on")
     assert not list((home.folder / "kept").rglob(".*"))
@@ -232,9 +232,9 @@ def test_a_part_that_cannot_be_written_is_one_line_and_the_run_goes_on(home, und
     wait_for(home.folder / "blocked" / f"{LEFT}0000001", process)
     requests.rename(home.folder / "parts")
     requests.write_text("in the way")
-    told = process.communicate(timeout=60)[1]
+    reported = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    (line,) = told.splitlines()
+    (line,) = reported.splitlines()
     assert "cannot be written" in line
     assert "--resume" in line
     requests.unlink()
@@ -253,10 +253,10 @@ def busy(home: Home) -> list[tuple[int, str]]:
     process = home.begin("broken", "--local")
     wait_for(home.folder / "broken" / f"{LEFT}0000001", process)
     process.send_signal(signal.SIGSTOP)
-    told = [home.run("broken", "--local", word) for word in ("--resume", "--force")]
+    reported = [home.run("broken", "--local", word) for word in ("--resume", "--force")]
     process.kill()
     process.communicate()
-    return told
+    return reported
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +269,9 @@ def broken_off(busy: list[tuple[int, str]]) -> str:
 @pytest.mark.slow
 def test_another_scenario_is_refused_and_the_difference_shown(home, broken_off):
     changed = ("--seed", "5", "--set", "fleet.narrow.clients=7", "--set", "server.outages=[]")
-    code, told = home.run(broken_off, "--local", "--resume", *changed)
+    code, reported = home.run(broken_off, "--local", "--resume", *changed)
     assert code == 2
-    assert told == (
+    assert reported == (
         "--resume: the run in broken began otherwise: seed: 1 → 5; fleet.1.clients: 6 → 7; "
         'server.outages.0.when.kind: "intervals" → nothing; server.outages.0.when.at.0.0: 50.0 → nothing; '
         "server.outages.0.when.at.0.1: 70.0 → nothing; and 3 more; "

@@ -36,15 +36,15 @@ MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py"}
 
 def imports(path: Path) -> set[str]:
     """Every module that a file names in an import, at any depth."""
-    found: set[str] = set()
+    results: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            results.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the direction"
-            found.add(node.module or "")
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+            results.add(node.module or "")
+            results.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return results
 
 
 def modules(package: str) -> list[Path]:
@@ -87,15 +87,19 @@ def test_only_one_module_knows_both_sides():
 
 def test_the_simulation_runs_without_torch_or_ray():
     code = "import sys, sim.engine.run; print(sorted({'torch', 'ray'} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    reported = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert reported.stdout.strip() == "[]"
 
 
 def test_a_fleet_is_planned_without_torch():
     """A scenario that does not fit its data set is refused without the seconds that torch takes to load."""
     code = "import sys, agents.plan, agents.evaluation.curves; print('torch' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
+    reported = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert reported.stdout.strip() == "False"
 
 
 def test_modules_stay_short_and_say_what_they_are():

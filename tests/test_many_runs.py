@@ -22,8 +22,8 @@ import run_sim
 from analysis.statistics.comparison import load_traffics
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
 from commands import capacity, many_runs, one_run
-from commands.cells import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from commands.progress import Quiet
+from commands.run_cache import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import VERSIONS
 from sim.scenario import read
@@ -111,9 +111,9 @@ def test_what_is_there_is_not_run_again(grid, store, tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(one_run, "execute", never)
     part = swept(tmp_path / "out", store, "server.replicas=1,2", "costs.c_e=0.05", seeds=2)
-    told = capsys.readouterr().out
-    assert "Sweep of smoke: 4 runs: 2 settings, 2 seeds each" in told
-    assert told.strip().endswith(f"sweep: {tmp_path / 'out/sweep.html'}")
+    reported = capsys.readouterr().out
+    assert "Sweep of smoke: 4 runs: 2 settings, 2 seeds each" in reported
+    assert reported.strip().endswith(f"sweep: {tmp_path / 'out/sweep.html'}")
     whole = pd.read_parquet(grid / "sweep.parquet")
     assert sorted(part["run"]) == sorted(whole.loc[whole["costs.c_e"] == 0.05, "run"])
     assert stamps(store) == before
@@ -125,9 +125,9 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     assert cell.folder.name.startswith("smoke-")
     assert cell.folder == cells_of([read("smoke", TINY)], "other", store)[0].folder
     with monkeypatch.context() as changed:
-        changed.setattr("commands.cells.versions", lambda: {"numpy": "9.9.9"})
+        changed.setattr("commands.run_cache.versions", lambda: {"numpy": "9.9.9"})
         assert cells_of([plan], "?", store)[0].folder != cell.folder
-    monkeypatch.setattr("commands.cells._sources", lambda: "other code")
+    monkeypatch.setattr("commands.run_cache._sources", lambda: "other code")
     assert cells_of([plan], "?", store)[0].folder != cell.folder
 
 
@@ -136,7 +136,7 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
 
     def breaks(plan, *arguments, **options):
         if plan.costs.c_e == 0.3:
-            raise RunFailed("learn", "no such luck")
+            raise RunFailed("learn", "no such chance")
         if plan.costs.c_e == 0.35:
             raise ZeroDivisionError("nor such")
         run(plan, *arguments, **options)
@@ -146,7 +146,7 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
         swept(tmp_path / "out", store, "costs.c_e=0.3,0.05,0.35")
     assert ended.value.exit_code == 1
     assert capsys.readouterr().err.splitlines() == [
-        "cell costs.c_e=0.3 seed=1: failed in stage 'learn': no such luck",
+        "cell costs.c_e=0.3 seed=1: failed in stage 'learn': no such chance",
         "cell costs.c_e=0.35 seed=1: ZeroDivisionError: nor such",
         "2 of 3 cells failed; the others are finished",
     ]
@@ -187,7 +187,7 @@ SLOW_ON_RAY = (pytest.mark.ray, pytest.mark.slow)
 def test_a_sweep_that_was_broken_off_goes_on_where_it_was(how, blow, least, tmp_path):
     """After some of four cells; the table is that of an undisturbed sweep, and nobody is left at work."""
     place, vary = tmp_path / "broken", "costs.c_e=0.05,0.1,0.2,0.3"
-    words = ["sweep", "smoke", "--vary", vary, *how, "--out", "out", "--cells", "broken"]
+    words = ["sweep", "smoke", "--vary", vary, *how, "--out", "out", "--run-cache", "broken"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sim.py"), *words, *(w for c in TINY for w in ("--set", c))],
         cwd=tmp_path,
@@ -200,14 +200,14 @@ def test_a_sweep_that_was_broken_off_goes_on_where_it_was(how, blow, least, tmp_
     while len(stamps(place)) < least and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.005)
     process.send_signal(blow)
-    told = process.communicate(timeout=30)[1]
+    reported = process.communicate(timeout=30)[1]
     before = stamps(place)
     assert least <= len(before) < 4
     if blow == signal.SIGINT:
         assert process.returncode == 130
-        said = re.search(r"(\d) of 4 cells are finished; the same command goes on from there", told)
+        said = re.search(r"(\d) of 4 cells are finished; the same command goes on from there", reported)
         if said is None:  # on a busy machine two seconds may be over before it is counted
-            assert told.endswith("interrupted\n")
+            assert reported.endswith("interrupted\n")
         else:  # one that is at work elsewhere may still end
             assert least <= int(said[1]) <= len(before)
     table = swept(tmp_path / "out", place, vary)
@@ -236,11 +236,11 @@ def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monk
     """A process that begins later would load what was changed meanwhile; this one has what it began with."""
     cells = cells_of([read("smoke", TINY)], "?", tmp_path)
     monkeypatch.setattr(one_run, "execute", lambda *_args, **_options: None)
-    monkeypatch.setattr("commands.cells._sources_now", lambda: "changed")
+    monkeypatch.setattr("commands.run_cache._sources_now", lambda: "changed")
     assert compute(cells[0]) is None
     assert compute(cells[0], workers=1) == CHANGED
     assert compute_elsewhere(cells[0], {}) is None
-    monkeypatch.setattr("commands.cells._sources", lambda: "changed")
+    monkeypatch.setattr("commands.run_cache._sources", lambda: "changed")
     assert compute_elsewhere(cells[0], {}) == CHANGED
 
 
@@ -299,8 +299,8 @@ def test_a_single_cell_that_is_missing_is_computed_on_the_cluster_that_was_named
 
     monkeypatch.setattr("agents.backends.cluster.run_tasks", run_tasks)
     (cell,) = cells_of([read("smoke", TINY)], "Why?", tmp_path)
-    told = Quiet()
-    assert compute_all([cell], How(4, ray_address="head:6379"), told) == {cell.folder: "not here"}
+    reported = Quiet()
+    assert compute_all([cell], How(4, ray_address="head:6379"), reported) == {cell.folder: "not here"}
     assert asked == [(1, 1, "head:6379")]
 
 
@@ -317,10 +317,10 @@ def test_jobs_on_ray_give_the_bytes_of_one_after_another(store, tmp_path):
         "2",
         "--out",
         "out",
-        "--cells",
+        "--run-cache",
         "ray",
     ]
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, str(ROOT / "run_sim.py"), *words, *(w for c in TINY for w in ("--set", c))],
         cwd=tmp_path,
         capture_output=True,
@@ -328,8 +328,8 @@ def test_jobs_on_ray_give_the_bytes_of_one_after_another(store, tmp_path):
         check=False,
         timeout=300,
     )
-    assert told.returncode == 0, told.stderr
-    assert "cells: 100%  2 of 2 cells" in told.stderr
+    assert reported.returncode == 0, reported.stderr
+    assert "cells: 100%  2 of 2 cells" in reported.stderr
     assert (tmp_path / ".cache/clients").is_dir(), "the cache is the one of the working folder"
     alone = swept(tmp_path / "alone", store, "costs.c_e=0.05,0.4")
     for folder in alone["run"]:
@@ -359,25 +359,25 @@ def studied(store, tmp_path_factory) -> Path:
 
 
 def test_differences_of_a_study_are_those_of_compare(studied):
-    told = json.loads((studied / "study.json").read_text())
+    reported = json.loads((studied / "study.json").read_text())
     table = pd.read_parquet(studied / "study.parquet")
     folders = {name: [Path(run) for run in part["run"]] for name, part in table.groupby("policy")}
     for name in ("alone", "no_fallback"):
         arms = arms_of(load_traffics([*folders["l2h"], *folders[name]]))
         (run,) = compare_over_seeds(arms, ["l2h", name])["runs"]
-        found = next(one["differences"] for one in told["policies"] if one["chosen"] == [name])
-        assert len(found) >= 25
-        for measure, numbers in found.items():
+        results = next(one["differences"] for one in reported["policies"] if one["chosen"] == [name])
+        assert len(results) >= 25
+        for measure, numbers in results.items():
             assert numbers == pytest.approx(run["measures"][measure], abs=1e-12, nan_ok=True), measure
 
 
 def test_without_a_fallback_the_server_takes_the_fleet_along(studied):
-    told = json.loads((studied / "study.json").read_text())
-    found = next(one["differences"] for one in told["policies"] if one["chosen"] == ["no_fallback"])
-    assert found["answered_in_outages"]["high"] < 0
-    assert found["accuracy_in_outages"]["difference"] < 0
-    assert found["accuracy"]["difference"] < 0
-    assert found["offered_load"]["difference"] == 0
+    reported = json.loads((studied / "study.json").read_text())
+    results = next(one["differences"] for one in reported["policies"] if one["chosen"] == ["no_fallback"])
+    assert results["answered_in_outages"]["high"] < 0
+    assert results["accuracy_in_outages"]["difference"] < 0
+    assert results["accuracy"]["difference"] < 0
+    assert results["offered_load"]["difference"] == 0
 
 
 def test_runs_that_met_other_requests_are_not_compared(studied, tmp_path):
@@ -409,19 +409,19 @@ def test_check_tells_of_a_study(tmp_path, capsys):
 
 
 def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
-    """A reject rate does not depend on replicas, so the fewest meet it, as one run each shows."""
+    """A deferral rate does not depend on replicas, so the fewest meet it, as one run each shows."""
     options = {"out": tmp_path / "out", "store": store, "jobs": 1, "quiet": True, "changes": TINY}
     table = swept(tmp_path / "sweep", store, "server.replicas=1,2", seeds=4)
     before = stamps(store)
     limit = 1.0
-    capacity.capacity("smoke", f"reject_rate<={limit}", replicas="1:2", seeds=4, **options)
+    capacity.capacity("smoke", f"deferral_rate<={limit}", replicas="1:2", seeds=4, **options)
     assert stamps(store) == before
     said = capsys.readouterr().out.strip().splitlines()[-1]
-    assert said == (f"fewest replicas from 1 to 2 that meet reject_rate <= {limit:g}: 1 (95% confidence)")
-    told = json.loads((tmp_path / "out/capacity.json").read_text())
-    assert (told["best"], told["answer"]) == (1, said)
-    by_hand = table.groupby("server.replicas")["rates.reject_rate.value"].mean()
-    assert [one["mean"] for one in told["decisions"]] == pytest.approx(by_hand.tolist())
+    assert said == (f"fewest replicas from 1 to 2 that meet deferral_rate <= {limit:g}: 1 (95% confidence)")
+    reported = json.loads((tmp_path / "out/capacity.json").read_text())
+    assert (reported["best"], reported["answer"]) == (1, said)
+    by_hand = table.groupby("server.replicas")["rates.deferral_rate.value"].mean()
+    assert [one["mean"] for one in reported["decisions"]] == pytest.approx(by_hand.tolist())
 
 
 def test_an_answer_from_runs_that_are_not_valid_says_so(tmp_path):
@@ -448,7 +448,7 @@ def made_of(runs: capacity.Runs, number: int) -> list[Cell]:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"replicas": "1:2", "meet": "accuracy>=80"}, "accuracy is a share: its limit must lie between"),
         ({}, "give --replicas LO:HI or --clients GROUP=LO:HI, one of them"),
@@ -463,16 +463,16 @@ def made_of(runs: capacity.Runs, number: int) -> list[Cell]:
         ({"replicas": "1:2", "jobs": 1, "ray_address": "x"}, "--ray-address: goes with"),
     ],
 )
-def test_bad_input_to_capacity_is_one_line_and_runs_nothing(options, told, tmp_path):
+def test_bad_input_to_capacity_is_one_line_and_runs_nothing(options, reported, tmp_path):
     asked = {"meet": "latency.p95<=1", "out": tmp_path / "out", "store": tmp_path / "cells", "quiet": True}
     with pytest.raises(BadInput) as refused:
         capacity.capacity("smoke", **(asked | options))
-    assert told in str(refused.value)
+    assert reported in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("vary", "changes", "told"),
+    ("vary", "changes", "reported"),
     [
         (["server.replicas=2,0"], [], "--vary server.replicas: 0 is not allowed"),
         (["fleet.narrow.clients=6,10001"], [], "(where fleet.narrow.clients=10001)"),
@@ -480,10 +480,10 @@ def test_bad_input_to_capacity_is_one_line_and_runs_nothing(options, told, tmp_p
         (["server.replicas=1,2"], ["costs.c_e=-1"], "--set costs.c_e: -1 is not allowed"),
     ],
 )
-def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, told, tmp_path):
+def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, reported, tmp_path):
     with pytest.raises(BadInput) as refused:
         swept(tmp_path / "out", tmp_path / "cells", *vary, changes=changes)
-    assert told in str(refused.value)
+    assert reported in str(refused.value)
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -491,8 +491,8 @@ def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, told, 
 def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
     """In a process of its own, where nobody else collects what is logged."""
     asked = ["fleet.known.model.train_samples=3000", "training.form=released"]
-    words = ["sweep", "smoke", "--vary", "costs.c_e=0.05,0.1", "--jobs", "1", "--quiet", "--cells", store]
-    told = subprocess.run(
+    words = ["sweep", "smoke", "--vary", "costs.c_e=0.05,0.1", "--jobs", "1", "--quiet", "--run-cache", store]
+    reported = subprocess.run(
         [sys.executable, ROOT / "run_sim.py", *words, *(w for c in TINY + asked for w in ("--set", c))],
         cwd=tmp_path,
         capture_output=True,
@@ -500,7 +500,7 @@ def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
         check=True,
         timeout=300,
     )
-    assert sorted(told.stderr.splitlines()) == [
+    assert sorted(reported.stderr.splitlines()) == [
         "fleet.known.model.train_samples: 3000 asked, the client pool has 359 for it",
         "training.form: 'released' rewards sending where the server is wrong",
     ]

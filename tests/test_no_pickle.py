@@ -19,14 +19,14 @@ READS_CIFAR = (
 
 
 def test_no_module_can_unpickle_but_the_one_that_reads_cifar():
-    found = set()
+    results = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if RUN_WHAT_THEY_READ & {name.partition(".")[0] for name in names}:
-                found.add(str(path.relative_to(ROOT)))
-    assert found == {READS_CIFAR}
+                results.add(str(path.relative_to(ROOT)))
+    assert results == {READS_CIFAR}
 
 
 @pytest.mark.parametrize(

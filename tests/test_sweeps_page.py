@@ -22,11 +22,11 @@ def test_every_command_of_the_page_works(tmp_path, monkeypatch, capsys):
     assert [words[0] for words in COMMANDS] == ["sweep", "check", "study", "capacity", "capacity"]
     for words in COMMANDS:
         assert not run_sim.app(words, standalone_mode=False), words
-    told = capsys.readouterr().out
-    assert "sweep: runs/smoke-sweep/sweep.html" in told
-    assert "study: runs/smoke_policies-study/study.html" in told
-    assert "fewest replicas from 1 to 4 that meet latency.p95 <= 0.2: 1 (95% confidence)" in told
-    assert "most clients of known from 2 to 6 that meet latency.p95 <= 0.2: 6" in told
+    reported = capsys.readouterr().out
+    assert "sweep: runs/smoke-sweep/sweep.html" in reported
+    assert "study: runs/smoke_policies-study/study.html" in reported
+    assert "fewest replicas from 1 to 4 that meet latency.p95 <= 0.2: 1 (95% confidence)" in reported
+    assert "most clients of known from 2 to 6 that meet latency.p95 <= 0.2: 6" in reported
     table = pd.read_parquet("runs/smoke-sweep/sweep.parquet")
     p95 = table.pivot_table("latency_s.final.p95", "server.replicas", "costs.c_e")
     assert p95.shape == (2, 2)

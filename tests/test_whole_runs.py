@@ -115,12 +115,12 @@ def test_a_client_model_that_changes_fails_the_run(tmp_path, monkeypatch):
 
 def test_whatever_breaks_is_named_with_its_stage(tmp_path, monkeypatch):
     def broken(_fleet):
-        raise ZeroDivisionError("no such luck")
+        raise ZeroDivisionError("no such chance")
 
     monkeypatch.setattr(Fleet, "learn", broken)
-    with pytest.raises(RunFailed, match="failed in stage 'learn': ZeroDivisionError: no such luck"):
+    with pytest.raises(RunFailed, match="failed in stage 'learn': ZeroDivisionError: no such chance"):
         run_into(tmp_path / "run", 0)
-    assert "no such luck" in (tmp_path / "run/failure.txt").read_text()
+    assert "no such chance" in (tmp_path / "run/failure.txt").read_text()
 
 
 def test_an_analysis_that_fails_keeps_what_was_simulated(tmp_path, monkeypatch):
@@ -166,8 +166,8 @@ def test_a_horizon_of_zero_only_learns(tmp_path):
         "risk",
     } | studied
     assert summary["valid"]
-    told = [(row["group"], row["score"]) for row in summary["study"] if row["is_policy"]]
-    assert told == [("known", "l2h"), ("narrow", "l2h")]
+    reported = [(row["group"], row["score"]) for row in summary["study"] if row["is_policy"]]
+    assert reported == [("known", "l2h"), ("narrow", "l2h")]
     assert "Learning alone: narrow sends" in (folder / "report.html").read_text()
     table = pd.read_parquet(folder / "study.parquet")
     assert set(table.loc[table["score"] == "plug_in", "c_e"]) == {0.0, 0.1, 0.2}

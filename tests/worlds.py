@@ -16,7 +16,7 @@ from reference_loop import Reference, Request, Send
 
 from sim.engine.choice import EnginePath
 from sim.engine.run import chunks
-from sim.messages import GroupTables, Learned, Lesson, Phase, Samples, Tables, Update
+from sim.messages import GroupTables, Learned, Phase, Samples, Tables, TrainingRound, Update
 from sim.ports import OnlineLearner
 from sim.results.columns import (
     DEFERRAL,
@@ -39,7 +39,7 @@ SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica",
 COMPARED = [
     "request_id",
     "sample_id",
-    "window",
+    "server_version_at_decision",
     "arrived_at_s",
     "decided_at_s",
     "score",
@@ -151,26 +151,30 @@ def phases_made_up(group: Group, axis: Samples, positions: NDArray[np.int32]) ->
 
 
 class MadeUpLearner:
-    """Tables drawn from what all lessons said, so that another lesson gives another run; keeps them."""
+    """Tables drawn from what all training rounds said, so that another one gives another run; keeps them."""
 
     def __init__(self, scenario: Scenario, learned: Learned) -> None:
         self._scenario, self._learned = scenario, learned
-        self.lessons: list[Lesson] = []
-        self._heard = 0
+        self.training_rounds: list[TrainingRound] = []
+        self._feedback_buffer = 0
 
     def state(self) -> dict[str, Any]:
-        return {"heard": self._heard}
+        return {"feedback_buffer": self._feedback_buffer}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._heard = state["heard"]
+        self._feedback_buffer = state["feedback_buffer"]
 
-    def round(self, lesson: Lesson) -> Update:
-        self.lessons.append(lesson)
-        columns = [lesson.trains, *vars(lesson.deferred).values(), *vars(lesson.feedback).values()]
+    def train_round(self, training_round: TrainingRound) -> Update:
+        self.training_rounds.append(training_round)
+        columns = [
+            training_round.trains,
+            *vars(training_round.deferred).values(),
+            *vars(training_round.feedback).values(),
+        ]
         said = b"|".join(column.tobytes() for column in columns)
-        instants = np.array([lesson.at_s, lesson.in_force_at_s]).tobytes()
-        self._heard = crc32(said + instants, self._heard)
-        draw = np.random.default_rng([lesson.version, self._heard])
+        instants = np.array([training_round.at_s, training_round.in_force_at_s]).tobytes()
+        self._feedback_buffer = crc32(said + instants, self._feedback_buffer)
+        draw = np.random.default_rng([training_round.version, self._feedback_buffer])
         tables = self._learned.tables
         return Update(
             server_label=draw.integers(0, 10, len(tables.server_label)).astype(np.int16),
@@ -183,8 +187,8 @@ class MadeUpLearner:
             learning={
                 "stage": ["server"],
                 "group": [""],
-                "step": [lesson.version],
-                "at_s": [lesson.in_force_at_s],
+                "step": [training_round.version],
+                "at_s": [training_round.in_force_at_s],
             },
         )
 
@@ -319,7 +323,7 @@ def _is_charged(send: Send, scenario: Scenario) -> bool:
 def _versions(loop: Reference, request: Request) -> dict[str, object]:
     version = loop.school.server_version(request)
     return {
-        "window": request.window,
+        "server_version_at_decision": request.server_version_at_decision,
         "server_label": loop.school.server_label[version][request.sample] if version >= 0 else -1,
         "server_version": version,
         "copy_version": request.copy_version,

@@ -42,13 +42,18 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "answer": "decide",
     "score": "decide",
     "own_scores": "decide",
-    "practise": "learn",
+    "train_round": "learn",
     "state": "run",
     "restore": "learn",
     "hashes": "run",
 }
-LASTS = {"start", "adopt"}  # what a newcomer is always told
-TEACHES = {"pretrain", "learn", "practise", "restore"}  # until the next state; all else changes nothing
+SETS_UP = {"start", "adopt"}  # what a newcomer is always told
+CHANGES_STATE = {
+    "pretrain",
+    "learn",
+    "train_round",
+    "restore",
+}  # until the next state; all else changes nothing
 
 Call = tuple[str, Arguments]
 Learner = type[ServerModel] | type[ClientShard]
@@ -122,10 +127,10 @@ class Member:
 
     def _remember(self, call: Call, result: Any) -> None:
         method, arguments = call
-        if method in LASTS | TEACHES:
+        if method in SETS_UP | CHANGES_STATE:
             self.history.append(call)
         elif method == "state":
-            self.history = [known for known in self.history if known[0] in LASTS]
+            self.history = [known for known in self.history if known[0] in SETS_UP]
             self.history.append(("restore", (*arguments, result)))
 
     def _replay(self, call: Call, lost: Exception) -> Any:
@@ -162,7 +167,7 @@ def _got(reference: Any) -> Any:
 
 
 class OnRay:
-    """Hosts on the cluster at `address`, or on one of their own that ends with them; see `Cluster`."""
+    """Learners on the cluster at `address`, or on one of their own that ends with them; see `Cluster`."""
 
     def __init__(self, workers: int, address: str | None) -> None:
         self.shards = workers

@@ -27,10 +27,10 @@ from agents.models.training import Tick, quietly, read, require_finite
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
 from agents.rejectors.blocks import RejectorBlock
-from agents.rejectors.client_predictions import Readings
+from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.scores import SCORES, Evidence
-from agents.server.online import met_view, training_rows
-from sim.messages import Lesson
+from agents.server.online import traffic_view_at, training_rows
+from sim.messages import TrainingRound
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ModelAnswers:
 
 
 @dataclass(frozen=True)
-class BlockPractised:
+class BlockUpdate:
     """A block after a round: the scores of the run's own rows, float32 (own rows, n); the sum of the mean
     losses of those that trained, and their number."""
 
@@ -58,7 +58,7 @@ class ClientShard:
         self._plan = plan
         self._models: dict[Variant, Classifier] = {}
         self._blocks: dict[Block, RejectorBlock] = {}
-        self._readings = Readings(plan, self._models)
+        self._predictions = ClientPredictions(plan, self._models)
 
     def train_clients(self, variants: Sequence[Variant], tick: Tick = quietly) -> list[FrozenClient]:
         """The frozen clients of `variants`, in that order, trained from scratch."""
@@ -81,10 +81,10 @@ class ClientShard:
         block the losses (epochs, rows)."""
         losses = []
         for done, block in enumerate(blocks, start=1):
-            self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+            self._blocks[block] = RejectorBlock(self._plan, block, self._predictions)
             losses.append(self._blocks[block].learn(correct))
             tick(done, len(blocks))
-        self._readings.forget()
+        self._predictions.forget()
         return losses
 
     def answer(
@@ -100,52 +100,56 @@ class ClientShard:
     def score(self, blocks: Sequence[Block], server_label: NDArray[np.int16]) -> list[BlockAnswers]:
         """What the rejectors of each block decide. server_label: on the sample axis, int16 (n,)."""
         answers = [answers_of(self._plan, block, self._blocks[block], server_label) for block in blocks]
-        self._readings.forget()
+        self._predictions.forget()
         return answers
 
-    def practise(
-        self, blocks: Sequence[Block], lesson: Lesson, correct: Mapping[int, NDArray[np.bool_]]
-    ) -> list[BlockPractised | None]:
+    def train_round(
+        self, blocks: Sequence[Block], training_round: TrainingRound, correct: Mapping[int, NDArray[np.bool_]]
+    ) -> list[BlockUpdate | None]:
         """Trains rejectors against a new version of the server, and scores; None for a block where none does.
 
-        correct: as `Practised`.
+        correct: as `ServerUpdate`.
         """
-        made: list[BlockPractised | None] = []
+        made: list[BlockUpdate | None] = []
         training = self._plan.scenario.training
         for block in blocks:
-            rejectors, recalls = self._blocks[block], training.feedback == "deferred_only"
-            if recalls:
-                rejectors.hear(lesson)
-            trains = rejectors.recalling_rows(lesson) if recalls else training_rows(self._plan, block, lesson)
+            rejectors, on_feedback = self._blocks[block], training.feedback == "deferred_only"
+            if on_feedback:
+                rejectors.add_feedback(training_round)
+            trains = (
+                rejectors.rows_with_feedback(training_round)
+                if on_feedback
+                else training_rows(self._plan, block, training_round)
+            )
             if not trains.any():
                 made.append(None)
                 continue
-            if recalls:
-                trained, losses = rejectors.recall(lesson)
+            if on_feedback:
+                trained, losses = rejectors.train_on_feedback(training_round)
             else:
-                view = met_view(self._plan, block.group, lesson.in_force_at_s)
-                trained, losses = rejectors.practise(lesson, view, correct[view])
+                view = traffic_view_at(self._plan, block.group, training_round.in_force_at_s)
+                trained, losses = rejectors.train_round(training_round, view, correct[view])
             score = own_scores(self._plan, block, rejectors)
-            made.append(BlockPractised(score, float(losses[trained].sum()), int(trained.sum())))
-        self._readings.forget()
+            made.append(BlockUpdate(score, float(losses[trained].sum()), int(trained.sum())))
+        self._predictions.forget()
         return made
 
     def state(self, blocks: Sequence[Block]) -> list[State]:
-        """What the rounds to come of these blocks depend on besides their lessons."""
+        """What the rounds to come of these blocks depend on besides their messages."""
         return [self._blocks[block].state() for block in blocks]
 
     def restore(self, blocks: Sequence[Block], states: Sequence[State]) -> None:
         """Goes on where `state` was taken, of the same plan; comes after `adopt`."""
         for block, state in zip(blocks, states, strict=True):
             if block not in self._blocks:
-                self._blocks[block] = RejectorBlock(self._plan, block, self._readings)
+                self._blocks[block] = RejectorBlock(self._plan, block, self._predictions)
             self._blocks[block].restore(state)
-        self._readings.forget()
+        self._predictions.forget()
 
     def own_scores(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
         """The scores of the run's own rows of each block, as they are now, float32 (own rows, n)."""
         scores = [own_scores(self._plan, block, self._blocks[block]) for block in blocks]
-        self._readings.forget()
+        self._predictions.forget()
         return scores
 
     def hashes(self) -> dict[Variant, str]:

@@ -23,7 +23,7 @@ def before_ray(address: str | None) -> None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
-class Hosts(Protocol):
+class Backend(Protocol):
     """A server model and `shards` client shards, asked by the name of a method.
 
     Laws: results come in shard order, whichever shard is done first; an argument that was shared is seen

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.data.partitions import tell_shortfall
+from agents.data.partitions import warn_of_shortfall
 from agents.plan import Plan
 
 
-def tell_shortfalls(plan: Plan) -> None:
+def warn_of_shortfalls(plan: Plan) -> None:
     """Warns of each group whose models have fewer samples to train on than the scenario asks for."""
     for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
-        tell_shortfall(group, plan.data, min(len(sample_ids) for sample_ids in drawn))
+        warn_of_shortfall(group, plan.data, min(len(sample_ids) for sample_ids in drawn))
 
 
 def class_counts(plan: Plan) -> dict[str, list[object]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.choices import choose
 from agents.data.files import cifar, idx_pair, svhn
-from agents.data.folders import found
+from agents.data.folders import data_files
 from agents.data.mixtures import drawn_set
 from sim.errors import BadInput
 from sim.scenario import Scenario
@@ -68,26 +68,26 @@ def digits(_scenario: Scenario) -> DataSet:
 
 def mnist(scenario: Scenario) -> DataSet:
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017): 70,000 grey pictures of 28x28."""
-    name, files = scenario.data.set, found(scenario.data)
+    name, files = scenario.data.set, data_files(scenario.data)
     train, test = idx_pair(files[0], files[1], classes=10), idx_pair(files[2], files[3], classes=10)
     return _joined(name, [train, test], classes=10)
 
 
 def cifar10(scenario: Scenario) -> DataSet:
     """CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32x32."""
-    parts = [cifar(file, "labels", classes=10) for file in found(scenario.data)]
+    parts = [cifar(file, "labels", classes=10) for file in data_files(scenario.data)]
     return _joined("cifar10", parts, classes=10)
 
 
 def cifar100(scenario: Scenario) -> DataSet:
     """CIFAR-100 (Krizhevsky 2009) with its 100 fine classes: 60,000 colour pictures of 32x32."""
-    parts = [cifar(file, "fine_labels", classes=100) for file in found(scenario.data)]
+    parts = [cifar(file, "fine_labels", classes=100) for file in data_files(scenario.data)]
     return _joined("cifar100", parts, classes=100)
 
 
 def street_digits(scenario: Scenario) -> DataSet:
     """SVHN (Netzer et al. 2011) without its "extra" part: 99,289 colour pictures of 32x32."""
-    return _joined("svhn", [svhn(file) for file in found(scenario.data)], classes=10)
+    return _joined("svhn", [svhn(file) for file in data_files(scenario.data)], classes=10)
 
 
 def gaussian_mixture(scenario: Scenario) -> DataSet:

@@ -33,8 +33,8 @@ def idx_pair(images: Path, labels: Path, classes: int) -> Part:
     with _named(images):
         pixels = _idx(images, axes=3)
     with _named(labels):
-        told = _idx(labels, axes=1)
-    return _checked(pixels[:, None], told, classes, labels)
+        values = _idx(labels, axes=1)
+    return _checked(pixels[:, None], values, classes, labels)
 
 
 def cifar(file: Path, key: str, classes: int) -> Part:
@@ -82,9 +82,9 @@ def _idx(file: Path, axes: int) -> NDArray[np.uint8]:
     if (zeros, kind, count) != (0, _UNSIGNED_BYTES, axes):
         raise ValueError(f"it is no IDX file of bytes along {axes} axes")
     shape = struct.unpack_from(f">{axes}I", content, 4)
-    found, expected = len(content) - 4 - 4 * axes, int(np.prod(shape, dtype=np.int64))
-    if found != expected:
-        raise ValueError(f"it holds {found} bytes where its header says {expected}")
+    size, expected = len(content) - 4 - 4 * axes, int(np.prod(shape, dtype=np.int64))
+    if size != expected:
+        raise ValueError(f"it holds {size} bytes where its header says {expected}")
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 

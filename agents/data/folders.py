@@ -72,7 +72,7 @@ LAYOUTS = {
 }
 
 
-def found(data: Data) -> list[Path]:
+def data_files(data: Data) -> list[Path]:
     """The files of a scenario's data set, in the order of its layout; fetched first if it says `download`.
 
     A file that is not byte for byte the published one is used all the same, with a warning: it may be a part

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.data.datasets import DataSet
 from agents.data.partitions import class_weights, known_classes
-from agents.data.views import Shift, met_shift
+from agents.data.views import Shift, traffic_shift
 from sim.errors import BadInput
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
@@ -40,7 +40,7 @@ def phases_of(
     """
     group = scenario.fleet[place]
     weights = _own_weights(scenario.seed, place, group, samples.label[base], data)
-    shift, found = met_shift(group), [_phase(0.0, samples, base, weights)]
+    shift, results = traffic_shift(group), [_phase(0.0, samples, base, weights)]
     for number, drift in enumerate(group.traffic.drift):
         path = f"fleet.{group.group}.traffic.drift.{number}"
         if drift.noise is not None:
@@ -52,8 +52,8 @@ def phases_of(
         positions = _in_view(base, samples, shifts.index(shift))
         phase = _phase(drift.at_s, samples, positions, weights)
         _require_held_out(path, phase, samples)
-        found.append(phase)
-    return tuple(found)
+        results.append(phase)
+    return tuple(results)
 
 
 def calibration_of(
@@ -108,7 +108,7 @@ def _as_trained(seed: int, place: int, group: Group, occur: NDArray[np.int16], d
     return of_variant[np.arange(group.clients) % len(of_variant)]
 
 
-def class_weights_met(
+def traffic_class_weights(
     group: Group, phase: Phase, data: DataSet, pool: NDArray[np.int16], owners: int
 ) -> Weights | None:
     """What a sample of the rejector pool weighs by its class for each of `owners`, float64 (owners, classes).
@@ -155,8 +155,8 @@ def _traffic(samples: Samples) -> NDArray[np.int32]:
 def _in_view(positions: NDArray[np.int32], samples: Samples, view: int) -> NDArray[np.int32]:
     """The places of the same samples in another view, each once; the axis holds view after view."""
     size = len(samples.view) // (int(samples.view[-1]) + 1)
-    found: NDArray[np.int32] = np.unique(positions % size) + np.int32(view * size)
-    return found
+    results: NDArray[np.int32] = np.unique(positions % size) + np.int32(view * size)
+    return results
 
 
 def _require_samples(path: str, weights: Weights, labels: NDArray[np.int16]) -> None:

@@ -133,7 +133,7 @@ def training_samples(
     return (chosen + view * data.size).astype(np.int32)
 
 
-def tell_shortfall(group: Group, data: DataSet, got: int) -> None:
+def warn_of_shortfall(group: Group, data: DataSet, got: int) -> None:
     """Logs that a group's models train on fewer samples than the scenario asks for."""
     asked = group.model.train_samples
     if group.partition.kind == "few_samples":

@@ -34,18 +34,18 @@ def shift_of(group: Group) -> Shift:
     return Shift(partition.noise, partition.blur, partition.rotate)
 
 
-def met_shift(group: Group) -> Shift:
+def traffic_shift(group: Group) -> Shift:
     """How a group's requests come before any drift: as it sees samples under mix `own`, else clean."""
     return shift_of(group) if group.traffic.mix == "own" else CLEAN
 
 
 def drifted_shifts(group: Group) -> list[Shift]:
     """How its requests come after each drift."""
-    shift, found = met_shift(group), []
+    shift, results = traffic_shift(group), []
     for drift in group.traffic.drift:
         shift = shift if drift.noise is None else replace(shift, noise=drift.noise)
-        found.append(shift)
-    return found
+        results.append(shift)
+    return results
 
 
 def views_of(scenario: Scenario) -> tuple[tuple[Shift, ...], tuple[int, ...]]:

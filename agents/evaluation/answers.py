@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
-from agents.evaluation.cost_model import stakes_of
-from agents.evaluation.curves import Judged
-from agents.evaluation.policy_evaluation import Verdict, prices, together, verdict
+from agents.evaluation.cost_model import cost_model_of
+from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices, summed
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers
 from agents.rejectors.scores import OF_CLIENTS, Evidence, is_trained, oracle
@@ -45,41 +45,45 @@ class Answers:
             return np.concatenate([rows for rows in parts if len(rows)])
         return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
 
-    def judged(self, place: int, positions: NDArray[np.integer]) -> Judged:
+    def evaluation_set(self, place: int, positions: NDArray[np.integer]) -> EvaluationSet:
         """A group's models and the server on some positions of the sample axis, a row per model."""
         label = self.plan.samples.label[positions]
         correct = self.client_label(place)[:, positions] == label
         server = self.server_label[positions] == label
-        return Judged(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
+        return EvaluationSet(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
 
     @cached_property
-    def verdicts(self) -> tuple[dict[Setting, Verdict], ...]:
-        """Per group the verdict on each setting that its rejectors were trained in; then that on each score
-        made from the frozen models, at all costs that are looked at."""
-        return tuple(self._verdicts(place) for place in range(len(self.plan.scenario.fleet)))
+    def evaluations(self) -> tuple[dict[Setting, PolicyEvaluation], ...]:
+        """Per group the evaluation of each setting that its rejectors were trained in; then that of
+        each score made from the frozen models, at all costs that are looked at."""
+        return tuple(self._evaluations(place) for place in range(len(self.plan.scenario.fleet)))
 
-    def _verdicts(self, place: int) -> dict[Setting, Verdict]:
+    def _evaluations(self, place: int) -> dict[Setting, PolicyEvaluation]:
         scenario = self.plan.scenario
-        parts: dict[Setting, list[Verdict]] = {
+        parts: dict[Setting, list[PolicyEvaluation]] = {
             each: [] for each in settings_of(scenario, scenario.fleet[place])
         }
         for block, answers in self.of_blocks.items():
             if block.group == place:
-                for each, part in answers.verdicts.items():
+                for each, part in answers.evaluations.items():
                     parts[each].append(part)
-        trained = {each: together(of_blocks) for each, of_blocks in parts.items()}
+        trained = {each: summed(of_blocks) for each, of_blocks in parts.items()}
         made = [setting(name, "", *costs, "") for name in OF_CLIENTS for costs in costs_of(scenario)]
         return trained | {each: self._untrained(place, each) for each in made}
 
-    def _untrained(self, place: int, each: Setting) -> Verdict:
-        """The verdict on a score that is made from a frozen model; where it has no Bayes price, each model is
-        judged at the threshold that does best on the calibration pool."""
-        stakes = stakes_of(self.plan.scenario, each.c_e, each.c_1)
+    def _untrained(self, place: int, each: Setting) -> PolicyEvaluation:
+        """The evaluation of a score that is made from a frozen model; where it has no Bayes price, each model
+        is judged at the threshold that does best on the calibration pool."""
+        cost_model = cost_model_of(self.plan.scenario, each.c_e, each.c_1)
         scores = self._of_clients(place, each.score, each.c_1)
         held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
-        price = prices(each.score, stakes, scores[:, calibration], self.judged(place, calibration))
+        price = prices(
+            each.score, cost_model, scores[:, calibration], self.evaluation_set(place, calibration)
+        )
         calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
-        return verdict(scores[:, held_out], price, self.judged(place, held_out), stakes, calibrated)
+        return evaluate(
+            scores[:, held_out], price, self.evaluation_set(place, held_out), cost_model, calibrated
+        )
 
     def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
         """A score made from a group's frozen models, float32 (variants, n)."""

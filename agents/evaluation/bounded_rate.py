@@ -1,16 +1,16 @@
-"""The paper's coin that holds a trained rejector to a reject rate: what it comes to, in expectation.
-Part of a verdict, so of every setting of a study; nothing is drawn."""
+"""The paper's coin that holds a trained rejector to a deferral rate: what it comes to, in expectation.
+Part of an evaluation, so of every setting of a study; nothing is drawn."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.cost_model import Stakes
-from agents.evaluation.curves import Judged, gains_of
+from agents.evaluation.cost_model import CostModel
+from agents.evaluation.curves import EvaluationSet, gains_of
 
 BOUNDS = np.linspace(0.1, 0.9, 9)
-Bounded = NDArray[np.float64]  # reject rate, accuracy and risk at each of `BOUNDS`, (3, 9)
+Bounded = NDArray[np.float64]  # deferral rate, accuracy and risk at each of `BOUNDS`, (3, 9)
 
 
 def coin(calibrated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -28,19 +28,24 @@ def coin(calibrated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def bounded(
-    sent: NDArray[np.bool_], calibrated: NDArray[np.float64], judged: Judged, stakes: Stakes
+    sent: NDArray[np.bool_],
+    calibrated: NDArray[np.float64],
+    evaluation_set: EvaluationSet,
+    cost_model: CostModel,
 ) -> Bounded:
     """What the coin comes to in expectation over its tosses; rows are summed by their share of clients.
 
     sent: what the rejectors send of the held-out samples, bool (rows, h); calibrated: as in `coin`. The
-    reject rate differs from the bound by as much as the two pools do.
+    deferral rate differs from the bound by as much as the two pools do.
     """
     add, keep = coin(calibrated)
-    gains = gains_of(judged, stakes)[:, judged.variant_of_row]
+    gains = gains_of(evaluation_set, cost_model)[:, evaluation_set.variant_of_row]
     each = np.concatenate([np.ones((1, *sent.shape)), gains])  # what one more send adds to all three
     of_sent, of_kept = ((each * side).mean(axis=2) for side in (sent, ~sent))
-    added = np.einsum("krq,r->kq", of_sent[..., None] * keep + of_kept[..., None] * add, judged.share)
-    local = (1.0 - judged.client_correct.mean(axis=1))[judged.variant_of_row] @ judged.share
-    start = np.array([0.0, judged.share.sum() - local, local])
+    added = np.einsum("krq,r->kq", of_sent[..., None] * keep + of_kept[..., None] * add, evaluation_set.share)
+    local = (1.0 - evaluation_set.client_correct.mean(axis=1))[
+        evaluation_set.variant_of_row
+    ] @ evaluation_set.share
+    start = np.array([0.0, evaluation_set.share.sum() - local, local])
     whole: Bounded = start[:, None] + added
     return whole

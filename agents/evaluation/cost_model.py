@@ -1,4 +1,4 @@
-"""What is at stake in a decision: the costs of both sides, with the server's availability where it counts.
+"""The cost model of a decision: the costs of both sides, with the server's availability where it counts.
 Used by the losses' weights, by prices and by every risk, so that all three speak of the same costs."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sim.scenario import Scenario
 
 
 @dataclass(frozen=True)
-class Stakes:
+class CostModel:
     """c_e: price of a charged send; c_1: weight of a wrong server answer; availability: P(answered in time |
     sent), None where sends are taken as answered; charge_on: what is charged.
     """
@@ -46,9 +46,9 @@ class Stakes:
         return self.c_e * self.charged + wrong
 
 
-def stakes_of(scenario: Scenario, c_e: float, c_1: float) -> Stakes:
-    """The stakes under a scenario's availability, with these costs."""
+def cost_model_of(scenario: Scenario, c_e: float, c_1: float) -> CostModel:
+    """The costs under a scenario's availability, with these costs."""
     availability = scenario.training.availability
     if isinstance(availability, str):
         raise ValueError("an observed availability must be a number before anything is learned")
-    return Stakes(c_e, c_1, availability, scenario.costs.charge_on)
+    return CostModel(c_e, c_1, availability, scenario.costs.charge_on)

@@ -1,4 +1,4 @@
-"""Two tables of what learning achieved: how losses fell, and accuracy and risk against the reject rate.
+"""Two tables of what learning achieved: how losses fell, and accuracy and risk against the deferral rate.
 From the tables in force alone, without traffic; columns as declared in `sim.results.columns`."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 
 RATES = np.linspace(0.0, 1.0, 21)
 ROWS_AT_ONCE = 256  # bounds the memory of a curve over thousands of personal rejectors
@@ -17,7 +17,7 @@ Curve = NDArray[np.float64]  # accuracy and risk at each of `RATES`, (2, 21)
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationSet:
     """One group's held-out traffic, h samples: what its models and the server make of it.
 
     client_correct: bool (variants, h); server_correct: bool (h,); variant_of_row, share: for each row of a
@@ -30,42 +30,44 @@ class Judged:
     share: NDArray[np.float64]
 
 
-def deferral_curve(score: NDArray[np.float32], judged: Judged, stakes: Stakes) -> Curve:
+def deferral_curve(score: NDArray[np.float32], evaluation_set: EvaluationSet, cost_model: CostModel) -> Curve:
     """(accuracy, generalised risk), float64 (2, 21), if the samples with the highest scores are sent.
 
     score: (rows, h). At rate q each row sends its round(q*h) highest, ties in the order of samples;
     rows are averaged by their share of clients.
     """
-    gains = gains_of(judged, stakes)
+    gains = gains_of(evaluation_set, cost_model)
     sent = np.rint(RATES * score.shape[1]).astype(np.int64)
     gained = np.zeros((2, len(RATES)))
     for start in range(0, len(score), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         order = np.argsort(-score[rows], axis=1, kind="stable")
-        sorted_gains = np.take_along_axis(gains[:, judged.variant_of_row[rows]], order[None], axis=2)
+        sorted_gains = np.take_along_axis(gains[:, evaluation_set.variant_of_row[rows]], order[None], axis=2)
         total = np.pad(sorted_gains.cumsum(axis=2), ((0, 0), (0, 0), (1, 0)))
-        gained += np.einsum("mrq,r->mq", total[:, :, sent], judged.share[rows])
-    curve: Curve = _all_local(judged)[:, None] + gained / score.shape[1]
+        gained += np.einsum("mrq,r->mq", total[:, :, sent], evaluation_set.share[rows])
+    curve: Curve = _all_local(evaluation_set)[:, None] + gained / score.shape[1]
     return curve
 
 
-def random_curve(judged: Judged, stakes: Stakes) -> Curve:
+def random_curve(evaluation_set: EvaluationSet, cost_model: CostModel) -> Curve:
     """What random sending of each rate gives in expectation: a straight line, float64 (2, 21)."""
-    per_variant = gains_of(judged, stakes).mean(axis=2)
-    gained = per_variant[:, judged.variant_of_row] @ judged.share
-    line: Curve = _all_local(judged)[:, None] + gained[:, None] * RATES
+    per_variant = gains_of(evaluation_set, cost_model).mean(axis=2)
+    gained = per_variant[:, evaluation_set.variant_of_row] @ evaluation_set.share
+    line: Curve = _all_local(evaluation_set)[:, None] + gained[:, None] * RATES
     return line
 
 
-def gains_of(judged: Judged, stakes: Stakes) -> NDArray[np.float64]:
+def gains_of(evaluation_set: EvaluationSet, cost_model: CostModel) -> NDArray[np.float64]:
     """What sending a sample changes in accuracy and in risk: (2, variants, h)."""
-    m, e = judged.client_correct.astype(np.float64), judged.server_correct.astype(np.float64)
-    return np.stack([e - m, stakes.cost_remote(m, e + 0.0 * m) - (1.0 - m)])
+    m, e = evaluation_set.client_correct.astype(np.float64), evaluation_set.server_correct.astype(np.float64)
+    return np.stack([e - m, cost_model.cost_remote(m, e + 0.0 * m) - (1.0 - m)])
 
 
-def _all_local(judged: Judged) -> NDArray[np.float64]:
+def _all_local(evaluation_set: EvaluationSet) -> NDArray[np.float64]:
     """Accuracy and risk if nothing is sent: (2,)."""
-    accuracy = float(judged.client_correct.mean(axis=1)[judged.variant_of_row] @ judged.share)
+    accuracy = float(
+        evaluation_set.client_correct.mean(axis=1)[evaluation_set.variant_of_row] @ evaluation_set.share
+    )
     return np.array([accuracy, 1.0 - accuracy])
 
 
@@ -79,24 +81,24 @@ def deferral_table(
     would then speak of another fleet.
     """
     table: dict[str, list[object]] = {
-        name: [] for name in ("score", "group", "reject_rate", "accuracy", "risk")
+        name: [] for name in ("score", "group", "deferral_rate", "accuracy", "risk")
     }
     for score, of_groups in curves.items():
-        told = dict(of_groups)
-        if told.keys() == traffic.keys():
-            weights = [traffic[group] / sum(traffic.values()) for group in told]
-            told["all"] = np.einsum("gmq,g->mq", np.stack(list(of_groups.values())), np.array(weights))
-        for group, (accuracy, risk) in told.items():
+        by_group = dict(of_groups)
+        if by_group.keys() == traffic.keys():
+            weights = [traffic[group] / sum(traffic.values()) for group in by_group]
+            by_group["all"] = np.einsum("gmq,g->mq", np.stack(list(of_groups.values())), np.array(weights))
+        for group, (accuracy, risk) in by_group.items():
             table["score"] += [score] * len(RATES)
             table["group"] += [group] * len(RATES)
-            table["reject_rate"] += RATES.tolist()
+            table["deferral_rate"] += RATES.tolist()
             table["accuracy"] += accuracy.tolist()
             table["risk"] += risk.tolist()
     return table
 
 
 @dataclass(frozen=True)
-class Progress:
+class LearningCurve:
     """One learner's curve: stage ("client", "server", "rejector"), group ("" for the server), steps taken
     when each value was recorded, mean loss, accuracy (NaN for rejectors), and how many steps the copy of the
     server was behind on average (NaN for the others); all of one length.
@@ -110,12 +112,12 @@ class Progress:
     staleness: NDArray[np.float64]
 
 
-def learning_table(progress: Iterable[Progress]) -> dict[str, list[object]]:
+def learning_table(curves: Iterable[LearningCurve]) -> dict[str, list[object]]:
     """The columns of `sim.results.columns.LEARNING`; `at_s` is NaN, since all of it lies before the run."""
     table: dict[str, list[object]] = {
         name: [] for name in ("stage", "group", "step", "at_s", "loss", "accuracy", "staleness")
     }
-    for curve in progress:
+    for curve in curves:
         table["stage"] += [curve.stage] * len(curve.steps)
         table["group"] += [curve.group] * len(curve.steps)
         table["step"] += curve.steps.tolist()

@@ -1,4 +1,4 @@
-"""Verdicts: what deciding by a score at a price comes to on held-out samples, summed over rejectors.
+"""Policy evaluation: what deciding by a score at a price comes to on held-out samples, summed over rejectors.
 From answers alone, without traffic; `agents.evaluation.tables` turns sums into rows."""
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.bounded_rate import Bounded, bounded
-from agents.evaluation.cost_model import Stakes
-from agents.evaluation.curves import Curve, Judged, deferral_curve
+from agents.evaluation.cost_model import CostModel
+from agents.evaluation.curves import Curve, EvaluationSet, deferral_curve
 from agents.rejectors.scores import bayes_price
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Means over a group's clients, or a part of the sum: verdicts of disjoint clients add up.
+class PolicyEvaluation:
+    """Means over a group's clients, or a part of the sum: evaluations of disjoint clients add up.
 
     sides: [LOCAL, REMOTE] x [samples, m right, e right], float64 (2, 3); oracle: the sum of each sample's
     smaller cost; price: that the decisions were made at. curve: as `deferral_curve`. bounded: as
@@ -31,38 +31,38 @@ class Verdict:
     bounded: Bounded
 
 
-def verdict(
+def evaluate(
     score: NDArray[np.float32],
     price: NDArray[np.float64],
-    judged: Judged,
-    stakes: Stakes,
+    evaluation_set: EvaluationSet,
+    cost_model: CostModel,
     calibrated: NDArray[np.float64],
-) -> Verdict:
-    """The verdict on sending what scores above the price. score: (rows, h); price: (rows,); calibrated: the
-    share of the calibration pool that each row sends at that price, (rows,)."""
-    m, e = judged.client_correct[judged.variant_of_row], judged.server_correct
+) -> PolicyEvaluation:
+    """The evaluation of sending what scores above the price. score: (rows, h); price: (rows,); calibrated:
+    the share of the calibration pool that each row sends at that price, (rows,)."""
+    m, e = evaluation_set.client_correct[evaluation_set.variant_of_row], evaluation_set.server_correct
     sent = score > price[:, None]
     counts = np.stack(
         [[side.sum(axis=1), (side & m).sum(axis=1), (side & e).sum(axis=1)] for side in (~sent, sent)]
     )
-    best = np.minimum(1.0 - m, stakes.cost_remote(m.astype(np.float64), e.astype(np.float64)))
-    return Verdict(
-        counts @ judged.share,
-        float(best.sum(axis=1) @ judged.share),
-        float(price @ judged.share),
-        deferral_curve(score, judged, stakes),
-        bounded(sent, calibrated, judged, stakes),
+    best = np.minimum(1.0 - m, cost_model.cost_remote(m.astype(np.float64), e.astype(np.float64)))
+    return PolicyEvaluation(
+        counts @ evaluation_set.share,
+        float(best.sum(axis=1) @ evaluation_set.share),
+        float(price @ evaluation_set.share),
+        deferral_curve(score, evaluation_set, cost_model),
+        bounded(sent, calibrated, evaluation_set, cost_model),
     )
 
 
-def together(verdicts: Sequence[Verdict]) -> Verdict:
+def summed(evaluations: Sequence[PolicyEvaluation]) -> PolicyEvaluation:
     """The sum over parts of a group, in their order."""
-    return Verdict(
-        np.sum([each.sides for each in verdicts], axis=0),
-        sum(each.oracle for each in verdicts),
-        sum(each.price for each in verdicts),
-        np.sum([each.curve for each in verdicts], axis=0),
-        np.sum([each.bounded for each in verdicts], axis=0),
+    return PolicyEvaluation(
+        np.sum([each.sides for each in evaluations], axis=0),
+        sum(each.oracle for each in evaluations),
+        sum(each.price for each in evaluations),
+        np.sum([each.curve for each in evaluations], axis=0),
+        np.sum([each.bounded for each in evaluations], axis=0),
     )
 
 
@@ -70,7 +70,7 @@ def best_threshold(
     score: NDArray[np.float32],
     client_correct: NDArray[np.bool_],
     server_correct: NDArray[np.bool_],
-    stakes: Stakes,
+    cost_model: CostModel,
 ) -> float:
     """The price of least risk on n samples, all (n,): minus infinity, or a score that occurs; the highest of
     several equally good ones, so that nothing is sent for nothing.
@@ -78,35 +78,40 @@ def best_threshold(
     m, e = client_correct.astype(np.float64), server_correct.astype(np.float64)
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
-    added = np.concatenate([[0.0], np.cumsum((stakes.cost_remote(m, e) - (1.0 - m))[order])])
+    added = np.concatenate([[0.0], np.cumsum((cost_model.cost_remote(m, e) - (1.0 - m))[order])])
     # Sending the first k is a threshold only where the k-th and the next one differ.
     is_cut = np.append(np.append(True, ranked[1:] != ranked[:-1]), True)
     sends = int(np.flatnonzero(is_cut)[np.argmin(added[is_cut])])
     return float(ranked[sends]) if sends < len(ranked) else -np.inf
 
 
-def prices(name: str, stakes: Stakes, score: NDArray[np.float32], known: Judged) -> NDArray[np.float64]:
+def prices(
+    name: str, cost_model: CostModel, score: NDArray[np.float32], known: EvaluationSet
+) -> NDArray[np.float64]:
     """The price that each row decides at, float64 (rows,): the Bayes price of the score, or else the best
     threshold on these samples, the calibration pool's. score: (rows, c).
     """
-    bayes = bayes_price(name, stakes.bayes_price)
+    bayes = bayes_price(name, cost_model.bayes_price)
     if not np.isnan(bayes):
         return np.full(len(score), bayes)
     correct = known.client_correct[known.variant_of_row]
     server = known.server_correct
-    return np.array([best_threshold(s, m, server, stakes) for s, m in zip(score, correct, strict=True)])
+    return np.array([best_threshold(s, m, server, cost_model) for s, m in zip(score, correct, strict=True)])
 
 
-def measures(verdict: Verdict, stakes: Stakes) -> dict[str, float]:
-    """The columns of `sim.results.columns.STUDY` that follow from a verdict; NaN for the accuracy of an empty
-    side.
+def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, float]:
+    """The columns of `sim.results.columns.STUDY` that follow from an evaluation; NaN for the accuracy of an
+    empty side.
 
-    risk is the generalised 0-1 loss under the stakes; accuracy takes every send as answered.
+    risk is the generalised 0-1 loss under the cost model; accuracy takes every send as answered.
     """
-    (local, m_local, e_local), (remote, m_remote, e_remote) = verdict.sides
+    (local, m_local, e_local), (remote, m_remote, e_remote) = evaluation.sides
     n = local + remote
-    risk_local, risk_remote = n - m_local - m_remote, _cost(stakes, n, m_local + m_remote, e_local + e_remote)
-    risk = local - m_local + _cost(stakes, remote, m_remote, e_remote)
+    risk_local, risk_remote = (
+        n - m_local - m_remote,
+        _cost(cost_model, n, m_local + m_remote, e_local + e_remote),
+    )
+    risk = local - m_local + _cost(cost_model, remote, m_remote, e_remote)
     client = {"local": _ratio(m_local, local), "remote": _ratio(m_remote, remote)}
     server = {"local": _ratio(e_local, local), "remote": _ratio(e_remote, remote)}
     sides = {
@@ -119,24 +124,24 @@ def measures(verdict: Verdict, stakes: Stakes) -> dict[str, float]:
         )
     }
     return {
-        "price": verdict.price,
-        "reject_rate": remote / n,
+        "price": evaluation.price,
+        "deferral_rate": remote / n,
         "accuracy": (m_local + e_remote) / n,
         "risk": risk / n,
         "risk_all_local": risk_local / n,
         "risk_all_remote": risk_remote / n,
-        "risk_oracle": verdict.oracle / n,
-        "excess_over_oracle": (risk - verdict.oracle) / n,
+        "risk_oracle": evaluation.oracle / n,
+        "excess_over_oracle": (risk - evaluation.oracle) / n,
         "samples_local": local,
         "samples_remote": remote,
         **sides,
     }
 
 
-def _cost(stakes: Stakes, sent: float, m_right: float, e_right: float) -> float:
+def _cost(cost_model: CostModel, sent: float, m_right: float, e_right: float) -> float:
     """The summed cost of `sent` samples, of which m and e have so many right: it is linear in both."""
-    at_zero = float(stakes.cost_remote(0.0, 0.0))
-    of_client, of_server = (float(stakes.cost_remote(*one)) - at_zero for one in ((1.0, 0.0), (0.0, 1.0)))
+    at_zero = float(cost_model.cost_remote(0.0, 0.0))
+    of_client, of_server = (float(cost_model.cost_remote(*one)) - at_zero for one in ((1.0, 0.0), (0.0, 1.0)))
     return sent * at_zero + m_right * of_client + e_right * of_server
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers
-from agents.evaluation.reliability_bins import SUMS, Tenths, tenths
+from agents.evaluation.reliability_bins import SUMS, ReliabilityBins, reliability_bins
 from agents.plan import Plan
 from agents.rejectors.surrogates import SURROGATES
 
@@ -37,16 +37,16 @@ def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
     return table
 
 
-def _softmax(answers: Answers, place: int, model: str) -> Tenths:
+def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins:
     """The largest probability that a model itself gives, over a group's held-out samples."""
     held_out = answers.plan.held_out(place)
-    judged = answers.judged(place, held_out)
+    evaluation_set = answers.evaluation_set(place, held_out)
     if model == "server":
         estimated = answers.server_confidence[None, held_out]
-        return tenths(estimated, judged.server_correct[None], np.ones(1))
+        return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1))
     models = [made for variant, made in answers.of_models.items() if variant.group == place]
-    doubt = np.stack([made.scores["confidence"][held_out] for made in models])
-    return tenths(1.0 - doubt, judged.client_correct, judged.share)
+    uncertainty = np.stack([made.scores["confidence"][held_out] for made in models])
+    return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, evaluation_set.share)
 
 
 def _add(
@@ -54,12 +54,12 @@ def _add(
     named: tuple[str, str, str],
     plan: Plan,
     held_out: NDArray[np.integer],
-    sums: Tenths,
+    sums: ReliabilityBins,
 ) -> None:
-    """A row for each sample and tenth in which estimates lie."""
+    """A row for each sample and bin in which estimates lie."""
     weight, estimated, right = (sums[SUMS.index(name)] for name in SUMS)
-    sample, tenth = np.nonzero(weight)
-    here = (sample, tenth)
+    sample, which_bin = np.nonzero(weight)
+    here = (sample, which_bin)
     for name, value in zip(COLUMNS, named, strict=False):
         table[name] += [value] * len(sample)
     table["sample_id"] += plan.samples.sample_id[held_out][sample].tolist()

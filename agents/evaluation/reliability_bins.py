@@ -1,4 +1,4 @@
-"""Estimates of being right, summed up by sample and tenth: small however many clients there are, and sums of
+"""Estimates of being right, summed up by sample and bin: small however many clients there are, and sums of
 disjoint clients add up, so that blocks need not send their estimates.
 """
 
@@ -7,19 +7,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-TENTHS = 10
+BINS = 10
 SUMS = ("weight", "estimated", "right")
-Tenths = NDArray[np.float64]
+ReliabilityBins = NDArray[np.float64]
 
 
-def tenths(estimated: NDArray[np.floating], right: NDArray[np.bool_], share: NDArray[np.float64]) -> Tenths:
+def reliability_bins(
+    estimated: NDArray[np.floating], right: NDArray[np.bool_], share: NDArray[np.float64]
+) -> ReliabilityBins:
     """The sums over rows, float64 (3, h, TENTHS), in the order of `SUMS`.
 
     estimated: P(right), in [0, 1], (rows, h); right: (rows, h); share: what each row weighs, (rows,).
     """
     samples = estimated.shape[1]
-    place = np.minimum((estimated * TENTHS).astype(np.int64), TENTHS - 1) + TENTHS * np.arange(samples)
+    place = np.minimum((estimated * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(samples)
     weight = np.repeat(share, samples)
     parts = (weight, weight * estimated.ravel(), weight * right.ravel())
-    sums = [np.bincount(place.ravel(), weights=part, minlength=samples * TENTHS) for part in parts]
-    return np.stack(sums).astype(np.float64).reshape(len(SUMS), samples, TENTHS)
+    sums = [np.bincount(place.ravel(), weights=part, minlength=samples * BINS) for part in parts]
+    return np.stack(sums).astype(np.float64).reshape(len(SUMS), samples, BINS)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers
 from agents.evaluation.bounded_rate import BOUNDS
-from agents.evaluation.cost_model import stakes_of
+from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import RATES
-from agents.evaluation.policy_evaluation import Verdict, measures
+from agents.evaluation.policy_evaluation import PolicyEvaluation, measures
 from agents.plan import Block, Plan
 from agents.rejectors.scores import SCORES
 from agents.rejectors.settings import Setting, network_of, settings_of
@@ -29,13 +29,13 @@ def study_of(plan: Plan, answers: Answers, losses: Losses) -> Columns:
     rows = []
     for place, name in _groups(plan):
         curves = loss_curves(plan, losses, place)
-        for each, verdict in answers.verdicts[place].items():
-            stakes = stakes_of(plan.scenario, each.c_e, each.c_1)
+        for each, evaluation in answers.evaluations[place].items():
+            cost_model = cost_model_of(plan.scenario, each.c_e, each.c_1)
             final = {
                 "price_from": "bayes" if SCORES[each.score].has_bayes_price else "calibration",
                 "final_loss": float(curves[each][-1]) if each in curves else float("nan"),
             }
-            rows.append(_key(name, each) | measures(verdict, stakes) | final)
+            rows.append(_key(name, each) | measures(evaluation, cost_model) | final)
     return _columns(rows)
 
 
@@ -43,9 +43,9 @@ def study_curves_of(plan: Plan, answers: Answers) -> Columns:
     """The columns of `sim.results.columns.STUDY_CURVES`."""
     rows = []
     for place, name in _groups(plan):
-        for each, verdict in answers.verdicts[place].items():
-            for rate, accuracy, risk in zip(RATES, *verdict.curve, strict=True):
-                rows.append(_key(name, each) | {"reject_rate": rate, "accuracy": accuracy, "risk": risk})
+        for each, evaluation in answers.evaluations[place].items():
+            for rate, accuracy, risk in zip(RATES, *evaluation.curve, strict=True):
+                rows.append(_key(name, each) | {"deferral_rate": rate, "accuracy": accuracy, "risk": risk})
     return _columns(rows)
 
 
@@ -54,25 +54,25 @@ def study_bounded_of(plan: Plan, answers: Answers) -> Columns:
     ends."""
     rows = []
     for place, name in _groups(plan):
-        for each, verdict in answers.verdicts[place].items():
-            told = measures(verdict, stakes_of(plan.scenario, each.c_e, each.c_1))
-            ends = 1.0 - told["risk_all_local"], _server_accuracy(verdict)
-            for bound, *coin in zip(BOUNDS, *verdict.bounded, strict=True):
+        for each, evaluation in answers.evaluations[place].items():
+            measured = measures(evaluation, cost_model_of(plan.scenario, each.c_e, each.c_1))
+            ends = 1.0 - measured["risk_all_local"], _server_accuracy(evaluation)
+            for bound, *coin in zip(BOUNDS, *evaluation.bounded, strict=True):
                 rows.append(
                     _key(name, each)
                     | {"bound": bound}
-                    | dict(zip(("reject_rate", "accuracy", "risk"), coin, strict=True))
+                    | dict(zip(("deferral_rate", "accuracy", "risk"), coin, strict=True))
                     | {
                         "accuracy_random": (1.0 - bound) * ends[0] + bound * ends[1],
-                        "risk_random": (1.0 - bound) * told["risk_all_local"]
-                        + bound * told["risk_all_remote"],
+                        "risk_random": (1.0 - bound) * measured["risk_all_local"]
+                        + bound * measured["risk_all_remote"],
                     }
                 )
     return _columns(rows)
 
 
-def _server_accuracy(verdict: Verdict) -> float:
-    samples, _, server_right = verdict.sides.sum(axis=0)
+def _server_accuracy(evaluation: PolicyEvaluation) -> float:
+    samples, _, server_right = evaluation.sides.sum(axis=0)
     return float(server_right / samples)
 
 
@@ -84,8 +84,12 @@ def study_losses_of(plan: Plan, losses: Losses) -> Columns:
         for each, curve in loss_curves(plan, losses, place).items():
             behind = staleness_per_epoch(plan, each)
             for epoch, loss in enumerate(curve):
-                told = {"step": (epoch + 1) * plan.steps_per_epoch, "loss": loss, "staleness": behind[epoch]}
-                rows.append(_key(name, each) | told)
+                measured = {
+                    "step": (epoch + 1) * plan.steps_per_epoch,
+                    "loss": loss,
+                    "staleness": behind[epoch],
+                }
+                rows.append(_key(name, each) | measured)
     return _columns(rows) if rows else {name: [] for name in (*_KEY, "step", "loss", "staleness")}
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers
-from agents.evaluation.cost_model import stakes_of
+from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import (
     Curve,
-    Progress,
+    LearningCurve,
     deferral_table,
     learning_table,
     random_curve,
@@ -41,14 +41,16 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
     group's own traffic. Trained scores first, those that some group has; then all that need no training."""
     curves: dict[str, dict[str, Curve]] = {name: {} for name in SCORES}
     for place, group in enumerate(plan.scenario.fleet):
-        verdicts = answers.verdicts[place]
+        evaluations = answers.evaluations[place]
         for name in SCORES:
             own = own_setting(plan.scenario, name)
             if name == "random":
-                judged = answers.judged(place, plan.held_out(place))
-                curves[name][group.group] = random_curve(judged, stakes_of(plan.scenario, own.c_e, own.c_1))
-            elif own in verdicts:
-                curves[name][group.group] = verdicts[own].curve
+                evaluation_set = answers.evaluation_set(place, plan.held_out(place))
+                curves[name][group.group] = random_curve(
+                    evaluation_set, cost_model_of(plan.scenario, own.c_e, own.c_1)
+                )
+            elif own in evaluations:
+                curves[name][group.group] = evaluations[own].curve
     traffic = {
         group.group: group.clients * mean_rate_hz(plan.scenario, place)
         for place, group in enumerate(plan.scenario.fleet)
@@ -72,12 +74,14 @@ def learning_of(
         members = [client for variant, client in frozen.items() if variant.group == place]
         loss = np.stack([client.loss for client in members]).mean(axis=0)
         accuracy = np.stack([client.accuracy for client in members]).mean(axis=0)
-        curves.append(Progress("client", name, members[0].steps, loss, accuracy, np.full(len(loss), np.nan)))
-    curves.append(Progress("server", "", epochs, trajectory.loss, trajectory.accuracy, unknown))
+        curves.append(
+            LearningCurve("client", name, members[0].steps, loss, accuracy, np.full(len(loss), np.nan))
+        )
+    curves.append(LearningCurve("server", "", epochs, trajectory.loss, trajectory.accuracy, unknown))
     for place, name in groups:
         own = own_setting(plan.scenario, plan.scenario.fleet[place].policy.score)
         losses = loss_curves(plan, rejector_losses, place).get(own)
         if losses is not None:
             behind = staleness_per_epoch(plan, own)
-            curves.append(Progress("rejector", name, epochs, losses, unknown, behind))
+            curves.append(LearningCurve("rejector", name, epochs, losses, unknown, behind))
     return learning_table(curves)

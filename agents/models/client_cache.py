@@ -32,7 +32,7 @@ def cache_folder(chosen: Path | None) -> Path:
     return cache_root(chosen) / "clients"
 
 
-def recall(recipe: Recipe, folder: Path) -> FrozenClient | None:
+def load_client(recipe: Recipe, folder: Path) -> FrozenClient | None:
     """The client of a recipe, if the cache holds a sound copy; a file that is none is told in a warning."""
     path = _path(recipe, folder)
     try:
@@ -42,7 +42,7 @@ def recall(recipe: Recipe, folder: Path) -> FrozenClient | None:
         return None
 
 
-def keep(recipe: Recipe, frozen: FrozenClient, folder: Path) -> None:
+def save_client(recipe: Recipe, frozen: FrozenClient, folder: Path) -> None:
     """Stores a client. A folder that cannot be written costs a warning, not the run."""
     try:
         _write(_path(recipe, folder), recipe, frozen)

@@ -122,11 +122,11 @@ def stacks(plan: Plan, variants: Sequence[Variant]) -> list[list[Variant]]:
         model = plan.scenario.fleet[variant.group].model
         samples = len(plan.trains_on[variant.group][variant.number])
         alike.setdefault((model.family, model.image_size, model.epochs, samples), []).append(variant)
-    found = []
+    results = []
     for (family, image_size, _, samples), of_shape in alike.items():
         rows = rows_at_once(family, shape, classes, samples, image_size)
-        found += [of_shape[start : start + rows] for start in range(0, len(of_shape), rows)]
-    return found
+        results += [of_shape[start : start + rows] for start in range(0, len(of_shape), rows)]
+    return results
 
 
 def train(recipes: Sequence[Recipe]) -> list[FrozenClient]:
@@ -171,8 +171,8 @@ def _require_finite(losses: NDArray[np.float64], recipes: Sequence[Recipe]) -> N
     """Raises RunFailed for the first loss, in order of steps, that is not finite; (epochs, steps, rows)."""
     by_step = losses.reshape(-1, len(recipes))
     for step, row in np.argwhere(~np.isfinite(by_step))[:1]:
-        told = f"the loss is {by_step[step, row]} at step {step}"
-        require_finite(by_step[step, row], "build", recipes[row].owner, told)
+        problem = f"the loss is {by_step[step, row]} at step {step}"
+        require_finite(by_step[step, row], "build", recipes[row].owner, problem)
 
 
 def _frozen(state: Mapping[str, Tensor], curve: NDArray[np.float64], recipe: Recipe) -> FrozenClient:

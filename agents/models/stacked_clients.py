@@ -64,7 +64,7 @@ class DenseStack:
         return {name: tensor[row][..., : self._shapes[name][-1]] for name, tensor in self._weights.items()}
 
 
-class LoneClassifier:
+class SingleClassifier:
     """One classifier of any family: layers that are not in `DENSE` compute long, so a stack would gain
     nothing."""
 
@@ -88,7 +88,7 @@ def stack_of(
     if _is_dense(outline(family, shape, classes, image_size)):
         return DenseStack(empty_model(family, shape, classes, image_size), seeds)
     (seed,) = seeds
-    return LoneClassifier(new_model(family, shape, classes, seed, image_size))
+    return SingleClassifier(new_model(family, shape, classes, seed, image_size))
 
 
 def rows_at_once(family: str, shape: ImageShape, classes: int, samples: int, image_size: int | None) -> int:

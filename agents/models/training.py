@@ -25,7 +25,7 @@ def quietly(_done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ModelOutput:
     """What a model makes of n samples: logits float32 (n, classes), features float32 (n, width)."""
 
     logits: Tensor
@@ -92,11 +92,11 @@ def classifier_step(
 
 
 @torch.no_grad()
-def read(model: Classifier, images: NDArray[np.float32]) -> Reading:
+def read(model: Classifier, images: NDArray[np.float32]) -> ModelOutput:
     """A model's logits and features for images (n, channels, height, width), in evaluation mode."""
     model.eval()
     parts = [model(to_tensor(images[start : start + CHUNK])) for start in range(0, len(images), CHUNK)]
-    return Reading(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
+    return ModelOutput(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
 
 
 def require_finite(numbers: float | NDArray[np.generic], stage: Stage, who: str, what: str) -> None:

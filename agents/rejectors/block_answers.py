@@ -1,4 +1,4 @@
-"""What the rejectors of a block decide: scores for the run, and a verdict on every setting.
+"""What the rejectors of a block decide: scores for the run, and an evaluation of every setting.
 Made where the block lives, so that scores of a study's many settings never travel."""
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.evaluation.cost_model import Stakes, stakes_of
-from agents.evaluation.curves import Judged
-from agents.evaluation.policy_evaluation import Verdict, prices, verdict
-from agents.evaluation.reliability_bins import Tenths, tenths
+from agents.evaluation.cost_model import CostModel, cost_model_of
+from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
+from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
 from agents.plan import Block, Plan
 from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.settings import Setting
@@ -23,14 +23,14 @@ from agents.server.online import own_rows
 
 @dataclass(frozen=True)
 class BlockAnswers:
-    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); verdicts: on
+    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); evaluations: on
     each setting that rows of this block serve, a part of the sum over the group's clients; estimates: such a
     part too, by model, of what rows in the scenario's own setting say of its being right on held-out samples.
     """
 
     score: NDArray[np.float32]
-    verdicts: dict[Setting, Verdict]
-    estimates: dict[str, Tenths]
+    evaluations: dict[Setting, PolicyEvaluation]
+    estimates: dict[str, ReliabilityBins]
 
 
 def answers_of(
@@ -42,15 +42,15 @@ def answers_of(
     everything = np.arange(len(plan.samples.sample_id))
     positions = everything if is_own.any() else np.union1d(held_out, calibration)
     scored = Scored.of(plan, block, rejectors, positions, server_label)
-    network_of_row, networks, verdicts = plan.network_of_row(block), plan.networks(block), {}
+    network_of_row, networks, evaluations = plan.network_of_row(block), plan.networks(block), {}
     for number in np.unique(network_of_row):
         for setting in plan.served[block.group][networks[number]]:
-            stakes = stakes_of(plan.scenario, setting.c_e, setting.c_1)
-            verdicts[setting] = scored.verdict(
-                network_of_row == number, setting, stakes, held_out, calibration
+            cost_model = cost_model_of(plan.scenario, setting.c_e, setting.c_1)
+            evaluations[setting] = scored.evaluate(
+                network_of_row == number, setting, cost_model, held_out, calibration
             )
     score = scored.score(is_own, plan.scenario.costs.c_1)
-    return BlockAnswers(score, verdicts, scored.estimates(network_of_row == 0, held_out))
+    return BlockAnswers(score, evaluations, scored.estimates(network_of_row == 0, held_out))
 
 
 @dataclass(frozen=True)
@@ -94,48 +94,52 @@ class Scored:
     def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
         """The scores of some rows, float32 (those rows, n)."""
         chosen = torch.from_numpy(rows)
-        client = Client(self.client.answer[chosen], self.client.doubt[chosen])
+        client = Client(self.client.answer[chosen], self.client.uncertainty[chosen])
         made: NDArray[np.float32] = SURROGATES[self.name].score(self.outputs[chosen], client, c_1).numpy()
         return made
 
-    def verdict(
+    def evaluate(
         self,
         rows: NDArray[np.bool_],
         setting: Setting,
-        stakes: Stakes,
+        cost_model: CostModel,
         held_out: NDArray[np.integer],
         calibration: NDArray[np.integer],
-    ) -> Verdict:
-        """The verdict on a setting that these rows serve, on the held-out positions."""
+    ) -> PolicyEvaluation:
+        """The evaluation of a setting that these rows serve, on the held-out positions."""
         score = self.score(rows, setting.c_1)
-        judged, known = (self._judged(rows, positions) for positions in (held_out, calibration))
+        evaluation_set, known = (
+            self._evaluation_set(rows, positions) for positions in (held_out, calibration)
+        )
         at, known_at = (np.searchsorted(self.positions, each) for each in (held_out, calibration))
-        price = prices(setting.score, stakes, score[:, known_at], known)
+        price = prices(setting.score, cost_model, score[:, known_at], known)
         calibrated = (score[:, known_at] > price[:, None]).mean(axis=1)
-        return verdict(score[:, at], price, judged, stakes, calibrated)
+        return evaluate(score[:, at], price, evaluation_set, cost_model, calibrated)
 
-    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, Tenths]:
+    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
-        judged, at = self._judged(rows, held_out), np.searchsorted(self.positions, held_out)
-        server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
-        right = {"client": judged.client_correct, "server": server}
+        evaluation_set, at = self._evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out)
+        server = np.broadcast_to(evaluation_set.server_correct, evaluation_set.client_correct.shape)
+        right = {"client": evaluation_set.client_correct, "server": server}
         said = self.outputs[torch.from_numpy(rows)][:, at]
         return {
-            model: tenths(torch.sigmoid(said[..., place]).numpy(), right[model], judged.share)
+            model: reliability_bins(
+                torch.sigmoid(said[..., place]).numpy(), right[model], evaluation_set.share
+            )
             for model, place in SURROGATES[self.name].says.items()
         }
 
-    def _judged(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> Judged:
+    def _evaluation_set(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> EvaluationSet:
         at = np.searchsorted(self.positions, positions)
         correct = self.client_correct[rows][:, at]
-        return Judged(correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows])
+        return EvaluationSet(correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows])
 
 
 def own_scores(plan: Plan, block: Block, rejectors: RejectorBlock) -> NDArray[np.float32]:
     """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n)."""
     sample_ids, rows = plan.samples.sample_id, torch.from_numpy(own_rows(plan, block))
-    told = rejectors.client(sample_ids)
-    client = Client(told.answer[rows], told.doubt[rows])
+    predicted = rejectors.client(sample_ids)
+    client = Client(predicted.answer[rows], predicted.uncertainty[rows])
     read_off, c_1 = SURROGATES[block.score].score, plan.scenario.costs.c_1
     made: NDArray[np.float32] = read_off(rejectors.outputs(sample_ids)[rows], client, c_1).numpy()
     return made

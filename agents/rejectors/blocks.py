@@ -11,21 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.evaluation.cost_model import stakes_of
+from agents.evaluation.cost_model import cost_model_of
 from agents.models.snapshots import State, remembered, remind
 from agents.models.training import optimiser_of, require_finite, to_tensor
 from agents.plan import Block, Plan
-from agents.rejectors.client_predictions import Readings
+from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.feedback import Feedback
-from agents.rejectors.feedback_buffer import Heard
-from agents.rejectors.inputs import INPUTS, Look, scale_of
+from agents.rejectors.feedback_buffer import FeedbackBuffer
+from agents.rejectors.inputs import INPUTS, RejectorInput, scale_of
 from agents.rejectors.losses import outcome_weights
 from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import FAMILIES, StackedRejectors
-from agents.rejectors.surrogates import SURROGATES, Client, Told
+from agents.rejectors.surrogates import SURROGATES, Client, Targets
 from agents.server.online import rejector_round, row_of_client, training_rows
 from agents.server.steps import rejector_batches
-from sim.messages import Lesson
+from sim.messages import TrainingRound
 from sim.streams import key, stream
 
 Weigh = Callable[[Tensor, Tensor], Tensor]  # of a step's outputs and samples, what each loss weighs
@@ -40,8 +40,8 @@ class RejectorBlock:
     on common random numbers.
     """
 
-    def __init__(self, plan: Plan, block: Block, readings: Readings) -> None:
-        self._plan, self._block, self._readings = plan, block, readings
+    def __init__(self, plan: Plan, block: Block, predictions: ClientPredictions) -> None:
+        self._plan, self._block, self._predictions = plan, block, predictions
         self._group = plan.scenario.fleet[block.group]
         self._owners = plan.owners(block)
         networks = plan.networks(block)
@@ -50,16 +50,16 @@ class RejectorBlock:
         self._variants = sorted(set(variants))
         self._model_of_row = torch.tensor([self._variants.index(variant) for variant in variants])
         self._surrogate = SURROGATES[block.score]
-        self._pool = plan.in_view(plan.rejector_pool, plan.meets_view(block.group))
+        self._pool = plan.in_view(plan.rejector_pool, plan.traffic_view(block.group))
         seeds = [key(plan.scenario.seed, "rejector", block.group, int(owner)) for owner in self._owners]
         outputs = self._surrogate.outputs(plan.data.classes)
-        look = self._look_at(self._pool)
-        self._scale = scale_of(look, picture_is_flat=not FAMILIES[self._group.rejector.family].convolutions)
-        self._rejectors = StackedRejectors(self._group.rejector.family, look, outputs, seeds)
+        inputs = self._inputs(self._pool)
+        self._scale = scale_of(inputs, picture_is_flat=not FAMILIES[self._group.rejector.family].convolutions)
+        self._rejectors = StackedRejectors(self._group.rejector.family, inputs, outputs, seeds)
         pretrain = plan.scenario.training.pretrain
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
-        self._heard = Heard(row_of_client(plan, block), block.rows)
+        self._feedback_buffer = FeedbackBuffer(row_of_client(plan, block), block.rows)
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Trains stage 2 through all steps; returns the mean loss per epoch and row, (epochs, rows).
@@ -69,72 +69,81 @@ class RejectorBlock:
         step, if a loss is no longer a number.
         """
         plan, epochs = self._plan, self._plan.scenario.training.pretrain.epochs
-        look, told = self._scale.apply(self._look_at(self._pool)), self._told(correct)
+        inputs, targets = self._scale.apply(self._inputs(self._pool)), self._targets(correct)
         draws = [
             stream(plan.scenario.seed, "feedback", self._block.group, int(owner)) for owner in self._owners
         ]
         feedback, batches = self._feedback(self._pool, draws), rejector_batches(plan)
         weigh = self._weigh(0.0, feedback)
-        losses = self._fit(look, told, to_tensor(batches), weigh, plan.steps_per_epoch)
+        losses = self._fit(inputs, targets, to_tensor(batches), weigh, plan.steps_per_epoch)
         means: NDArray[np.float64] = losses.reshape(epochs, -1, self._block.rows).mean(axis=1)
         return means
 
-    def practise(
-        self, lesson: Lesson, view: int, correct: NDArray[np.bool_]
+    def train_round(
+        self, training_round: TrainingRound, view: int, correct: NDArray[np.bool_]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Trains against a new version of the server; which rows did, and their mean losses, both (rows,).
 
         view: in which requests come now; correct: 1[e(x)=y] of the batches in that view, bool (steps, batch).
-        The scale of what rejectors look at stays that of pretraining. Rows that do not train keep their
+        The scale of what rejectors take in stays that of pretraining. Rows that do not train keep their
         weights and their optimiser's memory.
         """
-        plan, trains = self._plan, training_rows(self._plan, self._block, lesson)
-        pool, batches = plan.in_view(plan.rejector_pool, view), rejector_round(plan, lesson.version)
+        plan, trains = self._plan, training_rows(self._plan, self._block, training_round)
+        pool, batches = plan.in_view(plan.rejector_pool, view), rejector_round(plan, training_round.version)
         of_each = to_tensor(correct)[:, None].expand(-1, self._block.rows, -1)
-        look, told = self._scale.apply(self._look_at(pool)), self._told_in_run(lesson, pool, of_each)
-        weigh = self._weigh(lesson.in_force_at_s, None)
+        inputs, targets = (
+            self._scale.apply(self._inputs(pool)),
+            self._targets_in_run(training_round, pool, of_each),
+        )
+        weigh = self._weigh(training_round.in_force_at_s, None)
         with self._kept(torch.from_numpy(~trains)):
-            losses = self._fit(look, told, to_tensor(batches), weigh, len(batches))
+            losses = self._fit(inputs, targets, to_tensor(batches), weigh, len(batches))
         return trains, losses.mean(axis=0)
 
-    def hear(self, lesson: Lesson) -> None:
-        """Remembers what the clients of these rejectors heard since the lesson before."""
-        self._heard.add(lesson.feedback)
+    def add_feedback(self, training_round: TrainingRound) -> None:
+        """Remembers what the clients of these rejectors got since the training round before."""
+        self._feedback_buffer.add(training_round.feedback)
 
-    def recalling_rows(self, lesson: Lesson) -> NDArray[np.bool_]:
-        """Which rows have something to learn from in a lesson, bool (rows,)."""
-        return training_rows(self._plan, self._block, lesson) & (self._heard.answers > 0)
+    def rows_with_feedback(self, training_round: TrainingRound) -> NDArray[np.bool_]:
+        """Which rows have something to learn from in a training round, bool (rows,)."""
+        return training_rows(self._plan, self._block, training_round) & (self._feedback_buffer.answers > 0)
 
-    def recall(self, lesson: Lesson) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Trains on all that its clients heard so far; which rows did, and their mean losses, both (rows,).
+    def train_on_feedback(
+        self, training_round: TrainingRound
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Trains on all that its clients got so far; which rows did, and their mean losses, both (rows,).
 
         Every row draws from its own answers, keyed by owner and version, and each sample's whole loss weighs
-        what `Heard` says. Whether the server was right is what it said then, not what its new version says.
+        what `FeedbackBuffer` says. Whether the server was right is what it said then,
+        not what its new version says.
         """
-        plan, trains, version = self._plan, self.recalling_rows(lesson), lesson.version
+        plan, trains, version = self._plan, self.rows_with_feedback(training_round), training_round.version
         training, rows = plan.scenario.training, self._block.rows
         assert training.online is not None
         steps, seed, place = training.online.rejector_steps, plan.scenario.seed, self._block.group
         draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
-        found = self._heard.batch(steps * training.pretrain.batch, draws)
+        drawn = self._feedback_buffer.batch(steps * training.pretrain.batch, draws)
         batches, right, weights = (
             to_tensor(part.astype(kind)).reshape(rows, steps, -1).swapaxes(0, 1)
-            for part, kind in ((found.place, "i8"), (found.server_correct, "?"), (found.weight, "f4"))
+            for part, kind in ((drawn.place, "i8"), (drawn.server_correct, "?"), (drawn.weight, "f4"))
         )
         axis = plan.samples.sample_id
-        look, told = self._scale.apply(self._look_at(axis)), self._told_in_run(lesson, axis, right)
+        inputs, targets = (
+            self._scale.apply(self._inputs(axis)),
+            self._targets_in_run(training_round, axis, right),
+        )
         weigh = iter(weights)
         with self._kept(torch.from_numpy(~trains)):
-            losses = self._fit(look, told, batches, lambda _outputs, _samples: next(weigh), steps)
+            losses = self._fit(inputs, targets, batches, lambda _outputs, _samples: next(weigh), steps)
         return trains, losses.mean(axis=0)
 
     def state(self) -> State:
-        """What the rounds to come depend on besides their lessons."""
+        """What the rounds to come depend on besides their messages."""
         parameters = self._rejectors.parameters
         return {
             "parameters": [one.detach().numpy().copy() for one in parameters],
             "optimiser": remembered(self._optimiser, parameters),
-            "heard": self._heard.state(),
+            "feedback_buffer": self._feedback_buffer.state(),
         }
 
     def restore(self, state: State) -> None:
@@ -143,12 +152,12 @@ class RejectorBlock:
         for one, array in zip(parameters, state["parameters"], strict=True):
             one.data.copy_(to_tensor(array))
         remind(self._optimiser, parameters, state["optimiser"])
-        self._heard.restore(state["heard"])
+        self._feedback_buffer.restore(state["feedback_buffer"])
 
     def _fit(
         self,
-        look: Look,
-        told: Told,
+        inputs: RejectorInput,
+        targets: Targets,
         batches: Tensor,
         weigh: Weigh | None,
         check_every: int,
@@ -158,11 +167,11 @@ class RejectorBlock:
         losses = np.zeros((len(batches), self._block.rows))
         for step, samples in enumerate(batches):
             if samples.dim() == 1:
-                seen = look.of(samples).for_rows(self._model_of_row)
+                seen = inputs.of(samples).for_rows(self._model_of_row)
             else:
-                seen = look.of_each(samples, self._model_of_row)
+                seen = inputs.of_each(samples, self._model_of_row)
             outputs = self._rejectors.outputs(seen)
-            each = self._surrogate.loss(outputs, told.batch(step, samples))
+            each = self._surrogate.loss(outputs, targets.batch(step, samples))
             loss = (each if weigh is None else each * weigh(outputs, samples)).mean(dim=1)
             self._optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -175,7 +184,7 @@ class RejectorBlock:
     def _weigh(self, at_s: float, feedback: Feedback | None) -> Weigh | None:
         """What losses on the pool weigh: by the classes that clients meet at an instant, and by feedback."""
         plan = self._plan
-        met = plan.met_weights(self._block.group, at_s)
+        met = plan.class_weights_at(self._block.group, at_s)
         if met is None:
             return feedback.weights if feedback else None
         labels = plan.labels(plan.rejector_pool)
@@ -205,10 +214,10 @@ class RejectorBlock:
 
         Raises RunFailed, naming group and owner, if an output is not a finite number.
         """
-        look, outputs = self._look_at(sample_ids), []
+        inputs, outputs = self._inputs(sample_ids), []
         for start in range(0, len(sample_ids), SCORED_AT_ONCE):
             samples = torch.arange(start, min(start + SCORED_AT_ONCE, len(sample_ids)))
-            part = self._scale.apply(look.of(samples))
+            part = self._scale.apply(inputs.of(samples))
             outputs.append(self._rejectors.outputs(part.for_rows(self._model_of_row)))
         made = torch.cat(outputs, dim=1)
         for row, of_row in enumerate(made):
@@ -217,8 +226,8 @@ class RejectorBlock:
 
     def client(self, sample_ids: NDArray[np.int32]) -> Client:
         """What each row's frozen model makes of samples."""
-        told = self._readings.of(self._variants, sample_ids)
-        return Client(told.answer[self._model_of_row], told.doubt[self._model_of_row])
+        made = self._predictions.of(self._variants, sample_ids)
+        return Client(made.answer[self._model_of_row], made.uncertainty[self._model_of_row])
 
     def _feedback(
         self, sample_ids: NDArray[np.int32], draws: Sequence[np.random.Generator]
@@ -227,8 +236,8 @@ class RejectorBlock:
         scenario = self._plan.scenario
         if scenario.training.feedback == "full":
             return None
-        stakes = [stakes_of(scenario, each.c_e, each.c_1) for each in self.settings]
-        prices = [bayes_price(self._block.score, each.bayes_price) for each in stakes]
+        costs = [cost_model_of(scenario, each.c_e, each.c_1) for each in self.settings]
+        prices = [bayes_price(self._block.score, each.bayes_price) for each in costs]
         return Feedback(
             self._surrogate.score,
             self.client(sample_ids),
@@ -238,12 +247,12 @@ class RejectorBlock:
             draws,
         )
 
-    def _told(self, correct: NDArray[np.bool_]) -> Told:
+    def _targets(self, correct: NDArray[np.bool_]) -> Targets:
         plan = self._plan
-        view = plan.rejector_views.index(plan.meets_view(self._block.group))
+        view = plan.rejector_views.index(plan.traffic_view(self._block.group))
         interval = [plan.intervals.index(each.interval(plan.steps_per_epoch)) for each in self.settings]
-        return Told(
-            self._readings.of(self._variants, self._pool).correct[self._model_of_row],
+        return Targets(
+            self._predictions.of(self._variants, self._pool).correct[self._model_of_row],
             to_tensor(correct[:, :, view]).swapaxes(0, 1)[:, torch.tensor(interval)],
             to_tensor(plan.labels(self._pool).astype(np.int64)),
             self._weights(),
@@ -251,37 +260,39 @@ class RejectorBlock:
             stream(plan.scenario.seed, "rejector prices", self._block.group),
         )
 
-    def _told_in_run(self, lesson: Lesson, sample_ids: NDArray[np.int32], server_correct: Tensor) -> Told:
+    def _targets_in_run(
+        self, training_round: TrainingRound, sample_ids: NDArray[np.int32], server_correct: Tensor
+    ) -> Targets:
         plan = self._plan
-        return Told(
-            self._readings.of(self._variants, sample_ids).correct[self._model_of_row],
+        return Targets(
+            self._predictions.of(self._variants, sample_ids).correct[self._model_of_row],
             server_correct,
             to_tensor(plan.labels(sample_ids).astype(np.int64)),
             self._weights(),
             torch.tensor([[each.c_1] for each in self.settings]),
-            stream(plan.scenario.seed, "online prices", self._block.group, lesson.version),
+            stream(plan.scenario.seed, "online prices", self._block.group, training_round.version),
         )
 
     def _weights(self) -> Tensor:
         """What each outcome weighs in each row's setting, (rows, 4, 3)."""
         scenario = self._plan.scenario
-        stakes = [(stakes_of(scenario, each.c_e, each.c_1), each.form) for each in self.settings]
-        return torch.stack([outcome_weights(*one) for one in stakes])
+        costs = [(cost_model_of(scenario, each.c_e, each.c_1), each.form) for each in self.settings]
+        return torch.stack([outcome_weights(*one) for one in costs])
 
-    def _look_at(self, sample_ids: NDArray[np.int32]) -> Look:
-        """What the rejectors look at, a row of features per model, not standardised."""
+    def _inputs(self, sample_ids: NDArray[np.int32]) -> RejectorInput:
+        """The rejectors' input, a row of features per model, not standardised."""
         sees_pixels, sees_features = INPUTS[self._group.rejector.input]
-        return Look(
+        return RejectorInput(
             to_tensor(self._plan.images[sample_ids]) if sees_pixels else None,
-            self._readings.of(self._variants, sample_ids).features if sees_features else None,
+            self._predictions.of(self._variants, sample_ids).features if sees_features else None,
         )
 
     def _require_finite(self, losses: NDArray[np.float64]) -> None:
         bad = np.argwhere(~np.isfinite(losses))
         if len(bad):
             step, row = (int(number) for number in bad[0])
-            told = f"the loss is {losses[step, row]} at step {step}"
-            require_finite(losses[step, row], "learn", self._name(row), told)
+            problem = f"the loss is {losses[step, row]} at step {step}"
+            require_finite(losses[step, row], "learn", self._name(row), problem)
 
     def _name(self, row: int) -> str:
         group, owner = self._group, self._owners[row]

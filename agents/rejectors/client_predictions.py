@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.models.families import Classifier
-from agents.models.training import Reading, read, to_tensor
+from agents.models.training import ModelOutput, read, to_tensor
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
 
@@ -21,28 +21,28 @@ TOP = 5  # how many of the client's largest probabilities a rejector is told, in
 
 
 @dataclass(frozen=True)
-class Told:
-    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and doubt, 1 -
-    max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32 (models, n, width), of
-    width 0 if it looks at none.
+class Predictions:
+    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and
+    uncertainty, 1 - max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32
+    (models, n, width), of width 0 if it looks at none.
     """
 
     answer: Tensor
     correct: Tensor
-    doubt: Tensor
+    uncertainty: Tensor
     features: Tensor
 
 
-class Readings:
+class ClientPredictions:
     """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
     whatever was asked, since every round asks it again."""
 
     def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
         self._plan, self._models = plan, models
         self._keeps_all = plan.scenario.training.online is not None
-        self._known: dict[tuple[int, bytes], dict[Variant, Told]] = {}
+        self._known: dict[tuple[int, bytes], dict[Variant, Predictions]] = {}
 
-    def of(self, variants: Sequence[Variant], sample_ids: NDArray[np.int32]) -> Told:
+    def of(self, variants: Sequence[Variant], sample_ids: NDArray[np.int32]) -> Predictions:
         """What `variants`, all of one group, make of samples, in that order."""
         about = (variants[0].group, sample_ids.tobytes())
         if about not in self._known:
@@ -52,10 +52,10 @@ class Readings:
             if variant not in answers:
                 answers[variant] = self._ask(variant, sample_ids)
         known = [answers[variant] for variant in variants]
-        return Told(
+        return Predictions(
             torch.cat([each.answer for each in known]),
             torch.cat([each.correct for each in known]),
-            torch.cat([each.doubt for each in known]),
+            torch.cat([each.uncertainty for each in known]),
             torch.cat([each.features for each in known]),
         )
 
@@ -64,19 +64,19 @@ class Readings:
         if not self._keeps_all:
             self._known.clear()
 
-    def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Told:
-        reading = read(self._models[variant], self._plan.images[sample_ids])
-        answer = reading.logits.argmax(dim=1)
+    def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Predictions:
+        output = read(self._models[variant], self._plan.images[sample_ids])
+        answer = output.logits.argmax(dim=1)
         right = answer == to_tensor(self._plan.labels(sample_ids))
         # Summed over the other classes, as the score of confidence is.
-        others = torch.softmax(reading.logits.double(), dim=1).sort(dim=1).values[:, :-1]
+        others = torch.softmax(output.logits.double(), dim=1).sort(dim=1).values[:, :-1]
         _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
-        told = features(reading) if sees_features else reading.features[:, :0]
-        return Told(answer[None], right[None], others.sum(dim=1).float()[None], told[None])
+        seen = features(output) if sees_features else output.features[:, :0]
+        return Predictions(answer[None], right[None], others.sum(dim=1).float()[None], seen[None])
 
 
-def features(reading: Reading) -> Tensor:
+def features(output: ModelOutput) -> Tensor:
     """Of n samples: hidden layer, log-probabilities, largest probabilities, (n, width)."""
-    log_probabilities = functional.log_softmax(reading.logits, dim=1)
+    log_probabilities = functional.log_softmax(output.logits, dim=1)
     top = log_probabilities.exp().topk(min(TOP, log_probabilities.shape[1]), dim=1).values
-    return torch.cat([reading.features, log_probabilities, top], dim=1)
+    return torch.cat([output.features, log_probabilities, top], dim=1)

@@ -39,7 +39,7 @@ class Feedback:
     @torch.no_grad()
     def weights(self, outputs: Tensor, samples: Tensor) -> Tensor:
         """1[sent]/propensity, (rows, n), for outputs (rows, n, outputs) of samples of the pool, (n,)."""
-        client = Client(self._client.answer[:, samples], self._client.doubt[:, samples])
+        client = Client(self._client.answer[:, samples], self._client.uncertainty[:, samples])
         says_remote = self._score(outputs, client, self._c_1) > self._price
         drawn = np.stack([draws.random(len(samples)) for draws in self._draws])
         explored = to_tensor(drawn) < self._exploration

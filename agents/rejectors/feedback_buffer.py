@@ -1,5 +1,6 @@
-"""What clients heard of the server during the run, per rejector, and the batches drawn from it.
-Fed by every lesson under `feedback: deferred_only`; `agents.rejectors.blocks` trains on it. Without torch."""
+"""What clients got of the server during the run, per rejector, and the batches drawn from it.
+Fed by every training round under `feedback: deferred_only`; `agents.rejectors.blocks` trains on it.
+Without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from sim.messages import Feedback
 
 
 @dataclass(frozen=True)
-class Recalled:
+class FeedbackBatch:
     """A step's batch of `rows` rejectors, n samples each of its own: place on the sample axis int32,
     server_correct bool, 1[e=y] of the answer that came, and weight float32, all (rows, n).
     """
@@ -24,11 +25,11 @@ class Recalled:
     weight: NDArray[np.float32]
 
 
-class Heard:
-    """All that the clients of some rejectors heard so far, and how many requests they decided.
+class FeedbackBuffer:
+    """All that the clients of some rejectors got so far, and how many requests they decided.
 
     The estimate of a rejector's loss over what its clients meet is that of Horvitz and Thompson (1952):
-    1/N * sum over the f answers heard of loss/propensity, N the number of requests decided, propensity =
+    1/N * sum over the f answers received of loss/propensity, N the number of requests decided, propensity =
     P(sent). Its mean over the coins of exploration is the mean loss over all N requests, whatever is sent, as
     long as every send is answered; if a share of the answers is lost, whichever samples they are of, it is
     that mean loss times the share that comes. (To divide by the sum of 1/propensity instead would be
@@ -43,16 +44,16 @@ class Heard:
         self._correct = [np.empty(0, dtype=np.bool_)] * rows
         self._propensity = [np.empty(0, dtype=np.float32)] * rows
 
-    def add(self, told: Feedback) -> None:
-        """Remembers what a lesson says."""
+    def add(self, feedback: Feedback) -> None:
+        """Remembers what a training round says."""
         ours = self._owner_of >= 0
-        np.add.at(self.decided, self._owner_of[ours], told.decided[ours])
-        owner = self._owner_of[told.client]
+        np.add.at(self.decided, self._owner_of[ours], feedback.decided[ours])
+        owner = self._owner_of[feedback.client]
         for row in np.unique(owner[owner >= 0]):
             mine = owner == row
-            self._place[row] = np.append(self._place[row], told.sample[mine])
-            self._correct[row] = np.append(self._correct[row], told.server_correct[mine])
-            self._propensity[row] = np.append(self._propensity[row], told.propensity[mine])
+            self._place[row] = np.append(self._place[row], feedback.sample[mine])
+            self._correct[row] = np.append(self._correct[row], feedback.server_correct[mine])
+            self._propensity[row] = np.append(self._propensity[row], feedback.propensity[mine])
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """All of it, rejector after rejector."""
@@ -74,10 +75,10 @@ class Heard:
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """How many answers each rejector's clients heard, (rows,)."""
+        """How many answers each rejector's clients got, (rows,)."""
         return np.array([len(place) for place in self._place])
 
-    def batch(self, size: int, draws: Sequence[np.random.Generator]) -> Recalled:
+    def batch(self, size: int, draws: Sequence[np.random.Generator]) -> FeedbackBatch:
         """`size` answers of each rejector, drawn with replacement by a generator of its own.
 
         weight = f/(N*propensity), so that the mean over a batch is, on average over draws, the estimate
@@ -92,4 +93,4 @@ class Heard:
                 drawn = draw.integers(count, size=size)
                 place[row], correct[row] = self._place[row][drawn], self._correct[row][drawn]
                 weight[row] = count / (self.decided[row] * self._propensity[row][drawn].astype(np.float64))
-        return Recalled(place, correct, weight)
+        return FeedbackBatch(place, correct, weight)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 
 log = logging.getLogger(__name__)
 RELEASED = "training.form: 'released' rewards sending where the server is wrong"
@@ -74,18 +74,18 @@ def _weights(
     raise ValueError(f"form '{form}' is unknown or takes no cost_remote; the forms are {', '.join(FORMS)}")
 
 
-def outcome_weights(stakes: Stakes, form: str) -> Tensor:
+def outcome_weights(cost_model: CostModel, form: str) -> Tensor:
     """(w_local, w_remote, cost_remote) by 2*1[m=y] + 1[e=y], (4, 3): all that stage 2 knows of the answers.
 
     form "" is for losses that take the cost and no weights, which are then NaN.
     """
     client_correct, server_correct = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
-    cost_remote = stakes.cost_remote(client_correct, server_correct)
+    cost_remote = cost_model.cost_remote(client_correct, server_correct)
     if not form:
         nothing = torch.full((4,), torch.nan)
         return torch.stack([nothing, nothing, cost_remote], dim=1)
-    given = None if stakes.availability is None else cost_remote
-    w_local, w_remote = _weights(client_correct, server_correct, stakes.c_e, stakes.c_1, form, given)
+    given = None if cost_model.availability is None else cost_remote
+    w_local, w_remote = _weights(client_correct, server_correct, cost_model.c_e, cost_model.c_1, form, given)
     return torch.stack([w_local, w_remote, cost_remote], dim=1)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.rejectors.settings import HEEDS
+from agents.rejectors.settings import DEPENDS_ON
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def margin(evidence: Evidence) -> NDArray[np.float32]:
 
 def oracle(evidence: Evidence) -> NDArray[np.float32]:
     """1[m!=y] - c_1*1[e!=y]: a gain, and a bound. Needs both answers and the label, so no device can have
-    it; no policy of the same reject rate does better (the generalised 0-1 loss, arXiv 2501.13810)."""
+    it; no policy of the same deferral rate does better (the generalised 0-1 loss, arXiv 2501.13810)."""
     wrong_client = ~evidence.client_correct
     wrong_server = ~evidence.server_correct
     return (wrong_client - np.float32(evidence.c_1) * wrong_server).astype(np.float32)
@@ -107,4 +107,4 @@ def bayes_price(name: str, price_of_a_gain: float) -> float:
 
 def is_trained(name: str) -> bool:
     """Whether a score is read off a trained rejector."""
-    return name in HEEDS
+    return name in DEPENDS_ON

@@ -11,7 +11,7 @@ from sim.scenario.schema.training import Study
 
 # The scores that are trained, and which of a setting's parts their losses look at; see
 # `agents.rejectors.surrogates`.
-HEEDS: dict[str, tuple[str, ...]] = {
+DEPENDS_ON: dict[str, tuple[str, ...]] = {
     "l2h": ("form", "c_e", "c_1"),
     "plug_in": (),
     "l2h_priced": ("c_1",),
@@ -40,9 +40,13 @@ class Setting:
 
 def setting(score: str, form: str, c_e: float, c_1: float, sync_every: int | str) -> Setting:
     """A setting, without the parts that its score has no use for."""
-    heeds = HEEDS.get(score)
+    depends_on = DEPENDS_ON.get(score)
     return Setting(
-        score, form if heeds and "form" in heeds else "", c_e, c_1, "" if heeds is None else sync_every
+        score,
+        form if depends_on and "form" in depends_on else "",
+        c_e,
+        c_1,
+        "" if depends_on is None else sync_every,
     )
 
 
@@ -76,7 +80,7 @@ def settings_of(scenario: Scenario, group: Group) -> tuple[Setting, ...]:
         )
     )
     own = (own_setting(scenario, score) for score in (group.policy.score, *scores))
-    return tuple(each for each in dict.fromkeys([*own, *grid]) if each.score in HEEDS)
+    return tuple(each for each in dict.fromkeys([*own, *grid]) if each.score in DEPENDS_ON)
 
 
 def network_of(scenario: Scenario, each: Setting) -> Setting:
@@ -85,8 +89,10 @@ def network_of(scenario: Scenario, each: Setting) -> Setting:
     """
     if scenario.training.feedback == "deferred_only":
         return each
-    heeds = HEEDS[each.score]
-    return replace(each, c_e=each.c_e if "c_e" in heeds else 0.0, c_1=each.c_1 if "c_1" in heeds else 0.0)
+    depends_on = DEPENDS_ON[each.score]
+    return replace(
+        each, c_e=each.c_e if "c_e" in depends_on else 0.0, c_1=each.c_1 if "c_1" in depends_on else 0.0
+    )
 
 
 def networks_of(scenario: Scenario, group: Group) -> dict[Setting, tuple[Setting, ...]]:

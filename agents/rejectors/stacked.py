@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.rejectors.inputs import Look
+from agents.rejectors.inputs import RejectorInput
 
 Layer = tuple[Tensor, Tensor]  # weight and bias, each with a leading row axis
 
@@ -45,9 +45,9 @@ class StackedRejectors:
     called row by row, which costs nothing, since they compute long.)
     """
 
-    def __init__(self, family: str, look: Look, outputs: int, seeds: Sequence[int]) -> None:
-        """look: any, for its widths; outputs: per sample; seeds: one a row."""
-        shape, features = look.widths
+    def __init__(self, family: str, inputs: RejectorInput, outputs: int, seeds: Sequence[int]) -> None:
+        """inputs: any, for their widths; outputs: per sample; seeds: one a row."""
+        shape, features = inputs.widths
         kind, self.rows = FAMILIES[family], len(seeds)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.convolutions: list[Layer] = []
@@ -78,10 +78,10 @@ class StackedRejectors:
         layers = [tensor for layer in (*self.convolutions, *self._rest) for tensor in layer]
         return [*self._first, self._bias, *layers]
 
-    def outputs(self, look: Look) -> Tensor:
-        """(rows, n, outputs) of a look whose features have an entry per row."""
-        parts = [] if look.pixels is None else [self._convolved(look.pixels)]
-        parts += [] if look.features is None else [look.features]
+    def outputs(self, inputs: RejectorInput) -> Tensor:
+        """(rows, n, outputs) of an input whose features have an entry per row."""
+        parts = [] if inputs.pixels is None else [self._convolved(inputs.pixels)]
+        parts += [] if inputs.features is None else [inputs.features]
         hidden = self._bias
         for part, weight in zip(parts, self._first, strict=True):
             hidden = torch.baddbmm(hidden, part, weight)

@@ -1,5 +1,5 @@
 """Surrogates: what a trained score minimises, and how it is read off the rejector's outputs.
-A new one is a loss, a reading, a line of `SURROGATES` and one of `agents.rejectors.settings.HEEDS`."""
+A new one is a loss, a score, a line of `SURROGATES` and one of `agents.rejectors.settings.DEPENDS_ON`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Batch:
     draws: Tensor
 
 
-class Told:
+class Targets:
     """What the rejectors of a block are told of each step's batch."""
 
     def __init__(
@@ -74,12 +74,12 @@ class Told:
 
 @dataclass(frozen=True)
 class Client:
-    """What each row's frozen model makes of n samples: answer, the class it gives, int64 (rows, n); doubt, 1
-    less its largest probability, float32 (rows, n).
+    """What each row's frozen model makes of n samples: answer, the class it gives, int64 (rows, n);
+    uncertainty, 1 less its largest probability, float32 (rows, n).
     """
 
     answer: Tensor
-    doubt: Tensor
+    uncertainty: Tensor
 
 
 def l2h_loss(outputs: Tensor, batch: Batch) -> Tensor:
@@ -132,7 +132,7 @@ def compare_confidence_loss(outputs: Tensor, batch: Batch) -> Tensor:
 
 def compare_confidence_score(outputs: Tensor, client: Client, c_1: Tensor | float) -> Tensor:
     """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as the client's softmax is calibrated."""
-    return client.doubt - c_1 * torch.sigmoid(-outputs[..., 0])
+    return client.uncertainty - c_1 * torch.sigmoid(-outputs[..., 0])
 
 
 def mozannar_sontag_loss(outputs: Tensor, batch: Batch) -> Tensor:

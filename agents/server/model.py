@@ -16,9 +16,9 @@ from agents.models.frozen import Weights, weights_of
 from agents.models.snapshots import State, remembered, remind
 from agents.models.training import classifier_step, optimiser_of, read, require_finite, to_tensor
 from agents.plan import Plan
-from agents.server.online import Met, practised_views, rejector_round, server_round
+from agents.server.online import ReplayBuffer, rejector_round, server_round, trained_views
 from agents.server.steps import rejector_batches, server_batches, steps_seen_by
-from sim.messages import Lesson
+from sim.messages import TrainingRound
 from sim.streams import key, stream
 
 
@@ -37,7 +37,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Practised:
+class ServerUpdate:
     """What a round made: label, the new version's answers on the sample axis, int16 (n,); correct, by view
     1[e(x)=y] of the rejectors' batches, bool (steps, batch); loss and accuracy, means over the round's
     batches before each step, NaN if it had none.
@@ -60,7 +60,7 @@ class ServerModel:
         self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
         pretrain = plan.scenario.training.pretrain
         self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
-        self._met = Met.nothing()
+        self._replay = ReplayBuffer.nothing()
         self._epochs: Iterator[Trajectory | None] = self._pretraining()
 
     def pretrain(self, epochs: int | None = None) -> Trajectory | None:
@@ -88,7 +88,7 @@ class ServerModel:
         batches = server_batches(self._plan)
         curve = np.zeros((pretrain.epochs, per_epoch, 2))
         seen = SeenByClients(self._plan)
-        self._tell(seen, version=0)
+        self._record_copies(seen, version=0)
         for step in range(self._plan.steps):
             base = self._plan.server_pool[next(batches)]
             drawn = view_draws.choice(views, size=len(base))
@@ -96,25 +96,25 @@ class ServerModel:
             loss, accuracy = self._step(chosen, self._plan.weight_of_view[drawn])
             require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
-            self._tell(seen, version=step + 1)
+            self._record_copies(seen, version=step + 1)
             if step + 1 == self._plan.steps:
                 yield Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
             elif (step + 1) % per_epoch == 0:
                 yield None
 
-    def practise(self, lesson: Lesson) -> Practised:
+    def train_round(self, training_round: TrainingRound) -> ServerUpdate:
         """A round of training during the run; then what the new version says.
 
         It goes on where pretraining ended, its optimiser's memory included. Raises RunFailed if it diverges.
         """
-        self._met = self._met.and_then(self._plan, lesson)
+        self._replay = self._replay.with_round(self._plan, training_round)
         curve = []
-        for step, batch in enumerate(server_round(self._plan, lesson.version, self._met)):
+        for step, batch in enumerate(server_round(self._plan, training_round.version, self._replay)):
             curve.append(self._step(*batch))
-            told = f"the loss is {curve[-1][0]} at step {step}"
-            require_finite(curve[-1][0], "learn", f"server, version {lesson.version}", told)
+            problem = f"the loss is {curve[-1][0]} at step {step}"
+            require_finite(curve[-1][0], "learn", f"server, version {training_round.version}", problem)
         loss, accuracy = np.mean(curve, axis=0).tolist() if curve else (np.nan, np.nan)
-        return Practised(self.labels(), self._rightness(lesson), loss, accuracy)
+        return ServerUpdate(self.labels(), self._rightness(training_round), loss, accuracy)
 
     def labels(self) -> NDArray[np.int16]:
         """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
@@ -132,11 +132,11 @@ class ServerModel:
         return sure
 
     def state(self) -> State:
-        """What the rounds to come depend on besides their lessons."""
+        """What the rounds to come depend on besides their messages."""
         return {
             "weights": weights_of(self._model),
             "optimiser": remembered(self._optimiser, list(self._model.parameters())),
-            "met": {"sample_id": self._met.sample_id, "weight": self._met.weight},
+            "replay": {"sample_id": self._replay.sample_id, "weight": self._replay.weight},
         }
 
     def restore(self, state: State) -> None:
@@ -144,26 +144,26 @@ class ServerModel:
         weights: Weights = state["weights"]
         self._model.load_state_dict({name: to_tensor(array) for name, array in weights.items()})
         remind(self._optimiser, list(self._model.parameters()), state["optimiser"])
-        self._met = Met(state["met"]["sample_id"], state["met"]["weight"])
+        self._replay = ReplayBuffer(state["replay"]["sample_id"], state["replay"]["weight"])
 
     def _step(self, sample_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[float, float]:
         self._model.train()
         labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
         images = to_tensor(self._plan.images[sample_ids])
-        told = to_tensor(weights) if (weights != weights[0]).any() else None
-        return classifier_step(self._model, self._optimiser, images, labels, told)
+        weights_given = to_tensor(weights) if (weights != weights[0]).any() else None
+        return classifier_step(self._model, self._optimiser, images, labels, weights_given)
 
-    def _rightness(self, lesson: Lesson) -> dict[int, NDArray[np.bool_]]:
+    def _rightness(self, training_round: TrainingRound) -> dict[int, NDArray[np.bool_]]:
         """1[e(x)=y] of the samples that rejectors will train on, by view, bool (steps, batch)."""
-        asked, batches = np.unique(rejector_round(self._plan, lesson.version), return_inverse=True)
-        found = {}
-        for view in practised_views(self._plan, lesson):
+        asked, batches = np.unique(rejector_round(self._plan, training_round.version), return_inverse=True)
+        right_by_view = {}
+        for view in trained_views(self._plan, training_round):
             sample_ids = self._plan.in_view(self._plan.rejector_pool[asked], view)
             right = _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids)
-            found[view] = right[batches]
-        return found
+            right_by_view[view] = right[batches]
+        return right_by_view
 
-    def _tell(self, seen: SeenByClients, version: int) -> None:
+    def _record_copies(self, seen: SeenByClients, version: int) -> None:
         """Answers for every copy that is taken of this version."""
         for place, steps, sample_ids in seen.asks(version):
             seen.record(place, steps, _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids))

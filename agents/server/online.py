@@ -10,66 +10,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.plan import Block, Plan
-from sim.messages import Lesson
+from sim.messages import TrainingRound
 from sim.streams import stream
 
 Ids = NDArray[np.int32]
 
 
-def met_view(plan: Plan, place: int, at_s: float) -> int:
+def traffic_view_at(plan: Plan, place: int, at_s: float) -> int:
     """The view that a group's requests come in at an instant of the run."""
     return int(plan.samples.view[plan.phase_at(place, at_s).positions[0]])
 
 
-def practised_views(plan: Plan, lesson: Lesson) -> tuple[int, ...]:
+def trained_views(plan: Plan, training_round: TrainingRound) -> tuple[int, ...]:
     """The views in which some rejector trains on its pool after this round, ascending: its sensor's, as it is
-    then. None where rejectors learn from what their clients hear.
+    then. None where rejectors learn from their clients' answers.
     """
     if plan.scenario.training.feedback == "deferred_only":
         return ()
     places = {block.group for block in own_blocks(plan)}
-    return tuple(sorted({met_view(plan, place, lesson.in_force_at_s) for place in places}))
+    return tuple(sorted({traffic_view_at(plan, place, training_round.in_force_at_s) for place in places}))
 
 
 @dataclass(frozen=True)
-class Met:
-    """All deferred samples so far: sample_id int32 and weight in the server's loss float32, both (d,)."""
+class ReplayBuffer:
+    """All deferred samples so far, to be drawn again: sample_id int32 and weight in the server's loss
+    float32, both (d,)."""
 
     sample_id: Ids
     weight: NDArray[np.float32]
 
     @staticmethod
-    def nothing() -> Met:
-        return Met(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+    def nothing() -> ReplayBuffer:
+        return ReplayBuffer(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
 
-    def and_then(self, plan: Plan, lesson: Lesson) -> Met:
-        """With those of a lesson; each weighs as much as the group of the client that sent it."""
+    def with_round(self, plan: Plan, training_round: TrainingRound) -> ReplayBuffer:
+        """With those of a training round; each weighs as much as the group of the client that sent it."""
         fleet = plan.scenario.fleet
         weights = np.repeat([group.weight for group in fleet], [group.clients for group in fleet])
-        sample_id = plan.samples.sample_id[lesson.deferred.sample]
-        weight = weights[lesson.deferred.client].astype(np.float32)
-        return Met(np.concatenate([self.sample_id, sample_id]), np.concatenate([self.weight, weight]))
+        sample_id = plan.samples.sample_id[training_round.deferred.sample]
+        weight = weights[training_round.deferred.client].astype(np.float32)
+        return ReplayBuffer(
+            np.concatenate([self.sample_id, sample_id]), np.concatenate([self.weight, weight])
+        )
 
 
-def server_round(plan: Plan, version: int, met: Met) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
+def server_round(plan: Plan, version: int, replay: ReplayBuffer) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
     """The sample_ids of each step of a round of the server, and their weights, drawn with replacement.
 
-    `pool`: of the server's pool, in the views that it was pretrained on. `deferred`: of what was met, as it
-    was met; no step while there is nothing. `mix`: half a batch of each, or all of the pool while nothing
-    was met.
+    `pool`: of the server's pool, in the views that it was pretrained on. `deferred`: of the replay buffer, in
+    the views in which samples came; no step while it is empty. `mix`: half a batch of each, or all of the
+    pool while the buffer is empty.
     """
-    training, known = plan.scenario.training, len(met.sample_id)
+    training, known = plan.scenario.training, len(replay.sample_id)
     assert training.online is not None
     draw = stream(plan.scenario.seed, "online server", version)
     batch = min(training.pretrain.batch, len(plan.server_pool))  # as before the run
-    of_met = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
-    of_pool = 0 if training.online.source == "deferred" else batch - of_met
-    for _ in range(training.online.steps if of_met + of_pool else 0):
-        again = draw.integers(known, size=of_met) if of_met else np.empty(0, dtype=np.int64)
+    of_replay = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
+    of_pool = 0 if training.online.source == "deferred" else batch - of_replay
+    for _ in range(training.online.steps if of_replay + of_pool else 0):
+        again = draw.integers(known, size=of_replay) if of_replay else np.empty(0, dtype=np.int64)
         views = draw.choice(np.array(plan.sent_views, dtype=np.int32), of_pool)
         base = draw.choice(plan.server_pool, of_pool)
-        sample_ids = np.concatenate([met.sample_id[again], base + views * np.int32(plan.data.size)])
-        weights = np.concatenate([met.weight[again], plan.weight_of_view[views]])
+        sample_ids = np.concatenate([replay.sample_id[again], base + views * np.int32(plan.data.size)])
+        weights = np.concatenate([replay.weight[again], plan.weight_of_view[views]])
         yield sample_ids.astype(np.int32), weights
 
 
@@ -97,12 +100,17 @@ def own_rows(plan: Plan, block: Block) -> NDArray[np.bool_]:
     return is_own & (block.score == plan.scenario.fleet[block.group].policy.score)
 
 
-def training_rows(plan: Plan, block: Block, lesson: Lesson) -> NDArray[np.bool_]:
-    """Which rows of a block train in a lesson, bool (rows,): a rejector that clients share trains if one of
-    them does."""
+def training_rows(plan: Plan, block: Block, training_round: TrainingRound) -> NDArray[np.bool_]:
+    """Which rows of a block train in a training round, bool (rows,): a rejector that clients share trains
+    if one of them does."""
     group = plan.scenario.fleet[block.group]
     first = sum(other.clients for other in plan.scenario.fleet[: block.group])
-    members = lesson.trains[(first <= lesson.trains) & (lesson.trains < first + group.clients)] - first
+    members = (
+        training_round.trains[
+            (first <= training_round.trains) & (training_round.trains < first + group.clients)
+        ]
+        - first
+    )
     return own_rows(plan, block) & np.isin(plan.owners(block), members % plan.owners_in(block.group))
 
 

@@ -68,7 +68,7 @@ FIGURES = {
     ),
     "study_accuracy": Drawing(
         study_accuracy,
-        "Accuracy against reject rate",
+        "Accuracy against deferral rate",
         study_alt.study_accuracy,
         "Each point is a rejector trained at one price of a send; along a line the price falls to the right. "
         "The distance above the straight line is what the choice of samples is worth.",
@@ -76,7 +76,7 @@ FIGURES = {
     ),
     "study_rates": Drawing(
         study_rates,
-        "Reject rate against the price of a send",
+        "Deferral rate against the price of a send",
         study_alt.study_rates,
         "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
         "answer of the server weighs more (the higher c_1).",
@@ -101,7 +101,7 @@ FIGURES = {
     ),
     "study_bounded": Drawing(
         study_bounded,
-        "A bounded reject rate",
+        "A bounded deferral rate",
         study_alt.study_bounded,
         "The coin keeps a trained rejector's sends, or adds to them, to meet a rate set on the calibration "
         "pool. It meets the score's own curve at the rejector's own rate and lies below it elsewhere: a coin "
@@ -112,7 +112,7 @@ FIGURES = {
         timeline,
         "Time line",
         alt.timeline,
-        "Compare the fleet with the clients alone: the distance is what the server's help is worth, and "
+        "Compare the fleet with the clients' own models: the distance is what the server's help is worth; "
         "it closes while the server is away. Retries and the queue show how long an outage is felt after "
         "its end. The band around accuracy is a 95% interval that counts each distinct sample of a bin "
         "once.",
@@ -153,7 +153,7 @@ FIGURES = {
         "Fairness over clients",
         alt.fairness,
         "The distance from dash to dot is what the fleet gives to that client. A flat row of dots is fair; "
-        "with few requests per client its slope is partly luck.",
+        "with few requests per client its slope is partly chance.",
     ),
     "deferral": Drawing(
         deferral,
@@ -179,7 +179,7 @@ FIGURES = {
         "Estimates on the diagonal mean what they say; points below it are too sure of themselves. A price "
         "in units of cost asks for that: plug-in and its like decide by these numbers. Bars are 95% "
         "intervals that count each sample once. Legends have the expected calibration error in points with "
-        "its interval, and how large luck alone would make it.",
+        "its interval, and how large chance alone would make it.",
         needs=frozenset({"reliability"}),
         fits=has_estimates,
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.deferral import deferral_rate_and_risk, operating_point
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
@@ -24,10 +24,10 @@ def timeline(traffic: Traffic, summary: Summary) -> str:
         usual, weak = windows["outside"], windows["during_any"]
     else:
         where, usual, weak = "", windows["whole_run"], windows["whole_run"]
-    alone = percent(weak["client_alone"]["value"])
+    own = percent(weak["client_accuracy"]["value"])
     return (
         f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where the "
-        f"clients alone would get {alone}; {number(queue['mean'], 1)} requests wait on average, "
+        f"the clients' own models would get {own}; {number(queue['mean'], 1)} requests wait on average, "
         f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
     )
 
@@ -37,7 +37,7 @@ def reliability(_traffic: Traffic, summary: Summary) -> str:
     parts = [
         f"{row['group']}, {score_name(row['source'])} of {words[row['model']]}: says "
         f"{percent(row['estimated'])}, right {percent(row['right'])}, calibration error "
-        f"{percent(row['value'])} (luck alone: up to {percent(row['by_luck'])})"
+        f"{percent(row['value'])} (chance alone: up to {percent(row['by_chance'])})"
         for row in summary["reliability"]
     ]
     return "How often models are right by how likely they are said to be: " + "; ".join(parts) + "."
@@ -62,8 +62,8 @@ def latency(_traffic: Traffic, summary: Summary) -> str:
 def deferral(traffic: Traffic, _summary: Summary) -> str:
     point = operating_point(traffic, np.ones(len(traffic.requests), dtype=bool))
     table = traffic.run.deferral
-    ends = table[table["group"] == "all"].sort_values("reject_rate")["accuracy"]
-    text = "Accuracy against reject rate for each score"
+    ends = table[table["group"] == "all"].sort_values("deferral_rate")["accuracy"]
+    text = "Accuracy against deferral rate for each score"
     if len(ends):
         text += f", from {percent(ends.iloc[0])} with nothing sent to {percent(ends.iloc[-1])} with all sent"
     if point is None:
@@ -79,10 +79,10 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
     table = traffic.run.deferral
     table = table[table["group"] == "all"]
     least = table.groupby("score")["risk"].min()
-    text = "Generalised risk against reject rate; least " + ", ".join(
+    text = "Generalised risk against deferral rate; least " + ", ".join(
         f"{score} {number(value, 3)}" for score, value in least.items()
     )
-    rate, paid = reject_rate_and_risk(traffic)
+    rate, paid = deferral_rate_and_risk(traffic)
     if rate is None or paid["value"] is None:
         return text + "."
     return f"{text}; this run sent {percent(rate)} and paid {number(paid['value'], 3)}."
@@ -91,7 +91,7 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
 def deferring(_traffic: Traffic, summary: Summary) -> str:
     retries, paid = summary["retries"], summary["risk"]
     return (
-        f"Over virtual time {percent(summary['rates']['reject_rate']['value'])} of the requests are sent, "
+        f"Over virtual time {percent(summary['rates']['deferral_rate']['value'])} of the requests are sent, "
         f"each {number(retries['amplification'])} times on average and "
         f"{number(retries['amplification_during_outages'])} times in outages, at a mean risk of "
         f"{number(paid['realised']['value'], 3)} against the oracle's {number(paid['oracle']['value'], 3)}."
@@ -100,21 +100,21 @@ def deferring(_traffic: Traffic, summary: Summary) -> str:
 
 def contrast(_traffic: Traffic, summary: Summary) -> str:
     sent, kept = summary["contrast"]["deferred"], summary["contrast"]["local"]
-    told = [percent(side[model]["value"]) for side in (sent, kept) for model in ("client", "server")]
+    shares = [percent(side[model]["value"]) for side in (sent, kept) for model in ("client", "server")]
     return (
-        f"On what was sent the clients' models are right in {told[0]} and the server's in {told[1]}, on what "
-        f"was kept in {told[2]} and {told[3]}."
+        f"On what was sent the clients' models are right in {shares[0]} and the server's in {shares[1]}, "
+        f"on what was kept in {shares[2]} and {shares[3]}."
     )
 
 
 def fairness(_traffic: Traffic, summary: Summary) -> str:
-    told = summary["fairness"]
-    if not told["clients"]:
+    fairness = summary["fairness"]
+    if not fairness["clients"]:
         return f"No client has {LEAST_REQUESTS} requests on held-out samples, so none is drawn."
     return (
-        f"Accuracy of {told['clients']} clients in order, the worst tenth at "
-        f"{percent(told['worst_decile_accuracy'])} on average, with a Jain index of "
-        f"{number(told['jain'], 3)}."
+        f"Accuracy of {fairness['clients']} clients in order, the worst decile at "
+        f"{percent(fairness['worst_decile_accuracy'])} on average, with a Jain index of "
+        f"{number(fairness['jain'], 3)}."
     )
 
 

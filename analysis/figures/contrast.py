@@ -23,17 +23,17 @@ def contrast(traffic: Traffic) -> Figure:
     names = ["all groups", *names[:MOST_GROUPS]] if len(names) > 1 else ["all clients"]
     figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.42 * len(names)), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    found = [_of(traffic, name) for name in names]
+    sides = [_of(traffic, name) for name in names]
     for axes, side, title in zip(panels, ("deferred", "local"), ("sent", "kept"), strict=True):
         axes.grid(visible=True, axis="x")
         axes.set_title(f"what the policy {title}")
         for offset, (model, (colour, marker, label)) in zip((-0.12, 0.12), MODELS.items(), strict=True):
-            estimates = [row[side][model] for row in found]
+            estimates = [row[side][model] for row in sides]
             y = np.arange(len(names)) + offset
-            for at, told in zip(y, estimates, strict=True):
-                if told["low"] is not None:
-                    axes.plot([told["low"], told["high"]], [at, at], color=colour, lw=1.6, alpha=0.6)
-            value = [np.nan if told["value"] is None else told["value"] for told in estimates]
+            for at, estimate in zip(y, estimates, strict=True):
+                if estimate["low"] is not None:
+                    axes.plot([estimate["low"], estimate["high"]], [at, at], color=colour, lw=1.6, alpha=0.6)
+            value = [np.nan if estimate["value"] is None else estimate["value"] for estimate in estimates]
             axes.plot(value, y, marker, color=colour, mec=INK, mew=0.5, ms=6.5, ls="", label=label)
         axes.set_yticks(range(len(names)), names)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))

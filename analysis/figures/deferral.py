@@ -1,4 +1,5 @@
-"""What each score would buy: accuracy and risk against reject rate, and where the run ended up beside it."""
+"""What each score would buy: accuracy and risk against deferral rate, and where the run ended up beside
+it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def deferral(traffic: Traffic) -> Figure:
     _ran(axes, traffic, np.ones(len(traffic.requests), dtype=bool))
     axes.set_title("all groups" if groups else "all clients")
     axes.set_ylabel("accuracy (% of held-out)")
-    axes.set_xlabel("reject rate (% sent)")
+    axes.set_xlabel("deferral rate (% sent)")
     if groups:
         small = _small_multiples(parts[1], columns, table, traffic, groups)
         low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
@@ -47,12 +48,12 @@ def deferral(traffic: Traffic) -> Figure:
 
 @styled
 def risk(traffic: Traffic) -> Figure:
-    """The generalised risk of each score against its reject rate, and what the run paid at its own."""
+    """The generalised risk of each score against its deferral rate, and what the run paid at its own."""
     figure = Figure(figsize=(WIDTH_IN, 3.8), layout="constrained")
     axes = figure.subplots()
     table = traffic.run.deferral
     _curves(axes, table[table["group"] == "all"], "risk")
-    rate, paid = reject_rate_and_risk(traffic)
+    rate, paid = deferral_rate_and_risk(traffic)
     if rate is not None and paid["value"] is not None:
         if paid["low"] is not None:
             axes.plot(
@@ -76,12 +77,12 @@ def risk(traffic: Traffic) -> Figure:
         )
     axes.set_ylim(bottom=0)
     axes.set_ylabel("generalised risk (loss)")
-    axes.set_xlabel("reject rate (% sent)")
+    axes.set_xlabel("deferral rate (% sent)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
-def reject_rate_and_risk(traffic: Traffic) -> tuple[float | None, dict[str, Any]]:
+def deferral_rate_and_risk(traffic: Traffic) -> tuple[float | None, dict[str, Any]]:
     """Of the held-out requests: the share sent of those decided, and the risk that was paid."""
     sent, decided = (traffic.requests[name].to_numpy(dtype=bool) for name in ("deferred", "is_decided"))
     return share(sent, decided & traffic.held_out), realised(traffic)["realised"]
@@ -100,7 +101,7 @@ def _small_multiples(
         is_lowest, is_first = index + columns >= len(groups), index % columns == 0
         panel.tick_params(labelbottom=is_lowest, labelleft=is_first)
         if is_lowest:
-            panel.set_xlabel("reject rate (% sent)")
+            panel.set_xlabel("deferral rate (% sent)")
     for panel in grid[len(groups) :]:
         panel.set_visible(False)
     return list(grid[: len(groups)])
@@ -109,8 +110,8 @@ def _small_multiples(
 def _curves(axes: Axes, table: pd.DataFrame, of: str = "accuracy") -> None:
     axes.grid(visible=True)
     for score, style in scores_of(table).items():
-        rows = table[table["score"] == score].sort_values("reject_rate")
-        axes.plot(rows["reject_rate"], rows[of], label=score_name(score), **style)
+        rows = table[table["score"] == score].sort_values("deferral_rate")
+        axes.plot(rows["deferral_rate"], rows[of], label=score_name(score), **style)
     axes.set_xlim(-0.02, 1.02)
     for axis in (axes.xaxis, axes.yaxis) if of == "accuracy" else (axes.xaxis,):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -136,7 +137,7 @@ def _ran(axes: Axes, traffic: Traffic, among: Mask) -> None:
 
 
 def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[str, Any]] | None:
-    """Of the held-out requests in `among`: reject rate, accuracy if the server had answered whatever was
+    """Of the held-out requests in `among`: deferral rate, accuracy if the server had answered whatever was
     sent, and accuracy as it was with its interval; None where nothing was decided."""
     requests = traffic.requests
     usable = requests["is_decided"] & requests["server_known"]

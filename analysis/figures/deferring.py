@@ -26,7 +26,7 @@ from analysis.run_folder.traffic import Traffic
 
 @styled
 def deferring(traffic: Traffic) -> Figure:
-    """Reject rate by group, sends per sent request, and risk against the oracle's, by time of arrival."""
+    """Deferral rate by group, sends per sent request, and risk against the oracle's, by time of arrival."""
     run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 5.6), layout=ConstrainedLayoutEngine(hspace=0.04))
     panels = figure.subplots(3, 1, sharex=True)
@@ -38,10 +38,10 @@ def deferring(traffic: Traffic) -> Figure:
         axes.grid(visible=True, axis="y")
     for index, group in enumerate(run.groups):
         colour = SERIES[index % len(SERIES)]
-        panels[0].plot(middle, bins[f"reject_rate.{group}"], color=colour, label=group)
+        panels[0].plot(middle, bins[f"deferral_rate.{group}"], color=colour, label=group)
     panels[0].set_ylim(0, 1)
     panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    panels[0].set_ylabel("reject rate\n(% sent)")
+    panels[0].set_ylabel("deferral rate\n(% sent)")
     panels[1].plot(middle, bins["amplification"], color=VERMILION, label="all groups")
     panels[1].set_ylim(bottom=1.0)
     panels[1].set_ylabel("sends per sent\nrequest (ratio)")
@@ -58,7 +58,7 @@ def deferring(traffic: Traffic) -> Figure:
 
 
 def deferring_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
-    """In bins of at least 10 s after the warm-up, by arrival: middle_s, reject_rate.GROUP, amplification,
+    """In bins of at least 10 s after the warm-up, by arrival: middle_s, deferral_rate.GROUP, amplification,
     risk and oracle (both over held-out requests whose server's answer is on record)."""
     horizon_s, requests = traffic.run.horizon_s, traffic.requests
     width = bin_width_s(horizon_s, 10, most_bins)
@@ -78,7 +78,7 @@ def deferring_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
     bins = {"middle_s": (start + np.minimum(start + width, horizon_s)) / 2}
     for group in traffic.run.groups:
         of = np.asarray(requests["group"] == group)
-        bins[f"reject_rate.{group}"] = mean(requests["deferred"].to_numpy(dtype=float), of & decided)
+        bins[f"deferral_rate.{group}"] = mean(requests["deferred"].to_numpy(dtype=float), of & decided)
     bins["amplification"] = mean(attempts, attempts > 0)
     bins["risk"], bins["oracle"] = mean(realised_risk(traffic), judged), mean(oracle_risk(traffic), judged)
     return pd.DataFrame(bins)

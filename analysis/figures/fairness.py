@@ -1,4 +1,4 @@
-"""How evenly help reaches the clients: each one's accuracy, with the fleet's help and alone."""
+"""How evenly help reaches the clients: each one's accuracy, with the fleet's help and by its own model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def fairness(traffic: Traffic) -> Figure:
     clients, rank = every.iloc[::step], np.arange(1, len(every) + 1, step)
     if len(clients):
         worst = -(-len(every) // 10)
-        axes.axvspan(0.5, worst + 0.5, color="#EEEEEE", lw=0, zorder=0, label="worst tenth")
-        axes.vlines(rank, clients["alone"], clients["fleet"], color=FAINT, lw=0.6, alpha=0.6)
-    axes.plot(rank, clients["alone"], "_", color=INK, ms=5, mew=1.0, label="alone")
+        axes.axvspan(0.5, worst + 0.5, color="#EEEEEE", lw=0, zorder=0, label="worst decile")
+        axes.vlines(rank, clients["client"], clients["fleet"], color=FAINT, lw=0.6, alpha=0.6)
+    axes.plot(rank, clients["client"], "_", color=INK, ms=5, mew=1.0, label="its own model")
     for index, group in enumerate(traffic.run.groups):
         here = np.asarray(clients["group"] == group)
         if here.any():

@@ -109,7 +109,13 @@ def _write_cells(panel: Axes, grid: np.ndarray, metric: Metric) -> None:
         if not math.isnan(value):
             colour = "white" if value <= middle else "black"
             panel.text(
-                x + 0.5, y + 0.5, told(value, metric), ha="center", va="center", color=colour, size=7.5
+                x + 0.5,
+                y + 0.5,
+                format_value(value, metric),
+                ha="center",
+                va="center",
+                color=colour,
+                size=7.5,
             )
 
 
@@ -148,12 +154,12 @@ def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
 
 @_styled
 def differences(
-    found: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[Metric], baseline: str
+    results: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[Metric], baseline: str
 ) -> Figure:
     """A panel per metric, a row per policy: its difference from the baseline with its interval."""
     ends = {
         name: {key: (of["difference"], of["low"], of["high"]) for key, of in by_metric.items()}
-        for name, by_metric in found.items()
+        for name, by_metric in results.items()
     }
     figure, panels = _points(ends, metrics, 3)
     for panel, metric in zip(panels, metrics, strict=True):
@@ -176,12 +182,12 @@ def _points(
     figure, panels = _panels(len(metrics), columns, 0.9 + 0.24 * len(ends))
     for panel, metric in zip(panels, metrics, strict=True):
         for y, of in enumerate(ends.values()):
-            found = _scaled(np.array(of[metric.name], dtype=float), metric)
-            clear = found[1] > 0 or found[2] < 0
+            results = _scaled(np.array(of[metric.name], dtype=float), metric)
+            clear = results[1] > 0 or results[2] < 0
             colour = SERIES[0] if clear else GREY
             face = colour if clear else "white"
-            reach = _reach(found)
-            panel.errorbar(found[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
+            reach = _reach(results)
+            panel.errorbar(results[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
         panel.set_yticks(range(len(ends)), list(ends))
         panel.set_ylim(len(ends) - 0.5, -0.5)
         panel.set_xlabel(axis_label(metric))
@@ -202,7 +208,7 @@ def difference_label(metric: Metric) -> str:
     return axis_label(metric).replace("(%)", "(points)")
 
 
-def told(value: float, metric: Metric) -> str:
+def format_value(value: float, metric: Metric) -> str:
     """A metric's value as the tables write it."""
     if math.isnan(value):
         return quantity(None, "ratio")

@@ -63,10 +63,10 @@ def online(traffic: Traffic) -> Figure:
 
 def drifts(run: Run) -> list[float]:
     """The instants at which what some group's clients are sent changes, ascending."""
-    told: list[dict[str, Any]] = [
+    noted: list[dict[str, Any]] = [
         drift for group in run.groups.values() for drift in group.get("traffic", {}).get("drift", ())
     ]
-    return sorted({float(drift["at_s"]) for drift in told})
+    return sorted({float(drift["at_s"]) for drift in noted})
 
 
 def server_accuracy_bins(traffic: Traffic, most_bins: int = 60) -> pd.DataFrame:

@@ -22,17 +22,17 @@ UNITS = {"share": "%", "s": "s", "1/s": "1/s", "loss": "loss", "versions": "vers
 
 
 @styled
-def predictions(told: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figure:
+def predictions(by_law: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figure:
     """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals,
     broad ones what the formula itself may be off."""
     panels = [
         (f"{quantity} ({UNITS[values[0]['unit']]})", values)
-        for law in told
+        for law in by_law
         for quantity, values in _by_quantity(law["values"]).items()
     ]
     # Placed by hand: solved layouts differ in their last bits from call to call, and so would the files.
     heights = [_height_in(values) for _, values in panels]
-    total, left = sum(heights) + LEGEND_IN, _left_in(told) / WIDTH_IN
+    total, left = sum(heights) + LEGEND_IN, _left_in(by_law) / WIDTH_IN
     figure, top = Figure(figsize=(WIDTH_IN, total)), 1.0
     for (title, values), height in zip(panels, heights, strict=True):
         below = (0.55 if values[0]["over"] else 0.3) / total
@@ -46,17 +46,17 @@ def predictions(told: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figu
     return figure
 
 
-def _left_in(told: list[dict[str, Any]]) -> float:
+def _left_in(by_law: list[dict[str, Any]]) -> float:
     """Room for the longest name beside a panel."""
-    names = [value["where"] for law in told for value in law["values"] if not value["over"]]
+    names = [value["where"] for law in by_law for value in law["values"] if not value["over"]]
     return min(0.35 + 0.066 * max(map(len, names), default=0), WIDTH_IN / 2) if names else 0.7
 
 
 def _by_quantity(values: list[Value]) -> dict[str, list[Value]]:
-    found: dict[str, list[Value]] = {}
+    by_quantity: dict[str, list[Value]] = {}
     for value in values:
-        found.setdefault(value["quantity"], []).append(value)
-    return found
+        by_quantity.setdefault(value["quantity"], []).append(value)
+    return by_quantity
 
 
 def _height_in(values: list[Value]) -> float:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import FAINT, INK, SCORE_STYLES, WIDTH_IN, score_name, styled
-from analysis.metrics.reliability import calibration_error, estimates_of, tenths
+from analysis.metrics.reliability import calibration_error, estimates_of, reliability_bins
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
@@ -51,11 +51,11 @@ def reliability(traffic: Traffic) -> Figure:
 
 
 def _curve(axes: Axes, source: str, table: Any, error: dict[str, Any]) -> None:
-    """A point for each tenth with its interval, larger where more is said, and the error in the legend."""
-    points, look = tenths(table), LOOKS.get(source, {"color": FAINT})
+    """A point for each bin with its interval, larger where more is said, and the error in the legend."""
+    points, look = reliability_bins(table), LOOKS.get(source, {"color": FAINT})
     label = score_name(source)
     if error["value"] is not None:
-        value, low, high, luck = (100 * error[name] for name in ("value", "low", "high", "by_luck"))
-        label += f"\n{value:.0f} [{low:.0f}, {high:.0f}], luck {luck:.0f}"
+        value, low, high, chance = (100 * error[name] for name in ("value", "low", "high", "by_chance"))
+        label += f"\n{value:.0f} [{low:.0f}, {high:.0f}], chance {chance:.0f}"
     axes.vlines(points["estimated"], points["low"], points["high"], color=look["color"], lw=0.9, alpha=0.6)
     axes.plot(points["estimated"], points["right"], marker="o", ms=3.5, label=label, **look)

@@ -1,4 +1,4 @@
-"""Figures of a study of learning: what costs, copies and a bounded reject rate do, a panel per group.
+"""Figures of a study of learning: what costs, copies and a bounded deferral rate do, a panel per group.
 Every line comes from the tables of a study, so it holds for any grid; nothing here knows of traffic."""
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def study_contrast(traffic: Traffic) -> Figure:
 
 @styled
 def study_accuracy(traffic: Traffic) -> Figure:
-    """Accuracy against reject rate as c_e goes over its grid, a line per c_1 and form."""
+    """Accuracy against deferral rate as c_e goes over its grid, a line per c_1 and form."""
     figure, panels = _panels(traffic, 3.6)
     for name, axes in panels:
         for label, look, line in _costs(traffic, name):
-            axes.plot(line["reject_rate"], line["accuracy"], label=label, **look)
+            axes.plot(line["deferral_rate"], line["accuracy"], label=label, **look)
         ends = rows_of(traffic.run, traffic.run.study, name).iloc[0]
         held = ends["samples_local"] + ends["samples_remote"]
         server = ends["server_accuracy_local"] * ends["samples_local"], ends["server_accuracy_remote"]
@@ -65,21 +65,21 @@ def study_accuracy(traffic: Traffic) -> Figure:
         line_ends = [1 - ends["risk_all_local"], right]
         axes.plot([0, 1], line_ends, color=GREY, lw=1, zorder=1, label="sent at random")
         axes.set_xlim(-0.02, 1.02)
-        axes.set_xlabel("reject rate (% sent)")
+        axes.set_xlabel("deferral rate (% sent)")
         _percent(axes, "accuracy (% of held-out)", both=True)
     return _finished(figure, panels)
 
 
 @styled
 def study_rates(traffic: Traffic) -> Figure:
-    """Reject rate against c_e, a line per c_1 and form."""
+    """Deferral rate against c_e, a line per c_1 and form."""
     figure, panels = _panels(traffic, 3.3)
     for name, axes in panels:
         for label, look, line in _costs(traffic, name):
-            axes.plot(line["c_e"], line["reject_rate"], label=label, **look)
+            axes.plot(line["c_e"], line["deferral_rate"], label=label, **look)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("price of a send $c_e$ (loss)")
-        _percent(axes, "reject rate (% sent)")
+        _percent(axes, "deferral rate (% sent)")
     return _finished(figure, panels)
 
 
@@ -109,7 +109,8 @@ def study_losses(traffic: Traffic) -> Figure:
     for name, axes in panels:
         table = rows_of(traffic.run, traffic.run.study_losses, name, "sync_every")
         intervals = sorted(
-            set(table["sync_every"]), key=lambda told: float("inf") if told == "epoch" else int(told)
+            set(table["sync_every"]),
+            key=lambda interval: float("inf") if interval == "epoch" else int(interval),
         )
         for colour, interval in zip(SERIES, intervals, strict=False):
             line = table[table["sync_every"] == interval].sort_values("step")
@@ -123,23 +124,23 @@ def study_losses(traffic: Traffic) -> Figure:
 
 @styled
 def study_bounded(traffic: Traffic) -> Figure:
-    """Accuracy at a bounded reject rate: by the coin, by the score itself, and sent at random."""
+    """Accuracy at a bounded deferral rate: by the coin, by the score itself, and sent at random."""
     figure, panels = _panels(traffic, 3.3)
     for name, axes in panels:
         coin = rows_of(traffic.run, traffic.run.study_bounded, name).sort_values("bound")
-        curve = rows_of(traffic.run, traffic.run.study_curves, name).sort_values("reject_rate")
+        curve = rows_of(traffic.run, traffic.run.study_curves, name).sort_values("deferral_rate")
         axes.plot(
-            curve["reject_rate"],
+            curve["deferral_rate"],
             curve["accuracy"],
             color=ORANGE,
             lw=1.2,
             label="the score's highest, exactly",
         )
         axes.plot(
-            coin["reject_rate"], coin["accuracy"], "o-", color=BLUE, ms=4, label="the rejector and a coin"
+            coin["deferral_rate"], coin["accuracy"], "o-", color=BLUE, ms=4, label="the rejector and a coin"
         )
         axes.plot(coin["bound"], coin["accuracy_random"], color=GREY, label="sent at random")
-        axes.set_xlabel("reject rate (% sent)")
+        axes.set_xlabel("deferral rate (% sent)")
         _percent(axes, "accuracy (% of held-out)", both=True)
     return _finished(figure, panels)
 

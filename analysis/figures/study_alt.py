@@ -21,10 +21,10 @@ def study_contrast(traffic: Traffic, _summary: dict[str, Any]) -> str:
 
 def study_accuracy(traffic: Traffic, _summary: dict[str, Any]) -> str:
     parts = [
-        f"{name} sends {percent(own['reject_rate'])} and is right on {percent(own['accuracy'])}"
+        f"{name} sends {percent(own['deferral_rate'])} and is right on {percent(own['accuracy'])}"
         for name, own in _own(traffic)
     ]
-    return "Accuracy against reject rate as the price goes over its grid; at the run's own costs " + (
+    return "Accuracy against deferral rate as the price goes over its grid; at the run's own costs " + (
         "; ".join(parts) + "."
     )
 
@@ -36,10 +36,10 @@ def study_rates(traffic: Traffic, _summary: dict[str, Any]) -> str:
         if len(line):
             first, last = line.iloc[0], line.iloc[-1]
             parts.append(
-                f"{name} from {percent(first['reject_rate'])} at {first['c_e']:g} "
-                f"to {percent(last['reject_rate'])} at {last['c_e']:g}"
+                f"{name} from {percent(first['deferral_rate'])} at {first['c_e']:g} "
+                f"to {percent(last['deferral_rate'])} at {last['c_e']:g}"
             )
-    return "Reject rate against the price of a send: " + "; ".join(parts) + "."
+    return "Deferral rate against the price of a send: " + "; ".join(parts) + "."
 
 
 def study_risk(traffic: Traffic, _summary: dict[str, Any]) -> str:
@@ -74,14 +74,14 @@ def study_bounded(traffic: Traffic, _summary: dict[str, Any]) -> str:
         if len(rows):
             lead = (rows["accuracy"] - rows["accuracy_random"]).max()
             parts.append(f"{name} by at most {_points(lead)}")
-    return "With a coin that bounds the reject rate, the rejector leads random sending: " + (
+    return "With a coin that bounds the deferral rate, the rejector leads random sending: " + (
         "; ".join(parts) + "."
     )
 
 
 def _own(traffic: Traffic) -> list[tuple[str, pd.Series]]:
-    found = ((name, rows_of(traffic.run, traffic.run.study, name)) for name in traffic.run.groups)
-    return [(name, rows.iloc[0]) for name, rows in found if len(rows)]
+    results = ((name, rows_of(traffic.run, traffic.run.study, name)) for name in traffic.run.groups)
+    return [(name, rows.iloc[0]) for name, rows in results if len(rows)]
 
 
 def _points(share: float) -> str:

@@ -59,7 +59,7 @@ def _accuracy(axes: Axes, bins: pd.DataFrame) -> None:
     middle = bins["middle_s"]
     axes.fill_between(middle, bins["low"], bins["high"], color=BLUE, alpha=0.18, lw=0, label="95% band")
     axes.plot(middle, bins["fleet"], color=BLUE, label="the fleet")
-    axes.plot(middle, bins["clients"], color=INK, lw=0.9, ls=(0, (4, 2)), label="clients alone")
+    axes.plot(middle, bins["clients"], color=INK, lw=0.9, ls=(0, (4, 2)), label="clients' own models")
     low = float(np.nanmin([bins["low"].min(), bins["clients"].min()])) if len(bins) else 0.0
     axes.set_ylim(max(0.0, np.floor(low * 10 - 0.3) / 10), 1.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -26,7 +26,7 @@ def accuracy(traffic: Traffic) -> dict[str, Any]:
     """Shares of right answers on both halves of the traffic samples, and what each model alone would get."""
     return {
         "held_out": _accuracy_among(traffic, traffic.held_out),
-        "other_half": _accuracy_among(traffic, traffic.other_half),
+        "training_half": _accuracy_among(traffic, traffic.training_half),
     }
 
 
@@ -40,9 +40,9 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
             for name in ANSWERERS
             if name != "none"
         },
-        "client_alone": estimate(np.asarray(traffic.requests["client_right"]), among),
+        "client_accuracy": estimate(np.asarray(traffic.requests["client_right"]), among),
         "gain": traffic.clusters.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
-        "server_alone": estimate(
+        "server_accuracy": estimate(
             np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
         ),
     }
@@ -75,8 +75,8 @@ def rates(traffic: Traffic) -> dict[str, Any]:
     sent = np.asarray(traffic.requests["deferred"], dtype=bool)
     decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
     return {
-        "reject_rate": traffic.clusters.share(sent, decided),
-        "reject_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
+        "deferral_rate": traffic.clusters.share(sent, decided),
+        "deferral_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
         "remote_answer_rate": share(traffic.is_answered_by("server"), traffic.known),
         "answered_if_sent": share(traffic.is_answered_by("server"), traffic.known & sent),
     }

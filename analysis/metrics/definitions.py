@@ -58,9 +58,9 @@ DEFINITIONS = {
     ),
     "reliability": (
         "Per group, source of an estimate and model, on held-out samples before any traffic: the means of "
-        "what was said (estimated) and of what was right, and the expected calibration error over tenths "
+        "what was said (estimated) and of what was right, and the expected calibration error over ten bins "
         "(value) with a conservative 95% interval (low, high) and with what 95% of perfectly calibrated "
-        "estimates stay below on as many samples (by_luck) (list; shares)."
+        "estimates stay below on as many samples (by_chance) (list; shares)."
     ),
     "run.name": "Name of the scenario (text).",
     "run.seed": "Seed from which every draw of the run follows (integer).",
@@ -85,23 +85,21 @@ DEFINITIONS = {
     "accuracy.*.by_answerer.*": (
         "Right answers over the requests whose final answer came from this model (share)."
     ),
-    "accuracy.*.client_alone": (
+    "accuracy.*.client_accuracy": (
         "Requests that the client's own model gets right, had it answered all of them (share)."
     ),
-    "accuracy.*.server_alone": (
+    "accuracy.*.server_accuracy": (
         "Requests that the server's model gets right, had it answered all of them (share)."
     ),
-    "accuracy.*.gain": (
-        "Accuracy over all requests minus that of the clients alone, paired (difference of shares)."
-    ),
+    "accuracy.*.gain": ("Accuracy over all requests minus client accuracy, paired (difference of shares)."),
     "contrast.*.client": (
         "Accuracy of the client's model on the held-out requests the policy deferred, or kept local (share)."
     ),
     "contrast.*.server": (
         "Accuracy of the server's model on the held-out requests the policy deferred, or kept local (share)."
     ),
-    "rates.reject_rate": "Requests that the policy sent, over those decided (share).",
-    "rates.reject_rate_held_out": "The same on held-out samples only (share).",
+    "rates.deferral_rate": "Requests that the policy sent, over those decided (share).",
+    "rates.deferral_rate_held_out": "The same on held-out samples only (share).",
     "rates.remote_answer_rate": (
         "Requests whose final answer was the server's, over all with a known outcome (share)."
     ),
@@ -126,7 +124,7 @@ DEFINITIONS = {
         "1/n one has all (number)."
     ),
     "fairness.worst_decile_accuracy": (
-        "Mean accuracy of the tenth of the clients that fares worst, rounded up (share)."
+        "Mean accuracy of the decile of the clients that fares worst, rounded up (share)."
     ),
     "latency_s.first": "Time from arrival to the first answer shown, provisional ones included (spread, s).",
     "latency_s.final": "Time from arrival to the final answer (spread, s).",
@@ -224,7 +222,7 @@ DEFINITIONS = {
 WINDOW = {
     "requests": "Requests that arrived in the window, those still in flight included (count).",
     "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
-    "client_alone": "What the clients' own models would get on the same requests (share).",
+    "client_accuracy": "What the clients' own models would get on the same requests (share).",
     "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
     "timed_out_share": "The window's requests with outcome timed_out (share).",
     "refused_share": "The window's requests with outcome refused (share).",

@@ -148,8 +148,8 @@ def _correct(traffic: Traffic) -> Mask:
 RATIOS = {
     "accuracy": Ratio("accuracy, held-out", "share", _of(_correct, _held_out)),
     "accuracy_in_outages": Ratio("accuracy in outages", "share", _of(_correct, _in_outages)),
-    "gain": Ratio("gain over clients alone", "share", _of(_gain, _held_out)),
-    "reject_rate": Ratio("reject rate", "share", _of(_sent, _decided)),
+    "gain": Ratio("gain over client accuracy", "share", _of(_gain, _held_out)),
+    "deferral_rate": Ratio("deferral rate", "share", _of(_sent, _decided)),
     "remote_answer_rate": Ratio("answered by the server", "share", _of(_by_server, _known)),
     "timed_out": Ratio("timed out", "share", _of(_outcome("timed_out"), _known)),
     "refused": Ratio("refused", "share", _of(_outcome("refused"), _known)),
@@ -179,7 +179,7 @@ SINGLES = {
         "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
     ),
     "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
-    "worst_decile": Single("accuracy, worst tenth", "share", ("fairness", "worst_decile_accuracy")),
+    "worst_decile": Single("accuracy, worst decile", "share", ("fairness", "worst_decile_accuracy")),
     "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
 }
 MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES
@@ -189,7 +189,7 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "accuracy": ("accuracy", "held_out", "all"),
     "accuracy_in_outages": ("outages", "during_any", "accuracy"),
     "gain": ("accuracy", "held_out", "gain"),
-    "reject_rate": ("rates", "reject_rate"),
+    "deferral_rate": ("rates", "deferral_rate"),
     "remote_answer_rate": ("rates", "remote_answer_rate"),
     "timed_out": ("outages", "whole_run", "timed_out_share"),
     "refused": ("outages", "whole_run", "refused_share"),

@@ -17,13 +17,13 @@ def outages(traffic: Traffic) -> dict[str, Any]:
 
     An outage that overlaps another leaves to `after` only what no outage touches.
     """
-    found, run = traffic.outages, traffic.run
-    normal = normal_waiting(run, found)
-    first = min((outage.from_s for outage in found), default=run.horizon_s)
-    inside = in_any(found, traffic.arrived_at_s)
+    outages_seen, run = traffic.outages, traffic.run
+    normal = normal_waiting(run, outages_seen)
+    first = min((outage.from_s for outage in outages_seen), default=run.horizon_s)
+    inside = in_any(outages_seen, traffic.arrived_at_s)
     each = []
-    for outage in found:
-        later = [other.from_s for other in found if other.from_s >= outage.to_s]
+    for outage in outages_seen:
+        later = [other.from_s for other in outages_seen if other.from_s >= outage.to_s]
         until = min(later, default=run.horizon_s)
         each.append(
             {
@@ -31,7 +31,7 @@ def outages(traffic: Traffic) -> dict[str, Any]:
                 "label": outage.label,
                 "from_s": outage.from_s,
                 "to_s": outage.to_s,
-                "recovery_s": recovery_s(run, found, outage, normal),
+                "recovery_s": recovery_s(run, outages_seen, outage, normal),
                 "during": window(traffic, _arrived(traffic, outage.from_s, outage.to_s)),
                 "after": window(traffic, _arrived(traffic, outage.to_s, until) & ~inside),
                 "after_until_s": until,
@@ -56,7 +56,7 @@ def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
     return {
         "requests": int(arrived.sum()),
         "accuracy": estimate(traffic.correct, held_out),
-        "client_alone": estimate(np.asarray(requests["client_right"]), held_out),
+        "client_accuracy": estimate(np.asarray(requests["client_right"]), held_out),
         "answered_by_server_share": share(traffic.is_answered_by("server"), among),
         "timed_out_share": share(traffic.is_outcome("timed_out"), among),
         "refused_share": share(traffic.is_outcome("refused"), among),

@@ -1,4 +1,4 @@
-"""Whether what is said to be right with 80% is right in 80%: reliability by tenths, the error of calibration.
+"""Whether what is said to be right with 80% is right in 80%: reliability by bins, the error of calibration.
 From the estimates on held-out samples that a run writes before its traffic; a section of the summary."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import LEAST_SAMPLES, LEVEL, Floats, wilson
 
-TENTHS = 10
+BINS = 10
 REPLICATES = 500
 KEYS = ("group", "source", "model")
 
@@ -37,59 +37,64 @@ def estimates_of(run: Run) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
         yield tuple(str(part) for part in key), table
 
 
-def tenths(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each tenth that estimates lie in: their mean, `estimated`, the share `right` with its 95% interval
+def reliability_bins(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each bin that estimates lie in: their mean, `estimated`, the share `right` with its 95% interval
     `low` and `high`, their `weight`, and the number of distinct `samples`.
 
     A sample is one witness whatever share of the clients speaks of it: the interval is Wilson's for as many
     trials as would give the share the variance that it has over samples, with Student's t.
     """
     rows = []
-    for _, part in table.groupby(_tenth(table)):
+    for _, part in table.groupby(_bin(table)):
         weight, right = part["weight"].to_numpy(), part["right"].to_numpy()
         share = float(np.average(right, weights=weight))
-        told = {"estimated": float(np.average(part["estimated"], weights=weight)), "right": share}
+        row = {"estimated": float(np.average(part["estimated"], weights=weight)), "right": share}
         low, high = _interval(weight, right, share)
-        rows.append(told | {"weight": weight.sum(), "samples": len(part), "low": low, "high": high})
+        rows.append(row | {"weight": weight.sum(), "samples": len(part), "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
 def calibration_error(table: pd.DataFrame, key: str) -> dict[str, Any]:
-    """The expected calibration error over tenths (Guo et al. 2017): the mean over estimates of how far the
-    share of their tenth that is right lies from the mean of what was said there.
+    """The expected calibration error over ten bins (Guo et al. 2017): the mean over estimates of how far the
+    share of their bin that is right lies from the mean of what was said there.
 
     low, high: a conservative 95% interval. Errors of two sets of distances differ by at most the mean
     distance between them (triangle inequality), whose 95% quantile the bootstrap of samples tells.
-    by_luck: what 95% of perfectly calibrated estimates stay below on as many samples, since luck only adds
-    to the error (consistency resampling; Broecker and Smith 2007). Draws follow from `key`. All but `samples`
-    are None with fewer than 10 of them.
+    by_chance: what 95% of perfectly calibrated estimates stay below on as many samples, since chance only
+    adds to the error (consistency resampling; Broecker and Smith 2007). Draws follow from `key`. All but
+    `samples` are None with fewer than 10 of them.
     """
-    sample, tenth = np.unique(table["sample_id"], return_inverse=True)[1], _tenth(table)
+    sample, which_bin = np.unique(table["sample_id"], return_inverse=True)[1], _bin(table)
     samples = int(sample.max(initial=-1)) + 1
-    told: dict[str, Any] = {"value": None, "low": None, "high": None, "by_luck": None, "samples": samples}
+    row: dict[str, Any] = {"value": None, "low": None, "high": None, "by_chance": None, "samples": samples}
     if samples < LEAST_SAMPLES:
-        return told
+        return row
     weight, said, right = (table[name].to_numpy() for name in ("weight", "estimated", "right"))
-    sums = np.zeros((3, samples, TENTHS))  # of weight, of what is said and of what is right
+    sums = np.zeros((3, samples, BINS))  # of weight, of what is said and of what is right
     for place, values in enumerate((weight, weight * said, weight * right)):
-        np.add.at(sums[place], (sample, tenth), values)
+        np.add.at(sums[place], (sample, which_bin), values)
     draws = _generator(key)
     seen = _distances(sums.sum(axis=1)[:, None])
     times = draws.multinomial(samples, np.full(samples, 1 / samples), size=REPLICATES)
     reach = float(np.quantile(_mean(_distances(times.astype(np.float64) @ sums) - seen), LEVEL))
     value = float(_mean(seen)[0])
-    lucky = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, TENTHS)).copy()
+    by_chance_sums = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
     who, which = np.nonzero(sums[0])
     chance = sums[1][who, which] / sums[0][who, which]
     happens = draws.random((REPLICATES, samples), dtype=np.float32)[:, who] < chance
-    lucky[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(TENTHS)))
-    by_luck = float(np.quantile(_mean(_distances(lucky)), LEVEL))
-    return told | {"value": value, "low": max(0.0, value - reach), "high": value + reach, "by_luck": by_luck}
+    by_chance_sums[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(BINS)))
+    by_chance = float(np.quantile(_mean(_distances(by_chance_sums)), LEVEL))
+    return row | {
+        "value": value,
+        "low": max(0.0, value - reach),
+        "high": value + reach,
+        "by_chance": by_chance,
+    }
 
 
 def _distances(sums: Floats) -> Floats:
-    """How far right lies from said in each tenth, times the tenth's share of the weight, (n, TENTHS) of
-    (3, n, TENTHS): their absolute values sum to the error."""
+    """How far right lies from said in each bin, times the bin's share of the weight, (n, BINS) of
+    (3, n, BINS): their absolute values sum to the error."""
     return np.asarray((sums[2] - sums[1]) / sums[0].sum(axis=1, keepdims=True))
 
 
@@ -97,8 +102,8 @@ def _mean(distances: Floats) -> Floats:
     return np.asarray(np.abs(distances).sum(axis=1))
 
 
-def _tenth(table: pd.DataFrame) -> Any:
-    return np.minimum((table["estimated"].to_numpy() * TENTHS).astype(np.int64), TENTHS - 1)
+def _bin(table: pd.DataFrame) -> Any:
+    return np.minimum((table["estimated"].to_numpy() * BINS).astype(np.int64), BINS - 1)
 
 
 def _interval(weight: Floats, right: Floats, share: float) -> tuple[float, float]:

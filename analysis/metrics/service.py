@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.target_availability import by_target
-from analysis.run_folder.outages import in_any, seconds_touched, share_of_time_usable
+from analysis.run_folder.outages import availability_of, in_any, seconds_touched
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from sim.results.columns import OUTCOMES
 
@@ -163,7 +163,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
     replicas = float(traffic.run.scenario["server"]["replicas"])
     return {
-        "usable_share": share_of_time_usable(traffic.run),
+        "usable_share": availability_of(traffic.run),
         "replica_share": ratio(usable, replicas * weight.sum()),
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(touched, observed_s),
@@ -182,15 +182,15 @@ def rounds(traffic: Traffic) -> dict[str, Any]:
 
 def staleness(traffic: Traffic) -> dict[str, Any]:
     """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     trains = traffic.run.scenario.get("training", {}).get("online") is not None
     for of in ("copy", "rejector"):
         values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
-        found[f"{of}_mean"] = (
+        result[f"{of}_mean"] = (
             float(np.average(values, weights=_seconds_covered(traffic))) if values.size else None
         )
-        found[f"{of}_max"] = float(values.max()) if values.size else None
-    return found
+        result[f"{of}_max"] = float(values.max()) if values.size else None
+    return result
 
 
 def _length_of_union(intervals: list[tuple[float, float]]) -> float:

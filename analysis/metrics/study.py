@@ -7,7 +7,16 @@ from typing import Any
 
 from analysis.run_folder.traffic import Traffic
 
-TOLD = ("group", "score", "price_from", "reject_rate", "accuracy", "risk", "risk_all_local", "risk_oracle")
+COLUMNS = (
+    "group",
+    "score",
+    "price_from",
+    "deferral_rate",
+    "accuracy",
+    "risk",
+    "risk_all_local",
+    "risk_oracle",
+)
 
 
 def study(traffic: Traffic) -> list[dict[str, Any]]:
@@ -20,5 +29,5 @@ def study(traffic: Traffic) -> list[dict[str, Any]]:
     own = (frame["c_e"] == costs["c_e"]) & (frame["c_1"] == costs["c_1"])
     own &= frame["form"].isin(["", training["form"]])
     own &= frame["sync_every"].isin(["", str(training["pretrain"]["sync_every"])])
-    rows: list[dict[str, Any]] = frame.loc[own, list(TOLD)].to_dict("records")
+    rows: list[dict[str, Any]] = frame.loc[own, list(COLUMNS)].to_dict("records")
     return [row | {"is_policy": run.groups[row["group"]]["policy"]["score"] == row["score"]} for row in rows]

@@ -70,7 +70,7 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def summary_of(traffic: Traffic) -> dict[str, Any]:
     """The same from the traffic, for who needs that as well."""
-    with in_one_line(traffic.run.doubts):
+    with in_one_line(traffic.run.warnings):
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
         summary |= {name: section(traffic) for name, section in SECTIONS.items()}

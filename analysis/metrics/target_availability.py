@@ -16,12 +16,12 @@ def by_target(run: Run) -> list[dict[str, Any]]:
     where each fails on its own. expected: the product over its outages of mean up / (mean up + mean down);
     None where one is written down or drawn from measured times, whose mean only the file knows.
     """
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    by_target_and_effect: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for outage in run.scenario["server"]["outages"]:
         key = _name_of(outage["target"]), outage["effect"]["kind"]
-        found.setdefault(key, []).append(outage)
+        by_target_and_effect.setdefault(key, []).append(outage)
     entries = []
-    for (target, effect), outages in found.items():
+    for (target, effect), outages in by_target_and_effect.items():
         expected = 1.0
         for outage in outages:
             expected *= _long_run_share(outage["when"]) or float("nan")

@@ -10,40 +10,40 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.figures.many_runs import axis_label, told
+from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import metric_of, write_cell_table
 from analysis.reports.many_runs_report import cautions
-from analysis.statistics.capacity import Found, Slo
+from analysis.statistics.capacity import SearchResult, Slo
 from sim.results.whole_files import write_whole
 
 FILES = {"capacity.json", "capacity.parquet"}
 
 
 def write_capacity(
-    found: Found, slo: Slo, confidence: float, path: str, said: str, table: pd.DataFrame, out: Path
+    result: SearchResult, slo: Slo, confidence: float, path: str, said: str, table: pd.DataFrame, out: Path
 ) -> None:
     """Writes capacity.json, the decisions and the answer, and capacity.parquet, a row per run."""
     content = {
         "slo": str(slo),
         "confidence": confidence,
         "path": path,
-        "best": None if found.best is None else found.best.number,
+        "best": None if result.best is None else result.best.number,
         "answer": said,
-        "violations": found.violations,
-        "decisions": [decision._asdict() for decision in found.decisions],
+        "violations": result.violations,
+        "decisions": [decision._asdict() for decision in result.decisions],
     }
     write_cell_table(out / "capacity.parquet", table)
     write_whole(out / "capacity.json", to_json(json_safe(content)))
 
 
-def capacity_table(found: Found, slo: Slo, what: str, table: pd.DataFrame) -> RenderableType:
+def capacity_table(result: SearchResult, slo: Slo, what: str, table: pd.DataFrame) -> RenderableType:
     """What `capacity` prints: a row per number that was asked about, with the bounds that decided."""
     metric = metric_of(slo.metric, table)
     shown = Table(box=None, padding=(0, 1, 0, 1), pad_edge=False, header_style="bold")
     for name in (what, "seeds", axis_label(metric), "from", "to", str(slo)):
         shown.add_column(name, justify="right")
-    for one in found.decisions:
-        bounds = (told(value, metric) for value in (one.mean, one.low, one.high))
+    for one in result.decisions:
+        bounds = (format_value(value, metric) for value in (one.mean, one.low, one.high))
         shown.add_row(str(one.number), str(one.seeds), *bounds, one.verdict)
     return Group(shown, *(Text(line, style="bold red") for line in cautions(table)), Text())

@@ -25,7 +25,7 @@ from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
-HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "reject_rate", "cost")
+HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "deferral_rate", "cost")
 
 
 class Made(NamedTuple):
@@ -50,10 +50,10 @@ def cell_table(runs: Sequence[Made]) -> pd.DataFrame:
     rows = []
     for made in runs:
         summary = read_json(made.folder / "summary.json")
-        told = {"run": str(made.folder), "valid": summary.get("valid", False)}
-        told["invalid_because"] = "; ".join(summary.get("invalid_because", []))
+        row = {"run": str(made.folder), "valid": summary.get("valid", False)}
+        row["invalid_because"] = "; ".join(summary.get("invalid_because", []))
         numbers = {path: value for path, value in _numbers(summary) if path != "valid"}
-        rows.append(dict(made.chosen) | {"seed": made.seed} | told | numbers)
+        rows.append(dict(made.chosen) | {"seed": made.seed} | row | numbers)
     return pd.DataFrame(rows)
 
 
@@ -92,10 +92,10 @@ def _storable(values: list[Any]) -> pa.Array:
 
 def in_summary(summary: Mapping[str, Any], name: str) -> float | None:
     """The value of a measure in a summary; None where it could not be computed."""
-    found: Any = summary
+    part: Any = summary
     for step in IN_SUMMARY[name]:
-        found = found[step]
-    value = found["value"] if isinstance(found, dict) else found
+        part = part[step]
+    value = part["value"] if isinstance(part, dict) else part
     return None if value is None else float(value)
 
 
@@ -147,10 +147,10 @@ def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric])
     rows = []
     keys = table[list(chosen)].map(json.dumps).agg("|".join, axis=1) if chosen else pd.Series("", table.index)
     for _, part in table.groupby(keys, sort=False):
-        told: dict[str, Any] = {"chosen": [part[name].tolist()[0] for name in chosen], "seeds": len(part)}
-        told["valid"] = bool(part["valid"].all())
-        told["metrics"] = {metric.name: _estimate(part, metric) for metric in metrics}
-        rows.append(told)
+        row: dict[str, Any] = {"chosen": [part[name].tolist()[0] for name in chosen], "seeds": len(part)}
+        row["valid"] = bool(part["valid"].all())
+        row["metrics"] = {metric.name: _estimate(part, metric) for metric in metrics}
+        rows.append(row)
     return rows
 
 

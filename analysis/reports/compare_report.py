@@ -47,7 +47,7 @@ def write_comparison(
     """
     require_own(out, FILES, "a comparison")
     traffics = load_traffics(paths)
-    doubts = [f"{doubt}." for traffic in traffics for doubt in traffic.run.doubts]
+    warnings = [f"{warning}." for traffic in traffics for warning in traffic.run.warnings]
     if replicated:
         if unpaired:
             raise BadInput("--unpaired: goes not with --over-seeds, which pairs runs by seed")
@@ -64,7 +64,7 @@ def write_comparison(
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
         runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
-        cautions=doubts + cautions(comparison),
+        cautions=warnings + cautions(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
         picture=as_source(svg),
         alt=_alt(comparison),
@@ -79,32 +79,32 @@ def write_comparison(
 
 def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Measure, baseline, run, and difference with interval as text; without what neither run has."""
-    told = []
+    lines = []
     for key, measure in MEASURES.items():
-        base, found = comparison["baseline"]["measures"][key], run["measures"][key]
-        if base is None and found["value"] is None:
+        base, measured = comparison["baseline"]["measures"][key], run["measures"][key]
+        if base is None and measured["value"] is None:
             continue
         between, unit = "", SHOWN_AS[measure.unit][0]
-        if found["low"] is not None:
-            low, high = (quantity(found[end], measure.unit, signed=True) for end in ("low", "high"))
+        if measured["low"] is not None:
+            low, high = (quantity(measured[end], measure.unit, signed=True) for end in ("low", "high"))
             between = f" [{low}, {high}]"
-        told.append(
+        lines.append(
             (
                 measure.label + (f" ({unit})" if unit else ""),
                 quantity(base, measure.unit),
-                quantity(found["value"], measure.unit),
-                quantity(found["difference"], measure.unit, signed=True) + between,
+                quantity(measured["value"], measure.unit),
+                quantity(measured["difference"], measure.unit, signed=True) + between,
             )
         )
-    return told
+    return lines
 
 
 def differences(run: dict[str, Any]) -> list[str]:
     """What the scenario of a run has otherwise than the baseline's, a line per path."""
-    told = [f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in run["scenario"]]
-    if len(told) > MOST_DIFFERENCES:
-        told = [*told[:MOST_DIFFERENCES], f"and {len(told) - MOST_DIFFERENCES} more, in compare.json"]
-    return told or ["nothing"]
+    lines = [f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in run["scenario"]]
+    if len(lines) > MOST_DIFFERENCES:
+        lines = [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more, in compare.json"]
+    return lines or ["nothing"]
 
 
 def cautions(comparison: dict[str, Any]) -> list[str]:
@@ -140,10 +140,10 @@ def _shown(value: Any) -> str:
 
 
 def _alt(comparison: dict[str, Any]) -> str:
-    found = [(run["name"], run["measures"]["accuracy"]["value"]) for run in comparison["runs"]]
-    found.insert(0, (comparison["baseline"]["name"], comparison["baseline"]["measures"]["accuracy"]))
-    told = ", ".join(f"{name} {quantity(value, 'share')}%" for name, value in found)
+    measured = [(run["name"], run["measures"]["accuracy"]["value"]) for run in comparison["runs"]]
+    measured.insert(0, (comparison["baseline"]["name"], comparison["baseline"]["measures"]["accuracy"]))
+    accuracies = ", ".join(f"{name} {quantity(value, 'share')}%" for name, value in measured)
     return (
         "Accuracy, sends per second and waiting requests over virtual time, a line per run; mean accuracy "
-        f"{told}."
+        f"{accuracies}."
     )

@@ -35,14 +35,14 @@ def contrast_rows(run: Run) -> list[tuple[str, ...]]:
         return []
     rows = []
     for group in run.groups:
-        found = rows_of(run, run.study, group, "form", "c_1", "c_e")
-        for form in forms_in(found):
-            of_form = found[found["form"] == form].sort_values(["c_1", "c_e"])
-            rows += [_told(row) for _, row in of_form.iterrows()]
+        of_group = rows_of(run, run.study, group, "form", "c_1", "c_e")
+        for form in forms_in(of_group):
+            of_form = of_group[of_group["form"] == form].sort_values(["c_1", "c_e"])
+            rows += [_row(row) for _, row in of_form.iterrows()]
     return rows
 
 
-def _told(row: pd.Series) -> tuple[str, ...]:
+def _row(row: pd.Series) -> tuple[str, ...]:
     sides = [
         _percent(row[f"{name}_{side}"], sign)
         for side in ("local", "remote")
@@ -53,7 +53,7 @@ def _told(row: pd.Series) -> tuple[str, ...]:
         str(row["form"]) or "–",
         f"{row['c_1']:g}",
         f"{row['c_e']:g}",
-        _percent(row["reject_rate"]),
+        _percent(row["deferral_rate"]),
         *sides,
         _percent(row["accuracy"]),
         f"{row['risk']:.3f}",

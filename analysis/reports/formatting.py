@@ -78,7 +78,7 @@ def verdict(summary: Summary) -> str:
 def _learning(summary: Summary) -> list[str]:
     """A paragraph per group about its own policy's score, without any traffic."""
     return [
-        f"Learning alone: {row['group']} sends {percent(row['reject_rate'])} of the held-out samples by "
+        f"Learning alone: {row['group']} sends {percent(row['deferral_rate'])} of the held-out samples by "
         f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
         f"{row['risk_all_local']:.3f} if nothing is sent and {row['risk_oracle']:.3f} for the oracle."
         for row in summary["study"]
@@ -120,21 +120,24 @@ def _training(summary: Summary) -> list[str]:
 
 def _answers(summary: Summary) -> str:
     run, held_out = summary["run"], summary["accuracy"]["held_out"]
-    client, server = percent(held_out["client_alone"]["value"]), percent(held_out["server_alone"]["value"])
+    client, server = (
+        percent(held_out["client_accuracy"]["value"]),
+        percent(held_out["server_accuracy"]["value"]),
+    )
     return (
         f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
         f"{run['horizon_s'] - run['warm_up_s']:g} s. On held-out samples {_ci(held_out['all'])} of them were "
-        f"answered right; the clients alone would have got {client}, the server alone {server}. "
-        f"The gain over the clients alone is {_points(held_out['gain'])}."
+        f"answered right; the clients' own models would have got {client}, the server's {server}. "
+        f"The gain over the clients' own models is {_points(held_out['gain'])}."
     )
 
 
 def _deferral(summary: Summary) -> str:
     rates, sent, kept = summary["rates"], summary["contrast"]["deferred"], summary["contrast"]["local"]
-    if not rates["reject_rate"]["value"]:
+    if not rates["deferral_rate"]["value"]:
         return "The policy sent nothing to the server."
     text = (
-        f"The policy sent {percent(rates['reject_rate']['value'])} of the requests, and "
+        f"The policy sent {percent(rates['deferral_rate']['value'])} of the requests, and "
         f"{percent(rates['answered_if_sent'])} of those came back answered by the server. "
     )
     if sent["client"]["value"] is not None and kept["client"]["value"] is not None:
@@ -165,7 +168,7 @@ def _service(summary: Summary) -> str:
         text += f" The offered load outside outages was {load['offered']:.2f}."
     if load["utilisation"] is not None:
         text += (
-            f" Replicas were busy {percent(load['utilisation'])} of their usable time; batching keeps "
+            f" Replicas were busy {percent(load['utilisation'])} of the time they were up; batching keeps "
             "this high even at low load, as batches are then not full."
         )
     if wasted is not None:
@@ -187,13 +190,13 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
         "outage shows what is normal",
         "not seen": "the queue was not seen to get back to normal",
     }
-    told = recovery(summary, outage)
+    taken = recovery(summary, outage)
     when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
         f"timed out, {percent(outage['during']['refused_share'])} were refused, and "
-        f"{back.get(told) or f'the queue was back to normal {told} after its end'}."
+        f"{back.get(taken) or f'the queue was back to normal {taken} after its end'}."
     )
 
 
@@ -223,8 +226,8 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     gain = held_out["gain"]["value"]
     rows = [
         ("accuracy", percent(held_out["all"]["value"]), interval),
-        ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over the clients alone"),
-        ("reject rate", percent(rates["reject_rate"]["value"]), answered),
+        ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over client accuracy"),
+        ("deferral rate", percent(rates["deferral_rate"]["value"]), answered),
         ("95% answered within", answered_within(whole), f"{percent(whole['answered_share'])} got an answer"),
         (
             "offered load",
@@ -234,7 +237,7 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     ]
     if summary["outages"]["each"]:
         during = summary["outages"]["during_any"]
-        note = f"{percent(during['client_alone']['value'])} by the clients alone"
+        note = f"{percent(during['client_accuracy']['value'])} by the clients' own models"
         rows.insert(2, ("accuracy in outages", percent(during["accuracy"]["value"]), note))
     return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]
 

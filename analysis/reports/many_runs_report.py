@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures import many_runs as figures
-from analysis.figures.many_runs import axis_label, told
+from analysis.figures.many_runs import axis_label, format_value
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
@@ -58,7 +58,7 @@ class Result:
     question: str
     command: str
     table: pd.DataFrame
-    told: dict[str, Any]  # as JSON
+    reported: dict[str, Any]  # as JSON
     sheets: list[Sheet]
     pictures: list[Picture]
     method: str
@@ -96,7 +96,7 @@ def write_result(result: Result, out: Path) -> None:
         command=result.command,
     )
     write_cell_table(out / f"{result.name}.parquet", result.table)
-    write_whole(out / f"{result.name}.json", to_json(json_safe(result.told)))
+    write_whole(out / f"{result.name}.json", to_json(json_safe(result.reported)))
     write_whole(out / f"{result.name}.html", content.encode())
 
 
@@ -132,7 +132,7 @@ def sweep_result(
         question=question,
         command=command,
         table=table,
-        told={"scenario": name, "axes": list(axes), "rows": numbers},
+        reported={"scenario": name, "axes": list(axes), "rows": numbers},
         sheets=[sheet],
         pictures=list(_sweep_pictures(rows, axes, metrics)),
         method=how_sure(seeds),
@@ -148,7 +148,7 @@ def how_sure(seeds: int) -> str:
     if seeds == 1:
         return (
             "One seed each: an interval is the run's own, by clients and distinct samples, and holds given "
-            "its models and its one course of events. Numbers without one tell nothing of their luck."
+            "its models and its one course of events. Numbers without one say nothing of chance."
         )
     if seeds < LEAST_SEEDS:
         return f"Means over {seeds} seeds, too few for an interval: {LEAST_SEEDS} are needed."
@@ -161,7 +161,7 @@ def how_sure(seeds: int) -> str:
 def sweep_table(result: Result, shown: Sequence[str]) -> RenderableType:
     """What `sweep` prints: a row per setting, means with half of the interval's width."""
     metrics = [metric_of(one, result.table) for one in shown or HEADLINE[:PRINTED]]
-    axes = result.told["axes"]
+    axes = result.reported["axes"]
     columns, rows = cells_as_text(pivot(result.table, axes, metrics), short_names(axes), metrics, with_half)
     return printed(result, [Sheet("", columns, rows)])
 
@@ -207,20 +207,24 @@ def cells_as_text(
     ]
 
 
-def with_ends(found: tuple[float, float, float], metric: Metric) -> str:
-    mean, low, high = found
+def with_ends(results: tuple[float, float, float], metric: Metric) -> str:
+    mean, low, high = results
     if math.isnan(low):
-        return told(mean, metric)
-    return f"{told(mean, metric)} [{told(low, metric)}, {told(high, metric)}]"
+        return format_value(mean, metric)
+    return f"{format_value(mean, metric)} [{format_value(low, metric)}, {format_value(high, metric)}]"
 
 
-def with_half(found: tuple[float, float, float], metric: Metric) -> str:
-    mean, low, high = found
-    return told(mean, metric) + ("" if math.isnan(low) else f" ±{told((high - low) / 2, metric)}")
+def with_half(results: tuple[float, float, float], metric: Metric) -> str:
+    mean, low, high = results
+    return format_value(mean, metric) + (
+        "" if math.isnan(low) else f" ±{format_value((high - low) / 2, metric)}"
+    )
 
 
 def _named(metrics: Mapping[str, tuple[float, float, float]]) -> dict[str, dict[str, float]]:
-    return {name: dict(zip(("mean", "low", "high"), found, strict=True)) for name, found in metrics.items()}
+    return {
+        name: dict(zip(("mean", "low", "high"), results, strict=True)) for name, results in metrics.items()
+    }
 
 
 def _sweep_pictures(

@@ -32,8 +32,8 @@ def write_partial(path: str | Path, why: str) -> Path:
         name=traffic.run.scenario["name"],
         question=traffic.run.question,
         why=why,
-        doubts=traffic.run.doubts,
-        states=[(state.table, _told(state), state.is_fine) for state in states],
+        warnings=traffic.run.warnings,
+        states=[(state.table, _in_words(state), state.is_fine) for state in states],
         outcomes=_outcomes(traffic),
         requests=len(traffic.everything),
         figures=_figures(traffic, states),
@@ -45,7 +45,7 @@ def write_partial(path: str | Path, why: str) -> Path:
     return target
 
 
-def _told(state: State) -> str:
+def _in_words(state: State) -> str:
     if state.is_fine:
         return f"fine ({state.files} files)" if state.files > 1 else "fine"
     some = f"{state.readable} of {state.files} files can be read; " if state.files > 1 else ""
@@ -67,7 +67,7 @@ def _figures(traffic: Traffic, states: list[State]) -> list[dict[str, str]]:
         has.discard("requests")
     shown = []
     for name, drawing in FIGURES.items():
-        with suppress(BadInput), in_one_line(traffic.run.doubts):
+        with suppress(BadInput), in_one_line(traffic.run.warnings):
             if drawing.needs <= has and drawing.suits(traffic.run):
                 source = as_source(to_svg(drawing.draw(traffic)))
                 shown.append(

@@ -54,10 +54,10 @@ def study_result(
         if table[metric.column].notna().any()
     ]
     rows = pivot(table, [POLICY], metrics)
-    found = paired_differences(table, baseline)
+    results = paired_differences(table, baseline)
     seeds = rows[0]["seeds"]
     means = Sheet("Means with 95% intervals", *cells_as_text(rows, [POLICY], metrics, with_ends))
-    told = {"scenario": scenario, "baseline": baseline, "seeds": sorted(set(table["seed"].tolist()))}
+    reported = {"scenario": scenario, "baseline": baseline, "seeds": sorted(set(table["seed"].tolist()))}
     return Result(
         name="study",
         title=f"Study {name}",
@@ -65,11 +65,12 @@ def study_result(
         question=question,
         command=command,
         table=table,
-        told=told | {"policies": [{**row, "differences": found.get(row["chosen"][0])} for row in rows]},
-        sheets=[means, _differences_sheet(found, metrics, baseline)],
-        pictures=_pictures(rows, found, metrics, baseline),
+        reported=reported
+        | {"policies": [{**row, "differences": results.get(row["chosen"][0])} for row in rows]},
+        sheets=[means, _differences_sheet(results, metrics, baseline)],
+        pictures=_pictures(rows, results, metrics, baseline),
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
-        sentences=_sentences(found, metrics, baseline),
+        sentences=_sentences(results, metrics, baseline),
     )
 
 
@@ -78,9 +79,9 @@ def study_table(result: Result) -> RenderableType:
     metrics = [metric_of(one, result.table) for one in MEASURES]
     rows = pivot(result.table, [POLICY], metrics)
     means = Sheet("", *cells_as_text(rows, [POLICY], metrics, with_half))
-    baseline = result.told["baseline"]
-    found = paired_differences(result.table, baseline)
-    return printed(result, [means, _differences_sheet(found, metrics, baseline, short=True)])
+    baseline = result.reported["baseline"]
+    results = paired_differences(result.table, baseline)
+    return printed(result, [means, _differences_sheet(results, metrics, baseline, short=True)])
 
 
 def paired_differences(table: pd.DataFrame, baseline: str) -> Differences:
@@ -128,7 +129,7 @@ def traffic_digest(folder: Path) -> str:
 
 
 def _differences_sheet(
-    found: Differences, metrics: Sequence[Metric], baseline: str, short: bool = False
+    results: Differences, metrics: Sequence[Metric], baseline: str, short: bool = False
 ) -> Sheet:
     def cell(of: Mapping[str, float], unit: str) -> str:
         middle, low, high = (
@@ -138,7 +139,9 @@ def _differences_sheet(
             return f"{middle} ±{quantity(_or_none((of['high'] - of['low']) / 2), unit)}"
         return f"{middle} [{low}, {high}]"
 
-    rows = [(name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in found.items()]
+    rows = [
+        (name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in results.items()
+    ]
     heading = f"Differences from {baseline}, paired by seed, with 95% intervals"
     return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
 
@@ -148,12 +151,12 @@ def _or_none(value: float) -> float | None:
 
 
 def _pictures(
-    rows: Sequence[Mapping[str, Any]], found: Differences, metrics: Sequence[Metric], baseline: str
+    rows: Sequence[Mapping[str, Any]], results: Differences, metrics: Sequence[Metric], baseline: str
 ) -> list[Picture]:
     named = {metric.name: metric for metric in metrics}
     points = "; ".join(
-        f"{row['chosen'][0]} {figures.told(row['metrics']['accuracy'][0], named['accuracy'])}% at "
-        f"{figures.told(row['metrics']['offered_load'][0], named['offered_load'])}"
+        f"{row['chosen'][0]} {figures.format_value(row['metrics']['accuracy'][0], named['accuracy'])}% at "
+        f"{figures.format_value(row['metrics']['offered_load'][0], named['offered_load'])}"
         for row in rows
     )
     made = [
@@ -164,12 +167,12 @@ def _pictures(
             f"Accuracy against offered load, a point per policy with 95% intervals: {points}.",
             "Up and to the left is better: more right answers for less of the server. A policy is beaten "
             "where another lies above it and not to its right. Intervals are over seeds, so they hold the "
-            "luck that all policies share; whether two of them differ, the next figure tells.",
+            "chance that all policies share; whether two of them differ, the next figure tells.",
         ),
         Picture(
             "differences",
             "Differences from the baseline",
-            figures.differences(found, metrics, baseline),
+            figures.differences(results, metrics, baseline),
             f"Differences of each policy from {baseline} with 95% intervals, a panel per measure.",
             "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
             "points are differences whose interval leaves out zero.",
@@ -190,20 +193,20 @@ def _pictures(
     return made
 
 
-def _sentences(found: Differences, metrics: Sequence[Metric], baseline: str) -> list[str]:
+def _sentences(results: Differences, metrics: Sequence[Metric], baseline: str) -> list[str]:
     """Per measure, in words, the policies that differ from the baseline by more than their interval."""
     said = []
     for metric in metrics:
         apart = {
             word: [
                 f"{name} ({quantity(of[metric.name]['difference'], metric.unit, signed=True)})"
-                for name, of in found.items()
+                for name, of in results.items()
                 if (of[metric.name]["low"] > 0 if word == "higher" else of[metric.name]["high"] < 0)
             ]
             for word in ("higher", "lower")
         }
-        told = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
+        reported = "; ".join(f"{word} for {', '.join(names)}" for word, names in apart.items() if names)
         said.append(
-            f"{difference_label(metric)} against {baseline}: {told or 'no policy is seen to differ'}."
+            f"{difference_label(metric)} against {baseline}: {reported or 'no policy is seen to differ'}."
         )
     return said

@@ -8,12 +8,12 @@ from typing import Any
 
 from analysis.reports.formatting import NEVER, NOTHING, seconds
 
-Told = list[dict[str, Any]]
+Predictions = list[dict[str, Any]]
 COLUMNS = ("number", "where", "predicted", "simulated [95% interval]", "agrees", "law")
 MOST_NAMED = 4
 
 
-def rows(told: Told) -> list[tuple[str, ...]]:
+def rows(by_law: Predictions) -> list[tuple[str, ...]]:
     """A row per number that was simulated; what is drawn over virtual time is left to the figure."""
     return [
         (
@@ -24,7 +24,7 @@ def rows(told: Told) -> list[tuple[str, ...]]:
             "yes" if value["agrees"] else "no",
             law["law"],
         )
-        for law in told
+        for law in by_law
         for value in law["values"]
         if is_judged(value)
     ]
@@ -62,19 +62,19 @@ def shown(number: float | None, unit: str, without: str = NOTHING) -> str:
     return f"{number:,.{digits}f}" + (" /s" if unit == "1/s" else "")
 
 
-def sentences(told: Told) -> list[str]:
+def sentences(by_law: Predictions) -> list[str]:
     """How many predictions agree, and by how much the others miss."""
-    judged = [(law, value) for law in told for value in law["values"] if is_judged(value)]
+    judged = [(law, value) for law in by_law for value in law["values"] if is_judged(value)]
     missed = [(law, value) for law, value in judged if not value["agrees"]]
     if not judged:
         return ["Laws apply to this run, and it holds too little to judge any of their numbers."]
     text = (
-        f"{len(told)} law{'s' if len(told) > 1 else ''} apply to this run; "
+        f"{len(by_law)} law{'s' if len(by_law) > 1 else ''} apply to this run; "
         f"{len(judged) - len(missed)} of {len(judged)} predicted numbers lie in the 95% interval of the "
         "simulated one, widened by what the formula itself may be off. By chance alone about one in twenty "
         "does not."
     )
-    parts = [text if len(told) > 1 else text.replace("law apply", "law applies")]
+    parts = [text if len(by_law) > 1 else text.replace("law apply", "law applies")]
     for law, value in missed[:MOST_NAMED]:
         parts.append(
             f"They disagree on “{value['quantity']}” ({place(value)}): “{law['title']}” says "
@@ -85,20 +85,20 @@ def sentences(told: Told) -> list[str]:
     return parts
 
 
-def laws(told: Told) -> list[tuple[str, str]]:
+def laws(by_law: Predictions) -> list[tuple[str, str]]:
     """Each law that applies: its name and title; its formula, assumptions, source and limits."""
     return [
         (
             f"{law['law']}: {law['title']}",
             f"{law['formula']}. Assumes: {law['assumes']}. Source: {law['source']}. Fails {law['fails']}.",
         )
-        for law in told
+        for law in by_law
     ]
 
 
-def alt(told: Told) -> str:
+def alt(by_law: Predictions) -> str:
     """The figure in one sentence."""
-    judged = [value for law in told for value in law["values"] if is_judged(value)]
+    judged = [value for law in by_law for value in law["values"] if is_judged(value)]
     agree = sum(bool(value["agrees"]) for value in judged)
-    names = ", ".join(law["title"] for law in told)
+    names = ", ".join(law["title"] for law in by_law)
     return f"Predicted beside simulated numbers of {names}: {agree} of {len(judged)} agree."

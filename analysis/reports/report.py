@@ -13,7 +13,7 @@ from analysis.figures.style import to_png, to_svg
 from analysis.metrics.definitions import DEFINITIONS, GENERAL
 from analysis.metrics.summary import summary_of, to_json
 from analysis.reports import page
-from analysis.reports import predictions as foretold
+from analysis.reports import predictions as predicted
 from analysis.reports.contrast_table import HEAD, contrast_rows
 from analysis.reports.formatting import headline, outcome_shares, sentences, verdict
 from analysis.reports.page import as_source
@@ -22,7 +22,7 @@ from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, windows
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
-from analysis.run_folder.integrity import condition_of
+from analysis.run_folder.integrity import integrity_of
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run, load_run
 from analysis.run_folder.traffic import Traffic, traffic_of
@@ -40,14 +40,14 @@ def finish(path: str | Path, pictures: bool = True) -> dict[str, Any]:
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
     run = load_run(path)
-    for table in condition_of(path):
+    for table in integrity_of(path):
         if not table.is_fine:
             raise BadInput(table.why)
     sweep(run.path)
     traffic = traffic_of(run)
     summary = summary_of(traffic)
     if pictures:
-        with in_one_line(run.doubts):
+        with in_one_line(run.warnings):
             _write_pictures(traffic, summary)
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
@@ -103,10 +103,10 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         summary=summary,
         question=run.question,
         verdict=verdict(summary),
-        doubts=run.doubts,
+        warnings=run.warnings,
         sentences=sentences(summary),
         tiles=headline(summary),
-        foretold=_foretold(summary["predictions"], pictures),
+        predictions=_predictions(summary["predictions"], pictures),
         contrast_columns=HEAD,
         contrast=contrast_rows(run),
         has_traffic=run.horizon_s > 0,
@@ -126,16 +126,16 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
     )
 
 
-def _foretold(told: foretold.Told, pictures: dict[str, bytes]) -> dict[str, Any] | None:
+def _predictions(by_law: predicted.Predictions, pictures: dict[str, bytes]) -> dict[str, Any] | None:
     """What the section on predictions shows; None where no law applies."""
-    if not told:
+    if not by_law:
         return None
     return {
-        "sentences": foretold.sentences(told),
-        "columns": foretold.COLUMNS,
-        "rows": foretold.rows(told),
-        "laws": foretold.laws(told),
-        "alt": foretold.alt(told),
+        "sentences": predicted.sentences(by_law),
+        "columns": predicted.COLUMNS,
+        "rows": predicted.rows(by_law),
+        "laws": predicted.laws(by_law),
+        "alt": predicted.alt(by_law),
         "source": as_source(pictures["predictions"]),
     }
 

@@ -26,12 +26,12 @@ from analysis.reports.formatting import (
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
 
-WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "alone", "server", "late", "refused", "p95 s")
+WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "client", "server", "late", "refused", "p95 s")
 WINDOW_COLUMNS_LONG = (
     "requests that arrived",
     "number",
     "accuracy, % [95% interval]",
-    "clients alone would get, %",
+    "client accuracy, %",
     "answered by server, %",
     "timed out, %",
     "refused, %",
@@ -61,7 +61,7 @@ def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
         name,
         f"{window['requests']:,}",
         with_interval(window["accuracy"]),
-        percent(window["client_alone"]["value"], ""),
+        percent(window["client_accuracy"]["value"], ""),
         *(percent(window[share], "") for share in shares),
         within if within == NEVER else number(window["p95_latency_s"], 3),
     )
@@ -74,13 +74,13 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
     server, fairness = summary["availability"], summary["fairness"]
     return {
         "answers (held-out)": [
-            ("gain over clients alone, points", with_interval(held_out["gain"])),
+            ("gain over client accuracy, points", with_interval(held_out["gain"])),
             ("answered requests right, %", with_interval(held_out["answered"])),
-            ("other half right, %", with_interval(summary["accuracy"]["other_half"]["all"])),
+            ("accuracy on training half, %", with_interval(summary["accuracy"]["training_half"]["all"])),
             ("right if client / server answered", _pair(held_out["by_answerer"])),
             ("deferred: client / server right", _pair(contrast["deferred"])),
             ("kept local: client / server right", _pair(contrast["local"])),
-            ("reject rate, %", with_interval(rates["reject_rate"])),
+            ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
             ("worst decile / Jain index", _fairness(fairness)),
@@ -92,7 +92,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("offered load", number(load["offered"])),
             ("utilisation", percent(load["utilisation"])),
             ("waiting mean / max", f"{number(queue['mean'], 1)} / {number(queue['max'], 0)}"),
-            ("usable time", percent(server["usable_share"])),
+            ("availability", percent(server["usable_share"])),
             ("recovery after outages", _recovery(summary)),
         ],
         "what it took": [
@@ -114,7 +114,7 @@ def _study(summary: Summary) -> Table:
     for name in ("group", "score", "sent %", "right %", "risk", "oracle's"):
         table.add_column(name, justify="left" if name in ("group", "score") else "right")
     for row in summary["study"]:
-        shares = (percent(row["reject_rate"], ""), percent(row["accuracy"], ""))
+        shares = (percent(row["deferral_rate"], ""), percent(row["accuracy"], ""))
         score = row["score"] + ("*" if row["is_policy"] else "")
         table.add_row(row["group"], score, *shares, f"{row['risk']:.3f}", f"{row['risk_oracle']:.3f}")
     return table

@@ -66,29 +66,29 @@ def microseconds(at_s: float) -> int:
 
 def _slice(pid: int, tid: int, name: str, from_s: float, to_s: float, **args: Any) -> Event:
     start = microseconds(from_s)
-    told = {"ph": "X", "pid": pid, "tid": tid, "name": name, "ts": start}
-    return told | {"dur": max(0, microseconds(to_s) - start), "cat": "l2h", "args": args}
+    event = {"ph": "X", "pid": pid, "tid": tid, "name": name, "ts": start}
+    return event | {"dur": max(0, microseconds(to_s) - start), "cat": "l2h", "args": args}
 
 
 def _flow(phase: str, number: int, pid: int, tid: int, at_s: float) -> Event:
-    told = {"ph": phase, "id": number, "pid": pid, "tid": tid, "name": "send", "cat": "flow"}
-    return told | {"ts": microseconds(at_s)} | ({"bp": "e"} if phase == "f" else {})
+    event = {"ph": phase, "id": number, "pid": pid, "tid": tid, "name": "send", "cat": "flow"}
+    return event | {"ts": microseconds(at_s)} | ({"bp": "e"} if phase == "f" else {})
 
 
 def _names(run: Run, batches: pd.DataFrame) -> list[Event]:
     """What the processes and the replicas' tracks are called."""
     names = {SERVER: "server", EVENTS: "outages and models", CLIENTS: "clients", LINKS: "links and queue"}
-    told: list[Event] = []
+    events: list[Event] = []
     for pid, name in names.items():
-        told.append({"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": name}})
-        told.append(
+        events.append({"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": name}})
+        events.append(
             {"ph": "M", "pid": pid, "tid": 0, "name": "process_sort_index", "args": {"sort_index": pid}}
         )
     seen = 0 if batches.empty else int(batches["replica"].max()) + 1  # more than at first, where it scaled
     for replica in range(max(seen, int(run.scenario["server"]["replicas"]))):
         args = {"name": f"replica {replica}"}
-        told.append({"ph": "M", "pid": SERVER, "tid": replica + 1, "name": "thread_name", "args": args})
-    return told
+        events.append({"ph": "M", "pid": SERVER, "tid": replica + 1, "name": "thread_name", "args": args})
+    return events
 
 
 def _batches(batches: pd.DataFrame, sends: pd.DataFrame, each: int) -> list[Event]:
@@ -109,17 +109,17 @@ def _counters(run: Run) -> list[Event]:
     width = bin_width_s(run.horizon_s, 1, MOST_COUNTS)
     rows = run.timeline.groupby((run.timeline["at_s"] // width).astype("int64"))
     waiting, usable = rows["waiting_mean"].mean(), rows["usable_replicas_mean"].mean()
-    told: list[Event] = []
+    events: list[Event] = []
     for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable", "replicas")):
         for start, value in series.items():
             at = {"ts": microseconds(float(str(start)) * width), "args": {key: round(float(value), 3)}}
-            told.append({"ph": "C", "pid": SERVER, "tid": 0, "name": name} | at)
-    return told
+            events.append({"ph": "C", "pid": SERVER, "tid": 0, "name": name} | at)
+    return events
 
 
 def _happenings(run: Run) -> list[Event]:
     """What has a start and an end as slices, on tracks of its target; the rest as instants."""
-    told: list[Event] = []
+    events: list[Event] = []
     tid = 0
     for target, rows in run.events.groupby("target", sort=True):
         spans, instants = _spans(rows, run.horizon_s)
@@ -127,12 +127,12 @@ def _happenings(run: Run) -> list[Event]:
         first, tid = tid + 1, tid + 1 + int(lane.max(initial=0))
         for number in range(first, tid + 1):
             args = {"name": str(target)}
-            told.append({"ph": "M", "pid": EVENTS, "tid": number, "name": "thread_name", "args": args})
-        told += [_slice(EVENTS, first + int(at), *span) for span, at in zip(spans, lane, strict=True)]
+            events.append({"ph": "M", "pid": EVENTS, "tid": number, "name": "thread_name", "args": args})
+        events += [_slice(EVENTS, first + int(at), *span) for span, at in zip(spans, lane, strict=True)]
         for kind, at_s, value in instants:
             at = {"ts": microseconds(at_s), "s": "t", "args": {"value": None if np.isnan(value) else value}}
-            told.append({"ph": "i", "pid": EVENTS, "tid": first, "name": kind, "cat": "l2h"} | at)
-    return told
+            events.append({"ph": "i", "pid": EVENTS, "tid": first, "name": kind, "cat": "l2h"} | at)
+    return events
 
 
 def _spans(
@@ -176,13 +176,13 @@ def _requests(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> list[Event
     sample = sample.assign(ended_at_s=_ends(run, sample, sends))
     lane = lanes(sample["arrived_at_s"].to_numpy(), sample["ended_at_s"].to_numpy())
     requests = {row["request_id"]: row for row in _rows(sample.assign(tid=lane + 1))}
-    told = []
+    events = []
     for number, row in requests.items():
         name = f"{row['group']} {row['client_id']}, request {number % 2**32}: {row['outcome']}"
         kept = ("outcome", "server_cause", "answered_by", "correct", "attempts", "sample_id")
         args = {"request_id": number} | {key: row[key] for key in kept}
-        told.append(_slice(CLIENTS, row["tid"], name, row["arrived_at_s"], row["ended_at_s"], **args))
-    return told + _sends_of(requests, sends)
+        events.append(_slice(CLIENTS, row["tid"], name, row["arrived_at_s"], row["ended_at_s"], **args))
+    return events + _sends_of(requests, sends)
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -216,20 +216,20 @@ def _sends_of(requests: dict[int, dict[str, Any]], sends: pd.DataFrame) -> list[
         tid=lanes(sends["sent_at_s"].to_numpy(), ends) + 1,
         is_used=is_used,
     )
-    told: list[Event] = []
+    events: list[Event] = []
     for number, row in enumerate(_rows(sends), start=1):
         request, tid, sent_at_s = requests[row["request_id"]], row["tid"], row["sent_at_s"]
         args = {"request_id": row["request_id"]}
-        told.append(_slice(LINKS, tid, "uplink", sent_at_s, row["reached_at_s"], **args))
-        told.append(_flow("s", number, CLIENTS, request["tid"], sent_at_s))
+        events.append(_slice(LINKS, tid, "uplink", sent_at_s, row["reached_at_s"], **args))
+        events.append(_flow("s", number, CLIENTS, request["tid"], sent_at_s))
         if np.isnan(row["started_at_s"]):
-            told.append(_flow("f", number, LINKS, tid, sent_at_s))
+            events.append(_flow("f", number, LINKS, tid, sent_at_s))
             continue
-        told.append(_slice(LINKS, tid, "waiting", row["reached_at_s"], row["started_at_s"], **args))
-        told.append(_flow("t", number, LINKS, tid, sent_at_s))
+        events.append(_slice(LINKS, tid, "waiting", row["reached_at_s"], row["started_at_s"], **args))
+        events.append(_flow("t", number, LINKS, tid, sent_at_s))
         last = "t" if row["is_used"] else "f"
-        told.append(_flow(last, number, SERVER, row["replica"] + 1, row["started_at_s"]))
+        events.append(_flow(last, number, SERVER, row["replica"] + 1, row["started_at_s"]))
         if row["is_used"]:
-            told.append(_slice(LINKS, tid, "downlink", row["finished_at_s"], request["ended_at_s"], **args))
-            told.append(_flow("f", number, LINKS, tid, row["finished_at_s"]))
-    return told
+            events.append(_slice(LINKS, tid, "downlink", row["finished_at_s"], request["ended_at_s"], **args))
+            events.append(_flow("f", number, LINKS, tid, row["finished_at_s"]))
+    return events

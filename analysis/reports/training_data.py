@@ -15,17 +15,17 @@ def trained_on(run: Run) -> dict[str, list[tuple[str, str]]]:
     counts = run.partitions
     if counts.empty:
         return {}
-    return {HEADING: [(str(name), _told(part)) for name, part in counts.groupby("group", sort=False)]}
+    return {HEADING: [(str(name), _in_words(part)) for name, part in counts.groupby("group", sort=False)]}
 
 
-def _told(counts: pd.DataFrame) -> str:
+def _in_words(counts: pd.DataFrame) -> str:
     """For instance: 200 samples, 12 to 31 of a class, none of 7, 8, 9."""
     totals = counts.groupby("variant")["samples"].sum()
     most_of_class = counts.groupby("class")["samples"].max()
     known = counts[counts["class"].map(most_of_class) > 0]["samples"]
     unknown = ", ".join(str(label) for label in most_of_class.index[most_of_class == 0])
-    told = f"{_span(totals)} samples, {_span(known)} of a class"
-    return f"{told}, none of {unknown}" if unknown else told
+    text = f"{_span(totals)} samples, {_span(known)} of a class"
+    return f"{text}, none of {unknown}" if unknown else text
 
 
 def _span(numbers: pd.Series[int]) -> str:

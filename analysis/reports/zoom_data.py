@@ -32,7 +32,7 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
     accuracy = [
         _series("95% band", "band", BLUE, bins["middle_s"], bins["high"], bins["low"]),
         _series("the fleet", "line", BLUE, bins["middle_s"], bins["fleet"]),
-        _series("clients alone", "dashed", "ink", bins["middle_s"], bins["clients"]),
+        _series("clients' own models", "dashed", "ink", bins["middle_s"], bins["clients"]),
     ]
     load = [
         _series("first sends", "area", SKY, middle, seconds["first_sends"]),
@@ -82,8 +82,8 @@ def _panel(
 
 
 def _series(name: str, kind: str, colour: str, x: Any, y: Any, base: Any = None) -> dict[str, Any]:
-    told = {"name": name, "kind": kind, "colour": colour, "x": _numbers(x), "y": _numbers(y)}
-    return told if base is None else told | {"base": _numbers(base)}
+    series = {"name": name, "kind": kind, "colour": colour, "x": _numbers(x), "y": _numbers(y)}
+    return series if base is None else series | {"base": _numbers(base)}
 
 
 def _numbers(values: Any) -> list[float | None]:

@@ -67,11 +67,11 @@ def lanes(starts: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
     The first free lane in order of number; touching intervals may share one.
     """
     free_from: list[float] = []
-    found = np.zeros(len(starts), dtype=np.int64)
+    results = np.zeros(len(starts), dtype=np.int64)
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
         lane = next((n for n, free in enumerate(free_from) if free <= start), len(free_from))
         if lane == len(free_from):
             free_from.append(end)
         free_from[lane] = end
-        found[index] = lane
-    return found
+        results[index] = lane
+    return results

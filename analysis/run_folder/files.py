@@ -62,9 +62,9 @@ def read_table(
             if absent:
                 raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
             for field in wanted:
-                found = file.schema_arrow.field(field.name).type
-                if not _are_of_a_kind(found, field.type):
-                    raise BadInput(f"{path}: damaged: column {field.name} holds {found}, not {field.type}")
+                kind = file.schema_arrow.field(field.name).type
+                if not _are_of_a_kind(kind, field.type):
+                    raise BadInput(f"{path}: damaged: column {field.name} holds {kind}, not {field.type}")
             if not rows:
                 return wanted.empty_table()
             table = file.read(columns=wanted.names)

@@ -49,20 +49,21 @@ class State(NamedTuple):
         return not self.why
 
 
-def condition_of(path: str | Path) -> list[State]:
+def integrity_of(path: str | Path) -> list[State]:
     """The state of every table of a run folder, by the heads of its files.
 
     Raises BadInput for a folder that is no run's.
     """
     run = open_run(path)
     states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
-    found = {
+    optional = {
         name: schema
         for name, schema in WHERE_THERE_ARE_ANY.items()
         if (run.path / f"{name}.parquet").exists()
     }
     return states + [
-        _state(run, name, [run.path / f"{name}.parquet"], schema) for name, schema in (SINGLE | found).items()
+        _state(run, name, [run.path / f"{name}.parquet"], schema)
+        for name, schema in (SINGLE | optional).items()
     ]
 
 
@@ -85,7 +86,7 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     A table that cannot be read is empty; requests come from the parts that can be read; without samples each
     stands for itself. Numbers made of it are those of a part of the run.
     """
-    run, states = open_run(path), condition_of(path)
+    run, states = open_run(path), integrity_of(path)
     for index, state in enumerate(states):
         if state.table not in IN_PARTS:
             name = OF_RUN.get(state.table, state.table)

@@ -45,7 +45,7 @@ def find_outages(events: pd.DataFrame, horizon_s: float) -> tuple[Outage, ...]:
     Starts and ends of one target and effect are matched first to first: written for one target they never
     overlap.
     """
-    found = []
+    results = []
     for effect in ("outage", "slowdown"):
         of_effect = events[events["kind"].isin([f"{effect}_start", f"{effect}_end"])]
         for target, rows in of_effect.sort_values("at_s", kind="stable").groupby("target"):
@@ -53,8 +53,8 @@ def find_outages(events: pd.DataFrame, horizon_s: float) -> tuple[Outage, ...]:
             until = [*ends["at_s"].astype(float), *[horizon_s] * (len(starts) - len(ends))]
             slower = [None] * len(starts) if effect == "outage" else starts["value"].astype(float).tolist()
             periods = zip(starts["at_s"].astype(float), until, slower, strict=False)
-            found += [Outage(str(target), *period) for period in periods]
-    in_run = [outage for outage in found if outage.from_s < horizon_s]
+            results += [Outage(str(target), *period) for period in periods]
+    in_run = [outage for outage in results if outage.from_s < horizon_s]
     return tuple(sorted(in_run, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
 
 
@@ -83,7 +83,7 @@ def usable_steps(run: Run) -> tuple[Floats, Floats]:
     return at_s[last_of_instant], values[last_of_instant]
 
 
-def share_of_time_usable(run: Run) -> float | None:
+def availability_of(run: Run) -> float | None:
     """The share of [warm-up, horizon) in which at least one replica was usable; None without such a time."""
     if run.observed_s <= 0:
         return None

@@ -13,8 +13,8 @@ from sim.errors import BadInput
 from sim.results.columns import OWN_KEY, VERSION
 
 
-def doubts_about(versions: Path, scenario: Path) -> tuple[str, ...]:
-    """A line for each reason to doubt what a folder's numbers mean; none for one of this very version."""
+def provenance_warnings(versions: Path, scenario: Path) -> tuple[str, ...]:
+    """A line for each reason to question what a folder's numbers mean; none for one of this very version."""
     return tuple(filter(None, (_other_version(versions), _changed(scenario))))
 
 
@@ -41,18 +41,18 @@ def _changed(scenario: Path) -> str:
 
 
 @contextmanager
-def in_one_line(doubts: Sequence[str]) -> Iterator[None]:
-    """Within it an error becomes BadInput where there are `doubts` about the folder that is read.
+def in_one_line(warnings: Sequence[str]) -> Iterator[None]:
+    """Within it an error becomes BadInput where there are `warnings` about the folder that is read.
 
-    A key that another version named otherwise fails wherever it is asked for. Without doubts such an error is
-    the program's own, and is left as it is.
+    A key that another version named otherwise fails wherever it is asked for. Without warnings such an error
+    is the program's own, and is left as it is.
     """
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        if not doubts:
+        if not warnings:
             raise
         what = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"{'; '.join(doubts)}; it cannot be summed up ({type(error).__name__}: {what})"
+            f"{'; '.join(warnings)}; it cannot be summed up ({type(error).__name__}: {what})"
         ) from error

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
-from analysis.run_folder.provenance import doubts_about
+from analysis.run_folder.provenance import provenance_warnings
 from sim.errors import BadInput
 from sim.results import columns
 
@@ -31,7 +31,7 @@ class Run:
     """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
 
     Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
-    raises BadInput, in one line, when it is asked for; `analysis.condition_of(path)` tells of all of them.
+    raises BadInput, in one line, when it is asked for; `analysis.integrity_of(path)` tells of all of them.
     """
 
     path: Path
@@ -62,9 +62,9 @@ class Run:
         return "\n".join(lines).strip()
 
     @cached_property
-    def doubts(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """A line for each reason to doubt what the numbers mean: another version, a scenario that changed."""
-        return doubts_about(self.path / VERSIONS, self.path / SCENARIO)
+        return provenance_warnings(self.path / VERSIONS, self.path / SCENARIO)
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Any]]:
@@ -133,7 +133,7 @@ class Run:
 
     @cached_property
     def deferral(self) -> pd.DataFrame:
-        """Accuracy against reject rate per score and group, from the tables alone."""
+        """Accuracy against deferral rate per score and group, from the tables alone."""
         frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
         return frame.astype({"score": "str", "group": "str"})
 
@@ -160,12 +160,12 @@ class Run:
 
     @cached_property
     def study_curves(self) -> pd.DataFrame:
-        """Accuracy and risk against reject rate for each setting; no rows where there is no such file."""
+        """Accuracy and risk against deferral rate for each setting; no rows where there is no such file."""
         return self._if_there("study_curves", columns.STUDY_CURVES)
 
     @cached_property
     def study_bounded(self) -> pd.DataFrame:
-        """What the coin that bounds the reject rate comes to; no rows where there is no such file."""
+        """What the coin that bounds the deferral rate comes to; no rows where there is no such file."""
         return self._if_there("study_bounded", columns.STUDY_BOUNDED)
 
     @cached_property
@@ -204,17 +204,17 @@ class Run:
 def load_run(path: str | Path) -> Run:
     """The run in folder `path`; its tables are read when they are asked for.
 
-    Its doubts are told in warnings. Raises BadInput, in one line, for a folder without a scenario that can be
-    read: it is no run's.
+    What speaks against its provenance is logged as warnings. Raises BadInput, in one line, for a folder
+    without a scenario that can be read: it is no run's.
     """
     run = open_run(path)
-    for doubt in run.doubts:
-        log.warning("%s", doubt)
+    for warning in run.warnings:
+        log.warning("%s", warning)
     return run
 
 
 def open_run(path: str | Path) -> Run:
-    """What `load_run` gives, without a word about its doubts: they have been told."""
+    """What `load_run` gives, without its warnings: they have been logged."""
     path = Path(path)
     if not path.is_dir():
         raise BadInput(f"{path}: no such run folder")

@@ -24,8 +24,8 @@ def own_setting(run: Run, group: str) -> dict[str, Any]:
     rows = run.study[(run.study["group"] == group) & (run.study["score"] == score)]
     training = run.scenario["training"]
     asked = {"form": training["form"], "sync_every": str(training["pretrain"]["sync_every"])}
-    told = {name: value if value in set(rows[name]) else "" for name, value in asked.items()}
-    return {"score": score} | told | {name: run.scenario["costs"][name] for name in ("c_e", "c_1")}
+    kept = {name: value if value in set(rows[name]) else "" for name, value in asked.items()}
+    return {"score": score} | kept | {name: run.scenario["costs"][name] for name in ("c_e", "c_1")}
 
 
 def rows_of(run: Run, table: pd.DataFrame, group: str, *free: str) -> pd.DataFrame:

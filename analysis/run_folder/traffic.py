@@ -55,8 +55,8 @@ class Traffic:
         return int(self.requests.loc[self.held_out, column].nunique())
 
     @property
-    def other_half(self) -> Mask:
-        """Requests on the other traffic samples, again with a known outcome."""
+    def training_half(self) -> Mask:
+        """Requests on the training half of the traffic samples, again with a known outcome."""
         return np.asarray(self.known & ~self.requests["held_out"])
 
     @property
@@ -70,7 +70,7 @@ class Traffic:
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
     """The part of a run after its warm-up; `skipped` as in `read_lean`."""
-    with in_one_line(run.doubts):
+    with in_one_line(run.warnings):
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)

@@ -49,7 +49,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The answer of a search: every decision made, by number, and the best number that meets the SLO.
 
     best: None where none was shown to; violations: what contradicts that more helps (or hurts) throughout.
@@ -62,10 +62,10 @@ class Found:
 
 def slo_of(written: str) -> Slo:
     """`latency.p95<=0.3` as an SLO. Raises BadInput for anything else."""
-    found = _SLO.fullmatch(written)
-    if found is None:
+    match = _SLO.fullmatch(written)
+    if match is None:
         raise BadInput(f"--meet {written}: must be METRIC<=NUMBER or METRIC>=NUMBER, as in latency.p95<=0.3")
-    return Slo(found[1], found[2] == "<=", float(found[3]))
+    return Slo(match[1], match[2] == "<=", float(match[3]))
 
 
 def require_possible(slo: Slo) -> None:
@@ -95,12 +95,12 @@ def decide(
     """
     counts = looks(most_seeds)
     for count in counts:
-        found = np.array(values(count), dtype=float)
-        if np.isnan(found).any():
+        measured = np.array(values(count), dtype=float)
+        if np.isnan(measured).any():
             raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
-        error = float(found.std(ddof=1)) / math.sqrt(count)
+        error = float(measured.std(ddof=1)) / math.sqrt(count)
         half = float(stats.t.ppf(1 - chance / len(counts), count - 1)) * error
-        mean = float(found.mean())
+        mean = float(measured.mean())
         below, above = mean + half <= slo.limit, mean - half > slo.limit
         if not slo.at_most:
             below, above = mean + half < slo.limit, mean - half >= slo.limit
@@ -118,7 +118,7 @@ def most_decisions(low: int, high: int) -> int:
     return 2 + math.ceil(math.log2(high - low))
 
 
-def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision], slo: Slo) -> Found:
+def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision], slo: Slo) -> SearchResult:
     """The fewest of low..high that meet the SLO where more helps, the most where more hurts.
 
     Both ends are asked first, then the middle between the best that meets it and the next that was not
@@ -132,18 +132,20 @@ def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision]
         return made[number].verdict == "met"
 
     easy, hard = (high, low) if more_helps else (low, high)
-    found = easy if meets(easy) else None
+    best = easy if meets(easy) else None
     if meets(hard):
-        found = hard
-    elif found is not None:
-        while abs(found - hard) > 1:
-            middle = (found + hard) // 2
+        best = hard
+    elif best is not None:
+        while abs(best - hard) > 1:
+            middle = (best + hard) // 2
             if meets(middle):
-                found = middle
+                best = middle
             else:
                 hard = middle
     decisions = tuple(made[number] for number in sorted(made))
-    return Found(decisions, None if found is None else made[found], _violations(decisions, more_helps, slo))
+    return SearchResult(
+        decisions, None if best is None else made[best], _violations(decisions, more_helps, slo)
+    )
 
 
 def _violations(decisions: Sequence[Decision], more_helps: bool, slo: Slo) -> tuple[str, ...]:
@@ -162,19 +164,19 @@ def _violations(decisions: Sequence[Decision], more_helps: bool, slo: Slo) -> tu
 
 
 def answer(
-    found: Found, slo: Slo, low: int, high: int, more_helps: bool, what: str, confidence: float
+    result: SearchResult, slo: Slo, low: int, high: int, more_helps: bool, what: str, confidence: float
 ) -> str:
     """The result in a sentence or two."""
     sure = f"{100 * confidence:g}% confidence"
-    by_number = {decision.number: decision for decision in found.decisions}
-    if found.best is None:
+    by_number = {decision.number: decision for decision in result.decisions}
+    if result.best is None:
         easy = by_number[high if more_helps else low]
         if easy.verdict == "undecided":
             said = f"undecided: {easy.number} {what} may meet {slo} or not after {easy.seeds} seeds"
         else:
             said = f"no number of {what} from {low} to {high} meets {slo} ({sure})"
     else:
-        best = found.best.number
+        best = result.best.number
         which = "fewest" if more_helps else "most"
         said = f"{which} {what} from {low} to {high} that meet {slo}: {best} ({sure})"
         beyond = by_number.get(best - 1 if more_helps else best + 1)
@@ -182,6 +184,6 @@ def answer(
             said += f"; {beyond.number} may do, undecided after {beyond.seeds} seeds"
         elif best == (low if more_helps else high) and not (more_helps and low == 1):
             said += f"; {'fewer' if more_helps else 'more'} were not asked about"
-    if found.violations:
-        said += f". Not monotone, so the search may have missed a better one: {'; '.join(found.violations)}"
+    if result.violations:
+        said += f". Not monotone, so the search may have missed a better one: {'; '.join(result.violations)}"
     return said

@@ -87,8 +87,8 @@ class Clusters:
             sums = np.bincount(self.cell[among], weights=values[among], minlength=self.client.size)
             value = float(values[among].mean())
             spread = self.spread((sums - value * counts) / n, asked)
-        told = {"value": value, "low": None, "high": None, "n": n, "samples": samples, "clients": clients}
-        return told, spread
+        estimate = {"value": value, "low": None, "high": None, "n": n, "samples": samples, "clients": clients}
+        return estimate, spread
 
     def influence(self, parts: Floats, wholes: Floats) -> Floats:
         """What each cell contributes to the ratio of the sums of `parts` and `wholes`, both (n,); (cells,).

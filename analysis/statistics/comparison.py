@@ -109,10 +109,10 @@ class Measured:
         if isinstance(measure, Percentile):
             taken_s = self.taken_s[~np.isnan(self.taken_s)]
             return float(np.quantile(taken_s, measure.level)) if taken_s.size else None
-        found: Any = self._summary
+        part: Any = self._summary
         for step in measure.path:
-            found = found[step]
-        return None if found is None else float(found)
+            part = part[step]
+        return None if part is None else float(part)
 
     def influence(self, measure: Ratio, cells: Clusters) -> Floats | None:
         """What each cell contributes to a ratio; None where too few distinct samples tell of it."""
@@ -139,20 +139,22 @@ class Measured:
 def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -> dict[str, Any]:
     """One measure of the second run, and by how much it differs from the first's."""
     one, two = first.value(key), second.value(key)
-    told: dict[str, Any] = {"value": two, "difference": None, "low": None, "high": None}
+    result: dict[str, Any] = {"value": two, "difference": None, "low": None, "high": None}
     if one is None or two is None:
-        return told
+        return result
     if key == "accuracy_in_outages" and first.traffic.outages != second.traffic.outages:
-        return told
-    told["difference"] = two - one
+        return result
+    result["difference"] = two - one
     measure = MEASURES[key]
     if isinstance(measure, Ratio):
         before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
         if before is not None and after is not None:
             half = pairing.spread(before, after).half_width()
-            told["low"], told["high"] = two - one - half, two - one + half
+            result["low"], result["high"] = two - one - half, two - one + half
     elif isinstance(measure, Percentile):
         place = list(PERCENTILES).index(key)
         after = second.replicates(pairing.other, pairing.other_key)[place]
-        told["low"], told["high"] = interval(after - first.replicates(pairing.base, pairing.base_key)[place])
-    return told
+        result["low"], result["high"] = interval(
+            after - first.replicates(pairing.base, pairing.base_key)[place]
+        )
+    return result

@@ -1,5 +1,5 @@
 """Runs that differ only in their seeds as replications: differences with intervals over seeds.
-Beside `analysis.statistics.comparison`, for the luck that one run cannot show: other models, samples and
+Beside `analysis.statistics.comparison`, for the chance that one run cannot show: other models, samples and
 events."""
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def arms_of(traffics: Sequence[Traffic]) -> list[Arm]:
 
 def _differs(one: Traffic, other: Traffic) -> list[Any]:
     """What the scenarios of two runs have otherwise, seeds and names apart."""
-    found = what_differs(one.run.scenario, other.run.scenario)
-    return [difference for difference in found if difference[0] not in ("seed", "name")]
+    measured = what_differs(one.run.scenario, other.run.scenario)
+    return [difference for difference in measured if difference[0] not in ("seed", "name")]
 
 
 def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, Any]:
@@ -81,28 +81,30 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
     summaries = [{seed: summary_of(arm[seed]) for seed in seeds} for arm in arms]
     values = [
         {
-            key: np.array([_number(Measured(arm[seed], told[seed]).value(key)) for seed in seeds])
+            key: np.array([_number(Measured(arm[seed], described[seed]).value(key)) for seed in seeds])
             for key in MEASURES
         }
-        for arm, told in zip(arms, summaries, strict=True)
+        for arm, described in zip(arms, summaries, strict=True)
     ]
-    told = [
+    described = [
         about(name, arm[seeds[0]], _worst(summary)) | {"seed": ", ".join(map(str, seeds))}
         for name, arm, summary in zip(names, arms, summaries, strict=True)
     ]
     base = arms[0][seeds[0]]
-    listed = f"seeds {told[0]['seed']}: the same requests in both, seed by seed; intervals are over the seeds"
+    listed = (
+        f"seeds {described[0]['seed']}: the same requests in both, seed by seed; intervals are over the seeds"
+    )
     runs = [
         said
         | {
             "scenario": _differs(base, arm[seeds[0]]),
             "paired_by": "seeds",
             "shared": listed,
-            "measures": {key: over_seeds(values[0][key], found[key]) for key in MEASURES},
+            "measures": {key: over_seeds(values[0][key], measured[key]) for key in MEASURES},
         }
-        for said, arm, found in zip(told[1:], arms[1:], values[1:], strict=True)
+        for said, arm, measured in zip(described[1:], arms[1:], values[1:], strict=True)
     ]
-    baseline = told[0] | {
+    baseline = described[0] | {
         "requests": sum(len(traffic.requests) for traffic in arms[0].values()),
         "measures": {key: float(values[0][key].mean()) for key in MEASURES},
     }
@@ -126,6 +128,8 @@ def _number(value: float | None) -> float:
 def _worst(summaries: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Valid if every seed's run is; the reasons say of which seed they are."""
     reasons = [
-        f"seed {seed}: {reason}" for seed, told in summaries.items() for reason in told["invalid_because"]
+        f"seed {seed}: {reason}"
+        for seed, described in summaries.items()
+        for reason in described["invalid_because"]
     ]
     return {"valid": not reasons, "invalid_because": reasons}

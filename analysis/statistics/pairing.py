@@ -1,5 +1,5 @@
 """What two runs share, and so how they may be compared: the same requests, the same clients, or nothing.
-Below `analysis.statistics.comparison`; refuses pairs whose difference would mix policy and luck."""
+Below `analysis.statistics.comparison`; refuses pairs whose difference would mix policy and chance."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
             f"compare {base.run.path} {other.run.path}: their traffic differs ({differs}); give runs with "
             "one seed, fleet, horizon and warm-up, or --unpaired to compare them as they are"
         )
-    sentence = f"nothing ({differs}); the intervals of the differences hold the luck of both runs"
+    sentence = f"nothing ({differs}); the intervals of the differences hold the chance of both runs"
     return Pairing("nothing", sentence, base.clusters, other.clusters, key, f"{key}/unpaired/{index}")
 
 

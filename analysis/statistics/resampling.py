@@ -27,13 +27,13 @@ def percentiles(
     order = there[np.argsort(values[there], kind="stable")]
     ordered, cell = values[order], of.cell[order]
     clients, bases = _generator(f"{key}/clients"), _generator(f"{key}/samples")
-    found = np.full((len(levels), replicates), np.nan)
+    results = np.full((len(levels), replicates), np.nan)
     for replicate in range(replicates):
         weights = _times(clients, of.clients)[of.client] * _times(bases, of.bases)[of.base]
         reached = np.cumsum(weights[cell])
         if reached.size and reached[-1]:
-            found[:, replicate] = ordered[np.searchsorted(reached, np.multiply(levels, reached[-1]))]
-    return found
+            results[:, replicate] = ordered[np.searchsorted(reached, np.multiply(levels, reached[-1]))]
+    return results
 
 
 def interval(replicates: Floats) -> tuple[float | None, float | None]:

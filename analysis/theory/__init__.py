@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import backlog, cut_off, deciding, sharing, staleness, waiting
-from analysis.theory.prediction import Law, Prediction, told
+from analysis.theory.prediction import Law, Prediction, reported
 
 LAWS: dict[str, Law] = {
     "waiting": waiting.LAW,
@@ -23,10 +23,10 @@ def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS."""
     if not len(traffic.requests):
         return {}
-    found = {name: law.predict(traffic) for name, law in LAWS.items()}
-    return {name: predictions for name, predictions in found.items() if predictions}
+    by_law = {name: law.predict(traffic) for name, law in LAWS.items()}
+    return {name: predictions for name, predictions in by_law.items() if predictions}
 
 
 def predictions(traffic: Traffic) -> list[dict[str, Any]]:
     """A section of the summary: per law that applies its words, and its numbers beside the simulated ones."""
-    return [told(name, LAWS[name], found) for name, found in predicted(traffic).items()]
+    return [reported(name, LAWS[name], of_law) for name, of_law in predicted(traffic).items()]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.fluid import Flow, Source, flow
-from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_over_time
+from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_over_time
 from analysis.theory.queues import Service, service_of
 from analysis.theory.streams import (
     Stream,
@@ -31,7 +31,8 @@ LONGEST_S = 20_000.0  # of a longer run the steps would take too long
 POINTS = 60  # of the curve over time
 MOST_TRIGGERS = 8
 LEAST_S = 30.0
-ERROR = 0.1  # relative, of the sends: what luck makes of a rate in the second in which a storm starts or not
+# Relative, of the sends: what chance makes of a rate in the second in which a storm starts or not.
+ERROR = 0.1
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
@@ -50,7 +51,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     fluid, server = fluids[0], run.scenario["server"]
     most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
     if most <= float(server["replicas"]) * float(server["max_batch"]):
-        return None  # no backlog, foretold or seen
+        return None  # no backlog, predicted or seen
     return [
         *_recoveries(traffic, triggers, fluids, capacity, streams),
         *_ending(traffic, triggers, fluids),
@@ -158,7 +159,7 @@ def _recoveries(
     The margin is what ERROR in the sends makes of it: near the threshold a great deal, and where it is more
     than the number itself, nothing is said.
     """
-    run, found = traffic.run, []
+    run, predictions = traffic.run, []
     server = run.scenario["server"]
     few = float(server["replicas"]) * float(server["max_batch"])
     seconds = run.timeline["at_s"].to_numpy(dtype=float)
@@ -176,11 +177,12 @@ def _recoveries(
         margin = max(0.0 if end == expected else abs(end - expected) for end in ends)
         if margin > max(expected, 5.0):
             continue
-        luck = _luck_s(means[0][after], expected, capacity, streams, trigger.to_s)
+        chance = _chance_s(means[0][after], expected, capacity, streams, trigger.to_s)
         where = f"{trigger.label}, {trigger.from_s:g}–{trigger.to_s:g} s"
-        about = Found(simulated, simulated - 1 - luck, simulated + 1 + luck)  # known to the whole second
-        found.append(Prediction("backlog gone after", where, "s", expected, about, margin=margin))
-    return found
+        # Known to the whole second.
+        about = Simulated(simulated, simulated - 1 - chance, simulated + 1 + chance)
+        predictions.append(Prediction("backlog gone after", where, "s", expected, about, margin=margin))
+    return predictions
 
 
 def _first_s(at_s: Floats, holds: NDArray[np.bool_]) -> float:
@@ -188,10 +190,10 @@ def _first_s(at_s: Floats, holds: NDArray[np.bool_]) -> float:
     return float(at_s[np.argmax(holds)]) if holds.any() else inf
 
 
-def _luck_s(queue: Floats, takes_s: float, capacity: Floats, streams: list[Stream], from_s: float) -> float:
+def _chance_s(queue: Floats, takes_s: float, capacity: Floats, streams: list[Stream], from_s: float) -> float:
     """Half the 95% interval of a drain: a random walk with drift (Cox and Miller 1965, 5.7).
 
-    queue: a mean per second from `from_s` on. Luck counts while it falls, from its last fullness on. Each
+    queue: a mean per second from `from_s` on. Chance counts while it falls, from its last fullness on. Each
     first send brings up to `amplification` sends, so their number varies by λ·A² a second.
     """
     if takes_s == inf:
@@ -224,14 +226,16 @@ def _ending(traffic: Traffic, triggers: tuple[Outage, ...], fluids: list[Flow]) 
     rows, where = traffic.timeline, f"{from_s:g}–{to_s:g} s"
     seconds = rows["at_s"].to_numpy(dtype=float)
     sends = (rows["first_sends"] + rows["retries"]).to_numpy(dtype=float)
-    found = mean_over_time(sends, seconds, from_s, to_s)
-    told = [Prediction("sends per second at the end", where, "1/s", expected, found, margin=ERROR * expected)]
+    simulated = mean_over_time(sends, seconds, from_s, to_s)
+    predictions = [
+        Prediction("sends per second at the end", where, "1/s", expected, simulated, margin=ERROR * expected)
+    ]
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
     hits = mean_over_time(
         traffic.is_answered_by("server")[sent].astype(float), traffic.arrived_at_s[sent], from_s, to_s
     )
-    told.append(Prediction("sends answered at the end", where, "share", answered, hits, margin=ERROR))
-    return [one for one in told if one.agrees is not None]
+    predictions.append(Prediction("sends answered at the end", where, "share", answered, hits, margin=ERROR))
+    return [one for one in predictions if one.agrees is not None]
 
 
 def _curve(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[Prediction]:
@@ -242,12 +246,12 @@ def _curve(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[
     edges = np.linspace(from_s, until_s, POINTS + 1)
     seconds = run.timeline["at_s"].to_numpy(dtype=float)
     waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
-    found = []
+    predictions = []
     for begins, ends in pairwise(edges.tolist()):
         inside = (seconds >= np.floor(begins)) & (seconds < np.ceil(ends))
-        simulated = Found(float(waiting[inside].mean()), np.nan, np.nan)
+        simulated = Simulated(float(waiting[inside].mean()), np.nan, np.nan)
         expected = float(_mean_between(fluid.waiting, np.array([begins]), np.array([ends]))[0])
-        found.append(
+        predictions.append(
             Prediction(
                 "waiting requests",
                 "whole server",
@@ -258,7 +262,7 @@ def _curve(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[
                 at=float((begins + ends) / 2),
             )
         )
-    return found
+    return predictions
 
 
 def _mean_between(values: Floats, from_s: Floats, to_s: Floats) -> Floats:

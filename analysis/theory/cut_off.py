@@ -19,7 +19,7 @@ LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Accuracy of each group over the outages that cut it off, each less its end, which patience outlives."""
-    found = []
+    predictions = []
     for name, group in traffic.run.groups.items():
         spans = [
             (outage.from_s, outage.to_s - patience_s(group))
@@ -27,8 +27,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
             if name in _hit(traffic, outage)
         ]
         spans = [(a, b) for a, b in spans if a < b and not _is_drifted(group, b)]
-        found += _compare(traffic, group, spans)
-    return found or None
+        predictions += _compare(traffic, group, spans)
+    return predictions or None
 
 
 def _hit(traffic: Traffic, outage: Outage) -> tuple[str, ...]:
@@ -76,8 +76,8 @@ def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, f
     where = (
         f"{name}, {spans[0][0]:g}–{spans[0][1]:g} s" if len(spans) == 1 else f"{name}, {len(spans)} outages"
     )
-    found = Prediction("accuracy while cut off", where, "share", float(alone), simulated)
-    return [] if found.agrees is None else [found]
+    prediction = Prediction("accuracy while cut off", where, "share", float(alone), simulated)
+    return [] if prediction.agrees is None else [prediction]
 
 
 LAW = Law(

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.metrics.measures import risk_of
 from analysis.metrics.service import load
-from analysis.run_folder.outages import share_of_time_usable
+from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.queues import service_of
@@ -25,8 +25,8 @@ OUTAGE_LOSSES = ("refuse", "silent")
 
 @dataclass(frozen=True)
 class Reach:
-    """How often a send is answered: the share a; P(charged | sent); the variance that the luck of the outages
-    gives a in this run."""
+    """How often a send is answered: the share a; P(charged | sent); the variance that the chance of the
+    outages gives a in this run."""
 
     share: float
     charged_unanswered: float
@@ -37,22 +37,23 @@ class Reach:
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
-    """Reject rate and risk of each group that decides at a fixed price by a score the study has a row for,
-    and the reject rate of each that holds one."""
+    """Deferral rate and risk of each group that decides at a fixed price by a score the study has a row for,
+    and the deferral rate of each that holds one."""
     scenario = traffic.run.scenario
     if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
         return None
-    found: list[Prediction] = []
+    predictions: list[Prediction] = []
     for group in traffic.run.groups.values():
         if group["traffic"]["drift"]:
             continue
         row = _row(traffic, group)
-        found += _held(traffic, group) if row is None else _compare(traffic, group, row)
-    return found or None
+        predictions += _held(traffic, group) if row is None else _compare(traffic, group, row)
+    return predictions or None
 
 
 def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
-    """The reject rate of a price that holds one; as calibrations go, it may be off by two standard errors."""
+    """The deferral rate of a price that holds one; as calibrations go, it may be off by two standard
+    errors."""
     if group["policy"]["price"]["kind"] not in BOUNDED:
         return []
     requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
@@ -60,9 +61,9 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
     if decided.sum() < LEAST_REQUESTS:
         return []
     sent = np.asarray(requests["deferred"], dtype=bool)[decided]
-    found = share_of(int(sent.sum()), int(decided.sum()))
+    simulated = share_of(int(sent.sum()), int(decided.sum()))
     off = 2 * calibration_error(traffic, group)
-    return [Prediction("reject rate", group["group"], "share", rate, found, margin=off)]
+    return [Prediction("deferral rate", group["group"], "share", rate, simulated, margin=off)]
 
 
 def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
@@ -89,11 +90,11 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
     price, own = float(group["policy"]["price"]["at"]), float(traffic.run.scenario["costs"]["c_e"])
     rate = share_of(int((sent & decided).sum()), int(decided.sum()))
     along = ("price", price) if group["policy"]["score"] in GAINS else ("", None)
-    found = [Prediction("reject rate", name, "share", float(row["reject_rate"]), rate, *along)]
+    predictions = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
     judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
     if reach is None or not judged.any():
-        return found
+        return predictions
 
     def risk(quantity: str, c_e: float, over: str, at: float | None) -> Prediction:
         slope = (risk_at(1.0, c_e, row, reach, group) - risk_at(0.5, c_e, row, reach, group)) / 0.5
@@ -107,17 +108,17 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
             Prediction("risk", name, "loss", risk_at(a, own, row, reach, group), None, "availability", a)
             for a in LINE
         ]
-        return [*found, risk("risk", own, "availability", reach.share), *line]
-    found.append(risk("risk", own, *along))
+        return [*predictions, risk("risk", own, "availability", reach.share), *line]
+    predictions.append(risk("risk", own, *along))
     if along[0]:
-        found.append(risk("risk had a send cost this price", price, *along))
-    return found
+        predictions.append(risk("risk had a send cost this price", price, *along))
+    return predictions
 
 
 def risk_at(share: float, c_e: float, row: dict[str, Any], reach: Reach, group: dict[str, Any]) -> float:
     """P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(fallback wrong)), from a row of
     the study (DESIGN §6, the loss with availability a)."""
-    sent = float(row["reject_rate"])
+    sent = float(row["deferral_rate"])
     wrong = {
         (model, side): 1 - float(row[f"{model}_accuracy_{side}"])
         for model, side in (("client", "local"), ("client", "remote"), ("server", "remote"))
@@ -170,7 +171,7 @@ def _availability(traffic: Traffic, when: dict[str, Any]) -> tuple[float | None,
     τ = u·d/(u + d) (the integral of the covariance a·(1 − a)·exp(−t/τ)). Written periods are exact.
     """
     if when["kind"] in ("intervals", "trace"):
-        return share_of_time_usable(traffic.run), 0.0
+        return availability_of(traffic.run), 0.0
     up_s, down_s = _means_s(when)
     if not np.isfinite([up_s, down_s]).all():
         return None, 0.0
@@ -202,14 +203,14 @@ def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
 
 LAW = Law(
     "What the tables promise",
-    "reject rate = share of the held-out samples that score above the price, or the rate a price holds; "
+    "deferral rate = share of the held-out samples that score above the price, or the rate a price holds; "
     "risk = P(kept, m wrong) + P(sent)·(c_e·P(charged) + a·c_1·P(e wrong) + (1−a)·P(m wrong))",
     "a fixed price the study has a row for, no drift, no learning during the run; for the risk an offered "
     "load below 0.85, no admission control, clients that wait for twice the way and a full batch, and no "
     "outages but those of the whole server in which it does not answer and nobody tries again",
     "Learning to Help in Multi-Class Settings (arXiv 2501.13810), generalised 0-1 loss; a = mean "
     "up/(mean up + mean down) by renewal-reward",
-    "where queues or retries decide who is answered; with few outages, whose luck the interval shows; on "
-    "samples of the other half, which have tables of their own",
+    "where queues or retries decide who is answered; with few outages, whose chance the interval shows; on "
+    "samples of the training half, which have tables of their own",
     predict,
 )

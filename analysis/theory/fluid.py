@@ -33,7 +33,7 @@ class Source:
 @dataclass(frozen=True)
 class Flow:
     """The fluid at the start of each step, (n,): waiting requests, sends per second, and of the first sends
-    the share that will be answered in time (NaN where full queues leave it to luck)."""
+    the share that will be answered in time (NaN where full queues leave it to chance)."""
 
     waiting: Floats
     sends_hz: Floats

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 SLICES = 20  # stretches of time whose means are taken as independent (method of batch means)
 
 
-class Found(NamedTuple):
+class Simulated(NamedTuple):
     """A simulated number and its 95% interval; NaN where the run does not tell."""
 
     value: float
@@ -41,7 +41,7 @@ class Prediction:
     where: str
     unit: str
     predicted: float
-    found: Found | None
+    simulated: Simulated | None
     over: str = ""
     at: float | None = None
     margin: float = 0.0
@@ -52,11 +52,11 @@ class Prediction:
 
         What is infinite (a backlog that never ends) agrees with nothing but itself.
         """
-        if self.found is None or np.isnan([self.predicted, *self.found]).any():
+        if self.simulated is None or np.isnan([self.predicted, *self.simulated]).any():
             return None
-        if np.isinf(self.predicted) or np.isinf(self.found.value):
-            return self.predicted == self.found.value
-        return bool(self.found.low - self.margin <= self.predicted <= self.found.high + self.margin)
+        if np.isinf(self.predicted) or np.isinf(self.simulated.value):
+            return self.predicted == self.simulated.value
+        return bool(self.simulated.low - self.margin <= self.predicted <= self.simulated.high + self.margin)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Law:
     predict: Callable[[Traffic], list[Prediction] | None]
 
 
-def told(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
+def reported(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
     """The predictions of a law as the summary holds them."""
     words = {"law": name, "title": law.title, "formula": law.formula, "assumes": law.assumes}
     values = [
@@ -86,9 +86,9 @@ def told(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
             "at": one.at,
             "predicted": one.predicted,
             "margin": one.margin,
-            "simulated": None if one.found is None else one.found.value,
-            "low": None if one.found is None else one.found.low,
-            "high": None if one.found is None else one.found.high,
+            "simulated": None if one.simulated is None else one.simulated.value,
+            "low": None if one.simulated is None else one.simulated.low,
+            "high": None if one.simulated is None else one.simulated.high,
             "agrees": one.agrees,
         }
         for one in predictions
@@ -96,28 +96,28 @@ def told(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:
     return {**words, "source": law.source, "fails": law.fails, "values": values}
 
 
-def share_of(hits: int, count: int) -> Found:
+def share_of(hits: int, count: int) -> Simulated:
     """A share of independent trials, with Wilson's interval."""
     if not count:
-        return Found(np.nan, np.nan, np.nan)
+        return Simulated(np.nan, np.nan, np.nan)
     low, high = wilson(hits / count, float(count))
-    return Found(hits / count, float(low), float(high))
+    return Simulated(hits / count, float(low), float(high))
 
 
-def mean_of(values: Floats, more_variance: float = 0.0) -> Found:
+def mean_of(values: Floats, more_variance: float = 0.0) -> Simulated:
     """The mean of independent values (n,), its variance widened by `more_variance`."""
     if values.size < 2:
-        return Found(np.nan, np.nan, np.nan)
+        return Simulated(np.nan, np.nan, np.nan)
     return around(float(values.mean()), float(values.var(ddof=1)) / values.size + more_variance)
 
 
-def around(value: float, variance: float) -> Found:
+def around(value: float, variance: float) -> Simulated:
     """A value with the interval of a normal law of this variance."""
     half = float(stats.norm.ppf((1 + LEVEL) / 2)) * float(np.sqrt(variance))
-    return Found(value, value - half, value + half)
+    return Simulated(value, value - half, value + half)
 
 
-def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> Found:
+def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> Simulated:
     """The mean of what happened at `at_s` in [from, to), both (n,), by the method of batch means.
 
     Neighbours are alike in a queue, so the interval is that of the means of SLICES stretches of equal length
@@ -125,10 +125,10 @@ def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> 
     """
     inside = (at_s >= from_s) & (at_s < to_s)
     if inside.sum() < 2 * SLICES:
-        return Found(np.nan, np.nan, np.nan)
+        return Simulated(np.nan, np.nan, np.nan)
     place = np.minimum(((at_s[inside] - from_s) / (to_s - from_s) * SLICES).astype(np.int64), SLICES - 1)
     counts = np.bincount(place, minlength=SLICES)
     means = np.bincount(place, weights=values[inside], minlength=SLICES)[counts > 0] / counts[counts > 0]
     half = float(stats.t.ppf((1 + LEVEL) / 2, means.size - 1) * means.std(ddof=1) / np.sqrt(means.size))
     value = float(values[inside].mean())
-    return Found(value, value - half, value + half)
+    return Simulated(value, value - half, value + half)

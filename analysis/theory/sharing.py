@@ -17,7 +17,7 @@ from analysis.theory.streams import Stream, factor, streams_of, timer_s, transfe
 from sim.results import columns
 
 LEAST_S = 20.0
-ERROR = 0.05  # relative, of the demands: near the capacity luck counts for more than rates
+ERROR = 0.05  # relative, of the demands: near the capacity chance counts for more than rates
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
@@ -27,7 +27,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
     capacity = int(server["replicas"]) / service.of_full_batches_s(int(server["max_batch"]))
-    found = []
+    predictions = []
     for span in _bursts(traffic, streams, capacity):
         demands = [client_demands_hz(traffic, one, span) for one in streams]
         cuts = np.cumsum([part.size for part in demands])[:-1]
@@ -37,8 +37,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
             asked = times * np.concatenate(demands)
             given = shares(server["discipline"], asked, capacity)
             cases.append(list(zip(np.split(asked, cuts), np.split(given, cuts), strict=True)))
-        found += _compare(traffic, streams, service, span, cases)
-    return found or None
+        predictions += _compare(traffic, streams, service, span, cases)
+    return predictions or None
 
 
 def client_demands_hz(traffic: Traffic, stream: Stream, span: tuple[float, float]) -> Floats:
@@ -105,7 +105,7 @@ def _compare(
 ) -> list[Prediction]:
     """cases: per group what its clients ask and get, first as it is meant, then with less and more asked."""
     served = _starts(traffic, streams, span)
-    requests, found = traffic.everything, []
+    requests, predictions = traffic.everything, []
     arrived = requests["arrived_at_s"].to_numpy()
     names = requests["group"].to_numpy()
     lasts, when = span[1] - span[0], f"{span[0]:g}–{span[1]:g} s"
@@ -113,7 +113,7 @@ def _compare(
         count = int((served == place).sum())
         starts = around(count / lasts, count / lasts**2)
         where = f"{stream.name}, {when}"
-        found.append(
+        predictions.append(
             Prediction("sends served per second", where, "1/s", float(cases[0][place][1].sum()), starts)
         )
         if timer_s(stream.group) < inf and cases[0][place][0].sum() > 0:
@@ -125,10 +125,10 @@ def _compare(
             expected, *ends = (answered_in_time(*case[place], max(spare_s, 0.0), lasts) for case in cases)
             simulated = share_of(int(hits.sum()), int(among.sum()))
             off = 0.03 + max(abs(end - expected) for end in ends)
-            found.append(
+            predictions.append(
                 Prediction("sends answered in time", where, "share", expected, simulated, margin=off)
             )
-    return found
+    return predictions
 
 
 def answered_in_time(demands: Floats, given: Floats, spare_s: float, lasts_s: float) -> float:
@@ -157,6 +157,6 @@ LAW = Law(
     "an overload that begins with an empty queue, no limit on the queue, no retries, no outage; capacity μ "
     "is that of full batches",
     "Bertsekas and Gallager, Data Networks, 6.5.2 (max-min fairness); a fluid queue for the waits",
-    "where demands are close to the capacity: then luck makes the waits, and the margin says so",
+    "where demands are close to the capacity: then chance makes the waits, and the margin says so",
     predict,
 )

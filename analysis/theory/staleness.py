@@ -12,11 +12,11 @@ import pandas as pd
 from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic
-from analysis.theory.prediction import Floats, Found, Law, Prediction, mean_of, mean_over_time
+from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_of, mean_over_time
 from analysis.theory.streams import mean_s
 from sim.results import columns
 
-COLUMNS = ["group", "arrived_at_s", "decided_at_s", "window", "rejector_version"]
+COLUMNS = ["group", "arrived_at_s", "decided_at_s", "server_version_at_decision", "rejector_version"]
 LEAST_REQUESTS = 100
 ALWAYS_UP = (np.zeros(1), np.ones(1))
 
@@ -37,12 +37,12 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     if online is None or scenario["server"]["autoscaling"] is not None:
         return None
     table = timetable(traffic, online)
-    found = [*_ages(traffic, table), *_behind(traffic, online, table)]
+    predictions = [*_ages(traffic, table), *_behind(traffic, online, table)]
     for at_s in sorted(
         {float(d["at_s"]) for g in traffic.run.groups.values() for d in g["traffic"]["drift"]}
     ):
-        found += _after_drift(traffic, online, table, at_s)
-    return found
+        predictions += _after_drift(traffic, online, table, at_s)
+    return predictions
 
 
 def timetable(traffic: Traffic, online: dict[str, Any]) -> Timetable:
@@ -66,14 +66,14 @@ def _ages(traffic: Traffic, table: Timetable) -> list[Prediction]:
     expected = _mean_age_s(table.in_force_s, run.warm_up_s, run.horizon_s)
     return [
         Prediction(
-            "versions made", "server", "versions", float(table.starts_s.size), Found(count, count, count)
+            "versions made", "server", "versions", float(table.starts_s.size), Simulated(count, count, count)
         ),
         Prediction(
             "mean age of the model",
             "server",
             "s",
             expected,
-            Found(simulated, simulated, simulated),
+            Simulated(simulated, simulated, simulated),
             margin=1e-6,
         ),
     ]
@@ -92,7 +92,7 @@ def _behind(traffic: Traffic, online: dict[str, Any], table: Timetable) -> list[
     run = traffic.run
     rows = _decisions(traffic)
     linked = {n for one in run.scenario["server"]["outages"] for n in one["target"].get("groups", ())}
-    found = []
+    predictions = []
     for name, group in run.groups.items():
         mine = rows[rows["group"] == name]
         if name in linked or len(mine) < LEAST_REQUESTS or mine["rejector_version"].max() < 1:
@@ -101,20 +101,20 @@ def _behind(traffic: Traffic, online: dict[str, Any], table: Timetable) -> list[
         if not np.isfinite(ready[np.isfinite(table.in_force_s)]).any():
             continue
         expected = _mean_count(table.in_force_s, traffic) - _mean_newest(ready, traffic)
-        behind = (mine["window"] - mine["rejector_version"]).to_numpy(dtype=float)
+        behind = (mine["server_version_at_decision"] - mine["rejector_version"]).to_numpy(dtype=float)
         simulated = mean_over_time(behind, mine["decided_at_s"].to_numpy(), run.warm_up_s, run.horizon_s)
-        luck = _poisson_luck(behind)
-        around = Found(simulated.value, simulated.value - luck, simulated.value + luck)
-        found.append(
+        half = _poisson_half_width(behind)
+        around = Simulated(simulated.value, simulated.value - half, simulated.value + half)
+        predictions.append(
             Prediction(
                 "rejectors behind the server", name, "versions", expected, around, margin=0.02 * expected
             )
         )
-    return found
+    return predictions
 
 
-def _poisson_luck(values: Floats) -> float:
-    """Half a 95% interval: requests come at random and see a time line that is no matter of luck."""
+def _poisson_half_width(values: Floats) -> float:
+    """Half a 95% interval: requests come at random and see a time line that is no matter of chance."""
     return 1.96 * float(values.std()) / float(np.sqrt(max(values.size, 1)))
 
 
@@ -181,9 +181,9 @@ def _decisions(traffic: Traffic) -> pd.DataFrame:
         for path in part_paths(traffic.run.path, "requests", needed=False)
     ]
     rows = pd.concat(parts, ignore_index=True)
-    counts = (rows["arrived_at_s"] >= traffic.run.warm_up_s) & (rows["window"] >= 0)
-    found: pd.DataFrame = rows[counts]
-    return found
+    counts = (rows["arrived_at_s"] >= traffic.run.warm_up_s) & (rows["server_version_at_decision"] >= 0)
+    counted: pd.DataFrame = rows[counts]
+    return counted
 
 
 def _after_drift(traffic: Traffic, online: dict[str, Any], table: Timetable, at_s: float) -> list[Prediction]:

@@ -62,9 +62,9 @@ def streams_of(traffic: Traffic, as_decided: bool = False) -> list[Stream] | Non
     That is so with closed loops, traces (whose rate is their own), budgets, and prices that react.
     as_decided: with the shares that were sent, where the scenario says others.
     """
-    found = [_stream(traffic, group, as_decided) for group in traffic.run.groups.values()]
-    known = [stream for stream in found if stream is not None]
-    return known if len(known) == len(found) else None
+    made = [_stream(traffic, group, as_decided) for group in traffic.run.groups.values()]
+    known = [stream for stream in made if stream is not None]
+    return known if len(known) == len(made) else None
 
 
 def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream | None:
@@ -75,13 +75,13 @@ def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream
         return None
     rates = process["rates_hz"] if process["kind"] == "mmpp" else [process["rate_hz"]]
     rate_hz = int(group["clients"]) * sum(map(float, rates)) / len(rates)
-    told = told_share(traffic, group)
-    if told is None or as_decided:
+    configured = configured_share(traffic, group)
+    if configured is None or as_decided:
         return Stream(group, rate_hz, _decided(traffic, group))
-    return Stream(group, rate_hz, (told,), calibration_error(traffic, group))
+    return Stream(group, rate_hz, (configured,), calibration_error(traffic, group))
 
 
-def told_share(traffic: Traffic, group: dict[str, Any]) -> float | None:
+def configured_share(traffic: Traffic, group: dict[str, Any]) -> float | None:
     """P(sent) where the scenario alone says it, exploration included; None where the models decide."""
     policy, explored = group["policy"], float(traffic.run.scenario["training"]["exploration"])
     price, kind = policy["price"], policy["price"]["kind"]

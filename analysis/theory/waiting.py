@@ -32,17 +32,17 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     service = service_of(server["service"])
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
-    found = _foretell(traffic, service, streams, "")
+    predictions = _predict(traffic, service, streams, "")
     if any(one.share_error for one in streams):
-        found += _foretell(traffic, service, streams_of(traffic, True) or [], ", at the share it sent")
-    return found or None
+        predictions += _predict(traffic, service, streams_of(traffic, True) or [], ", at the share it sent")
+    return predictions or None
 
 
-def _foretell(traffic: Traffic, service: Service, streams: list[Stream], which: str) -> list[Prediction]:
-    server, doubt = traffic.run.scenario["server"], _doubt(streams)
+def _predict(traffic: Traffic, service: Service, streams: list[Stream], which: str) -> list[Prediction]:
+    server, uncertainty = traffic.run.scenario["server"], _uncertainty(streams)
     expected = [(regime, _expected(server, service, streams, regime)) for regime in regimes(traffic)]
     was_calm = [True, *(queue is not None for _, queue in expected)]
-    found: list[Prediction] = []
+    predictions: list[Prediction] = []
     sends: dict[str, Any] | None = None
     for (regime, queue), calm_before in zip(expected, was_calm, strict=False):
         # What follows a stretch without a steady state still has that stretch's backlog to serve.
@@ -51,9 +51,9 @@ def _foretell(traffic: Traffic, service: Service, streams: list[Stream], which: 
         from_s = regime.from_s + _settling_s(service, queue)
         if regime.to_s - from_s >= LEAST_S:
             sends = sends or _sends(traffic)
-            ends = [_expected(server, service, streams, regime, 1 + sign * doubt) for sign in (-1, 1)]
-            found += _compare(traffic, regime, queue, ends, from_s, sends)
-    return [replace(one, quantity=one.quantity + which) for one in found]
+            ends = [_expected(server, service, streams, regime, 1 + sign * uncertainty) for sign in (-1, 1)]
+            predictions += _compare(traffic, regime, queue, ends, from_s, sends)
+    return [replace(one, quantity=one.quantity + which) for one in predictions]
 
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
@@ -67,7 +67,7 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
     )
 
 
-def _doubt(streams: list[Stream]) -> float:
+def _uncertainty(streams: list[Stream]) -> float:
     """By what part the rate of all sends may be off, as calibrations are: two standard errors."""
     sends = sum(one.rate_hz * one.share(0.0) for one in streams)
     return 2 * sum(one.rate_hz * one.share_error for one in streams) / sends if sends else 0.0
@@ -123,11 +123,11 @@ def _sends(traffic: Traffic) -> dict[str, Any]:
         read_table(path, columns.ATTEMPTS, COLUMNS).to_pandas()
         for path in part_paths(run.path, "attempts", needed=False)
     ]
-    told: dict[str, Any] = {
+    sends: dict[str, Any] = {
         name: np.concatenate([part[name].to_numpy(dtype=float) for part in parts]) for name in COLUMNS[:2]
     }
-    told["refused"] = np.concatenate([np.asarray(part["server_cause"] == "queue_full") for part in parts])
-    return told
+    sends["refused"] = np.concatenate([np.asarray(part["server_cause"] == "queue_full") for part in parts])
+    return sends
 
 
 def _compare(
@@ -155,7 +155,7 @@ def _compare(
     def margin(of: Callable[[Queue], float]) -> float:
         return max(abs(of(end) - of(queue)) if end else inf for end in ends)  # inf: it may never settle
 
-    found = [
+    predictions = [
         Prediction("replicas busy", regime.label, "share", queue.busy, busy, margin=margin(lambda q: q.busy)),
         Prediction(
             "mean wait",
@@ -170,8 +170,8 @@ def _compare(
         inside = (reached >= from_s) & (reached < regime.to_s)
         hits = share_of(int((sends["refused"] & inside).sum()), int(inside.sum()))
         off = margin(lambda q: q.refused)
-        found.append(Prediction("refused", regime.label, "share", queue.refused, hits, margin=off))
-    return [one for one in found if one.agrees is not None and one.margin < inf]
+        predictions.append(Prediction("refused", regime.label, "share", queue.refused, hits, margin=off))
+    return [one for one in predictions if one.agrees is not None and one.margin < inf]
 
 
 LAW = Law(

@@ -116,7 +116,7 @@ class Context:
     def make_room(self) -> None:
         """A quarter more of everything that may have run full."""
         w, n = self.world, int(self.registers["sends"][0])
-        more = n // 4 + ROOM
+        more, most = n // 4 + ROOM, len(w.replicas.size)
         sends = {name: _longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
@@ -134,10 +134,20 @@ class Context:
         self.world = self.world._replace(
             sends=Sends(**sends),
             lists=lists,
-            events=Heap(*(_longer(column, len(column), len(column)) for column in w.events)),
-            stopped=_longer(w.stopped, len(w.stopped), len(w.stopped) + int(self.registers["inside"][0])),
-            steps=_longer(w.steps, len(w.steps), len(w.steps)),
+            events=Heap(
+                *(self._if_full(column, "events", EVENTS + len(w.replicas.size)) for column in w.events)
+            ),
+            stopped=self._if_full(w.stopped, "stopped", int(self.registers["inside"][0])),
+            steps=self._if_full(w.steps, "steps", 0),
         )
+
+    def _if_full(self, column: NDArray[Any], count: str, reserve: int) -> NDArray[Any]:
+        """Twice as long, and the reserve, unless that much is free."""
+        n = int(self.registers[count][0])
+        reserve += self._rules.max_batch + 4
+        if n + reserve < len(column) // 2:
+            return column
+        return _longer(column, n, max(n, 2 * reserve))
 
     def _make_room_for_rows(self) -> None:
         w, n = self.world, int(self.registers["rows"][0])

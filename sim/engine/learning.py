@@ -13,7 +13,7 @@ from sim.engine.models import Models
 from sim.engine.replay_buffer import NOTE_TYPES, Experience
 from sim.engine.state import Columns, Ended, State, empty
 from sim.errors import RunFailed
-from sim.messages import Deferred, Feedback, Learned, Lesson, hash_of
+from sim.messages import Deferred, Feedback, Learned, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
 from sim.world.traffic import Traffic
@@ -71,8 +71,8 @@ class Learning:
         if index == len(starts) or starts[index] != now or self._learner is None:
             return
         before, version = float(starts[index - 1]) if index else -np.inf, index + 1
-        update = self._learner.round(
-            Lesson(
+        update = self._learner.train_round(
+            TrainingRound(
                 version=version,
                 at_s=now,
                 in_force_at_s=float(self.schedule.in_force_at_s[version]),

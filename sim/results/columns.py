@@ -31,7 +31,7 @@ REQUESTS = pa.schema(
         ("sample_id", pa.int32()),
         ("held_out", pa.bool_()),
         ("label", pa.int16()),
-        ("window", pa.int32()),
+        ("server_version_at_decision", pa.int32()),
         ("arrived_at_s", pa.float64()),
         ("decided_at_s", pa.float64()),
         ("score", pa.float32()),
@@ -149,7 +149,7 @@ STUDY = pa.schema(
         *_SETTING,
         ("price", pa.float64()),
         ("price_from", _name),  # "bayes", or "calibration": the threshold of least risk on that pool
-        ("reject_rate", pa.float64()),
+        ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
         ("risk_all_local", pa.float64()),
@@ -171,18 +171,18 @@ STUDY = pa.schema(
 STUDY_CURVES = pa.schema(
     [
         *_SETTING,
-        ("reject_rate", pa.float64()),
+        ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),
     ]
 )
 
-# The paper's coin that holds a setting to a reject rate, in expectation, and sending at random beside it.
+# The paper's coin that holds a setting to a deferral rate, in expectation, and sending at random beside it.
 STUDY_BOUNDED = pa.schema(
     [
         *_SETTING,
-        ("bound", pa.float64()),  # the reject rate asked for
-        ("reject_rate", pa.float64()),  # the one that comes out, on the held-out samples
+        ("bound", pa.float64()),  # the deferral rate asked for
+        ("deferral_rate", pa.float64()),  # the one that comes out, on the held-out samples
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),
         ("accuracy_random", pa.float64()),  # of sending at random, at the rate asked for
@@ -248,12 +248,12 @@ RELIABILITY = pa.schema(
     ]
 )
 
-# Accuracy against reject rate on the held-out traffic samples, per score, from the tables alone.
+# Accuracy against deferral rate on the held-out traffic samples, per score, from the tables alone.
 DEFERRAL = pa.schema(
     [
         ("score", _name),
         ("group", _name),  # a group's name, or "all" (groups weighted by their requests per second)
-        ("reject_rate", pa.float64()),
+        ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
     ]

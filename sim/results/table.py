@@ -124,7 +124,7 @@ class Tabulator:
             "sample_id": samples.sample_id[rows["sample"]],
             "held_out": samples.held_out[rows["sample"]],
             "label": samples.label[rows["sample"]],
-            "window": rows["window"],
+            "server_version_at_decision": rows["window"],
             "arrived_at_s": rows["arrived"],
             "decided_at_s": np.where(decided, rows["decided"], np.nan),
             "score": np.where(decided, rows["score"], np.nan),

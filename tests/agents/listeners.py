@@ -12,14 +12,14 @@ LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 def exposed_ports(root: int) -> list[int]:
     """The TCP ports on which `root` or a descendant listens for other machines too, ascending."""
     sockets = {inode for pid in family_of(root) for inode in sockets_of(pid)}
-    found = set()
+    results = set()
     for table in ("tcp", "tcp6"):
         for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
             address, port = local.split(":")
             if state == LISTENING and rest[5] in sockets and address not in LOOPBACK:
-                found.add(int(port, 16))
-    return sorted(found)
+                results.add(int(port, 16))
+    return sorted(results)
 
 
 def family_of(root: int) -> set[int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.models.families import Classifier, new_model
 from agents.models.training import classifier_step
-from agents.rejectors.inputs import Look
+from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
 from agents.rejectors.stacked import StackedRejectors
 
@@ -101,20 +101,22 @@ def train_rejectors(rows: Sequence[Row], servers: dict[int, Classifier], size: i
     draws = {seed: draw_mixture(size, 2000 + seed) for seed in servers}
     points = torch.stack([draws[row.seed].points.float() for row in rows])
     weights = torch.stack([weights_of(row, servers[row.seed], draws[row.seed]) for row in rows])
-    stack = StackedRejectors("mlp", Look(None, points), outputs=2, seeds=[row.seed for row in rows])
+    stack = StackedRejectors("mlp", RejectorInput(None, points), outputs=2, seeds=[row.seed for row in rows])
     optimiser = torch.optim.Adam(stack.parameters, lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(5)
     for _ in range(steps):
         chosen = torch.randint(0, size, (BATCH,), generator=generator)
         weight = weights[:, chosen]
-        loss = rejector_loss(stack.outputs(Look(None, points[:, chosen])), weight[..., 0], weight[..., 1])
+        loss = rejector_loss(
+            stack.outputs(RejectorInput(None, points[:, chosen])), weight[..., 0], weight[..., 1]
+        )
         optimiser.zero_grad()
         loss.sum().backward()
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        logits = stack.outputs(Look(None, exam().points.float().expand(len(rows), -1, -1)))
+        logits = stack.outputs(RejectorInput(None, exam().points.float().expand(len(rows), -1, -1)))
     return logits[..., 1] > logits[..., 0]
 
 

@@ -16,10 +16,19 @@ import torch
 from fingerprints import fingerprint
 from ray.exceptions import RayActorError, RayTaskError
 from small_fleets import group, model, scenario, spoil, three_kinds
-from whole_lives import LEARNS_ON, LESSONS, whole_life
+from whole_lives import LEARNS_ON, ROUNDS, whole_life
 
 from agents.backends import actors, cluster
-from agents.backends.actors import LASTS, STAGE_OF, TEACHES, Call, Member, OnRay, Shell, StateLostError
+from agents.backends.actors import (
+    CHANGES_STATE,
+    SETS_UP,
+    STAGE_OF,
+    Call,
+    Member,
+    OnRay,
+    Shell,
+    StateLostError,
+)
 from agents.backends.client_shard import ClientShard
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
@@ -128,7 +137,7 @@ def undisturbed(cache: Path) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("member", "methods"),
-    [(0, ("pretrain", "labels", "practise")), (1, ("learn", "score", "practise"))],
+    [(0, ("pretrain", "labels", "train_round")), (1, ("learn", "score", "train_round"))],
     ids=["server", "shard"],
 )
 def test_a_process_killed_at_work_is_rebuilt_and_changes_nothing(
@@ -153,11 +162,11 @@ def test_a_newcomer_starts_from_the_last_state_and_not_from_the_beginning(
         fleet.build()
         fleet.learn()
         fleet.decide()
-        fleet.round(LESSONS[0])
+        fleet.train_round(ROUNDS[0])
         fleet.state()
-        fleet.round(LESSONS[1])
+        fleet.train_round(ROUNDS[1])
         end(fleet, member, no_restart=False)
-        assert fingerprint(fleet.round(LESSONS[2])) == undisturbed[3]
+        assert fingerprint(fleet.train_round(ROUNDS[2])) == undisturbed[3]
     of_whom = ["the server", "shard 0"][member]
     calls = [3, 4][member]  # start, adopt (a shard), restore, and one round
     assert caplog.messages == [f"{of_whom} lost its process; it is rebuilt by repeating {calls} calls"]
@@ -176,7 +185,7 @@ def test_a_process_that_dies_again_and_again_fails_the_run(cache: Path) -> None:
 
 def end(fleet: Fleet, member: int, no_restart: bool = True) -> None:
     """Ends an actor, for good or so that Ray starts it anew, and waits until it is gone."""
-    actor = fleet._hosts._members[member].actor
+    actor = fleet._backend._members[member].actor
     ray.kill(actor, no_restart=no_restart)
     if not no_restart:
         return
@@ -218,7 +227,7 @@ def test_a_death_is_told_in_the_stage_it_breaks(cache: Path) -> None:
 def test_every_method_has_its_stage() -> None:
     methods = {name for kind in (ServerModel, ClientShard) for name in vars(kind) if name[0] != "_"}
     assert set(STAGE_OF) == methods | {"start"}
-    assert methods | {"start"} > LASTS | TEACHES
+    assert methods | {"start"} > SETS_UP | CHANGES_STATE
 
 
 def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

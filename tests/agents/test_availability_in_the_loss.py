@@ -47,8 +47,8 @@ def test_sends_iff_the_gain_exceeds_the_price_of_an_answer(form: str, available:
         for charged in (1.0, (1.0 + available) / 2, available):
             price = c_e * charged / available
             decided = WORLD.margin(price, c_1).abs() > TIE
-            found = minimiser(c_e, c_1, available, charged, form)
-            assert torch.equal((found > 0)[decided], bayes_defers(*P_CORRECT, price, c_1)[decided])
+            result = minimiser(c_e, c_1, available, charged, form)
+            assert torch.equal((result > 0)[decided], bayes_defers(*P_CORRECT, price, c_1)[decided])
 
 
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)

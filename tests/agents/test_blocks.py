@@ -17,10 +17,10 @@ from agents.models.frozen import live_model, recipe_for, train
 from agents.models.training import batch_order
 from agents.plan import Block, Plan, make_plan
 from agents.rejectors.blocks import RejectorBlock
-from agents.rejectors.client_predictions import Readings
+from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.inputs import INPUTS
 from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights
-from agents.rejectors.settings import HEEDS
+from agents.rejectors.settings import DEPENDS_ON
 from agents.server.model import ServerModel
 from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
@@ -52,7 +52,7 @@ def settled(plan: Plan) -> NDArray[np.bool_]:
 
 def learn(plan: Plan, block: Block | None = None, correct: NDArray[np.bool_] | None = None) -> Learnt:
     models = {v: live_model(plan, v, train([recipe_for(plan, v)])[0].weights) for v in plan.variants}
-    learner = RejectorBlock(plan, block or plan.blocks[0], Readings(plan, models))
+    learner = RejectorBlock(plan, block or plan.blocks[0], ClientPredictions(plan, models))
     return learner, learner.learn(a_server(plan) if correct is None else correct)
 
 
@@ -75,7 +75,7 @@ def test_every_form_trains(form: str) -> None:
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize("score", HEEDS)
+@pytest.mark.parametrize("score", DEPENDS_ON)
 def test_every_trained_score_learns(score: str) -> None:
     policy = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
     plan = make_plan(scenario(group(policy=policy), epochs=6))
@@ -119,7 +119,7 @@ def test_a_setting_learns_the_same_alone_and_in_a_study() -> None:
     ids = alone.samples.sample_id
     assert torch.equal(single.outputs(ids), among_others.outputs(ids)[rows])
     assert np.array_equal(losses, all_losses[:, rows])
-    before = RejectorBlock(grid, grid.blocks[0], among_others._readings).outputs(ids)
+    before = RejectorBlock(grid, grid.blocks[0], among_others._predictions).outputs(ids)
     assert torch.equal(before[0], before[rows[0]])
 
 
@@ -138,8 +138,8 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
     plan = make_plan(asked)
     (variant,) = plan.variants
     client = live_model(plan, variant, train([recipe_for(plan, variant)])[0].weights)
-    learner = RejectorBlock(plan, plan.blocks[0], Readings(plan, {variant: client}))
-    look = learner._scale.apply(learner._look_at(learner._pool))
+    learner = RejectorBlock(plan, plan.blocks[0], ClientPredictions(plan, {variant: client}))
+    inputs = learner._scale.apply(learner._inputs(learner._pool))
     (w1, b1), (w2, b2) = learner._rejectors.layers
     rejector = nn.Sequential(nn.Linear(*w1.shape[1:]), nn.ReLU(), nn.Linear(*w2.shape[1:]))
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
     server_ids, rejector_ids = plan.pools.server, plan.pools.rejector
     if shared_batch:
         server_ids = rejector_ids = np.sort(np.concatenate([server_ids, rejector_ids]))
-    pixels, told = look.pixels.flatten(1), look.features[0]
+    pixels, told = inputs.pixels.flatten(1), inputs.features[0]
     images, labels = (
         torch.from_numpy(plan.images[np.arange(plan.data.size * len(plan.shifts))]),
         torch.from_numpy(plan.data.labels.astype(np.int64)),
@@ -182,9 +182,9 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
         rejector_loss(rejector(torch.cat([pixels[at_pool], told[at_pool]], dim=1)), *weights).backward()
         rejector_steps.step()
 
-    untrained = learner._rejectors.outputs(look).detach()
+    untrained = learner._rejectors.outputs(inputs).detach()
     learner.learn(ServerModel(plan).pretrain().correct)
-    trained = learner._rejectors.outputs(look).detach()
+    trained = learner._rejectors.outputs(inputs).detach()
     assert (trained - untrained).abs().max() > 0.1
     plain = rejector(torch.cat([pixels, told], dim=1)).detach()
     torch.testing.assert_close(trained[0], plain, atol=1e-4, rtol=1e-4)

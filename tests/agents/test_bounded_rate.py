@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from small_fleets import MISSING, group, model, scenario
 
 from agents.evaluation.bounded_rate import BOUNDS, bounded, coin
-from agents.evaluation.cost_model import Stakes
-from agents.evaluation.curves import Judged
+from agents.evaluation.cost_model import CostModel
+from agents.evaluation.curves import EvaluationSet
 from agents.fleet import open_fleet
 from sim.results.columns import STUDY_BOUNDED
 
-STAKES = Stakes(0.25, 1.0)
+COSTS = CostModel(0.25, 1.0)
 
 
-def one(client: list[bool], server: list[bool]) -> Judged:
-    return Judged(np.array([client]), np.array(server), np.array([0]), np.array([1.0]))
+def one(client: list[bool], server: list[bool]) -> EvaluationSet:
+    return EvaluationSet(np.array([client]), np.array(server), np.array([0]), np.array([1.0]))
 
 
 def test_the_coin_by_hand() -> None:
@@ -41,7 +41,7 @@ def test_the_pool_that_it_was_set_on_is_sent_at_the_bound(share: float) -> None:
 def test_what_comes_out_is_the_mean_of_many_tosses() -> None:
     draw = np.random.default_rng(3)
     client, server, sent = draw.random((3, 50)) < np.array([[0.5], [0.8], [0.4]])
-    told = bounded(sent[None], np.array([0.3]), one(client.tolist(), server.tolist()), STAKES)
+    told = bounded(sent[None], np.array([0.3]), one(client.tolist(), server.tolist()), COSTS)
     add, keep = coin(np.array([0.3]))
     for at in (1, 6):
         chance = np.where(sent, keep[0, at], add[0, at])
@@ -56,13 +56,13 @@ def test_parts_of_a_group_add_up() -> None:
     draw = np.random.default_rng(4)
     client, sent = draw.random((2, 2, 30)) < 0.5
     server, share, calibrated = draw.random(30) < 0.8, np.array([0.25, 0.75]), np.array([0.2, 0.6])
-    whole = bounded(sent, calibrated, Judged(client, server, np.arange(2), share), STAKES)
+    whole = bounded(sent, calibrated, EvaluationSet(client, server, np.arange(2), share), COSTS)
     parts = [
         bounded(
             sent[row : row + 1],
             calibrated[row : row + 1],
-            Judged(client, server, np.array([row]), share[row : row + 1]),
-            STAKES,
+            EvaluationSet(client, server, np.array([row]), share[row : row + 1]),
+            COSTS,
         )
         for row in range(2)
     ]

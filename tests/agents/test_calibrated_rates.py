@@ -44,8 +44,8 @@ def test_the_rate_holds_on_unseen_traffic(learned: Learned, kind: str, rate: flo
         for member in range(4):
             scores = table[row[member], traffic.positions]
             curves = [(np.arange(len(scores)), known)]
-            found = decide_all(asked(ruled, scores, np.full(len(scores), 0.5), curves))
-            sent.append(found.propensity @ shares(traffic, member))
+            result = decide_all(asked(ruled, scores, np.full(len(scores), 0.5), curves))
+            sent.append(result.propensity @ shares(traffic, member))
         counts = [1 / np.sum(mean_shares(phase) ** 2) for phase in (met, traffic)]
         spread = np.sqrt(rate * (1 - rate) * (1 / counts[0] + 1 / counts[1]))
         assert abs(np.mean(sent) - rate) < 3 * spread

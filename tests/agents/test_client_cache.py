@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from small_fleets import group, model, scenario
 
 from agents.models import client_cache
-from agents.models.client_cache import cache_folder, keep, recall
+from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, Recipe, hash_of, recipe_for, train
 from agents.plan import Variant, make_plan
 
@@ -28,9 +28,9 @@ def frozen(recipe: Recipe) -> FrozenClient:
 
 
 def test_what_is_kept_is_recalled_to_the_bit(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:
-    assert recall(recipe, tmp_path) is None
-    keep(recipe, frozen, tmp_path)
-    again = recall(recipe, tmp_path)
+    assert load_client(recipe, tmp_path) is None
+    save_client(recipe, frozen, tmp_path)
+    again = load_client(recipe, tmp_path)
     assert again is not None
     assert again.weight_hash == frozen.weight_hash
     assert again.loss.tobytes() == frozen.loss.tobytes()
@@ -43,8 +43,8 @@ def test_buffers_of_whole_numbers_are_kept_too(tmp_path: Path) -> None:
     plan = make_plan(scenario(group(model=model(family="torchvision:shufflenet_v2_x0_5", epochs=1))))
     recipe = recipe_for(plan, Variant(0, 0))
     frozen = train([recipe])[0]
-    keep(recipe, frozen, tmp_path)
-    again = recall(recipe, tmp_path)
+    save_client(recipe, frozen, tmp_path)
+    again = load_client(recipe, tmp_path)
     assert again is not None
     assert again.weight_hash == frozen.weight_hash
     assert {array.dtype.name for array in again.weights.values()} == {"float32", "int64"}
@@ -111,14 +111,14 @@ def test_a_spoiled_file_is_told_and_replaced(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    keep(recipe, frozen, tmp_path)
+    save_client(recipe, frozen, tmp_path)
     (path,) = tmp_path.iterdir()
     spoil(path)
     with caplog.at_level(logging.WARNING):
-        assert recall(recipe, tmp_path) is None
+        assert load_client(recipe, tmp_path) is None
     assert "it is trained again" in caplog.text
-    keep(recipe, frozen, tmp_path)
-    assert recall(recipe, tmp_path) is not None
+    save_client(recipe, frozen, tmp_path)
+    assert load_client(recipe, tmp_path) is not None
 
 
 @pytest.mark.parametrize("error", [TypeError, AttributeError, RecursionError, PermissionError])
@@ -132,9 +132,9 @@ def test_however_a_reader_breaks_the_client_is_trained_again(
     def broken(*_: object) -> None:
         raise error("out of order")
 
-    keep(recipe, frozen, tmp_path)
+    save_client(recipe, frozen, tmp_path)
     monkeypatch.setattr(client_cache, "_read", broken)
-    assert recall(recipe, tmp_path) is None
+    assert load_client(recipe, tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_looked_into_is_none(
@@ -144,15 +144,15 @@ def test_a_folder_that_cannot_be_looked_into_is_none(
         raise PermissionError("not yours")
 
     monkeypatch.setattr(Path, "exists", closed)
-    assert recall(recipe, tmp_path) is None
+    assert load_client(recipe, tmp_path) is None
 
 
 def test_a_file_of_another_recipe_is_not_used(recipe: Recipe, frozen: FrozenClient, tmp_path: Path) -> None:
-    keep(recipe, frozen, tmp_path)
+    save_client(recipe, frozen, tmp_path)
     (path,) = tmp_path.iterdir()
     other = recipe_for(make_plan(scenario(seed=8)), Variant(0, 0))
     path.rename(tmp_path / f"{other.digest}.safetensors")
-    assert recall(other, tmp_path) is None
+    assert load_client(other, tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning(
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     with caplog.at_level(logging.WARNING):
-        keep(recipe, frozen, in_the_way)
+        save_client(recipe, frozen, in_the_way)
     assert "could not be cached" in caplog.text
 
 

@@ -190,9 +190,9 @@ def test_tasks_come_back_with_their_numbers_and_a_lost_one_as_an_error(tmp_path:
 
     calls = [(name, str(tmp_path)) for name in ("right", "raises", "dies", "stumbles")]
     before_ray(None)
-    found = dict(cluster.run_tasks(task, calls, 2, None))
-    assert (found[0], found[3]) == ("RIGHT", "STUMBLES")
-    assert "no such luck" in str(found[1])
-    assert isinstance(found[2], Exception)
+    result = dict(cluster.run_tasks(task, calls, 2, None))
+    assert (result[0], result[3]) == ("RIGHT", "STUMBLES")
+    assert "no such luck" in str(result[1])
+    assert isinstance(result[2], Exception)
     assert len(list(tmp_path.glob("dies-*"))) == 1 + cluster.MOST_RETRIES
     assert len(list(tmp_path.glob("stumbles-*"))) == 2

@@ -50,8 +50,8 @@ def test_the_minimiser_is_the_bayes_rule(form: str, costs: tuple[float, float]) 
     for world in WORLDS:
         weights = weights_of(world, *costs, form)
         decided = world.margin(*costs).abs() > TIE
-        found = free_minimiser(world.input_of_row, *weights)
-        assert torch.equal((found > 0)[decided], bayes_of(world, *costs)[decided])
+        result = free_minimiser(world.input_of_row, *weights)
+        assert torch.equal((result > 0)[decided], bayes_of(world, *costs)[decided])
 
 
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
@@ -91,12 +91,12 @@ def test_the_minimiser_on_a_mixture_of_gaussians(form: str, costs: tuple[float, 
     weights = [eta.flatten() * weight for weight in rejector_weights(*correct, *costs, form)]
     p_correct = [eta.gather(1, answers[:, None])[:, 0] for answers in (client, server)]
     bayes = bayes_defers(*p_correct, *costs)
-    found = free_minimiser(rows, *weights)
+    result = free_minimiser(rows, *weights)
     margin = (1 - p_correct[0]) - costs[0] - costs[1] * (1 - p_correct[1])
     decided = margin.abs() > TIE
     assert decided.double().mean() > 0.4  # at costs (0, 1) every point where m and e agree is a tie
     assert bayes.any()
-    assert torch.equal((found > 0)[decided], bayes[decided])
+    assert torch.equal((result > 0)[decided], bayes[decided])
 
 
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
@@ -142,8 +142,8 @@ def alternate(world: Population, c_e: float, c_1: float, form: str) -> tuple[Ten
 def test_the_paper_form_is_consistent_up_to_one(costs: tuple[float, float]) -> None:
     for world in WORLDS:
         decided = world.margin(*costs).abs() > TIE
-        found = free_minimiser(world.input_of_row, *weights_of(world, *costs, "paper"))
-        assert torch.equal((found > 0)[decided], bayes_of(world, *costs)[decided])
+        result = free_minimiser(world.input_of_row, *weights_of(world, *costs, "paper"))
+        assert torch.equal((result > 0)[decided], bayes_of(world, *costs)[decided])
 
 
 @pytest.mark.parametrize("costs", BEYOND_ONE)
@@ -208,8 +208,8 @@ def test_the_released_form_is_not_consistent() -> None:
     assert world.p_correct(world.client).item() == 0.6
     assert world.p_correct(world.server).item() == 0.25
     assert not bayes_of(world, 0.1, 1.0).item()
-    found = free_minimiser(world.input_of_row, *weights_of(world, 0.1, 1.0, "released"))
-    torch.testing.assert_close(found.exp(), torch.tensor([1.65 / 0.6], dtype=torch.float64))  # sends
+    result = free_minimiser(world.input_of_row, *weights_of(world, 0.1, 1.0, "released"))
+    torch.testing.assert_close(result.exp(), torch.tensor([1.65 / 0.6], dtype=torch.float64))  # sends
     risks = [world.risk(torch.tensor([sends]), 0.1, 1.0) for sends in (False, True)]
     assert risks == pytest.approx([0.4, 0.85])
 
@@ -238,10 +238,10 @@ def test_how_often_the_released_form_disagrees() -> None:
 
 def disagreement(form: str, costs: tuple[float, float]) -> float:
     """The share of inputs, of all worlds, whose closed-form decision is not the Bayes rule's."""
-    wrong, judged = 0, 0
+    wrong, evaluation_set = 0, 0
     for world in WORLDS:
         w_local, w_remote = (expected(world, weight) for weight in weights_of(world, *costs, form))
         decided = world.margin(*costs).abs() > TIE
         wrong += int(((w_remote > w_local) != bayes_of(world, *costs))[decided].sum())
-        judged += int(decided.sum())
-    return wrong / judged
+        evaluation_set += int(decided.sum())
+    return wrong / evaluation_set

@@ -1,4 +1,4 @@
-"""Curves: accuracy and risk against the reject rate, by hand and by law."""
+"""Curves: accuracy and risk against the deferral rate, by hand and by law."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.evaluation import curves
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import (
     RATES,
-    Judged,
-    Progress,
+    EvaluationSet,
+    LearningCurve,
     deferral_curve,
     deferral_table,
     learning_table,
@@ -20,7 +20,7 @@ from agents.evaluation.curves import (
 )
 from sim.results.columns import DEFERRAL, LEARNING
 
-FOUR = Judged(
+FOUR = EvaluationSet(
     client_correct=np.array([[False, False, True, True]]),
     server_correct=np.array([False, True, False, True]),
     variant_of_row=np.array([0]),
@@ -35,34 +35,38 @@ def one_row(*values: float) -> np.ndarray:
 
 def test_a_curve_by_hand() -> None:
     """Half sent: the two samples with the highest scores, of which the server has one right."""
-    accuracy, risk = deferral_curve(one_row(0.9, 0.8, 0.1, 0.2), FOUR, Stakes(0.25, 2.0))
+    accuracy, risk = deferral_curve(one_row(0.9, 0.8, 0.1, 0.2), FOUR, CostModel(0.25, 2.0))
     assert accuracy[[0, AT_HALF, -1]].tolist() == [0.5, 0.75, 0.5]
     assert risk[[0, AT_HALF, -1]].tolist() == [0.5, (2.25 + 0.25) / 4, 1.25]
 
 
 def test_ties_are_sent_in_the_order_of_samples() -> None:
-    accuracy, _ = deferral_curve(one_row(0.0, 0.0, 0.0, 0.0), FOUR, Stakes(0.0, 1.0))
+    accuracy, _ = deferral_curve(one_row(0.0, 0.0, 0.0, 0.0), FOUR, CostModel(0.0, 1.0))
     assert accuracy[AT_HALF] == 0.75
 
 
 def test_rows_count_by_their_share_of_clients() -> None:
     """Three of four clients send the first sample first, one sends the last."""
-    judged = Judged(FOUR.client_correct, FOUR.server_correct, np.array([0, 0]), np.array([0.75, 0.25]))
+    evaluation_set = EvaluationSet(
+        FOUR.client_correct, FOUR.server_correct, np.array([0, 0]), np.array([0.75, 0.25])
+    )
     scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.9, 0.8]], dtype=np.float32)
-    accuracy, _ = deferral_curve(scores, judged, Stakes(0.0, 1.0))
+    accuracy, _ = deferral_curve(scores, evaluation_set, CostModel(0.0, 1.0))
     assert accuracy[AT_HALF] == pytest.approx(0.75 * 0.75 + 0.25 * 0.25)
 
 
 def test_many_rows_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.Generator(np.random.Philox(key=1)).random((7, 4), dtype=np.float32)
-    judged = Judged(FOUR.client_correct, FOUR.server_correct, np.zeros(7, dtype=np.int64), np.full(7, 1 / 7))
-    whole = deferral_curve(scores, judged, Stakes(0.25, 2.0))
+    evaluation_set = EvaluationSet(
+        FOUR.client_correct, FOUR.server_correct, np.zeros(7, dtype=np.int64), np.full(7, 1 / 7)
+    )
+    whole = deferral_curve(scores, evaluation_set, CostModel(0.25, 2.0))
     monkeypatch.setattr(curves, "ROWS_AT_ONCE", 3)
-    np.testing.assert_allclose(deferral_curve(scores, judged, Stakes(0.25, 2.0)), whole)
+    np.testing.assert_allclose(deferral_curve(scores, evaluation_set, CostModel(0.25, 2.0)), whole)
 
 
 def test_random_sending_is_a_straight_line() -> None:
-    accuracy, risk = random_curve(FOUR, Stakes(0.25, 2.0))
+    accuracy, risk = random_curve(FOUR, CostModel(0.25, 2.0))
     np.testing.assert_allclose(accuracy, 0.5)
     np.testing.assert_allclose(risk, 0.5 + 0.75 * RATES)
 
@@ -75,13 +79,13 @@ answers = st.lists(
 @settings(max_examples=50)
 @given(answers=answers, c_e=st.floats(0, 1), c_1=st.floats(0, 2))
 def test_no_score_beats_the_oracle(answers: list[tuple[bool, bool, float]], c_e: float, c_1: float) -> None:
-    """Law: at every reject rate the oracle's risk is a lower bound, and all curves share both ends."""
+    """Law: at every deferral rate the oracle's risk is a lower bound, and all curves share both ends."""
     client, server, score = (np.array(column) for column in zip(*answers, strict=True))
-    judged = Judged(client[None], server, np.array([0]), np.array([1.0]))
+    evaluation_set = EvaluationSet(client[None], server, np.array([0]), np.array([1.0]))
     gain = (~client).astype(np.float32) - np.float32(c_1) * (~server)
-    bound = deferral_curve(gain[None], judged, Stakes(c_e, c_1))[1]
-    line = random_curve(judged, Stakes(c_e, c_1))[1]
-    any_score = deferral_curve(score.astype(np.float32)[None], judged, Stakes(c_e, c_1))[1]
+    bound = deferral_curve(gain[None], evaluation_set, CostModel(c_e, c_1))[1]
+    line = random_curve(evaluation_set, CostModel(c_e, c_1))[1]
+    any_score = deferral_curve(score.astype(np.float32)[None], evaluation_set, CostModel(c_e, c_1))[1]
     assert (bound <= any_score + 1e-6).all()
     np.testing.assert_allclose(bound[[0, -1]], any_score[[0, -1]], atol=1e-9)
     np.testing.assert_allclose(line[[0, -1]], any_score[[0, -1]], atol=1e-9)
@@ -94,7 +98,7 @@ def test_the_table_weighs_groups_by_their_clients() -> None:
     assert {len(column) for column in table.values()} == {3 * 21}
     assert table["group"][::21] == ["a", "b", "all"]
     assert table["accuracy"][::21] == [0.0, 1.0, 0.25]
-    assert table["reject_rate"][:21] == pytest.approx(np.arange(21) / 20)
+    assert table["deferral_rate"][:21] == pytest.approx(np.arange(21) / 20)
 
 
 def test_all_speaks_of_the_whole_fleet_or_not_at_all() -> None:
@@ -104,7 +108,7 @@ def test_all_speaks_of_the_whole_fleet_or_not_at_all() -> None:
 
 
 def test_the_learning_table_keeps_its_columns() -> None:
-    curve = Progress(
+    curve = LearningCurve(
         "server", "", np.array([9, 18]), np.array([2.0, 1.0]), np.array([0.1, 0.5]), np.full(2, np.nan)
     )
     table = learning_table([curve])

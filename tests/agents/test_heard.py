@@ -1,4 +1,4 @@
-"""What clients heard: the estimate from it is unbiased, exactly, and each rejector learns from its own."""
+"""What clients got: the estimate from it is unbiased, exactly, and each rejector learns from its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from agents.rejectors.feedback_buffer import Heard
+from agents.rejectors.feedback_buffer import FeedbackBuffer
 from sim.messages import Feedback
 from sim.streams import stream
 
@@ -30,13 +30,13 @@ def told(sample: np.ndarray, propensity: np.ndarray, decided: int) -> Feedback:
 
 def estimate(sent: np.ndarray, self_normalised: bool = False) -> float:
     """The mean over draws of a batch's weighted loss, given which of the six requests were sent."""
-    heard, place = Heard(np.array([0]), rows=1), np.flatnonzero(sent)
+    heard, place = FeedbackBuffer(np.array([0]), rows=1), np.flatnonzero(sent)
     propensity = np.where(SENT_ANYWAY, 1.0, EXPLORATION)[place]
     heard.add(told(place, propensity, decided=len(LOSS)))
     batch = heard.batch(400, [stream(1, "test")])
     at = [np.flatnonzero(batch.place[0] == one) for one in place]
-    assert all(len(found) for found in at)  # each is drawn; its share of many draws is 1/f
-    weight = np.array([batch.weight[0][found[0]] for found in at], dtype=np.float64)
+    assert all(len(result) for result in at)  # each is drawn; its share of many draws is 1/f
+    weight = np.array([batch.weight[0][result[0]] for result in at], dtype=np.float64)
     if self_normalised:
         return float((weight * LOSS[place]).sum() / weight.sum())
     return float((weight * LOSS[place]).mean())
@@ -63,7 +63,7 @@ def test_dividing_by_the_sum_of_the_weights_would_not_do() -> None:
 
 def test_draws_with_replacement_are_uniform_over_what_was_heard() -> None:
     """4,000 draws from five: each count within four standard deviations of 800, 101: false alarm 3e-4."""
-    heard = Heard(np.array([0]), rows=1)
+    heard = FeedbackBuffer(np.array([0]), rows=1)
     heard.add(told(np.arange(5), np.ones(5), decided=5))
     batch = heard.batch(4000, [stream(1, "test")])
     assert np.abs(np.bincount(batch.place[0], minlength=5) - 800).max() < 102
@@ -72,8 +72,8 @@ def test_draws_with_replacement_are_uniform_over_what_was_heard() -> None:
 
 
 def test_each_rejector_draws_from_the_clients_that_ask_it() -> None:
-    """Clients 0 and 2 share rejector 1, client 1 asks nobody here, rejector 0 has heard nothing."""
-    heard = Heard(np.array([1, -1, 1]), rows=2)
+    """Clients 0 and 2 share rejector 1, client 1 asks nobody here, rejector 0 has got no answers."""
+    heard = FeedbackBuffer(np.array([1, -1, 1]), rows=2)
     feedback = told(np.array([4, 5, 6]), np.array([1.0, 1.0, 0.5]), decided=0)
     feedback = Feedback(
         **vars(feedback) | {"client": np.array([0, 1, 2], np.int32), "decided": np.array([3, 9, 1])}

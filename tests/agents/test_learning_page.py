@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from agents.rejectors.scores import SCORES, is_trained
-from agents.rejectors.settings import HEEDS
+from agents.rejectors.settings import DEPENDS_ON
 
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs/learning.md").read_text()
@@ -49,7 +49,7 @@ def test_the_page_has_every_score_with_its_unit_price_and_costs() -> None:
             name,
             score.unit,
             prices[score.unit] if score.has_bayes_price else "found",
-            ", ".join(HEEDS.get(name, ())) or "none",
+            ", ".join(DEPENDS_ON.get(name, ())) or "none",
         )
         for name, score in SCORES.items()
     ]

@@ -81,12 +81,12 @@ def test_a_samples_weights_do_not_know_its_batch(
 ) -> None:
     """So K cannot be the maximum of a batch, and order, splitting and shape change nothing."""
     answers = draw_answers(seed, size)
-    together = rejector_weights(*answers, c_e, c_1, form)
+    summed = rejector_weights(*answers, c_e, c_1, form)
     for one in range(size):
         alone = rejector_weights(*(answer[one : one + 1] for answer in answers), c_e, c_1, form)
-        assert [weight.item() for weight in alone] == [weight[one].item() for weight in together]
+        assert [weight.item() for weight in alone] == [weight[one].item() for weight in summed]
     in_rows = rejector_weights(*(answer[None, :, None] for answer in answers), c_e, c_1, form)
-    assert all(map(torch.equal, in_rows, (weight[None, :, None] for weight in together)))
+    assert all(map(torch.equal, in_rows, (weight[None, :, None] for weight in summed)))
 
 
 @settings(deadline=None)

@@ -40,9 +40,9 @@ def test_mix_all_draws_every_traffic_sample_alike():
 def test_each_client_of_a_dirichlet_mix_has_its_own_classes():
     plan = plan_of(clients=6, traffic={"mix": "dirichlet", "alpha": 0.3})
     (phase,) = plan.phases[0]
-    found = np.stack([class_shares(plan, phase, member) for member in range(6)])
-    np.testing.assert_allclose(found.sum(axis=1), 1.0)
-    assert len({row.tobytes() for row in found}) == 6
+    result = np.stack([class_shares(plan, phase, member) for member in range(6)])
+    np.testing.assert_allclose(result.sum(axis=1), 1.0)
+    assert len({row.tobytes() for row in result}) == 6
     more = plan_of(clients=9, traffic={"mix": "dirichlet", "alpha": 0.3}).phases[0][0]
     np.testing.assert_array_equal(more.upto[:6], phase.upto)  # a client does not know how many there are
 
@@ -154,7 +154,7 @@ def test_a_class_without_traffic_samples_is_refused():
 
 def classes_weighed(plan: Plan, owner: int, at_s: float = 0.0) -> np.ndarray:
     """The classes of the rejectors' pool, counted by what its samples weigh, as shares."""
-    weights, labels = plan.met_weights(0, at_s), plan.labels(plan.rejector_pool)
+    weights, labels = plan.class_weights_at(0, at_s), plan.labels(plan.rejector_pool)
     assert weights is not None
     counted = np.bincount(labels, weights=weights[owner][labels], minlength=plan.data.classes) / len(labels)
     np.testing.assert_allclose(counted.sum(), 1.0, rtol=1e-6)
@@ -164,14 +164,14 @@ def classes_weighed(plan: Plan, owner: int, at_s: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("partition", [{"kind": "iid"}, {"kind": "few_samples", "per_class": 3}, NOISY])
 def test_rejectors_weigh_all_alike_where_no_class_comes_more_often(partition):
     for mix in ("all", "own"):
-        assert plan_of(partition=partition, traffic={"mix": mix}).met_weights(0, 0.0) is None
+        assert plan_of(partition=partition, traffic={"mix": mix}).class_weights_at(0, 0.0) is None
 
 
 def test_rejectors_do_not_learn_about_classes_that_never_come():
     missing = {"kind": "missing_classes", "classes": (7, 8, 9)}
-    assert plan_of(partition=missing).met_weights(0, 0.0) is None  # mix `all` brings them
+    assert plan_of(partition=missing).class_weights_at(0, 0.0) is None  # mix `all` brings them
     plan = plan_of(partition=missing, traffic={"mix": "own"})
-    weights = plan.met_weights(0, 0.0)
+    weights = plan.class_weights_at(0, 0.0)
     assert set(weights[:, 7:].ravel()) == {0.0}
     assert np.ptp(weights[:, :7]) < 1e-12 < weights[0, 0]
     assert classes_weighed(plan, 0)[7:].tolist() == [0.0] * 3
@@ -185,14 +185,14 @@ def test_rejectors_weigh_classes_as_their_own_clients_meet_them():
         met = np.stack([class_shares(plan, plan.phases[0][0], member) for member in range(6)])
         if per == "variant":
             met = np.stack([met[0::2].mean(axis=0), met[1::2].mean(axis=0)])
-        found = np.stack([classes_weighed(plan, owner) for owner in range(plan.owners_in(0))])
-        np.testing.assert_allclose(found, met, atol=1e-6)
+        result = np.stack([classes_weighed(plan, owner) for owner in range(plan.owners_in(0))])
+        np.testing.assert_allclose(result, met, atol=1e-6)
 
 
 def test_rejectors_follow_a_drift_of_classes():
     weights = (1.0,) + (0.0,) * 8 + (3.0,)
     plan = plan_of(traffic={"mix": "all", "drift": ({"at_s": 5.0, "classes": weights},)})
-    assert plan.met_weights(0, 4.9) is None
+    assert plan.class_weights_at(0, 4.9) is None
     np.testing.assert_allclose(classes_weighed(plan, 2, 5.0), np.array(weights) / 4.0, atol=1e-6)
 
 
@@ -219,7 +219,7 @@ def test_a_pool_without_anything_that_comes_is_refused():
 def test_calibration_samples_weigh_as_much_as_their_class_is_met(changes):
     """By class the same shares as of the traffic, if both pools have all that the client meets."""
     plan = plan_of(clients=4, model=model(variants=2), **changes)
-    (met,), (phase,) = plan.met_calibration, plan.phases[0]
+    (met,), (phase,) = plan.calibration_phases, plan.phases[0]
     assert np.array_equal(np.sort(met.positions), plan.calibration(0))
     for member in range(4):
         np.testing.assert_allclose(
@@ -229,7 +229,7 @@ def test_calibration_samples_weigh_as_much_as_their_class_is_met(changes):
 
 def test_calibration_samples_weigh_alike_where_traffic_has_no_classes_of_its_own():
     plan = plan_of()
-    np.testing.assert_allclose(shares(plan.met_calibration[0], 0), 1 / 179)
+    np.testing.assert_allclose(shares(plan.calibration_phases[0], 0), 1 / 179)
 
 
 def test_a_client_without_a_calibration_sample_of_its_classes_counts_all_alike():
@@ -237,7 +237,7 @@ def test_a_client_without_a_calibration_sample_of_its_classes_counts_all_alike()
     (phase,) = plan.phases[0]
     met_class = int(np.argmax(class_shares(plan, phase, 0)))
     others = plan.calibration(0)[plan.samples.label[plan.calibration(0)] != met_class].astype(np.int32)
-    found = calibration_of(plan.scenario, 0, plan.data, plan.samples, plan.traffic[0], others)
-    by_class = class_shares(plan, found, 0)
+    result = calibration_of(plan.scenario, 0, plan.data, plan.samples, plan.traffic[0], others)
+    by_class = class_shares(plan, result, 0)
     assert by_class[met_class] == 0
     assert by_class.sum() == pytest.approx(1.0)

@@ -16,10 +16,10 @@ from small_fleets import group, model, scenario, three_kinds
 
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
-from agents.rejectors import client_predictions as readings
-from agents.server.online import Met, met_view, rejector_round, server_round
+from agents.rejectors import client_predictions as predictions
+from agents.server.online import ReplayBuffer, rejector_round, server_round, traffic_view_at
 from sim.errors import RunFailed
-from sim.messages import Deferred, Feedback, Learned, Lesson, Update
+from sim.messages import Deferred, Feedback, Learned, TrainingRound, Update
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 
@@ -36,19 +36,19 @@ def learning_scenario(
     return scenario(*(groups or (group(clients=4),)), server=server, training=training, data=data)
 
 
-def lesson_of(
+def round_of(
     version: int = 1,
     met: Any = (),
     trains: Any = (),
     at_s: float = 10.0,
     in_force_at_s: float = 11.0,
     feedback: Feedback | None = None,
-) -> Lesson:
+) -> TrainingRound:
     met = np.array(met, dtype=np.int32)
     nobody = np.zeros(len(met), dtype=np.int32)
     deferred = Deferred(nobody, met, np.zeros(len(met)))
     told = feedback or Feedback.nothing(0)
-    return Lesson(version, at_s, in_force_at_s, deferred, told, np.array(trains, dtype=np.int32))
+    return TrainingRound(version, at_s, in_force_at_s, deferred, told, np.array(trains, dtype=np.int32))
 
 
 def on_what_was_sent(wanted: Scenario) -> Scenario:
@@ -96,11 +96,11 @@ def test_only_rejectors_that_train_change(opened):
     """And each comes out the same to the bit, whoever else trains."""
     fleet, learned = opened(learning_scenario())
     before = learned.tables.groups[0].score
-    some = fleet.round(lesson_of(trains=[1, 3])).score[0]
+    some = fleet.train_round(round_of(trains=[1, 3])).score[0]
     np.testing.assert_array_equal(some[[0, 2]], before[[0, 2]])
     assert (some[[1, 3]] != before[[1, 3]]).any(axis=1).all()
     other, _ = opened(learning_scenario())
-    every = other.round(lesson_of(trains=[0, 1, 2, 3])).score[0]
+    every = other.train_round(round_of(trains=[0, 1, 2, 3])).score[0]
     np.testing.assert_array_equal(every[[1, 3]], some[[1, 3]])
 
 
@@ -108,16 +108,16 @@ def test_a_rejector_that_sat_out_goes_on_where_it_was(opened):
     """Its weights and its optimiser's memory are as if the round it missed had not been."""
     one, _ = opened(learning_scenario(source="deferred"))
     other, _ = opened(learning_scenario(source="deferred"))
-    one.round(lesson_of(trains=[1]))
-    other.round(lesson_of(trains=[1, 2]))
-    later = [fleet.round(lesson_of(version=2, trains=[1])).score[0] for fleet in (one, other)]
+    one.train_round(round_of(trains=[1]))
+    other.train_round(round_of(trains=[1, 2]))
+    later = [fleet.train_round(round_of(version=2, trains=[1])).score[0] for fleet in (one, other)]
     np.testing.assert_array_equal(later[0][1], later[1][1])
 
 
 def test_a_rejector_of_a_variant_trains_if_one_of_its_clients_does(opened):
     shared = group(clients=5, model=model(variants=2), rejector={"per": "variant"})
     fleet, learned = opened(learning_scenario(shared))
-    after = fleet.round(lesson_of(trains=[3])).score[0]
+    after = fleet.train_round(round_of(trains=[3])).score[0]
     changed = (after != learned.tables.groups[0].score).any(axis=1)
     assert changed.tolist() == [False, True]
 
@@ -131,31 +131,31 @@ def test_a_frozen_model_is_read_once_for_all_rounds(opened, monkeypatch, partly)
         asked.append(len(images))
         return given(model, images)
 
-    given = readings.read
-    monkeypatch.setattr(readings, "read", counted)
+    given = predictions.read
+    monkeypatch.setattr(predictions, "read", counted)
     drifting = group(clients=4, model=model(variants=2), traffic={"mix": "all", "drift": NOISE})
     wanted = learning_scenario(drifting)
     fleet, learned = opened(on_what_was_sent(wanted) if partly else wanted)
-    fleet.round(lesson_of(trains=[0, 1, 2, 3], feedback=heard(4, {c: [3, 4] for c in range(4)})))
+    fleet.train_round(round_of(trains=[0, 1, 2, 3], feedback=heard(4, {c: [3, 4] for c in range(4)})))
     axis = len(learned.samples.label)
     assert asked.count(axis) == 2
     before = len(asked)
     for version in (2, 3):
         some = heard(4, {c: [3, 4] for c in range(4)})
-        fleet.round(lesson_of(version, trains=[0, 1, 2, 3], feedback=some))
+        fleet.train_round(round_of(version, trains=[0, 1, 2, 3], feedback=some))
     assert len(asked) == before
 
 
 def test_nobody_trains_and_no_table_comes(opened):
     fleet, _ = opened(learning_scenario())
-    update = fleet.round(lesson_of(trains=[]))
+    update = fleet.train_round(round_of(trains=[]))
     assert update.score == (None,)
     assert update.learning["stage"] == ["server"]
 
 
 def test_the_server_learns_nothing_from_nothing(opened):
     fleet, learned = opened(learning_scenario(source="deferred"))
-    update = fleet.round(lesson_of(trains=[0]))
+    update = fleet.train_round(round_of(trains=[0]))
     np.testing.assert_array_equal(update.server_label, learned.tables.server_label)
     assert np.isnan(update.learning["loss"][0])
 
@@ -172,7 +172,7 @@ def test_a_server_that_is_sent_noisy_pictures_learns_to_read_them(opened):
         label = learned.samples.label[positions][held_out]
         before = (learned.tables.server_label[positions][held_out] == label).mean()
         for version in range(1, 7):
-            update = fleet.round(lesson_of(version, met=positions[~held_out] if version == 1 else ()))
+            update = fleet.train_round(round_of(version, met=positions[~held_out] if version == 1 else ()))
         accuracy[source] = (update.server_label[positions][held_out] == label).mean()
     assert accuracy["deferred"] > before + 0.08
     assert accuracy["deferred"] > accuracy["pool"] + 0.04
@@ -180,9 +180,10 @@ def test_a_server_that_is_sent_noisy_pictures_learns_to_read_them(opened):
 
 def test_what_is_met_weighs_as_much_as_who_sent_it():
     plan = make_plan(learning_scenario(group(clients=2, weight=3.0), group("others"), source="deferred"))
-    lesson = lesson_of(met=[4, 5])
-    met = Met.nothing().and_then(
-        plan, replace(lesson, deferred=replace(lesson.deferred, client=np.array([1, 2], np.int32)))
+    training_round = round_of(met=[4, 5])
+    met = ReplayBuffer.nothing().with_round(
+        plan,
+        replace(training_round, deferred=replace(training_round.deferred, client=np.array([1, 2], np.int32))),
     )
     assert met.sample_id.tolist() == plan.samples.sample_id[[4, 5]].tolist()
     assert met.weight.tolist() == [3.0, 1.0]
@@ -191,9 +192,9 @@ def test_what_is_met_weighs_as_much_as_who_sent_it():
 def test_who_heard_nothing_keeps_its_rejector(opened):
     fleet, learned = opened(on_what_was_sent(learning_scenario()))
     before, places = learned.tables.groups[0].score, learned.traffic[0][0].positions
-    assert fleet.round(lesson_of(trains=[0, 1], feedback=Feedback.nothing(4))).score == (None,)
+    assert fleet.train_round(round_of(trains=[0, 1], feedback=Feedback.nothing(4))).score == (None,)
     told = heard(4, {1: places[:20], 2: places[20:40]})
-    after = fleet.round(lesson_of(2, trains=[0, 1], feedback=told)).score[0]
+    after = fleet.train_round(round_of(2, trains=[0, 1], feedback=told)).score[0]
     np.testing.assert_array_equal(after[[0, 2, 3]], before[[0, 2, 3]])
     assert (after[1] != before[1]).any()
 
@@ -206,7 +207,7 @@ def test_what_others_heard_changes_no_bit(opened):
         places = learned.traffic[0][0].positions
         of = {client: places[some] for client, some in others.items()} | {1: places[:20]}
         told = heard(4, dict(sorted(of.items())))
-        scores.append(fleet.round(lesson_of(trains=[1], feedback=told)).score[0][1])
+        scores.append(fleet.train_round(round_of(trains=[1], feedback=told)).score[0][1])
     np.testing.assert_array_equal(*scores)
 
 
@@ -220,23 +221,23 @@ def test_a_rejector_believes_what_its_client_was_answered(opened, family):
         table, places = learned.tables.groups[0], learned.traffic[0][0].positions
         wrong = places[table.client_label[0][places] != learned.samples.label[places]]
         told = heard(1, {0: wrong}, right=right)
-        means[right] = fleet.round(lesson_of(trains=[0], feedback=told)).score[0][0][wrong].mean()
+        means[right] = fleet.train_round(round_of(trains=[0], feedback=told)).score[0][0][wrong].mean()
         assert (means[right] > table.score[0][wrong].mean()) == right
     assert means[True] > 0 > means[False]
 
 
 def test_what_was_heard_is_not_forgotten(opened):
-    """One lesson of all equals two of a half each, if the rejector trains after both."""
+    """One training round of all equals two of a half each, if the rejector trains after both."""
     wanted = on_what_was_sent(learning_scenario())
     once, learned = opened(wanted)
     places = learned.traffic[0][0].positions[:40]
-    nobody = lesson_of(1, feedback=Feedback.nothing(4))
-    once.round(nobody)
-    together = once.round(lesson_of(2, trains=[2], feedback=heard(4, {2: places}, decided=80)))
+    nobody = round_of(1, feedback=Feedback.nothing(4))
+    once.train_round(nobody)
+    summed = once.train_round(round_of(2, trains=[2], feedback=heard(4, {2: places}, decided=80)))
     twice, _ = opened(wanted)
-    twice.round(replace(nobody, feedback=heard(4, {2: places[:20]})))
-    apart = twice.round(lesson_of(2, trains=[2], feedback=heard(4, {2: places[20:]})))
-    np.testing.assert_array_equal(together.score[0], apart.score[0])
+    twice.train_round(replace(nobody, feedback=heard(4, {2: places[:20]})))
+    apart = twice.train_round(round_of(2, trains=[2], feedback=heard(4, {2: places[20:]})))
+    np.testing.assert_array_equal(summed.score[0], apart.score[0])
 
 
 def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
@@ -248,7 +249,7 @@ def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
         places = learned.traffic[0][0].positions
         told = heard(5, {0: places[:20], 1: places[20:40]})
         told = replace(told, client=np.repeat(np.array(clients, dtype=np.int32), 20))
-        scores.append(fleet.round(lesson_of(trains=[3], feedback=told)).score[0])
+        scores.append(fleet.train_round(round_of(trains=[3], feedback=told)).score[0])
         np.testing.assert_array_equal(scores[-1][0], learned.tables.groups[0].score[0])
     np.testing.assert_array_equal(scores[0], scores[1])
     np.testing.assert_array_equal(scores[0], scores[2])
@@ -261,21 +262,21 @@ def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
 def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_server, who):
     """Weights that are no numbers, in the server or in the rejector of one client."""
     fleet, _ = opened(learning_scenario(epochs=1))
-    hosts = fleet._hosts
+    backend = fleet._backend
     with torch.no_grad():
         if of_server:
-            next(hosts._server._model.parameters()).fill_(float("nan"))
+            next(backend._server._model.parameters()).fill_(float("nan"))
         else:
-            (block,) = hosts._shard._blocks.values()
+            (block,) = backend._shard._blocks.values()
             block._rejectors.parameters[0][1].fill_(float("nan"))
     with pytest.raises(RunFailed) as failure:
-        fleet.round(lesson_of(trains=[0, 1]))
+        fleet.train_round(round_of(trains=[0, 1]))
     assert f"in stage 'learn': {who}: the loss is nan at step 0; " in str(failure.value)
 
 
 def test_the_oracle_knows_the_new_server(opened):
     fleet, learned = opened(learning_scenario(group(policy={"score": "oracle"}), epochs=1))
-    update = fleet.round(lesson_of())
+    update = fleet.train_round(round_of())
     label = learned.samples.label
     wrong_client = learned.tables.groups[0].client_label != label
     np.testing.assert_array_equal(update.score[0], wrong_client - 1.0 * (update.server_label != label))
@@ -283,20 +284,20 @@ def test_the_oracle_knows_the_new_server(opened):
 
 def test_confidence_does_not_follow_the_server(opened):
     fleet, _ = opened(learning_scenario(group(policy={"score": "confidence"}), epochs=1))
-    assert fleet.round(lesson_of()).score == (None,)
+    assert fleet.train_round(round_of()).score == (None,)
 
 
 def test_rejectors_look_at_what_is_met_by_then():
     drift = (*NOISE, {"at_s": 20.0, "classes": (1.0,) * 10}, {"at_s": 30.0, "noise": 0.0})
     plan = make_plan(learning_scenario(group(traffic={"mix": "all", "drift": drift})))
-    assert [met_view(plan, 0, at_s) for at_s in (0.0, 4.9, 5.0, 25.0, 30.0)] == [0, 0, 1, 1, 0]
+    assert [traffic_view_at(plan, 0, at_s) for at_s in (0.0, 4.9, 5.0, 25.0, 30.0)] == [0, 0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("source", "of_met"), [("pool", 0), ("deferred", 64), ("mix", 32)])
 def test_a_round_draws_from_what_it_should(source, of_met):
     plan = make_plan(learning_scenario(source=source))
     met = plan.traffic[0][:3]
-    known = Met(plan.samples.sample_id[met], np.ones(3, np.float32))
+    known = ReplayBuffer(plan.samples.sample_id[met], np.ones(3, np.float32))
     steps = [sample_ids for sample_ids, _ in server_round(plan, 1, known)]
     assert len(steps) == 20
     for sample_ids in steps:
@@ -318,8 +319,8 @@ def test_rejectors_draw_from_their_pool_by_version():
 
 def test_rounds_write_their_learning_curves(opened):
     fleet, _ = opened(learning_scenario())
-    fleet.round(lesson_of(trains=[0]))
-    rows = fleet.round(lesson_of(2, trains=[1], in_force_at_s=21.0)).learning
+    fleet.train_round(round_of(trains=[0]))
+    rows = fleet.train_round(round_of(2, trains=[1], in_force_at_s=21.0)).learning
     assert rows["stage"] == ["server", "rejector"]
     assert rows["group"] == ["", "sensors"]
     assert rows["at_s"] == [21.0, 21.0]
@@ -330,7 +331,7 @@ def test_rounds_write_their_learning_curves(opened):
 
 def test_frozen_models_stay_frozen(opened):
     fleet, learned = opened(learning_scenario(source="mix"))
-    fleet.round(lesson_of(met=learned.traffic[0][0].positions[:9], trains=[0, 1]))
+    fleet.train_round(round_of(met=learned.traffic[0][0].positions[:9], trains=[0, 1]))
     assert fleet.client_hashes() == learned.client_hashes
 
 
@@ -338,13 +339,16 @@ def test_frozen_models_stay_frozen(opened):
 @pytest.mark.slow
 def test_rounds_have_the_same_bytes_on_any_number_of_workers(opened):
     wanted = learning_scenario(group(clients=70), group("others", clients=3), source="mix", epochs=2)
-    lessons = [lesson_of(1, met=[5, 9, 40], trains=[0, 69, 71]), lesson_of(2, met=[7], trains=[1, 69, 72])]
+    training_rounds = [
+        round_of(1, met=[5, 9, 40], trains=[0, 69, 71]),
+        round_of(2, met=[7], trains=[1, 69, 72]),
+    ]
     alone, learned = opened(wanted)
     assert not learned.samples.held_out[[5, 9, 40, 7]].all()
-    expected = [alone.round(lesson) for lesson in lessons]
+    expected = [alone.train_round(training_round) for training_round in training_rounds]
     shared, _ = opened(wanted, workers=2)
-    for lesson, update in zip(lessons, expected, strict=True):
-        assert_same(shared.round(replace(lesson)), update)
+    for training_round, update in zip(training_rounds, expected, strict=True):
+        assert_same(shared.train_round(replace(training_round)), update)
 
 
 @pytest.mark.ray
@@ -359,14 +363,14 @@ def test_what_clients_hear_teaches_the_same_bytes_on_any_number_of_workers(opene
         heard(73, {client: places[client : client + 15] for client in clients})
         for clients in ([0, 1, 68, 69, 70], [0, 5, 69, 72])
     ]
-    lessons = [
-        lesson_of(1, trains=[0, 69, 71], feedback=told[0]),
-        lesson_of(2, trains=[5, 72], feedback=told[1]),
+    training_rounds = [
+        round_of(1, trains=[0, 69, 71], feedback=told[0]),
+        round_of(2, trains=[5, 72], feedback=told[1]),
     ]
-    expected = [alone.round(lesson) for lesson in lessons]
+    expected = [alone.train_round(training_round) for training_round in training_rounds]
     shared, _ = opened(wanted, workers=workers)
-    for lesson, update in zip(lessons, expected, strict=True):
-        assert_same(shared.round(lesson), update)
+    for training_round, update in zip(training_rounds, expected, strict=True):
+        assert_same(shared.train_round(training_round), update)
 
 
 # What is kept, and what goes on from it.
@@ -388,17 +392,17 @@ def test_a_restored_fleet_goes_on_to_the_same_bytes(optimiser, feedback, opened)
     wanted = wanted.model_copy(update={"training": training})
     one, learned = opened(wanted)
     places = learned.traffic[0][0].positions
-    lessons = [
-        lesson_of(1, met=[5, 9], trains=[0, 4], feedback=heard(7, {0: places[:9], 4: places[3:30]})),
-        lesson_of(2, met=[7], trains=[1, 3], feedback=heard(7, {1: places[:20], 3: places[:5]})),
+    training_rounds = [
+        round_of(1, met=[5, 9], trains=[0, 4], feedback=heard(7, {0: places[:9], 4: places[3:30]})),
+        round_of(2, met=[7], trains=[1, 3], feedback=heard(7, {1: places[:20], 3: places[:5]})),
     ]
     for rounds in (0, 1):
-        states, expected = [kept(one)], [one.round(lessons[rounds])]
+        states, expected = [kept(one)], [one.train_round(training_rounds[rounds])]
         other = opened.blank(wanted)
         other.restore(states[0])
         other.decide()
         other.restore(states[0])
-        assert_same(other.round(lessons[rounds]), expected[0])
+        assert_same(other.train_round(training_rounds[rounds]), expected[0])
 
 
 def test_a_restored_fleet_decides_as_it_did(opened):

@@ -21,7 +21,7 @@ from agents.models.frozen import Recipe, recipe_for
 from agents.plan import Variant
 from agents.rejectors.losses import FORMS
 from agents.rejectors.scores import SCORES, is_trained
-from agents.rejectors.settings import HEEDS
+from agents.rejectors.settings import DEPENDS_ON
 from sim.messages import Learned
 from sim.results.columns import DEFERRAL, LEARNING
 
@@ -66,7 +66,7 @@ def test_curves_agree_with_the_tables(learned: Learned) -> None:
     """All local and all remote, recomputed from what requests would look up."""
     of_curve = dict(
         zip(
-            zip(*(learned.deferral[name] for name in ("score", "group", "reject_rate")), strict=True),
+            zip(*(learned.deferral[name] for name in ("score", "group", "deferral_rate")), strict=True),
             learned.deferral["accuracy"],
             strict=True,
         )
@@ -109,8 +109,8 @@ def test_a_warm_cache_spares_the_training(cache: Path, learned: Learned) -> None
 def watch_asks(fleet: Fleet) -> list[str]:
     """The names of the methods that shards are asked for from now on."""
     asked: list[str] = []
-    ask = fleet._hosts.ask_shards
-    fleet._hosts.ask_shards = lambda method, *rest: asked.append(method) or ask(method, *rest)
+    ask = fleet._backend.ask_shards
+    fleet._backend.ask_shards = lambda method, *rest: asked.append(method) or ask(method, *rest)
     return asked
 
 
@@ -162,7 +162,7 @@ def test_frozen_means_frozen(cache: Path) -> None:
 
 
 def a_live_model(fleet: Fleet) -> torch.nn.Module:
-    return fleet._hosts._shard._models[Variant(1, 0)]
+    return fleet._backend._shard._models[Variant(1, 0)]
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -172,7 +172,7 @@ def test_every_score_can_be_a_policy(name: str, cache: Path) -> None:
     score = learned.tables.groups[0].score
     assert (score is None) == (name == "random")
     assert score is None or len(score) == (3 if is_trained(name) else 2)
-    assert {one for one in learned.deferral["score"] if is_trained(one)} == {name} & set(HEEDS)
+    assert {one for one in learned.deferral["score"] if is_trained(one)} == {name} & set(DEPENDS_ON)
     assert ("rejector" in learned.learning["stage"]) == is_trained(name)
 
 
@@ -195,9 +195,9 @@ def test_a_group_does_not_change_its_neighbour(cache: Path) -> None:
     """The frozen clients of a group are the same alone and in company; so are rejectors, as long as the
     server is: a neighbour that sends the same view does not move it."""
     alone = learn(scenario(group("a", partition=MISSING)), cache)
-    together = learn(scenario(group("a", partition=MISSING), group("b", clients=5)), cache)
-    assert alone.client_hashes[0] == together.client_hashes[0]
-    assert np.array_equal(alone.tables.groups[0].score, together.tables.groups[0].score)
+    summed = learn(scenario(group("a", partition=MISSING), group("b", clients=5)), cache)
+    assert alone.client_hashes[0] == summed.client_hashes[0]
+    assert np.array_equal(alone.tables.groups[0].score, summed.tables.groups[0].score)
 
 
 def test_a_noisy_group_is_judged_on_noisy_pictures(cache: Path) -> None:
@@ -207,7 +207,10 @@ def test_a_noisy_group_is_judged_on_noisy_pictures(cache: Path) -> None:
         right[learned.samples.held_out & (learned.samples.view == view)].mean() for view in (0, 1)
     )
     curve = zip(
-        learned.deferral["score"], learned.deferral["reject_rate"], learned.deferral["accuracy"], strict=True
+        learned.deferral["score"],
+        learned.deferral["deferral_rate"],
+        learned.deferral["accuracy"],
+        strict=True,
     )
     all_remote = [accuracy for score, rate, accuracy in curve if score == "random" and rate == 1.0]
     assert clean > noisy
@@ -248,14 +251,14 @@ def test_without_workers_ray_is_not_imported() -> None:
 
 @pytest.mark.slow
 def test_l2h_beats_confidence_where_a_class_is_missing(cache: Path) -> None:
-    """At a reject rate of 0.2: a client is sure of its wrong answers for classes that it never saw."""
+    """At a deferral rate of 0.2: a client is sure of its wrong answers for classes that it never saw."""
     asked = scenario(
         group(clients=16, partition=MISSING, model=model(train_samples=200, epochs=30)),
         epochs=60,
         server="small_cnn",
     )
     deferral = learn(asked, cache).deferral
-    columns = (deferral[name] for name in ("score", "group", "reject_rate", "accuracy"))
+    columns = (deferral[name] for name in ("score", "group", "deferral_rate", "accuracy"))
     at = {
         score: accuracy
         for score, name, rate, accuracy in zip(*columns, strict=True)

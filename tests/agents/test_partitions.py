@@ -50,8 +50,8 @@ def test_few_samples_are_few_of_each_class() -> None:
 
 def test_another_group_does_not_change_a_draw() -> None:
     alone = make_plan(scenario(group("a")))
-    together = make_plan(scenario(group("a"), group("b", partition=NOISY)))
-    assert np.array_equal(alone.trains_on[0][0], together.trains_on[0][0])
+    summed = make_plan(scenario(group("a"), group("b", partition=NOISY)))
+    assert np.array_equal(alone.trains_on[0][0], summed.trains_on[0][0])
 
 
 @pytest.mark.parametrize(

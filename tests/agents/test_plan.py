@@ -50,8 +50,8 @@ def test_a_rejector_trains_on_what_its_group_sends() -> None:
     sends_noise = make_plan(scenario(group("plain"), group(partition=NOISY, traffic={"mix": "own"})))
     sends_clean = make_plan(scenario(group("plain"), group(partition=NOISY)))
     assert sends_noise.view_of == sends_clean.view_of == (0, 1)
-    assert [sends_noise.meets_view(place) for place in (0, 1)] == [0, 1]
-    assert [sends_clean.meets_view(place) for place in (0, 1)] == [0, 0]
+    assert [sends_noise.traffic_view(place) for place in (0, 1)] == [0, 1]
+    assert [sends_clean.traffic_view(place) for place in (0, 1)] == [0, 0]
     assert sends_noise.rejector_views == (0, 1)
     assert sends_clean.rejector_views == (0,)
 
@@ -60,7 +60,7 @@ def test_a_group_meets_the_view_of_its_traffic() -> None:
     for mix in ("all", "own"):
         plan = make_plan(scenario(group("plain"), group(partition=NOISY, traffic={"mix": mix})))
         for place, positions in enumerate(plan.traffic):
-            assert np.unique(plan.samples.view[positions]).tolist() == [plan.meets_view(place)]
+            assert np.unique(plan.samples.view[positions]).tolist() == [plan.traffic_view(place)]
 
 
 def test_the_learners_share_no_sample() -> None:
@@ -68,8 +68,8 @@ def test_the_learners_share_no_sample() -> None:
     plan = make_plan(three_kinds())
     trained = np.unique(np.concatenate([ids for group in plan.trains_on for ids in group]) % plan.data.size)
     pools = (trained, plan.pools.server, plan.pools.rejector, plan.pools.calibration, plan.pools.traffic)
-    together = np.concatenate(pools)
-    assert len(np.unique(together)) == len(together)
+    summed = np.concatenate(pools)
+    assert len(np.unique(summed)) == len(summed)
 
 
 def test_a_plan_does_not_depend_on_costs_or_training() -> None:

@@ -1,4 +1,4 @@
-"""What models are said to be right with: sums by tenth, and the table that a run leaves."""
+"""What models are said to be right with: sums by bin, and the table that a run leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_fleets import group, learn, model, scenario
 
-from agents.evaluation.reliability_bins import SUMS, TENTHS, tenths
+from agents.evaluation.reliability_bins import BINS, SUMS, reliability_bins
 from agents.rejectors.surrogates import SURROGATES
 from sim.results.columns import RELIABILITY
 
@@ -20,20 +20,22 @@ def test_sums_by_hand() -> None:
     """Two clients, a quarter and three quarters of the group; they differ on the second sample alone."""
     said = np.array([[0.25, 0.0], [0.29, 1.0]])
     right = np.array([[True, False], [True, True]])
-    sums = tenths(said, right, np.array([0.25, 0.75]))
+    sums = reliability_bins(said, right, np.array([0.25, 0.75]))
     weight, estimated, was = (sums[SUMS.index(name)] for name in ("weight", "estimated", "right"))
     assert weight[0].tolist() == [0, 0, 1.0, 0, 0, 0, 0, 0, 0, 0]
     assert estimated[0, 2] == pytest.approx(0.25 * 0.25 + 0.75 * 0.29)
-    assert weight[1, [0, TENTHS - 1]].tolist() == [0.25, 0.75], "1 belongs to the last tenth"
-    assert was[1, [0, TENTHS - 1]].tolist() == [0.0, 0.75]
+    assert weight[1, [0, BINS - 1]].tolist() == [0.25, 0.75], "1 belongs to the last bin"
+    assert was[1, [0, BINS - 1]].tolist() == [0.0, 0.75]
 
 
 @given(st.integers(1, 6), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_sums_of_disjoint_clients_add_up(rows: int, samples: int, chance: st.DrawFn) -> None:
     draw = np.random.default_rng(chance.getrandbits(32))  # type: ignore[attr-defined]
     said, right, share = draw.random((rows, samples)), draw.random((rows, samples)) < 0.5, draw.random(rows)
-    parts = [tenths(said[part], right[part], share[part]) for part in np.array_split(np.arange(rows), 3)]
-    np.testing.assert_allclose(np.sum(parts, axis=0), tenths(said, right, share))
+    parts = [
+        reliability_bins(said[part], right[part], share[part]) for part in np.array_split(np.arange(rows), 3)
+    ]
+    np.testing.assert_allclose(np.sum(parts, axis=0), reliability_bins(said, right, share))
 
 
 @pytest.mark.parametrize("score", SURROGATES)

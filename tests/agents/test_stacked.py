@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.rejectors.inputs import Look
+from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.stacked import FAMILIES, StackedRejectors
 from sim.scenario.schema.fleet import Rejector
 
@@ -16,13 +16,15 @@ SIDE = 16
 LOOKS = ("raw", "features", "raw+features")
 
 
-def a_look(rows: int, looks: str = "raw+features", samples: int = 32) -> Look:
+def a_look(rows: int, looks: str = "raw+features", samples: int = 32) -> RejectorInput:
     """Random pictures that rows share, and features of their own; a row's do not depend on `rows`."""
     pixels = torch.randn(samples, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     features = [
         torch.randn(samples, 20, generator=torch.Generator().manual_seed(10 + row)) for row in range(rows)
     ]
-    return Look(pixels if "raw" in looks else None, torch.stack(features) if "features" in looks else None)
+    return RejectorInput(
+        pixels if "raw" in looks else None, torch.stack(features) if "features" in looks else None
+    )
 
 
 def test_scenarios_may_name_just_the_families_that_there_are() -> None:
@@ -55,42 +57,42 @@ class Single(nn.Module):
         self.body = nn.Sequential(*convolutions, nn.Flatten())
         self.head = nn.Sequential(*dense[:-1])
 
-    def forward(self, look: Look, row: int) -> torch.Tensor:
-        parts = [] if look.pixels is None else [self.body(look.pixels)]
-        parts += [] if look.features is None else [look.features[row]]
+    def forward(self, inputs: RejectorInput, row: int) -> torch.Tensor:
+        parts = [] if inputs.pixels is None else [self.body(inputs.pixels)]
+        parts += [] if inputs.features is None else [inputs.features[row]]
         return self.head(torch.cat(parts, dim=1))
 
 
 @pytest.mark.parametrize(("family", "looks"), SHAPES)
 def test_a_stack_learns_what_single_networks_learn(family: str, looks: str) -> None:
     """Twenty SGD steps on logistic losses: outputs differ by rounding alone, less than 1e-6."""
-    look = a_look(3, looks)
-    stack = StackedRejectors(family, look, 2, seeds=[1, 2, 3])
+    inputs = a_look(3, looks)
+    stack = StackedRejectors(family, inputs, 2, seeds=[1, 2, 3])
     singles = [Single(stack, row) for row in range(3)]
     target = torch.randint(0, 2, (32,), generator=torch.Generator().manual_seed(5))
-    together = torch.optim.SGD(stack.parameters, lr=0.02)
+    summed = torch.optim.SGD(stack.parameters, lr=0.02)
     alone = [torch.optim.SGD(single.parameters(), lr=0.02) for single in singles]
-    before = stack.outputs(look).detach()
+    before = stack.outputs(inputs).detach()
     for _ in range(20):
-        together.zero_grad()
-        shares = torch.log_softmax(stack.outputs(look), dim=2)
+        summed.zero_grad()
+        shares = torch.log_softmax(stack.outputs(inputs), dim=2)
         (-shares[:, torch.arange(32), target].mean(dim=1)).sum().backward()
-        together.step()
+        summed.step()
         for row, (single, optimiser) in enumerate(zip(singles, alone, strict=True)):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(single(look, row), target).backward()
+            nn.functional.cross_entropy(single(inputs, row), target).backward()
             optimiser.step()
-    after = stack.outputs(look).detach()
+    after = stack.outputs(inputs).detach()
     assert (after - before).abs().max() > 0.01
     for row, single in enumerate(singles):
-        torch.testing.assert_close(after[row], single(look, row).detach(), atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(after[row], single(inputs, row).detach(), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_comes_from_its_own_seed(family: str) -> None:
-    together = StackedRejectors(family, a_look(3), 2, seeds=[1, 2, 3]).parameters
+    summed = StackedRejectors(family, a_look(3), 2, seeds=[1, 2, 3]).parameters
     alone = StackedRejectors(family, a_look(1), 2, seeds=[2]).parameters
-    for stacked, single in zip(together, alone, strict=True):
+    for stacked, single in zip(summed, alone, strict=True):
         assert torch.equal(stacked[1], single[0])
         assert not torch.equal(stacked[0], stacked[1])
 
@@ -98,24 +100,24 @@ def test_a_row_comes_from_its_own_seed(family: str) -> None:
 @pytest.mark.parametrize(("family", "looks"), SHAPES)
 def test_a_row_does_not_know_the_size_of_its_stack(family: str, looks: str) -> None:
     """Bit for bit, forward, backward and stepped: a client learns the same in a small and a large block."""
-    look = a_look(64, looks)
-    alone = learnt(family, look, rows=range(3, 4))
+    inputs = a_look(64, looks)
+    alone = learnt(family, inputs, rows=range(3, 4))
     for rows in (range(5), range(2, 9), range(64)):
-        among_many = learnt(family, look, rows)
+        among_many = learnt(family, inputs, rows)
         at = rows.index(3)
         assert all(torch.equal(a[0], b[at]) for a, b in zip(alone, among_many, strict=True))
 
 
-def learnt(family: str, look: Look, rows: range) -> list[torch.Tensor]:
+def learnt(family: str, inputs: RejectorInput, rows: range) -> list[torch.Tensor]:
     """The outputs and parameters of a stack of these rows after three steps."""
-    look = look if look.features is None else look.for_rows(torch.tensor(rows))
-    stack = StackedRejectors(family, look, 2, seeds=rows)
+    inputs = inputs if inputs.features is None else inputs.for_rows(torch.tensor(rows))
+    stack = StackedRejectors(family, inputs, 2, seeds=rows)
     optimiser = torch.optim.Adam(stack.parameters)
     for _ in range(3):
         optimiser.zero_grad()
-        stack.outputs(look).square().sum().backward()
+        stack.outputs(inputs).square().sum().backward()
         optimiser.step()
-    return [stack.outputs(look).detach(), *(each.detach() for each in stack.parameters)]
+    return [stack.outputs(inputs).detach(), *(each.detach() for each in stack.parameters)]
 
 
 def test_drawing_rejectors_leaves_the_global_generator_alone() -> None:

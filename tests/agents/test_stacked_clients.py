@@ -61,10 +61,10 @@ def the_same(one: FrozenClient, other: FrozenClient) -> bool:
 @pytest.mark.parametrize("rows", [2, 7, 64, MOST])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_client_has_the_same_bits_in_every_company(shape: str, rows: int) -> None:
-    together = train(recipes(shape)[:rows])
+    summed = train(recipes(shape)[:rows])
     looked_at = {0, 1, rows // 2, rows - 1}
-    assert all(the_same(together[row], alone(shape, row)) for row in looked_at)
-    assert len({client.weight_hash for client in together}) == rows
+    assert all(the_same(summed[row], alone(shape, row)) for row in looked_at)
+    assert len({client.weight_hash for client in summed}) == rows
 
 
 @pytest.mark.parametrize("family", ["linear", "mlp"])
@@ -91,10 +91,10 @@ def test_nor_where_rows_would_begin_anywhere_in_memory(
         )
         for number in range(9)
     ]
-    together = train(of_size)
-    assert all(the_same(client, train([recipe])[0]) for client, recipe in zip(together, of_size, strict=True))
+    summed = train(of_size)
+    assert all(the_same(client, train([recipe])[0]) for client, recipe in zip(summed, of_size, strict=True))
     shape = new_model(family, picture, classes, 0).state_dict()
-    assert {name: array.shape for name, array in together[0].weights.items()} == {
+    assert {name: array.shape for name, array in summed[0].weights.items()} == {
         name: tuple(tensor.shape) for name, tensor in shape.items()
     }
 

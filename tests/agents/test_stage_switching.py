@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from agents.models.families import FAMILIES as MODEL_FAMILIES
 from agents.models.families import Classifier, new_model
 from agents.models.training import classifier_step
-from agents.rejectors.inputs import Look
+from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights, server_loss
 from agents.rejectors.stacked import FAMILIES as REJECTOR_FAMILIES
 from agents.rejectors.stacked import StackedRejectors
@@ -27,8 +27,8 @@ class World:
         self.client = new_model("linear", SHAPE, CLASSES, seed=2)
         self.server = new_model(family, SHAPE, CLASSES, seed=3)
         logits, hidden = self.client(IMAGES)
-        self.look = Look(IMAGES, hidden.detach().expand(ROWS, -1, -1))
-        self.rejectors = StackedRejectors(rejector_family, self.look, outputs=2, seeds=range(ROWS))
+        self.inputs = RejectorInput(IMAGES, hidden.detach().expand(ROWS, -1, -1))
+        self.rejectors = StackedRejectors(rejector_family, self.inputs, outputs=2, seeds=range(ROWS))
         self.client_correct = (logits.argmax(dim=1) == LABELS).expand(ROWS, -1)
 
     def stage_1(self) -> Tensor:
@@ -37,7 +37,7 @@ class World:
     def stage_2(self, form: str) -> Tensor:
         server_correct = (self.server(IMAGES)[0].argmax(dim=1) == LABELS).expand(ROWS, -1)
         weights = rejector_weights(self.client_correct, server_correct, 0.1, 2.0, form)
-        return rejector_loss(self.rejectors.outputs(self.look), *weights).sum()
+        return rejector_loss(self.rejectors.outputs(self.inputs), *weights).sum()
 
 
 def gradients_of(model: nn.Module | StackedRejectors) -> list[Tensor | None]:
@@ -74,12 +74,12 @@ def test_stage_2_leaves_the_servers_gradient_empty(rejector_family: str, form: s
 @pytest.mark.parametrize("form", FORMS)
 def test_the_sum_of_both_stages_has_no_cross_gradient(form: str) -> None:
     """L_S = L_1 + L_2 at once gives each model, bit for bit, the gradient of its own stage."""
-    apart, together = World("small_cnn", "mlp"), World("small_cnn", "mlp")
+    apart, summed = World("small_cnn", "mlp"), World("small_cnn", "mlp")
     apart.stage_1().backward()
     apart.stage_2(form).backward()
-    (together.stage_1() + together.stage_2(form)).backward()
+    (summed.stage_1() + summed.stage_2(form)).backward()
     for name in ("server", "rejectors"):
-        pairs = zip(gradients_of(getattr(apart, name)), gradients_of(getattr(together, name)), strict=True)
+        pairs = zip(gradients_of(getattr(apart, name)), gradients_of(getattr(summed, name)), strict=True)
         assert all(torch.equal(one, other) for one, other in pairs)
 
 

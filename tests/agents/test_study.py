@@ -12,11 +12,11 @@ import pytest
 from small_fleets import MISSING, group, learn, model, scenario, three_kinds
 
 from agents.evaluation import answers
-from agents.evaluation.policy_evaluation import Verdict, verdict
+from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate
 from agents.plan import Block, Plan
 from agents.rejectors import block_answers
 from agents.rejectors.scores import OF_CLIENTS
-from agents.rejectors.settings import HEEDS, Setting, networks_of, own_setting, settings_of
+from agents.rejectors.settings import DEPENDS_ON, Setting, networks_of, own_setting, settings_of
 from sim.messages import Learned
 from sim.results.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 
@@ -62,7 +62,7 @@ def test_every_setting_has_its_row_its_curve_and_its_losses(learned: Learned) ->
     assert set(learned.study_curves) == set(STUDY_CURVES.names)
     assert set(learned.study_losses) == set(STUDY_LOSSES.names)
     study = frame(learned.study)
-    trained = study[study["score"].isin(HEEDS)]
+    trained = study[study["score"].isin(DEPENDS_ON)]
     assert len(trained) == 16
     assert len(study) == 16 + len(OF_CLIENTS) * 4
     assert len(frame(learned.study_curves)) == 21 * len(study)
@@ -72,7 +72,7 @@ def test_every_setting_has_its_row_its_curve_and_its_losses(learned: Learned) ->
 
 def test_a_dearer_send_is_sent_less(learned: Learned) -> None:
     study = frame(learned.study).query("score == 'plug_in' and sync_every == '1' and c_1 == 1.0")
-    rates = study.set_index("c_e")["reject_rate"]
+    rates = study.set_index("c_e")["deferral_rate"]
     assert rates[0.1] > rates[0.4]
 
 
@@ -97,32 +97,32 @@ def test_the_own_setting_is_the_score_in_force(learned: Learned) -> None:
     sent = (learned.tables.groups[0].score[:, held_out] > 0.0).mean()
     own = frame(learned.study).iloc[0]
     assert (own["score"], own["c_e"], own["sync_every"]) == ("l2h", 0.1, "1")
-    assert own["reject_rate"] == pytest.approx(sent)
+    assert own["deferral_rate"] == pytest.approx(sent)
 
 
 def test_tables_of_a_study_judge_nothing_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a setting does not walk through all the others: a block asks for its networks a few times."""
-    judged, asked = [], []
+    evaluated, asked = [], []
 
-    def counted(*arguments: Any) -> Verdict:
-        judged.append(1)
-        return verdict(*arguments)
+    def counted(*arguments: Any) -> PolicyEvaluation:
+        evaluated.append(1)
+        return evaluate(*arguments)
 
     def networks(plan: Plan, block: Block) -> tuple[Setting, ...]:
         asked.append(1)
         return given(plan, block)
 
     given = Plan.networks
-    monkeypatch.setattr(answers, "verdict", counted)
-    monkeypatch.setattr(block_answers, "verdict", counted)
+    monkeypatch.setattr(answers, "evaluate", counted)
+    monkeypatch.setattr(block_answers, "evaluate", counted)
     monkeypatch.setattr(Plan, "networks", networks)
     for prices in (4, 16):
-        judged.clear(), asked.clear()
+        evaluated.clear(), asked.clear()
         study = {
             "c_e": tuple(0.03 * n + 0.001 for n in range(prices))
         }  # 0.1, the run's own, is not among them
         learn(scenario(group(clients=2), study=study), cache)
-        assert len(judged) == (1 + prices) * (1 + len(OF_CLIENTS))
+        assert len(evaluated) == (1 + prices) * (1 + len(OF_CLIENTS))
         assert len(asked) <= 6
 
 

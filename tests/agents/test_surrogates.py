@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.evaluation.cost_model import Stakes
+from agents.evaluation.cost_model import CostModel
 from agents.rejectors.losses import outcome_weights
 from agents.rejectors.scores import SCORES, bayes_price
-from agents.rejectors.settings import HEEDS
+from agents.rejectors.settings import DEPENDS_ON
 from agents.rejectors.surrogates import SURROGATES, Batch, Client
 
 CLASSES = 3
@@ -22,7 +22,7 @@ def world(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return draws.dirichlet(np.ones(CLASSES), POINTS), draws.beta(0.7, 0.7, (POINTS, CLASSES))
 
 
-def everything(eta: np.ndarray, right: np.ndarray, stakes: Stakes, form: str, prices: int) -> tuple:
+def everything(eta: np.ndarray, right: np.ndarray, cost_model: CostModel, form: str, prices: int) -> tuple:
     """All outcomes of all inputs with their probabilities: the loss in expectation, without any sampling."""
     label, server, draw = np.meshgrid(
         np.arange(CLASSES), [0, 1], (np.arange(prices) + 0.5) / prices, indexing="ij"
@@ -31,21 +31,23 @@ def everything(eta: np.ndarray, right: np.ndarray, stakes: Stakes, form: str, pr
         server.ravel() == 1, right[:, label.ravel()], 1 - right[:, label.ravel()]
     )
     client, served = torch.tensor(label.ravel() == 0).long(), torch.tensor(server.ravel())
-    weights = outcome_weights(stakes, form)[2 * client + served].expand(POINTS, -1, -1)
+    weights = outcome_weights(cost_model, form)[2 * client + served].expand(POINTS, -1, -1)
     batch = Batch(
         client.float().expand(POINTS, -1),
         served.float().expand(POINTS, -1),
         torch.tensor(label.ravel()),
         *weights.unbind(dim=-1),
-        torch.tensor([[stakes.c_1]]),
+        torch.tensor([[cost_model.c_1]]),
         torch.tensor(draw.ravel(), dtype=torch.float32),
     )
     return batch, torch.tensor(chance / prices)
 
 
-def minimised(name: str, eta: np.ndarray, right: np.ndarray, stakes: Stakes, form: str) -> torch.Tensor:
+def minimised(
+    name: str, eta: np.ndarray, right: np.ndarray, cost_model: CostModel, form: str
+) -> torch.Tensor:
     """The outputs that minimise the expected loss at each input on its own, (POINTS, outputs)."""
-    batch, chance = everything(eta, right, stakes, form, prices=64 if name == "l2h_priced" else 1)
+    batch, chance = everything(eta, right, cost_model, form, prices=64 if name == "l2h_priced" else 1)
     outputs = torch.zeros(POINTS, SURROGATES[name].outputs(CLASSES), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [outputs], max_iter=2000, tolerance_grad=1e-9, tolerance_change=1e-14, line_search_fn="strong_wolfe"
@@ -69,12 +71,12 @@ def test_the_minimiser_decides_as_bayes_does(name: str, c_e: float, c_1: float, 
     """Wherever the margin of the Bayes rule exceeds 0.05."""
     eta, right = world(seed)
     gain = (1 - eta[:, 0]) - c_1 * (1 - (eta * right).sum(axis=1))
-    stakes = Stakes(c_e, c_1)
-    form = "nonnegative" if "form" in HEEDS[name] else ""
-    score = SURROGATES[name].score(minimised(name, eta, right, stakes, form), answers(), c_1).numpy()
+    cost_model = CostModel(c_e, c_1)
+    form = "nonnegative" if "form" in DEPENDS_ON[name] else ""
+    score = SURROGATES[name].score(minimised(name, eta, right, cost_model, form), answers(), c_1).numpy()
     clear = np.abs(gain - c_e) > 0.05
     assert clear.sum() > POINTS / 2
-    assert np.array_equal((score > bayes_price(name, stakes.bayes_price))[clear], (gain > c_e)[clear])
+    assert np.array_equal((score > bayes_price(name, cost_model.bayes_price))[clear], (gain > c_e)[clear])
 
 
 def answers() -> Client:
@@ -86,14 +88,14 @@ def answers() -> Client:
 def test_a_trained_gain_is_in_units_of_cost(name: str, c_1: float) -> None:
     eta, right = world(3)
     gain = (1 - eta[:, 0]) - c_1 * (1 - (eta * right).sum(axis=1))
-    score = SURROGATES[name].score(minimised(name, eta, right, Stakes(0.1, c_1), ""), answers(), c_1)
+    score = SURROGATES[name].score(minimised(name, eta, right, CostModel(0.1, c_1), ""), answers(), c_1)
     np.testing.assert_allclose(score, gain, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["compare_confidence", "one_vs_all"])
 def test_deferral_outputs_estimate_whether_the_server_is_right(name: str) -> None:
     eta, right = world(4)
-    outputs = minimised(name, eta, right, Stakes(0.1, 1.0), "")
+    outputs = minimised(name, eta, right, CostModel(0.1, 1.0), "")
     np.testing.assert_allclose(torch.sigmoid(outputs[:, -1]), (eta * right).sum(axis=1), atol=1e-3)
 
 
@@ -169,5 +171,5 @@ def replaced(batch: Batch, right: tuple[float, float]) -> Batch:
 
 
 def test_every_score_that_is_trained_says_what_its_loss_looks_at() -> None:
-    assert set(HEEDS) == set(SURROGATES)
-    assert set(HEEDS) <= set(SCORES)
+    assert set(DEPENDS_ON) == set(SURROGATES)
+    assert set(DEPENDS_ON) <= set(SCORES)

@@ -99,6 +99,6 @@ def test_a_server_that_cannot_take_the_pictures_is_refused() -> None:
 
 
 def test_a_fleet_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "new_hosts", lambda *_: pytest.fail("hosts were started"))
+    monkeypatch.setattr(door, "new_backend", lambda *_: pytest.fail("learners were started"))
     with pytest.raises(BadInput, match="lineer"), door.open_fleet(scenario(server="lineer"), workers=2):
         pass

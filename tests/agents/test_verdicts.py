@@ -1,4 +1,4 @@
-"""Verdicts: thresholds, sides and costs, by hand and against the public risk."""
+"""Policy evaluation: thresholds, sides and costs, by hand and against the public risk."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.evaluation.cost_model import Stakes
-from agents.evaluation.curves import Judged
-from agents.evaluation.policy_evaluation import best_threshold, measures, prices, together, verdict
+from agents.evaluation.cost_model import CostModel
+from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.policy_evaluation import best_threshold, evaluate, measures, prices, summed
 from agents.rejectors.losses import generalised_risk
 
-FOUR = Judged(
+FOUR = EvaluationSet(
     client_correct=np.array([[False, False, True, True]]),
     server_correct=np.array([False, True, False, True]),
     variant_of_row=np.array([0]),
     share=np.array([1.0]),
 )
-STAKES = Stakes(0.25, 1.0)
+COSTS = CostModel(0.25, 1.0)
 HALF = np.array([0.5])  # sent of the calibration pool
 
 
@@ -29,8 +29,8 @@ def row(*values: float) -> np.ndarray:
 
 def test_both_sides_by_hand() -> None:
     """The first two are sent: the server has one of them right, the client none."""
-    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([0.5]), FOUR, STAKES, HALF), STAKES)
-    assert (told["samples_local"], told["samples_remote"], told["reject_rate"]) == (2.0, 2.0, 0.5)
+    told = measures(evaluate(row(0.9, 0.8, 0.1, 0.2), np.array([0.5]), FOUR, COSTS, HALF), COSTS)
+    assert (told["samples_local"], told["samples_remote"], told["deferral_rate"]) == (2.0, 2.0, 0.5)
     assert (told["client_accuracy_local"], told["server_accuracy_local"]) == (1.0, 0.5)
     assert (told["client_accuracy_remote"], told["server_accuracy_remote"]) == (0.0, 0.5)
     assert (told["server_gain_local"], told["server_gain_remote"]) == (-0.5, 0.5)
@@ -42,7 +42,7 @@ def test_both_sides_by_hand() -> None:
 
 
 def test_a_side_without_samples_has_no_accuracy() -> None:
-    told = measures(verdict(row(0.9, 0.8, 0.1, 0.2), np.array([np.inf]), FOUR, STAKES, HALF), STAKES)
+    told = measures(evaluate(row(0.9, 0.8, 0.1, 0.2), np.array([np.inf]), FOUR, COSTS, HALF), COSTS)
     assert np.isnan(told["server_gain_remote"])
     assert told["risk"] == told["risk_all_local"]
 
@@ -57,17 +57,19 @@ def test_the_risk_is_the_public_one_and_parts_add_up(
     samples: list[tuple[bool, bool, float]], c_e: float, c_1: float, price: float
 ) -> None:
     client, server, values = (np.array(column) for column in zip(*samples, strict=True))
-    stakes, scores = Stakes(c_e, c_1), row(*values)
+    cost_model, scores = CostModel(c_e, c_1), row(*values)
 
-    def of_clients(share: float) -> Judged:
-        return Judged(client[None], server, np.array([0]), np.array([share]))
+    def of_clients(share: float) -> EvaluationSet:
+        return EvaluationSet(client[None], server, np.array([0]), np.array([share]))
 
-    whole = verdict(scores, np.array([price]), of_clients(1.0), stakes, HALF)
+    whole = evaluate(scores, np.array([price]), of_clients(1.0), cost_model, HALF)
     deferred = torch.from_numpy(scores[0] > price)
     risk = generalised_risk(deferred, torch.from_numpy(client), torch.from_numpy(server), c_e, c_1)
-    assert measures(whole, stakes)["risk"] == pytest.approx(float(risk), abs=1e-6)
-    parts = [verdict(scores, np.array([price]), of_clients(share), stakes, HALF) for share in (0.25, 0.75)]
-    assert measures(together(parts), stakes) == pytest.approx(measures(whole, stakes), nan_ok=True)
+    assert measures(whole, cost_model)["risk"] == pytest.approx(float(risk), abs=1e-6)
+    parts = [
+        evaluate(scores, np.array([price]), of_clients(share), cost_model, HALF) for share in (0.25, 0.75)
+    ]
+    assert measures(summed(parts), cost_model) == pytest.approx(measures(whole, cost_model), nan_ok=True)
 
 
 @given(samples=samples, c_e=st.floats(0, 1), c_1=st.floats(0, 2))
@@ -75,26 +77,28 @@ def test_no_threshold_does_better_than_the_best(
     samples: list[tuple[bool, bool, float]], c_e: float, c_1: float
 ) -> None:
     client, server, values = (np.array(column) for column in zip(*samples, strict=True))
-    stakes, scores = Stakes(c_e, c_1), row(*values)
-    judged = Judged(client[None], server, np.array([0]), np.array([1.0]))
+    cost_model, scores = CostModel(c_e, c_1), row(*values)
+    evaluation_set = EvaluationSet(client[None], server, np.array([0]), np.array([1.0]))
 
     def risk(price: float) -> float:
-        return measures(verdict(scores, np.array([price]), judged, stakes, HALF), stakes)["risk"]
+        return measures(evaluate(scores, np.array([price]), evaluation_set, cost_model, HALF), cost_model)[
+            "risk"
+        ]
 
-    best = risk(best_threshold(scores[0], client, server, stakes))
+    best = risk(best_threshold(scores[0], client, server, cost_model))
     assert all(best <= risk(other) + 1e-9 for other in [-np.inf, *scores[0].tolist(), np.inf])
 
 
 def test_a_threshold_sends_nothing_for_nothing() -> None:
     """Client and server agree, and a send is free: any threshold is as good, the highest is taken."""
     right = np.array([True, True, False])
-    assert best_threshold(row(0.1, 0.9, 0.5)[0], right, right, Stakes(0.0, 1.0)) == pytest.approx(0.9)
+    assert best_threshold(row(0.1, 0.9, 0.5)[0], right, right, CostModel(0.0, 1.0)) == pytest.approx(0.9)
 
 
 def test_a_price_is_known_or_found() -> None:
     scores = row(0.9, 0.8, 0.1, 0.2)
-    assert prices("l2h", STAKES, scores, FOUR).tolist() == [0.0]
-    assert prices("plug_in", STAKES, scores, FOUR).tolist() == [0.25]
-    assert prices("confidence", STAKES, scores, FOUR) == [
-        best_threshold(scores[0], FOUR.client_correct[0], FOUR.server_correct, STAKES)
+    assert prices("l2h", COSTS, scores, FOUR).tolist() == [0.0]
+    assert prices("plug_in", COSTS, scores, FOUR).tolist() == [0.25]
+    assert prices("confidence", COSTS, scores, FOUR) == [
+        best_threshold(scores[0], FOUR.client_correct[0], FOUR.server_correct, COSTS)
     ]

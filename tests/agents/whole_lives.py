@@ -6,12 +6,12 @@ from pathlib import Path
 
 from fingerprints import fingerprint
 from small_fleets import group
-from test_online import learning_scenario, lesson_of
+from test_online import learning_scenario, round_of
 
 from agents.fleet import open_fleet
 
 LEARNS_ON = learning_scenario(group(clients=66), epochs=2, source="mix")
-LESSONS = [lesson_of(n, met=[3 + n], trains=[0, 60 + n], in_force_at_s=10.0 * n) for n in (1, 2, 3)]
+ROUNDS = [round_of(n, met=[3 + n], trains=[0, 60 + n], in_force_at_s=10.0 * n) for n in (1, 2, 3)]
 
 
 def whole_life(cache: Path, workers: int) -> list[str]:
@@ -19,6 +19,6 @@ def whole_life(cache: Path, workers: int) -> list[str]:
     with open_fleet(LEARNS_ON, workers=workers, cache=cache) as fleet:
         fleet.build()
         fleet.learn()
-        told = [fleet.decide(), fleet.round(LESSONS[0])]
+        told = [fleet.decide(), fleet.train_round(ROUNDS[0])]
         fleet.state()
-        return [fingerprint(one) for one in [*told, *map(fleet.round, LESSONS[1:])]]
+        return [fingerprint(one) for one in [*told, *map(fleet.train_round, ROUNDS[1:])]]

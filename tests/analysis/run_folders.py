@@ -388,13 +388,13 @@ def _deferral() -> dict[str, list[Any]]:
     rate = np.linspace(0, 1, 21)
     low, high = 0.72, 0.9
     bend = {"random": 0.0, "confidence": 0.12, "l2h": 0.18, "oracle": 0.3}
-    table: dict[str, list[Any]] = {"score": [], "group": [], "reject_rate": [], "accuracy": [], "risk": []}
+    table: dict[str, list[Any]] = {"score": [], "group": [], "deferral_rate": [], "accuracy": [], "risk": []}
     for group, shift in (("all", 0.0), ("sensors", -0.06), ("cameras", 0.05)):
         for score, height in bend.items():
             accuracy = low + shift + (high - low - shift) * rate + height * 4 * rate * (1 - rate) ** 1.5
             table["score"] += [score] * rate.size
             table["group"] += [group] * rate.size
-            table["reject_rate"] += list(rate)
+            table["deferral_rate"] += list(rate)
             table["accuracy"] += list(np.minimum(accuracy, 0.97))
             table["risk"] += list(1 - accuracy + 0.1 * rate)
     return table

@@ -24,7 +24,7 @@ def write_study(path: Path) -> None:
     """study, study_curves, study_bounded and study_losses of `GROUPS`, whose policies decide by l2h."""
     write(path / "study.parquet", [key | _comes_to(key) for key in _settings()], columns.STUDY)
     curves = [
-        key | {"reject_rate": rate, "accuracy": CLIENT + 0.3 * rate - 0.1 * rate**2, "risk": 0.3}
+        key | {"deferral_rate": rate, "accuracy": CLIENT + 0.3 * rate - 0.1 * rate**2, "risk": 0.3}
         for key in _settings()
         for rate in np.linspace(0, 1, 5)
     ]
@@ -53,7 +53,7 @@ def _comes_to(key: dict[str, Any]) -> dict[str, Any]:
     return {
         "price": 0.0,
         "price_from": "bayes",
-        "reject_rate": sent,
+        "deferral_rate": sent,
         "accuracy": accuracy,
         "risk": 1 - accuracy + sent * key["c_e"],
         "risk_all_local": 1 - CLIENT,
@@ -75,8 +75,8 @@ def _comes_to(key: dict[str, Any]) -> dict[str, Any]:
 def _bounded() -> Iterator[dict[str, Any]]:
     for key, bound in product(_settings(), np.linspace(0.1, 0.9, 9)):
         random = CLIENT + bound * (SERVER - CLIENT)
-        told = {"reject_rate": bound, "accuracy": random + 0.02, "risk": 0.3}
-        yield key | {"bound": bound} | told | {"accuracy_random": random, "risk_random": 0.32}
+        reported = {"deferral_rate": bound, "accuracy": random + 0.02, "risk": 0.3}
+        yield key | {"bound": bound} | reported | {"accuracy_random": random, "risk_random": 0.32}
 
 
 def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:

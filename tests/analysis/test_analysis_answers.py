@@ -47,18 +47,18 @@ def test_accuracy_counts_the_unanswered_as_wrong_only_over_all(summary: dict) ->
     assert held_out["answered"]["value"] == 2 / 4
     assert held_out["by_answerer"]["client"]["value"] == 1 / 2
     assert held_out["by_answerer"]["server"]["value"] == 1 / 2
-    assert held_out["client_alone"]["value"] == 2 / 5
-    assert held_out["server_alone"]["value"] == 4 / 5
+    assert held_out["client_accuracy"]["value"] == 2 / 5
+    assert held_out["server_accuracy"]["value"] == 4 / 5
     assert held_out["gain"]["value"] == pytest.approx(0.0)
     assert held_out["all"]["n"] == held_out["all"]["samples"] == 5
-    assert summary["accuracy"]["other_half"]["all"]["value"] is None
+    assert summary["accuracy"]["training_half"]["all"]["value"] is None
 
 
 def test_both_halves_are_kept_apart(tmp_path: Path) -> None:
     halves = [{"held_out": True, "client_label": WRONG}, {"held_out": False}, {"held_out": False}]
     accuracy = summarise(load_run(write_tiny(tmp_path, halves)))["accuracy"]
     assert accuracy["held_out"]["all"]["value"] == 0.0
-    assert accuracy["other_half"]["all"]["value"] == 1.0
+    assert accuracy["training_half"]["all"]["value"] == 1.0
 
 
 def test_contrast_compares_both_models_on_both_sides(summary: dict) -> None:
@@ -70,7 +70,7 @@ def test_contrast_compares_both_models_on_both_sides(summary: dict) -> None:
 
 
 def test_rates(summary: dict) -> None:
-    assert summary["rates"]["reject_rate"]["value"] == 3 / 5
+    assert summary["rates"]["deferral_rate"]["value"] == 3 / 5
     assert summary["rates"]["remote_answer_rate"] == 2 / 5
     assert summary["rates"]["answered_if_sent"] == pytest.approx(2 / 3)
 
@@ -114,15 +114,15 @@ def test_fairness_is_over_clients_that_asked_often_enough(tmp_path: Path) -> Non
     rows = [{"client_id": 0, "correct": k < 8} for k in range(10)]
     rows += [{"client_id": 1, "correct": False} for _ in range(10)]
     rows += [{"client_id": 2} for _ in range(9)]
-    told = summary_of(traffic_of(load_run(write_tiny(tmp_path, rows))))["fairness"]
-    assert (told["clients"], told["left_out"]) == (2, 1)
-    assert told["jain"] == pytest.approx(0.5)
-    assert told["worst_decile_accuracy"] == 0.0
+    reported = summary_of(traffic_of(load_run(write_tiny(tmp_path, rows))))["fairness"]
+    assert (reported["clients"], reported["left_out"]) == (2, 1)
+    assert reported["jain"] == pytest.approx(0.5)
+    assert reported["worst_decile_accuracy"] == 0.0
 
 
 def test_without_a_client_that_asked_often_fairness_says_nothing(summary: dict) -> None:
-    told = summary["fairness"]
-    assert (told["clients"], told["jain"], told["worst_decile_accuracy"]) == (0, None, None)
+    reported = summary["fairness"]
+    assert (reported["clients"], reported["jain"], reported["worst_decile_accuracy"]) == (0, None, None)
 
 
 def test_counts_of_outcomes_sum_to_the_requests_after_the_warm_up(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_keys_move_all_panels(opened: Opened) -> None:
     assert end - start == pytest.approx(5), "not closer than a few seconds"
     opened.page.keyboard.press("0")
     assert opened.one_view() == (0, 300)
-    assert "0 to 300 s" in opened.page.inner_text("#zoom-told")
+    assert "0 to 300 s" in opened.page.inner_text("#zoom-status")
 
 
 def test_dragging_over_one_panel_zooms_all(opened: Opened) -> None:
@@ -121,9 +121,9 @@ def test_dragging_over_one_panel_zooms_all(opened: Opened) -> None:
     start, end = opened.one_view()
     assert 70 < start < 100 < end < 160
     opened.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 60)
-    told = opened.page.inner_text("#zoom-told")
-    assert "the fleet" in told
-    assert "retries" in told
+    reported = opened.page.inner_text("#zoom-status")
+    assert "the fleet" in reported
+    assert "retries" in reported
     opened.page.mouse.dblclick(box["x"] + 0.5 * box["width"], box["y"] + 60)
     assert opened.one_view() == (0, 300)
     assert opened.complaints == []
@@ -137,7 +137,7 @@ def pages(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[
     analysis.write_comparison([finished[0], copy], folder / "comparison")
     runs = [
         Made({POLICY: policy}, seed, shutil.copytree(finished[0], folder / f"{policy}-{seed}"))
-        for policy in ("l2h", "alone")
+        for policy in ("l2h", "client")
         for seed in (1, 2, 3)
     ]
     result = study_result("mine", "Who keeps working?", "run_sim.py study", cell_table(runs), "l2h", "outage")

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.statistics.capacity import (
     Decision,
-    Found,
+    SearchResult,
     Slo,
     answer,
     decide,
@@ -25,7 +25,7 @@ SLO = Slo("latency.p95", True, 0.3)
 
 
 def noisy(means: Callable[[int], float], spread: float = 0.0) -> Callable[[int], Decision]:
-    """Decides by runs whose metric is `means(number)` with normal luck."""
+    """Decides by runs whose metric is `means(number)` with normal chance."""
 
     def ask(number: int) -> Decision:
         luck = np.random.default_rng(number).normal(0, spread, 64)
@@ -40,8 +40,10 @@ def test_the_fewest_that_meet_it_are_found_in_few_steps(fewest: int, high: int) 
     assert found.best is not None
     assert found.best.number == fewest
     assert len(found.decisions) <= most_decisions(1, high)
-    told = answer(found, SLO, 1, high, True, "replicas", 0.95)
-    assert told.endswith(f"latency.p95 <= 0.3: {fewest} (95% confidence)"), "there is none below the first"
+    reported = answer(found, SLO, 1, high, True, "replicas", 0.95)
+    assert reported.endswith(f"latency.p95 <= 0.3: {fewest} (95% confidence)"), (
+        "there is none below the first"
+    )
     assert found.violations == ()
 
 
@@ -50,11 +52,11 @@ def test_the_most_that_meet_it_are_found_where_more_hurts(most: int) -> None:
     found = search(10, 1000, False, noisy(lambda n: 0.2 if n <= most else 0.31), SLO)
     assert found.best is not None
     assert found.best.number == most
-    told = answer(found, SLO, 10, 1000, False, "clients of sensors", 0.95)
-    assert told.startswith(
+    reported = answer(found, SLO, 10, 1000, False, "clients of sensors", 0.95)
+    assert reported.startswith(
         f"most clients of sensors from 10 to 1000 that meet latency.p95 <= 0.3: {most} (95% confidence)"
     )
-    assert told.endswith("more were not asked about") == (most == 1000)
+    assert reported.endswith("more were not asked about") == (most == 1000)
 
 
 def test_none_that_meets_it_is_said_so_after_one_decision() -> None:
@@ -188,4 +190,4 @@ def test_what_is_no_slo_is_refused(text: str) -> None:
 def test_a_run_without_the_number_decides_nothing() -> None:
     with pytest.raises(BadInput, match="a run with 3 has no such number"):
         decide(3, lambda count: [0.1] * (count - 1) + [float("nan")], SLO, 0.05, 4)
-    assert Found((), None, ()).best is None
+    assert SearchResult((), None, ()).best is None

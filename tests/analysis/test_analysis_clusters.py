@@ -47,7 +47,7 @@ def test_nominal_95_covers_between_93_and_97(clients: int, bases: int, count: in
         ends["difference"].append(cells.mean(1.0 * helped - right, everyone))
     truth = {"share": 0.7, "mean": 0.7, "difference": 0.3 * 0.1}
     covered = {
-        name: np.mean([told["low"] <= truth[name] <= told["high"] for told in found])
+        name: np.mean([reported["low"] <= truth[name] <= reported["high"] for reported in found])
         for name, found in ends.items()
     }
     assert all(0.93 <= share <= 0.975 for share in covered.values()), covered
@@ -101,10 +101,10 @@ def test_variance_by_hand() -> None:
 
 def test_with_a_request_per_sample_and_client_it_is_students_interval() -> None:
     values = np.random.default_rng(8).normal(size=30)
-    told = clusters(np.arange(30), np.arange(30)).mean(values, np.ones(30, dtype=bool))
+    reported = clusters(np.arange(30), np.arange(30)).mean(values, np.ones(30, dtype=bool))
     half = stats.t.ppf(0.975, 29) * values.std(ddof=1) / np.sqrt(30)
     # Both ways of clustering are the same here, which costs half of the degrees of freedom.
-    assert (told["high"] - told["low"]) / 2 == pytest.approx(half, rel=0.06)
+    assert (reported["high"] - reported["low"]) / 2 == pytest.approx(half, rel=0.06)
 
 
 def where_samples_are_hard(clients: int, bases: int, chance: float, worlds: int = 400) -> float:
@@ -116,8 +116,8 @@ def where_samples_are_hard(clients: int, bases: int, chance: float, worlds: int 
     for _ in range(worlds):
         hard = rng.random(bases) < (1 - chance) / 2
         other = rng.random((clients, bases)) < 1 - chance / (1 - (1 - chance) / 2)
-        told = cells.share(~(hard[base] | other[client, base]), everyone)
-        hits += told["low"] <= chance <= told["high"]
+        reported = cells.share(~(hard[base] | other[client, base]), everyone)
+        hits += reported["low"] <= chance <= reported["high"]
     return hits / worlds
 
 
@@ -131,25 +131,25 @@ def test_interval_covers_from_the_number_of_clients_that_a_valid_run_needs() -> 
     rng, hits = np.random.default_rng(9), 0
     for _ in range(400):
         client, base, right, _ = crossed(rng, LEAST_CLIENTS, 60, 600, client_spread=0.2)
-        told = clusters(client, base).share(right, np.ones(600, dtype=bool))
-        hits += told["low"] <= 0.7 <= told["high"]
-        assert told["clients"] == LEAST_CLIENTS
+        reported = clusters(client, base).share(right, np.ones(600, dtype=bool))
+        hits += reported["low"] <= 0.7 <= reported["high"]
+        assert reported["clients"] == LEAST_CLIENTS
     assert hits / 400 >= 0.92
 
 
-def test_everything_right_still_leaves_doubt() -> None:
+def test_everything_right_still_leaves_uncertainty() -> None:
     # Wilson's interval for 30 of 30: 1 / (1 + 1.96^2 / 30)
     client, base = np.repeat(np.arange(10), 30), np.tile(np.arange(30), 10)
-    told = clusters(client, base).share(np.ones(300, dtype=bool), np.ones(300, dtype=bool))
-    assert (told["low"], told["high"]) == pytest.approx((30 / (30 + 1.959963984540054**2), 1.0))
+    reported = clusters(client, base).share(np.ones(300, dtype=bool), np.ones(300, dtype=bool))
+    assert (reported["low"], reported["high"]) == pytest.approx((30 / (30 + 1.959963984540054**2), 1.0))
 
 
 @pytest.mark.parametrize(("samples", "has"), [(LEAST_SAMPLES - 1, False), (LEAST_SAMPLES, True)])
 def test_interval_needs_ten_distinct_samples(samples: int, has: bool) -> None:
     base = np.arange(100) % samples
-    told = clusters(np.arange(100) % 7, base).share(base > 3, np.ones(100, dtype=bool))
-    assert (told["low"] is not None) == (told["high"] is not None) == has
-    assert (told["samples"], told["clients"]) == (samples, 7)
+    reported = clusters(np.arange(100) % 7, base).share(base > 3, np.ones(100, dtype=bool))
+    assert (reported["low"] is not None) == (reported["high"] is not None) == has
+    assert (reported["samples"], reported["clients"]) == (samples, 7)
 
 
 def test_nothing_and_a_single_sample_have_no_interval() -> None:
@@ -162,9 +162,9 @@ def test_nothing_and_a_single_sample_have_no_interval() -> None:
 
 def test_one_client_has_an_interval_by_its_samples() -> None:
     values = np.random.default_rng(3).normal(size=50)
-    told = clusters(np.zeros(50, dtype=int), np.arange(50)).mean(values, np.ones(50, dtype=bool))
+    reported = clusters(np.zeros(50, dtype=int), np.arange(50)).mean(values, np.ones(50, dtype=bool))
     half = stats.t.ppf(0.975, 49) * values.std(ddof=1) / np.sqrt(50)
-    assert (told["high"] - told["low"]) / 2 == pytest.approx(half, rel=0.03)
+    assert (reported["high"] - reported["low"]) / 2 == pytest.approx(half, rel=0.03)
 
 
 def test_percentile_of_a_replicate_is_that_of_the_repeated_requests() -> None:

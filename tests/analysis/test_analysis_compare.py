@@ -38,13 +38,13 @@ def copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> None:
-    told = held_against(finished[0], copy)
-    assert told["paired_by"] == "requests"
-    assert told["scenario"] == []
-    for key, measure in told["measures"].items():
+    reported = held_against(finished[0], copy)
+    assert reported["paired_by"] == "requests"
+    assert reported["scenario"] == []
+    for key, measure in reported["measures"].items():
         assert measure["difference"] == (None if measure["value"] is None else 0.0), key
         assert (measure["low"], measure["high"]) in ((0.0, 0.0), (None, None)), key
-    assert {key for key, m in told["measures"].items() if m["low"] is None} <= set(MEASURES) - set(RATIOS)
+    assert {key for key, m in reported["measures"].items() if m["low"] is None} <= set(MEASURES) - set(RATIOS)
 
 
 def test_measures_agree_with_the_summary(finished: Finished) -> None:
@@ -65,12 +65,14 @@ def twenty(wrong: set[int]) -> list[dict[str, Any]]:
 def test_differences_by_hand(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
     other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
-    told = held_against(base, other)
-    assert told["measures"]["accuracy"]["value"] == 19 / 20
-    assert told["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
-    assert told["measures"]["accuracy"]["low"] is None, "five samples show no spread"
-    assert told["measures"]["goodput"]["difference"] == pytest.approx(3 / 100)
-    assert told["scenario"] == [["costs.c_e", 0.1, 0.3]] or told["scenario"] == [("costs.c_e", 0.1, 0.3)]
+    reported = held_against(base, other)
+    assert reported["measures"]["accuracy"]["value"] == 19 / 20
+    assert reported["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
+    assert reported["measures"]["accuracy"]["low"] is None, "five samples show no spread"
+    assert reported["measures"]["goodput"]["difference"] == pytest.approx(3 / 100)
+    assert reported["scenario"] == [["costs.c_e", 0.1, 0.3]] or reported["scenario"] == [
+        ("costs.c_e", 0.1, 0.3)
+    ]
 
 
 def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: Path) -> None:
@@ -86,14 +88,14 @@ def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: 
     apart = held_against(base, strange, unpaired=True)
     assert apart["paired_by"] == "nothing"
     for key in ("accuracy", "remote_answer_rate", "latency_mean"):
-        with_pairs, without = (told["measures"][key] for told in (paired, apart))
+        with_pairs, without = (reported["measures"][key] for reported in (paired, apart))
         assert with_pairs["low"] < with_pairs["difference"] < with_pairs["high"], key
         width = with_pairs["high"] - with_pairs["low"]
         assert width < without["high"] - without["low"], key
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"seed": 2}, "requests"),
         ({"warm_up_s": 30}, "warm_up_s is 20 and 30"),
@@ -101,13 +103,15 @@ def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: 
         ({"clients": 5}, "requests"),
     ],
 )
-def test_other_traffic_is_refused_unless_asked_for(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+def test_other_traffic_is_refused_unless_asked_for(
+    tmp_path: Path, change: dict[str, Any], reported: str
+) -> None:
     usual = {"clients": 4, "horizon_s": 120, "outages": ()}
     base = write_folder(tmp_path / "base", **usual)
     other = write_folder(tmp_path / "other", **(usual | change))
     with pytest.raises(BadInput, match="their traffic differs") as refused:
         held_against(base, other)
-    assert told in str(refused.value)
+    assert reported in str(refused.value)
     assert "--unpaired" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert held_against(base, other, unpaired=True)["paired_by"] == "nothing"
@@ -128,10 +132,10 @@ def test_closed_loop_shares_clients_and_samples_and_says_so(tmp_path: Path) -> N
     slow = [row | {"arrived_at_s": 2.0 * n} for n, row in enumerate(twenty({0, 1, 2, 3}))]
     base = write_tiny(tmp_path / "base", slow, thinks=THINKS)
     other = write_tiny(tmp_path / "other", twenty({0}), thinks=THINKS)
-    told = held_against(base, other)
-    assert told["paired_by"] == "clients and samples"
-    assert "20 requests have the same client and number" in told["shared"]
-    assert told["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
+    reported = held_against(base, other)
+    assert reported["paired_by"] == "clients and samples"
+    assert "20 requests have the same client and number" in reported["shared"]
+    assert reported["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
     strange = write_tiny(tmp_path / "strange", [r | {"sample_id": 4} for r in twenty({0})], thinks=THINKS)
     with pytest.raises(BadInput, match="their traffic differs"):
         held_against(base, strange)
@@ -173,8 +177,8 @@ def test_what_differs_names_paths_by_group() -> None:
 
 def test_results_are_written_whole_and_load_nothing(finished: Finished, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "comparison"
-    told = analysis.write_comparison([finished[0], copy], out)
-    assert json.loads((out / "compare.json").read_text()) == json.loads(json.dumps(told))
+    reported = analysis.write_comparison([finished[0], copy], out)
+    assert json.loads((out / "compare.json").read_text()) == json.loads(json.dumps(reported))
     page = (out / "compare.html").read_text()
     assert "https://" not in page
     assert "<script" not in page
@@ -215,8 +219,8 @@ def replications(tmp_path: Path, name: str, seeds: tuple[int, ...], **options: A
 def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
     down = replications(tmp_path, "refuse", (3, 1, 2), outages=(("server", 30, 50),))
-    told = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
-    (run,) = told["runs"]
+    reported = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
+    (run,) = reported["runs"]
     assert run["scenario"] == [["server.when_down", "queue", "refuse"]]
     assert run["paired_by"] == "seeds"
     singles = [
@@ -225,7 +229,7 @@ def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     ]
     difference = np.subtract(singles[1], singles[0])
     found = run["measures"]["utilisation"]
-    assert told["baseline"]["measures"]["utilisation"] == pytest.approx(np.mean(singles[0]))
+    assert reported["baseline"]["measures"]["utilisation"] == pytest.approx(np.mean(singles[0]))
     assert found["difference"] == pytest.approx(difference.mean())
     half = 4.302652729911275 * difference.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
     assert (found["low"], found["high"]) == pytest.approx(
@@ -241,7 +245,7 @@ def summarised(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "told"),
+    ("seeds", "reported"),
     [
         (((1, 2, 3), ()), "all runs are of one scenario"),
         (((1, 2), (1, 2)), "2 seeds given; 3 needed"),
@@ -249,14 +253,14 @@ def summarised(path: Path) -> dict[str, Any]:
     ],
 )
 def test_seeds_that_do_not_fit_are_refused(
-    tmp_path: Path, seeds: tuple[tuple[int, ...], ...], told: str
+    tmp_path: Path, seeds: tuple[tuple[int, ...], ...], reported: str
 ) -> None:
     paths = [
         path
         for name, each in zip(("queue", "refuse"), seeds, strict=True)
         for path in replications(tmp_path, name, each, outages=())
     ]
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=reported):
         analysis.write_comparison(paths, tmp_path / "out", replicated=True)
     assert not (tmp_path / "out").exists()
 
@@ -278,9 +282,9 @@ def test_the_command_prints_the_table_and_says_where_the_page_is(
 ) -> None:
     root = Path(__file__).resolve().parents[2]
     words = [sys.executable, str(root / "run_sim.py"), "compare", str(finished[0]), str(copy)]
-    told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
-    assert "again against outage" in told.stdout
-    assert told.stdout.strip().endswith("comparison: runs/comparison/compare.html")
+    reported = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert "again against outage" in reported.stdout
+    assert reported.stdout.strip().endswith("comparison: runs/comparison/compare.html")
     assert (tmp_path / "runs/comparison/compare.json").is_file()
     words.append(str(copy))
     refused = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

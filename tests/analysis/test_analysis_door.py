@@ -131,7 +131,7 @@ def test_what_can_still_be_read_is_shown(
     assert "\n" not in str(refused.value)
     assert (folder / "report.html").read_bytes() == before
     page = (folder / "report_partial.html").read_text()
-    states = {state.table: state for state in analysis.condition_of(folder)}
+    states = {state.table: state for state in analysis.integrity_of(folder)}
     assert not states[table].is_fine
     assert states["clients"].is_fine
     shown = set(re.findall(r'<section id="(\w+)">', page))
@@ -157,7 +157,7 @@ CHANGED = "scenario.yaml: has changed since the run, so what it says may not be 
 
 
 @pytest.mark.parametrize(
-    ("change", "doubt"),
+    ("change", "warning"),
     [
         (of_version("0.0.9", "fallback: client", "fallback: client\n    colour: red"), OTHER),
         (of_version("", "fallback: client", "fallback: client\n    colour: red"), CHANGED),
@@ -166,25 +166,25 @@ CHANGED = "scenario.yaml: has changed since the run, so what it says may not be 
     ids=["another version", "a key from nowhere", "no version"],
 )
 @pytest.mark.usefixtures("plain_pictures")
-def test_doubts_are_told_and_the_report_is_made(
+def test_provenance_warnings_are_shown_and_the_report_is_made(
     finished: Finished,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     change: Callable[[Path], None],
-    doubt: str,
+    warning: str,
 ) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     write_sums(folder, {})
-    assert analysis.load_run(folder).doubts == ()
+    assert analysis.load_run(folder).warnings == ()
     change(folder)
     report = analysis.write_report(folder)
-    assert [record.getMessage() for record in caplog.records] == list(analysis.load_run(folder).doubts)
+    assert [record.getMessage() for record in caplog.records] == list(analysis.load_run(folder).warnings)
     assert f"Read with care: {folder}" in report.read_text()
-    assert doubt in report.read_text()
+    assert warning in report.read_text()
     assert json.loads((folder / "summary.json").read_text()) == json_safe(finished[1])
 
 
-def test_doubts_are_told_in_a_comparison(finished: Finished, tmp_path: Path) -> None:
+def test_provenance_warnings_are_shown_in_a_comparison(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     lose("versions.json")(folder)
     analysis.write_comparison([finished[0], folder], tmp_path / "compared")

@@ -15,7 +15,7 @@ from worlds import group_of, made_up, scenario_of
 import analysis
 from analysis import figures
 from analysis.figures import Drawing
-from analysis.metrics.summary import summary as metrics
+from analysis.metrics import summary as metrics
 from analysis.run_folder.traffic import Traffic
 from sim.engine.events import Board
 from sim.engine.run import simulate

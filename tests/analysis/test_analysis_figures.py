@@ -15,7 +15,7 @@ from run_folders import write_folder, write_tiny
 
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
-from analysis.figures.deferral import operating_point, reject_rate_and_risk
+from analysis.figures.deferral import deferral_rate_and_risk, operating_point
 from analysis.figures.deferring import deferring_bins
 from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
@@ -109,7 +109,7 @@ def test_panels_of_deferral_share_their_ticks(drawn: dict[str, Figure]) -> None:
     panels = all_axes(drawn["deferral"])
     assert len(panels) == 3
     assert len({tuple(axes.get_yticks()) for axes in panels}) == 1
-    assert {axes.get_xlabel() for axes in panels} == {"reject rate (% sent)", ""}
+    assert {axes.get_xlabel() for axes in panels} == {"deferral rate (% sent)", ""}
 
 
 def test_every_outcome_has_its_own_colour() -> None:
@@ -128,9 +128,9 @@ def test_every_score_has_its_own_look_and_strange_ones_are_drawn_too() -> None:
 def test_bars_of_contrast_are_the_summarys_intervals(drawn: dict[str, Figure], finished: Finished) -> None:
     sent, kept = all_axes(drawn["contrast"])
     for axes, side in ((sent, "deferred"), (kept, "local")):
-        told = finished[1]["contrast"][side]["client"]
+        reported = finished[1]["contrast"][side]["client"]
         ends = [tuple(line.get_xdata()) for line in axes.lines]
-        assert (told["low"], told["high"]) in ends
+        assert (reported["low"], reported["high"]) in ends
     assert [label.get_text() for label in sent.get_yticklabels()] == ["all groups", "sensors", "cameras"]
 
 
@@ -144,8 +144,8 @@ def test_deferring_bins_by_hand(tmp_path: Path) -> None:
     ]
     bins = deferring_bins(traffic_of(load_run(write_tiny(tmp_path, requests))))
     assert bins["middle_s"].tolist() == [5.0, 15.0]
-    assert bins["reject_rate.sensors"].tolist() == [0.5, 0.0]
-    assert bins["reject_rate.cameras"].tolist() == pytest.approx([0.0, np.nan], nan_ok=True)
+    assert bins["deferral_rate.sensors"].tolist() == [0.5, 0.0]
+    assert bins["deferral_rate.cameras"].tolist() == pytest.approx([0.0, np.nan], nan_ok=True)
     assert bins["amplification"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
     assert bins["risk"].tolist() == pytest.approx([(0.1 + 1 + 1) / 3, 0.0])
     assert bins["oracle"].tolist() == pytest.approx([(0.0 + 0.1 + 1.0) / 3, 0.0])
@@ -160,8 +160,8 @@ def test_clients_are_in_order_of_what_the_fleet_gets(finished: Finished) -> None
 
 
 def test_risk_of_the_run_is_the_summarys(finished: Finished) -> None:
-    rate, paid = reject_rate_and_risk(traffic_of(load_run(finished[0])))
-    assert rate == finished[1]["rates"]["reject_rate_held_out"]["value"]
+    rate, paid = deferral_rate_and_risk(traffic_of(load_run(finished[0])))
+    assert rate == finished[1]["rates"]["deferral_rate_held_out"]["value"]
     assert paid == finished[1]["risk"]["realised"]
 
 
@@ -210,7 +210,7 @@ def test_wilson_interval_of_nine_in_ten() -> None:
 def test_operating_point_shows_what_an_answering_server_would_give(finished: Finished) -> None:
     traffic = traffic_of(load_run(finished[0]))
     rate, promised, got = operating_point(traffic, np.ones(len(traffic.requests), dtype=bool)) or (0, 0, {})
-    assert rate == pytest.approx(finished[1]["rates"]["reject_rate_held_out"]["value"])
+    assert rate == pytest.approx(finished[1]["rates"]["deferral_rate_held_out"]["value"])
     assert promised > got["value"]
     assert operating_point(traffic, np.zeros(len(traffic.requests), dtype=bool)) is None
 

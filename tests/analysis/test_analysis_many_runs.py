@@ -24,24 +24,28 @@ from sim.errors import BadInput
 
 def summary(accuracy: float, p95: float | None, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
     """A summary in which every measure stands, all 0 but two."""
-    told: dict[str, Any] = {"valid": not reasons, "invalid_because": list(reasons)}
+    reported: dict[str, Any] = {"valid": not reasons, "invalid_because": list(reasons)}
     for path in IN_SUMMARY.values():
-        part = told
+        part = reported
         for step in path[:-1]:
             part = part.setdefault(step, {})
         part[path[-1]] = 0.0
-    told["accuracy"]["held_out"]["all"] = {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.05}
-    told["latency_s"]["final"]["p95"] = p95
-    told["outages"]["each"] = [{"from_s": 3.0}]
-    told["study"] = [{"group": "a", "score": "l2h", "accuracy": 0.5, "is_policy": True}]
-    return told
+    reported["accuracy"]["held_out"]["all"] = {
+        "value": accuracy,
+        "low": accuracy - 0.1,
+        "high": accuracy + 0.05,
+    }
+    reported["latency_s"]["final"]["p95"] = p95
+    reported["outages"]["each"] = [{"from_s": 3.0}]
+    reported["study"] = [{"group": "a", "score": "l2h", "accuracy": 0.5, "is_policy": True}]
+    return reported
 
 
 def made(place: Path, runs: list[tuple[dict[str, Any], int, dict[str, Any]]]) -> pd.DataFrame:
     """The table of runs given as (what was chosen, seed, summary)."""
-    for number, (_, _, told) in enumerate(runs):
+    for number, (_, _, reported) in enumerate(runs):
         (place / str(number)).mkdir(parents=True)
-        (place / str(number) / "summary.json").write_text(json.dumps(told))
+        (place / str(number) / "summary.json").write_text(json.dumps(reported))
     return cell_table([Made(chosen, seed, place / str(n)) for n, (chosen, seed, _) in enumerate(runs)])
 
 
@@ -90,7 +94,7 @@ def test_a_study_says_who_does_better_and_who_is_not_seen_to(
     table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
-    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
+    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["client"] * 3)
     said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
     assert said[0] == "accuracy, held-out (points) against l2h: lower for alone (-13.0)."
     assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said
@@ -163,8 +167,8 @@ def test_a_page_loads_nothing_and_holds_every_figure(table: pd.DataFrame, tmp_pa
     for name in ("heat_maps", "curves"):
         assert (tmp_path / f"out/figures/{name}.svg").stat().st_size > 2000
         assert (tmp_path / f"out/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
-    told = json.loads((tmp_path / "out/sweep.json").read_text())
-    assert told["rows"][0]["metrics"]["accuracy"]["mean"] == pytest.approx(0.83)
+    reported = json.loads((tmp_path / "out/sweep.json").read_text())
+    assert reported["rows"][0]["metrics"]["accuracy"]["mean"] == pytest.approx(0.83)
 
 
 def test_a_terminal_shows_the_same_numbers_uncut(table: pd.DataFrame) -> None:

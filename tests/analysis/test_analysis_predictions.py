@@ -18,31 +18,31 @@ from analysis.theory import LAWS
 from analysis.theory.page import page
 from analysis.theory.prediction import (
     SLICES,
-    Found,
     Prediction,
+    Simulated,
     mean_of,
     mean_over_time,
+    reported,
     share_of,
-    told,
 )
 
 Finished = tuple[Path, dict[str, Any]]
 
 
-def judged(predicted: float, found: Found | None, margin: float = 0.0) -> bool | None:
+def judged(predicted: float, found: Simulated | None, margin: float = 0.0) -> bool | None:
     return Prediction("wait", "", "s", predicted, found, margin=margin).agrees
 
 
 @pytest.mark.parametrize(
     ("predicted", "found", "margin", "agrees"),
     [
-        (1.0, Found(1.1, 0.9, 1.3), 0.0, True),
-        (0.8, Found(1.1, 0.9, 1.3), 0.0, False),
-        (0.8, Found(1.1, 0.9, 1.3), 0.1, True),
-        (inf, Found(inf, inf, inf), 0.0, True),
-        (inf, Found(9.0, 8.0, 10.0), 5.0, False),
-        (9.0, Found(inf, inf, inf), 5.0, False),
-        (1.0, Found(1.0, nan, nan), 0.0, None),
+        (1.0, Simulated(1.1, 0.9, 1.3), 0.0, True),
+        (0.8, Simulated(1.1, 0.9, 1.3), 0.0, False),
+        (0.8, Simulated(1.1, 0.9, 1.3), 0.1, True),
+        (inf, Simulated(inf, inf, inf), 0.0, True),
+        (inf, Simulated(9.0, 8.0, 10.0), 5.0, False),
+        (9.0, Simulated(inf, inf, inf), 5.0, False),
+        (1.0, Simulated(1.0, nan, nan), 0.0, None),
         (1.0, None, 0.0, None),
     ],
 )
@@ -88,14 +88,14 @@ def test_summary_report_and_figure_say_the_same(finished: Finished) -> None:
 
 def test_words_name_what_disagrees() -> None:
     law = LAWS["backlog"]
-    right = Prediction("backlog gone after", "server, 3–5 s", "s", 4.0, Found(4.0, 3.0, 5.0))
-    wrong = Prediction("backlog gone after", "server, 8–9 s", "s", 4.0, Found(inf, inf, inf))
+    right = Prediction("backlog gone after", "server, 3–5 s", "s", 4.0, Simulated(4.0, 3.0, 5.0))
+    wrong = Prediction("backlog gone after", "server, 8–9 s", "s", 4.0, Simulated(inf, inf, inf))
     unknown = Prediction("risk", "a", "loss", 0.1, None, "availability", 0.5)
-    said = foretold.sentences([told("backlog", law, [right])])
+    said = foretold.sentences([reported("backlog", law, [right])])
     assert len(said) == 1
     assert said[0].startswith("1 law applies to this run; 1 of 1 predicted numbers lie")
     summary = json.loads(
-        json.dumps([told("backlog", law, [right, wrong, unknown])]).replace("Infinity", "null")
+        json.dumps([reported("backlog", law, [right, wrong, unknown])]).replace("Infinity", "null")
     )
     said = foretold.sentences(summary)
     assert "1 of 2" in said[0]
@@ -108,19 +108,21 @@ def test_words_name_what_disagrees() -> None:
 
 def test_every_kind_of_panel_is_drawn_and_alike_each_time() -> None:
     time = [
-        Prediction("waiting", "server", "requests", 3.0, Found(2.0, nan, nan), "virtual time (s)", float(at))
+        Prediction(
+            "waiting", "server", "requests", 3.0, Simulated(2.0, nan, nan), "virtual time (s)", float(at)
+        )
         for at in range(5)
     ]
     line = [Prediction("risk", w, "loss", 0.2 - a / 10, None, "a", a) for w in "xy" for a in (0.5, 0.9)]
     curve = [
-        Prediction("rate", name, "share", at, Found(at, at - 0.1, at + 0.1), "price", at)
+        Prediction("rate", name, "share", at, Simulated(at, at - 0.1, at + 0.1), "price", at)
         for name, at in (("p", 0.2), ("q", 0.4))
     ]
     beside = [
-        Prediction("wait", "all", "s", 1.0, Found(1.1, 0.9, 1.3)),
-        Prediction("wait", "never", "s", inf, Found(inf, inf, inf)),
+        Prediction("wait", "all", "s", 1.0, Simulated(1.1, 0.9, 1.3)),
+        Prediction("wait", "never", "s", inf, Simulated(inf, inf, inf)),
     ]
-    found = told("waiting", LAWS["waiting"], [*time, *line, *curve, *beside])
+    found = reported("waiting", LAWS["waiting"], [*time, *line, *curve, *beside])
     summary = json.loads(json.dumps([found]).replace("Infinity", "null").replace("NaN", "null"))
     figure = draw(summary, ())
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
@@ -134,12 +136,12 @@ def test_every_kind_of_panel_is_drawn_and_alike_each_time() -> None:
 
 
 def test_no_axis_is_filled_by_a_rounding_error_or_goes_beyond_all() -> None:
-    found = told(
+    found = reported(
         "waiting",
         LAWS["waiting"],
         [
-            Prediction("age", "server", "s", 42.8869, Found(42.8869, 42.8869, 42.8869), margin=1e-6),
-            Prediction("answered", "server", "share", 0.99, Found(1.0, 0.98, 1.0), margin=0.1),
+            Prediction("age", "server", "s", 42.8869, Simulated(42.8869, 42.8869, 42.8869), margin=1e-6),
+            Prediction("answered", "server", "share", 0.99, Simulated(1.0, 0.98, 1.0), margin=0.1),
         ],
     )
     age, answered = draw([found], ()).axes

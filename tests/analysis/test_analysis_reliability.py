@@ -12,7 +12,7 @@ from run_folders import write_folder
 
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
-from analysis.metrics.reliability import calibration_error, estimates_of, tenths
+from analysis.metrics.reliability import calibration_error, estimates_of, reliability_bins
 from analysis.metrics.summary import summarise
 from analysis.run_folder.traffic import traffic_of
 
@@ -36,7 +36,7 @@ def test_the_error_by_hand() -> None:
     """Of ten said to be right with 0.85, nine are; of ten with 0.35, one: (0.05 + 0.25) / 2."""
     table = said([0.85] * 10 + [0.35] * 10, [1] * 9 + [0] + [1] + [0] * 9)
     assert calibration_error(table, "a")["value"] == pytest.approx(0.15)
-    points = tenths(table)
+    points = reliability_bins(table)
     assert points["estimated"].tolist() == pytest.approx([0.35, 0.85])
     assert points["right"].tolist() == [0.1, 0.9]
     assert points["samples"].tolist() == [10, 10]
@@ -47,9 +47,9 @@ def test_the_error_by_hand() -> None:
 def test_clients_weigh_what_they_are_and_a_sample_is_one_witness() -> None:
     half = said([0.5] * 40, [1, 0] * 20)
     twice = pd.concat([half.assign(weight=0.25), half.assign(weight=0.75)])
-    told = [calibration_error(table, "a") for table in (half, twice)]
-    assert told[0] == pytest.approx(told[1])
-    assert told[0]["samples"] == 40
+    reported = [calibration_error(table, "a") for table in (half, twice)]
+    assert reported[0] == pytest.approx(reported[1])
+    assert reported[0]["samples"] == 40
 
 
 def test_too_few_samples_tell_nothing() -> None:
@@ -58,18 +58,18 @@ def test_too_few_samples_tell_nothing() -> None:
 
 def test_intervals_cover() -> None:
     """180 samples, as many as digits hold out. Calibrated estimates: their tenths' intervals cover, and their
-    error stays below what luck is said to do, 95% of the time. Overconfident ones: that is found out; and the
-    interval of the error covers, by more than 95%, as it promises."""
+    error stays below what chance is said to do, 95% of the time. Overconfident ones: that is found out; and
+    the interval of the error covers, by more than 95%, as it promises."""
     draw, covers, below, found, error = np.random.default_rng(3), [], [], [], []
     for index in range(250):
         sure = draw.beta(2, 1, 180)
         luck = draw.random(180)
-        points = tenths(said(sure, luck < sure))
+        points = reliability_bins(said(sure, luck < sure))
         judged = points[points["samples"] >= 10]
         covers += ((judged["low"] <= judged["estimated"]) & (judged["estimated"] <= judged["high"])).tolist()
         calibrated, bold = (calibration_error(said(sure, luck < p), str(index)) for p in (sure, sure - 0.2))
-        below.append(calibrated["value"] <= calibrated["by_luck"])
-        found.append(bold["value"] > bold["by_luck"])
+        below.append(calibrated["value"] <= calibrated["by_chance"])
+        found.append(bold["value"] > bold["by_chance"])
         truth = np.mean(sure - np.clip(sure - 0.2, 0, 1))
         error.append(bold["low"] <= truth <= bold["high"])
     assert 0.93 <= np.mean(covers) <= 0.98
@@ -84,8 +84,8 @@ def test_the_summary_and_the_figure_tell_of_every_source(finished: Finished) -> 
         (group, source) for group in ("sensors", "cameras") for source in ("softmax", "plug_in")
     ]
     softmax, plug_in = rows[:2]
-    assert softmax["value"] <= softmax["by_luck"], "as sure as it may be"
-    assert plug_in["value"] > plug_in["by_luck"], "too sure"
+    assert softmax["value"] <= softmax["by_chance"], "as sure as it may be"
+    assert plug_in["value"] > plug_in["by_chance"], "too sure"
     assert plug_in["value"] == pytest.approx(plug_in["estimated"] - plug_in["right"])
     figure = FIGURES["reliability"].draw(traffic_of(run))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

@@ -71,7 +71,7 @@ def test_accuracy_before_during_and_after_tells_the_story(finished: Finished) ->
     (outage,) = outages["each"]
     assert outages["before"]["accuracy"]["low"] > outage["during"]["accuracy"]["high"]
     assert outage["during"]["answered_by_server_share"] == 0.0
-    assert outage["during"]["accuracy"]["value"] == outage["during"]["client_alone"]["value"]
+    assert outage["during"]["accuracy"]["value"] == outage["during"]["client_accuracy"]["value"]
     assert 0 < outage["recovery_s"] < 60
     assert outage["during"]["amplification"] == pytest.approx(3.0, abs=0.05)
 
@@ -150,11 +150,11 @@ def test_numbers_as_people_read_them() -> None:
 
 
 def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished) -> None:
-    (told,) = [part for part in sentences(finished[1]) if "rounds of training" in part]
-    assert told.startswith(
+    (reported,) = [part for part in sentences(finished[1]) if "rounds of training" in part]
+    assert reported.startswith(
         "Of 9 rounds of training during the run 8 made a new version of the server; 1 were"
     )
-    assert "because no replica was usable" in told
-    assert "so no version was made in that time. Rejectors were" in told
+    assert "because no replica was usable" in reported
+    assert "so no version was made in that time. Rejectors were" in reported
     idle = finished[1] | {"rounds": {"made": 0, "lost": 0, "skipped": 0}}
     assert not [part for part in sentences(idle) if "training" in part]

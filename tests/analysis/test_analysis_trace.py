@@ -190,8 +190,8 @@ def test_all_is_there_where_there_is_little(tmp_path: Path) -> None:
     ]
     request = {"arrived_at_s": 1.0, "attempts": 2, "answered_at_s": 3.5, **sent, **again}
     run = analysis.load_run(write_tiny(tmp_path, [request, {"arrived_at_s": 2.0}], attempts=attempts))
-    told = trace_of(traffic_of(run))
-    spans = {(e["pid"], e["name"]): (e["ts"], e["dur"]) for e in told["traceEvents"] if e["ph"] == "X"}
+    reported = trace_of(traffic_of(run))
+    spans = {(e["pid"], e["name"]): (e["ts"], e["dur"]) for e in reported["traceEvents"] if e["ph"] == "X"}
     assert spans == {
         (CLIENTS, "sensors 0, request 0: remote"): (1_000_000, 2_500_000),
         (CLIENTS, "sensors 0, request 1: local"): (2_000_000, 0),
@@ -200,13 +200,13 @@ def test_all_is_there_where_there_is_little(tmp_path: Path) -> None:
         (SERVER, "batch of 1"): (2_500_000, 500_000),
         (LINKS, "downlink"): (3_000_000, 500_000),
     }
-    flows = [(e["ph"], e["id"], e["pid"]) for e in told["traceEvents"] if e["ph"] in "stf"]
+    flows = [(e["ph"], e["id"], e["pid"]) for e in reported["traceEvents"] if e["ph"] in "stf"]
     assert flows == [
         ("s", 1, CLIENTS), ("f", 1, LINKS),
         ("s", 2, CLIENTS), ("t", 2, LINKS), ("t", 2, SERVER), ("f", 2, LINKS),
     ]  # fmt: skip
-    assert told["metadata"]["sampled_requests"] == "every request"
-    assert told["metadata"]["sampled_batches"] == "every batch"
+    assert reported["metadata"]["sampled_requests"] == "every request"
+    assert reported["metadata"]["sampled_batches"] == "every batch"
 
 
 def test_size_is_bounded_and_sampled_requests_keep_their_batches(
@@ -215,15 +215,15 @@ def test_size_is_bounded_and_sampled_requests_keep_their_batches(
     monkeypatch.setattr(traces, "MOST_REQUESTS", 100)
     monkeypatch.setattr(traces, "MOST_BATCHES", 50)
     traffic = traffic_of(analysis.load_run(write_folder(tmp_path, clients=10, horizon_s=120, outages=())))
-    told = trace_of(traffic)
-    kinds = [(e["ph"], e["pid"]) for e in told["traceEvents"]]
+    reported = trace_of(traffic)
+    kinds = [(e["ph"], e["pid"]) for e in reported["traceEvents"]]
     assert 50 <= kinds.count(("X", CLIENTS)) <= 100
     assert kinds.count(("X", SERVER)) <= 50 + 3 * 100
-    starts = {(e["tid"], e["ts"]) for e in told["traceEvents"] if e["ph"] == "X" and e["pid"] == SERVER}
-    reached = {(e["tid"], e["ts"]) for e in told["traceEvents"] if e["ph"] in "tf" and e["pid"] == SERVER}
+    starts = {(e["tid"], e["ts"]) for e in reported["traceEvents"] if e["ph"] == "X" and e["pid"] == SERVER}
+    reached = {(e["tid"], e["ts"]) for e in reported["traceEvents"] if e["ph"] in "tf" and e["pid"] == SERVER}
     assert reached
     assert reached <= starts
-    assert "every" in told["metadata"]["sampled_batches"]
+    assert "every" in reported["metadata"]["sampled_batches"]
 
 
 def test_same_run_gives_the_same_bytes(finished: Finished) -> None:

@@ -22,7 +22,7 @@ from sim.engine.learning import Learning
 from sim.engine.run import chunks, simulate
 from sim.engine.state import at_start
 from sim.errors import RunFailed
-from sim.messages import Learned, Lesson, Update
+from sim.messages import Learned, TrainingRound, Update
 from sim.results.columns import DEFERRAL, LEARNING
 from sim.results.events import events
 from sim.results.learned_files import write_learned
@@ -56,17 +56,22 @@ def scenario_of(
 
 
 class Counting:
-    """Every version answers its own number, and scores it; keeps the lessons."""
+    """Every version answers its own number, and scores it; keeps the training rounds."""
 
     def __init__(self, learned: Learned) -> None:
-        self.n, self.lessons = len(learned.samples.label), list[Lesson]()
+        self.n, self.training_rounds = len(learned.samples.label), list[TrainingRound]()
         self.shapes = [group.score.shape for group in learned.tables.groups if group.score is not None]
 
-    def round(self, lesson: Lesson) -> Update:
-        self.lessons.append(lesson)
-        label = np.full(self.n, lesson.version, dtype=np.int16)
-        score = tuple(np.full(shape, lesson.version, dtype=np.float32) for shape in self.shapes)
-        at = {"stage": ["server"], "group": [""], "step": [lesson.version], "at_s": [lesson.in_force_at_s]}
+    def train_round(self, training_round: TrainingRound) -> Update:
+        self.training_rounds.append(training_round)
+        label = np.full(self.n, training_round.version, dtype=np.int16)
+        score = tuple(np.full(shape, training_round.version, dtype=np.float32) for shape in self.shapes)
+        at = {
+            "stage": ["server"],
+            "group": [""],
+            "step": [training_round.version],
+            "at_s": [training_round.in_force_at_s],
+        }
         return Update(label, score, at | {"loss": [0.5], "accuracy": [0.5], "staleness": [np.nan]})
 
 
@@ -86,8 +91,8 @@ class Story:
 
     @property
     def finished(self) -> list[tuple[float, list[float]]]:
-        """Per lesson its instant, and when the samples in it had been finished."""
-        return [(one.at_s, one.deferred.finished_at_s.tolist()) for one in self.learner.lessons]
+        """Per training round its instant, and when the samples in it had been finished."""
+        return [(one.at_s, one.deferred.finished_at_s.tolist()) for one in self.learner.training_rounds]
 
 
 def spans_of(scenario: Scenario) -> Spans:
@@ -278,11 +283,11 @@ def test_rejectors_train_one_after_the_other_on_the_newest_copy():
     """Copies at 1.25, 2.25, …; a training of 2.5 s: 1.25-3.75 on 1, 3.75-6.25 on 3, 6.25-8.75 on 6."""
     scenario = scenario_of(rejector_step_s=2.5, steps=1, every_s=1.0, horizon_s=9.0)
     assert have(scenario, "rejectors") == [(3.75, 1), (6.25, 3), (8.75, 6)]
-    assert [one.trains.tolist() for one in lessons(scenario)] == [[0], [], [0], [], [], [0], [], []]
+    assert [one.trains.tolist() for one in training_rounds(scenario)] == [[0], [], [0], [], [], [0], [], []]
 
 
-def lessons(scenario: Scenario, *arrivals: tuple[float, int]) -> list[Lesson]:
-    return Story(scenario, *arrivals).learner.lessons
+def training_rounds(scenario: Scenario, *arrivals: tuple[float, int]) -> list[TrainingRound]:
+    return Story(scenario, *arrivals).learner.training_rounds
 
 
 @pytest.mark.parametrize(("score", "copies", "rejectors"), [("oracle", 1, 1), ("confidence", 0, 0)])
@@ -300,7 +305,7 @@ def test_a_model_in_force_comes_before_a_decision_at_the_same_instant():
     """Version 1: server at 3.0, copy at 3.0, rejector at 3.25."""
     hair = 2.0**-20
     story = Story(scenario_of(horizon_s=4.0), (3.0 - hair, 0), (3.0, 0), (3.25 - hair, 0), (3.25, 0))
-    assert story["window"] == [0, 1, 1, 1]
+    assert story["server_version_at_decision"] == [0, 1, 1, 1]
     assert story["copy_version"] == [0, 1, 1, 1]
     assert story["rejector_version"] == [0, 0, 0, 1]
     assert story["score"][3] == 1.0
@@ -311,7 +316,7 @@ def test_the_server_answers_with_the_version_in_force_when_work_starts():
     """Decided at 2.75 and 2.8125 under version 0; the second waits for the first and starts at 3.0."""
     story = Story(scenario_of(horizon_s=4.0), (2.75, 0), (2.8125, 0))
     assert story["started_at_s"] == [2.75, 3.0]
-    assert story["window"] == [0, 0]
+    assert story["server_version_at_decision"] == [0, 0]
     assert story["server_version"] == [0, 1]
     assert story["server_label"][1] == story["answer_label"][1] == 1
 
@@ -323,7 +328,7 @@ def test_a_request_that_never_reached_the_server_is_judged_by_the_version_at_its
     assert story["server_label"][1] == 1
 
 
-# What a lesson holds.
+# What a training round holds.
 
 
 def test_a_sample_counts_once_its_label_has_come():
@@ -346,9 +351,11 @@ def test_work_that_ends_when_a_round_begins_is_for_the_next():
 
 
 def test_lost_and_skipped_rounds_use_nothing_up():
-    """Down 2.5-4.5: what was finished at 1.25 is for the lesson of 6, the first that makes a version."""
+    """Down 2.5-4.5: what was finished at 1.25 is for the round of 6, the first that makes a version."""
     story = Story(scenario_of(down=((2.5, 4.5),), source="deferred", horizon_s=7.5), (1.0, 0))
-    assert [(one.version, one.at_s, one.in_force_at_s) for one in story.learner.lessons] == [(1, 6.0, 7.0)]
+    assert [(one.version, one.at_s, one.in_force_at_s) for one in story.learner.training_rounds] == [
+        (1, 6.0, 7.0)
+    ]
     assert story.finished == [(6.0, [1.25])]
 
 
@@ -371,7 +378,10 @@ def test_a_held_out_sample_is_never_given():
     scenario = scenario_of(source="deferred", training=training, horizon_s=5.5)
     story = Story(scenario, (1.0, 0), (3.0, 0), held_out=True)
     assert story["outcome"] == ["remote", "remote"]
-    assert [len(one.deferred.sample) + len(one.feedback.sample) for one in story.learner.lessons] == [0, 0]
+    assert [len(one.deferred.sample) + len(one.feedback.sample) for one in story.learner.training_rounds] == [
+        0,
+        0,
+    ]
 
 
 def test_feedback_is_what_clients_heard_of_the_version_that_answered():
@@ -379,7 +389,7 @@ def test_feedback_is_what_clients_heard_of_the_version_that_answered():
     training = {"feedback": "deferred_only"}
     scenario = scenario_of(group={"link": {"latency": 0.25}}, training=training, horizon_s=5.5)
     story = Story(scenario, (1.0, 0), (3.0, 0))
-    first, second = (one.feedback for one in story.learner.lessons)
+    first, second = (one.feedback for one in story.learner.training_rounds)
     assert first.answered_at_s.tolist() == [1.75]
     assert second.answered_at_s.tolist() == [3.75]
     assert second.client.tolist() == [0]
@@ -391,25 +401,25 @@ def test_feedback_is_what_clients_heard_of_the_version_that_answered():
 
 
 def test_decisions_are_counted_once_sent_or_not_and_when_labels_would_have_come():
-    """Kept at 1.0 and 1.5, known a second later: the lesson of 2 knows of one, that of 4 of the other."""
+    """Kept at 1.0 and 1.5, known a second later: the round of 2 knows of one, that of 4 of the other."""
     keeps = {"policy": {"score": "l2h", "price": {"kind": "always_local"}}}
     training = {"feedback": "deferred_only"}
     scenario = scenario_of(group=keeps, training=training, label_delay_s=1.0, horizon_s=5.5)
     story = Story(scenario, (1.0, 0), (1.5, 0))
     assert story["outcome"] == ["local", "local"]
-    told = [one.feedback for one in story.learner.lessons]
+    told = [one.feedback for one in story.learner.training_rounds]
     assert [one.decided.tolist() for one in told] == [[1], [1]]
     assert [one.sample.size for one in told] == [0, 0]
 
 
 def test_what_ended_long_ago_is_remembered_until_its_label_comes():
-    """Rows of the first second are written at its end; their labels come 4 s later, for the lesson of 6."""
+    """Rows of the first second are written at its end; their labels come 4 s later, for the round of 6."""
     scenario = scenario_of(source="deferred", label_delay_s=4.0, horizon_s=7.5)
     learned = made_up(scenario)
     learned.samples.held_out[:] = False
     learner = Counting(learned)
     list(chunks(World(scenario), learned, WrittenArrivals(((0.25, 0), (0.5, 0))), 1.0, learner))
-    assert [one.deferred.finished_at_s.tolist() for one in learner.lessons] == [[], [], [0.5, 0.75]]
+    assert [one.deferred.finished_at_s.tolist() for one in learner.training_rounds] == [[], [], [0.5, 0.75]]
 
 
 # Laws.
@@ -424,21 +434,26 @@ def test_lessons_hold_each_finished_request_once_and_no_held_out_sample(world):
     requests, _ = product(scenario, learned, arrivals, chunk_s, learner)
     given_away = [
         (client, at)
-        for lesson in learner.lessons
-        for client, at in zip(lesson.deferred.client, lesson.deferred.finished_at_s, strict=True)
+        for training_round in learner.training_rounds
+        for client, at in zip(
+            training_round.deferred.client, training_round.deferred.finished_at_s, strict=True
+        )
     ]
     assert len(given_away) <= requests["finished_at_s"].notna().sum() + (requests["attempts"] > 1).sum()
     delay = scenario.training.online.label_delay_s if scenario.training.online else 0.0
-    for lesson in learner.lessons:
+    for training_round in learner.training_rounds:
         for told, at in (
-            (lesson.deferred, lesson.deferred.finished_at_s),
-            (lesson.feedback, lesson.feedback.answered_at_s),
+            (training_round.deferred, training_round.deferred.finished_at_s),
+            (training_round.feedback, training_round.feedback.answered_at_s),
         ):
             assert not learned.samples.held_out[told.sample].any()
-            assert (at < lesson.at_s).all()
-            assert (at + delay <= lesson.at_s).all()
-    if scenario.training.online and scenario.training.online.source != "pool" and learner.lessons:
-        last, once = learner.lessons[-1].at_s, requests[(requests["attempts"] == 1) & ~requests["held_out"]]
+            assert (at < training_round.at_s).all()
+            assert (at + delay <= training_round.at_s).all()
+    if scenario.training.online and scenario.training.online.source != "pool" and learner.training_rounds:
+        last, once = (
+            learner.training_rounds[-1].at_s,
+            requests[(requests["attempts"] == 1) & ~requests["held_out"]],
+        )
         finished = once["finished_at_s"]
         known = once[(finished < last) & (finished + delay <= last)]
         found = set(given_away)
@@ -462,11 +477,11 @@ def test_versions_follow_one_another(world):
     """Of the client's copy no more than the server's, of its rejector no more than the copy's."""
     scenario, arrivals, chunk_s = world
     requests, _ = product(scenario, made_up(scenario), arrivals, chunk_s)
-    decided = requests[requests["window"] >= 0].sort_values(["client_id", "request_id"])
-    assert (decided["server_version"] >= decided["window"]).all()
-    assert (decided["window"] >= decided["copy_version"]).all()
+    decided = requests[requests["server_version_at_decision"] >= 0].sort_values(["client_id", "request_id"])
+    assert (decided["server_version"] >= decided["server_version_at_decision"]).all()
+    assert (decided["server_version_at_decision"] >= decided["copy_version"]).all()
     assert (decided["copy_version"] >= decided["rejector_version"]).all()
-    for name in ("window", "copy_version", "rejector_version"):
+    for name in ("server_version_at_decision", "copy_version", "rejector_version"):
         assert all(rows[name].is_monotonic_increasing for _, rows in decided.groupby("client_id"))
 
 
@@ -496,8 +511,8 @@ def test_tables_of_another_shape_fail_the_run():
     learned = made_up(scenario)
 
     class Wrong(Counting):
-        def round(self, lesson: Lesson) -> Update:
-            right = super().round(lesson)
+        def train_round(self, training_round: TrainingRound) -> Update:
+            right = super().train_round(training_round)
             return Update(right.server_label, (np.zeros((7, 7), np.float32),), {})
 
     with pytest.raises(RunFailed, match="version 1: the scores have another shape"):
@@ -538,11 +553,11 @@ def test_the_time_line_tells_staleness():
     assert chunk.seconds["rejector_staleness"].tolist() == [0, 0, 0, 0, 1.0, 0, 1.0]
 
 
-class Practising(Counting):
+class Training(Counting):
     """Says that the rejectors of a group trained, too."""
 
-    def round(self, lesson: Lesson) -> Update:
-        update = super().round(lesson)
+    def train_round(self, training_round: TrainingRound) -> Update:
+        update = super().train_round(training_round)
         both = {name: 2 * values for name, values in update.learning.items()}
         return replace(update, learning=both | {"stage": ["server", "rejector"], "group": ["", "devices"]})
 
@@ -550,7 +565,7 @@ class Practising(Counting):
 def staleness_told(scenario: Scenario) -> list[float]:
     """Of the rejectors' rows in the table of learning, version by version."""
     learned = made_up(scenario)
-    learning = Learning(World(scenario), learned, Practising(learned))
+    learning = Learning(World(scenario), learned, Training(learned))
     for at_s in learning.schedule.starts_at_s.tolist():
         learning.attend(at_start(World(scenario)), at_s)
     rows = frame(pa.table(learning.take_rows()))

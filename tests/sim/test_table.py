@@ -105,7 +105,7 @@ EXPECTED: dict[str, list[Any]] = {
     "sample_id": [100, 101, 101, 100, 102, 101, 102],
     "held_out": [True, False, False, True, True, False, True],
     "label": [4, 5, 5, 4, 6, 5, 6],
-    "window": [0, 0, 0, 0, 0, -1, 0],
+    "server_version_at_decision": [0, 0, 0, 0, 0, -1, 0],
     "arrived_at_s": [10.0] * 7,
     "decided_at_s": [11.0, 11.0, 11.0, 11.0, 11.0, nan, 11.0],
     "score": [-0.5, 0.25, 0.25, 0.25, 0.25, nan, 0.25],

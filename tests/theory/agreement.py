@@ -68,7 +68,7 @@ def with_truth(
     """A t-test per figure: the means of the replications against the exact values.
 
     controls: further columns whose expectations are known as well, such as the arrival rate. What the
-    figures owe to their luck is taken out by regression (control variates: Law, Simulation Modeling and
+    figures owe to their chance is taken out by regression (control variates: Law, Simulation Modeling and
     Analysis, 11.4); without controls this is Student's test of a mean. The controls are compared as well, as
     they are: a regression on a wrong arrival rate would hide that it is wrong.
     """
@@ -86,8 +86,9 @@ def with_truth(
 def with_other(ours: pd.DataFrame, theirs: pd.DataFrame, controls: Sequence[str] = ()) -> list[Comparison]:
     """A t-test per figure: the means of two simulators over independent replications of one model.
 
-    controls: columns that hold the luck of the draws, taken out by regression and compared as above; one that
-    does not vary must be the same for both. The runs of both must be equally long, so that they vary alike.
+    controls: columns that hold the chance of the draws, taken out by regression and compared as above; one
+    that does not vary must be the same for both. The runs of both must be equally long, so that they vary
+    alike.
     """
     assert set(ours) == set(theirs)
     both = pd.concat([ours, theirs])

@@ -102,7 +102,7 @@ def study_row(
     assert len(score) == len(m), "rejectors per variant"
     price = group.policy.price.at
     sides = pd.DataFrame({"m": m.ravel(), "e": np.tile(e, len(m)), "sent": (score > price).ravel()})
-    told: dict[str, Any] = {field.name: np.nan for field in STUDY} | {
+    reported: dict[str, Any] = {field.name: np.nan for field in STUDY} | {
         "group": group.group,
         "score": group.policy.score,
         "form": scenario.training.form,
@@ -111,9 +111,12 @@ def study_row(
         "c_1": scenario.costs.c_1,
         "price": price,
         "price_from": "bayes",
-        "reject_rate": float(sides["sent"].mean()),
+        "deferral_rate": float(sides["sent"].mean()),
     }
     for side, sent in (("local", False), ("remote", True)):
         those = sides[sides["sent"] == sent]
-        told |= {f"client_accuracy_{side}": those["m"].mean(), f"server_accuracy_{side}": those["e"].mean()}
-    return told
+        reported |= {
+            f"client_accuracy_{side}": those["m"].mean(),
+            f"server_accuracy_{side}": those["e"].mean(),
+        }
+    return reported

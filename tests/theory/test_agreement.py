@@ -40,26 +40,26 @@ def test_the_stated_error_is_found_as_often_as_stated(n):
 
 @pytest.mark.parametrize("luck", [0.0, 0.3])
 def test_two_simulators_that_differ_by_the_stated_error_are_told_apart(luck):
-    """What both owe to luck that is known does not blur the comparison."""
-    draw, told, n, m = np.random.default_rng(3), 0, 20, 10
+    """What both owe to chance that is known does not blur the comparison."""
+    draw, reported, n, m = np.random.default_rng(3), 0, 20, 10
     shift = smallest_found(0.1 * np.sqrt(1 / n + 1 / m), n + m - 3)
     for _ in range(1000):
         a, b = draw.normal(size=n), draw.normal(size=m)
         ours = pd.DataFrame({"x": draw.normal(1.0 + shift, 0.1, n) + luck * a, "draws": a})
         theirs = pd.DataFrame({"x": draw.normal(1.0, 0.1, m) + luck * b, "draws": b})
-        told += with_other(ours, theirs, ["draws"])[0].disagrees
-    assert told / 1000 == pytest.approx(POWER, abs=0.05)
+        reported += with_other(ours, theirs, ["draws"])[0].disagrees
+    assert reported / 1000 == pytest.approx(POWER, abs=0.05)
 
 
 @pytest.mark.parametrize("luck", [0.0, 0.3])
 def test_known_luck_is_taken_out_of_a_mean(luck):
-    draw, told, n = np.random.default_rng(4), 0, 20
+    draw, reported, n = np.random.default_rng(4), 0, 20
     shift = smallest_found(0.1 / np.sqrt(n), n - 2)
     for _ in range(1000):
         a = draw.normal(size=n)
         found = pd.DataFrame({"x": draw.normal(1.0 + shift, 0.1, n) + luck * a, "draws": a})
-        told += with_truth(found, {"x": 1.0}, {"draws": 0.0})[0].disagrees
-    assert told / 1000 == pytest.approx(POWER, abs=0.06)
+        reported += with_truth(found, {"x": 1.0}, {"draws": 0.0})[0].disagrees
+    assert reported / 1000 == pytest.approx(POWER, abs=0.06)
 
 
 def disagreeing(comparisons: list[Comparison]) -> set[str]:

@@ -76,7 +76,7 @@ FINDS = {"latency": 0.2, "wait": 0.4, "p50": 0.15, "p95": 0.3, "p99": 0.5, "refu
 
 
 def figures(requests: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
-    """Latencies and waits in service times, refusals and losses, and the luck of the draws.
+    """Latencies and waits in service times, refusals and losses, and the chance of the draws.
 
     Of all requests but those of the last seconds; both engines start empty, so the beginning counts too.
     """

@@ -42,7 +42,7 @@ def waiting(*beyond: float) -> Statistics:
 
 
 def controlled(statistics: Statistics) -> Statistics:
-    """With the luck of the draws, whose expectations `expected` knows."""
+    """With the chance of the draws, whose expectations `expected` knows."""
     return lambda run: {**statistics(run), **run.luck()}
 
 

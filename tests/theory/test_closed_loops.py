@@ -68,9 +68,11 @@ def of_ciw(think_s: float, servers: int, horizon_s: float, seed: int) -> dict[st
     )
     simulation = ciw.Simulation(network)
     simulation.simulate_until_max_time(horizon_s)
-    told = pd.DataFrame(simulation.get_all_records())
+    reported = pd.DataFrame(simulation.get_all_records())
     until = horizon_s - COOL_DOWN_S
-    asked = told[(told["node"] == 2) & told["arrival_date"].between(WARM_UP_S, until, inclusive="left")]
+    asked = reported[
+        (reported["node"] == 2) & reported["arrival_date"].between(WARM_UP_S, until, inclusive="left")
+    ]
     waits = (asked["service_start_date"] - asked["arrival_date"]).to_numpy() / MEAN_S
     return {
         "throughput": len(waits) / (until - WARM_UP_S) * MEAN_S,

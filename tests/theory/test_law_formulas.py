@@ -219,5 +219,7 @@ def test_retries_come_as_long_after_as_they_wait():
     assert silent.waiting.max() == 0
     came = [*[10.0] * 5, *[20.0] * 6, *[25.0] * 4, 15.0, *[10.0] * 9]
     assert silent.sends_hz[100:125] == pytest.approx(came)
-    told = flow([source], capacity, 0.1, when_down="refuse")  # an error comes at once, and so does the retry
-    assert told.sends_hz[100:114] == pytest.approx([10.0, 20.0, *[25.0] * 9, *[10.0] * 3])
+    reported = flow(
+        [source], capacity, 0.1, when_down="refuse"
+    )  # an error comes at once, and so does the retry
+    assert reported.sends_hz[100:114] == pytest.approx([10.0, 20.0, *[25.0] * 9, *[10.0] * 3])

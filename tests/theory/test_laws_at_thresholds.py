@@ -30,7 +30,7 @@ STORM = ("horizon_s=170", "fleet.devices.arrivals.shape={kind: constant}")  # no
 def test_a_storm_outlives_its_trigger_iff_sends_times_amplification_exceed_capacity(cure, ends, tmp_path):
     laws = foretell(tmp_path, "retry_storm", *STORM, cure)
     if cure.startswith("server.queue_limit"):
-        assert "backlog" not in laws.found  # neither foretold nor seen
+        assert "backlog" not in laws.found  # neither predicted nor seen
         return
     gone = laws.one("backlog", "backlog gone after")
     assert (gone.predicted < inf) == ends
@@ -152,7 +152,7 @@ def test_a_slow_device_decides_after_the_outage_what_it_was_asked_in_it(tmp_path
 )
 def test_the_tables_promise_no_risk_where_others_decide_who_is_answered(change, tmp_path):
     laws = foretell(tmp_path, "pay_per_request", "horizon_s=60", change, right=(0.6, 0.95))
-    assert {one.quantity for one in laws.found["deciding"]} == {"reject rate"}
+    assert {one.quantity for one in laws.found["deciding"]} == {"deferral rate"}
 
 
 @pytest.mark.parametrize(("horizon_s", "bursts_at_s"), [(30.05, 30.02), (0.05, 0.04)])
@@ -187,7 +187,7 @@ def test_what_is_not_answered_costs_only_where_a_send_is_charged(charge_on, tmp_
 def test_the_share_sent_falls_and_the_risk_rises_with_the_price(tmp_path):
     laws = foretell(tmp_path, "pay_per_request", "horizon_s=300", right=(0.6, 0.95))
     laws.assert_agree("deciding")
-    for quantity, direction in (("reject rate", -1), ("risk had a send cost this price", 1)):
+    for quantity, direction in (("deferral rate", -1), ("risk had a send cost this price", 1)):
         along = sorted(laws.of("deciding", quantity), key=lambda one: one.at)
         steps = [b.found.value - a.found.value for a, b in pairwise(along)]
         assert all(direction * step > 0 for step in steps), (quantity, steps)

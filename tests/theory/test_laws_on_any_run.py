@@ -18,7 +18,7 @@ from analysis.figures.predictions import predictions as draw
 from analysis.metrics.summary import json_safe
 from analysis.run_folder.traffic import traffic_of
 from analysis.theory import LAWS, predicted
-from analysis.theory.prediction import told
+from analysis.theory.prediction import reported
 from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import write
@@ -45,7 +45,7 @@ def test_no_law_fails_on_a_random_world(world):
         assert one.predicted >= 0
         if one.unit == "share":
             assert one.predicted <= 1 + 1e-9
-    summary = json_safe([told(name, LAWS[name], those) for name, those in found.items()])
+    summary = json_safe([reported(name, LAWS[name], those) for name, those in found.items()])
     json.dumps(summary, allow_nan=False)
     if summary:
         draw(summary, traffic.outages)

@@ -1,4 +1,4 @@
-"""Queueing theory without luck: on the draws that a run used, the recursions of Lindley and of Kiefer and
+"""Queueing theory without chance: on the draws that a run used, the recursions of Lindley and of Kiefer and
 Wolfowitz must give its instants, every one and to the last bit.
 
 The recursions know nothing of events, ties, chunks or heaps. They hold at any load, above 1 as well.

@@ -3,7 +3,7 @@
   "use strict";
   const data = JSON.parse(document.getElementById("zoom-data").textContent);
   const root = document.getElementById("zoom");
-  const told = document.getElementById("zoom-told");
+  const status = document.getElementById("zoom-status");
   const PAD = { left: 52, right: 18, top: 8, bottom: 20 }, HEIGHT = 150, LEAST_S = 5;
   const whole = { from: 0, to: data.horizon };
   let view = { ...whole }, cursor = null, drag = null, clicked = -1000;
@@ -25,9 +25,9 @@
   function ticks(low, high, most) {
     const rough = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(rough)));
     const step = [1, 2, 2.5, 5, 10].map((n) => n * unit).find((s) => s >= rough);
-    const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(Number((k * step).toPrecision(10)));
-    return found;
+    const values = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(Number((k * step).toPrecision(10)));
+    return values;
   }
 
   function highest(panel) {
@@ -118,7 +118,7 @@
 
   function show() {
     panels.forEach(draw);
-    told.textContent = words();
+    status.textContent = words();
   }
 
   function look(from, to) {

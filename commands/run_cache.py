@@ -1,4 +1,4 @@
-"""Cells: runs of a sweep, a study or a search, kept in one store under what decides their results.
+"""The run cache: runs of a sweep, a study or a search, kept in one store under what decides their results.
 Between the commands of `many_runs` and `one_run`; what is in the store is not run again."""
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commands import one_run
-from commands.course import Course
-from commands.progress import Quiet, Teller
+from commands.job_progress import JobProgress
+from commands.progress import Quiet, Reporter
 from sim.errors import BadInput, RunFailed
 from sim.results.packages import versions
 from sim.results.resuming import NO_LOCKS, clear, is_broken_off
@@ -86,10 +86,10 @@ def _sources_now() -> str:
     return whole.hexdigest()
 
 
-def compute_all(cells: Sequence[Cell], how: How, told: Teller, what: str = "cells") -> dict[Path, str]:
+def compute_all(cells: Sequence[Cell], how: How, progress: Reporter, what: str = "cells") -> dict[Path, str]:
     """Computes the cells that are missing; gives why, by folder, for each that failed.
 
-    Progress is told under the name `what`. A cell that fails does not stop the others, and
+    Progress is reported under the name `what`. A cell that fails does not stop the others, and
     what is finished stays, whatever happens to the rest.
     """
     wanted = {cell.folder: cell for cell in cells}
@@ -99,19 +99,21 @@ def compute_all(cells: Sequence[Cell], how: How, told: Teller, what: str = "cell
             with _alone(cell.folder):
                 clear(cell.folder)
     jobs, failed = min(how.jobs, len(missing)), dict[Path, str]()
-    course = Course(told, what, len(wanted), len(missing), jobs)
-    for number, why in _computed(missing, how, jobs, course):
+    job_progress = JobProgress(progress, what, len(wanted), len(missing), jobs)
+    for number, why in _computed(missing, how, jobs, job_progress):
         if why is not None:
             failed[missing[number].folder] = why
-        course.ended(number, why is not None)
+        job_progress.ended(number, why is not None)
     return failed
 
 
-def _computed(missing: list[Cell], how: How, jobs: int, course: Course) -> Iterator[tuple[int, str | None]]:
+def _computed(
+    missing: list[Cell], how: How, jobs: int, job_progress: JobProgress
+) -> Iterator[tuple[int, str | None]]:
     """The number of each missing cell as it ends, with what went wrong."""
     if how.workers or not missing or (jobs == 1 and how.ray_address is None):
         for number, cell in enumerate(missing):
-            yield number, compute(cell, how.workers, how.ray_address, course)
+            yield number, compute(cell, how.workers, how.ray_address, job_progress)
         return
     from agents.backends.in_process import before_ray  # noqa: PLC0415
 
@@ -120,12 +122,12 @@ def _computed(missing: list[Cell], how: How, jobs: int, course: Course) -> Itera
     from agents.models.client_cache import CACHE_VARIABLE, cache_root  # noqa: PLC0415
 
     calls = [(cell, {CACHE_VARIABLE: str(cache_root(None))}) for cell in missing]
-    for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, course.say):
+    for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, job_progress.say):
         yield number, _one_line(result) if isinstance(result, Exception) else result
 
 
 def compute(
-    cell: Cell, workers: int = 0, ray_address: str | None = None, told: Teller | None = None
+    cell: Cell, workers: int = 0, ray_address: str | None = None, progress: Reporter | None = None
 ) -> str | None:
     """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
     if (
@@ -144,7 +146,7 @@ def compute(
                     resume=going_on,
                     workers=workers,
                     ray_address=ray_address,
-                    told=told or Quiet(),
+                    progress=progress or Quiet(),
                     pictures=False,
                 )
     except (BadInput, RunFailed) as error:

@@ -1,24 +1,24 @@
-"""What is told of many cells under way: done, running, failed, and how far along all of them are.
-Between `cells`, which computes them, and whoever is told (`progress`)."""
+"""The progress of many cells under way: done, running, failed, and how far along all of them are.
+Between `run_cache`, which computes them, and the reporter (`progress`)."""
 
 from __future__ import annotations
 
 import time
 
-from commands.progress import Teller
+from commands.progress import Reporter
 
 NEARLY = 0.95  # of a cell that takes longer than those before it
 
 
-class Course:
+class JobProgress:
     """`missing` of `total` cells, begun in their order, `jobs` at a time.
 
     A running cell counts by how long it has run, against the mean of those made here; so the bar moves
-    between two ends, and the time left is right from the first end on. Before that none is told.
+    between two ends, and the time left is right from the first end on. Before that none is shown.
     """
 
-    def __init__(self, told: Teller, what: str, total: int, missing: int, jobs: int) -> None:
-        self._told, self._what, self._total = told, what, total
+    def __init__(self, progress: Reporter, what: str, total: int, missing: int, jobs: int) -> None:
+        self._progress, self._what, self._total = progress, what, total
         self._done, self._failed = total - missing, 0
         self._made_s: list[float] = []
         self._waiting, self._running = iter(range(missing)), dict[int, float]()
@@ -42,22 +42,22 @@ class Course:
         self.say()
 
     def say(self, within: str = "") -> None:
-        """Tells how things are; within: what the cell that runs is at."""
+        """Reports how things are; within: what the cell that runs is at."""
         word = f"{self._done} of {self._total} cells"
         if self._running:
             word += f", {len(self._running)} running"
         if self._failed:
             word += f", {self._failed} failed"
         at = self._done + self._failed + sum(map(self._share, self._running.values()))
-        self._told.tell(self._what, at, self._total, f"{word}: {within}" if within else word)
+        self._progress.report(self._what, at, self._total, f"{word}: {within}" if within else word)
 
     def _share(self, began_at: float) -> float:
         mean_s = sum(self._made_s) / max(len(self._made_s), 1)
         return min((time.monotonic() - began_at) / mean_s, NEARLY) if mean_s else 0.0
 
-    def tell(self, what: str, done: float, total: float, word: str = "") -> None:
-        """Progress within the one cell that runs (a `Teller`)."""
+    def report(self, what: str, done: float, total: float, word: str = "") -> None:
+        """Progress within the one cell that runs (a `Reporter`)."""
         self.say(f"{what} {word or f'{100 * done / max(total, 1e-9):.0f}%'}")
 
     def close(self) -> None:
-        """Whoever told of the cells closes."""
+        """The owner of the progress of the cells closes."""
