@@ -134,9 +134,7 @@ class Context:
         self.world = self.world._replace(
             sends=Sends(**sends),
             lists=lists,
-            events=Heap(
-                *(self._if_full(column, "events", EVENTS + len(w.replicas.size)) for column in w.events)
-            ),
+            events=Heap(*(self._if_full(column, "events", EVENTS + most) for column in w.events)),
             stopped=self._if_full(w.stopped, "stopped", int(self.registers["inside"][0])),
             steps=self._if_full(w.steps, "steps", 0),
         )
