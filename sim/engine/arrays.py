@@ -10,11 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.parameter_arrays import (
+    Accounts,
+    Downtimes,
+    Flags,
+    Floats,
+    Groups,
+    Ints,
+    Labels,
+    Slowdowns,
+    Terms,
+    VersionsHeld,
+)
 from sim.engine.state import ROW_TYPES, SEND_TYPES
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
 
@@ -69,58 +77,6 @@ class Replicas(NamedTuple):
     is_idle: Flags
     lost: Ints
     order: Ints
-
-
-class Downtimes(NamedTuple):
-    """Time lines behind each other: line l is periods first[l] to first[l + 1] - 1."""
-
-    first: Ints
-    from_s: Floats
-    until_s: Floats
-
-
-class Slowdowns(NamedTuple):
-    """Of owner o those numbered first[o] to first[o + 1] - 1: when, as a line of `lines`; how many replicas
-    it hits, counted from the highest; and the factor."""
-
-    first: Ints
-    line: Ints
-    hits: Ints
-    factor: Floats
-    lines: Downtimes
-
-
-class Accounts(NamedTuple):
-    """What is allotted to each account, buckets and periods; and what is left (see `sim.world.budgets`)."""
-
-    is_bucket: Flags
-    rate_hz: Floats
-    per_s: Floats
-    full: Ints
-    left: Ints
-    mark: Ints
-    held: Ints
-
-
-class Groups(NamedTuple):
-    """Per group: how its clients wait, try again and give up. failures: of the breaker, 0 = it has none."""
-
-    timeout_s: Floats
-    deadline_s: Floats
-    max_attempts: Ints
-    is_limited: Flags
-    earns: Ints
-    backoff_s: Floats  # (groups, attempts)
-    is_jittered: Flags
-    failures: Ints
-    cooldown_s: Floats
-    decides: Flags  # in the loop, by a price that remembers or in a closed loop
-    price: Ints  # the place of its price among `Prices`; -1: a fixed one
-    parameters: Floats  # of the prices, `terms.parameters` each
-    uses_feedback: Flags
-    exploration: Floats
-    is_closed: Flags
-    inference_s: Floats
 
 
 class Clients(NamedTuple):
@@ -181,25 +137,6 @@ class Requests(NamedTuple):
     case_of: Ints
 
 
-class VersionsHeld(NamedTuple):
-    """Which version of the rejectors each client has from when on, as `sim.world.versions.Versions`."""
-
-    first: Ints
-    at_s: Floats
-    version: NDArray[np.int32]
-
-
-class Labels(NamedTuple):
-    """What models answer, for prices that hear outcomes: per version of the server and sample; per group,
-    variant and sample, beginning at the group's `first`."""
-
-    server: NDArray[np.int16]
-    in_force_at_s: Floats
-    client: NDArray[np.int16]
-    first: Ints
-    variant: NDArray[np.int32]
-
-
 class Prices(NamedTuple):
     """The functions of the fleet's prices, see `sim.policy.controllers.Price`; SLOTS of each."""
 
@@ -214,41 +151,6 @@ class Drawn(NamedTuple):
     up: Floats
     down: Floats
     factor: Floats
-
-
-class Terms(NamedTuple):
-    """The rules of the server, as numbers; codes are places in the lists of `sim.engine.laying_out`."""
-
-    begin: float
-    end: float
-    max_batch: int
-    batch_wait_s: float
-    queue_limit: float
-    discipline: int
-    admission: int
-    drops_expired: bool
-    when_down: int
-    in_flight: int
-    queue_survives: bool
-    anyone_asks: bool
-    is_held: bool
-    is_redrawn: bool
-    backoff_root: np.uint64
-    tells_backlog: bool
-    adds_rows: bool
-    place_bits: int
-    requests: int
-    cases: int
-    members: int
-    samples: int
-    memory: int
-    parameters: int
-    scales: bool
-    interval_s: float
-    target_utilisation: float
-    least: int
-    most: int
-    provisioning_s: float
 
 
 class World(NamedTuple):

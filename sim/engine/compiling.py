@@ -146,7 +146,12 @@ def cache_folder() -> Path:
 def fingerprint(engine: Path) -> str:
     """Of all that is compiled: the handlers and what lays out their arguments, and the modules that they take
     constants and functions of."""
-    own = [*sorted((engine / "handlers").glob("*.py")), engine / "arrays.py", engine / "compiled_clock.py"]
+    own = [
+        *sorted((engine / "handlers").glob("*.py")),
+        engine / "arrays.py",
+        engine / "parameter_arrays.py",
+        engine / "compiled_clock.py",
+    ]
     named = {
         name for path in own for name in re.findall(r"^from (sim\.[\w.]+) import", path.read_text(), re.M)
     }

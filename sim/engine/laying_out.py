@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays import Accounts, Clients, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
+from sim.engine.arrays import Clients
 from sim.engine.events import ADMISSIONS, DISCIPLINES, IN_FLIGHTS, WHEN_DOWN, place_bits
 from sim.engine.learning import Learning
+from sim.engine.parameter_arrays import Accounts, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
 from sim.engine.state import State
 from sim.policy.controllers import Price
 from sim.policy.prices import explored
