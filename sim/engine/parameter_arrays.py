@@ -1,4 +1,4 @@
-"""The parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, the server's terms.
+"""Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, terms of the server.
 Filled by `sim.engine.laying_out`; parts of what the handlers work on, see `sim.engine.arrays`."""
 
 from __future__ import annotations
