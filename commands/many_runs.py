@@ -1,5 +1,5 @@
 """The commands that make many runs of one question: sweep and study; and what `capacity` shares with them.
-Part of the command line; `run_sim.py` adds them to its own. Runs are cells of one store (`cells`)."""
+Part of the command line; `main` adds them to its own. Runs are cells of one store (`cells`)."""
 
 from __future__ import annotations
 
@@ -260,7 +260,9 @@ def tell_failures(found: Sequence[Any], cells: Sequence[Cell], failed: Mapping[P
 
 def command_line(command: str, source: str, **options: Any) -> str:
     """What to type to get the same again."""
-    words = ["python", "run_sim.py", command, source]
+    from analysis.reports.formatting import program  # noqa: PLC0415  (matplotlib is slow to load)
+
+    words = [*program(), command, source]
     for name, given in options.items():
         values = given if isinstance(given, list) else [given]
         words += [word for value in values if value is not None for word in (f"--{name}", str(value))]
