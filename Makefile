@@ -1,5 +1,5 @@
 # The two commands of the README, and what they are made of.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test lint docs clean
@@ -19,7 +19,7 @@ docs: .venv/dev.stamp ## The documentation as a site: site/index.html
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs site
 
 clean: ## Removes the environment, caches, runs and the site
-	rm -rf .venv .cache runs site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cache runs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/run.stamp: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv

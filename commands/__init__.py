@@ -1,2 +1,2 @@
-"""What the command line does around a run: other commands, many runs, progress, interrupts.
-`run_sim.py` puts them together; nothing here is needed to simulate, learn or analyse."""
+"""The command line: a run, other commands, many runs, progress, interrupts.
+`main` puts them together, `entry` enters it; nothing here is needed to simulate, learn or analyse."""

@@ -1,5 +1,5 @@
 """The commands that make many runs of one question: sweep and study; and what `capacity` shares with them.
-Part of the command line; `run_sim.py` adds them to its own. Runs are cells of one store (`run_cache`)."""
+Part of the command line; `main` adds them to its own. Runs are cells of one store (`run_cache`)."""
 
 from __future__ import annotations
 
@@ -263,7 +263,9 @@ def report_failures(combined: Sequence[Any], cells: Sequence[Cell], failed: Mapp
 
 def command_line(command: str, source: str, **options: Any) -> str:
     """What to type to get the same again."""
-    words = ["python", "run_sim.py", command, source]
+    from analysis.reports.formatting import program  # noqa: PLC0415  (matplotlib is slow to load)
+
+    words = [*program(), command, source]
     for name, given in options.items():
         values = given if isinstance(given, list) else [given]
         words += [

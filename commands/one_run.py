@@ -1,5 +1,5 @@
 """One run from its scenario to its report: builds, learns, decides, simulates, analyses.
-The only place that wires the simulation to learners and analysis; `run_sim` and `run_cache` call it."""
+The only place that wires the simulation to learners and analysis; `main` and `run_cache` call it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
 from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
 from sim.results.learned_files import write_learned
-from sim.results.packages import versions
+from sim.results.packages import provenance, versions
 from sim.results.resuming import begun_with, claimed, require_resumable
 from sim.results.run_folder import VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
@@ -59,7 +59,7 @@ def execute(
     with ExitStack() as until_finished:
         with fleet as learners:
             until_finished.enter_context(claimed(folder, force, resume))
-            write_json(folder / VERSIONS, versions())
+            write_json(folder / VERSIONS, provenance())
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)

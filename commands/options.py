@@ -1,5 +1,5 @@
 """Options that several commands take, each said once, with the words of its help.
-Read by `run_sim` and the modules beside it; what one command alone takes stands there."""
+Read by `main` and the modules beside it; what one command alone takes stands there."""
 
 from __future__ import annotations
 

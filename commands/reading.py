@@ -1,5 +1,5 @@
 """The commands that read finished runs: compare and report.
-Part of the command line; `run_sim.py` adds them to its own."""
+Part of the command line; `main` adds them to its own."""
 
 from __future__ import annotations
 

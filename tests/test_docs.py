@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-import run_sim
 from agents.checks import validate
 from analysis.figures import FIGURES
 from analysis.reports import report
+from commands import main
 from sim.scenario import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,12 +132,12 @@ def one_figure(_run: Any) -> dict[str, Any]:
 
 def call(patch: pytest.MonkeyPatch, words: list[str]) -> int:
     patch.setattr(sys, "argv", ["run_sim.py", *words])
-    return run_sim.main()
+    return main.main()
 
 
 def parsed(words: list[str]) -> dict[str, Any]:
     """The values of a command's parameters; raises typer.TyperException for a word that it does not know."""
-    group: Any = typer.main.get_command(run_sim.app)
+    group: Any = typer.main.get_command(main.app)
     above = group.make_context("run_sim.py", list(words))
     name, command, rest = group.resolve_command(above, list(words))
     return dict(command.make_context(name, rest, parent=above).params)

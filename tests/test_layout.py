@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"sim", "agents", "analysis", "commands"}
+PACKAGES = {"sim", "agents", "analysis", "commands", "l2h_fleet"}
 
 # What a package may take from the others; a module's own submodules are included.
 MAY_IMPORT = {
@@ -25,11 +25,13 @@ MAY_IMPORT = {
     },
     "analysis": {"sim.results.columns", "sim.errors", "sim.results.whole_files"},
     "commands": {"sim", "agents", "analysis"},
+    "l2h_fleet": {"sim", "agents", "analysis", "commands"},
 }
 LIBRARIES_NOT_FOR = {
     "sim": {"torch", "torchvision", "ray", "matplotlib"},
     "analysis": {"torch", "torchvision", "ray", "simpy"},
     "commands": {"torch", "torchvision", "ray", "simpy"},
+    "l2h_fleet": {"torch", "torchvision", "ray", "simpy"},
 }
 MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py"}
 

@@ -18,10 +18,9 @@ import pandas as pd
 import pytest
 import typer
 
-import run_sim
 from analysis.statistics.comparison import load_traffics
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
-from commands import capacity, many_runs, one_run
+from commands import capacity, main, many_runs, one_run
 from commands.progress import Quiet
 from commands.run_cache import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from sim.errors import BadInput, RunFailed
@@ -395,7 +394,7 @@ def test_runs_that_met_other_requests_are_not_compared(studied, tmp_path):
 
 
 def test_check_tells_of_a_study(tmp_path, capsys):
-    run_sim.check("smoke_policies")
+    main.check("smoke_policies")
     assert capsys.readouterr().out == (
         "smoke_policies: fine (6 policies, 3 seeds; baseline l2h; the same traffic for all)\n"
     )
@@ -403,9 +402,9 @@ def test_check_tells_of_a_study(tmp_path, capsys):
         STUDY.replace("{name: l2h}", "{name: l2h, set: {fleet.known.clients: 5}}")
     )
     with pytest.raises(BadInput, match=r"would not share its traffic with l2h: fleet\.known\.clients is 6"):
-        run_sim.check(str(tmp_path / "mine.yaml"))
+        main.check(str(tmp_path / "mine.yaml"))
     with pytest.raises(BadInput, match="--seed"):
-        run_sim.check("smoke_policies", seed=3)
+        main.check("smoke_policies", seed=3)
 
 
 def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import run_sim
+from commands import main
 from sim.scenario.schema.policy_study import read_study
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/sweeps.md").read_text()
@@ -21,7 +21,7 @@ def test_every_command_of_the_page_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert [words[0] for words in COMMANDS] == ["sweep", "check", "study", "capacity", "capacity"]
     for words in COMMANDS:
-        assert not run_sim.app(words, standalone_mode=False), words
+        assert not main.app(words, standalone_mode=False), words
     reported = capsys.readouterr().out
     assert "sweep: runs/smoke-sweep/sweep.html" in reported
     assert "study: runs/smoke_policies-study/study.html" in reported

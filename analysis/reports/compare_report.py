@@ -16,7 +16,7 @@ from analysis.figures.overlay import overlay
 from analysis.figures.style import to_png, to_svg
 from analysis.metrics.measures import MEASURES
 from analysis.metrics.summary import to_json
-from analysis.reports.formatting import SHOWN_AS, quantity
+from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import compare, load_traffics, names_of
@@ -58,7 +58,7 @@ def write_comparison(
         comparison = compare(traffics, unpaired)
     figure = overlay(traffics, names_of(traffics))
     svg = to_svg(figure)
-    command = ["python", "run_sim.py", "compare", *map(str, paths), "--out", str(out)]
+    command = [*program(), "compare", *map(str, paths), "--out", str(out)]
     page = render(
         "compare.html.j2",
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",

@@ -3,10 +3,17 @@ Used by the table at the end of a run and by the report, so that both say the sa
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 NOTHING, NEVER = "–", "never"
 Summary = dict[str, Any]
+
+
+def program() -> list[str]:
+    """What a command to type begins with: how this process was called, if by the installed command."""
+    return ["l2h-fleet"] if Path(sys.argv[0]).stem == "l2h-fleet" else ["python", "run_sim.py"]
 
 
 def percent(share: float | None, sign: str = "%") -> str:

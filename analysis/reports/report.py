@@ -15,7 +15,7 @@ from analysis.metrics.summary import summary_of, to_json
 from analysis.reports import page
 from analysis.reports import predictions as predicted
 from analysis.reports.contrast_table import HEAD, contrast_rows
-from analysis.reports.formatting import headline, outcome_shares, sentences, verdict
+from analysis.reports.formatting import headline, outcome_shares, program, sentences, verdict
 from analysis.reports.page import as_source
 from analysis.reports.partial_report import PARTIAL, write_partial
 from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, windows
@@ -160,6 +160,4 @@ def command(run: Run) -> str:
     here, folder = Path.cwd(), run.path.resolve()
     if here in folder.parents:
         folder = folder.relative_to(here)
-    return shlex.join(
-        ["python", "run_sim.py", "run", str(folder / "scenario.yaml"), "--out", f"{folder}-again"]
-    )
+    return shlex.join([*program(), "run", str(folder / "scenario.yaml"), "--out", f"{folder}-again"])

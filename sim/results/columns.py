@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-OWN_KEY, VERSION = "l2h-fleet", "0.1.0"  # who wrote a folder, as its versions.json says
+from sim import __version__
+
+OWN_KEY, VERSION = "l2h-fleet", __version__  # who wrote a folder, as its versions.json says
 
 OUTCOMES = (
     "local",

@@ -152,7 +152,7 @@ def of_version(version: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-OTHER = "written by l2h-fleet 0.0.9, read by 0.1.0: the meaning of numbers may differ"
+OTHER = "written by l2h-fleet 0.0.9, read by 0.2.0: the meaning of numbers may differ"
 CHANGED = "scenario.yaml: has changed since the run, so what it says may not be what was run"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -123,6 +124,8 @@ def test_command_names_the_run_from_where_it_is_typed(
     monkeypatch.chdir(folder)
     assert Path(words()[3]).samefile(folder / "scenario.yaml")
     assert Path(words()[5]).absolute() == folder.parent / "outage-again"
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/l2h-fleet", "report"])
+    assert words()[:2] == ["l2h-fleet", "run"]
     monkeypatch.chdir(tmp_path)
     assert Path(words()[3]).samefile(folder / "scenario.yaml")
 

@@ -1,0 +1,22 @@
+"""Where the command line is entered: by `run_sim.py` in the tree, by the command `l2h-fleet` elsewhere.
+Imports nothing that takes time, so that Ctrl-C ends the other imports too."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from commands.interrupts import EXIT_CODE, ending_at_once
+
+
+def enter() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    with ending_at_once():
+        from commands.main import main  # noqa: PLC0415
+
+    code = main()
+    if code == EXIT_CODE:  # all is closed, and to take a large process apart would take seconds
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

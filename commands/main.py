@@ -1,0 +1,207 @@
+"""L2H Fleet: devices with frozen models that learn when to ask a shared, limited server for help.
+
+Try: run outage
+"""
+
+# The command line, which `commands.entry` enters; `commands.one_run` is what a run consists of.
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from commands import capacity, many_runs, one_run, reading
+from commands.interrupts import EXIT_CODE, CtrlC
+from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
+from commands.progress import reporter_for
+from sim import __version__
+from sim.errors import BadInput, RunFailed
+from sim.results.checkpoints import EVERY_S
+from sim.results.commit import commit
+from sim.results.resuming import is_broken_off
+from sim.results.run_folder import require_free
+from sim.scenario import Scenario, json_schema, question_of, read, shipped
+from sim.scenario.library import FOLDER, STUDIES, locate
+from sim.scenario.schema.policy_study import is_study
+
+
+class Interrupted(Exception):
+    """Ctrl-C during a run, with a word on how to go on."""
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+
+app.add_typer(reading.app)
+app.add_typer(many_runs.app)
+app.add_typer(capacity.app)
+
+
+def tell_version(is_asked: bool) -> None:
+    """Says which version this is, and of which commit where that is known."""
+    if is_asked:
+        of = commit()
+        print(f"l2h-fleet {__version__}" + (f" ({of})" if of else ""))
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    changes: Changes = None,
+    seed: Seed = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run folder (default: runs/NAME).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Ray actors with clients (default: a core each).")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
+    ray_address: RayAddress = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that broke off there.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every chunk.")
+    ] = EVERY_S,
+    quiet: Quietly = False,
+) -> None:
+    """Runs a scenario: learns, simulates, analyses.
+
+    Prints the summary and leaves a run folder with a report.
+    """
+    if local and (workers or ray_address):
+        raise BadInput("--local: goes with neither --workers nor --ray-address")
+    if resume and force:
+        raise BadInput("--resume: goes on with a run, --force starts it over: give one of them")
+    actors = 0 if local else workers or os.cpu_count() or 1
+    progress, ctrl_c = reporter_for(quiet), CtrlC()
+    try:
+        # Whether the learners can do it, opening the fleet says, before anything is claimed or started.
+        plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
+        folder = out or Path("runs") / plan.name
+        if not resume:
+            require_free(folder, force)
+        try:
+            with ctrl_c.handled(lambda: interrupted(folder, force)):
+                one_run.execute(
+                    plan,
+                    question,
+                    folder,
+                    force,
+                    actors,
+                    ray_address,
+                    progress,
+                    resume,
+                    checkpoint_every,
+                    ctrl_c,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(interrupted(folder, force)) from None
+        except RunFailed as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            why = f"{error.why}; once that is mended, {how_to_go_on(folder, force)}"
+            raise RunFailed(error.stage, why) from error
+    finally:
+        progress.close()
+    show(folder)
+
+
+def interrupted(folder: Path, force: bool) -> str:
+    """The line that Ctrl-C leaves."""
+    return f"interrupted: {how_to_go_on(folder, force)}"
+
+
+def how_to_go_on(folder: Path, force: bool) -> str:
+    """What to do after a run broke off."""
+    if not is_broken_off(folder):
+        return "nothing had begun"
+    return f"give the same command with --resume{' in place of --force' if force else ''} to go on"
+
+
+@app.command()
+def scenarios() -> None:
+    """Lists shipped scenarios and studies, and what each asks."""
+    for what, folder in (("scenario", FOLDER), ("study", STUDIES)):
+        table = Table(what, "question", box=None, header_style="bold")
+        for known in shipped(folder):
+            table.add_row(known.name, known.question)
+        Console().print(table)
+
+
+@app.command()
+def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
+    """Says whether a scenario or study can run; runs nothing."""
+    if is_study(scenario):
+        many_runs.check_study(scenario, changes or [], seed)
+        return
+    plan = load(scenario, changes or [], seed)
+    groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
+    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON schema of a scenario, for editors."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+def load(scenario: str, changes: Sequence[str], seed: int | None) -> Scenario:
+    """Reads a scenario and asks the learners whether they can do what it says. Raises BadInput."""
+    plan = read(scenario, changes, seed)
+    from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load; bad YAML should not)
+
+    validate(plan)
+    return plan
+
+
+def show(folder: Path) -> None:
+    """Prints the summary of a finished run and where its report is."""
+    from analysis import summary_table  # noqa: PLC0415
+
+    Console().print(summary_table(json.loads((folder / "summary.json").read_text())))
+    cost = json.loads((folder / "timing.json").read_text())["checkpoints"]
+    print(f"checkpoints: {cost['written']} in {cost['wall_s']:.2f} s, {cost['share']:.1%} of the run")
+    print(f"report: {folder / 'report.html'}")
+
+
+def main() -> int:
+    """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        with CtrlC().handled(lambda: "interrupted"):
+            code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+    except typer.TyperException as error:  # a word too many, a number that is none
+        return complain(getattr(error, "format_message", error.__str__)(), 2)
+    except BadInput as error:
+        return complain(str(error), 2)
+    except RunFailed as error:
+        return complain(str(error), 1)
+    except Interrupted as error:
+        return complain(str(error), EXIT_CODE)
+    except OSError as error:  # a full disk, a folder that went away
+        return complain(f"failed: {error}", 1)
+    return complain("interrupted", code) if code == EXIT_CODE else code
+
+
+def complain(why: str, code: int) -> int:
+    """One line on stderr."""
+    print(" ".join(why.split()), file=sys.stderr)
+    return code
