@@ -82,16 +82,18 @@ def figures(requests: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
     """
     until = scenario.horizon_s - COOL_DOWN_S
     settled = requests[requests["arrived_at_s"] < until]
-    found = {}
+    simulated = {}
     for group, rows in settled.groupby("group", observed=True):
         latency = (rows["answered_at_s"] - rows["arrived_at_s"]).dropna() / MEAN_S
         tag = f" {group}" if len(scenario.fleet) > 1 else ""
-        found[f"latency{tag}"] = latency.mean()
-        found |= {f"p{100 * q:g}{tag}": latency.quantile(q) for q in (0.5, 0.95, 0.99)}
-    found["wait"] = (settled["started_at_s"] - settled["reached_at_s"]).mean() / MEAN_S
-    found |= {event: settled[event].mean() for event in ("refused", "lost") if settled[event].any()}
+        simulated[f"latency{tag}"] = latency.mean()
+        simulated |= {f"p{100 * q:g}{tag}": latency.quantile(q) for q in (0.5, 0.95, 0.99)}
+    simulated["wait"] = (settled["started_at_s"] - settled["reached_at_s"]).mean() / MEAN_S
+    simulated |= {event: settled[event].mean() for event in ("refused", "lost") if settled[event].any()}
     services = (settled["finished_at_s"] - settled["started_at_s"]) / MEAN_S
-    return found | dict(zip(LUCK, (len(settled) / until, services.mean(), (services**2).mean()), strict=True))
+    return simulated | dict(
+        zip(LUCK, (len(settled) / until, services.mean(), (services**2).mean()), strict=True)
+    )
 
 
 def ours_of(scenario: Scenario) -> pd.DataFrame:
