@@ -38,7 +38,7 @@ def test_the_stated_error_is_found_as_often_as_stated(n):
     assert alarms(draws, truth) / len(draws) == pytest.approx(POWER, abs=0.01)
 
 
-@pytest.mark.parametrize("luck", [0.0, 0.3])
+@pytest.mark.parametrize("chance", [0.0, 0.3])
 def test_two_simulators_that_differ_by_the_stated_error_are_told_apart(chance):
     """What both owe to chance that is known does not blur the comparison."""
     draw, reported, n, m = np.random.default_rng(3), 0, 20, 10
@@ -51,8 +51,8 @@ def test_two_simulators_that_differ_by_the_stated_error_are_told_apart(chance):
     assert reported / 1000 == pytest.approx(POWER, abs=0.05)
 
 
-@pytest.mark.parametrize("luck", [0.0, 0.3])
-def test_known_luck_is_taken_out_of_a_mean(chance):
+@pytest.mark.parametrize("chance", [0.0, 0.3])
+def test_known_chance_is_taken_out_of_a_mean(chance):
     draw, reported, n = np.random.default_rng(4), 0, 20
     shift = smallest_found(0.1 / np.sqrt(n), n - 2)
     for _ in range(1000):
@@ -69,7 +69,7 @@ def disagreeing(comparisons: list[Comparison]) -> set[str]:
 # What a wrong simulator looks like: each of these is held against the formula for something slightly else.
 
 
-def test_luck_that_was_no_luck_is_found():
+def test_chance_that_was_none_is_detected():
     """A service of the wrong mean must not be regressed away where service times are the controls."""
     slow = {"kind": "exponential", "mean_s": 1.02 * MEAN_S}
     simulated = replicate(queue(0.8, "horizon_s=1500", time=slow), range(12), controlled(waiting()))

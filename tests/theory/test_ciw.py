@@ -70,7 +70,7 @@ def test_on_the_same_draws_every_request_fares_the_same(scenario):
         np.testing.assert_allclose(theirs[name], ours[name], rtol=0, atol=NANOSECOND, err_msg=name)
 
 
-LUCK = ["rate", "E[S]", "E[S²]"]
+DRAWN = ["rate", "E[S]", "E[S²]"]
 # The relative difference that is found with probability 0.9, at most.
 FINDS = {"latency": 0.2, "wait": 0.4, "p50": 0.15, "p95": 0.3, "p99": 0.5, "refused": 0.1, "lost": 0.4}
 
@@ -92,7 +92,7 @@ def figures(requests: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
     simulated |= {event: settled[event].mean() for event in ("refused", "lost") if settled[event].any()}
     services = (settled["finished_at_s"] - settled["started_at_s"]) / MEAN_S
     return simulated | dict(
-        zip(LUCK, (len(settled) / until, services.mean(), (services**2).mean()), strict=True)
+        zip(DRAWN, (len(settled) / until, services.mean(), (services**2).mean()), strict=True)
     )
 
 
@@ -118,6 +118,6 @@ def test_on_draws_of_their_own_the_engines_agree(scenario):
         )
         for engine, seeds in ((ours_of, range(12_000, 12_030)), (with_own_draws, range(12_000, 12_012)))
     )
-    comparisons = with_other(ours, theirs, LUCK)
-    claimed = {one.name: FINDS[one.name.split()[0]] for one in comparisons if one.name not in LUCK}
+    comparisons = with_other(ours, theirs, DRAWN)
+    claimed = {one.name: FINDS[one.name.split()[0]] for one in comparisons if one.name not in DRAWN}
     assert_agreement(comparisons, claimed)
