@@ -94,7 +94,7 @@ def test_a_study_says_who_does_better_and_who_is_not_seen_to(
     table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
-    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["client"] * 3)
+    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
     said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
     assert said[0] == "accuracy, held-out (points) against l2h: lower for alone (-13.0)."
     assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said

@@ -13,7 +13,7 @@ import pytest
 
 from analysis.figures.predictions import predictions as draw
 from analysis.figures.style import to_svg
-from analysis.reports import predictions as foretold
+from analysis.reports import predictions as predicted
 from analysis.theory import LAWS
 from analysis.theory.page import page
 from analysis.theory.prediction import (
@@ -81,7 +81,7 @@ def test_summary_report_and_figure_say_the_same(finished: Finished) -> None:
     for law in summary["predictions"]:
         assert law["title"] in html
         assert law["formula"] in html
-    for row in foretold.rows(summary["predictions"]):
+    for row in predicted.rows(summary["predictions"]):
         assert all(f">{cell}<" in html for cell in row if cell)
     assert (folder / "figures/predictions.svg").is_file()
 
@@ -91,19 +91,19 @@ def test_words_name_what_disagrees() -> None:
     right = Prediction("backlog gone after", "server, 3–5 s", "s", 4.0, Simulated(4.0, 3.0, 5.0))
     wrong = Prediction("backlog gone after", "server, 8–9 s", "s", 4.0, Simulated(inf, inf, inf))
     unknown = Prediction("risk", "a", "loss", 0.1, None, "availability", 0.5)
-    said = foretold.sentences([reported("backlog", law, [right])])
+    said = predicted.sentences([reported("backlog", law, [right])])
     assert len(said) == 1
     assert said[0].startswith("1 law applies to this run; 1 of 1 predicted numbers lie")
     summary = json.loads(
         json.dumps([reported("backlog", law, [right, wrong, unknown])]).replace("Infinity", "null")
     )
-    said = foretold.sentences(summary)
+    said = predicted.sentences(summary)
     assert "1 of 2" in said[0]
     assert said[1] == (
         "They disagree on “backlog gone after” (server, 8–9 s): “Backlog and retries” says 4.00 s, the "
         "simulation never."
     )
-    assert [row[-2] for row in foretold.rows(summary)] == ["yes", "no"]
+    assert [row[-2] for row in predicted.rows(summary)] == ["yes", "no"]
 
 
 def test_every_kind_of_panel_is_drawn_and_alike_each_time() -> None:

@@ -18,7 +18,7 @@ from run_folders import write_table, write_tiny
 
 import analysis
 from analysis.figures import FIGURES
-from analysis.reports import predictions as foretold
+from analysis.reports import predictions as predicted
 from analysis.reports.formatting import sentences
 from analysis.reports.report import command
 from analysis.reports.zoom_data import as_script, zoom_data
@@ -59,7 +59,7 @@ def test_every_figure_is_there_with_words_for_who_cannot_see_it(finished: Finish
     alts = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"]
     traffic = traffic_of(analysis.load_run(finished[0]))
     figures = [drawing.alt(traffic, finished[1]) for drawing in FIGURES.values()]
-    assert alts == [foretold.alt(finished[1]["predictions"]), *figures]
+    assert alts == [predicted.alt(finished[1]["predictions"]), *figures]
     for alt in alts:
         assert re.search(r"\d", alt), "the numbers are in it"
         assert re.findall(r"[.!?](?= |$)", alt) == ["."], "one sentence"

@@ -36,14 +36,14 @@ class Comparison:
 
     name: str
     should_be: float
-    found: float
+    simulated: float
     standard_error: float
     freedom: int  # degrees of freedom of the standard error
 
     @property
     def p_value(self) -> float:
         """Of the two-sided t-test."""
-        return float(2 * stats.t.sf(abs(self.found - self.should_be) / self.standard_error, self.freedom))
+        return float(2 * stats.t.sf(abs(self.simulated - self.should_be) / self.standard_error, self.freedom))
 
     @property
     def disagrees(self) -> bool:
@@ -55,7 +55,7 @@ class Comparison:
         return smallest_found(self.standard_error, self.freedom) / self.should_be
 
     def __str__(self) -> str:
-        figures = f"{self.should_be:.5g}, found {self.found:.5g} ± {self.standard_error:.2g}"
+        figures = f"{self.should_be:.5g}, found {self.simulated:.5g} ± {self.standard_error:.2g}"
         return f"{self.name}: {figures}, p = {self.p_value:.3f}, finds {self.finds:.1%}"
 
 
@@ -63,7 +63,7 @@ NONE: dict[str, float] = {}
 
 
 def with_truth(
-    found: pd.DataFrame, truth: Mapping[str, float], controls: Mapping[str, float] = NONE
+    simulated: pd.DataFrame, truth: Mapping[str, float], controls: Mapping[str, float] = NONE
 ) -> list[Comparison]:
     """A t-test per figure: the means of the replications against the exact values.
 
@@ -72,13 +72,13 @@ def with_truth(
     Analysis, 11.4); without controls this is Student's test of a mean. The controls are compared as well, as
     they are: a regression on a wrong arrival rate would hide that it is wrong.
     """
-    assert set(found) == set(truth) | set(controls)
-    luck = found[list(controls)].to_numpy() - np.array(list(controls.values()))
-    design = np.column_stack([np.ones(len(found)), luck])
+    assert set(simulated) == set(truth) | set(controls)
+    chance = simulated[list(controls)].to_numpy() - np.array(list(controls.values()))
+    design = np.column_stack([np.ones(len(simulated)), chance])
     made = []
     for name, exact in {**truth, **controls}.items():
         regressors = design if name in truth else design[:, :1]
-        fit, error, freedom = _regress(regressors, found[name].to_numpy(), 0)
+        fit, error, freedom = _regress(regressors, simulated[name].to_numpy(), 0)
         made.append(Comparison(name, exact, float(fit[0]), error, freedom))
     return made
 
@@ -94,8 +94,8 @@ def with_other(ours: pd.DataFrame, theirs: pd.DataFrame, controls: Sequence[str]
     both = pd.concat([ours, theirs])
     kept = [name for name in controls if both[name].std() > 1e-9 * abs(both[name].mean())]
     is_ours = np.repeat([1.0, 0.0], [len(ours), len(theirs)])
-    luck = (both[kept] - both[kept].mean()).to_numpy()
-    design = np.column_stack([np.ones(len(both)), is_ours, luck])
+    chance = (both[kept] - both[kept].mean()).to_numpy()
+    design = np.column_stack([np.ones(len(both)), is_ours, chance])
     fixed = both[[name for name in controls if name not in kept]]
     np.testing.assert_allclose(fixed, np.broadcast_to(fixed.mean(), fixed.shape), rtol=1e-6)
     made = []

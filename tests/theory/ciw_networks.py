@@ -133,18 +133,24 @@ def _simulate(scenario: Scenario, arrivals: list, up: list, service: Any, down: 
 
 
 def _table(records: list, at_server: int, last: int) -> pd.DataFrame:
-    found = pd.DataFrame(records).sort_values("arrival_date", kind="stable")
-    customers = found.groupby("id_number").agg(
+    simulated = pd.DataFrame(records).sort_values("arrival_date", kind="stable")
+    customers = simulated.groupby("id_number").agg(
         group=("customer_class", "first"), arrived_at_s=("arrival_date", "first")
     )
-    here = found[found["node"] == at_server].drop_duplicates("id_number", keep="last").set_index("id_number")
+    here = (
+        simulated[simulated["node"] == at_server]
+        .drop_duplicates("id_number", keep="last")
+        .set_index("id_number")
+    )
     kind = here["record_type"].reindex(customers.index)
     customers["reached_at_s"] = here["arrival_date"]
     customers["started_at_s"] = here["service_start_date"].astype(float)
     customers["finished_at_s"] = (
         here["service_end_date"].astype(float).where(here["record_type"] == "service")
     )
-    answered = found[(found["node"] == last) & (found["record_type"] == "service")].set_index("id_number")
+    answered = simulated[(simulated["node"] == last) & (simulated["record_type"] == "service")].set_index(
+        "id_number"
+    )
     customers["answered_at_s"] = customers["finished_at_s"] if last == GONE else answered["exit_date"]
     customers["refused"] = kind == "rejection"
     customers["lost"] = kind == "interrupted service"

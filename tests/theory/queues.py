@@ -57,7 +57,7 @@ class Run:
         at = self.seconds["at_s"]
         return self.seconds[(at >= WARM_UP_S) & (at < self.scenario.horizon_s - COOL_DOWN_S)]
 
-    def luck(self) -> dict[str, float]:
+    def chance(self) -> dict[str, float]:
         """What the draws of the settled requests came to: arrivals per service time, moments of services."""
         settled = self.settled
         services = (settled["finished_at_s"] - settled["started_at_s"]).to_numpy() / MEAN_S

@@ -33,9 +33,9 @@ def test_as_many_servers_as_erlang_c_asks_for(enough: int) -> None:
     def ask(servers: int):
         return decide(servers, lambda n: [simulated(servers, seed) for seed in range(n)], slo, 0.95, 8)
 
-    found = search(3, 10, True, ask, slo)
-    assert found.best is not None
-    assert found.best.number == enough
-    assert found.violations == ()
-    verdicts = {one.number: one.verdict for one in found.decisions}
+    simulated = search(3, 10, True, ask, slo)
+    assert simulated.best is not None
+    assert simulated.best.number == enough
+    assert simulated.violations == ()
+    verdicts = {one.number: one.verdict for one in simulated.decisions}
     assert verdicts[enough - 1] == "not met"

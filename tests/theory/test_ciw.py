@@ -70,7 +70,7 @@ def test_on_the_same_draws_every_request_fares_the_same(scenario):
         np.testing.assert_allclose(theirs[name], ours[name], rtol=0, atol=NANOSECOND, err_msg=name)
 
 
-LUCK = ["rate", "E[S]", "E[S²]"]
+DRAWN = ["rate", "E[S]", "E[S²]"]
 # The relative difference that is found with probability 0.9, at most.
 FINDS = {"latency": 0.2, "wait": 0.4, "p50": 0.15, "p95": 0.3, "p99": 0.5, "refused": 0.1, "lost": 0.4}
 
@@ -82,16 +82,18 @@ def figures(requests: pd.DataFrame, scenario: Scenario) -> dict[str, float]:
     """
     until = scenario.horizon_s - COOL_DOWN_S
     settled = requests[requests["arrived_at_s"] < until]
-    found = {}
+    simulated = {}
     for group, rows in settled.groupby("group", observed=True):
         latency = (rows["answered_at_s"] - rows["arrived_at_s"]).dropna() / MEAN_S
         tag = f" {group}" if len(scenario.fleet) > 1 else ""
-        found[f"latency{tag}"] = latency.mean()
-        found |= {f"p{100 * q:g}{tag}": latency.quantile(q) for q in (0.5, 0.95, 0.99)}
-    found["wait"] = (settled["started_at_s"] - settled["reached_at_s"]).mean() / MEAN_S
-    found |= {event: settled[event].mean() for event in ("refused", "lost") if settled[event].any()}
+        simulated[f"latency{tag}"] = latency.mean()
+        simulated |= {f"p{100 * q:g}{tag}": latency.quantile(q) for q in (0.5, 0.95, 0.99)}
+    simulated["wait"] = (settled["started_at_s"] - settled["reached_at_s"]).mean() / MEAN_S
+    simulated |= {event: settled[event].mean() for event in ("refused", "lost") if settled[event].any()}
     services = (settled["finished_at_s"] - settled["started_at_s"]) / MEAN_S
-    return found | dict(zip(LUCK, (len(settled) / until, services.mean(), (services**2).mean()), strict=True))
+    return simulated | dict(
+        zip(DRAWN, (len(settled) / until, services.mean(), (services**2).mean()), strict=True)
+    )
 
 
 def ours_of(scenario: Scenario) -> pd.DataFrame:
@@ -116,6 +118,6 @@ def test_on_draws_of_their_own_the_engines_agree(scenario):
         )
         for engine, seeds in ((ours_of, range(12_000, 12_030)), (with_own_draws, range(12_000, 12_012)))
     )
-    comparisons = with_other(ours, theirs, LUCK)
-    claimed = {one.name: FINDS[one.name.split()[0]] for one in comparisons if one.name not in LUCK}
+    comparisons = with_other(ours, theirs, DRAWN)
+    claimed = {one.name: FINDS[one.name.split()[0]] for one in comparisons if one.name not in DRAWN}
     assert_agreement(comparisons, claimed)

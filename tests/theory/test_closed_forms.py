@@ -43,7 +43,7 @@ def waiting(*beyond: float) -> Statistics:
 
 def controlled(statistics: Statistics) -> Statistics:
     """With the chance of the draws, whose expectations `expected` knows."""
-    return lambda run: {**statistics(run), **run.luck()}
+    return lambda run: {**statistics(run), **run.chance()}
 
 
 def expected(rate: float, cv: float) -> dict[str, float]:
@@ -76,14 +76,14 @@ def refused_and_wait(run: Run) -> dict[str, float]:
 def test_mm1(load, horizon_s, finds):
     """W = load / (1 - load); the wait is 0 with probability 1 - load, else exponential."""
     scenario = queue(load, f"horizon_s={horizon_s}")
-    found = replicate(scenario, range(1000, 1030), controlled(waiting(2.0, 5.0)))
+    simulated = replicate(scenario, range(1000, 1030), controlled(waiting(2.0, 5.0)))
     exact = {
         "mean wait": load / (1 - load),
         "P(wait)": load,
         "P(wait > 2)": mmc_wait_beyond(1, load, 2.0),
         "P(wait > 5)": mmc_wait_beyond(1, load, 5.0),
     }
-    assert_agreement(with_truth(found, exact, expected(load, 1.0)), finds)
+    assert_agreement(with_truth(simulated, exact, expected(load, 1.0)), finds)
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_mm1(load, horizon_s, finds):
 def test_mmc(servers, load, horizon_s, finds):
     """Erlang C, and an exponential tail of rate c - load·c."""
     scenario = queue(load, f"horizon_s={horizon_s}", servers=servers)
-    found = replicate(scenario, range(2000, 2030), controlled(waiting(0.2, 0.5)))
+    simulated = replicate(scenario, range(2000, 2030), controlled(waiting(0.2, 0.5)))
     waits = erlang_c(servers, load * servers)
     exact = {
         "mean wait": waits / (servers * (1 - load)),
@@ -105,17 +105,17 @@ def test_mmc(servers, load, horizon_s, finds):
         "P(wait > 0.2)": mmc_wait_beyond(servers, load, 0.2),
         "P(wait > 0.5)": mmc_wait_beyond(servers, load, 0.5),
     }
-    assert_agreement(with_truth(found, exact, expected(load * servers, 1.0)), finds)
+    assert_agreement(with_truth(simulated, exact, expected(load * servers, 1.0)), finds)
 
 
 @pytest.mark.parametrize("load", [0.8, 1.5])
 def test_mmck(load):
     """Two servers, three places to wait: who comes to five is refused. A load above 1 is stationary here."""
     scenario = queue(load, "server.queue_limit=3", "horizon_s=600", servers=2)
-    found = replicate(scenario, range(3000, 3020), refused_and_wait)
+    simulated = replicate(scenario, range(3000, 3020), refused_and_wait)
     loss, wait = mmck(2, 3, load)
     exact = {"refused": loss, "mean wait": wait}
-    assert_agreement(with_truth(found, exact), {"refused": 0.1, "mean wait": 0.06})
+    assert_agreement(with_truth(simulated, exact), {"refused": 0.1, "mean wait": 0.06})
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_mmck(load):
 def test_erlang_b(time):
     """Nobody waits at four servers: the loss is that of Erlang, whatever the distribution of the times."""
     scenario = queue(0.75, "server.queue_limit=0", "horizon_s=400", servers=4, time=time)
-    found = replicate(scenario, range(4000, 4020), share("refused"))
-    assert_agreement(with_truth(found, {"refused": erlang_b(4, 3.0)}), {"refused": 0.06})
+    simulated = replicate(scenario, range(4000, 4020), share("refused"))
+    assert_agreement(with_truth(simulated, {"refused": erlang_b(4, 3.0)}), {"refused": 0.06})
 
 
 @pytest.mark.slow
@@ -140,16 +140,16 @@ def test_md1(load, finds):
     """Erlang's formula for the whole distribution of the wait."""
 
     def statistics(run: Run) -> dict[str, float]:
-        return {**waiting(1.0, 2.5)(run), "rate": run.luck()["rate"]}
+        return {**waiting(1.0, 2.5)(run), "rate": run.chance()["rate"]}
 
-    found = replicate(queue(load, "horizon_s=1500", time=MEAN_S), range(5000, 5020), statistics)
+    simulated = replicate(queue(load, "horizon_s=1500", time=MEAN_S), range(5000, 5020), statistics)
     exact = {
         "mean wait": pollaczek_khinchine(load, 0.0),
         "P(wait)": load,
         "P(wait > 1)": md1_wait_beyond(load, 1.0),
         "P(wait > 2.5)": md1_wait_beyond(load, 2.5),
     }
-    assert_agreement(with_truth(found, exact, {"rate": load}), finds)
+    assert_agreement(with_truth(simulated, exact, {"rate": load}), finds)
 
 
 GENERAL = {
@@ -170,27 +170,27 @@ GENERAL = {
 def test_mg1(time, cv, finds):
     """Pollaczek and Khinchine."""
     scenario = queue(0.6, "horizon_s=1500", time=time)
-    found = replicate(scenario, range(6000, 6024), controlled(waiting()))
+    simulated = replicate(scenario, range(6000, 6024), controlled(waiting()))
     exact = {"mean wait": pollaczek_khinchine(0.6, cv), "P(wait)": 0.6}
-    assert_agreement(with_truth(found, exact, expected(0.6, cv)), {"mean wait": finds, "P(wait)": 0.02})
+    assert_agreement(with_truth(simulated, exact, expected(0.6, cv)), {"mean wait": finds, "P(wait)": 0.02})
 
 
 def test_a_noisy_affine_service_is_a_gamma_one():
     """`affine` with a cv is its base times a Gamma factor: Pollaczek and Khinchine hold for it as well."""
     affine = f"server.service={{kind: affine, base_s: {0.8 * MEAN_S}, per_item_s: {0.2 * MEAN_S}, cv: 1.2}}"
     scenario = queue(0.6, affine, "horizon_s=1000")
-    found = replicate(scenario, range(6100, 6120), controlled(waiting()))
+    simulated = replicate(scenario, range(6100, 6120), controlled(waiting()))
     exact = {"mean wait": pollaczek_khinchine(0.6, 1.2), "P(wait)": 0.6}
-    assert_agreement(with_truth(found, exact, expected(0.6, 1.2)), {"mean wait": 0.08, "P(wait)": 0.02})
+    assert_agreement(with_truth(simulated, exact, expected(0.6, 1.2)), {"mean wait": 0.08, "P(wait)": 0.02})
 
 
 @pytest.mark.parametrize(("rate", "largest", "horizon_s"), [(2.4, 4, 600), (0.6, 2, 1500)])
 def test_a_server_of_batches(rate, largest, horizon_s):
     """M/M(1,B)/1: an idle replica takes who comes, else all who wait, up to B, for one exponential time."""
     scenario = queue(rate, f"server.max_batch={largest}", f"horizon_s={horizon_s}")
-    found = replicate(scenario, range(6200, 6220), mean_wait)
+    simulated = replicate(scenario, range(6200, 6220), mean_wait)
     exact = {"mean wait": mean_wait_in_batches(rate, largest)}
-    assert_agreement(with_truth(found, exact), {"mean wait": 0.06})
+    assert_agreement(with_truth(simulated, exact), {"mean wait": 0.06})
 
 
 def test_clients_that_give_up_leave_their_work_behind():
@@ -200,9 +200,9 @@ def test_clients_that_give_up_leave_their_work_behind():
     """
     patience, latency = 5 * MEAN_S, 0.5 * MEAN_S
     changes = (f"fleet.devices.timeout_s={patience}", f"fleet.devices.link.latency={latency}")
-    found = replicate(queue(0.6, *changes, "horizon_s=1500"), range(6300, 6320), share("timed_out"))
+    simulated = replicate(queue(0.6, *changes, "horizon_s=1500"), range(6300, 6320), share("timed_out"))
     exact = {"timed_out": exp(-(1 - 0.6) * (patience - 2 * latency) / MEAN_S)}
-    assert_agreement(with_truth(found, exact), {"timed_out": 0.08})
+    assert_agreement(with_truth(simulated, exact), {"timed_out": 0.08})
 
 
 def test_a_coin_thins_the_arrivals():
@@ -215,9 +215,9 @@ def test_a_coin_thins_the_arrivals():
         wait = (sent["started_at_s"] - sent["reached_at_s"]).mean() / MEAN_S
         return {"sent": float(deferred.mean()), "mean wait": float(wait)}
 
-    found = replicate(queue(1.2, policy, "horizon_s=1500"), range(6400, 6420), statistics)
+    simulated = replicate(queue(1.2, policy, "horizon_s=1500"), range(6400, 6420), statistics)
     exact = {"sent": 0.6, "mean wait": 0.72 / 0.28}
-    assert_agreement(with_truth(found, exact), {"sent": 0.01, "mean wait": 0.15})
+    assert_agreement(with_truth(simulated, exact), {"sent": 0.01, "mean wait": 0.15})
 
 
 def test_a_device_is_a_queue_of_its_own():
@@ -229,9 +229,9 @@ def test_a_device_is_a_queue_of_its_own():
         return {"mean wait": float(waits.mean()) / MEAN_S, "P(wait)": float((waits > 1e-9).mean())}
 
     scenario = queue(0.6, f"fleet.devices.device.inference_s={MEAN_S}", price, "horizon_s=250", servers=10)
-    found = replicate(scenario, range(6500, 6520), statistics)
+    simulated = replicate(scenario, range(6500, 6520), statistics)
     exact = {"mean wait": pollaczek_khinchine(0.6, 0.0), "P(wait)": 0.6}
-    assert_agreement(with_truth(found, exact), {"mean wait": 0.05, "P(wait)": 0.02})
+    assert_agreement(with_truth(simulated, exact), {"mean wait": 0.05, "P(wait)": 0.02})
 
 
 FAILS, REPAIRS = 0.02, 0.1  # per service time: up for 50, down for 10, five sixths of the time available
@@ -262,10 +262,10 @@ def test_mm1_with_breakdowns():
         up = run.settled_seconds["usable_replicas_mean"].mean()
         return {"mean wait": float(waits.mean()), "lost": float(lost), "available": float(up)}
 
-    found = replicate(with_breakdowns, range(6600, 6620), statistics)
+    simulated = replicate(with_breakdowns, range(6600, 6620), statistics)
     exact = {
         "mean wait": mean_wait_with_breakdowns(0.6, FAILS, REPAIRS),
         "lost": FAILS / (1 + FAILS),  # a service ends by itself at rate 1, or in a failure
         "available": REPAIRS / (FAILS + REPAIRS),
     }
-    assert_agreement(with_truth(found, exact), {"mean wait": 0.18, "lost": 0.1, "available": 0.02})
+    assert_agreement(with_truth(simulated, exact), {"mean wait": 0.18, "lost": 0.1, "available": 0.02})

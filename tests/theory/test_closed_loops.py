@@ -52,9 +52,9 @@ def circulation(run: Run) -> dict[str, float]:
 def test_machine_repair(think, servers):
     """The stationary law of how many are at the server; who arrives finds the others as if alone."""
     mean_s = think if isinstance(think, float) else think["mean_s"]
-    found = replicate(thinking(think, servers, 500.0), range(9000, 9016), circulation)
+    simulated = replicate(thinking(think, servers, 500.0), range(9000, 9016), circulation)
     exact = machine_repair(CLIENTS, servers, mean_s / MEAN_S)
-    assert_agreement(with_truth(found, exact), {"throughput": 0.03, "mean wait": 0.12, "P(wait)": 0.045})
+    assert_agreement(with_truth(simulated, exact), {"throughput": 0.03, "mean wait": 0.12, "P(wait)": 0.045})
 
 
 def of_ciw(think_s: float, servers: int, horizon_s: float, seed: int) -> dict[str, float]:

@@ -64,8 +64,8 @@ def both_sides(run: Run) -> dict[str, float]:
 def test_littles_law_and_utilisation(cv):
     """They hold over long times for any distribution; here only the edges of the window disturb them."""
     time = {"kind": "gamma", "mean_s": MEAN_S, "cv": cv}
-    found = replicate(queue(0.7, "horizon_s=600", servers=3, time=time), range(7000, 7020), both_sides)
-    comparisons = with_truth(found, {"L = λW": 1.0, "busy = λE[S]": 1.0})
+    simulated = replicate(queue(0.7, "horizon_s=600", servers=3, time=time), range(7000, 7020), both_sides)
+    comparisons = with_truth(simulated, {"L = λW": 1.0, "busy = λE[S]": 1.0})
     assert_agreement(comparisons, {"L = λW": 0.01, "busy = λE[S]": 0.05})
 
 
@@ -78,8 +78,8 @@ def seen_and_true(run: Run) -> dict[str, float]:
 
 def test_poisson_arrivals_see_time_averages():
     time = {"kind": "lognormal", "mean_s": MEAN_S, "cv": 1.0}
-    found = replicate(queue(0.6, "horizon_s=600", time=time), range(8000, 8020), seen_and_true)
-    assert_agreement(with_truth(found, {"PASTA": 1.0}), {"PASTA": 0.02})
+    simulated = replicate(queue(0.6, "horizon_s=600", time=time), range(8000, 8020), seen_and_true)
+    assert_agreement(with_truth(simulated, {"PASTA": 1.0}), {"PASTA": 0.02})
 
 
 @pytest.mark.parametrize("servers", [1, 3])

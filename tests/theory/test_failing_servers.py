@@ -46,11 +46,11 @@ def test_mm1_with_breakdowns_that_requeue():
     """
     load = 0.6
     changes = ("server.when_down=queue", "server.in_flight=requeue", "horizon_s=2000")
-    found = replicate(queue(load, renewal(FAILS, REPAIRS), *changes), range(7000, 7020), sojourns)
+    simulated = replicate(queue(load, renewal(FAILS, REPAIRS), *changes), range(7000, 7020), sojourns)
     up = REPAIRS / (FAILS + REPAIRS)
     number = (load + load * FAILS / (FAILS + REPAIRS) ** 2) / (up - load)
     exact = {"mean sojourn": number / load, "available": up}
-    assert_agreement(with_truth(found, exact), {"mean sojourn": 0.3, "available": 0.02})
+    assert_agreement(with_truth(simulated, exact), {"mean sojourn": 0.3, "available": 0.02})
 
 
 @pytest.mark.slow
@@ -69,9 +69,9 @@ def test_mm1_with_breakdowns_that_lose():
         "fleet.devices.timeout_s=1000",
         "horizon_s=2000",
     )
-    found = replicate(queue(0.6, renewal(FAILS, REPAIRS), *changes), range(7100, 7120), statistics)
+    simulated = replicate(queue(0.6, renewal(FAILS, REPAIRS), *changes), range(7100, 7120), statistics)
     exact = {"mean wait": mean_wait_with_breakdowns(0.6, FAILS, REPAIRS), "lost": FAILS / (1 + FAILS)}
-    assert_agreement(with_truth(found, exact), {"mean wait": 0.2, "lost": 0.15})
+    assert_agreement(with_truth(simulated, exact), {"mean wait": 0.2, "lost": 0.15})
 
 
 DOWN = [[at, at + 4.0] for at in range(10, 300, 20)]
@@ -98,8 +98,8 @@ def test_shifts_of_nobody_that_requeue():
     ours, theirs = [], []
     for seed in range(14_000, 14_020):
         seeded = scenario.model_copy(update={"seed": seed})
-        for found, requests in ((ours, run(seeded).requests), (theirs, with_own_draws(seeded))):
-            found.append((requests["finished_at_s"] - requests["arrived_at_s"]).mean() / MEAN_S)
+        for simulated, requests in ((ours, run(seeded).requests), (theirs, with_own_draws(seeded))):
+            simulated.append((requests["finished_at_s"] - requests["arrived_at_s"]).mean() / MEAN_S)
     assert stats.ttest_ind(ours, theirs, equal_var=False).pvalue > 1e-3
     assert np.std(ours) / np.mean(ours) < 0.2
 

@@ -29,10 +29,10 @@ def test_the_mean_wait_stays_below_kingmans_bound(cv, service_cv):
     load = 0.8
     time = {"kind": "gamma", "mean_s": MEAN_S, "cv": service_cv} if service_cv else MEAN_S
     scenario = queue(load, gamma_arrivals(load, cv), ONE_CLIENT, "horizon_s=1500", time=time)
-    found = replicate(scenario, range(8000, 8010), mean_wait)["mean wait"]
+    simulated = replicate(scenario, range(8000, 8010), mean_wait)["mean wait"]
     bound = kingman(load, cv, service_cv)
-    assert stats.ttest_1samp(found, bound, alternative="greater").pvalue > 1e-3
-    assert found.mean() > 0.3 * bound
+    assert stats.ttest_1samp(simulated, bound, alternative="greater").pvalue > 1e-3
+    assert simulated.mean() > 0.3 * bound
 
 
 @pytest.mark.slow
@@ -41,6 +41,6 @@ def test_the_mean_wait_of_erlang_arrivals(stages):
     """E_k/M/1: gaps of cv 1/sqrt(k) are Erlang's; the wait has the root of a polynomial as its parameter."""
     load = 0.8
     scenario = queue(load, gamma_arrivals(load, stages**-0.5), ONE_CLIENT, "horizon_s=2000")
-    found = replicate(scenario, range(8100, 8130), mean_wait)
+    simulated = replicate(scenario, range(8100, 8130), mean_wait)
     exact = {"mean wait": mean_wait_of_erlang_arrivals(load, stages)}
-    assert_agreement(with_truth(found, exact), {"mean wait": 0.12})
+    assert_agreement(with_truth(simulated, exact), {"mean wait": 0.12})

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import inf
 
 import pytest
-from foretold import foretell
+from predicted_runs import predict_run
 
 STORM = ("horizon_s=170", "fleet.devices.arrivals.shape={kind: constant}")  # nobody sheds load
 
@@ -28,27 +28,27 @@ STORM = ("horizon_s=170", "fleet.devices.arrivals.shape={kind: constant}")  # no
     ],
 )
 def test_a_storm_outlives_its_trigger_iff_sends_times_amplification_exceed_capacity(cure, ends, tmp_path):
-    laws = foretell(tmp_path, "retry_storm", *STORM, cure)
+    laws = predict_run(tmp_path, "retry_storm", *STORM, cure)
     if cure.startswith("server.queue_limit"):
-        assert "backlog" not in laws.found  # neither predicted nor seen
+        assert "backlog" not in laws.by_law  # neither predicted nor seen
         return
     gone = laws.one("backlog", "backlog gone after")
     assert (gone.predicted < inf) == ends
-    assert (gone.found.value < inf) == ends
+    assert (gone.simulated.value < inf) == ends
     laws.assert_agree("backlog")
 
 
 def test_a_storm_ends_when_less_is_asked_and_stays_away_when_the_traffic_is_back(tmp_path):
-    laws = foretell(tmp_path, "retry_storm")
+    laws = predict_run(tmp_path, "retry_storm")
     gone = laws.one("backlog", "backlog gone after")
     assert 130 < gone.predicted < 150  # in the twenty seconds after 200 s, 130 s after the outage
     laws.assert_agree("backlog")
-    assert laws.one("backlog", "sends answered at the end").found.value > 0.95
+    assert laws.one("backlog", "sends answered at the end").simulated.value > 0.95
 
 
 @pytest.mark.parametrize("rate_hz", [0.3, 0.5, 0.65])
 def test_the_backlog_of_an_outage_lasts_as_long_as_the_spare_capacity_needs(rate_hz, tmp_path):
-    laws = foretell(
+    laws = predict_run(
         tmp_path,
         "outage",
         "horizon_s=520",
@@ -66,7 +66,7 @@ def test_the_backlog_of_an_outage_lasts_as_long_as_the_spare_capacity_needs(rate
 def test_a_burst_starves_the_others_first_come_first_served_and_not_by_max_min_shares(
     discipline, factor, tmp_path
 ):
-    laws = foretell(
+    laws = predict_run(
         tmp_path,
         "unfair",
         "horizon_s=200",
@@ -75,24 +75,24 @@ def test_a_burst_starves_the_others_first_come_first_served_and_not_by_max_min_s
         f"fleet.busy.arrivals.shape.factor={factor}",
     )
     if factor == 2.0:
-        assert "sharing" not in laws.found  # 0.48·80/s is less than 76/s: nobody has to share
+        assert "sharing" not in laws.by_law  # 0.48·80/s is less than 76/s: nobody has to share
         return
     laws.assert_agree("sharing")
-    in_time = laws.one("sharing", "sends answered in time", "quiet").found.value
+    in_time = laws.one("sharing", "sends answered in time", "quiet").simulated.value
     assert in_time > 0.97 if discipline == "fair" else in_time < 0.4
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_a_region_cut_off_is_as_good_as_its_models_and_leaves_the_server_to_the_others(is_cut, tmp_path):
-    laws = foretell(tmp_path, "partition", *([] if is_cut else ["server.outages=[]"]), right=(0.7, 0.95))
+    laws = predict_run(tmp_path, "partition", *([] if is_cut else ["server.outages=[]"]), right=(0.7, 0.95))
     laws.assert_agree("waiting")
     waits = laws.of("waiting", "mean wait")
     if not is_cut:
         assert len(waits) == 1
-        assert "cut_off" not in laws.found
+        assert "cut_off" not in laws.by_law
         return
     laws.assert_agree("cut_off")
-    before, during, after = (one.found.value for one in waits)
+    before, during, after = (one.simulated.value for one in waits)
     assert during < before / 3
     assert during < after / 3
 
@@ -115,18 +115,18 @@ def test_a_region_cut_off_is_as_good_as_its_models_and_leaves_the_server_to_the_
     ],
 )
 def test_load_and_wait_follow_from_the_rate_alone(changes, tmp_path):
-    laws = foretell(tmp_path, "bounded_rate", "horizon_s=200", *changes)
+    laws = predict_run(tmp_path, "bounded_rate", "horizon_s=200", *changes)
     laws.assert_agree("waiting")
 
 
 def test_beyond_the_capacity_there_is_no_steady_state_to_predict(tmp_path):
-    laws = foretell(tmp_path, "bounded_rate", "horizon_s=100", "fleet.devices.policy.price.rate=0.45")
-    assert "waiting" not in laws.found
+    laws = predict_run(tmp_path, "bounded_rate", "horizon_s=100", "fleet.devices.policy.price.rate=0.45")
+    assert "waiting" not in laws.by_law
 
 
 def test_a_slow_device_decides_after_the_outage_what_it_was_asked_in_it(tmp_path):
     """What arrives up to 8.5 s before the end may be answered by the server, which is always right here."""
-    laws = foretell(
+    laws = predict_run(
         tmp_path,
         "partition",
         *(
@@ -151,22 +151,22 @@ def test_a_slow_device_decides_after_the_outage_what_it_was_asked_in_it(tmp_path
     ],
 )
 def test_the_tables_promise_no_risk_where_others_decide_who_is_answered(change, tmp_path):
-    laws = foretell(tmp_path, "pay_per_request", "horizon_s=60", change, right=(0.6, 0.95))
-    assert {one.quantity for one in laws.found["deciding"]} == {"deferral rate"}
+    laws = predict_run(tmp_path, "pay_per_request", "horizon_s=60", change, right=(0.6, 0.95))
+    assert {one.quantity for one in laws.by_law["deciding"]} == {"deferral rate"}
 
 
 @pytest.mark.parametrize(("horizon_s", "bursts_at_s"), [(30.05, 30.02), (0.05, 0.04)])
 def test_a_burst_in_the_last_step_of_the_fluid_breaks_no_report(horizon_s, bursts_at_s, tmp_path):
     crowd = f"fleet.devices.arrivals.shape={{kind: flash_crowd, factor: 500, at_s: {bursts_at_s}, for_s: 9}}"
-    laws = foretell(
+    laws = predict_run(
         tmp_path, "retry_storm", f"horizon_s={horizon_s}", "warm_up_s=0", "server.outages=[]", crowd
     )
-    assert laws.found.get("backlog", []) == []
+    assert laws.by_law.get("backlog", []) == []
 
 
 @pytest.mark.parametrize("availability", [0.5, 0.8, 0.95])
 def test_risk_falls_along_a_line_with_the_availability(availability, tmp_path):
-    laws = foretell(
+    laws = predict_run(
         tmp_path,
         "intermittent",
         "horizon_s=1200",
@@ -180,23 +180,23 @@ def test_risk_falls_along_a_line_with_the_availability(availability, tmp_path):
 @pytest.mark.parametrize("charge_on", ["send", "accept"])
 def test_what_is_not_answered_costs_only_where_a_send_is_charged(charge_on, tmp_path):
     changes = ("horizon_s=1200", f"costs.charge_on={charge_on}", "server.outages.0.when.mean_cycle_s=10")
-    laws = foretell(tmp_path, "intermittent", *changes, right=(0.6, 0.95))
+    laws = predict_run(tmp_path, "intermittent", *changes, right=(0.6, 0.95))
     laws.assert_agree("deciding")
 
 
 def test_the_share_sent_falls_and_the_risk_rises_with_the_price(tmp_path):
-    laws = foretell(tmp_path, "pay_per_request", "horizon_s=300", right=(0.6, 0.95))
+    laws = predict_run(tmp_path, "pay_per_request", "horizon_s=300", right=(0.6, 0.95))
     laws.assert_agree("deciding")
     for quantity, direction in (("deferral rate", -1), ("risk had a send cost this price", 1)):
         along = sorted(laws.of("deciding", quantity), key=lambda one: one.at)
-        steps = [b.found.value - a.found.value for a, b in pairwise(along)]
+        steps = [b.simulated.value - a.simulated.value for a, b in pairwise(along)]
         assert all(direction * step > 0 for step in steps), (quantity, steps)
 
 
 @pytest.mark.parametrize("every_s", [30, 60, 120])
 @pytest.mark.parametrize("outages", ["[]", "[{when: {kind: intervals, at: [[400, 540]]}}]"])
 def test_what_was_learned_ages_by_the_timetable(every_s, outages, tmp_path):
-    laws = foretell(
+    laws = predict_run(
         tmp_path,
         "stale_copy",
         "horizon_s=700",

@@ -37,15 +37,15 @@ def test_no_law_fails_on_a_random_world(world):
         write_learned(World(scenario), learned, learned.client_hashes, folder)
         (folder / "scenario.yaml").write_text(write(scenario))
         traffic = traffic_of(analysis.load_run(folder))
-        found = predicted(traffic)
-    event(f"laws that apply: {', '.join(found) or 'none'}")  # shown by --hypothesis-show-statistics
-    for one in (one for those in found.values() for one in those):
+        simulated = predicted(traffic)
+    event(f"laws that apply: {', '.join(simulated) or 'none'}")  # shown by --hypothesis-show-statistics
+    for one in (one for those in simulated.values() for one in those):
         assert not np.isnan(one.predicted)
         assert 0 <= one.margin < inf
         assert one.predicted >= 0
         if one.unit == "share":
             assert one.predicted <= 1 + 1e-9
-    summary = json_safe([reported(name, LAWS[name], those) for name, those in found.items()])
+    summary = json_safe([reported(name, LAWS[name], those) for name, those in simulated.items()])
     json.dumps(summary, allow_nan=False)
     if summary:
         draw(summary, traffic.outages)

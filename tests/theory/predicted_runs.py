@@ -25,7 +25,7 @@ from sim.world.world import World
 WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand
 
 
-def foretell(folder: Path, name: str, *changes: str, right: tuple[float, float] | None = None) -> Laws:
+def predict_run(folder: Path, name: str, *changes: str, right: tuple[float, float] | None = None) -> Laws:
     """Runs the scenario `name`, changed by `path=value`; the laws' predictions beside what was simulated.
 
     right: how often the made-up models of clients and server are right, if not by chance alone.
@@ -42,13 +42,13 @@ def foretell(folder: Path, name: str, *changes: str, right: tuple[float, float] 
 class Laws:
     """The predictions by law; a question about one that is not there fails."""
 
-    def __init__(self, found: dict[str, list[Prediction]]) -> None:
-        self.found = found
+    def __init__(self, by_law: dict[str, list[Prediction]]) -> None:
+        self.by_law = by_law
 
     def of(self, law: str, quantity: str) -> list[Prediction]:
         """The judged predictions of a law with this name; at least one."""
-        those = [one for one in self.found.get(law, []) if one.quantity == quantity and one.found]
-        assert those, f"{law} says nothing about {quantity!r}: {sorted(self.found)}"
+        those = [one for one in self.by_law.get(law, []) if one.quantity == quantity and one.simulated]
+        assert those, f"{law} says nothing about {quantity!r}: {sorted(self.by_law)}"
         return those
 
     def one(self, law: str, quantity: str, where: str = "") -> Prediction:
@@ -57,18 +57,18 @@ class Laws:
 
     def assert_agree(self, law: str) -> None:
         """All numbers of a law lie in the simulation's interval, made WIDER, and the formula's own error."""
-        judged = [one for one in self.found[law] if one.agrees is not None]
+        judged = [one for one in self.by_law[law] if one.agrees is not None]
         assert judged
         print(*judged, sep="\n")
         assert [one for one in judged if not agrees(one)] == []
 
 
 def agrees(one: Prediction) -> bool:
-    assert one.found is not None
-    if np.isinf([one.predicted, one.found.value]).any():
-        return one.predicted == one.found.value
-    half = max(one.found.high - one.found.value, one.found.value - one.found.low)
-    return abs(one.predicted - one.found.value) <= WIDER * half + one.margin + 1e-12
+    assert one.simulated is not None
+    if np.isinf([one.predicted, one.simulated.value]).any():
+        return one.predicted == one.simulated.value
+    half = max(one.simulated.high - one.simulated.value, one.simulated.value - one.simulated.low)
+    return abs(one.predicted - one.simulated.value) <= WIDER * half + one.margin + 1e-12
 
 
 def made_right(scenario: Scenario, learned: Learned, client: float, server: float) -> Learned:
