@@ -3,14 +3,13 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
-from agents.choices import choose
 from agents.data.class_counts import warn_of_shortfalls
 from agents.models import families
 from agents.models.frozen import BATCH
 from agents.plan import Plan, make_plan
 from agents.rejectors import stacked
-from agents.rejectors.scores import SCORES
 from sim.errors import BadInput
+from sim.registry.families import REJECTOR_FAMILIES
 from sim.scenario import Group, Scenario
 
 
@@ -23,7 +22,7 @@ def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
-        _check_group(group)
+        families.require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario)
     _check_models(plan)
     warn_of_shortfalls(plan)
@@ -53,16 +52,10 @@ def _check_pictures(plan: Plan, group: Group) -> None:
     """A rejector that looks at pictures must be given some that are large enough."""
     family, path = group.rejector.family, f"fleet.{group.group}.rejector"
     _, height, width = plan.data.image_shape
-    if stacked.FAMILIES[family].convolutions:
+    if REJECTOR_FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")
         if not stacked.fits(family, height, width):
             raise BadInput(
                 f"{path}.family: '{family}' leaves nothing of pictures of {height}x{width}; use linear or mlp"
             )
-
-
-def _check_group(group: Group) -> None:
-    path = f"fleet.{group.group}"
-    families.require_known(group.model.family, f"{path}.model.family")
-    choose(SCORES, group.policy.score, f"{path}.policy.score", "score")

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from agents.plan import BLOCK
 from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.losses import rejector_loss
-from agents.rejectors.stacked import FAMILIES, StackedRejectors
+from agents.rejectors.stacked import StackedRejectors
+from sim.registry.families import REJECTOR_FAMILIES
 
 RATE = 0.01
 TOLD = 25 + 32  # features of a linear or small client: hidden layer, log-probabilities, largest probabilities
@@ -51,7 +52,7 @@ class Module(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        family, width = FAMILIES[shape.family], shape.features
+        family, width = REJECTOR_FAMILIES[shape.family], shape.features
         layers: list[nn.Module] = []
         if shape.picture is not None:
             channels, height, side = shape.picture

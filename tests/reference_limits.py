@@ -9,7 +9,8 @@ from collections import Counter
 from fractions import Fraction
 from math import floor, inf
 
-from sim.scenario.schema.fleet import Breaker, Budget, CountBudget, MoneyBudget
+from sim.registry.budgets import Budget, CountBudget, MoneyBudget
+from sim.scenario.schema.fleet import Breaker
 
 TOKEN = 1_000_000
 

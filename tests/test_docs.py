@@ -224,7 +224,7 @@ def test_every_place_that_an_extension_touches_is_there() -> None:
     """`path: NAME` is a module and what it defines; a bare path is a file or a pattern of files."""
     page = (ROOT / "docs/extending.md").read_text()
     named = re.findall(r"`([\w/*.]+\.(?:py|md))(?:: (\w+))?`", page)
-    assert len([name for _, name in named if name]) >= 40
+    assert len([name for _, name in named if name]) >= 35
     missing = [path for path, _ in named if not list(ROOT.glob(path))]
     missing += [f"{path}: {name}" for path, name in named if name and name not in defined_in(ROOT / path)]
     assert missing == []

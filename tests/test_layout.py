@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "sim": set(),
     "agents": {
         "sim.scenario",
+        "sim.registry",
         "sim.messages",
         "sim.ports",
         "sim.streams",

@@ -28,7 +28,7 @@ from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
 from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.client_predictions import ClientPredictions
-from agents.rejectors.scores import SCORES, Evidence
+from agents.rejectors.scores import OF_CLIENTS, Evidence
 from agents.server.online import traffic_view_at, training_rows
 from sim.messages import TrainingRound
 
@@ -172,6 +172,5 @@ class ClientShard:
             server_correct=server_label == samples.label,
             c_1=self._plan.scenario.costs.c_1,
         )
-        functions = {name: score.of_client for name, score in SCORES.items()}
-        scores = {name: score(evidence) for name, score in functions.items() if score is not None}
+        scores = {name: score(evidence) for name, score in OF_CLIENTS.items()}
         return ModelAnswers(labels, scores)

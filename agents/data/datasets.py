@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.choices import choose
 from agents.data.files import cifar, idx_pair, svhn
 from agents.data.folders import data_files
 from agents.data.mixtures import drawn_set
 from sim.errors import BadInput
+from sim.registry.data_sets import DATA_SETS
+from sim.registry.registry import Code
 from sim.scenario import Scenario
 from sim.streams import stream
 
@@ -58,6 +59,10 @@ class DataSet:
         return seen
 
 
+SETS: Code[Callable[[Scenario], DataSet]] = Code(DATA_SETS)
+
+
+@SETS.of("digits")
 def digits(_scenario: Scenario) -> DataSet:
     """The 1,797 digits of 8x8 pixels that scikit-learn embeds (UCI, Alpaydin and Kaynak 1998)."""
     from sklearn.datasets import load_digits  # noqa: PLC0415  (a second of import that only this set needs)
@@ -66,6 +71,7 @@ def digits(_scenario: Scenario) -> DataSet:
     return _pictures("digits", bunch.images[:, None].astype(np.uint8), bunch.target, classes=10, white=16)
 
 
+@SETS.of("fashion_mnist", "mnist")
 def mnist(scenario: Scenario) -> DataSet:
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017): 70,000 grey pictures of 28x28."""
     name, files = scenario.data.set, data_files(scenario.data)
@@ -73,38 +79,31 @@ def mnist(scenario: Scenario) -> DataSet:
     return _joined(name, [train, test], classes=10)
 
 
+@SETS.of("cifar10")
 def cifar10(scenario: Scenario) -> DataSet:
     """CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32x32."""
     parts = [cifar(file, "labels", classes=10) for file in data_files(scenario.data)]
     return _joined("cifar10", parts, classes=10)
 
 
+@SETS.of("cifar100")
 def cifar100(scenario: Scenario) -> DataSet:
     """CIFAR-100 (Krizhevsky 2009) with its 100 fine classes: 60,000 colour pictures of 32x32."""
     parts = [cifar(file, "fine_labels", classes=100) for file in data_files(scenario.data)]
     return _joined("cifar100", parts, classes=100)
 
 
+@SETS.of("svhn")
 def street_digits(scenario: Scenario) -> DataSet:
     """SVHN (Netzer et al. 2011) without its "extra" part: 99,289 colour pictures of 32x32."""
     return _joined("svhn", [svhn(file) for file in data_files(scenario.data)], classes=10)
 
 
+@SETS.of("gaussian_mixture")
 def gaussian_mixture(scenario: Scenario) -> DataSet:
     """Points of `agents.data.mixtures` as images of one channel; as many as `data.samples` says."""
     points, labels = drawn_set(scenario)
     return DataSet("gaussian_mixture", points, None, labels, scenario.data.mixture.classes)
-
-
-SETS: dict[str, Callable[[Scenario], DataSet]] = {
-    "digits": digits,
-    "fashion_mnist": mnist,
-    "mnist": mnist,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "svhn": street_digits,
-    "gaussian_mixture": gaussian_mixture,
-}
 
 
 def load(scenario: Scenario) -> DataSet:
@@ -113,7 +112,7 @@ def load(scenario: Scenario) -> DataSet:
 
     Raises BadInput, one line, for files that are missing or not what they should be.
     """
-    data = choose(SETS, scenario.data.set, "data.set", "data set")(scenario)
+    data = SETS.choose(scenario.data.set, "data.set")(scenario)
     wanted = scenario.data.samples
     if wanted is None or wanted == data.size:
         return data

@@ -13,6 +13,7 @@ from agents.data.partitions import class_weights, known_classes
 from agents.data.views import Shift, traffic_shift
 from sim.errors import BadInput
 from sim.messages import Phase, Samples
+from sim.registry.mixes import MixDirichlet
 from sim.scenario import POOLS, Group, Scenario
 from sim.streams import stream
 
@@ -82,9 +83,9 @@ def _own_weights(
 ) -> Weights | None:
     """Class weights, float64 (clients, classes); None where all samples are equally likely."""
     occur = np.unique(labels)
-    if group.traffic.mix == "own" and group.partition.kind == "dirichlet":
+    if group.traffic.mix == "own" and group.partition.is_per_variant:
         return _as_trained(seed, place, group, occur, data)
-    if group.traffic.mix != "dirichlet":
+    if not isinstance(group.traffic, MixDirichlet):
         return None
     weights = np.zeros((group.clients, data.classes))
     for member in range(group.clients):

@@ -1,5 +1,5 @@
 """Partitions: which samples a frozen model was trained on, and which traffic is a group's own.
-A new partition is one selecting function and one line of `PARTITIONS`."""
+The code of the kinds in `sim.registry.partitions` and `sim.registry.mixes`: a selecting function each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from agents.choices import choose
 from agents.data.datasets import DataSet
 from sim.errors import BadInput
 from sim.messages import Samples
+from sim.registry.mixes import MIXES
+from sim.registry.partitions import PARTITIONS, Dirichlet, FewSamples, MissingClasses
+from sim.registry.registry import Code
 from sim.scenario import POOLS, Group
 from sim.scenario.text.wording import show
 from sim.streams import stream
@@ -21,20 +23,26 @@ from sim.streams import stream
 log = logging.getLogger(__name__)
 Ids = NDArray[np.int32]
 
+SELECTED: Code[Callable[[Group, DataSet, Ids, Generator], Ids]] = Code(PARTITIONS)
+SENT: Code[Callable[[Group, DataSet, Samples, int], NDArray[np.bool_]]] = Code(MIXES)
 
+
+@SELECTED.of("iid", "domain_shift")
 def everything(_group: Group, _data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """All of `ids`: what `iid` and `domain_shift` train on."""
     return ids
 
 
+@SELECTED.of("missing_classes")
 def without_classes(group: Group, data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """The samples of `ids` whose class is not among `partition.classes`."""
     return ids[known_classes(group, data)[data.labels[ids]]]
 
 
+@SELECTED.of("few_samples")
 def few_of_each(group: Group, data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     """The first `partition.per_class` samples of each class, in the order of `ids`."""
-    assert group.partition.kind == "few_samples"
+    assert isinstance(group.partition, FewSamples)
     labels = data.labels[ids]
     rank = np.zeros(len(ids), dtype=np.int64)
     for label in range(data.classes):
@@ -43,6 +51,7 @@ def few_of_each(group: Group, data: DataSet, ids: Ids, _draw: Generator) -> Ids:
     return ids[rank < group.partition.per_class]
 
 
+@SELECTED.of("dirichlet")
 def by_mixture(group: Group, data: DataSet, ids: Ids, draw: Generator) -> Ids:
     """The samples of `ids` in the order in which classes drawn from the variant's own mixture call for them.
 
@@ -60,22 +69,13 @@ def by_mixture(group: Group, data: DataSet, ids: Ids, draw: Generator) -> Ids:
     return ids[order[: np.isfinite(due).sum()]]
 
 
-PARTITIONS: dict[str, Callable[[Group, DataSet, Ids, Generator], Ids]] = {
-    "iid": everything,
-    "dirichlet": by_mixture,
-    "missing_classes": without_classes,
-    "few_samples": few_of_each,
-    "domain_shift": everything,
-}
-
-
 def known_classes(group: Group, data: DataSet) -> NDArray[np.bool_]:
     """Which classes a group's models have seen, bool (classes,).
 
     Raises BadInput for a missing class that the data set does not have, or if none is left.
     """
     known = np.ones(data.classes, dtype=np.bool_)
-    if group.partition.kind != "missing_classes":
+    if not isinstance(group.partition, MissingClasses):
         return known
     path = f"fleet.{group.group}.partition.classes"
     for label in group.partition.classes:
@@ -89,7 +89,7 @@ def known_classes(group: Group, data: DataSet) -> NDArray[np.bool_]:
 
 def class_mixture(group: Group, data: DataSet, draw: Generator) -> NDArray[np.float64]:
     """The class shares of one variant under `dirichlet`, float64 (classes,), sum 1, from its own draws."""
-    assert group.partition.kind == "dirichlet"
+    assert isinstance(group.partition, Dirichlet)
     return draw.dirichlet(np.full(data.classes, group.partition.alpha))
 
 
@@ -105,7 +105,7 @@ def class_weights(group: Group, data: DataSet, *, seed: int, place: int, variant
     that the variant's training samples were drawn from. `few_samples` and `domain_shift` say how much a
     model has seen and how, not what its client meets: the data set's shares.
     """
-    if group.partition.kind == "dirichlet":
+    if group.partition.is_per_variant:
         return class_mixture(group, data, mixture_draw(seed, place, variant))
     count = np.bincount(data.labels, minlength=data.classes) * known_classes(group, data)
     weights: NDArray[np.float64] = count / count.sum()
@@ -120,7 +120,7 @@ def training_samples(
 
     Raises BadInput if the partition leaves no sample.
     """
-    select = choose(PARTITIONS, group.partition.kind, f"fleet.{group.group}.partition.kind", "partition")
+    select = SELECTED.choose(group.partition.kind, f"fleet.{group.group}.partition.kind")
     order = stream(seed, "client partition", place, variant).permutation(pool)
     own = mixture_draw(seed, place, variant)
     chosen = select(group, data, order, own)[: group.model.train_samples]
@@ -136,7 +136,7 @@ def training_samples(
 def warn_of_shortfall(group: Group, data: DataSet, got: int) -> None:
     """Logs that a group's models train on fewer samples than the scenario asks for."""
     asked = group.model.train_samples
-    if group.partition.kind == "few_samples":
+    if isinstance(group.partition, FewSamples):
         asked = min(asked, group.partition.per_class * data.classes)
     if got < asked:
         log.warning(
@@ -144,12 +144,15 @@ def warn_of_shortfall(group: Group, data: DataSet, got: int) -> None:
         )
 
 
+@SENT.of("all", "dirichlet")
 def all_traffic(_group: Group, _data: DataSet, samples: Samples, _view: int) -> NDArray[np.bool_]:
-    """Which rows of the axis a client meets under mix `all`: every traffic sample as it is."""
+    """Which rows of the axis a client meets under mix `all`: every traffic sample as it is. Under
+    `dirichlet` each with class weights of its own, see `agents.data.mixes`."""
     rows: NDArray[np.bool_] = (samples.pool == POOLS.index("traffic")) & (samples.view == 0)
     return rows
 
 
+@SENT.of("own")
 def own_traffic(group: Group, data: DataSet, samples: Samples, view: int) -> NDArray[np.bool_]:
     """Mix `own`: traffic samples of the classes that the group's models know, as the group sees them. With a
     dirichlet partition each client meets them by its model's class shares, see `agents.data.mixes`."""
@@ -158,20 +161,13 @@ def own_traffic(group: Group, data: DataSet, samples: Samples, view: int) -> NDA
     return rows
 
 
-MIXES: dict[str, Callable[[Group, DataSet, Samples, int], NDArray[np.bool_]]] = {
-    "all": all_traffic,
-    "own": own_traffic,
-    "dirichlet": all_traffic,  # each client with class weights of its own, see `agents.data.mixes`
-}
-
-
 def traffic_of(group: Group, data: DataSet, samples: Samples, view: int) -> NDArray[np.int32]:
     """Positions on the sample axis that a group's requests are drawn from before any drift, int32, ascending.
 
     Raises BadInput if no held-out sample is among them, since nothing could then be measured.
     """
     path = f"fleet.{group.group}.traffic"
-    select = choose(MIXES, group.traffic.mix, f"{path}.mix", "traffic mix")
+    select = SENT.choose(group.traffic.mix, f"{path}.mix")
     positions = np.flatnonzero(select(group, data, samples, view)).astype(np.int32)
     if not samples.held_out[positions].any():
         raise BadInput(f"{path}: no held-out traffic sample fits mix '{group.traffic.mix}'")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.data.datasets import DataSet
+from sim.registry.partitions import DomainShift
 from sim.scenario import Group, Scenario
 from sim.streams import stream
 
@@ -29,7 +30,7 @@ CLEAN = Shift()
 def shift_of(group: Group) -> Shift:
     """How a group sees samples; `CLEAN` unless its partition is a domain shift."""
     partition = group.partition
-    if partition.kind != "domain_shift":
+    if not isinstance(partition, DomainShift):
         return CLEAN
     return Shift(partition.noise, partition.blur, partition.rotate)
 

@@ -15,9 +15,9 @@ from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import RATES
 from agents.evaluation.policy_evaluation import PolicyEvaluation, measures
 from agents.plan import Block, Plan
-from agents.rejectors.scores import SCORES
 from agents.rejectors.settings import Setting, network_of, settings_of
 from agents.server.steps import staleness
+from sim.registry.scores import SCORES
 
 Columns = dict[str, list[object]]
 Losses = Mapping[Block, NDArray[np.float64]]

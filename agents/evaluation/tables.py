@@ -20,7 +20,7 @@ from agents.evaluation.curves import (
 from agents.evaluation.study_tables import loss_curves, staleness_per_epoch
 from agents.models.frozen import FrozenClient
 from agents.plan import Block, Plan, Variant
-from agents.rejectors.scores import SCORES
+from agents.rejectors.scores import in_order
 from agents.rejectors.settings import own_setting
 from agents.server.model import Trajectory
 from sim.messages import GroupTables, Tables
@@ -39,10 +39,11 @@ def tables_in_force(plan: Plan, answers: Answers) -> Tables:
 def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
     """The deferral table, at the scenario's own costs: per score and group, on the held-out samples of the
     group's own traffic. Trained scores first, those that some group has; then all that need no training."""
-    curves: dict[str, dict[str, Curve]] = {name: {} for name in SCORES}
+    names = [score.name for score in in_order()]
+    curves: dict[str, dict[str, Curve]] = {name: {} for name in names}
     for place, group in enumerate(plan.scenario.fleet):
         evaluations = answers.evaluations[place]
-        for name in SCORES:
+        for name in names:
             own = own_setting(plan.scenario, name)
             if name == "random":
                 evaluation_set = answers.evaluation_set(place, plan.held_out(place))

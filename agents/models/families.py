@@ -1,5 +1,5 @@
 """Model families: networks that give class logits and the features a rejector may look at.
-A new family is one builder and one line of `FAMILIES`; clients and the server choose from the same table."""
+The code of the kinds in `sim.registry.families`; clients and the server choose from the same table."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from agents.choices import choose
 from agents.models import torchvision_models
 from agents.models.classifiers import Classifier, Headed
 from agents.models.torchvision_models import PREFIX
 from sim.errors import BadInput
+from sim.registry.families import MODEL_FAMILIES, model_family
+from sim.registry.registry import Code
 
 __all__ = [
     "FAMILIES",
@@ -27,14 +28,17 @@ __all__ = [
 ]
 
 ImageShape = tuple[int, int, int]
+FAMILIES: Code[Callable[[ImageShape, int], Classifier]] = Code(MODEL_FAMILIES)
 
 
+@FAMILIES.of("linear")
 def linear(shape: ImageShape, classes: int) -> Headed:
     """Multinomial logistic regression on pixels."""
     channels, height, width = shape
     return Headed(nn.Flatten(), nn.Linear(channels * height * width, classes), tells_logits=True)
 
 
+@FAMILIES.of("mlp")
 def mlp(shape: ImageShape, classes: int) -> Headed:
     """One hidden layer of 64."""
     channels, height, width = shape
@@ -42,6 +46,7 @@ def mlp(shape: ImageShape, classes: int) -> Headed:
     return Headed(body, nn.Linear(64, classes))
 
 
+@FAMILIES.of("small_cnn")
 def small_cnn(shape: ImageShape, classes: int) -> Headed:
     """Three 3x3 convolutions, pooled to 4x4 whatever the picture's size, and a hidden layer of 128."""
     body = nn.Sequential(
@@ -60,6 +65,7 @@ def small_cnn(shape: ImageShape, classes: int) -> Headed:
     return Headed(body, nn.Linear(128, classes))
 
 
+@FAMILIES.of("lenet5")
 def lenet5(shape: ImageShape, classes: int) -> Headed:
     """LeNet-5 (LeCun et al. 1998) in the variant of arXiv 2501.13810: ReLU, max pooling, dense connections.
 
@@ -87,6 +93,7 @@ def lenet5(shape: ImageShape, classes: int) -> Headed:
     return Headed(body, nn.Linear(84, classes))
 
 
+@FAMILIES.of("alexnet")
 def alexnet(shape: ImageShape, classes: int) -> Headed:
     """AlexNet with one tower (Krizhevsky 2014), 57 million weights, as in arXiv 2501.13810: the first layer
     takes the picture's channels, and pictures are resized to 64x64 unless `image_size` says otherwise."""
@@ -116,16 +123,10 @@ def alexnet(shape: ImageShape, classes: int) -> Headed:
     return Headed(body, nn.Linear(4096, classes), draws=True)
 
 
-FAMILIES: dict[str, Callable[[ImageShape, int], Classifier]] = {
-    "linear": linear,
-    "mlp": mlp,
-    "small_cnn": small_cnn,
-    "lenet5": lenet5,
-    "alexnet": alexnet,
-}
-RESIZES_TO = {
-    "alexnet": 64
-}  # pixels a side, where `image_size` is null; the others take pictures as they are
+def size_of(family: str, image_size: int | None) -> int | None:
+    """Pixels a side that pictures are resized to: as asked, else as the family does; None: not at all."""
+    known = model_family(family)
+    return known.resizes_to if image_size is None and known is not None else image_size
 
 
 def require_known(family: str, path: str) -> None:
@@ -133,7 +134,7 @@ def require_known(family: str, path: str) -> None:
     if family.startswith(PREFIX):
         torchvision_models.require_known(family, path)
     else:
-        choose(FAMILIES, family, path, "model family")
+        FAMILIES.choose(family, path)
 
 
 def require_fit(
@@ -143,7 +144,7 @@ def require_fit(
 
     Found out on torch's meta device: shapes only, no memory and no arithmetic.
     """
-    size = RESIZES_TO.get(family) if image_size is None else image_size
+    size = size_of(family, image_size)
     try:
         outline(family, shape, classes, image_size)(torch.empty((batch, *shape), device="meta"))
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -186,7 +187,7 @@ def outline(family: str, shape: ImageShape, classes: int, image_size: int | None
 
     image_size: pixels a side that images are resized to; None: the family's own choice.
     """
-    size = RESIZES_TO.get(family) if image_size is None else image_size
+    size = size_of(family, image_size)
     if family.startswith(PREFIX):
         model: Classifier = torchvision_models.outline(family, classes)
     else:

@@ -22,11 +22,10 @@ from agents.models.stacked_clients import Stack, rows_at_once, stack_of
 from agents.models.torchvision_models import PREFIX
 from agents.models.training import batch_order, require_finite, to_tensor
 from agents.plan import Plan, Variant
+from sim.registry.families import model_family
 from sim.streams import key, stream
 
 BATCH = 32
-LEARNING_RATE = 0.01
-LEARNING_RATES = {"lenet5": 1e-3, "alexnet": 1e-4, "torchvision": 1e-3}  # deeper networks need smaller steps
 RECIPE_VERSION = 3  # raise it when training below, or a family's network, changes: old cache files then miss
 
 Weights = dict[str, NDArray[np.generic]]
@@ -70,7 +69,9 @@ class Recipe:
 
 def learning_rate(family: str) -> float:
     """Adam's rate for the clients of a family."""
-    return LEARNING_RATES.get(family.partition(":")[0], LEARNING_RATE)
+    known = model_family(family)
+    assert known is not None  # checked when the scenario was
+    return known.learning_rate
 
 
 def _foreign_version(family: str) -> str | None:

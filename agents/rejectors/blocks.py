@@ -21,11 +21,12 @@ from agents.rejectors.feedback_buffer import FeedbackBuffer
 from agents.rejectors.inputs import INPUTS, RejectorInput, scale_of
 from agents.rejectors.losses import outcome_weights
 from agents.rejectors.scores import bayes_price
-from agents.rejectors.stacked import FAMILIES, StackedRejectors
+from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import SURROGATES, Client, Targets
 from agents.server.online import rejector_round, row_of_client, training_rows
 from agents.server.steps import rejector_batches
 from sim.messages import TrainingRound
+from sim.registry.families import REJECTOR_FAMILIES
 from sim.streams import key, stream
 
 Weigh = Callable[[Tensor, Tensor], Tensor]  # of a step's outputs and samples, what each loss weighs
@@ -52,10 +53,10 @@ class RejectorBlock:
         self._surrogate = SURROGATES[block.score]
         self._pool = plan.in_view(plan.rejector_pool, plan.traffic_view(block.group))
         seeds = [key(plan.scenario.seed, "rejector", block.group, int(owner)) for owner in self._owners]
-        outputs = self._surrogate.outputs(plan.data.classes)
-        inputs = self._inputs(self._pool)
-        self._scale = scale_of(inputs, picture_is_flat=not FAMILIES[self._group.rejector.family].convolutions)
-        self._rejectors = StackedRejectors(self._group.rejector.family, inputs, outputs, seeds)
+        outputs, inputs = self._surrogate.outputs(plan.data.classes), self._inputs(self._pool)
+        family = self._group.rejector.family
+        self._scale = scale_of(inputs, picture_is_flat=not REJECTOR_FAMILIES[family].convolutions)
+        self._rejectors = StackedRejectors(family, inputs, outputs, seeds)
         pretrain = plan.scenario.training.pretrain
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)

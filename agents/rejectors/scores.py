@@ -1,17 +1,17 @@
 """Scores: a number per client and sample, larger means "send".
-A new untrained one is a function and a line of `SCORES`; how trained ones are read:
-`agents.rejectors.surrogates`."""
+Here the code of those that are made from a frozen model; how trained ones are read:
+`agents.rejectors.surrogates`. What is known of each stands in `sim.registry.scores`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.rejectors.settings import DEPENDS_ON
+from sim.registry.registry import Code
+from sim.registry.scores import SCORES, Score
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Evidence:
     c_1: float
 
 
+OF_CLIENTS: Code[Callable[[Evidence], NDArray[np.float32]]] = Code(SCORES)
+
+
+@OF_CLIENTS.of("confidence")
 def confidence(evidence: Evidence) -> NDArray[np.float32]:
     """1 - max_y p(y|x): a rank. Needs the client's softmax only (Chow 1970; Hendrycks and Gimpel 2017).
 
@@ -39,6 +43,7 @@ def confidence(evidence: Evidence) -> NDArray[np.float32]:
     return unsure
 
 
+@OF_CLIENTS.of("entropy")
 def entropy(evidence: Evidence) -> NDArray[np.float32]:
     """-sum_y p(y|x) log p(y|x), in nats: a rank. Needs the client's softmax only (Shannon 1948; as a rule of
     when to stop on the device, Teerapittayanon et al. 2016)."""
@@ -48,6 +53,7 @@ def entropy(evidence: Evidence) -> NDArray[np.float32]:
     return nats
 
 
+@OF_CLIENTS.of("margin")
 def margin(evidence: Evidence) -> NDArray[np.float32]:
     """1 - (p_(1) - p_(2)), p_(i) the i-th largest probability: a rank. Needs the client's softmax only
     (Scheffer et al. 2001).
@@ -59,6 +65,7 @@ def margin(evidence: Evidence) -> NDArray[np.float32]:
     return close
 
 
+@OF_CLIENTS.of("oracle")
 def oracle(evidence: Evidence) -> NDArray[np.float32]:
     """1[m!=y] - c_1*1[e!=y]: a gain, and a bound. Needs both answers and the label, so no device can have
     it; no policy of the same deferral rate does better (the generalised 0-1 loss, arXiv 2501.13810)."""
@@ -67,34 +74,9 @@ def oracle(evidence: Evidence) -> NDArray[np.float32]:
     return (wrong_client - np.float32(evidence.c_1) * wrong_server).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Score:
-    """unit: a gain is in units of cost and can be priced, a rank is only ordered. of_client: makes it from a
-    frozen model's answers; None where it is read off a trained rejector or drawn per request (`random`).
-    has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e*P(charged)/a for
-    a gain.
-    """
-
-    unit: Literal["gain", "rank"]
-    has_bayes_price: bool
-    of_client: Callable[[Evidence], NDArray[np.float32]] | None = None
-
-
-SCORES: dict[str, Score] = {
-    "l2h": Score("rank", has_bayes_price=True),
-    "plug_in": Score("gain", has_bayes_price=True),
-    "l2h_priced": Score("gain", has_bayes_price=True),
-    "compare_confidence": Score("gain", has_bayes_price=True),
-    "mozannar_sontag": Score("rank", has_bayes_price=True),
-    "one_vs_all": Score("rank", has_bayes_price=False),
-    "confidence": Score("rank", has_bayes_price=False, of_client=confidence),
-    "entropy": Score("rank", has_bayes_price=False, of_client=entropy),
-    "margin": Score("rank", has_bayes_price=False, of_client=margin),
-    "random": Score("rank", has_bayes_price=False),
-    "oracle": Score("gain", has_bayes_price=True, of_client=oracle),
-}
-
-OF_CLIENTS = tuple(name for name, score in SCORES.items() if score.of_client is not None)
+def in_order() -> list[Score]:
+    """All scores, the trained ones first: the order of tables."""
+    return sorted(SCORES.values(), key=lambda score: not score.needs_rejector)
 
 
 def bayes_price(name: str, price_of_a_gain: float) -> float:
@@ -107,4 +89,4 @@ def bayes_price(name: str, price_of_a_gain: float) -> float:
 
 def is_trained(name: str) -> bool:
     """Whether a score is read off a trained rejector."""
-    return name in DEPENDS_ON
+    return SCORES[name].needs_rejector

@@ -6,19 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
+from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.scenario.schema.training import Study
-
-# The scores that are trained, and which of a setting's parts their losses look at; see
-# `agents.rejectors.surrogates`.
-DEPENDS_ON: dict[str, tuple[str, ...]] = {
-    "l2h": ("form", "c_e", "c_1"),
-    "plug_in": (),
-    "l2h_priced": ("c_1",),
-    "compare_confidence": (),
-    "mozannar_sontag": ("c_e", "c_1"),
-    "one_vs_all": (),
-}
 
 
 @dataclass(frozen=True)
@@ -40,13 +30,13 @@ class Setting:
 
 def setting(score: str, form: str, c_e: float, c_1: float, sync_every: int | str) -> Setting:
     """A setting, without the parts that its score has no use for."""
-    depends_on = DEPENDS_ON.get(score)
+    known = SCORES[score]
     return Setting(
         score,
-        form if depends_on and "form" in depends_on else "",
+        form if "form" in known.depends_on else "",
         c_e,
         c_1,
-        "" if depends_on is None else sync_every,
+        sync_every if known.needs_rejector else "",
     )
 
 
@@ -80,7 +70,7 @@ def settings_of(scenario: Scenario, group: Group) -> tuple[Setting, ...]:
         )
     )
     own = (own_setting(scenario, score) for score in (group.policy.score, *scores))
-    return tuple(each for each in dict.fromkeys([*own, *grid]) if each.score in DEPENDS_ON)
+    return tuple(each for each in dict.fromkeys([*own, *grid]) if SCORES[each.score].needs_rejector)
 
 
 def network_of(scenario: Scenario, each: Setting) -> Setting:
@@ -89,10 +79,8 @@ def network_of(scenario: Scenario, each: Setting) -> Setting:
     """
     if scenario.training.feedback == "deferred_only":
         return each
-    depends_on = DEPENDS_ON[each.score]
-    return replace(
-        each, c_e=each.c_e if "c_e" in depends_on else 0.0, c_1=each.c_1 if "c_1" in depends_on else 0.0
-    )
+    used = SCORES[each.score].depends_on
+    return replace(each, c_e=each.c_e if "c_e" in used else 0.0, c_1=each.c_1 if "c_1" in used else 0.0)
 
 
 def networks_of(scenario: Scenario, group: Group) -> dict[Setting, tuple[Setting, ...]]:

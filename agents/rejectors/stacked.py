@@ -1,10 +1,10 @@
 """Many small networks as one: parameters lie along a leading row axis, so one call serves all rows.
-`agents.rejectors.blocks` trains them; a family is its layers, one line of `FAMILIES`."""
+`agents.rejectors.blocks` trains them; a family is its layers, an entry of
+`sim.registry.families`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
@@ -13,26 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.rejectors.inputs import RejectorInput
+from sim.registry.families import REJECTOR_FAMILIES
 
 Layer = tuple[Tensor, Tensor]  # weight and bias, each with a leading row axis
-
-
-@dataclass(frozen=True)
-class Family:
-    """Convolutions of a picture, (channels, kernel) each, followed by 2x2 pooling; then hidden widths.
-
-    Features join the picture before the hidden layers.
-    """
-
-    convolutions: tuple[tuple[int, int], ...] = ()
-    hidden: tuple[int, ...] = ()
-
-
-FAMILIES: dict[str, Family] = {
-    "linear": Family(),
-    "mlp": Family(hidden=(32,)),
-    "lenet5": Family(convolutions=((6, 5), (16, 5)), hidden=(120, 84)),
-}
 
 
 class StackedRejectors:
@@ -48,7 +31,7 @@ class StackedRejectors:
     def __init__(self, family: str, inputs: RejectorInput, outputs: int, seeds: Sequence[int]) -> None:
         """inputs: any, for their widths; outputs: per sample; seeds: one a row."""
         shape, features = inputs.widths
-        kind, self.rows = FAMILIES[family], len(seeds)
+        kind, self.rows = REJECTOR_FAMILIES[family], len(seeds)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.convolutions: list[Layer] = []
         if shape is not None:
@@ -107,7 +90,7 @@ class StackedRejectors:
 def fits(family: str, height: int, width: int) -> bool:
     """Whether pictures of this size leave something behind every convolution."""
     side = min(height, width)
-    for _, kernel in FAMILIES[family].convolutions:
+    for _, kernel in REJECTOR_FAMILIES[family].convolutions:
         side = (side - kernel + 1) // 2
     return side >= 1
 

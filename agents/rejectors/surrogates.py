@@ -1,5 +1,5 @@
 """Surrogates: what a trained score minimises, and how it is read off the rejector's outputs.
-A new one is a loss, a score, a line of `SURROGATES` and one of `agents.rejectors.settings.DEPENDS_ON`."""
+A new one is a loss, a score and a line of `SURROGATES`, for a score of `sim.registry.scores`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from agents.models.training import to_tensor
 from agents.rejectors.losses import rejector_losses
+from sim.registry.registry import Code
+from sim.registry.scores import SCORES
 
 TINIEST = 1e-6  # of what a logarithm is taken
 
@@ -194,13 +196,17 @@ class Surrogate:
 
 BOTH = {"client": 0, "server": 1}
 
-SURROGATES: dict[str, Surrogate] = {
-    "l2h": Surrogate(lambda _: 2, l2h_loss, l2h_score),
-    "plug_in": Surrogate(lambda _: 2, plug_in_loss, plug_in_score, BOTH),
-    "l2h_priced": Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score, BOTH),
-    "compare_confidence": Surrogate(
-        lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}
-    ),
-    "mozannar_sontag": Surrogate(lambda classes: classes + 1, mozannar_sontag_loss, deferral_output),
-    "one_vs_all": Surrogate(lambda classes: classes + 1, one_vs_all_loss, deferral_output, {"server": -1}),
-}
+SURROGATES: Code[Surrogate] = Code(SCORES)
+SURROGATES.attach("l2h", Surrogate(lambda _: 2, l2h_loss, l2h_score))
+SURROGATES.attach("plug_in", Surrogate(lambda _: 2, plug_in_loss, plug_in_score, BOTH))
+SURROGATES.attach("l2h_priced", Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score, BOTH))
+SURROGATES.attach(
+    "compare_confidence",
+    Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}),
+)
+SURROGATES.attach(
+    "mozannar_sontag", Surrogate(lambda classes: classes + 1, mozannar_sontag_loss, deferral_output)
+)
+SURROGATES.attach(
+    "one_vs_all", Surrogate(lambda classes: classes + 1, one_vs_all_loss, deferral_output, {"server": -1})
+)

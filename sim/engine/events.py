@@ -7,6 +7,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from sim.registry.admission import ADMISSIONS
+from sim.registry.disciplines import DISCIPLINES
 from sim.results.columns import CAUSES, OUTCOMES
 
 
@@ -71,10 +73,10 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
     )
 )
 
-DISCIPLINES = ("fifo", "lifo", "edf", "fair")
-FIFO, LIFO, EDF, FAIR = range(4)
-ADMISSIONS = ("none", "deadline_feasible", "token_bucket")
-OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = range(3)
+FIFO, LIFO, EDF, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair"))
+OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
+    ADMISSIONS[name].code for name in ("none", "deadline_feasible", "token_bucket")
+)
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
 IN_FLIGHTS = ("lose", "requeue", "finish")

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays import Clients
-from sim.engine.events import ADMISSIONS, DISCIPLINES, IN_FLIGHTS, WHEN_DOWN, place_bits
+from sim.engine.events import IN_FLIGHTS, WHEN_DOWN, place_bits
 from sim.engine.learning import Learning
 from sim.engine.parameter_arrays import Accounts, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
 from sim.engine.state import State
 from sim.policy.controllers import Price
 from sim.policy.prices import explored
+from sim.registry.disciplines import DISCIPLINES
 from sim.world.budgets import Allotment, Bucket, admission_bucket, full
 from sim.world.outages.capacity import Slowness
 from sim.world.outages.downtime import Downtime
@@ -124,8 +125,8 @@ class Fixed:
             max_batch=rules.max_batch,
             batch_wait_s=rules.batch_wait_s,
             queue_limit=float(rules.queue_limit),
-            discipline=DISCIPLINES.index(rules.discipline),
-            admission=ADMISSIONS.index(rules.admission.kind),
+            discipline=DISCIPLINES[rules.discipline].code,
+            admission=rules.admission.code,
             drops_expired=rules.drop_expired,
             when_down=WHEN_DOWN.index(rules.when_down),
             in_flight=IN_FLIGHTS.index(rules.in_flight),

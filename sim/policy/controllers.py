@@ -8,6 +8,7 @@ same: SimPy's as they are, the compiled one as `numba.types.FunctionType`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from math import exp, inf
 from typing import Any, ClassVar, Protocol
@@ -16,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.outcomes import Outcome
+from sim.registry.prices import PRICES, AvailabilityAware, DriftPlusPenalty, QueueAware, RateController
+from sim.registry.registry import Code
 from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
-from sim.scenario.schema.fleet import AvailabilityAware, DriftPlusPenalty, Group, QueueAware, RateController
+from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.training import Costs
 
 REMOTE, REFUSED = OUTCOMES.index("remote"), OUTCOMES.index("refused")
 
@@ -190,20 +194,35 @@ class Backlog(Parameters):
             m[0], m[1] = heard.backlog, now
 
 
+# What makes the price of a kind that keeps state, of its part of the scenario and the costs.
+CONTROLLERS: Code[Callable[[Any, Costs], Price]] = Code(PRICES)
+
+
+@CONTROLLERS.of("rate_controller")
+def _rate_control(price: RateController, _costs: Costs) -> Price:
+    return RateControl(price.rate, price.gain)
+
+
+@CONTROLLERS.of("drift_plus_penalty")
+def _virtual_queue(price: DriftPlusPenalty, _costs: Costs) -> Price:
+    return VirtualQueue(price.v, price.rate_hz)
+
+
+@CONTROLLERS.of("availability_aware")
+def _availability(price: AvailabilityAware, costs: Costs) -> Price:
+    charged = (float(costs.charge_on == when) for when in ("send", "answer"))
+    return Availability(costs.c_e, price.memory_s, price.probe_every_s, *charged)
+
+
+@CONTROLLERS.of("queue_aware")
+def _backlog(price: QueueAware, costs: Costs) -> Price:
+    return Backlog(costs.c_e, price.weight, inf if price.memory_s is None else price.memory_s)
+
+
 def moving_price(scenario: Scenario, group: Group) -> Price | None:
     """The price of a group if it moves; None where it stays."""
-    costs = scenario.costs
-    match group.policy.price:
-        case RateController(rate=rate, gain=gain):
-            return RateControl(rate, gain)
-        case DriftPlusPenalty(v=v, rate_hz=rate_hz):
-            return VirtualQueue(v, rate_hz)
-        case AvailabilityAware(memory_s=memory_s, probe_every_s=probe_every_s):
-            charged = (float(costs.charge_on == when) for when in ("send", "answer"))
-            return Availability(costs.c_e, memory_s, probe_every_s, *charged)
-        case QueueAware(weight=weight, memory_s=memory_s):
-            return Backlog(costs.c_e, weight, inf if memory_s is None else memory_s)
-    return None
+    price = group.policy.price
+    return CONTROLLERS[price.kind](price, scenario.costs) if price.keeps_state else None
 
 
 def memories(prices: tuple[Price | None, ...], group: NDArray[np.int16]) -> NDArray[np.float64]:

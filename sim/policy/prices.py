@@ -3,7 +3,7 @@ Here what a request is compared by, and prices that stay; those that move are in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,10 @@ from numpy.typing import NDArray
 
 from sim.policy.calibration import Curve
 from sim.policy.decision import decide
-from sim.scenario.schema.fleet import (
-    AlwaysLocal,
-    AlwaysRemote,
-    BoundedRate,
-    BoundedRateThinned,
-    Policy,
-    RateController,
-    Threshold,
-)
-from sim.scenario.schema.training import RANKS
+from sim.registry.prices import PRICES, AlwaysLocal, AlwaysRemote, BoundedRate, BoundedRateThinned, Threshold
+from sim.registry.registry import Code
+from sim.registry.scores import SCORES
+from sim.scenario.schema.fleet import Policy
 
 if TYPE_CHECKING:
     from sim.world.world import World
@@ -77,10 +71,10 @@ def asked(
     if isinstance(price, BoundedRateThinned):
         minus_chance = -thinned(value, bayes, price.rate, curves)
         return Asked(score, -draw, np.full_like(value, -1.0), np.zeros_like(value), minus_chance)
-    threshold = np.full_like(value, np.nan if _moves(policy) else fixed_price(policy))
-    if policy.score == "random":
+    threshold = np.full_like(value, np.nan if price.keeps_state else fixed_price(policy))
+    if _is_drawn(policy):
         return Asked(score, value, np.zeros_like(value), np.ones_like(value), threshold)
-    if not _holds_rate(policy):
+    if price.unit != "share":
         return Asked(score, value, value, value, threshold)
     low, high = np.empty_like(value), np.empty_like(value)
     for mine, curve in curves:
@@ -98,39 +92,49 @@ def decide_all(requests: Asked, coin: Any = 1.0, exploration: float = 0.0) -> De
 
 def explored(policy: Policy, exploration: float) -> float:
     """The share that this policy explores: `always_local` stays what its name says."""
-    return 0.0 if isinstance(policy.price, AlwaysLocal) else exploration
+    return exploration if policy.price.explores else 0.0
 
 
 def is_calibrated(policy: Policy) -> bool:
     """Whether the price asks for the group's calibration scores, and draws: to spread ties, or a coin."""
-    return policy.score != "random" and isinstance(
-        policy.price, BoundedRate | BoundedRateThinned | RateController
-    )
+    return policy.price.needs_calibration and not _is_drawn(policy)
 
 
-def _holds_rate(policy: Policy) -> bool:
-    """Whether the price stands among calibrated shares and not among scores."""
-    return isinstance(policy.price, BoundedRate | RateController)
+def _is_drawn(policy: Policy) -> bool:
+    """Whether its score is a uniform draw per request."""
+    return SCORES[policy.score].made_from == "draw"
 
 
-def _moves(policy: Policy) -> bool:
-    """Whether the price remembers."""
-    return not isinstance(policy.price, Threshold | BoundedRate | AlwaysLocal | AlwaysRemote)
+# What a price is that never changes, of its part of the scenario.
+FIXED: Code[Callable[[Any], float]] = Code(PRICES)
+
+
+@FIXED.of("threshold")
+def _threshold(price: Threshold) -> float:
+    return price.at
+
+
+@FIXED.of("bounded_rate")
+def _share_to_keep(price: BoundedRate) -> float:
+    return 1.0 - price.rate
+
+
+@FIXED.of("always_local")
+def _never(_price: AlwaysLocal) -> float:
+    return np.inf
+
+
+@FIXED.of("always_remote")
+def _always(_price: AlwaysRemote) -> float:
+    return -np.inf
 
 
 def fixed_price(policy: Policy) -> float:
     """λ of a price that never changes: a threshold, the share of calibration scores to be kept, +inf (never
     send) or -inf (always send)."""
-    match policy.price:
-        case Threshold(at=at):
-            return at
-        case BoundedRate(rate=rate):
-            return 1.0 - rate
-        case AlwaysLocal():
-            return np.inf
-        case AlwaysRemote():
-            return -np.inf
-    raise TypeError(f"'{policy.price.kind}' is not a fixed price")
+    if policy.price.kind not in FIXED:
+        raise TypeError(f"'{policy.price.kind}' is not a fixed price")
+    return FIXED[policy.price.kind](policy.price)
 
 
 def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
@@ -149,7 +153,7 @@ def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
 def bayes_price(world: World, score: str) -> float:
     """The price at which a trained score decides best: 0 for a rank, c_e·P(charged)/a for a gain, with the
     availability a that its rejector was trained for."""
-    if score in RANKS:
+    if SCORES[score].unit == "rank":
         return 0.0
     scenario = world.scenario
     a = scenario.training.availability

@@ -13,7 +13,6 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
 from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
-from sim.scenario.schema.fleet import BoundedRateThinned
 from sim.world.parameters import Rules
 from sim.world.world import World
 
@@ -137,7 +136,7 @@ class Tabulator:
     def _is_coin(self) -> NDArray[np.bool_]:
         """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the
         coin's."""
-        return np.array([isinstance(policy.price, BoundedRateThinned) for policy in self.rules.policies])
+        return np.array([policy.price.needs_bayes_price for policy in self.rules.policies])
 
     @property
     def _bayes(self) -> NDArray[np.float64]:

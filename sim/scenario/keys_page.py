@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.registry.durations import DURATIONS
 from sim.scenario.schema.vocabulary import TAGS
 from sim.scenario.text.writing import json_schema, on_one_line
 
@@ -18,7 +19,7 @@ given. In a path `*` stands for an entry of a list; on the command line it is a 
 name: `--set fleet.sensors.clients=10`. A *name* is a letter and up to 63 more letters, digits, `_` and `-`.
 Numbers are never NaN or infinite, and unknown keys are errors, as are values that break a rule between keys.
 """
-DURATIONS = ("Exponential", "Lognormal", "Gamma", "Weibull", "Empirical")
+NAMES_OF_DURATIONS = tuple(part.__name__ for part in DURATIONS.values())
 UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bytes": "bytes"}
 TABLE = ("| key | value | default | meaning |", "| --- | --- | --- | --- |")
 TABLE_OF_KINDS = ("| kind | key | value | default | meaning |", "| --- | --- | --- | --- | --- |")
@@ -32,7 +33,7 @@ def page() -> str:
     lines = [HEAD, "## The scenario", "", *TABLE, *_rows(schema, parts)]
     lines += _below(schema, (), parts, told)
     lines += ["", "## Durations", "", "A constant number of seconds, or one of these distributions.", ""]
-    lines += _kinds([parts[name] for name in DURATIONS], parts)
+    lines += _kinds([parts[name] for name in NAMES_OF_DURATIONS], parts)
     return "\n".join(lines) + "\n"
 
 
@@ -40,7 +41,7 @@ def _below(part: Schema, path: tuple[str, ...], parts: dict[str, Schema], told: 
     """The sections of what stands below a part, each part of the vocabulary once."""
     lines: list[str] = []
     for key, value in _keys(part):
-        names = [name for name in _parts_in(value) if name not in (*DURATIONS, *told)]
+        names = [name for name in _parts_in(value) if name not in (*NAMES_OF_DURATIONS, *told)]
         told.update(names)
         here = (*path, key, *("*" for _ in range(_is_list(value))))
         below = [parts[name] for name in names]
@@ -82,7 +83,7 @@ def _value(key: str, value: Schema) -> str:
         return ", ".join(f"`{on_one_line(one)}`" for one in value.get("enum", [value.get("const")]))
     if "discriminator" in value:
         return ", ".join(f"`{kind}`" for kind in value["discriminator"]["mapping"])
-    if set(_parts_in(value)) & set(DURATIONS):
+    if set(_parts_in(value)) & set(NAMES_OF_DURATIONS):
         return _number("_s", value["oneOf"][0]) + ", or a [duration](#durations)"
     if "anyOf" in value:
         return ", or ".join(_value(key, one) for one in value["anyOf"])

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import floor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.registry.admission import Admission, TokenBucketAdmission
+from sim.registry.budgets import Budget, CountBudget, MoneyBudget, TokenBucket
 from sim.scenario import Scenario
-from sim.scenario.schema.fleet import Budget, CountBudget, TokenBucket
-from sim.scenario.schema.server import Admission, TokenBucketAdmission
 from sim.world.population import Population
 
 Columns = dict[str, NDArray[Any]]
@@ -59,14 +58,14 @@ Allotment = Bucket | Periods
 
 
 def allotment(budget: Budget) -> Allotment:
-    """A budget as whole numbers; money as the sends that it buys, by the decimals as they are written."""
+    """A budget as whole numbers; money as the sends that it buys."""
     if isinstance(budget, TokenBucket):
         return Bucket(budget.rate_hz, budget.burst)
     if isinstance(budget, CountBudget):
         return Periods(budget.per_s, budget.limit)
-    if budget.price == 0:
-        return Periods(budget.per_s, _UNLIMITED)
-    return Periods(budget.per_s, min(Fraction(str(budget.limit)) // Fraction(str(budget.price)), _UNLIMITED))
+    if isinstance(budget, MoneyBudget):
+        return Periods(budget.per_s, int(min(budget.sends(), _UNLIMITED)))
+    raise TypeError(f"nobody keeps accounts of {budget.kind}")
 
 
 def admission_bucket(admission: Admission) -> tuple[Bucket, ...]:

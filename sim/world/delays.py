@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.registry.durations import Duration, constant_of, quantile
+from sim.registry.service import Service
 from sim.scenario.schema.fleet import Link, Retry
-from sim.scenario.schema.server import Affine, Service
-from sim.scenario.schema.values import SHORTEST_S, Duration
+from sim.scenario.schema.values import SHORTEST_S
 from sim.streams import Draws
-from sim.world.durations import constant_of, gamma_factor, mean_of, quantile
 
 Ids = NDArray[np.int64]
 Seconds = NDArray[np.float64]
@@ -66,17 +66,11 @@ class ServiceTimes:
 
     def __init__(self, seed: int, service: Service, max_batch: int) -> None:
         self._draws = Draws(seed, "service")
-        sizes = np.arange(max_batch + 1, dtype=np.float64)
-        if isinstance(service, Affine):
-            self.scale: list[float] = (service.base_s + service.per_item_s * sizes).tolist()
-            self.mean = self.scale
-            self.constant: float | None = 1.0 if service.cv == 0 else None
-            self._factor = gamma_factor(service.cv)
-        else:
-            self.scale = [1.0] * (max_batch + 1)
-            self.mean = [mean_of(service.time)] * (max_batch + 1)
-            self.constant = constant_of(service.time)
-            self._factor = quantile(service.time)
+        self.scale: list[float] = [service.scale_s(n) for n in range(max_batch + 1)]
+        mean_factor = service.mean_factor()
+        self.mean = [scale * mean_factor for scale in self.scale]
+        self.constant = service.constant()
+        self._factor = service.factor()
 
     def time(self, n: int, factor: float) -> float:
         """Seconds that a batch of n takes."""

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from sim.policy.controllers import Price, moving_price
 from sim.policy.prices import bayes_price
+from sim.registry.admission import Admission
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
-from sim.scenario.schema.server import Admission, Autoscaling
+from sim.scenario.schema.server import Autoscaling
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts
 from sim.world.delays import Backoff, LinkDelays, ServiceTimes

@@ -4,11 +4,13 @@ Client ids run through the groups in the order of the scenario; a block is 64 cl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario import Scenario
+if TYPE_CHECKING:
+    from sim.scenario import Scenario
 
 BLOCK = 64
 CLIENT_SHIFT = 32  # request_id = client << 32 | k

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
-from sim.scenario.rules.memory import WITHOUT_REJECTOR
 from sim.world.delays import Delay
 from sim.world.outages.capacity import Capacity, most_replicas
 from sim.world.outages.links import Links
@@ -136,7 +136,7 @@ class _Fleet:
 
     def __init__(self, scenario: Scenario, clients: Population, usable: Capacity, links: Links) -> None:
         n, scores = clients.size, [group.policy.score for group in scenario.fleet]
-        self._listens = np.array([score not in WITHOUT_REJECTOR for score in scores])[clients.group]
+        self._listens = np.array([SCORES[score].needs_rejector for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
         self.follows = self._listens | self._knows_all
         self._links, self._hit = links, np.flatnonzero(links.hit(n)).tolist()

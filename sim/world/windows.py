@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sim.scenario import Scenario
-from sim.scenario.rules.rates import operational_s, requests_before
-from sim.scenario.schema.arrivals import Mmpp
+from sim.scenario.rules.rates import requests_before
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.world import World
 
@@ -72,13 +71,10 @@ def _requests(scenario: Scenario, place: int) -> Work:
 
 
 def _stays(scenario: Scenario, place: int) -> Work:
-    """The stays in states of an MMPP, which a window unfolds as it does requests."""
+    """What a window unfolds besides requests: the stays in states of an MMPP."""
     group = scenario.fleet[place]
-    process, shape = group.arrivals.process, group.arrivals.shape
-    if not isinstance(process, Mmpp):
-        return lambda _: 0.0
-    a_second = group.clients / process.mean_stay_s
-    return lambda at_s: a_second * operational_s(shape, at_s)
+    shape, a_second = group.arrivals.shape, group.clients * group.arrivals.process.stays_hz()
+    return lambda at_s: a_second * shape.operational_s(at_s)
 
 
 def _regular(every_s: float) -> Work:

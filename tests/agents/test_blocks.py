@@ -20,10 +20,10 @@ from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.inputs import INPUTS
 from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights
-from agents.rejectors.settings import DEPENDS_ON
 from agents.server.model import ServerModel
 from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
+from sim.registry.scores import SCORES
 from sim.scenario import Scenario
 from sim.streams import key, stream
 
@@ -75,7 +75,7 @@ def test_every_form_trains(form: str) -> None:
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize("score", DEPENDS_ON)
+@pytest.mark.parametrize("score", [name for name, score in SCORES.items() if score.needs_rejector])
 def test_every_trained_score_learns(score: str) -> None:
     policy = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
     plan = make_plan(scenario(group(policy=policy), epochs=6))

@@ -6,6 +6,7 @@ import gzip
 import pickle
 import struct
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -20,10 +21,11 @@ from small_fleets import group, scenario
 from agents.checks import validate
 from agents.data import folders as data_folders
 from agents.data.datasets import SETS, DataSet, load
-from agents.data.folders import DEBIAN, LAYOUTS, roots_of
+from agents.data.folders import DEBIAN, layout_of, roots_of
 from agents.fleet import open_fleet
 from agents.models.vision import torchvision
 from sim.errors import BadInput
+from sim.registry.data_sets import DATA_SETS
 
 CASES: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray]]] = {
     "mnist": lambda root: write_mnist(root / "MNIST/raw", compressed=False),
@@ -40,8 +42,8 @@ def loaded(name: str, root: Path | None = None, **changes: Any) -> DataSet:
 
 
 def test_every_set_has_a_case_here() -> None:
-    assert {*CASES, "digits", "gaussian_mixture"} == set(SETS)
-    assert set(CASES) == set(LAYOUTS)
+    assert set(SETS) == set(DATA_SETS)
+    assert set(CASES) == {name for name, kind in DATA_SETS.items() if kind.files is not None}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -53,6 +55,9 @@ def test_every_data_set_keeps_the_contract(name: str, tmp_path: Path) -> None:
     assert data.images.dtype == np.float32
     assert data.labels.dtype == np.int16
     assert set(np.unique(data.labels)) == set(range(data.classes))
+    known, asked = DATA_SETS[name], scenario(data={"set": name}).data
+    assert (known.classes_of(asked), known.pixels_of(asked)) == (data.classes, prod(data.image_shape))
+    assert name in CASES or known.samples_of(asked) == data.size
     some = np.array([3, 1, 4])
     assert np.array_equal(data.look(some), data.images[some])
     if name != "gaussian_mixture":
@@ -73,7 +78,7 @@ def test_a_set_is_read_as_it_was_written(name: str, tmp_path: Path) -> None:
 def test_torchvision_reads_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own reader, told not to insist on the published checksums, is the second opinion."""
     CASES[name](tmp_path)
-    layout, datasets = LAYOUTS[name], torchvision("datasets")
+    layout, datasets = layout_of(name), torchvision("datasets")
     kind = getattr(datasets, layout.kind)
     if "mnist" not in name:
         monkeypatch.setattr(kind, "_check_integrity", lambda _: True)
@@ -93,18 +98,18 @@ def test_torchvision_reads_the_same(name: str, tmp_path: Path, monkeypatch: pyte
 def test_checksums_and_files_are_those_that_torchvision_knows() -> None:
     datasets = torchvision("datasets")
     for name in ("cifar10", "cifar100"):
-        kind, layout = getattr(datasets, LAYOUTS[name].kind), LAYOUTS[name]
+        kind, layout = getattr(datasets, layout_of(name).kind), layout_of(name)
         assert [list(pair) for pair in zip(layout.files, layout.md5, strict=True)] == (
             kind.train_list + kind.test_list
         )
         assert kind.base_folder == layout.folder
     parts = [datasets.SVHN.split_list[part] for part in ("train", "test")]
     assert [(part[1], part[2]) for part in parts] == list(
-        zip(LAYOUTS["svhn"].files, LAYOUTS["svhn"].md5, strict=True)
+        zip(layout_of("svhn").files, layout_of("svhn").md5, strict=True)
     )
     for name in ("mnist", "fashion_mnist"):
-        kind = getattr(datasets, LAYOUTS[name].kind)
-        assert [file.removesuffix(".gz") for file, _ in kind.resources] == list(LAYOUTS[name].files)
+        kind = getattr(datasets, layout_of(name).kind)
+        assert [file.removesuffix(".gz") for file, _ in kind.resources] == list(layout_of(name).files)
 
 
 def test_files_that_are_not_the_published_ones_are_told(
@@ -134,8 +139,8 @@ def test_fashion_mnist_is_not_taken_for_mnist(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not (DEBIAN / "train-images-idx3-ubyte.gz").is_file(),
-    reason=f"{DEBIAN} is not there: apt-get install dataset-fashion-mnist",
+    not (DEBIAN / "fashion-mnist/train-images-idx3-ubyte.gz").is_file(),
+    reason=f"{DEBIAN}/fashion-mnist is not there: apt-get install dataset-fashion-mnist",
 )
 def test_the_real_fashion_mnist_of_debian(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # so that no data/ is found first
@@ -152,7 +157,7 @@ def test_where_a_set_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.delenv("L2H_DATA", raising=False)
     assert roots("mnist") == [Path("data")]
-    assert roots("fashion_mnist") == [Path("data"), DEBIAN]
+    assert roots("fashion_mnist") == [Path("data"), DEBIAN / "fashion-mnist"]
     monkeypatch.setenv("L2H_DATA", str(tmp_path))
     assert roots("svhn") == [tmp_path, Path("data")]
     assert roots("svhn", "elsewhere") == [Path("elsewhere")]
@@ -176,7 +181,7 @@ def test_without_a_root_every_place_and_every_way_is_named(
     with pytest.raises(BadInput) as refusal:
         loaded("fashion_mnist")
     assert str(refusal.value) == (
-        "data.set: fashion_mnist: not found in mine nor in data nor in packaged: expected in "
+        "data.set: fashion_mnist: not found in mine nor in data nor in packaged/fashion-mnist: expected in "
         "mine/FashionMNIST/raw the files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
         "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (or with .gz); set data.root to the folder that "
         "holds them, or data.download: true fetches them, or Debian's package dataset-fashion-mnist has them"

@@ -109,7 +109,7 @@ def test_a_loss_that_is_no_number_names_its_client() -> None:
 
 def test_weights_that_are_no_numbers_are_never_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """One batch, so that its loss is seen before the step that breaks the weights."""
-    monkeypatch.setattr(frozen, "LEARNING_RATE", float("inf"))
+    monkeypatch.setattr(frozen, "learning_rate", lambda _family: float("inf"))
     with pytest.raises(
         RunFailed, match=r"stage 'build': group sensors, client model 0: .* weight that is not"
     ):

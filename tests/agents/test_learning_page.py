@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agents.rejectors.scores import SCORES, is_trained
-from agents.rejectors.settings import DEPENDS_ON
+from agents.rejectors.scores import in_order, is_trained
+from sim.registry.scores import SCORES
 
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs/learning.md").read_text()
@@ -41,17 +41,17 @@ def test_the_page_names_every_test_of_the_theory() -> None:
 
 
 def test_the_page_has_every_score_with_its_unit_price_and_costs() -> None:
-    """In one table, in the order of the code, and with nothing else in it."""
+    """In one table, in the order of all tables, and with nothing else in it."""
     rows = re.findall(r"^\| `(\w+)` \| (gain|rank) \| ([^|]+) \| ([^|]+) \|", PAGE, flags=re.MULTILINE)
     prices = {"gain": "c_e·P(charged)/a", "rank": "0"}
     assert rows == [
         (
-            name,
+            score.name,
             score.unit,
             prices[score.unit] if score.has_bayes_price else "found",
-            ", ".join(DEPENDS_ON.get(name, ())) or "none",
+            ", ".join(score.depends_on) or "none",
         )
-        for name, score in SCORES.items()
+        for score in in_order()
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from small_fleets import MISSING, NOISY, group, model, scenario, three_kinds
 
 from agents.plan import BLOCK, Block, Variant, make_plan
-from sim.scenario.rules.memory import WITHOUT_REJECTOR
+from sim.registry.scores import SCORES
 
 
 def test_a_group_is_cut_into_blocks_of_64_and_a_rest() -> None:
@@ -30,7 +30,7 @@ def test_variants_are_dealt_to_clients_in_turn() -> None:
     assert [variant.number for variant in plan.variants_of(plan.blocks[1])] == [64 % 3, 65 % 3]
 
 
-@pytest.mark.parametrize("score", WITHOUT_REJECTOR)
+@pytest.mark.parametrize("score", [name for name, one in SCORES.items() if not one.needs_rejector])
 def test_only_trained_scores_have_rejectors(score: str) -> None:
     price = {"kind": "threshold", "at": 0.5}
     plan = make_plan(scenario(group("a", policy={"score": score, "price": price}), group("b")))

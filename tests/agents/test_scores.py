@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.rejectors.scores import OF_CLIENTS, SCORES, Evidence, bayes_price, confidence, is_trained
+from agents.rejectors.scores import OF_CLIENTS, Evidence, bayes_price, confidence, in_order
 from agents.rejectors.surrogates import SURROGATES
-from sim.scenario.rules.memory import WITHOUT_REJECTOR
-from sim.scenario.schema.training import RANKS, WITHOUT_BAYES_PRICE, Score
+from sim.registry.scores import SCORES
 
 # (client, server): both wrong, server right, client right, both right
 EVIDENCE = Evidence(
@@ -26,28 +24,32 @@ EVIDENCE = Evidence(
 )
 
 
-def test_the_scenario_and_the_learners_speak_of_the_same_scores() -> None:
-    assert set(SCORES) == set(get_args(Score))
-    assert {name for name, score in SCORES.items() if score.unit == "rank"} == set(RANKS)
-    assert {name for name, score in SCORES.items() if not score.has_bayes_price} == set(WITHOUT_BAYES_PRICE)
-    assert {name for name in SCORES if not is_trained(name)} == set(WITHOUT_REJECTOR)
-    assert {name for name in SCORES if is_trained(name)} == set(SURROGATES)
+def test_every_score_has_its_code_and_nothing_else_has() -> None:
+    """From the frozen client, from trained rejectors, or drawn per request: exactly one of them."""
+    made_from = {"client": set(OF_CLIENTS), "rejector": set(SURROGATES)}
+    for origin in ("client", "rejector", "draw"):
+        declared = {name for name, score in SCORES.items() if score.made_from == origin}
+        assert declared == made_from.get(origin, {"random"})  # `random` is drawn by `sim.engine.decisions`
+
+
+def test_tables_begin_with_what_is_trained() -> None:
+    names = [score.name for score in in_order()]
+    assert sorted(names) == sorted(SCORES)
+    assert names[: len(SURROGATES)] == list(SURROGATES)
 
 
 @pytest.mark.parametrize("name", OF_CLIENTS)
 def test_a_client_score_is_a_float_per_sample(name: str) -> None:
-    score = SCORES[name].of_client
-    assert score is not None
-    values = score(EVIDENCE)
+    values = OF_CLIENTS[name](EVIDENCE)
     assert values.shape == (4,)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_a_score_says_where_it_comes_from(name: str) -> None:
-    """From the frozen client, from trained rejectors, or drawn per request: exactly one of them."""
-    assert (SCORES[name].of_client is not None) + is_trained(name) + (name == "random") == 1
+def test_a_rank_names_a_gain_that_may_take_its_place(name: str) -> None:
+    assert SCORES[SCORES[name].gain_like].unit == "gain"
+    assert SCORES[name].needs_rejector or not SCORES[name].depends_on
 
 
 def test_a_gain_is_worth_its_price_and_a_rank_only_its_sign() -> None:
@@ -57,8 +59,7 @@ def test_a_gain_is_worth_its_price_and_a_rank_only_its_sign() -> None:
 
 
 def test_confidence_sends_the_unsure_first() -> None:
-    score = SCORES["confidence"].of_client
-    assert score is not None
+    score = OF_CLIENTS["confidence"]
     np.testing.assert_allclose(score(EVIDENCE), [0.5, 0.25, 0.0, 0.0], rtol=1e-7)
 
 
@@ -84,14 +85,13 @@ def test_confidence_is_one_less_the_largest_probability(logits: np.ndarray) -> N
 
 
 def test_oracle_is_what_sending_saves_before_its_price() -> None:
-    score = SCORES["oracle"].of_client
-    assert score is not None
+    score = OF_CLIENTS["oracle"]
     assert score(EVIDENCE).tolist() == [-1.0, 1.0, -2.0, 0.0]
     assert SCORES["oracle"].unit == "gain"
 
 
 def test_entropy_and_margin_by_hand() -> None:
-    values = {name: SCORES[name].of_client(EVIDENCE) for name in ("entropy", "margin")}
+    values = {name: OF_CLIENTS[name](EVIDENCE) for name in ("entropy", "margin")}
     np.testing.assert_allclose(values["entropy"], [np.log(2), 0.5623351, 0.0, 0.0], atol=1e-7)
     np.testing.assert_allclose(values["margin"], [1.0, 0.5, 0.0, 0.0], atol=1e-7)
 
@@ -100,4 +100,4 @@ def test_entropy_and_margin_by_hand() -> None:
 def test_two_classes_are_ranked_alike_by_all_that_look_at_the_softmax(name: str) -> None:
     chance = np.linspace(0.501, 0.999, 40)
     known = replace(EVIDENCE, log_probabilities=np.log(np.stack([chance, 1 - chance], axis=1)))
-    assert (np.diff(SCORES[name].of_client(known)) < 0).all()
+    assert (np.diff(OF_CLIENTS[name](known)) < 0).all()

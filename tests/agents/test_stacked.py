@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from agents.rejectors.inputs import RejectorInput
-from agents.rejectors.stacked import FAMILIES, StackedRejectors
+from agents.rejectors.stacked import StackedRejectors
+from sim.registry.families import REJECTOR_FAMILIES
 from sim.scenario.schema.fleet import Rejector
 
 SIDE = 16
@@ -28,14 +29,14 @@ def a_look(rows: int, looks: str = "raw+features", samples: int = 32) -> Rejecto
 
 
 def test_scenarios_may_name_just_the_families_that_there_are() -> None:
-    assert get_args(Rejector.model_fields["family"].annotation) == tuple(FAMILIES)
+    assert get_args(Rejector.model_fields["family"].annotation) == tuple(REJECTOR_FAMILIES)
 
 
 def possible(family: str, looks: str) -> bool:
-    return looks != "features" or not FAMILIES[family].convolutions
+    return looks != "features" or not REJECTOR_FAMILIES[family].convolutions
 
 
-SHAPES = [(family, looks) for family in FAMILIES for looks in LOOKS if possible(family, looks)]
+SHAPES = [(family, looks) for family in REJECTOR_FAMILIES for looks in LOOKS if possible(family, looks)]
 
 
 class Single(nn.Module):
@@ -88,7 +89,7 @@ def test_a_stack_learns_what_single_networks_learn(family: str, looks: str) -> N
         torch.testing.assert_close(after[row], single(inputs, row).detach(), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", REJECTOR_FAMILIES)
 def test_a_row_comes_from_its_own_seed(family: str) -> None:
     summed = StackedRejectors(family, a_look(3), 2, seeds=[1, 2, 3]).parameters
     alone = StackedRejectors(family, a_look(1), 2, seeds=[2]).parameters

@@ -11,8 +11,8 @@ from agents.models.families import Classifier, new_model
 from agents.models.training import classifier_step
 from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights, server_loss
-from agents.rejectors.stacked import FAMILIES as REJECTOR_FAMILIES
 from agents.rejectors.stacked import StackedRejectors
+from sim.registry.families import REJECTOR_FAMILIES
 
 SHAPE, CLASSES, SAMPLES, ROWS = (1, 32, 32), 4, 12, 3  # 32 pixels: what every family can take
 GENERATOR = torch.Generator().manual_seed(1)

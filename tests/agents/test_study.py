@@ -15,8 +15,8 @@ from agents.evaluation import answers
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate
 from agents.plan import Block, Plan
 from agents.rejectors import block_answers
-from agents.rejectors.scores import OF_CLIENTS
-from agents.rejectors.settings import DEPENDS_ON, Setting, networks_of, own_setting, settings_of
+from agents.rejectors.scores import OF_CLIENTS, is_trained
+from agents.rejectors.settings import Setting, networks_of, own_setting, settings_of
 from sim.messages import Learned
 from sim.results.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 
@@ -62,7 +62,7 @@ def test_every_setting_has_its_row_its_curve_and_its_losses(learned: Learned) ->
     assert set(learned.study_curves) == set(STUDY_CURVES.names)
     assert set(learned.study_losses) == set(STUDY_LOSSES.names)
     study = frame(learned.study)
-    trained = study[study["score"].isin(DEPENDS_ON)]
+    trained = study[study["score"].map(is_trained)]
     assert len(trained) == 16
     assert len(study) == 16 + len(OF_CLIENTS) * 4
     assert len(frame(learned.study_curves)) == 21 * len(study)

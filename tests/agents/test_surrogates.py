@@ -8,9 +8,9 @@ import torch
 
 from agents.evaluation.cost_model import CostModel
 from agents.rejectors.losses import outcome_weights
-from agents.rejectors.scores import SCORES, bayes_price
-from agents.rejectors.settings import DEPENDS_ON
+from agents.rejectors.scores import bayes_price
 from agents.rejectors.surrogates import SURROGATES, Batch, Client
+from sim.registry.scores import SCORES
 
 CLASSES = 3
 POINTS = 40
@@ -72,7 +72,7 @@ def test_the_minimiser_decides_as_bayes_does(name: str, c_e: float, c_1: float, 
     eta, right = world(seed)
     gain = (1 - eta[:, 0]) - c_1 * (1 - (eta * right).sum(axis=1))
     cost_model = CostModel(c_e, c_1)
-    form = "nonnegative" if "form" in DEPENDS_ON[name] else ""
+    form = "nonnegative" if "form" in SCORES[name].depends_on else ""
     score = SURROGATES[name].score(minimised(name, eta, right, cost_model, form), answers(), c_1).numpy()
     clear = np.abs(gain - c_e) > 0.05
     assert clear.sum() > POINTS / 2
@@ -168,8 +168,3 @@ def replaced(batch: Batch, right: tuple[float, float]) -> Batch:
     """The batch with 1[m=y] and 1[e=y] the same for all."""
     ones = torch.ones_like(batch.client_correct)
     return Batch(ones * right[0], ones * right[1], *list(vars(batch).values())[2:])
-
-
-def test_every_score_that_is_trained_says_what_its_loss_looks_at() -> None:
-    assert set(DEPENDS_ON) == set(SURROGATES)
-    assert set(DEPENDS_ON) <= set(SCORES)

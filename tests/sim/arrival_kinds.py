@@ -1,4 +1,4 @@
-"""Every arrival process and every shape, for contract tests and for tests of their laws."""
+"""Every arrival process and every shape of the registry, for contract tests and for tests of their laws."""
 
 from __future__ import annotations
 
@@ -9,27 +9,18 @@ from typing import Any
 import numpy as np
 from worlds import group_of, scenario_of
 
+from sim.registry import arrivals, shapes
 from sim.scenario import Scenario
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 
 TRACE = "trace.csv"  # stands for the file that `written_trace` writes
 
+OPEN = [kind for kind, process in arrivals.PROCESSES.items() if process.is_open]
 PROCESSES: dict[str, dict[str, Any]] = {
-    "poisson": {"kind": "poisson", "rate_hz": 0.7},
-    "regular": {"kind": "gamma", "rate_hz": 0.7, "cv": 0.4},
-    "bursty": {"kind": "gamma", "rate_hz": 0.7, "cv": 2.5},
-    "beat": {"kind": "gamma", "rate_hz": 0.7, "cv": 0.0},
-    "mmpp": {"kind": "mmpp", "rates_hz": (0.1, 0.0, 2.0), "mean_stay_s": 8.0},
-    "trace": {"kind": "trace", "file": TRACE, "time_scale": 1.5},
+    name: written for name, written in arrivals.PROCESSES.examples().items() if written["kind"] in OPEN
 }
-SHAPES: dict[str, dict[str, Any]] = {
-    "constant": {"kind": "constant"},
-    "diurnal": {"kind": "diurnal", "amplitude": 0.6, "period_s": 50.0, "phase_s": 11.0},
-    "day_and_night": {"kind": "diurnal", "amplitude": 1.0, "period_s": 90.0},
-    "flash_crowd": {"kind": "flash_crowd", "factor": 5.0, "at_s": 55.0, "for_s": 21.0},
-    "lull": {"kind": "flash_crowd", "factor": 0.2, "at_s": 0.0, "for_s": 100.0},
-}
+SHAPES: dict[str, dict[str, Any]] = shapes.SHAPES.examples()
 EVERY = list(itertools.product(PROCESSES, SHAPES))
 
 
@@ -70,6 +61,6 @@ def drawn(source: ScenarioArrivals, horizon_s: float, chunk_s: float = CHUNK_S) 
     return Arrivals(at[order], client[order])
 
 
-def told(arrivals: Arrivals) -> tuple[bytes, bytes]:
+def told(drawn: Arrivals) -> tuple[bytes, bytes]:
     """Arrivals to the last bit."""
-    return arrivals.at_s.tobytes(), arrivals.client.tobytes()
+    return drawn.at_s.tobytes(), drawn.client.tobytes()

@@ -16,8 +16,7 @@ from pydantic import TypeAdapter
 from scipy import stats
 from scipy.linalg import expm
 
-from sim.scenario.rules.rates import operational_s, steady_rate_hz
-from sim.scenario.schema.arrivals import Shape
+from sim.registry.shapes import Shape
 from sim.streams import Draws
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
 from sim.world.world import World
@@ -58,10 +57,10 @@ def assert_variance(values: np.ndarray, expected: float) -> None:
 def test_the_rate_is_the_one_asked_for_at_any_time(process, shape):
     """From t = 0 on: a process that began with a whole gap would be late, or early, at first."""
     written = scenario(group(process, shape))
-    steady, bend = steady_rate_hz(written.fleet[0]), shape_of(shape)
+    steady, bend = written.fleet[0].arrivals.process.steady_rate_hz(), shape_of(shape)
     found = arrivals_of(process, shape)
     for begin, end in ((0.0, 2.0), (2.0, 20.0), (20.0, 56.0), (56.0, 75.0), (75.0, 150.0), (0.0, 150.0)):
-        expected = steady * (operational_s(bend, end) - operational_s(bend, begin))
+        expected = steady * (bend.operational_s(end) - bend.operational_s(begin))
         assert_mean(counts(found, begin, end), expected)
 
 
@@ -70,7 +69,7 @@ def numbered(arrivals: Arrivals, k: int, shape: Any) -> np.ndarray:
     begins = np.searchsorted(arrivals.client, np.arange(CLIENTS))
     has = np.bincount(arrivals.client, minlength=CLIENTS) > k
     bend = shape_of(shape)
-    return np.array([operational_s(bend, at) for at in arrivals.at_s[begins[has] + k]])
+    return np.array([bend.operational_s(at) for at in arrivals.at_s[begins[has] + k]])
 
 
 RENEWAL = [pair for pair in DRAWN if PROCESSES[pair[0]]["kind"] in ("poisson", "gamma") and pair[0] != "beat"]
@@ -162,7 +161,7 @@ def test_each_state_of_an_mmpp_has_its_rate():
     found = arrivals_of({"kind": "mmpp", "rates_hz": rates, "mean_stay_s": 1e9}, "diurnal", 100.0, seed=3)
     state = (Draws(3, "first state").many(np.arange(CLIENTS)) * 3).astype(int)
     assert stats.chisquare(np.bincount(state)).pvalue > FALSE_ALARM
-    count, mean = counts(found, 0.0, 100.0), operational_s(shape_of("diurnal"), 100.0)
+    count, mean = counts(found, 0.0, 100.0), shape_of("diurnal").operational_s(100.0)
     assert not count[state == 0].any()
     for number, rate_hz in enumerate(rates[1:], 1):
         assert_mean(count[state == number], rate_hz * mean)
@@ -211,7 +210,7 @@ def test_at_the_trough_of_full_amplitude_nobody_asks():
     at = arrivals_of("poisson", shape, 100.0).at_s
     trough = 75.0
     bend = shape_of(shape)
-    expected = 0.7 * CLIENTS * (operational_s(bend, trough + 2) - operational_s(bend, trough - 2))
+    expected = 0.7 * CLIENTS * (bend.operational_s(trough + 2) - bend.operational_s(trough - 2))
     found = np.sum(np.abs(at - trough) < 2)
     assert expected < 40 < 0.7 * CLIENTS * 4
     assert stats.poisson(expected).cdf(found) > FALSE_ALARM

@@ -12,7 +12,7 @@ from worlds import group_of, scenario_of
 
 from sim.engine.handlers.lookups import settle, take
 from sim.engine.laying_out import accounts as laid_out
-from sim.scenario.schema.fleet import MoneyBudget
+from sim.registry.budgets import MoneyBudget
 from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment
 from sim.world.population import population
 

@@ -19,10 +19,10 @@ from sim.engine.learning import Learning
 from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import State, at_start
 from sim.engine.window import run_window
+from sim.registry.budgets import CountBudget, MoneyBudget, TokenBucket
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.table import tabulator
 from sim.scenario import Scenario
-from sim.scenario.schema.fleet import CountBudget, MoneyBudget, TokenBucket
 from sim.world.outages.links import Links
 from sim.world.population import population
 from sim.world.world import World

@@ -37,6 +37,7 @@ from sim.policy.controllers import (
 )
 from sim.policy.outcomes import Outcome
 from sim.policy.prices import asked, decide_all
+from sim.registry.prices import PRICES
 from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
@@ -325,12 +326,8 @@ def levelled(scenario: Scenario) -> Learned:
 # What a price knows
 
 
-MEMORIES = [
-    {"kind": "rate_controller", "rate": 0.4, "gain": 0.1},
-    {"kind": "drift_plus_penalty", "v": 3.0, "rate_hz": 0.3},
-    {"kind": "availability_aware", "memory_s": 4.0, "probe_every_s": 3.0},
-    {"kind": "queue_aware", "weight": 0.2, "memory_s": 8.0},
-]
+MEMORIES = [price for price in PRICES.examples().values() if PRICES[price["kind"]].keeps_state]
+each_memory = pytest.mark.parametrize("price", MEMORIES, ids=str)
 
 
 def crowd(price: dict[str, Any], *down: tuple[float, float], clients: int = 6) -> Scenario:
@@ -351,7 +348,7 @@ def crowd(price: dict[str, Any], *down: tuple[float, float], clients: int = 6) -
     return scenario_of(horizon_s=60.0, fleet=(group,), server=server)
 
 
-@pytest.mark.parametrize("price", MEMORIES, ids=lambda price: price["kind"])
+@each_memory
 def test_a_client_alone_with_what_it_heard_decides_the_same(price):
     """Its own scores, instants and replies, fed to a fresh price one after the other; all else is left out.
 
@@ -403,7 +400,7 @@ def waiting(requests: pd.DataFrame, row: Any) -> int:
     return int((came & ~(requests["started_at_s"] < left)).sum())
 
 
-@pytest.mark.parametrize("price", MEMORIES, ids=lambda price: price["kind"])
+@each_memory
 def test_nobody_knows_of_an_outage_before_it_was_told(price):
     """Until a client's replies differ it decides as in the world without the outage."""
     with_outage, without = (

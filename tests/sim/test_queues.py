@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.engine.events import DISCIPLINES
 from sim.engine.handlers import queue
+from sim.registry.disciplines import DISCIPLINES
 
 DEADLINES = [5.0, 2.0, inf, 2.0, 7.0, inf, 1.0, 3.0, 3.0, 9.0]
 CLIENTS = [0, 1, 2, 0, 1, 2, 0, 0, 3, 1]
@@ -26,7 +26,7 @@ def world(discipline: str) -> Any:
         sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)]),
         rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS),
         clients=SimpleNamespace(last_started=[-inf] * 4),
-        terms=SimpleNamespace(discipline=DISCIPLINES.index(discipline)),
+        terms=SimpleNamespace(discipline=DISCIPLINES[discipline].code),
         lists=SimpleNamespace(**numbers, line=line),
     )
 

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy.integrate import quad
 
-from sim.scenario.rules.rates import operational_s, peak_factor
-from sim.scenario.schema.arrivals import Diurnal, Shape
+from sim.registry.shapes import Diurnal, Shape
 from sim.world.arrivals.renewals import never_back
-from sim.world.arrivals.shapes import inverse
 
 read = TypeAdapter(Shape).validate_python
 every_shape = pytest.mark.parametrize("shape", list(map(read, SHAPES.values())), ids=list(SHAPES))
@@ -41,21 +39,21 @@ def factor(shape: Shape, t: float) -> float:
 def test_operational_time_is_the_integral_of_the_factor(shape, t):
     edges = [edge for edge in (55.0, 76.0, 100.0) if edge < t]
     integral = quad(lambda u: factor(shape, u), 0, t, points=edges or None, epsabs=1e-10, limit=200)[0]
-    assert operational_s(shape, t) == pytest.approx(integral, abs=1e-7)
-    assert factor(shape, t) <= peak_factor(shape) + 1e-12
+    assert shape.operational_s(t) == pytest.approx(integral, abs=1e-7)
+    assert factor(shape, t) <= shape.peak() + 1e-12
 
 
 @every_shape
 def test_the_inverse_undoes_operational_time(shape):
     x = np.sort(np.random.default_rng(0).random(5000)) * 500
-    t = inverse(shape)(x)
+    t = shape.inverse()(x)
     assert np.all(np.diff(t) >= 0)
-    assert [operational_s(shape, at) for at in t.tolist()] == pytest.approx(x.tolist(), rel=1e-12, abs=1e-12)
+    assert [shape.operational_s(at) for at in t.tolist()] == pytest.approx(x.tolist(), rel=1e-12, abs=1e-12)
 
 
 def test_a_day_keeps_the_mean_and_rises_through_it_at_its_phase():
     shape = read({"kind": "diurnal", "amplitude": 0.8, "period_s": 50.0, "phase_s": 11.0})
-    assert operational_s(shape, 350.0) == pytest.approx(350.0)
+    assert shape.operational_s(350.0) == pytest.approx(350.0)
     assert (factor(shape, 11.0), factor(shape, 11.0 + 12.5)) == (1.0, pytest.approx(1.8))
 
 
@@ -63,20 +61,20 @@ def test_a_day_keeps_the_mean_and_rises_through_it_at_its_phase():
 def test_any_day_is_undone_and_never_negative(shape, xs):
     """As exactly as operational time itself can be worked out: to its last bits, or a period's."""
     x = np.array(xs)
-    t = inverse(shape)(x)
+    t = shape.inverse()(x)
     assert np.all(np.isfinite(t))
     assert np.all(t >= 0)
     slack = 1e-14 * (x + shape.phase_s + shape.period_s)
-    back = np.array([operational_s(shape, at) for at in t.tolist()])
+    back = np.array([shape.operational_s(at) for at in t.tolist()])
     assert np.all(np.abs(back - x) <= slack + 2 * slack)
 
 
 @given(shape=diurnals, xs=st.lists(st.floats(0, 1e4), min_size=2, max_size=40))
 def test_an_element_does_not_depend_on_what_is_asked_beside_it(shape, xs):
     x = np.array(xs)
-    together = inverse(shape)(x)
-    assert [inverse(shape)(x[n : n + 1])[0] for n in range(len(x))] == together.tolist()
-    assert inverse(shape)(x[1::2]).tolist() == together[1::2].tolist()
+    together = shape.inverse()(x)
+    assert [shape.inverse()(x[n : n + 1])[0] for n in range(len(x))] == together.tolist()
+    assert shape.inverse()(x[1::2]).tolist() == together[1::2].tolist()
 
 
 def test_instants_that_rounding_swapped_are_put_in_step():

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from sim.scenario.schema.values import PositiveDuration
+from sim.registry.durations import PositiveDuration
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.population import CLIENT_SHIFT
 

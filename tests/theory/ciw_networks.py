@@ -24,8 +24,8 @@ import ciw
 import numpy as np
 import pandas as pd
 
+from sim.registry.durations import Exponential, Gamma, Lognormal, Weibull
 from sim.scenario import Group, Scenario
-from sim.scenario.schema.values import Exponential, Gamma, Lognormal, Weibull
 from sim.world.delays import LinkDelays, ServiceTimes
 
 EVERYBODY = float("inf")

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sim.scenario.files.rows import BadFile, RowFile, Rows, identity
-from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.values import CHUNK_S
 from sim.scenario.text.wording import nearest, number, show
 
@@ -56,12 +55,6 @@ class Totals(NamedTuple):
         before = float(self.upto[place - 1]) if place else 0.0
         share = min(at_s / CHUNK_S - float(self.minutes[place]), 1.0)
         return before + share * (float(self.upto[place]) - before)
-
-
-def trace_of(scenario: Scenario, place: int) -> Trace:
-    """The trace of the group at `place`, whose process is one."""
-    group, names = scenario.fleet[place], tuple(group.group for group in scenario.fleet)
-    return Trace(group.arrivals.process.file, group.group, names, group.clients)  # type: ignore[union-attr]
 
 
 def read_trace(trace: Trace) -> Iterator[Requests]:

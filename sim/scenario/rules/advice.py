@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim.scenario.rules.rates import mean_s
+from sim.registry.budgets import TokenBucket
+from sim.registry.durations import mean_s
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import Group, TokenBucket
-from sim.scenario.schema.server import Affine
+from sim.scenario.schema.fleet import Group
 from sim.scenario.text.draft import Finding
 
 
@@ -41,7 +41,7 @@ def _studies_count_classes_alike(scenario: Scenario) -> Iterator[Finding]:
         return
     for index, group in enumerate(scenario.fleet):
         mix = group.traffic.mix
-        if mix == "dirichlet" or (mix == "own" and group.partition.kind == "dirichlet"):
+        if mix == "dirichlet" or (mix == "own" and group.partition.is_per_variant):
             sentence = (
                 f"{mix} gives each client classes in a mix of its own, by which its rejector learns; the "
                 "study counts every held-out sample alike, so the run, and not it, tells what clients get"
@@ -53,5 +53,5 @@ def _answered_after_s(scenario: Scenario, group: Group) -> float:
     """From a send to its answer at a server without a queue, on average."""
     link, service = group.link, scenario.server.service
     transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-    single_s = service.base_s + service.per_item_s if isinstance(service, Affine) else mean_s(service.time)
+    single_s = service.scale_s(1) * service.mean_factor()
     return 2 * mean_s(link.latency) + transfer_s + single_s

@@ -7,25 +7,25 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sim.registry.budgets import Budget, MoneyBudget
+from sim.registry.data_sets import DATA_SETS
+from sim.registry.families import MODEL_FAMILIES, model_family
+from sim.registry.partitions import MissingClasses
+from sim.registry.service import Affine
 from sim.scenario.rules.engine import the_compiled_clock_is_installed
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
-from sim.scenario.rules.memory import MOST_PERSONAL, SAMPLES, is_personal, memory
+from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
-from sim.scenario.schema.arrivals import Mmpp
-from sim.scenario.schema.client_data import MissingClasses
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import Budget, Group, MoneyBudget
-from sim.scenario.schema.server import Affine
+from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.training import Mixture
 from sim.scenario.schema.values import MOST_TOKENS, SHORTEST_S
 from sim.scenario.text.draft import Finding, Path, refusal
 from sim.scenario.text.wording import nearest
 
 Breach = tuple[Path, Any, str]
-
-FAMILIES = ("linear", "mlp", "small_cnn", "lenet5", "alexnet", "torchvision:NAME")
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
@@ -71,20 +71,21 @@ def families_are_known(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
         named.append((("fleet", index, "model", "family"), group.model.family))
     for path, family in named:
-        of_torchvision = family.startswith("torchvision:") and family != "torchvision:"
-        if family not in FAMILIES[:-1] and not of_torchvision:
-            yield path, family, f"unknown family: {nearest(family, FAMILIES)}"
+        if model_family(family) is None:
+            known = [kind.written for kind in MODEL_FAMILIES.values()]
+            yield path, family, f"unknown family: {nearest(family, known)}"
 
 
 def samples_are_there(scenario: Scenario) -> Iterator[Breach]:
     name, samples = scenario.data.set, scenario.data.samples
-    if name != "gaussian_mixture" and samples is not None and samples > SAMPLES[name]:
-        yield ("data", "samples"), samples, f"must be at most {SAMPLES[name]}, all that {name} has"
+    known = DATA_SETS[name]
+    if not known.is_drawn and samples is not None and samples > known.samples:
+        yield ("data", "samples"), samples, f"must be at most {known.samples}, all that {name} has"
 
 
 def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
     data = scenario.data
-    if data.set != "gaussian_mixture" and data.mixture != Mixture():
+    if not DATA_SETS[data.set].is_drawn and data.mixture != Mixture():
         yield ("data", "mixture"), data.mixture.model_dump(), f"is for set: gaussian_mixture, not {data.set}"
 
 
@@ -189,12 +190,10 @@ def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
             yield ("fleet", index, "hedge_after_s"), group.hedge_after_s, rule
 
 
-def some_rate_is_above_zero(scenario: Scenario) -> Iterator[Breach]:
+def requests_can_arrive(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
-        process = group.arrivals.process
-        if isinstance(process, Mmpp) and not any(process.rates_hz):
-            path: Path = ("fleet", index, "arrivals", "process", "rates_hz")
-            yield path, process.rates_hz, "at least one rate must be greater than 0"
+        for key, value, rule in group.arrivals.process.breaches():
+            yield ("fleet", index, "arrivals", "process", key), value, rule
 
 
 def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:
@@ -238,7 +237,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     budgets_can_be_kept,
     tokens_can_be_counted,
     a_hedge_has_an_answer_to_show,
-    some_rate_is_above_zero,
+    requests_can_arrive,
     personal_rejectors_are_few,
     momentum_goes_with_sgd,
     availability_can_be_learned_for,

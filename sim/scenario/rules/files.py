@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
+from sim.registry.arrivals import ClosedLoop, TraceArrivals
+from sim.registry.durations import Empirical
 from sim.scenario.files.rows import BadFile
 from sim.scenario.files.samples import measured
-from sim.scenario.files.traces import totals, trace_of
-from sim.scenario.rules.rates import requests_in_time
-from sim.scenario.schema.arrivals import ClosedLoop, TraceArrivals
+from sim.scenario.files.traces import totals
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.values import SHORTEST_S, Empirical, Part
+from sim.scenario.schema.values import SHORTEST_S, Part
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
@@ -28,10 +28,10 @@ def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
         if not isinstance(process, TraceArrivals):
             continue
         path: Path = ("fleet", index, "arrivals", "process", "file")
-        trace, horizon_s = trace_of(scenario, index), scenario.horizon_s
+        horizon_s = scenario.horizon_s
         try:
-            totals(trace)
-            if horizon_s and not requests_in_time(trace, process, group.arrivals.shape, horizon_s):
+            totals(process.trace(scenario, index))
+            if horizon_s and not process.requests_in_time(scenario, index):
                 raise BadFile(f"no request of group {group.group} arrives before horizon_s, {horizon_s:.12g}")
         except BadFile as error:
             yield path, process.file, _said(process.file, error)

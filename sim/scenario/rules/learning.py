@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from sim.scenario.schema.client_data import Drift
+from sim.registry.data_sets import DATA_SETS
+from sim.registry.mixes import Drift
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
 
 MOST_ROUNDS = 100_000
-CLASSES = {"cifar100": 100}  # the other sets have ten
 
 
 def classes_of(scenario: Scenario) -> int:
     """Number of classes of the data set."""
-    if scenario.data.set == "gaussian_mixture":
-        return scenario.data.mixture.classes
-    return CLASSES.get(scenario.data.set, 10)
+    return DATA_SETS[scenario.data.set].classes_of(scenario.data)
 
 
 def rounds_do_not_overlap(scenario: Scenario) -> Iterator[Breach]:

@@ -8,47 +8,31 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from sim.registry.data_sets import DATA_SETS
+from sim.registry.families import ModelFamily, model_family
+from sim.registry.scores import SCORES
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.learning import classes_of
-from sim.scenario.rules.prices import HOLD_A_RATE
-from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz, peak_factor
-from sim.scenario.schema.arrivals import GammaRenewal, Mmpp, Poisson
+from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.values import CHUNK_S
 from sim.scenario.text.draft import Path
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
-WITHOUT_REJECTOR = ("confidence", "entropy", "margin", "random", "oracle")
 ROW_BYTES = 500  # one request of the whole run, while its results are analysed
-MODEL_BYTES = 256 * 1024  # one frozen client model, and what is kept of it
-MODEL_BYTES_OF = {"alexnet": 230 * 2**20, "torchvision": 100 * 2**20}  # of the large families
 TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
-STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
 COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 SCORE_BYTES = 4
 CURVE_BYTES = 40  # one calibration score of one table, while its group's are put in order
 FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
-TOLD_FEATURES = 100  # about what a client's model tells its rejector besides the picture and the classes
-TOLD_FEATURES_OF = {"alexnet": 4_096, "torchvision": 2_048}  # width of the hidden layers of large families
 LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
-POINT_BYTES = 28  # a number of a mixture's point, as it is drawn: mean, noise and sum as float64, and itself
 LABEL_BYTES = 2
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
-SAMPLES = {
-    "digits": 1_797,
-    "fashion_mnist": 70_000,
-    "mnist": 70_000,
-    "cifar10": 60_000,
-    "cifar100": 60_000,
-    "svhn": 99_289,
-    "gaussian_mixture": 10_000,
-}
-PIXELS = {"digits": 64, "fashion_mnist": 784, "mnist": 784}  # of the other pictures 3 x 32 x 32
 
 
 class Need(NamedTuple):
@@ -64,7 +48,7 @@ def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     """A breach naming what needs most, if all needs together exceed the machine's memory."""
     needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
     needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
-    if scenario.data.set == "gaussian_mixture":
+    if DATA_SETS[scenario.data.set].is_drawn:
         mixture = scenario.data.mixture
         means = mixture.classes * mixture.components * mixture.dimensions
         path: Path = ("data", "mixture", "components")
@@ -85,7 +69,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     personal = is_personal(scenario, group) and group.clients <= MOST_PERSONAL
     *_, calibration, traffic = scenario.data.pools
     rows = group.clients if personal else group.model.variants
-    tables = rows if group.policy.score not in WITHOUT_REJECTOR else group.model.variants
+    tables = rows if SCORES[group.policy.score].needs_rejector else group.model.variants
     samples, width = samples_of(scenario), sum(rejector_widths(scenario, group))
     looked_up = samples * (calibration + traffic) * views(scenario)
     kept = 1 if scenario.training.online is None else VERSIONS_KEPT
@@ -108,7 +92,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(
             clients,
             group.clients,
-            tables * samples * calibration * CURVE_BYTES if group.policy.price.kind in HOLD_A_RATE else 0,
+            tables * samples * calibration * CURVE_BYTES if group.policy.price.needs_calibration else 0,
             "its calibration scores in order",
         ),
         Need(*_rounds(scenario), versions, "the versions of its models"),
@@ -116,7 +100,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         Need(variants, group.model.variants, looked_at_bytes(scenario, group), "what rejectors look at"),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
-        Need(*_stays(group, index), f"the states of {CHUNK_S:g} s"),
+        *_unfolded(group, index),
         Need(
             ("horizon_s",),
             scenario.horizon_s,
@@ -128,29 +112,25 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
 
 def samples_of(scenario: Scenario) -> int:
     """How many samples the run uses."""
-    wanted, known = scenario.data.samples, SAMPLES[scenario.data.set]
-    return known if wanted is None else wanted
+    return DATA_SETS[scenario.data.set].samples_of(scenario.data)
 
 
 def images_bytes(scenario: Scenario) -> float:
     """The clean view as bytes (a mixture's as it is drawn), and each corrupted view as floats."""
-    shifts = {group.partition for group in scenario.fleet if group.partition.kind == "domain_shift"}
-    clean = POINT_BYTES if scenario.data.set == "gaussian_mixture" else 1
+    shifts = {group.partition for group in scenario.fleet if group.partition.has_view}
+    clean = DATA_SETS[scenario.data.set].number_bytes
     return samples_of(scenario) * pixels_of(scenario) * (clean + FLOAT_BYTES * len(shifts))
 
 
 def pixels_of(scenario: Scenario) -> int:
     """Numbers in one image."""
-    if scenario.data.set == "gaussian_mixture":
-        return scenario.data.mixture.dimensions
-    return PIXELS.get(scenario.data.set, 3 * 32 * 32)
+    return DATA_SETS[scenario.data.set].pixels_of(scenario.data)
 
 
 def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
     """About how many numbers a rejector of the group looks at: of the picture, and what its client's model
     makes of it."""
-    told, family = group.rejector.input, group.model.family.partition(":")[0]
-    features = TOLD_FEATURES_OF.get(family, TOLD_FEATURES) + classes_of(scenario)
+    told, features = group.rejector.input, _family(group).features + classes_of(scenario)
     return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
 
 
@@ -169,13 +149,18 @@ def looked_at_bytes(scenario: Scenario, group: Group) -> float:
 
 def model_bytes(group: Group) -> int:
     """One frozen model of the group."""
-    return MODEL_BYTES_OF.get(group.model.family.partition(":")[0], MODEL_BYTES)
+    return _family(group).model_bytes
+
+
+def _family(group: Group) -> ModelFamily:
+    """That of the clients' models; one that there is not, as another rule says, counts as a small one."""
+    return model_family(group.model.family) or ModelFamily("")
 
 
 def trained_scores(scenario: Scenario, group: Group) -> set[str]:
     """The scores of a group that are read off a trained rejector: its policy's and those of the study."""
     studied = (scenario.study and scenario.study.score) or ()
-    return {score for score in (group.policy.score, *studied) if score not in WITHOUT_REJECTOR}
+    return {score for score in (group.policy.score, *studied) if SCORES[score].needs_rejector}
 
 
 def settings_in(scenario: Scenario, group: Group) -> int:
@@ -189,7 +174,7 @@ def settings_in(scenario: Scenario, group: Group) -> int:
 
 def views(scenario: Scenario) -> int:
     """At most how many ways in which samples are seen: clean, and as each group and each drift has it."""
-    shifted = sum(group.partition.kind == "domain_shift" for group in scenario.fleet)
+    shifted = sum(group.partition.has_view for group in scenario.fleet)
     noises = sum(drift.noise is not None for group in scenario.fleet for drift in group.traffic.drift)
     return 1 + shifted + noises
 
@@ -221,23 +206,21 @@ def _requests_of_a_client(scenario: Scenario, index: int) -> float:
         return 0.0  # another rule says so
 
 
-def _stays(group: Group, index: int) -> tuple[Path, Any, float]:
-    """The stays in states of an MMPP that a chunk unfolds, in bytes."""
+def _unfolded(group: Group, index: int) -> list[Need]:
+    """What a chunk of the process unfolds before its requests are drawn."""
     process = group.arrivals.process
-    path: Path = ("fleet", index, "arrivals", "process", "mean_stay_s")
-    if not isinstance(process, Mmpp):
-        return path[:-1], process.kind, 0.0
-    stays = 1 + CHUNK_S * peak_factor(group.arrivals.shape) / process.mean_stay_s
-    return path, process.mean_stay_s, group.clients * stays * STAY_BYTES
+    key, of_client = process.unfolded(group.arrivals.shape)
+    path: Path = ("fleet", index, "arrivals", "process", key)
+    what = f"the states of {CHUNK_S:g} s"
+    return [Need(path, getattr(process, key), group.clients * of_client, what)] if key else []
 
 
 def _rate(group: Group, index: int) -> tuple[Path, Any]:
     """The key of the arrival rate, or of the clients where they alone drive the load."""
-    process, path = group.arrivals.process, ("fleet", index, "arrivals", "process")
-    if isinstance(process, Mmpp):
-        return (*path, "rates_hz"), process.rates_hz
-    if isinstance(process, Poisson | GammaRenewal) and process.rate_hz > 1:
-        return (*path, "rate_hz"), process.rate_hz
+    process = group.arrivals.process
+    key = process.load_key()
+    if key:
+        return ("fleet", index, "arrivals", "process", key), getattr(process, key)
     return ("fleet", index, "clients"), group.clients
 
 

@@ -8,20 +8,13 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
+from sim.registry.disciplines import DISCIPLINES
+from sim.registry.outages import Intervals, LinksTarget, ReplicasTarget, TraceOutage
+from sim.registry.prices import AlwaysLocal
 from sim.scenario.files.rows import BadFile
-from sim.scenario.rules.rates import mean_s
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import AlwaysLocal, Group
-from sim.scenario.schema.server import (
-    Intermittent,
-    Intervals,
-    LinksTarget,
-    Outage,
-    Renewal,
-    ReplicasTarget,
-    Server,
-    TraceOutage,
-)
+from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.server import Outage, Server
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest, show
 from sim.world.outages.trace import read_trace
@@ -66,12 +59,7 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     for index, outage in enumerate(scenario.server.outages):
         when, target = outage.when, outage.target
         path: Path = ("server", "outages", index, "when", "kind")
-        if isinstance(when, Renewal):
-            cycle_s = _mean_s(when.up) + _mean_s(when.down)
-        elif isinstance(when, Intermittent):
-            cycle_s = when.mean_cycle_s
-        else:
-            continue
+        cycle_s = when.cycle_s()
         lines = 1.0
         if isinstance(target, LinksTarget) and not target.correlated:
             lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
@@ -83,7 +71,7 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
 def independent_links_have_times_of_their_own(scenario: Scenario) -> Iterator[Breach]:
     for index, outage in enumerate(scenario.server.outages):
         target = outage.target
-        if isinstance(target, LinksTarget) and not target.correlated and isinstance(outage.when, Intervals):
+        if isinstance(target, LinksTarget) and not target.correlated and not outage.when.may_differ:
             rule = "written intervals are the same for every link: use renewal, intermittent or a trace"
             yield ("server", "outages", index, "target", "correlated"), False, rule
 
@@ -132,13 +120,9 @@ def deadlines_are_there_to_be_looked_at(scenario: Scenario) -> Iterator[Breach]:
     if any(group.deadline_s is not None for group in scenario.fleet):
         return
     found: tuple[tuple[Path, Any, bool], ...] = (
-        (("server", "discipline"), server.discipline, server.discipline == "edf"),
+        (("server", "discipline"), server.discipline, DISCIPLINES[server.discipline].needs_deadline),
         (("server", "drop_expired"), server.drop_expired, server.drop_expired),
-        (
-            ("server", "admission", "kind"),
-            server.admission.kind,
-            server.admission.kind == "deadline_feasible",
-        ),
+        (("server", "admission", "kind"), server.admission.kind, server.admission.needs_deadline),
     )
     for path, value, looks in found:
         if looks:
@@ -162,7 +146,7 @@ def nobody_waits_for_ever(scenario: Scenario) -> Iterator[Breach]:
 def server_outage_that_swallows(server: Server) -> str | None:
     """The first outage in which the server can lose a request silently, by its path."""
     for index, outage in enumerate(server.outages):
-        if outage.effect.kind != "down" or isinstance(outage.target, LinksTarget):
+        if not outage.effect.stops or isinstance(outage.target, LinksTarget):
             continue
         forgets = server.when_down == "silent" or not server.queue_survives
         if server.in_flight == "lose" or (forgets and _can_stop_everything(server, outage)):
@@ -179,7 +163,7 @@ def _cut_link(server: Server, group: Group) -> str | None:
     for index, outage in enumerate(server.outages):
         if (
             isinstance(outage.target, LinksTarget)
-            and outage.effect.kind == "down"
+            and outage.effect.stops
             and group.group in outage.target.groups
             and outage.target.share > 0
         ):
@@ -200,14 +184,6 @@ def _target_key(outage: Outage) -> Any:
         return "replicas", target.count, outage.effect.kind
     where = frozenset(target.groups) if isinstance(target, LinksTarget) else None
     return target.kind, where, outage.effect.kind
-
-
-def _mean_s(duration: Any) -> float:
-    """Mean seconds; a file that cannot be read counts as no time at all, since another rule names it."""
-    try:
-        return mean_s(duration)
-    except BadFile:
-        return 0.0
 
 
 OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (

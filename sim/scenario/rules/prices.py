@@ -5,42 +5,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
+from sim.registry.budgets import Budget
+from sim.registry.prices import AvailabilityAware, RateController
+from sim.registry.scores import SCORES
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.rates import mean_rate_hz
-from sim.scenario.schema.arrivals import ClosedLoop
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import (
-    AvailabilityAware,
-    Budget,
-    CountBudget,
-    DriftPlusPenalty,
-    RateController,
-    TokenBucket,
-)
-from sim.scenario.schema.training import RANKS, WITHOUT_BAYES_PRICE
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
 
-PRICES_OF_GAINS = ("availability_aware", "queue_aware", "drift_plus_penalty")
-HOLD_A_RATE = ("bounded_rate", "bounded_rate_thinned", "rate_controller")
-GAIN_LIKE = {"l2h": "l2h_priced"} | dict.fromkeys(("confidence", "entropy", "margin"), "compare_confidence")
-
 
 def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
-        score, price = group.policy.score, group.policy.price.kind
+        score, price = SCORES[group.policy.score], group.policy.price
         path: Path = ("fleet", index, "policy", "price", "kind")
-        if price in PRICES_OF_GAINS and score in RANKS:
-            instead = GAIN_LIKE.get(score, "plug_in")
-            rule = f"needs a score in cost units, and {score} only ranks: did you mean score: {instead}?"
-            yield path, price, rule
-        elif price == "bounded_rate_thinned" and score in WITHOUT_BAYES_PRICE:
-            rule = f"tosses its coin on a rule, and {score} has none of its own: did you mean bounded_rate?"
-            yield path, price, rule
+        if price.unit == "cost" and score.unit == "rank":
+            instead = f"did you mean score: {score.gain_like}?"
+            yield path, price.kind, f"needs a score in cost units, and {score.name} only ranks: {instead}"
+        elif price.needs_bayes_price and not score.has_bayes_price:
+            instead = "did you mean bounded_rate?"
+            yield (
+                path,
+                price.kind,
+                f"tosses its coin on a rule, and {score.name} has none of its own: {instead}",
+            )
 
 
 def rates_leave_room_for_exploration(scenario: Scenario) -> Iterator[Breach]:
@@ -57,7 +48,7 @@ def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
     server = scenario.server
     refuses = (
         server.queue_limit is not None
-        or server.admission.kind != "none"
+        or server.admission.refuses
         or (server.when_down == "refuse" and len(server.outages) > 0)
     )
     for index, group in enumerate(scenario.fleet):
@@ -81,12 +72,12 @@ def rates_fit_their_budgets(scenario: Scenario) -> Iterator[Breach]:
         assert budget is not None
         sharers = [i for i in wanted if i == index or _both_share(budget, scenario.fleet[i].budget)]
         heads = {i: 1 if budget.shared_by == "client" else scenario.fleet[i].clients for i in sharers}
-        allowed_hz = allowed_in(budget, scenario.horizon_s) / scenario.horizon_s
+        allowed_hz = budget.allowed_in(scenario.horizon_s) / scenario.horizon_s
         needs_hz = math.fsum(wanted[i] * heads[i] for i in sharers)
         if needs_hz <= allowed_hz * (1 + 1e-9):
             continue
-        is_limit = isinstance(price, DriftPlusPenalty)
-        name, most = ("rate_hz", sends_hz) if is_limit else ("rate", price.rate)  # type: ignore[union-attr]
+        name = price.aims_at
+        most = sends_hz if name == "rate_hz" else getattr(price, name)
         rule = (
             f"would send {needs_hz:.4g} a second where the budget of the {budget.shared_by} allows "
             f"{allowed_hz:.4g}: must be at most {most * allowed_hz / needs_hz:.4g}"
@@ -94,31 +85,21 @@ def rates_fit_their_budgets(scenario: Scenario) -> Iterator[Breach]:
         yield ("fleet", index, "policy", "price", name), getattr(price, name), rule
 
 
-def allowed_in(budget: Budget, horizon_s: float) -> float:
-    """The most sends that a budget allows in a run."""
-    if isinstance(budget, TokenBucket):
-        return budget.burst + budget.rate_hz * horizon_s
-    periods = math.ceil(horizon_s / budget.per_s)
-    if isinstance(budget, CountBudget):
-        return periods * budget.limit
-    bought = Fraction(str(budget.limit)) // Fraction(str(budget.price)) if budget.price else math.inf
-    return periods * bought
-
-
 def _wanted_hz(scenario: Scenario, index: int) -> float | None:
     """Sends a second that the price of a group aims at, per client; None where it aims at no rate, or where
     how often its clients ask depends on the run."""
     group = scenario.fleet[index]
-    if isinstance(group.arrivals.process, ClosedLoop):
+    if not group.arrivals.process.is_open:
         return None
     try:
         asks_hz = mean_rate_hz(scenario, index)
     except BadFile:
         return None  # another rule says so
     price = group.policy.price
-    if isinstance(price, DriftPlusPenalty):
-        return min(price.rate_hz, asks_hz)
-    return price.rate * asks_hz if price.kind in HOLD_A_RATE else None  # type: ignore[union-attr]
+    aim = float(getattr(price, price.aims_at)) if price.aims_at else None
+    if aim is None:
+        return None
+    return min(aim, asks_hz) if price.aims_at == "rate_hz" else aim * asks_hz
 
 
 def _both_share(one: Budget, other: Budget | None) -> bool:

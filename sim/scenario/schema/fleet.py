@@ -6,28 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sim.registry.budgets import Budget
+from sim.registry.durations import DurationOrZero
+from sim.registry.families import RejectorName
+from sim.registry.mixes import MixAll, Traffic
+from sim.registry.partitions import Iid, Partition
+from sim.registry.prices import Price, Threshold
+from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
-from sim.scenario.schema.client_data import ClientModel, Iid, MixAll, Partition, Traffic
-from sim.scenario.schema.training import Score
-from sim.scenario.schema.values import (
-    MOST_TOKENS,
-    Count,
-    DurationOrZero,
-    Name,
-    NonNegative,
-    Part,
-    Positive,
-    Share,
-    Span,
-    SpanOrZero,
-    Whole,
-)
+from sim.scenario.schema.client_data import ClientModel
+from sim.scenario.schema.values import Count, Name, Part, Span, SpanOrZero, Whole
 
 
 class Rejector(Part):
     """The small model that says whether to ask the server."""
 
-    family: Literal["linear", "mlp", "lenet5"] = "mlp"
+    family: RejectorName = "mlp"
     """Its layers; `mlp` has 32 hidden units."""
     input: Literal["raw", "features", "raw+features"] = "raw+features"
     """What it looks at: the picture (`raw`), what the client's model made of it (`features`), or both."""
@@ -54,100 +48,10 @@ class Link(Part):
     """Size of a request; answers have none."""
 
 
-class Threshold(Part):
-    """A fixed price."""
-
-    kind: Literal["threshold"]
-    at: float
-    """Sends iff the score is larger; in the unit of the score."""
-
-
-class AlwaysLocal(Part):
-    """Sends nothing."""
-
-    kind: Literal["always_local"]
-
-
-class AlwaysRemote(Part):
-    """Sends everything."""
-
-    kind: Literal["always_remote"]
-
-
-class BoundedRate(Part):
-    """The quantile of the group's calibration scores that sends this share."""
-
-    kind: Literal["bounded_rate"]
-    rate: Share
-    """Share of requests to send."""
-
-
-class BoundedRateThinned(Part):
-    """A threshold and the paper's coin that thins, or adds to, what it sends."""
-
-    kind: Literal["bounded_rate_thinned"]
-    rate: Share
-    """Share of requests to send."""
-
-
-class RateController(Part):
-    """A price that integral control moves until the share sent is the one asked for."""
-
-    kind: Literal["rate_controller"]
-    rate: Share
-    """Share of requests to send."""
-    gain: Positive
-    """How much an error of the share moves the price."""
-
-
-class AvailabilityAware(Part):
-    """c_e·P(charged) over the client's own estimate of being answered in time."""
-
-    kind: Literal["availability_aware"]
-    memory_s: Span
-    """How far back the estimate looks."""
-    probe_every_s: Span
-    """How often it tries again when it would send nothing."""
-
-
-class QueueAware(Part):
-    """c_e and a charge for the backlog that the last reply told."""
-
-    kind: Literal["queue_aware"]
-    weight: NonNegative
-    """Price per waiting request."""
-    memory_s: Span | None = None
-    """How fast the backlog that was told fades (null: never)."""
-
-
-class DriftPlusPenalty(Part):
-    """The client's virtual queue over `v`: sends are held to a rate in the long run."""
-
-    kind: Literal["drift_plus_penalty"]
-    v: Positive
-    """How much cost weighs against the virtual queue."""
-    rate_hz: Positive
-    """Sends per second of each client in the long run."""
-
-
-Price = Annotated[
-    Threshold
-    | AlwaysLocal
-    | AlwaysRemote
-    | BoundedRate
-    | BoundedRateThinned
-    | RateController
-    | AvailabilityAware
-    | QueueAware
-    | DriftPlusPenalty,
-    Field(discriminator="kind"),
-]
-
-
 class Policy(Part):
     """Sends iff the score is larger than the price."""
 
-    score: Score = "l2h"
+    score: ScoreName = "l2h"
     """A number per client and sample, larger means send."""
     price: Price = Threshold(kind="threshold", at=0.0)
     """What the score is held against."""
@@ -178,47 +82,6 @@ class Breaker(Part):
     """Failed attempts on end that open it."""
     cooldown_s: Span
     """How long it stays open; the first send after that is the probe."""
-
-
-class TokenBucket(Part):
-    """A bucket of sends that begins full."""
-
-    kind: Literal["token_bucket"]
-    rate_hz: Positive
-    """Sends per second that it earns."""
-    burst: Annotated[float, Field(ge=1, le=MOST_TOKENS)]
-    """Sends that it holds at most."""
-    shared_by: Literal["client", "group", "fleet"] = "client"
-    """Who has one bucket together."""
-
-
-class CountBudget(Part):
-    """So many sends in each period from t = 0."""
-
-    kind: Literal["count"]
-    per_s: Span
-    """Length of a period."""
-    limit: Whole
-    """Sends in a period."""
-    shared_by: Literal["client", "group", "fleet"] = "client"
-    """Who has one budget together."""
-
-
-class MoneyBudget(Part):
-    """So much money for sends in each period from t = 0."""
-
-    kind: Literal["money"]
-    per_s: Span
-    """Length of a period."""
-    limit: NonNegative
-    """Money in a period."""
-    price: NonNegative
-    """Money per charged send."""
-    shared_by: Literal["client", "group", "fleet"] = "client"
-    """Who has one budget together."""
-
-
-Budget = Annotated[TokenBucket | CountBudget | MoneyBudget, Field(discriminator="kind")]
 
 
 class Group(Part):

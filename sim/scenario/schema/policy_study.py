@@ -139,10 +139,10 @@ def _require_comparable(found: dict[str, Scenario], baseline: str) -> None:
                 f"and {show(one)} for {baseline}; a study holds one traffic for all, so change it in set"
             )
     for group in base.fleet:
-        if group.arrivals.process.kind == "closed_loop":
+        if not group.arrivals.process.is_open:
             raise BadInput(
                 f"policies: would not share their traffic: in group {group.group} the next request waits for "
-                "the last answer (closed_loop), so each policy makes arrivals of its own"
+                f"the last answer ({group.arrivals.process.kind}), so each policy makes arrivals of its own"
             )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sim.registry.data_sets import DataSetName
+from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
     NonNegative,
@@ -19,29 +21,6 @@ from sim.scenario.schema.values import (
 
 Form = Literal["nonnegative", "paper", "cost_sensitive", "released"]
 SyncEvery = Literal[1, 100, 1000, "epoch"]
-Score = Literal[
-    "l2h",
-    "plug_in",
-    "l2h_priced",
-    "confidence",
-    "entropy",
-    "margin",
-    "compare_confidence",
-    "mozannar_sontag",
-    "one_vs_all",
-    "random",
-    "oracle",
-]
-RANKS: tuple[Score, ...] = (
-    "l2h",
-    "confidence",
-    "entropy",
-    "margin",
-    "mozannar_sontag",
-    "one_vs_all",
-    "random",
-)  # ordered only; the others are gains, in units of cost
-WITHOUT_BAYES_PRICE: tuple[Score, ...] = ("confidence", "entropy", "margin", "one_vs_all", "random")
 Cost = Annotated[float, Field(ge=0, le=1e6)]  # beyond, a loss loses its small terms to rounding
 LearningRate = Annotated[float, Field(gt=0, le=1)]  # beyond, a step leaps over every minimum
 POOLS = ("client", "server", "rejector", "calibration", "traffic")
@@ -64,15 +43,7 @@ class Mixture(Part):
 class Data(Part):
     """The samples, and the five disjoint pools that they are shared out to."""
 
-    set: Literal[
-        "digits",
-        "fashion_mnist",
-        "mnist",
-        "cifar10",
-        "cifar100",
-        "svhn",
-        "gaussian_mixture",
-    ] = "digits"
+    set: DataSetName = "digits"
     """Name of the data set."""
     pools: Annotated[tuple[PositiveShare, ...], Field(min_length=5, max_length=5)] = (
         0.2,
@@ -182,5 +153,5 @@ class Study(Part):
     """Batches between two copies of the server."""
     form: Annotated[tuple[Form, ...], Field(min_length=1)] | None = None
     """Forms of the loss."""
-    score: Annotated[tuple[Score, ...], Field(min_length=1)] | None = None
+    score: Annotated[tuple[ScoreName, ...], Field(min_length=1)] | None = None
     """Scores to train."""

@@ -3,14 +3,18 @@ Runs in operational time; instants come out through the group's shape."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from sim.scenario.schema.arrivals import GammaRenewal, Shape
+from sim.registry.durations import gamma_factor, length_biased_gamma_factor
 from sim.streams import Draws
 from sim.world.arrivals.processes import Carried, Drawn, Instants, covering
 from sim.world.arrivals.renewals import Numbers, first_left, never_back, renew
-from sim.world.arrivals.shapes import inverse
-from sim.world.durations import gamma_factor, length_biased_gamma_factor
+
+if TYPE_CHECKING:
+    from sim.registry.arrivals import GammaRenewal
+    from sim.registry.shapes import Shape
 
 
 class GammaGroup(Carried):
@@ -25,7 +29,7 @@ class GammaGroup(Carried):
     def __init__(self, seed: int, process: GammaRenewal, shape: Shape, first: int, clients: int) -> None:
         self._draws, self._mean, self._cv = Draws(seed, "gap"), 1 / process.rate_hz, process.cv
         self._factor = gamma_factor(process.cv)
-        self._shape, self._inverse = shape, inverse(shape)
+        self._shape, self._inverse = shape, shape.inverse()
         self._ids = np.arange(first, first + clients)
         super().__init__()
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.schema.arrivals import Mmpp, Shape
 from sim.streams import Draws
 from sim.world.arrivals.processes import Carried, Drawn, Instants, covering
 from sim.world.arrivals.renewals import Numbers, Renewed, first_left, never_back, renew
-from sim.world.arrivals.shapes import inverse
 from sim.world.population import CLIENT_SHIFT
+
+if TYPE_CHECKING:
+    from sim.registry.arrivals import Mmpp
+    from sim.registry.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class MmppGroup(Carried):
     def __init__(self, seed: int, process: Mmpp, shape: Shape, first: int, clients: int) -> None:
         self._rates, self._mean_stay = np.array(process.rates_hz), process.mean_stay_s
         self._stay_draws, self._gap_draws = Draws(seed, "stay"), Draws(seed, "gap in a stay")
-        self._shape, self._inverse = shape, inverse(shape)
+        self._shape, self._inverse = shape, shape.inverse()
         self._ids = np.arange(first, first + clients)
         states = len(self._rates)
         self._first_state = (Draws(seed, "first state").many(self._ids) * states).astype(np.int64)

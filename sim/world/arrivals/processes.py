@@ -5,17 +5,18 @@ asked before."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.rules.rates import operational_s
-from sim.scenario.schema.arrivals import Poisson, Shape
 from sim.scenario.schema.values import CHUNK_S
 from sim.streams import Streams
-from sim.world.arrivals.shapes import inverse
-from sim.world.population import Block
+
+if TYPE_CHECKING:
+    from sim.registry.arrivals import Poisson
+    from sim.registry.shapes import Shape
+    from sim.world.population import Block
 
 Columns = dict[str, NDArray[Any]]
 Instants = NDArray[np.float64]
@@ -45,12 +46,12 @@ class PoissonGroup:
     def __init__(self, seed: int, process: Poisson, shape: Shape, blocks: list[Block]) -> None:
         self._streams = Streams(seed, "arrivals")
         self._rate_hz, self._blocks = process.rate_hz, blocks
-        self._shape, self._inverse = shape, inverse(shape)
+        self._shape, self._inverse = shape, shape.inverse()
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
         end = max(first + 1, int(np.ceil(end_s / CHUNK_S)))
-        edges = [operational_s(self._shape, minute * CHUNK_S) for minute in range(first, end + 1)]
+        edges = [self._shape.operational_s(minute * CHUNK_S) for minute in range(first, end + 1)]
         counts, shares, client = self._minutes(first, edges)
         minute = np.repeat(np.arange(len(counts)), counts)
         at = self._inverse(np.array(edges)[minute] + shares * np.diff(edges)[minute])
@@ -82,6 +83,20 @@ class PoissonGroup:
 
     def restore(self, state: Columns) -> None:
         pass
+
+
+class NobodyBeforehand:
+    """A closed loop: its requests follow from the answers, so `sim.engine.closed_loop` makes them in the
+    loop."""
+
+    def draw(self, _start_s: float, _end_s: float) -> Drawn:
+        return np.empty(0), np.empty(0, dtype=np.int32)
+
+    def state(self) -> Columns:
+        return {}
+
+    def restore(self, state: Columns) -> None:
+        """Nothing is kept."""
 
 
 class Carried:
@@ -148,5 +163,5 @@ def is_sorted(at_s: Instants, client: NDArray[np.int32]) -> bool:
 
 def covering(shape: Shape, end_s: float) -> float:
     """Operational time that surely covers whatever arrives before `end_s`, rounding included."""
-    end = operational_s(shape, end_s)
+    end = shape.operational_s(end_s)
     return end + 1e-9 + 1e-12 * end

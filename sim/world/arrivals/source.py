@@ -9,14 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario import Scenario
-from sim.scenario.files.traces import trace_of
-from sim.scenario.schema.arrivals import ClosedLoop, GammaRenewal, Mmpp, Poisson, TraceArrivals
-from sim.world.arrivals.gamma import GammaGroup
-from sim.world.arrivals.mmpp import MmppGroup
-from sim.world.arrivals.processes import Columns, Drawn, Group, PoissonGroup, sort
-from sim.world.arrivals.trace import TraceGroup
-from sim.world.population import Population
+from sim.world.arrivals.processes import Columns, sort
 from sim.world.world import World
 
 
@@ -50,7 +43,10 @@ class ScenarioArrivals:
 
     def __init__(self, world: World) -> None:
         scenario, clients = world.scenario, world.population
-        self._groups = [_group(scenario, clients, place) for place in range(len(scenario.fleet))]
+        self._groups = [
+            group.arrivals.process.source(scenario, clients, place)
+            for place, group in enumerate(scenario.fleet)
+        ]
 
     def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
         """The requests in [start_s, end_s), by client and then by time."""
@@ -77,38 +73,3 @@ def in_order(at_s: NDArray[np.float64], client: NDArray[np.int32], end_s: float)
     """Arrivals before `end_s`, sorted by client and then by time."""
     kept = at_s < end_s
     return Arrivals(*sort(at_s[kept], client[kept]))
-
-
-class NobodyBeforehand:
-    """A closed loop: its requests follow from the answers, so `sim.engine.closed_loop` makes them in the
-    loop."""
-
-    def draw(self, _start_s: float, _end_s: float) -> Drawn:
-        return np.empty(0), np.empty(0, dtype=np.int32)
-
-    def state(self) -> Columns:
-        return {}
-
-    def restore(self, state: Columns) -> None:
-        """Nothing is kept."""
-
-
-def _group(scenario: Scenario, clients: Population, place: int) -> Group:
-    """The arrivals of the group at `place`."""
-    group, first = scenario.fleet[place], clients.first[place]
-    process, shape = group.arrivals.process, group.arrivals.shape
-    match process:
-        case Poisson():
-            blocks = [block for block in clients.blocks() if block.group == place]
-            return PoissonGroup(scenario.seed, process, shape, blocks)
-        case GammaRenewal():
-            return GammaGroup(scenario.seed, process, shape, first, group.clients)
-        case Mmpp():
-            return MmppGroup(scenario.seed, process, shape, first, group.clients)
-        case TraceArrivals():
-            return TraceGroup(
-                scenario.seed, trace_of(scenario, place), process.time_scale, shape, first, place
-            )
-        case ClosedLoop():
-            return NobodyBeforehand()
-    raise TypeError(f"not a process that is known beforehand: {process!r}")

@@ -3,12 +3,11 @@ Keyed by the request, so a client thinks as long whatever the policy and the ser
 
 from __future__ import annotations
 
+from sim.registry.arrivals import ClosedLoop
+from sim.registry.durations import Duration, length_biased, quantile
 from sim.scenario import Group
-from sim.scenario.schema.arrivals import ClosedLoop
-from sim.scenario.schema.values import Duration
 from sim.streams import Draws
 from sim.world.arrivals.renewals import Instants, Numbers
-from sim.world.durations import length_biased, quantile
 from sim.world.population import CLIENT_SHIFT
 
 

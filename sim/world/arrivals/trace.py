@@ -4,16 +4,18 @@ The file passed the checks of `sim.scenario.files.traces`; here its times are sc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario.files.traces import Requests, Trace, read_trace
-from sim.scenario.schema.arrivals import Shape
 from sim.streams import Draws
 from sim.world.arrivals.processes import Carried, Drawn, Instants, covering, sort
 from sim.world.arrivals.renewals import never_back
-from sim.world.arrivals.shapes import inverse
+
+if TYPE_CHECKING:
+    from sim.registry.shapes import Shape
 
 
 class TraceGroup(Carried):
@@ -30,7 +32,7 @@ class TraceGroup(Carried):
     ) -> None:
         self._trace, self._scale, self._first, self._place = trace, time_scale, first, place
         self._deal = Draws(seed, "dealt")
-        self._shape, self._inverse = shape, inverse(shape)
+        self._shape, self._inverse = shape, shape.inverse()
         self._batches: Iterator[Requests] = iter(())
         self._read, self._ahead = -1, Requests(np.empty(0), None)  # rows given by the reader; those not used
         super().__init__()

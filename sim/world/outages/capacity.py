@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario import Scenario
-from sim.scenario.schema.server import LinksTarget, Outage, ReplicasTarget, Server, ServerTarget, Slowdown
+from sim.scenario.schema.server import Outage, Server
 from sim.world.outages.downtime import Downtime, either
 from sim.world.outages.times import OutageTimes
 
@@ -77,7 +77,7 @@ def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interv
     found = []
     for one in times:
         outage, takes = one.outage, _takes(one.outage, most_replicas(scenario.server))
-        factor = outage.effect.factor if isinstance(outage.effect, Slowdown) else 1.0
+        factor = outage.effect.slows_by()
         for client, downtime in ((-1, one.shared), *one.of_client.items()):
             found += [
                 Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client)
@@ -118,8 +118,8 @@ def slowness(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Slowness:
     spans = []
     for one in times:
         effect, target = one.outage.effect, one.outage.target
-        if isinstance(effect, Slowdown) and not isinstance(target, LinksTarget):
-            spans.append((one.shared, _hits(target, most_replicas(scenario.server)), effect.factor))
+        if not effect.stops and not target.hits_links:
+            spans.append((one.shared, target.replicas(most_replicas(scenario.server)), effect.slows_by()))
     return Slowness(tuple(spans))
 
 
@@ -130,10 +130,4 @@ def most_replicas(server: Server) -> int:
 
 def _takes(outage: Outage, most: int) -> int:
     """How many replicas it stops."""
-    if isinstance(outage.target, LinksTarget) or isinstance(outage.effect, Slowdown):
-        return 0
-    return _hits(outage.target, most)
-
-
-def _hits(target: ServerTarget | ReplicasTarget, most: int) -> int:
-    return target.count if isinstance(target, ReplicasTarget) else most
+    return outage.target.replicas(most) if outage.effect.stops else 0

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.schema.server import LinksTarget, Slowdown
 from sim.world.outages.downtime import Downtime, either
 from sim.world.outages.times import OutageTimes
 
@@ -24,13 +23,13 @@ class Links:
         cut: dict[int, list[Downtime]] = {}
         self._slow: dict[int, list[tuple[Downtime, float]]] = {}
         for one in times:
-            if not isinstance(one.outage.target, LinksTarget):
+            if not one.outage.target.hits_links:
                 continue
             for client, when in _by_client(one):
-                if isinstance(one.outage.effect, Slowdown):
-                    self._slow.setdefault(client, []).append((when, one.outage.effect.factor))
-                else:
+                if one.outage.effect.stops:
                     cut.setdefault(client, []).append(when)
+                else:
+                    self._slow.setdefault(client, []).append((when, one.outage.effect.slows_by()))
         # Clients that are cut off together share one time line.
         merged: dict[tuple[int, ...], Downtime] = {}
         self._cut: dict[int, Downtime] = {}

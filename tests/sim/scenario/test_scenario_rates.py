@@ -8,9 +8,10 @@ import pytest
 from arrival_kinds import EVERY, PROCESSES, drawn, group, scenario
 from worlds import group_of
 
+from sim.registry.durations import mean_s
 from sim.scenario.rules import memory
 from sim.scenario.rules.checks import findings
-from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz, mean_s
+from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.world import World
 

@@ -1,0 +1,246 @@
+"""Arrival processes: when the clients of a group ask, how often that is, and what drawing it needs.
+Drawn by the classes of `sim.world.arrivals`; rules and estimates of memory ask each process for its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import fsum
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from sim.registry.durations import PositiveDuration, mean_s
+from sim.registry.registry import Examples, Kind, PartFamily
+from sim.registry.shapes import Shape
+from sim.scenario.files.rows import BadFile
+from sim.scenario.files.traces import Trace, count_before, totals
+from sim.scenario.schema.values import CHUNK_S, Beat, NonNegative, Positive, Variation
+from sim.world.arrivals.gamma import GammaGroup
+from sim.world.arrivals.mmpp import MmppGroup
+from sim.world.arrivals.processes import Group, NobodyBeforehand, PoissonGroup
+from sim.world.arrivals.trace import TraceGroup
+
+if TYPE_CHECKING:
+    from sim.scenario import Scenario
+    from sim.world.population import Population
+
+STAY_BYTES = 200  # one stay of a client in a state of its MMPP, in the chunk in work
+
+
+class ArrivalProcess(Kind):
+    """What a kind of process gives; the group at `place` of a scenario is one that has it.
+
+    is_open: whether its requests are known beforehand, whatever the server does.
+    """
+
+    kind: str
+    is_open: ClassVar[bool] = True
+
+    def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
+        """What draws the group's arrivals."""
+        raise NotImplementedError
+
+    def steady_rate_hz(self) -> float:
+        """A client's requests per second in the long run, before the shape; 0 where nothing says it."""
+        return 0.0
+
+    def peak_rate_hz(self) -> float:
+        """The largest rate of a client before the shape."""
+        return self.steady_rate_hz()
+
+    def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
+        """A client's requests per second, on average over the horizon. Raises BadFile."""
+        shape, horizon_s = scenario.fleet[place].arrivals.shape, scenario.horizon_s
+        steady_hz = self.steady_rate_hz()
+        return steady_hz * shape.operational_s(horizon_s) / horizon_s if horizon_s else steady_hz
+
+    def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
+        """The largest rate of a client in any minute; 0 if a file cannot be read, as another rule says."""
+        return self.peak_rate_hz() * scenario.fleet[place].arrivals.shape.peak()
+
+    def requests_before(self, scenario: Scenario, place: int, at_s: float) -> float:
+        """The requests that the group is expected to make before an instant. Raises BadFile."""
+        group = scenario.fleet[place]
+        return group.clients * self.steady_rate_hz() * group.arrivals.shape.operational_s(at_s)
+
+    def load_key(self) -> str:
+        """The key that makes many requests; "" where it is rather how many clients there are."""
+        return ""
+
+    def stays_hz(self) -> float:
+        """How many states a client enters in a second of operational time, each with draws of its own."""
+        return 0.0
+
+    def unfolded(self, _shape: Shape) -> tuple[str, float]:
+        """What a client's requests of a minute are drawn from: the key that says how much, and its bytes."""
+        return "", 0.0
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        """Keys that do not go together, each with its value and the rule."""
+        yield from ()
+
+
+class _OfOneRate(ArrivalProcess):
+    """Every client asks at one rate."""
+
+    rate_hz: Positive
+    """Requests per second of each client."""
+
+    def steady_rate_hz(self) -> float:
+        return self.rate_hz
+
+    def load_key(self) -> str:
+        return "rate_hz" if self.rate_hz > 1 else ""
+
+
+PROCESSES: PartFamily[ArrivalProcess] = PartFamily("arrivals", "arrival process")
+
+
+@PROCESSES.part
+class Poisson(_OfOneRate):
+    """Memoryless: exponential gaps."""
+
+    kind: Literal["poisson"]
+    examples: ClassVar[Examples] = {"poisson": {"rate_hz": 0.7}}
+
+    def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
+        blocks = [block for block in clients.blocks() if block.group == place]
+        return PoissonGroup(scenario.seed, self, scenario.fleet[place].arrivals.shape, blocks)
+
+
+@PROCESSES.part
+class GammaRenewal(_OfOneRate):
+    """Gaps are Gamma with this coefficient of variation; 0 is a strict beat of random phase per client."""
+
+    kind: Literal["gamma"]
+    examples: ClassVar[Examples] = {
+        "regular": {"rate_hz": 0.7, "cv": 0.4},
+        "bursty": {"rate_hz": 0.7, "cv": 2.5},
+        "beat": {"rate_hz": 0.7, "cv": 0.0},
+    }
+    cv: Variation
+    """Coefficient of variation of the gaps: 0 a strict beat, 1 Poisson, above 1 bursts."""
+
+    def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
+        group = scenario.fleet[place]
+        return GammaGroup(scenario.seed, self, group.arrivals.shape, clients.first[place], group.clients)
+
+
+@PROCESSES.part
+class Mmpp(ArrivalProcess):
+    """Poisson at the rate of the client's state; after an exponential stay comes the next state of the list,
+    after the last the first.
+    """
+
+    kind: Literal["mmpp"]
+    examples: ClassVar[Examples] = {"mmpp": {"rates_hz": (0.1, 0.0, 2.0), "mean_stay_s": 8.0}}
+    rates_hz: Annotated[tuple[NonNegative, ...], Field(min_length=2)]
+    """Requests per second of each client, state by state; a rate may be 0."""
+    mean_stay_s: Beat
+    """Mean of the exponential stay in a state."""
+
+    def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
+        group = scenario.fleet[place]
+        return MmppGroup(scenario.seed, self, group.arrivals.shape, clients.first[place], group.clients)
+
+    def steady_rate_hz(self) -> float:
+        return fsum(self.rates_hz) / len(self.rates_hz)
+
+    def peak_rate_hz(self) -> float:
+        return max(self.rates_hz)
+
+    def load_key(self) -> str:
+        return "rates_hz"
+
+    def stays_hz(self) -> float:
+        return 1 / self.mean_stay_s
+
+    def unfolded(self, shape: Shape) -> tuple[str, float]:
+        return "mean_stay_s", (1 + CHUNK_S * shape.peak() / self.mean_stay_s) * STAY_BYTES
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        if not any(self.rates_hz):
+            yield "rates_hz", self.rates_hz, "at least one rate must be greater than 0"
+
+
+@PROCESSES.part
+class ClosedLoop(ArrivalProcess):
+    """A client asks again a think time after the last word on its request before; for a constant shape."""
+
+    kind: Literal["closed_loop"]
+    examples: ClassVar[Examples] = {"closed_loop": {"think": 3.0}}
+    is_open: ClassVar[bool] = False
+    think: PositiveDuration
+    """Think time: a number of seconds, or a distribution."""
+
+    def source(self, _scenario: Scenario, _clients: Population, _place: int) -> Group:
+        return NobodyBeforehand()
+
+    def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
+        """Counted as if the server answered at once, so clients ask at most this often."""
+        return 1 / (mean_s(self.think) + scenario.fleet[place].device.inference_s)
+
+    def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
+        try:
+            return self.mean_rate_hz(scenario, place)
+        except BadFile:
+            return 0.0
+
+    def requests_before(self, scenario: Scenario, place: int, at_s: float) -> float:
+        """At most these, for the same reason."""
+        return scenario.fleet[place].clients * self.mean_rate_hz(scenario, place) * at_s
+
+
+@PROCESSES.part
+class TraceArrivals(ArrivalProcess):
+    """Arrivals of a file at `time` · time_scale: 0.5 plays it twice as fast."""
+
+    kind: Literal["trace"]
+    examples: ClassVar[Examples] = {"trace": {"file": "trace.csv", "time_scale": 1.5}}
+    file: str
+    """CSV or Parquet with `time` in seconds, and if it has them `client`, numbered from 0 within the group,
+    and `group`."""
+    time_scale: Positive = 1.0
+    """Factor on the instants of the file."""
+
+    def trace(self, scenario: Scenario, place: int) -> Trace:
+        """The requests of the file that are the group's."""
+        group, names = scenario.fleet[place], tuple(group.group for group in scenario.fleet)
+        return Trace(self.file, group.group, names, group.clients)
+
+    def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
+        shape, first = scenario.fleet[place].arrivals.shape, clients.first[place]
+        return TraceGroup(scenario.seed, self.trace(scenario, place), self.time_scale, shape, first, place)
+
+    def requests_in_time(self, scenario: Scenario, place: int) -> int:
+        """The requests of the group that arrive before the horizon. Raises BadFile."""
+        until_s = scenario.fleet[place].arrivals.shape.operational_s(scenario.horizon_s)
+        return count_before(self.trace(scenario, place), until_s / self.time_scale)
+
+    def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
+        clients = scenario.fleet[place].clients
+        if scenario.horizon_s:
+            return self.requests_in_time(scenario, place) / clients / scenario.horizon_s
+        whole = totals(self.trace(scenario, place))
+        return whole.requests / clients / max(whole.last_s * self.time_scale, 1.0)
+
+    def requests_before(self, scenario: Scenario, place: int, at_s: float) -> float:
+        """As many as are in the file, to the minute."""
+        until_s = scenario.fleet[place].arrivals.shape.operational_s(at_s)
+        return totals(self.trace(scenario, place)).about_before(until_s / self.time_scale)
+
+    def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
+        """Of a trace, the mean over the clients."""
+        group = scenario.fleet[place]
+        try:
+            most = totals(self.trace(scenario, place)).most_in_a_chunk
+        except BadFile:
+            return 0.0
+        # A trace in fast motion squeezes several of its minutes into one.
+        return most / group.clients / CHUNK_S * max(1.0, group.arrivals.shape.peak() / self.time_scale)
+
+
+if TYPE_CHECKING:
+    Process = ArrivalProcess
+else:
+    Process = PROCESSES.union()

@@ -1,0 +1,32 @@
+"""Disciplines: who goes into a batch first. The code that orders a queue stands in `sim.engine`, by `code`.
+The schema and the rules ask here for names and for what a discipline needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.registry.registry import Family
+
+
+class Discipline(NamedTuple):
+    """code: how the engine's compiled functions know it. needs_deadline: whether it orders by deadlines."""
+
+    name: str
+    code: int
+    meaning: str
+    needs_deadline: bool = False
+
+
+DISCIPLINES: Family[Discipline] = Family(
+    "discipline",
+    "discipline",
+    Discipline("fifo", 0, "who came first"),
+    Discipline("lifo", 1, "who came last"),
+    Discipline("edf", 2, "the next deadline, of equals who came first", needs_deadline=True),
+    Discipline("fair", 3, "the client served least recently, of its requests the one that came first"),
+)
+
+if TYPE_CHECKING:
+    DisciplineName = str
+else:
+    DisciplineName = DISCIPLINES.literal()

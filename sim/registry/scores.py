@@ -1,0 +1,60 @@
+"""Scores: a number per client and sample, larger means "send". Here what is known of each.
+Their code stands in `agents.rejectors`: what is made from a frozen model, and the losses of trained ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sim.registry.registry import Family
+
+Origin = Literal["rejector", "client", "draw"]
+
+
+class Score(NamedTuple):
+    """unit: a gain is in units of cost and can be priced, a rank is only ordered.
+
+    made_from: a trained rejector, the answers of the client's frozen model, or a uniform draw per request.
+    has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e·P(charged)/a for a
+    gain. depends_on: which of form, c_e and c_1 the loss of a trained one looks at. gain_like: for a rank,
+    the score that is most like it and can be priced.
+    """
+
+    name: str
+    unit: Literal["gain", "rank"]
+    made_from: Origin
+    has_bayes_price: bool
+    depends_on: tuple[str, ...] = ()
+    gain_like: str = "plug_in"
+
+    @property
+    def needs_rejector(self) -> bool:
+        return self.made_from == "rejector"
+
+
+SCORES: Family[Score] = Family(
+    "score",
+    "score",
+    Score(
+        "l2h",
+        "rank",
+        "rejector",
+        has_bayes_price=True,
+        depends_on=("form", "c_e", "c_1"),
+        gain_like="l2h_priced",
+    ),
+    Score("plug_in", "gain", "rejector", has_bayes_price=True),
+    Score("l2h_priced", "gain", "rejector", has_bayes_price=True, depends_on=("c_1",)),
+    Score("confidence", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
+    Score("entropy", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
+    Score("margin", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
+    Score("compare_confidence", "gain", "rejector", has_bayes_price=True),
+    Score("mozannar_sontag", "rank", "rejector", has_bayes_price=True, depends_on=("c_e", "c_1")),
+    Score("one_vs_all", "rank", "rejector", has_bayes_price=False),
+    Score("random", "rank", "draw", has_bayes_price=False),
+    Score("oracle", "gain", "client", has_bayes_price=True),
+)
+
+if TYPE_CHECKING:
+    ScoreName = str
+else:
+    ScoreName = SCORES.literal()

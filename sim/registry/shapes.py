@@ -1,0 +1,164 @@
+"""Shapes of the arrival rate over time: each is its factor's integral, the inverse of that, and its peak.
+A process runs at its constant law in operational time; its instants come out through the inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import cos, pi
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.registry.registry import Examples, Kind, PartFamily
+from sim.scenario.schema.values import Instant, Positive, Share, Span, SpanOrZero
+
+Instants = NDArray[np.float64]
+Inverse = Callable[[Instants], Instants]
+
+MOST_STEPS = 100  # bisection alone would be done after 64
+ROUNDING = 4e-16  # of a period: what its sum of two terms may be wrong by
+
+
+class RateShape(Kind):
+    """What a kind of shape gives."""
+
+    kind: str
+
+    def operational_s(self, at_s: float) -> float:
+        """Operational time at an instant: the integral of the shape's factor from 0 to `at_s`."""
+        raise NotImplementedError
+
+    def inverse(self) -> Inverse:
+        """The inverse of `operational_s`, for arrays of any length.
+
+        Each element is worked out for itself, so the result does not depend on what is asked beside it.
+        """
+        raise NotImplementedError
+
+    def peak(self) -> float:
+        """The most by which it multiplies the rate."""
+        raise NotImplementedError
+
+
+SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate")
+
+
+@SHAPES.part
+class Constant(RateShape):
+    """The rate stays as it is."""
+
+    kind: Literal["constant"] = "constant"
+
+    def operational_s(self, at_s: float) -> float:
+        return at_s
+
+    def inverse(self) -> Inverse:
+        return lambda x: x
+
+    def peak(self) -> float:
+        return 1.0
+
+
+@SHAPES.part
+class Diurnal(RateShape):
+    """The rate times 1 + amplitude·sin(2π(t − phase)/period): its mean is kept, and crossed at `phase_s`."""
+
+    kind: Literal["diurnal"]
+    examples: ClassVar[Examples] = {
+        "diurnal": {"amplitude": 0.6, "period_s": 50.0, "phase_s": 11.0},
+        "day_and_night": {"amplitude": 1.0, "period_s": 90.0},
+    }
+    amplitude: Share
+    """Largest deviation from the mean rate, as a share of it."""
+    period_s: Span
+    """Length of a period."""
+    phase_s: SpanOrZero = 0.0
+    """When the rate rises through its mean."""
+
+    def operational_s(self, at_s: float) -> float:
+        turn = 2 * pi / self.period_s
+        swing = cos(turn * self.phase_s) - cos(turn * (at_s - self.phase_s))
+        return max(0.0, at_s + self.amplitude / turn * swing)
+
+    def inverse(self) -> Inverse:
+        """Kepler's equation: with τ = t − phase, x = t + a·(cos(ω·phase) − cos(ωτ)), a = amplitude/ω.
+
+        Newton's steps from the middle of a bracket, replaced by bisection where they leave it: safe even
+        with amplitude 1, where the rate touches zero once a period. Whole periods are taken off first.
+        """
+        turn = 2 * pi / self.period_s
+        swing = self.amplitude / turn
+        origin = self.phase_s + swing * cos(turn * self.phase_s)
+
+        def to_virtual(x: Instants) -> Instants:
+            into = x - origin
+            periods = np.floor(into / self.period_s)
+            into = into - periods * self.period_s
+            return np.maximum(self.phase_s + periods * self.period_s + _solve(into, turn, swing), 0.0)
+
+        return to_virtual
+
+    def peak(self) -> float:
+        return 1.0 + self.amplitude
+
+
+@SHAPES.part
+class FlashCrowd(RateShape):
+    """The rate times `factor` in [at, at + for), times 1 else."""
+
+    kind: Literal["flash_crowd"]
+    examples: ClassVar[Examples] = {
+        "flash_crowd": {"factor": 5.0, "at_s": 55.0, "for_s": 21.0},
+        "lull": {"factor": 0.2, "at_s": 0.0, "for_s": 100.0},
+    }
+    factor: Positive
+    """Factor on the rate."""
+    at_s: Instant
+    """When the crowd comes."""
+    for_s: Span
+    """How long it stays."""
+
+    def operational_s(self, at_s: float) -> float:
+        return at_s + (self.factor - 1) * min(max(at_s - self.at_s, 0.0), self.for_s)
+
+    def inverse(self) -> Inverse:
+        begins, lasts = self.at_s, self.factor * self.for_s
+
+        def to_virtual(x: Instants) -> Instants:
+            into = np.clip(x - begins, 0.0, lasts)
+            after = np.maximum(x - begins - lasts, 0.0)
+            return np.where(x < begins, x, begins + into / self.factor + after)
+
+        return to_virtual
+
+    def peak(self) -> float:
+        return max(1.0, self.factor)
+
+
+if TYPE_CHECKING:
+    Shape = RateShape
+else:
+    Shape = SHAPES.union()
+
+
+def _solve(into: Instants, turn: float, swing: float) -> Instants:
+    """τ with τ − swing·cos(turn·τ) = into, as exactly as that sum can be worked out."""
+    found = into.copy()
+    low, high = into - swing, into + swing
+    enough = ROUNDING * 2 * pi / turn
+    open_ = np.arange(len(into))
+    for _ in range(MOST_STEPS):
+        at = found[open_]
+        excess = at - swing * np.cos(turn * at) - into[open_]
+        far = np.abs(excess) > enough
+        open_, at, excess = open_[far], at[far], excess[far]
+        if not len(open_):
+            break
+        left = low[open_] = np.where(excess < 0, at, low[open_])
+        right = high[open_] = np.where(excess > 0, at, high[open_])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = at - excess / (1.0 + turn * swing * np.sin(turn * at))
+        inside = (step > left) & (step < right)  # false for what is no number
+        found[open_] = np.where(inside, step, left + (right - left) / 2)
+    return found
