@@ -11,8 +11,8 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-from sim.engine import chunk
-from sim.engine.kernel.stretch import Kernel
+from sim.engine import window
+from sim.engine.compiled_clock import CompiledClock
 from sim.results import run_folder
 from sim.results.table import Tabulator
 from sim.results.verify import Verifier
@@ -21,13 +21,13 @@ from sim.world.arrivals.source import ScenarioArrivals
 # None of them calls another one.
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("arrivals", ScenarioArrivals, "draw"),
-    ("rows and decisions", chunk, "_admit"),
-    ("rows and decisions", chunk, "_decide"),
-    ("agenda", chunk, "agenda"),
-    ("kernel", Kernel, "play"),
-    ("time line", chunk, "observe"),
-    ("ended rows", chunk, "_settle"),
-    ("ended rows", chunk, "_collect"),
+    ("rows and decisions", window, "_admit"),
+    ("rows and decisions", window, "_decide"),
+    ("known events", window, "known_events"),
+    ("clock", CompiledClock, "play"),
+    ("time line", window, "observe"),
+    ("ended rows", window, "_settle"),
+    ("ended rows", window, "_collect"),
     ("table", Tabulator, "requests"),
     ("table", Tabulator, "attempts"),
     ("verification", Verifier, "chunk"),

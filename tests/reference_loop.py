@@ -3,7 +3,7 @@
 Each request is one generator; the server is one object, told in `reference_server`, and so are a client's
 circuit breaker and budget, told in `reference_limits`. What chance decides is asked from the same keyed draws
 as in the product, so the two are compared byte by byte. Nothing here is fast, and nothing is clever: where
-this file and `sim.engine.loop` disagree, this file is right.
+this file and `sim.engine.handlers` disagree, this file is right.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ REGISTERS = np.dtype(
     [
         ("has_begun", "i8"),
         ("must_serve", "i8"),
-        ("cursor", "i8"),  # on the agenda
+        ("cursor", "i8"),  # on what is known to come
         ("events", "i8"),
         ("sends", "i8"),
         ("stopped", "i8"),

@@ -1,5 +1,5 @@
 """Learning in virtual time: at its instant each round gets a lesson of what is known then, and nothing more.
-Between `sim.engine.chunk`, which stops at the rounds, and the learners, who sit behind `sim.ports`."""
+Between `sim.engine.window`, which stops at the rounds, and the learners, who sit behind `sim.ports`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What the models of every version say: labels of all servers, scores of the rejectors still in use.
-Looked up by `sim.engine.chunk` for decisions and by `sim.results.table` for rows; grows with each round of
+Looked up by `sim.engine.window` for decisions and by `sim.results.table` for rows; grows with each round of
 training."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The state of the event loop as data: everything that outlives a chunk, in arrays.
-`sim.engine.chunk` takes a state and gives the next; written to disk it is a checkpoint."""
+`sim.engine.window` takes a state and gives the next; written to disk it is a checkpoint."""
 
 from __future__ import annotations
 

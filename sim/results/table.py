@@ -127,7 +127,9 @@ class Tabulator:
             "arrived_at_s": rows["arrived"],
             "decided_at_s": np.where(decided, rows["decided"], np.nan),
             "score": np.where(decided, rows["score"], np.nan),
-            "threshold": np.where(self._is_coin[group] & decided, self._bayes[group], rows["threshold"]),
+            "threshold": np.where(
+                decided, np.where(self._is_coin[group], self._bayes[group], rows["threshold"]), np.nan
+            ),
             "propensity": np.where(decided, rows["propensity"], np.nan),
             "deferred": rows["deferred"],
         }
