@@ -18,7 +18,7 @@ def part(function: Any) -> Any:
 
 
 def leaf(function: Any) -> Any:
-    """Marks a handler that takes a few arrays: compiled, LLVM writes it into whoever calls it."""
+    """Marks a handler that takes a few arrays: compiled, a function of its own."""
     function.mark = LEAF
     return function
 

@@ -16,7 +16,7 @@ from sim.engine.state import State
 from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
 
-FEWEST, MOST = 6, 64  # requests of a client that are drawn at once
+FEWEST, MOST = 8, 256  # requests of a client that are drawn at once
 AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer than the fewest
 
 _NOTHING: Any = (
@@ -75,10 +75,10 @@ class RequestsAhead:
         return set(np.unique(found).tolist()) | set(np.unique(held.version[here][later]).tolist())
 
     def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
-        """Draws from request `next_k` of each client on; only_short: of those that have used up half."""
+        """Draws from request `next_k` of each client on; only_short: of those that have used up three quarters."""
         each, _, n = self.sizes
         base, k = self.requests.base, next_k[self._clients]
-        which = np.flatnonzero(k - base >= each // 2) if only_short else np.arange(n)
+        which = np.flatnonzero(k - base >= each - each // 4) if only_short else np.arange(n)
         base[which] = k[which]
         group = self._rules.clients.group[self._clients[which]]
         for g in self._versions:
