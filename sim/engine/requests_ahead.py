@@ -75,7 +75,7 @@ class RequestsAhead:
         return set(np.unique(found).tolist()) | set(np.unique(held.version[here][later]).tolist())
 
     def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
-        """Draws from request `next_k` of each client on; only_short: of those that have used up three quarters."""
+        """Draws from request `next_k` of each client on; only_short: of those that have used up most."""
         each, _, n = self.sizes
         base, k = self.requests.base, next_k[self._clients]
         which = np.flatnonzero(k - base >= each - each // 4) if only_short else np.arange(n)
