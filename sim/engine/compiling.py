@@ -28,10 +28,10 @@ PATIENCE_S = 400.0  # wall time for another process to compile; then this one do
 LOOK_S = 0.05  # wall time between two looks whether it has
 KEPT_S = 30 * 86_400.0  # code of other sources that nobody has used for so long is removed
 
-# Nothing is allocated, so arrays need no counting of references: that would take most of the time. A part is
-# written into whoever calls it by Numba; a leaf is called, or written there by LLVM, as that sees fit. The one
-# costs time to compile per place where it is used, the other per array that it is given, so what takes the whole
-# world is a part.
+# Nothing is allocated, so arrays need no counting of references: that would take most of the time.
+# A part is written into whoever calls it by Numba; a leaf is called, or written there by LLVM, as that sees
+# fit. The one costs time to compile per place where it is used, the other per array that it is given, so what
+# takes the whole world is a part.
 _jit: Any = partial(numba.njit, _nrt=False)
 part: Callable[[Any], Any] = _jit(inline="always")
 leaf: Callable[[Any], Any] = _jit()
