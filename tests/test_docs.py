@@ -195,7 +195,7 @@ def test_every_module_is_there(words: list[str], small_run: Path) -> None:
         assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests"))
 
 
-@pytest.mark.parametrize("found", SCENARIOS, ids=lambda results: results.page)
+@pytest.mark.parametrize("results", SCENARIOS, ids=lambda results: results.page)
 def test_every_scenario_of_the_pages_is_fine(results: Found, tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(results.text)
     validate(read(tmp_path / "one.yaml"))
