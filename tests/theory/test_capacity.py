@@ -33,9 +33,9 @@ def test_as_many_servers_as_erlang_c_asks_for(enough: int) -> None:
     def ask(servers: int):
         return decide(servers, lambda n: [simulated(servers, seed) for seed in range(n)], slo, 0.95, 8)
 
-    simulated = search(3, 10, True, ask, slo)
-    assert simulated.best is not None
-    assert simulated.best.number == enough
-    assert simulated.violations == ()
-    verdicts = {one.number: one.verdict for one in simulated.decisions}
+    answer = search(3, 10, True, ask, slo)
+    assert answer.best is not None
+    assert answer.best.number == enough
+    assert answer.violations == ()
+    verdicts = {one.number: one.verdict for one in answer.decisions}
     assert verdicts[enough - 1] == "not met"
