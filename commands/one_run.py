@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.progress import Teller
-from commands.stages import Spent, path_of, stage, timing_of, virtual_time
+from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
 from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
@@ -59,11 +59,12 @@ def execute(
     with ExitStack() as until_finished:
         with fleet as learners:
             until_finished.enter_context(claimed(folder, force, resume))
+            is_beside = until_finished.enter_context(beside([plan], told))
             write_json(folder / VERSIONS, provenance())
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c)
+            done = learn_and_simulate(plan, learners, folder, checkpoints, spent, told, ctrl_c, is_beside)
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         told.tell("report", 0, 1)
@@ -82,6 +83,7 @@ def learn_and_simulate(
     spent: Spent,
     told: Teller,
     ctrl_c: CtrlC,
+    is_beside: bool,
 ) -> Simulated:
     """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
     known, since = checkpoints.learned(), checkpoints.newest()
@@ -108,7 +110,7 @@ def learn_and_simulate(
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
-            path=path_of(plan, told),
+            path=path_of(plan, told, is_beside),
         )
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:

@@ -21,6 +21,7 @@ from sim.engine.loop import Played
 from sim.engine.queues import is_plain
 from sim.engine.state import NEW_SEND, State
 from sim.errors import RunFailed
+from sim.world.outages.capacity import Slowness
 from sim.world.parameters import Rules
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
@@ -37,13 +38,17 @@ class Kernel:
 
     def compile(self, state: State, learning: Learning) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
-        nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), learning)
-        ready(walk, tuple(map(_type_of, (nothing.world, nothing.registers))))
+        ready(walk, self.argument_types(state, learning.slowness))
+
+    def argument_types(self, state: State, slowness: Slowness) -> tuple[Any, ...]:
+        """Numba's types of what the walk is called with: those of every run."""
+        nothing = _Stretch(self._known, state, NO_EVENTS, (0.0, 0.0), slowness)
+        return tuple(map(_type_of, (nothing.world, nothing.registers)))
 
     def play(self, state: State, agenda: Agenda, begin: float, end: float, learning: Learning) -> Played:
         """Runs the events of [begin, end) and leaves in `state` what they changed. See
         `sim.engine.loop.play`."""
-        stretch = _Stretch(self._known, state, agenda, (begin, end), learning)
+        stretch = _Stretch(self._known, state, agenda, (begin, end), learning.slowness)
         while (why := _walked(stretch)) != DONE:
             if why == NO_ROOM:
                 stretch.make_room()
@@ -65,7 +70,7 @@ class _Stretch:
     """The arrays of one stretch, [begin, end)."""
 
     def __init__(
-        self, known: Fixed, state: State, agenda: Agenda, span: tuple[float, float], learning: Learning
+        self, known: Fixed, state: State, agenda: Agenda, span: tuple[float, float], slowness: Slowness
     ) -> None:
         self._rules, self._state = known.rules, state
         rules, n, in_service = known.rules, len(state.sends["row"]), sum(map(len, state.batch_of))
@@ -91,7 +96,7 @@ class _Stretch:
             door=known.door._replace(**state.admission),
             cuts=known.cuts,
             slow_links=known.slow_links,
-            slow_service=slowdowns([within(learning.slowness, *span)]),
+            slow_service=slowdowns([within(slowness, *span)]),
             drawn=Drawn(*(np.zeros((0, len(state.rows["client"]))) for _ in range(3))),
             stopped=np.empty((in_service + 16, 3)),
             steps=steps,
