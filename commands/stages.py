@@ -12,7 +12,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any, NamedTuple
 
 from commands.progress import Teller
-from sim.engine.choice import EnginePath, chosen, is_compiled, is_worth_compiling_beside
+from sim.engine.choice import EnginePath, chosen, is_compiled, is_half_compiled, is_worth_compiling_beside
 from sim.engine.compiling.beside import compiled_beside
 from sim.engine.run import Simulated
 from sim.errors import RunFailed, Stage
@@ -77,7 +77,7 @@ def beside(plans: Iterable[Scenario], told: Teller) -> Iterator[bool]:
         yield False
         return
     told.tell("compile", 0.0, 1.0, BESIDE)
-    with compiled_beside():
+    with compiled_beside(is_to_finish=is_half_compiled):
         yield True
 
 

@@ -109,6 +109,12 @@ def is_worth_compiling_beside(scenario: Scenario) -> bool:
     return left_s > 0 and not is_begun
 
 
+def is_half_compiled() -> bool:
+    """Whether some process has compiled for so long that it would be a pity to end it now."""
+    left_s, is_begun = _until_compiled_s()
+    return is_begun and left_s <= COMPILE_S / 2
+
+
 def is_compiled() -> bool:
     """Whether there is nothing to compile and nothing to wait for."""
     return _until_compiled_s()[0] == 0

@@ -27,6 +27,7 @@ from sim.world.outages.capacity import slowness
 from sim.world.parameters import rules
 
 kept = pytest.importorskip("sim.engine.compiling.kept")
+turns = pytest.importorskip("sim.engine.compiling.turns")
 decorators = pytest.importorskip("sim.engine.compiling.decorators")
 numba = pytest.importorskip("numba")
 
@@ -125,7 +126,7 @@ def test_one_process_compiles_while_others_wait(cache):
 
 def test_nobody_waits_for_ever(cache, monkeypatch):
     """The other one may have been stopped."""
-    monkeypatch.setattr(kept, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.1)
     (cache / "l2h-fleet").mkdir()
     other = os.open(cache / "l2h-fleet", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
@@ -381,6 +382,20 @@ def test_it_ends_with_its_parent_however_that_ends(cache):
     )
     assert told.returncode == -signal.SIGKILL
     until(lambda: not running(str(cache)))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_nearly_through_may_go_on_by_itself(cache):
+    """And it ends when it is through."""
+    code = (
+        "import time; from pathlib import Path; from sim.engine.compiling import beside\n"
+        "with beside.compiled_beside(lambda: True):\n"
+        f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
+    )
+    told_in(ROOT, code, cache)
+    assert running(str(cache))
+    until(lambda: not running(str(cache)))
+    assert told_in(ROOT, REAL, cache) == "True 1"
 
 
 def running(cache: str) -> list[str]:

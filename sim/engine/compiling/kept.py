@@ -3,14 +3,13 @@ Of many processes that miss one, a single one compiles; the others are told what
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,13 @@ import numba
 from numba.core.caching import _CacheLocator
 from numba.core.errors import NumbaError
 
+from sim.engine.compiling import turns
 from sim.engine.compiling.decorators import is_switched_off
 from sim.engine.compiling.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 120.0  # wall time for another process to compile; then this one does it too
-LOOK_S = 0.05  # wall time between two looks whether it has
 KEPT_S = 30 * 86_400.0  # code of other sources that nobody has used for so long is removed
-BEGUN = "begun"  # in an entry's folder: when somebody began to compile it
 
 _config: Any = numba.config
 
@@ -57,7 +54,7 @@ class ByContent(_CacheLocator):
 
 def cache_folder(function: Any, types: tuple[Any, ...]) -> Path:
     """Where the code of this function for these types is kept. Raises RuntimeError if there is no home."""
-    return _above() / f"kernel-{numba.__version__}-{fingerprint(function, types)}"
+    return turns.above() / f"kernel-{numba.__version__}-{fingerprint(function, types)}"
 
 
 def is_kept(function: Any, types: tuple[Any, ...]) -> bool:
@@ -73,66 +70,64 @@ def is_kept(function: Any, types: tuple[Any, ...]) -> bool:
 
 def compiling_since_s(function: Any, types: tuple[Any, ...]) -> float | None:
     """For how many wall seconds a process has been compiling this; None if none is."""
-    with suppress(OSError, RuntimeError):
-        begun_at = (cache_folder(function, types) / BEGUN).stat().st_mtime
-        handle = os.open(_above(), os.O_RDONLY)
-        try:
-            return None if _locked(handle) else max(time.time() - begun_at, 0.0)
-        finally:
-            os.close(handle)
+    with suppress(RuntimeError):
+        return turns.at_work_since_s(cache_folder(function, types))
     return None
 
 
 def wait(function: Any, types: tuple[Any, ...], tell: Callable[[float], None]) -> None:
     """Until what another process compiles is there, or it gave up, or patience ends. tell: hears for how
     many seconds it has been at it."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + turns.PATIENCE_S
     while not is_kept(function, types) and time.monotonic() < until:
         since_s = compiling_since_s(function, types)
         if since_s is None:
             return
         tell(since_s)
-        time.sleep(LOOK_S)
+        time.sleep(turns.LOOK_S)
 
 
-def ready(function: Any, types: tuple[Any, ...]) -> None:
+def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> None:
     """Has a whole function compiled for these types, or read from the cache.
 
-    Of many processes that find nothing there one compiles, and the others read what it left. A cache that is
-    damaged is made anew, and one that takes nothing is told in a warning: it costs time, never the run. Where
-    it cannot be written at all, each process compiles anew.
+    Of many processes that find nothing there one compiles, and the others read what it left; is_my_turn: that
+    is this one. A cache that is damaged is made anew, and one that takes nothing is told in a warning: it
+    costs time, never the run. Where it cannot be written at all, each process compiles anew.
     """
     if is_switched_off() or function.signatures:
         return
-    folder = _writable(function, types)
+    folder = writable(function, types)
     if folder is None:
         function.compile(types)
         return
-    with _one_at_a_time():
-        try:
-            if not is_kept(function, types):
-                (folder / BEGUN).touch()
-            _keep_in(folder, function)
+    with nullcontext() if is_my_turn else turns.my_turn():
+        if is_kept(function, types):
+            _read_or_compile(folder, function, types)
+        else:
+            with turns.at_work(folder):
+                _read_or_compile(folder, function, types)
+
+
+def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> None:
+    try:
+        _keep_in(folder, function)
+        function.compile(types)
+        _tidy(folder)
+    except NumbaError:
+        raise
+    except Exception as error:  # whatever half a file makes of Numba's reader, or a full disk
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        log.warning("%s: cannot be used (%s); the event loop is compiled without it", folder, why)
+        shutil.rmtree(folder, ignore_errors=True)
+        if function.signatures:  # it was compiled, and only not kept
+            return
+        with suppress(OSError):
             function.compile(types)
-            _tidy(folder)
-        except NumbaError:
+        if not function.signatures:
             raise
-        except Exception as error:  # whatever half a file makes of Numba's reader, or a full disk
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            log.warning("%s: cannot be used (%s); the event loop is compiled without it", folder, why)
-            shutil.rmtree(folder, ignore_errors=True)
-            if function.signatures:  # it was compiled, and only not kept
-                return
-            with suppress(OSError):
-                function.compile(types)
-            if not function.signatures:
-                raise
-        finally:
-            with suppress(OSError):
-                (folder / BEGUN).unlink(missing_ok=True)
 
 
-def _writable(function: Any, types: tuple[Any, ...]) -> Path | None:
+def writable(function: Any, types: tuple[Any, ...]) -> Path | None:
     """The folder of an entry, made; None if nobody may write there, or the disk is full."""
     try:
         folder = cache_folder(function, types)
@@ -163,37 +158,8 @@ def _tidy(own: Path) -> None:
     with suppress(OSError, RuntimeError):
         os.utime(own)
         for half in own.glob("*.tmp.*"):
-            if time.time() - half.stat().st_mtime > PATIENCE_S:
+            if time.time() - half.stat().st_mtime > turns.PATIENCE_S:
                 half.unlink()
         for other in own.parent.glob("kernel-*"):
             if other != own and time.time() - other.stat().st_mtime > KEPT_S:
                 shutil.rmtree(other, ignore_errors=True)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Within it no other process of this user compiles, unless there are no locks or it takes too long."""
-    handle = None
-    try:
-        with suppress(OSError, RuntimeError):
-            handle = os.open(_above(), os.O_RDONLY)
-            until = time.monotonic() + PATIENCE_S
-            while not _locked(handle) and time.monotonic() < until:
-                time.sleep(LOOK_S)
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _above() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "l2h-fleet"
