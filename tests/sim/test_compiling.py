@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -19,6 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from here import running_with
 from hypothesis import HealthCheck, given, settings
 from strategies import worlds
 
@@ -381,7 +381,7 @@ def test_it_ends_with_its_parent_however_that_ends(cache):
         timeout=60,
     )
     assert told.returncode == -signal.SIGKILL
-    until(lambda: not running(str(cache)))
+    until(lambda: not running_with("XDG_CACHE_HOME", cache))
 
 
 @pytest.mark.slow
@@ -393,16 +393,6 @@ def test_a_process_that_is_nearly_through_may_go_on_by_itself(cache):
         f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
     )
     told_in(ROOT, code, cache)
-    assert running(str(cache))
-    until(lambda: not running(str(cache)))
+    assert running_with("XDG_CACHE_HOME", cache)
+    until(lambda: not running_with("XDG_CACHE_HOME", cache))
     assert told_in(ROOT, REAL, cache) == "True 1"
-
-
-def running(cache: str) -> list[str]:
-    """Processes that have this cache folder in their environment, apart from this one."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"XDG_CACHE_HOME={cache}".encode() in (process / "environ").read_bytes():
-                found.append(process.name)
-    return [number for number in found if number != str(os.getpid())]
