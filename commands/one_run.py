@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.progress import Reporter
-from commands.stages import Spent, path_of, stage, timing_of, virtual_time
+from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
 from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
@@ -59,11 +59,14 @@ def execute(
     with ExitStack() as until_finished:
         with fleet as learners:
             until_finished.enter_context(claimed(folder, force, resume))
+            is_beside = until_finished.enter_context(beside([plan], progress))
             write_json(folder / VERSIONS, provenance())
             write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
             checkpoints = Checkpoints(folder, checkpoint_every_s)
             checkpoints.begin(begun)
-            done = learn_and_simulate(world, learners, folder, checkpoints, spent, progress, ctrl_c)
+            done = learn_and_simulate(
+                world, learners, folder, checkpoints, spent, progress, ctrl_c, is_beside
+            )
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         progress.report("report", 0, 1)
@@ -82,6 +85,7 @@ def learn_and_simulate(
     spent: Spent,
     progress: Reporter,
     ctrl_c: CtrlC,
+    is_beside: bool,
 ) -> Simulated:
     """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
     plan = world.scenario
@@ -109,7 +113,7 @@ def learn_and_simulate(
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
-            path=path_of(plan, progress),
+            path=path_of(plan, progress, is_beside),
         )
         hashes = fleet.client_hashes()
         if hashes != learned.client_hashes:

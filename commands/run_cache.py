@@ -15,6 +15,7 @@ from typing import NamedTuple
 from commands import one_run
 from commands.job_progress import JobProgress
 from commands.progress import Quiet, Reporter
+from commands.stages import beside
 from sim.errors import BadInput, RunFailed
 from sim.results.packages import versions
 from sim.results.resuming import NO_LOCKS, clear, is_broken_off
@@ -100,10 +101,11 @@ def compute_all(cells: Sequence[Cell], how: How, progress: Reporter, what: str =
                 clear(cell.folder)
     jobs, failed = min(how.jobs, len(missing)), dict[Path, str]()
     job_progress = JobProgress(progress, what, len(wanted), len(missing), jobs)
-    for number, why in _computed(missing, how, jobs, job_progress):
-        if why is not None:
-            failed[missing[number].folder] = why
-        job_progress.ended(number, why is not None)
+    with beside((cell.plan for cell in missing), progress):  # over all of them: one may be over too soon
+        for number, why in _computed(missing, how, jobs, job_progress):
+            if why is not None:
+                failed[missing[number].folder] = why
+            job_progress.ended(number, why is not None)
     return failed
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, NamedTuple
 
 from commands.progress import Reporter
-from sim.engine.choice import EnginePath, chosen
+from sim.engine.choice import EnginePath, chosen, is_compiled, is_half_compiled, is_worth_compiling_beside
+from sim.engine.compiling.beside import compiled_beside
 from sim.engine.run import Simulated
 from sim.errors import RunFailed, Stage
 from sim.results.checkpoints import Cost
@@ -20,6 +21,9 @@ from sim.results.whole_files import write_whole
 from sim.scenario import Scenario
 
 KIB_IN_MIB = 2**10  # Linux tells a process's memory in KiB
+BESIDE = "the event loop, in another process while the fleet learns"
+WAITING = "waiting for the event loop, which another process compiles"
+COMPILING = "the event loop, once per machine"
 
 
 class Spent(NamedTuple):
@@ -51,12 +55,32 @@ def stage(name: Stage, spent: Spent, folder: Path) -> Iterator[None]:
     spent.peak_mib[name] = round(getrusage(RUSAGE_SELF).ru_maxrss / KIB_IN_MIB, 1)
 
 
-def path_of(plan: Scenario, progress: Reporter) -> EnginePath:
-    """What plays the event loop; where it must be compiled first, that is reported, since it takes a
-    while."""
+def path_of(plan: Scenario, progress: Reporter, is_beside: bool = False) -> EnginePath:
+    """What plays the event loop; where that must be compiled first, or waited for, it is told.
+
+    is_beside: whether it was told that another process compiles it.
+    """
     path = chosen(plan)
-    path.tell = lambda done: progress.report("compile", done, 1.0, "the event loop, once per machine")
+    if is_beside and is_compiled():
+        progress.report("compile", 1.0, 1.0, BESIDE)
+    path.tell = lambda done, elsewhere: progress.report(
+        "compile", done, 1.0, WAITING if elsewhere else COMPILING
+    )
     return path
+
+
+@contextmanager
+def beside(plans: Iterable[Scenario], progress: Reporter) -> Iterator[bool]:
+    """Within it the event loop is compiled in another process, if one of these will want it and nobody has.
+
+    Gives whether that is so.
+    """
+    if not any(map(is_worth_compiling_beside, plans)):
+        yield False
+        return
+    progress.report("compile", 0.0, 1.0, BESIDE)
+    with compiled_beside(is_to_finish=is_half_compiled):
+        yield True
 
 
 def virtual_time(progress: Reporter, horizon_s: float) -> Callable[[float, int], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -44,3 +45,13 @@ def results_of(folder: Path) -> dict[str, bytes]:
     told.pop("commit")  # whoever works on the tree may commit between two runs
     found["versions.json"] = json.dumps(told).encode()
     return found
+
+
+def running_with(variable: str, value: Path) -> list[int]:
+    """Processes that have this in their environment, apart from this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{variable}={value}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return [number for number in found if number != os.getpid()]

@@ -1,5 +1,6 @@
 """Which loop plays a run: SimPy's, which can play everything, or the compiled one, which is much faster.
-Chosen once per run from the scenario; both leave the same state behind, so the choice changes no result."""
+Chosen once per run from the scenario and from what is compiled by then; both leave the same state behind, so
+the choice changes no result."""
 
 from __future__ import annotations
 
@@ -10,32 +11,37 @@ from time import perf_counter
 from typing import Any
 
 from sim.engine.clock import Clock
-from sim.engine.learning import Learning
 from sim.engine.simpy_clock import SimPyClock
-from sim.engine.state import State
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 from sim.scenario.rules.rates import mean_rate_hz
 from sim.world.parameters import Rules
 
 WORTH_LOADING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
-WORTH_COMPILING = 10_000_000  # and it loses 1 to 2 s with each million, so this many are worth 20 s
+SAVED_S = 5e-6  # wall time that compiled code saves with each request, at most
+COMPILE_S = 90.0  # wall time to compile it, on a core of its own
+FEW = "about {:.0f} requests; compiled code pays from {} on"
+COLD = (
+    "about {:.0f} requests; to compile the loop pays from {:.0f} on "
+    "(one run with engine.path=compiled, and later ones find it compiled)"
+)
+NOT_YET = "about {:.0f} requests; the loop is still being compiled, and to wait for it pays from {:.0f} on"
 
 
 @dataclass
 class EnginePath:
     """name: "simpy" or "compiled"; why: in words. ready_s: wall seconds until it could begin. They are many
-    where it had to be compiled; the code is then kept on disk for later runs. tell: hears 0.0 before it is
-    compiled, and 1.0 after."""
+    where it had to be compiled; the code is then kept on disk for later runs. tell: hears which share of that
+    is over, and whether another process does it."""
 
     name: str
     why: str
     is_demanded: bool = False
     ready_s: float = 0.0
-    tell: Callable[[float], None] = lambda _done: None
+    tell: Callable[[float, bool], None] = lambda _done, _elsewhere: None
 
-    def clock(self, rules: Rules, state: State, learning: Learning) -> Clock:
-        """What plays the stretches of a run. state: as it is at the beginning.
+    def clock(self, rules: Rules) -> Clock:
+        """What plays the stretches of a run.
 
         Raises RunFailed if compiled code is demanded and Numba cannot be loaded.
         """
@@ -44,7 +50,7 @@ class EnginePath:
         began = perf_counter()
         try:
             from sim.engine.compiled_clock import CompiledClock  # noqa: PLC0415  (takes time)
-            from sim.engine.compiling import is_kept  # noqa: PLC0415
+            from sim.engine.compiling import kept, target  # noqa: PLC0415
         except ImportError as error:
             if self.is_demanded:
                 raise RunFailed(
@@ -53,17 +59,22 @@ class EnginePath:
             self.name, self.why = "simpy", f"Numba cannot be loaded: {error}"
             return SimPyClock(rules)
         try:
-            clock, is_cold = CompiledClock(rules), not is_kept()
+            clock, is_cold = CompiledClock(rules), not target.is_kept()
         except TypeError as error:  # a price that Numba cannot compile
             if self.is_demanded:
                 raise RunFailed("run", f"engine.path is compiled, but {error}") from error
             self.name, self.why = "simpy", f"the compiled clock cannot play it: {error}"
             return SimPyClock(rules)
         if is_cold:
-            self.tell(0.0)
-        clock.compile(state, learning)
+            kept.wait(
+                target.function, target.argument_types(), lambda since_s: self.tell(_share(since_s), True)
+            )
+        is_elsewhere = target.is_kept()
+        if not is_elsewhere:
+            self.tell(0.0, False)
+        clock.compile()
         if is_cold:
-            self.tell(1.0)
+            self.tell(1.0, is_elsewhere)
         self.ready_s = perf_counter() - began
         return clock
 
@@ -75,31 +86,63 @@ class EnginePath:
 def chosen(scenario: Scenario) -> EnginePath:
     """The path that the scenario asks for, or with `auto` the one that will be over first.
 
-    Where no earlier run has left compiled code, that is SimPy's for all but the longest runs.
+    Where no code has been compiled yet, that is SimPy's for all but the longest runs.
     """
     if scenario.engine.path != "auto":
         return EnginePath(scenario.engine.path, "as the scenario says", is_demanded=True)
     if not find_spec("numba"):
         return EnginePath("simpy", "Numba is not installed")
-    requests = scenario.horizon_s * sum(
-        group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
-    )
+    requests = _requests(scenario)
     if requests < WORTH_LOADING:
-        return EnginePath(
-            "simpy", f"about {requests:.0f} requests; compiled code pays from {WORTH_LOADING} on"
-        )
-    if requests < WORTH_COMPILING and not _is_compiled():
-        return EnginePath(
-            "simpy",
-            f"about {requests:.0f} requests; to compile the loop pays from {WORTH_COMPILING} on "
-            "(one run with engine.path=compiled, and later ones find it compiled)",
-        )
+        return EnginePath("simpy", FEW.format(requests, WORTH_LOADING))
+    left_s, is_begun = _until_compiled_s()
+    if requests * SAVED_S < left_s:
+        return EnginePath("simpy", (NOT_YET if is_begun else COLD).format(requests, left_s / SAVED_S))
     return EnginePath("compiled", f"about {requests:.0f} requests")
 
 
-def _is_compiled() -> bool:
+def is_worth_compiling_beside(scenario: Scenario) -> bool:
+    """Whether the compiled loop would play this, were it compiled, and it neither is nor is about to be."""
+    if scenario.engine.path == "simpy" or not find_spec("numba") or not scenario.horizon_s:
+        return False
+    if scenario.engine.path == "auto" and _requests(scenario) < WORTH_LOADING:
+        return False
+    left_s, is_begun = _until_compiled_s()
+    return left_s > 0 and not is_begun
+
+
+def is_half_compiled() -> bool:
+    """Whether some process has compiled for so long that it would be a pity to end it now."""
+    left_s, is_begun = _until_compiled_s()
+    return is_begun and left_s <= COMPILE_S / 2
+
+
+def is_compiled() -> bool:
+    """Whether there is nothing to compile and nothing to wait for."""
+    return _until_compiled_s()[0] == 0
+
+
+def _requests(scenario: Scenario) -> float:
+    """How many there will be, about."""
+    return scenario.horizon_s * sum(
+        group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
+    )
+
+
+def _until_compiled_s() -> tuple[float, bool]:
+    """Wall seconds until there is compiled code, as far as one can know; whether some process is at it."""
     try:
-        from sim.engine.compiling import is_kept  # noqa: PLC0415
+        from sim.engine.compiling import kept, target  # noqa: PLC0415
     except ImportError:
-        return True  # that Numba cannot be loaded, `player` finds out and says
-    return is_kept()
+        return 0.0, False  # that Numba cannot be loaded, `player` finds out and says
+    if target.is_kept():
+        return 0.0, False
+    since_s = kept.compiling_since_s(target.function, target.argument_types())
+    if since_s is None:
+        return COMPILE_S, False
+    return max(COMPILE_S - since_s, since_s / 4), True  # who is late will be later
+
+
+def _share(since_s: float) -> float:
+    """Of the compiling that is over after so many seconds: never all, and nine tenths when it should be."""
+    return float(1 - 0.1 ** (since_s / COMPILE_S))

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaExperimentalFeatureWarning
 
 from sim.engine.arrays import Prices
 from sim.engine.clock import Played, Stretch
-from sim.engine.compiling import leaf, part, ready, whole
+from sim.engine.compiling.decorators import leaf, part, whole
+from sim.engine.compiling.kept import ready
 from sim.engine.context import Context
 from sim.engine.events import DONE, RAN_BACKWARDS
 from sim.engine.handlers import MODULES
@@ -26,6 +29,7 @@ from sim.policy.outcomes import Outcome
 from sim.world.parameters import Rules
 
 types: Any = numba.types
+warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
 SLOTS = 8  # kinds of prices that one fleet may have
 _FLOATS = types.Array(types.float64, 1, "C")
 _OUTCOME = types.NamedTuple(
@@ -69,10 +73,15 @@ class CompiledClock:
         found += [compiled_price(NoPrice)] * (SLOTS - len(found))
         self._prices = Prices(*zip(*found, strict=True))
 
-    def compile(self, state: State, learning: Learning) -> None:
+    def compile(self) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
-        context = Context(self._fixed, self._prices, state, Stretch(0.0, 0.0, NO_EVENTS, []), learning)
-        ready(walk, argument_types(context))
+        from sim.engine.compiling import target  # noqa: PLC0415  (which names what is compiled, in here)
+
+        ready(walk, target.argument_types())
+
+    def context_of_nothing(self, state: State, learning: Learning) -> Context:
+        """The arrays of a stretch without events, which have the types of all."""
+        return Context(self._fixed, self._prices, state, Stretch(0.0, 0.0, NO_EVENTS, []), learning)
 
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
@@ -89,7 +98,7 @@ def _walked(context: Context) -> Any:
         return walk(context.world, context.registers)
 
 
-def argument_types(context: Context) -> tuple[Any, Any]:
+def types_of(context: Context) -> tuple[Any, Any]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
     fields = [

@@ -168,7 +168,7 @@ class Run:
         self._made = tabulator(world, self._learning)
         self._state = at_start(world)
         self.path = path or chosen(world.scenario)
-        self._clock = self.path.clock(self._rules, self._state, self._learning)
+        self._clock = self.path.clock(self._rules)
         self._verifier = Verifier(world)
         self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over

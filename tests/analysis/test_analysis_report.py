@@ -124,10 +124,10 @@ def test_command_names_the_run_from_where_it_is_typed(
     monkeypatch.chdir(folder)
     assert Path(words()[3]).samefile(folder / "scenario.yaml")
     assert Path(words()[5]).absolute() == folder.parent / "outage-again"
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/l2h-fleet", "report"])
-    assert words()[:2] == ["l2h-fleet", "run"]
     monkeypatch.chdir(tmp_path)
     assert Path(words()[3]).samefile(folder / "scenario.yaml")
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/l2h-fleet", "report"])
+    assert words()[:2] == ["l2h-fleet", "run"]
 
 
 @pytest.mark.usefixtures("plain_pictures")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -45,8 +43,6 @@ from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
-ROOT = Path(__file__).resolve().parents[2]
-compiling = pytest.importorskip("sim.engine.compiling")
 
 
 def simpy(laid_down: Rules) -> Clock:
@@ -186,36 +182,15 @@ def test_its_draws_are_those_of_the_streams(seed, request, attempt):
     assert found == draws.one(request, attempt)
 
 
-def test_code_of_other_sources_is_not_taken_from_the_cache(tmp_path):
-    """Numba looks at one file; what is compiled comes from many, and constants from modules around them."""
-    shutil.copytree(ROOT / "sim", tmp_path / "sim")
-    engine = tmp_path / "sim" / "engine"
-    same = compiling.fingerprint(engine)
-    assert same == compiling.fingerprint(ROOT / "sim" / "engine")
-    found = set()
-    changed = (
-        "engine/handlers/queue.py",
-        "engine/arrays.py",
-        "engine/context.py",
-        "policy/decision.py",
-        "world/budgets.py",
-        "scenario/schema/values.py",
-        "results/table.py",
-    )
-    for name in changed:
-        path, before = tmp_path / "sim" / name, (tmp_path / "sim" / name).read_text()
-        path.write_text(before + "# another one")
-        found |= {name} if compiling.fingerprint(engine) != same else set()
-        path.write_text(before)
-    assert found == set(changed) - {"engine/context.py", "results/table.py"}
-
-
 def stepped(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[Any]]:
     """How often SimPy itself stepped, and the chunks of the run."""
     steps = []
     step = Environment.step
     monkeypatch.setattr(Environment, "step", lambda env: steps.append(env.peek()) or step(env))
-    run = Run(scenario, made_up(scenario), poisson(scenario, 10.0), 10.0, path=EnginePath("simpy", ""))
+    source, path = poisson(scenario, 10.0), EnginePath("simpy", "")
+    run = Run(
+        World(scenario), made_up(scenario), source, path=path, windows=EvenWindows(10.0, scenario.horizon_s)
+    )
     chunks = []
     while not run.is_over:
         chunks.append(run.advance())
@@ -246,5 +221,7 @@ def test_outages_and_ticks_are_processes_of_simpy(monkeypatch):
     monkeypatch.setattr(Environment, "process", noted)
     outage = {"when": {"kind": "intervals", "at": ((3.0, 5.0),)}}
     scaling = {"target_utilisation": 0.5, "interval_s": 2.0, "provisioning_s": 1.0, "min": 1, "max": 2}
-    stepped(scenario_of(horizon_s=10.0, server={"autoscaling": scaling, "outages": (outage,)}), monkeypatch)
+    service = {"kind": "affine", "base_s": 0.5}
+    server = {"service": service, "autoscaling": scaling, "outages": (outage,)}
+    stepped(scenario_of(horizon_s=10.0, server=server), monkeypatch)
     assert sorted(made) == ["_process", "_process", "_until_the_next_round"]

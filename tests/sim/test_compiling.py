@@ -5,14 +5,41 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
+from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import pytest
+from here import running_with
+from hypothesis import HealthCheck, given, settings
+from strategies import worlds
+from worlds import MadeUpLearner, made_up
 
-compiling = pytest.importorskip("sim.engine.compiling")
+from sim.engine.learning import Learning
+from sim.engine.state import at_start
+from sim.world.world import World
+
+kept = pytest.importorskip("sim.engine.compiling.kept")
+turns = pytest.importorskip("sim.engine.compiling.turns")
+decorators = pytest.importorskip("sim.engine.compiling.decorators")
 numba = pytest.importorskip("numba")
+
+
+fingerprint = pytest.importorskip("sim.engine.compiling.fingerprint").fingerprint
+beside = pytest.importorskip("sim.engine.compiling.beside")
+compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
+target = pytest.importorskip("sim.engine.compiling.target")
+
+ROOT = Path(__file__).resolve().parents[2]
+TYPES = (numba.int64,)
 
 
 def one_more(number):
@@ -21,8 +48,8 @@ def one_more(number):
 
 def made() -> object:
     """The function, as a process that has just begun has it."""
-    whole = compiling.whole(one_more)
-    compiling.ready(whole, (numba.int64,))
+    whole = decorators.whole(one_more)
+    kept.ready(whole, TYPES)
     assert whole(1) == 2
     return whole
 
@@ -100,7 +127,7 @@ def test_one_process_compiles_while_others_wait(cache):
 
 def test_nobody_waits_for_ever(cache, monkeypatch):
     """The other one may have been stopped."""
-    monkeypatch.setattr(compiling, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.1)
     (cache / "l2h-fleet").mkdir()
     other = os.open(cache / "l2h-fleet", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
@@ -124,11 +151,250 @@ def test_code_of_other_sources_goes_when_nobody_used_it_for_a_month(cache):
     assert own.stat().st_mtime == pytest.approx(now, abs=600)
 
 
+def is_kept() -> bool:
+    return kept.is_kept(decorators.whole(one_more), TYPES)
+
+
 def test_whether_it_must_be_compiled_is_known_before(cache, monkeypatch):
-    assert not compiling.is_kept()
+    assert not is_kept()
     made()
-    assert compiling.is_kept()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "other"))
-    assert not compiling.is_kept()
+    assert is_kept()
+    assert not kept.is_kept(decorators.whole(one_more), (numba.float64,))
+    (index,) = cache.rglob("*.nbi")
+    (code,) = cache.rglob("*.nbc")
+    content = code.read_bytes()
+    code.unlink()  # as whoever is killed between the two leaves it
+    assert not is_kept()
+    code.write_bytes(content)
+    index.unlink()
+    assert not is_kept()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert compiling.is_kept()
+    assert is_kept()
+
+
+def test_how_long_another_process_has_been_at_it_is_known(cache):
+    """It holds the lock and says when it began; without the lock it has been killed."""
+    whole = decorators.whole(one_more)
+    folder = kept.cache_folder(whole, TYPES)
+    folder.mkdir(parents=True)
+    (folder / "begun").touch()
+    os.utime(folder / "begun", (time.time() - 7, time.time() - 7))
+    assert kept.compiling_since_s(whole, TYPES) is None
+    other = os.open(cache / "l2h-fleet", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    assert kept.compiling_since_s(whole, TYPES) == pytest.approx(7, abs=5)
+    (folder / "begun").unlink()  # it compiles something else
+    assert kept.compiling_since_s(whole, TYPES) is None
+    os.close(other)
+
+
+def test_who_waits_is_told_and_goes_on_when_it_is_there_or_given_up(cache):
+    whole = decorators.whole(one_more)
+    folder = kept.cache_folder(whole, TYPES)
+    for ends in ("there", "given up"):
+        told: list[float] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "begun").touch()
+        other = os.open(cache / "l2h-fleet", os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=kept.wait, args=(whole, TYPES, told.append))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        if ends == "there":
+            (folder / "walk.nbi").touch()
+            (folder / "walk.nbc").touch()
+        else:
+            os.close(other)
+        waiting.join(10)
+        assert not waiting.is_alive()
+        assert told
+        if ends == "there":
+            os.close(other)
+            shutil.rmtree(folder)
+
+
+def test_nothing_that_a_killed_process_left_stays(cache):
+    made()
+    (code,) = cache.rglob("*.nbc")
+    half = code.with_name(f"{code.name}.tmp.k1ll3d")
+    half.write_text("half of it")
+    assert is_read(made())
+    assert half.exists()  # somebody may be writing it
+    os.utime(half, (0, 0))
+    assert is_read(made())
+    assert not half.exists()
+    assert sorted(path.suffix for path in code.parent.iterdir()) == [".nbc", ".nbi"]
+
+
+# What an entry follows from.
+
+FACTOR, SHAPE = 2, ("a", 3)
+NAMED = frozenset({"x", "y", "z"})
+
+
+def twice(number):
+    return FACTOR * number
+
+
+def of_all(number):
+    return decorated(number) + SHAPE[1] + np.sqrt(number)
+
+
+decorated = decorators.part(twice)
+
+
+def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch):
+    """Also of functions that other functions call; not where they stand."""
+    before = fingerprint(of_all, TYPES)
+    assert fingerprint(of_all, TYPES) == before
+    assert fingerprint(of_all, (numba.int32,)) != before
+    for name, value in (
+        ("FACTOR", 3),
+        ("FACTOR", 2.0),
+        ("SHAPE", ("a", 4)),
+        ("decorated", decorators.leaf(twice)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setitem(globals(), name, value)
+            assert fingerprint(of_all, TYPES) != before, name
+    assert fingerprint(of_all, TYPES) == before
+
+
+def test_fields_of_tuples_are_in_the_fingerprint():
+    """Numba's own name of a type has their types alone, and code knows them by place."""
+    found = {
+        fingerprint(twice, (numba.typeof(namedtuple("Pair", names)(1, 1)),))
+        for names in ("a b", "b a", "a c")
+    }
+    assert len(found) == 3
+
+
+@settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(worlds())
+def test_every_run_asks_for_the_types_that_are_compiled_beside(world):
+    known = World(world[0])
+    learning = Learning(known, made_up(world[0]), MadeUpLearner(world[0], made_up(world[0])))
+    clock = compiled_clock.CompiledClock(known.parameters)
+    found = compiled_clock.types_of(clock.context_of_nothing(at_start(known), learning))
+    assert found == target.argument_types()
+
+
+TINY = """
+from sim.engine.compiling.decorators import part, whole
+from sim.tiny_constants import STEP
+
+@part
+def step(number):
+    return number + STEP
+
+@whole
+def walk(number):
+    return step(step(number))
+"""
+ASK = """
+import numba
+from sim import tiny
+from sim.engine.compiling import kept
+was = kept.is_kept(tiny.walk, (numba.int64,))
+kept.ready(tiny.walk, (numba.int64,))
+print(was, sum(tiny.walk.stats.cache_hits.values()), tiny.walk(1))
+"""
+
+
+def a_clone(folder: Path, step: int, note: str = "") -> Path:
+    """A copy of the tree with something small to compile, all of it newer than what is kept."""
+    shutil.copytree(ROOT / "sim", folder / "sim", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "sim/tiny.py").write_text(note + TINY)
+    (folder / "sim/tiny_constants.py").write_text(f"STEP = {step}\n")
+    return folder
+
+
+def told_in(clone: Path, code: str, cache: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=clone,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONHASHSEED": "random"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    ).stdout.strip()
+
+
+def test_clones_with_the_same_sources_share_what_one_compiled(cache):
+    first, second = (a_clone(cache / name, step=1) for name in ("first", "second/clone"))
+    moved, other = a_clone(cache / "moved", 1, "# a line more\n\n"), a_clone(cache / "other", step=2)
+    assert told_in(first, ASK, cache) == "False 0 3"
+    assert told_in(second, ASK, cache) == "True 1 3"
+    assert told_in(moved, ASK, cache) == "True 1 3"
+    assert told_in(other, ASK, cache) == "False 0 5"
+    assert told_in(first, ASK, cache) == "True 1 3"
+    assert len(list(cache.rglob("*.nbc"))) == 2
+
+
+REAL = """
+from sim.engine.compiling import kept, target
+print(target.is_kept(), end=' ')
+kept.ready(target.function, target.argument_types())
+print(sum(target.function.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_a_run_compiles_beside_its_learning_serves_all_clones(cache):
+    """A process that is ended on the way leaves nothing that anybody would take for code."""
+    clone, left = a_clone(cache / "clone", 1), cache / "l2h-fleet"
+    with patch.dict(os.environ, {"XDG_CACHE_HOME": str(cache)}):
+        with beside.compiled_beside():
+            until(lambda: any(left.glob("*/begun")))
+            assert target.is_kept() is False
+            assert kept.compiling_since_s(target.function, target.argument_types()) is not None
+        assert kept.compiling_since_s(target.function, target.argument_types()) is None
+        assert target.is_kept() is False
+        with beside.compiled_beside():
+            until(target.is_kept)
+    assert told_in(clone, REAL, cache) == "True 1"
+    assert told_in(ROOT, REAL, cache) == "True 1"
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 240
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_it_ends_with_its_parent_however_that_ends(cache):
+    """Also where that is killed and can end nobody."""
+    code = (
+        "import os, signal, time; from pathlib import Path; from sim.engine.compiling import beside\n"
+        "with beside.compiled_beside():\n"
+        f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == -signal.SIGKILL
+    until(lambda: not running_with("XDG_CACHE_HOME", cache))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_nearly_through_may_go_on_by_itself(cache):
+    """And it ends when it is through."""
+    code = (
+        "import time; from pathlib import Path; from sim.engine.compiling import beside\n"
+        "with beside.compiled_beside(lambda: True):\n"
+        f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
+    )
+    told_in(ROOT, code, cache)
+    assert running_with("XDG_CACHE_HOME", cache)
+    until(lambda: not running_with("XDG_CACHE_HOME", cache))
+    assert told_in(ROOT, REAL, cache) == "True 1"

@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from worlds import group_of, made_up, scenario_of
 
-from sim.engine.choice import EnginePath, chosen
-from sim.engine.learning import Learning
+from sim.engine.choice import EnginePath, chosen, is_worth_compiling_beside
 from sim.engine.run import simulate
-from sim.engine.state import at_start
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
@@ -39,30 +38,90 @@ def cold(tmp_path, monkeypatch) -> None:
 
 
 def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
-    monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
+    monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: True)
     assert chosen(busy()).name == "compiled"
 
 
 @pytest.mark.usefixtures("cold")
 def test_few_requests_are_not_worth_the_compiling():
-    path, longer = chosen(busy()), busy().model_copy(update={"horizon_s": 2_000.0})
+    path, longer = chosen(busy()), busy().model_copy(update={"horizon_s": 4_000.0})
     assert path.name == "simpy"
-    assert path.why.startswith("about 100000 requests; to compile the loop pays from 10000000 on")
+    assert path.why.startswith("about 100000 requests; to compile the loop pays from 18000000 on")
     assert [chosen(one).name for one in (longer, busy(path="compiled"))] == ["compiled", "compiled"]
 
 
 @pytest.mark.usefixtures("cold")
 @pytest.mark.parametrize("is_cold", [True, False])
 def test_what_must_be_compiled_first_is_told(is_cold, monkeypatch):
-    told: list[float] = []
-    monkeypatch.setattr("sim.engine.compiled_clock.CompiledClock.compile", lambda *_: told.append(0.5))
+    told: list[Any] = []
+    monkeypatch.setattr("sim.engine.compiled_clock.CompiledClock.compile", lambda *_: told.append("compile"))
     if not is_cold:
-        monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
-    scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=told.append)
-    path.clock(
-        World(scenario).parameters, at_start(World(scenario)), Learning(World(scenario), made_up(scenario))
-    )
-    assert told == ([0.0, 0.5, 1.0] if is_cold else [0.5])
+        monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: True)
+    scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=lambda *word: told.append(word))
+    path.clock(World(scenario).parameters)
+    assert told == ([(0.0, False), "compile", (1.0, False)] if is_cold else ["compile"])
+
+
+@pytest.mark.usefixtures("cold")
+@pytest.mark.parametrize("is_done", [True, False])
+def test_what_another_process_compiles_is_waited_for(is_done, monkeypatch):
+    """Or compiled here where that gave up."""
+    told: list[Any] = []
+    is_there = False
+
+    def wait(_function: Any, _types: Any, tell: Any) -> None:
+        nonlocal is_there
+        tell(90.0)
+        is_there = is_done
+
+    monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: is_there)
+    monkeypatch.setattr("sim.engine.compiling.kept.wait", wait)
+    monkeypatch.setattr("sim.engine.compiled_clock.CompiledClock.compile", lambda *_: told.append("compile"))
+    scenario, path = busy(path="compiled"), EnginePath("compiled", "", tell=lambda *word: told.append(word))
+    path.clock(World(scenario).parameters)
+    here = [] if is_done else [(0.0, False)]
+    assert told == [(pytest.approx(0.9), True), *here, "compile", (1.0, is_done)]
+
+
+@pytest.mark.usefixtures("cold")
+@pytest.mark.parametrize(
+    ("since_s", "pays_from", "name"),
+    [
+        (None, 18_000_000, "simpy"),
+        (12.0, 15_600_000, "simpy"),
+        (80.0, 4_000_000, "compiled"),
+        (200.0, 10_000_000, "simpy"),
+    ],
+)
+def test_what_is_left_of_the_compiling_counts(since_s, pays_from, name, monkeypatch):
+    """And who is late is expected to be later."""
+    monkeypatch.setattr("sim.engine.compiling.kept.compiling_since_s", lambda *_: since_s)
+    path = chosen(busy().model_copy(update={"horizon_s": 1000.0}))  # 5 million requests
+    assert path.name == name
+    if name == "simpy":
+        assert path.why.startswith("about 2500000 requests; ")
+        assert f"pays from {pays_from} on" in path.why
+        assert ("still being compiled" in path.why) is (since_s is not None)
+
+
+@pytest.mark.usefixtures("cold")
+def test_it_is_compiled_beside_where_that_will_be_used(monkeypatch):
+    short, never = busy().model_copy(update={"horizon_s": 1.0}), busy(discipline="fair")
+    learns_only = busy(path="compiled").model_copy(update={"horizon_s": 0.0})
+    for scenario, expected in (
+        (busy(), True),
+        (busy(path="compiled"), True),
+        (busy(path="compiled").model_copy(update={"horizon_s": 1.0}), True),
+        (short, False),
+        (never, False),
+        (busy(path="simpy"), False),
+        (learns_only, False),
+    ):
+        assert is_worth_compiling_beside(scenario) is expected
+    monkeypatch.setattr("sim.engine.compiling.kept.compiling_since_s", lambda *_: 3.0)
+    assert not is_worth_compiling_beside(busy())
+    monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: True)
+    assert not is_worth_compiling_beside(busy())
 
 
 def test_without_compilation_the_kernel_is_plain_python_that_says_the_same():
@@ -96,7 +155,7 @@ def test_few_requests_are_not_worth_the_loading():
     ],
 )
 def test_the_compiled_clock_plays_everything(scenario, monkeypatch):
-    monkeypatch.setattr("sim.engine.compiling.is_kept", lambda: True)
+    monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: True)
     long = scenario.model_copy(update={"horizon_s": 2_000.0})
     assert chosen(long).name == "compiled"
 
@@ -150,20 +209,15 @@ def test_without_numba_a_run_goes_through(tmp_path):
 
 @pytest.mark.parametrize("is_demanded", [True, False])
 def test_a_numba_that_cannot_be_loaded_is_like_none_unless_it_is_demanded(monkeypatch, is_demanded):
-    for name in [
-        name for name in sys.modules if name in ("sim.engine.compiled_clock", "sim.engine.compiling")
-    ]:
+    rooms = ("sim.engine.compiled_clock", "sim.engine.compiling")
+    for name in [name for name in sys.modules if name.startswith(rooms)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
     scenario, path = busy(), EnginePath("compiled", "", is_demanded)
-    made = (
-        World(scenario).parameters,
-        at_start(World(scenario)),
-        Learning(World(scenario), made_up(scenario)),
-    )
+    made = World(scenario).parameters
     if is_demanded:
         with pytest.raises(RunFailed, match="Numba cannot be loaded"):
-            path.clock(made[0], made[1], made[2])
+            path.clock(made)
     else:
-        path.clock(made[0], made[1], made[2])
+        path.clock(made)
         assert path.name == "simpy"
