@@ -261,6 +261,18 @@ def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch
     assert fingerprint(of_all, TYPES) == before
 
 
+def test_every_number_that_the_event_loop_names_is_in_its_fingerprint():
+    """Numba itself looks at one file; constants come from modules around it."""
+    types, python = target.argument_types(), target.function.py_func
+    before, known = fingerprint(target.function, types), python.__globals__
+    numbers = [name for name in python.__code__.co_names if isinstance(known.get(name), int)]
+    assert len(numbers) > 3
+    for name in numbers:
+        with patch.dict(known, {name: known[name] + 1}):
+            assert fingerprint(target.function, types) != before, name
+    assert fingerprint(target.function, types) == before
+
+
 def test_fields_of_tuples_are_in_the_fingerprint():
     """Numba's own name of a type has their types alone, and code knows them by place."""
     found = {
