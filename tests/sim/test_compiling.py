@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -39,6 +38,7 @@ compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
 target = pytest.importorskip("sim.engine.compiling.target")
 
 ROOT = Path(__file__).resolve().parents[2]
+USERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 TYPES = (numba.int64,)
 
 
@@ -261,6 +261,18 @@ def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch
     assert fingerprint(of_all, TYPES) == before
 
 
+def test_every_number_that_the_event_loop_names_is_in_its_fingerprint():
+    """Numba itself looks at one file; constants come from modules around it."""
+    types, python = target.argument_types(), target.function.py_func
+    before, known = fingerprint(target.function, types), python.__globals__
+    numbers = [name for name in python.__code__.co_names if isinstance(known.get(name), int)]
+    assert len(numbers) > 3
+    for name in numbers:
+        with patch.dict(known, {name: known[name] + 1}):
+            assert fingerprint(target.function, types) != before, name
+    assert fingerprint(target.function, types) == before
+
+
 def test_fields_of_tuples_are_in_the_fingerprint():
     """Numba's own name of a type has their types alone, and code knows them by place."""
     found = {
@@ -341,60 +353,84 @@ print(sum(target.function.stats.cache_hits.values()))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_what_a_run_compiles_beside_its_learning_serves_all_clones(cache):
-    """A process that is ended on the way leaves nothing that anybody would take for code."""
-    clone, left = a_clone(cache / "clone", 1), cache / "l2h-fleet"
-    with patch.dict(os.environ, {"XDG_CACHE_HOME": str(cache)}):
-        with beside.compiled_beside():
-            until(lambda: any(left.glob("*/begun")))
-            assert target.is_kept() is False
-            assert kept.compiling_since_s(target.function, target.argument_types()) is not None
-        assert kept.compiling_since_s(target.function, target.argument_types()) is None
-        assert target.is_kept() is False
-        with beside.compiled_beside():
-            until(target.is_kept)
-    assert told_in(clone, REAL, cache) == "True 1"
-    assert told_in(ROOT, REAL, cache) == "True 1"
+@pytest.mark.slow  # if this is the first to want it
+@pytest.mark.timeout(900)
+def test_clones_share_the_event_loop(tmp_path):
+    """In the user's own cache, where other tests look for it, too."""
+    told_in(ROOT, REAL, USERS)
+    assert told_in(a_clone(tmp_path / "clone", step=1), REAL, USERS) == "True 1"
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 240
+# In another process.
+
+TARGET = """
+import numba
+from sim.engine.compiling import kept
+from sim.tiny import walk as function
+
+def argument_types():
+    return (numba.int64,)
+
+def is_kept():
+    return kept.is_kept(function, argument_types())
+"""
+UNTIL_IT_HAS_BEGUN = """
+import os, signal, time
+from pathlib import Path
+from sim.engine.compiling import beside, kept, target
+began, cache = time.monotonic(), Path(os.environ["XDG_CACHE_HOME"])
+def until(is_so):
     while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+        assert time.monotonic() < began + 60
+        time.sleep(0.02)
+def since_s():
+    return kept.compiling_since_s(target.function, target.argument_types())
+with beside.compiled_beside({}):
+    until(lambda: any(cache.rglob("begun")))
+    {}
+"""
 
 
-def test_it_ends_with_its_parent_however_that_ends(cache):
+@pytest.fixture
+def clone(cache):
+    """A copy of the tree in which there is little to compile."""
+    folder = a_clone(cache / "clone", step=1)
+    (folder / "sim/engine/compiling/target.py").write_text(TARGET)
+    return folder
+
+
+def test_what_is_compiled_beside_is_found(clone, cache):
+    then = "until(target.is_kept)"
+    told_in(clone, UNTIL_IT_HAS_BEGUN.format("", then), cache)
+    assert told_in(clone, REAL, cache) == "True 1"
+    assert not running_with("XDG_CACHE_HOME", cache)
+
+
+def test_what_is_ended_on_the_way_leaves_nothing_that_anybody_takes_for_code(clone, cache):
+    then = "print(since_s() is None)\nprint(since_s(), target.is_kept())"
+    assert told_in(clone, UNTIL_IT_HAS_BEGUN.format("", then), cache) == "False\nNone False"
+    assert told_in(clone, REAL, cache) == "False 0"
+    assert told_in(clone, REAL, cache) == "True 1"
+
+
+def test_it_ends_with_its_parent_however_that_ends(clone, cache):
     """Also where that is killed and can end nobody."""
-    code = (
-        "import os, signal, time; from pathlib import Path; from sim.engine.compiling import beside\n"
-        "with beside.compiled_beside():\n"
-        f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert told.returncode == -signal.SIGKILL
-    until(lambda: not running_with("XDG_CACHE_HOME", cache))
+    then = "os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(subprocess.CalledProcessError) as told:
+        told_in(clone, UNTIL_IT_HAS_BEGUN.format("", then), cache)
+    assert told.value.returncode == -signal.SIGKILL
+    until_all_have_ended(cache)
+    assert told_in(clone, REAL, cache) == "False 0"
 
 
-@pytest.mark.slow
-def test_a_process_that_is_nearly_through_may_go_on_by_itself(cache):
-    """And it ends when it is through."""
-    code = (
-        "import time; from pathlib import Path; from sim.engine.compiling import beside\n"
-        "with beside.compiled_beside(lambda: True):\n"
-        f"    while not list(Path({str(cache)!r}).rglob('begun')): time.sleep(0.1)\n"
-    )
-    told_in(ROOT, code, cache)
-    assert running_with("XDG_CACHE_HOME", cache)
-    until(lambda: not running_with("XDG_CACHE_HOME", cache))
-    assert told_in(ROOT, REAL, cache) == "True 1"
+def test_it_may_go_on_by_itself_and_ends_when_it_is_through(clone, cache):
+    told_in(clone, UNTIL_IT_HAS_BEGUN.format("lambda: True", ""), cache)
+    until_all_have_ended(cache)
+    assert told_in(clone, REAL, cache) == "True 1"
+
+
+def until_all_have_ended(cache: Path) -> None:
+    end = time.monotonic() + 60
+    while running_with("XDG_CACHE_HOME", cache):
+        assert time.monotonic() < end
+        time.sleep(0.05)

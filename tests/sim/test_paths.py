@@ -99,21 +99,20 @@ def test_what_is_left_of_the_compiling_counts(since_s, pays_from, name, monkeypa
     path = chosen(busy().model_copy(update={"horizon_s": 1000.0}))  # 5 million requests
     assert path.name == name
     if name == "simpy":
-        assert path.why.startswith("about 2500000 requests; ")
+        assert path.why.startswith("about 5000000 requests; ")
         assert f"pays from {pays_from} on" in path.why
         assert ("still being compiled" in path.why) is (since_s is not None)
 
 
 @pytest.mark.usefixtures("cold")
 def test_it_is_compiled_beside_where_that_will_be_used(monkeypatch):
-    short, never = busy().model_copy(update={"horizon_s": 1.0}), busy(discipline="fair")
+    short = busy().model_copy(update={"horizon_s": 1.0})
     learns_only = busy(path="compiled").model_copy(update={"horizon_s": 0.0})
     for scenario, expected in (
         (busy(), True),
         (busy(path="compiled"), True),
         (busy(path="compiled").model_copy(update={"horizon_s": 1.0}), True),
         (short, False),
-        (never, False),
         (busy(path="simpy"), False),
         (learns_only, False),
     ):
