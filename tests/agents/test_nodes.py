@@ -25,6 +25,7 @@ def nodes() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch, cluster.private_folder() as folder:
         patch.setenv("PYTHONPATH", str(cluster.ROOT))
         place = HERE | {"temp_dir": str(folder)}
+        (Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray").mkdir(exist_ok=True)  # Ray notes the head there
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **place})
         made.add_node(num_cpus=2, **place)
         yield made
