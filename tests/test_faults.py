@@ -187,7 +187,7 @@ def test_ctrl_c_ends_a_library_that_does_not_come_back():
 FULL = """
 set -e
 mkdir small && mount -t tmpfs -o size={size} tmpfs small
-code=0; {command} 2> told || code=$?
+code=0; {command} 2> reported || code=$?
 echo $code > code
 cp -r small/run kept
 """
