@@ -188,9 +188,7 @@ def stepped(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> tuple[int, l
     step = Environment.step
     monkeypatch.setattr(Environment, "step", lambda env: steps.append(env.peek()) or step(env))
     source, path = poisson(scenario, 10.0), EnginePath("simpy", "")
-    run = Run(
-        World(scenario), made_up(scenario), source, path=path, windows=EvenWindows(10.0, scenario.horizon_s)
-    )
+    run = Run(World(scenario), made_up(scenario), source, path=path, windows=EvenWindows(10.0))
     chunks = []
     while not run.is_over:
         chunks.append(run.advance())
