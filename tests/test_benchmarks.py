@@ -53,7 +53,7 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
         assert set(results[name]["per_s"]) == ours | expected
     for reported in results["end_to_end"].values():
         assert reported["path"] == "compiled"
-        assert {"arrivals", "kernel", "table", "writing"} <= set(reported["stages"])
+        assert {"arrivals", "clock", "table", "writing"} <= set(reported["stages"])
         assert 0.5 < sum(reported["stages"].values()) / reported["us_per_request"] <= 1
     short, long = results["ten_times_longer"]["short"], results["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
