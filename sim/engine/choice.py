@@ -19,7 +19,7 @@ from sim.world.parameters import Rules
 
 WORTH_LOADING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
 SAVED_S = 5e-6  # wall time that compiled code saves with each request, at most
-COMPILE_S = 90.0  # wall time to compile it, on a core of its own
+COMPILE_S = 20.0  # wall time to compile it, on a core of its own
 FEW = "about {:.0f} requests; compiled code pays from {} on"
 COLD = (
     "about {:.0f} requests; to compile the loop pays from {:.0f} on "

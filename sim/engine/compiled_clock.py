@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -13,8 +12,9 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 
 from sim.engine.arrays import Prices
 from sim.engine.clock import Played, Stretch
-from sim.engine.compiling.decorators import leaf, part, whole
+from sim.engine.compiling.decorators import handler, is_switched_off, view, whole
 from sim.engine.compiling.kept import ready
+from sim.engine.compiling.reference import by_reference
 from sim.engine.context import Context
 from sim.engine.events import DONE, RAN_BACKWARDS
 from sim.engine.handlers import MODULES
@@ -22,7 +22,7 @@ from sim.engine.handlers.walk import walk as walk_of_handlers
 from sim.engine.known_events import NO_EVENTS
 from sim.engine.laying_out import fixed, kinds_of
 from sim.engine.learning import Learning
-from sim.engine.linking import LEAF, PART, PRIMITIVE, link
+from sim.engine.linking import VIEW, link
 from sim.engine.state import State
 from sim.errors import RunFailed
 from sim.policy.outcomes import Outcome
@@ -44,16 +44,20 @@ SIGNATURES = Prices(
 _PRICES = types.NamedTuple(
     tuple(types.UniTuple(types.FunctionType(signature), SLOTS) for signature in SIGNATURES), Prices
 )
-_WRAPS: dict[str, Callable[[Any], Any]] = {PART: part, LEAF: leaf, PRIMITIVE: leaf}
 
 
 def _walk() -> Any:
     """The walk over the handlers, all compiled into one function."""
+    if is_switched_off():
+        return walk_of_handlers
+    walk = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))[
+        walk_of_handlers
+    ]
 
-    def wrap(function: Any, mark: str) -> Any:
-        return whole(function) if function.__name__ == walk_of_handlers.__name__ else _WRAPS[mark](function)
+    def walk_by_reference(world: Any, registers: Any) -> Any:
+        return walk(by_reference(world), registers)
 
-    return link(MODULES, {}, wrap)[walk_of_handlers]
+    return whole(walk_by_reference)
 
 
 walk = _walk()
@@ -85,6 +89,7 @@ class CompiledClock:
 
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
+        self.compile()
         context = Context(self._fixed, self._prices, state, stretch, learning)
         while (why := _walked(context)) != DONE:
             if why == RAN_BACKWARDS:
@@ -94,8 +99,12 @@ class CompiledClock:
 
 
 def _walked(context: Context) -> Any:
-    with np.errstate(over="ignore"):  # in plain Python the words of keyed draws would warn as they wrap
-        return walk(context.world, context.registers)
+    """Calls the one version there is: Numba would look at the type of every array, for 10 ms a call."""
+    if is_switched_off():
+        with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
+            return walk(context.world, context.registers)
+    (only,) = walk.overloads.values()
+    return only.entry_point(context.world, context.registers)
 
 
 def types_of(context: Context) -> tuple[Any, Any]:

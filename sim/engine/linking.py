@@ -8,24 +8,18 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
-PART, LEAF, PRIMITIVE = "part", "leaf", "primitive"
+HANDLER, VIEW = "handler", "view"
 
 
-def part(function: Any) -> Any:
-    """Marks a handler that takes the whole world: compiled, it is written into whoever calls it by Numba."""
-    function.mark = PART
+def handler(function: Any) -> Any:
+    """Marks a function that every clock runs, or puts one of its own in place of."""
+    function.mark = HANDLER
     return function
 
 
-def leaf(function: Any) -> Any:
-    """Marks a handler that takes a few arrays: compiled, a function of its own."""
-    function.mark = LEAF
-    return function
-
-
-def primitive(function: Any) -> Any:
-    """Marks what a clock may do in its own way: a leaf that `link` can replace."""
-    function.mark = PRIMITIVE
+def view(function: Any) -> Any:
+    """Marks a handler that gives a slice of an array."""
+    function.mark = VIEW
     return function
 
 
@@ -36,7 +30,7 @@ def link(
 ) -> dict[Any, Any]:
     """Every marked function of the modules, by its original, calling the others as they are linked here.
 
-    own: what stands in for some primitives. wrap: what becomes of each function, given its mark.
+    own: what stands in for some. wrap: what becomes of each function, given its mark.
     """
     linked: dict[Any, Any] = dict(own)
     scopes: dict[int, dict[str, Any]] = {}

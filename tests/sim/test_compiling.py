@@ -241,7 +241,7 @@ def of_all(number):
     return decorated(number) + SHAPE[1] + np.sqrt(number)
 
 
-decorated = decorators.part(twice)
+decorated = decorators.handler(twice)
 
 
 def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch):
@@ -253,7 +253,7 @@ def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch
         ("FACTOR", 3),
         ("FACTOR", 2.0),
         ("SHAPE", ("a", 4)),
-        ("decorated", decorators.leaf(twice)),
+        ("decorated", decorators.view(twice)),
     ):
         with monkeypatch.context() as patch:
             patch.setitem(globals(), name, value)

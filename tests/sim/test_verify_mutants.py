@@ -18,7 +18,7 @@ import sim.world.world
 from sim.engine.decisions import first_sends
 from sim.engine.handlers import lookups
 from sim.engine.handlers.primitives import whole_number
-from sim.engine.linking import leaf
+from sim.engine.linking import handler
 from sim.engine.run import chunks
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
@@ -46,7 +46,7 @@ def world(server: dict[str, Any] | None = None, charge_on: str = "send", **group
     )
 
 
-@leaf
+@handler
 def always(*_: Any) -> bool:
     return True
 
@@ -61,7 +61,7 @@ BUCKET = {"kind": "token_bucket", "rate_hz": 0.7, "burst": 2.0, "shared_by": "gr
 sound_take, sound_settle = lookups.take, lookups.settle
 
 
-@leaf
+@handler
 def one_more(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     """A limit that is one too many."""
     if whole_number(now / accounts.per_s[account]) != accounts.mark[account] or now == accounts.mark[account]:
@@ -71,13 +71,13 @@ def one_more(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     return sound_take(accounts, account, now, is_held)
 
 
-@leaf
+@handler
 def again(accounts: Any, account: Any, sent: Any, now: Any, _is_spent: Any) -> Any:
     """What is spent may be spent again."""
     sound_settle(accounts, account, sent, now, False)
 
 
-@leaf
+@handler
 def without_brim(accounts: Any, account: Any, now: Any) -> Any:
     """A bucket that never overflows."""
     earned = whole_number(floor(accounts.rate_hz[account] * now * TOKEN))
@@ -85,7 +85,7 @@ def without_brim(accounts: Any, account: Any, now: Any) -> Any:
     accounts.mark[account] = earned
 
 
-@leaf
+@handler
 def twice_as_fast(accounts: Any, account: Any, now: Any) -> Any:
     earned = whole_number(floor(2 * accounts.rate_hz[account] * now * TOKEN))
     level = accounts.left[account] + earned - accounts.mark[account]

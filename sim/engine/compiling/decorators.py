@@ -1,5 +1,5 @@
-"""What stands over functions that are compiled: a part, a leaf, or the whole that Python calls.
-The parts are plain functions that become one; where the whole is kept, `kept` knows."""
+"""What stands over functions that are compiled: a handler, a view, or the whole that Python calls.
+Where the whole is kept, `kept` knows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 
 import numba
 
-# Nothing is allocated, so arrays need no counting of references: that would take most of the time.
-# A part is written into whoever calls it by Numba; a leaf is called, or written there by LLVM, as that sees
-# fit. The one costs time to compile per place where it is used, the other per array that it is given, so what
-# takes the whole world is a part.
+# Nothing is allocated, so arrays need no counting of references: that would take most of the time. LLVM
+# writes every handler into its callers, a tenth faster than by its own judgement; Numba writes a view there,
+# since without counting none may be returned.
 _jit: Any = partial(numba.njit, _nrt=False)
-part: Callable[[Any], Any] = _jit(inline="always")
-leaf: Callable[[Any], Any] = _jit()
+handler: Callable[[Any], Any] = _jit(forceinline=True)
+view: Callable[[Any], Any] = _jit(inline="always")
 
 
 def whole(function: Any) -> Any:

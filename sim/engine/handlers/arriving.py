@@ -10,11 +10,11 @@ from sim.engine.events import ASK, IN_FLIGHT, KEY_DECISION, NOTHING
 from sim.engine.handlers.lookups import version_at
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import rank
-from sim.engine.linking import part
+from sim.engine.linking import handler
 from sim.world.population import CLIENT_SHIFT
 
 
-@part
+@handler
 def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     """A client asks; gives its first attempt if that is decided at once, else -1."""
     clients, rows, sends, requests = w.clients, w.rows, w.sends, w.requests
@@ -60,7 +60,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     return send  # what takes no time happens at the place of its cause
 
 
-@part
+@handler
 def phase_at(w: Any, group: Any, now: Any) -> Any:
     """The phase of a group's traffic."""
     phase = 0

@@ -6,12 +6,12 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from sim.engine.linking import part
+from sim.engine.linking import handler
 
 _UNITS = 1_000_000  # of a replica: 2.0000000001 is two
 
 
-@part
+@handler
 def measure(r: Any, now: Any) -> Any:
     """Adds up the replica-seconds that were busy, usable and there since the last tick. A replica that is not
     usable any more and only ends its batch is no part of the load. Asked before any of these changes."""
@@ -22,7 +22,7 @@ def measure(r: Any, now: Any) -> Any:
     r.measured_at = now
 
 
-@part
+@handler
 def count_busy(w: Any, r: Any) -> Any:
     """Counts the usable replicas that work. Asked whenever others are usable than before."""
     r.busy = 0
@@ -31,7 +31,7 @@ def count_busy(w: Any, r: Any) -> Any:
             r.busy += 1
 
 
-@part
+@handler
 def wanted(w: Any, r: Any) -> Any:
     """How many replicas there should be, by what was measured since the last tick, which begins anew; -1 if
     nothing was usable: an outage says nothing about the traffic."""
@@ -44,7 +44,7 @@ def wanted(w: Any, r: Any) -> Any:
     return found
 
 
-@part
+@handler
 def order(w: Any, r: Any, ready_at: Any, target: Any) -> Any:
     """Orders what is missing, or cancels what is too much, the latest first; says how many were ordered."""
     more = target - r.replicas - r.coming
@@ -55,7 +55,7 @@ def order(w: Any, r: Any, ready_at: Any, target: Any) -> Any:
     return more
 
 
-@part
+@handler
 def arrived(w: Any, r: Any, now: Any) -> Any:
     """Takes what is there by now off the order; gives how many."""
     there = 0

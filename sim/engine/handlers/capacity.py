@@ -11,10 +11,10 @@ from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order,
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
 from sim.engine.handlers.server import count, make_idle, swallow
-from sim.engine.linking import part
+from sim.engine.linking import handler
 
 
-@part
+@handler
 def outage_or_scaling(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     """Outages take so many replicas from now on; or the autoscaler looks; or what it ordered is there.
 
@@ -31,7 +31,7 @@ def outage_or_scaling(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     return change(w, r, now, replicas, taken, in_flight)
 
 
-@part
+@handler
 def scaled(w: Any, r: Any, now: Any, code: Any) -> Any:
     """How many replicas there are from now on; -1 if that does not change."""
     if code == SCALE:
@@ -50,14 +50,14 @@ def scaled(w: Any, r: Any, now: Any, code: Any) -> Any:
     return r.replicas + there if there > 0 else -1
 
 
-@part
+@handler
 def set_limit(w: Any, r: Any) -> Any:
     """How many may wait, given how many replicas work."""
     is_open = r.replicas > r.taken or w.terms.when_down == QUEUE
     r.limit = w.terms.queue_limit if is_open else -1.0
 
 
-@part
+@handler
 def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) -> Any:  # noqa: PLR0912
     """Replicas stop and start, those with the highest indices; in_flight: what becomes of their batches.
 
@@ -99,7 +99,7 @@ def change(w: Any, r: Any, now: Any, replicas: Any, taken: Any, in_flight: Any) 
     return True
 
 
-@part
+@handler
 def sort_in(w: Any, replica: Any, n: Any) -> Any:
     """Adds a replica to the n that stop, by the start of their batches and then by index."""
     started, head, order = w.sends.started, w.replicas.head, w.replicas.order
@@ -111,7 +111,7 @@ def sort_in(w: Any, replica: Any, n: Any) -> Any:
     return n + 1
 
 
-@part
+@handler
 def lose_batches(w: Any, r: Any, now: Any, stopping: Any) -> Any:
     gone = 0
     for place in range(stopping):
@@ -127,7 +127,7 @@ def lose_batches(w: Any, r: Any, now: Any, stopping: Any) -> Any:
         w.replicas.lost[replica] += 1
 
 
-@part
+@handler
 def put_batches_back(w: Any, r: Any, now: Any, stopping: Any) -> Any:
     """To the head of the queue in order of start; another time is drawn for each (`Stretch.redraw`)."""
     sends, n = w.sends, 0
@@ -152,7 +152,7 @@ def put_batches_back(w: Any, r: Any, now: Any, stopping: Any) -> Any:
     r.put_back = n if w.terms.is_redrawn else 0
 
 
-@part
+@handler
 def lose_queue(w: Any, r: Any, now: Any) -> Any:
     gone = r.waiting
     list_all(w, r)

@@ -30,20 +30,20 @@ from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.lookups import is_up_through, settle, slowed, take
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import place_of, rank
-from sim.engine.linking import leaf, part
+from sim.engine.linking import handler
 from sim.engine.state import ALLOWANCE_CAP
 from sim.world.budgets import TOKEN
 from sim.world.population import CLIENT_SHIFT
 
 
-@part
+@handler
 def gain(w: Any, client: Any) -> Any:
     """A first send earns a share of a retry token."""
     earned = w.clients.allowance[client] + w.groups.earns[w.clients.group[client]]
     w.clients.allowance[client] = min(ALLOWANCE_CAP, earned)
 
 
-@part
+@handler
 def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
 
@@ -83,7 +83,7 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     return depart(w, r, now, leaves) if leaves >= 0 else -1
 
 
-@leaf
+@handler
 def outcome_of(code: Any) -> Any:
     """What an attempt comes to whose client hears an error, or an answer, or nothing in time."""
     if code == ANSWER:
@@ -91,7 +91,7 @@ def outcome_of(code: Any) -> Any:
     return REFUSED if code == ERROR else TIMED_OUT
 
 
-@part
+@handler
 def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
     """An attempt has ended for its client: its budget, its breaker and its price are told."""
     sent = w.sends.sent[attempt]
@@ -104,7 +104,7 @@ def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
         hear_outcome(w, now, attempt, why)
 
 
-@part
+@handler
 def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """Whether another attempt is planned after one that failed; else the client falls back."""
     sends, groups = w.sends, w.groups
@@ -127,7 +127,7 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     return True
 
 
-@part
+@handler
 def think(w: Any, r: Any, now: Any, client: Any) -> Any:
     """A client of a closed loop is done with a request, and thinks before it asks again."""
     member, k = w.requests.member[client], w.clients.next_k[client]
@@ -138,7 +138,7 @@ def think(w: Any, r: Any, now: Any, client: Any) -> Any:
         put(w.events, r, at, KEY_ARRIVAL | place, ARRIVE, client)
 
 
-@part
+@handler
 def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """The attempt that leaves now: the first one, which earns, or a new one after that which failed."""
     sends, row = w.sends, w.sends.row[attempt]
@@ -158,7 +158,7 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     return new
 
 
-@part
+@handler
 def obstacle(w: Any, now: Any, client: Any) -> Any:
     """What keeps a client from sending now, as an outcome; 0: nothing, and what it takes is taken."""
     clients = w.clients
@@ -175,7 +175,7 @@ def obstacle(w: Any, now: Any, client: Any) -> Any:
     return 0
 
 
-@part
+@handler
 def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
     """An attempt leaves, and its link may swallow it; gives it if it reaches the server at once, else -1."""
     sends, row = w.sends, w.sends.row[send]
@@ -196,7 +196,7 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
     return send
 
 
-@leaf
+@handler
 def tell_breaker(clients: Any, groups: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
     """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
     group = clients.group[client]

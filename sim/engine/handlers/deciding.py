@@ -9,15 +9,15 @@ from typing import Any
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
 from sim.engine.handlers.lookups import in_force
 from sim.engine.handlers.primitives import real_number, whole_number
-from sim.engine.linking import leaf, part
+from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome
 
-_decide = leaf(decide)
+_decide = handler(decide)
 SENDS = -1
 
 
-@part
+@handler
 def decide_now(w: Any, now: Any, row: Any) -> Any:
     """Decides; gives the outcome of a request that is kept, or comes too late to be sent, else SENDS."""
     rows, asked = w.rows, w.asked
@@ -43,7 +43,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     return TIMED_OUT if now >= rows.deadline[row] else SENDS
 
 
-@part
+@handler
 def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
     """An attempt has ended for its client, who still waited for it: remote, refused or timed_out."""
     sends, rows, labels = w.sends, w.rows, w.labels
@@ -70,12 +70,12 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
     w.prices.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
 
 
-@part
+@view
 def memory_of(w: Any, client: Any) -> Any:
     """The numbers of one client: a price is never handed anybody else's."""
     return w.clients.memory[w.terms.memory * client : w.terms.memory * (client + 1)]
 
 
-@part
+@view
 def parameters_of(w: Any, group: Any) -> Any:
     return w.groups.parameters[w.terms.parameters * group : w.terms.parameters * (group + 1)]

@@ -7,11 +7,11 @@ from math import floor
 from typing import Any
 
 from sim.engine.handlers.primitives import whole_number
-from sim.engine.linking import leaf
+from sim.engine.linking import handler
 from sim.world.budgets import NOTHING, TOKEN
 
 
-@leaf
+@handler
 def is_up_through(downtimes: Any, line: Any, begin: Any, end: Any) -> Any:
     """Whether it works at every instant of [begin, end]; line -1 always does."""
     if line < 0:
@@ -27,7 +27,7 @@ def is_up_through(downtimes: Any, line: Any, begin: Any, end: Any) -> Any:
     return low == stop or downtimes.from_s[low] > end
 
 
-@leaf
+@handler
 def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
     """The product of an owner's slowdowns in force now that reach beyond `above`; 1 = none."""
     found = 1.0
@@ -37,7 +37,7 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
     return found
 
 
-@leaf
+@handler
 def fill(accounts: Any, account: Any, now: Any) -> Any:
     """Adds to a bucket what has been earned since it was last asked."""
     earned = whole_number(floor(accounts.rate_hz[account] * now * TOKEN + NOTHING))
@@ -46,7 +46,7 @@ def fill(accounts: Any, account: Any, now: Any) -> Any:
     accounts.mark[account] = earned
 
 
-@leaf
+@handler
 def take(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     """Takes what one send costs, if it is there; account -1 may always send."""
     if account < 0:
@@ -67,7 +67,7 @@ def take(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
     return True
 
 
-@leaf
+@handler
 def settle(accounts: Any, account: Any, sent: Any, now: Any, is_spent: Any) -> Any:
     """What was reserved, and may be released, is spent, or released."""
     if account < 0:
@@ -81,7 +81,7 @@ def settle(accounts: Any, account: Any, sent: Any, now: Any, is_spent: Any) -> A
         accounts.left[account] += 1
 
 
-@leaf
+@handler
 def version_at(held: Any, client: Any, at: Any) -> Any:
     """The version that a client has at an instant."""
     low, high = held.first[client], held.first[client + 1] - 1
@@ -94,7 +94,7 @@ def version_at(held: Any, client: Any, at: Any) -> Any:
     return held.version[low]
 
 
-@leaf
+@handler
 def in_force(at_s: Any, at: Any) -> Any:
     """The number of the last of these ascending instants that is not after `at`; the first is -inf."""
     low, high = 0, len(at_s) - 1

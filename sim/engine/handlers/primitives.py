@@ -8,36 +8,36 @@ from typing import Any
 import numpy as np
 
 from sim.engine.events import CODE_BITS
-from sim.engine.linking import leaf, primitive
+from sim.engine.linking import handler
 from sim.streams import mix_word, mix_words, to_unit
 
 
-@primitive
+@handler
 def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
     """An event is to happen. key: its kind and rank."""
     r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
 
 
-@primitive
+@handler
 def uniform(root: Any, request_id: Any, attempt: Any) -> Any:
     """`Draws.one` of the first trial."""
     trial = np.uint64(attempt) << np.uint64(16)  # the column has 8 bits, which plain Python would keep to
     return _to_unit(_mix_words(root, np.uint64(request_id), trial, _mix_word))
 
 
-@primitive
+@handler
 def whole_number(value: Any) -> Any:
     """A number or flag as an integer of 64 bits."""
     return np.int64(value)
 
 
-@primitive
+@handler
 def real_number(value: Any) -> Any:
     """A number as a float of 64 bits."""
     return np.float64(value)
 
 
-@leaf
+@handler
 def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
     """Adds to a heap of n; gives how many there are now."""
     place = n
@@ -51,7 +51,7 @@ def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
     return n + 1
 
 
-@leaf
+@handler
 def drop_first(heap: Any, n: Any) -> Any:
     """Takes the first out of a heap of n; gives how many are left."""
     n -= 1
@@ -71,4 +71,4 @@ def drop_first(heap: Any, n: Any) -> Any:
     return n
 
 
-_mix_word, _mix_words, _to_unit = leaf(mix_word), leaf(mix_words), leaf(to_unit)
+_mix_word, _mix_words, _to_unit = handler(mix_word), handler(mix_words), handler(to_unit)

@@ -7,10 +7,10 @@ from typing import Any
 
 from sim.engine.events import EDF, FAIR, FIFO, LIFO
 from sim.engine.handlers.primitives import drop_first, push
-from sim.engine.linking import part
+from sim.engine.linking import handler
 
 
-@part
+@handler
 def append(w: Any, r: Any, send: Any) -> Any:
     """One more waits, behind all others."""
     lists = w.lists
@@ -30,7 +30,7 @@ def append(w: Any, r: Any, send: Any) -> Any:
         stand_behind_own(w, r, send)
 
 
-@part
+@handler
 def put_back(w: Any, r: Any, send: Any) -> Any:
     """One more waits, before all others."""
     w.lists.after[send] = r.first_returned
@@ -39,7 +39,7 @@ def put_back(w: Any, r: Any, send: Any) -> Any:
     r.waiting += 1
 
 
-@part
+@handler
 def pop_next(w: Any, r: Any) -> Any:
     """Takes out the next one: whoever was put back, then by the discipline."""
     lists = w.lists
@@ -74,7 +74,7 @@ def pop_next(w: Any, r: Any) -> Any:
     return send
 
 
-@part
+@handler
 def stand_behind_own(w: Any, r: Any, send: Any) -> Any:
     """Under `fair` each client has a line of its own."""
     lists = w.lists
@@ -88,7 +88,7 @@ def stand_behind_own(w: Any, r: Any, send: Any) -> Any:
     lists.last_of[client] = send
 
 
-@part
+@handler
 def first_of_next_client(w: Any, r: Any) -> Any:
     """Under `fair` the oldest of the client whose last start lies furthest back, then of the lowest number.
 
@@ -107,7 +107,7 @@ def first_of_next_client(w: Any, r: Any) -> Any:
     return send
 
 
-@part
+@handler
 def oldest(w: Any, r: Any) -> Any:
     """The one that reached the server first of all who wait."""
     found, at = r.first_returned, r.first_returned
@@ -120,7 +120,7 @@ def oldest(w: Any, r: Any) -> Any:
     return found
 
 
-@part
+@handler
 def list_all(w: Any, r: Any) -> Any:
     """Writes down who waits, those put back first, then in order of arrival; the queue stays."""
     n, send = 0, r.first_returned
@@ -133,7 +133,7 @@ def list_all(w: Any, r: Any) -> Any:
         n, send = n + 1, w.lists.after[send]
 
 
-@part
+@handler
 def load(w: Any, r: Any) -> Any:
     """The queue as `listed` has it, `waiting` of them, the first `returned` put back."""
     returned, waiting = r.returned, r.waiting
@@ -145,7 +145,7 @@ def load(w: Any, r: Any) -> Any:
         append(w, r, w.lists.listed[place])
 
 
-@part
+@handler
 def forget_all(w: Any, r: Any) -> Any:
     """Nobody waits any more."""
     if w.terms.discipline == FAIR:

@@ -30,12 +30,12 @@ from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import append, oldest, pop_next
-from sim.engine.linking import leaf, part
+from sim.engine.linking import handler
 from sim.scenario.schema.values import SHORTEST_S
 from sim.world.population import CLIENT_SHIFT
 
 
-@part
+@handler
 def rank(w: Any, send: Any) -> Any:
     """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
     row = w.sends.row[send]
@@ -44,13 +44,13 @@ def rank(w: Any, send: Any) -> Any:
     return row << ATTEMPT_BITS | whole_number(w.sends.attempt[send])
 
 
-@part
+@handler
 def place_of(w: Any, request_id: Any) -> Any:
     """A request's place among others where rows are added: by client, then by its number."""
     return (request_id >> CLIENT_SHIFT) << w.terms.place_bits | (request_id & ((1 << CLIENT_SHIFT) - 1))
 
 
-@leaf
+@handler
 def count(r: Any, now: Any, change: Any) -> Any:
     """Adds up the integral of the number inside."""
     r.area += r.inside * (now - r.counted_to)
@@ -58,13 +58,13 @@ def count(r: Any, now: Any, change: Any) -> Any:
     r.inside += change
 
 
-@leaf
+@handler
 def swallow(cause: Any, over: Any, now: Any, send: Any) -> Any:
     cause[send] = LOST
     over[send] = now
 
 
-@part
+@handler
 def goes_down(w: Any, now: Any, send: Any) -> Any:
     """Whether the server's word to the client passes its link; sets how long it takes."""
     client = w.rows.client[w.sends.row[send]]
@@ -78,7 +78,7 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 # The door.
 
 
-@part
+@handler
 def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
     terms, sends = w.terms, w.sends
     at_once = r.idle > 0 and (
@@ -111,7 +111,7 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
     return False
 
 
-@part
+@handler
 def admits(w: Any, r: Any, now: Any, send: Any) -> Any:
     """Whether a send that has found a place is let in."""
     if w.terms.admission == OPEN:
@@ -129,7 +129,7 @@ def admits(w: Any, r: Any, now: Any, send: Any) -> Any:
 # The queue and the replicas.
 
 
-@part
+@handler
 def serve(w: Any, r: Any, now: Any) -> Any:
     """Starts every batch that may start, each on the idle replica with the lowest index."""
     terms, replicas = w.terms, w.replicas
@@ -146,7 +146,7 @@ def serve(w: Any, r: Any, now: Any) -> Any:
             start(w, r, now, r.lowest)
 
 
-@part
+@handler
 def put_due(w: Any, r: Any, send: Any) -> Any:
     """The queue is served again when this one has waited long enough."""
     if not w.lists.is_due_set[send]:
@@ -155,7 +155,7 @@ def put_due(w: Any, r: Any, send: Any) -> Any:
         put(w.events, r, due_at, KEY_DUE | rank(w, send), DUE, send)
 
 
-@part
+@handler
 def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
     """A replica's next batch, a linked list; those past their deadline are thrown out."""
     sends, replicas, last, size = w.sends, w.replicas, -1, 0
@@ -177,7 +177,7 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
     replicas.size[replica] = size
 
 
-@part
+@handler
 def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
     sends, replicas = w.sends, w.replicas
     if w.terms.scales:
@@ -200,13 +200,13 @@ def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
     put_completion(w, r, replica)
 
 
-@part
+@handler
 def put_completion(w: Any, r: Any, replica: Any) -> Any:
     key = KEY_COMPLETE | replica << LOST_BITS | w.replicas.lost[replica]
     put(w.events, r, w.replicas.ends[replica], key, COMPLETE, replica)
 
 
-@part
+@handler
 def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
     sends, replicas, clients = w.sends, w.replicas, w.clients
     if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
@@ -236,7 +236,7 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
     return r.waiting > 0
 
 
-@part
+@handler
 def make_idle(w: Any, r: Any, replica: Any) -> Any:
     w.replicas.is_idle[replica] = True
     r.idle += 1

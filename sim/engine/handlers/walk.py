@@ -37,10 +37,10 @@ from sim.engine.handlers.clients import gain, send_or_hear
 from sim.engine.handlers.primitives import drop_first, put
 from sim.engine.handlers.queue import list_all, load, oldest
 from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
-from sim.engine.linking import part
+from sim.engine.linking import handler
 
 
-@part
+@handler
 def walk(w: Any, registers: Any) -> Any:
     """Runs the events of [begin, end). w: a `World`, filled as far as `registers` say, which it keeps.
 
@@ -88,7 +88,7 @@ def walk(w: Any, registers: Any) -> Any:
     return DONE
 
 
-@part
+@handler
 def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
     """One event; says whether the queue is to be served. What takes no time to arrive does so at once."""
     now, must_serve = r.now, False
@@ -112,7 +112,7 @@ def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
     return must_serve
 
 
-@part
+@handler
 def begin(w: Any, r: Any) -> Any:
     """Lists, idle replicas and the ends of batches, from what the state says."""
     r.has_begun = 1
@@ -133,7 +133,7 @@ def begin(w: Any, r: Any) -> Any:
                 put(w.events, r, w.coming[place], KEY_READY, READY, 0)
 
 
-@part
+@handler
 def lacks(w: Any, r: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
     most_events = len(w.replicas.size) + w.terms.max_batch + 4
@@ -154,7 +154,7 @@ def lacks(w: Any, r: Any, code: Any, subject: Any) -> Any:
     return DONE
 
 
-@part
+@handler
 def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
     """Whether what was drawn ahead for some client of a closed loop may not do for what an event makes of
     it."""
