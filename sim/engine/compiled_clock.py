@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 import numba
@@ -46,21 +47,16 @@ _PRICES = types.NamedTuple(
 )
 
 
-def _walk() -> Any:
+linked = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))
+_walk = linked[walk_of_handlers]
+
+
+def _walk_by_reference(world: Any, registers: Any) -> Any:
     """The walk over the handlers, all compiled into one function."""
-    if is_switched_off():
-        return walk_of_handlers
-    walk = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))[
-        walk_of_handlers
-    ]
-
-    def walk_by_reference(world: Any, registers: Any) -> Any:
-        return walk(by_reference(world), registers)
-
-    return whole(walk_by_reference)
+    return _walk(by_reference(world), registers)
 
 
-walk = _walk()
+walk = walk_of_handlers if is_switched_off() else whole(_walk_by_reference)
 
 
 class CompiledClock:
@@ -103,8 +99,24 @@ def _walked(context: Context) -> Any:
     if is_switched_off():
         with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
             return walk(context.world, context.registers)
-    (only,) = walk.overloads.values()
+    ((signature, only),) = walk.overloads.items()
+    check(signature[0], context.world)
     return only.entry_point(context.world, context.registers)
+
+
+def check(expected: Any, world: Any) -> None:
+    """Raises TypeError if an array is not what was compiled for, which nobody else would notice."""
+    for name, kind, value in zip(expected.fields, expected.types, world, strict=True):
+        if isinstance(value, np.ndarray):
+            if value.dtype.num != _number_of(kind.dtype) or not value.flags.c_contiguous:
+                raise TypeError(f"{name} is {value.dtype} with strides {value.strides}, not {kind}")
+        elif isinstance(kind, types.BaseNamedTuple) and kind is not _PRICES:
+            check(kind, value)
+
+
+@cache
+def _number_of(dtype: Any) -> int:
+    return int(np.dtype(str(dtype)).num)
 
 
 def types_of(context: Context) -> tuple[Any, Any]:
