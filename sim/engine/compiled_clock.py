@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core.errors import NumbaExperimentalFeatureWarning
 
-from sim.engine.arrays import Prices
 from sim.engine.clock import Played, Stretch
+from sim.engine.compiled_prices import PRICES, compiled
 from sim.engine.compiling.decorators import handler, is_switched_off, view, whole
 from sim.engine.compiling.kept import ready
 from sim.engine.compiling.reference import by_reference
@@ -26,25 +24,9 @@ from sim.engine.learning import Learning
 from sim.engine.linking import VIEW, link
 from sim.engine.state import State
 from sim.errors import RunFailed
-from sim.policy.outcomes import Outcome
 from sim.world.parameters import Rules
 
 types: Any = numba.types
-warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
-SLOTS = 8  # kinds of prices that one fleet may have
-_FLOATS = types.Array(types.float64, 1, "C")
-_OUTCOME = types.NamedTuple(
-    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields),
-    Outcome,
-)
-SIGNATURES = Prices(
-    threshold=types.float64(_FLOATS, _FLOATS, types.float64),
-    on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
-    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _OUTCOME),
-)
-_PRICES = types.NamedTuple(
-    tuple(types.UniTuple(types.FunctionType(signature), SLOTS) for signature in SIGNATURES), Prices
-)
 
 
 linked = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))
@@ -66,12 +48,7 @@ class CompiledClock:
     """
 
     def __init__(self, rules: Rules) -> None:
-        self._fixed, kinds = fixed(rules), kinds_of(rules)
-        if len(kinds) > SLOTS:
-            raise TypeError(f"the fleet has {len(kinds)} kinds of prices that move, more than {SLOTS}")
-        found = [compiled_price(kind) for kind in kinds]
-        found += [compiled_price(NoPrice)] * (SLOTS - len(found))
-        self._prices = Prices(*zip(*found, strict=True))
+        self._fixed, self._prices = fixed(rules), compiled(kinds_of(rules))
 
     def compile(self) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
@@ -110,7 +87,7 @@ def check(expected: Any, world: Any) -> None:
         if isinstance(value, np.ndarray):
             if value.dtype.num != _number_of(kind.dtype) or not value.flags.c_contiguous:
                 raise TypeError(f"{name} is {value.dtype} with strides {value.strides}, not {kind}")
-        elif isinstance(kind, types.BaseNamedTuple) and kind is not _PRICES:
+        elif isinstance(kind, types.BaseNamedTuple) and kind is not PRICES:
             check(kind, value)
 
 
@@ -123,37 +100,6 @@ def types_of(context: Context) -> tuple[Any, Any]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
     fields = [
-        _PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
+        PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
     ]
     return types.NamedTuple(tuple(fields), type(context.world)), typeof(context.registers)
-
-
-class NoPrice:
-    """Stands where there is none."""
-
-    @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
-        return 0.0
-
-    @staticmethod
-    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None: ...
-
-    @staticmethod
-    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
-
-
-_COMPILED: dict[type, tuple[Any, Any, Any]] = {}
-
-
-def compiled_price(kind: type) -> tuple[Any, Any, Any]:
-    """The three functions of a kind of price, compiled once per process."""
-    if kind not in _COMPILED:
-        try:
-            made = [
-                numba.njit(signature)(getattr(kind, name)) for name, signature in SIGNATURES._asdict().items()
-            ]
-        except numba.core.errors.NumbaError as error:
-            why = " ".join(str(error).split())
-            raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error
-        _COMPILED[kind] = made[0], made[1], made[2]
-    return _COMPILED[kind]
