@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from heapq import heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -60,14 +60,18 @@ class Environment(simpy.Environment):
     What SimPy itself schedules, such as the start of a process, comes before them.
     """
 
+    @property
+    def heap(self) -> list[Any]:
+        """SimPy's own."""
+        found: list[Any] = self._queue
+        return found
+
     def schedule(self, event: simpy.Event, priority: Any = simpy.events.NORMAL, delay: Any = 0) -> None:
-        queue: list[Any] = self._queue
-        heappush(queue, (self._now + delay, priority - 2, next(self._eid), event))
+        heappush(self.heap, (self._now + delay, priority - 2, next(self._eid), event))
 
     def schedule_at(self, event: simpy.Event, at: float, key: int) -> None:
         """No two events have the same instant and key."""
-        queue: list[Any] = self._queue
-        heappush(queue, (at, key, 0, event))
+        heappush(self.heap, (at, key, 0, event))
 
 
 class SimPyClock:
@@ -89,38 +93,68 @@ class SimPyClock:
         return context.read_back()
 
 
+class Queue(NamedTuple):
+    """What stands in the place of the compiled clock's heap: the environment's own. at: as long as
+    the other's, which is never full here."""
+
+    env: Environment
+    heap: list[Any]
+    callbacks: dict[int, Callbacks]
+    at: range
+
+
+def put(queue: Queue, r: Any, at: float, key: int, code: int, subject: int) -> None:
+    """`primitives.put`."""
+    if at < r.now:
+        raise RunFailed("run", f"the clock ran backwards, from {r.now} s to {at} s")
+    happening = Happening(queue.env, queue.callbacks[code].copy(), subject, key)
+    heappush(queue.heap, (at, key, 0, happening))
+
+
+def uniform(root: int, request_id: int, attempt: int) -> float:
+    """`primitives.uniform` on plain integers."""
+    return mixed_word(root, request_id, attempt << 16)
+
+
+LINKED = link(
+    MODULES,
+    {
+        primitives.put: put,
+        primitives.uniform: uniform,
+        primitives.whole_number: int,
+        primitives.real_number: float,
+    },
+)
+_begin, _happen, _lacks = LINKED[walk.begin], LINKED[walk.happen], LINKED[walk.lacks]
+_reach, _complete, _serve = LINKED[server.reach], LINKED[server.complete], LINKED[server.serve]
+_OFTEN = {  # what `happen` would come to
+    REACH: lambda w, r, now, subject, _key: _reach(w, r, now, subject),
+    COMPLETE: _complete,
+}
+
+
 class _Playing:
-    """A stretch under way: the handlers bound to an environment, and the arrays as they look to plain
-    Python."""
+    """A stretch under way: an environment, and the arrays as they look to plain Python."""
 
     def __init__(self, context: Context, stretch: Stretch) -> None:
         self._context, self._stretch = context, stretch
         self._env = Environment(stretch.begin)
         self._r: Any = Registers()
-        self._callbacks: dict[int, list[Callable[[Any], None]]] = {}
+        self._callbacks: dict[int, Callbacks] = {}
         self._read_registers()
-        self._w = views(context.world)
-        own = {
-            primitives.put: self._putter(),
-            primitives.uniform: uniform,
-            primitives.whole_number: int,
-            primitives.real_number: float,
-        }
-        linked = link(MODULES, own)
-        self._do = {name: linked[getattr(walk, name)] for name in ("happen", "begin", "lacks")}
-        self._serve, self._count = linked[server.serve], linked[server.count]
-        self._list_all = linked[queue.list_all]
-        reach = linked[server.reach]
-        self._often = {
-            REACH: lambda w, r, now, subject, _key: reach(w, r, now, subject),
-            COMPLETE: linked[server.complete],
-        }
+        self._look()
         self._callbacks.update({code: [self._firing(code)] for code in range(COMPLETE + 1)})
+
+    def _look(self) -> None:
+        """Sees the arrays as they are now."""
+        room = range(len(self._context.world.events.at))
+        queue = Queue(self._env, self._env.heap, self._callbacks, room)
+        self._w = views(self._context.world)._replace(events=queue)
 
     def run(self) -> None:
         """Runs until the stretch is over, which a round of training may end."""
         env, w, r = self._env, self._w, self._r
-        self._do["begin"](w, r)
+        _begin(w, r)
         known = self._stretch.known
         alive = np.isin(known.do, list(_HAVE_LIVES_OF_THEIR_OWN))
         for code in _HAVE_LIVES_OF_THEIR_OWN:
@@ -128,8 +162,8 @@ class _Playing:
                 env.process(self._process(code, np.flatnonzero(known.do == code)))
         self._feed(self._known(np.flatnonzero(~alive)))
         env.run(env.process(self._until_the_next_round()))
-        self._count(self._r, self._stretch.end, 0)
-        self._list_all(self._w, self._r)
+        LINKED[server.count](r, self._stretch.end, 0)
+        LINKED[queue.list_all](self._w, r)
         self._write_registers()
 
     def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
@@ -154,7 +188,7 @@ class _Playing:
         """What is known to come is scheduled one by one, each as the one before happens: a heap of few is
         fast."""
         env, callbacks = self._env, self._callbacks
-        heap: list[Any] = env._queue
+        heap = env.heap
 
         def feed(_event: Any) -> None:
             for at, key, code, subject in coming:
@@ -168,37 +202,24 @@ class _Playing:
         self._env.schedule_at(event, at, key)
         return event
 
-    def _putter(self) -> Callable[..., None]:
-        env, callbacks = self._env, self._callbacks
-        heap: list[Any] = env._queue
-
-        def put(_heap: Any, r: Any, at: float, key: int, code: int, subject: int) -> None:
-            if at < r.now:
-                raise RunFailed("run", f"the clock ran backwards, from {r.now} s to {at} s")
-            heappush(heap, (at, key, 0, Happening(env, callbacks[code].copy(), subject, key)))
-
-        return put
-
     def _firing(self, code: int) -> Callable[[Any], None]:
         """What SimPy calls as an event of this code happens."""
-        env, r = self._env, self._r
-        happen, lacks, serve = self._do["happen"], self._do["lacks"], self._serve
-        often = self._often.get(code)
+        env, r, often = self._env, self._r, _OFTEN.get(code)
         may_lack = code in _MAY_LACK or self._w.terms.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now
             if may_lack:
-                while (why := lacks(self._w, r, code, event.subject)) != DONE:
+                while (why := _lacks(self._w, r, code, event.subject)) != DONE:
                     self._help(why)
             if often is not None:
                 must_serve = often(self._w, r, now, event.subject, event.key)
             else:
-                must_serve = happen(self._w, r, code, event.subject, event.key)
+                must_serve = _happen(self._w, r, code, event.subject, event.key)
             if r.put_back > 0:
                 self._help(WANTS_REDRAWS)
             if must_serve:
-                serve(self._w, r, now)
+                _serve(self._w, r, now)
 
         return fire
 
@@ -206,7 +227,7 @@ class _Playing:
         self._write_registers()
         self._context.help(why)
         self._read_registers()
-        self._w = views(self._context.world)
+        self._look()
 
     def _read_registers(self) -> None:
         for name in Registers.__slots__:
@@ -227,8 +248,3 @@ def views(world: Any) -> Any:
         else:
             found.append(value.item() if isinstance(value, np.generic) else value)
     return type(world)(*found)
-
-
-def uniform(root: int, request_id: int, attempt: int) -> float:
-    """`primitives.uniform` on plain integers."""
-    return mixed_word(root, request_id, attempt << 16)
