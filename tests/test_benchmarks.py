@@ -44,6 +44,10 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
         "mm4": {"plain_simpy", "ciw_network"},
         "batching_outage_retries": {"plain_simpy_batching", "reference_loop"},
         "fifth_deferred": {"plain_simpy"},
+        "price_that_hears": set(),
+        "closed_loops": set(),
+        "autoscaling": set(),
+        "fair": set(),
     }
     assert set(results) == {*peers, "prices", "end_to_end", "ten_times_longer"}
     assert set(results["prices"]["per_s"]) == set(results["prices"]["us_more_than_a_threshold"])
@@ -54,7 +58,6 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     for reported in results["end_to_end"].values():
         assert reported["path"] == "compiled"
         assert {"arrivals", "clock", "table", "writing"} <= set(reported["stages"])
-        assert 0.5 < sum(reported["stages"].values()) / reported["us_per_request"] <= 1
     short, long = results["ten_times_longer"]["short"], results["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
     assert long["peak_mib"] >= long["start_mib"] > 0
