@@ -78,7 +78,7 @@ class SimPyClock:
     """Plays any stretch of one run."""
 
     def __init__(self, rules: Rules) -> None:
-        self._fixed, kinds = fixed(rules), kinds_of(rules)
+        self._handlers, self._fixed, kinds = Handlers.linked(), fixed(rules), kinds_of(rules)
         self._prices = Prices(
             *(
                 tuple(getattr(kind, name) for kind in kinds)
@@ -89,7 +89,7 @@ class SimPyClock:
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
         context = Context(self._fixed, self._prices, state, stretch, learning)
-        _Playing(context, stretch).run()
+        _Playing(self._handlers, context, stretch).run()
         return context.read_back()
 
 
@@ -116,28 +116,49 @@ def uniform(root: int, request_id: int, attempt: int) -> float:
     return mixed_word(root, request_id, attempt << 16)
 
 
-LINKED = link(
-    MODULES,
-    {
-        primitives.put: put,
-        primitives.uniform: uniform,
-        primitives.whole_number: int,
-        primitives.real_number: float,
-    },
-)
-_begin, _happen, _lacks = LINKED[walk.begin], LINKED[walk.happen], LINKED[walk.lacks]
-_reach, _complete, _serve = LINKED[server.reach], LINKED[server.complete], LINKED[server.serve]
-_OFTEN = {  # what `happen` would come to
-    REACH: lambda w, r, now, subject, _key: _reach(w, r, now, subject),
-    COMPLETE: _complete,
-}
+class Handlers(NamedTuple):
+    """What the clock calls of the handlers, bound to its own primitives."""
+
+    begin: Any
+    happen: Any
+    lacks: Any
+    serve: Any
+    count: Any
+    list_all: Any
+    often: dict[int, Any]  # by code, what `happen` would come to
+
+    @classmethod
+    def linked(cls) -> Handlers:
+        linked = link(
+            MODULES,
+            {
+                primitives.put: put,
+                primitives.uniform: uniform,
+                primitives.whole_number: int,
+                primitives.real_number: float,
+            },
+        )
+        reach = linked[server.reach]
+        often = {
+            REACH: lambda w, r, now, subject, _key: reach(w, r, now, subject),
+            COMPLETE: linked[server.complete],
+        }
+        return cls(
+            linked[walk.begin],
+            linked[walk.happen],
+            linked[walk.lacks],
+            linked[server.serve],
+            linked[server.count],
+            linked[queue.list_all],
+            often,
+        )
 
 
 class _Playing:
     """A stretch under way: an environment, and the arrays as they look to plain Python."""
 
-    def __init__(self, context: Context, stretch: Stretch) -> None:
-        self._context, self._stretch = context, stretch
+    def __init__(self, handlers: Handlers, context: Context, stretch: Stretch) -> None:
+        self._handlers, self._context, self._stretch = handlers, context, stretch
         self._env = Environment(stretch.begin)
         self._r: Any = Registers()
         self._callbacks: dict[int, Callbacks] = {}
@@ -154,7 +175,7 @@ class _Playing:
     def run(self) -> None:
         """Runs until the stretch is over, which a round of training may end."""
         env, w, r = self._env, self._w, self._r
-        _begin(w, r)
+        self._handlers.begin(w, r)
         known = self._stretch.known
         alive = np.isin(known.do, list(_HAVE_LIVES_OF_THEIR_OWN))
         for code in _HAVE_LIVES_OF_THEIR_OWN:
@@ -162,8 +183,8 @@ class _Playing:
                 env.process(self._process(code, np.flatnonzero(known.do == code)))
         self._feed(self._known(np.flatnonzero(~alive)))
         env.run(env.process(self._until_the_next_round()))
-        LINKED[server.count](r, self._stretch.end, 0)
-        LINKED[queue.list_all](self._w, r)
+        self._handlers.count(r, self._stretch.end, 0)
+        self._handlers.list_all(self._w, r)
         self._write_registers()
 
     def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
@@ -204,22 +225,23 @@ class _Playing:
 
     def _firing(self, code: int) -> Callable[[Any], None]:
         """What SimPy calls as an event of this code happens."""
-        env, r, often = self._env, self._r, _OFTEN.get(code)
+        env, r, often = self._env, self._r, self._handlers.often.get(code)
+        happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
         may_lack = code in _MAY_LACK or self._w.terms.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now
             if may_lack:
-                while (why := _lacks(self._w, r, code, event.subject)) != DONE:
+                while (why := lacks(self._w, r, code, event.subject)) != DONE:
                     self._help(why)
             if often is not None:
                 must_serve = often(self._w, r, now, event.subject, event.key)
             else:
-                must_serve = _happen(self._w, r, code, event.subject, event.key)
+                must_serve = happen(self._w, r, code, event.subject, event.key)
             if r.put_back > 0:
                 self._help(WANTS_REDRAWS)
             if must_serve:
-                _serve(self._w, r, now)
+                serve(self._w, r, now)
 
         return fire
 

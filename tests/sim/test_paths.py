@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from worlds import group_of, made_up, scenario_of
 
-from sim.engine.choice import EnginePath, chosen, is_worth_compiling_beside
+from sim.engine.choice import COMPILE_S, EnginePath, chosen, is_worth_compiling_beside
 from sim.engine.run import simulate
 from sim.errors import RunFailed
 from sim.scenario import Scenario
@@ -46,7 +46,7 @@ def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
 def test_few_requests_are_not_worth_the_compiling():
     path, longer = chosen(busy()), busy().model_copy(update={"horizon_s": 4_000.0})
     assert path.name == "simpy"
-    assert path.why.startswith("about 100000 requests; to compile the loop pays from 18000000 on")
+    assert path.why.startswith("about 100000 requests; to compile the loop pays from 4000000 on")
     assert [chosen(one).name for one in (longer, busy(path="compiled"))] == ["compiled", "compiled"]
 
 
@@ -71,7 +71,7 @@ def test_what_another_process_compiles_is_waited_for(is_done, monkeypatch):
 
     def wait(_function: Any, _types: Any, tell: Any) -> None:
         nonlocal is_there
-        tell(90.0)
+        tell(COMPILE_S)
         is_there = is_done
 
     monkeypatch.setattr("sim.engine.compiling.target.is_kept", lambda: is_there)
@@ -87,19 +87,19 @@ def test_what_another_process_compiles_is_waited_for(is_done, monkeypatch):
 @pytest.mark.parametrize(
     ("since_s", "pays_from", "name"),
     [
-        (None, 18_000_000, "simpy"),
-        (12.0, 15_600_000, "simpy"),
-        (80.0, 4_000_000, "compiled"),
-        (200.0, 10_000_000, "simpy"),
+        (None, 4_000_000, "simpy"),
+        (4.0, 3_200_000, "simpy"),
+        (18.0, 900_000, "compiled"),
+        (80.0, 4_000_000, "simpy"),
     ],
 )
 def test_what_is_left_of_the_compiling_counts(since_s, pays_from, name, monkeypatch):
     """And who is late is expected to be later."""
     monkeypatch.setattr("sim.engine.compiling.kept.compiling_since_s", lambda *_: since_s)
-    path = chosen(busy().model_copy(update={"horizon_s": 1000.0}))  # 5 million requests
+    path = chosen(busy().model_copy(update={"horizon_s": 200.0}))  # a million requests
     assert path.name == name
     if name == "simpy":
-        assert path.why.startswith("about 5000000 requests; ")
+        assert path.why.startswith("about 1000000 requests; ")
         assert f"pays from {pays_from} on" in path.why
         assert ("still being compiled" in path.why) is (since_s is not None)
 
