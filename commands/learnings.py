@@ -99,17 +99,22 @@ class Learnings:
 
 
 @contextmanager
-def heard(told: list[tuple[str, str]]) -> Iterator[None]:
+def heard() -> Iterator[list[tuple[str, str]]]:
     """Within it warnings of the learners are noted, but those about the cache, which are of today alone."""
+    told: list[tuple[str, str]] = []
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno == logging.WARNING and not record.name.endswith("client_cache"):
                 told.append((record.name, record.getMessage()))
+            if (
+                logging.lastResort and not logging.getLogger().handlers
+            ):  # which tells where nobody else listens
+                logging.lastResort.handle(record)
 
-    notes = Notes()
+    notes = Notes(logging.WARNING)
     logging.getLogger("agents").addHandler(notes)
     try:
-        yield
+        yield told
     finally:
         logging.getLogger("agents").removeHandler(notes)

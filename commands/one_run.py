@@ -64,7 +64,7 @@ def execute(
     learnings = Learnings(part, contents(plan.data))
     with ExitStack() as until_finished, ExitStack() as until_learned, ExitStack() as while_needed:
         until_learned.enter_context(learnings.my_turn(lambda: progress.report("learn", 0, 1, WAITING)))
-        kept = learnings.find()
+        kept, told = learnings.find(), until_learned.enter_context(heard())
         fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress))
         until_finished.enter_context(claimed(folder, force, resume))
         is_beside = until_finished.enter_context(beside([plan], progress))
@@ -72,7 +72,9 @@ def execute(
         write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
         checkpoints = Checkpoints(folder, checkpoint_every_s)
         checkpoints.begin(begun)
-        learned = learn(fleet, kept, learnings, folder, checkpoints, spent, progress)
+        learned = learn(fleet, kept, folder, checkpoints, spent, progress)
+        if fleet is not None and kept is None:
+            learnings.keep(Learning(learned, fleet.state(), told))
         until_learned.close()
         done = run(world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside)
         while_needed.close()
@@ -104,36 +106,30 @@ def learners(
 def learn(
     fleet: Fleet | None,
     kept: Learning | None,
-    learnings: Learnings,
     folder: Path,
     checkpoints: Checkpoints,
     spent: Spent,
     progress: Reporter,
 ) -> Learned:
-    """The stages before the run, from what is kept of this or another run; leaves there what it learned."""
+    """The stages before the run, from what is kept of this run or of another one."""
     if kept is not None:
         progress.report("learn", 1, 1, KEPT)
     if fleet is None:
         assert kept is not None
         return kept.learned
-    told: list[tuple[str, str]] = []
-    with heard(told):
-        with stage("build", spent, folder):
-            fleet.build()
-        with stage("learn", spent, folder):
-            known = checkpoints.learned()
-            if known:
-                fleet.restore(known["learners"])
-            elif kept is not None and kept.state is not None:
-                fleet.restore(dict(kept.state))
-            else:
-                fleet.learn()
-                checkpoints.save(LEARNED, {"learners": fleet.state()})
-        with stage("decide", spent, folder):
-            learned = fleet.decide()
-    if kept is None:
-        learnings.keep(Learning(learned, fleet.state(), told))
-    return learned
+    with stage("build", spent, folder):
+        fleet.build()
+    with stage("learn", spent, folder):
+        known = checkpoints.learned()
+        if known:
+            fleet.restore(known["learners"])
+        elif kept is not None and kept.state is not None:
+            fleet.restore(dict(kept.state))
+        else:
+            fleet.learn()
+            checkpoints.save(LEARNED, {"learners": fleet.state()})
+    with stage("decide", spent, folder):
+        return fleet.decide()
 
 
 def run(

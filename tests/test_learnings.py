@@ -161,8 +161,8 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(monkeypatch, tmp_path, c
 
 
 def test_warnings_are_told_again(caplog):
-    learnings, notes = Learnings(learning_part(read("smoke", []), None), {}), []
-    with heard(notes):
+    learnings = Learnings(learning_part(read("smoke", []), None), {})
+    with heard() as notes:
         logging.getLogger("agents.fleet").warning("careful")
         logging.getLogger("agents.models.client_cache").warning("today's disk")
     nothing = learned_by(read("smoke", ["training.pretrain.epochs=1"]))

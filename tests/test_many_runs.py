@@ -126,7 +126,7 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     with monkeypatch.context() as changed:
         changed.setattr("commands.run_cache.versions", lambda: {"numpy": "9.9.9"})
         assert cells_of([plan], "?", store)[0].folder != cell.folder
-    monkeypatch.setattr("commands.run_cache._sources", lambda: "other code")
+    monkeypatch.setattr("commands.run_cache.sources", lambda: "other code")
     assert cells_of([plan], "?", store)[0].folder != cell.folder
 
 
@@ -235,11 +235,11 @@ def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monk
     """A process that begins later would load what was changed meanwhile; this one has what it began with."""
     cells = cells_of([read("smoke", TINY)], "?", tmp_path)
     monkeypatch.setattr(one_run, "execute", lambda *_args, **_options: None)
-    monkeypatch.setattr("commands.run_cache._sources_now", lambda: "changed")
+    monkeypatch.setattr("commands.run_cache.sources_now", lambda: "changed")
     assert compute(cells[0]) is None
     assert compute(cells[0], workers=1) == CHANGED
     assert compute_elsewhere(cells[0], {}) is None
-    monkeypatch.setattr("commands.run_cache._sources", lambda: "changed")
+    monkeypatch.setattr("commands.run_cache.sources", lambda: "changed")
     assert compute_elsewhere(cells[0], {}) == CHANGED
 
 
