@@ -68,7 +68,6 @@ class Groups(NamedTuple):
 class Terms(NamedTuple):
     """The rules of the server, as numbers; codes are places in the lists of `sim.engine.laying_out`."""
 
-    begin: float
     end: float
     max_batch: int
     batch_wait_s: float

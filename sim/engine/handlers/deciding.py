@@ -12,8 +12,9 @@ from sim.engine.handlers.primitives import real_number, whole_number
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome
+from sim.policy.waiting import is_too_late
 
-_decide = handler(decide)
+_decide, _is_too_late = handler(decide), handler(is_too_late)
 SENDS = -1
 
 
@@ -40,7 +41,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
     if not is_sent:
         return LOCAL
-    return TIMED_OUT if now >= rows.deadline[row] else SENDS
+    return TIMED_OUT if _is_too_late(now, rows.deadline[row]) else SENDS
 
 
 @handler
