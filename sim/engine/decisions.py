@@ -1,6 +1,5 @@
 """What becomes of requests at their devices: rows for those that arrive, decisions, and first attempts.
-Array operations for whole windows; whoever decides as requests come is only prepared here
-(`handlers.deciding`)."""
+Array operations for whole windows; what `sim.engine.handlers.deciding` decides is only prepared here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """What can happen to a request, and in which order at one instant.
-Events carry a code (what happens), a subject (to whom) and a key computed from their content (when
-exactly)."""
+Events carry a code (what happens), a subject (to whom) and a key computed from their content: the order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Decisions as requests come: of clients whose price remembers, and of those that ask in closed loops.
-The rule itself is `sim.policy.decision.decide`; here it gets its client's numbers, and prices hear
-outcomes."""
+The rule itself is `sim.policy.decision.decide`; prices hear here what became of it."""
 
 from __future__ import annotations
 
