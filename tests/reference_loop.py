@@ -76,6 +76,7 @@ class Request:
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan
+    threshold: float = nan
     propensity: float = nan
     deferred: bool = False
     outcome: str = "in_flight"
