@@ -31,8 +31,21 @@ from benchmarks.peers import (
     plain_simpy_batching,
     reference_loop,
 )
-from benchmarks.workloads import PRICES, Drawn, busy, mm4, mostly_local, priced
+from benchmarks.workloads import (
+    PRICES,
+    Drawn,
+    autoscaling,
+    busy,
+    closed_loops,
+    fair,
+    hearing,
+    mm4,
+    mostly_local,
+    priced,
+)
 from sim.scenario import Scenario
+from sim.scenario.schema.values import CHUNK_S
+from sim.world.windows import EvenWindows, Windows
 
 Contestant = Callable[[Drawn], float | None]  # gives the CPU seconds that count, None: all of them
 OURS: tuple[Contestant, ...] = (ours, compiled, compiled_loop)
@@ -40,8 +53,13 @@ CONTESTS: dict[str, tuple[Callable[[int], Scenario], tuple[Contestant, ...]]] = 
     "mm4": (mm4, (plain_simpy, ciw_network)),
     "batching_outage_retries": (busy, (plain_simpy_batching, reference_loop)),
     "fifth_deferred": (mostly_local, (plain_simpy,)),
+    "price_that_hears": (hearing, ()),
+    "closed_loops": (closed_loops, ()),
+    "autoscaling": (autoscaling, ()),
+    "fair": (fair, ()),
 }
 SHARES: dict[Contestant, float] = {ciw_network: 0.1, reference_loop: 0.25}  # of the requests; 1 for others
+WINDOWS: dict[Contestant, Windows] = {reference_loop: EvenWindows(CHUNK_S)}  # of a run for others
 LONGER = 10
 
 
@@ -49,7 +67,9 @@ def contest(
     make: Callable[[int], Scenario], peers: tuple[Contestant, ...], requests: int, rounds: int
 ) -> Any:
     """Medians of requests per CPU second for everybody, and ours as multiples of each peer's."""
-    worlds = {one: Drawn(make(int(SHARES.get(one, 1.0) * requests))) for one in (*OURS, *peers)}
+    worlds = {
+        one: Drawn(make(int(SHARES.get(one, 1.0) * requests)), WINDOWS.get(one)) for one in (*OURS, *peers)
+    }
     rates: dict[Contestant, list[float]] = {one: [] for one in (*OURS, *peers)}
     compiled(Drawn(make(1)))  # compiles, or loads what was
     for _ in range(rounds):

@@ -14,7 +14,7 @@ from reference_loop import Reference
 from benchmarks.stages import timed
 from benchmarks.workloads import SENT_SHARE, SERVICE_S, Drawn
 from sim.engine.choice import EnginePath
-from sim.engine.run import chunks
+from sim.engine.run import Run
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.world import World
 
@@ -30,8 +30,10 @@ def compiled(world: Drawn) -> None:
 
 
 def in_memory(world: Drawn, path: str) -> None:
-    for _ in chunks(World(world.scenario), world.learned, world, CHUNK_S, path=EnginePath(path, "")):
-        pass
+    run = Run(World(world.scenario), world.learned, world, path=EnginePath(path, ""))
+    while not run.is_over:
+        world.count = run.advance().arrived
+    run.finish()
 
 
 def compiled_loop(world: Drawn) -> float:

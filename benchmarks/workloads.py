@@ -1,17 +1,17 @@
-"""What the event loop is timed on: three scenarios, their tables made up, their arrivals drawn once.
+"""What the event loop is timed on: scenarios, their tables made up, their arrivals drawn once.
 Nobody in a contest pays for drawing arrivals; `benchmarks.peers` says what each makes of them."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from worlds import group_of, made_up, scenario_of
 
 from sim.messages import Learned
 from sim.scenario import Scenario
-from sim.scenario.schema.values import CHUNK_S
 from sim.world.arrivals.source import Arrivals, ScenarioArrivals
+from sim.world.windows import Windows, WindowsByWork
 from sim.world.world import World
 
 SERVICE_S = 0.01
@@ -87,22 +87,58 @@ def priced(kind: str, requests: int) -> Scenario:
     )
 
 
-class Drawn:
-    """A scenario with its tables and with its arrivals, drawn beforehand; a source of arrivals itself."""
+def hearing(requests: int) -> Scenario:
+    """A price that hears replies."""
+    return priced("queue_aware", requests)
 
-    def __init__(self, scenario: Scenario) -> None:
+
+def closed_loops(requests: int) -> Scenario:
+    """400 clients that think for a fifth of a second after each answer."""
+    process = {"kind": "closed_loop", "think": {"kind": "exponential", "mean_s": 0.2}}
+    group = group_of(clients=400, arrivals={"process": process})
+    service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": SERVICE_S}}
+    return scenario_of(
+        horizon_s=requests / 1850.0, fleet=(group,), server={"replicas": 24, "service": service}
+    )
+
+
+def autoscaling(requests: int) -> Scenario:
+    """M/M/4 whose autoscaler looks every second."""
+    scaling = {"min": 2, "max": 8, "target_utilisation": 0.7, "interval_s": 1.0, "provisioning_s": 5.0}
+    return changed(mm4(requests), autoscaling=scaling)
+
+
+def fair(requests: int) -> Scenario:
+    """M/M/4 whose queue serves clients in turn."""
+    return changed(mm4(requests), discipline="fair")
+
+
+def changed(scenario: Scenario, **server: Any) -> Scenario:
+    """The same under other keys of its server."""
+    document = scenario.model_dump()
+    return Scenario.model_validate(document | {"server": document["server"] | server})
+
+
+class Drawn:
+    """A scenario with its tables and with its arrivals, drawn beforehand; a source of arrivals itself.
+
+    windows: for which they are drawn, None: those of a run. count: requests; in closed loops known once they
+    were played.
+    """
+
+    def __init__(self, scenario: Scenario, windows: Windows | None = None) -> None:
         self.scenario = scenario
         self.learned: Learned = made_up(scenario)
-        source = ScenarioArrivals(World(scenario))
-        bounds = np.append(np.arange(0.0, scenario.horizon_s, CHUNK_S), scenario.horizon_s).tolist()
-        self.chunks = [source.draw(index, *span) for index, span in enumerate(pairwise(bounds))]
+        world, start_s, self.chunks = World(scenario), 0.0, list[Arrivals]()
+        source, windows = ScenarioArrivals(world), windows or WindowsByWork(world)
+        while start_s < scenario.horizon_s:
+            end_s = min(windows.end(start_s), scenario.horizon_s)
+            self.chunks.append(source.draw(len(self.chunks), start_s, end_s))
+            start_s = end_s
+        self.count = sum(len(chunk.at_s) for chunk in self.chunks)
 
     def draw(self, index: int, _start_s: float, _end_s: float) -> Arrivals:
         return self.chunks[index]
-
-    @property
-    def count(self) -> int:
-        return sum(len(chunk.at_s) for chunk in self.chunks)
 
     def instants(self) -> list[float]:
         """All arrivals, sorted."""

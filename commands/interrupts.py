@@ -13,7 +13,7 @@ from typing import Any
 
 EXIT_CODE = 130  # what a shell makes of Ctrl-C
 SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
-PATIENCE_S = 0.3  # wall time to reach a safe point
+PATIENCE_S = 1.0  # wall time to reach a safe point, the end of a window for instance
 MOST_S = 1.7  # wall time until the process ends, closed or not: as if it had been killed
 
 

@@ -3,15 +3,18 @@ The only place that wires the simulation to learners and analysis; `main` and `r
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
+from commands.learnings import Learning, Learnings, heard
 from commands.progress import Reporter
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
+from sim.messages import Learned
 from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
 from sim.results.learned_files import write_learned
 from sim.results.packages import provenance, versions
@@ -19,10 +22,14 @@ from sim.results.resuming import begun_with, claimed, require_resumable
 from sim.results.run_folder import VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
+from sim.scenario.learning_part import learning_part
 from sim.world.world import World
 
 if TYPE_CHECKING:
     from agents.fleet import Fleet
+
+KEPT = "kept from before"
+WAITING = "waiting for another process that learns the same"
 
 
 def execute(
@@ -44,7 +51,7 @@ def execute(
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
     with ending_at_once():
-        from agents.fleet import open_fleet  # noqa: PLC0415
+        from agents.data.folders import contents  # noqa: PLC0415
         from analysis import finish  # noqa: PLC0415
 
     spent = Spent({}, {})
@@ -53,20 +60,22 @@ def execute(
         require_resumable(folder, begun)
     world = World(plan)
     observed = world.mean_availability if plan.training.availability == "observed" else None
-    fleet = open_fleet(
-        plan, workers=workers, ray_address=ray_address, progress=progress.report, availability=observed
-    )
-    with ExitStack() as until_finished:
-        with fleet as learners:
-            until_finished.enter_context(claimed(folder, force, resume))
-            is_beside = until_finished.enter_context(beside([plan], progress))
-            write_json(folder / VERSIONS, provenance())
-            write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
-            checkpoints = Checkpoints(folder, checkpoint_every_s)
-            checkpoints.begin(begun)
-            done = learn_and_simulate(
-                world, learners, folder, checkpoints, spent, progress, ctrl_c, is_beside
-            )
+    part = learning_part(plan, observed)
+    learnings = Learnings(part, contents(plan.data))
+    with ExitStack() as until_finished, ExitStack() as until_learned, ExitStack() as while_needed:
+        until_learned.enter_context(learnings.my_turn(lambda: progress.report("learn", 0, 1, WAITING)))
+        kept = learnings.find()
+        fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress))
+        until_finished.enter_context(claimed(folder, force, resume))
+        is_beside = until_finished.enter_context(beside([plan], progress))
+        write_json(folder / VERSIONS, provenance())
+        write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
+        checkpoints = Checkpoints(folder, checkpoint_every_s)
+        checkpoints.begin(begun)
+        learned = learn(fleet, kept, learnings, folder, checkpoints, spent, progress)
+        until_learned.close()
+        done = run(world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside)
+        while_needed.close()
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
         progress.report("report", 0, 1)
@@ -77,9 +86,60 @@ def execute(
     progress.report("report", 1, 1)
 
 
-def learn_and_simulate(
+@contextmanager
+def learners(
+    part: Scenario, kept: Learning | None, workers: int, ray_address: str | None, progress: Reporter
+) -> Iterator[Fleet | None]:
+    """The learners; None where nobody will ask them, since all that they would give before t = 0 is kept and
+    nothing is trained later."""
+    if kept is not None and part.training.online is None:
+        yield None
+        return
+    with ending_at_once():
+        from agents.fleet import open_fleet  # noqa: PLC0415  (torch takes seconds)
+    with open_fleet(part, workers=workers, ray_address=ray_address, progress=progress.report) as fleet:
+        yield fleet
+
+
+def learn(
+    fleet: Fleet | None,
+    kept: Learning | None,
+    learnings: Learnings,
+    folder: Path,
+    checkpoints: Checkpoints,
+    spent: Spent,
+    progress: Reporter,
+) -> Learned:
+    """The stages before the run, from what is kept of this or another run; leaves there what it learned."""
+    if kept is not None:
+        progress.report("learn", 1, 1, KEPT)
+    if fleet is None:
+        assert kept is not None
+        return kept.learned
+    told: list[tuple[str, str]] = []
+    with heard(told):
+        with stage("build", spent, folder):
+            fleet.build()
+        with stage("learn", spent, folder):
+            known = checkpoints.learned()
+            if known:
+                fleet.restore(known["learners"])
+            elif kept is not None and kept.state is not None:
+                fleet.restore(dict(kept.state))
+            else:
+                fleet.learn()
+                checkpoints.save(LEARNED, {"learners": fleet.state()})
+        with stage("decide", spent, folder):
+            learned = fleet.decide()
+    if kept is None:
+        learnings.keep(Learning(learned, fleet.state(), told))
+    return learned
+
+
+def run(
     world: World,
-    fleet: Fleet,
+    learned: Learned,
+    fleet: Fleet | None,
     folder: Path,
     checkpoints: Checkpoints,
     spent: Spent,
@@ -87,22 +147,11 @@ def learn_and_simulate(
     ctrl_c: CtrlC,
     is_beside: bool,
 ) -> Simulated:
-    """All stages but the report, from where the checkpoints say; the tables of the folder are then there."""
-    plan = world.scenario
-    known, since = checkpoints.learned(), checkpoints.newest()
-    if known or since:
+    """The run from where the checkpoints say; the tables of the folder are then there."""
+    plan, since = world.scenario, checkpoints.newest()
+    if since or checkpoints.learned():
         from_s = since["loop"]["at_s"] if since else 0.0
         progress.report("going on", 1, 1, f"from {from_s:g} s")
-    with stage("build", spent, folder):
-        fleet.build()
-    with stage("learn", spent, folder):
-        if known:
-            fleet.restore(known["learners"])
-        else:
-            fleet.learn()
-            checkpoints.save(LEARNED, {"learners": fleet.state()})
-    with stage("decide", spent, folder):
-        learned = fleet.decide()
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,
@@ -115,7 +164,7 @@ def learn_and_simulate(
             is_to_stop=lambda: ctrl_c.is_pressed,
             path=path_of(plan, progress, is_beside),
         )
-        hashes = fleet.client_hashes()
+        hashes = fleet.client_hashes() if fleet else learned.client_hashes
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")
         write_learned(world, learned, hashes, folder, done.learning)

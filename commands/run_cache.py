@@ -7,29 +7,22 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from commands import one_run
 from commands.job_progress import JobProgress
 from commands.progress import Quiet, Reporter
+from commands.sources import sources, sources_now
 from commands.stages import beside
 from sim.errors import BadInput, RunFailed
+from sim.results.cache_folder import CACHE_VARIABLE, cache_root
 from sim.results.packages import versions
 from sim.results.resuming import NO_LOCKS, clear, is_broken_off
 from sim.results.run_folder import CHECKPOINT, FINISHED
 from sim.scenario import Scenario
 from sim.scenario.text.content import content_digest
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCES = (
-    "sim/**/*.py",
-    "agents/**/*.py",
-    "analysis/**/*.py",
-    "commands/one_run.py",
-)  # all that decides a run and its summary
 LOCK = ".lock"
 CHANGED = "the project's code has changed since this began; the same command begins with what it is now"
 
@@ -64,27 +57,12 @@ def cells_of(plans: Sequence[Scenario], question: str, store: Path) -> list[Cell
     The digest is over the resolved scenario, the content of the files it names, the versions of the packages
     and the project's own code, so a folder holds what would come out today.
     """
-    sources = _sources()
-    beside = versions() | {"sources": sources}
+    own = sources()
+    beside = versions() | {"sources": own}
     return [
-        Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}", sources)
+        Cell(plan, question, store.absolute() / f"{plan.name}-{content_digest(plan, beside)}", own)
         for plan in plans
     ]
-
-
-@cache
-def _sources() -> str:
-    """A digest of the code that this process runs, if it is asked for as it begins."""
-    return _sources_now()
-
-
-def _sources_now() -> str:
-    """A digest of the code that makes a run, as a process that begins now would load it."""
-    whole = blake2b(digest_size=10)
-    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
-        content = path.read_bytes()
-        whole.update(f"{path.relative_to(ROOT).as_posix()} {len(content)}\n".encode() + content)
-    return whole.hexdigest()
 
 
 def compute_all(cells: Sequence[Cell], how: How, progress: Reporter, what: str = "cells") -> dict[Path, str]:
@@ -121,9 +99,8 @@ def _computed(
 
     before_ray(how.ray_address)
     from agents.backends.cluster import run_tasks  # noqa: PLC0415  (Ray only where asked for)
-    from agents.models.client_cache import CACHE_VARIABLE, cache_root  # noqa: PLC0415
 
-    calls = [(cell, {CACHE_VARIABLE: str(cache_root(None))}) for cell in missing]
+    calls = [(cell, {CACHE_VARIABLE: str(cache_root())}) for cell in missing]
     for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, job_progress.say):
         yield number, _one_line(result) if isinstance(result, Exception) else result
 
@@ -133,7 +110,7 @@ def compute(
 ) -> str | None:
     """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
     if (
-        workers and _sources_now() != cell.sources
+        workers and sources_now() != cell.sources
     ):  # which their processes would load, beside what this one has
         return CHANGED
     try:
@@ -161,7 +138,7 @@ def compute(
 def compute_elsewhere(cell: Cell, environment: dict[str, str]) -> str | None:
     """`compute` in the process of a Ray task, which begins in another folder and loads the code anew."""
     os.environ.update(environment)
-    return compute(cell) if _sources() == cell.sources else CHANGED
+    return compute(cell) if sources() == cell.sources else CHANGED
 
 
 @contextmanager

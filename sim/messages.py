@@ -3,8 +3,10 @@ Built by `agents`, read by `sim.engine.run`; the sample axis is shared by every 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +102,20 @@ class Learned:
     study_losses: dict[str, list[object]] = field(default_factory=dict)
     reliability: dict[str, list[object]] = field(default_factory=dict)
     calibration: tuple[Phase, ...] = ()
+
+
+def learned_of(kept: Mapping[str, Any]) -> Learned:
+    """What was packed as a mapping of its fields. Raises TypeError or KeyError for anything else."""
+    tables = kept["tables"]
+    groups = tuple(GroupTables(**group) for group in tables["groups"])
+    again = {
+        "samples": Samples(**kept["samples"]),
+        "traffic": tuple(tuple(Phase(**phase) for phase in phases) for phases in kept["traffic"]),
+        "tables": Tables(groups, tables["server_label"]),
+        "client_hashes": tuple(tuple(hashes) for hashes in kept["client_hashes"]),
+        "calibration": tuple(Phase(**phase) for phase in kept["calibration"]),
+    }
+    return Learned(**(dict(kept) | again))
 
 
 @dataclass(frozen=True)

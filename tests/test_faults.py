@@ -45,6 +45,9 @@ class Home:
     def results(self, out: str) -> dict[str, bytes]:
         return results_of(self.folder / out)
 
+    def forget_what_was_learned(self) -> None:
+        shutil.rmtree(self.folder / ".cache" / "learned", ignore_errors=True)
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
@@ -89,6 +92,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def test_a_driver_killed_at_any_moments_goes_on_to_the_same_bytes(home, took_s, undisturbed):
     """Four times at random moments: while it loads, learns, runs or reports."""
     draw = random.Random(1)
+    home.forget_what_was_learned()
     for words in ((), *3 * (("--resume",),)):
         process = home.begin("killed", "--local", *words)
         try:
@@ -106,6 +110,7 @@ def test_a_driver_killed_at_any_moments_goes_on_to_the_same_bytes(home, took_s, 
 def test_a_killed_driver_leaves_no_process_and_no_file(home, undisturbed):
     """Not even Ray's own agents, which look for their cluster for a minute. The run goes on in one process:
     how the work is spread is not part of it."""
+    home.forget_what_was_learned()
     process = home.begin("alone", "--workers", "1")
     wait_for(home.folder / "alone" / f"{LEFT}0000002", process)
     family = psutil.Process(process.pid).children(recursive=True)

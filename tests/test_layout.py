@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "sim.ports",
         "sim.streams",
         "sim.errors",
+        "sim.results.cache_folder",
         "sim.results.whole_files",
     },
     "analysis": {"sim.results.columns", "sim.errors", "sim.results.whole_files"},

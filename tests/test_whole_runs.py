@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
 
 from agents.fleet import Fleet
 from commands import one_run, reading
+from commands.learnings import Learnings
 from commands.progress import Quiet
 from sim.errors import BadInput, RunFailed
 from sim.scenario import read
@@ -31,6 +34,13 @@ def digest(folder: Path, table: str) -> str:
     for part in sorted((folder / table).iterdir()):
         whole.update(part.name.encode() + part.read_bytes())
     return whole.hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def learns_anew() -> Iterator[None]:
+    """Or whoever is second would not learn at all."""
+    with patch.object(Learnings, "find", lambda _self: None):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,15 @@ def data_files(data: Data) -> list[Path]:
     return files
 
 
+def contents(data: Data) -> dict[str, str]:
+    """The files of a scenario's data set, by name, with the MD5 of each; empty for one that is computed.
+    Raises BadInput as `data_files` does.
+    """
+    if DATA_SETS[data.set].files is None:
+        return {}
+    return {file.name: _md5(file) for file in data_files(data)}
+
+
 def layout_of(name: str) -> Layout:
     """Where the files of a data set lie; of one that has files."""
     layout = DATA_SETS[name].files

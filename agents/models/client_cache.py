@@ -4,7 +4,6 @@ A file appears whole or not at all, and one that is not what it should be is reb
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +14,11 @@ from safetensors.numpy import save
 
 from agents.models.families import outline
 from agents.models.frozen import FrozenClient, Recipe, Weights, hash_of
+from sim.results.cache_folder import cache_root
 from sim.results.whole_files import write_whole
 
 log = logging.getLogger(__name__)
-CACHE_VARIABLE = "L2H_CACHE"
 _WEIGHTS, _CURVE = "weights/", "curve/"
-
-
-def cache_root(chosen: Path | None) -> Path:
-    """`chosen`, else $L2H_CACHE, else .cache; absolute."""
-    return (chosen or Path(os.environ.get(CACHE_VARIABLE) or ".cache")).absolute()
 
 
 def cache_folder(chosen: Path | None) -> Path:

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import warnings
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core.errors import NumbaExperimentalFeatureWarning
 
-from sim.engine.arrays import Prices
 from sim.engine.clock import Played, Stretch
+from sim.engine.compiled_prices import PRICES, compiled
 from sim.engine.compiling.decorators import handler, is_switched_off, view, whole
 from sim.engine.compiling.kept import ready
 from sim.engine.compiling.reference import by_reference
@@ -25,42 +24,21 @@ from sim.engine.learning import Learning
 from sim.engine.linking import VIEW, link
 from sim.engine.state import State
 from sim.errors import RunFailed
-from sim.policy.outcomes import Outcome
 from sim.world.parameters import Rules
 
 types: Any = numba.types
-warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
-SLOTS = 8  # kinds of prices that one fleet may have
-_FLOATS = types.Array(types.float64, 1, "C")
-_OUTCOME = types.NamedTuple(
-    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields),
-    Outcome,
-)
-SIGNATURES = Prices(
-    threshold=types.float64(_FLOATS, _FLOATS, types.float64),
-    on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
-    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _OUTCOME),
-)
-_PRICES = types.NamedTuple(
-    tuple(types.UniTuple(types.FunctionType(signature), SLOTS) for signature in SIGNATURES), Prices
-)
 
 
-def _walk() -> Any:
+linked = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))
+_walk = linked[walk_of_handlers]
+
+
+def _walk_by_reference(world: Any, registers: Any) -> Any:
     """The walk over the handlers, all compiled into one function."""
-    if is_switched_off():
-        return walk_of_handlers
-    walk = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))[
-        walk_of_handlers
-    ]
-
-    def walk_by_reference(world: Any, registers: Any) -> Any:
-        return walk(by_reference(world), registers)
-
-    return whole(walk_by_reference)
+    return _walk(by_reference(world), registers)
 
 
-walk = _walk()
+walk = walk_of_handlers if is_switched_off() else whole(_walk_by_reference)
 
 
 class CompiledClock:
@@ -70,12 +48,7 @@ class CompiledClock:
     """
 
     def __init__(self, rules: Rules) -> None:
-        self._fixed, kinds = fixed(rules), kinds_of(rules)
-        if len(kinds) > SLOTS:
-            raise TypeError(f"the fleet has {len(kinds)} kinds of prices that move, more than {SLOTS}")
-        found = [compiled_price(kind) for kind in kinds]
-        found += [compiled_price(NoPrice)] * (SLOTS - len(found))
-        self._prices = Prices(*zip(*found, strict=True))
+        self._fixed, self._prices = fixed(rules), compiled(kinds_of(rules))
 
     def compile(self) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""
@@ -103,45 +76,30 @@ def _walked(context: Context) -> Any:
     if is_switched_off():
         with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
             return walk(context.world, context.registers)
-    (only,) = walk.overloads.values()
+    ((signature, only),) = walk.overloads.items()
+    check(signature[0], context.world)
     return only.entry_point(context.world, context.registers)
+
+
+def check(expected: Any, world: Any) -> None:
+    """Raises TypeError if an array is not what was compiled for, which nobody else would notice."""
+    for name, kind, value in zip(expected.fields, expected.types, world, strict=True):
+        if isinstance(value, np.ndarray):
+            if value.dtype.num != _number_of(kind.dtype) or not value.flags.c_contiguous:
+                raise TypeError(f"{name} is {value.dtype} with strides {value.strides}, not {kind}")
+        elif isinstance(kind, types.BaseNamedTuple) and kind is not PRICES:
+            check(kind, value)
+
+
+@cache
+def _number_of(dtype: Any) -> int:
+    return int(np.dtype(str(dtype)).num)
 
 
 def types_of(context: Context) -> tuple[Any, Any]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
     fields = [
-        _PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
+        PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
     ]
     return types.NamedTuple(tuple(fields), type(context.world)), typeof(context.registers)
-
-
-class NoPrice:
-    """Stands where there is none."""
-
-    @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
-        return 0.0
-
-    @staticmethod
-    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None: ...
-
-    @staticmethod
-    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
-
-
-_COMPILED: dict[type, tuple[Any, Any, Any]] = {}
-
-
-def compiled_price(kind: type) -> tuple[Any, Any, Any]:
-    """The three functions of a kind of price, compiled once per process."""
-    if kind not in _COMPILED:
-        try:
-            made = [
-                numba.njit(signature)(getattr(kind, name)) for name, signature in SIGNATURES._asdict().items()
-            ]
-        except numba.core.errors.NumbaError as error:
-            why = " ".join(str(error).split())
-            raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error
-        _COMPILED[kind] = made[0], made[1], made[2]
-    return _COMPILED[kind]

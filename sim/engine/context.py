@@ -114,9 +114,9 @@ class Context:
             self.redraw()
 
     def make_room(self) -> None:
-        """A quarter more of everything that may have run full."""
+        """Twice as much of everything that may have run full."""
         w, n = self.world, int(self.registers["sends"][0])
-        more, most = n // 4 + ROOM, len(w.replicas.size)
+        more, most = n + ROOM, len(w.replicas.size)
         sends = {name: _longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
@@ -149,7 +149,7 @@ class Context:
 
     def _make_room_for_rows(self) -> None:
         w, n = self.world, int(self.registers["rows"][0])
-        more = n // 4 + ROOM
+        more = n + ROOM
         drawn = (
             np.concatenate([one, np.full((len(one), n + more - one.shape[1]), np.nan)], axis=1)
             for one in w.drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from heapq import heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -60,21 +60,25 @@ class Environment(simpy.Environment):
     What SimPy itself schedules, such as the start of a process, comes before them.
     """
 
+    @property
+    def heap(self) -> list[Any]:
+        """SimPy's own."""
+        found: list[Any] = self._queue
+        return found
+
     def schedule(self, event: simpy.Event, priority: Any = simpy.events.NORMAL, delay: Any = 0) -> None:
-        queue: list[Any] = self._queue
-        heappush(queue, (self._now + delay, priority - 2, next(self._eid), event))
+        heappush(self.heap, (self._now + delay, priority - 2, next(self._eid), event))
 
     def schedule_at(self, event: simpy.Event, at: float, key: int) -> None:
         """No two events have the same instant and key."""
-        queue: list[Any] = self._queue
-        heappush(queue, (at, key, 0, event))
+        heappush(self.heap, (at, key, 0, event))
 
 
 class SimPyClock:
     """Plays any stretch of one run."""
 
     def __init__(self, rules: Rules) -> None:
-        self._fixed, kinds = fixed(rules), kinds_of(rules)
+        self._handlers, self._fixed, kinds = Handlers.linked(), fixed(rules), kinds_of(rules)
         self._prices = Prices(
             *(
                 tuple(getattr(kind, name) for kind in kinds)
@@ -85,42 +89,93 @@ class SimPyClock:
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
         context = Context(self._fixed, self._prices, state, stretch, learning)
-        _Playing(context, stretch).run()
+        _Playing(self._handlers, context, stretch).run()
         return context.read_back()
 
 
-class _Playing:
-    """A stretch under way: the handlers bound to an environment, and the arrays as they look to plain
-    Python."""
+class Queue(NamedTuple):
+    """What stands in the place of the compiled clock's heap: the environment's own. at: as long as
+    the other's, which is never full here."""
 
-    def __init__(self, context: Context, stretch: Stretch) -> None:
-        self._context, self._stretch = context, stretch
-        self._env = Environment(stretch.begin)
-        self._r: Any = Registers()
-        self._callbacks: dict[int, list[Callable[[Any], None]]] = {}
-        self._read_registers()
-        self._w = views(context.world)
-        own = {
-            primitives.put: self._putter(),
-            primitives.uniform: uniform,
-            primitives.whole_number: int,
-            primitives.real_number: float,
-        }
-        linked = link(MODULES, own)
-        self._do = {name: linked[getattr(walk, name)] for name in ("happen", "begin", "lacks")}
-        self._serve, self._count = linked[server.serve], linked[server.count]
-        self._list_all = linked[queue.list_all]
+    env: Environment
+    heap: list[Any]
+    callbacks: dict[int, Callbacks]
+    at: range
+
+
+def put(queue: Queue, r: Any, at: float, key: int, code: int, subject: int) -> None:
+    """`primitives.put`."""
+    if at < r.now:
+        raise RunFailed("run", f"the clock ran backwards, from {r.now} s to {at} s")
+    happening = Happening(queue.env, queue.callbacks[code].copy(), subject, key)
+    heappush(queue.heap, (at, key, 0, happening))
+
+
+def uniform(root: int, request_id: int, attempt: int) -> float:
+    """`primitives.uniform` on plain integers."""
+    return mixed_word(root, request_id, attempt << 16)
+
+
+class Handlers(NamedTuple):
+    """What the clock calls of the handlers, bound to its own primitives."""
+
+    begin: Any
+    happen: Any
+    lacks: Any
+    serve: Any
+    count: Any
+    list_all: Any
+    often: dict[int, Any]  # by code, what `happen` would come to
+
+    @classmethod
+    def linked(cls) -> Handlers:
+        linked = link(
+            MODULES,
+            {
+                primitives.put: put,
+                primitives.uniform: uniform,
+                primitives.whole_number: int,
+                primitives.real_number: float,
+            },
+        )
         reach = linked[server.reach]
-        self._often = {
+        often = {
             REACH: lambda w, r, now, subject, _key: reach(w, r, now, subject),
             COMPLETE: linked[server.complete],
         }
+        return cls(
+            linked[walk.begin],
+            linked[walk.happen],
+            linked[walk.lacks],
+            linked[server.serve],
+            linked[server.count],
+            linked[queue.list_all],
+            often,
+        )
+
+
+class _Playing:
+    """A stretch under way: an environment, and the arrays as they look to plain Python."""
+
+    def __init__(self, handlers: Handlers, context: Context, stretch: Stretch) -> None:
+        self._handlers, self._context, self._stretch = handlers, context, stretch
+        self._env = Environment(stretch.begin)
+        self._r: Any = Registers()
+        self._callbacks: dict[int, Callbacks] = {}
+        self._read_registers()
+        self._look()
         self._callbacks.update({code: [self._firing(code)] for code in range(COMPLETE + 1)})
+
+    def _look(self) -> None:
+        """Sees the arrays as they are now."""
+        room = range(len(self._context.world.events.at))
+        queue = Queue(self._env, self._env.heap, self._callbacks, room)
+        self._w = views(self._context.world)._replace(events=queue)
 
     def run(self) -> None:
         """Runs until the stretch is over, which a round of training may end."""
         env, w, r = self._env, self._w, self._r
-        self._do["begin"](w, r)
+        self._handlers.begin(w, r)
         known = self._stretch.known
         alive = np.isin(known.do, list(_HAVE_LIVES_OF_THEIR_OWN))
         for code in _HAVE_LIVES_OF_THEIR_OWN:
@@ -128,8 +183,8 @@ class _Playing:
                 env.process(self._process(code, np.flatnonzero(known.do == code)))
         self._feed(self._known(np.flatnonzero(~alive)))
         env.run(env.process(self._until_the_next_round()))
-        self._count(self._r, self._stretch.end, 0)
-        self._list_all(self._w, self._r)
+        self._handlers.count(r, self._stretch.end, 0)
+        self._handlers.list_all(self._w, r)
         self._write_registers()
 
     def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
@@ -154,7 +209,7 @@ class _Playing:
         """What is known to come is scheduled one by one, each as the one before happens: a heap of few is
         fast."""
         env, callbacks = self._env, self._callbacks
-        heap: list[Any] = env._queue
+        heap = env.heap
 
         def feed(_event: Any) -> None:
             for at, key, code, subject in coming:
@@ -168,22 +223,10 @@ class _Playing:
         self._env.schedule_at(event, at, key)
         return event
 
-    def _putter(self) -> Callable[..., None]:
-        env, callbacks = self._env, self._callbacks
-        heap: list[Any] = env._queue
-
-        def put(_heap: Any, r: Any, at: float, key: int, code: int, subject: int) -> None:
-            if at < r.now:
-                raise RunFailed("run", f"the clock ran backwards, from {r.now} s to {at} s")
-            heappush(heap, (at, key, 0, Happening(env, callbacks[code].copy(), subject, key)))
-
-        return put
-
     def _firing(self, code: int) -> Callable[[Any], None]:
         """What SimPy calls as an event of this code happens."""
-        env, r = self._env, self._r
-        happen, lacks, serve = self._do["happen"], self._do["lacks"], self._serve
-        often = self._often.get(code)
+        env, r, often = self._env, self._r, self._handlers.often.get(code)
+        happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
         may_lack = code in _MAY_LACK or self._w.terms.adds_rows
 
         def fire(event: Any) -> None:
@@ -206,7 +249,7 @@ class _Playing:
         self._write_registers()
         self._context.help(why)
         self._read_registers()
-        self._w = views(self._context.world)
+        self._look()
 
     def _read_registers(self) -> None:
         for name in Registers.__slots__:
@@ -227,8 +270,3 @@ def views(world: Any) -> Any:
         else:
             found.append(value.item() if isinstance(value, np.generic) else value)
     return type(world)(*found)
-
-
-def uniform(root: int, request_id: int, attempt: int) -> float:
-    """`primitives.uniform` on plain integers."""
-    return mixed_word(root, request_id, attempt << 16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,14 @@ def observe(
     """The rows of `timeline` for [start, end), whole seconds but for the last.
 
     state: as the loop left it, before the ended rows are taken out. in_loop: per client whether its requests
-    arrive in a closed loop; None: nobody's. Sums of what is no whole number are made minute by minute, of
-    what was there in it, in the order of `_in_order`; so the rows of a minute are the same to the last bit in
-    a window of any length. Raises RunFailed if the number that wait or are in service at `end` is not what
-    the loop holds, or if the integral of N(t) that it counted differs from the sum of the stays, clipped to
-    the window, by more than 1e-9 of it.
+    arrive in a closed loop; None: nobody's. Sums of what is no whole number are made in the order of
+    `_in_order`, so the rows of a second are the same to the last bit in a window of any length.
+    Raises RunFailed if the number that wait or are in service at `end` is not what the loop holds, or if the
+    integral of N(t) that it counted differs from the sum of the stays, clipped to the window, by more than
+    1e-9 of it.
     """
     seconds = Seconds(start, end)
-    waiting, serving, batch_size = _stays(state, _in_order(state, in_loop), played, seconds)
+    waiting, serving, is_one_of_batch = _stays(_in_order(state, in_loop), played, seconds)
     waiting.check("waiting", len(state.waiting))
     serving.check("in service", sum(len(batch) for batch in state.batch_of))
     area, stays = played.area, waiting.seconds() + serving.seconds()
@@ -45,7 +46,7 @@ def observe(
         "in_service": serving.number_before(),
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
-        "busy_replicas_mean": serving.mean(1.0 / batch_size),
+        "busy_replicas_mean": serving.mean(is_one_of_batch),
         "usable_replicas_mean": _usable(played.steps, seconds),
         "requeued_s": _requeued_seconds(played, seconds),
         "arrivals": _numbers(seconds.edges, arrived),
@@ -104,18 +105,12 @@ def _numbers(edges: Instants, at: Instants) -> NDArray[np.int64]:
 class Stays:
     """Stays [enter, leave) somewhere, seen through bins, the seconds of a window; inf = has not left.
 
-    Counting in bins needs no sorting; whoever was there before the first edge counts from it. until: the last
-    minute in which a stay is looked at, int64 (n,), even if it is over.
+    Counting in bins needs no sorting; whoever was there before the first edge counts from it.
     """
 
     enter: Instants
     leave: Instants
-    until: NDArray[np.int64]
-    seen: Seconds
-
-    @property
-    def edges(self) -> Instants:
-        return self.seen.edges
+    edges: Instants
 
     @cached_property
     def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -127,36 +122,19 @@ class Stays:
         entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
         return np.cumsum(entries - leavings)[: len(self.edges) - 1]
 
-    def mean(self, weight: Instants | None = None) -> Instants:
-        """The number inside, or the sum of their weights, averaged over each bin."""
-        is_weighted, weight = weight is not None, np.ones(len(self.enter)) if weight is None else weight
+    def mean(self, counts: NDArray[np.bool_] | None = None) -> Instants:
+        """The number inside, of those that count, averaged over each bin."""
         n, until = len(self.edges) - 1, np.append(self.edges, np.inf)
         change, area = np.zeros(n + 2), np.zeros(n + 2)
         for sign, at, bins in zip((1, -1), (self.enter, self.leave), self._bins, strict=True):
+            if counts is not None:
+                at, bins = at[counts], bins[counts]  # noqa: PLW2901
             within = bins <= n
             rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
-            change += sign * np.bincount(bins, weight, minlength=n + 2)
-            area += sign * np.bincount(bins, weight * rest, minlength=n + 2)
-        inside = self._by_minute(change, weight) if is_weighted else np.cumsum(change)[:n]
-        mean: Instants = inside + area[1 : n + 1] / np.diff(self.edges)
+            change += sign * np.bincount(bins, minlength=n + 2)
+            area += sign * np.bincount(bins, rest, minlength=n + 2)
+        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / np.diff(self.edges)
         return np.maximum(mean, 0.0)
-
-    def _by_minute(self, change: Instants, weight: Instants) -> Instants:
-        """The weights inside before each bin, float64 (n,), added up anew in each minute."""
-        opens, n = self.seen.opens, len(self.edges) - 1
-        minutes, longest = len(opens) - 1, int(np.diff(opens).max())
-        table = np.zeros((minutes, longest + 1))
-        for sign, at in ((1, self.enter), (-1, self.leave)):
-            since = self.seen.minute_of(at)
-            more = np.maximum(self.until - since, 0)
-            stay = np.repeat(np.arange(len(more)), more)
-            minute = since[stay] + 1 + np.arange(len(stay)) - np.repeat(np.cumsum(more) - more, more)
-            table[:, 0] += sign * np.bincount(minute, weight[stay], minlength=minutes)
-        row = np.repeat(np.arange(minutes), np.diff(opens))
-        column = np.arange(n) - opens[row]
-        table[row, column + 1] = change[1 : n + 1]
-        inside: Instants = np.cumsum(table, axis=1)[row, column]
-        return inside
 
     def most(self) -> NDArray[np.int64]:
         """The largest number inside during each bin; who leaves at an instant leaves first."""
@@ -194,13 +172,13 @@ def _in_order(state: State, in_loop: NDArray[np.bool_] | None) -> Columns:
     return take(sends, np.lexsort((np.where(is_made, 0, row), is_made, minute)))
 
 
-def _stays(state: State, sends: Columns, played: Played, seen: Seconds) -> tuple[Stays, Stays, Instants]:
-    """The stays in the queue, those in service, and the sizes of the batches of the latter.
+def _stays(sends: Columns, played: Played, seen: Seconds) -> tuple[Stays, Stays, NDArray[np.bool_]]:
+    """The stays in the queue, those in service, and whether each of the latter is the one of its batch that
+    stands for its replica.
 
     A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
     counted apart, so it does not matter which belong together.
     """
-    until = _last_minutes(state, seen)[sends["row"]]
     accepted = (sends["reached"] < seen.edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
     left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
@@ -208,29 +186,24 @@ def _stays(state: State, sends: Columns, played: Played, seen: Seconds) -> tuple
     ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
     ends = np.nan_to_num(ended, nan=np.inf)
     size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
-    put_back = seen.minute_of(stopped)
+    served_alone = _one_of_each(*(sends[name][served] for name in ("batch_size", "started", "replica")))
     return (
-        Stays(
-            np.append(sends["reached"][accepted], stopped),
-            np.append(left[accepted], started),
-            np.append(until[accepted], put_back),
-            seen,
-        ),
-        Stays(
-            np.append(sends["started"][served], started),
-            np.append(ends[served], stopped),
-            np.append(until[served], put_back),
-            seen,
-        ),
-        np.append(sends["batch_size"][served].astype(np.float64), size),
+        Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), seen.edges),
+        Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), seen.edges),
+        np.append(served_alone, _one_of_each(size, started, stopped)),
     )
 
 
-def _last_minutes(state: State, seen: Seconds) -> NDArray[np.int64]:
-    """Per row the minute in which it ends, with all its sends; the last one where that is not yet."""
-    ends = np.nan_to_num(state.rows["resolved"], nan=np.inf)
-    np.maximum.at(ends, state.sends["row"], np.nan_to_num(state.sends["over"], nan=np.inf))
-    return np.minimum(seen.minute_of(ends), len(seen.begins) - 1)
+def _one_of_each(size: NDArray[Any], begin: Instants, other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each member of batches of these sizes is the one that counts; `begin` and `other` tell batches
+    apart, or those that do not differ in what they count for."""
+    found: NDArray[np.bool_] = size <= 1
+    shared = np.flatnonzero(~found)
+    order = shared[np.lexsort((other[shared], begin[shared]))]
+    is_first = np.append(True, (np.diff(begin[order]) != 0) | (np.diff(other[order]) != 0))[: len(order)]
+    since = np.arange(len(order)) - np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
+    found[order] = since % size[order] == 0
+    return found
 
 
 def _requeued_seconds(played: Played, seen: Seconds) -> Instants:

@@ -100,21 +100,21 @@ def assert_paths_agree(world: Any, make: Any) -> None:
         assert mine == other, f"chunk {index}"
 
 
-@settings(max_examples=700, derandomize=True, **SLOW_IS_FINE)
+@settings(max_examples=250, derandomize=True, **SLOW_IS_FINE)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves(world):
     """Rows, sends, the time line and the whole state after every chunk; tables are made of nothing else."""
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=150, **SLOW_IS_FINE)
+@settings(max_examples=50, **SLOW_IS_FINE)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
     """With those above and below they are more than a thousand worlds."""
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
+@settings(max_examples=60, derandomize=True, **SLOW_IS_FINE)
 @given(worlds())
 def test_the_path_may_change_at_any_chunk(world):
     """And no array is too short, however little room there was to begin with."""

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import worlds
 from worlds import MadeUpLearner, made_up
 
+from sim.engine.handlers import walk
 from sim.engine.learning import Learning
 from sim.engine.state import at_start
 from sim.world.world import World
@@ -123,6 +124,38 @@ def test_one_process_compiles_while_others_wait(cache):
     os.close(other)
     waiting.join(60)
     assert is_read(made())
+
+
+def test_what_is_there_is_read_while_another_process_compiles(monkeypatch):
+    """For instance for another clone: its turn is nobody's business here."""
+    made()
+    monkeypatch.setattr(turns, "my_turn", None)
+    assert is_read(made())
+
+
+def test_who_gets_its_turn_clears_away_what_killed_processes_left(cache):
+    """Else the next process at work on anything would be taken for one that compiles this."""
+    left = cache / "l2h-fleet" / "kernel-other" / "begun"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with turns.my_turn():
+        assert not left.exists()
+
+
+def test_who_waits_for_a_process_in_the_line_is_told(cache):
+    """It compiles something else first."""
+    whole, told = decorators.whole(one_more), []
+    (cache / "l2h-fleet").mkdir()
+    other = os.open(cache / "l2h-fleet", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    waiting = threading.Thread(target=kept.wait, args=(whole, TYPES, told.append))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    assert set(told) == {0.0}
+    os.close(other)
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 def test_nobody_waits_for_ever(cache, monkeypatch):
@@ -263,7 +296,7 @@ def test_what_is_called_and_what_constants_are_is_in_the_fingerprint(monkeypatch
 
 def test_every_number_that_the_event_loop_names_is_in_its_fingerprint():
     """Numba itself looks at one file; constants come from modules around it."""
-    types, python = target.argument_types(), target.function.py_func
+    types, python = target.argument_types(), compiled_clock.linked[walk.walk].py_func
     before, known = fingerprint(target.function, types), python.__globals__
     numbers = [name for name in python.__code__.co_names if isinstance(known.get(name), int)]
     assert len(numbers) > 3
@@ -293,10 +326,10 @@ def test_every_run_asks_for_the_types_that_are_compiled_beside(world):
 
 
 TINY = """
-from sim.engine.compiling.decorators import part, whole
+from sim.engine.compiling.decorators import handler, whole
 from sim.tiny_constants import STEP
 
-@part
+@handler
 def step(number):
     return number + STEP
 

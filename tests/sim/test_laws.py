@@ -27,7 +27,7 @@ from sim.world.outages.links import Links
 from sim.world.population import population
 from sim.world.world import World
 
-LAWS = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
+LAWS = {"max_examples": 60, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
 def sends_of(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float) -> pd.DataFrame:

@@ -425,7 +425,7 @@ def test_what_ended_long_ago_is_remembered_until_its_label_comes():
 # Laws.
 
 
-@settings(max_examples=150, **SLOW_IS_FINE)
+@settings(max_examples=60, **SLOW_IS_FINE)
 @given(worlds())
 def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(world):
     scenario, arrivals, chunk_s = world
@@ -460,7 +460,7 @@ def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(
         assert all(pair in found for pair in zip(known["client_id"], known["finished_at_s"], strict=True))
 
 
-@settings(max_examples=100, **SLOW_IS_FINE)
+@settings(max_examples=50, **SLOW_IS_FINE)
 @given(worlds())
 def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):
     scenario, arrivals, chunk_s = world
@@ -471,7 +471,7 @@ def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):
             assert differences(mine, theirs) == []
 
 
-@settings(max_examples=100, **SLOW_IS_FINE)
+@settings(max_examples=50, **SLOW_IS_FINE)
 @given(worlds())
 def test_versions_follow_one_another(world):
     """Of the client's copy no more than the server's, of its rejector no more than the copy's."""

@@ -17,14 +17,14 @@ def assert_loops_agree(scenario, arrivals, chunk_s):
         assert differences(mine, told) == []
 
 
-@settings(max_examples=400, derandomize=True, **SLOW_IS_FINE)
+@settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
 @given(worlds())
 def test_every_table_equals_the_reference(world):
     """The same 400 worlds every time, so that a failure is the code's and not the day's."""
     assert_loops_agree(*world)
 
 
-@settings(max_examples=400, **SLOW_IS_FINE)
+@settings(max_examples=100, **SLOW_IS_FINE)
 @given(worlds())
 def test_every_table_equals_the_reference_on_new_worlds(world):
     """Other worlds on every run, to find in time what the fixed ones miss."""

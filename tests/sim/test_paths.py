@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from worlds import differences, group_of, made_up, poisson, product, scenario_of
 
-from sim.engine.choice import COMPILE_S, SAVED_S, EnginePath, chosen, is_worth_compiling_beside
+from sim.engine.choice import COMPILE_S, EnginePath, chosen, is_worth_compiling_beside
 from sim.engine.run import simulate
 from sim.engine.simpy_clock import SimPyClock
 from sim.errors import RunFailed
@@ -49,9 +49,7 @@ def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
 def test_few_requests_are_not_worth_the_compiling():
     path, longer = chosen(busy()), busy().model_copy(update={"horizon_s": 4_000.0})
     assert path.name == "simpy"
-    assert path.why.startswith(
-        f"about 100000 requests; to compile the loop pays from {COMPILE_S / SAVED_S:.0f} on"
-    )
+    assert path.why.startswith("about 100000 requests; to compile the loop pays from 4000000 on")
     assert [chosen(one).name for one in (longer, busy(path="compiled"))] == ["compiled", "compiled"]
 
 
@@ -92,19 +90,19 @@ def test_what_another_process_compiles_is_waited_for(is_done, monkeypatch):
 @pytest.mark.parametrize(
     ("since_s", "pays_from", "name"),
     [
-        (None, 18_000_000, "simpy"),
-        (12.0, 15_600_000, "simpy"),
-        (80.0, 4_000_000, "compiled"),
-        (200.0, 10_000_000, "simpy"),
+        (None, 4_000_000, "simpy"),
+        (4.0, 3_200_000, "simpy"),
+        (18.0, 900_000, "compiled"),
+        (80.0, 4_000_000, "simpy"),
     ],
 )
 def test_what_is_left_of_the_compiling_counts(since_s, pays_from, name, monkeypatch):
     """And who is late is expected to be later."""
     monkeypatch.setattr("sim.engine.compiling.kept.compiling_since_s", lambda *_: since_s)
-    path = chosen(busy().model_copy(update={"horizon_s": 1000.0}))  # 5 million requests
+    path = chosen(busy().model_copy(update={"horizon_s": 200.0}))  # a million requests
     assert path.name == name
     if name == "simpy":
-        assert path.why.startswith("about 5000000 requests; ")
+        assert path.why.startswith("about 1000000 requests; ")
         assert f"pays from {pays_from} on" in path.why
         assert ("still being compiled" in path.why) is (since_s is not None)
 
@@ -218,7 +216,7 @@ def worded(_p: Any, _m: Any, _now: float) -> float:
 @pytest.fixture
 def not_for_numba(monkeypatch) -> None:
     """The price `queue_aware` has a function that Numba cannot compile."""
-    monkeypatch.setattr("sim.engine.compiled_clock._COMPILED", {})
+    monkeypatch.setattr("sim.engine.compiled_prices._COMPILED", {})
     monkeypatch.setattr(Backlog, "threshold", staticmethod(worded))
 
 

@@ -77,7 +77,7 @@ def overlap(begin: float, end: float, low: float, high: float) -> float:
     return max(0.0, min(end, high) - max(begin, low))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_every_column_equals_a_count_second_by_second(world):
     """Of worlds in which a send is in the queue once, and replicas are known beforehand."""

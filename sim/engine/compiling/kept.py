@@ -76,14 +76,14 @@ def compiling_since_s(function: Any, types: tuple[Any, ...]) -> float | None:
 
 
 def wait(function: Any, types: tuple[Any, ...], tell: Callable[[float], None]) -> None:
-    """Until what another process compiles is there, or it gave up, or patience ends. tell: hears for how
-    many seconds it has been at it."""
+    """Until what another process compiles, or will in its turn, is there, or nobody is at it any more, or
+    patience ends. tell: hears for how many seconds somebody has been at it."""
     until = time.monotonic() + turns.PATIENCE_S
     while not is_kept(function, types) and time.monotonic() < until:
         since_s = compiling_since_s(function, types)
-        if since_s is None:
+        if since_s is None and not turns.is_taken():
             return
-        tell(since_s)
+        tell(since_s or 0.0)  # not yet its turn
         time.sleep(turns.LOOK_S)
 
 
@@ -100,6 +100,9 @@ def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> No
     if folder is None:
         function.compile(types)
         return
+    if is_kept(function, types):  # which takes no turn: nothing is made
+        _read_or_compile(folder, function, types)
+        return
     with nullcontext() if is_my_turn else turns.my_turn():
         if is_kept(function, types):
             _read_or_compile(folder, function, types)
@@ -110,6 +113,8 @@ def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> No
 
 def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> None:
     try:
+        with suppress(OSError):
+            os.utime(folder)
         _keep_in(folder, function)
         function.compile(types)
         _tidy(folder)
@@ -153,10 +158,9 @@ def _tidy(own: Path) -> None:
     """Removes what was compiled of other sources and has not been used for a month, and what a process that
     was killed left of this one.
 
-    Who reads code holds the lock, and marks its folder as used; so nothing that is being read goes.
+    Who reads code marks its folder as used, so nothing that is being read is a month old.
     """
     with suppress(OSError, RuntimeError):
-        os.utime(own)
         for half in own.glob("*.tmp.*"):
             if time.time() - half.stat().st_mtime > turns.PATIENCE_S:
                 half.unlink()

@@ -29,8 +29,10 @@ def my_turn() -> Iterator[None]:
         with suppress(OSError, RuntimeError):
             handle = os.open(above(), os.O_RDONLY)
             until = time.monotonic() + PATIENCE_S
-            while not _locked(handle) and time.monotonic() < until:
+            while not (is_mine := _locked(handle)) and time.monotonic() < until:
                 time.sleep(LOOK_S)
+            for left in above().glob(f"*/{BEGUN}") if is_mine else ():  # by processes that were killed
+                left.unlink(missing_ok=True)
         yield
     finally:
         if handle is not None:
@@ -51,19 +53,27 @@ def at_work(folder: Path) -> Iterator[None]:
 
 def at_work_since_s(folder: Path) -> float | None:
     """For how many wall seconds some process has been at work for this folder; None if none is."""
-    with suppress(OSError, RuntimeError):
+    with suppress(OSError):
         begun_at = (folder / BEGUN).stat().st_mtime
-        handle = os.open(above(), os.O_RDONLY)
-        try:  # a process that was killed has left the file, but holds no lock
-            return None if _locked(handle) else max(time.time() - begun_at, 0.0)
-        finally:
-            os.close(handle)
+        if is_taken():  # a process that was killed has left the file, but holds no lock
+            return max(time.time() - begun_at, 0.0)
     return None
 
 
-def _locked(handle: int) -> bool:
+def is_taken() -> bool:
+    """Whether it is some process's turn, whatever it compiles."""
+    with suppress(OSError, RuntimeError):
+        handle = os.open(above(), os.O_RDONLY)
+        try:
+            return not _locked(handle, fcntl.LOCK_SH)  # which does not keep others who only look
+        finally:
+            os.close(handle)
+    return False
+
+
+def _locked(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,0 +1,113 @@
+"""A fleet's prices as functions that compiled handlers call by address, whichever prices they are.
+So no scenario and no user's price has the event loop compiled anew."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import extending
+from numba.core import cgutils
+from numba.core.errors import NumbaExperimentalFeatureWarning
+from numba.experimental.function_type import FunctionModel
+
+from sim.engine.arrays import Prices
+from sim.engine.compiling.decorators import is_switched_off
+from sim.policy.outcomes import Outcome
+
+types: Any = numba.types
+_extending: Any = extending
+_cgutils: Any = cgutils
+warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
+SLOTS = 8  # kinds of prices that one fleet may have
+_FLOATS = types.Array(types.float64, 1, "C")
+_OUTCOME = types.NamedTuple(
+    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields),
+    Outcome,
+)
+SIGNATURES = Prices(
+    threshold=types.float64(_FLOATS, _FLOATS, types.float64),
+    on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
+    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _OUTCOME),
+)
+
+
+class AddressedType(types.FunctionType):  # type: ignore[misc]
+    """Numba's type of a function that is called by address, whose value is an `Addressed`."""
+
+
+_extending.register_model(AddressedType)(FunctionModel)
+
+
+class Addressed:
+    """A compiled function by its addresses. Numba would ask a dispatcher for them at every call of whoever it
+    is an argument of, for 0.1 ms each."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        (made,) = dispatcher.overloads.values()
+        names = made.fndesc.llvm_cfunc_wrapper_name, made.fndesc.llvm_func_name
+        self.c_addr, self.jit_addr = map(made.library.get_pointer_to_function, names)
+        self.py_addr, self._dispatcher = id(dispatcher), dispatcher
+
+
+@_extending.unbox(AddressedType)  # type: ignore[untyped-decorator]
+def _unbox(kind: Any, value: Any, c: Any) -> Any:
+    found = _cgutils.create_struct_proxy(kind)(c.context, c.builder)
+    for name in ("c_addr", "jit_addr", "py_addr"):
+        number = c.pyapi.object_getattr_string(value, name)
+        setattr(found, name, c.pyapi.long_as_voidptr(number))
+        c.pyapi.decref(number)
+    return _extending.NativeValue(found._getvalue())
+
+
+PRICES = types.NamedTuple(
+    tuple(types.UniTuple(AddressedType(signature), SLOTS) for signature in SIGNATURES), Prices
+)
+
+
+class NoPrice:
+    """Stands where there is none."""
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+        return 0.0
+
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None: ...
+
+    @staticmethod
+    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
+
+
+def compiled(kinds: list[type]) -> Prices:
+    """The functions of these kinds of prices, and of nothing in the slots that are left.
+
+    Raises TypeError, in one line, if one of them cannot be compiled or if there are too many.
+    """
+    if len(kinds) > SLOTS:
+        raise TypeError(f"the fleet has {len(kinds)} kinds of prices that move, more than {SLOTS}")
+    found = [compiled_price(kind) for kind in kinds]
+    found += [compiled_price(NoPrice)] * (SLOTS - len(found))
+    return Prices(*zip(*found, strict=True))
+
+
+_COMPILED: dict[type, tuple[Any, ...]] = {}
+
+
+def compiled_price(kind: type) -> tuple[Any, ...]:
+    """The three functions of a kind of price, compiled once per process."""
+    if kind not in _COMPILED:
+        try:
+            _COMPILED[kind] = tuple(
+                _compiled(getattr(kind, name), signature) for name, signature in SIGNATURES._asdict().items()
+            )
+        except numba.core.errors.NumbaError as error:
+            why = " ".join(str(error).split())
+            raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error
+    return _COMPILED[kind]
+
+
+def _compiled(function: Callable[..., Any], signature: Any) -> Any:
+    return function if is_switched_off() else Addressed(numba.njit(signature)(function))

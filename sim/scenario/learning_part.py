@@ -1,0 +1,33 @@
+"""What of a scenario learning sees: the rest is set to one value, so nothing that is learned depends on it.
+Two scenarios with the same part share what was learned, by `commands.learnings`."""
+
+from __future__ import annotations
+
+from sim.registry.service import Affine
+from sim.scenario.schema.document import Engine, Scenario
+from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.server import Server
+
+NO_SERVICE = Affine(kind="affine", base_s=1.0)
+UNSEEN_OF_GROUPS = ("deadline_s", "timeout_s", "retry", "hedge_after_s", "breaker", "budget", "fallback")
+
+
+def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
+    """The scenario as learning sees it. availability: what `training.availability: observed` stands for.
+
+    Of the server only the model is left, of groups all but what becomes of a send.
+    """
+    training = scenario.training
+    if training.availability == "observed" and availability is not None:
+        training = training.model_copy(update={"availability": availability})
+    unseen = {name: Group.model_fields[name].default for name in UNSEEN_OF_GROUPS}
+    return scenario.model_copy(
+        update={
+            "name": "learning",
+            "warm_up_s": 0.0,
+            "training": training,
+            "fleet": tuple(group.model_copy(update=unseen) for group in scenario.fleet),
+            "server": Server(model=scenario.server.model, service=NO_SERVICE),
+            "engine": Engine(),
+        }
+    )
