@@ -1,4 +1,4 @@
-"""Performance, each figure a ratio to a peer measured in the same run: `python -m benchmarks.NAME`.
+"""Performance, each figure a ratio to a peer measured in the same run: modules for `python -m`.
 The readable definition of the loop, one of the peers, and the small worlds stand beside the tests."""
 
 import sys

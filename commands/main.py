@@ -79,7 +79,7 @@ def run(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
     checkpoint_every: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every chunk.")
+        float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every window.")
     ] = EVERY_S,
     quiet: Quietly = False,
 ) -> None:

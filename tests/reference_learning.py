@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import simpy
+from reference_server import alone
 
 from sim.engine.events import Kind
 from sim.messages import Deferred, Feedback, Learned, Phase, TrainingRound
@@ -195,7 +196,7 @@ class School:
     def travel(self, client: int, version: int) -> Life:
         link = self.scenario.fleet[self.group[client]].link
         transfer = 8.0 * self.online.copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-        latency = Delay(self.scenario.seed, "copy", link.latency).one(client, version)
+        latency = alone(Delay(self.scenario.seed, "copy", link.latency), client, version)
         takes = (latency + transfer) * self.links.factor(client, self.env.now)
         link, arrives = self.links.downtime(client), self.env.now + takes
         if not link.is_up_through(self.env.now, arrives):  # broken off, it starts over

@@ -19,7 +19,7 @@ import simpy
 from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_prices import Calibration, Client, weighed
-from reference_server import Server, Timeline
+from reference_server import Server, Timeline, alone
 
 from sim.engine.events import Kind
 from sim.messages import Learned
@@ -76,11 +76,20 @@ class Request:
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan
+    threshold: float = nan
     propensity: float = nan
     deferred: bool = False
     outcome: str = "in_flight"
     resolved: float = nan
     sends: list[Send] = field(default_factory=list)
+
+
+def backoff_s(seed: int, group: Group, request_id: int, failed_attempt: int) -> float:
+    """Seconds between the failure of an attempt and the next one."""
+    step = Backoff(seed, group.retry).steps[failed_attempt - 1]
+    if group.retry.jitter == "none":
+        return step
+    return step * Draws(seed, "backoff").one(request_id, failed_attempt)
 
 
 class Reference:
@@ -191,7 +200,7 @@ class Reference:
                 return outcome
             if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
                 return outcome
-            again = self.env.now + Backoff(self.scenario.seed, group.retry).after(request.request_id, attempt)
+            again = self.env.now + backoff_s(self.scenario.seed, group, request.request_id, attempt)
             if again >= request.deadline:
                 return outcome
             if group.retry.allowance is not None:
@@ -243,7 +252,9 @@ class Reference:
     def travel(self, send: Send) -> Life:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
-        takes = self.delays[self.clients.group[client]].up_one(*send.place)
+        takes = alone(self.delays[self.clients.group[client]].latency_up, *send.place) + self.transfer_s(
+            client
+        )
         reaches = send.sent + takes * self.links.factor(client, send.sent)
         if not self.links.downtime(client).is_up_through(send.sent, reaches):
             send.cause = "lost"
@@ -255,7 +266,7 @@ class Reference:
     def reply(self, send: Send, word: str) -> Life:
         """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
         client = send.request.client
-        takes = self.delays[self.clients.group[client]].down.one(*send.place)
+        takes = alone(self.delays[self.clients.group[client]].down, *send.place)
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
             if word == "remote":
@@ -270,6 +281,10 @@ class Reference:
             yield self.env.at(send.timer, Kind.TIMER, *send.place)
             if not send.verdict.triggered:
                 send.verdict.succeed("timed_out")
+
+    def transfer_s(self, client: int) -> float:
+        link = self.group(client).link
+        return 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
 
     def group(self, client: int) -> Group:
         return self.scenario.fleet[self.clients.group[client]]

@@ -37,7 +37,9 @@ class Client:
         self.backlog = self.told_at = 0.0
 
     def decide(self, request: Any) -> None:
-        """Sets whether the request is sent, and how likely that was."""
+        """Sets the price, whether the request is sent, and how likely that was."""
+        is_coin = self.rule.kind == "bounded_rate_thinned"
+        request.threshold = self.bayes_price() if is_coin else self.price(request.decided)
         sends, chance = self.weigh(request)
         if self.rule.kind != "always_local":
             share = self.scenario.training.exploration

@@ -11,12 +11,14 @@ from itertools import count
 from math import ceil, inf, nan
 from typing import Any
 
+import numpy as np
 import simpy
 from reference_limits import Bucket
 
 from sim.engine.events import Kind
 from sim.scenario import Scenario
-from sim.world.delays import ServiceTimes
+from sim.scenario.schema.values import SHORTEST_S
+from sim.world.delays import Delay, ServiceTimes
 from sim.world.outages.capacity import most_replicas, slowness
 from sim.world.world import World
 
@@ -36,6 +38,16 @@ class Timeline(simpy.Environment):
     def schedule(self, event: simpy.Event, *_: object) -> None:
         """What SimPy schedules itself, a first step, an end or a success, happens at once."""
         heappush(self._queue, (self.now, (-1,), next(self._eid), event))
+
+
+def alone(delay: Delay, request_id: int, attempt: int) -> float:
+    """Seconds that chance decides for one send."""
+    return float(delay.many(np.array([request_id]), attempt)[0])
+
+
+def service_s(times: ServiceTimes, n: int, factor: float) -> float:
+    """Seconds that a batch of n takes: no batch ends when it starts."""
+    return max(times.scale[n] * factor, SHORTEST_S)
 
 
 class Server:
@@ -166,8 +178,8 @@ class Server:
     def work(self, replica: int, batch: list[Any]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        time = self.times.time(len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
-        time *= self.slow.factor(self.env.now, replica, self.replicas) * self.slows()
+        time = service_s(self.times, len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
+        time *= self.slowed(replica) * self.slows()
         yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
         if self.batches[replica] is not batch:
             return  # stopped by an outage
@@ -177,6 +189,14 @@ class Server:
             send.finished, send.backlog = self.env.now, self.backlog()
             self.env.process(self.answer(send, "remote"))
         self.serve()
+
+    def slowed(self, replica: int) -> float:
+        """The product over everything that slows this replica down now; 1 = nothing."""
+        found = 1.0
+        for when, hit, factor in self.slow.spans:
+            if replica >= self.replicas - hit and not when.is_up(self.env.now):
+                found *= factor
+        return found
 
     # Capacity.
 

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import fleet
 from benchmarks.memory import peak_pss_mib
+from benchmarks.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -58,6 +59,8 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     for reported in results["end_to_end"].values():
         assert reported["path"] == "compiled"
         assert {"arrivals", "clock", "table", "writing"} <= set(reported["stages"])
+        assert set(reported["stages"]) <= {name for name, _, _ in STAGES}
+        assert min(reported["stages"].values()) >= 0
     short, long = results["ten_times_longer"]["short"], results["ten_times_longer"]["long"]
     assert long["requests"] == pytest.approx(10 * short["requests"], rel=0.2)
     assert long["peak_mib"] >= long["start_mib"] > 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,3 +115,87 @@ def test_modules_stay_short_and_say_what_they_are():
         text = path.read_text()
         assert len(text.splitlines()) <= 300, f"{path.relative_to(ROOT)} is longer than 300 lines: split it"
         assert ast.get_docstring(ast.parse(text)), f"{path.relative_to(ROOT)} does not say what it is"
+
+
+# In docstrings, comments and pages: names by their module, members by their class, and paths.
+TOP = "(?:sim|agents|analysis|commands|benchmarks|l2h_fleet)"
+DOTTED = re.compile(rf"(?<![\w./-]){TOP}(?:\.[a-zA-Z_]\w*)+(?![\w/])")
+MEMBER = re.compile(r"`([A-Z]\w+)\.(\w+)`")
+PATH = re.compile(rf"`({TOP}/[\w/*.-]+)")
+
+
+def prose(path: Path) -> Iterator[str]:
+    """What a file says to people: a page whole, docstrings and comments of a module."""
+    if path.suffix == ".md":
+        yield path.read_text()
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    with path.open("rb") as file:
+        tokens = list(tokenize.tokenize(file.readline))
+    yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
+@cache
+def defined_in(module: Path) -> dict[str, set[str]]:
+    """What a module defines, and of classes their members."""
+    found: dict[str, set[str]] = {}
+    for node in ast.parse(module.read_text()).body:
+        for name in names_of(node):
+            inner = node.body if isinstance(node, ast.ClassDef) else []
+            found[name] = {member for one in inner for member in names_of(one)}
+            if isinstance(node, ast.ClassDef):
+                found[name] |= {
+                    one.attr
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Attribute) and getattr(one.value, "id", "") == "self"
+                }
+    return found
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """The names that a statement binds."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", ast.Pass())]
+    inner = [one for target in targets for one in ast.walk(target)]
+    return [one.id for one in inner if isinstance(one, ast.Name)]
+
+
+def is_there(dotted: str) -> bool:
+    """Whether a dotted name is a package, a module, what it defines, or a member of that."""
+    place, names = ROOT, dotted.split(".")
+    while names and (place / names[0]).is_dir():
+        place /= names.pop(0)
+    if names and (place / f"{names[0]}.py").is_file():
+        place = place / f"{names.pop(0)}.py"
+    if not names:
+        return True
+    module = place if place.suffix else place / "__init__.py"
+    name, *members = names
+    found = defined_in(module)
+    return name in found and (not members or not found[name] or members[0] in found[name])
+
+
+def test_whatever_is_named_in_words_is_there():
+    packages = [ROOT / name for name in [*PACKAGES, "benchmarks", "tests"]]
+    sources = [path for package in packages for path in sorted(package.rglob("*.py"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    classes: dict[str, set[str]] = {}
+    for path in sources:
+        for name, members in defined_in(path).items():
+            classes.setdefault(name, set()).update(members)
+    wrong = []
+    for path in [*sources, *pages]:
+        for text in prose(path):
+            wrong += [f"{path.name}: {name}" for name in DOTTED.findall(text) if not is_there(name)]
+            wrong += [f"{path.name}: {name}" for name in PATH.findall(text) if not list(ROOT.glob(name))]
+            wrong += [
+                f"{path.name}: {name}.{member}"
+                for name, member in MEMBER.findall(text)
+                if classes.get(name) and member not in classes[name]
+            ]
+    assert wrong == []

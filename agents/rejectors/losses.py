@@ -1,9 +1,7 @@
-"""The Learn-to-Help losses: generalised 0-1 risk, its Bayes rule, and the stage-switching surrogate.
+"""The Learn-to-Help losses: the stage-switching surrogate of the generalised 0-1 risk.
 Source: Learning to Help in Multi-Class Settings (arXiv 2501.13810); torch tensors in and out."""
 
 from __future__ import annotations
-
-import logging
 
 import torch
 from torch import Tensor
@@ -11,7 +9,6 @@ from torch.nn import functional
 
 from agents.evaluation.cost_model import CostModel
 
-log = logging.getLogger(__name__)
 RELEASED = "training.form: 'released' rewards sending where the server is wrong"
 FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
 _ROUNDING = 1e-5  # relative, of costs in float32
@@ -35,24 +32,11 @@ def rejector_weights(
     - `paper`: K = 1; unbounded below where c_e + c_1 > 1;
     - `cost_sensitive`: w_local = cost_remote, w_remote = cost_local; convex, needs no K;
     - `released`: w_remote = 1 - c_e + c_1*1[e(x)!=y], as in the authors' public code. It rewards sending
-      where the server is wrong and is not Bayes consistent; choosing it logs a warning.
+      where the server is wrong and is not Bayes consistent; a fleet that learns by it logs `RELEASED`.
 
     Raises ValueError for another form, for `released` with `cost_remote`, or where `nonnegative` is given a
     cost above K: clamped, it would no longer be what the Bayes rule weighs.
     """
-    if form == "released":
-        log.warning(RELEASED)
-    return _weights(client_correct, server_correct, c_e, c_1, form, cost_remote)
-
-
-def _weights(
-    client_correct: Tensor,
-    server_correct: Tensor,
-    c_e: float,
-    c_1: float,
-    form: str,
-    cost_remote: Tensor | None,
-) -> tuple[Tensor, Tensor]:
     correct_local, correct_remote = _as_numbers(client_correct), _as_numbers(server_correct)
     cost_local = 1.0 - correct_local
     remote = c_e + c_1 * (1.0 - correct_remote) if cost_remote is None else cost_remote
@@ -85,7 +69,9 @@ def outcome_weights(cost_model: CostModel, form: str) -> Tensor:
         nothing = torch.full((4,), torch.nan)
         return torch.stack([nothing, nothing, cost_remote], dim=1)
     given = None if cost_model.availability is None else cost_remote
-    w_local, w_remote = _weights(client_correct, server_correct, cost_model.c_e, cost_model.c_1, form, given)
+    w_local, w_remote = rejector_weights(
+        client_correct, server_correct, cost_model.c_e, cost_model.c_1, form, given
+    )
     return torch.stack([w_local, w_remote, cost_remote], dim=1)
 
 
@@ -113,26 +99,6 @@ def server_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
         return functional.cross_entropy(logits, labels)
     losses = functional.cross_entropy(logits, labels, reduction="none")
     return (weights * losses).sum() / weights.sum()
-
-
-def generalised_risk(
-    deferred: Tensor, client_correct: Tensor, server_correct: Tensor, c_e: float, c_1: float
-) -> Tensor:
-    """The mean generalised 0-1 loss: 1[m!=y] where local, c_e + c_1*1[e!=y] where deferred; a scalar.
-
-    All inputs share one shape, bool or 0/1; chances of being correct in place of 0/1 give the expected loss.
-    """
-    cost_local = 1.0 - _as_numbers(client_correct)
-    cost_remote = c_e + c_1 * (1.0 - _as_numbers(server_correct))
-    return torch.where(deferred.bool(), cost_remote, cost_local).mean()
-
-
-def bayes_defers(p_client_correct: Tensor, p_server_correct: Tensor, c_e: float, c_1: float) -> Tensor:
-    """Whether the Bayes rule sends: P(m!=Y|x) > c_e + c_1*P(e!=Y|x); bool, of the inputs' shape.
-
-    With the Bayes server, P(e=Y|x) is max_y eta_y(x).
-    """
-    return (1.0 - p_client_correct) > c_e + c_1 * (1.0 - p_server_correct)
 
 
 def _as_numbers(correct: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 """HTML pages that load nothing: one style, templates that refuse unknown names, pictures inside the page.
-Used by every page that is written; the templates lie in `analysis/pages`."""
+Used by every page that is written; the templates lie in `analysis/reports/pages`."""
 
 from __future__ import annotations
 

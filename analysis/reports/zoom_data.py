@@ -1,5 +1,5 @@
 """The numbers behind the report's zoomable time line: bounded in size, however long the run was.
-Plain data that `analysis/pages/zoom.js` draws; the bins are those of the printed figure, only finer."""
+Plain data that `analysis/reports/pages/zoom.js` draws; bins are the printed figure's, only finer."""
 
 from __future__ import annotations
 

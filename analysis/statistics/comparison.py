@@ -48,9 +48,8 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
 
     Under `runs` a measure has value, difference, low and high (95%, null where it has no interval): by
     two-way clustering over what both runs met (`analysis.statistics.clusters`), for percentiles from
-    bootstrap
-    replicates in which both runs count the same clients and samples equally often. Raises BadInput for
-    pairs that share too little.
+    bootstrap replicates in which both runs count the same clients and samples equally often. Raises BadInput
+    for pairs that share too little.
     """
     base, names = traffics[0], names_of(traffics)
     summaries = [summary_of(traffic) for traffic in traffics]

@@ -31,10 +31,9 @@ class Prediction:
     """One number: as the law has it, and as the simulation found it.
 
     where: the group or the time it is about; unit: a key of `analysis.reports.formatting.SHOWN_AS`; over and
-    at: the
-    quantity along which predictions of one name form a curve, and the place on it; margin: the error that the
-    formula itself may have, in the unit of the number: 0 where it is exact; found: None where only theory
-    speaks, between the points of a curve.
+    at: the quantity along which predictions of one name form a curve, and the place on it; margin: the error
+    that the formula itself may have, in the unit of the number: 0 where it is exact; found: None where only
+    theory speaks, between the points of a curve.
     """
 
     quantity: str

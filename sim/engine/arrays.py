@@ -1,6 +1,5 @@
 """What the handlers work on: the state's columns, lists and heaps of their own, and the parameters as arrays.
-Filled by `sim.engine.laying_out` and `sim.engine.stretch`; every name here is an argument of the
-walk."""
+Filled by `sim.engine.laying_out` and `sim.engine.context`; every name here is an argument of the walk."""
 
 from __future__ import annotations
 
@@ -52,9 +51,8 @@ class Lists(NamedTuple):
 
     after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
     whether a DUE event waits. line: attempts by deadline and order of arrival, for `edf`; clients by last
-    start,
-    for `fair`, where `first_of` and `last_of` of a client wait, each attempt before the one `behind` it.
-    listed: the queue in order, when it goes in and out.
+    start, for `fair`, where `first_of` and `last_of` of a client wait, each attempt before the one `behind`
+    it. listed: the queue in order, when it goes in and out.
     """
 
     after: Ints

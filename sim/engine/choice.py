@@ -134,7 +134,7 @@ def _until_compiled_s() -> tuple[float, bool]:
     try:
         from sim.engine.compiling import kept, target  # noqa: PLC0415
     except ImportError:
-        return 0.0, False  # that Numba cannot be loaded, `player` finds out and says
+        return 0.0, False  # that Numba cannot be loaded, `clock` finds out and says
     if target.is_kept():
         return 0.0, False
     since_s = kept.compiling_since_s(target.function, target.argument_types())

@@ -58,7 +58,7 @@ class Context:
         coming[: len(state.scaling.coming)] = state.scaling.coming
         self.world = World(
             terms=fixed.terms(
-                begin, stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
+                stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
             ),
             scale=np.array(rules.service.scale),
             mean=np.array(rules.service.mean),

@@ -1,6 +1,5 @@
 """What becomes of requests at their devices: rows for those that arrive, decisions, and first attempts.
-Array operations for whole windows; whoever decides as requests come is only prepared here
-(`handlers.deciding`)."""
+Array operations for whole windows; what `sim.engine.handlers.deciding` decides is only prepared here."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from sim.engine.events import IN_FLIGHT, LOCAL, TIMED_OUT
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, empty
 from sim.policy.prices import Asked, asked, decide_all, explored, is_calibrated
+from sim.policy.waiting import is_too_late, timer_of
 from sim.streams import Draws
 from sim.world.parameters import Rules
 
@@ -68,7 +68,7 @@ def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.
         rows["deferred"][mine] = decisions.deferred
     decided = due & ~rules.decides[group]
     local = decided & ~rows["deferred"]
-    late = decided & rows["deferred"] & (rows["decided"] >= rows["deadline"])
+    late = decided & rows["deferred"] & is_too_late(rows["decided"], rows["deadline"])
     for which, outcome in ((local, LOCAL), (late, TIMED_OUT)):
         rows["outcome"][which] = outcome
         rows["resolved"][which] = rows["decided"][which]
@@ -113,8 +113,7 @@ def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
         mine = group == g
         sends["reached"][mine] = sent[mine] + patience.link.up_many(request[mine])
         sends["down"][mine] = patience.link.down.many(request[mine])
-        sends["timer"][mine] = sent[mine] + patience.timeout_s
-    sends["timer"] = np.minimum(sends["timer"], rows["deadline"][row])
+        sends["timer"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
     sends["factor"] = rules.service.factor_many(request)
     for name, nothing in NEW_SEND.items():
         sends[name][:] = nothing

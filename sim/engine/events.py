@@ -1,6 +1,5 @@
 """What can happen to a request, and in which order at one instant.
-Events carry a code (what happens), a subject (to whom) and a key computed from their content (when
-exactly)."""
+Events carry a code (what happens), a subject (to whom) and a key computed from their content: the order."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from typing import Any
 from sim.registry.admission import ADMISSIONS
 from sim.registry.disciplines import DISCIPLINES
 from sim.results.columns import CAUSES, OUTCOMES
+from sim.world.population import CLIENT_SHIFT
 
 
 class Kind(IntEnum):
@@ -91,9 +91,15 @@ DONE, NO_ROOM, WANTS_ATTEMPT, WANTS_REQUESTS, WANTS_REDRAWS, RAN_BACKWARDS = ran
 def rank(request: Any, attempt: Any) -> Any:
     """The place of an attempt among events of its kind: by request, then by number.
 
-    request: the row, since rows are sorted by request; with closed loops, where rows are added, `place`.
+    request: the row, since rows are sorted by request; with closed loops, where rows are added, its `place`.
+    attempt: of 64 bits where it is a column.
     """
     return request << ATTEMPT_BITS | attempt
+
+
+def place(request_id: Any, bits: Any) -> Any:
+    """A request's place among others where rows are added: by client, then by its number k of `bits` bits."""
+    return (request_id >> CLIENT_SHIFT) << bits | (request_id & ((1 << CLIENT_SHIFT) - 1))
 
 
 def place_bits(clients: int) -> int:

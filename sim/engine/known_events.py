@@ -23,10 +23,12 @@ from sim.engine.events import (
     SCALE,
     TIMER,
     Kind,
+    place,
     place_bits,
     rank,
 )
 from sim.engine.state import State
+from sim.policy.waiting import is_in_time
 from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
 
@@ -56,10 +58,10 @@ class _Collected:
         """Which of these instants come, as indices: mostly few, and the rest is asked of those alone."""
         return np.flatnonzero((self.start <= at) & (at < self.end))
 
-    def add(self, at: NDArray[np.float64], kind: Any, place: Any, do: int, subject: NDArray[Any]) -> None:
+    def add(self, at: NDArray[np.float64], kind: Any, order: Any, do: int, subject: NDArray[Any]) -> None:
         """Adds events that all come."""
         if len(at):
-            key = np.asarray(kind, dtype=np.int64) << KIND_SHIFT | np.asarray(place, dtype=np.int64)
+            key = np.asarray(kind, dtype=np.int64) << KIND_SHIFT | np.asarray(order, dtype=np.int64)
             columns = (np.asarray(column, dtype=np.int64) for column in (key, do, subject))
             self.parts.append([at, *(np.broadcast_to(column, at.shape) for column in columns)])
 
@@ -85,8 +87,8 @@ def known_events(rules: Rules, state: State, first: int, start: float, end: floa
     _add_under_way(found, rules, state, first)
     if rules.has_closed_loops:
         asking = found.due(state.next_at)
-        place = rank(asking << place_bits(rules.clients.size) | state.next_k[asking], 0)
-        found.add(state.next_at[asking], Kind.ARRIVAL, place, ARRIVE, asking)
+        request = place(asking << CLIENT_SHIFT | state.next_k[asking], place_bits(rules.clients.size))
+        found.add(state.next_at[asking], Kind.ARRIVAL, rank(request, 0), ARRIVE, asking)
     return found.in_order()
 
 
@@ -95,9 +97,7 @@ def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.i
     row = state.sends["row"][which]
     request = row
     if rules.has_closed_loops:
-        request_id = state.rows["request_id"][row]
-        k = request_id & ((1 << CLIENT_SHIFT) - 1)
-        request = request_id >> CLIENT_SHIFT << place_bits(rules.clients.size) | k
+        request = place(state.rows["request_id"][row], place_bits(rules.clients.size))
     found: NDArray[np.int64] = rank(request, state.sends["attempt"][which].astype(np.int64))
     return found
 
@@ -126,8 +126,8 @@ def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) 
         found.add(sent[asking], decision(asking), _place(rules, state, asking), ASK, asking)
     if earns.any():  # it earns just before it sends
         earning = new[earns[rules.clients.group[client(new)]]]
-        place = _place(rules, state, earning) - 1
-        found.add(sent[earning], decision(earning), place, GAIN, client(earning))
+        before = _place(rules, state, earning) - 1
+        found.add(sent[earning], decision(earning), before, GAIN, client(earning))
     coming = new[found.due(reached[new])]
     no_delay = reached[coming] == sent[coming]
     kind = np.full(len(coming), Kind.REACH)
@@ -144,7 +144,9 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
         back = sends["finished"][which] + sends["down"][which]
         asks = (which >= first) & rules.asks[client_of[sends["row"][which]]]
         is_sent = ~asks & ~np.isnan(sends["sent"][which])
-        found: NDArray[np.bool_] = is_sent & (sends["failure"][which] == 0) & ~(back <= sends["timer"][which])
+        found: NDArray[np.bool_] = (
+            is_sent & (sends["failure"][which] == 0) & ~is_in_time(back, sends["timer"][which])
+        )
         return found
 
     def add(at: NDArray[np.float64], which: NDArray[np.int64], kind: Kind, do: int, later: int = 0) -> None:
@@ -154,12 +156,14 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
     given_up = found.due(sends["timer"])
     add(sends["timer"], given_up[waits(given_up)], Kind.TIMER, TIMER)
     told = found.due(sends["over"])
-    told = told[np.isin(sends["cause"][told], REFUSALS) & (sends["over"][told] <= sends["timer"][told])]
+    told = told[
+        np.isin(sends["cause"][told], REFUSALS) & is_in_time(sends["over"][told], sends["timer"][told])
+    ]
     add(sends["over"], told[waits(told)], Kind.REPLY, ERROR)
     if rules.hears.any():
         back = sends["finished"] + sends["down"]
         heard = found.due(back)
-        heard = heard[(sends["failure"][heard] == 0) & (back[heard] <= sends["timer"][heard])]
+        heard = heard[(sends["failure"][heard] == 0) & is_in_time(back[heard], sends["timer"][heard])]
         add(back, heard[rules.hears[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)

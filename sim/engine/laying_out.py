@@ -1,5 +1,5 @@
 """From the parameters of a run to the plain arrays that the handlers read.
-Made once per run; what depends on the stretch that is played is put beside it by `sim.engine.stretch`."""
+Made once per run; what depends on the stretch that is played is put beside it by `sim.engine.context`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from sim.policy.controllers import Price
 from sim.policy.prices import explored
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.budgets import Allotment, Bucket, admission_bucket, full
-from sim.world.outages.capacity import Slowness
+from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules
 
 SlowSpan = tuple[Downtime, int, float]
-_ANY = 1 << 30  # more than there are replicas
 
 
 class Lines:
@@ -97,7 +96,7 @@ class Fixed:
     door: Accounts
 
     def clients(self, state: State) -> Clients:
-        """Beside the rules what clients remember: the state's own columns, which the kernel writes to."""
+        """Beside the rules what clients remember: the state's own columns, which handlers write to."""
         rules = self.rules
         return Clients(
             group=rules.clients.group,
@@ -114,13 +113,10 @@ class Fixed:
             device_free=state.device_free,
         )
 
-    def terms(
-        self, begin: float, end: float, state: State, drawn: tuple[int, int, int], samples: int
-    ) -> Terms:
-        """The rules of the server for [begin, end). drawn: requests per member, cases per phase, members."""
+    def terms(self, end: float, state: State, drawn: tuple[int, int, int], samples: int) -> Terms:
+        """The rules of the server until `end`. drawn: requests per member, cases per phase, members."""
         rules, scaling = self.rules, self.rules.autoscaling
         return Terms(
-            begin=begin,
             end=end,
             max_batch=rules.max_batch,
             batch_wait_s=rules.batch_wait_s,
@@ -163,7 +159,9 @@ def fixed(rules: Rules) -> Fixed:
         groups=_groups(rules),
         link=np.array(link, dtype=np.int64),
         cuts=lines.arrays(),
-        slow_links=slowdowns([(when, _ANY, by) for when, by in links.slowdowns(client)] for client in every),
+        slow_links=slowdowns(
+            [(when, EVERY_REPLICA, by) for when, by in links.slowdowns(client)] for client in every
+        ),
         budgets=accounts(rules.accounts.allotments),
         door=accounts(admission_bucket(rules.admission)),
     )

@@ -1,4 +1,4 @@
-"""Learning in virtual time: at its instant each round gets a lesson of what is known then, and nothing more.
+"""Learning in virtual time: each training round is told what is known at its instant, and nothing more.
 Between `sim.engine.window`, which stops at the rounds, and the learners, who sit behind `sim.ports`."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.models import Models
-from sim.engine.replay_buffer import NOTE_TYPES, Experience
+from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
 from sim.engine.state import Columns, Ended, State, empty
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, TrainingRound, hash_of
@@ -30,7 +30,7 @@ class Learning:
     """What has been learned so far: the tables of every version, and which is in force for whom and when.
 
     learner: needed iff some round makes a version. The position in the schedule follows from time, so only
-    `models` and `experience.kept` are state.
+    `models` and `replay_buffer.kept` are state.
     """
 
     def __init__(self, world: World, learned: Learned, learner: OnlineLearner | None = None) -> None:
@@ -42,7 +42,7 @@ class Learning:
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
         self._uses_feedback = online is not None and scenario.training.feedback == "deferred_only"
-        self.experience = Experience(
+        self.replay_buffer = ReplayBuffer(
             learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
         )
         self._clients, self._population = scenario.clients, world.population
@@ -94,7 +94,7 @@ class Learning:
         if self._uses_deferred or self._uses_feedback:
             held = self.schedule.starts_at_s[self.schedule.starts_at_s < end]
             before = float(held[-1]) if len(held) else -np.inf
-            self.experience.keep(ended.rows, ended.sends, before)
+            self.replay_buffer.keep(ended.rows, ended.sends, before)
 
     def take_rows(self) -> dict[str, list[object]]:
         """The rows of the table `learning` that rounds gave since the last time."""
@@ -125,7 +125,8 @@ class Learning:
     def kept(self) -> dict[str, Any]:
         """What the chunks to come depend on; what learners keep, only if they have learned anything."""
         tables, learner = self.learned.tables, self._learner
-        told = {"tables": hash_of(tables), "models": self.models.kept(tables), "notes": self.experience.kept}
+        models, notes = self.models.kept(tables), self.replay_buffer.kept
+        told = {"tables": hash_of(tables), "models": models, "notes": notes}
         learns = learner is not None and self.models.newest > 0
         return {"learning": told} | ({"learners": learner.state()} if learner and learns else {})
 
@@ -136,7 +137,7 @@ class Learning:
             raise RunFailed("run", OTHER_TABLES)
         self.models.restore(tables, told["models"])
         self._curves = {}
-        self.experience.kept = told["notes"]
+        self.replay_buffer.kept = told["notes"]
         if "learners" in kept and self._learner is not None:
             self._learner.restore(kept["learners"])
 
@@ -186,4 +187,4 @@ class Learning:
         )
 
     def _news(self, name: str, state: State, before: float, now: float) -> Columns:
-        return self.experience.news(name, state.rows, state.sends, before, now)
+        return self.replay_buffer.news(name, state.rows, state.sends, before, now)

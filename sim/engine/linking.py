@@ -1,5 +1,4 @@
-"""One set of handlers for every clock: their functions bound anew, each clock with its own primitive
-operations.
+"""One set of handlers for every clock: bound anew, each clock with primitive operations of its own.
 The handlers are plain Python; the compiled clock wraps each function, SimPy's clock runs them as they are."""
 
 from __future__ import annotations

@@ -66,9 +66,8 @@ class Groups(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """The rules of the server, as numbers; codes are places in the lists of `sim.engine.laying_out`."""
+    """The rules of the server, as numbers; codes are those of `sim.engine.events`."""
 
-    begin: float
     end: float
     max_batch: int
     batch_wait_s: float

@@ -1,5 +1,5 @@
 """What may be learned from requests: deferred samples whose labels have come, answers that clients have seen.
-Read off the loop's state at each lesson; what ended before its label came is kept here."""
+Read off the loop's state at each training round; what ended before its label came is kept here."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ def notes(
     return take(found, ~held_out[rows["sample"]] & something)
 
 
-class Experience:
-    """The notes of requests that have ended and are still of use to a lesson to come."""
+class ReplayBuffer:
+    """The notes of requests that have ended and are still of use to a training round to come."""
 
     def __init__(self, held_out: NDArray[np.bool_], label_delay_s: float, counts_decisions: bool) -> None:
         self._held_out, self._delay_s, self._counts = held_out, label_delay_s, counts_decisions
         self.kept = empty(NOTE_TYPES)
 
     def keep(self, rows: Columns, sends: Columns, before_s: float) -> None:
-        """Takes notes of requests that ended; forgets those that a lesson at `before_s` has used up."""
+        """Takes notes of requests that ended; forgets those that a round at `before_s` has used up."""
         found = join(self.kept, notes(rows, sends, self._held_out, self._counts))
         useful = [(found[name] < np.inf) & ~self._known(found[name], before_s) for name in INSTANTS]
         self.kept = take(found, np.any(useful, axis=0))
 
     def news(self, name: str, rows: Columns, sends: Columns, before_s: float, now_s: float) -> Columns:
-        """The notes whose instant `name` and label became known after a lesson at `before_s` and are so now.
+        """The notes whose instant `name` and label became known after a round at `before_s` and are so now.
 
-        By that instant, then by request. What happens at `now_s` itself comes after the lesson.
+        By that instant, then by request. What happens at `now_s` itself comes after the round.
         """
         found = join(self.kept, notes(rows, sends, self._held_out, self._counts))
         found = take(found, self._known(found[name], now_s) & ~self._known(found[name], before_s))

@@ -90,9 +90,8 @@ def simulate(
 
     source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
     checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
-    the end of each window; if so, a checkpoint is left and KeyboardInterrupt raised. path, windows: as for
-    `Run`.
-    Raises RunFailed if a law is broken or the disk does not take a part.
+    the end of each window; if so, a checkpoint is left and KeyboardInterrupt raised. path, windows: as
+    for `Run`. Raises RunFailed if a law is broken or the disk does not take a part.
     """
     if checkpoints is None:  # nobody will go on with this run
         passing = Checkpoints(folder, every_s=np.inf)

@@ -114,10 +114,9 @@ class State:
     above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
     back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
     batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see
-    `sim.world.budgets`.
-    steps: (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for
-    those who keep a record.
-    What lies ahead (messages, timers, retries) follows from these and is not kept.
+    `sim.world.budgets`. steps: (instant, usable replicas) at the start of the last chunk and wherever they
+    changed in it, for those who keep a record. What lies ahead (messages, timers, retries) follows from these
+    and is not kept.
     """
 
     next_k: NDArray[np.int64]

@@ -11,6 +11,7 @@ from sim.engine.events import REMOTE
 from sim.engine.known_events import known_events
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, State, join, take
+from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
 from sim.world.arrivals.source import Arrivals
 from sim.world.devices import done_at
@@ -77,9 +78,10 @@ def _put_in_order(state: State, rows: Columns) -> None:
 
 
 def _decide(rules: Rules, learning: Learning, state: State, end: float) -> tuple[int, list[Undecided]]:
-    """Decides what the devices finish before `end`, where nothing that happens can change it; gives from
-    which
-    on the first attempts are new, and whom the clock must decide."""
+    """Decides what the devices finish before `end`, where nothing that happens can change it.
+
+    Gives from which on the first attempts are new, and whom the clock must decide.
+    """
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
     undecided = decide_due(rules, learning, rows, due)
@@ -104,7 +106,7 @@ def _settle(state: State, end: float) -> None:
     back = sends["finished"] + sends["down"]
     served = ~np.isnan(back)
     state.sends = sends | {"over": np.where(served, back, over)}
-    in_time = served & (back <= sends["timer"]) & (sends["failure"] == 0) & (back < end)
+    in_time = served & is_in_time(back, sends["timer"]) & (sends["failure"] == 0) & (back < end)
     rows["outcome"][sends["row"][in_time]] = REMOTE
     rows["resolved"][sends["row"][in_time]] = back[in_time]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from math import exp, inf
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,8 @@ class Price(Protocol):
     """A price that moves. Instants are virtual seconds.
 
     p: `parameters()`, float64 (m,), the same for the whole group. m: the numbers of one client, float64 (n,),
-    changed in place. uses_feedback: whether it hears what becomes of attempts.
+    changed in place. Whether it hears what becomes of attempts, its entry in `sim.registry.prices` says.
     """
-
-    uses_feedback: ClassVar[bool]
 
     def parameters(self) -> tuple[float, ...]: ...
 
@@ -56,8 +54,6 @@ class Price(Protocol):
 
 class Parameters:
     """Parameters that are the fields of a dataclass."""
-
-    uses_feedback: ClassVar[bool] = False
 
     def parameters(self) -> tuple[float, ...]:
         return tuple(float(one) for one in astuple(self))  # type: ignore[call-overload]
@@ -138,8 +134,6 @@ class Availability(Parameters):
     charge_on_send: float
     charge_on_answer: float
 
-    uses_feedback = True
-
     def begin(self) -> tuple[float, ...]:
         return 1.0, 1.0, 0.0, 0.0
 
@@ -178,8 +172,6 @@ class Backlog(Parameters):
     c_e: float
     weight: float
     memory_s: float
-
-    uses_feedback = True
 
     def begin(self) -> tuple[float, ...]:
         return 0.0, 0.0

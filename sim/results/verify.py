@@ -1,6 +1,6 @@
 """Laws that every run must keep, checked while its rows are written; a violation fails the run.
-The time line's own law (the integral of N(t)) is checked in `sim.results.timeline`, the clock's in
-`sim.engine.clock`."""
+The time line's own law (the integral of N(t)) is checked in `sim.results.timeline`; the clocks check that
+time never runs backwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The times that luck decides for one send: over the link, in service, before a retry.
+"""The times that chance decides for one send: over the link, in service, before a retry.
 Keyed by (seed, purpose, request, attempt, trial): the same for every policy, with no position to keep."""
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from sim.registry.durations import Duration, constant_of, quantile
 from sim.registry.service import Service
 from sim.scenario.schema.fleet import Link, Retry
-from sim.scenario.schema.values import SHORTEST_S
 from sim.streams import Draws
 
 Ids = NDArray[np.int64]
@@ -17,7 +16,7 @@ Seconds = NDArray[np.float64]
 
 
 class Delay:
-    """A duration drawn per (request, attempt, trial); constants are not drawn at all."""
+    """A duration drawn per (request, attempt); constants are not drawn at all."""
 
     __slots__ = ("_constant", "_draws", "_quantile")
 
@@ -25,12 +24,6 @@ class Delay:
         self._draws = Draws(seed, purpose)
         self._constant = constant_of(duration)
         self._quantile = quantile(duration)
-
-    def one(self, request_id: int, attempt: int, trial: int = 0) -> float:
-        """Seconds for one send."""
-        if self._constant is not None:
-            return self._constant
-        return float(self._quantile(np.float64(self._draws.one(request_id, attempt, trial))))  # type: ignore[arg-type]
 
     def many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
         """Seconds for many sends of one attempt number, shape (n,)."""
@@ -48,9 +41,6 @@ class LinkDelays:
         self.latency_up = Delay(seed, "uplink", link.latency)
         self.down = Delay(seed, "downlink", link.latency)
         self._transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-
-    def up_one(self, request_id: int, attempt: int) -> float:
-        return self.latency_up.one(request_id, attempt) + self._transfer_s
 
     def up_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
         """Uplink seconds of many sends of one attempt number, shape (n,)."""
@@ -72,11 +62,6 @@ class ServiceTimes:
         self.constant = service.constant()
         self._factor = service.factor()
 
-    def time(self, n: int, factor: float) -> float:
-        """Seconds that a batch of n takes."""
-        seconds: float = self.scale[n] * factor
-        return seconds if seconds > SHORTEST_S else SHORTEST_S
-
     def factor_one(self, request_id: int, attempt: int, trial: int = 0) -> float:
         if self.constant is not None:
             return self.constant
@@ -90,7 +75,10 @@ class ServiceTimes:
 
 
 class Backoff:
-    """Before retry n = 1, 2, …: min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered."""
+    """Before retry n = 1, 2, …: min(cap, backoff·factor^(n-1)), times U(0, 1) if jittered.
+
+    steps: the seconds before jitter, in order of the attempts that fail.
+    """
 
     __slots__ = ("draws", "is_jittered", "steps")
 
@@ -102,8 +90,3 @@ class Backoff:
         self.steps = steps.tolist() if retry.backoff_s else [0.0] * len(tries)  # 0·inf is not a time
         self.is_jittered = retry.jitter == "full"
         self.draws = Draws(seed, "backoff")
-
-    def after(self, request_id: int, failed_attempt: int) -> float:
-        """Seconds between the failure of attempt n and the send of attempt n + 1."""
-        step: float = self.steps[failed_attempt - 1]
-        return step * self.draws.one(request_id, failed_attempt) if self.is_jittered else step

@@ -82,7 +82,7 @@ def rules(world: World) -> Rules:
     server, links, drawn_on, thinks = scenario.server, world.links, world.accounts, world.think_times
     breakers = tuple(group.breaker for group in scenario.fleet)
     prices = tuple(moving_price(scenario, group) for group in scenario.fleet)
-    uses_feedback = np.array([price is not None and price.uses_feedback for price in prices])
+    uses_feedback = np.array([group.policy.price.uses_feedback for group in scenario.fleet])
     is_closed = np.array([think is not None for think in thinks])
     decides = is_closed | np.array([price is not None for price in prices])
     has_breaker = np.array([breaker is not None for breaker in breakers])

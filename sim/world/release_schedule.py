@@ -55,10 +55,6 @@ class Schedule:
         """The server's version in force at each instant; a version is in force from its instant on."""
         return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
 
-    def server_version_one(self, at_s: float) -> int:
-        """The same at one instant."""
-        return int(self.in_force_at_s.searchsorted(at_s, side="right")) - 1
-
 
 def rounds(scenario: Scenario, drawn: Capacity) -> tuple[Round, ...]:
     """The rounds due at k·every_s, k = 1, 2, …, before the horizon; none without `training.online`.

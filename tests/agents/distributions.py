@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
+from bayes_rule import generalised_risk
 from torch import Tensor
 
-from agents.rejectors.losses import generalised_risk, rejector_loss
+from agents.rejectors.losses import rejector_loss
 
 COSTS = list(product((0.0, 0.1, 0.4), (0.25, 0.6, 1.0, 1.6, 4.0)))  # (c_e, c_1), sums from 0.25 to 4.4
 BAYES_CONSISTENT = ("nonnegative", "cost_sensitive")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from bayes_rule import bayes_defers, generalised_risk
 from distributions import CLASSES, Draw, chance_of, draw_mixture, mixture_eta
 from torch import Tensor
 
 from agents.models.families import Classifier, new_model
 from agents.models.training import classifier_step
 from agents.rejectors.inputs import RejectorInput
-from agents.rejectors.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
+from agents.rejectors.losses import rejector_loss, rejector_weights
 from agents.rejectors.stacked import StackedRejectors
 
 BATCH = 128

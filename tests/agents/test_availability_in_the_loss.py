@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bayes_rule import bayes_defers
 from distributions import BAYES_CONSISTENT, draw_population, free_minimiser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.rejectors.losses import bayes_defers, rejector_weights
+from agents.rejectors.losses import rejector_weights
 
 TIE = 1e-9  # as in test_consistency.py, of a margin that is multiplied by a >= 0.05
 AVAILABILITY = (0.05, 0.3, 0.7, 1.0)

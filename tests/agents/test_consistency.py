@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bayes_rule import bayes_defers
 from distributions import (
     BAYES_CONSISTENT,
     COSTS,
@@ -16,7 +17,7 @@ from distributions import (
 )
 from torch import Tensor
 
-from agents.rejectors.losses import bayes_defers, rejector_loss, rejector_weights, server_loss
+from agents.rejectors.losses import rejector_loss, rejector_weights, server_loss
 
 # A margin, P(m!=Y|x) - c_e - c_1*P(e!=Y|x), closer to 0 than this is a tie, which rounding may break either
 # way: weights of a few units carry errors of 1e-15, so a thousand times the largest error seen is still less.

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import product
 
 import pytest
 import torch
+from bayes_rule import bayes_defers, generalised_risk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, tensor
 
-from agents.rejectors.losses import (
-    FORMS,
-    bayes_defers,
-    generalised_risk,
-    rejector_loss,
-    rejector_weights,
-    server_loss,
-)
+from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights, server_loss
 
 # (client, server): both wrong, server right, client right, both right
 CLIENT, SERVER = tensor([0.0, 0.0, 1.0, 1.0]), tensor([0.0, 1.0, 0.0, 1.0])
@@ -76,12 +69,6 @@ def test_boolean_and_numeric_answers_mean_the_same() -> None:
 def test_the_default_equals_the_paper_where_costs_stay_below_one() -> None:
     default = rejector_weights(CLIENT, SERVER, 0.3, 0.6, "nonnegative")
     torch.testing.assert_close(default, rejector_weights(CLIENT, SERVER, 0.3, 0.6, "paper"))
-
-
-def test_choosing_the_released_form_warns(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        rejector_weights(CLIENT, SERVER, C_E, C_1, "released")
-    assert "rewards sending where the server is wrong" in caplog.text
 
 
 @pytest.mark.parametrize(("form", "cost"), [("wishful", None), ("released", CLIENT)])

@@ -7,10 +7,11 @@ from itertools import product
 
 import pytest
 import torch
+from bayes_rule import bayes_defers
 from distributions import Population
 from torch import Tensor
 
-from agents.rejectors.losses import bayes_defers, rejector_loss, rejector_weights
+from agents.rejectors.losses import rejector_loss, rejector_weights
 
 COSTS = (0.1, 1.6)
 EXPLORATION = 0.2

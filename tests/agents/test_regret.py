@@ -7,12 +7,13 @@ from itertools import product
 
 import pytest
 import torch
+from bayes_rule import bayes_defers, generalised_risk
 from distributions import BAYES_CONSISTENT, Population, draw_population
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.rejectors.losses import bayes_defers, generalised_risk, rejector_loss, rejector_weights
+from agents.rejectors.losses import rejector_loss, rejector_weights
 
 ROUNDING = 1e-12  # sums of a few hundred numbers of size 1 to 10 in float64 differ by a hundredth of it
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from bayes_rule import generalised_risk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet
 from agents.evaluation.policy_evaluation import best_threshold, evaluate, measures, prices, summed
-from agents.rejectors.losses import generalised_risk
 
 FOUR = EvaluationSet(
     client_correct=np.array([[False, False, True, True]]),

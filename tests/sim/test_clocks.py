@@ -8,6 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import simpy as simpy_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import worlds
@@ -126,7 +127,7 @@ def test_the_path_may_change_at_any_chunk(world):
 @settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
 @given(worlds(), st.booleans())
 def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
-    """What the one kept, the other restores, after every chunk, and by one kernel."""
+    """What the one kept, the other restores, after every chunk, and by code compiled once."""
     scenario, arrivals, chunk_s = world
     learned = made_up(scenario)
 
@@ -158,7 +159,7 @@ def test_its_tables_equal_the_reference(world):
         assert differences(mine, other) == []
 
 
-def test_one_kernel_plays_every_world():
+def test_what_is_compiled_once_plays_every_world():
     """Were the types of its arguments others anywhere, each would cost a compilation.
 
     As they once were where a stretch knew of nothing but tokens earned. (Worlds played before count as well.)
@@ -198,8 +199,7 @@ def stepped(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> tuple[int, l
 
 def test_simpy_moves_the_time(monkeypatch):
     """Each event of the model is a step of SimPy's: arrivals at the server, and the ends of batches; besides
-    a
-    step as each of the two stretches begins and ends, and one as its process is over."""
+    a step as each of the two stretches begins and ends, and one as its process is over."""
     scenario = scenario_of(horizon_s=20.0, server={"service": {"kind": "affine", "base_s": 0.5}})
     steps, chunks = stepped(scenario, monkeypatch)
     reached = sum(np.count_nonzero(~np.isnan(chunk.requests["reached_at_s"])) for chunk in chunks)
@@ -208,18 +208,25 @@ def test_simpy_moves_the_time(monkeypatch):
     assert reached + finished <= steps <= reached + finished + 6
 
 
-def test_outages_and_ticks_are_processes_of_simpy(monkeypatch):
-    made: list[str] = []
+OUTAGE = {"outages": ({"when": {"kind": "intervals", "at": ((3.0, 5.0),)}},)}
+SCALING = {"target_utilisation": 0.5, "interval_s": 2.0, "provisioning_s": 1.0, "min": 1, "max": 2}
+
+
+@pytest.mark.parametrize(
+    ("parts", "lives"),
+    [({}, 0), (OUTAGE, 1), ({"autoscaling": SCALING}, 1), (OUTAGE | {"autoscaling": SCALING}, 2)],
+)
+def test_outages_and_ticks_are_processes_of_simpy(parts, lives, monkeypatch):
+    """Each lives in SimPy from its first event to its last; one more ends the window."""
+    made: list[simpy_package.Process] = []
     process = Environment.process
 
     def noted(env: Any, generator: Any) -> Any:
-        made.append(generator.__name__)
-        return process(env, generator)
+        made.append(process(env, generator))
+        return made[-1]
 
     monkeypatch.setattr(Environment, "process", noted)
-    outage = {"when": {"kind": "intervals", "at": ((3.0, 5.0),)}}
-    scaling = {"target_utilisation": 0.5, "interval_s": 2.0, "provisioning_s": 1.0, "min": 1, "max": 2}
-    service = {"kind": "affine", "base_s": 0.5}
-    server = {"service": service, "autoscaling": scaling, "outages": (outage,)}
+    server = {"service": {"kind": "affine", "base_s": 0.5}} | parts
     stepped(scenario_of(horizon_s=10.0, server=server), monkeypatch)
-    assert sorted(made) == ["_process", "_process", "_until_the_next_round"]
+    assert len(made) == lives + 1
+    assert not any(one.is_alive for one in made)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from sim.engine.simpy_clock import uniform
 from sim.scenario.schema.fleet import Link, Retry
 from sim.scenario.schema.server import Server
 from sim.world.delays import Backoff, LinkDelays, ServiceTimes
@@ -36,17 +37,16 @@ def backoff(**parts: object) -> Backoff:
 def test_the_uplink_takes_its_latency_and_the_payload_over_the_bandwidth():
     """0.05 s + 8 · 3072 / 2,000,000 = 0.062288 s up; down there is no payload."""
     found = link(latency=0.05, payload_bytes=3072, bandwidth_bps=2e6)
-    assert found.up_one(1, 1) == 0.05 + 24576 / 2e6
-    assert found.up_many(IDS[:2]).tolist() == [found.up_one(1, 1)] * 2
-    assert found.down.one(1, 1) == 0.05
+    assert found.up_many(IDS[:2]).tolist() == [0.05 + 24576 / 2e6] * 2
+    assert found.down.many(IDS[:2]).tolist() == [0.05] * 2
 
 
 def test_without_a_limit_of_bandwidth_a_payload_takes_no_time():
-    assert link(latency=0.05, payload_bytes=10**6, bandwidth_bps=None).up_one(1, 1) == 0.05
+    assert link(latency=0.05, payload_bytes=10**6, bandwidth_bps=None).up_many(IDS[:1]).tolist() == [0.05]
 
 
 def test_a_link_costs_nothing_unless_it_is_told_to():
-    assert link().up_one(1, 1) == link().down.one(1, 1) == 0.0
+    assert link().up_many(IDS[:1]).tolist() == link().down.many(IDS[:1]).tolist() == [0.0]
 
 
 JITTERY = {"latency": {"kind": "exponential", "mean_s": 0.1}, "payload_bytes": 1000, "bandwidth_bps": 1e6}
@@ -54,8 +54,8 @@ JITTERY = {"latency": {"kind": "exponential", "mean_s": 0.1}, "payload_bytes": 1
 
 def test_many_first_sends_equal_one_at_a_time():
     found = link(**JITTERY)
-    assert found.up_many(IDS).tolist() == [found.up_one(request, 1) for request in IDS.tolist()]
-    assert found.down.many(IDS).tolist() == [found.down.one(request, 1) for request in IDS.tolist()]
+    for many in (found.up_many, found.down.many):
+        assert many(IDS).tolist() == [many(IDS[n : n + 1])[0] for n in range(len(IDS))]
 
 
 def test_up_down_and_every_retry_are_drawn_afresh():
@@ -113,48 +113,41 @@ def test_many_batches_equal_one_at_a_time_and_a_retry_or_another_try_is_drawn_af
 
 def test_backoff_grows_by_its_factor_up_to_the_cap():
     found = backoff(attempts=6, backoff_s=0.1, factor=2.0, cap_s=1.0)
-    assert [found.after(1, n) for n in range(1, 6)] == [0.1, 0.2, 0.4, 0.8, 1.0]
+    assert found.steps == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
 def test_without_a_cap_it_grows_on_and_never_becomes_anything_but_a_number():
     """1e300 to the power of 99 is beyond any float: such a retry lies beyond any deadline."""
     found = backoff(attempts=100, backoff_s=0.1, factor=1e300)
-    steps = [found.after(1, n) for n in range(1, 101)]
-    assert steps[:2] == [0.1, 0.1 * 1e300]
-    assert steps[2:] == [inf] * 98
+    assert found.steps == [0.1, 0.1 * 1e300] + [inf] * 98
 
 
 def test_a_cap_holds_even_where_the_power_overflows():
-    assert backoff(attempts=100, backoff_s=0.1, factor=1e300, cap_s=5.0).after(1, 99) == 5.0
+    assert backoff(attempts=100, backoff_s=0.1, factor=1e300, cap_s=5.0).steps[98] == 5.0
 
 
 def test_no_backoff_is_no_time_whatever_the_factor():
     found = backoff(attempts=100, backoff_s=0.0, factor=1e300)
-    assert {found.after(1, n) for n in range(1, 101)} == {0.0}
+    assert found.steps == [0.0] * 100
 
 
 def test_a_cap_of_zero_means_at_once():
-    assert backoff(attempts=3, backoff_s=0.1, cap_s=0.0).after(1, 2) == 0.0
+    assert backoff(attempts=3, backoff_s=0.1, cap_s=0.0).steps == [0.0] * 3
 
 
-def test_full_jitter_is_uniform_up_to_the_step():
+@given(st.integers(1, 100), st.floats(0, 10), st.floats(1, 5), st.none() | st.floats(0, 9))
+def test_no_step_is_longer_than_the_cap(n, base, factor, cap):
+    cap_s = inf if cap is None else cap
+    step = backoff(attempts=100, backoff_s=base, factor=factor, cap_s=cap).steps[n - 1]
+    assert 0.0 <= step <= cap_s
+    assert step == pytest.approx(min(base * factor ** (n - 1), cap_s))
+
+
+def test_full_jitter_is_uniform_up_to_the_step_and_drawn_afresh_for_every_failure():
+    """The clocks multiply the step by this number."""
     found = backoff(attempts=4, backoff_s=0.1, factor=2.0, jitter="full")
-    for n, step in ((1, 0.1), (2, 0.2), (3, 0.4)):
-        waits = np.array([found.after(request, n) for request in IDS.tolist()])
-        assert stats.kstest(waits / step, "uniform").pvalue > FALSE_ALARM
-
-
-@given(
-    st.integers(0, 2**62), st.integers(1, 99), st.floats(0, 10), st.floats(1, 5), st.none() | st.floats(0, 9)
-)
-def test_jitter_never_waits_longer_than_the_step(request_id, n, base, factor, cap):
-    parts = {"attempts": 100, "backoff_s": base, "factor": factor, "cap_s": cap}
-    plain, jittered = backoff(**parts).after(1, n), backoff(**parts, jitter="full").after(request_id, n)
-    assert 0.0 <= jittered <= plain
-    assert plain <= (inf if cap is None else cap)
-    assert plain == pytest.approx(min(base * factor ** (n - 1), inf if cap is None else cap))
-
-
-def test_jitter_is_drawn_afresh_for_every_failure():
-    found = backoff(attempts=4, backoff_s=1.0, factor=1.0, jitter="full")
-    assert len({found.after(request, n) for request in range(50) for n in (1, 2, 3)}) == 150
+    assert found.is_jittered
+    columns = [[uniform(found.draws.root, request, n) for request in IDS.tolist()] for n in (1, 2, 3)]
+    assert len(set().union(*columns)) == 3 * len(IDS)
+    for shares in columns:
+        assert stats.kstest(shares, "uniform").pvalue > FALSE_ALARM

@@ -111,7 +111,7 @@ def test_one_value_is_an_arrays_element_to_the_last_bit(written):
 @given(ids=st.lists(st.integers(0, 2**40), min_size=1, max_size=20), attempt=st.integers(1, 100))
 def test_a_delay_is_the_same_asked_alone_or_with_others(written, ids, attempt):
     delay = Delay(3, "uplink", read(written))
-    alone = [delay.one(request, attempt) for request in ids]
+    alone = [delay.many(np.array([request]), attempt)[0] for request in ids]
     assert delay.many(np.array(ids), attempt).tolist() == alone
 
 
@@ -125,7 +125,6 @@ def test_constants_are_not_drawn(written, seconds):
     for inverse in (quantile(duration), length_biased(duration)):
         assert inverse(np.array([0.1, 0.9])).tolist() == [seconds, seconds]
     assert Delay(0, "uplink", duration).many(np.arange(3)).tolist() == [seconds] * 3
-    assert Delay(0, "uplink", duration).one(9, 4) == seconds
 
 
 @every_kind
@@ -158,7 +157,7 @@ def test_measured_durations_are_drawn_as_they_are(tmp_path):
     assert constant_of(duration) is None
     delay = Delay(3, "uplink", duration)
     seconds = delay.many(np.arange(20_000))
-    assert delay.one(77, 1) == seconds[77]
+    assert delay.many(np.array([77])) == seconds[77]
     counts = np.unique(seconds, return_counts=True)[1]
     assert stats.chisquare(counts, [10_000, 5_000, 5_000]).pvalue > 1e-4
     met = np.unique(length_biased(duration)(stream(0, "met").random(20_000)), return_counts=True)[1]

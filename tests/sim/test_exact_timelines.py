@@ -415,7 +415,7 @@ def test_an_answer_on_its_way_back_at_the_horizon_is_in_flight():
     assert (story["outcome"], story["answered_at_s"]) == (["in_flight"], [None])
 
 
-# Simultaneous events, in the order of `sim.engine.clock.Kind`.
+# Simultaneous events, in the order of `sim.engine.events.Kind`.
 
 
 def test_capacity_that_goes_comes_before_a_batch_that_ends():

@@ -427,7 +427,7 @@ def test_what_ended_long_ago_is_remembered_until_its_label_comes():
 
 @settings(max_examples=60, **SLOW_IS_FINE)
 @given(worlds())
-def test_lessons_hold_each_finished_request_once_and_no_held_out_sample(world):
+def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(world):
     scenario, arrivals, chunk_s = world
     learned = made_up(scenario)
     learner = MadeUpLearner(scenario, learned)

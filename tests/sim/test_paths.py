@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import group_of, made_up, scenario_of
+from worlds import differences, group_of, made_up, poisson, product, scenario_of
 
 from sim.engine.choice import COMPILE_S, EnginePath, chosen, is_worth_compiling_beside
 from sim.engine.run import simulate
+from sim.engine.simpy_clock import SimPyClock
 from sim.errors import RunFailed
+from sim.policy.controllers import Backlog
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.world.world import World
@@ -123,7 +126,7 @@ def test_it_is_compiled_beside_where_that_will_be_used(monkeypatch):
     assert not is_worth_compiling_beside(busy())
 
 
-def test_without_compilation_the_kernel_is_plain_python_that_says_the_same():
+def test_without_compilation_the_handlers_are_plain_python_that_says_the_same():
     """With NUMBA_DISABLE_JIT, for a debugger; warnings are errors there."""
     one = f"tests/sim/test_paths.py::{test_files_do_not_know_which_loop_played.__name__}"
     strictly = ("-W", "error::RuntimeWarning", "-p", "no:cacheprovider", "--verbose")
@@ -204,6 +207,56 @@ def test_without_numba_a_run_goes_through(tmp_path):
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "simpy"
+
+
+def worded(_p: Any, _m: Any, _now: float) -> float:
+    return float(format(0.1, ".1f"))
+
+
+@pytest.fixture
+def not_for_numba(monkeypatch) -> None:
+    """The price `queue_aware` has a function that Numba cannot compile."""
+    monkeypatch.setattr("sim.engine.compiled_prices._COMPILED", {})
+    monkeypatch.setattr(Backlog, "threshold", staticmethod(worded))
+
+
+def nine_kinds(scenario: Scenario) -> Any:
+    """Parameters of nine groups, each with a price of a kind of its own."""
+    made = World(scenario).parameters
+    return replace(made, prices=tuple(type(f"Kind{n}", (Backlog,), {})(0.1, 0.1, 1.0) for n in range(9)))
+
+
+@pytest.mark.usefixtures("not_for_numba")
+def test_a_price_that_numba_cannot_compile_goes_to_simpys_clock_with_one_line():
+    scenario, path = few_priced(1), EnginePath("compiled", "")
+    run = product(scenario, made_up(scenario), poisson(scenario, 10.0), 10.0, path=path)
+    assert path.name == "simpy"
+    assert path.why.startswith("the compiled clock cannot play it: the price Backlog cannot be compiled: ")
+    assert "\n" not in path.why
+    again = product(scenario, made_up(scenario), poisson(scenario, 10.0), 10.0, path=EnginePath("simpy", ""))
+    assert [differences(mine, other) for mine, other in zip(run, again, strict=True)] == [[], []]
+
+
+def test_a_ninth_kind_of_price_goes_to_simpys_clock_with_one_line():
+    path = EnginePath("compiled", "")
+    assert isinstance(path.clock(nine_kinds(few_priced(9))), SimPyClock)
+    assert path.told()["why"] == (
+        "the compiled clock cannot play it: the fleet has 9 kinds of prices that move, more than 8"
+    )
+
+
+def few_priced(groups: int) -> Scenario:
+    fleet = tuple(group_of(f"g{n}", policy=PRICED, timeout_s=2.0) for n in range(groups))
+    return scenario_of(fleet=fleet)
+
+
+@pytest.mark.usefixtures("not_for_numba")
+@pytest.mark.parametrize("groups", [1, 9])
+def test_where_the_compiled_clock_is_demanded_such_a_fleet_is_refused(groups):
+    scenario = few_priced(groups)
+    made = World(scenario).parameters if groups == 1 else nine_kinds(scenario)
+    with pytest.raises(RunFailed, match=r"engine\.path is compiled, but the (price|fleet)"):
+        EnginePath("compiled", "", is_demanded=True).clock(made)
 
 
 @pytest.mark.parametrize("is_demanded", [True, False])

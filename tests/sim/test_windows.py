@@ -11,10 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arrival_kinds import EVERY, group, scenario
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import worlds
 from test_checkpoints import Cut, content, cut_at, kept_in
+from test_loop import SLOW_IS_FINE
 from worlds import MadeUpLearner, differences, frame, group_of, made_up, scenario_of
 
-from sim.engine.run import Run, simulate
+from sim.engine.choice import EnginePath
+from sim.engine.run import Run, chunks, simulate
 from sim.scenario import Scenario
 from sim.scenario.rules.rates import requests_before
 from sim.world import windows
@@ -154,6 +159,35 @@ def test_where_windows_end_changes_no_row_and_no_second(made, by_minutes, tmp_pa
             continue
         for column in expected:
             np.testing.assert_array_equal(found[name][column], expected[column], err_msg=column)
+
+
+@settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
+@given(worlds(), st.sampled_from([1.0, 3.0, 4.0]))
+def test_where_windows_end_changes_nothing_in_random_worlds(world, window_s):
+    """Closed loops, prices that hear, training and outages included; against the run as one window.
+
+    Rows are the same to the byte. The time line's means are sums of parts, which windows cut into others: to
+    the last bits.
+    """
+    scenario, arrivals, _ = world
+    cut, whole = (in_windows(scenario, arrivals, length_s) for length_s in (window_s, 60.0))
+    for name in ("requests", "attempts"):
+        assert differences(cut[name], whole[name]) == []
+    assert list(cut["seconds"]) == list(whole["seconds"])
+    for name, column in whole["seconds"].items():
+        np.testing.assert_allclose(cut["seconds"][name], column, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def in_windows(scenario: Scenario, arrivals: Any, window_s: float) -> dict[str, Any]:
+    learned = made_up(scenario)
+    learner, path = MadeUpLearner(scenario, learned), EnginePath("simpy", "")
+    told = list(chunks(World(scenario), learned, arrivals, window_s, learner, path))
+    found: dict[str, Any] = {}
+    for name, keys in (("requests", ["request_id"]), ("attempts", ["request_id", "attempt"])):
+        rows = frame(pa.concat_tables([getattr(chunk, name) for chunk in told]))
+        found[name] = rows.sort_values(keys, ignore_index=True)
+    columns = {name: np.concatenate([chunk.seconds[name] for chunk in told]) for name in told[0].seconds}
+    return found | {"seconds": columns}
 
 
 def test_a_run_goes_on_in_the_windows_that_it_had(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from typing import Any
 import ciw
 import numpy as np
 import pandas as pd
+from reference_server import service_s
 
 from sim.registry.durations import Exponential, Gamma, Lognormal, Weibull
 from sim.scenario import Group, Scenario
@@ -82,7 +83,7 @@ def with_draws_of(scenario: Scenario, requests: pd.DataFrame) -> pd.DataFrame:
         arrivals.append(Arriving(requests["arrived_at_s"].to_numpy()[mine]))
         up[mine], down[mine] = link.up_many(ids[mine]), link.down.many(ids[mine])
     drawn = ServiceTimes(scenario.seed, scenario.server.service, 1)
-    service = np.array([drawn.time(1, factor) for factor in drawn.factor_many(ids).tolist()])
+    service = np.array([service_s(drawn, 1, factor) for factor in drawn.factor_many(ids).tolist()])
     n = len(scenario.fleet)
     return _simulate(scenario, arrivals, [Written(up)] * n, Written(service), [Written(down)] * n)
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from formulas import kiefer_wolfowitz, waits_of_kiefer_wolfowitz
 from queues import MEAN_S, queue
+from reference_server import service_s
 from worlds import made_up
 
 from sim.engine.run import simulate
@@ -34,7 +35,7 @@ def written_by(scenario: Scenario, folder) -> tuple[pd.DataFrame, np.ndarray]:
     requests = requests.sort_values(["reached_at_s", "request_id"])
     drawn = ServiceTimes(scenario.seed, scenario.server.service, scenario.server.max_batch)
     factors = drawn.factor_many(requests["request_id"].to_numpy()).tolist()
-    return requests, np.array([drawn.time(1, factor) for factor in factors])
+    return requests, np.array([service_s(drawn, 1, factor) for factor in factors])
 
 
 def assert_follows_the_recursion(scenario: Scenario, folder) -> pd.DataFrame:

@@ -26,6 +26,6 @@ def whole(function: Any) -> Any:
 
 
 def is_switched_off() -> bool:
-    """Whether Numba was told to compile nothing, so that a debugger can step through the kernel."""
+    """Whether Numba was told to compile nothing, so that a debugger can step through the handlers."""
     config: Any = numba.config
     return bool(config.DISABLE_JIT)

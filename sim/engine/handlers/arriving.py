@@ -11,7 +11,10 @@ from sim.engine.handlers.lookups import version_at
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import rank
 from sim.engine.linking import handler
+from sim.policy.waiting import timer_of
 from sim.world.population import CLIENT_SHIFT
+
+_timer_of = handler(timer_of)
 
 
 @handler
@@ -53,7 +56,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
     sends.reached[send] = decided + requests.up[place]
     sends.down[send], sends.factor[send] = requests.down[place], requests.factor[place]
-    sends.timer[send] = min(decided + w.groups.timeout_s[group], rows.deadline[row])
+    sends.timer[send] = _timer_of(decided, w.groups.timeout_s[group], rows.deadline[row])
     if decided > now:
         put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
         return NOTHING

@@ -1,5 +1,4 @@
-"""Replicas that stop and start, by outages and the autoscaler; what becomes of their batches and of the
-queue.
+"""Replicas that stop and start, by outages and the autoscaler, with their batches and the queue.
 Handlers say whether the queue is to be served afterwards."""
 
 from __future__ import annotations
@@ -129,7 +128,7 @@ def lose_batches(w: Any, r: Any, now: Any, stopping: Any) -> Any:
 
 @handler
 def put_batches_back(w: Any, r: Any, now: Any, stopping: Any) -> Any:
-    """To the head of the queue in order of start; another time is drawn for each (`Stretch.redraw`)."""
+    """To the head of the queue in order of start; another time is drawn for each (`Context.redraw`)."""
     sends, n = w.sends, 0
     for place in range(stopping):
         replica = w.replicas.order[place]

@@ -10,7 +10,6 @@ from sim.engine.events import (
     ANSWER,
     ARRIVE,
     ASK,
-    ATTEMPT_BITS,
     BREAKER_OPEN,
     ERROR,
     KEY_ARRIVAL,
@@ -29,11 +28,14 @@ from sim.engine.events import (
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.lookups import is_up_through, settle, slowed, take
 from sim.engine.handlers.primitives import put, uniform, whole_number
-from sim.engine.handlers.server import place_of, rank
+from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
 from sim.engine.state import ALLOWANCE_CAP
+from sim.policy.waiting import timer_of
 from sim.world.budgets import TOKEN
 from sim.world.population import CLIENT_SHIFT
+
+_timer_of = handler(timer_of)
 
 
 @handler
@@ -68,7 +70,8 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             sends.timer[attempt] = inf
             sends.over[attempt] = now
     elif code != TIMER or (
-        sends.failure[attempt] == 0 and not sends.finished[attempt] + sends.down[attempt] <= now
+        sends.failure[attempt] == 0
+        and not is_in_time(sends.finished[attempt] + sends.down[attempt], sends.timer[attempt])
     ):
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
@@ -118,7 +121,7 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     if groups.is_jittered[group]:
         step *= uniform(w.terms.backoff_root, w.rows.request_id[row], number)
     at = now + step
-    if not at < w.rows.deadline[row]:
+    if is_too_late(at, w.rows.deadline[row]):
         return False
     if is_limited:
         w.clients.allowance[client] -= TOKEN
@@ -134,8 +137,8 @@ def think(w: Any, r: Any, now: Any, client: Any) -> Any:
     at = now + w.requests.think_s[member * w.terms.requests + k - w.requests.base[member]]
     w.clients.next_at[client] = at
     if at < w.terms.end:
-        place = place_of(w, client << CLIENT_SHIFT | k) << ATTEMPT_BITS
-        put(w.events, r, at, KEY_ARRIVAL | place, ARRIVE, client)
+        of_request = rank_of(place(client << CLIENT_SHIFT | k, w.terms.place_bits), 0)
+        put(w.events, r, at, KEY_ARRIVAL | of_request, ARRIVE, client)
 
 
 @handler
@@ -153,7 +156,7 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     sends.sent[new] = now
     sends.reached[new] = now + w.drawn.up[number - 1, row]
     sends.down[new] = w.drawn.down[number - 1, row]
-    sends.timer[new] = min(now + w.groups.timeout_s[w.clients.group[client]], w.rows.deadline[row])
+    sends.timer[new] = _timer_of(now, w.groups.timeout_s[w.clients.group[client]], w.rows.deadline[row])
     sends.factor[new] = w.drawn.factor[number - 1, row]
     return new
 

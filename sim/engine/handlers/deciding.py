@@ -1,6 +1,5 @@
 """Decisions as requests come: of clients whose price remembers, and of those that ask in closed loops.
-The rule itself is `sim.policy.decision.decide`; here it gets its client's numbers, and prices hear
-outcomes."""
+The rule itself is `sim.policy.decision.decide`; prices hear here what became of it."""
 
 from __future__ import annotations
 
@@ -12,8 +11,9 @@ from sim.engine.handlers.primitives import real_number, whole_number
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome
+from sim.policy.waiting import is_too_late
 
-_decide = handler(decide)
+_decide, _is_too_late = handler(decide), handler(is_too_late)
 SENDS = -1
 
 
@@ -40,7 +40,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
     if not is_sent:
         return LOCAL
-    return TIMED_OUT if now >= rows.deadline[row] else SENDS
+    return TIMED_OUT if _is_too_late(now, rows.deadline[row]) else SENDS
 
 
 @handler

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.engine import events
 from sim.engine.events import (
     ADMISSION,
     ANSWER,
-    ATTEMPT_BITS,
     COMPLETE,
     DEADLINE_FEASIBLE,
     DOWN,
@@ -31,23 +31,20 @@ from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import append, oldest, pop_next
 from sim.engine.linking import handler
+from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
-from sim.world.population import CLIENT_SHIFT
+
+place, rank_of = handler(events.place), handler(events.rank)
+is_in_time, is_too_late = handler(waiting.is_in_time), handler(waiting.is_too_late)
 
 
 @handler
 def rank(w: Any, send: Any) -> Any:
     """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
-    row = w.sends.row[send]
+    request = w.sends.row[send]
     if w.terms.adds_rows:
-        row = place_of(w, w.rows.request_id[row])
-    return row << ATTEMPT_BITS | whole_number(w.sends.attempt[send])
-
-
-@handler
-def place_of(w: Any, request_id: Any) -> Any:
-    """A request's place among others where rows are added: by client, then by its number."""
-    return (request_id >> CLIENT_SHIFT) << w.terms.place_bits | (request_id & ((1 << CLIENT_SHIFT) - 1))
+        request = place(w.rows.request_id[request], w.terms.place_bits)
+    return rank_of(request, whole_number(w.sends.attempt[send]))
 
 
 @handler
@@ -106,7 +103,7 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
         sends.over[send] = now
         return False
     sends.over[send] = now + sends.down[send]
-    if sends.over[send] <= sends.timer[send]:
+    if is_in_time(sends.over[send], sends.timer[send]):
         put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
     return False
 
@@ -161,7 +158,7 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
     sends, replicas, last, size = w.sends, w.replicas, -1, 0
     while r.waiting > 0 and size < w.terms.max_batch:
         send = pop_next(w, r)
-        if w.terms.drops_expired and w.rows.deadline[sends.row[send]] <= now:
+        if w.terms.drops_expired and is_too_late(now, w.rows.deadline[sends.row[send]]):
             count(r, now, -1)
             sends.cause[send] = EXPIRED
             sends.over[send] = now
@@ -216,8 +213,8 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
         if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
             if not goes_down(w, now, send):
                 swallow(sends.cause, sends.over, now, send)
-            elif (
-                clients.hears[w.rows.client[sends.row[send]]] and now + sends.down[send] <= sends.timer[send]
+            elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
+                now + sends.down[send], sends.timer[send]
             ):
                 key = KEY_REPLY | rank(w, send)
                 put(w.events, r, now + sends.down[send], key, ANSWER, send)

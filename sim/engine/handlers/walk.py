@@ -156,8 +156,7 @@ def lacks(w: Any, r: Any, code: Any, subject: Any) -> Any:
 
 @handler
 def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
-    """Whether what was drawn ahead for some client of a closed loop may not do for what an event makes of
-    it."""
+    """Whether what was drawn ahead for some client of a closed loop may not do for an event."""
     client = -1
     if code == ARRIVE:
         client = subject

@@ -86,8 +86,7 @@ class PoissonGroup:
 
 
 class NobodyBeforehand:
-    """A closed loop: its requests follow from the answers, so `sim.engine.closed_loop` makes them in the
-    loop."""
+    """A closed loop: its requests follow from the answers, so `sim.engine.handlers.arriving` has them."""
 
     def draw(self, _start_s: float, _end_s: float) -> Drawn:
         return np.empty(0), np.empty(0, dtype=np.int32)

@@ -15,7 +15,7 @@ from sim.world.outages.downtime import Downtime, either
 from sim.world.outages.times import OutageTimes
 
 SlowSpans = Sequence[tuple[float, float, float]]
-_EVERY_REPLICA = 1 << 30
+EVERY_REPLICA = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,8 @@ class Slowness:
 
     def beside(self, spans: SlowSpans) -> Slowness:
         """This, and (from, until, factor) that slow down every replica."""
-        more = tuple((Downtime([(begin, end)]), _EVERY_REPLICA, factor) for begin, end, factor in spans)
+        more = tuple((Downtime([(begin, end)]), EVERY_REPLICA, factor) for begin, end, factor in spans)
         return Slowness(self.spans + more)
-
-    def factor(self, now: float, replica: int, replicas: int) -> float:
-        """The product over everything that slows this one of `replicas` down now; 1 = nothing."""
-        found = 1.0
-        for when, count, factor in self.spans:
-            if replica >= replicas - count and not when.is_up(now):
-                found *= factor
-        return found
 
 
 def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interval]:
