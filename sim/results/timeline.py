@@ -219,20 +219,16 @@ def _requeued_seconds(played: Played, seen: Seconds) -> Instants:
 
 
 def _usable(steps: list[tuple[float, int]], seen: Seconds) -> Instants:
-    """Replicas usable, averaged over each second.
-
-    One by one only the minutes in which that changes, and those with a second that is not whole.
-    """
+    """Replicas usable, averaged over each second: as many as when it begins, and what changes in it counts
+    from then on. Steps that change nothing do not count, so a second has the same bits in every window."""
     at_s, usable = np.array(steps, dtype=np.float64).T
-    at_s, minutes = at_s[1:], seen.minute_of(at_s[1:])  # the first step is the window's beginning
-    number = usable[np.searchsorted(minutes, np.arange(len(seen.begins)))]  # as each minute begins
-    found = np.repeat(number, np.diff(seen.opens))
-    broken = seen.edges[:-1][np.diff(seen.edges) != 1.0]
-    for minute in np.unique(np.append(minutes, seen.minute_of(broken))).tolist():
-        edges, mine = seen.of(minute), np.flatnonzero(minutes == minute)
-        changes = np.append(edges[0], at_s[mine])
-        until = np.append(changes[1:], np.inf)
-        spans = np.clip(edges[:, None], changes, until) - np.clip(edges[0], changes, until)
-        replicas = np.append(number[minute], usable[mine + 1])
-        found[seen.opens[minute] : seen.opens[minute + 1]] = np.diff(spans @ replicas) / np.diff(edges)
-    return found
+    edges = seen.edges
+    number = usable[np.searchsorted(at_s, edges[:-1], side="right") - 1]
+    change = np.diff(usable)
+    at_s, change = at_s[1:][change != 0], change[change != 0]
+    second = np.searchsorted(edges, at_s, side="right") - 1
+    within = (second < len(number)) & (at_s > edges[second])
+    at_s, change, second = at_s[within], change[within], second[within]
+    added = np.bincount(second, change * (edges[second + 1] - at_s), minlength=len(number))
+    means: Instants = number + added / np.diff(edges)
+    return means
