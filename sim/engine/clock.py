@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from sim.engine.arrays.known_events import KnownEvents
 from sim.engine.decisions import Undecided
-from sim.engine.known_events import KnownEvents
 from sim.engine.learning import Learning
 from sim.engine.state import State
 

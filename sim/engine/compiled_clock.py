@@ -9,17 +9,17 @@ from typing import Any
 import numba
 import numpy as np
 
+from sim.engine.arrays.context import Context
+from sim.engine.arrays.known_events import NO_EVENTS
+from sim.engine.arrays.laying_out import fixed, kinds_of
 from sim.engine.clock import Played, Stretch
 from sim.engine.compiled_prices import PRICES, compiled
 from sim.engine.compiling.decorators import handler, is_switched_off, view, whole
 from sim.engine.compiling.kept import ready
 from sim.engine.compiling.reference import by_reference
-from sim.engine.context import Context
 from sim.engine.events import DONE, RAN_BACKWARDS
 from sim.engine.handlers import MODULES
 from sim.engine.handlers.walk import walk as walk_of_handlers
-from sim.engine.known_events import NO_EVENTS
-from sim.engine.laying_out import fixed, kinds_of
 from sim.engine.learning import Learning
 from sim.engine.linking import VIEW, link
 from sim.engine.state import State
@@ -75,10 +75,10 @@ def _walked(context: Context) -> Any:
     """Calls the one version there is: Numba would look at the type of every array, for 10 ms a call."""
     if is_switched_off():
         with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
-            return walk(context.world, context.registers)
+            return walk(context.arrays, context.registers)
     ((signature, only),) = walk.overloads.items()
-    check(signature[0], context.world)
-    return only.entry_point(context.world, context.registers)
+    check(signature[0], context.arrays)
+    return only.entry_point(context.arrays, context.registers)
 
 
 def check(expected: Any, world: Any) -> None:
@@ -100,6 +100,6 @@ def types_of(context: Context) -> tuple[Any, Any]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
     fields = [
-        PRICES if name == "prices" else typeof(value) for name, value in context.world._asdict().items()
+        PRICES if name == "prices" else typeof(value) for name, value in context.arrays._asdict().items()
     ]
-    return types.NamedTuple(tuple(fields), type(context.world)), typeof(context.registers)
+    return types.NamedTuple(tuple(fields), type(context.arrays)), typeof(context.registers)

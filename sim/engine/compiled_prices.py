@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.experimental.function_type import FunctionModel
 
-from sim.engine.arrays import Prices
+from sim.engine.arrays.layout import Prices
 from sim.engine.compiling.decorators import is_switched_off
 from sim.policy.outcomes import Outcome
 

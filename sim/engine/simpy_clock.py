@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import simpy
 
-from sim.engine.arrays import REGISTERS, Prices
+from sim.engine.arrays.context import Context
+from sim.engine.arrays.laying_out import fixed, kinds_of
+from sim.engine.arrays.layout import REGISTERS, Prices
 from sim.engine.clock import Played, Stretch
-from sim.engine.context import Context
 from sim.engine.events import (
     ARRIVE,
     CAPACITY,
@@ -25,7 +26,6 @@ from sim.engine.events import (
     WANTS_REDRAWS,
 )
 from sim.engine.handlers import MODULES, primitives, queue, server, walk
-from sim.engine.laying_out import fixed, kinds_of
 from sim.engine.learning import Learning
 from sim.engine.linking import link
 from sim.engine.state import State
@@ -168,9 +168,9 @@ class _Playing:
 
     def _look(self) -> None:
         """Sees the arrays as they are now."""
-        room = range(len(self._context.world.events.at))
+        room = range(len(self._context.arrays.events.at))
         queue = Queue(self._env, self._env.heap, self._callbacks, room)
-        self._w = views(self._context.world)._replace(events=queue)
+        self._w = views(self._context.arrays)._replace(events=queue)
 
     def run(self) -> None:
         """Runs until the stretch is over, which a round of training may end."""

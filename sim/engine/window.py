@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.engine.arrays.known_events import known_events
 from sim.engine.clock import Clock, Played, Stretch
 from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import REMOTE
-from sim.engine.known_events import known_events
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, State, join, take
 from sim.policy.waiting import is_in_time

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import group_of, scenario_of
 
+from sim.engine.arrays.laying_out import accounts as laid_out
 from sim.engine.handlers.lookups import settle, take
-from sim.engine.laying_out import accounts as laid_out
 from sim.registry.budgets import MoneyBudget
 from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment
 from sim.world.population import population

@@ -26,7 +26,7 @@ from worlds import (
     scenario_of,
 )
 
-from sim.engine import context
+from sim.engine.arrays import context
 from sim.engine.choice import EnginePath
 from sim.engine.clock import Clock
 from sim.engine.handlers import MODULES, primitives

@@ -1,6 +1,6 @@
 """Every rule of a request's life, once: what may be sent, who is let in, who is served, who gives up.
 Functions of plain arrays that run under every clock; they keep nothing and know no files, models or SimPy.
-A new rule is a function here; what it needs stands in `sim.engine.arrays`."""
+A new rule is a function here; what it needs stands in `sim.engine.arrays.layout`."""
 
 from sim.engine.handlers import (
     arriving,

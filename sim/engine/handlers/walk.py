@@ -42,7 +42,7 @@ from sim.engine.linking import handler
 
 @handler
 def walk(w: Any, registers: Any) -> Any:
-    """Runs the events of [begin, end). w: a `World`, filled as far as `registers` say, which it keeps.
+    """Runs the events of [begin, end). w: `Arrays`, filled as far as `registers` say, which it keeps.
 
     Gives DONE; or what it cannot go on without: room in some array, draws of the next attempt, or others for
     the sends that were put back. RAN_BACKWARDS: an event lies before the instant that it was put there.

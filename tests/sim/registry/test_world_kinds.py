@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from sim.engine.arrays.laying_out import accounts as laid_out
 from sim.engine.handlers.lookups import take
-from sim.engine.laying_out import accounts as laid_out
 from sim.registry.budgets import BUDGETS
 from sim.registry.outages import WHEN, LinksTarget, ServerTarget
 from sim.registry.service import SERVICES

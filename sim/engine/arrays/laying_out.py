@@ -1,5 +1,5 @@
 """From the parameters of a run to the plain arrays that the handlers read.
-Made once per run; what depends on the stretch that is played is put beside it by `sim.engine.context`."""
+Made once per run; what depends on the stretch that is played is put beside it by `context`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays import Clients
+from sim.engine.arrays.layout import Clients
+from sim.engine.arrays.parameters import Accounts, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN, place_bits
 from sim.engine.learning import Learning
-from sim.engine.parameter_arrays import Accounts, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
 from sim.engine.state import State
 from sim.policy.controllers import Price
 from sim.policy.prices import explored

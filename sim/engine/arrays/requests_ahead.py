@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays import Requests
+from sim.engine.arrays.layout import Requests
 from sim.engine.decisions import ask, coins
 from sim.engine.learning import Learning
 from sim.engine.state import State

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays import (
+from sim.engine.arrays.laying_out import Fixed, labels_of, slowdowns, versions_held, within
+from sim.engine.arrays.layout import (
     REGISTERS,
     Ahead,
+    Arrays,
     Asked,
     Drawn,
     Heap,
@@ -19,13 +21,11 @@ from sim.engine.arrays import (
     Replicas,
     Rows,
     Sends,
-    World,
 )
+from sim.engine.arrays.requests_ahead import NOBODY, RequestsAhead
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
-from sim.engine.laying_out import Fixed, labels_of, slowdowns, versions_held, within
 from sim.engine.learning import Learning
-from sim.engine.requests_ahead import NOBODY, RequestsAhead
 from sim.engine.state import NEW_SEND, State
 
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at")
@@ -56,7 +56,7 @@ class Context:
         is_fair = rules.discipline == "fair"
         coming = np.zeros(rules.autoscaling.max if rules.autoscaling else 0)
         coming[: len(state.scaling.coming)] = state.scaling.coming
-        self.world = World(
+        self.arrays = Arrays(
             terms=fixed.terms(
                 stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
             ),
@@ -86,9 +86,9 @@ class Context:
             coming=coming,
         )
         self._rows_drawn = rows
-        self.world.lists.listed[: len(state.waiting)] = state.waiting
+        self.arrays.lists.listed[: len(state.waiting)] = state.waiting
         for batch in state.batch_of:
-            self.world.lists.after[batch[:-1]] = batch[1:]
+            self.arrays.lists.after[batch[:-1]] = batch[1:]
         if fixed.groups.max_attempts.max() > 1 or rules.has_closed_loops:
             self.make_room()
         self.set(attempts_drawn=1)  # nobody looks at those of the first, but where links are slow
@@ -109,13 +109,13 @@ class Context:
             self.draw_attempt()
         elif why == WANTS_REQUESTS:
             assert self._ahead is not None
-            self._ahead.draw(self.world.clients.next_k, only_short=True)
+            self._ahead.draw(self.arrays.clients.next_k, only_short=True)
         else:
             self.redraw()
 
     def make_room(self) -> None:
         """Twice as much of everything that may have run full."""
-        w, n = self.world, int(self.registers["sends"][0])
+        w, n = self.arrays, int(self.registers["sends"][0])
         more, most = n + ROOM, len(w.replicas.size)
         sends = {name: _longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
@@ -131,7 +131,7 @@ class Context:
         lists.is_due_set[n:] = False
         if self._rules.has_closed_loops:
             self._make_room_for_rows()
-        self.world = self.world._replace(
+        self.arrays = self.arrays._replace(
             sends=Sends(**sends),
             lists=lists,
             events=Heap(*(self._if_full(column, "events", EVENTS + most) for column in w.events)),
@@ -148,13 +148,13 @@ class Context:
         return _longer(column, n, max(n, 2 * reserve))
 
     def _make_room_for_rows(self) -> None:
-        w, n = self.world, int(self.registers["rows"][0])
+        w, n = self.arrays, int(self.registers["rows"][0])
         more = n + ROOM
         drawn = (
             np.concatenate([one, np.full((len(one), n + more - one.shape[1]), np.nan)], axis=1)
             for one in w.drawn
         )
-        self.world = w._replace(
+        self.arrays = w._replace(
             rows=Rows(*(_longer(column, n, more) for column in w.rows)),
             asked=Asked(*(_longer(column, n, more) for column in w.asked)),
             drawn=Drawn(*drawn),
@@ -169,10 +169,10 @@ class Context:
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
             more = np.full(
-                (1 if len(self.world.drawn.up) else drawn + 1, len(self.world.rows.client)), np.nan
+                (1 if len(self.arrays.drawn.up) else drawn + 1, len(self.arrays.rows.client)), np.nan
             )
-            self.world = self.world._replace(
-                drawn=Drawn(*(np.concatenate([known, more]) for known in self.world.drawn))
+            self.arrays = self.arrays._replace(
+                drawn=Drawn(*(np.concatenate([known, more]) for known in self.arrays.drawn))
             )
             self._draw_attempt(drawn + 1, 0)
             self.set(attempts_drawn=drawn + 1)
@@ -180,7 +180,7 @@ class Context:
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
         """Draws an attempt of the rows from the first on that were sent."""
-        w, n = self.world, int(self.registers["rows"][0])
+        w, n = self.arrays, int(self.registers["rows"][0])
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
         sent[:first] = False
@@ -195,8 +195,8 @@ class Context:
 
     def redraw(self) -> None:
         """Another factor of the service time for each send that was put back."""
-        sends, rows, service = self.world.sends, self.world.rows, self._rules.service
-        for send in self.world.lists.listed[: self.registers["put_back"][0]].tolist():
+        sends, rows, service = self.arrays.sends, self.arrays.rows, self._rules.service
+        for send in self.arrays.lists.listed[: self.registers["put_back"][0]].tolist():
             request = int(rows.request_id[sends.row[send]])
             sends.factor[send] = service.factor_one(
                 request, int(sends.attempt[send]), int(sends.returns[send])
@@ -205,7 +205,7 @@ class Context:
 
     def read_back(self) -> Played:
         """Leaves the state as it is now; tells what its columns do not."""
-        w, state, r = self.world, self._state, self.registers[0]
+        w, state, r = self.arrays, self._state, self.registers[0]
         state.sends = {name: column[: r["sends"]] for name, column in w.sends._asdict().items()}
         if self._rules.has_closed_loops:
             state.rows = {name: column[: r["rows"]] for name, column in w.rows._asdict().items()}

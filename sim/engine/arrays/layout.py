@@ -1,5 +1,5 @@
 """What the handlers work on: the state's columns, lists and heaps of their own, and the parameters as arrays.
-Filled by `sim.engine.laying_out` and `sim.engine.context`; every name here is an argument of the walk."""
+Filled by `laying_out` and `context`; every name here is a part of what handlers know as `w`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.parameter_arrays import (
+from sim.engine.arrays.parameters import (
     Accounts,
     Downtimes,
     Flags,
@@ -151,7 +151,7 @@ class Drawn(NamedTuple):
     factor: Floats
 
 
-class World(NamedTuple):
+class Arrays(NamedTuple):
     """All of it."""
 
     terms: Terms

@@ -1,5 +1,5 @@
 """Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, terms of the server.
-Filled by `sim.engine.laying_out`; parts of what the handlers work on, see `sim.engine.arrays`."""
+Filled by `laying_out`; parts of what the handlers work on, see `layout`."""
 
 from __future__ import annotations
 
