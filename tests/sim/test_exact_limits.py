@@ -145,6 +145,13 @@ def test_a_period_has_so_many_sends():
     assert story["cost"] == pytest.approx([0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0, 0.1])
 
 
+def test_each_period_begins_at_its_own_decimal():
+    """A send in each tenth of a second, asked at its very beginning: 0.3 is where the fourth begins."""
+    budget = {"kind": "count", "per_s": 0.1, "limit": 1}
+    story = Story(*[(tenth / 10, 0) for tenth in range(30)], fleet=devices(budget=budget), server=QUICK)
+    assert story["outcome"] == ["remote"] * 30
+
+
 def test_money_buys_whole_sends():
     """0.3 buys three sends of 0.1, though in binary three tenths are less than three times a tenth."""
     budget = {"kind": "money", "per_s": 10.0, "limit": 0.3, "price": 0.1}
