@@ -43,7 +43,9 @@ DEFINITIONS = {
         "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
         "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
         "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
-        "such time to judge it by; with a horizon of 0, under 30 held-out samples alone (text)."
+        "such time to judge it by, a group that sent 10 requests or more outside outages and got no "
+        "answer to any, a flash crowd that begins after the horizon; with a horizon of 0, under 30 held-out "
+        "samples alone (text)."
     ),
     "study": (
         "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
@@ -142,11 +144,12 @@ DEFINITIONS = {
         "First sends per second, over the seconds that no outage touches (1/s)."
     ),
     "load.offered": (
-        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve "
-        "(ratio)."
+        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve; of "
+        "an autoscaled server the mean replicas over the same seconds (ratio)."
     ),
     "load.utilisation": (
-        "Mean busy over mean usable replicas after the warm-up; batching keeps it high at low load (ratio)."
+        "Mean busy over mean usable replicas after the warm-up, counting as usable those that only end their "
+        "batches; batching keeps it high at low load (share)."
     ),
     "queue.mean": "Requests waiting at the server, mean over time after the warm-up (count).",
     "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
@@ -185,7 +188,8 @@ DEFINITIONS = {
         "Share of the time after the warm-up with at least one usable replica (share)."
     ),
     "availability.replica_share": (
-        "Mean usable replicas over the replicas of the scenario, after the warm-up (share)."
+        "Mean usable replicas over mean replicas after the warm-up: those of the scenario, or as many as the "
+        "autoscaler has (share)."
     ),
     "availability.answered_in_time_if_sent": (
         "Observed availability: requests answered by the server by their deadline, over those the policy "

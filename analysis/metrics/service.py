@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.target_availability import by_target
-from analysis.run_folder.outages import availability_of, in_any, seconds_touched
+from analysis.run_folder.outages import (
+    availability_of,
+    in_any,
+    mean_of_steps,
+    replica_steps,
+    seconds_touched,
+)
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from sim.results.columns import OUTCOMES
 
@@ -54,15 +60,18 @@ def load(traffic: Traffic) -> dict[str, Any]:
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
     per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:
-        offered = first_hz * per_request_s / float(traffic.run.scenario["server"]["replicas"])
-    busy = (timeline["busy_replicas_mean"].to_numpy() * weight).sum()
-    usable = (timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+        replicas = float(traffic.run.scenario["server"]["replicas"])
+        if traffic.run.scenario["server"]["autoscaling"] is not None:
+            replicas = float(np.average(usable[quiet], weights=weight[quiet]))
+        offered = ratio(first_hz * per_request_s, replicas)
+    busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
-        "utilisation": ratio(busy, usable),
+        "utilisation": ratio((busy * weight).sum(), (np.maximum(usable, busy) * weight).sum()),
     }
 
 
@@ -74,7 +83,8 @@ def _seconds_covered(traffic: Traffic) -> Floats:
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
-    """Mean replica time per request with full batches, base_s/B + per_item_s; None for times from a file."""
+    """Mean replica time per request with full batches, base_s/B + per_item_s; None for a file of unknown
+    mean."""
     service, batch = server["service"], float(server["max_batch"])
     if service["kind"] == "affine":
         return float(service["base_s"]) / batch + float(service["per_item_s"])
@@ -161,7 +171,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
     weight = _seconds_covered(traffic)
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
-    replicas = float(traffic.run.scenario["server"]["replicas"])
+    replicas = mean_of_steps(replica_steps(traffic.run), traffic.run.warm_up_s, traffic.run.horizon_s) or 0.0
     return {
         "usable_share": availability_of(traffic.run),
         "replica_share": ratio(usable, replicas * weight.sum()),

@@ -83,6 +83,34 @@ def usable_steps(run: Run) -> tuple[Floats, Floats]:
     return at_s[last_of_instant], values[last_of_instant]
 
 
+def replica_steps(run: Run) -> tuple[Floats, Floats]:
+    """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
+
+    Those of the scenario, or as many as the autoscaler has: usable ones and those that an outage takes; while
+    nothing is usable, as many as there were.
+    """
+    at_s, usable = usable_steps(run)
+    if run.scenario["server"]["autoscaling"] is None:
+        return np.zeros(1), usable[:1]
+    taken = np.zeros(at_s.size)
+    for outage in find_outages(run.events, run.horizon_s):
+        kind, _, count = outage.target.partition(":")
+        if outage.slower is None and kind == "replicas":
+            during = (at_s >= outage.from_s) & (at_s < outage.to_s)
+            taken = np.where(during, np.maximum(taken, float(count)), taken)
+    latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
+    return at_s, (usable + taken)[latest]
+
+
+def mean_of_steps(steps: tuple[Floats, Floats], from_s: float, to_s: float) -> float | None:
+    """The mean over [from, to) of a step function; None for no time at all."""
+    at_s, values = steps
+    if to_s <= from_s:
+        return None
+    spans = np.diff(np.clip(np.append(at_s, np.inf), from_s, to_s))
+    return float((spans * values).sum() / (to_s - from_s)) if at_s.size > 1 else float(values[0])
+
+
 def availability_of(run: Run) -> float | None:
     """The share of [warm-up, horizon) in which at least one replica was usable; None without such a time."""
     if run.observed_s <= 0:
