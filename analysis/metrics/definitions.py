@@ -126,7 +126,16 @@ DEFINITIONS = {
         "1/n one has all (number)."
     ),
     "fairness.worst_decile_accuracy": (
-        "Mean accuracy of the decile of the clients that fares worst, rounded up (share)."
+        "Mean accuracy of the decile of the clients that fares worst, rounded up, as seen: few requests of "
+        "each make it lower than any client's true accuracy (share)."
+    ),
+    "fairness.worst_decile_by_chance": (
+        "What it would be on average if every client had its group's accuracy: what chance alone gives "
+        "(share)."
+    ),
+    "fairness.worst_decile_shrunk": (
+        "The same with each client's accuracy drawn towards its group's by as much as chance explains of the "
+        "spread (empirical Bayes): the estimate of how the worst decile truly fares (share)."
     ),
     "latency_s.first": "Time from arrival to the first answer shown, provisional ones included (spread, s).",
     "latency_s.final": "Time from arrival to the final answer (spread, s).",
@@ -137,7 +146,12 @@ DEFINITIONS = {
         "Right final answers by the deadline, all samples, per second of virtual time (1/s)."
     ),
     "goodput.answered_in_time_share": (
-        "Requests with a final answer by the deadline, over all with a known outcome (share)."
+        "Requests with a final answer by the deadline, over all with a known outcome; a fallback to the "
+        "client's own answer, at the very deadline too, is one (share)."
+    ),
+    "goodput.served_in_time_share": (
+        "Requests answered by the deadline by whom the policy asked: kept ones by the client, sent ones by "
+        "the server, so that no fallback counts; over all with a known outcome (share)."
     ),
     "goodput.arrivals_hz": "Counted requests per second of virtual time (1/s).",
     "load.first_sends_outside_outages_hz": (

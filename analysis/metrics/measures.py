@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.metrics.service import sizes_of
+from analysis.metrics.service import served_in_time, sizes_of
 from analysis.run_folder.outages import in_any
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
@@ -157,6 +157,7 @@ RATIOS = {
     "risk_excess": Ratio("risk above the oracle's", "loss", _of(_excess, _judged)),
     "latency_mean": Ratio("latency, mean", "s", _of(_column("final_s"), _answered)),
     "answered_in_time": Ratio("answered in time", "share", _of(_column("in_time"), _known)),
+    "served_in_time": Ratio("served in time, no fallbacks", "share", _of(served_in_time, _known)),
     "goodput": Ratio("goodput: right and in time", "1/s", _of(_useful, _everyone), per_second=True),
     "cost": Ratio("cost per request", "loss", _of(_cost, _everyone)),
     "amplification": Ratio("sends per sent request", "ratio", _sends),
@@ -179,7 +180,7 @@ SINGLES = {
         "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
     ),
     "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
-    "worst_decile": Single("accuracy, worst decile", "share", ("fairness", "worst_decile_accuracy")),
+    "worst_decile": Single("accuracy, worst decile", "share", ("fairness", "worst_decile_shrunk")),
     "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
 }
 MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES
@@ -200,6 +201,7 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "latency_p95": ("latency_s", "final", "p95"),
     "latency_p99": ("latency_s", "final", "p99"),
     "answered_in_time": ("goodput", "answered_in_time_share"),
+    "served_in_time": ("goodput", "served_in_time_share"),
     "goodput": ("goodput", "correct_in_time_hz"),
     "cost": ("cost", "per_request"),
     "amplification": ("retries", "amplification"),

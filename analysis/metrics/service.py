@@ -43,12 +43,19 @@ def in_time(traffic: Traffic) -> Mask:
     return np.asarray(traffic.requests["in_time"], dtype=bool)
 
 
+def served_in_time(traffic: Traffic) -> Mask:
+    """Which were answered by their deadline by whom the policy asked; a fallback is no such answer."""
+    asked = np.where(traffic.requests["deferred"], "server", "client")
+    return np.asarray(in_time(traffic) & (traffic.requests["answered_by"].astype("str") == asked), dtype=bool)
+
+
 def goodput(traffic: Traffic) -> dict[str, Any]:
     """Answers that were of use, per second of virtual time after the warm-up."""
     seconds, on_time = traffic.run.observed_s, in_time(traffic)
     return {
         "correct_in_time_hz": ratio((on_time & traffic.correct).sum(), seconds),
         "answered_in_time_share": share(on_time, traffic.known),
+        "served_in_time_share": share(served_in_time(traffic), traffic.known),
         "arrivals_hz": ratio(on_time.size, seconds),
     }
 

@@ -83,10 +83,11 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
-            ("worst decile / Jain index", _fairness(fairness)),
+            ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
             *_latencies(summary["latency_s"]),
+            ("answered / served in time", _in_time(summary["goodput"])),
             ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
             ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
             ("offered load", number(load["offered"])),
@@ -160,7 +161,12 @@ def _risk(summary: Summary) -> str:
 
 
 def _fairness(fairness: dict[str, Any]) -> str:
-    return f"{percent(fairness['worst_decile_accuracy'])} / {number(fairness['jain'], 3)}"
+    worst, chance = (percent(fairness[f"worst_decile_{name}"]) for name in ("shrunk", "by_chance"))
+    return f"{worst} ({chance}) / {number(fairness['jain'], 3)}"
+
+
+def _in_time(goodput: dict[str, Any]) -> str:
+    return f"{percent(goodput['answered_in_time_share'])} / {percent(goodput['served_in_time_share'])}"
 
 
 def _latencies(latency: dict[str, Any]) -> list[tuple[str, str]]:

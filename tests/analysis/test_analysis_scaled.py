@@ -118,3 +118,37 @@ def test_a_crowd_after_the_horizon_is_told(tmp_path: Path) -> None:
     scenario = scenario_of(horizon_s=100, fleet=(devices(arrivals=arrivals),))
     reasons = summary_of(tmp_path / "run", scenario)["invalid_because"]
     assert "the flash crowd of devices never comes: it begins at 600 s, after the horizon" in reasons
+
+
+@pytest.mark.parametrize("rule", ["send", "accept", "answer"])
+@pytest.mark.parametrize("when_down", ["refuse", "silent", "queue"])
+def test_what_is_charged_does_not_depend_on_what_it_costs(tmp_path: Path, rule: str, when_down: str) -> None:
+    """Retries, a full queue, and an outage that loses it: with c_e 0 the same attempts are charged."""
+    found = []
+    for c_e in (0.5, 0.0):
+        server = {
+            "service": {"kind": "affine", "base_s": 0.3},
+            "when_down": when_down,
+            "queue_limit": 3,
+            "queue_survives": False,
+            "outages": ({"when": {"kind": "intervals", "at": ((20.0, 30.0), (50.0, 55.0))}},),
+        }
+        group = devices(
+            arrivals={"process": {"kind": "poisson", "rate_hz": 0.3}},
+            timeout_s=1.0,
+            retry={"attempts": 2, "backoff_s": 0.1},
+            budget={"kind": "money", "per_s": 60.0, "limit": 50.0, "price": 0.25},
+        )
+        costs = {"c_e": c_e, "charge_on": rule}
+        scenario = scenario_of(horizon_s=80, fleet=(group,), server=server, costs=costs)
+        found.append(summary_of(tmp_path / f"{c_e}", scenario)["cost"])
+    assert found[0]["charged_attempts"] == found[1]["charged_attempts"] > 0
+    assert found[0]["spend"] == found[1]["spend"] == 0.25 * found[0]["charged_attempts"]
+
+
+def test_a_fallback_at_the_deadline_is_answered_and_not_served(tmp_path: Path) -> None:
+    parts = {"deadline_s": 1.0, "fallback": "client"}
+    server = {"service": {"kind": "affine", "base_s": 50.0}}
+    found = summary_of(tmp_path, scenario_of(horizon_s=100, fleet=(devices(**parts),), server=server))
+    assert found["goodput"]["answered_in_time_share"] == 1.0
+    assert found["goodput"]["served_in_time_share"] == 0.0
