@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.metrics.part_definitions import OF_PARTS
+
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
 
@@ -33,7 +35,9 @@ GENERAL = {
     ),
     "windows of an outage": (
         "before = warm-up to the first outage, during, after = its end to the next outage or the horizon, "
-        "less what another outage still touches; a request belongs to the window in which it arrived."
+        "less what another outage still touches; a request belongs to the window in which it arrived. "
+        "during_any: in any outage, also one of its own client's link alone (own_links); affected: those of "
+        "them that it could touch, as an outage of links is none to clients of other groups."
     ),
 }
 
@@ -210,52 +214,21 @@ DEFINITIONS = {
         "sent, of known outcome (share)."
     ),
     "availability.outage_share": (
-        "Share of the time after the warm-up that lies in an outage or a slowdown of any target (share)."
+        "Share of the time after the warm-up that lies in an outage or a slowdown of anything shared or of "
+        "the client's own link, mean over the clients (share)."
     ),
-    "availability.outages": "Outages and slowdowns that began before the horizon (count).",
+    "availability.outages": (
+        "Outages and slowdowns that began before the horizon, those of single clients' links too (count)."
+    ),
     "availability.targets": (
         "For each target and effect of the scenario's outages: `observed`, the share of the time after the "
         "warm-up in which none of them was on (a mean over links that fail on their own), and `expected`, "
         "mean up / (mean up + mean down) as the scenario has it, multiplied where several hit one target; "
         "none where an outage is written down, read from a trace or drawn from a file (shares)."
     ),
-    "outages.normal_waiting": (
-        "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
-        "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."
-    ),
-    "outages.each.*.target": "What the outage hit, as in the events (text).",
-    "outages.each.*.label": "The same in words (text).",
-    "outages.each.*.from_s": "Start of the outage (s of virtual time).",
-    "outages.each.*.to_s": "End of the outage, exclusive (s of virtual time).",
-    "outages.each.*.after_until_s": (
-        "End of the window after: the next outage or the horizon (s of virtual time)."
-    ),
-    "outages.each.*.recovery_s": (
-        "From the outage's end to the first whole second from which, for 10 s on end, the 5-s mean of the "
-        "waiting requests is at most normal_waiting; none if that is not seen before the next outage and the "
-        "horizon, or not judged (s)."
-    ),
 }
 
-WINDOW = {
-    "requests": "Requests that arrived in the window, those still in flight included (count).",
-    "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
-    "client_accuracy": "What the clients' own models would get on the same requests (share).",
-    "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
-    "timed_out_share": "The window's requests with outcome timed_out (share).",
-    "refused_share": "The window's requests with outcome refused (share).",
-    "answered_share": "The window's requests that got a final answer (share).",
-    "p95_latency_s": (
-        "Shortest time in which at least 95% of the window's requests got their final answer; none if fewer "
-        "got one at all, as answered_share tells (s)."
-    ),
-    "amplification": "Sends per request that was sent at all, in the window (ratio).",
-}
-DEFINITIONS |= {
-    f"outages.{place}.{name}": meaning
-    for place in ("whole_run", "before", "during_any", "outside", "each.*.during", "each.*.after")
-    for name, meaning in WINDOW.items()
-}
+DEFINITIONS |= OF_PARTS
 
 
 def leaves(summary: Any, path: str = "") -> Iterator[str]:

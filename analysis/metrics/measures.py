@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.metrics.service import served_in_time, sizes_of
-from analysis.run_folder.outages import in_any
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
 Sums = tuple[Floats, Floats]
@@ -79,7 +78,7 @@ def _judged(traffic: Traffic) -> Mask:
 
 
 def _in_outages(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.held_out & in_any(traffic.outages, traffic.arrived_at_s))
+    return np.asarray(traffic.held_out & traffic.in_outages)
 
 
 def _by_server(traffic: Traffic) -> Mask:

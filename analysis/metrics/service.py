@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.metrics.target_availability import by_target
 from analysis.run_folder.outages import (
     availability_of,
-    in_any,
     mean_of_steps,
+    own_link_periods,
     replica_steps,
     seconds_touched,
 )
@@ -121,7 +122,7 @@ def work(traffic: Traffic) -> dict[str, Any]:
 
 def retries(traffic: Traffic) -> dict[str, Any]:
     """Attempts per request that was sent at all, in total and for requests that arrived during outages."""
-    during = in_any(traffic.outages, traffic.arrived_at_s)
+    during = traffic.in_outages
     return {
         "attempts": int(traffic.requests["attempts"].sum()),
         "amplification": amplification(traffic, np.ones(during.shape, dtype=bool)),
@@ -161,6 +162,16 @@ def cost(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """Of a part of the requests: `cost_per_request` and `spend`, as in `cost`."""
+    charged = np.where(among, traffic.requests["charged"].to_numpy(dtype=float), 0.0)
+    c_e = float(traffic.run.scenario["costs"]["c_e"])
+    return {
+        "cost_per_request": ratio(c_e * float(charged.sum()), among.sum()),
+        "spend": _spend(traffic, charged),
+    }
+
+
 def _spend(traffic: Traffic, charged: Floats) -> float | None:
     """Price x charged attempts over the groups whose budget is in money; None where none is."""
     budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
@@ -172,9 +183,7 @@ def _spend(traffic: Traffic, charged: Floats) -> float | None:
 
 def availability(traffic: Traffic) -> dict[str, Any]:
     """How much of the time the server could work, and how much of it some outage was on."""
-    observed_s = traffic.run.observed_s
-    edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
-    touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    own = own_link_periods(traffic.run)
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
     weight = _seconds_covered(traffic)
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
@@ -183,8 +192,8 @@ def availability(traffic: Traffic) -> dict[str, Any]:
         "usable_share": availability_of(traffic.run),
         "replica_share": ratio(usable, replicas * weight.sum()),
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
-        "outage_share": ratio(touched, observed_s),
-        "outages": len(traffic.outages),
+        "outage_share": ratio(_touched_s(traffic, own), traffic.run.observed_s),
+        "outages": len(traffic.outages) + len(own),
         "targets": by_target(traffic.run),
     }
 
@@ -208,6 +217,19 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
         )
         result[f"{of}_max"] = float(values.max()) if values.size else None
     return result
+
+
+def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
+    """Seconds after the warm-up in an outage of anything shared or of the own link, mean over the clients."""
+    warm_up_s = traffic.run.warm_up_s
+    shared = [(max(one.from_s, warm_up_s), one.to_s) for one in traffic.outages if one.to_s > warm_up_s]
+    shared_s = _length_of_union(shared)
+    clients = sum(int(group["clients"]) for group in traffic.run.groups.values())
+    more_s = 0.0
+    for _, rows in own[own["until_s"] > warm_up_s].groupby("client_id"):
+        periods = rows[["from_s", "until_s"]].clip(lower=warm_up_s).itertuples(index=False, name=None)
+        more_s += _length_of_union([*shared, *periods]) - shared_s
+    return shared_s + more_s / max(1, clients)
 
 
 def _length_of_union(intervals: list[tuple[float, float]]) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.metrics.service import load
-from analysis.run_folder.outages import in_any, mean_of_steps, replica_steps, seconds_touched
+from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.traffic import Floats, Traffic
 
 LEAST_REQUESTS = 200
@@ -91,7 +91,7 @@ def nothing_is_answered(traffic: Traffic) -> str | None:
     """A group whose sends all come to nothing, outages aside, has a link, a service or a deadline that no
     answer can keep: often a slip of units."""
     sent = np.asarray(traffic.requests["attempts"] > 0) & traffic.known
-    sent &= ~in_any(traffic.outages, traffic.arrived_at_s)
+    sent &= ~traffic.in_outages
     group, answered = np.asarray(traffic.requests["group"]), traffic.is_answered_by("server")
     for name in traffic.run.groups:
         count = int((mine := sent & (group == name)).sum())
@@ -105,8 +105,8 @@ def nothing_is_answered(traffic: Traffic) -> str | None:
 def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
     """What the scenario asks about and the run does not reach."""
     for name, group in traffic.run.groups.items():
-        shape = group["arrivals"]["shape"]
-        if shape["kind"] == "flash_crowd" and float(shape["at_s"]) >= traffic.run.horizon_s:
+        shape = group["arrivals"].get("shape") or {}
+        if shape.get("kind") == "flash_crowd" and float(shape["at_s"]) >= traffic.run.horizon_s:
             return (
                 f"the flash crowd of {name} never comes: it begins at {shape['at_s']:g} s, after the horizon"
             )

@@ -10,6 +10,8 @@ import pytest
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
 import analysis
+from analysis.reports.formatting import sentences
+from analysis.reports.tables import of_groups, windows
 from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, write
@@ -152,3 +154,77 @@ def test_a_fallback_at_the_deadline_is_answered_and_not_served(tmp_path: Path) -
     found = summary_of(tmp_path, scenario_of(horizon_s=100, fleet=(devices(**parts),), server=server))
     assert found["goodput"]["answered_in_time_share"] == 1.0
     assert found["goodput"]["served_in_time_share"] == 0.0
+
+
+def test_recovery_waits_for_the_breakers(tmp_path: Path) -> None:
+    """The queue is empty at once; the clients, which opened their breakers, ask again 240 s later."""
+    group = devices(
+        arrivals={"process": {"kind": "poisson", "rate_hz": 0.3}},
+        timeout_s=1.0,
+        breaker={"failures": 1, "cooldown_s": 240.0},
+    )
+    server = {
+        "service": {"kind": "affine", "base_s": 0.02},
+        "when_down": "refuse",
+        "outages": ({"when": {"kind": "intervals", "at": ((100.0, 150.0),)}},),
+    }
+    found = summary_of(tmp_path, scenario_of(horizon_s=600, fleet=(group,), server=server))
+    (outage,) = found["outages"]["each"]
+    assert outage["queue_recovery_s"] == 0.0
+    assert 170 <= outage["recovery_s"] == outage["service_recovery_s"] <= 245
+    assert "answered as before only" in " ".join(sentences(found))
+
+
+def test_outages_of_single_links_count(tmp_path: Path) -> None:
+    """Each link is up 20 s and down 10 s on average, on its own; the second group has none of it."""
+    links = {"kind": "links", "groups": ("devices",), "share": 1.0, "correlated": False}
+    when = {
+        "kind": "renewal",
+        "up": {"kind": "exponential", "mean_s": 20.0},
+        "down": {"kind": "exponential", "mean_s": 10.0},
+    }
+    server = {"service": {"kind": "affine", "base_s": 0.01}, "outages": ({"when": when, "target": links},)}
+    whole = group_of(group="whole", clients=10, policy=ALWAYS)
+    fleet = (devices(timeout_s=1.0), whole | {"timeout_s": 1.0})
+    found = summary_of(tmp_path, scenario_of(horizon_s=600, fleet=fleet, server=server))
+    outages, availability = found["outages"], found["availability"]
+    assert outages["each"] == []
+    assert availability["outages"] == outages["of_single_links"] > 100
+    assert availability["outage_share"] == pytest.approx(0.5 * (1 - availability["targets"][0]["observed"]))
+    assert availability["outage_share"] == pytest.approx(1 / 6, abs=0.03)
+    inside = outages["own_links"]["requests"]
+    assert inside == outages["during_any"]["requests"] == outages["affected"]["requests"]
+    assert inside / outages["whole_run"]["requests"] == pytest.approx(1 / 6, abs=0.03)
+    assert outages["own_links"]["answered_by_server_share"] == 0.0
+    assert outages["outside"]["answered_by_server_share"] > 0.95
+    groups = found["groups"]
+    assert groups["whole"]["affected"]["requests"] == 0
+    assert groups["devices"]["affected"]["requests"] == inside
+    assert groups["devices"]["whole_run"]["not_sent_share"] == pytest.approx(1 / 3, abs=0.05)
+    assert windows(found)[-1][0] == "with own link out"
+    assert [row[0] for row in of_groups(found, 5)] == ["by devices", "by whole"]
+    assert "Links failed one by one" in " ".join(sentences(found))
+
+
+def test_an_outage_of_links_touches_its_groups_alone(tmp_path: Path) -> None:
+    links = {"kind": "links", "groups": ("devices",), "share": 1.0, "correlated": True}
+    outage = {"when": {"kind": "intervals", "at": ((50.0, 80.0),)}, "target": links}
+    fleet = (devices(), group_of(group="whole", clients=10, policy=ALWAYS))
+    server = {"service": {"kind": "affine", "base_s": 0.01}, "outages": (outage,)}
+    found = summary_of(tmp_path, scenario_of(horizon_s=100, fleet=fleet, server=server))
+    groups, outages = found["groups"], found["outages"]
+    assert groups["whole"]["affected"]["requests"] == 0
+    assert outages["affected"]["requests"] == groups["devices"]["affected"]["requests"]
+    assert outages["during_any"]["requests"] > 1.8 * outages["affected"]["requests"]
+
+
+def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
+    budget = {"kind": "money", "per_s": 60.0, "limit": 9.0, "price": 0.25, "shared_by": "group"}
+    fleet = (devices(budget=budget), group_of(group="whole", clients=5, policy=ALWAYS))
+    server = {"service": {"kind": "affine", "base_s": 0.01}}
+    found = summary_of(tmp_path, scenario_of(horizon_s=100, fleet=fleet, server=server))
+    one, two = (found["groups"][name]["whole_run"] for name in ("devices", "whole"))
+    assert one["requests"] + two["requests"] == found["counts"]["requests"]
+    assert one["spend"] == found["cost"]["spend"] > 0 == two["spend"]
+    total = one["requests"] * one["cost_per_request"] + two["requests"] * two["cost_per_request"]
+    assert total == pytest.approx(found["cost"]["total"])
