@@ -18,6 +18,7 @@ from analysis.metrics.measures import MEASURES
 from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own
+from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
@@ -56,6 +57,8 @@ def write_comparison(
         comparison = compare_over_seeds(arms, names_of(traffics))
     else:
         comparison = compare(traffics, unpaired)
+    for run, traffic in zip(comparison["runs"], traffics[1:], strict=True):
+        run["told"] = changes(traffics[0].run.scenario, traffic.run.scenario)
     figure = overlay(traffics, names_of(traffics))
     svg = to_svg(figure)
     command = [*program(), "compare", *map(str, paths), "--out", str(out)]
@@ -100,8 +103,12 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str
 
 
 def differences(run: dict[str, Any]) -> list[str]:
-    """What the scenario of a run has otherwise than the baseline's, a line per path."""
-    lines = [f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in run["scenario"]]
+    """What the scenario of a run has otherwise than the baseline's, in words where there are any."""
+    told: dict[str, str] = run.get("told", {})
+    plain = [
+        one for one in run["scenario"] if not f"{one[0]}.".startswith(tuple(f"{path}." for path in told))
+    ]
+    lines = [*told.values(), *(f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in plain)]
     if len(lines) > MOST_DIFFERENCES:
         lines = [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more, in compare.json"]
     return lines or ["nothing"]

@@ -18,6 +18,7 @@ from analysis.reports.contrast_table import HEAD, contrast_rows
 from analysis.reports.formatting import headline, outcome_shares, program, sentences, verdict
 from analysis.reports.page import as_source
 from analysis.reports.partial_report import PARTIAL, write_partial
+from analysis.reports.setup import setup
 from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, of_groups, windows
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
@@ -113,7 +114,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         window_columns=WINDOW_COLUMNS_LONG,
         windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
         outcomes=outcome_shares(summary),
-        facts=(facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
+        facts=setup(run.scenario) | (facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
         zoom_bins=bins_in_words(traffic),
         figures=figures,
