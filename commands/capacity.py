@@ -34,7 +34,7 @@ from sim.scenario.text.grid import Variant, variants
 from sim.scenario.text.overrides import AFTER_EVERY_LINE, Change
 
 if TYPE_CHECKING:
-    from analysis.statistics.capacity import Decision, Slo
+    from analysis.statistics.capacity import Decision, SearchResult, Slo
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -43,7 +43,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def capacity(
     scenario: ScenarioName,
     meet: Annotated[
-        str, typer.Option(metavar="SLO", help="Of the mean over seeds: latency.p95<=0.3, accuracy>=0.8.")
+        list[str],
+        typer.Option(
+            metavar="SLO",
+            help="Of the mean over seeds: latency.p95<=0.3, groups.NAME.affected.accuracy>=0.8; repeatable.",
+        ),
     ],
     replicas: Annotated[str | None, typer.Option(metavar="LO:HI", help="Find the fewest replicas.")] = None,
     clients: Annotated[
@@ -65,12 +69,14 @@ def capacity(
     """Finds the smallest server, or the largest fleet, for an SLO.
 
     By bisection over runs with several seeds each; the answer holds with a stated confidence. Give --replicas
-    or --clients. What is in the store already is not run again.
+    or --clients. What is in the store already is not run again. Of several SLOs each is searched for, and the
+    answer is what meets all of them.
     """
     from analysis.reports.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
     from analysis.reports.cell_table import require_metric  # noqa: PLC0415
     from analysis.reports.page import require_own  # noqa: PLC0415
     from analysis.statistics.capacity import (  # noqa: PLC0415  (pandas is slow to load)
+        all_together,
         answer,
         decide,
         most_decisions,
@@ -79,9 +85,11 @@ def capacity(
         slo_of,
     )
 
-    how, slo, span = how_of(jobs, workers, ray_address), slo_of(meet), span_of(replicas, clients)
-    require_metric(slo.metric)
-    require_possible(slo)
+    how, span = how_of(jobs, workers, ray_address), span_of(replicas, clients)
+    slos = [slo_of(written) for written in ([meet] if isinstance(meet, str) else meet)]
+    for slo in slos:
+        require_metric(slo.metric)
+        require_possible(slo)
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
     with reporting(quiet) as progress:
@@ -98,17 +106,30 @@ def capacity(
         out = out or Path("runs") / f"{ends[0].scenario.name}-capacity"
         require_own(out, FILES, "a search for capacity")
 
-        chance = (1 - confidence) / most_decisions(span.low, span.high)
+        chance = (1 - confidence) / most_decisions(span.low, span.high) / len(slos)
 
-        def ask(number: int) -> Decision:
-            return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
+        def result_for(slo: Slo) -> SearchResult:
+            def ask(number: int) -> Decision:
+                return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
 
-        result = search(span.low, span.high, span.more_helps, ask, slo)
-    said = answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
-    said += runs.reservation(None if result.best is None else result.best.number)
-    write_capacity(result, slo, confidence, span.path, said, runs.table(), out)
-    Console().print(capacity_table(result, slo, span.what, runs.table()), crop=False)
-    print(said)
+            return search(span.low, span.high, span.more_helps, ask, slo)
+
+        results = [result_for(slo) for slo in slos]
+    best = all_together([result.best for result in results], span.more_helps)
+    said = [
+        answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
+        for slo, result in zip(slos, results, strict=True)
+    ]
+    if len(slos) > 1:
+        which = "fewest" if span.more_helps else "most"
+        said.append(
+            f"{which} {span.what} that meet all of them: {best or 'none'} ({100 * confidence:g}% confidence)"
+        )
+    said[-1] += runs.reservation(best)
+    write_capacity(results, slos, confidence, span.path, said, best, runs.table(), out)
+    for slo, result in zip(slos, results, strict=True):
+        Console().print(capacity_table(result, slo, span.what, runs.table()), crop=False)
+    print("\n".join(said))
 
 
 class Span(NamedTuple):

@@ -30,6 +30,7 @@ from sim.results.resuming import is_broken_off
 from sim.results.run_folder import require_free
 from sim.scenario import Scenario, json_schema, question_of, read, shipped
 from sim.scenario.library import FOLDER, STUDIES, locate
+from sim.scenario.rules.estimates import estimate, in_words
 from sim.scenario.schema.policy_study import is_study
 
 
@@ -156,6 +157,8 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
     print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
+    if plan.horizon_s:
+        print(in_words(estimate(plan)))
 
 
 @app.command()

@@ -44,14 +44,20 @@ class Bucket:
 
 
 class Periods:
-    """At most `limit` sends that were sent in one period [n·per_s, (n + 1)·per_s)."""
+    """At most `limit` sends that were sent in one period [n·per_s, (n + 1)·per_s).
+
+    An instant short of a begin by no more than the rounding of decimals lies at it.
+    """
 
     def __init__(self, per_s: float, limit: float) -> None:
         self.per_s, self.limit = per_s, limit
         self.reserved: Counter[int] = Counter()
 
+    def period_of(self, at: float) -> int:
+        return int(at / self.per_s * (1 + 2**-50))
+
     def take(self, now: float, _is_held: bool = False) -> bool:
-        period = int(now / self.per_s)
+        period = self.period_of(now)
         if self.reserved[period] >= self.limit:
             return False
         self.reserved[period] += 1
@@ -59,7 +65,7 @@ class Periods:
 
     def settle(self, sent: float, _now: float, is_spent: bool) -> None:
         if not is_spent:
-            self.reserved[int(sent / self.per_s)] -= 1
+            self.reserved[self.period_of(sent)] -= 1
 
 
 def account(budget: Budget) -> Bucket | Periods:

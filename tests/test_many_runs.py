@@ -419,6 +419,10 @@ def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
     assert said == (f"fewest replicas from 1 to 2 that meet deferral_rate <= {limit:g}: 1 (95% confidence)")
     reported = json.loads((tmp_path / "out/capacity.json").read_text())
     assert (reported["best"], reported["answer"]) == (1, said)
+    asked = [f"deferral_rate<={limit}", "groups.known.whole_run.accuracy>=0", "answered_in_time>=0"]
+    capacity.capacity("smoke", asked, replicas="1:2", seeds=4, **options)
+    said_of_all = capsys.readouterr().out.strip().splitlines()[-1]
+    assert said_of_all == "fewest replicas that meet all of them: 1 (95% confidence)"
     by_hand = table.groupby("server.replicas")["rates.deferral_rate.value"].mean()
     assert [one["mean"] for one in reported["decisions"]] == pytest.approx(by_hand.tolist())
 

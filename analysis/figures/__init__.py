@@ -159,8 +159,9 @@ FIGURES = {
         deferral,
         "What deferral can buy",
         alt.deferral,
-        "Curves come from the models alone, with a server that always answers. The open circle shows what "
-        "this run's decisions promise, the filled one what the fleet got: the line between them is what "
+        "Curves come from the first models alone, before any drift, with a server that always answers; the "
+        "circles are of the requests that came while that was so, as the title says. The open circle shows "
+        "what this run's decisions promise, the filled one what the fleet got: the line between them is what "
         "capacity, outages and limits took away.",
         needs=frozenset({"deferral"}),
     ),
@@ -169,7 +170,8 @@ FIGURES = {
         "What deferring costs",
         alt.risk,
         "The lowest point of a curve is the best threshold of its score at this price of the server, had it "
-        "always answered. What the run paid lies above its score's curve by what queues and outages took.",
+        "always answered. Curve and point are of the first models before any drift, as the title says. What "
+        "the run paid lies above its score's curve by what queues and outages took, and by chance.",
         needs=frozenset({"deferral"}),
     ),
     "reliability": Drawing(

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from analysis.figures.deferral import deferral_rate_and_risk, operating_point
+from analysis.figures.deferral import as_the_curves, deferral_rate_and_risk, operating_point
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
@@ -60,10 +58,11 @@ def latency(_traffic: Traffic, summary: Summary) -> str:
 
 
 def deferral(traffic: Traffic, _summary: Summary) -> str:
-    point = operating_point(traffic, np.ones(len(traffic.requests), dtype=bool))
+    while_so, when = as_the_curves(traffic)
+    point = operating_point(traffic, while_so)
     table = traffic.run.deferral
     ends = table[table["group"] == "all"].sort_values("deferral_rate")["accuracy"]
-    text = "Accuracy against deferral rate for each score"
+    text = f"Accuracy against deferral rate for each score, {when}"
     if len(ends):
         text += f", from {percent(ends.iloc[0])} with nothing sent to {percent(ends.iloc[-1])} with all sent"
     if point is None:
@@ -79,10 +78,11 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
     table = traffic.run.deferral
     table = table[table["group"] == "all"]
     least = table.groupby("score")["risk"].min()
-    text = "Generalised risk against deferral rate; least " + ", ".join(
+    while_so, when = as_the_curves(traffic)
+    text = f"Generalised risk against deferral rate, {when}; least " + ", ".join(
         f"{score} {number(value, 3)}" for score, value in least.items()
     )
-    rate, paid = deferral_rate_and_risk(traffic)
+    rate, paid = deferral_rate_and_risk(traffic, while_so)
     if rate is None or paid["value"] is None:
         return text + "."
     return f"{text}; this run sent {percent(rate)} and paid {number(paid['value'], 3)}."

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from analysis.figures.style import INK, VERMILION, WIDTH_IN, score_name, scores_of, styled
-from analysis.metrics.answers import risk as realised
+from analysis.metrics.measures import realised_risk
 from analysis.run_folder.traffic import Mask, Traffic, share
 
 MOST_GROUPS = 8
@@ -31,12 +31,13 @@ def deferral(traffic: Traffic) -> Figure:
     parts = figure.subfigures(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
     axes = parts[0].subplots()
     _curves(axes, table[table["group"] == "all"])
-    _ran(axes, traffic, np.ones(len(traffic.requests), dtype=bool))
-    axes.set_title("all groups" if groups else "all clients")
+    while_so, when = as_the_curves(traffic)
+    _ran(axes, traffic, while_so)
+    axes.set_title(f"{'all groups' if groups else 'all clients'}: {when}")
     axes.set_ylabel("accuracy (% of held-out)")
     axes.set_xlabel("deferral rate (% sent)")
     if groups:
-        small = _small_multiples(parts[1], columns, table, traffic, groups)
+        small = _small_multiples(parts[1], columns, table, traffic, groups, while_so)
         low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
         spare = 0.02 * (high - low)  # so that no mark is cut
         for panel in [axes, *small]:
@@ -53,7 +54,9 @@ def risk(traffic: Traffic) -> Figure:
     axes = figure.subplots()
     table = traffic.run.deferral
     _curves(axes, table[table["group"] == "all"], "risk")
-    rate, paid = deferral_rate_and_risk(traffic)
+    while_so, when = as_the_curves(traffic)
+    rate, paid = deferral_rate_and_risk(traffic, while_so)
+    axes.set_title(when)
     if rate is not None and paid["value"] is not None:
         if paid["low"] is not None:
             axes.plot(
@@ -82,20 +85,52 @@ def risk(traffic: Traffic) -> Figure:
     return figure
 
 
-def deferral_rate_and_risk(traffic: Traffic) -> tuple[float | None, dict[str, Any]]:
-    """Of the held-out requests: the share sent of those decided, and the risk that was paid."""
-    sent, decided = (traffic.requests[name].to_numpy(dtype=bool) for name in ("deferred", "is_decided"))
-    return share(sent, decided & traffic.held_out), realised(traffic)["realised"]
+def as_the_curves(traffic: Traffic) -> tuple[Mask, str]:
+    """Which requests came while things were as the curves have them, and how the figure says so.
+
+    Curves are of the first models on samples as they are before any drift; a run's point among requests of
+    later versions, or after a drift, would lie off them for that alone, and not for queues or outages.
+    """
+    run = traffic.run
+    drifts = [
+        float(drift["at_s"])
+        for group in run.groups.values()
+        for drift in (group.get("traffic") or {}).get("drift") or ()
+    ]
+    later = run.events[(run.events["kind"] == "model_in_force") & (run.events["value"] > 0)]
+    version_s, drift_s = later["at_s"].min() if len(later) else np.inf, min(drifts, default=np.inf)
+    until_s = min(float(version_s), drift_s, run.horizon_s)
+    why = ""
+    if until_s < run.horizon_s:
+        why = ", before the drift" if drift_s <= version_s else ", before version 1"
+    return traffic.arrived_at_s < until_s, f"version 0, {run.warm_up_s:g}–{until_s:g} s{why}"
+
+
+def deferral_rate_and_risk(
+    traffic: Traffic, among: Mask | None = None
+) -> tuple[float | None, dict[str, Any]]:
+    """Of the held-out requests, or those `among`: the share sent of those decided, and the risk paid."""
+    sent, decided, known = (
+        traffic.requests[name].to_numpy(dtype=bool) for name in ("deferred", "is_decided", "server_known")
+    )
+    held_out = traffic.held_out if among is None else traffic.held_out & among
+    paid = traffic.clusters.mean(realised_risk(traffic), held_out & known)
+    return share(sent, decided & held_out), paid
 
 
 def _small_multiples(
-    part: SubFigure, columns: int, table: pd.DataFrame, traffic: Traffic, groups: list[str]
+    part: SubFigure,
+    columns: int,
+    table: pd.DataFrame,
+    traffic: Traffic,
+    groups: list[str],
+    among: Mask,
 ) -> list[Axes]:
     """A panel per group, with labels at the outer edges only; returns the panels."""
     grid = part.subplots(-(-len(groups) // columns), columns, squeeze=False).ravel()
     for index, (panel, name) in enumerate(zip(grid, groups, strict=False)):
         _curves(panel, table[table["group"] == name])
-        _ran(panel, traffic, np.asarray(traffic.requests["group"] == name))
+        _ran(panel, traffic, among & np.asarray(traffic.requests["group"] == name))
         panel.set_title(name)
         panel.set_xticks([0, 0.5, 1])
         is_lowest, is_first = index + columns >= len(groups), index % columns == 0

@@ -147,6 +147,14 @@ def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
         axes.axvspan(outage.from_s, outage.to_s, color="#D9D9D9" if is_total else "#EEEEEE", lw=0, zorder=0)
 
 
+def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float) -> None:
+    """A strip at the foot of the panel, a fifth of it high where every client's own link is out."""
+    if share.max() > 0:
+        edges, heights = np.append(at_s, horizon_s), 0.2 * np.append(share, share[-1])
+        place = axes.get_xaxis_transform()
+        axes.fill_between(edges, 0, heights, step="post", transform=place, color="#C9C9C9", lw=0, zorder=0)
+
+
 def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float) -> None:
     """Names above the panel, at the outages; where they would not fit, one line says how many there are."""
     place = axes.get_xaxis_transform()

@@ -23,11 +23,12 @@ from analysis.figures.style import (
     bin_width_s,
     label_outages,
     mark_warm_up,
+    shade_links,
     shade_outages,
     styled,
 )
 from analysis.metrics.service import seconds_per_request
-from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.outages import own_links_down, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import wilson
@@ -46,6 +47,7 @@ def timeline(traffic: Traffic) -> Figure:
         draw(axes, run, seconds)
     for axes in panels:
         shade_outages(axes, outages)
+        shade_links(axes, *own_links_down(run), run.horizon_s)
         mark_warm_up(axes, run.warm_up_s)
         axes.grid(visible=True, axis="y")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.by_client import accuracy_by_client
+from analysis.metrics.by_client import (
+    accuracy_by_client,
+    shrunk,
+    worst_decile,
+    worst_decile_by_chance,
+)
 from analysis.run_folder.traffic import Mask, Traffic, share
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
 
@@ -111,12 +116,14 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
     Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
     """
     asked = traffic.requests.loc[traffic.held_out, "client_id"].nunique()
-    per_client = accuracy_by_client(traffic)["fleet"].to_numpy(dtype=float)
+    table = accuracy_by_client(traffic)
+    per_client = table["fleet"].to_numpy(dtype=float)
     squares = float((per_client**2).sum())
-    worst = per_client[: -(-per_client.size // 10)]
     return {
         "clients": int(per_client.size),
         "left_out": int(asked - per_client.size),
         "jain": float(per_client.sum() ** 2 / (per_client.size * squares)) if squares > 0 else None,
-        "worst_decile_accuracy": float(worst.mean()) if worst.size else None,
+        "worst_decile_accuracy": worst_decile(per_client),
+        "worst_decile_by_chance": worst_decile_by_chance(table),
+        "worst_decile_shrunk": worst_decile(shrunk(table)),
     }

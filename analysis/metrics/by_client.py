@@ -3,17 +3,69 @@ drawn with. A client that asked about few held-out samples says little about its
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.run_folder.traffic import Traffic
 
 LEAST_REQUESTS = 10  # of a client: with fewer, its accuracy is mostly chance (a standard error above 0.1)
 
 
+REPLICATES = 500  # of fleets in which chance alone makes a difference
+Floats = NDArray[np.float64]
+
+
 def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
-    """Per client with `LEAST_REQUESTS` held-out requests, by `fleet`: group, fleet, client (shares)."""
+    """Per client with `LEAST_REQUESTS` held-out requests, by `fleet`: fleet and client (shares), group,
+    witnesses.
+
+    witnesses: how many independent answers its requests amount to, as those about one sample are alike:
+    (Σ n)² / Σ n² over its samples (Kish 1965).
+    """
     rows = traffic.requests[traffic.held_out].groupby("client_id")
     table = rows[["correct", "client_right"]].mean()
     table.columns = pd.Index(["fleet", "client"])
     table["group"] = rows["group"].first().astype("str")
+    asked = traffic.requests[traffic.held_out].groupby(["client_id", "base_id"]).size()
+    squares = (asked.astype(float) ** 2).groupby("client_id").sum()
+    table["witnesses"] = asked.groupby("client_id").sum().astype(float) ** 2 / squares
     return table[rows.size() >= LEAST_REQUESTS].sort_values(["fleet", "client"], kind="stable")
+
+
+def shrunk(table: pd.DataFrame) -> Floats:
+    """Each client's accuracy, drawn towards its group's by as much as chance explains of the spread; (n,).
+
+    Empirical Bayes with moments: the variance between the clients of a group beyond that of binomial counts
+    (Efron and Morris 1975; Carter and Rolph 1974), at least 0. Without such a variance all are their group's.
+    """
+    found = np.empty(len(table))
+    for _, places in table.groupby("group").indices.items():
+        accuracy, witnesses = (table[name].to_numpy(dtype=float)[places] for name in ("fleet", "witnesses"))
+        mean = float(np.average(accuracy, weights=witnesses))
+        chance = mean * (1 - mean) / witnesses
+        seen = float(((accuracy - mean) ** 2).sum()) / max(1, accuracy.size - 1)
+        between = max(0.0, seen - float(chance.mean()))
+        kept = between / (between + chance) if between else np.zeros(accuracy.size)
+        found[places] = mean + kept * (accuracy - mean)
+    return found
+
+
+def worst_decile(accuracy: Floats) -> float | None:
+    """The mean over the tenth of the clients that fares worst, rounded up; None without clients."""
+    worst = np.sort(accuracy)[: -(-accuracy.size // 10)]
+    return float(worst.mean()) if worst.size else None
+
+
+def worst_decile_by_chance(table: pd.DataFrame) -> float | None:
+    """The mean worst decile of fleets in which each client has its group's accuracy and as many witnesses."""
+    if table.empty:
+        return None
+    mean = np.empty(len(table))
+    for _, places in table.groupby("group").indices.items():
+        part = table.iloc[places]
+        mean[places] = np.average(part["fleet"], weights=part["witnesses"])
+    count = np.maximum(np.rint(table["witnesses"].to_numpy(dtype=float)), 1.0).astype(np.int64)
+    draw = np.random.default_rng(0)  # a constant of the summary: it shares no draw with the run
+    drawn = np.sort(draw.binomial(count, mean, (REPLICATES, len(table))) / count, axis=1)
+    return float(drawn[:, : -(-len(table) // 10)].mean())

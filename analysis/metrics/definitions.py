@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.metrics.part_definitions import OF_PARTS
+
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
 
@@ -33,7 +35,9 @@ GENERAL = {
     ),
     "windows of an outage": (
         "before = warm-up to the first outage, during, after = its end to the next outage or the horizon, "
-        "less what another outage still touches; a request belongs to the window in which it arrived."
+        "less what another outage still touches; a request belongs to the window in which it arrived. "
+        "during_any: in any outage, also one of its own client's link alone (own_links); affected: those of "
+        "them that it could touch, as an outage of links is none to clients of other groups."
     ),
 }
 
@@ -43,7 +47,9 @@ DEFINITIONS = {
         "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
         "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
         "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
-        "such time to judge it by; with a horizon of 0, under 30 held-out samples alone (text)."
+        "such time to judge it by, a group that sent 10 requests or more outside outages and got no "
+        "answer to any, a flash crowd that begins after the horizon; with a horizon of 0, under 30 held-out "
+        "samples alone (text)."
     ),
     "study": (
         "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
@@ -124,7 +130,16 @@ DEFINITIONS = {
         "1/n one has all (number)."
     ),
     "fairness.worst_decile_accuracy": (
-        "Mean accuracy of the decile of the clients that fares worst, rounded up (share)."
+        "Mean accuracy of the decile of the clients that fares worst, rounded up, as seen: few requests of "
+        "each make it lower than any client's true accuracy (share)."
+    ),
+    "fairness.worst_decile_by_chance": (
+        "What it would be on average if every client had its group's accuracy: what chance alone gives "
+        "(share)."
+    ),
+    "fairness.worst_decile_shrunk": (
+        "The same with each client's accuracy drawn towards its group's by as much as chance explains of the "
+        "spread (empirical Bayes): the estimate of how the worst decile truly fares (share)."
     ),
     "latency_s.first": "Time from arrival to the first answer shown, provisional ones included (spread, s).",
     "latency_s.final": "Time from arrival to the final answer (spread, s).",
@@ -135,18 +150,24 @@ DEFINITIONS = {
         "Right final answers by the deadline, all samples, per second of virtual time (1/s)."
     ),
     "goodput.answered_in_time_share": (
-        "Requests with a final answer by the deadline, over all with a known outcome (share)."
+        "Requests with a final answer by the deadline, over all with a known outcome; a fallback to the "
+        "client's own answer, at the very deadline too, is one (share)."
+    ),
+    "goodput.served_in_time_share": (
+        "Requests answered by the deadline by whom the policy asked: kept ones by the client, sent ones by "
+        "the server, so that no fallback counts; over all with a known outcome (share)."
     ),
     "goodput.arrivals_hz": "Counted requests per second of virtual time (1/s).",
     "load.first_sends_outside_outages_hz": (
         "First sends per second, over the seconds that no outage touches (1/s)."
     ),
     "load.offered": (
-        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve "
-        "(ratio)."
+        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve; of "
+        "an autoscaled server the mean replicas over the same seconds (ratio)."
     ),
     "load.utilisation": (
-        "Mean busy over mean usable replicas after the warm-up; batching keeps it high at low load (ratio)."
+        "Mean busy over mean usable replicas after the warm-up, counting as usable those that only end their "
+        "batches; batching keeps it high at low load (share)."
     ),
     "queue.mean": "Requests waiting at the server, mean over time after the warm-up (count).",
     "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
@@ -185,59 +206,29 @@ DEFINITIONS = {
         "Share of the time after the warm-up with at least one usable replica (share)."
     ),
     "availability.replica_share": (
-        "Mean usable replicas over the replicas of the scenario, after the warm-up (share)."
+        "Mean usable replicas over mean replicas after the warm-up: those of the scenario, or as many as the "
+        "autoscaler has (share)."
     ),
     "availability.answered_in_time_if_sent": (
         "Observed availability: requests answered by the server by their deadline, over those the policy "
         "sent, of known outcome (share)."
     ),
     "availability.outage_share": (
-        "Share of the time after the warm-up that lies in an outage or a slowdown of any target (share)."
+        "Share of the time after the warm-up that lies in an outage or a slowdown of anything shared or of "
+        "the client's own link, mean over the clients (share)."
     ),
-    "availability.outages": "Outages and slowdowns that began before the horizon (count).",
+    "availability.outages": (
+        "Outages and slowdowns that began before the horizon, those of single clients' links too (count)."
+    ),
     "availability.targets": (
         "For each target and effect of the scenario's outages: `observed`, the share of the time after the "
         "warm-up in which none of them was on (a mean over links that fail on their own), and `expected`, "
         "mean up / (mean up + mean down) as the scenario has it, multiplied where several hit one target; "
         "none where an outage is written down, read from a trace or drawn from a file (shares)."
     ),
-    "outages.normal_waiting": (
-        "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
-        "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."
-    ),
-    "outages.each.*.target": "What the outage hit, as in the events (text).",
-    "outages.each.*.label": "The same in words (text).",
-    "outages.each.*.from_s": "Start of the outage (s of virtual time).",
-    "outages.each.*.to_s": "End of the outage, exclusive (s of virtual time).",
-    "outages.each.*.after_until_s": (
-        "End of the window after: the next outage or the horizon (s of virtual time)."
-    ),
-    "outages.each.*.recovery_s": (
-        "From the outage's end to the first whole second from which, for 10 s on end, the 5-s mean of the "
-        "waiting requests is at most normal_waiting; none if that is not seen before the next outage and the "
-        "horizon, or not judged (s)."
-    ),
 }
 
-WINDOW = {
-    "requests": "Requests that arrived in the window, those still in flight included (count).",
-    "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
-    "client_accuracy": "What the clients' own models would get on the same requests (share).",
-    "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
-    "timed_out_share": "The window's requests with outcome timed_out (share).",
-    "refused_share": "The window's requests with outcome refused (share).",
-    "answered_share": "The window's requests that got a final answer (share).",
-    "p95_latency_s": (
-        "Shortest time in which at least 95% of the window's requests got their final answer; none if fewer "
-        "got one at all, as answered_share tells (s)."
-    ),
-    "amplification": "Sends per request that was sent at all, in the window (ratio).",
-}
-DEFINITIONS |= {
-    f"outages.{place}.{name}": meaning
-    for place in ("whole_run", "before", "during_any", "outside", "each.*.during", "each.*.after")
-    for name, meaning in WINDOW.items()
-}
+DEFINITIONS |= OF_PARTS
 
 
 def leaves(summary: Any, path: str = "") -> Iterator[str]:

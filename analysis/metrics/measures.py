@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.metrics.service import sizes_of
-from analysis.run_folder.outages import in_any
+from analysis.metrics.service import served_in_time, sizes_of
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
 Sums = tuple[Floats, Floats]
@@ -79,7 +78,7 @@ def _judged(traffic: Traffic) -> Mask:
 
 
 def _in_outages(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.held_out & in_any(traffic.outages, traffic.arrived_at_s))
+    return np.asarray(traffic.held_out & traffic.in_outages)
 
 
 def _by_server(traffic: Traffic) -> Mask:
@@ -145,6 +144,21 @@ def _correct(traffic: Traffic) -> Mask:
     return traffic.correct
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+
+
+def within(measure: Ratio, group: str) -> Ratio:
+    """The same over the requests of one group."""
+
+    def sums(traffic: Traffic) -> Sums:
+        mine = np.asarray(traffic.requests["group"] == group, dtype=np.float64)
+        parts, wholes = measure.parts_and_wholes(traffic)
+        return parts * mine, wholes * mine
+
+    return measure._replace(label=f"{_short(group)}: {measure.label.split(',')[0]}", parts_and_wholes=sums)
+
+
 RATIOS = {
     "accuracy": Ratio("accuracy, held-out", "share", _of(_correct, _held_out)),
     "accuracy_in_outages": Ratio("accuracy in outages", "share", _of(_correct, _in_outages)),
@@ -157,6 +171,7 @@ RATIOS = {
     "risk_excess": Ratio("risk above the oracle's", "loss", _of(_excess, _judged)),
     "latency_mean": Ratio("latency, mean", "s", _of(_column("final_s"), _answered)),
     "answered_in_time": Ratio("answered in time", "share", _of(_column("in_time"), _known)),
+    "served_in_time": Ratio("served in time", "share", _of(served_in_time, _known)),
     "goodput": Ratio("goodput: right and in time", "1/s", _of(_useful, _everyone), per_second=True),
     "cost": Ratio("cost per request", "loss", _of(_cost, _everyone)),
     "amplification": Ratio("sends per sent request", "ratio", _sends),
@@ -164,6 +179,17 @@ RATIOS = {
     "service": Ratio("replica time per request", "s", _of(_column("service_s"), _everyone)),
     "wasted": Ratio("wasted share of replica time", "share", _columns("wasted_s", "service_s")),
 }
+MOST_LETTERS = 10  # of a group's name where a table has no room for more
+OF_GROUPS = (  # what runs are compared by group for group
+    "accuracy",
+    "gain",
+    "deferral_rate",
+    "timed_out",
+    "refused",
+    "latency_mean",
+    "served_in_time",
+    "cost",
+)
 PERCENTILES = {
     f"latency_p{round(100 * level)}": Percentile(f"latency, p{round(100 * level)}", "s", level)
     for level in (0.5, 0.95, 0.99)
@@ -179,7 +205,7 @@ SINGLES = {
         "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
     ),
     "usable_share": Single("time with a usable replica", "share", ("availability", "usable_share")),
-    "worst_decile": Single("accuracy, worst decile", "share", ("fairness", "worst_decile_accuracy")),
+    "worst_decile": Single("accuracy, worst decile", "share", ("fairness", "worst_decile_shrunk")),
     "jain": Single("fairness of accuracy (Jain)", "ratio", ("fairness", "jain")),
 }
 MEASURES: dict[str, Ratio | Percentile | Single] = RATIOS | PERCENTILES | SINGLES
@@ -200,6 +226,7 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "latency_p95": ("latency_s", "final", "p95"),
     "latency_p99": ("latency_s", "final", "p99"),
     "answered_in_time": ("goodput", "answered_in_time_share"),
+    "served_in_time": ("goodput", "served_in_time_share"),
     "goodput": ("goodput", "correct_in_time_hz"),
     "cost": ("cost", "per_request"),
     "amplification": ("retries", "amplification"),

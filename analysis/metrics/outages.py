@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.service import amplification
-from analysis.run_folder.outages import in_any, normal_waiting, recovery_s
-from analysis.run_folder.traffic import Floats, Mask, Traffic, share
+from analysis.metrics.breakdown import breakdown
+from analysis.metrics.recovery import (
+    is_service_judged,
+    normal_waiting,
+    queue_recovery_s,
+    service_recovery_s,
+)
+from analysis.run_folder.outages import Outage, own_link_periods
+from analysis.run_folder.traffic import Mask, Traffic
 
 
 def outages(traffic: Traffic) -> dict[str, Any]:
@@ -20,7 +26,7 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     outages_seen, run = traffic.outages, traffic.run
     normal = normal_waiting(run, outages_seen)
     first = min((outage.from_s for outage in outages_seen), default=run.horizon_s)
-    inside = in_any(outages_seen, traffic.arrived_at_s)
+    inside = traffic.in_outages
     each = []
     for outage in outages_seen:
         later = [other.from_s for other in outages_seen if other.from_s >= outage.to_s]
@@ -31,50 +37,33 @@ def outages(traffic: Traffic) -> dict[str, Any]:
                 "label": outage.label,
                 "from_s": outage.from_s,
                 "to_s": outage.to_s,
-                "recovery_s": recovery_s(run, outages_seen, outage, normal),
-                "during": window(traffic, _arrived(traffic, outage.from_s, outage.to_s)),
-                "after": window(traffic, _arrived(traffic, outage.to_s, until) & ~inside),
+                **_recovery(traffic, outage, normal),
+                "during": breakdown(traffic, _arrived(traffic, outage.from_s, outage.to_s)),
+                "after": breakdown(traffic, _arrived(traffic, outage.to_s, until) & ~inside),
                 "after_until_s": until,
             }
         )
     return {
         "normal_waiting": normal,
-        "whole_run": window(traffic, np.ones(inside.shape, dtype=bool)),
-        "before": window(traffic, _arrived(traffic, run.warm_up_s, first)),
-        "during_any": window(traffic, inside),
-        "outside": window(traffic, ~inside),
+        "of_single_links": len(own_link_periods(run)),
+        "whole_run": breakdown(traffic, np.ones(inside.shape, dtype=bool)),
+        "before": breakdown(traffic, _arrived(traffic, run.warm_up_s, first)),
+        "during_any": breakdown(traffic, inside),
+        "affected": breakdown(traffic, traffic.is_affected),
+        "own_links": breakdown(traffic, traffic.on_own_outage),
+        "outside": breakdown(traffic, ~inside),
         "each": each,
     }
 
 
-def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
-    """The numbers of one window, over its requests with a known outcome, accuracy over the held-out ones."""
-    requests = traffic.requests
-    taken_s = requests["final_s"].to_numpy(dtype=float)
-    among, held_out = arrived & traffic.known, arrived & traffic.held_out
-    estimate = traffic.clusters.share
-    return {
-        "requests": int(arrived.sum()),
-        "accuracy": estimate(traffic.correct, held_out),
-        "client_accuracy": estimate(np.asarray(requests["client_right"]), held_out),
-        "answered_by_server_share": share(traffic.is_answered_by("server"), among),
-        "timed_out_share": share(traffic.is_outcome("timed_out"), among),
-        "refused_share": share(traffic.is_outcome("refused"), among),
-        "answered_share": share(~np.isnan(taken_s), among),
-        "p95_latency_s": answered_within_s(taken_s[among], 0.95),
-        "amplification": amplification(traffic, arrived),
-    }
-
-
-def answered_within_s(taken_s: Floats, level: float) -> float:
-    """The shortest time in which at least `level` of the requests were answered.
-
-    One without an answer (NaN) takes for ever: inf if too few were answered. NaN if there are none.
-    """
-    if taken_s.size == 0:
-        return np.nan
-    ordered = np.sort(np.where(np.isnan(taken_s), np.inf, taken_s))
-    return float(ordered[int(np.ceil(level * ordered.size)) - 1])
+def _recovery(traffic: Traffic, outage: Outage, normal: float | None) -> dict[str, float | None]:
+    """When all is as before: queue and service both, as far as each can be judged."""
+    queue = queue_recovery_s(traffic.run, traffic.outages, outage, normal)
+    service = service_recovery_s(traffic, outage)
+    both = queue
+    if queue is not None and is_service_judged(traffic, outage):
+        both = None if service is None else max(queue, service)
+    return {"recovery_s": both, "queue_recovery_s": queue, "service_recovery_s": service}
 
 
 def _arrived(traffic: Traffic, from_s: float, to_s: float) -> Mask:

@@ -6,9 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.metrics.target_availability import by_target
-from analysis.run_folder.outages import availability_of, in_any, seconds_touched
+from analysis.run_folder.outages import (
+    availability_of,
+    mean_of_steps,
+    own_link_periods,
+    replica_steps,
+    seconds_touched,
+)
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from sim.results.columns import OUTCOMES
 
@@ -37,12 +44,19 @@ def in_time(traffic: Traffic) -> Mask:
     return np.asarray(traffic.requests["in_time"], dtype=bool)
 
 
+def served_in_time(traffic: Traffic) -> Mask:
+    """Which were answered by their deadline by whom the policy asked; a fallback is no such answer."""
+    asked = np.where(traffic.requests["deferred"], "server", "client")
+    return np.asarray(in_time(traffic) & (traffic.requests["answered_by"].astype("str") == asked), dtype=bool)
+
+
 def goodput(traffic: Traffic) -> dict[str, Any]:
     """Answers that were of use, per second of virtual time after the warm-up."""
     seconds, on_time = traffic.run.observed_s, in_time(traffic)
     return {
         "correct_in_time_hz": ratio((on_time & traffic.correct).sum(), seconds),
         "answered_in_time_share": share(on_time, traffic.known),
+        "served_in_time_share": share(served_in_time(traffic), traffic.known),
         "arrivals_hz": ratio(on_time.size, seconds),
     }
 
@@ -54,15 +68,18 @@ def load(traffic: Traffic) -> dict[str, Any]:
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
     per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:
-        offered = first_hz * per_request_s / float(traffic.run.scenario["server"]["replicas"])
-    busy = (timeline["busy_replicas_mean"].to_numpy() * weight).sum()
-    usable = (timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+        replicas = float(traffic.run.scenario["server"]["replicas"])
+        if traffic.run.scenario["server"]["autoscaling"] is not None:
+            replicas = float(np.average(usable[quiet], weights=weight[quiet]))
+        offered = ratio(first_hz * per_request_s, replicas)
+    busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
-        "utilisation": ratio(busy, usable),
+        "utilisation": ratio((busy * weight).sum(), (np.maximum(usable, busy) * weight).sum()),
     }
 
 
@@ -74,7 +91,8 @@ def _seconds_covered(traffic: Traffic) -> Floats:
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
-    """Mean replica time per request with full batches, base_s/B + per_item_s; None for times from a file."""
+    """Mean replica time per request with full batches, base_s/B + per_item_s; None for a file of unknown
+    mean."""
     service, batch = server["service"], float(server["max_batch"])
     if service["kind"] == "affine":
         return float(service["base_s"]) / batch + float(service["per_item_s"])
@@ -104,7 +122,7 @@ def work(traffic: Traffic) -> dict[str, Any]:
 
 def retries(traffic: Traffic) -> dict[str, Any]:
     """Attempts per request that was sent at all, in total and for requests that arrived during outages."""
-    during = in_any(traffic.outages, traffic.arrived_at_s)
+    during = traffic.in_outages
     return {
         "attempts": int(traffic.requests["attempts"].sum()),
         "amplification": amplification(traffic, np.ones(during.shape, dtype=bool)),
@@ -144,6 +162,16 @@ def cost(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """Of a part of the requests: `cost_per_request` and `spend`, as in `cost`."""
+    charged = np.where(among, traffic.requests["charged"].to_numpy(dtype=float), 0.0)
+    c_e = float(traffic.run.scenario["costs"]["c_e"])
+    return {
+        "cost_per_request": ratio(c_e * float(charged.sum()), among.sum()),
+        "spend": _spend(traffic, charged),
+    }
+
+
 def _spend(traffic: Traffic, charged: Floats) -> float | None:
     """Price x charged attempts over the groups whose budget is in money; None where none is."""
     budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
@@ -155,19 +183,17 @@ def _spend(traffic: Traffic, charged: Floats) -> float | None:
 
 def availability(traffic: Traffic) -> dict[str, Any]:
     """How much of the time the server could work, and how much of it some outage was on."""
-    observed_s = traffic.run.observed_s
-    edges = [(max(o.from_s, traffic.run.warm_up_s), o.to_s) for o in traffic.outages]
-    touched = _length_of_union([edge for edge in edges if edge[1] > edge[0]])
+    own = own_link_periods(traffic.run)
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
     weight = _seconds_covered(traffic)
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
-    replicas = float(traffic.run.scenario["server"]["replicas"])
+    replicas = mean_of_steps(replica_steps(traffic.run), traffic.run.warm_up_s, traffic.run.horizon_s) or 0.0
     return {
         "usable_share": availability_of(traffic.run),
         "replica_share": ratio(usable, replicas * weight.sum()),
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
-        "outage_share": ratio(touched, observed_s),
-        "outages": len(traffic.outages),
+        "outage_share": ratio(_touched_s(traffic, own), traffic.run.observed_s),
+        "outages": len(traffic.outages) + len(own),
         "targets": by_target(traffic.run),
     }
 
@@ -191,6 +217,19 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
         )
         result[f"{of}_max"] = float(values.max()) if values.size else None
     return result
+
+
+def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
+    """Seconds after the warm-up in an outage of anything shared or of the own link, mean over the clients."""
+    warm_up_s = traffic.run.warm_up_s
+    shared = [(max(one.from_s, warm_up_s), one.to_s) for one in traffic.outages if one.to_s > warm_up_s]
+    shared_s = _length_of_union(shared)
+    clients = sum(int(group["clients"]) for group in traffic.run.groups.values())
+    more_s = 0.0
+    for _, rows in own[own["until_s"] > warm_up_s].groupby("client_id"):
+        periods = rows[["from_s", "until_s"]].clip(lower=warm_up_s).itertuples(index=False, name=None)
+        more_s += _length_of_union([*shared, *periods]) - shared_s
+    return shared_s + more_s / max(1, clients)
 
 
 def _length_of_union(intervals: list[tuple[float, float]]) -> float:

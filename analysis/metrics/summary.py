@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics import answers, service
+from analysis.metrics.breakdown import groups
 from analysis.metrics.outages import outages
 from analysis.metrics.reliability import reliability
 from analysis.metrics.study import study
@@ -56,6 +57,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
+    "groups": groups,
     "outages": outages,
     "study": study,
     "predictions": predictions,

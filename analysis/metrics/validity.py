@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.metrics.service import load
-from analysis.run_folder.outages import seconds_touched
+from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.traffic import Floats, Traffic
 
 LEAST_REQUESTS = 200
 LEAST_SAMPLES = 30
 LEAST_CLIENTS = 5
+LEAST_SENDS = 10  # unanswered ones of a group that are no accident
 MOST_IN_FLIGHT = 0.05
 LEAST_TREND_S = 20  # a shorter stretch without outage shows no trend
 GOOD_TREND_S = 60  # judged where the stretch is as long, even if a quarter of the run is shorter
@@ -42,7 +43,7 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     A straight line is fitted to ten batch means of the waiting requests, as successive seconds are far
     from independent (method of batch means; Law, Simulation Modeling and Analysis, chapter 9).
     """
-    server, waiting = traffic.run.scenario["server"], _last_quiet_waiting(traffic)
+    run, waiting = traffic.run, _last_quiet_waiting(traffic)
     if waiting.size < LEAST_TREND_S:
         return (
             f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
@@ -54,7 +55,8 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     residual = means - means.mean() - slope * x
     error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
     rise = slope * (BATCHES - 1)
-    if slope <= T_OF_TREND * error or rise <= server["replicas"] * server["max_batch"]:
+    replicas = mean_of_steps(replica_steps(run), run.warm_up_s, run.horizon_s) or 0.0
+    if slope <= T_OF_TREND * error or rise <= replicas * run.scenario["server"]["max_batch"]:
         return None
     return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
 
@@ -83,6 +85,32 @@ def more_than_it_can_serve(traffic: Traffic) -> str | None:
     if offered is None or offered <= 1:
         return None
     return f"offered load {offered:.2f}: more is sent than full batches can serve"
+
+
+def nothing_is_answered(traffic: Traffic) -> str | None:
+    """A group whose sends all come to nothing, outages aside, has a link, a service or a deadline that no
+    answer can keep: often a slip of units."""
+    sent = np.asarray(traffic.requests["attempts"] > 0) & traffic.known
+    sent &= ~traffic.in_outages
+    group, answered = np.asarray(traffic.requests["group"]), traffic.is_answered_by("server")
+    for name in traffic.run.groups:
+        count = int((mine := sent & (group == name)).sum())
+        if count >= LEAST_SENDS and not answered[mine].any():
+            return (
+                f"nothing is answered: {name} sent {count} requests outside outages, and got no answer to any"
+            )
+    return None
+
+
+def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
+    """What the scenario asks about and the run does not reach."""
+    for name, group in traffic.run.groups.items():
+        shape = group["arrivals"].get("shape") or {}
+        if shape.get("kind") == "flash_crowd" and float(shape["at_s"]) >= traffic.run.horizon_s:
+            return (
+                f"the flash crowd of {name} never comes: it begins at {shape['at_s']:g} s, after the horizon"
+            )
+    return None
 
 
 def too_little_traffic(traffic: Traffic) -> str | None:
@@ -121,4 +149,6 @@ RULES: tuple[Callable[[Traffic], str | None], ...] = (
     too_many_in_flight,
     queue_still_growing,
     more_than_it_can_serve,
+    nothing_is_answered,
+    a_crowd_that_never_comes,
 )

@@ -3,6 +3,7 @@ Takes what `analysis.statistics.capacity` found, and the table of all runs that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,17 +22,31 @@ FILES = {"capacity.json", "capacity.parquet"}
 
 
 def write_capacity(
-    result: SearchResult, slo: Slo, confidence: float, path: str, said: str, table: pd.DataFrame, out: Path
+    results: Sequence[SearchResult],
+    slos: Sequence[Slo],
+    confidence: float,
+    path: str,
+    said: Sequence[str],
+    best: int | None,
+    table: pd.DataFrame,
+    out: Path,
 ) -> None:
-    """Writes capacity.json, the decisions and the answer, and capacity.parquet, a row per run."""
+    """Writes capacity.json, the decisions and the answer, and capacity.parquet, a row per run.
+
+    Of several SLOs `violations` and `decisions` are those of all, in order, each decision with its `slo`.
+    """
     content = {
-        "slo": str(slo),
+        "slo": "; ".join(map(str, slos)),
         "confidence": confidence,
         "path": path,
-        "best": None if result.best is None else result.best.number,
-        "answer": said,
-        "violations": result.violations,
-        "decisions": [decision._asdict() for decision in result.decisions],
+        "best": best,
+        "answer": ". ".join(said),
+        "violations": [line for result in results for line in result.violations],
+        "decisions": [
+            decision._asdict() | {"slo": str(slo)}
+            for slo, result in zip(slos, results, strict=True)
+            for decision in result.decisions
+        ],
     }
     write_cell_table(out / "capacity.parquet", table)
     write_whole(out / "capacity.json", to_json(json_safe(content)))

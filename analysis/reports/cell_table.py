@@ -123,8 +123,9 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
         column = path if path in table else f"{path}.value"
         return Metric(key, MEASURES[key].label, MEASURES[key].unit, column)
     numbers = [str(column) for column in table if pd.api.types.is_numeric_dtype(table[column])]
-    if name in numbers:
-        return Metric(name, name, "", name)
+    for column in (name, f"{name}.value"):
+        if column in numbers:
+            return Metric(name, name, "", column)
     raise _unknown_metric(name, [*IN_SUMMARY, *numbers])
 
 

@@ -4,7 +4,7 @@ Takes what `analysis.statistics.comparison` gives; both tables show the same row
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from rich.text import Text
 
 from analysis.figures.overlay import overlay
 from analysis.figures.style import to_png, to_svg
-from analysis.metrics.measures import MEASURES
+from analysis.metrics.measures import MEASURES, RATIOS, Percentile, Ratio, Single, within
 from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own
+from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
@@ -25,6 +26,7 @@ from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
+SHOWN_BY_GROUP = ("accuracy", "served_in_time", "cost")  # all are in the JSON
 MOST_DIFFERENCES = 12  # of scenarios, in words; all are in the JSON
 METHOD = (
     "Difference = run minus baseline, for shares in points. Its 95% interval counts clients and distinct "
@@ -56,6 +58,8 @@ def write_comparison(
         comparison = compare_over_seeds(arms, names_of(traffics))
     else:
         comparison = compare(traffics, unpaired)
+    for run, traffic in zip(comparison["runs"], traffics[1:], strict=True):
+        run["told"] = changes(traffics[0].run.scenario, traffic.run.scenario)
     figure = overlay(traffics, names_of(traffics))
     svg = to_svg(figure)
     command = [*program(), "compare", *map(str, paths), "--out", str(out)]
@@ -80,8 +84,7 @@ def write_comparison(
 def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Measure, baseline, run, and difference with interval as text; without what neither run has."""
     lines = []
-    for key, measure in MEASURES.items():
-        base, measured = comparison["baseline"]["measures"][key], run["measures"][key]
+    for measure, base, measured in _measured(comparison, run):
         if base is None and measured["value"] is None:
             continue
         between, unit = "", SHOWN_AS[measure.unit][0]
@@ -99,9 +102,26 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str
     return lines
 
 
+Shown = tuple[Ratio | Percentile | Single, float | None, dict[str, Any]]
+
+
+def _measured(comparison: dict[str, Any], run: dict[str, Any]) -> Iterator[Shown]:
+    """Each measure with the baseline's value and the run's; of several groups the most telling ones, too."""
+    for key, measure in MEASURES.items():
+        yield measure, comparison["baseline"]["measures"][key], run["measures"][key]
+    groups = run.get("groups", {})
+    for name, measures in groups.items() if len(groups) > 1 else ():
+        for key in SHOWN_BY_GROUP:
+            yield within(RATIOS[key], name), measures[key]["baseline"], measures[key]
+
+
 def differences(run: dict[str, Any]) -> list[str]:
-    """What the scenario of a run has otherwise than the baseline's, a line per path."""
-    lines = [f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in run["scenario"]]
+    """What the scenario of a run has otherwise than the baseline's, in words where there are any."""
+    told: dict[str, str] = run.get("told", {})
+    plain = [
+        one for one in run["scenario"] if not f"{one[0]}.".startswith(tuple(f"{path}." for path in told))
+    ]
+    lines = [*told.values(), *(f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in plain)]
     if len(lines) > MOST_DIFFERENCES:
         lines = [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more, in compare.json"]
     return lines or ["nothing"]

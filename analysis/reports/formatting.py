@@ -57,11 +57,11 @@ def answered_within(window: Summary) -> str:
     return seconds(window["p95_latency_s"])
 
 
-def recovery(summary: Summary, outage: dict[str, Any]) -> str:
-    """How long the queue took to get back to normal, known to the whole second; or why that is not told."""
+def recovery(summary: Summary, outage: dict[str, Any], of: str = "recovery_s") -> str:
+    """How long it took until all was as before, known to the whole second; or why that is not told."""
     if summary["outages"]["normal_waiting"] is None:
         return "not judged"
-    return "not seen" if outage["recovery_s"] is None else f"{outage['recovery_s']:.0f} s"
+    return "not seen" if outage[of] is None else f"{outage[of]:.0f} s"
 
 
 def outcome_shares(summary: Summary) -> str:
@@ -99,12 +99,25 @@ def sentences(summary: Summary) -> list[str]:
         return _learning(summary) or ["No request arrived after the warm-up, so there is nothing to sum up."]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
-    parts += _training(summary)
+    parts += [*_single_links(summary), *_training(summary)]
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
         parts.append(f"{more} more outages are listed in summary.json; over all, accuracy was {during}.")
     return parts
+
+
+def _single_links(summary: Summary) -> list[str]:
+    """What the outages of single clients' links came to, where there were any."""
+    count, met = summary["outages"]["of_single_links"], summary["outages"]["own_links"]
+    if not count:
+        return []
+    share = met["requests"] / max(1, summary["counts"]["requests"])
+    return [
+        f"Links failed one by one, in {count:,} outages: {percent(share)} of the requests came while "
+        f"their own client's link was out or slow; accuracy among those was "
+        f"{percent(met['accuracy']['value'])}."
+    ]
 
 
 def _training(summary: Summary) -> list[str]:
@@ -197,13 +210,17 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
         "outage shows what is normal",
         "not seen": "the queue was not seen to get back to normal",
     }
-    taken = recovery(summary, outage)
+    taken = recovery(summary, outage, "queue_recovery_s")
+    service_s = outage["service_recovery_s"]
+    served = ""
+    if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
+        served = f"; what was sent was answered as before only {service_s:.0f} s after its end"
     when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
         f"timed out, {percent(outage['during']['refused_share'])} were refused, and "
-        f"{back.get(taken) or f'the queue was back to normal {taken} after its end'}."
+        f"{back.get(taken) or f'the queue was back to normal {taken} after its end'}{served}."
     )
 
 

@@ -18,7 +18,8 @@ from analysis.reports.contrast_table import HEAD, contrast_rows
 from analysis.reports.formatting import headline, outcome_shares, program, sentences, verdict
 from analysis.reports.page import as_source
 from analysis.reports.partial_report import PARTIAL, write_partial
-from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, windows
+from analysis.reports.setup import setup
+from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, of_groups, windows
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
@@ -111,9 +112,9 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         contrast=contrast_rows(run),
         has_traffic=run.horizon_s > 0,
         window_columns=WINDOW_COLUMNS_LONG,
-        windows=windows(summary, most=20),
+        windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
         outcomes=outcome_shares(summary),
-        facts=(facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
+        facts=setup(run.scenario) | (facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
         zoom_bins=bins_in_words(traffic),
         figures=figures,

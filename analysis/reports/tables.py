@@ -25,6 +25,7 @@ from analysis.reports.formatting import (
 
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
+MOST_LINES = 12  # in all, so many groups are shown as well
 
 WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "client", "server", "late", "refused", "p95 s")
 WINDOW_COLUMNS_LONG = (
@@ -40,7 +41,8 @@ WINDOW_COLUMNS_LONG = (
 
 
 def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]:
-    """A row per window: the whole run, before the first outage, during and after each of the first `most`."""
+    """A row per window: the whole run, before the first outage, during and after each of the first `most`,
+    and what came while its own link alone was out."""
     outages = summary["outages"]
     rows = [_window("in the whole run", outages["whole_run"])]
     if outages["each"]:
@@ -51,7 +53,17 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
         rows.append(_window("outside outages", outages["outside"]))
+    if outages["own_links"]["requests"]:
+        rows.append(_window("with own link out", outages["own_links"]))
     return rows
+
+
+def of_groups(summary: Summary, most: int) -> list[tuple[str, ...]]:
+    """A row per group, of the whole run; none where there is one group, or more than `most`."""
+    parts = summary["groups"]
+    return [_window(f"by {name}", part["whole_run"]) for name, part in parts.items()] * (
+        1 < len(parts) <= most
+    )
 
 
 def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
@@ -83,10 +95,11 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
-            ("worst decile / Jain index", _fairness(fairness)),
+            ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
             *_latencies(summary["latency_s"]),
+            ("answered / served in time", _in_time(summary["goodput"])),
             ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
             ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
             ("offered load", number(load["offered"])),
@@ -133,6 +146,7 @@ def summary_table(summary: Summary) -> RenderableType:
         return Group(*parts, Text(), _study(summary))
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     lines = windows(summary)
+    lines += of_groups(summary, MOST_LINES - len(lines))
     for index, name in enumerate(WINDOW_COLUMNS):
         # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
         width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
@@ -160,7 +174,12 @@ def _risk(summary: Summary) -> str:
 
 
 def _fairness(fairness: dict[str, Any]) -> str:
-    return f"{percent(fairness['worst_decile_accuracy'])} / {number(fairness['jain'], 3)}"
+    worst, chance = (percent(fairness[f"worst_decile_{name}"]) for name in ("shrunk", "by_chance"))
+    return f"{worst} ({chance}) / {number(fairness['jain'], 3)}"
+
+
+def _in_time(goodput: dict[str, Any]) -> str:
+    return f"{percent(goodput['answered_in_time_share'])} / {percent(goodput['served_in_time_share'])}"
 
 
 def _latencies(latency: dict[str, Any]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import replica_seconds
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
+from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.run import Run
 from sim.errors import BadInput
 from sim.results import columns
@@ -32,6 +33,7 @@ NEEDED = (
     "deferred",
     "attempts",
     "sent_at_s",
+    "reached_at_s",
     "started_at_s",
     "finished_at_s",
     "first_answer_at_s",
@@ -46,6 +48,7 @@ NEEDED = (
     "correct",
     "cost",
 )
+REFUSALS = ("down", "queue_full", "admission")  # causes of who was not let in
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
@@ -148,7 +151,7 @@ def _narrow(
         "client_right": rows["client_label"] == rows["label"],
         "server_right": rows["server_label"] == rows["label"],
         "server_known": rows["server_label"] >= 0,
-        "charged": _charged(run, rows),
+        "charged": _charged(run, rows, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
@@ -170,24 +173,38 @@ def _deadline_s(group: dict[str, Any]) -> float:
     return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
 
 
-def _charged(run: Run, rows: dict[str, Array]) -> NDArray[np.int16]:
+def _charged(
+    run: Run, rows: dict[str, Array], cause: NDArray[np.int16], is_remote: NDArray[np.bool_]
+) -> NDArray[np.int16]:
     """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
 
-    Where c_e is 0 the cost does not tell; then every attempt counts, as `charge_on: send` has it.
+    Where c_e is 0 the cost does not tell, and the rule of `charge_on` does; what it takes in of requests with
+    several attempts is in the attempts' own table (`_add_several`).
     """
-    c_e = float(run.scenario["costs"]["c_e"])
+    costs = run.scenario["costs"]
+    c_e, rule = float(costs["c_e"]), costs["charge_on"]
     if c_e > 0:
         return np.rint(rows["cost"].astype(np.float64) / c_e).astype(np.int16)
-    return rows["attempts"].astype(np.int16)
+    if rule == "send":
+        return rows["attempts"].astype(np.int16)
+    if rule == "answer":
+        return is_remote.astype(np.int16)
+    came = (rows["attempts"] > 0) & (rows["reached_at_s"] < run.horizon_s)
+    turned_away = np.isin(cause, [columns.CAUSES.index(name) for name in REFUSALS])
+    if run.scenario["server"]["when_down"] == "silent":
+        at_s, usable = usable_steps(run)
+        turned_away |= usable[np.maximum(np.searchsorted(at_s, rows["reached_at_s"], "right") - 1, 0)] == 0
+    return (came & ~turned_away).astype(np.int16)
 
 
 def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> None:
-    """Replica time of the requests with several attempts, from the attempts' own table."""
+    """Replica time and charges of the requests with several attempts, from the attempts' own table."""
     known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
     ids = known["request_id"].to_numpy()
-    service_s, wasted_s, listed = np.zeros(len(known)), np.zeros(len(known)), 0
+    service_s, wasted_s, charged = (np.zeros(len(known)) for _ in range(3))
+    listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
-        table = read_table(path, columns.ATTEMPTS, ["request_id", *SERVED])
+        table = read_table(path, columns.ATTEMPTS, ["request_id", "charged", *SERVED])
         rows = {name: table[name].to_numpy() for name in table.column_names}
         at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
         if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
@@ -196,6 +213,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         # A request's own row keeps the times of the attempt whose answer was given: equality identifies it.
         is_used = of["is_remote"].to_numpy() & (of["sent_at_s"].to_numpy() == rows["sent_at_s"])
         np.add.at(service_s, at, seconds)
+        np.add.at(charged, at, rows["charged"])
         np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
         listed += at.size
     made = int(known["attempts"].sum())
@@ -203,7 +221,10 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
-    for name, values in (("service_s", service_s), ("wasted_s", wasted_s)):
+    found = {"service_s": service_s, "wasted_s": wasted_s}
+    if float(run.scenario["costs"]["c_e"]) == 0:
+        found["charged"] = charged
+    for name, values in found.items():
         column = frame[name].to_numpy().copy()
         column[again] = values[place]
         frame[name] = column

@@ -1,4 +1,4 @@
-"""When the system was not whole: outages as intervals, usable replicas as a step function, recovery.
+"""When the system was not whole: outages as intervals, usable replicas as a step function.
 Built from the events and the time line of a run; used by the metrics and by the figures."""
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from analysis.run_folder.run import Run
 
 Floats = NDArray[np.float64]
-SMOOTHED_OVER_S = 5  # the queue is judged by its mean over this many seconds ...
-HELD_FOR_S = 10  # ... and counts as recovered once that mean stays low for this long
-LEAST_BEFORE_S = 20  # a shorter time before an outage does not tell what is normal
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,12 @@ class Outage:
     from_s: float
     to_s: float
     slower: float | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups whose links it hits; none where it hits the server, and so everybody."""
+        kind, _, detail = self.target.partition(":")
+        return tuple(detail.split("+")) if kind == "links" else ()
 
     @property
     def label(self) -> str:
@@ -83,6 +86,34 @@ def usable_steps(run: Run) -> tuple[Floats, Floats]:
     return at_s[last_of_instant], values[last_of_instant]
 
 
+def replica_steps(run: Run) -> tuple[Floats, Floats]:
+    """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
+
+    Those of the scenario, or as many as the autoscaler has: usable ones and those that an outage takes; while
+    nothing is usable, as many as there were.
+    """
+    at_s, usable = usable_steps(run)
+    if run.scenario["server"]["autoscaling"] is None:
+        return np.zeros(1), usable[:1]
+    taken = np.zeros(at_s.size)
+    for outage in find_outages(run.events, run.horizon_s):
+        kind, _, count = outage.target.partition(":")
+        if outage.slower is None and kind == "replicas":
+            during = (at_s >= outage.from_s) & (at_s < outage.to_s)
+            taken = np.where(during, np.maximum(taken, float(count)), taken)
+    latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
+    return at_s, (usable + taken)[latest]
+
+
+def mean_of_steps(steps: tuple[Floats, Floats], from_s: float, to_s: float) -> float | None:
+    """The mean over [from, to) of a step function; None for no time at all."""
+    at_s, values = steps
+    if to_s <= from_s:
+        return None
+    spans = np.diff(np.clip(np.append(at_s, np.inf), from_s, to_s))
+    return float((spans * values).sum() / (to_s - from_s)) if at_s.size > 1 else float(values[0])
+
+
 def availability_of(run: Run) -> float | None:
     """The share of [warm-up, horizon) in which at least one replica was usable; None without such a time."""
     if run.observed_s <= 0:
@@ -92,44 +123,35 @@ def availability_of(run: Run) -> float | None:
     return float(np.diff(edges)[values > 0].sum() / run.observed_s)
 
 
-def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
-    """What counts as a normal queue: the 95th percentile of its 5-s means between the warm-up and the first
-    outage, at least 1. None where that is too short a time to tell, or where there is no outage.
-
-    Later times would take the aftermath of an outage for normal; below one waiting request there is no
-    queue to recover from.
-    """
-    start, smooth = _smoothed_waiting(run)
-    first_s = min((outage.from_s for outage in outages), default=-np.inf)
-    before = (start >= run.warm_up_s) & (start + SMOOTHED_OVER_S <= first_s)
-    if before.sum() < LEAST_BEFORE_S:
-        return None
-    return max(1.0, float(np.quantile(smooth[before], 0.95)))
+def own_link_periods(run: Run) -> pd.DataFrame:
+    """The outages and slowdowns of single clients' links that began before the horizon: client_id, from_s,
+    until_s (at most the horizon), by client and start; no events tell of them."""
+    periods = run.periods[["client_id", "from_s", "until_s"]].astype(float)
+    own = periods[(periods["client_id"] >= 0) & (periods["from_s"] < run.horizon_s)]
+    own = own.assign(until_s=own["until_s"].clip(upper=run.horizon_s)).astype({"client_id": "int64"})
+    return own.sort_values(["client_id", "from_s"], ignore_index=True)
 
 
-def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage, normal: float | None) -> float | None:
-    """Seconds from the end of `outage` until the queue is back to `normal`; None if that is not seen.
-
-    Back: the first whole second from which the 5-s mean of waiting requests is at most `normal` for 10 s
-    on end, all of it before the next outage and the horizon.
-    """
-    start, smooth = _smoothed_waiting(run)
-    if normal is None or start.size < HELD_FOR_S:
-        return None
-    at_s = run.timeline["at_s"].to_numpy(dtype=float)
-    clear = ~np.convolve(seconds_touched(outages, at_s), np.ones(SMOOTHED_OVER_S), mode="valid").astype(bool)
-    is_low = clear & (smooth <= normal + 1e-9) & (start >= outage.to_s)
-    held = np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S
-    later = [other.from_s for other in outages if other.from_s >= outage.to_s]
-    held &= start[: held.size] < min(later, default=np.inf)
-    return float(start[np.argmax(held)] - outage.to_s) if held.any() else None
+def on_own_outage(run: Run, client_id: NDArray[np.int32], at_s: Floats) -> NDArray[np.bool_]:
+    """Which requests come while an outage of their own client's link is on; clients and instants (n,)."""
+    inside = np.zeros(at_s.shape, dtype=bool)
+    own = own_link_periods(run)
+    if own.empty:
+        return inside
+    order = np.argsort(client_id, kind="stable")
+    whose, begins, ends = (own[name].to_numpy() for name in ("client_id", "from_s", "until_s"))
+    first, end = (np.searchsorted(client_id, whose, side, sorter=order) for side in ("left", "right"))
+    for place in range(len(own)):
+        mine = order[first[place] : end[place]]
+        inside[mine] |= (at_s[mine] >= begins[place]) & (at_s[mine] < ends[place])
+    return inside
 
 
-def _smoothed_waiting(run: Run) -> tuple[Floats, Floats]:
-    """Instants t, and the mean of the waiting requests over [t, t + 5): one that begins at the end of an
-    outage holds nothing of it. Both are empty for a run shorter than that."""
-    at_s, values = (run.timeline[name].to_numpy(dtype=float) for name in ("at_s", "waiting_mean"))
-    if at_s.size < SMOOTHED_OVER_S:
-        return at_s[:0], values[:0]
-    smooth = np.convolve(values, np.full(SMOOTHED_OVER_S, 1 / SMOOTHED_OVER_S), mode="valid")
-    return at_s[: smooth.size], smooth
+def own_links_down(run: Run) -> tuple[Floats, Floats]:
+    """The share of the clients on whose own link an outage is on, as a step function like `usable_steps`."""
+    own = own_link_periods(run)
+    clients = sum(int(group["clients"]) for group in run.groups.values())
+    edges = np.concatenate([[0.0], own["from_s"], own["until_s"]])
+    change = np.concatenate([[0.0], np.ones(len(own)), -np.ones(len(own))])
+    at_s, place = np.unique(edges, return_inverse=True)
+    return at_s, np.cumsum(np.bincount(place, change)) / max(1, clients)

@@ -22,7 +22,7 @@ from sim.results import columns
 
 log = logging.getLogger(__name__)
 
-SCENARIO, VERSIONS = "scenario.yaml", "versions.json"
+SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 PARTED = ("requests", "attempts")  # tables in parts
 
 
@@ -229,4 +229,14 @@ def open_run(path: str | Path) -> Run:
     for key in ("name", "seed", "horizon_s", "warm_up_s", "costs", "fleet", "server"):
         if not isinstance(scenario, dict) or key not in scenario:
             raise BadInput(f"{path / SCENARIO}: {key} is missing; a resolved scenario has every key")
-    return Run(path, scenario, text)
+    return Run(path, _with_measurements(scenario, read_json(path / MEASURED)), text)
+
+
+def _with_measurements(value: Any, known: dict[str, Any]) -> Any:
+    """The scenario, in which each measured duration has the mean and variation of its file beside it."""
+    if isinstance(value, list):
+        return [_with_measurements(part, known) for part in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_measurements(part, known) for key, part in value.items()}
+    return found | known.get(str(value.get("file")), {}) if value.get("kind") == "empirical" else found

@@ -4,13 +4,14 @@ Stands between the run folder and the metrics, so that each metric is a few line
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.run_folder.lean_requests import read_lean
-from analysis.run_folder.outages import Outage, find_outages
+from analysis.run_folder.outages import Outage, find_outages, in_any, on_own_outage
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.statistics.clusters import Clusters, clusters
@@ -62,6 +63,25 @@ class Traffic:
     @property
     def correct(self) -> Mask:
         return np.asarray(self.requests["correct"], dtype=bool)
+
+    @cached_property
+    def on_own_outage(self) -> Mask:
+        """Which requests came while an outage of their own client's link alone was on."""
+        return on_own_outage(self.run, self.requests["client_id"].to_numpy(), self.arrived_at_s)
+
+    @cached_property
+    def in_outages(self) -> Mask:
+        """Which requests came in an outage: of anything shared, or of their own client's link."""
+        return np.asarray(in_any(self.outages, self.arrived_at_s) | self.on_own_outage)
+
+    @cached_property
+    def is_affected(self) -> Mask:
+        """Which of those it could touch: an outage of links is none to the clients of other groups."""
+        touched, group = self.on_own_outage.copy(), self.requests["group"]
+        for outage in self.outages:
+            hit = np.asarray(group.isin(outage.groups)) if outage.groups else True
+            touched |= in_any((outage,), self.arrived_at_s) & hit
+        return touched
 
     @property
     def arrived_at_s(self) -> Floats:

@@ -148,6 +148,18 @@ def search(low: int, high: int, more_helps: bool, ask: Callable[[int], Decision]
     )
 
 
+def all_together(best: Sequence[Decision | None], more_helps: bool) -> int | None:
+    """The number that meets every one of several SLOs, from the best of each; None where one has none.
+
+    Where more helps, what meets the hardest of them meets the others; each was decided with a share of the
+    chance of a mistake, so all of them hold together.
+    """
+    numbers = [one.number for one in best if one is not None]
+    if len(numbers) < len(best):
+        return None
+    return max(numbers) if more_helps else min(numbers)
+
+
 def _violations(decisions: Sequence[Decision], more_helps: bool, slo: Slo) -> tuple[str, ...]:
     """Pairs of numbers of which the one that should do better does worse, beyond both their intervals."""
     ordered = decisions if more_helps else decisions[::-1]

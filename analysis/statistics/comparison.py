@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measures import MEASURES, PERCENTILES, Percentile, Ratio
+from analysis.metrics.measures import MEASURES, OF_GROUPS, PERCENTILES, RATIOS, Percentile, Ratio, within
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Traffic, traffic_of
@@ -65,6 +65,7 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
                 "paired_by": pairing.kind,
                 "shared": pairing.sentence,
                 "measures": {key: _difference(key, first, second, pairing) for key in MEASURES},
+                "groups": _of_groups(first, second, pairing),
             }
         )
     baseline = about(names[0], base, summaries[0]) | {
@@ -102,9 +103,7 @@ class Measured:
         """The measure itself; None where it does not exist in this run."""
         measure = MEASURES[key]
         if isinstance(measure, Ratio):
-            parts, wholes = measure.parts_and_wholes(self.traffic)
-            whole = float(wholes.sum())
-            return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
+            return self.ratio(measure)
         if isinstance(measure, Percentile):
             taken_s = self.taken_s[~np.isnan(self.taken_s)]
             return float(np.quantile(taken_s, measure.level)) if taken_s.size else None
@@ -112,6 +111,12 @@ class Measured:
         for step in measure.path:
             part = part[step]
         return None if part is None else float(part)
+
+    def ratio(self, measure: Ratio) -> float | None:
+        """The same of any ratio."""
+        parts, wholes = measure.parts_and_wholes(self.traffic)
+        whole = float(wholes.sum())
+        return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
 
     def influence(self, measure: Ratio, cells: Clusters) -> Floats | None:
         """What each cell contributes to a ratio; None where too few distinct samples tell of it."""
@@ -146,10 +151,7 @@ def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -
     result["difference"] = two - one
     measure = MEASURES[key]
     if isinstance(measure, Ratio):
-        before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
-        if before is not None and after is not None:
-            half = pairing.spread(before, after).half_width()
-            result["low"], result["high"] = two - one - half, two - one + half
+        result |= _interval_of(measure, first, second, pairing, two - one)
     elif isinstance(measure, Percentile):
         place = list(PERCENTILES).index(key)
         after = second.replicates(pairing.other, pairing.other_key)[place]
@@ -157,3 +159,37 @@ def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -
             after - first.replicates(pairing.base, pairing.base_key)[place]
         )
     return result
+
+
+def _interval_of(
+    measure: Ratio, first: Measured, second: Measured, pairing: Pairing, difference: float
+) -> dict[str, float]:
+    """The ends of the interval of a ratio's difference; none where too few samples tell of it."""
+    before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
+    if before is None or after is None:
+        return {}
+    half = pairing.spread(before, after).half_width()
+    return {"low": difference - half, "high": difference + half}
+
+
+def _of_groups(first: Measured, second: Measured, pairing: Pairing) -> dict[str, dict[str, dict[str, Any]]]:
+    """The headline ratios of each group that both runs have, by group and measure; as in `measures`, and
+    `baseline`, the first run's."""
+    both = [name for name in first.traffic.run.groups if name in second.traffic.run.groups]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in both:
+        for key in OF_GROUPS:
+            measure = within(RATIOS[key], name)
+            one, two = first.ratio(measure), second.ratio(measure)
+            said: dict[str, Any] = {
+                "baseline": one,
+                "value": two,
+                "difference": None,
+                "low": None,
+                "high": None,
+            }
+            if one is not None and two is not None:
+                said["difference"] = two - one
+                said |= _interval_of(measure, first, second, pairing, two - one)
+            found.setdefault(name, {})[key] = said
+    return found

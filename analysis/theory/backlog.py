@@ -14,7 +14,7 @@ from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.fluid import Flow, Source, flow
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_over_time
-from analysis.theory.queues import Service, service_of
+from analysis.theory.service_laws import Service, service_of
 from analysis.theory.streams import (
     Stream,
     amplification,

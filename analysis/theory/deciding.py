@@ -13,7 +13,7 @@ from analysis.metrics.service import load
 from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
-from analysis.theory.queues import service_of
+from analysis.theory.service_laws import service_of
 from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s, transfers_s
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time

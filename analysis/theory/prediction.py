@@ -103,6 +103,12 @@ def share_of(hits: int, count: int) -> Simulated:
     return Simulated(hits / count, float(low), float(high))
 
 
+def widened(simulated: Simulated, error: float) -> Simulated:
+    """The same with an interval at least as wide as that of this standard error."""
+    half = max(simulated.high - simulated.value, float(stats.norm.ppf((1 + LEVEL) / 2)) * error)
+    return Simulated(simulated.value, simulated.value - half, simulated.value + half)
+
+
 def mean_of(values: Floats, more_variance: float = 0.0) -> Simulated:
     """The mean of independent values (n,), its variance widened by `more_variance`."""
     if values.size < 2:

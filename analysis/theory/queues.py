@@ -3,49 +3,17 @@ Pure formulas, rates per second in and seconds out; used by `analysis.theory.wai
 
 from __future__ import annotations
 
-from math import exp, gamma, lgamma, log, sqrt
-from typing import Any, NamedTuple
+from math import cos, exp, inf, lgamma, log, pi, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.theory.service_laws import LOGNORMAL, MEASURED, Service, service_of
+
+__all__ = ["Service", "service_of"]
 Floats = NDArray[np.float64]
-
-
-class Service(NamedTuple):
-    """A batch of n takes base_s + per_item_s·n on average, with the coefficient of variation `cv`."""
-
-    base_s: float
-    per_item_s: float
-    cv: float
-
-    def mean_s(self, batch: int) -> float:
-        return self.base_s + self.per_item_s * batch
-
-    def of_full_batches_s(self, largest: int) -> float:
-        """Replica time per request where all batches are full: what bounds the rate that can be served."""
-        return self.mean_s(largest) / largest
-
-
-def service_of(service: dict[str, Any]) -> Service | None:
-    """The mean and variation of a scenario's service; None for times from a file."""
-    if service["kind"] == "affine":
-        return Service(float(service["base_s"]), float(service["per_item_s"]), float(service["cv"]))
-    time = service["time"]
-    if not isinstance(time, dict):
-        return Service(float(time), 0.0, 0.0)
-    if "mean_s" not in time:
-        return None
-    return Service(float(time["mean_s"]), 0.0, _variation(time))
-
-
-def _variation(time: dict[str, Any]) -> float:
-    if time["kind"] == "exponential":
-        return 1.0
-    if time["kind"] == "weibull":
-        first, second = (gamma(1 + n / float(time["shape"])) for n in (1, 2))
-        return sqrt(second / first**2 - 1)
-    return float(time["cv"])
+LEAST_WAITING = 0.01  # P(wait) below which no approximation says how long
 
 
 class Queue(NamedTuple):
@@ -72,22 +40,59 @@ def erlang_c(servers: int, erlangs: float) -> float:
     return blocked / (1 - erlangs / servers * (1 - blocked))
 
 
-def endless_queue(rate_hz: float, servers: int, mean_s: float, cv: float) -> Queue | None:
+def endless_queue(
+    rate_hz: float, servers: int, mean_s: float, cv: float, law: Service | None = None
+) -> Queue | None:
     """M/G/c with any discipline that does not look at service times; None if it never settles.
 
-    One server: Pollaczek and Khinchine. M/M/c: Erlang C. Else between M/M/c and M/D/c by cv² (Kimura 1986),
-    M/D/c after Cosmetatos (1976), within some 3% in the loads of practice.
+    One server: Pollaczek and Khinchine. Exponential service: Erlang C. Else, where it is known to be good:
+    between M/M/c and M/D/c by cv² (Kimura 1986), M/D/c after Cosmetatos (1976), for cv up to 1; and between
+    the limits of light and of heavy traffic (Burman and Smith 1983; Tijms, van Hoorn and Federgruen 1981) for
+    more. No formula of two moments is good for all laws (Gupta et al. 2010): elsewhere `error` is inf, and
+    the wait only an order of magnitude. law: of the service, Gamma where none is given.
     """
+    service = law or Service(mean_s, 0.0, cv)
     load = rate_hz * mean_s / servers
     if load >= 1:
         return None
-    exponential = erlang_c(servers, rate_hz * mean_s) * mean_s / (servers * (1 - load))
-    constant = 0.5 * exponential
-    if servers > 1:
+    waits = erlang_c(servers, rate_hz * mean_s)
+    exponential = waits * mean_s / (servers * (1 - load))
+    heavy = (1 + cv**2) / 2
+    if servers == 1 or service.is_exponential:
+        return Queue(heavy * exponential if servers == 1 else exponential, load, 0.0, 0.0)
+    if waits < LEAST_WAITING or service.law == MEASURED:
+        return Queue(heavy * exponential, load, 0.0, inf)
+    if cv <= (0.5 if service.law == LOGNORMAL else 1.0):
+        constant = 0.5 * exponential
         constant *= 1 + (1 - load) * (servers - 1) * (sqrt(4 + 5 * servers) - 2) / (16 * load * servers)
-    wait = cv**2 * exponential + (1 - cv**2) * constant
-    is_exact = servers == 1 or cv == 1
-    return Queue(wait, load, 0.0, 0.0 if is_exact else 0.05)
+        return Queue(cv**2 * exponential + (1 - cv**2) * constant, load, 0.0, 0.05)
+    most_cv, most_servers = (4.0, 16) if service.is_gamma else (2.0, 4)
+    error = 0.1 if cv <= most_cv and servers <= most_servers else inf
+    light = servers * light_traffic(service, servers)
+    return Queue(((1 - load) * light + load * heavy) * exponential, load, 0.0, error)
+
+
+def light_traffic(service: Service, servers: int) -> float:
+    """∫ P(what is left of a service > t)^c dt, in units of its mean: how long it takes until the first of c
+    busy servers is free, met at a random instant; 1/c if service is exponential."""
+    t = np.append(0.0, np.geomspace(1e-6, 1e6, 20_001))
+    return float(np.trapezoid(np.clip(service.excess(t), 0.0, 1.0) ** servers, t))
+
+
+def sampling_error_of_wait(
+    rate_hz: float, servers: int, mean_s: float, service: Service, span_s: float
+) -> float:
+    """The relative standard error of the mean wait that a run of this span shows.
+
+    Of a queue near its capacity (Whitt 1989, Planning queueing simulations), here per waiting request, and
+    of the second moment of the service times among those that are served.
+    """
+    load = rate_hz * mean_s / servers
+    if load >= 1:
+        return inf
+    waits = erlang_c(servers, rate_hz * mean_s)
+    queue = 2 * (1 + service.cv**2) * mean_s / (servers * waits * (1 - load) ** 2 * span_s)
+    return sqrt(queue + (service.fourth_moment() - 1) / (rate_hz * span_s))
 
 
 def bounded_queue(rate_hz: float, servers: int, mean_s: float, places: int) -> Queue:
@@ -100,6 +105,15 @@ def bounded_queue(rate_hz: float, servers: int, mean_s: float, places: int) -> Q
     let_in = rate_hz * float(1 - p[-1])
     waiting = float((np.arange(places + 1) * p[servers:]).sum())
     return Queue(waiting / let_in, let_in * mean_s / servers, float(p[-1]), 0.0)
+
+
+def forgets_in_s(load: float, servers: int, mean_s: float, places: int) -> float:
+    """The relaxation time of M/M/c with so many places to wait in: refusals further apart are independent.
+
+    From the gap of its spectrum (Takács 1962), as if all servers always worked; at least a service.
+    """
+    gap = 1 + load - 2 * sqrt(load) * cos(pi / (places + servers + 1))
+    return max(mean_s, mean_s / (servers * gap))
 
 
 def batch_queue(rate_hz: float, service: Service, largest: int, most: int = 600) -> Queue | None:

@@ -12,7 +12,8 @@ import numpy as np
 from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, around, share_of
-from analysis.theory.queues import Service, max_min, service_of
+from analysis.theory.queues import max_min
+from analysis.theory.service_laws import Service, service_of
 from analysis.theory.streams import Stream, factor, streams_of, timer_s, transfers_s
 from sim.results import columns
 

@@ -206,38 +206,38 @@ class TraceArrivals(ArrivalProcess):
     def trace(self, scenario: Scenario, place: int) -> Trace:
         """The requests of the file that are the group's."""
         group, names = scenario.fleet[place], tuple(group.group for group in scenario.fleet)
-        return Trace(self.file, group.group, names, group.clients)
+        return Trace(self.file, group.group, names, group.clients, self.time_scale)
 
     def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
         shape, first = scenario.fleet[place].arrivals.shape, clients.first[place]
-        return TraceGroup(scenario.seed, self.trace(scenario, place), self.time_scale, shape, first, place)
+        return TraceGroup(scenario.seed, self.trace(scenario, place), shape, first, place)
 
     def requests_in_time(self, scenario: Scenario, place: int) -> int:
         """The requests of the group that arrive before the horizon. Raises BadFile."""
         until_s = scenario.fleet[place].arrivals.shape.operational_s(scenario.horizon_s)
-        return count_before(self.trace(scenario, place), until_s / self.time_scale)
+        return count_before(self.trace(scenario, place), until_s)
 
     def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
         clients = scenario.fleet[place].clients
         if scenario.horizon_s:
             return self.requests_in_time(scenario, place) / clients / scenario.horizon_s
         whole = totals(self.trace(scenario, place))
-        return whole.requests / clients / max(whole.last_s * self.time_scale, 1.0)
+        return whole.requests / clients / max(whole.last_s, 1.0)
 
     def requests_before(self, scenario: Scenario, place: int, at_s: float) -> float:
         """As many as are in the file, to the minute."""
         until_s = scenario.fleet[place].arrivals.shape.operational_s(at_s)
-        return totals(self.trace(scenario, place)).about_before(until_s / self.time_scale)
+        return totals(self.trace(scenario, place)).about_before(until_s)
 
     def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
-        """Of a trace, the mean over the clients."""
+        """Of a trace, the mean over the clients; a shape squeezes at most all of it into a minute."""
         group = scenario.fleet[place]
         try:
-            most = totals(self.trace(scenario, place)).most_in_a_chunk
+            found = totals(self.trace(scenario, place))
         except BadFile:
             return 0.0
-        # A trace in fast motion squeezes several of its minutes into one.
-        return most / group.clients / CHUNK_S * max(1.0, group.arrivals.shape.peak() / self.time_scale)
+        most = min(found.most_in_a_chunk * max(1.0, group.arrivals.shape.peak()), found.requests)
+        return most / group.clients / CHUNK_S
 
 
 if TYPE_CHECKING:

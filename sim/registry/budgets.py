@@ -4,11 +4,12 @@ Kept by the accounts of `sim.world.budgets`; rules ask how much one allows."""
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from sim.periods import periods_before
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.schema.values import MOST_TOKENS, NonNegative, Positive, Span, Whole
 
@@ -61,7 +62,7 @@ class CountBudget(SendBudget):
     """Who has one budget together."""
 
     def allowed_in(self, horizon_s: float) -> float:
-        return ceil(horizon_s / self.per_s) * self.limit
+        return periods_before(horizon_s, self.per_s) * self.limit
 
 
 @BUDGETS.part
@@ -80,7 +81,7 @@ class MoneyBudget(SendBudget):
     """Who has one budget together."""
 
     def allowed_in(self, horizon_s: float) -> float:
-        return ceil(horizon_s / self.per_s) * self.sends()
+        return periods_before(horizon_s, self.per_s) * self.sends()
 
     def sends(self) -> float:
         """Sends that the money of a period buys, by the decimals as they are written; inf: they are free."""

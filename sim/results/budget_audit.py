@@ -5,10 +5,10 @@ leave."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor
 
 import numpy as np
 
+from sim.periods import period_of
 from sim.world.budgets import TOKEN, Allotment, Bucket, Columns
 
 # What is earned by an instant is rounded to whole millionths there and here, and a burst as well.
@@ -36,7 +36,7 @@ def charge(ledger: Columns, account: int, allotment: Allotment, sent: float) -> 
         least = mark[account] = min(int(mark[account]), ahead) if charged[account] else ahead
         charged[account] += 1
         return ahead + TOKEN - int(least) <= _millionths(allotment.burst, 1.0) + _ROUNDING
-    period = floor(sent / allotment.per_s)
+    period = period_of(sent, allotment.per_s)
     charged[account] = charged[account] + 1 if period == mark[account] else 1
     mark[account] = period
     return bool(charged[account] <= allotment.limit)

@@ -23,8 +23,9 @@ from sim.results.columns import (
     STUDY_CURVES,
     STUDY_LOSSES,
 )
-from sim.results.run_folder import table_of, write_table
+from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
+from sim.scenario.files.measurements import measurements
 from sim.world.traffic import shares
 from sim.world.world import World
 
@@ -38,12 +39,14 @@ def write_learned(
     folder: Path,
     later: Mapping[str, list[object]] | None = None,
 ) -> None:
-    """Writes what was learned.
+    """Writes what was learned, and what files of measured durations amount to, where the scenario names any.
 
     hashes_after: of the client models after the run. later: rows of `learning` that the run itself gave.
     """
     learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
+    if known := measurements(world.scenario):
+        write_json(folder / MEASURED, known)
     write_table(
         folder / "samples.parquet",
         table_of(

@@ -18,6 +18,7 @@ from sim.errors import BadInput, RunFailed
 from sim.results.columns import OWN_KEY
 from sim.results.whole_files import SUMS, appearing, digest, write_whole
 
+MEASURED = "measured.json"  # where the scenario names files of measured durations: mean and cv of each
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 FINISHED = "summary.json"  # written last
 CHECKPOINT = "checkpoint"
@@ -27,6 +28,7 @@ CACHE = ".cache"  # of client models: below the working directory, which may be 
 ENTRIES = {
     VERSIONS,
     "scenario.yaml",
+    MEASURED,
     "requests",
     "attempts",
     "timeline.parquet",
@@ -149,7 +151,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_sums(folder: Path, known: Mapping[Path, str]) -> None:
     """Writes the SHA-256 of scenario and tables: of parts as it was when they were written, `known`."""
     parts = {path: of for path, of in known.items() if folder / CHECKPOINT not in path.parents}
-    whole = [folder / "scenario.yaml", *folder.glob("*.parquet")]
+    whole = [folder / "scenario.yaml", *folder.glob(MEASURED), *folder.glob("*.parquet")]
     sums = parts | {path: digest(path) for path in whole}
     lines = [f"{sums[path]}  {path.relative_to(folder).as_posix()}\n" for path in sorted(sums)]
     write_whole(folder / SUMS, "".join(lines).encode())

@@ -44,7 +44,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Periods:
-    """At most `limit` of the sends of one period [n·per_s, (n + 1)·per_s), n rounded down."""
+    """At most `limit` of the sends of one period of `sim.periods`."""
 
     per_s: float
     limit: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.world.delays import Delay
@@ -68,9 +69,7 @@ def rounds(scenario: Scenario, drawn: Capacity) -> tuple[Round, ...]:
     usable, takes_s = _usable(scenario, drawn), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
     found = []
-    for due in (np.arange(1, int(horizon_s / online.every_s) + 2) * online.every_s).tolist():
-        if due >= horizon_s:
-            break
+    for due in begin_of(np.arange(1, periods_before(horizon_s, online.every_s)), online.every_s).tolist():
         down, ends = float(downs[np.searchsorted(downs, due, side="right")]), due + takes_s
         if not usable.usable_at(due):
             found.append(Round(due, due, "skipped"))

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
 from analysis.figures.deferral import operating_point
 from analysis.figures.timeline import accuracy_bins
+from analysis.metrics.by_client import (
+    accuracy_by_client,
+    shrunk,
+    worst_decile,
+    worst_decile_by_chance,
+)
 from analysis.metrics.summary import summary_of
 from analysis.run_folder.traffic import traffic_of
 
@@ -118,6 +126,31 @@ def test_fairness_is_over_clients_that_asked_often_enough(tmp_path: Path) -> Non
     assert (reported["clients"], reported["left_out"]) == (2, 1)
     assert reported["jain"] == pytest.approx(0.5)
     assert reported["worst_decile_accuracy"] == 0.0
+
+
+def test_the_worst_of_alike_clients_are_no_worse() -> None:
+    """200 clients that are right one time in four, ten requests each: the worst tenth looks far worse."""
+    right = np.random.default_rng(3).random((200, 10)) < 0.25
+    table = pd.DataFrame({"fleet": right.mean(axis=1), "group": "a", "witnesses": 10.0})
+    assert worst_decile(table["fleet"].to_numpy()) < 0.1
+    assert worst_decile_by_chance(table) == pytest.approx(worst_decile(table["fleet"].to_numpy()), abs=0.02)
+    assert worst_decile(shrunk(table)) == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_worst_of_unlike_clients_stay_apart() -> None:
+    """Half of them right at 0.9, half at 0.4, over 100 witnesses each: little of that is chance."""
+    truth = np.repeat([0.9, 0.4], 100)
+    right = np.random.default_rng(4).binomial(100, truth) / 100
+    table = pd.DataFrame({"fleet": right, "group": "a", "witnesses": 100.0})
+    assert worst_decile(shrunk(table)) == pytest.approx(worst_decile(right), abs=0.02)
+    assert worst_decile_by_chance(table) == pytest.approx(0.56, abs=0.03)
+
+
+def test_one_sample_asked_often_is_one_witness(tmp_path: Path) -> None:
+    rows = [{"client_id": 0, "sample_id": 0} for _ in range(20)]
+    rows += [{"client_id": 1, "sample_id": k % 5} for k in range(20)]
+    found = accuracy_by_client(traffic_of(load_run(write_tiny(tmp_path, rows))))["witnesses"]
+    assert found.to_dict() == {0: 1.0, 1: 5.0}
 
 
 def test_without_a_client_that_asked_often_fairness_says_nothing(summary: dict) -> None:

@@ -11,6 +11,7 @@ from analysis.statistics.capacity import (
     Decision,
     SearchResult,
     Slo,
+    all_together,
     answer,
     decide,
     looks,
@@ -191,3 +192,10 @@ def test_a_run_without_the_number_decides_nothing() -> None:
     with pytest.raises(BadInput, match="a run with 3 has no such number"):
         decide(3, lambda count: [0.1] * (count - 1) + [float("nan")], SLO, 0.05, 4)
     assert SearchResult((), None, ()).best is None
+
+
+def test_of_several_slos_all_are_met() -> None:
+    two, three = (Decision(number, 4, 0.1, 0.0, 0.2, "met") for number in (2, 3))
+    assert all_together([two, three], more_helps=True) == 3
+    assert all_together([two, three], more_helps=False) == 2
+    assert all_together([two, None], more_helps=True) is None

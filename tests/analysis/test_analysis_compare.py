@@ -75,6 +75,25 @@ def test_differences_by_hand(tmp_path: Path) -> None:
     ]
 
 
+def test_groups_are_compared_each_for_itself(tmp_path: Path) -> None:
+    """Of two groups of ten requests one gains four right answers and the other none."""
+    samples = [
+        {"sample_id": k % 5, "client_id": k % 2, "group": ("sensors", "cameras")[k % 2]} for k in range(20)
+    ]
+    base = [row | {"client_label": 9} for row in samples]
+    better = [
+        row | ({"client_label": 1} if k in (0, 2, 4, 6) else {"client_label": 9})
+        for k, row in enumerate(samples)
+    ]
+    paths = [write_tiny(tmp_path / name, rows) for name, rows in (("base", base), ("better", better))]
+    (run,) = compare(load_traffics(paths))["runs"]
+    found = {name: measures["accuracy"] for name, measures in run["groups"].items()}
+    assert found["sensors"]["difference"] == pytest.approx(0.4)
+    assert found["cameras"]["difference"] == 0.0
+    assert found["sensors"]["baseline"] == 0.0
+    assert run["measures"]["accuracy"]["difference"] == pytest.approx(0.2)
+
+
 def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: Path) -> None:
     base, other = (
         write_folder(tmp_path / name, clients=8, horizon_s=120, outages=outages)

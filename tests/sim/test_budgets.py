@@ -12,6 +12,7 @@ from worlds import group_of, scenario_of
 
 from sim.engine.arrays.laying_out import accounts as laid_out
 from sim.engine.handlers.lookups import settle, take
+from sim.periods import period_of
 from sim.registry.budgets import MoneyBudget
 from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment
 from sim.world.population import population
@@ -55,8 +56,8 @@ def test_asking_a_bucket_in_vain_costs_nothing(instants, rate_hz):
 def test_a_period_gives_its_limit_and_no_more(instants, per_s, limit):
     budget = Periods(per_s, limit)
     account = laid_out([budget])
-    taken = [floor(at / per_s) for at in instants if take(account, 0, at, False)]
-    asked = np.unique([floor(at / per_s) for at in instants], return_counts=True)
+    taken = [period_of(at, per_s) for at in instants if take(account, 0, at, False)]
+    asked = np.unique([period_of(at, per_s) for at in instants], return_counts=True)
     for period, n in zip(*asked, strict=True):
         assert taken.count(period) == min(n, limit)
 

@@ -344,3 +344,60 @@ def test_an_outage_of_one_replica_spares_one_that_was_retired():
     )
     assert story["replica"] == [0, 1, 2]
     assert story["finished_at_s"] == [2.25, 2.5, 3.75]
+
+
+def test_what_is_swallowed_in_silence_is_lost():
+    down = server(((0, 5),), when_down="silent")
+    story = Story((1.0, 0), fleet=devices(timeout_s=2.0, fallback="client"), server=down)
+    assert (story["outcome"], story["server_cause"]) == (["timed_out"], ["lost"])
+    assert (story["reached_at_s"], story["started_at_s"]) == ([1.0], [None])
+
+
+def test_a_batch_that_is_due_starts_at_the_first_occasion_of_its_instant():
+    """Two are due at 3.0, when the one replica is free again: the batch that ends starts them. Who arrives at
+    that very instant comes too late for them, and is due at 4.0.
+    """
+    full = server(max_batch=4, batch_wait_s=1.0)
+    story = Story((1.0, 0), (2.0, 0), (2.0, 0), (3.0, 0), server=full)
+    assert story["started_at_s"] == [2.0, 3.0, 3.0, 4.0]
+    assert story["batch_size"] == [1, 2, 2, 1]
+
+
+def test_without_a_batch_that_ends_an_arrival_starts_what_is_due():
+    """The second reaches the server at the instant at which the first is due, and so goes with it."""
+    story = Story(
+        (1.0, 0), (2.0, 0), fleet=devices(latency=1.0), server=server(max_batch=4, batch_wait_s=1.0)
+    )
+    assert story["started_at_s"] == [3.0, 3.0]
+    assert story["batch_size"] == [2, 2]
+
+
+def test_a_replica_that_comes_as_an_outage_begins_comes_first():
+    """Ordered at 2.0, there at 3.0, when one replica goes down: the second comes, takes who waits, and is
+    stopped at that instant. It is the highest, so the first goes on.
+    """
+    scaling = {"target_utilisation": 0.5, "interval_s": 2.0, "provisioning_s": 1.0, "min": 1, "max": 2}
+    rules = server(
+        replicas_down=((3.0, 9.0),), service={"kind": "affine", "base_s": 4.0}, autoscaling=scaling
+    )
+    story = Story((0.0, 0), (0.0, 0), server=rules)
+    assert story["started_at_s"] == [0.0, 3.0]
+    assert story["finished_at_s"] == [4.0, None]
+    assert (story["replica"], story["server_cause"]) == ([0, 1], ["none", "lost"])
+
+
+def test_a_server_that_scales_in_to_what_an_outage_took_loses_its_queue():
+    """Of two replicas one is down from 1.0 on. Nothing worked until 2.0, so one is wanted: as many as the
+    outage takes. Nothing is usable then, and who waits for its batch to fill is lost.
+    """
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rules = server(
+        replicas_down=((1.0, 9.0),),
+        replicas=2,
+        queue_survives=False,
+        max_batch=4,
+        batch_wait_s=5.0,
+        autoscaling=scaling,
+    )
+    story = Story((1.5, 0), server=rules)
+    assert (story["started_at_s"], story["server_cause"]) == ([None], ["lost"])

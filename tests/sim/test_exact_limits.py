@@ -145,6 +145,13 @@ def test_a_period_has_so_many_sends():
     assert story["cost"] == pytest.approx([0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0, 0.1])
 
 
+def test_each_period_begins_at_its_own_decimal():
+    """A send in each tenth of a second, asked at its very beginning: 0.3 is where the fourth begins."""
+    budget = {"kind": "count", "per_s": 0.1, "limit": 1}
+    story = Story(*[(tenth / 10, 0) for tenth in range(30)], fleet=devices(budget=budget), server=QUICK)
+    assert story["outcome"] == ["remote"] * 30
+
+
 def test_money_buys_whole_sends():
     """0.3 buys three sends of 0.1, though in binary three tenths are less than three times a tenth."""
     budget = {"kind": "money", "per_s": 10.0, "limit": 0.3, "price": 0.1}
@@ -270,3 +277,12 @@ def test_a_hedge_is_shown_though_the_server_has_not_answered_at_the_horizon():
     story = Story((19.5, 0), (19.75, 0), fleet=devices(hedge_after_s=0.25))
     assert story["first_answer_at_s"] == [19.75, None]
     assert story["outcome"] == ["in_flight", "in_flight"]
+
+
+def test_a_retry_without_back_off_is_sent_at_the_place_of_the_timers():
+    """Refused at 0.5, and sent twice more at that instant, before anything later happens."""
+    full = server(queue_limit=0)
+    fleet = devices(retry=retries(3, 0.0), deadline_s=9.0)
+    story = Story((0.0, 0), (1.0, 0), (0.5, 0), fleet=fleet, server=full)
+    assert story.sends("sent_at_s") == [0.5, 0.5, 0.5]
+    assert story["outcome"] == ["remote", "refused", "remote"]

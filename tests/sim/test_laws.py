@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from fractions import Fraction
-from math import floor, inf
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sim.engine.learning import Learning
 from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import State, at_start
 from sim.engine.window import run_window
+from sim.periods import period_of
 from sim.registry.budgets import CountBudget, MoneyBudget, TokenBucket
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.table import tabulator
@@ -151,7 +152,7 @@ def assert_within(budget: Any, times: list[float]) -> None:
             for n, end in enumerate(times[i:], start=1):
                 assert n <= budget.burst + budget.rate_hz * (end - begin) + 1e-5
         return
-    per_period = Counter(floor(at / budget.per_s) for at in times)
+    per_period = Counter(period_of(at, budget.per_s) for at in times)
     most = max(per_period.values(), default=0)
     if isinstance(budget, MoneyBudget):
         assert most * Fraction(str(budget.price)) <= Fraction(str(budget.limit))

@@ -28,6 +28,7 @@ from sim.engine.events import (
     rank,
 )
 from sim.engine.state import State
+from sim.periods import begin_of, period_of, periods_before
 from sim.policy.waiting import is_in_time
 from sim.world.parameters import Rules
 from sim.world.population import CLIENT_SHIFT
@@ -177,7 +178,9 @@ def _add_capacity(found: _Collected, rules: Rules) -> None:
     found.add(at_s[come], kind[come], 0, CAPACITY, taken[come])
     if rules.autoscaling:
         interval_s = rules.autoscaling.interval_s
-        ticks = np.arange(max(1, int(found.start / interval_s) - 1), int(found.end / interval_s) + 2)
-        at = ticks * np.float64(interval_s)
+        ticks = np.arange(
+            max(1, period_of(found.start, interval_s)), periods_before(found.end, interval_s) + 1
+        )
+        at = begin_of(ticks, np.float64(interval_s))
         come = found.due(at)
         found.add(at[come], Kind.CAPACITY_DOWN, 1, SCALE, ticks[come])

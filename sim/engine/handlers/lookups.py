@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
+from sim.periods import period_of
 from sim.world.budgets import NOTHING, TOKEN
 
 
@@ -58,7 +59,7 @@ def take(accounts: Any, account: Any, now: Any, is_held: Any) -> Any:
         accounts.left[account] -= TOKEN
         accounts.held[account] += whole_number(is_held)
         return True
-    period = whole_number(now / accounts.per_s[account])
+    period = whole_number(_period_of(now, accounts.per_s[account]))
     if period != accounts.mark[account]:
         accounts.mark[account], accounts.left[account] = period, accounts.full[account]
     if accounts.left[account] <= 0:
@@ -77,7 +78,7 @@ def settle(accounts: Any, account: Any, sent: Any, now: Any, is_spent: Any) -> A
         accounts.held[account] -= 1
         if not is_spent:
             accounts.left[account] += TOKEN
-    elif not is_spent and whole_number(sent / accounts.per_s[account]) == accounts.mark[account]:
+    elif not is_spent and whole_number(_period_of(sent, accounts.per_s[account])) == accounts.mark[account]:
         accounts.left[account] += 1
 
 
@@ -105,3 +106,6 @@ def in_force(at_s: Any, at: Any) -> Any:
         else:
             high = middle - 1
     return low
+
+
+_period_of = handler(period_of)

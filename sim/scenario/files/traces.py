@@ -19,23 +19,28 @@ COLUMNS = ("time", "client", "group")
 
 
 class Trace(NamedTuple):
-    """Whose requests a file gives: those of `group`, one of `groups`, with that many clients."""
+    """Whose requests a file gives: those of `group`, one of `groups`, with that many clients.
+
+    time_scale: seconds of a run that one of the file's is; for what `totals` and `count_before` say.
+    """
 
     file: str
     group: str
     groups: tuple[str, ...]
     clients: int
+    time_scale: float = 1.0
 
 
 class Requests(NamedTuple):
-    """Requests of the group, in the order of the file: seconds, and clients (None = the file names none)."""
+    """Requests of the group, in the order of the file: its seconds, and clients (None: it names none)."""
 
     at_s: NDArray[np.float64]
     client: NDArray[np.int64] | None
 
 
 class Totals(NamedTuple):
-    """What a whole trace amounts to: requests of the group, the last one's time, the most in a minute.
+    """What a whole trace amounts to, by its scaled time: requests of the group, the last one's time in s, the
+    most in a minute.
 
     minutes: those in which something comes, float64 (m,), ascending; upto: the requests up to the end of
     each, int64 (m,).
@@ -89,7 +94,7 @@ def totals(trace: Trace) -> Totals:
 
 
 def count_before(trace: Trace, at_s: float) -> int:
-    """The group's requests before an instant of the trace. Raises BadFile."""
+    """The group's requests before an instant of the trace, by its scaled time. Raises BadFile."""
     return _count_before(trace, identity(trace.file), at_s)
 
 
@@ -98,8 +103,8 @@ def _totals(trace: Trace, _identity: object) -> Totals:
     parts, last_s = [(np.empty(0), np.empty(0, dtype=np.int64))], 0.0
     for batch in read_trace(trace):
         if len(batch.at_s):
-            parts.append(np.unique(np.floor(batch.at_s / CHUNK_S), return_counts=True))
-            last_s = float(batch.at_s[-1])
+            parts.append(np.unique(np.floor(batch.at_s * trace.time_scale / CHUNK_S), return_counts=True))
+            last_s = float(batch.at_s[-1]) * trace.time_scale
     minute, count = (np.concatenate(column) for column in zip(*parts, strict=True))
     minutes, first = np.unique(minute, return_index=True)  # batches may meet within one
     counts = np.add.reduceat(count, first)
@@ -110,7 +115,7 @@ def _totals(trace: Trace, _identity: object) -> Totals:
 def _count_before(trace: Trace, _identity: object, at_s: float) -> int:
     count = 0
     for batch in read_trace(trace):
-        before = int(np.searchsorted(batch.at_s, at_s))
+        before = int(np.searchsorted(batch.at_s * trace.time_scale, at_s))
         count += before
         if before < len(batch.at_s):
             break

@@ -4,11 +4,12 @@ Beside `sim.scenario.rules.checks`, whose rules refuse."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from sim.registry.budgets import TokenBucket
-from sim.registry.durations import mean_s
+from sim.registry.shapes import FlashCrowd
+from sim.scenario.rules.estimates import estimate, fastest_answer_s, most_sent
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import Group
 from sim.scenario.text.draft import Finding
 
 
@@ -16,6 +17,11 @@ def advice(scenario: Scenario) -> Iterator[Finding]:
     """Every piece of advice. The scenario has passed its checks, so its files can be read."""
     yield from _bursts_cover_what_is_under_way(scenario)
     yield from _studies_count_classes_alike(scenario)
+    if scenario.horizon_s > 0:
+        yield from _answers_can_come_in_time(scenario)
+        yield from _crowds_come_before_the_horizon(scenario)
+        yield from _servers_can_keep_up(scenario)
+    yield from _a_full_server_orders_more(scenario)
 
 
 def _bursts_cover_what_is_under_way(scenario: Scenario) -> Iterator[Finding]:
@@ -26,7 +32,7 @@ def _bursts_cover_what_is_under_way(scenario: Scenario) -> Iterator[Finding]:
         budget = group.budget
         if not isinstance(budget, TokenBucket):
             continue
-        under_way = budget.rate_hz * _answered_after_s(scenario, group)
+        under_way = budget.rate_hz * fastest_answer_s(scenario, group)
         if budget.burst < under_way:
             what = (
                 f"{under_way:.3g} sends are under way at {budget.rate_hz:g} a second, and each holds a token"
@@ -49,9 +55,45 @@ def _studies_count_classes_alike(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(("fleet", index, "traffic", "mix"), sentence)
 
 
-def _answered_after_s(scenario: Scenario, group: Group) -> float:
-    """From a send to its answer at a server without a queue, on average."""
-    link, service = group.link, scenario.server.service
-    transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-    single_s = service.scale_s(1) * service.mean_factor()
-    return 2 * mean_s(link.latency) + transfer_s + single_s
+def _answers_can_come_in_time(scenario: Scenario) -> Iterator[Finding]:
+    """A group whose timer ends before an answer can be there has a slip of units somewhere."""
+    for index, group in enumerate(scenario.fleet):
+        deadline_s = inf if group.deadline_s is None else group.deadline_s - group.device.inference_s
+        waits_s = min(deadline_s, inf if group.timeout_s is None else group.timeout_s)
+        takes_s = fastest_answer_s(scenario, group)
+        if most_sent(group) > 0 and takes_s > waits_s:
+            key = "deadline_s" if waits_s == deadline_s else "timeout_s"
+            sentence = (
+                f"an answer takes {takes_s:.3g} s on average where nobody else asks (link and service), and "
+                f"a client waits {waits_s:.3g} s after the decision: few or none will be in time"
+            )
+            yield Finding(("fleet", index, key), sentence)
+
+
+def _crowds_come_before_the_horizon(scenario: Scenario) -> Iterator[Finding]:
+    for index, group in enumerate(scenario.fleet):
+        shape = group.arrivals.shape
+        if isinstance(shape, FlashCrowd) and shape.at_s >= scenario.horizon_s:
+            sentence = (
+                f"{shape.at_s:g} is not before horizon_s, {scenario.horizon_s:g}: the crowd never comes"
+            )
+            yield Finding(("fleet", index, "arrivals", "shape", "at_s"), sentence)
+
+
+def _servers_can_keep_up(scenario: Scenario) -> Iterator[Finding]:
+    """Told only where neither policies nor closed loops leave a doubt of what is sent."""
+    is_plain = all(
+        group.arrivals.process.is_open and group.policy.price.kind in ("always_remote", "always_local")
+        for group in scenario.fleet
+    )
+    offered = estimate(scenario).offered
+    if offered > 1 and is_plain:
+        sentence = f"the offered load is {offered:.3g}: more is sent than full batches can serve"
+        yield Finding(("server", "service"), sentence)
+
+
+def _a_full_server_orders_more(scenario: Scenario) -> Iterator[Finding]:
+    scaling = scenario.server.autoscaling
+    if scaling is not None and scaling.target_utilisation == 1 and scaling.max > scaling.min:
+        sentence = "1 is never exceeded, since no replica is busier than always: no replica is ever ordered"
+        yield Finding(("server", "autoscaling", "target_utilisation"), sentence)

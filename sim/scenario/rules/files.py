@@ -8,12 +8,12 @@ from pathlib import PurePath
 from typing import Any
 
 from sim.registry.arrivals import ClosedLoop, TraceArrivals
-from sim.registry.durations import Empirical
+from sim.scenario.files.measurements import measured_in
 from sim.scenario.files.rows import BadFile
 from sim.scenario.files.samples import measured
 from sim.scenario.files.traces import totals
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.values import SHORTEST_S, Part
+from sim.scenario.schema.values import SHORTEST_S
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
@@ -38,7 +38,7 @@ def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
 
 
 def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:
-    for path, duration in _measured_in((), scenario):
+    for path, duration in measured_in((), scenario):
         try:
             measured(duration.file, 0.0 if path[-1] in MAY_BE_ZERO else SHORTEST_S)
         except BadFile as error:
@@ -64,18 +64,6 @@ def the_clients_of_closed_loops_have_numbers(scenario: Scenario) -> Iterator[Bre
 def _said(file: str, error: BadFile) -> str:
     """The file's own name and line once more, since a long path is shown shortened."""
     return f"{PurePath(file).name}: {error}"
-
-
-def _measured_in(path: Path, value: Any) -> Iterator[tuple[Path, Empirical]]:
-    """Every measured duration below a part of the scenario."""
-    if isinstance(value, Empirical):
-        yield path, value
-    elif isinstance(value, Part):
-        for name in type(value).model_fields:
-            yield from _measured_in((*path, name), getattr(value, name))
-    elif isinstance(value, tuple):
-        for index, entry in enumerate(value):
-            yield from _measured_in((*path, index), entry)
 
 
 FILE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (

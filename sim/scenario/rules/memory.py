@@ -20,6 +20,7 @@ from sim.scenario.schema.values import CHUNK_S
 from sim.scenario.text.draft import Path
 
 MOST_PERSONAL = 10_000  # clients of a group that may have a rejector each
+OWN_BYTES = 600 * 2**20  # the program with its libraries
 ROW_BYTES = 500  # one request of the whole run, while its results are analysed
 TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
@@ -46,13 +47,7 @@ class Need(NamedTuple):
 
 def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     """A breach naming what needs most, if all needs together exceed the machine's memory."""
-    needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
-    needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
-    if DATA_SETS[scenario.data.set].is_drawn:
-        mixture = scenario.data.mixture
-        means = mixture.classes * mixture.components * mixture.dimensions
-        path: Path = ("data", "mixture", "components")
-        needs += [Need(path, mixture.components, 2 * 8 * means, "the means of the mixture")]
+    needs = all_needs(scenario)
     total, most = sum(need.bytes for need in needs), installed_bytes()
     if total > most:
         too_large = [need for need in needs if need.bytes > most]
@@ -60,6 +55,23 @@ def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
         share = f"{_gib(worst.bytes)} of it for {worst.what}"
         rule = f"the run needs about {_gib(total)} of memory, {share}: this machine has {_gib(most)}"
         yield worst.path, worst.value, rule
+
+
+def memory_bytes(scenario: Scenario) -> float:
+    """What all needs come to, and the program itself."""
+    return OWN_BYTES + sum(need.bytes for need in all_needs(scenario))
+
+
+def all_needs(scenario: Scenario) -> list[Need]:
+    """What the groups need, and their data set."""
+    needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
+    needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
+    if DATA_SETS[scenario.data.set].is_drawn:
+        mixture = scenario.data.mixture
+        means = mixture.classes * mixture.components * mixture.dimensions
+        path: Path = ("data", "mixture", "components")
+        needs += [Need(path, mixture.components, 2 * 8 * means, "the means of the mixture")]
+    return needs
 
 
 def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:

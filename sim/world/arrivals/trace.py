@@ -27,10 +27,8 @@ class TraceGroup(Carried):
 
     KEPT = ("arrived", "latest_s")
 
-    def __init__(
-        self, seed: int, trace: Trace, time_scale: float, shape: Shape, first: int, place: int
-    ) -> None:
-        self._trace, self._scale, self._first, self._place = trace, time_scale, first, place
+    def __init__(self, seed: int, trace: Trace, shape: Shape, first: int, place: int) -> None:
+        self._trace, self._scale, self._first, self._place = trace, trace.time_scale, first, place
         self._deal = Draws(seed, "dealt")
         self._shape, self._inverse = shape, shape.inverse()
         self._batches: Iterator[Requests] = iter(())

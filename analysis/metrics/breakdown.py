@@ -1,0 +1,69 @@
+"""The same few numbers of any part of the traffic: of a window, of a group, of those whom an outage touched.
+A section of the summary, and what `analysis.metrics.outages` says of each window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics.service import amplification, cost_of, in_time, served_in_time
+from analysis.run_folder.traffic import Floats, Mask, Traffic, share
+
+LEVELS = {"p50_latency_s": 0.5, "p95_latency_s": 0.95, "p99_latency_s": 0.99}
+
+
+def groups(traffic: Traffic) -> dict[str, Any]:
+    """Each group's part of the traffic: all of it, what an outage touched, and the rest."""
+    of_group = {name: np.asarray(traffic.requests["group"] == name) for name in traffic.run.groups}
+    return {
+        name: {
+            "whole_run": breakdown(traffic, mine),
+            "affected": breakdown(traffic, mine & traffic.is_affected),
+            "unaffected": breakdown(traffic, mine & ~traffic.is_affected),
+        }
+        for name, mine in of_group.items()
+    }
+
+
+def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones."""
+    requests = traffic.requests
+    taken_s = requests["final_s"].to_numpy(dtype=float)
+    known, held_out = among & traffic.known, among & traffic.held_out
+    estimate = traffic.clusters.share
+    return {
+        "requests": int(among.sum()),
+        "accuracy": estimate(traffic.correct, held_out),
+        "client_accuracy": estimate(np.asarray(requests["client_right"]), held_out),
+        "deferral_rate": share(
+            np.asarray(requests["deferred"], dtype=bool), among & np.asarray(requests["is_decided"])
+        ),
+        "answered_by_server_share": share(traffic.is_answered_by("server"), known),
+        "timed_out_share": share(traffic.is_outcome("timed_out"), known),
+        "refused_share": share(traffic.is_outcome("refused"), known),
+        "not_sent_share": share(_not_sent(traffic), known),
+        "answered_share": share(~np.isnan(taken_s), known),
+        "answered_in_time_share": share(in_time(traffic), known),
+        "served_in_time_share": share(served_in_time(traffic), known),
+        **{name: answered_within_s(taken_s[known], level) for name, level in LEVELS.items()},
+        "amplification": amplification(traffic, among),
+        **cost_of(traffic, among),
+    }
+
+
+def _not_sent(traffic: Traffic) -> Mask:
+    """What the policy would have sent, had link, breaker and budget let it."""
+    kept = [traffic.is_outcome(name) for name in ("over_budget", "link_down", "breaker_open")]
+    return np.asarray(np.logical_or.reduce(kept))
+
+
+def answered_within_s(taken_s: Floats, level: float) -> float:
+    """The shortest time in which at least `level` of the requests were answered.
+
+    One without an answer (NaN) takes for ever: inf if too few were answered. NaN if there are none.
+    """
+    if taken_s.size == 0:
+        return np.nan
+    ordered = np.sort(np.where(np.isnan(taken_s), np.inf, taken_s))
+    return float(ordered[int(np.ceil(level * ordered.size)) - 1])

@@ -1,0 +1,80 @@
+"""What the numbers of a part of the traffic mean: of a window, a group, those whom an outage touched.
+Part of `analysis.metrics.definitions`."""
+
+from __future__ import annotations
+
+WINDOW = {
+    "requests": "Requests that arrived in the window, those still in flight included (count).",
+    "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
+    "client_accuracy": "What the clients' own models would get on the same requests (share).",
+    "answered_by_server_share": "The window's requests whose final answer was the server's (share).",
+    "timed_out_share": "The window's requests with outcome timed_out (share).",
+    "refused_share": "The window's requests with outcome refused (share).",
+    "answered_share": "The window's requests that got a final answer (share).",
+    **{
+        f"p{percent}_latency_s": (
+            f"Shortest time in which at least {percent}% of the window's requests got their final answer; "
+            "none if fewer got one at all, as answered_share tells (s)."
+        )
+        for percent in (50, 95, 99)
+    },
+    "deferral_rate": "The window's requests that the policy sent, over those decided (share).",
+    "not_sent_share": (
+        "The window's requests that the policy sent and link, breaker or budget kept from leaving (share)."
+    ),
+    "answered_in_time_share": "As in goodput, of the window's requests (share).",
+    "served_in_time_share": "As in goodput, of the window's requests (share).",
+    "cost_per_request": "c_e x charged attempts over the window's requests (units of the loss).",
+    "spend": "As in cost, for the window's requests (units of money).",
+    "amplification": "Sends per request that was sent at all, in the window (ratio).",
+}
+
+PLACES = (
+    "whole_run",
+    "before",
+    "during_any",
+    "affected",
+    "own_links",
+    "outside",
+    "each.*.during",
+    "each.*.after",
+)
+
+OF_PARTS = {
+    f"groups.*.{place}.{name}": meaning.replace("the window's", "these").replace("The window's", "These")
+    for place in ("whole_run", "affected", "unaffected")
+    for name, meaning in WINDOW.items()
+}
+OF_PARTS |= {
+    "outages.of_single_links": (
+        "Outages and slowdowns of single clients' links that began before the horizon; they are no entry of "
+        "`each` (count)."
+    ),
+    "outages.normal_waiting": (
+        "95th percentile of the 5-s means of the waiting requests from the warm-up to the first outage, at "
+        "least 1; none without outage, or with under 20 such means: then recovery is not judged (count)."
+    ),
+    "outages.each.*.target": "What the outage hit, as in the events (text).",
+    "outages.each.*.label": "The same in words (text).",
+    "outages.each.*.from_s": "Start of the outage (s of virtual time).",
+    "outages.each.*.to_s": "End of the outage, exclusive (s of virtual time).",
+    "outages.each.*.after_until_s": (
+        "End of the window after: the next outage or the horizon (s of virtual time)."
+    ),
+    "outages.each.*.recovery_s": (
+        "When all is as before: the larger of the two below, from the outage's end; the queue's alone where "
+        "too little was sent before the first outage to judge the service; none if one of them is none (s)."
+    ),
+    "outages.each.*.service_recovery_s": (
+        "From the outage's end to the arrival of the last request that failed before the first 20 sent "
+        "requests on end of which no more failed than usual, that is, got no answer of the server (95th "
+        "percentile before the first outage, at least one); of an outage of links, those of its groups; none "
+        "if that is not seen before the next outage and the horizon, or not judged (s)."
+    ),
+    "outages.each.*.queue_recovery_s": (
+        "From the outage's end to the first whole second from which, for 10 s on end, the 5-s mean of the "
+        "waiting requests is at most normal_waiting; none if that is not seen before the next outage and the "
+        "horizon, or not judged (s)."
+    ),
+}
+OF_PARTS |= {f"outages.{place}.{name}": meaning for place in PLACES for name, meaning in WINDOW.items()}

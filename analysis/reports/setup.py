@@ -1,0 +1,94 @@
+"""What ran, in words: each group's policy and limits, and the server; and what differs between two scenarios.
+Reads resolved scenarios as plain data; shown by the report and by comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+HEADING = "what ran"
+PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole: one key alone says little
+    "policy": lambda group: policy(group["policy"]),
+    "arrivals.process": lambda group: _keyed(group["arrivals"]["process"]),
+    "clients": lambda group: f"{group['clients']:,}",
+}
+
+
+def setup(scenario: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Under one heading a line per group and those of the server."""
+    rows = [(str(group["group"]), _group(group)) for group in scenario["fleet"]]
+    return {HEADING: [*rows, ("server", _server(scenario["server"]))]}
+
+
+def policy(written: dict[str, Any]) -> str:
+    """For instance: l2h above a threshold of 0; nothing sent; confidence by rate_controller (rate 0.4)."""
+    price = written["price"]
+    kind = str(price["kind"])
+    if kind in ("always_local", "always_remote"):
+        return "nothing sent" if kind == "always_local" else "everything sent"
+    if kind == "threshold":
+        return f"{written['score']} above a threshold of {price['at']:g}"
+    return f"{written['score']} by {_keyed(price)}"
+
+
+def changes(base: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
+    """What of the groups' policies and traffic and of the server is otherwise, by the path that a sentence is
+    about: 'sensors: policy: l2h above a threshold of 0 → nothing sent'. Other paths are the caller's."""
+    told = {}
+    groups = {group["group"]: group for group in base["fleet"]}
+    for group in other["fleet"]:
+        name, before = group["group"], groups.get(group["group"])
+        if before is None:
+            continue
+        for part, tell in PARTS.items():
+            one, two = tell(before), tell(group)
+            if one != two:
+                told[f"fleet.{name}.{part}"] = f"{name}: {part}: {one} → {two}"
+    one_server, two_server = dict(_of_server(base["server"])), dict(_of_server(other["server"]))
+    for part, one in one_server.items():
+        if one != two_server[part]:
+            told[f"server.{part}"] = f"server: {one} → {two_server[part]}"
+    return told
+
+
+def _group(group: dict[str, Any]) -> str:
+    spans = [(name, group.get(f"{name}_s")) for name in ("deadline", "timeout")]
+    limits = [f"{name} {span:g} s" for name, span in spans if span]
+    retry = group.get("retry")
+    limits += [f"{retry['attempts']} attempts"] if retry else []
+    return "; ".join([f"{group['clients']:,} clients", policy(group["policy"]), *limits])
+
+
+def _server(server: dict[str, Any]) -> str:
+    return ", ".join(text for _, text in _of_server(server))
+
+
+def _of_server(server: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    scaling = server.get("autoscaling")
+    count = int(server["replicas"])
+    replicas = f"{count} replica{'' if count == 1 else 's'}"
+    if scaling:
+        replicas += f", scaled from {scaling['min']} to {scaling['max']}"
+    yield "replicas", replicas
+    largest = int(server["max_batch"])
+    yield "max_batch", "one request at a time" if largest == 1 else f"batches of up to {largest}"
+    yield "service", _service(server["service"])
+    outages = server.get("outages") or []
+    yield (
+        "outages",
+        f"{len(outages)} kind{'' if len(outages) == 1 else 's'} of outage" if outages else "no outages",
+    )
+
+
+def _service(service: dict[str, Any]) -> str:
+    if service["kind"] == "affine":
+        varies = f", cv {service['cv']:g}" if service.get("cv") else ""
+        return f"{service['base_s']:g} s a batch and {service['per_item_s']:g} s a request{varies}"
+    time = service["time"]
+    return f"{_keyed(time) if isinstance(time, dict) else f'{time:g} s'} a batch"
+
+
+def _keyed(part: dict[str, Any]) -> str:
+    """A kind with its keys: poisson (rate_hz 0.5)."""
+    keys = [f"{key} {value:g}" for key, value in part.items() if isinstance(value, int | float)]
+    return f"{part['kind']} ({', '.join(keys)})" if keys else str(part["kind"])

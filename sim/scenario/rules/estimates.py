@@ -1,0 +1,83 @@
+"""What a run will come to, from what its scenario says alone: requests, load, memory, files, time.
+Printed by `check`; each within a factor of about two, and the load an upper bound."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from sim.registry.durations import mean_s
+from sim.scenario.rules.memory import memory_bytes
+from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
+from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.fleet import Group
+
+PART_REQUESTS = 50_000  # requests in a part of a parted table ...
+PART_S = 7 * 86_400.0  # ... which covers no more time
+OTHER_FILES = 45  # tables, pictures in two formats, the report
+OTHER_BYTES = 4e6  # of them
+REQUEST_BYTES = 50  # a request, packed, with the attempts of some
+SECOND_BYTES = 15  # a second of the time line, packed
+REQUEST_S = 1e-5  # a request through the slower clock, written, and read by the report
+REPORT_S = 6.0  # wall seconds of the report and of starting up
+
+
+class Estimate(NamedTuple):
+    """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
+    minute, were every request sent that the policy may send, each once. bytes: in memory at the peak.
+    written: on the disk, in so many files. wall_s: without the training of models."""
+
+    requests: float
+    offered: float
+    busiest: float
+    bytes: float
+    files: int
+    written: float
+    wall_s: float
+
+
+def estimate(scenario: Scenario) -> Estimate:
+    """Of a scenario that has passed its checks. Raises BadFile for a file that has changed since."""
+    server, fleet, horizon_s = scenario.server, scenario.fleet, scenario.horizon_s
+    requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
+    most = server.replicas if server.autoscaling is None else server.autoscaling.max
+    full_s = server.service.scale_s(server.max_batch) * server.service.mean_factor() / server.max_batch
+    mean, busiest = (
+        sum(group.clients * rate(scenario, place) * most_sent(group) for place, group in enumerate(fleet))
+        for rate in (mean_rate_hz, busiest_rate_hz)
+    )
+    parts = max(1, ceil(requests / PART_REQUESTS), ceil(horizon_s / PART_S))
+    return Estimate(
+        requests,
+        mean * full_s / most,
+        busiest * full_s / most,
+        memory_bytes(scenario),
+        2 * parts + OTHER_FILES,
+        requests * REQUEST_BYTES + horizon_s * SECOND_BYTES + OTHER_BYTES,
+        requests * REQUEST_S + REPORT_S,
+    )
+
+
+def in_words(found: Estimate) -> str:
+    """What `check` says of it."""
+    busiest = f", {found.busiest:.2g} at the busiest" if found.busiest > 1.1 * found.offered else ""
+    return (
+        f"expected: {found.requests:,.0f} requests; an offered load of at most {found.offered:.2g}{busiest}; "
+        f"{found.bytes / 2**30:.1f} GiB of memory; {found.files} files of {found.written / 2**20:,.0f} MiB; "
+        f"{found.wall_s:,.0f} s beside training"
+    )
+
+
+def most_sent(group: Group) -> float:
+    """The largest share of its requests that a group's policy sends, as far as its kind says."""
+    price = group.policy.price
+    if price.kind == "always_local":
+        return 0.0
+    return float(price.rate) if price.aims_at == "rate" else 1.0  # type: ignore[attr-defined]
+
+
+def fastest_answer_s(scenario: Scenario, group: Group) -> float:
+    """From a send to its answer at a server without a queue, on average."""
+    link, service = group.link, scenario.server.service
+    transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+    return 2 * mean_s(link.latency) + transfer_s + service.scale_s(1) * service.mean_factor()

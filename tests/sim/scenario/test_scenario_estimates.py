@@ -1,0 +1,81 @@
+"""What `check` expects of a run, and what it advises: true to files, and to what is worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds import group_of, scenario_of
+
+from sim.scenario import Scenario
+from sim.scenario.rules.advice import advice
+from sim.scenario.rules.estimates import estimate, in_words
+from sim.scenario.rules.memory import memory
+
+ALWAYS = {"score": "random", "price": {"kind": "always_remote"}}
+QUICK = {"service": {"kind": "affine", "base_s": 0.01}}
+
+
+def replayed(folder: Path, scale: float, shape: Any = None) -> Scenario:
+    """A request a second for 100 seconds, in a file whose seconds are `scale` of a real one."""
+    file = folder / "trace.csv"
+    file.write_text("\n".join(["time", *(f"{round(at / scale)}" for at in range(100))]) + "\n")
+    process = {"kind": "trace", "file": str(file), "time_scale": scale}
+    arrivals = {"process": process} | ({"shape": shape} if shape else {})
+    return scenario_of(horizon_s=100.0, fleet=(group_of(clients=3, arrivals=arrivals),), server=QUICK)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-9])
+@pytest.mark.parametrize(
+    "shape", [None, {"kind": "flash_crowd", "factor": 1000.0, "at_s": 0.0, "for_s": 9.0}]
+)
+def test_a_trace_needs_no_more_than_it_holds_whatever_its_unit(tmp_path, scale, shape):
+    scenario = replayed(tmp_path, scale, shape)
+    group = scenario.fleet[0]
+    assert group.arrivals.process.busiest_rate_hz(scenario, 0) * group.clients * 60 <= 100
+    assert estimate(scenario).requests == pytest.approx(100)
+    assert list(memory(scenario)) == []
+
+
+def test_requests_load_and_files_by_hand():
+    """Ten clients at 0.5 a second for 600 s; batches of four take 0.4 s, so a request takes 0.1 s of two."""
+    group = group_of(clients=10, arrivals={"process": {"kind": "poisson", "rate_hz": 0.5}}, policy=ALWAYS)
+    server = {"replicas": 2, "max_batch": 4, "service": {"kind": "affine", "base_s": 0.2, "per_item_s": 0.05}}
+    found = estimate(scenario_of(horizon_s=600.0, fleet=(group,), server=server))
+    assert (found.requests, found.offered, found.busiest) == pytest.approx((3000, 0.25, 0.25))
+    assert in_words(found).startswith("expected: 3,000 requests; an offered load of at most 0.25; ")
+
+
+def of(key: str, scenario: Scenario) -> list[str]:
+    return [finding.sentence for finding in advice(scenario) if finding.path[-1] == key]
+
+
+@pytest.mark.parametrize(
+    ("parts", "service"),
+    [
+        ({"deadline_s": 1.0}, {"kind": "affine", "base_s": 50.0}),
+        ({"deadline_s": 5.0, "link": {"latency": 30.0}}, {"kind": "affine", "base_s": 0.01}),
+        ({"deadline_s": 5.0, "link": {"bandwidth_bps": 5.0, "payload_bytes": 3072}}, QUICK["service"]),
+    ],
+)
+def test_a_deadline_that_no_answer_can_keep_is_told(parts, service):
+    (sentence,) = of("deadline_s", scenario_of(fleet=(group_of(**parts),), server={"service": service}))
+    assert sentence.endswith("few or none will be in time")
+    assert of("deadline_s", scenario_of(fleet=(group_of(deadline_s=5.0),), server=QUICK)) == []
+
+
+def test_what_never_comes_and_what_is_too_much_is_told():
+    shape = {"kind": "flash_crowd", "factor": 4.0, "at_s": 600.0, "for_s": 60.0}
+    arrivals = {"process": {"kind": "poisson", "rate_hz": 2.0}, "shape": shape}
+    scenario = scenario_of(fleet=(group_of(arrivals=arrivals),))
+    assert of("at_s", scenario) == ["600 is not before horizon_s, 20: the crowd never comes"]
+    (told,) = of("service", scenario)
+    assert told == "the offered load is 2: more is sent than full batches can serve"
+
+
+def test_a_target_that_is_never_exceeded_is_told():
+    scaling = {"interval_s": 5.0, "provisioning_s": 2.0, "min": 1, "max": 10}
+    for target, count in ((1.0, 1), (0.9, 0)):
+        server = QUICK | {"autoscaling": scaling | {"target_utilisation": target}}
+        assert len(of("target_utilisation", scenario_of(server=server))) == count
