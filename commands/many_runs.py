@@ -148,7 +148,7 @@ def study(
         wanted = read_study(study, changes or [])
         out = out or Path("runs") / f"{wanted.name}-study"
         require_own(out, files_of("study"), "a study")
-        combined = _variants_of(wanted)
+        combined = variants_of(wanted)
         validate_all(combined, progress)
         cells = cells_of([variant.scenario for variant in combined], wanted.question, store)
         failed = all_of(cells, how, progress)
@@ -177,7 +177,7 @@ def check_study(source: str, changes: Sequence[str], seed: int | None) -> None:
         raise BadInput("--seed: a study holds its seeds itself: --set seed=N changes the first")
     with reporting(quiet=True) as progress:
         wanted = read_study(source, changes)
-        validate_all(_variants_of(wanted), progress)
+        validate_all(variants_of(wanted), progress)
     seeds = len(next(iter(wanted.policies.values())))
     print(
         f"{wanted.name}: fine ({len(wanted.policies)} policies, {seeds} seeds; baseline {wanted.baseline}; "
@@ -185,7 +185,7 @@ def check_study(source: str, changes: Sequence[str], seed: int | None) -> None:
     )
 
 
-def _variants_of(wanted: ReadStudy) -> list[Variant]:
+def variants_of(wanted: ReadStudy) -> list[Variant]:
     return [
         Variant({"policy": name}, scenario)
         for name, scenarios in wanted.policies.items()

@@ -72,6 +72,33 @@ class Run:
         return {group["group"]: group for group in self.scenario["fleet"]}
 
     @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Every number of summary.json, with its interval; docs/metrics.md says what each is."""
+        return read_json(self.path / "summary.json")
+
+    def sql(self, query: str) -> Any:
+        """What a query in SQL finds, as a relation of DuckDB (`.df()` makes a frame of it): tables are
+        `requests`, `attempts`, `timeline` and every other Parquet file of the folder, read where they lie.
+
+        Raises BadInput where DuckDB is not installed, or, in one line, for a query that it refuses.
+        """
+        try:
+            import duckdb  # noqa: PLC0415  (which few need)
+        except ImportError:
+            raise BadInput("sql: needs DuckDB: pip install duckdb") from None
+        connection = duckdb.connect()
+        tables = {path.stem: path for path in sorted(self.path.glob("*.parquet"))}
+        tables |= {
+            name: self.path / name / "*.parquet" for name in PARTED if any((self.path / name).iterdir())
+        }
+        for name, place in tables.items():
+            connection.read_parquet(str(place)).create_view(name)
+        try:
+            return connection.sql(query)
+        except duckdb.Error as error:
+            raise BadInput(f"sql: {' '.join(str(error).split())}") from None
+
+    @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
         frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
