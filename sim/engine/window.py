@@ -47,8 +47,7 @@ def run_window(
         _note_versions(rules, learning, state, begin)
         _settle(state, until)
     state.steps = played.steps
-    in_loop = np.array([think is not None for think in rules.thinks])[rules.clients.group]
-    seconds = observe(state, played, start, end, in_loop if rules.has_closed_loops else None)
+    seconds = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
     ended = _collect(state, end, last)
     learning.remember(ended, end)

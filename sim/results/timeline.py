@@ -12,27 +12,26 @@ from numpy.typing import NDArray
 
 from sim.engine.clock import Played
 from sim.engine.events import REFUSALS
-from sim.engine.state import Columns, State, take
+from sim.engine.state import Columns, State
 from sim.errors import RunFailed
 from sim.scenario.schema.values import CHUNK_S
 
 Instants = NDArray[np.float64]
 
+GRAIN = 2.0**34  # parts of a second; half a million such numbers add up exactly
 
-def observe(
-    state: State, played: Played, start: float, end: float, in_loop: NDArray[np.bool_] | None = None
-) -> Columns:
+
+def observe(state: State, played: Played, start: float, end: float) -> Columns:
     """The rows of `timeline` for [start, end), whole seconds but for the last.
 
-    state: as the loop left it, before the ended rows are taken out. in_loop: per client whether its requests
-    arrive in a closed loop; None: nobody's. Sums of what is no whole number are made in the order of
-    `_in_order`, so the rows of a second are the same to the last bit in a window of any length.
-    Raises RunFailed if the number that wait or are in service at `end` is not what the loop holds, or if the
-    integral of N(t) that it counted differs from the sum of the stays, clipped to the window, by more than
-    1e-9 of it.
+    state: as the loop left it, before the ended rows are taken out. A second has the same bits in a window of
+    any length: whole numbers are counted, and parts of seconds in steps of 1 / `GRAIN`, so no sum depends on
+    an order. Raises RunFailed if the number that wait or are in service at `end` is not what the loop holds,
+    or if the integral of N(t) that it counted differs from the sum of the stays, clipped to the window, by
+    more than 1e-9 of it.
     """
     seconds = Seconds(start, end)
-    waiting, serving, is_one_of_batch = _stays(_in_order(state, in_loop), played, seconds)
+    waiting, serving, is_one_of_batch = _stays(state.sends, played, seconds)
     waiting.check("waiting", len(state.waiting))
     serving.check("in service", sum(len(batch) for batch in state.batch_of))
     area, stays = played.area, waiting.seconds() + serving.seconds()
@@ -132,8 +131,8 @@ class Stays:
             within = bins <= n
             rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
             change += sign * np.bincount(bins, minlength=n + 2)
-            area += sign * np.bincount(bins, rest, minlength=n + 2)
-        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / np.diff(self.edges)
+            area += sign * np.bincount(bins, np.rint(rest * GRAIN), minlength=n + 2)
+        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / GRAIN / np.diff(self.edges)
         return np.maximum(mean, 0.0)
 
     def most(self) -> NDArray[np.int64]:
@@ -157,19 +156,6 @@ class Stays:
             raise RunFailed(
                 "run", f"{held} requests are {where} at {self.edges[-1]} s, but {inside} have not left"
             )
-
-
-def _in_order(state: State, in_loop: NDArray[np.bool_] | None) -> Columns:
-    """The sends in the order in which a run that goes minute by minute makes them: those that are known as a
-    minute begins, by request, and then those that are made in it, first sends of closed loops among them."""
-    sends = state.sends
-    minute = sends["sent"] // CHUNK_S
-    if in_loop is None:  # within a minute they are in order
-        return take(sends, np.argsort(minute, kind="stable"))
-    row = sends["row"]
-    arrives_in_it = in_loop[state.rows["client"][row]] & (state.rows["arrived"][row] >= minute * CHUNK_S)
-    is_made = (sends["attempt"] > 1) | arrives_in_it
-    return take(sends, np.lexsort((np.where(is_made, 0, row), is_made, minute)))
 
 
 def _stays(sends: Columns, played: Played, seen: Seconds) -> tuple[Stays, Stays, NDArray[np.bool_]]:
