@@ -25,6 +25,15 @@ def write_files(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+def tidy(scenario: Table) -> None:
+    """Takes out what would do nothing, which is refused."""
+    if not any("deadline_s" in group for group in scenario["fleet"]):
+        scenario["server"].pop("drop_expired", None)
+    for group in scenario["fleet"]:
+        if group.get("fallback") == "none":
+            group.pop("hedge_after_s", None)
+
+
 class Drawing:
     """Draws one scenario."""
 
@@ -48,6 +57,8 @@ class Drawing:
             "fleet": groups,
             "server": self.server(names),
         }
+        if self.chance(0.8):
+            tidy(found)
         if self.chance(0.3):
             found["training"] = {"online": self.online(), "exploration": self.one_of(0.0, 0.2)}
         return found
@@ -58,7 +69,7 @@ class Drawing:
             "clients": self.number(1, 8),
             "model": {"variants": 1},
             "arrivals": {"process": self.kind("arrivals")},
-            "policy": {"score": self.word(*SCORES), "price": self.kind("price")},
+            "policy": self.policy(),
         }
         maybe: list[tuple[str, Any]] = [
             ("device", lambda: {"inference_s": self.seconds()}),
@@ -79,11 +90,18 @@ class Drawing:
             ("fallback", lambda: self.word("client", "none")),
         ]
         for key, make in maybe:
-            if self.chance(0.4):
+            if self.chance(0.3):
                 found[key] = make()
+        if "retry" in found and self.chance(0.9):
+            found.setdefault("timeout_s", 0.7)
         if self.chance(0.3) and found["arrivals"]["process"]["kind"] != "closed_loop":
             found["arrivals"]["shape"] = self.kind("shape")
         return found
+
+    def policy(self) -> Table:
+        """Half of the time a score that goes with every price."""
+        score = self.word("plug_in", "l2h_priced") if self.chance(0.5) else self.word(*SCORES)
+        return {"score": score, "price": self.kind("price")}
 
     def server(self, groups: list[str]) -> Table:
         found: Table = {"service": self.kind("service"), "replicas": self.number(1, 4)}
@@ -101,8 +119,10 @@ class Drawing:
             ("autoscaling", self.autoscaling),
         ]
         for key, make in maybe:
-            if self.chance(0.4):
+            if self.chance(0.3):
                 found[key] = make()
+        if "autoscaling" in found and self.chance(0.9):
+            found["replicas"] = found["autoscaling"]["min"]
         return found
 
     def outage(self, groups: list[str]) -> Table:
@@ -166,7 +186,7 @@ class Drawing:
         return value
 
     def seconds(self) -> float:
-        return float(np.round(10 ** self._draw.uniform(-2.5, 1.0), self.number(1, 4)))
+        return float(np.round(10 ** self._draw.uniform(-2.0, 1.0), self.number(2, 4)))
 
     def share(self) -> float:
         return float(np.round(self._draw.random(), 2))
