@@ -43,7 +43,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def capacity(
     scenario: ScenarioName,
     meet: Annotated[
-        str, typer.Option(metavar="SLO", help="Of the mean over seeds: latency.p95<=0.3, accuracy>=0.8.")
+        str, typer.Option(metavar="SLO", help="Over all seeds: latency.p95<=0.3, accuracy>=0.8.")
     ],
     replicas: Annotated[str | None, typer.Option(metavar="LO:HI", help="Find the fewest replicas.")] = None,
     clients: Annotated[
@@ -68,8 +68,9 @@ def capacity(
     or --clients. What is in the store already is not run again.
     """
     from analysis.reports.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
-    from analysis.reports.cell_table import require_metric  # noqa: PLC0415
+    from analysis.reports.cell_table import path_of, require_metric  # noqa: PLC0415
     from analysis.reports.page import require_own  # noqa: PLC0415
+    from analysis.run_folder.latencies import level_of  # noqa: PLC0415
     from analysis.statistics.capacity import (  # noqa: PLC0415  (pandas is slow to load)
         answer,
         decide,
@@ -99,9 +100,12 @@ def capacity(
         require_own(out, FILES, "a search for capacity")
 
         chance = (1 - confidence) / most_decisions(span.low, span.high)
+        path = path_of(slo.metric)
 
         def ask(number: int) -> Decision:
-            return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
+            return decide(
+                number, lambda count: runs.evidence(number, count, slo), slo, chance, seeds, level_of(path)
+            )
 
         result = search(span.low, span.high, span.more_helps, ask, slo)
     said = answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
@@ -158,12 +162,13 @@ class Runs:
         wanted = [(Change(self.span.path, number, origin),)]
         return variants(self.scenario, self.changes, self.seed, wanted, seeds)
 
-    def values(self, number: int, seeds: int, slo: Slo) -> list[float]:
-        """The SLO's metric in the runs of the first `seeds` seeds, NaN where a run has none.
+    def evidence(self, number: int, seeds: int, slo: Slo) -> list[Any]:
+        """The SLO's metric in the runs of the first `seeds` seeds, NaN where a run has none; of a percentile,
+        their latencies.
 
         Ends the command with exit code 1 if a run failed.
         """
-        from analysis.reports.cell_table import metric_of  # noqa: PLC0415
+        from analysis.reports.cell_table import evidence_of, metric_of  # noqa: PLC0415
 
         wanted = self.variants(number, seeds)
         plans = [variant.scenario for variant in wanted]
@@ -172,8 +177,7 @@ class Runs:
         named = [(variant.chosen, cell) for variant, cell in zip(wanted, cells, strict=True)]
         self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
         table = table_of(named)
-        values: list[float] = table[metric_of(slo.metric, table).column].astype(float).tolist()
-        return values
+        return evidence_of(table, metric_of(slo.metric, table))
 
     def reservation(self, number: int | None) -> str:
         """What to say where runs with the number that was found are not valid by their own rules."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.metrics.service import amplification
 from analysis.run_folder.outages import in_any, normal_waiting, recovery_s
-from analysis.run_folder.traffic import Floats, Mask, Traffic, share
+from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.statistics.percentiles import percentile
 
 
 def outages(traffic: Traffic) -> dict[str, Any]:
@@ -61,20 +62,9 @@ def window(traffic: Traffic, arrived: Mask) -> dict[str, Any]:
         "timed_out_share": share(traffic.is_outcome("timed_out"), among),
         "refused_share": share(traffic.is_outcome("refused"), among),
         "answered_share": share(~np.isnan(taken_s), among),
-        "p95_latency_s": answered_within_s(taken_s[among], 0.95),
+        "p95_latency_s": percentile([traffic.latencies().among(arrived)], 0.95),
         "amplification": amplification(traffic, arrived),
     }
-
-
-def answered_within_s(taken_s: Floats, level: float) -> float:
-    """The shortest time in which at least `level` of the requests were answered.
-
-    One without an answer (NaN) takes for ever: inf if too few were answered. NaN if there are none.
-    """
-    if taken_s.size == 0:
-        return np.nan
-    ordered = np.sort(np.where(np.isnan(taken_s), np.inf, taken_s))
-    return float(ordered[int(np.ceil(level * ordered.size)) - 1])
 
 
 def _arrived(traffic: Traffic, from_s: float, to_s: float) -> Mask:

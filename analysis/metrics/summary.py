@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics import answers, service
+from analysis.metrics.intervals import intervals
 from analysis.metrics.outages import outages
 from analysis.metrics.reliability import reliability
+from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.validity import reasons_against
 from analysis.run_folder.provenance import in_one_line
@@ -39,6 +41,7 @@ def about(traffic: Traffic) -> dict[str, Any]:
 
 SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "run": about,
+    "run_length": run_length,
     "counts": answers.counts,
     "accuracy": answers.accuracy,
     "contrast": answers.contrast,
@@ -57,6 +60,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "staleness": service.staleness,
     "rounds": service.rounds,
     "outages": outages,
+    "intervals": intervals,
     "study": study,
     "predictions": predictions,
     "reliability": reliability,

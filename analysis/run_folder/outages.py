@@ -104,7 +104,7 @@ def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
     before = (start >= run.warm_up_s) & (start + SMOOTHED_OVER_S <= first_s)
     if before.sum() < LEAST_BEFORE_S:
         return None
-    return max(1.0, float(np.quantile(smooth[before], 0.95)))
+    return max(1.0, float(np.quantile(smooth[before], 0.95, method="inverted_cdf")))
 
 
 def recovery_s(run: Run, outages: tuple[Outage, ...], outage: Outage, normal: float | None) -> float | None:

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.metrics.measures import MEASURES
+from analysis.statistics.percentiles import Latencies, bounds_of_share, effective_trials, percentile_over_runs
 from sim.errors import BadInput
 
 FIRST_SEEDS = 4  # of the first look at a number; each further look takes twice as many
@@ -27,7 +28,8 @@ _SLO = re.compile(r"\s*([\w.*-]+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][
 
 
 class Slo(NamedTuple):
-    """What is asked of the mean over seeds of a metric: to be at most, or at least, a limit."""
+    """What is asked of a metric, of its mean over seeds or of a percentile over all requests: to be at most,
+    or at least, a limit."""
 
     metric: str
     at_most: bool
@@ -38,7 +40,10 @@ class Slo(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the runs say about one number; low and high bound the mean, each as sure as the decision is."""
+    """What the runs say about one number.
+
+    mean: over runs, or a percentile over all of them; low and high bound it, each as sure as the decision is.
+    """
 
     number: int
     seeds: int
@@ -84,33 +89,71 @@ def looks(most_seeds: int) -> list[int]:
 
 
 def decide(
-    number: int, values: Callable[[int], Sequence[float]], slo: Slo, chance: float, most_seeds: int
+    number: int,
+    evidence: Callable[[int], Sequence[float] | Sequence[Latencies]],
+    slo: Slo,
+    chance: float,
+    most_seeds: int,
+    level: float | None = None,
 ) -> Decision:
-    """Whether `number` meets the SLO, from as many seeds as it takes: `values(n)`, those of the first n.
+    """Whether `number` meets the SLO, from as many seeds as it takes: `evidence(n)`, of the first n runs.
 
-    A look decides where the one-sided Student bound of the mean lies on one side of the limit. All looks
-    share the chance of a mistake (Bonferroni), so the decision is wrong with at most that `chance`, however
-    often one looked, if the numbers vary about normally. A mean at the limit itself is never decided by more
-    seeds. Raises BadInput where a run has no such number.
+    The evidence is a number per run, whose mean the SLO is about, or, for a percentile of that `level`, each
+    run's latencies, whose percentile over all runs it is about. A look decides where the one-sided bound lies
+    on one side of the limit. All looks share the chance of a mistake (Bonferroni), so the decision is wrong
+    with at most that `chance`, however often one looked. What lies at the limit itself is never decided by
+    more seeds. Raises BadInput where a run has no such number.
     """
     counts = looks(most_seeds)
     for count in counts:
-        measured = np.array(values(count), dtype=float)
-        if np.isnan(measured).any():
-            raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
-        error = float(measured.std(ddof=1)) / math.sqrt(count)
-        half = float(stats.t.ppf(1 - chance / len(counts), count - 1)) * error
-        mean = float(measured.mean())
-        below, above = mean + half <= slo.limit, mean - half > slo.limit
-        if not slo.at_most:
-            below, above = mean + half < slo.limit, mean - half >= slo.limit
-        verdict: Verdict = "undecided"
-        if below or above:
-            verdict = "met" if below == slo.at_most else "not met"
-        decision = Decision(number, count, mean, mean - half, mean + half, verdict)
-        if verdict != "undecided":
+        found = evidence(count)
+        if level is None:
+            decision = _by_mean(number, found, slo, chance / len(counts))  # type: ignore[arg-type]
+        else:
+            decision = _by_percentile(number, found, slo, chance / len(counts), level)  # type: ignore[arg-type]
+        if decision.verdict != "undecided":
             break
     return decision
+
+
+def _by_mean(number: int, values: Sequence[float], slo: Slo, chance: float) -> Decision:
+    """By Student's bounds, if the numbers vary about normally."""
+    measured = np.array(values, dtype=float)
+    if np.isnan(measured).any():
+        raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
+    error = float(measured.std(ddof=1)) / math.sqrt(measured.size)
+    half = float(stats.t.ppf(1 - chance, measured.size - 1)) * error
+    mean = float(measured.mean())
+    return Decision(
+        number, measured.size, mean, mean - half, mean + half, _verdict(mean - half, mean + half, slo)
+    )
+
+
+def _by_percentile(number: int, runs: Sequence[Latencies], slo: Slo, chance: float, level: float) -> Decision:
+    """By the share of requests within the limit, known for all that arrived the limit before the end, and by
+    the bounds of the percentile; both must lie on one side."""
+    value, bounds = percentile_over_runs(runs, level, chance)
+    hits, asked = (sum(counts) for counts in zip(*(run.within(slo.limit) for run in runs), strict=True))
+    effective = effective_trials(runs, level, [slo.limit, *([value] if math.isfinite(value) else [])])
+    low, high = bounds.low if math.isfinite(bounds.low) else -math.inf, bounds.high
+    high = high if math.isfinite(high) else math.inf
+    verdict: Verdict = "undecided"
+    if asked and effective > 0:
+        share = bounds_of_share(hits / asked, effective, chance, len(runs) - 1)
+        within, beyond = share.low >= level and high <= slo.limit, share.high < level and low > slo.limit
+        if within or beyond:
+            verdict = "met" if within == slo.at_most else "not met"
+    return Decision(number, len(runs), value, low, high, verdict)
+
+
+def _verdict(low: float, high: float, slo: Slo) -> Verdict:
+    """Met or not where both bounds lie on one side of the limit."""
+    below, above = high <= slo.limit, low > slo.limit
+    if not slo.at_most:
+        below, above = high < slo.limit, low >= slo.limit
+    if not (below or above):
+        return "undecided"
+    return "met" if below == slo.at_most else "not met"
 
 
 def most_decisions(low: int, high: int) -> int:

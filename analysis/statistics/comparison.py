@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measures import MEASURES, PERCENTILES, Percentile, Ratio
+from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single
+from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.run import load_run
-from analysis.run_folder.traffic import Floats, Traffic, traffic_of
-from analysis.statistics.clusters import LEAST_SAMPLES, Clusters
+from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
+from analysis.statistics.clusters import LEAST_SAMPLES
+from analysis.statistics.in_time import BLOCKS, alike, skewed_interval, variance_of
 from analysis.statistics.pairing import Pairing, pair, what_differs
-from analysis.statistics.resampling import interval, percentiles
+from analysis.statistics.percentiles import percentile
+from analysis.statistics.units import jackknife
 from sim.errors import BadInput
 
 
@@ -46,15 +49,13 @@ def names_of(traffics: Sequence[Traffic]) -> list[str]:
 def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, Any]:
     """Every run against the first, JSON-safe: what differs in the scenario, what is shared, the measures.
 
-    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval): by
-    two-way clustering over what both runs met (`analysis.statistics.clusters`), for percentiles from
-    bootstrap
-    replicates in which both runs count the same clients and samples equally often. Raises BadInput for
-    pairs that share too little.
+    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval), `by`,
+    what was resampled for it ("samples": clients and samples that both runs met; "time": stretches of both
+    runs), and `why` it has none. Raises BadInput for pairs that share too little.
     """
     base, names = traffics[0], names_of(traffics)
     summaries = [summary_of(traffic) for traffic in traffics]
-    pairings = [pair(base, other, unpaired, index) for index, other in enumerate(traffics[1:], start=1)]
+    pairings = [pair(base, other, unpaired) for other in traffics[1:]]
     first = Measured(base, summaries[0])
     runs = []
     for name, other, summary, pairing in zip(names[1:], traffics[1:], summaries[1:], pairings, strict=True):
@@ -93,11 +94,10 @@ def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any
 
 
 class Measured:
-    """One run's measures; replicates are drawn once for each set of draws."""
+    """One run's measures."""
 
     def __init__(self, traffic: Traffic, summary: dict[str, Any]) -> None:
-        self.traffic, self._summary = traffic, summary
-        self._replicates: dict[str, Floats] = {}
+        self.traffic, self._summary, self.span = traffic, summary, span_of(traffic)
 
     def value(self, key: str) -> float | None:
         """The measure itself; None where it does not exist in this run."""
@@ -106,55 +106,108 @@ class Measured:
             parts, wholes = measure.parts_and_wholes(self.traffic)
             whole = float(wholes.sum())
             return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
-        if isinstance(measure, Percentile):
-            taken_s = self.taken_s[~np.isnan(self.taken_s)]
-            return float(np.quantile(taken_s, measure.level)) if taken_s.size else None
         part: Any = self._summary
         for step in measure.path:
             part = part[step]
         return None if part is None else float(part)
 
-    def influence(self, measure: Ratio, cells: Clusters) -> Floats | None:
-        """What each cell contributes to a ratio; None where too few distinct samples tell of it."""
+    def influence(self, measure: Ratio) -> Floats:
+        """What each request contributes to a ratio, (n,); sums to zero."""
         parts, wholes = measure.parts_and_wholes(self.traffic)
-        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
-            return None
-        return cells.influence(parts, wholes) * self.scale(measure)
+        total = float(wholes.sum())
+        influence: Floats = (parts - parts.sum() / total * wholes) / total * self.scale(measure)
+        return influence
 
-    def replicates(self, cells: Clusters, key: str) -> Floats:
-        """The percentiles in each bootstrap replicate under `key`; (percentiles, replicates)."""
-        if key not in self._replicates:
-            levels = tuple(measure.level for measure in PERCENTILES.values())
-            self._replicates[key] = percentiles(self.taken_s, cells, key, levels)
-        return self._replicates[key]
+    def by_stretch(self, key: str) -> Floats:
+        """What each stretch of time contributes to a ratio, or to a number of the time line; (stretches,)."""
+        measure, traffic = MEASURES[key], self.traffic
+        columns = measure.columns if isinstance(measure, Single) else None
+        if isinstance(measure, Ratio):
+            influence, at_s = self.influence(measure), traffic.arrived_at_s
+        else:
+            at_s, seconds = traffic.timeline["at_s"].to_numpy(dtype=float), seconds_covered(traffic)
+            parts, wholes = (
+                seconds * (1.0 if name is None else traffic.timeline[name].to_numpy(dtype=float))
+                for name in columns or ()
+            )
+            influence = (parts - parts.sum() / wholes.sum() * wholes) / wholes.sum()
+        return self.span.sums(influence, at_s)
 
     def scale(self, measure: Ratio) -> float:
         return len(self.traffic.requests) / self.traffic.run.observed_s if measure.per_second else 1.0
 
-    @property
-    def taken_s(self) -> Floats:
-        return self.traffic.requests["final_s"].to_numpy(dtype=np.float64)
-
 
 def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -> dict[str, Any]:
-    """One measure of the second run, and by how much it differs from the first's."""
+    """One measure of the second run, and by how much it differs from the first's.
+
+    by: what is resampled for the interval; why: what speaks against one.
+    """
     one, two = first.value(key), second.value(key)
     result: dict[str, Any] = {"value": two, "difference": None, "low": None, "high": None}
+    result |= {"by": None, "why": None}
     if one is None or two is None:
-        return result
+        return result | {"why": "one of the runs has no such number"}
     if key == "accuracy_in_outages" and first.traffic.outages != second.traffic.outages:
-        return result
+        return result | {"why": "the runs have different outages"}
     result["difference"] = two - one
     measure = MEASURES[key]
-    if isinstance(measure, Ratio):
-        before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
-        if before is not None and after is not None:
-            half = pairing.spread(before, after).half_width()
-            result["low"], result["high"] = two - one - half, two - one + half
-    elif isinstance(measure, Percentile):
-        place = list(PERCENTILES).index(key)
-        after = second.replicates(pairing.other, pairing.other_key)[place]
-        result["low"], result["high"] = interval(
-            after - first.replicates(pairing.base, pairing.base_key)[place]
+    if isinstance(measure, Ratio) and not measure.in_time:
+        return result | _by_clients_and_samples(two - one, measure, first, second, pairing)
+    if isinstance(measure, Percentile):
+        return result | _percentile_by_time(measure.level, first, second)
+    if isinstance(measure, Single) and measure.columns is None:
+        return result | {"why": "one number of one course of events"}
+    return result | _by_time(two - one, key, first, second, pairing)
+
+
+def _by_clients_and_samples(
+    difference: float, measure: Ratio, first: Measured, second: Measured, pairing: Pairing
+) -> dict[str, Any]:
+    """By two-way clustering over what both runs met, of a mean over answers."""
+    parts = []
+    for measured, cells in ((first, pairing.base), (second, pairing.other)):
+        wholes = measure.parts_and_wholes(measured.traffic)[1]
+        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
+            return {"why": f"fewer than {LEAST_SAMPLES} distinct samples"}
+        parts.append((cells.sums(measured.influence(measure)), cells.sums(wholes)))
+    (before, sizes), (after, other_sizes) = parts
+    half = pairing.spread(before, after, sizes, other_sizes).half_width()
+    return {"low": difference - half, "high": difference + half, "by": "samples"}
+
+
+def _by_time(
+    difference: float, key: str, first: Measured, second: Measured, pairing: Pairing
+) -> dict[str, Any]:
+    """By the stretches of time of both runs together, of what neighbours in time have in common."""
+    sums = second.by_stretch(key) - first.by_stretch(key)
+    why = first.span.too_short() or second.span.too_short() or alike(sums)
+    if why is not None:
+        return {"why": why}
+    measure, more = MEASURES[key], 0.0
+    if isinstance(measure, Ratio) and pairing.kind == "requests":
+        apart = second.influence(measure) - first.influence(measure)
+        more = pairing.base.variance_between_clients(
+            pairing.base.sums(apart), pairing.base.sums(np.ones(apart.size))
         )
-    return result
+    low, high = skewed_interval(difference, variance_of(sums) + more, sums)
+    return {"low": low, "high": high, "by": "time"}
+
+
+def _percentile_by_time(level: float, first: Measured, second: Measured) -> dict[str, Any]:
+    """By what the difference is without each stretch of time in turn, the same in both runs."""
+    why = first.span.too_short(level) or second.span.too_short(level)
+    if why is not None:
+        return {"why": why}
+    runs = [
+        (measured.traffic.latencies(), measured.span.block_of(measured.traffic.arrived_at_s))
+        for measured in (first, second)
+    ]
+
+    def difference(stretches: Mask) -> float:
+        before, after = (percentile([times.among(stretches[block])], level) for times, block in runs)
+        return after - before
+
+    found = jackknife(difference, BLOCKS)
+    if not np.isfinite([found.low, found.high]).all():
+        return {"why": "too many are open, or without an answer"}
+    return {"low": found.low, "high": found.high, "by": "time"}
