@@ -104,7 +104,13 @@ def capacity(
 
         def ask(number: int) -> Decision:
             return decide(
-                number, lambda count: runs.evidence(number, count, slo), slo, chance, seeds, level_of(path)
+                number,
+                lambda count: runs.evidence(number, count, slo),
+                slo,
+                chance,
+                seeds,
+                level_of(path),
+                lambda count: runs.are_long_enough(number, count, slo),
             )
 
         result = search(span.low, span.high, span.more_helps, ask, slo)
@@ -178,6 +184,15 @@ class Runs:
         self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
         table = table_of(named)
         return evidence_of(table, metric_of(slo.metric, table))
+
+    def are_long_enough(self, number: int, seeds: int, slo: Slo) -> bool:
+        """Whether the first `seeds` runs with that number last long enough to tell of rare crowds."""
+        from analysis.metrics.measures import is_in_time  # noqa: PLC0415
+        from analysis.reports.cell_table import lasts  # noqa: PLC0415
+        from analysis.statistics.in_time import needed_relaxations  # noqa: PLC0415
+
+        made = [pair for pair in self.made.values() if pair[0][self.span.path] == number][:seeds]
+        return not is_in_time(slo.metric.replace(".", "_")) or lasts(table_of(made)) >= needed_relaxations()
 
     def reservation(self, number: int | None) -> str:
         """What to say where runs with the number that was found are not valid by their own rules."""

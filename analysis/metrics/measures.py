@@ -219,3 +219,16 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "bytes_up": ("wire", "bytes_up_per_request"),
     "wasted": ("work", "wasted_share"),
 } | {name: one.path for name, one in (PERCENTILES | SINGLES).items()}
+
+IN_TIME = ("latency_s.", "queue.", "goodput.")  # paths of numbers that are no measures, but alike in this
+
+
+def is_in_time(name: str) -> bool:
+    """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
+    time, so that it takes long runs to tell it."""
+    measure = MEASURES.get(name)
+    if isinstance(measure, Ratio):
+        return measure.in_time
+    if isinstance(measure, Single):
+        return measure.columns is not None
+    return isinstance(measure, Percentile) or name.startswith(IN_TIME)

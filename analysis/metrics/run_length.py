@@ -64,7 +64,9 @@ def span_of(traffic: Traffic) -> Span:
     service = service_law(run.scenario["server"])
     tail = 1.0 if service is None else max(1.0, (1 + service.cv**2) / 2)
     end_s = max(run.horizon_s, run.warm_up_s + 1e-9)
-    return Span(run.warm_up_s, end_s, forgets_s(traffic), tail, against)
+    # Many outages are part of what goes on: the time from one to the next is one look at them.
+    cycle_s = (end_s - run.warm_up_s) / begun if begun >= ENOUGH_OUTAGES else 0.0
+    return Span(run.warm_up_s, end_s, max(forgets_s(traffic), cycle_s), tail, against)
 
 
 def forgets_s(traffic: Traffic) -> float:

@@ -10,19 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
 from analysis.metrics.definitions import definition_of
-from analysis.metrics.measures import IN_SUMMARY, MEASURES
+from analysis.metrics.measures import IN_SUMMARY, MEASURES, is_in_time
 from analysis.run_folder.files import read_json
 from analysis.run_folder.latencies import latencies_of, level_of
-from analysis.statistics.clusters import LEVEL
+from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.over_seeds import number_of
 from analysis.statistics.percentiles import LEAST_RUNS, percentile_over_runs
+from analysis.statistics.units import mean_of_units
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
@@ -145,14 +144,11 @@ def evidence_of(table: pd.DataFrame, metric: Metric) -> list[Any]:
     return [one for one in found if one is not None]
 
 
-def mean_over_seeds(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float, float]:
-    """Mean and the ends of its two-sided Student's interval; NaN ends below `LEAST_RUNS` values."""
-    mean = float(values.mean())
-    if len(values) < LEAST_RUNS:
-        return mean, math.nan, math.nan
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return mean, mean - half, mean + half
+def lasts(table: pd.DataFrame) -> float:
+    """How many relaxation times of the server all runs of the table last together."""
+    if "run_length.relaxations" not in table:
+        return math.inf
+    return float(table["run_length.relaxations"].astype(float).fillna(math.inf).sum())
 
 
 def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -190,4 +186,7 @@ def _estimate(part: pd.DataFrame, metric: Metric) -> tuple[float, float, float]:
             return math.nan, math.nan, math.nan
         _, bounds = percentile_over_runs(runs, level)
         return number_of(runs, level), *bounds
-    return mean_over_seeds(values)
+    mean, low, high = mean_of_units(values)
+    if len(part) < LEAST_RUNS or (is_in_time(metric.name) and lasts(part) < needed_relaxations()):
+        return mean, math.nan, math.nan
+    return mean, low, high

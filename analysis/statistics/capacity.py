@@ -16,10 +16,16 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from analysis.metrics.measures import MEASURES
-from analysis.statistics.percentiles import Latencies, bounds_of_share, effective_trials, percentile_over_runs
+from analysis.statistics.percentiles import (
+    Latencies,
+    bounds_of_share,
+    capped,
+    effective_trials,
+    percentile_over_runs,
+)
+from analysis.statistics.units import mean_of_units
 from sim.errors import BadInput
 
 FIRST_SEEDS = 4  # of the first look at a number; each further look takes twice as many
@@ -95,20 +101,24 @@ def decide(
     chance: float,
     most_seeds: int,
     level: float | None = None,
+    enough: Callable[[int], bool] = lambda _: True,
 ) -> Decision:
     """Whether `number` meets the SLO, from as many seeds as it takes: `evidence(n)`, of the first n runs.
 
     The evidence is a number per run, whose mean the SLO is about, or, for a percentile of that `level`, each
     run's latencies, whose percentile over all runs it is about. A look decides where the one-sided bound lies
     on one side of the limit. All looks share the chance of a mistake (Bonferroni), so the decision is wrong
-    with at most that `chance`, however often one looked. What lies at the limit itself is never decided by
-    more seeds. Raises BadInput where a run has no such number.
+    with at most that `chance`, however often one looked. `enough(n)`: whether the first n runs last long
+    enough to show that a mean keeps to its limit. What lies at the limit itself is never decided by more
+    seeds. Raises BadInput where a run has no such number.
     """
     counts = looks(most_seeds)
     for count in counts:
         found = evidence(count)
         if level is None:
             decision = _by_mean(number, found, slo, chance / len(counts))  # type: ignore[arg-type]
+            if decision.verdict == "met" and not enough(count):
+                decision = decision._replace(verdict="undecided")
         else:
             decision = _by_percentile(number, found, slo, chance / len(counts), level)  # type: ignore[arg-type]
         if decision.verdict != "undecided":
@@ -117,30 +127,33 @@ def decide(
 
 
 def _by_mean(number: int, values: Sequence[float], slo: Slo, chance: float) -> Decision:
-    """By Student's bounds, if the numbers vary about normally."""
+    """By Student's bounds, shifted by how skewed the numbers are."""
     measured = np.array(values, dtype=float)
     if np.isnan(measured).any():
         raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
-    error = float(measured.std(ddof=1)) / math.sqrt(measured.size)
-    half = float(stats.t.ppf(1 - chance, measured.size - 1)) * error
-    mean = float(measured.mean())
-    return Decision(
-        number, measured.size, mean, mean - half, mean + half, _verdict(mean - half, mean + half, slo)
-    )
+    mean, low, high = mean_of_units(measured, chance)
+    return Decision(number, measured.size, mean, low, high, _verdict(low, high, slo))
 
 
 def _by_percentile(number: int, runs: Sequence[Latencies], slo: Slo, chance: float, level: float) -> Decision:
-    """By the share of requests within the limit, known for all that arrived the limit before the end, and by
-    the bounds of the percentile; both must lie on one side."""
+    """By the share of requests within the limit, known for all that arrived the limit before the end.
+
+    That it is met, short runs cannot show, which meet no rare crowd; then the bound of the percentile must
+    lie within the limit, too.
+    """
     value, bounds = percentile_over_runs(runs, level, chance)
     hits, asked = (sum(counts) for counts in zip(*(run.within(slo.limit) for run in runs), strict=True))
-    effective = effective_trials(runs, level, [slo.limit, *([value] if math.isfinite(value) else [])])
-    low, high = bounds.low if math.isfinite(bounds.low) else -math.inf, bounds.high
-    high = high if math.isfinite(high) else math.inf
+    effective = effective_trials(runs, [slo.limit, *([value] if math.isfinite(value) else [])])
+    low, high = (
+        end if math.isfinite(end) else other
+        for end, other in ((bounds.low, -math.inf), (bounds.high, math.inf))
+    )
     verdict: Verdict = "undecided"
-    if asked and effective > 0:
-        share = bounds_of_share(hits / asked, effective, chance, len(runs) - 1)
-        within, beyond = share.low >= level and high <= slo.limit, share.high < level and low > slo.limit
+    if asked:
+        surest = capped(runs, level, effective or float(asked))
+        least, _ = bounds_of_share(hits / asked, surest, chance, len(runs) - 1)
+        _, most = bounds_of_share(hits / asked, effective or len(runs), chance, len(runs) - 1)
+        within, beyond = least >= level and high <= slo.limit, most < level
         if within or beyond:
             verdict = "met" if within == slo.at_most else "not met"
     return Decision(number, len(runs), value, low, high, verdict)

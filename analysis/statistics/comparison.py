@@ -15,10 +15,10 @@ from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from analysis.statistics.clusters import LEAST_SAMPLES
-from analysis.statistics.in_time import BLOCKS, alike, skewed_interval, variance_of
+from analysis.statistics.in_time import BLOCKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
 from analysis.statistics.percentiles import percentile
-from analysis.statistics.units import jackknife
+from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from sim.errors import BadInput
 
 
@@ -183,19 +183,21 @@ def _by_time(
     why = first.span.too_short() or second.span.too_short() or alike(sums)
     if why is not None:
         return {"why": why}
-    measure, more = MEASURES[key], 0.0
+    measure, least, more = MEASURES[key], 0.0, 0.0
     if isinstance(measure, Ratio) and pairing.kind == "requests":
         apart = second.influence(measure) - first.influence(measure)
+        slower = max(first.span, second.span, key=lambda span: span.relaxation_s)
+        least = least_variance(apart, slower)
         more = pairing.base.variance_between_clients(
             pairing.base.sums(apart), pairing.base.sums(np.ones(apart.size))
         )
-    low, high = skewed_interval(difference, variance_of(sums) + more, sums)
+    low, high = skewed_interval(difference, max(variance_of(sums), least) + more, sums)
     return {"low": low, "high": high, "by": "time"}
 
 
 def _percentile_by_time(level: float, first: Measured, second: Measured) -> dict[str, Any]:
     """By what the difference is without each stretch of time in turn, the same in both runs."""
-    why = first.span.too_short(level) or second.span.too_short(level)
+    why = first.span.too_short(level, of_difference=True) or second.span.too_short(level, of_difference=True)
     if why is not None:
         return {"why": why}
     runs = [

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from analysis.statistics.clusters import LEVEL
 from analysis.statistics.percentiles import (
     CHANCE,
     Latencies,
@@ -19,10 +17,11 @@ from analysis.statistics.percentiles import (
     curve_of,
     independent,
 )
+from analysis.statistics.units import skewed_interval, variance_of
 
 Floats = NDArray[np.float64]
 BLOCKS = 10
-LEAST_RELAXATIONS = 60.0  # of any interval
+LEAST_RELAXATIONS = 100.0  # of any interval
 TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
 ALIKE = 0.55  # lag-1 correlation of the stretches that one of twenty independent runs exceeds
 
@@ -66,16 +65,14 @@ class Span:
 
         A mean needs the fourth moment of the service, so heavy tails count cubed.
         """
-        relaxations = LEAST_RELAXATIONS * self.tail**3
-        if level is not None:
-            relaxations = max(LEAST_RELAXATIONS, TAIL_RELAXATIONS / (1 - level)) * self.tail
-        return relaxations * self.relaxation_s
+        spared = self.tail**3 if level is None else self.tail
+        return needed_relaxations(level) * spared * self.relaxation_s
 
-    def too_short(self, level: float | None = None) -> str | None:
-        """What speaks against an interval; None if nothing does."""
+    def too_short(self, level: float | None = None, of_difference: bool = False) -> str | None:
+        """What speaks against an interval; None if nothing does. A difference needs four times as long."""
         if self.against is not None:
             return self.against
-        needed_s = self.needed_s(level)
+        needed_s = self.needed_s(level) * (4 if of_difference else 1)
         if self.to_s - self.from_s >= needed_s:
             return None
         return f"too short: an interval needs {needed_s:,.0f} s"
@@ -90,12 +87,17 @@ class Span:
         return np.clip(place.astype(np.int64), 0, BLOCKS - 1)
 
 
+def needed_relaxations(level: float | None = None) -> float:
+    """How many relaxation times, of one run or of all seeds, an interval of a percentile or a mean needs."""
+    return LEAST_RELAXATIONS if level is None else max(LEAST_RELAXATIONS, TAIL_RELAXATIONS / (1 - level))
+
+
 def mean_in_time(parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
     """The sum of `parts` over that of `wholes`, of what happened at `at_s`; all (n,).
 
     Means of BLOCKS stretches, with Student's t corrected for their skewness (Willink 2005, as in Skart:
-    Tafazzoli, Steiger and Wilson 2011); the variance is at least that of half as many independent values as
-    there are relaxation times, and widened by `more`, that of other sources.
+    Tafazzoli, Steiger and Wilson 2011); the variance is at least `least_variance`, and widened by
+    `more`, that of other sources.
     """
     total = float(wholes.sum())
     if total <= 0:
@@ -106,9 +108,7 @@ def mean_in_time(parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: 
     why = span.too_short() or alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    least = float((influence**2).sum()) * parts.size / max(1.0, 2 * span.relaxations)
-    variance = max(variance_of(sums), least if parts.size > 2 * span.relaxations else 0.0) + more
-    low, high = skewed_interval(value, variance, sums)
+    low, high = skewed_interval(value, max(variance_of(sums), least_variance(influence, span)) + more, sums)
     return Interval(value, low, high)
 
 
@@ -159,12 +159,14 @@ def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
 
 def _trials(share: float, variance: float, total: float, span: Span) -> float:
     shown = share * (1 - share) / variance if variance > 0 else total
-    return max(1.0, min(shown, total, independent(span.relaxations, share)))
+    return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail)))
 
 
-def variance_of(sums: Floats) -> float:
-    """The variance of an estimate from what each stretch adds to it, (stretches,)."""
-    return float((sums**2).sum()) * sums.size / (sums.size - 1)
+def least_variance(influence: Floats, span: Span) -> float:
+    """The variance of an estimate to which the values (n,) add `influence`, if they told as much as one and a
+    half independent ones a relaxation time: what a run without a rare crowd does not show."""
+    worth = min(float(influence.size), 1.5 * span.relaxations)
+    return float((influence**2).sum()) * influence.size / max(1.0, worth)
 
 
 def alike(sums: Floats) -> str | None:
@@ -174,20 +176,3 @@ def alike(sums: Floats) -> str | None:
     if square <= 0 or float((centred[1:] * centred[:-1]).sum()) <= ALIKE * square:
         return None
     return "neighbouring tenths of the run are alike: it drifts, or is too short"
-
-
-def skewed_interval(value: float, variance: float, sums: Floats) -> tuple[float, float]:
-    """Student's interval of a mean over stretches, its ends shifted by their skewness (Willink 2005)."""
-    count, centred = sums.size, sums - sums.mean()
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
-    deviation = np.sqrt((centred**2).sum() / (count - 1))
-    skew = 0.0
-    if deviation > 0:
-        third = count / ((count - 1) * (count - 2)) * float((centred**3).sum()) / deviation**3
-        skew = third / (6 * np.sqrt(count))
-
-    def bent(end: float) -> float:
-        return end if abs(skew) < 1e-6 else float(np.cbrt(1 + 6 * skew * (end - skew)) - 1) / (2 * skew)
-
-    error = float(np.sqrt(variance))
-    return value - bent(reach) * error, value - bent(-reach) * error

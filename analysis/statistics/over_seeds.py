@@ -14,6 +14,7 @@ from analysis.metrics.measures import MEASURES, Percentile
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.comparison import Measured, about, units
+from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.pairing import traffic_differs, what_differs
 from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEAST_RUNS, Latencies, percentile
 from analysis.statistics.units import Mask, jackknife
@@ -82,6 +83,10 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
         {key: _evidence(key, arm, described) for key in MEASURES}
         for arm, described in zip(arms, summaries, strict=True)
     ]
+    lasts = [
+        sum(_number(one["run_length"]["relaxations"], np.inf) for one in summary.values())
+        for summary in summaries
+    ]
     described = [
         about(name, arm[seeds[0]], _worst(summary)) | {"seed": ", ".join(map(str, seeds))}
         for name, arm, summary in zip(names, arms, summaries, strict=True)
@@ -98,7 +103,7 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
             "shared": listed,
             "measures": {key: over_seeds(values[0][key], measured[key], _level(key)) for key in MEASURES},
         }
-        for said, arm, measured in zip(described[1:], arms[1:], values[1:], strict=True)
+        for said, arm, measured, last in zip(described[1:], arms[1:], values[1:], lasts[1:], strict=True)
     ]
     baseline = described[0] | {
         "requests": sum(len(traffic.requests) for traffic in arms[0].values()),
@@ -111,11 +116,14 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
 Evidence = Sequence[float] | Sequence[Latencies]  # what each seed's run says of a number
 
 
-def over_seeds(base: Evidence, other: Evidence, level: float | None = None) -> dict[str, Any]:
+def over_seeds(
+    base: Evidence, other: Evidence, level: float | None = None, relaxations: float = np.inf
+) -> dict[str, Any]:
     """The number of `other`, and its difference from that of `base` with its interval, both by seed (seeds,).
 
     A number per run stands for its mean; latencies for their percentile of that `level`, over all runs. The
-    seeds are resampled, the same in both.
+    seeds are resampled, the same in both. relaxations: how many relaxation times of the server all runs of
+    either last, if the number takes long runs to tell; no interval where they are too few.
     """
     seeds = np.arange(len(base))
 
@@ -123,14 +131,19 @@ def over_seeds(base: Evidence, other: Evidence, level: float | None = None) -> d
         one, two = ([runs[seed] for seed in seeds[among]] for runs in (base, other))
         return number_of(two, level) - number_of(one, level)
 
-    found = jackknife(difference, len(base))
+    found, why = jackknife(difference, len(base)), None
+    if relaxations < needed_relaxations(level):
+        found = found._replace(low=np.nan, high=np.nan)
+        why = f"too short: {relaxations:.0f} relaxation times in all, {needed_relaxations(level):.0f} needed"
+    elif not np.isfinite(found.low):
+        why = "some seeds have no such number"
     return {
         "value": number_of(other, level),
         "difference": found.value,
         "low": found.low,
         "high": found.high,
         "by": "seeds",
-        "why": None if np.isfinite(found.low) else "some seeds have no such number",
+        "why": why,
     }
 
 

@@ -54,13 +54,14 @@ class Latencies:
         return int((self.taken_s[known] <= limit_s).sum()), int(known.sum())
 
 
-def independent(relaxations: float, share: float) -> float:
+def independent(relaxations: float, share: float, tail: float = 1.0) -> float:
     """As how many independent requests a run of so many relaxation times tells at most of a share.
 
-    More of a half than of what is rare: a cap beside what the run itself shows, since one that happened to
-    meet no crowd takes crowds for rare. Chosen by `benchmarks.coverage`.
+    More of a half than of what is rare, if the service has no heavy `tail` (`Span`): a cap beside what
+    the run itself shows, since one that happened to meet no crowd takes crowds for rare. Chosen by
+    `benchmarks.coverage`.
     """
-    return relaxations * (1 + 20 * share * (1 - share))
+    return relaxations * (1 + 20 * share * (1 - share) / tail)
 
 
 def latencies(
@@ -145,11 +146,10 @@ def bounds_of_share(share: float, effective: float, chance: float, freedom: floa
     return Bounds(low, high)
 
 
-def effective_trials(runs: Sequence[Latencies], level: float, limits_s: Sequence[float]) -> float:
+def effective_trials(runs: Sequence[Latencies], limits_s: Sequence[float]) -> float:
     """As how many independent requests the runs tell of the share answered within the limits: the fewest.
 
-    By how the runs differ among themselves, and at most what each can tell by its length. A limit that all or
-    none meet tells nothing of that.
+    By how the runs differ among themselves. A limit that all or none meet tells nothing of that.
     """
     found = []
     for limit_s in limits_s:
@@ -159,8 +159,12 @@ def effective_trials(runs: Sequence[Latencies], level: float, limits_s: Sequence
         if 0 < share < 1:
             variance = len(runs) / (len(runs) - 1) * float(((hits - share * asked) ** 2).sum()) / total**2
             found.append(min(total, share * (1 - share) / variance) if variance > 0 else total)
-    most = sum(run.independent(level) for run in runs)
-    return float(min([*found, most])) if found else 0.0
+    return float(min(found)) if found else 0.0
+
+
+def capped(runs: Sequence[Latencies], level: float, effective: float) -> float:
+    """At most as many as the runs can tell by their length: short ones meet no rare crowd."""
+    return min(effective, sum(run.independent(level) for run in runs))
 
 
 def percentile_over_runs(
@@ -175,7 +179,7 @@ def percentile_over_runs(
     value = curve.at(level)
     if len(runs) < LEAST_RUNS or not np.isfinite(value):
         return value, Bounds(np.nan, np.nan)
-    effective = effective_trials(runs, level, [value])
+    effective = capped(runs, level, effective_trials(runs, [value]))
     share = bounds_of_share(level, effective, chance, len(runs) - 1)
     high = curve.at(share.high)
     bounded = share.high < 1 - 0.5 / max(effective, 1.0) and np.isfinite(high)
