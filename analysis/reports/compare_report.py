@@ -19,7 +19,7 @@ from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own
 from analysis.statistics import over_seeds
-from analysis.statistics.comparison import compare, load_traffics, names_of
+from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
@@ -66,7 +66,8 @@ def write_comparison(
         "compare.html.j2",
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
-        runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
+        runs=[(run, rows(comparison, run), differences(run), windows(run)) for run in comparison["runs"]],
+        window_names=WINDOW_NAMES,
         cautions=warnings + cautions(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
         picture=as_source(svg),
@@ -101,6 +102,27 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, ...
             )
         )
     return lines
+
+
+def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row per outage of either run, with the differences among the requests that arrived in it."""
+    lines = []
+    for window in run.get("windows", []):
+        cells = [f"{window['label']} {window['from_s']:g}–{window['to_s']:g} s"]
+        for key, measured in window["measures"].items():
+            unit, text = MEASURES[key].unit, ""
+            if measured["low"] is not None:
+                low, high = (quantity(measured[end], unit, signed=True) for end in ("low", "high"))
+                text = f" [{low}, {high}]"
+            cells.append(quantity(measured["difference"], unit, signed=True) + text)
+        lines.append(tuple(cells))
+    return lines
+
+
+WINDOW_NAMES = (
+    "arrived in",
+    *(f"{MEASURES[key].label} ({SHOWN_AS[MEASURES[key].unit][0]})" for key in IN_WINDOWS),
+)
 
 
 def differences(run: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ Takes run folders, gives plain data that `analysis.reports.compare_report` print
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from analysis.statistics.pairing import Pairing, pair, what_differs
 from analysis.statistics.percentiles import percentile
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from sim.errors import BadInput
+
+IN_WINDOWS = ("accuracy", "gain", "answered", "answered_in_time", "latency_p95")
+MOST_WINDOWS = 20  # outages of both runs whose windows are compared
 
 
 def load_traffics(paths: Sequence[Path]) -> list[Traffic]:
@@ -67,6 +71,7 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
                 "paired_by": pairing.kind,
                 "shared": pairing.sentence,
                 "measures": {key: _difference(key, first, second, pairing) for key in MEASURES},
+                "windows": _windows(first, second, pairing),
             }
         )
     baseline = about(names[0], base, summaries[0]) | {
@@ -94,26 +99,40 @@ def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any
 
 
 class Measured:
-    """One run's measures."""
+    """One run's measures; with a window [from, to), those of the requests that arrived in it."""
 
-    def __init__(self, traffic: Traffic, summary: dict[str, Any]) -> None:
-        self.traffic, self._summary, self.span = traffic, summary, span_of(traffic)
+    def __init__(
+        self, traffic: Traffic, summary: dict[str, Any], window: tuple[float, float] | None = None
+    ) -> None:
+        self.traffic, self.summary, self.span = traffic, summary, span_of(traffic)
+        self._among: Mask | None = None
+        if window is not None:
+            self._among = (traffic.arrived_at_s >= window[0]) & (traffic.arrived_at_s < window[1])
+            self.span = replace(self.span, against="one window of one course of events")
+
+    def sums(self, measure: Ratio) -> tuple[Floats, Floats]:
+        """Parts and wholes of a ratio, a number per request (n,) each, 0 outside the window."""
+        parts, wholes = measure.parts_and_wholes(self.traffic)
+        return (parts, wholes) if self._among is None else (parts * self._among, wholes * self._among)
 
     def value(self, key: str) -> float | None:
         """The measure itself; None where it does not exist in this run."""
         measure = MEASURES[key]
         if isinstance(measure, Ratio):
-            parts, wholes = measure.parts_and_wholes(self.traffic)
+            parts, wholes = self.sums(measure)
             whole = float(wholes.sum())
             return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
-        part: Any = self._summary
+        if isinstance(measure, Percentile) and self._among is not None:
+            within = percentile([self.traffic.latencies().among(self._among)], measure.level)
+            return within if np.isfinite(within) else None
+        part: Any = self.summary
         for step in measure.path:
             part = part[step]
         return None if part is None else float(part)
 
     def influence(self, measure: Ratio) -> Floats:
         """What each request contributes to a ratio, (n,); sums to zero."""
-        parts, wholes = measure.parts_and_wholes(self.traffic)
+        parts, wholes = self.sums(measure)
         total = float(wholes.sum())
         influence: Floats = (parts - parts.sum() / total * wholes) / total * self.scale(measure)
         return influence
@@ -160,13 +179,30 @@ def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -
     return result | _by_time(two - one, key, first, second, pairing)
 
 
+def _windows(first: Measured, second: Measured, pairing: Pairing) -> list[dict[str, Any]]:
+    """What an outage of either run cost: the differences among the requests that arrived while it lasted."""
+    seen = {
+        (outage.from_s, outage.to_s): outage.label
+        for measured in (first, second)
+        for outage in measured.traffic.outages
+    }
+    described = []
+    for (from_s, to_s), label in sorted(seen.items())[:MOST_WINDOWS]:
+        one, two = (
+            Measured(measured.traffic, measured.summary, (from_s, to_s)) for measured in (first, second)
+        )
+        measures = {key: _difference(key, one, two, pairing) for key in IN_WINDOWS}
+        described.append({"from_s": from_s, "to_s": to_s, "label": label, "measures": measures})
+    return described
+
+
 def _by_clients_and_samples(
     difference: float, measure: Ratio, first: Measured, second: Measured, pairing: Pairing
 ) -> dict[str, Any]:
     """By two-way clustering over what both runs met, of a mean over answers."""
     parts = []
     for measured, cells in ((first, pairing.base), (second, pairing.other)):
-        wholes = measure.parts_and_wholes(measured.traffic)[1]
+        _, wholes = measured.sums(measure)
         if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
             return {"why": f"fewer than {LEAST_SAMPLES} distinct samples"}
         parts.append((cells.sums(measured.influence(measure)), cells.sums(wholes)))

@@ -97,6 +97,23 @@ def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: 
         assert width < without["high"] - without["low"], key
 
 
+def test_what_an_outage_of_either_run_cost_is_told_for_its_window(tmp_path: Path) -> None:
+    base, other = (
+        write_folder(tmp_path / name, clients=8, horizon_s=120, outages=outages)
+        for name, outages in (("calm", ()), ("down", (("server", 60, 90),)))
+    )
+    (window,) = held_against(base, other)["windows"]
+    assert (window["from_s"], window["to_s"], window["label"]) == (60, 90, "server")
+    during, whole = window["measures"]["accuracy"], held_against(base, other)["measures"]["accuracy"]
+    assert during["low"] < during["difference"] < during["high"] < 0
+    assert during["difference"] < whole["difference"]
+    assert window["measures"]["latency_p95"]["why"] == "one window of one course of events"
+    back = held_against(other, base)["windows"][0]["measures"]["accuracy"]
+    assert back["difference"] == pytest.approx(-during["difference"])
+    analysis.write_comparison([base, other], tmp_path / "out")
+    assert "server 60–90 s" in (tmp_path / "out/compare.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "reported"),
     [
