@@ -115,6 +115,7 @@ def capacity(
 
         result = search(span.low, span.high, span.more_helps, ask, slo)
     said = answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
+    said += runs.too_short(result.decisions, slo)
     said += runs.reservation(None if result.best is None else result.best.number)
     write_capacity(result, slo, confidence, span.path, said, runs.table(), out)
     Console().print(capacity_table(result, slo, span.what, runs.table()), crop=False)
@@ -187,12 +188,33 @@ class Runs:
 
     def are_long_enough(self, number: int, seeds: int, slo: Slo) -> bool:
         """Whether the first `seeds` runs with that number last long enough to tell of rare crowds."""
+        last, needed = self.relaxations(number, seeds, slo)
+        return last >= needed
+
+    def relaxations(self, number: int, seeds: int, slo: Slo) -> tuple[float, float]:
+        """How many relaxation times of the server the first `seeds` runs with that number last, and how many
+        an interval of the metric needs."""
         from analysis.metrics.measures import is_in_time  # noqa: PLC0415
-        from analysis.reports.cell_table import lasts  # noqa: PLC0415
+        from analysis.reports.cell_table import lasts, path_of  # noqa: PLC0415
+        from analysis.run_folder.latencies import level_of  # noqa: PLC0415
         from analysis.statistics.in_time import needed_relaxations  # noqa: PLC0415
 
         made = [pair for pair in self.made.values() if pair[0][self.span.path] == number][:seeds]
-        return not is_in_time(slo.metric.replace(".", "_")) or lasts(table_of(made)) >= needed_relaxations()
+        if not is_in_time(slo.metric.replace(".", "_")) and not is_in_time(slo.metric):
+            return lasts(table_of(made)), 0.0
+        return lasts(table_of(made)), needed_relaxations(level_of(path_of(slo.metric)))
+
+    def too_short(self, decisions: Sequence[Decision], slo: Slo) -> str:
+        """What to say of numbers that are undecided because their runs are too short, not too few."""
+        said = ""
+        for decision in decisions:
+            last, needed = self.relaxations(decision.number, decision.seeds, slo)
+            if decision.verdict == "undecided" and last < needed:
+                said += (
+                    f". Those with {decision.number} last {last:.0f} relaxation times of the server in all "
+                    f"of {needed:.0f} needed: longer runs would decide"
+                )
+        return said
 
     def reservation(self, number: int | None) -> str:
         """What to say where runs with the number that was found are not valid by their own rules."""

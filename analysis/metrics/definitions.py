@@ -49,7 +49,7 @@ DEFINITIONS = {
     "run.held_out_clients": "Clients that made them (count).",
     "run_length.verdict": (
         "OVERLOADED: more is sent outside outages than can be served; BACKLOGGED: less, but at the end more "
-        "than twice as much waits as 95% of the time; STABLE: neither (text)."
+        "than twice as much waits as in 95% of the time outside outages; STABLE: neither (text)."
     ),
     "run_length.relaxation_s": (
         "The time in which the server forgets its state: s/(1 - √load)² of M/M/1, scaled by how variable "

@@ -60,7 +60,8 @@ def span_of(traffic: Traffic) -> Span:
     begun = sum(outage.from_s >= run.warm_up_s for outage in traffic.outages)
     against = None
     if traffic.outages and begun < ENOUGH_OUTAGES:
-        against = f"{len(traffic.outages)} outages: too few to show how they vary"
+        count = len(traffic.outages)
+        against = f"{count} outage{'s' * (count > 1)}: too few to show how they vary"
     service = service_law(run.scenario["server"])
     tail = 1.0 if service is None else max(1.0, (1 + service.cv**2) / 2)
     end_s = max(run.horizon_s, run.warm_up_s + 1e-9)
@@ -123,7 +124,7 @@ def verdict(traffic: Traffic) -> str:
     """In what state the server is.
 
     OVERLOADED: more is sent outside outages than can be served. BACKLOGGED: less, but at the end more waits
-    than is usual, as after an outage. STABLE: neither.
+    than is usual outside outages, as in one or after it. STABLE: neither.
     """
     load, _ = load_outside_outages(traffic)
     if load is not None and load >= 1:
@@ -133,6 +134,8 @@ def verdict(traffic: Traffic) -> str:
     if waiting.size < 3 * last:
         return STABLE
     server = traffic.run.scenario["server"]
-    usual = float(np.quantile(waiting[:-last], 0.95, method="inverted_cdf"))
+    touched = seconds_touched(traffic.outages, traffic.timeline["at_s"].to_numpy(dtype=float))[:-last]
+    before = waiting[:-last] if touched.all() else waiting[:-last][~touched]
+    usual = float(np.quantile(before, 0.95, method="inverted_cdf"))
     round_of_batches = float(server["replicas"]) * float(server["max_batch"])
     return BACKLOGGED if waiting[-last:].mean() > BACKLOG * usual + round_of_batches else STABLE

@@ -47,7 +47,7 @@ def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> No
     answers = {key for key, measure in RATIOS.items() if not measure.in_time}
     assert {key for key, m in reported["measures"].items() if m["low"] is not None} == answers
     assert all(reported["measures"][key]["by"] == "samples" for key in answers)
-    assert reported["measures"]["latency_p95"]["why"] == "1 outages: too few to show how they vary"
+    assert reported["measures"]["latency_p95"]["why"] == "1 outage: too few to show how they vary"
 
 
 def test_measures_agree_with_the_summary(finished: Finished) -> None:
