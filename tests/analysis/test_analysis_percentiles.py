@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from analysis.run_folder.latencies import latencies_of, level_of
 from analysis.statistics.in_time import Span, mean_in_time, percentile_in_time, share_in_time
 from analysis.statistics.over_seeds import number_of, over_seeds
 from analysis.statistics.percentiles import (
@@ -141,3 +145,29 @@ def test_mser_5_leaves_out_the_start() -> None:
     assert mser5(values) == 50
     assert mser5(np.arange(500.0)) is None, "it never settles"
     assert mser5(np.zeros(10)) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "latency_s.final.p95",
+        "latency_s.first.p50",
+        "latency_s.by_outcome.remote.p99",
+        "latency_s.by_outcome.timed_out.p50",
+        "outages.whole_run.p95_latency_s",
+        "outages.before.p95_latency_s",
+        "outages.during_any.p95_latency_s",
+        "outages.outside.p95_latency_s",
+    ],
+)
+def test_pooled_percentiles_begin_with_those_of_the_summary(
+    finished: tuple[Path, dict[str, Any]], path: str
+) -> None:
+    folder, part = finished[0], finished[1]
+    for step in path.split("."):
+        part = part[step]
+    level, times = level_of(path), latencies_of(folder, path)
+    assert level is not None
+    assert times is not None
+    assert percentile([times], level) == part
+    assert level_of("accuracy.held_out.all.value") is None
