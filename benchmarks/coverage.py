@@ -204,8 +204,8 @@ def fleets(groups: int, activity: Floats, runs: int, rng: np.random.Generator, w
     found, naive = [], []
     for _ in range(runs):
         client, base = rng.choice(count, 4000, p=chance), rng.integers(0, 100, 4000)
-        skill = levels[group] + rng.uniform(-0.1, 0.1, count)
-        right = rng.random((count, 100))[client, base] < skill[client] + rng.uniform(-0.2, 0.2, 100)[base]
+        skill = levels[group] + rng.uniform(-0.2, 0.2, count)
+        right = rng.random((count, 100))[client, base] < skill[client] + rng.uniform(-0.05, 0.05, 100)[base]
         one = clusters(client, base, group[client]).share(right, np.ones(4000, dtype=bool))
         found.append(Interval(one["value"], one["low"], one["high"]))
         low, high = wilson(right.mean(), 4000.0)

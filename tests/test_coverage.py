@@ -57,7 +57,7 @@ def test_percentiles_over_seeds_cover(seeds: int) -> None:
 @pytest.mark.parametrize(("what", "groups", "activity"), FLEETS, ids=[name for name, _, _ in FLEETS])
 def test_accuracies_of_fleets_cover(what: str, groups: int, activity: np.ndarray) -> None:
     line = fleets(groups, activity, 300, np.random.default_rng(5), what)
-    assert 0.92 <= line.covered <= 0.995
+    assert 0.92 <= line.covered <= 0.985
     assert line.naive < 0.85
 
 

@@ -156,8 +156,9 @@ def _by_cluster(influence: Floats, sizes: Floats, codes: Codes, stratum: NDArray
     """The variance between clusters, `codes` of each cell (cells,), within the `stratum` of each (clusters,).
 
     A cluster that holds a share w of its stratum shows too little of its own variance, by 1 - 2w + Σw². The
-    degrees of freedom are those of the sum of squares if the means of clusters varied alike (Bell and
-    McCaffrey 2002), pooled over the strata.
+    degrees of freedom lie half-way, in ratio, between those of the sum of squares if the means of clusters
+    varied alike (Bell and McCaffrey 2002), which are too few where one cluster makes both the mean and its
+    error, and the clusters less one, which are too many (`benchmarks.coverage`); pooled over the strata.
     """
     held = np.bincount(codes, sizes, stratum.size)
     sums = np.bincount(codes, influence, stratum.size)
@@ -171,7 +172,8 @@ def _by_cluster(influence: Floats, sizes: Floats, codes: Codes, stratum: NDArray
     whole, first, second = (np.bincount(stratum, apart * gap**power) for power in (0, 1, 2))
     mixed = 2 * whole * second + 2 * first**2 - np.bincount(stratum, (2 * apart * gap) ** 2)
     freedom = square**2 / np.maximum(np.bincount(stratum, weight**4 * several) + mixed, 1e-300)
-    total, weighted = float(variances.sum()), float((variances**2 / np.maximum(1.0, freedom)).sum())
+    freedom = np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, np.bincount(stratum, several) - 1))
+    total, weighted = float(variances.sum()), float((variances**2 / freedom).sum())
     return Spread(total, max(1.0, total**2 / weighted) if weighted > 0 else 1.0)
 
 

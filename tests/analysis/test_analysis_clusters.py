@@ -79,7 +79,7 @@ def test_intervals_cover_groups_that_differ_and_clients_of_unequal_activity(
         client, base, group, right = grouped(rng, activity, groups)
         found = clusters(client, base, group).mean(right * 1.0, np.ones(4000, dtype=bool))
         hits.append(found["low"] <= truth <= found["high"])
-    assert 0.925 <= np.mean(hits) <= 0.99
+    assert 0.925 <= np.mean(hits) <= 0.985
 
 
 def test_how_far_groups_lie_apart_is_no_chance() -> None:
@@ -102,7 +102,7 @@ def test_unequal_clusters_count_as_fewer() -> None:
     )
     assert alike.freedom == pytest.approx(11)
     assert alike.variance == pytest.approx((values**2).sum() * 12 / 11)
-    assert unlike.freedom < 5
+    assert unlike.freedom < 7
 
 
 def test_repeating_requests_does_not_narrow_the_interval() -> None:
