@@ -46,7 +46,7 @@ def capacity(
         list[str],
         typer.Option(
             metavar="SLO",
-            help="Of the mean over seeds: latency.p95<=0.3, groups.NAME.affected.accuracy>=0.8; repeatable.",
+            help="Over all seeds: latency.p95<=0.3, groups.NAME.affected.accuracy>=0.8; repeatable.",
         ),
     ],
     replicas: Annotated[str | None, typer.Option(metavar="LO:HI", help="Find the fewest replicas.")] = None,
@@ -73,8 +73,9 @@ def capacity(
     answer is what meets all of them.
     """
     from analysis.reports.capacity_report import FILES, capacity_table, write_capacity  # noqa: PLC0415
-    from analysis.reports.cell_table import require_metric  # noqa: PLC0415
+    from analysis.reports.cell_table import path_of, require_metric  # noqa: PLC0415
     from analysis.reports.page import require_own  # noqa: PLC0415
+    from analysis.run_folder.latencies import level_of  # noqa: PLC0415
     from analysis.statistics.capacity import (  # noqa: PLC0415  (pandas is slow to load)
         all_together,
         answer,
@@ -110,7 +111,15 @@ def capacity(
 
         def result_for(slo: Slo) -> SearchResult:
             def ask(number: int) -> Decision:
-                return decide(number, lambda count: runs.values(number, count, slo), slo, chance, seeds)
+                return decide(
+                    number,
+                    lambda count: runs.evidence(number, count, slo),
+                    slo,
+                    chance,
+                    seeds,
+                    level_of(path_of(slo.metric)),
+                    lambda count: runs.are_long_enough(number, count, slo),
+                )
 
             return search(span.low, span.high, span.more_helps, ask, slo)
 
@@ -118,6 +127,7 @@ def capacity(
     best = all_together([result.best for result in results], span.more_helps)
     said = [
         answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
+        + runs.too_short(result.decisions, slo)
         for slo, result in zip(slos, results, strict=True)
     ]
     if len(slos) > 1:
@@ -179,12 +189,13 @@ class Runs:
         wanted = [(Change(self.span.path, number, origin),)]
         return variants(self.scenario, self.changes, self.seed, wanted, seeds)
 
-    def values(self, number: int, seeds: int, slo: Slo) -> list[float]:
-        """The SLO's metric in the runs of the first `seeds` seeds, NaN where a run has none.
+    def evidence(self, number: int, seeds: int, slo: Slo) -> list[Any]:
+        """The SLO's metric in the runs of the first `seeds` seeds, NaN where a run has none; of a percentile,
+        their latencies.
 
         Ends the command with exit code 1 if a run failed.
         """
-        from analysis.reports.cell_table import metric_of  # noqa: PLC0415
+        from analysis.reports.cell_table import evidence_of, metric_of  # noqa: PLC0415
 
         wanted = self.variants(number, seeds)
         plans = [variant.scenario for variant in wanted]
@@ -193,8 +204,37 @@ class Runs:
         named = [(variant.chosen, cell) for variant, cell in zip(wanted, cells, strict=True)]
         self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
         table = table_of(named)
-        values: list[float] = table[metric_of(slo.metric, table).column].astype(float).tolist()
-        return values
+        return evidence_of(table, metric_of(slo.metric, table))
+
+    def are_long_enough(self, number: int, seeds: int, slo: Slo) -> bool:
+        """Whether the first `seeds` runs with that number last long enough to tell of rare crowds."""
+        last, needed = self.relaxations(number, seeds, slo)
+        return last >= needed
+
+    def relaxations(self, number: int, seeds: int, slo: Slo) -> tuple[float, float]:
+        """How many relaxation times of the server the first `seeds` runs with that number last, and how many
+        an interval of the metric needs."""
+        from analysis.metrics.measures import is_in_time  # noqa: PLC0415
+        from analysis.reports.cell_table import lasts, path_of  # noqa: PLC0415
+        from analysis.run_folder.latencies import level_of  # noqa: PLC0415
+        from analysis.statistics.in_time import needed_relaxations  # noqa: PLC0415
+
+        made = [pair for pair in self.made.values() if pair[0][self.span.path] == number][:seeds]
+        if not is_in_time(slo.metric.replace(".", "_")) and not is_in_time(slo.metric):
+            return lasts(table_of(made)), 0.0
+        return lasts(table_of(made)), needed_relaxations(level_of(path_of(slo.metric)))
+
+    def too_short(self, decisions: Sequence[Decision], slo: Slo) -> str:
+        """What to say of numbers that are undecided because their runs are too short, not too few."""
+        said = ""
+        for decision in decisions:
+            last, needed = self.relaxations(decision.number, decision.seeds, slo)
+            if decision.verdict == "undecided" and last < needed:
+                said += (
+                    f". Those with {decision.number} last {last:.0f} relaxation times of the server in all "
+                    f"of {needed:.0f} needed: longer runs would decide"
+                )
+        return said
 
     def reservation(self, number: int | None) -> str:
         """What to say where runs with the number that was found are not valid by their own rules."""

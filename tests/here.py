@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
+from commands.learnings import Learnings
 from commands.main import main
 
 ONLINE = "{every_s: 40, steps: 3, step_s: 0.5, rejector_steps: 2, rejector_step_s: 0.5, source: mix}"
@@ -19,13 +20,18 @@ WORDS = [  # five chunks of a fleet that learns on the way, with a checkpoint af
 ]
 
 
-def run_here(folder: Path, *words: str) -> tuple[int, str]:
-    """The exit code, and what was said on stderr, of a command given in `folder`; it draws no pictures."""
+def run_here(folder: Path, *words: str, learns_anew: bool = True) -> tuple[int, str]:
+    """The exit code, and what was said on stderr, of a command given in `folder`; it draws no pictures.
+
+    learns_anew: even if another run has kept what it would learn.
+    """
     said = io.StringIO()
+    find = (lambda _self: None) if learns_anew else Learnings.find
     with (
         contextlib.chdir(folder),
         patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
         patch("analysis.reports.report._write_pictures"),
+        patch.object(Learnings, "find", find),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),
     ):

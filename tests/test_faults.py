@@ -292,7 +292,7 @@ def test_a_foreign_checkpoint_is_told_and_not_used(home, broken_off, undisturbed
         known = json.loads(manifest.read_text())
         manifest.write_text(json.dumps(known | {"run": "0" * 64}))
     assert home.run("foreign", "--local", "--resume") == (0, "")
-    assert len(caplog.messages) >= 2
+    assert len(caplog.messages) >= 1
     assert all(line.endswith("belongs to another run; it is not used") for line in caplog.messages)
     assert home.results("foreign") == undisturbed
 

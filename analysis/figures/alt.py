@@ -9,7 +9,7 @@ from analysis.figures.deferral import as_the_curves, deferral_rate_and_risk, ope
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
-from analysis.reports.formatting import answered_within, number, outcome_shares, percent, seconds
+from analysis.reports.formatting import number, outcome_shares, percent, taken
 from analysis.run_folder.traffic import Traffic
 
 Summary = dict[str, Any]
@@ -50,11 +50,8 @@ def outcomes(_traffic: Traffic, summary: Summary) -> str:
 
 
 def latency(_traffic: Traffic, summary: Summary) -> str:
-    final, window = summary["latency_s"]["final"], summary["outages"]["whole_run"]
-    return (
-        f"Of the answers, half took at most {seconds(final['p50'])}, 95% {seconds(final['p95'])} and 99% "
-        f"{seconds(final['p99'])}; 95% of the requests were answered within {answered_within(window)}."
-    )
+    p50, p95, p99 = (taken(summary, "final", name) for name in ("p50", "p95", "p99"))
+    return f"The median latency was {p50}, the 95th percentile {p95} and the 99th {p99}."
 
 
 def deferral(traffic: Traffic, _summary: Summary) -> str:

@@ -54,11 +54,11 @@ def latency(traffic: Traffic) -> Figure:
 def _tail(axes: Axes, values: Floats, colour: str, label: str) -> None:
     """One complementary distribution as a line of at most 600 points, denser in the tail, and its marks."""
     shares = np.unique(np.concatenate([np.linspace(1, 0.05, 300), np.geomspace(0.05, 5e-4, 300)]))[::-1]
-    slower = np.quantile(values, 1 - shares)
+    slower = np.quantile(values, 1 - shares, method="inverted_cdf")
     axes.plot(slower, shares, color=colour, lw=2.0 if colour == INK else 1.4, label=label, zorder=3)
     for level, marker, _ in PERCENTILES:
         axes.plot(
-            [np.quantile(values, level)],
+            [np.quantile(values, level, method="inverted_cdf")],
             [1 - level],
             marker,
             color=colour,

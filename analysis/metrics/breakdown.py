@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time
-from analysis.run_folder.traffic import Floats, Mask, Traffic, share
+from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.statistics.percentiles import percentile
 
 LEVELS = {"p50_latency_s": 0.5, "p95_latency_s": 0.95, "p99_latency_s": 0.99}
 
@@ -46,7 +47,7 @@ def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
         "answered_share": share(~np.isnan(taken_s), known),
         "answered_in_time_share": share(in_time(traffic), known),
         "served_in_time_share": share(served_in_time(traffic), known),
-        **{name: answered_within_s(taken_s[known], level) for name, level in LEVELS.items()},
+        **{name: percentile([traffic.latencies().among(among)], level) for name, level in LEVELS.items()},
         "amplification": amplification(traffic, among),
         **cost_of(traffic, among),
     }
@@ -56,14 +57,3 @@ def _not_sent(traffic: Traffic) -> Mask:
     """What the policy would have sent, had link, breaker and budget let it."""
     kept = [traffic.is_outcome(name) for name in ("over_budget", "link_down", "breaker_open")]
     return np.asarray(np.logical_or.reduce(kept))
-
-
-def answered_within_s(taken_s: Floats, level: float) -> float:
-    """The shortest time in which at least `level` of the requests were answered.
-
-    One without an answer (NaN) takes for ever: inf if too few were answered. NaN if there are none.
-    """
-    if taken_s.size == 0:
-        return np.nan
-    ordered = np.sort(np.where(np.isnan(taken_s), np.inf, taken_s))
-    return float(ordered[int(np.ceil(level * ordered.size)) - 1])

@@ -10,36 +10,7 @@ from analysis.metrics.part_definitions import OF_PARTS
 
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
-
-GENERAL = {
-    "counted requests": (
-        "Those that arrived in [warm_up_s, horizon_s); nothing that arrived earlier counts anywhere."
-    ),
-    "held-out": (
-        "The half of the traffic samples whose labels trained nothing; headline accuracy uses only these."
-    ),
-    "known outcome": (
-        "Requests in flight at the horizon are counted, but every accuracy, gain, risk and fairness, and "
-        "every share of a window, is over the others alone."
-    ),
-    "interval": (
-        "95%, by two-way clustering: the variance between clients plus that between distinct base samples "
-        "minus that between their pairs, with Student's t, since samples repeat; for a share, Wilson's for "
-        "as many trials as would give it this variance. It holds given the trained models and this one "
-        "course of events; over new seeds rates move more. None with under 10 distinct samples; n counts "
-        "requests, samples and clients distinct ones."
-    ),
-    "spread": (
-        "n, mean and the 50th, 95th and 99th percentile (linear interpolation) over the requests that "
-        "have a value."
-    ),
-    "windows of an outage": (
-        "before = warm-up to the first outage, during, after = its end to the next outage or the horizon, "
-        "less what another outage still touches; a request belongs to the window in which it arrived. "
-        "during_any: in any outage, also one of its own client's link alone (own_links); affected: those of "
-        "them that it could touch, as an outage of links is none to clients of other groups."
-    ),
-}
+TIMED = {"value", "low", "high", "why"}
 
 DEFINITIONS = {
     "valid": "Whether no rule below speaks against the run (yes/no).",
@@ -47,9 +18,9 @@ DEFINITIONS = {
         "Reasons against the run: under 200 requests, under 30 distinct held-out samples, under 5 clients "
         "that asked about them, over 5% in flight at the end, an offered load over 1, a queue that still "
         "grows at the end (60 s or a quarter of the run) of the latest 20 s or more without outage, or no "
-        "such time to judge it by, a group that sent 10 requests or more outside outages and got no "
-        "answer to any, a flash crowd that begins after the horizon; with a horizon of 0, under 30 held-out "
-        "samples alone (text)."
+        "such time to judge it by, under 10 relaxation times, a group that sent 10 requests or more outside "
+        "outages and got no answer to any, a flash crowd that begins after the horizon; with a horizon of 0, "
+        "under 30 held-out samples alone (text)."
     ),
     "study": (
         "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
@@ -79,6 +50,30 @@ DEFINITIONS = {
     ),
     "run.held_out_samples": "Distinct held-out base samples among them (count).",
     "run.held_out_clients": "Clients that made them (count).",
+    "run_length.verdict": (
+        "OVERLOADED: more is sent outside outages than can be served; BACKLOGGED: less, but at the end more "
+        "than twice as much waits as in 95% of the time outside outages; STABLE: neither (text)."
+    ),
+    "run_length.relaxation_s": (
+        "The time in which the server forgets its state: s/(1 - √load)² of M/M/1, scaled by how variable "
+        "arrivals and service are, at least one batch and at most what a full queue takes to empty and fill; "
+        "none where it never forgets (s)."
+    ),
+    "run_length.relaxations": (
+        "The counted time over it: about as many independent looks at the server; none without bound (ratio)."
+    ),
+    "run_length.effective_seconds": (
+        "As how many independent seconds the run tells the mean number of requests at the server, by the "
+        "means of ten stretches (s)."
+    ),
+    "run_length.mser5_warm_up_s": (
+        "Where the start ends by MSER-5, of the requests at the server second by second, from warm_up_s on; "
+        "none where that is past the middle (s of virtual time)."
+    ),
+    "run_length.needed_s.*": (
+        "Counted time that is needed for the run to be valid, and for an interval of the mean latency and of "
+        "each percentile (s)."
+    ),
     "counts.requests": "Counted requests (count).",
     "counts.outcome.*": "Counted requests with this outcome, as the client experienced it (count).",
     "counts.server_cause.*": (
@@ -229,12 +224,16 @@ DEFINITIONS = {
 }
 
 DEFINITIONS |= OF_PARTS
+DEFINITIONS |= {
+    f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
+    for path in ("latency_s.*.*", "goodput.*", "rates.*", "load.*", "queue.*", "outages.whole_run.*")
+}
 
 
 def leaves(summary: Any, path: str = "") -> Iterator[str]:
     """The dotted paths of a summary's numbers; an estimate with its interval, a spread, or a list
     that is defined as a whole is one of them."""
-    if isinstance(summary, dict) and set(summary) not in (ESTIMATE, SPREAD):
+    if isinstance(summary, dict) and set(summary) not in (ESTIMATE, SPREAD, TIMED):
         for name, part in summary.items():
             yield from leaves(part, f"{path}.{name}" if path else name)
     elif isinstance(summary, list) and summary and isinstance(summary[0], dict) and path not in DEFINITIONS:

@@ -21,22 +21,33 @@ class Ratio(NamedTuple):
     unit: str
     parts_and_wholes: Callable[[Traffic], Sums]
     per_second: bool = False  # times the requests per second, which the runs of a pair share
+    in_time: bool = False  # of what requests have in common with their neighbours in time: how busy it is
 
 
 class Percentile(NamedTuple):
-    """A percentile of the latency to the final answer, over the requests that got one."""
+    """A percentile of the latency to the final answer, over all requests that arrived."""
 
     label: str
     unit: str
     level: float
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where the summary holds it."""
+        return ("latency_s", "final", f"p{round(100 * self.level)}")
+
 
 class Single(NamedTuple):
-    """A number of the whole run, found in its summary; one course of events, so it has no interval."""
+    """A number of the whole run, found in its summary.
+
+    columns: of the time line, whose sums over seconds it is the ratio of (None: of all seconds); without them
+    it has no interval.
+    """
 
     label: str
     unit: str
     path: tuple[str, ...]
+    columns: tuple[str, str | None] | None = None
 
 
 def _of(values: Callable[[Traffic], Any], among: Callable[[Traffic], Mask]) -> Callable[[Traffic], Sums]:
@@ -164,20 +175,23 @@ RATIOS = {
     "accuracy_in_outages": Ratio("accuracy in outages", "share", _of(_correct, _in_outages)),
     "gain": Ratio("gain over client accuracy", "share", _of(_gain, _held_out)),
     "deferral_rate": Ratio("deferral rate", "share", _of(_sent, _decided)),
-    "remote_answer_rate": Ratio("answered by the server", "share", _of(_by_server, _known)),
-    "timed_out": Ratio("timed out", "share", _of(_outcome("timed_out"), _known)),
-    "refused": Ratio("refused", "share", _of(_outcome("refused"), _known)),
+    "remote_answer_rate": Ratio("answered by the server", "share", _of(_by_server, _known), in_time=True),
+    "timed_out": Ratio("timed out", "share", _of(_outcome("timed_out"), _known), in_time=True),
+    "refused": Ratio("refused", "share", _of(_outcome("refused"), _known), in_time=True),
     "risk": Ratio("generalised risk", "loss", _of(realised_risk, _judged)),
     "risk_excess": Ratio("risk above the oracle's", "loss", _of(_excess, _judged)),
-    "latency_mean": Ratio("latency, mean", "s", _of(_column("final_s"), _answered)),
-    "answered_in_time": Ratio("answered in time", "share", _of(_column("in_time"), _known)),
-    "served_in_time": Ratio("served in time", "share", _of(served_in_time, _known)),
-    "goodput": Ratio("goodput: right and in time", "1/s", _of(_useful, _everyone), per_second=True),
-    "cost": Ratio("cost per request", "loss", _of(_cost, _everyone)),
-    "amplification": Ratio("sends per sent request", "ratio", _sends),
-    "bytes_up": Ratio("payload up per request", "bytes", _of(_bytes_up, _everyone)),
-    "service": Ratio("replica time per request", "s", _of(_column("service_s"), _everyone)),
-    "wasted": Ratio("wasted share of replica time", "share", _columns("wasted_s", "service_s")),
+    "latency_mean": Ratio("latency, mean", "s", _of(_column("final_s"), _answered), in_time=True),
+    "answered": Ratio("got an answer", "share", _of(_answered, _known), in_time=True),
+    "answered_in_time": Ratio("answered in time", "share", _of(_column("in_time"), _known), in_time=True),
+    "served_in_time": Ratio("served in time", "share", _of(served_in_time, _known), in_time=True),
+    "goodput": Ratio(
+        "goodput: right and in time", "1/s", _of(_useful, _everyone), per_second=True, in_time=True
+    ),
+    "cost": Ratio("cost per request", "loss", _of(_cost, _everyone), in_time=True),
+    "amplification": Ratio("sends per sent request", "ratio", _sends, in_time=True),
+    "bytes_up": Ratio("payload up per request", "bytes", _of(_bytes_up, _everyone), in_time=True),
+    "service": Ratio("replica time per request", "s", _of(_column("service_s"), _everyone), in_time=True),
+    "wasted": Ratio("wasted share of replica time", "share", _columns("wasted_s", "service_s"), in_time=True),
 }
 MOST_LETTERS = 10  # of a group's name where a table has no room for more
 OF_GROUPS = (  # what runs are compared by group for group
@@ -196,11 +210,12 @@ PERCENTILES = {
 }
 SINGLES = {
     "offered_load": Single("offered load", "ratio", ("load", "offered")),
-    "utilisation": Single("utilisation", "share", ("load", "utilisation")),
-    "queue_mean": Single("waiting, mean", "requests", ("queue", "mean")),
+    "utilisation": Single(
+        "utilisation", "share", ("load", "utilisation"), ("busy_replicas_mean", "usable_replicas_mean")
+    ),
+    "queue_mean": Single("waiting, mean", "requests", ("queue", "mean"), ("waiting_mean", None)),
     "queue_max": Single("waiting, most", "requests", ("queue", "max")),
     "spend": Single("spend", "money", ("cost", "spend")),
-    "answered": Single("got an answer", "share", ("outages", "whole_run", "answered_share")),
     "answered_in_outages": Single(
         "got an answer, in outages", "share", ("outages", "during_any", "answered_share")
     ),
@@ -222,9 +237,7 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "risk": ("risk", "realised"),
     "risk_excess": ("risk", "excess"),
     "latency_mean": ("latency_s", "final", "mean"),
-    "latency_p50": ("latency_s", "final", "p50"),
-    "latency_p95": ("latency_s", "final", "p95"),
-    "latency_p99": ("latency_s", "final", "p99"),
+    "answered": ("outages", "whole_run", "answered_share"),
     "answered_in_time": ("goodput", "answered_in_time_share"),
     "served_in_time": ("goodput", "served_in_time_share"),
     "goodput": ("goodput", "correct_in_time_hz"),
@@ -232,4 +245,17 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "amplification": ("retries", "amplification"),
     "bytes_up": ("wire", "bytes_up_per_request"),
     "wasted": ("work", "wasted_share"),
-} | {name: single.path for name, single in SINGLES.items()}
+} | {name: one.path for name, one in (PERCENTILES | SINGLES).items()}
+
+IN_TIME = ("latency_s.", "queue.", "goodput.")  # paths of numbers that are no measures, but alike in this
+
+
+def is_in_time(name: str) -> bool:
+    """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
+    time, so that it takes long runs to tell it."""
+    measure = MEASURES.get(name)
+    if isinstance(measure, Ratio):
+        return measure.in_time
+    if isinstance(measure, Single):
+        return measure.columns is not None
+    return isinstance(measure, Percentile) or name.startswith(IN_TIME)

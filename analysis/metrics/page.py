@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from analysis.metrics.definitions import DEFINITIONS, GENERAL
+from analysis.metrics.definitions import DEFINITIONS
+from analysis.metrics.terms import GENERAL
 
 HEAD = """\
 # The numbers of summary.json

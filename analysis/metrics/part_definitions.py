@@ -13,8 +13,8 @@ WINDOW = {
     "answered_share": "The window's requests that got a final answer (share).",
     **{
         f"p{percent}_latency_s": (
-            f"Shortest time in which at least {percent}% of the window's requests got their final answer; "
-            "none if fewer got one at all, as answered_share tells (s)."
+            f"{percent}th percentile of the time to the final answer of the window's requests; none if too "
+            "few got one, or too many are open (s)."
         )
         for percent in (50, 95, 99)
     },

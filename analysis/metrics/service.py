@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
 from analysis.run_folder.outages import (
     availability_of,
@@ -17,26 +18,45 @@ from analysis.run_folder.outages import (
     seconds_touched,
 )
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
+from analysis.statistics.percentiles import (
+    LEAST_INDEPENDENT,
+    LEVELS,
+    Latencies,
+    curve_of,
+    independent,
+)
 from sim.results.columns import OUTCOMES
 
 
 def latency_s(traffic: Traffic) -> dict[str, Any]:
-    """From arrival to the first and to the final answer, over the requests that got one."""
-    final, first = (traffic.requests[name].to_numpy(dtype=float) for name in ("final_s", "first_s"))
+    """From arrival to the first and to the final answer, over the requests that arrived."""
+    final, first = (traffic.latencies(name) for name in ("final_s", "first_s"))
+    relaxations = span_of(traffic).relaxations
     return {
-        "first": spread(first),
-        "final": spread(final),
-        "by_outcome": {name: spread(final[traffic.is_outcome(name)]) for name in OUTCOMES},
+        "first": spread(first, relaxations),
+        "final": spread(final, relaxations),
+        "by_outcome": {name: spread(final.among(traffic.is_outcome(name)), relaxations) for name in OUTCOMES},
     }
 
 
-def spread(values: Floats) -> dict[str, Any]:
-    """Count, mean and three percentiles of the values that exist; percentiles interpolate linearly."""
-    values = values[~np.isnan(values)]
-    if values.size == 0:
-        return {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None}
-    p50, p95, p99 = (float(q) for q in np.quantile(values, [0.5, 0.95, 0.99]))
-    return {"n": int(values.size), "mean": float(values.mean()), "p50": p50, "p95": p95, "p99": p99}
+def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
+    """How many were answered, their mean, and three percentiles of all that arrived.
+
+    A percentile is None where too many are open or without an answer to tell it, or where the requests, in a
+    run of so many relaxation times, are worth too few independent ones.
+    """
+    answered = times.taken_s[np.isfinite(times.taken_s)]
+    curve = curve_of([times])
+    found: dict[str, Any] = {
+        "n": int(answered.size),
+        "mean": float(answered.mean()) if answered.size else None,
+    }
+    for name, level in LEVELS.items():
+        worth = min(float(times.taken_s.size), independent(relaxations, level))
+        value = curve.at(level)
+        is_told = np.isfinite(value) and worth >= LEAST_INDEPENDENT.get(level, 0.0)
+        found[name] = value if is_told else None
+    return found
 
 
 def in_time(traffic: Traffic) -> Mask:
@@ -64,7 +84,7 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
 def load(traffic: Traffic) -> dict[str, Any]:
     """What was asked of the server and how busy that kept it."""
     timeline = traffic.timeline
-    weight = _seconds_covered(traffic)
+    weight = seconds_covered(traffic)
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
     per_request_s = seconds_per_request(traffic.run.scenario["server"])
@@ -83,13 +103,6 @@ def load(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def _seconds_covered(traffic: Traffic) -> Floats:
-    """How much time each row of the time line stands for: a second, but the last may be a part of one."""
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-    covered: Floats = np.clip(traffic.run.horizon_s - at_s, 0.0, 1.0)
-    return covered
-
-
 def seconds_per_request(server: dict[str, Any]) -> float | None:
     """Mean replica time per request with full batches, base_s/B + per_item_s; None for a file of unknown
     mean."""
@@ -106,7 +119,7 @@ def queue(traffic: Traffic) -> dict[str, Any]:
     timeline = traffic.timeline
     if timeline.empty:
         return {"mean": None, "max": None}
-    mean = np.average(timeline["waiting_mean"].to_numpy(), weights=_seconds_covered(traffic))
+    mean = np.average(timeline["waiting_mean"].to_numpy(), weights=seconds_covered(traffic))
     return {"mean": float(mean), "max": int(timeline["waiting_max"].max())}
 
 
@@ -185,7 +198,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     """How much of the time the server could work, and how much of it some outage was on."""
     own = own_link_periods(traffic.run)
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
-    weight = _seconds_covered(traffic)
+    weight = seconds_covered(traffic)
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
     replicas = mean_of_steps(replica_steps(traffic.run), traffic.run.warm_up_s, traffic.run.horizon_s) or 0.0
     return {
@@ -213,7 +226,7 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
     for of in ("copy", "rejector"):
         values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
         result[f"{of}_mean"] = (
-            float(np.average(values, weights=_seconds_covered(traffic))) if values.size else None
+            float(np.average(values, weights=seconds_covered(traffic))) if values.size else None
         )
         result[f"{of}_max"] = float(values.max()) if values.size else None
     return result

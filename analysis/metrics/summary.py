@@ -12,8 +12,10 @@ import numpy as np
 
 from analysis.metrics import answers, service
 from analysis.metrics.breakdown import groups
+from analysis.metrics.intervals import intervals
 from analysis.metrics.outages import outages
 from analysis.metrics.reliability import reliability
+from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.validity import reasons_against
 from analysis.run_folder.provenance import in_one_line
@@ -40,6 +42,7 @@ def about(traffic: Traffic) -> dict[str, Any]:
 
 SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "run": about,
+    "run_length": run_length,
     "counts": answers.counts,
     "accuracy": answers.accuracy,
     "contrast": answers.contrast,
@@ -59,6 +62,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "rounds": service.rounds,
     "groups": groups,
     "outages": outages,
+    "intervals": intervals,
     "study": study,
     "predictions": predictions,
     "reliability": reliability,

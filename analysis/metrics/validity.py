@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from analysis.metrics.run_length import LEAST_RELAXATIONS, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.traffic import Floats, Traffic
@@ -142,6 +143,18 @@ def too_many_in_flight(traffic: Traffic) -> str | None:
     return f"too many requests without an outcome: {share:.1%} are in flight at the horizon"
 
 
+def too_short(traffic: Traffic) -> str | None:
+    """A run that lasts few relaxation times tells of its start, not of a system that goes on."""
+    span = span_of(traffic)
+    if span.relaxations >= LEAST_RELAXATIONS or not np.isfinite(span.relaxation_s):
+        return None
+    needed_s = LEAST_RELAXATIONS * span.relaxation_s
+    return (
+        f"too short: {traffic.run.observed_s:.0f} s counted, {needed_s:,.0f} s needed at this load to forget "
+        "how it began"
+    )
+
+
 RULES: tuple[Callable[[Traffic], str | None], ...] = (
     too_little_traffic,
     too_few_samples,
@@ -151,4 +164,5 @@ RULES: tuple[Callable[[Traffic], str | None], ...] = (
     more_than_it_can_serve,
     nothing_is_answered,
     a_crowd_that_never_comes,
+    too_short,
 )

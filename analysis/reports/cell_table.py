@@ -10,17 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
 from analysis.metrics.definitions import definition_of
-from analysis.metrics.measures import IN_SUMMARY, MEASURES
+from analysis.metrics.measures import IN_SUMMARY, MEASURES, is_in_time
 from analysis.run_folder.files import read_json
-from analysis.statistics.clusters import LEVEL
-from analysis.statistics.over_seeds import LEAST_SEEDS
+from analysis.run_folder.latencies import latencies_of, level_of
+from analysis.statistics.in_time import needed_relaxations
+from analysis.statistics.over_seeds import number_of
+from analysis.statistics.percentiles import LEAST_RUNS, percentile_over_runs
+from analysis.statistics.units import mean_of_units
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
@@ -129,21 +130,34 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
     raise _unknown_metric(name, [*IN_SUMMARY, *numbers])
 
 
-def mean_over_seeds(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float, float]:
-    """Mean and the ends of its two-sided Student's interval; NaN ends below `LEAST_SEEDS` values."""
-    mean = float(values.mean())
-    if len(values) < LEAST_SEEDS:
-        return mean, math.nan, math.nan
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return mean, mean - half, mean + half
+def path_of(name: str) -> str:
+    """Where a summary holds a measure (`latency.p95`), or the name itself: a path."""
+    key = name.replace(".", "_")
+    return ".".join(IN_SUMMARY[key]) if key in IN_SUMMARY else name
+
+
+def evidence_of(table: pd.DataFrame, metric: Metric) -> list[Any]:
+    """What each run of the table says of a metric: its latencies for a percentile, else its number."""
+    if level_of(metric.column) is None:
+        values: list[Any] = table[metric.column].astype(float).tolist()
+        return values
+    found = [latencies_of(Path(folder), metric.column) for folder in table["run"]]
+    return [one for one in found if one is not None]
+
+
+def lasts(table: pd.DataFrame) -> float:
+    """How many relaxation times of the server all runs of the table last together."""
+    if "run_length.relaxations" not in table:
+        return math.inf
+    return float(table["run_length.relaxations"].astype(float).fillna(math.inf).sum())
 
 
 def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """A row per combination of what was chosen, in the order of the table: its values, seeds, and per metric
     mean, low and high, NaN where there is none.
 
-    Over seeds where there are `LEAST_SEEDS` of them; of a single run, the interval is its own.
+    Over seeds where there are `LEAST_RUNS` of them, of a percentile over the requests of all; of a single
+    run, the interval is its own.
     """
     rows = []
     keys = table[list(chosen)].map(json.dumps).agg("|".join, axis=1) if chosen else pd.Series("", table.index)
@@ -157,8 +171,23 @@ def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric])
 
 def _estimate(part: pd.DataFrame, metric: Metric) -> tuple[float, float, float]:
     values = part[metric.column].to_numpy(dtype=float)
-    low = metric.column.removesuffix(".value") + ".low"
-    if len(part) == 1 and metric.column.endswith(".value") and low in part:
-        high = low.removesuffix(".low") + ".high"
-        return float(values[0]), float(part[low].iloc[0]), float(part[high].iloc[0])
-    return mean_over_seeds(values)
+    level = level_of(metric.column)
+    if len(part) == 1:
+        own = metric.column.removesuffix(".value")
+        ends = [f"{own}.{end}" for end in ("low", "high")]
+        if ends[0] not in part:
+            ends = [f"intervals.{end}" for end in ends]
+        if ends[0] not in part:
+            return float(values[0]), math.nan, math.nan
+        low, high = (float(part[end].to_numpy(dtype=float)[0]) for end in ends)
+        return float(values[0]), low, high
+    if level is not None:
+        runs = evidence_of(part, metric)
+        if not runs:
+            return math.nan, math.nan, math.nan
+        _, bounds = percentile_over_runs(runs, level)
+        return number_of(runs, level), *bounds
+    mean, low, high = mean_of_units(values)
+    if len(part) < LEAST_RUNS or (is_in_time(metric.name) and lasts(part) < needed_relaxations()):
+        return mean, math.nan, math.nan
+    return mean, low, high

@@ -20,21 +20,24 @@ from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
-from analysis.statistics.comparison import compare, load_traffics, names_of
+from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
 SHOWN_BY_GROUP = ("accuracy", "served_in_time", "cost")  # all are in the JSON
+SHORT = {"samples": "s", "time": "t"}  # what an interval resamples, as a terminal has room for
+BY = "by: the interval resamples clients and samples (s) or stretches of time (t); why not: compare.json"
 MOST_DIFFERENCES = 12  # of scenarios, in words; all are in the JSON
 METHOD = (
-    "Difference = run minus baseline, for shares in points. Its 95% interval counts clients and distinct "
-    "samples, which repeat, by two-way clustering of what each contributes to the difference, so that what "
-    "both runs met cancels; for percentiles it comes from 500 bootstrap replicates that resample clients and "
-    "samples, in both runs alike where they share them. It holds given the trained models and this one "
-    "course of events; each interval is a statement of its own, so among many some will miss. Numbers of the "
-    "whole run, such as queue and load, have none."
+    "Difference = run minus baseline, for shares in points. Its 95% interval, by samples, counts clients and "
+    "distinct samples, which repeat, by two-way clustering within groups of what each contributes to the "
+    "difference, so that what both runs met cancels, and holds given this one course of events; by time, it "
+    "counts ten stretches of time of both runs, since neighbours in time are alike, and holds for as long a "
+    "time again. Both hold given the trained models. Where a run is too short, or has too few outages to "
+    "show how they vary, a number of the service has no interval; compare.json says why. Each interval is a "
+    "statement of its own, so among many some will miss."
 )
 
 
@@ -67,7 +70,8 @@ def write_comparison(
         "compare.html.j2",
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
-        runs=[(run, rows(comparison, run), differences(run)) for run in comparison["runs"]],
+        runs=[(run, rows(comparison, run), differences(run), windows(run)) for run in comparison["runs"]],
+        window_names=WINDOW_NAMES,
         cautions=warnings + cautions(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
         picture=as_source(svg),
@@ -81,9 +85,9 @@ def write_comparison(
     return comparison
 
 
-def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Measure, baseline, run, and difference with interval as text; without what neither run has."""
-    lines = []
+def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Measure, baseline, run, difference with interval, and what was resampled; without what neither has."""
+    lines: list[tuple[str, ...]] = []
     for measure, base, measured in _measured(comparison, run):
         if base is None and measured["value"] is None:
             continue
@@ -97,6 +101,7 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str
                 quantity(base, measure.unit),
                 quantity(measured["value"], measure.unit),
                 quantity(measured["difference"], measure.unit, signed=True) + between,
+                measured["by"] or "",
             )
         )
     return lines
@@ -113,6 +118,27 @@ def _measured(comparison: dict[str, Any], run: dict[str, Any]) -> Iterator[Shown
     for name, measures in groups.items() if len(groups) > 1 else ():
         for key in SHOWN_BY_GROUP:
             yield within(RATIOS[key], name), measures[key]["baseline"], measures[key]
+
+
+def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row per outage of either run, with the differences among the requests that arrived in it."""
+    lines = []
+    for window in run.get("windows", []):
+        cells = [f"{window['label']} {window['from_s']:g}–{window['to_s']:g} s"]
+        for key, measured in window["measures"].items():
+            unit, text = MEASURES[key].unit, ""
+            if measured["low"] is not None:
+                low, high = (quantity(measured[end], unit, signed=True) for end in ("low", "high"))
+                text = f" [{low}, {high}]"
+            cells.append(quantity(measured["difference"], unit, signed=True) + text)
+        lines.append(tuple(cells))
+    return lines
+
+
+WINDOW_NAMES = (
+    "arrived in",
+    *(f"{MEASURES[key].label} ({SHOWN_AS[MEASURES[key].unit][0]})" for key in IN_WINDOWS),
+)
 
 
 def differences(run: dict[str, Any]) -> list[str]:
@@ -142,15 +168,17 @@ def comparison_table(comparison: dict[str, Any]) -> RenderableType:
         parts += [Text(f"  differs in {line}") for line in differences(run)]
         parts.append(Text(f"  shared: {run['shared']}"))
         table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
-        names = ("measure", "baseline", "run", "difference [95%]")
-        lines = rows(comparison, run)
+        names = ("measure", "baseline", "run", "difference [95%]", "by")
+        lines = [(*row, SHORT.get(by, "")) for *row, by in rows(comparison, run)]
         for index, name in enumerate(names):
             # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
             width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
-            table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
+            table.add_column(
+                name, justify="right" if 0 < index < 4 else "left", no_wrap=True, min_width=width
+            )
         for row in lines:
             table.add_row(*row)
-        parts += [Text(), table, Text()]
+        parts += [Text(), table, Text(BY) if any(row[-1] for row in lines) else Text(), Text()]
     parts += [Text(f"Read with care: {line}", style="bold red") for line in cautions(comparison)]
     return Group(*parts)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NOTHING, NEVER = "–", "never"
+NOTHING, NEVER, OPEN = "–", "never", "open"
 Summary = dict[str, Any]
 
 
@@ -51,9 +51,10 @@ def data_size(count: float | None) -> str:
 
 
 def answered_within(window: Summary) -> str:
-    """The time in which 95% of a window's requests were answered; "never" if too few were at all."""
+    """The time in which 95% of a window's requests were answered; "never" if too few were at all, "open" if
+    too many are open to tell."""
     if window["p95_latency_s"] is None and window["answered_share"] is not None:
-        return NEVER
+        return NEVER if window["answered_share"] < 0.95 else OPEN
     return seconds(window["p95_latency_s"])
 
 
@@ -91,6 +92,18 @@ def _learning(summary: Summary) -> list[str]:
         for row in summary["study"]
         if row["is_policy"]
     ]
+
+
+def taken(summary: Summary, which: str, percentile: str) -> str:
+    """A percentile of the latency to the first or final answer; what it is at least where that is all that
+    is known."""
+    value, told = (
+        summary["latency_s"][which][percentile],
+        summary["intervals"]["latency_s"][which][percentile],
+    )
+    if value is None and told["low"] is not None:
+        return f"at least {seconds(told['low'])}"
+    return seconds(value)
 
 
 def sentences(summary: Summary) -> list[str]:
@@ -176,11 +189,9 @@ def _deferral(summary: Summary) -> str:
 
 
 def _service(summary: Summary) -> str:
-    final, load, wasted = summary["latency_s"]["final"], summary["load"], summary["work"]["wasted_share"]
-    text = (
-        f"Half of the answers took at most {seconds(final['p50'])}, 95% at most {seconds(final['p95'])}, "
-        f"99% at most {seconds(final['p99'])}."
-    )
+    load, wasted = summary["load"], summary["work"]["wasted_share"]
+    p50, p95, p99 = (taken(summary, "final", name) for name in ("p50", "p95", "p99"))
+    text = f"The median latency was {p50}, the 95th percentile {p95}, the 99th {p99}."
     answered = summary["outages"]["whole_run"]["answered_share"]
     if answered is not None and answered < 1:
         text += f" {percent(1 - answered)} of the requests got no answer."

@@ -21,7 +21,7 @@ from analysis.figures.style import to_png, to_svg
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
 from analysis.reports.page import as_source, render, require_own
-from analysis.statistics.over_seeds import LEAST_SEEDS
+from analysis.statistics.percentiles import LEAST_RUNS
 from sim.results.whole_files import write_whole
 
 PRINTED = 4  # of HEADLINE fit a terminal
@@ -147,14 +147,17 @@ def how_sure(seeds: int) -> str:
     """Where the intervals come from."""
     if seeds == 1:
         return (
-            "One seed each: an interval is the run's own, by clients and distinct samples, and holds given "
-            "its models and its one course of events. Numbers without one say nothing of chance."
+            "One seed each: an interval is the run's own, of answers by clients and distinct samples, of "
+            "times by stretches of time, and holds given its models. Numbers without one say nothing of "
+            "chance; the summary of the run says why."
         )
-    if seeds < LEAST_SEEDS:
-        return f"Means over {seeds} seeds, too few for an interval: {LEAST_SEEDS} are needed."
+    if seeds < LEAST_RUNS:
+        return f"Means over {seeds} seeds, too few for an interval: {LEAST_RUNS} are needed."
     return (
-        f"Means over {seeds} seeds; intervals are Student's over the seeds (95%), so they hold for models, "
-        "samples and events that are drawn anew. Each is a statement of its own: among many some will miss."
+        f"Means over {seeds} seeds, but percentiles are of the requests of all seeds together; intervals are "
+        "over the seeds (95%), so they hold for models, samples and events that are drawn anew. A percentile "
+        "that the runs are too few or too short to bound has no upper end, or none at all. Each is a "
+        "statement of its own: among many some will miss."
     )
 
 

@@ -15,8 +15,8 @@ from rich.console import RenderableType
 
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import difference_label
-from analysis.metrics.measures import IN_SUMMARY
-from analysis.reports.cell_table import Metric, metric_of, pivot
+from analysis.metrics.measures import IN_SUMMARY, is_in_time
+from analysis.reports.cell_table import Metric, evidence_of, lasts, metric_of, pivot
 from analysis.reports.formatting import quantity
 from analysis.reports.many_runs_report import (
     Picture,
@@ -29,6 +29,7 @@ from analysis.reports.many_runs_report import (
     with_half,
 )
 from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.latencies import level_of
 from analysis.statistics.over_seeds import over_seeds
 from sim.errors import RunFailed
 from sim.results import columns
@@ -94,7 +95,10 @@ def paired_differences(table: pd.DataFrame, baseline: str) -> Differences:
     return {
         str(name): {
             metric.name: over_seeds(
-                base[metric.column].to_numpy(dtype=float), part[metric.column].to_numpy(dtype=float)
+                evidence_of(base, metric),
+                evidence_of(part, metric),
+                level_of(metric.column),
+                min(lasts(base), lasts(part)) if is_in_time(metric.name) else np.inf,
             )
             for metric in measures
         }

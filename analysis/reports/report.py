@@ -10,8 +10,9 @@ from typing import Any
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
 from analysis.figures.style import to_png, to_svg
-from analysis.metrics.definitions import DEFINITIONS, GENERAL
+from analysis.metrics.definitions import DEFINITIONS
 from analysis.metrics.summary import summary_of, to_json
+from analysis.metrics.terms import GENERAL
 from analysis.reports import page
 from analysis.reports import predictions as predicted
 from analysis.reports.contrast_table import HEAD, contrast_rows

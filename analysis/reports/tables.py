@@ -11,6 +11,7 @@ from rich.text import Text
 
 from analysis.reports.formatting import (
     NEVER,
+    OPEN,
     answered_within,
     data_size,
     number,
@@ -18,7 +19,7 @@ from analysis.reports.formatting import (
     outcome_shares,
     percent,
     recovery,
-    seconds,
+    taken,
     verdict,
     with_interval,
 )
@@ -75,7 +76,7 @@ def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
         with_interval(window["accuracy"]),
         percent(window["client_accuracy"]["value"], ""),
         *(percent(window[share], "") for share in shares),
-        within if within == NEVER else number(window["p95_latency_s"], 3),
+        within if within in (NEVER, OPEN) else number(window["p95_latency_s"], 3),
     )
 
 
@@ -98,7 +99,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
-            *_latencies(summary["latency_s"]),
+            *_latencies(summary),
             ("answered / served in time", _in_time(summary["goodput"])),
             ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
             ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
@@ -182,10 +183,11 @@ def _in_time(goodput: dict[str, Any]) -> str:
     return f"{percent(goodput['answered_in_time_share'])} / {percent(goodput['served_in_time_share'])}"
 
 
-def _latencies(latency: dict[str, Any]) -> list[tuple[str, str]]:
+def _latencies(summary: Summary) -> list[tuple[str, str]]:
     """One row where the first answer is the final one, as it is without provisional answers."""
+    latency = summary["latency_s"]
     names = ["final"] if latency["first"] == latency["final"] else ["first", "final"]
-    shown = {name: [seconds(latency[name][p]) for p in ("p50", "p95", "p99")] for name in names}
+    shown = {name: [taken(summary, name, p) for p in ("p50", "p95", "p99")] for name in names}
     return [(f"{name} answers p50 / p95 / p99", " / ".join(shown[name])) for name in names]
 
 

@@ -15,6 +15,7 @@ from analysis.run_folder.outages import Outage, find_outages, in_any, on_own_out
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.statistics.clusters import Clusters, clusters
+from analysis.statistics.percentiles import Latencies, latencies
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -83,6 +84,11 @@ class Traffic:
             touched |= in_any((outage,), self.arrived_at_s) & hit
         return touched
 
+    def latencies(self, column: str = "final_s") -> Latencies:
+        """Of all requests to their final answer, or to the first (`first_s`)."""
+        taken_s = self.requests[column].to_numpy(dtype=np.float64)
+        return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
+
     @property
     def arrived_at_s(self) -> Floats:
         return self.requests["arrived_at_s"].to_numpy(dtype=float)
@@ -94,7 +100,11 @@ def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)
-        cells = clusters(requests["client_id"].to_numpy(), requests["base_id"].to_numpy())
+        cells = clusters(
+            requests["client_id"].to_numpy(),
+            requests["base_id"].to_numpy(),
+            requests["group"].cat.codes.to_numpy(),
+        )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
         return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
 

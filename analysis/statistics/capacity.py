@@ -16,9 +16,16 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from analysis.metrics.measures import MEASURES
+from analysis.statistics.percentiles import (
+    Latencies,
+    bounds_of_share,
+    capped,
+    effective_trials,
+    percentile_over_runs,
+)
+from analysis.statistics.units import mean_of_units
 from sim.errors import BadInput
 
 FIRST_SEEDS = 4  # of the first look at a number; each further look takes twice as many
@@ -27,7 +34,8 @@ _SLO = re.compile(r"\s*([\w.*-]+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][
 
 
 class Slo(NamedTuple):
-    """What is asked of the mean over seeds of a metric: to be at most, or at least, a limit."""
+    """What is asked of a metric, of its mean over seeds or of a percentile over all requests: to be at most,
+    or at least, a limit."""
 
     metric: str
     at_most: bool
@@ -38,7 +46,10 @@ class Slo(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the runs say about one number; low and high bound the mean, each as sure as the decision is."""
+    """What the runs say about one number.
+
+    mean: over runs, or a percentile over all of them; low and high bound it, each as sure as the decision is.
+    """
 
     number: int
     seeds: int
@@ -84,33 +95,78 @@ def looks(most_seeds: int) -> list[int]:
 
 
 def decide(
-    number: int, values: Callable[[int], Sequence[float]], slo: Slo, chance: float, most_seeds: int
+    number: int,
+    evidence: Callable[[int], Sequence[float] | Sequence[Latencies]],
+    slo: Slo,
+    chance: float,
+    most_seeds: int,
+    level: float | None = None,
+    enough: Callable[[int], bool] = lambda _: True,
 ) -> Decision:
-    """Whether `number` meets the SLO, from as many seeds as it takes: `values(n)`, those of the first n.
+    """Whether `number` meets the SLO, from as many seeds as it takes: `evidence(n)`, of the first n runs.
 
-    A look decides where the one-sided Student bound of the mean lies on one side of the limit. All looks
-    share the chance of a mistake (Bonferroni), so the decision is wrong with at most that `chance`, however
-    often one looked, if the numbers vary about normally. A mean at the limit itself is never decided by more
+    The evidence is a number per run, whose mean the SLO is about, or, for a percentile of that `level`, each
+    run's latencies, whose percentile over all runs it is about. A look decides where the one-sided bound lies
+    on one side of the limit. All looks share the chance of a mistake (Bonferroni), so the decision is wrong
+    with at most that `chance`, however often one looked. `enough(n)`: whether the first n runs last long
+    enough to show that a mean keeps to its limit. What lies at the limit itself is never decided by more
     seeds. Raises BadInput where a run has no such number.
     """
     counts = looks(most_seeds)
     for count in counts:
-        measured = np.array(values(count), dtype=float)
-        if np.isnan(measured).any():
-            raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
-        error = float(measured.std(ddof=1)) / math.sqrt(count)
-        half = float(stats.t.ppf(1 - chance / len(counts), count - 1)) * error
-        mean = float(measured.mean())
-        below, above = mean + half <= slo.limit, mean - half > slo.limit
-        if not slo.at_most:
-            below, above = mean + half < slo.limit, mean - half >= slo.limit
-        verdict: Verdict = "undecided"
-        if below or above:
-            verdict = "met" if below == slo.at_most else "not met"
-        decision = Decision(number, count, mean, mean - half, mean + half, verdict)
-        if verdict != "undecided":
+        found = evidence(count)
+        if level is None:
+            decision = _by_mean(number, found, slo, chance / len(counts))  # type: ignore[arg-type]
+            if decision.verdict == "met" and not enough(count):
+                decision = decision._replace(verdict="undecided")
+        else:
+            decision = _by_percentile(number, found, slo, chance / len(counts), level)  # type: ignore[arg-type]
+        if decision.verdict != "undecided":
             break
     return decision
+
+
+def _by_mean(number: int, values: Sequence[float], slo: Slo, chance: float) -> Decision:
+    """By Student's bounds, shifted by how skewed the numbers are."""
+    measured = np.array(values, dtype=float)
+    if np.isnan(measured).any():
+        raise BadInput(f"--meet {slo}: a run with {number} has no such number; ask for another metric")
+    mean, low, high = mean_of_units(measured, chance)
+    return Decision(number, measured.size, mean, low, high, _verdict(low, high, slo))
+
+
+def _by_percentile(number: int, runs: Sequence[Latencies], slo: Slo, chance: float, level: float) -> Decision:
+    """By the share of requests within the limit, known for all that arrived the limit before the end.
+
+    That it is met, short runs cannot show, which meet no rare crowd; then the bound of the percentile must
+    lie within the limit, too.
+    """
+    value, bounds = percentile_over_runs(runs, level, chance)
+    hits, asked = (sum(counts) for counts in zip(*(run.within(slo.limit) for run in runs), strict=True))
+    effective = effective_trials(runs, [slo.limit, *([value] if math.isfinite(value) else [])])
+    low, high = (
+        end if math.isfinite(end) else other
+        for end, other in ((bounds.low, -math.inf), (bounds.high, math.inf))
+    )
+    verdict: Verdict = "undecided"
+    if asked:
+        surest = capped(runs, level, effective or float(asked))
+        least, _ = bounds_of_share(hits / asked, surest, chance, len(runs) - 1)
+        _, most = bounds_of_share(hits / asked, effective or len(runs), chance, len(runs) - 1)
+        within, beyond = least >= level and high <= slo.limit, most < level
+        if within or beyond:
+            verdict = "met" if within == slo.at_most else "not met"
+    return Decision(number, len(runs), value, low, high, verdict)
+
+
+def _verdict(low: float, high: float, slo: Slo) -> Verdict:
+    """Met or not where both bounds lie on one side of the limit."""
+    below, above = high <= slo.limit, low > slo.limit
+    if not slo.at_most:
+        below, above = high < slo.limit, low >= slo.limit
+    if not (below or above):
+        return "undecided"
+    return "met" if below == slo.at_most else "not met"
 
 
 def most_decisions(low: int, high: int) -> int:

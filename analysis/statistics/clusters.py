@@ -33,15 +33,17 @@ class Spread(NamedTuple):
 class Clusters:
     """Requests in cells of one client and one base sample.
 
-    cell: each request's cell, (n,), in the order of the cells; client, base: the codes of each cell's
-    client and base sample, (cells,), below `clients` and `bases`.
+    cell: each request's cell, (n,), in the order of the cells; client, base, group: the codes of each cell's
+    client, base sample and the client's group, (cells,), below `clients`, `bases` and `groups`.
     """
 
     cell: Codes
     client: Codes
     base: Codes
+    group: Codes
     clients: int
     bases: int
+    groups: int
 
     def share(self, hits: Mask, among: Mask) -> dict[str, Any]:
         """The share of `hits` among the requests in `among`, as `mean` gives it; masks (n,).
@@ -84,9 +86,9 @@ class Clusters:
         samples, clients = (int(np.unique(codes[asked]).size) for codes in (self.base, self.client))
         value, spread = None, Spread(0.0, 1.0)
         if n:
-            sums = np.bincount(self.cell[among], weights=values[among], minlength=self.client.size)
             value = float(values[among].mean())
-            spread = self.spread((sums - value * counts) / n, asked)
+            influence = self.influence(np.where(among, values, 0.0), among.astype(np.float64))
+            spread = self.spread(influence, counts)
         estimate = {"value": value, "low": None, "high": None, "n": n, "samples": samples, "clients": clients}
         return estimate, spread
 
@@ -95,29 +97,84 @@ class Clusters:
 
         Its linear part, by Taylor's series; sums to zero. The sum of `wholes` must not be zero.
         """
-        per_part, per_whole = (
-            np.bincount(self.cell, weights=values, minlength=self.client.size) for values in (parts, wholes)
-        )
+        per_part, per_whole = self.sums(parts), self.sums(wholes)
         total = per_whole.sum()
         return np.asarray((per_part - per_part.sum() / total * per_whole) / total)
 
-    def spread(self, influence: Floats, asked: Mask) -> Spread:
-        """The variance of an estimate from what the cells (cells,) contribute to it; `asked`: those it uses.
+    def sums(self, values: Floats) -> Floats:
+        """The sum of each cell's requests' values (n,); (cells,)."""
+        return np.bincount(self.cell, values, self.client.size).astype(np.float64)
+
+    def between_clients(self, values: Floats, among: Mask) -> float:
+        """What the mean of `values` over the requests in `among`, both (n,), varies because clients of a
+        group differ: their variance beyond that of their cells, at least 0."""
+        wholes = among.astype(np.float64)
+        if not among.any():
+            return 0.0
+        sizes = self.sums(wholes)
+        return self.variance_between_clients(self.influence(np.where(among, values, 0.0), wholes), sizes)
+
+    def variance_between_clients(self, influence: Floats, sizes: Floats) -> float:
+        """The same from what the cells contribute, and their requests; (cells,)."""
+        centred, _ = self._within_groups(influence, sizes)
+        return max(0.0, self._by_client(centred, sizes).variance - float((centred**2).sum()))
+
+    def spread(self, influence: Floats, sizes: Floats) -> Spread:
+        """The variance of an estimate from what the cells contribute to it; `sizes`: their requests;
+        (cells,).
 
         By client plus by sample minus by cell, each the sum of squared sums (Cameron, Gelbach and Miller
-        2011, equation 2.9), at least that by cell, with the usual G/(G-1) for G clusters; degrees of freedom
-        after Satterthwaite (1946).
+        2011, equation 2.9), at least that by cell; within groups, since how many clients a group has is no
+        chance, plus the chance of how many requests each group makes. Clusters of unequal size are made up
+        for by their leverage (Bell and McCaffrey 2002) and count as fewer; degrees of freedom after
+        Satterthwaite (1946).
         """
-        by_cell = float((influence**2).sum())
-        total, weighted = -by_cell, 0.0
-        for codes, size in ((self.client, self.clients), (self.base, self.bases)):
-            groups = int(np.unique(codes[asked]).size)
-            if groups > 1:
-                sums = np.bincount(codes, weights=influence, minlength=size)
-                variance = float((sums**2).sum()) * groups / (groups - 1)
-                total, weighted = total + variance, weighted + variance**2 / (groups - 1)
-        variance = max(total, by_cell)
-        return Spread(variance, max(1.0, variance**2 / weighted) if weighted > 0 else 1.0)
+        centred, of_groups = self._within_groups(influence, sizes)
+        by_cell = float((centred**2).sum())
+        parts = [
+            self._by_client(centred, sizes),
+            _by_cluster(centred, sizes, self.base, np.zeros(self.bases, dtype=np.int64)),
+        ]
+        variance = max(sum(part.variance for part in parts) - by_cell, by_cell)
+        weighted = sum(part.variance**2 / part.freedom for part in parts if part.variance > 0)
+        freedom = max(1.0, variance**2 / weighted) if weighted > 0 else 1.0
+        return Spread(variance + of_groups, freedom)
+
+    def _by_client(self, influence: Floats, sizes: Floats) -> Spread:
+        group_of = np.zeros(self.clients, dtype=np.int64)
+        group_of[self.client] = self.group
+        return _by_cluster(influence, sizes, self.client, group_of)
+
+    def _within_groups(self, influence: Floats, sizes: Floats) -> tuple[Floats, float]:
+        """The influence less its group's mean, and the variance that the sizes of the groups make."""
+        totals, members = (np.bincount(self.group, part, self.groups) for part in (influence, sizes))
+        there = np.maximum(members, 1e-300)
+        return influence - (totals / there)[self.group] * sizes, float((totals**2 / there).sum())
+
+
+def _by_cluster(influence: Floats, sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Spread:
+    """The variance between clusters, `codes` of each cell (cells,), within the `stratum` of each (clusters,).
+
+    A cluster that holds a share w of its stratum shows too little of its own variance, by 1 - 2w + Σw². The
+    degrees of freedom lie half-way, in ratio, between those of the sum of squares if the means of clusters
+    varied alike (Bell and McCaffrey 2002), which are too few where one cluster makes both the mean and its
+    error, and the clusters less one, which are too many (`benchmarks.coverage`); pooled over the strata.
+    """
+    held = np.bincount(codes, sizes, stratum.size)
+    sums = np.bincount(codes, influence, stratum.size)
+    weight = held / np.maximum(np.bincount(stratum, held), 1e-300)[stratum]
+    square = np.bincount(stratum, weight**2)
+    shown = 1 - 2 * weight + square[stratum]
+    several = (square < 1 - 1e-9)[stratum] & (held > 0)  # one cluster alone tells nothing of others
+    scaled = np.divide(1.0, shown, out=np.zeros(shown.size), where=several)
+    variances = np.bincount(stratum, sums**2 * scaled)
+    apart, gap = weight**2 * scaled, square[stratum] / 2 - weight
+    whole, first, second = (np.bincount(stratum, apart * gap**power) for power in (0, 1, 2))
+    mixed = 2 * whole * second + 2 * first**2 - np.bincount(stratum, (2 * apart * gap) ** 2)
+    freedom = square**2 / np.maximum(np.bincount(stratum, weight**4 * several) + mixed, 1e-300)
+    freedom = np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, np.bincount(stratum, several) - 1))
+    total, weighted = float(variances.sum()), float((variances**2 / freedom).sum())
+    return Spread(total, max(1.0, total**2 / weighted) if weighted > 0 else 1.0)
 
 
 def wilson(share: Floats | float, trials: Floats | float, quantile: float = Z) -> tuple[Floats, Floats]:
@@ -133,24 +190,29 @@ def wilson(share: Floats | float, trials: Floats | float, quantile: float = Z) -
 def clusters(
     client: NDArray[Any],
     base: NDArray[Any],
+    group: NDArray[Any] | None = None,
     clients: NDArray[Any] | None = None,
     bases: NDArray[Any] | None = None,
 ) -> Clusters:
     """The cells of the clients and base samples that occur in the two columns (n,).
 
-    `clients` and `bases` may name more of them: two runs over the same names have the same codes.
+    group: the code of each request's client's group (n,), one group if none. `clients` and `bases` may name
+    more than occur: two runs over the same names have the same codes.
     """
     client_names = np.unique(client if clients is None else clients)
     base_names = np.unique(base if bases is None else bases)
     many = max(1, base_names.size)
     # Cells, not requests, are summed up: the cost stops growing once every cell has been asked.
     key = np.searchsorted(client_names, client) * many + np.searchsorted(base_names, base)
-    cells, cell = np.unique(key, return_inverse=True)
+    cells, first, cell = np.unique(key, return_index=True, return_inverse=True)
     client_of, base_of = np.divmod(cells, many)
+    groups = np.zeros(cells.size, dtype=np.int32) if group is None else group[first].astype(np.int32)
     return Clusters(
         cell.astype(np.int32),
         client_of.astype(np.int32),
         base_of.astype(np.int32),
+        groups,
         client_names.size,
         base_names.size,
+        int(groups.max(initial=0)) + 1,
     )

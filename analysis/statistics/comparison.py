@@ -4,19 +4,28 @@ Takes run folders, gives plain data that `analysis.reports.compare_report` print
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measures import MEASURES, OF_GROUPS, PERCENTILES, RATIOS, Percentile, Ratio, within
+from analysis.metrics.measures import MEASURES, OF_GROUPS, RATIOS, Percentile, Ratio, Single, within
+from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.run import load_run
-from analysis.run_folder.traffic import Floats, Traffic, traffic_of
-from analysis.statistics.clusters import LEAST_SAMPLES, Clusters
+from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
+from analysis.statistics.clusters import LEAST_SAMPLES
+from analysis.statistics.in_time import BLOCKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
-from analysis.statistics.resampling import interval, percentiles
+from analysis.statistics.percentiles import percentile
+from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from sim.errors import BadInput
+
+Measure = Ratio | Percentile | Single
+
+IN_WINDOWS = ("accuracy", "gain", "answered", "answered_in_time", "latency_p95")
+MOST_WINDOWS = 20  # outages of both runs whose windows are compared
 
 
 def load_traffics(paths: Sequence[Path]) -> list[Traffic]:
@@ -46,14 +55,13 @@ def names_of(traffics: Sequence[Traffic]) -> list[str]:
 def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, Any]:
     """Every run against the first, JSON-safe: what differs in the scenario, what is shared, the measures.
 
-    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval): by
-    two-way clustering over what both runs met (`analysis.statistics.clusters`), for percentiles from
-    bootstrap replicates in which both runs count the same clients and samples equally often. Raises BadInput
-    for pairs that share too little.
+    Under `runs` a measure has value, difference, low and high (95%, null where it has no interval), `by`,
+    what was resampled for it ("samples": clients and samples that both runs met; "time": stretches of both
+    runs), and `why` it has none. Raises BadInput for pairs that share too little.
     """
     base, names = traffics[0], names_of(traffics)
     summaries = [summary_of(traffic) for traffic in traffics]
-    pairings = [pair(base, other, unpaired, index) for index, other in enumerate(traffics[1:], start=1)]
+    pairings = [pair(base, other, unpaired) for other in traffics[1:]]
     first = Measured(base, summaries[0])
     runs = []
     for name, other, summary, pairing in zip(names[1:], traffics[1:], summaries[1:], pairings, strict=True):
@@ -64,13 +72,14 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
                 "scenario": what_differs(base.run.scenario, other.run.scenario),
                 "paired_by": pairing.kind,
                 "shared": pairing.sentence,
-                "measures": {key: _difference(key, first, second, pairing) for key in MEASURES},
+                "measures": {key: _difference(MEASURES[key], first, second, pairing) for key in MEASURES},
                 "groups": _of_groups(first, second, pairing),
+                "windows": _windows(first, second, pairing),
             }
         )
     baseline = about(names[0], base, summaries[0]) | {
         "requests": len(base.requests),
-        "measures": {key: first.value(key) for key in MEASURES},
+        "measures": {key: first.value(MEASURES[key]) for key in MEASURES},
     }
     shown: dict[str, Any] = json_safe({"measures": units(), "baseline": baseline, "runs": runs})
     return shown
@@ -93,83 +102,82 @@ def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any
 
 
 class Measured:
-    """One run's measures; replicates are drawn once for each set of draws."""
+    """One run's measures; with a window [from, to), those of the requests that arrived in it."""
 
-    def __init__(self, traffic: Traffic, summary: dict[str, Any]) -> None:
-        self.traffic, self._summary = traffic, summary
-        self._replicates: dict[str, Floats] = {}
+    def __init__(
+        self, traffic: Traffic, summary: dict[str, Any], window: tuple[float, float] | None = None
+    ) -> None:
+        self.traffic, self.summary, self.span = traffic, summary, span_of(traffic)
+        self._among: Mask | None = None
+        if window is not None:
+            self._among = (traffic.arrived_at_s >= window[0]) & (traffic.arrived_at_s < window[1])
+            self.span = replace(self.span, against="one window of one course of events")
 
-    def value(self, key: str) -> float | None:
+    def sums(self, measure: Ratio) -> tuple[Floats, Floats]:
+        """Parts and wholes of a ratio, a number per request (n,) each, 0 outside the window."""
+        parts, wholes = measure.parts_and_wholes(self.traffic)
+        return (parts, wholes) if self._among is None else (parts * self._among, wholes * self._among)
+
+    def value(self, measure: Measure) -> float | None:
         """The measure itself; None where it does not exist in this run."""
-        measure = MEASURES[key]
         if isinstance(measure, Ratio):
-            return self.ratio(measure)
-        if isinstance(measure, Percentile):
-            taken_s = self.taken_s[~np.isnan(self.taken_s)]
-            return float(np.quantile(taken_s, measure.level)) if taken_s.size else None
-        part: Any = self._summary
+            parts, wholes = self.sums(measure)
+            whole = float(wholes.sum())
+            return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
+        if isinstance(measure, Percentile) and self._among is not None:
+            within = percentile([self.traffic.latencies().among(self._among)], measure.level)
+            return within if np.isfinite(within) else None
+        part: Any = self.summary
         for step in measure.path:
             part = part[step]
         return None if part is None else float(part)
 
-    def ratio(self, measure: Ratio) -> float | None:
-        """The same of any ratio."""
-        parts, wholes = measure.parts_and_wholes(self.traffic)
-        whole = float(wholes.sum())
-        return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
+    def influence(self, measure: Ratio) -> Floats:
+        """What each request contributes to a ratio, (n,); sums to zero."""
+        parts, wholes = self.sums(measure)
+        total = float(wholes.sum())
+        influence: Floats = (parts - parts.sum() / total * wholes) / total * self.scale(measure)
+        return influence
 
-    def influence(self, measure: Ratio, cells: Clusters) -> Floats | None:
-        """What each cell contributes to a ratio; None where too few distinct samples tell of it."""
-        parts, wholes = measure.parts_and_wholes(self.traffic)
-        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
-            return None
-        return cells.influence(parts, wholes) * self.scale(measure)
-
-    def replicates(self, cells: Clusters, key: str) -> Floats:
-        """The percentiles in each bootstrap replicate under `key`; (percentiles, replicates)."""
-        if key not in self._replicates:
-            levels = tuple(measure.level for measure in PERCENTILES.values())
-            self._replicates[key] = percentiles(self.taken_s, cells, key, levels)
-        return self._replicates[key]
+    def by_stretch(self, measure: Measure) -> Floats:
+        """What each stretch of time contributes to a ratio, or to a number of the time line; (stretches,)."""
+        traffic = self.traffic
+        columns = measure.columns if isinstance(measure, Single) else None
+        if isinstance(measure, Ratio):
+            influence, at_s = self.influence(measure), traffic.arrived_at_s
+        else:
+            at_s, seconds = traffic.timeline["at_s"].to_numpy(dtype=float), seconds_covered(traffic)
+            parts, wholes = (
+                seconds * (1.0 if name is None else traffic.timeline[name].to_numpy(dtype=float))
+                for name in columns or ()
+            )
+            influence = (parts - parts.sum() / wholes.sum() * wholes) / wholes.sum()
+        return self.span.sums(influence, at_s)
 
     def scale(self, measure: Ratio) -> float:
         return len(self.traffic.requests) / self.traffic.run.observed_s if measure.per_second else 1.0
 
-    @property
-    def taken_s(self) -> Floats:
-        return self.traffic.requests["final_s"].to_numpy(dtype=np.float64)
 
+def _difference(measure: Measure, first: Measured, second: Measured, pairing: Pairing) -> dict[str, Any]:
+    """One measure of the second run, and by how much it differs from the first's.
 
-def _difference(key: str, first: Measured, second: Measured, pairing: Pairing) -> dict[str, Any]:
-    """One measure of the second run, and by how much it differs from the first's."""
-    one, two = first.value(key), second.value(key)
+    by: what is resampled for the interval; why: what speaks against one.
+    """
+    one, two = first.value(measure), second.value(measure)
     result: dict[str, Any] = {"value": two, "difference": None, "low": None, "high": None}
+    result |= {"by": None, "why": None}
     if one is None or two is None:
-        return result
-    if key == "accuracy_in_outages" and first.traffic.outages != second.traffic.outages:
-        return result
+        return result | {"why": "one of the runs has no such number"}
+    if measure is MEASURES["accuracy_in_outages"] and first.traffic.outages != second.traffic.outages:
+        return result | {"why": "the runs have different outages"}
     result["difference"] = two - one
-    measure = MEASURES[key]
-    if isinstance(measure, Ratio):
-        result |= _interval_of(measure, first, second, pairing, two - one)
-    elif isinstance(measure, Percentile):
-        place = list(PERCENTILES).index(key)
-        after = second.replicates(pairing.other, pairing.other_key)[place]
-        result["low"], result["high"] = interval(
-            after - first.replicates(pairing.base, pairing.base_key)[place]
-        )
-    return result
-
-
-def _interval_of(
-    measure: Ratio, first: Measured, second: Measured, pairing: Pairing, difference: float
-) -> dict[str, float]:
-    """The ends of the interval of a ratio's difference; none where too few samples tell of it."""
-    before, after = first.influence(measure, pairing.base), second.influence(measure, pairing.other)
-    if before is None or after is None:
-        return {}
-    half = pairing.spread(before, after).half_width()
-    return {"low": difference - half, "high": difference + half}
+    if isinstance(measure, Ratio) and not measure.in_time:
+        return result | _by_clients_and_samples(two - one, measure, first, second, pairing)
+    if isinstance(measure, Percentile):
+        return result | _percentile_by_time(measure.level, first, second)
+    if isinstance(measure, Single) and measure.columns is None:
+        return result | {"why": "one number of one course of events"}
+    return result | _by_time(two - one, measure, first, second, pairing)
 
 
 def _of_groups(first: Measured, second: Measured, pairing: Pairing) -> dict[str, dict[str, dict[str, Any]]]:
@@ -180,16 +188,78 @@ def _of_groups(first: Measured, second: Measured, pairing: Pairing) -> dict[str,
     for name in both:
         for key in OF_GROUPS:
             measure = within(RATIOS[key], name)
-            one, two = first.ratio(measure), second.ratio(measure)
-            said: dict[str, Any] = {
-                "baseline": one,
-                "value": two,
-                "difference": None,
-                "low": None,
-                "high": None,
-            }
-            if one is not None and two is not None:
-                said["difference"] = two - one
-                said |= _interval_of(measure, first, second, pairing, two - one)
+            said = {"baseline": first.value(measure)} | _difference(measure, first, second, pairing)
             found.setdefault(name, {})[key] = said
     return found
+
+
+def _windows(first: Measured, second: Measured, pairing: Pairing) -> list[dict[str, Any]]:
+    """What an outage of either run cost: the differences among the requests that arrived while it lasted."""
+    seen = {
+        (outage.from_s, outage.to_s): outage.label
+        for measured in (first, second)
+        for outage in measured.traffic.outages
+    }
+    described = []
+    for (from_s, to_s), label in sorted(seen.items())[:MOST_WINDOWS]:
+        one, two = (
+            Measured(measured.traffic, measured.summary, (from_s, to_s)) for measured in (first, second)
+        )
+        measures = {key: _difference(MEASURES[key], one, two, pairing) for key in IN_WINDOWS}
+        described.append({"from_s": from_s, "to_s": to_s, "label": label, "measures": measures})
+    return described
+
+
+def _by_clients_and_samples(
+    difference: float, measure: Ratio, first: Measured, second: Measured, pairing: Pairing
+) -> dict[str, Any]:
+    """By two-way clustering over what both runs met, of a mean over answers."""
+    parts = []
+    for measured, cells in ((first, pairing.base), (second, pairing.other)):
+        _, wholes = measured.sums(measure)
+        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
+            return {"why": f"fewer than {LEAST_SAMPLES} distinct samples"}
+        parts.append((cells.sums(measured.influence(measure)), cells.sums(wholes)))
+    (before, sizes), (after, other_sizes) = parts
+    half = pairing.spread(before, after, sizes, other_sizes).half_width()
+    return {"low": difference - half, "high": difference + half, "by": "samples"}
+
+
+def _by_time(
+    difference: float, measure: Measure, first: Measured, second: Measured, pairing: Pairing
+) -> dict[str, Any]:
+    """By the stretches of time of both runs together, of what neighbours in time have in common."""
+    sums = second.by_stretch(measure) - first.by_stretch(measure)
+    why = first.span.too_short() or second.span.too_short() or alike(sums)
+    if why is not None:
+        return {"why": why}
+    least, more = 0.0, 0.0
+    if isinstance(measure, Ratio) and pairing.kind == "requests":
+        apart = second.influence(measure) - first.influence(measure)
+        slower = max(first.span, second.span, key=lambda span: span.relaxation_s)
+        least = least_variance(apart, slower)
+        more = pairing.base.variance_between_clients(
+            pairing.base.sums(apart), pairing.base.sums(np.ones(apart.size))
+        )
+    low, high = skewed_interval(difference, max(variance_of(sums), least) + more, sums)
+    return {"low": low, "high": high, "by": "time"}
+
+
+def _percentile_by_time(level: float, first: Measured, second: Measured) -> dict[str, Any]:
+    """By what the difference is without each stretch of time in turn, the same in both runs."""
+    why = first.span.too_short(level, of_difference=True) or second.span.too_short(level, of_difference=True)
+    if why is not None:
+        return {"why": why}
+    runs = [
+        (measured.traffic.latencies(), measured.span.block_of(measured.traffic.arrived_at_s))
+        for measured in (first, second)
+    ]
+
+    def difference(stretches: Mask) -> float:
+        before, after = (percentile([times.among(stretches[block])], level) for times, block in runs)
+        return after - before
+
+    found = jackknife(difference, BLOCKS)
+    if not np.isfinite([found.low, found.high]).all():
+        return {"why": "too many are open, or without an answer"}
+    return {"low": found.low, "high": found.high, "by": "time"}

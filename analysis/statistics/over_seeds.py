@@ -5,24 +5,26 @@ events."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from analysis.metrics.measures import MEASURES
+from analysis.metrics.measures import MEASURES, Percentile
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.clusters import LEVEL
 from analysis.statistics.comparison import Measured, about, units
+from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.pairing import traffic_differs, what_differs
+from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEAST_RUNS, Latencies, percentile
+from analysis.statistics.units import Mask, jackknife
 from sim.errors import BadInput
 
-LEAST_SEEDS = 3
 METHOD = (
-    "Numbers are means over seeds. Difference = run minus baseline, seed by seed, for shares in points; its "
-    "95% interval is Student's over the seeds, so it holds for models, samples and events that are drawn "
-    "anew. Each interval is a statement of its own, so among many some will miss."
+    "Numbers are means over seeds, but percentiles are of the requests of all seeds together. Difference = "
+    "run minus baseline, for shares in points; its 95% interval resamples seeds, in both runs alike (the "
+    "jackknife, which is Student's interval for means), so it holds for models, samples and events that are "
+    "drawn anew. Each interval is a statement of its own, so among many some will miss."
 )
 Arm = dict[int, Traffic]  # one scenario's runs by seed
 
@@ -50,10 +52,8 @@ def arms_of(traffics: Sequence[Traffic]) -> list[Arm]:
             "compare --over-seeds: all runs are of one scenario; give those of another beside them"
         )
     first = arms[0]
-    if len(first) < LEAST_SEEDS:
-        raise BadInput(
-            f"compare --over-seeds: {len(first)} seeds given; {LEAST_SEEDS} needed for an interval"
-        )
+    if len(first) < LEAST_RUNS:
+        raise BadInput(f"compare --over-seeds: {len(first)} seeds given; {LEAST_RUNS} needed for an interval")
     for arm in arms[1:]:
         if set(arm) != set(first):
             missing = sorted(set(arm) ^ set(first))[0]
@@ -80,11 +80,12 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
     seeds = sorted(arms[0])
     summaries = [{seed: summary_of(arm[seed]) for seed in seeds} for arm in arms]
     values = [
-        {
-            key: np.array([_number(Measured(arm[seed], described[seed]).value(key)) for seed in seeds])
-            for key in MEASURES
-        }
+        {key: _evidence(key, arm, described) for key in MEASURES}
         for arm, described in zip(arms, summaries, strict=True)
+    ]
+    lasts = [
+        sum(_number(one["run_length"]["relaxations"], np.inf) for one in summary.values())
+        for summary in summaries
     ]
     described = [
         about(name, arm[seeds[0]], _worst(summary)) | {"seed": ", ".join(map(str, seeds))}
@@ -100,29 +101,79 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
             "scenario": _differs(base, arm[seeds[0]]),
             "paired_by": "seeds",
             "shared": listed,
-            "measures": {key: over_seeds(values[0][key], measured[key]) for key in MEASURES},
+            "measures": {key: over_seeds(values[0][key], measured[key], _level(key)) for key in MEASURES},
         }
-        for said, arm, measured in zip(described[1:], arms[1:], values[1:], strict=True)
+        for said, arm, measured, last in zip(described[1:], arms[1:], values[1:], lasts[1:], strict=True)
     ]
     baseline = described[0] | {
         "requests": sum(len(traffic.requests) for traffic in arms[0].values()),
-        "measures": {key: float(values[0][key].mean()) for key in MEASURES},
+        "measures": {key: number_of(values[0][key], _level(key)) for key in MEASURES},
     }
     shown: dict[str, Any] = json_safe({"measures": units(), "baseline": baseline, "runs": runs})
     return shown
 
 
-def over_seeds(base: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """The means of `other` and of its differences from `base`, both by seed (seeds,), and their interval."""
-    difference = other - base
-    mean = float(difference.mean())
-    error = float(difference.std(ddof=1)) / len(difference) ** 0.5
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(difference) - 1)) * error
-    return {"value": float(other.mean()), "difference": mean, "low": mean - half, "high": mean + half}
+Evidence = Sequence[float] | Sequence[Latencies]  # what each seed's run says of a number
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
+def over_seeds(
+    base: Evidence, other: Evidence, level: float | None = None, relaxations: float = np.inf
+) -> dict[str, Any]:
+    """The number of `other`, and its difference from that of `base` with its interval, both by seed (seeds,).
+
+    A number per run stands for its mean; latencies for their percentile of that `level`, over all runs. The
+    seeds are resampled, the same in both. relaxations: how many relaxation times of the server all runs of
+    either last, if the number takes long runs to tell; no interval where they are too few.
+    """
+    seeds = np.arange(len(base))
+
+    def difference(among: Mask) -> float:
+        one, two = ([runs[seed] for seed in seeds[among]] for runs in (base, other))
+        return number_of(two, level) - number_of(one, level)
+
+    found, why = jackknife(difference, len(base)), None
+    if relaxations < needed_relaxations(level):
+        found = found._replace(low=np.nan, high=np.nan)
+        why = f"too short: {relaxations:.0f} relaxation times in all, {needed_relaxations(level):.0f} needed"
+    elif not np.isfinite(found.low):
+        why = "some seeds have no such number"
+    return {
+        "value": number_of(other, level),
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "by": "seeds",
+        "why": why,
+    }
+
+
+def number_of(runs: Evidence, level: float | None = None) -> float:
+    """The mean of numbers, or the percentile of all requests of the runs; NaN where it cannot be told."""
+    if level is None:
+        return float(np.mean(runs))  # type: ignore[arg-type]
+    worth = sum(run.independent(level) for run in runs)  # type: ignore[union-attr,misc]
+    value = percentile(runs, level)  # type: ignore[arg-type]
+    return value if worth >= LEAST_INDEPENDENT.get(level, 0.0) and np.isfinite(value) else np.nan
+
+
+def _level(key: str) -> float | None:
+    measure = MEASURES[key]
+    return measure.level if isinstance(measure, Percentile) else None
+
+
+def _evidence(key: str, arm: Arm, summaries: dict[int, dict[str, Any]]) -> Evidence:
+    if _level(key) is None:
+        return [_number(Measured(arm[seed], summaries[seed]).value(MEASURES[key])) for seed in sorted(arm)]
+    return [
+        replace(
+            arm[seed].latencies(), relaxations=_number(summaries[seed]["run_length"]["relaxations"], np.inf)
+        )
+        for seed in sorted(arm)
+    ]
+
+
+def _number(value: float | None, otherwise: float = np.nan) -> float:
+    return otherwise if value is None else value
 
 
 def _worst(summaries: dict[int, dict[str, Any]]) -> dict[str, Any]:

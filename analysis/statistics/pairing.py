@@ -20,51 +20,44 @@ SAME = ("request_id", "arrived_at_s", "sample_id")
 class Pairing:
     """Two runs side by side; `kind` is "requests", "clients and samples" or "nothing".
 
-    base, other: the cells of each, under the same codes unless nothing is shared; base_key, other_key: of
-    their bootstrap draws, alike unless nothing is shared.
+    base, other: the cells of each, under the same codes unless nothing is shared.
     """
 
     kind: str
     sentence: str
     base: Clusters
     other: Clusters
-    base_key: str
-    other_key: str
 
-    def spread(self, base: Floats, other: Floats) -> Spread:
-        """Of a difference, from what the cells of both runs contribute to it (cells of each,)."""
+    def spread(self, base: Floats, other: Floats, base_sizes: Floats, other_sizes: Floats) -> Spread:
+        """Of a difference, from what the cells of both runs contribute to it, and their requests (cells of
+        each,)."""
         if self.kind == "requests":
-            return self.base.spread(other - base, np.ones(base.size, dtype=bool))
+            return self.base.spread(other - base, (base_sizes + other_sizes) / 2)
         if self.kind == "nothing":
-            one, two = (
-                cells.spread(part, np.ones(part.size, dtype=bool))
-                for cells, part in ((self.base, base), (self.other, other))
-            )
+            one, two = self.base.spread(base, base_sizes), self.other.spread(other, other_sizes)
             variance = one.variance + two.variance
             weighted = one.variance**2 / one.freedom + two.variance**2 / two.freedom
             return Spread(variance, variance**2 / weighted if weighted > 0 else 1.0)
-        client, sample = (
+        client, sample, group = (
             np.concatenate([getattr(self.base, name), getattr(self.other, name)])
-            for name in ("client", "base")
+            for name in ("client", "base", "group")
         )
-        union = clusters(client, sample)
-        both = np.bincount(union.cell, weights=np.concatenate([-base, other]))
-        return union.spread(both.astype(np.float64), np.ones(both.size, dtype=bool))
+        union = clusters(client, sample, group)
+        return union.spread(
+            union.sums(np.concatenate([-base, other])),
+            union.sums(np.concatenate([base_sizes, other_sizes]) / 2),
+        )
 
 
-def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
-    """How `other` is held against `base`. Raises BadInput for different traffic, unless `unpaired`.
-
-    `index` tells the others of one comparison apart, so that each unpaired one is drawn for itself.
-    """
+def pair(base: Traffic, other: Traffic, unpaired: bool) -> Pairing:
+    """How `other` is held against `base`. Raises BadInput for different traffic, unless `unpaired`."""
     differs = traffic_differs(base, other)
-    key = str(base.run.scenario["seed"])
     if differs is None:
         sentence = (
             f"the same {len(base.requests):,} requests: same arrivals, same samples; differences are paired "
             "request by request"
         )
-        return Pairing("requests", sentence, base.clusters, other.clusters, key, key)
+        return Pairing("requests", sentence, base.clusters, other.clusters)
     if _thinks(base) and _thinks(other) and (shared := _shared_requests(base, other)):
         return _by_client_and_sample(base, other, shared)
     if not unpaired:
@@ -73,7 +66,7 @@ def pair(base: Traffic, other: Traffic, unpaired: bool, index: int) -> Pairing:
             "one seed, fleet, horizon and warm-up, or --unpaired to compare them as they are"
         )
     sentence = f"nothing ({differs}); the intervals of the differences hold the chance of both runs"
-    return Pairing("nothing", sentence, base.clusters, other.clusters, key, f"{key}/unpaired/{index}")
+    return Pairing("nothing", sentence, base.clusters, other.clusters)
 
 
 def traffic_differs(base: Traffic, other: Traffic) -> str | None:
@@ -116,6 +109,7 @@ def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing
         clusters(
             traffic.requests["client_id"].to_numpy(),
             traffic.requests["base_id"].to_numpy(),
+            traffic.requests["group"].cat.codes.to_numpy(),
             clients=clients,
             bases=bases,
         )
@@ -126,8 +120,7 @@ def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing
         f"so arrivals differ ({shared:,} requests have the same client and number); differences are paired "
         "by client and sample"
     )
-    key = str(base.run.scenario["seed"])
-    return Pairing("clients and samples", sentence, first, second, key, key)
+    return Pairing("clients and samples", sentence, first, second)
 
 
 def what_differs(base: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:

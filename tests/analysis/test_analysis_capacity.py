@@ -20,6 +20,7 @@ from analysis.statistics.capacity import (
     search,
     slo_of,
 )
+from analysis.statistics.percentiles import Latencies
 from sim.errors import BadInput
 
 SLO = Slo("latency.p95", True, 0.3)
@@ -199,3 +200,22 @@ def test_of_several_slos_all_are_met() -> None:
     assert all_together([two, three], more_helps=True) == 3
     assert all_together([two, three], more_helps=False) == 2
     assert all_together([two, None], more_helps=True) is None
+
+
+def test_short_runs_do_not_show_that_a_mean_keeps_to_its_limit_but_that_it_does_not() -> None:
+    values = [0.1, 0.11, 0.1, 0.12]
+    for limit, verdict in ((0.3, "undecided"), (0.05, "not met")):
+        slo = Slo("latency.mean", True, limit)
+        one = decide(1, lambda n: values[:n], slo, 0.05, 4, enough=lambda _: False)
+        assert one.verdict == verdict
+    assert decide(1, lambda n: values[:n], Slo("latency.mean", True, 0.3), 0.05, 4).verdict == "met"
+
+
+def test_short_runs_do_not_show_that_a_percentile_keeps_to_its_limit_but_that_it_does_not() -> None:
+    rng = np.random.default_rng(1)
+    at_s = np.arange(1000.0)
+    for relaxations, limit, verdict in ((1000.0, 6, "met"), (3.0, 6, "undecided"), (3.0, 2, "not met")):
+        runs = [Latencies(at_s, rng.exponential(1, 1000), 2000.0, relaxations) for _ in range(8)]
+        one = decide(1, lambda n, runs=runs: runs[:n], Slo("latency.p95", True, limit), 0.05, 8, 0.95)
+        assert one.verdict == verdict
+        assert one.mean == pytest.approx(-np.log(0.05), rel=0.1)

@@ -44,7 +44,10 @@ def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> No
     for key, measure in reported["measures"].items():
         assert measure["difference"] == (None if measure["value"] is None else 0.0), key
         assert (measure["low"], measure["high"]) in ((0.0, 0.0), (None, None)), key
-    assert {key for key, m in reported["measures"].items() if m["low"] is None} <= set(MEASURES) - set(RATIOS)
+    answers = {key for key, measure in RATIOS.items() if not measure.in_time}
+    assert {key for key, m in reported["measures"].items() if m["low"] is not None} == answers
+    assert all(reported["measures"][key]["by"] == "samples" for key in answers)
+    assert reported["measures"]["latency_p95"]["why"] == "1 outage: too few to show how they vary"
 
 
 def test_measures_agree_with_the_summary(finished: Finished) -> None:
@@ -52,7 +55,7 @@ def test_measures_agree_with_the_summary(finished: Finished) -> None:
     value = Measured(traffic_of(load_run(finished[0])), summary).value
     agree = {key: in_summary(summary, key) for key in IN_SUMMARY}
     assert set(MEASURES) - set(agree) == {"service"}
-    assert {key: value(key) for key in agree} == pytest.approx(agree)
+    assert {key: value(MEASURES[key]) for key in agree} == pytest.approx(agree)
 
 
 def twenty(wrong: set[int]) -> list[dict[str, Any]]:
@@ -106,11 +109,28 @@ def test_pairing_narrows_the_interval_and_reports_the_same_difference(tmp_path: 
     )
     apart = held_against(base, strange, unpaired=True)
     assert apart["paired_by"] == "nothing"
-    for key in ("accuracy", "remote_answer_rate", "latency_mean"):
+    for key in ("accuracy", "gain"):
         with_pairs, without = (reported["measures"][key] for reported in (paired, apart))
         assert with_pairs["low"] < with_pairs["difference"] < with_pairs["high"], key
         width = with_pairs["high"] - with_pairs["low"]
         assert width < without["high"] - without["low"], key
+
+
+def test_what_an_outage_of_either_run_cost_is_told_for_its_window(tmp_path: Path) -> None:
+    base, other = (
+        write_folder(tmp_path / name, clients=8, horizon_s=120, outages=outages)
+        for name, outages in (("calm", ()), ("down", (("server", 60, 90),)))
+    )
+    (window,) = held_against(base, other)["windows"]
+    assert (window["from_s"], window["to_s"], window["label"]) == (60, 90, "server")
+    during, whole = window["measures"]["accuracy"], held_against(base, other)["measures"]["accuracy"]
+    assert during["low"] < during["difference"] < during["high"] < 0
+    assert during["difference"] < whole["difference"]
+    assert window["measures"]["latency_p95"]["why"] == "one window of one course of events"
+    back = held_against(other, base)["windows"][0]["measures"]["accuracy"]
+    assert back["difference"] == pytest.approx(-during["difference"])
+    analysis.write_comparison([base, other], tmp_path / "out")
+    assert "server 60–90 s" in (tmp_path / "out/compare.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +240,8 @@ def test_table_fits_a_terminal(finished: Finished, copy: Path) -> None:
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
     assert any(
-        line.startswith("accuracy, held-out (%)") and line.endswith("0.0 [0.0, 0.0]") for line in lines
+        line.startswith("accuracy, held-out (%)") and line.rstrip().endswith("0.0 [0.0, 0.0] s")
+        for line in lines
     )
 
 

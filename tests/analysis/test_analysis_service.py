@@ -16,6 +16,7 @@ from analysis.metrics.replica_time import ends_at_s
 from analysis.metrics.service import seconds_per_request, spread, staleness
 from analysis.reports.tables import facts
 from analysis.run_folder.traffic import traffic_of
+from analysis.statistics.percentiles import Latencies
 from sim.results import columns
 
 
@@ -47,12 +48,31 @@ def test_latency_is_from_arrival_to_first_and_final_answer(tmp_path: Path) -> No
     assert latency["first"]["n"] == latency["final"]["n"] == 2
     assert latency["first"]["mean"] == pytest.approx((0.1 + 0.5) / 2)
     assert latency["final"]["mean"] == pytest.approx((0.9 + 0.5) / 2)
-    assert latency["by_outcome"]["remote"]["p99"] == pytest.approx(0.9)
+    assert latency["by_outcome"]["remote"]["p95"] == pytest.approx(0.9)
+    assert latency["by_outcome"]["remote"]["p99"] is None
     assert latency["by_outcome"]["refused"] == {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None}
 
 
-def test_percentiles_interpolate() -> None:
-    assert spread(np.array([0.0, 1.0, np.nan]))["p95"] == pytest.approx(0.95)
+def times(taken_s: list[float], end_s: float = 100.0) -> Latencies:
+    """Requests that all arrived at 0: NaN is open at the end, inf ended without an answer."""
+    return Latencies(np.zeros(len(taken_s)), np.array(taken_s), end_s)
+
+
+def test_a_percentile_is_a_time_that_was_measured() -> None:
+    """Ten requests, nine of 1 s and one of 2 s: within 1 s only 90% were answered."""
+    assert spread(times([1.0] * 9 + [2.0]))["p95"] == 2.0
+    assert spread(times([1.0] * 9 + [2.0]))["p50"] == 1.0
+
+
+def test_who_gets_no_answer_takes_for_ever_in_every_percentile() -> None:
+    found = spread(times([1.0] * 18 + [np.inf] * 2))
+    assert (found["n"], found["p50"], found["p95"]) == (18, 1.0, None)
+
+
+def test_p99_needs_a_hundred_independent_requests() -> None:
+    assert spread(times([1.0] * 99))["p99"] is None
+    assert spread(times([1.0] * 100))["p99"] == 1.0
+    assert spread(times([1.0] * 100), relaxations=50)["p99"] is None
 
 
 def test_goodput_counts_right_answers_by_the_deadline_of_the_group(tmp_path: Path) -> None:

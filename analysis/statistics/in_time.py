@@ -1,0 +1,178 @@
+"""Intervals for what one run tells of a system that goes on, where neighbours in time are alike.
+Batch means over a few long stretches; where a run is too short for its level, the number stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.percentiles import (
+    CHANCE,
+    Latencies,
+    at_least,
+    bounds_of_share,
+    curve_of,
+    independent,
+)
+from analysis.statistics.units import skewed_interval, variance_of
+
+Floats = NDArray[np.float64]
+BLOCKS = 10
+LEAST_RELAXATIONS = 100.0  # of any interval
+TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
+ALIKE = 0.55  # lag-1 correlation of the stretches that one of twenty independent runs exceeds
+
+
+class Interval(NamedTuple):
+    """A number and its 95% interval; why: what speaks against an interval, None where there is one.
+
+    NaN: no such number, or no bound on that side.
+    """
+
+    value: float
+    low: float
+    high: float
+    why: str | None = None
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        return self._asdict()
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time that numbers are about: [from_s, to_s).
+
+    relaxation_s: in which the server forgets its state; tail: how much heavier than an exponential the
+    service times are, (1 + cv²)/2, at least 1; against: what forbids any interval in time, None if nothing.
+    """
+
+    from_s: float
+    to_s: float
+    relaxation_s: float = 0.0
+    tail: float = 1.0
+    against: str | None = None
+
+    @property
+    def relaxations(self) -> float:
+        """How many relaxation times it lasts: about as many independent looks it holds."""
+        return (self.to_s - self.from_s) / self.relaxation_s if self.relaxation_s > 0 else np.inf
+
+    def needed_s(self, level: float | None = None) -> float:
+        """How long it would have to be for the interval of a percentile, or of a mean (None).
+
+        A mean needs the fourth moment of the service, so heavy tails count cubed.
+        """
+        spared = self.tail**3 if level is None else self.tail
+        return needed_relaxations(level) * spared * self.relaxation_s
+
+    def too_short(self, level: float | None = None, of_difference: bool = False) -> str | None:
+        """What speaks against an interval; None if nothing does. A difference needs four times as long."""
+        if self.against is not None:
+            return self.against
+        needed_s = self.needed_s(level) * (4 if of_difference else 1)
+        if self.to_s - self.from_s >= needed_s:
+            return None
+        return f"too short: an interval needs {needed_s:,.0f} s"
+
+    def sums(self, influence: Floats, at_s: Floats) -> Floats:
+        """What each stretch adds to an estimate, of what each of (n,) adds at its instant; (BLOCKS,)."""
+        return np.bincount(self.block_of(at_s), influence, BLOCKS).astype(np.float64)
+
+    def block_of(self, at_s: Floats) -> NDArray[np.int64]:
+        """The stretch of each instant, (n,), below BLOCKS."""
+        place = (at_s - self.from_s) / (self.to_s - self.from_s) * BLOCKS
+        return np.clip(place.astype(np.int64), 0, BLOCKS - 1)
+
+
+def needed_relaxations(level: float | None = None) -> float:
+    """How many relaxation times, of one run or of all seeds, an interval of a percentile or a mean needs."""
+    return LEAST_RELAXATIONS if level is None else max(LEAST_RELAXATIONS, TAIL_RELAXATIONS / (1 - level))
+
+
+def mean_in_time(parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
+    """The sum of `parts` over that of `wholes`, of what happened at `at_s`; all (n,).
+
+    Means of BLOCKS stretches, with Student's t corrected for their skewness (Willink 2005, as in Skart:
+    Tafazzoli, Steiger and Wilson 2011); the variance is at least `least_variance`, and widened by
+    `more`, that of other sources.
+    """
+    total = float(wholes.sum())
+    if total <= 0:
+        return Interval(np.nan, np.nan, np.nan, "nothing to count")
+    value = float(parts.sum()) / total
+    influence = (parts - value * wholes) / total
+    sums = span.sums(influence, at_s)
+    why = span.too_short() or alike(sums)
+    if why is not None:
+        return Interval(value, np.nan, np.nan, why)
+    low, high = skewed_interval(value, max(variance_of(sums), least_variance(influence, span)) + more, sums)
+    return Interval(value, low, high)
+
+
+def share_in_time(hits: Floats, among: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
+    """The share of `hits` in `among`, both 0 or 1 (n,).
+
+    By the bounds of a share in as many independent trials as the stretches and the relaxation times tell of.
+    """
+    total = float(among.sum())
+    if total <= 0:
+        return Interval(np.nan, np.nan, np.nan, "nothing to count")
+    value = float((hits * among).sum()) / total
+    sums = span.sums((hits - value) * among / total, at_s)
+    why = span.too_short(0.5) or alike(sums)
+    if why is not None:
+        return Interval(value, np.nan, np.nan, why)
+    effective = _trials(value, variance_of(sums) + more, total, span)
+    return Interval(value, *bounds_of_share(value, effective, CHANCE, BLOCKS - 1))
+
+
+def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
+    """The percentile of one run; low is what it is at least where the run cannot tell it.
+
+    The ends are the percentiles at the bounds of the share below it (Woodruff 1952).
+    """
+    curve = curve_of([times])
+    value = curve.at(level)
+    if times.taken_s.size == 0:
+        return Interval(np.nan, np.nan, np.nan, "nothing to count")
+    if np.isinf(value):
+        return Interval(np.nan, np.nan, np.nan, "too few were answered at all")
+    if np.isnan(value):
+        least = at_least([times], level)
+        open_at_end = f"too many are open at the end: at least {least:.4g} s"
+        return Interval(np.nan, least, np.nan, open_at_end)
+    below = (times.waited_s <= value).astype(np.float64)
+    sums = span.sums(below - below.mean(), times.arrived_at_s)
+    why = span.too_short(level) or alike(sums)
+    if why is not None:
+        return Interval(value, np.nan, np.nan, why)
+    effective = _trials(level, variance_of(sums / below.size), float(below.size), span)
+    share = bounds_of_share(level, effective, CHANCE, BLOCKS - 1)
+    low, high = curve.at(share.low), curve.at(share.high)
+    if share.high > 1 - 0.5 / effective or not np.isfinite(high):
+        return Interval(value, np.nan, np.nan, "too few requests beyond it for an interval")
+    return Interval(value, low, high)
+
+
+def _trials(share: float, variance: float, total: float, span: Span) -> float:
+    shown = share * (1 - share) / variance if variance > 0 else total
+    return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail)))
+
+
+def least_variance(influence: Floats, span: Span) -> float:
+    """The variance of an estimate to which the values (n,) add `influence`, if they told as much as one and a
+    half independent ones a relaxation time: what a run without a rare crowd does not show."""
+    worth = min(float(influence.size), 1.5 * span.relaxations)
+    return float((influence**2).sum()) * influence.size / max(1.0, worth)
+
+
+def alike(sums: Floats) -> str | None:
+    """What to say where neighbouring stretches are too alike to be taken for independent."""
+    centred = sums - sums.mean()
+    square = float((centred**2).sum())
+    if square <= 0 or float((centred[1:] * centred[:-1]).sum()) <= ALIKE * square:
+        return None
+    return "neighbouring tenths of the run are alike: it drifts, or is too short"
