@@ -38,7 +38,7 @@ import psutil
 import pyarrow as pa
 from worlds import MadeUpLearner, made_up
 
-from benchmarks.soak_worlds import Drawing, Table, write_files
+from benchmarks.soak_worlds import Drawing, Table, shrunk, write_files
 from sim.engine.choice import EnginePath
 from sim.engine.run import Run
 from sim.errors import BadInput
@@ -228,37 +228,6 @@ def failure_of(attempt: Callable[[], None]) -> str | None:
             f"{type(error).__name__}: {' '.join(str(error).split())[:200]} ({place.filename}:{place.lineno})"
         )
     return None
-
-
-def shrunk(document: Table, still_fails: Callable[[Table], bool]) -> Table:
-    """The document with every key left out that the failure does not need."""
-    changed = True
-    while changed:
-        changed = False
-        for path in list(_keys(document)):
-            smaller = _without(document, path)
-            if still_fails(smaller):
-                document, changed = smaller, True
-                break
-    return document
-
-
-def _keys(value: Any, path: tuple[Any, ...] = ()) -> Any:
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, part in entries:
-        yield (*path, key)
-        yield from _keys(part, (*path, key))
-
-
-def _without(value: Any, path: tuple[Any, ...]) -> Any:
-    smaller = dict(value) if isinstance(value, dict) else list(value)
-    if len(path) == 1:
-        del smaller[path[0]]
-    else:
-        smaller[path[0]] = _without(value[path[0]], path[1:])
-    return smaller
 
 
 def main() -> None:

@@ -3,6 +3,7 @@ Kinds come from the registry's own examples, their numbers moved about; many are
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,34 @@ class Drawing:
 
     def one_of(self, *values: Any) -> Any:
         return values[self.number(0, len(values) - 1)]
+
+
+def shrunk(document: Table, still_fails: Callable[[Table], bool]) -> Table:
+    """The document with every key left out that the failure does not need."""
+    changed = True
+    while changed:
+        changed = False
+        for path in list(_keys(document)):
+            smaller = _without(document, path)
+            if still_fails(smaller):
+                document, changed = smaller, True
+                break
+    return document
+
+
+def _keys(value: Any, path: tuple[Any, ...] = ()) -> Any:
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, part in entries:
+        yield (*path, key)
+        yield from _keys(part, (*path, key))
+
+
+def _without(value: Any, path: tuple[Any, ...]) -> Any:
+    smaller = dict(value) if isinstance(value, dict) else list(value)
+    if len(path) == 1:
+        del smaller[path[0]]
+    else:
+        smaller[path[0]] = _without(value[path[0]], path[1:])
+    return smaller
