@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,16 +13,20 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from worlds import group_of, made_up, scenario_of
 
-from sim.engine.run import simulate
+from sim.engine.choice import EnginePath
+from sim.engine.run import Run, simulate
+from sim.policy.controllers import CONTROLLERS, Parameters
 from sim.registry.arrivals import PROCESSES, ArrivalProcess
 from sim.registry.durations import DURATIONS, Quantile, RandomDuration, duration
 from sim.registry.outages import WHEN, OutageWhen
+from sim.registry.prices import PRICES, PriceRule, Unit
 from sim.registry.registry import Examples, PartFamily, register
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.scenario.schema.server import Outage
-from sim.scenario.schema.values import Part, Positive, Span
+from sim.scenario.schema.values import Count, Part, Positive, Span
 from sim.world.arrivals.processes import Columns, Drawn, Group
+from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit, Times
 from sim.world.population import Population
@@ -70,6 +76,34 @@ class Beats:
         """Nothing is kept."""
 
 
+class EveryNth(PriceRule):
+    """Sends every n-th request, whatever its score."""
+
+    kind: Literal["every_nth"]
+    unit: ClassVar[Unit] = "score"
+    keeps_state: ClassVar[bool] = True
+    n: Count
+    """Of how many requests one is sent."""
+
+
+@dataclass(frozen=True)
+class Turn(Parameters):
+    """m: requests decided so far."""
+
+    n: float
+
+    def begin(self) -> tuple[float, ...]:
+        return (0.0,)
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+        return -inf if (m[0] + 1.0) % p[0] == 0.0 else inf
+
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:  # noqa: ARG004
+        m[0] += 1.0
+
+
 class Nightly(OutageWhen):
     """The last hundredth of the run."""
 
@@ -81,11 +115,13 @@ class Nightly(OutageWhen):
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for family in (DURATIONS, PROCESSES, WHEN):
+    for family in (DURATIONS, PROCESSES, WHEN, PRICES, CONTROLLERS):
         monkeypatch.setattr(family, "_entries", dict(family))
     register("duration", "uniform", Uniform)
     PROCESSES.part(Metronome)
     WHEN.part(Nightly)
+    PRICES.part(EveryNth)
+    CONTROLLERS.of("every_nth")(lambda price, _costs: Turn(price.n))
 
 
 def read(family: PartFamily[Any], written: dict[str, Any]) -> Any:
@@ -128,6 +164,24 @@ def test_a_duration_a_process_and_an_outage_are_simulated(tmp_path: Path) -> Non
     uplink = (requests["reached_at_s"] - requests["sent_at_s"]).dropna()
     assert 0.0 < uplink.min() < 0.1
     assert 0.3 < uplink.max() < 0.4
+
+
+@pytest.mark.parametrize("path", ["simpy", "compiled"])
+def test_a_price_is_two_objects_that_both_clocks_play(path: str) -> None:
+    """Its part of the scenario, and its three functions."""
+    group = group_of(clients=3, arrivals={"process": {"kind": "poisson", "rate_hz": 1.0}})
+    scenario: Any = scenario_of(horizon_s=100.0, fleet=(group,))
+    price = read(PRICES, {"kind": "every_nth", "n": 4})
+    scenario = with_part(scenario, "fleet", 0, "policy", "price", value=price)
+    assert list(findings(scenario)) == []
+    world = World(scenario)
+    run = Run(world, made_up(scenario), ScenarioArrivals(world), path=EnginePath(path, ""))
+    requests = run.advance().requests.to_pandas().sort_values("request_id")
+    assert run.is_over
+    assert len(requests) > 200
+    for _, mine in requests.groupby("client_id"):
+        assert mine["deferred"].tolist() == [(n + 1) % 4 == 0 for n in range(len(mine))]
+        assert set(mine["threshold"]) == {-inf, inf}
 
 
 def test_a_part_goes_by_the_name_that_its_tag_says() -> None:
