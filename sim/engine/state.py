@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.controllers import memories
+from sim.registry.disciplines import DISCIPLINES
 from sim.world.budgets import TOKEN, admission_bucket, full
 from sim.world.outages.capacity import most_replicas
 from sim.world.world import World
@@ -165,7 +166,7 @@ def at_start(world: World) -> State:
         allowance=np.full(n, TOKEN),
         breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
         memory=memories(world.parameters.prices, world.population.group),
-        last_started=np.full(n if server.discipline == "fair" else 0, -np.inf),
+        last_started=np.full(n if DISCIPLINES[server.discipline].is_by_client else 0, -np.inf),
         budgets=full(world.accounts.allotments),
         admission=full(admission_bucket(server.admission)),
         rows=empty(ROW_TYPES),

@@ -9,12 +9,16 @@ from sim.registry.registry import Family
 
 
 class Discipline(NamedTuple):
-    """code: how the engine's compiled functions know it. needs_deadline: whether it orders by deadlines."""
+    """code: how the engine's compiled functions know it. needs_deadline: whether it orders by deadlines.
+    has_line: whether the queue keeps an order beside that of arrival; is_by_client: of clients, not attempts.
+    """
 
     name: str
     code: int
     meaning: str
     needs_deadline: bool = False
+    has_line: bool = False
+    is_by_client: bool = False
 
 
 DISCIPLINES: Family[Discipline] = Family(
@@ -22,8 +26,14 @@ DISCIPLINES: Family[Discipline] = Family(
     "discipline",
     Discipline("fifo", 0, "who came first"),
     Discipline("lifo", 1, "who came last"),
-    Discipline("edf", 2, "the next deadline, of equals who came first", needs_deadline=True),
-    Discipline("fair", 3, "the client served least recently, of its requests the one that came first"),
+    Discipline("edf", 2, "the next deadline, of equals who came first", needs_deadline=True, has_line=True),
+    Discipline(
+        "fair",
+        3,
+        "the client served least recently, of its requests the one that came first",
+        has_line=True,
+        is_by_client=True,
+    ),
 )
 
 if TYPE_CHECKING:

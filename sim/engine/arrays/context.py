@@ -27,6 +27,7 @@ from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, State
+from sim.registry.disciplines import DISCIPLINES
 
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at")
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
@@ -53,7 +54,7 @@ class Context:
         self._ahead = (
             RequestsAhead(rules, learning, state, begin, stretch.end) if rules.has_closed_loops else None
         )
-        is_fair = rules.discipline == "fair"
+        discipline = DISCIPLINES[rules.discipline]
         coming = np.zeros(rules.autoscaling.max if rules.autoscaling else 0)
         coming[: len(state.scaling.coming)] = state.scaling.coming
         self.arrays = Arrays(
@@ -71,7 +72,7 @@ class Context:
             versions=versions_held(learning),
             labels=labels_of(rules, learning),
             prices=prices,
-            lists=_lists(n, rules.clients.size if is_fair else 0, rules.discipline in ("edf", "fair")),
+            lists=_lists(n, rules.clients.size if discipline.is_by_client else 0, discipline.has_line),
             replicas=_replicas(state),
             groups=fixed.groups,
             clients=fixed.clients(state),
