@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.service import amplification, cost_of, in_time, served_in_time
+from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
 from analysis.run_folder.traffic import Mask, Traffic, share
-from analysis.statistics.percentiles import percentile
-
-LEVELS = {"p50_latency_s": 0.5, "p95_latency_s": 0.95, "p99_latency_s": 0.99}
+from analysis.statistics.percentiles import LEVELS
 
 
 def groups(traffic: Traffic) -> dict[str, Any]:
@@ -31,6 +29,7 @@ def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones."""
     requests = traffic.requests
     taken_s = requests["final_s"].to_numpy(dtype=float)
+    taken = spread(traffic.latencies().among(among))
     known, held_out = among & traffic.known, among & traffic.held_out
     estimate = traffic.clusters.share
     return {
@@ -47,7 +46,7 @@ def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
         "answered_share": share(~np.isnan(taken_s), known),
         "answered_in_time_share": share(in_time(traffic), known),
         "served_in_time_share": share(served_in_time(traffic), known),
-        **{name: percentile([traffic.latencies().among(among)], level) for name, level in LEVELS.items()},
+        **{f"{name}_latency_s": taken[name] for name in LEVELS},
         "amplification": amplification(traffic, among),
         **cost_of(traffic, among),
     }

@@ -249,6 +249,8 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
 
 IN_TIME = ("latency_s.", "queue.", "goodput.")  # paths of numbers that are no measures, but alike in this
 
+BY_ANSWERS = ("accuracy", "client_accuracy", "deferral_rate", "value", "requests")  # of parts, which are not
+
 
 def is_in_time(name: str) -> bool:
     """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
@@ -258,4 +260,5 @@ def is_in_time(name: str) -> bool:
         return measure.in_time
     if isinstance(measure, Single):
         return measure.columns is not None
-    return isinstance(measure, Percentile) or name.startswith(IN_TIME)
+    of_part = name.startswith(("groups.", "outages.")) and name.rpartition(".")[2] not in BY_ANSWERS
+    return isinstance(measure, Percentile) or name.startswith(IN_TIME) or of_part

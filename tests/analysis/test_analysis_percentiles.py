@@ -158,6 +158,7 @@ def test_mser_5_leaves_out_the_start() -> None:
         "outages.before.p95_latency_s",
         "outages.during_any.p95_latency_s",
         "outages.outside.p95_latency_s",
+        "groups.sensors.whole_run.p95_latency_s",
     ],
 )
 def test_pooled_percentiles_begin_with_those_of_the_summary(
