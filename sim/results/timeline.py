@@ -14,7 +14,6 @@ from sim.engine.clock import Played
 from sim.engine.events import REFUSALS
 from sim.engine.state import Columns, State
 from sim.errors import RunFailed
-from sim.scenario.schema.values import CHUNK_S
 
 Instants = NDArray[np.float64]
 
@@ -30,8 +29,8 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
     or if the integral of N(t) that it counted differs from the sum of the stays, clipped to the window, by
     more than 1e-9 of it.
     """
-    seconds = Seconds(start, end)
-    waiting, serving, is_one_of_batch = _stays(state.sends, played, seconds)
+    edges = seconds_of(start, end)
+    waiting, serving, is_one_of_batch = _stays(state.sends, played, edges)
     waiting.check("waiting", len(state.waiting))
     serving.check("in service", sum(len(batch) for batch in state.batch_of))
     area, stays = played.area, waiting.seconds() + serving.seconds()
@@ -40,46 +39,25 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
     sends, arrived = state.sends, state.rows["arrived"]
     first = sends["attempt"] == 1
     return {
-        "at_s": seconds.edges[:-1],
+        "at_s": edges[:-1],
         "waiting": waiting.number_before(),
         "in_service": serving.number_before(),
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
         "busy_replicas_mean": serving.mean(is_one_of_batch),
-        "usable_replicas_mean": _usable(played.steps, seconds),
-        "requeued_s": _requeued_seconds(played, seconds),
-        "arrivals": _numbers(seconds.edges, arrived),
-        "first_sends": _numbers(seconds.edges, sends["sent"][first]),
-        "retries": _numbers(seconds.edges, sends["sent"][~first]),
+        "usable_replicas_mean": _usable(played.steps, edges),
+        "requeued_s": _requeued_seconds(played, edges),
+        "arrivals": _numbers(edges, arrived),
+        "first_sends": _numbers(edges, sends["sent"][first]),
+        "retries": _numbers(edges, sends["sent"][~first]),
     }
 
 
-class Seconds:
-    """The seconds of a window and the minutes that they belong to, the first and the last maybe not whole.
-
-    edges: float64 (n + 1,). opens: int64 (m + 1,), the first second of each minute, and n. begins: float64
-    (m,), where the minutes begin.
-    """
-
-    def __init__(self, start: float, end: float) -> None:
-        self.edges = np.append(np.arange(np.floor(start), end), end)
-        self.edges[0] = start
-        self._first = int(start // CHUNK_S)
-        of_minute = (self.edges[:-1] // CHUNK_S).astype(np.int64) - self._first
-        self.opens = np.searchsorted(of_minute, np.arange(of_minute[-1] + 2))
-        self.begins = self.edges[self.opens[:-1]]
-
-    def minute_of(self, at: Instants) -> NDArray[np.int64]:
-        """The minute of each instant: -1 before the window, m if not before its end; NaN like inf."""
-        within = np.clip(np.nan_to_num(at, nan=np.inf), self.edges[0] - CHUNK_S, self.edges[-1])
-        found = (within // CHUNK_S).astype(np.int64) - self._first
-        found[at < self.edges[0]] = -1
-        found[~(at < self.edges[-1])] = len(self.begins)
-        return found
-
-    def of(self, minute: int) -> Instants:
-        """The edges of a minute's seconds."""
-        return self.edges[self.opens[minute] : self.opens[minute + 1] + 1]
+def seconds_of(start: float, end: float) -> Instants:
+    """The edges of the seconds of a window, the first and the last maybe not whole; float64 (n + 1,)."""
+    edges = np.append(np.arange(np.floor(start), end), end)
+    edges[0] = start
+    return edges
 
 
 def bin_of(edges: Instants, at: Instants) -> NDArray[np.int64]:
@@ -158,14 +136,14 @@ class Stays:
             )
 
 
-def _stays(sends: Columns, played: Played, seen: Seconds) -> tuple[Stays, Stays, NDArray[np.bool_]]:
+def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stays, NDArray[np.bool_]]:
     """The stays in the queue, those in service, and whether each of the latter is the one of its batch that
     stands for its replica.
 
     A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
     counted apart, so it does not matter which belong together.
     """
-    accepted = (sends["reached"] < seen.edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
+    accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
     served = ~np.isnan(sends["started"])
     left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
     accepted &= left > sends["reached"]
@@ -174,8 +152,8 @@ def _stays(sends: Columns, played: Played, seen: Seconds) -> tuple[Stays, Stays,
     size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
     served_alone = _one_of_each(*(sends[name][served] for name in ("batch_size", "started", "replica")))
     return (
-        Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), seen.edges),
-        Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), seen.edges),
+        Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), edges),
+        Stays(np.append(sends["started"][served], started), np.append(ends[served], stopped), edges),
         np.append(served_alone, _one_of_each(size, started, stopped)),
     )
 
@@ -192,23 +170,19 @@ def _one_of_each(size: NDArray[Any], begin: Instants, other: NDArray[Any]) -> ND
     return found
 
 
-def _requeued_seconds(played: Played, seen: Seconds) -> Instants:
+def _requeued_seconds(played: Played, edges: Instants) -> Instants:
     """Replica-seconds of work that an outage stopped and put back, in the second of the stop."""
     size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
-    found = np.zeros(len(seen.edges) - 1)
-    minutes = seen.minute_of(stopped)
-    for minute in np.unique(minutes).tolist():
-        mine, (first, end) = minutes == minute, seen.opens[minute : minute + 2]
-        lost = (stopped[mine] - started[mine]) / size[mine]
-        found[first:end] = np.histogram(stopped[mine], seen.of(minute), weights=lost)[0]
+    lost = np.rint((stopped - started) / size * GRAIN)
+    bins, n = bin_of(edges, stopped), len(edges)
+    found: Instants = np.bincount(bins, lost, minlength=n + 1)[1:n] / GRAIN
     return found
 
 
-def _usable(steps: list[tuple[float, int]], seen: Seconds) -> Instants:
+def _usable(steps: list[tuple[float, int]], edges: Instants) -> Instants:
     """Replicas usable, averaged over each second: as many as when it begins, and what changes in it counts
     from then on. Steps that change nothing do not count, so a second has the same bits in every window."""
     at_s, usable = np.array(steps, dtype=np.float64).T
-    edges = seen.edges
     number = usable[np.searchsorted(at_s, edges[:-1], side="right") - 1]
     change = np.diff(usable)
     at_s, change = at_s[1:][change != 0], change[change != 0]
