@@ -20,7 +20,7 @@ import pytest
 from here import running_with
 from hypothesis import HealthCheck, given, settings
 from strategies import worlds
-from worlds import MadeUpLearner, made_up
+from worlds import MadeUpLearner, made_up, scenario_of
 
 from sim.engine.handlers import walk
 from sim.engine.learning import Learning
@@ -323,6 +323,19 @@ def test_every_run_asks_for_the_types_that_are_compiled_beside(world):
     clock = compiled_clock.CompiledClock(known.parameters)
     found = compiled_clock.types_of(clock.context_of_nothing(at_start(known), learning))
     assert found == target.argument_types()
+
+
+def test_an_array_of_another_type_or_order_is_refused():
+    """The compiled code is called past Numba's own look at types."""
+    known = World(scenario_of())
+    learning = Learning(known, made_up(known.scenario))
+    clock = compiled_clock.CompiledClock(known.parameters)
+    found = clock.context_of_nothing(at_start(known), learning)
+    expected, arrays = compiled_clock.types_of(found)[0], found.arrays
+    compiled_clock.check(expected, arrays)
+    for wrong in (arrays.scale.astype(np.float32), np.zeros(8)[::2]):
+        with pytest.raises(TypeError, match=r"^scale is "):
+            compiled_clock.check(expected, arrays._replace(scale=wrong))
 
 
 TINY = """

@@ -1,5 +1,6 @@
 """The autoscaler: at every tick as many replicas as would keep the busy ones at the target utilisation.
-The rule of Kubernetes' horizontal pod autoscaler: wanted = ceil(replicas · utilisation / target)."""
+wanted = ceil(replicas · utilisation / target), as Kubernetes' horizontal pod autoscaler begins; by the load
+of the whole interval, not of the moment (docs/semantics.md)."""
 
 from __future__ import annotations
 
