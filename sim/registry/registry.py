@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from pydantic import Field
 
 from sim.errors import BadInput
-from sim.scenario.schema.values import Part
+from sim.scenario.schema.values import Part, as_it_stands
 
 Entry = TypeVar("Entry")
 
@@ -32,6 +32,12 @@ class Kind(Part):
 
 
 KindType = TypeVar("KindType", bound=Kind)
+
+
+def rebuild() -> None:
+    """Builds the schema of every part of a scenario anew, with the kinds that there are now."""
+    for part in Part.in_order:
+        part.model_rebuild(force=True)
 
 
 class Table(Mapping[str, Entry]):
@@ -87,8 +93,8 @@ class Family(Table[Entry]):
         return entry
 
     def literal(self) -> Any:
-        """The type of the names, as they stand now."""
-        return Literal[tuple(self)]
+        """The type of a key that holds one of the names."""
+        return as_it_stands(lambda: Literal[tuple(self)])
 
 
 class PartFamily(Family[type[KindType]]):
@@ -123,8 +129,8 @@ class PartFamily(Family[type[KindType]]):
         }
 
     def union(self) -> Any:
-        """The type of a key that may hold any of them, as they stand now."""
-        return Annotated[reduce(or_, self.values()), Field(discriminator=self.tag)]
+        """The type of a key that may hold any of them."""
+        return as_it_stands(lambda: Annotated[reduce(or_, self.values()), Field(discriminator=self.tag)])
 
 
 class Code(Table[Entry]):
