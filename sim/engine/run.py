@@ -210,6 +210,7 @@ class Run:
             "state": self._state,
             "arrivals": self._source.state(),
             "verifier": self._verifier.kept(),
+            "clock": self._clock.kept(),
         }
         return {"loop": loop} | self._learning.kept()
 
@@ -221,6 +222,7 @@ class Run:
         fill(self._state, loop["state"])
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])
+        self._clock.restore(loop["clock"])
 
 
 def outages(periods: list[Interval]) -> dict[str, list[Any]]:

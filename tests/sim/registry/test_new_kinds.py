@@ -16,6 +16,7 @@ from worlds import group_of, made_up, scenario_of
 from sim.engine.choice import EnginePath
 from sim.engine.run import Run, simulate
 from sim.policy.controllers import CONTROLLERS, Parameters
+from sim.policy.outcomes import Request
 from sim.registry.arrivals import PROCESSES, ArrivalProcess
 from sim.registry.durations import DURATIONS, Quantile, RandomDuration, duration
 from sim.registry.outages import WHEN, OutageWhen
@@ -96,7 +97,7 @@ class Turn(Parameters):
         return (0.0,)
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG004
         return -inf if (m[0] + 1.0) % p[0] == 0.0 else inf
 
     @staticmethod
