@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from rich.table import Table
 from commands import capacity, many_runs, one_run, reading
 from commands.interrupts import EXIT_CODE, CtrlC
 from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
+from commands.plugins.loading import load as load_plugin
+from commands.plugins.loading import load_installed
 from commands.progress import reporter_for
 from sim import __version__
 from sim.errors import BadInput, RunFailed
@@ -58,8 +61,19 @@ def before(
     _version: Annotated[
         bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Say the version.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE",
+            help="Run this Python file, which registers kinds of one's own; may stand anywhere, repeatedly.",
+        ),
+    ] = None,
 ) -> None:
     """What stands before a command."""
+    load_installed()
+    for path in plugins or []:
+        load_plugin(path)
 
 
 @app.command()
@@ -190,7 +204,7 @@ def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
         with CtrlC().handled(lambda: "interrupted"):
-            code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+            code: int = app(plugins_first(sys.argv[1:]) or ["--help"], standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
@@ -202,6 +216,19 @@ def main() -> int:
     except OSError as error:  # a full disk, a folder that went away
         return complain(f"failed: {error}", 1)
     return complain("interrupted", code) if code == EXIT_CODE else code
+
+
+def plugins_first(words: list[str]) -> list[str]:
+    """The words of a command line with every `--plugin FILE` before the command."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--plugin":
+            first += [word, *islice(waiting, 1)]
+        else:
+            (first if word.startswith("--plugin=") else rest).append(word)
+    return first + rest
 
 
 def complain(why: str, code: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.learnings import Learning, Learnings, heard
+from commands.plugins.loading import preparation
 from commands.progress import Reporter
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
@@ -99,7 +100,13 @@ def learners(
         return
     with ending_at_once():
         from agents.fleet import open_fleet  # noqa: PLC0415  (torch takes seconds)
-    with open_fleet(part, workers=workers, ray_address=ray_address, progress=progress.report) as fleet:
+    with open_fleet(
+        part,
+        workers=workers,
+        ray_address=ray_address,
+        progress=progress.report,
+        prepare=preparation(),
+    ) as fleet:
         yield fleet
 
 

@@ -43,6 +43,11 @@ class Defaults:
         """Nothing follows from it."""
 
 
+def completed(made: type) -> type[Any]:
+    """A class of one's own with what it left out."""
+    return type(made.__name__, (made, Defaults), {"__doc__": made.__doc__})
+
+
 class PythonPolicy:
     """A policy as a price: it asks for everything or for nothing.
 
@@ -66,7 +71,13 @@ class PythonPolicy:
     def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         raise NotImplementedError("a policy is played by its `player`")
 
-    on_decision, on_outcome = Defaults.on_decision, Defaults.on_outcome
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
+        """As `threshold`."""
+
+    @staticmethod
+    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
+        """As `threshold`."""
 
 
 class Player:
@@ -87,7 +98,8 @@ class Player:
         asked = f"request {request.request_id} of client {request.client} at {now:.12g} s"
         raise RunFailed(
             "run",
-            f"the policy '{self._policy.name}' gave {chosen!r} for {asked}: must be LOCAL (-1) or an option (0)",
+            f"the policy '{self._policy.name}' gave {chosen!r} for {asked}: "
+            "must be LOCAL (-1) or an option (0)",
         )
 
     def on_decision(self, p: Any, m: Any, now: float, is_sent: bool) -> None:
@@ -123,7 +135,9 @@ class Player:
         try:
             pack(found)
         except (TypeError, ValueError) as error:
-            raise RunFailed("run", f"the policy '{self._policy.name}' remembers what {NOT_PLAIN}: {error}") from None
+            raise RunFailed(
+                "run", f"the policy '{self._policy.name}' remembers what {NOT_PLAIN}: {error}"
+            ) from None
         return found
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -138,8 +152,8 @@ NOT_PLAIN = "no checkpoint can hold (numbers, text, lists, mappings by name, arr
 
 
 @contextmanager
-def ending_calls_that_last(players: list[Player], limit_s: float = LIMIT_S) -> Iterator[None]:
-    """Within it a call of one of them that takes longer than `limit_s` of wall time ends in RunFailed.
+def ending_calls_that_last(players: list[Player]) -> Iterator[None]:
+    """Within it a call of one of them that takes longer than LIMIT_S of wall time ends in RunFailed.
 
     Needs the main thread; elsewhere, and inside code that is not Python, a call lasts as long as it likes.
     """
@@ -149,11 +163,11 @@ def ending_calls_that_last(players: list[Player], limit_s: float = LIMIT_S) -> I
 
     def look(_signal: int, _frame: Any) -> None:
         for player in players:
-            if player.since is not None and perf_counter() - player.since > limit_s:
-                raise RunFailed("run", f"a policy's call took more than {limit_s:g} s of wall time")
+            if player.since is not None and perf_counter() - player.since > LIMIT_S:
+                raise RunFailed("run", f"a policy's call took more than {LIMIT_S:g} s of wall time")
 
     handler = signal.signal(signal.SIGALRM, look)
-    before = signal.setitimer(signal.ITIMER_REAL, limit_s / 4, limit_s / 4)
+    before = signal.setitimer(signal.ITIMER_REAL, LIMIT_S / 4, LIMIT_S / 4)
     try:
         yield
     finally:

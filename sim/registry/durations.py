@@ -45,7 +45,7 @@ class RandomDuration(Kind):
         raise NotImplementedError
 
 
-DURATIONS: PartFamily[RandomDuration] = PartFamily("duration", "duration")
+DURATIONS: PartFamily[RandomDuration] = PartFamily("duration", "duration", is_open=True)
 
 
 @DURATIONS.part

@@ -36,7 +36,7 @@ class PriceRule(Kind):
     is_python: ClassVar[bool] = False
 
 
-PRICES: PartFamily[PriceRule] = PartFamily("price", "price")
+PRICES: PartFamily[PriceRule] = PartFamily("price", "price", is_open=True)
 
 
 @PRICES.part

@@ -3,7 +3,7 @@ Below everything: the schema, the rules, the pages and the contract tests are ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import reduce
 from operator import or_
@@ -67,6 +67,10 @@ class Table(Mapping[str, Entry]):
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"{path}: '{name}' is not a known {self.noun} ({', '.join(self)}){hint}")
 
+    def remove(self, name: str) -> None:
+        """Takes back what was registered from outside."""
+        del self._entries[name]
+
     def _add(self, name: str, entry: Entry) -> None:
         if name in self._entries:
             raise ValueError(f"there is a {self.noun} '{name}' already")
@@ -76,11 +80,13 @@ class Table(Mapping[str, Entry]):
 class Family(Table[Entry]):
     """All kinds of one sort, such as the scores. `register` adds one; its order is that of registration.
 
-    entries: to begin with, each with its `name`.
+    entries: to begin with, each with its `name`. is_open: whether researchers bring more, see
+    `commands.plugins`.
     """
 
-    def __init__(self, name: str, noun: str, *entries: Entry) -> None:
+    def __init__(self, name: str, noun: str, *entries: Entry, is_open: bool = False) -> None:
         super().__init__(noun)
+        self.name, self.is_open = name, is_open
         if name in FAMILIES:
             raise ValueError(f"there is a family '{name}' already")
         FAMILIES[name] = self
@@ -103,8 +109,8 @@ class PartFamily(Family[type[KindType]]):
     tag: the key of the part that says which of them is meant; its literal is the kind's name.
     """
 
-    def __init__(self, name: str, noun: str, tag: str = "kind") -> None:
-        super().__init__(name, noun)
+    def __init__(self, name: str, noun: str, tag: str = "kind", is_open: bool = False) -> None:
+        super().__init__(name, noun, is_open=is_open)
         self.tag = tag
 
     def part(self, part: type[KindType]) -> type[KindType]:
@@ -168,13 +174,7 @@ class Code(Table[Entry]):
         return attached
 
 
-def register(family: str, name: str, entry: Any) -> Any:
-    """Adds a kind to a family by the family's name.
-
-    Raises BadInput for a family that there is not, ValueError for a name that is taken.
-    """
-    if family not in FAMILIES:
-        near = get_close_matches(family, FAMILIES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(FAMILIES)}"
-        raise BadInput(f"'{family}' is not a family of kinds: {hint}")
-    return FAMILIES[family].register(name, entry)
+def nearest_of(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of these."""
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"

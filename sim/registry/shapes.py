@@ -41,7 +41,7 @@ class RateShape(Kind):
         raise NotImplementedError
 
 
-SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate")
+SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate", is_open=True)
 
 
 @SHAPES.part

@@ -191,7 +191,9 @@ def _groups(rules: Rules) -> Groups:
         failures=np.array([b.failures if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
         decides=rules.decides,
-        price=np.array([kinds.index(kind_of(price)) if price else -1 for price in rules.prices], dtype=np.int64),
+        price=np.array(
+            [kinds.index(kind_of(price)) if price else -1 for price in rules.prices], dtype=np.int64
+        ),
         parameters=parameters.reshape(-1),
         uses_feedback=rules.uses_feedback,
         draws=np.array([policy.price.draws for policy in rules.policies]),

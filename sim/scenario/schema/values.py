@@ -27,7 +27,8 @@ Beat = Annotated[float, Field(ge=1e-3, le=LONGEST_S)]  # of what recurs: below, 
 Span = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 SpanOrZero = Annotated[float, Field(ge=0, le=LONGEST_S)]
 Variation = Annotated[float, Field(ge=0, le=10)]  # beyond, most Gamma draws underflow
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Part(BaseModel):

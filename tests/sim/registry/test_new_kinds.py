@@ -21,7 +21,7 @@ from sim.registry.arrivals import PROCESSES, ArrivalProcess
 from sim.registry.durations import DURATIONS, Quantile, RandomDuration, duration
 from sim.registry.outages import WHEN, OutageWhen
 from sim.registry.prices import PRICES, PriceRule, Unit
-from sim.registry.registry import Examples, PartFamily, register
+from sim.registry.registry import Examples, PartFamily
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.scenario.schema.server import Outage
@@ -118,7 +118,7 @@ class Nightly(OutageWhen):
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for family in (DURATIONS, PROCESSES, WHEN, PRICES, CONTROLLERS):
         monkeypatch.setattr(family, "_entries", dict(family))
-    register("duration", "uniform", Uniform)
+    DURATIONS.part(Uniform)
     PROCESSES.part(Metronome)
     WHEN.part(Nightly)
     PRICES.part(EveryNth)
@@ -187,7 +187,7 @@ def test_a_price_is_two_objects_that_both_clocks_play(path: str) -> None:
 
 def test_a_part_goes_by_the_name_that_its_tag_says() -> None:
     with pytest.raises(ValueError, match=r"^Uniform cannot be the duration 'even': its kind says otherwise$"):
-        register("duration", "even", Uniform)
+        DURATIONS.register("even", Uniform)
 
 
 def test_what_nobody_registered_is_refused() -> None:
