@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from commands.plugins.loading import load as load_plugin
     from commands.plugins.registering import register
     from l2h_fleet.checks import check
+    from l2h_fleet.gym import FleetEnv, make_env, make_vec_env
     from l2h_fleet.many import compare, study, sweep
     from l2h_fleet.one import run
     from l2h_fleet.own import (
@@ -39,6 +40,7 @@ __all__ = [
     "Arrivals",
     "BadInput",
     "Duration",
+    "FleetEnv",
     "Law",
     "Outage",
     "Outcome",
@@ -56,6 +58,8 @@ __all__ = [
     "compare",
     "load_plugin",
     "load_run",
+    "make_env",
+    "make_vec_env",
     "register",
     "run",
     "study",
@@ -64,6 +68,7 @@ __all__ = [
 
 _STANDS_IN = {
     "BadInput": "sim.errors",
+    "FleetEnv": "l2h_fleet.gym",
     "Law": "analysis.theory.prediction",
     "Prediction": "analysis.theory.prediction",
     "Ratio": "analysis.metrics.measures",
@@ -75,6 +80,8 @@ _STANDS_IN = {
     "compare": "l2h_fleet.many",
     "load_plugin": "commands.plugins.loading:load",
     "load_run": "analysis.run_folder.run",
+    "make_env": "l2h_fleet.gym",
+    "make_vec_env": "l2h_fleet.gym",
     "register": "commands.plugins.registering",
     "run": "l2h_fleet.one",
     "study": "l2h_fleet.many",

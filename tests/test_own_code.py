@@ -367,7 +367,7 @@ def test_installed_packages_register_by_an_entry_point(monkeypatch: pytest.Monke
     loading.load_installed.cache_clear()
 
 
-def test_the_page_runs(here: Path) -> None:
+def test_the_page_runs() -> None:
     page = (ROOT / "docs/own_code.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 3
@@ -375,6 +375,11 @@ def test_the_page_runs(here: Path) -> None:
     for block in blocks:
         exec(compile(block, "docs/own_code.md", "exec", dont_inherit=True), names)
     told = {(one.family, one.name) for one in brought.BROUGHT}
-    assert told == {("policy", "patient"), ("price", "doubling"), ("arrivals", "metronome"), ("score", "gini")}
+    assert told == {
+        ("policy", "patient"),
+        ("price", "doubling"),
+        ("arrivals", "metronome"),
+        ("score", "gini"),
+    }
     for family in ADOPTERS:
         assert f"`{family}`" in page or family in ("price", "policy")

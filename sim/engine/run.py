@@ -3,7 +3,7 @@ Needs a scenario, what the learners made of it, and a folder; knows nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -197,6 +197,18 @@ class Run:
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
+
+    def steer(
+        self, memory: Mapping[int, float] | None = None, queue_limit: float | None = None, replicas: int = -1
+    ) -> None:
+        """Sets what holds from the next window on: by the place of a group the first number that the prices
+        of its clients remember; the queue's limit, at most the scenario's; what the autoscaler asks for."""
+        state, group = self._state, self._rules.clients.group
+        for place, number in (memory or {}).items():
+            state.memory[group == place, 0] = number
+        if queue_limit is not None:
+            state.steered.queue_limit = min(float(queue_limit), self._rules.queue_limit)
+        state.steered.replicas = replicas
 
     def finish(self) -> None:
         """Raises RunFailed if a law of the whole run is broken."""

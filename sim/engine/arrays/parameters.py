@@ -96,6 +96,7 @@ class Terms(NamedTuple):
     scales: bool
     interval_s: float
     target_utilisation: float
+    asked: int
     least: int
     most: int
     provisioning_s: float
