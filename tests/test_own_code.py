@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from here import forget_what_was_brought
 
 import l2h_fleet
 from commands import main as command_line
 from commands.plugins import loading
 from commands.plugins.registering import ADOPTERS
 from sim.registry import brought
-from sim.registry.registry import rebuild
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = Path(__file__).parent / "plugins"
@@ -53,12 +53,9 @@ TINY: dict[str, Any] = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("L2H_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    forget_what_was_brought()
     yield tmp_path
-    for one in reversed(brought.BROUGHT):
-        one.take_back()
-    brought.BROUGHT.clear()
-    loading._READ.clear()
-    rebuild()
+    forget_what_was_brought()
 
 
 def run_cli(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
