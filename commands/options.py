@@ -26,6 +26,8 @@ RayAddress = Annotated[
 ]
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
+CHECKPOINT_EVERY_S = 10.0
+
 # Of the commands that make many runs.
 STORE = Path("runs/cache")
 Store = Annotated[

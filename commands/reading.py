@@ -18,7 +18,7 @@ def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run
 
     That is summary.json, the figures, the trace and report.html, from the tables in its folder.
     """
-    from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
+    from analysis import write_report  # matplotlib is slow to load
 
     print(f"report: {write_report(run_folder)}")
 
@@ -43,7 +43,7 @@ def compare(
 
     Runs of the same traffic are paired by request.
     """
-    from analysis import comparison_table, write_comparison  # noqa: PLC0415
+    from analysis import comparison_table, write_comparison
 
     Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))
     print(f"comparison: {out / 'compare.html'}")
