@@ -15,6 +15,7 @@ from commands.options import (
     ActorsEach,
     Changes,
     Jobs,
+    Png,
     Quietly,
     RayAddress,
     ScenarioName,
@@ -49,6 +50,7 @@ def sweep(
     jobs: Jobs = None,
     workers: ActorsEach = 0,
     ray_address: RayAddress = None,
+    png: Png = False,
     quiet: Quietly = False,
 ) -> None:
     """Runs a scenario once per combination of values and seed.
@@ -102,7 +104,7 @@ def sweep(
             [axis.path for axis in axes],
             show or [],
         )
-        write_result(result, out)
+        write_result(result, out, png)
         Console().print(sweep_table(result, show or []), crop=False)
         print(f"sweep: {out / 'sweep.html'}")
     report_failures(combined, cells, failed)
@@ -121,6 +123,7 @@ def study(
     jobs: Jobs = None,
     workers: ActorsEach = 0,
     ray_address: RayAddress = None,
+    png: Png = False,
     quiet: Quietly = False,
 ) -> None:
     """Compares policies on one scenario and common traffic.
@@ -160,6 +163,6 @@ def study(
         wanted.baseline,
         cells[0].plan.name,
     )
-    write_result(result, out)
+    write_result(result, out, png)
     Console().print(study_table(result), crop=False)
     print(f"study: {out / 'study.html'}")

@@ -9,18 +9,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from commands.interrupts import ending_at_once
+from commands.options import Png, RunFolder
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def report(run_folder: RunFolder, png: Png = False) -> None:
     """Makes the report of a finished run anew.
 
     That is summary.json, the figures, the trace and report.html, from the tables in its folder.
     """
-    from analysis import write_report  # matplotlib is slow to load
+    with ending_at_once():
+        from analysis import write_report
 
-    print(f"report: {write_report(run_folder)}")
+    print(f"report: {write_report(run_folder, png)}")
 
 
 @app.command()
@@ -38,12 +42,14 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
     ] = False,
+    png: Png = False,
 ) -> None:
     """Tells how runs differ from the first one, with intervals.
 
     Runs of the same traffic are paired by request.
     """
-    from analysis import comparison_table, write_comparison
+    with ending_at_once():
+        from analysis import comparison_table, write_comparison
 
-    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))
+    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
     print(f"comparison: {out / 'compare.html'}")
