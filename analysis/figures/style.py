@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage
@@ -147,13 +146,13 @@ def lay_out(figure: Figure) -> None:
     Whatever it is saved as from then on, it has the places that it has as SVG.
     """
     engine = figure.get_layout_engine()
-    if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
+    if engine is None:
         return
     FigureCanvasSVG(figure)
     dpi, figure.dpi = figure.dpi, 72  # that of SVG
     engine.execute(figure)
     figure.dpi = dpi
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
 
 
 def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:

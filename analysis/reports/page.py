@@ -41,8 +41,8 @@ def require_own(out: Path, files: set[str], what: str) -> None:
 
 
 def write_figure(path: Path, svg: bytes, figure: Figure, png: bool) -> None:
-    """Writes a figure's `path` as .svg, and as .png if asked; else a PNG of another time goes, as it might tell
-    something else."""
+    """Writes a figure's `path` as .svg, and as .png if asked; else a PNG of another time goes, since it might
+    tell something else."""
     write_whole(path.with_suffix(".svg"), svg)
     if png:
         write_whole(path.with_suffix(".png"), to_png(figure))
