@@ -25,6 +25,9 @@ Seed = Annotated[
 RayAddress = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Join this Ray cluster, in place of a private one.")
 ]
+Width = Annotated[
+    str, typer.Option(metavar="WIDTH", help="In inches: 3.33in, a column of a paper, or 7.0in, a page.")
+]
 Png = Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too, at 300 dpi.")]
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
