@@ -123,9 +123,9 @@ def heard() -> Iterator[list[tuple[str, str]]]:
 
 def learned_for(plan: Scenario) -> Learned:
     """What the learners give for a scenario before t = 0, from what is kept or learned here and now."""
-    from agents.data.folders import contents  # noqa: PLC0415  (torch takes seconds)
-    from agents.fleet import open_fleet  # noqa: PLC0415
-    from sim.world.world import World  # noqa: PLC0415
+    from agents.data.folders import contents
+    from agents.fleet import open_fleet
+    from sim.world.world import World
 
     observed = World(plan).mean_availability if plan.training.availability == "observed" else None
     part = learning_part(plan, observed)

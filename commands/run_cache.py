@@ -96,10 +96,10 @@ def _computed(
         for number, cell in enumerate(missing):
             yield number, compute(cell, how.workers, how.ray_address, job_progress)
         return
-    from agents.backends.in_process import before_ray  # noqa: PLC0415
+    from agents.backends.in_process import before_ray
 
     before_ray(how.ray_address)
-    from agents.backends.cluster import run_tasks  # noqa: PLC0415  (Ray only where asked for)
+    from agents.backends.cluster import run_tasks  # Ray only where asked for
 
     environment, prepare = {CACHE_VARIABLE: str(cache_root())}, preparation()
     calls = [

@@ -33,7 +33,7 @@ def run_here(folder: Path, *words: str, learns_anew: bool = True) -> tuple[int, 
     with (
         contextlib.chdir(folder),
         patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
-        patch("analysis.reports.report._write_pictures"),
+        patch("analysis.reports.run_page.write_pictures"),
         patch.object(Learnings, "find", find),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),

@@ -24,7 +24,7 @@ import typer
 
 from agents.checks import validate
 from analysis.figures import FIGURES
-from analysis.reports import report
+from analysis.reports import run_page
 from commands import main
 from sim.scenario import read
 
@@ -173,7 +173,7 @@ def test_every_command_can_be_given(
         validate(scenario)
         if words[0] != "run" or "--ray-address" in words:
             return
-        monkeypatch.setattr(report, "drawings_of", one_figure)
+        monkeypatch.setattr(run_page, "drawings_of", one_figure)
         changes = SMALL if scenario.data.set == "digits" else SMALL_PAPER
         assert call(monkeypatch, small(words, changes)) == 0, capsys.readouterr().err
 

@@ -92,7 +92,7 @@ def preparation() -> Callable[[], None] | None:
 
 def take(what: Carried) -> None:
     """Registers in this process what it does not know yet."""
-    from commands.plugins.registering import register  # noqa: PLC0415  (which knows every family)
+    from commands.plugins.registering import register
 
     load_installed()
     known = {(one.family, one.name): one.code for one in brought.BROUGHT}

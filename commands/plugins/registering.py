@@ -93,7 +93,7 @@ def _policy(name: str, made: Any) -> Callable[[], None]:
 
 
 def _score(name: str, made: Any) -> Callable[[], None]:
-    from agents.rejectors.scores import OF_CLIENTS, Evidence  # noqa: PLC0415
+    from agents.rejectors.scores import OF_CLIENTS, Evidence
 
     _require_free(name, SCORES, "score")
     if not callable(made) or len(signature(made).parameters) != 1:
@@ -113,9 +113,9 @@ def _score(name: str, made: Any) -> Callable[[], None]:
 
 def checked_scores(name: str, made: Callable[[Any], Any], log_probabilities: Any) -> Any:
     """What a score gives, float32 (n,). Raises RunFailed if that is no number a sample."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    from sim.errors import RunFailed  # noqa: PLC0415
+    from sim.errors import RunFailed
 
     try:
         found = np.asarray(made(log_probabilities), dtype=np.float32)
@@ -146,9 +146,9 @@ def _part(family: PartFamily[Any], base: type[Kind], noun: str, *must_have: str)
 
 
 def _metric(name: str, made: Any) -> Callable[[], None]:
-    from analysis.metrics.definitions import DEFINITIONS  # noqa: PLC0415
-    from analysis.metrics.measures import MEASURES, RATIOS, Ratio  # noqa: PLC0415
-    from analysis.metrics.summary import SECTIONS  # noqa: PLC0415
+    from analysis.metrics.definitions import DEFINITIONS
+    from analysis.metrics.measures import MEASURES, RATIOS, Ratio
+    from analysis.metrics.summary import SECTIONS
 
     if isinstance(made, Ratio):
         _require_free(name, MEASURES, "metric")
@@ -163,7 +163,7 @@ def _metric(name: str, made: Any) -> Callable[[], None]:
 
 
 def _figure(name: str, made: Any) -> Callable[[], None]:
-    from analysis.figures import FIGURES, Drawing  # noqa: PLC0415
+    from analysis.figures import FIGURES, Drawing
 
     _function_of_traffic(name, made, "figure")
     _require_free(name, FIGURES, "figure")
@@ -175,8 +175,8 @@ def _figure(name: str, made: Any) -> Callable[[], None]:
 
 
 def _law(name: str, made: Any) -> Callable[[], None]:
-    from analysis.theory import LAWS  # noqa: PLC0415
-    from analysis.theory.prediction import Law  # noqa: PLC0415
+    from analysis.theory import LAWS
+    from analysis.theory.prediction import Law
 
     if not isinstance(made, Law):
         raise BadInput(f"law '{name}': must be a Law, not a {type(made).__name__}")
