@@ -3,14 +3,21 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
+from functools import reduce
+from pathlib import PurePath
+
+import numpy as np
+
 from agents.data.class_counts import warn_of_shortfalls
 from agents.models import families
 from agents.models.frozen import BATCH
 from agents.plan import Plan, make_plan
 from agents.rejectors import stacked
 from sim.errors import BadInput
+from sim.registry.arrivals import TraceArrivals
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.scenario import Group, Scenario
+from sim.scenario.files.traces import first_other_sample
 
 
 def validate(scenario: Scenario) -> None:
@@ -25,6 +32,7 @@ def checked_plan(scenario: Scenario) -> Plan:
         families.require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario)
     _check_models(plan)
+    _check_named_samples(plan)
     warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
@@ -46,6 +54,23 @@ def _check_models(plan: Plan) -> None:
         families.require_fit(
             family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
         )
+
+
+def _check_named_samples(plan: Plan) -> None:
+    """Raises BadInput if a trace asks about a sample that its group cannot be sent, in some phase."""
+    for place, group in enumerate(plan.scenario.fleet):
+        process = group.arrivals.process
+        if not isinstance(process, TraceArrivals) or process.columns.sample is None:
+            continue
+        phases = [plan.samples.base_id[phase.positions] for phase in plan.phases[place]]
+        known = reduce(np.intersect1d, phases)
+        wrong = first_other_sample(process.trace(plan.scenario, place), known)
+        if wrong is not None:
+            path, file = f"fleet.{group.group}.arrivals.process.columns.sample", PurePath(process.file).name
+            raise BadInput(
+                f"{path}: {file}: {wrong}: must be one of the {len(known)} samples of its traffic, which "
+                "depend on the seed and on data.pools"
+            )
 
 
 def _check_pictures(plan: Plan, group: Group) -> None:

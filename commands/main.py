@@ -31,6 +31,7 @@ from sim.results.run_folder import require_free
 from sim.scenario import Scenario, json_schema, question_of, read, shipped
 from sim.scenario.library import FOLDER, STUDIES, locate
 from sim.scenario.rules.estimates import estimate, in_words
+from sim.scenario.rules.traces import traces_in_words
 from sim.scenario.schema.policy_study import is_study
 
 
@@ -159,6 +160,8 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
     print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
     if plan.horizon_s:
         print(in_words(estimate(plan)))
+    for line in traces_in_words(plan):
+        print(line)
 
 
 @app.command()
