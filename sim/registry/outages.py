@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from sim.registry.durations import Duration, Exponential, PositiveDuration, mean_s
+from sim.registry.durations import Duration, Exponential, PositiveDuration, Weibull, mean_s
+from sim.registry.fits import FITS, FitName
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.files.rows import BadFile
-from sim.scenario.schema.values import Count, Instant, Name, PositiveShare, Share, Span
+from sim.scenario.schema.values import Count, Instant, Name, Positive, PositiveShare, Share, Span
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit, Times, drawn
+from sim.world.outages.failure_traces import failures, host_times, node_times, nodes_down, the_node
 from sim.world.outages.trace import read_trace
 
 
@@ -91,18 +93,69 @@ class Intermittent(OutageWhen):
 
 @WHEN.part
 class TraceOutage(OutageWhen):
-    """Periods from a CSV or Parquet file, such as the `outages.parquet` that a run leaves."""
+    """Periods from a file, such as the `outages.parquet` that a run leaves, or a failure trace."""
 
     kind: Literal["trace"]
-    examples: ClassVar[Examples] = {"trace": {"file": "outages.csv"}}
+    examples: ClassVar[Examples] = {
+        "trace": {"file": "outages.csv"},
+        "trace of a node": {"file": "event_trace.tab", "format": "fta", "node": "3", "time_scale": 0.01},
+        "trace of hosts": {"file": "failures.parquet", "format": "opendc"},
+    }
     file: str
-    """CSV or Parquet with `from_s` and `until_s`."""
+    """Of `csv`: CSV or Parquet with `from_s` and `until_s`."""
+    format: Literal["csv", "fta", "opendc"] = "csv"
+    """`fta`: the `event_trace.tab` of the Failure Trace Archive; `opendc`: OpenDC's failure traces."""
+    node: str | None = None
+    """Of `fta`: the `node_id` that is meant; null: the only one, or a node for each link that fails on its
+    own."""
+    time_scale: Positive = 1.0
+    """Factor on the instants of the file: 0.01 plays it a hundred times as fast."""
+
+    def require(self, target: OutageTarget, target_name: str, effect: str, clients: int) -> None:
+        """Reads the file to its end. clients: those whose links it may name. Raises BadFile."""
+        if self.format == "opendc":
+            failures(self.file)
+        elif self.format == "fta":
+            nodes_down(self.file) if target.is_each else the_node(self.file, self.node)
+        else:
+            read_trace(self.file, target_name, effect, clients)
+        for key, value in (("node", self.node), ("time_scale", self.time_scale)):
+            if self.format == "csv" and value not in (None, 1.0):
+                raise BadFile(f"{key} is for failure traces: give format: fta or opendc")
 
     def times(self, hit: Hit) -> Times:
+        if self.format == "fta":
+            return node_times(self.file, self.node, self.time_scale, hit)
+        if self.format == "opendc":
+            return host_times(self.file, self.time_scale, hit)
         known = hit.clients if hit.outage.target.hits_links else 0
         shared, own = read_trace(self.file, hit.outage.target_name, hit.outage.effect.kind, known)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}
+
+
+@WHEN.part
+class Fitted(OutageWhen):
+    """Weibull up and down times in turn, beginning with an up time, as fitted to a data set of the Failure
+    Trace Archive: Javadi, Kondo, Iosup and Epema (2013), J. Parallel Distrib. Comput. 73(8)."""
+
+    kind: Literal["fitted"]
+    examples: ClassVar[Examples] = {"fitted": {"to": "websites02", "time_scale": 1e-3}}
+    to: FitName
+    """The data set: Grid'5000 (`g5k06`), clusters at LANL (`lanl05`), DNS servers (`ldns04`), desktops at
+    Microsoft (`microsoft99`), PlanetLab (`pl05`), Skype's peers (`skype06`), web sites (`websites02`)."""
+    time_scale: Positive = 1.0
+    """Factor on the times, whose means are hours to months."""
+
+    def _laws(self) -> tuple[Weibull, Weibull]:
+        up, down = FITS[self.to]
+        return up.scaled(self.time_scale), down.scaled(self.time_scale)
+
+    def times(self, hit: Hit) -> Times:
+        return drawn(hit, *self._laws(), 1.0)
+
+    def cycle_s(self) -> float:
+        return sum(law.mean_s for law in self._laws())
 
 
 class OutageTarget(Kind):
@@ -113,6 +166,11 @@ class OutageTarget(Kind):
 
     kind: str
     hits_links: ClassVar[bool] = False
+
+    @property
+    def is_each(self) -> bool:
+        """Whether what it hits fails each at times of its own."""
+        return False
 
     def told(self) -> str:
         """How tables name it."""
@@ -162,6 +220,10 @@ class LinksTarget(OutageTarget):
     """Share of their clients."""
     correlated: bool = True
     """Whether all of them share one time line."""
+
+    @property
+    def is_each(self) -> bool:
+        return not self.correlated
 
     def told(self) -> str:
         return "links:" + "+".join(self.groups)

@@ -1,4 +1,4 @@
-"""Samples that a trace names: those of its group's traffic and no others, found out before anything is trained."""
+"""Samples that a trace names: of its group's traffic and no others, found out before anything is trained."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ AT_ONCE = 2**18  # requests in a batch, unless a function has more of them in a 
 
 
 class _Counts(NamedTuple):
-    """Counts above 0 by minute and then by row: int32 (m,), rows int64 (m,) and their clients, int64 (m,)."""
+    """Counts above 0 by minute and then by row, int64 (m,) each; rows and their clients."""
 
-    minute: NDArray[np.int32]
+    minute: NDArray[np.int64]
     requests: NDArray[np.int64]
     row: NDArray[np.int64]
     client: NDArray[np.int64]
@@ -69,8 +69,8 @@ def _read(trace: Trace, _identity: object) -> _Counts:
         client = names.of(file, rows, own)
         which = np.flatnonzero(own)
         table = _whole(file, rows, columns)[which]
-        at, minute = np.nonzero(table)
-        parts.append((minute.astype(np.int32), table[at, minute], rows.first + which[at], client[at]))
+        at, number = np.nonzero(table)
+        parts.append((number, table[at, number], rows.first + which[at], client[at]))
     if not parts:
         raise BadFile("has no rows")
     minute, requests, row, client = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -63,7 +63,7 @@ class RowFile:
         except BadFile:
             raise
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise BadFile(_reason(error)) from None
+            raise BadFile(reason(error)) from None
         if len(set(self.names)) < len(self.names):
             raise BadFile(f"two columns have one name: {', '.join(self.names)}")
 
@@ -89,7 +89,7 @@ class RowFile:
                 yield Rows(first, {name: batch.column(name) for name in names})
                 first += batch.num_rows
         except (OSError, pa.ArrowException) as error:
-            raise BadFile(_reason(error)) from None
+            raise BadFile(reason(error)) from None
 
     def numbers(self, rows: Rows, name: str, nothing: float | None = None) -> NDArray[np.float64]:
         """A column as float64; nothing: what an empty field counts as. Raises BadFile at the first row that
@@ -168,7 +168,7 @@ def identity(path: str) -> tuple[str, int, int]:
     try:
         found = os.stat(path)
     except (OSError, ValueError) as error:
-        raise BadFile(_reason(error)) from None
+        raise BadFile(reason(error)) from None
     return path, found.st_mtime_ns, found.st_size
 
 
@@ -201,7 +201,7 @@ def _json_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds <= {int, float} else pa.string()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why a file cannot be read, on one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror.lower()}"

@@ -73,6 +73,11 @@ def times(
 def _with_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("outages.csv").write_text("from_s,until_s\n3,8\n20,21.5\n")
+    events = [("3", 300 * n, 300 * n + 90) for n in range(9)] + [("4", 50, 60), ("5", 70, 99)]
+    lines = [f"{n}\t1\t{node}\t1\tx\t0\t{a}\t{b}\tNULL\n" for n, (node, a, b) in enumerate(events)]
+    Path("event_trace.tab").write_text("".join(lines))
+    failures = "failure_interval,failure_duration,failure_intensity\n" + "9000,500,0.7\n" * 50
+    Path("failures.parquet").write_text(failures)  # whatever its name, it is told by its content
 
 
 @every(WHEN)
