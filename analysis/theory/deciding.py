@@ -44,11 +44,16 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None
     predictions: list[Prediction] = []
     for group in traffic.run.groups.values():
-        if group["traffic"]["drift"]:
+        if group["traffic"]["drift"] or _names_samples(group):
             continue
         row = _row(traffic, group)
         predictions += _held(traffic, group) if row is None else _compare(traffic, group, row)
     return predictions or None
+
+
+def _names_samples(group: dict[str, Any]) -> bool:
+    """Whether a trace says which samples come, and not the group's mix."""
+    return bool((group["arrivals"]["process"].get("columns") or {}).get("sample"))
 
 
 def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
@@ -183,6 +188,8 @@ def _means_s(when: dict[str, Any]) -> tuple[float, float]:
     if when["kind"] == "intermittent":
         a, cycle_s = float(when["availability"]), float(when["mean_cycle_s"])
         return a * cycle_s, (1 - a) * cycle_s
+    if when["kind"] != "renewal":
+        return np.nan, np.nan
     kinds = [part["kind"] if isinstance(part, dict) else "constant" for part in (when["up"], when["down"])]
     if kinds != ["exponential", "exponential"]:
         return np.nan, np.nan
