@@ -19,6 +19,7 @@ from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s,
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
 LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own
 LEAST_REQUESTS = 200
+WRITTEN = ("intervals", "trace", "daily", "weekly")  # outages whose times no chance decides
 GAINS = ("plug_in", "l2h_priced", "compare_confidence", "oracle")  # scores in the unit of their price
 OUTAGE_LOSSES = ("refuse", "silent")
 
@@ -175,7 +176,7 @@ def _availability(traffic: Traffic, when: dict[str, Any]) -> tuple[float | None,
     Exponential up and down times of means u and d: a = u/(u + d), variance 2·a·(1 − a)·τ/T with
     τ = u·d/(u + d) (the integral of the covariance a·(1 − a)·exp(−t/τ)). Written periods are exact.
     """
-    if when["kind"] in ("intervals", "trace"):
+    if when["kind"] in WRITTEN:
         return availability_of(traffic.run), 0.0
     up_s, down_s = _means_s(when)
     if not np.isfinite([up_s, down_s]).all():
@@ -199,7 +200,7 @@ def _means_s(when: dict[str, Any]) -> tuple[float, float]:
 def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
     """P(the server stays up from a send's arrival to its answer's departure | it was up), roughly: where up
     times are exponential, exp(−service/u)."""
-    if outage["when"]["kind"] in ("intervals", "trace") or server["in_flight"] == "finish":
+    if outage["when"]["kind"] in WRITTEN or server["in_flight"] == "finish":
         return 1.0
     service = server["service"]
     takes_s = (

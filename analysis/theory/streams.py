@@ -138,6 +138,9 @@ def factor(shape: dict[str, Any], at_s: float) -> float:
     if shape["kind"] == "flash_crowd":
         since = at_s - float(shape["at_s"])
         return float(shape["factor"]) if 0 <= since < float(shape["for_s"]) else 1.0
+    if shape["kind"] == "profile":
+        factors = shape["factors"]
+        return float(factors[int(at_s // float(shape["each_s"])) % len(factors)])
     return 1.0
 
 

@@ -1,21 +1,26 @@
-"""Outages: when something does not work, what that is, and how badly; each has its kinds.
+"""Outages: when something does not work; what that is and how badly, says `sim.registry.outage_targets`.
 Times are drawn by `sim.world.outages`, whose time lines `capacity` and `links` then put together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from sim.registry.durations import Duration, Exponential, PositiveDuration, Weibull, mean_s
 from sim.registry.fits import FITS, FitName
+from sim.registry.outage_targets import OutageTarget
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.files.rows import BadFile
-from sim.scenario.schema.values import Count, Instant, Name, Positive, PositiveShare, Share, Span
+from sim.scenario.schema.values import Instant, Positive, PositiveShare, Span
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit, Times, drawn
 from sim.world.outages.failure_traces import failures, host_times, node_times, nodes_down, the_node
 from sim.world.outages.trace import read_trace
+
+DAY_S = 86_400.0
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS = get_args(Day)
 
 
 class OutageWhen(Kind):
@@ -51,6 +56,53 @@ class Intervals(OutageWhen):
 
     def times(self, _hit: Hit) -> Times:
         return Downtime(self.at), {}
+
+
+class _Recurring(OutageWhen):
+    """Periods that come again at the same time of the day, before t = 0 as after it."""
+
+    may_differ: ClassVar[bool] = False
+    at_s: Annotated[Instant, Field(lt=DAY_S)]
+    """When it begins, such as 03:00: since midnight, and t = 0 is a midnight."""
+    for_s: Annotated[Span, Field(lt=DAY_S)]
+    """How long it lasts, such as 10min."""
+
+    def _on(self) -> tuple[int, ...]:
+        """The days of a week on which it comes, from 0; t = 0 begins day 0."""
+        raise NotImplementedError
+
+    def times(self, hit: Hit) -> Times:
+        begins = (
+            (7.0 * week + day) * DAY_S + self.at_s
+            for week in range(-1, int(hit.horizon_s // (7 * DAY_S)) + 1)
+            for day in self._on()
+        )
+        periods = ((max(begin, 0.0), begin + self.for_s) for begin in begins if begin < hit.horizon_s)
+        return Downtime((begin, end) for begin, end in periods if end > 0), {}
+
+
+@WHEN.part
+class Daily(_Recurring):
+    """Every day at the same time; t = 0 is midnight."""
+
+    kind: Literal["daily"]
+    examples: ClassVar[Examples] = {"daily": {"at_s": 10_800.0, "for_s": 600.0}}
+
+    def _on(self) -> tuple[int, ...]:
+        return tuple(range(7))
+
+
+@WHEN.part
+class Weekly(_Recurring):
+    """On some days of the week at the same time; t = 0 is the midnight at which a Monday begins."""
+
+    kind: Literal["weekly"]
+    examples: ClassVar[Examples] = {"weekly": {"on": ("saturday",), "at_s": 10_800.0, "for_s": 600.0}}
+    on: Annotated[tuple[Day, ...], Field(min_length=1)]
+    """The days, such as [saturday, sunday]."""
+
+    def _on(self) -> tuple[int, ...]:
+        return tuple(sorted({DAYS.index(day) for day in self.on}))
 
 
 @WHEN.part
@@ -158,125 +210,10 @@ class Fitted(OutageWhen):
         return sum(law.mean_s for law in self._laws())
 
 
-class OutageTarget(Kind):
-    """What a kind of target gives.
-
-    hits_links: whether it is links that it hits, and not the server or part of it.
-    """
-
-    kind: str
-    hits_links: ClassVar[bool] = False
-
-    @property
-    def is_each(self) -> bool:
-        """Whether what it hits fails each at times of its own."""
-        return False
-
-    def told(self) -> str:
-        """How tables name it."""
-        return self.kind
-
-    def replicas(self, most: int) -> int:
-        """How many replicas it hits of `most`, counted from the highest index."""
-        return most
-
-
-TARGETS: PartFamily[OutageTarget] = PartFamily("outage_target", "target of an outage")
-
-
-@TARGETS.part
-class ServerTarget(OutageTarget):
-    """The whole server."""
-
-    kind: Literal["server"] = "server"
-
-
-@TARGETS.part
-class ReplicasTarget(OutageTarget):
-    """The `count` replicas with the highest indices."""
-
-    kind: Literal["replicas"]
-    examples: ClassVar[Examples] = {"replicas": {"count": 1}}
-    count: Count
-    """How many replicas."""
-
-    def told(self) -> str:
-        return f"replicas:{self.count}"
-
-    def replicas(self, _most: int) -> int:
-        return self.count
-
-
-@TARGETS.part
-class LinksTarget(OutageTarget):
-    """The links of a share of the groups' clients: cut together, or (not `correlated`) each on its own."""
-
-    kind: Literal["links"]
-    examples: ClassVar[Examples] = {"links": {"groups": ("devices",), "share": 0.5}}
-    hits_links: ClassVar[bool] = True
-    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the groups."""
-    share: Share = 1.0
-    """Share of their clients."""
-    correlated: bool = True
-    """Whether all of them share one time line."""
-
-    @property
-    def is_each(self) -> bool:
-        return not self.correlated
-
-    def told(self) -> str:
-        return "links:" + "+".join(self.groups)
-
-    def replicas(self, _most: int) -> int:
-        return 0
-
-
-class OutageEffect(Kind):
-    """What a kind of effect gives.
-
-    stops: whether what is hit does not work at all while it lasts.
-    """
-
-    kind: str
-    stops: ClassVar[bool]
-
-    def slows_by(self) -> float:
-        """How many times as long what begins in it takes."""
-        return 1.0
-
-
-EFFECTS: PartFamily[OutageEffect] = PartFamily("outage_effect", "effect of an outage")
-
-
-@EFFECTS.part
-class Down(OutageEffect):
-    """Does not work at all."""
-
-    kind: Literal["down"] = "down"
-    stops: ClassVar[bool] = True
-
-
-@EFFECTS.part
-class Slowdown(OutageEffect):
-    """Batches, or transfers over links, that start in it take longer."""
-
-    kind: Literal["slowdown"]
-    examples: ClassVar[Examples] = {"slowdown": {"factor": 3.0}}
-    stops: ClassVar[bool] = False
-    factor: Annotated[float, Field(ge=1, le=1e6)]
-    """So many times as long."""
-
-    def slows_by(self) -> float:
-        return self.factor
-
-
 if TYPE_CHECKING:
     When = OutageWhen
-    Target = OutageTarget
-    Effect = OutageEffect
 else:
-    When, Target, Effect = WHEN.union(), TARGETS.union(), EFFECTS.union()
+    When = WHEN.union()
 
 
 def _mean_or_nothing(duration: Duration) -> float:

@@ -27,7 +27,7 @@ TABLE_OF_KINDS = ("| kind | key | value | default | meaning |", "| --- | --- | -
 
 def page() -> str:
     """The page: a section for each part of a scenario in the order of its keys, durations last."""
-    schema = json_schema()
+    schema = json_schema(resolved=True)
     parts = schema["$defs"]
     told: set[str] = set()
     lines = [HEAD, "## The scenario", "", *TABLE, *_rows(schema, parts)]

@@ -9,7 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from sim.registry.disciplines import DISCIPLINES
-from sim.registry.outages import Intervals, LinksTarget, ReplicasTarget, TraceOutage
+from sim.registry.outage_targets import LinksTarget, ReplicasTarget
+from sim.registry.outages import Intervals, TraceOutage
 from sim.registry.prices import AlwaysLocal
 from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.document import Scenario
