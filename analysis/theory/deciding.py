@@ -14,7 +14,14 @@ from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.service_laws import service_of
-from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s, transfers_s
+from analysis.theory.streams import (
+    BOUNDED,
+    calibration_error,
+    mean_s,
+    names_samples,
+    timer_s,
+    transfers_s,
+)
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
 LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own
@@ -45,16 +52,11 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None
     predictions: list[Prediction] = []
     for group in traffic.run.groups.values():
-        if group["traffic"]["drift"] or _names_samples(group):
+        if group["traffic"]["drift"] or names_samples(group):
             continue
         row = _row(traffic, group)
         predictions += _held(traffic, group) if row is None else _compare(traffic, group, row)
     return predictions or None
-
-
-def _names_samples(group: dict[str, Any]) -> bool:
-    """Whether a trace says which samples come, and not the group's mix."""
-    return bool((group["arrivals"]["process"].get("columns") or {}).get("sample"))
 
 
 def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:

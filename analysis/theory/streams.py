@@ -130,6 +130,11 @@ def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:
     return tuple(shares)
 
 
+def names_samples(group: dict[str, Any]) -> bool:
+    """Whether a trace says which samples the group is asked about, and not its mix."""
+    return bool((group["arrivals"]["process"].get("columns") or {}).get("sample"))
+
+
 def factor(shape: dict[str, Any], at_s: float) -> float:
     """By how much a shape multiplies the rate at an instant."""
     if shape["kind"] == "diurnal":

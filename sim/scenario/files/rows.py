@@ -173,7 +173,11 @@ def identity(path: str) -> tuple[str, int, int]:
 
 
 def trimmed(column: pa.Array) -> pa.Array:
-    """Text without the blanks around it; anything else as it is."""
+    """Text without the blanks around it, however it is stored; anything else as it is."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
     return pc.utf8_trim_whitespace(column) if pa.types.is_string(column.type) else column
 
 

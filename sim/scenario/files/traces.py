@@ -171,17 +171,17 @@ def _in_order(trace: Trace) -> Iterator[Requests]:
 @lru_cache(maxsize=2)  # a run reads its trace several times
 def _sorted(trace: Trace, _identity: object) -> Requests:
     """The requests in order of time, those of one instant in order of the file; where no other start is given
-    than the first, t = 0 is the earliest of the group's."""
-    parts, is_date = [], False
+    than the first, t = 0 is the earliest row, whosever it is."""
+    parts, first_s, is_date = [], np.inf, False
     for batch in _batches(trace):
         parts.append(batch.requests)
-        is_date = batch.is_date
+        first_s, is_date = min(first_s, float(batch.at_s.min())), batch.is_date
     if not parts:
         raise BadFile("has no rows")
     found = joined(parts)
     found = found.part(np.argsort(found.at_s, kind="stable"), found.counted)
-    if len(found.at_s) and (trace.start == "first" or (is_date and trace.start is None)):
-        found = found._replace(at_s=found.at_s - found.at_s[0])
+    if trace.start == "first" or (is_date and trace.start is None):
+        found = found._replace(at_s=found.at_s - first_s)
     return _from_start(found)
 
 

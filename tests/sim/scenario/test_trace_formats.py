@@ -202,6 +202,30 @@ def test_parquet_and_json_say_the_same_as_csv(tmp_path: Path) -> None:
         assert (found.client.tolist(), found.work.tolist()) == ([0, 1], [3.0, 4.0])
 
 
+def test_what_pandas_stores_is_read(tmp_path: Path) -> None:
+    """Text of any kind, categories, blanks around numbers; groups of one file stay in step."""
+    frame = pd.DataFrame(
+        {
+            "at": ["2024-05-02 00:00:03", "2024-05-02 00:00:01", "2024-05-02 00:00:00"],
+            "who": pd.Categorical(["b", "a", "b"]),
+            "of": ["devices", "devices", "others"],
+            "n": [" 3", "4 ", "5"],
+        }
+    )
+    plan = traced(
+        tmp_path,
+        "",
+        columns={"time": "at", "client": "who", "group": "of", "work": "n"},
+        client_by="order",
+        sort=True,
+    )
+    for kind in ("object", "string"):
+        frame.astype({"at": kind, "of": kind, "n": kind}).to_parquet(tmp_path / "trace.data")
+        found = requests(plan)
+        assert (found.at_s.tolist(), found.client.tolist()) == ([1.0, 3.0], [1, 0])
+        assert (found.work.tolist(), found.row.tolist()) == ([4.0, 3.0], [1, 0])
+
+
 NAMES = "time,client\n" + "".join(
     f"{n},{name}\n" for n, name in enumerate(["cam-b", "cam-a", "", "cam-b", "x"])
 )
