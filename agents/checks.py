@@ -4,11 +4,18 @@ settle it."""
 
 from __future__ import annotations
 
+from functools import reduce
+from pathlib import PurePath
+
+import numpy as np
+
 from agents.data.class_counts import warn_of_shortfalls
 from agents.plan import CLIENT_BATCH, Plan, make_plan
 from sim.errors import BadInput
+from sim.registry.arrivals import TraceArrivals
 from sim.registry.families import REJECTOR_FAMILIES, model_family
 from sim.scenario import Group, Scenario
+from sim.scenario.files.traces import first_other_sample
 
 
 def validate(scenario: Scenario) -> None:
@@ -23,6 +30,7 @@ def checked_plan(scenario: Scenario) -> Plan:
         _require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario)
     _check_models(plan)
+    _check_named_samples(plan)
     warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
@@ -56,6 +64,23 @@ def _check_models(plan: Plan) -> None:
 
             families.require_fit(
                 family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
+            )
+
+
+def _check_named_samples(plan: Plan) -> None:
+    """Raises BadInput if a trace asks about a sample that its group cannot be sent, in some phase."""
+    for place, group in enumerate(plan.scenario.fleet):
+        process = group.arrivals.process
+        if not isinstance(process, TraceArrivals) or process.columns.sample is None:
+            continue
+        phases = [plan.samples.base_id[phase.positions] for phase in plan.phases[place]]
+        known = reduce(np.intersect1d, phases)
+        wrong = first_other_sample(process.trace(plan.scenario, place), known)
+        if wrong is not None:
+            path, file = f"fleet.{group.group}.arrivals.process.columns.sample", PurePath(process.file).name
+            raise BadInput(
+                f"{path}: {file}: {wrong}: must be one of the {len(known)} samples of its traffic, which "
+                "depend on the seed and on data.pools"
             )
 
 

@@ -171,6 +171,7 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
     with ending_at_once():
         from commands.checking import check_study, load
         from sim.scenario.rules.estimates import estimate, in_words
+        from sim.scenario.rules.traces import traces_in_words
         from sim.scenario.schema.policy_study import is_study
     if is_study(scenario):
         check_study(scenario, changes or [], seed)
@@ -180,6 +181,8 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
     print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
     if plan.horizon_s:
         print(in_words(estimate(plan)))
+    for line in traces_in_words(plan):
+        print(line)
 
 
 @app.command()

@@ -26,6 +26,8 @@ from agents.checks import validate
 from analysis.figures import FIGURES
 from analysis.reports import run_page
 from commands import main
+from sim.registry.fits import FITS
+from sim.registry.trace_formats import TRACE_FORMATS
 from sim.scenario import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,6 +76,13 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith(("python ", "make "))
 ]
+FILES = {  # "Here is `name.csv`", and then its content
+    name: content
+    for page in PAGES
+    for name, content in re.findall(
+        r"Here is `([\w.]+)`[^`]*\n```text\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+}
 SCENARIOS = [results for results in blocks("yaml") if "\nfleet:" in results.text]
 
 
@@ -115,6 +124,8 @@ def at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
     for results in SCENARIOS:
         (name,) = re.findall(r"^name: (\w+)$", results.text, flags=re.MULTILINE)
         Path(f"{name}.yaml").write_text(results.text)
+    for name, content in FILES.items():
+        Path(name).write_text(content)
 
 
 def small(words: list[str], changes: tuple[str, ...] = SMALL) -> list[str]:
@@ -198,6 +209,8 @@ def test_every_module_is_there(words: list[str], small_run: Path) -> None:
 @pytest.mark.parametrize("results", SCENARIOS, ids=lambda results: results.page)
 def test_every_scenario_of_the_pages_is_fine(results: Found, tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(results.text)
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
     validate(read(tmp_path / "one.yaml"))
 
 
@@ -218,6 +231,39 @@ def test_python_of_the_readme_runs(small_run: Path, tmp_path: Path, monkeypatch:
     shutil.copytree(small_run, tmp_path / "runs/outage")
     monkeypatch.chdir(tmp_path)
     exec(code, {})
+
+
+def test_the_page_on_own_traces_says_what_is_said_and_joins_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/own_trace.md").read_text()
+    at_home(monkeypatch, tmp_path)
+    assert call(monkeypatch, ["check", "doors.yaml"]) == 0
+    said = capsys.readouterr().out
+    (told,) = re.findall(r"^readers: .*$", page, flags=re.MULTILINE)
+    assert told in said.splitlines()
+    monkeypatch.setattr(run_page, "drawings_of", one_figure)
+    changes = tuple(one for one in SMALL if "clients" not in one)
+    assert call(monkeypatch, small(["run", "doors.yaml"], changes)) == 0, capsys.readouterr().err
+    (code,) = [text for name, text in blocks("python") if name == "own_trace.md"]
+    found: dict[str, Any] = {}
+    exec(code, found)
+    both = found["both"]
+    assert sorted(both["trace_row"]) == [0, 1, 2, 3, 4]
+    assert (both["work"] == both["tokens"]).all()
+    assert ((both["when"] - 1_700_000_000_000) / 1000 == both["arrived_at_s"]).all()
+    assert both.groupby("reader")["client_id"].nunique().eq(1).all()
+
+
+def test_the_page_on_own_traces_has_every_format_and_fit() -> None:
+    page = (ROOT / "docs/own_trace.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", page, flags=re.MULTILINE))
+    assert set(rows) - {"format", "to"} == {*TRACE_FORMATS, *FITS}
+    for name, kind in TRACE_FORMATS.items():
+        told = [one for one in (*kind.roles.single().values(), *kind.roles.work) if one]
+        assert [one for one in told if f"`{one}`" not in rows[name]] == []
+    for name, (up, down) in FITS.items():
+        assert rows[name] == f"{up.shape:.2f}, {up.scale_h:.2f} | {down.shape:.2f}, {down.scale_h:.2f}"
 
 
 def test_every_place_that_an_extension_touches_is_there() -> None:

@@ -12,7 +12,7 @@ from analysis.run_folder.outages import Outage
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, share_of
 from analysis.theory.regimes import cut_groups
-from analysis.theory.streams import attempts_in_time, timer_s
+from analysis.theory.streams import attempts_in_time, names_samples, timer_s
 
 LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
 
@@ -58,7 +58,8 @@ def patience_s(group: dict[str, Any]) -> float:
 
 def _is_drifted(group: dict[str, Any], until_s: float) -> bool:
     """Whether the clients meet other samples by then than those their accuracy is on record for."""
-    return any(float(drift["at_s"]) < until_s for drift in group["traffic"]["drift"])
+    drifts = any(float(drift["at_s"]) < until_s for drift in group["traffic"]["drift"])
+    return drifts or names_samples(group)
 
 
 def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, float]]) -> list[Prediction]:

@@ -14,11 +14,19 @@ from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.service_laws import service_of
-from analysis.theory.streams import BOUNDED, calibration_error, mean_s, timer_s, transfers_s
+from analysis.theory.streams import (
+    BOUNDED,
+    calibration_error,
+    mean_s,
+    names_samples,
+    timer_s,
+    transfers_s,
+)
 
 MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
 LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own
 LEAST_REQUESTS = 200
+WRITTEN = ("intervals", "trace", "daily", "weekly")  # outages whose times no chance decides
 GAINS = ("plug_in", "l2h_priced", "compare_confidence", "oracle")  # scores in the unit of their price
 OUTAGE_LOSSES = ("refuse", "silent")
 
@@ -44,7 +52,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None
     predictions: list[Prediction] = []
     for group in traffic.run.groups.values():
-        if group["traffic"]["drift"]:
+        if group["traffic"]["drift"] or names_samples(group):
             continue
         row = _row(traffic, group)
         predictions += _held(traffic, group) if row is None else _compare(traffic, group, row)
@@ -170,7 +178,7 @@ def _availability(traffic: Traffic, when: dict[str, Any]) -> tuple[float | None,
     Exponential up and down times of means u and d: a = u/(u + d), variance 2·a·(1 − a)·τ/T with
     τ = u·d/(u + d) (the integral of the covariance a·(1 − a)·exp(−t/τ)). Written periods are exact.
     """
-    if when["kind"] in ("intervals", "trace"):
+    if when["kind"] in WRITTEN:
         return availability_of(traffic.run), 0.0
     up_s, down_s = _means_s(when)
     if not np.isfinite([up_s, down_s]).all():
@@ -183,6 +191,8 @@ def _means_s(when: dict[str, Any]) -> tuple[float, float]:
     if when["kind"] == "intermittent":
         a, cycle_s = float(when["availability"]), float(when["mean_cycle_s"])
         return a * cycle_s, (1 - a) * cycle_s
+    if when["kind"] != "renewal":
+        return np.nan, np.nan
     kinds = [part["kind"] if isinstance(part, dict) else "constant" for part in (when["up"], when["down"])]
     if kinds != ["exponential", "exponential"]:
         return np.nan, np.nan
@@ -192,7 +202,7 @@ def _means_s(when: dict[str, Any]) -> tuple[float, float]:
 def _survives(server: dict[str, Any], outage: dict[str, Any]) -> float:
     """P(the server stays up from a send's arrival to its answer's departure | it was up), roughly: where up
     times are exponential, exp(−service/u)."""
-    if outage["when"]["kind"] in ("intervals", "trace") or server["in_flight"] == "finish":
+    if outage["when"]["kind"] in WRITTEN or server["in_flight"] == "finish":
         return 1.0
     service = server["service"]
     takes_s = (

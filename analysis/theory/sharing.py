@@ -68,7 +68,7 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
     return bool(
         once
         and poisson
-        and all(one.group["arrivals"]["shape"]["kind"] != "diurnal" for one in streams)
+        and all(one.group["arrivals"]["shape"]["kind"] in ("constant", "flash_crowd") for one in streams)
         and all(one.group["breaker"] is None for one in streams)
         and server["discipline"] in ("fifo", "fair")
         and server["queue_limit"] is None

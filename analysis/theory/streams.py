@@ -130,6 +130,11 @@ def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:
     return tuple(shares)
 
 
+def names_samples(group: dict[str, Any]) -> bool:
+    """Whether a trace says which samples the group is asked about, and not its mix."""
+    return bool((group["arrivals"]["process"].get("columns") or {}).get("sample"))
+
+
 def factor(shape: dict[str, Any], at_s: float) -> float:
     """By how much a shape multiplies the rate at an instant."""
     if shape["kind"] == "diurnal":
@@ -138,6 +143,9 @@ def factor(shape: dict[str, Any], at_s: float) -> float:
     if shape["kind"] == "flash_crowd":
         since = at_s - float(shape["at_s"])
         return float(shape["factor"]) if 0 <= since < float(shape["for_s"]) else 1.0
+    if shape["kind"] == "profile":
+        factors = shape["factors"]
+        return float(factors[int(at_s // float(shape["each_s"])) % len(factors)])
     return 1.0
 
 

@@ -36,7 +36,7 @@ class Learning:
     def __init__(self, world: World, learned: Learned, learner: OnlineLearner | None = None) -> None:
         scenario, self.learned = world.scenario, learned
         self._scenario = scenario
-        self.traffic = Traffic(scenario.seed, world.population, learned.traffic)
+        self.traffic = Traffic(scenario.seed, world.population, learned.traffic, learned.samples.base_id)
         self.schedule, self.slowness = world.schedule, world.slowness
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online

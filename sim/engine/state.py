@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.budgets import TOKEN, admission_bucket, full
@@ -121,12 +122,12 @@ class State:
     Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
     is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
     price remembers, and (where the queue is fair) when it was last started. rows, sends: columns as declared
-    above, rows sorted by request. waiting: sends in the order of the queue, the first `returned` of them put
-    back by an outage. batch_of: per replica the sends in service, in the order of the batch; ends: when that
-    batch ends. replicas: those there are; taken: by outages. budgets, admission: accounts, see
-    `sim.world.budgets`. steps: (instant, usable replicas) at the start of the last chunk and wherever they
-    changed in it, for those who keep a record. What lies ahead (messages, timers, retries) follows from these
-    and is not kept.
+    above, rows sorted by request. told: what traces say of these requests, see `sim.engine.traces_told`.
+    waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
+    per replica the sends in service, in the order of the batch; ends: when that batch ends. replicas: those
+    there are; taken: by outages. budgets, admission: accounts, see `sim.world.budgets`. steps: (instant,
+    usable replicas) at the start of the last chunk and wherever they changed in it, for those who keep a
+    record. What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
 
     next_k: NDArray[np.int64]
@@ -140,6 +141,7 @@ class State:
     admission: Columns
     rows: Columns
     sends: Columns
+    told: Columns
     waiting: list[int]
     returned: int
     batch_of: list[list[int]]
@@ -181,6 +183,7 @@ def at_start(world: World) -> State:
         admission=full(admission_bucket(server.admission)),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
+        told=nothing_told(scenario),
         waiting=[],
         returned=0,
         batch_of=[[] for _ in range(most)],

@@ -11,6 +11,7 @@ from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import REMOTE
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, State, join, take
+from sim.engine.traces_told import taken, with_more
 from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
 from sim.world.arrivals.source import Arrivals
@@ -61,7 +62,11 @@ def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -
     k = state.next_k[client] + np.arange(len(client)) - begins
     inference_s = np.array(rules.inference_s)[rules.clients.group[client]]
     decided = done_at(at, client, inference_s, state.device_free)
-    new = new_rows(rules, learning, client.astype(np.int64) << CLIENT_SHIFT | k, client, at, decided)
+    request_id = client.astype(np.int64) << CLIENT_SHIFT | k
+    new = new_rows(rules, learning, request_id, client, at, decided)
+    if arrivals.told is not None:
+        new["sample"] = learning.traffic.asked(arrivals.told["sample"], new["sample"], client, at)
+        state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client, decided)
     _put_in_order(state, join(state.rows, new))
@@ -126,4 +131,6 @@ def _collect(state: State, end: float, last: bool) -> Ended:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
         state.waiting = new_send[state.waiting].tolist()
         state.batch_of = [new_send[batch].tolist() for batch in state.batch_of]
-    return Ended(take(rows, ended), take(sends, ends & ~np.isnan(sends["sent"])))
+    rows = take(rows, ended)
+    told, state.told = taken(state.told, rows["request_id"])
+    return Ended(rows | told, take(sends, ends & ~np.isnan(sends["sent"])))

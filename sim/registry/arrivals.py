@@ -12,8 +12,11 @@ from pydantic import Field
 from sim.registry.durations import PositiveDuration, mean_s
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.registry.shapes import Shape
+from sim.registry.trace_formats import ClientBy, FormatName, Unit
+from sim.registry.traces import TraceColumns, breaches_of, roles_of, trace_of
+from sim.scenario.files.requests_of_traces import Trace
 from sim.scenario.files.rows import BadFile
-from sim.scenario.files.traces import Trace, count_before, totals
+from sim.scenario.files.traces import count_before, totals
 from sim.scenario.schema.values import CHUNK_S, Beat, NonNegative, Positive, Variation
 from sim.world.arrivals.gamma import GammaGroup
 from sim.world.arrivals.mmpp import MmppGroup
@@ -78,6 +81,10 @@ class ArrivalProcess(Kind):
     def breaches(self) -> Iterator[tuple[str, Any, str]]:
         """Keys that do not go together, each with its value and the rule."""
         yield from ()
+
+    def told(self) -> tuple[str, ...]:
+        """The columns that `requests` has of it besides."""
+        return ()
 
 
 class _OfOneRate(ArrivalProcess):
@@ -193,24 +200,44 @@ class ClosedLoop(ArrivalProcess):
 
 @PROCESSES.part
 class TraceArrivals(ArrivalProcess):
-    """Arrivals of a file at `time` · time_scale: 0.5 plays it twice as fast."""
+    """Arrivals of a file, at (`time` − `start`) · time_scale: 0.5 plays it twice as fast."""
 
     kind: Literal["trace"]
     examples: ClassVar[Examples] = {"trace": {"file": "trace.csv", "time_scale": 1.5}}
     file: str
-    """CSV or Parquet with `time` in seconds, and if it has them `client`, numbered from 0 within the group,
-    and `group`."""
+    """CSV, Parquet or JSON lines in one of the formats."""
     time_scale: Positive = 1.0
     """Factor on the instants of the file."""
+    format: FormatName = "csv"
+    """What its columns are: `csv` has `time`, and if it has them `client`, numbered from 0 within the group,
+    and `group`."""
+    columns: TraceColumns = TraceColumns()
+    """Columns that are named otherwise."""
+    unit: Unit | None = None
+    """Unit of times that are numbers; null: as the format has it, `s` for csv."""
+    start: float | str | None = None
+    """The time in the file that is t = 0: `first`, a number, or a date; what is before it is left out. null:
+    of csv with numbers 0, else `first`."""
+    client_by: ClientBy | None = None
+    """What the column of clients holds: their numbers, or names that become clients by `order` of appearance
+    or by `hash`; null: as the format has it, `number` for csv."""
+    sort: bool = False
+    """Whether rows stand in no order of time: they are held in memory."""
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        yield from breaches_of(self)
 
     def trace(self, scenario: Scenario, place: int) -> Trace:
         """The requests of the file that are the group's."""
         group, names = scenario.fleet[place], tuple(group.group for group in scenario.fleet)
-        return Trace(self.file, group.group, names, group.clients, self.time_scale)
+        return trace_of(self, group.group, names, group.clients, scenario.seed)
 
     def source(self, scenario: Scenario, clients: Population, place: int) -> Group:
         shape, first = scenario.fleet[place].arrivals.shape, clients.first[place]
         return TraceGroup(scenario.seed, self.trace(scenario, place), shape, first, place)
+
+    def told(self) -> tuple[str, ...]:
+        return ("trace_row", "work") if roles_of(self).work else ("trace_row",)
 
     def requests_in_time(self, scenario: Scenario, place: int) -> int:
         """The requests of the group that arrive before the horizon. Raises BadFile."""

@@ -1,19 +1,26 @@
-"""Outages: when something does not work, what that is, and how badly; each has its kinds.
+"""Outages: when something does not work; what that is and how badly, says `sim.registry.outage_targets`.
 Times are drawn by `sim.world.outages`, whose time lines `capacity` and `links` then put together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from sim.registry.durations import Duration, Exponential, PositiveDuration, mean_s
+from sim.registry.durations import Duration, Exponential, PositiveDuration, Weibull, mean_s
+from sim.registry.fits import FITS, FitName
+from sim.registry.outage_targets import OutageTarget
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.files.rows import BadFile
-from sim.scenario.schema.values import Count, Instant, Name, PositiveShare, Share, Span
+from sim.scenario.schema.values import Instant, Positive, PositiveShare, Span
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit, Times, drawn
+from sim.world.outages.failure_traces import failures, host_times, node_times, nodes_down, the_node
 from sim.world.outages.trace import read_trace
+
+DAY_S = 86_400.0
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS = get_args(Day)
 
 
 class OutageWhen(Kind):
@@ -49,6 +56,53 @@ class Intervals(OutageWhen):
 
     def times(self, _hit: Hit) -> Times:
         return Downtime(self.at), {}
+
+
+class _Recurring(OutageWhen):
+    """Periods that come again at the same time of the day, before t = 0 as after it."""
+
+    may_differ: ClassVar[bool] = False
+    at_s: Annotated[Instant, Field(lt=DAY_S)]
+    """When it begins, such as 03:00: since midnight, and t = 0 is a midnight."""
+    for_s: Annotated[Span, Field(lt=DAY_S)]
+    """How long it lasts, such as 10min."""
+
+    def _on(self) -> tuple[int, ...]:
+        """The days of a week on which it comes, from 0; t = 0 begins day 0."""
+        raise NotImplementedError
+
+    def times(self, hit: Hit) -> Times:
+        begins = (
+            (7.0 * week + day) * DAY_S + self.at_s
+            for week in range(-1, int(hit.horizon_s // (7 * DAY_S)) + 1)
+            for day in self._on()
+        )
+        periods = ((max(begin, 0.0), begin + self.for_s) for begin in begins if begin < hit.horizon_s)
+        return Downtime((begin, end) for begin, end in periods if end > 0), {}
+
+
+@WHEN.part
+class Daily(_Recurring):
+    """Every day at the same time; t = 0 is midnight."""
+
+    kind: Literal["daily"]
+    examples: ClassVar[Examples] = {"daily": {"at_s": 10_800.0, "for_s": 600.0}}
+
+    def _on(self) -> tuple[int, ...]:
+        return tuple(range(7))
+
+
+@WHEN.part
+class Weekly(_Recurring):
+    """On some days of the week at the same time; t = 0 is the midnight at which a Monday begins."""
+
+    kind: Literal["weekly"]
+    examples: ClassVar[Examples] = {"weekly": {"on": ("saturday",), "at_s": 10_800.0, "for_s": 600.0}}
+    on: Annotated[tuple[Day, ...], Field(min_length=1)]
+    """The days, such as [saturday, sunday]."""
+
+    def _on(self) -> tuple[int, ...]:
+        return tuple(sorted({DAYS.index(day) for day in self.on}))
 
 
 @WHEN.part
@@ -91,130 +145,75 @@ class Intermittent(OutageWhen):
 
 @WHEN.part
 class TraceOutage(OutageWhen):
-    """Periods from a CSV or Parquet file, such as the `outages.parquet` that a run leaves."""
+    """Periods from a file, such as the `outages.parquet` that a run leaves, or a failure trace."""
 
     kind: Literal["trace"]
-    examples: ClassVar[Examples] = {"trace": {"file": "outages.csv"}}
+    examples: ClassVar[Examples] = {
+        "trace": {"file": "outages.csv"},
+        "trace of a node": {"file": "event_trace.tab", "format": "fta", "node": "3", "time_scale": 0.01},
+        "trace of hosts": {"file": "failures.parquet", "format": "opendc"},
+    }
     file: str
-    """CSV or Parquet with `from_s` and `until_s`."""
+    """Of `csv`: CSV or Parquet with `from_s` and `until_s`."""
+    format: Literal["csv", "fta", "opendc"] = "csv"
+    """`fta`: the `event_trace.tab` of the Failure Trace Archive; `opendc`: OpenDC's failure traces."""
+    node: str | None = None
+    """Of `fta`: the `node_id` that is meant; null: the only one, or a node for each link that fails on its
+    own."""
+    time_scale: Positive = 1.0
+    """Factor on the instants of the file: 0.01 plays it a hundred times as fast."""
+
+    def require(self, target: OutageTarget, target_name: str, effect: str, clients: int) -> None:
+        """Reads the file to its end. clients: those whose links it may name. Raises BadFile."""
+        if self.format == "opendc":
+            failures(self.file)
+        elif self.format == "fta":
+            nodes_down(self.file) if target.is_each else the_node(self.file, self.node)
+        else:
+            read_trace(self.file, target_name, effect, clients)
+        for key, value in (("node", self.node), ("time_scale", self.time_scale)):
+            if self.format == "csv" and value not in (None, 1.0):
+                raise BadFile(f"{key} is for failure traces: give format: fta or opendc")
 
     def times(self, hit: Hit) -> Times:
+        if self.format == "fta":
+            return node_times(self.file, self.node, self.time_scale, hit)
+        if self.format == "opendc":
+            return host_times(self.file, self.time_scale, hit)
         known = hit.clients if hit.outage.target.hits_links else 0
         shared, own = read_trace(self.file, hit.outage.target_name, hit.outage.effect.kind, known)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}
 
 
-class OutageTarget(Kind):
-    """What a kind of target gives.
+@WHEN.part
+class Fitted(OutageWhen):
+    """Weibull up and down times in turn, beginning with an up time, as fitted to a data set of the Failure
+    Trace Archive: Javadi, Kondo, Iosup and Epema (2013), J. Parallel Distrib. Comput. 73(8)."""
 
-    hits_links: whether it is links that it hits, and not the server or part of it.
-    """
+    kind: Literal["fitted"]
+    examples: ClassVar[Examples] = {"fitted": {"to": "websites02", "time_scale": 1e-3}}
+    to: FitName
+    """The data set: Grid'5000 (`g5k06`), clusters at LANL (`lanl05`), DNS servers (`ldns04`), desktops at
+    Microsoft (`microsoft99`), PlanetLab (`pl05`), Skype's peers (`skype06`), web sites (`websites02`)."""
+    time_scale: Positive = 1.0
+    """Factor on the times, whose means are hours to months."""
 
-    kind: str
-    hits_links: ClassVar[bool] = False
+    def _laws(self) -> tuple[Weibull, Weibull]:
+        up, down = FITS[self.to]
+        return up.scaled(self.time_scale), down.scaled(self.time_scale)
 
-    def told(self) -> str:
-        """How tables name it."""
-        return self.kind
+    def times(self, hit: Hit) -> Times:
+        return drawn(hit, *self._laws(), 1.0)
 
-    def replicas(self, most: int) -> int:
-        """How many replicas it hits of `most`, counted from the highest index."""
-        return most
-
-
-TARGETS: PartFamily[OutageTarget] = PartFamily("outage_target", "target of an outage")
-
-
-@TARGETS.part
-class ServerTarget(OutageTarget):
-    """The whole server."""
-
-    kind: Literal["server"] = "server"
-
-
-@TARGETS.part
-class ReplicasTarget(OutageTarget):
-    """The `count` replicas with the highest indices."""
-
-    kind: Literal["replicas"]
-    examples: ClassVar[Examples] = {"replicas": {"count": 1}}
-    count: Count
-    """How many replicas."""
-
-    def told(self) -> str:
-        return f"replicas:{self.count}"
-
-    def replicas(self, _most: int) -> int:
-        return self.count
-
-
-@TARGETS.part
-class LinksTarget(OutageTarget):
-    """The links of a share of the groups' clients: cut together, or (not `correlated`) each on its own."""
-
-    kind: Literal["links"]
-    examples: ClassVar[Examples] = {"links": {"groups": ("devices",), "share": 0.5}}
-    hits_links: ClassVar[bool] = True
-    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the groups."""
-    share: Share = 1.0
-    """Share of their clients."""
-    correlated: bool = True
-    """Whether all of them share one time line."""
-
-    def told(self) -> str:
-        return "links:" + "+".join(self.groups)
-
-    def replicas(self, _most: int) -> int:
-        return 0
-
-
-class OutageEffect(Kind):
-    """What a kind of effect gives.
-
-    stops: whether what is hit does not work at all while it lasts.
-    """
-
-    kind: str
-    stops: ClassVar[bool]
-
-    def slows_by(self) -> float:
-        """How many times as long what begins in it takes."""
-        return 1.0
-
-
-EFFECTS: PartFamily[OutageEffect] = PartFamily("outage_effect", "effect of an outage")
-
-
-@EFFECTS.part
-class Down(OutageEffect):
-    """Does not work at all."""
-
-    kind: Literal["down"] = "down"
-    stops: ClassVar[bool] = True
-
-
-@EFFECTS.part
-class Slowdown(OutageEffect):
-    """Batches, or transfers over links, that start in it take longer."""
-
-    kind: Literal["slowdown"]
-    examples: ClassVar[Examples] = {"slowdown": {"factor": 3.0}}
-    stops: ClassVar[bool] = False
-    factor: Annotated[float, Field(ge=1, le=1e6)]
-    """So many times as long."""
-
-    def slows_by(self) -> float:
-        return self.factor
+    def cycle_s(self) -> float:
+        return sum(law.mean_s for law in self._laws())
 
 
 if TYPE_CHECKING:
     When = OutageWhen
-    Target = OutageTarget
-    Effect = OutageEffect
 else:
-    When, Target, Effect = WHEN.union(), TARGETS.union(), EFFECTS.union()
+    When = WHEN.union()
 
 
 def _mean_or_nothing(duration: Duration) -> float:

@@ -3,15 +3,17 @@ A process runs at its constant law in operational time; its instants come out th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import cos, pi
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from sim.registry.registry import Examples, Kind, PartFamily
-from sim.scenario.schema.values import Instant, Positive, Share, Span, SpanOrZero
+from sim.scenario.schema.spoken import instant, seconds
+from sim.scenario.schema.values import Instant, NonNegative, Positive, Share, Span, SpanOrZero
 
 Instants = NDArray[np.float64]
 Inverse = Callable[[Instants], Instants]
@@ -39,6 +41,10 @@ class RateShape(Kind):
     def peak(self) -> float:
         """The most by which it multiplies the rate."""
         raise NotImplementedError
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        """Keys that do not go together, each with its value and the rule."""
+        yield from ()
 
 
 SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate", is_open=True)
@@ -75,6 +81,25 @@ class Diurnal(RateShape):
     """Length of a period."""
     phase_s: SpanOrZero = 0.0
     """When the rate rises through its mean."""
+    peak_s: Instant | None = None
+    """Instead: when it is at its peak, such as 20:00; resolved into `phase_s`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_peak(cls, written: Any) -> Any:
+        """A peak comes a quarter of a period after the rise."""
+        if not isinstance(written, dict) or "phase_s" in written:
+            return written
+        peak_s, period_s = instant(written.get("peak_s")), seconds(written.get("period_s"))
+        if not all(isinstance(one, float | int) and not isinstance(one, bool) for one in (peak_s, period_s)):
+            return written
+        if period_s <= 0:
+            return written
+        return written | {"peak_s": None, "phase_s": float((peak_s - period_s / 4) % period_s)}
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        if self.peak_s is not None:
+            yield "peak_s", self.peak_s, "says the same as phase_s: give one of them"
 
     def operational_s(self, at_s: float) -> float:
         turn = 2 * pi / self.period_s
@@ -134,6 +159,56 @@ class FlashCrowd(RateShape):
 
     def peak(self) -> float:
         return max(1.0, self.factor)
+
+
+@SHAPES.part
+class Profile(RateShape):
+    """The rate times one factor after another, each for as long, and again from the first after the last:
+    with 24 of an hour, an hourly profile of the day.
+    """
+
+    kind: Literal["profile"]
+    examples: ClassVar[Examples] = {
+        "profile": {"factors": (0.5, 2.0, 0.0, 1.0), "each_s": 21.0},
+        "hours": {"factors": (1.0, 3.0)},
+    }
+    factors: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    """Factors on the rate; one may be 0."""
+    each_s: Span = 3600.0
+    """How long each holds."""
+
+    @property
+    def _upto(self) -> Instants:
+        """Operational time at the edges of a period."""
+        return np.concatenate([[0.0], np.cumsum(np.array(self.factors) * self.each_s)])
+
+    def operational_s(self, at_s: float) -> float:
+        upto, place = self._upto, at_s / self.each_s
+        periods, into = divmod(place, len(self.factors))
+        step = min(int(into), len(self.factors) - 1)
+        return float(periods * upto[-1] + upto[step] + (into - step) * self.each_s * self.factors[step])
+
+    def inverse(self) -> Inverse:
+        """Within a step time passes evenly; one of factor 0 is passed over, since nothing comes in it."""
+        upto, factors = self._upto, np.array(self.factors)
+        span_s = self.each_s * len(factors)
+
+        def to_virtual(x: Instants) -> Instants:
+            periods = np.floor(x / upto[-1])
+            into = np.clip(x - periods * upto[-1], 0.0, upto[-1])
+            step = np.clip(np.searchsorted(upto, into, side="right") - 1, 0, len(factors) - 1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                within = np.where(factors[step] > 0, (into - upto[step]) / factors[step], 0.0)
+            return np.asarray(periods * span_s + step * self.each_s + np.minimum(within, self.each_s))
+
+        return to_virtual
+
+    def peak(self) -> float:
+        return max(self.factors)
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        if not any(self.factors):
+            yield "factors", self.factors, "at least one factor must be greater than 0"
 
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
-from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OUTCOMES, REQUESTS
+from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, requests_with
 from sim.world.parameters import Rules
 from sim.world.world import World
 
@@ -56,7 +56,9 @@ class Tabulator:
         columns |= self._answered(rows, last, versions["server_version"])
         charged = self.charged(ended)
         columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
-        return _table(columns, REQUESTS, self._dictionaries())
+        told = [name for name in OF_TRACES.names if name in rows]
+        columns |= {name: rows[name] for name in told}
+        return _table(columns, requests_with(told), self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""

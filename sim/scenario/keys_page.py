@@ -18,6 +18,7 @@ Made from the schema, which `python run_sim.py schema` prints for editors. A key
 given. In a path `*` stands for an entry of a list; on the command line it is a number, for groups also their
 name: `--set fleet.sensors.clients=10`. A *name* is a letter and up to 63 more letters, digits, `_` and `-`.
 Numbers are never NaN or infinite, and unknown keys are errors, as are values that break a rule between keys.
+Seconds and bits may be written as `10min` and `2Mbit/s`: [writing a scenario](writing_scenarios.md).
 """
 NAMES_OF_DURATIONS = tuple(part.__name__ for part in DURATIONS.values())
 UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bytes": "bytes"}
@@ -27,7 +28,7 @@ TABLE_OF_KINDS = ("| kind | key | value | default | meaning |", "| --- | --- | -
 
 def page() -> str:
     """The page: a section for each part of a scenario in the order of its keys, durations last."""
-    schema = json_schema()
+    schema = json_schema(resolved=True)
     parts = schema["$defs"]
     told: set[str] = set()
     lines = [HEAD, "## The scenario", "", *TABLE, *_rows(schema, parts)]

@@ -29,6 +29,8 @@ def factor(shape: Shape, t: float) -> float:
     """What the rate is multiplied by, written down a second time."""
     if shape.kind == "diurnal":
         return 1 + shape.amplitude * np.sin(2 * np.pi * (t - shape.phase_s) / shape.period_s)
+    if shape.kind == "profile":
+        return shape.factors[int(t // shape.each_s) % len(shape.factors)]
     if shape.kind == "flash_crowd" and shape.at_s <= t < shape.at_s + shape.for_s:
         return shape.factor
     return 1.0
@@ -37,7 +39,8 @@ def factor(shape: Shape, t: float) -> float:
 @every_shape
 @pytest.mark.parametrize("t", [0.0, 3.0, 55.0, 60.0, 76.0, 99.0, 171.0])
 def test_operational_time_is_the_integral_of_the_factor(shape, t):
-    edges = [edge for edge in (55.0, 76.0, 100.0) if edge < t]
+    steps = (55.0, 76.0, 100.0, *(21.0 * n for n in range(1, 9)))
+    edges = sorted(edge for edge in steps if edge < t)
     integral = quad(lambda u: factor(shape, u), 0, t, points=edges or None, epsabs=1e-10, limit=200)[0]
     assert shape.operational_s(t) == pytest.approx(integral, abs=1e-7)
     assert factor(shape, t) <= shape.peak() + 1e-12
@@ -49,6 +52,29 @@ def test_the_inverse_undoes_operational_time(shape):
     t = shape.inverse()(x)
     assert np.all(np.diff(t) >= 0)
     assert [shape.operational_s(at) for at in t.tolist()] == pytest.approx(x.tolist(), rel=1e-12, abs=1e-12)
+
+
+def test_a_profile_holds_each_factor_and_begins_again():
+    """Requests of operational time 0 to 24 in steps of 1: none in the hour of factor 0, twice as many in the
+    second, as many in each period."""
+    shape = read({"kind": "profile", "factors": (1.0, 2.0, 0.0, 1.0), "each_s": "1min"})
+    t = shape.inverse()(np.arange(0.0, 480.0, 0.5))
+    counts = np.bincount((t // 60).astype(int))
+    assert counts.tolist() == [120, 240, 0, 120] * 2
+    assert read({"kind": "profile", "factors": (1.0,) * 24}).operational_s(1e5) == 1e5
+    ((key, _, _),) = read({"kind": "profile", "factors": (0.0, 0.0)}).breaches()
+    assert key == "factors"
+
+
+@pytest.mark.parametrize(("peak", "phase_s"), [("20:00", 50_400.0), (0.0, 64_800.0), ("1d 6h", 0.0)])
+def test_a_peak_is_named_by_its_time(peak, phase_s):
+    shape = read({"kind": "diurnal", "amplitude": 0.5, "period_s": "1d", "peak_s": peak})
+    assert (shape.phase_s, shape.peak_s) == (phase_s, None)
+    t = np.arange(0, 86_400, 60.0)
+    at = t[np.argmax([factor(shape, one) for one in t.tolist()])]
+    assert at == (phase_s + 21_600.0) % 86_400
+    both = read({"kind": "diurnal", "amplitude": 0.5, "period_s": 9.0, "peak_s": 1.0, "phase_s": 2.0})
+    assert [key for key, _, _ in both.breaches()] == ["peak_s"]
 
 
 def test_a_day_keeps_the_mean_and_rises_through_it_at_its_phase():

@@ -31,7 +31,7 @@ def _measured(least_s: float, path: str, _changed_ns: int, _bytes: int) -> NDArr
     name = _column(file)
     found: list[NDArray[np.float64]] = []
     count = 0
-    if not file.is_parquet and _is_number(name):
+    if file.kind == "csv" and _is_number(name):
         found.append(_bounded(np.array([float(name)]), least_s, lambda _: "line 1"))
     for rows in file.read([name]):
         seconds = _bounded(file.numbers(rows, name), least_s, partial(_place, file, rows.first))

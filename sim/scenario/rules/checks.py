@@ -194,6 +194,8 @@ def requests_can_arrive(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
         for key, value, rule in group.arrivals.process.breaches():
             yield ("fleet", index, "arrivals", "process", key), value, rule
+        for key, value, rule in group.arrivals.shape.breaches():
+            yield ("fleet", index, "arrivals", "shape", key), value, rule
 
 
 def personal_rejectors_are_few(scenario: Scenario) -> Iterator[Breach]:

@@ -12,6 +12,7 @@ from sim.scenario.files.measurements import measured_in
 from sim.scenario.files.rows import BadFile
 from sim.scenario.files.samples import measured
 from sim.scenario.files.traces import totals
+from sim.scenario.rules.traces import why_nothing_arrives
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.values import SHORTEST_S
 from sim.scenario.text.draft import Path
@@ -25,14 +26,17 @@ def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
     """Sound from end to end, and with a request before the horizon: times in milliseconds would have none."""
     for index, group in enumerate(scenario.fleet):
         process = group.arrivals.process
-        if not isinstance(process, TraceArrivals):
+        if not isinstance(process, TraceArrivals) or any(process.breaches()):
             continue
         path: Path = ("fleet", index, "arrivals", "process", "file")
         horizon_s = scenario.horizon_s
         try:
             totals(process.trace(scenario, index))
             if horizon_s and not process.requests_in_time(scenario, index):
-                raise BadFile(f"no request of group {group.group} arrives before horizon_s, {horizon_s:.12g}")
+                raise BadFile(
+                    f"no request of group {group.group} arrives before horizon_s, {horizon_s:.12g}: "
+                    f"{why_nothing_arrives(scenario, index, process)}"
+                )
         except BadFile as error:
             yield path, process.file, _said(process.file, error)
 

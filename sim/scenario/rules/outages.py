@@ -9,7 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from sim.registry.disciplines import DISCIPLINES
-from sim.registry.outages import Intervals, LinksTarget, ReplicasTarget, TraceOutage
+from sim.registry.outage_targets import LinksTarget, ReplicasTarget
+from sim.registry.outages import Intervals, TraceOutage
 from sim.registry.prices import AlwaysLocal
 from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.document import Scenario
@@ -17,7 +18,6 @@ from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.server import Outage, Server
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest, show
-from sim.world.outages.trace import read_trace
 
 Breach = tuple[Path, Any, str]
 MOST_PERIODS = 10_000_000
@@ -84,7 +84,7 @@ def traces_of_outages_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
         path: Path = ("server", "outages", index, "when", "file")
         file, clients = outage.when.file, scenario.clients if isinstance(outage.target, LinksTarget) else 0
         try:
-            read_trace(file, outage.target_name, outage.effect.kind, clients)
+            outage.when.require(outage.target, outage.target_name, outage.effect.kind, clients)
         except BadFile as error:
             yield path, file, f"{PurePath(file).name}: {error}"
 

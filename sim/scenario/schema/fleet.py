@@ -15,7 +15,7 @@ from sim.registry.prices import Price, Threshold
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
-from sim.scenario.schema.values import Count, Name, Part, Span, SpanOrZero, Whole
+from sim.scenario.schema.values import Bandwidth, Count, Name, Part, Span, SpanOrZero, Whole
 
 
 class Rejector(Part):
@@ -42,7 +42,7 @@ class Link(Part):
 
     latency: DurationOrZero = 0.0
     """Time of a message without its payload, drawn anew each way: a number of seconds, or a distribution."""
-    bandwidth_bps: Annotated[float, Field(ge=1)] | None = None
+    bandwidth_bps: Bandwidth | None = None
     """Bits per second of the uplink, and of copies of the server's model; null: a payload takes no time."""
     payload_bytes: Whole = 0
     """Size of a request; answers have none."""

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from sim.registry.admission import Admission, NoAdmission
 from sim.registry.disciplines import DisciplineName
-from sim.registry.outages import Down, Effect, ServerTarget, Target, When
+from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
+from sim.registry.outages import When
 from sim.registry.service import Service
 from sim.scenario.schema.values import Beat, ImageSize, Part, SpanOrZero, Whole
 

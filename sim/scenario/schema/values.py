@@ -4,10 +4,12 @@ The lowest layer: parts here in the schema and the kinds of `sim.registry` are b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
+
+from sim.scenario.schema.spoken import as_duration, as_instant, as_rate
 
 SHORTEST_S = 1e-6  # below this a span could vanish beside the clock: 1e9 s + 1e-8 s == 1e9 s
 LONGEST_S = 1e9
@@ -22,10 +24,19 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]  # sums of more could overflow
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Instant = Annotated[float, Field(ge=0, le=LONGEST_S)]
-Beat = Annotated[float, Field(ge=1e-3, le=LONGEST_S)]  # of what recurs: below, a run would do nothing else
-Span = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
-SpanOrZero = Annotated[float, Field(ge=0, le=LONGEST_S)]
+if TYPE_CHECKING:
+    Instant = float
+    Beat = float
+    Span = float
+    SpanOrZero = float
+    Bandwidth = float
+else:
+    Instant = as_instant(Annotated[float, Field(ge=0, le=LONGEST_S)])
+    # Of what recurs: below, a run would do nothing else.
+    Beat = as_duration(Annotated[float, Field(ge=1e-3, le=LONGEST_S)])
+    Span = as_duration(Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)])
+    SpanOrZero = as_duration(Annotated[float, Field(ge=0, le=LONGEST_S)])
+    Bandwidth = as_rate(Annotated[float, Field(ge=1)])
 Variation = Annotated[float, Field(ge=0, le=10)]  # beyond, most Gamma draws underflow
 NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]

@@ -131,9 +131,24 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
             return refusal((*path, "kind"), received.get("kind"), _one_of_kinds(path, value))
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
-        return Finding(path, f"{shown} is not allowed: must be {expected}{_with_kind(path, expected, value)}")
+        rule = f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, value)}"
+        return Finding(path, f"{shown} is not allowed: {rule}")
 
     return sentence
+
+
+def _spoken(path: Path, received: Any, value: Any) -> str:
+    """How a text may say the number that should stand there."""
+    if not isinstance(received, str):
+        return ""
+    key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    if key.endswith("_bps"):
+        return ", or a text such as 2Mbit/s"
+    if key.endswith("_s") or "exponential" in choices_at((*path, "kind"), value):
+        return (
+            ", a text such as 10min" if _with_kind(path, "a number", value) else ", or a text such as 10min"
+        )
+    return ""
 
 
 def _with_kind(path: Path, expected: str, value: Any) -> str:

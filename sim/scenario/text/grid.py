@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sim.errors import BadInput
 from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.spoken import bits_per_second, seconds
 from sim.scenario.text.draft import Draft, Origin, complaint
 from sim.scenario.text.overrides import Change, change, split_option
 from sim.scenario.text.places import strays
@@ -113,12 +114,13 @@ def with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
 
 
 def _values(text: str, origin: Origin) -> tuple[Any, ...]:
-    """The values of a list such as `1,2`, `0:1:0.25`, `{kind: always_local},null`."""
+    """The values of a list such as `1,2`, `0:1:0.25`, `{kind: always_local},null`; `10min` is 600.0, so that
+    tables and maps have numbers."""
     try:
         listed = parse(f"[{text}]", lambda _line: origin).value
     except BadInput:
         raise BadInput(f"{origin.label}: {show(text)} is no list of values, nor lo:hi:step") from None
-    values = [value for entry in listed for value in _expanded(entry, origin)]
+    values = [bits_per_second(seconds(value)) for entry in listed for value in _expanded(entry, origin)]
     for index, value in enumerate(values):
         if any(_same(value, before) for before in values[:index]):
             raise BadInput(f"{origin.label}: the value {show(value)} is there twice")

@@ -19,9 +19,10 @@ def write(scenario: Scenario) -> str:
     return "\n".join(_block(scenario.model_dump(), "")) + "\n"
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a scenario, for editors that complete and check YAML."""
-    return Scenario.model_json_schema()
+def json_schema(resolved: bool = False) -> dict[str, Any]:
+    """The JSON schema of a scenario, for editors that complete and check YAML; resolved: of the copy in a run
+    folder, where all is seconds and bits."""
+    return Scenario.model_json_schema(mode="serialization" if resolved else "validation")
 
 
 def _block(mapping: dict[str, Any], indent: str) -> list[str]:

@@ -49,7 +49,7 @@ class GammaGroup(Carried):
         self.next_k, self.next_at = found.next_number, found.next_at
         self.next_k[is_left], self.next_at[is_left] = found.number[row], found.at[row]
         np.maximum.at(self.latest_s, found.entity[arrives], at[arrives])
-        return at[arrives], self._ids[found.entity[arrives]].astype(np.int32)
+        return Drawn(at[arrives], self._ids[found.entity[arrives]].astype(np.int32))
 
     def _gap(self, client: Numbers, k: Numbers) -> Instants:
         return self._mean * self._factor(self._draws.many(self._ids[client], k))

@@ -77,7 +77,7 @@ class MmppGroup(Carried):
         arrives = at < end_s
         self._keep(stays, found, arrives)
         np.maximum.at(self.latest_s, client[arrives], at[arrives])
-        return at[arrives], self._ids[client[arrives]].astype(np.int32)
+        return Drawn(at[arrives], self._ids[client[arrives]].astype(np.int32))
 
     def _unfold(self, until: float) -> Stays:
         """The stays from each client's present one up to the one that ends at `until` or later."""

@@ -5,7 +5,7 @@ asked before."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[Any]]
 Instants = NDArray[np.float64]
-Drawn = tuple[Instants, NDArray[np.int32]]  # instants and clients, by client and then by time
+
+
+class Drawn(NamedTuple):
+    """Instants and clients, by client and then by time; told: what a trace says of each, None without one."""
+
+    at_s: Instants
+    client: NDArray[np.int32]
+    told: Columns | None = None
 
 
 class Group(Protocol):
@@ -89,7 +96,7 @@ class NobodyBeforehand:
     """A closed loop: its requests follow from the answers, so `sim.engine.handlers.arriving` has them."""
 
     def draw(self, _start_s: float, _end_s: float) -> Drawn:
-        return np.empty(0), np.empty(0, dtype=np.int32)
+        return Drawn(np.empty(0), np.empty(0, dtype=np.int32))
 
     def state(self) -> Columns:
         return {}
@@ -145,13 +152,13 @@ class Carried:
 def sort(at_s: Instants, client: NDArray[np.int32]) -> Drawn:
     """By client and then by time."""
     if not len(at_s):
-        return at_s, client
+        return Drawn(at_s, client)
     # One key sorts twenty times as fast as two. It rounds, so what it found is looked over.
     span_s = float(np.ptp(at_s)) + 1e-6
     order = np.argsort((client - client.min()) * span_s + (at_s - at_s.min()))
     if not is_sorted(at_s[order], client[order]):
         order = np.lexsort((at_s, client))
-    return at_s[order], client[order]
+    return Drawn(at_s[order], client[order])
 
 
 def is_sorted(at_s: Instants, client: NDArray[np.int32]) -> bool:

@@ -9,16 +9,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.world.arrivals.processes import Columns, sort
+from sim.world.arrivals.processes import Columns, Drawn, sort
+from sim.world.arrivals.trace import told_of
 from sim.world.world import World
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Requests that arrive in one chunk, by client and then by time: at_s float64 (n,), client int32 (n,)."""
+    """Requests that arrive in one chunk, by client and then by time: at_s float64 (n,), client int32 (n,).
+
+    told: what traces say of them, `trace_row` int64, `sample` int32 and `work` float64 (n,); −1 and NaN where
+    they say nothing. None where no trace plays.
+    """
 
     at_s: NDArray[np.float64]
     client: NDArray[np.int32]
+    told: Columns | None = None
 
 
 class ArrivalSource(Protocol):
@@ -50,9 +56,12 @@ class ScenarioArrivals:
 
     def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
         """The requests in [start_s, end_s), by client and then by time."""
-        drawn = [group.draw(start_s, end_s) for group in self._groups]
-        at, client = (np.concatenate(column) for column in zip(*drawn, strict=True))
-        return Arrivals(at, client)
+        drawn = [Drawn(*group.draw(start_s, end_s)) for group in self._groups]
+        at, client = (np.concatenate([one[place] for one in drawn]) for place in (0, 1))
+        if all(one.told is None for one in drawn):
+            return Arrivals(at, client)
+        told = [told_of(one) for one in drawn]
+        return Arrivals(at, client, {name: np.concatenate([one[name] for one in told]) for name in told[0]})
 
     def state(self) -> Columns:
         """All that is kept between two draws: arrays of its own, named `place.name`."""
@@ -72,4 +81,4 @@ class ScenarioArrivals:
 def in_order(at_s: NDArray[np.float64], client: NDArray[np.int32], end_s: float) -> Arrivals:
     """Arrivals before `end_s`, sorted by client and then by time."""
     kept = at_s < end_s
-    return Arrivals(*sort(at_s[kept], client[kept]))
+    return Arrivals(*sort(at_s[kept], client[kept])[:2])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.registry.outages import LinksTarget
+from sim.registry.outage_targets import LinksTarget
 from sim.scenario import Scenario
 from sim.scenario.schema.server import Outage
 from sim.streams import Draws

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from sim.engine.arrays.laying_out import accounts as laid_out
 from sim.engine.handlers.lookups import take
 from sim.registry.budgets import BUDGETS
-from sim.registry.outages import WHEN, LinksTarget, ServerTarget
+from sim.registry.outage_targets import LinksTarget, ServerTarget
+from sim.registry.outages import WHEN
 from sim.registry.service import SERVICES
 from sim.scenario.schema.server import Outage
 from sim.world.budgets import allotment
@@ -20,6 +21,7 @@ from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit
 
 MEMBERS = np.array([2, 3, 5])
+RECURRING = ("daily", "weekly")  # of which a day or a week has one
 
 
 def every(family: Any) -> pytest.MarkDecorator:
@@ -73,12 +75,18 @@ def times(
 def _with_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("outages.csv").write_text("from_s,until_s\n3,8\n20,21.5\n")
+    events = [("3", 300 * n, 300 * n + 90) for n in range(9)] + [("4", 50, 60), ("5", 70, 99)]
+    lines = [f"{n}\t1\t{node}\t1\tx\t0\t{a}\t{b}\tNULL\n" for n, (node, a, b) in enumerate(events)]
+    Path("event_trace.tab").write_text("".join(lines))
+    failures = "failure_interval,failure_duration,failure_intensity\n" + "9000,500,0.7\n" * 50
+    Path("failures.parquet").write_text(failures)  # whatever its name, it is told by its content
 
 
 @every(WHEN)
 @pytest.mark.usefixtures("_with_file")
 def test_periods_come_in_order_and_a_longer_horizon_only_adds_some(written: dict[str, Any]) -> None:
-    short, long = (list(times(written, horizon_s)[0]) for horizon_s in (100.0, 1000.0))
+    unit_s = 86_400.0 if written["kind"] in RECURRING else 1.0
+    short, long = (list(times(written, horizon * unit_s)[0]) for horizon in (100.0, 1000.0))
     assert short[:-1] == long[: len(short) - 1]
     edges = [edge for period in long for edge in period]
     assert len(long) > 1
@@ -88,7 +96,7 @@ def test_periods_come_in_order_and_a_longer_horizon_only_adds_some(written: dict
 @every(WHEN)
 @pytest.mark.usefixtures("_with_file")
 def test_links_fail_each_on_its_own_where_times_may_differ(written: dict[str, Any]) -> None:
-    shared, own = times(written, 1000.0, is_each=True)
+    shared, own = times(written, 1e6 if written["kind"] in RECURRING else 1000.0, is_each=True)
     if own:
         assert WHEN[written["kind"]].may_differ
         assert list(own) == MEMBERS.tolist()

@@ -51,7 +51,8 @@ def refused(
         ("time\n1\n-1\n", "line 3: time is -1.0: must be 0 or more"),
         (
             "time\n1\n2\n1.5\n",
-            "line 4: time is 1.5: must not be below 2.0 of the row before: times are in order",
+            "line 4: time is 1.5: must not be below 2.0 of the row before: times are in order, or sort: true "
+            "puts them so",
         ),
         ("time\n1\nnan\n", "line 3: time is .nan: must be a finite number"),
         ("time\ninf\n", "line 2: time is .inf: must be a finite number"),
@@ -60,14 +61,15 @@ def refused(
         ("time,client\n1,0\n2,3\n", "line 3: client is 3: group near has the clients 0 to 2"),
         ("time,client\n1,-1\n", "line 2: client is -1: group near has the clients 0 to 2"),
         ("time,client\n1,0.5\n", "line 2: client is 0.5: group near has the clients 0 to 2"),
-        ("time,client\n1,\n", "line 2: client is nothing: must be a number"),
+        ("time,client\n1,\n", "line 2: client is nothing: must be a number, or client_by: order for names"),
         ("time,group\n1,near\n2,nea\n", 'line 3: there is no group "nea": did you mean near?'),
         ("time,group\n1,far\n", "has no row of group near"),
         ("at,client\n1,0\n", 'has no column time, only "at", "client"'),
         ("time,time\n1,0\n", "two columns have one name: time, time"),
         ("time,client\n1,0\n2\n", "line 3: Expected 2 columns, got 1: 2"),
         ("time\n", "has no rows"),
-        ("time\n10\n9000\n", "no request of group near arrives before horizon_s, 10"),
+        ("time\n10\n9000\n", "no request of group near arrives before horizon_s, 10: the first "
+            "comes at 10 s; are its times in ms? then give unit: ms"),
         ("", "cannot be read: Empty CSV file"),
     ],
 )  # fmt: skip

@@ -35,6 +35,8 @@ def expanded(*written: str, seeds: int = 1, seed: int | None = None):
         ("null,[1, 2],true,l2h", (None, (1, 2), True, "l2h")),
         ("1,true", (1, True)),
         ("10:30", ("10:30",)),
+        ("500ms,10min", (0.5, 600.0)),
+        ("2Mbit/s", (2e6,)),
     ],
 )
 def test_values_of_an_axis(text, values):
