@@ -8,28 +8,32 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
+from analysis.metrics.run_length import span_of
+from analysis.run_folder.parts import OF_GROUPS, of_group
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.statistics.percentiles import LEVELS
 
 
 def groups(traffic: Traffic) -> dict[str, Any]:
     """Each group's part of the traffic: all of it, what an outage touched, and the rest."""
-    of_group = {name: np.asarray(traffic.requests["group"] == name) for name in traffic.run.groups}
+    relaxations = span_of(traffic).relaxations
     return {
         name: {
-            "whole_run": breakdown(traffic, mine),
-            "affected": breakdown(traffic, mine & traffic.is_affected),
-            "unaffected": breakdown(traffic, mine & ~traffic.is_affected),
+            which: breakdown(traffic, of_group(traffic, name) & part(traffic), relaxations)
+            for which, part in OF_GROUPS.items()
         }
-        for name, mine in of_group.items()
+        for name in traffic.run.groups
     }
 
 
-def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones."""
+def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, Any]:
+    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones.
+
+    relaxations: how many relaxation times of the server the run lasts.
+    """
     requests = traffic.requests
     taken_s = requests["final_s"].to_numpy(dtype=float)
-    taken = spread(traffic.latencies().among(among))
+    taken = spread(traffic.latencies().among(among), relaxations)
     known, held_out = among & traffic.known, among & traffic.held_out
     estimate = traffic.clusters.share
     return {

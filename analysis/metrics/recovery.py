@@ -20,7 +20,7 @@ def service_recovery_s(traffic: Traffic, outage: Outage) -> float | None:
 
     That is the last one before the first 20 sent requests on end of which no more get no answer of the server
     than usual: the 95th percentile of the same before the first outage, at least one. Of an outage of links
-    those of its groups count. None if that is not seen before the next outage and the horizon.
+    those whose links it hits count. None if that is not seen before the next outage and the horizon.
     """
     sent = _sent(traffic, outage)
     arrived, failed = traffic.arrived_at_s[sent], ~traffic.is_answered_by("server")[sent]
@@ -47,9 +47,7 @@ def is_service_judged(traffic: Traffic, outage: Outage) -> bool:
 def _sent(traffic: Traffic, outage: Outage) -> Mask:
     """What the policy sent, of known outcome, by whom the outage hits."""
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
-    if outage.groups:
-        sent &= np.asarray(traffic.requests["group"].isin(outage.groups))
-    return sent
+    return np.asarray(sent & traffic.could_touch(outage))
 
 
 def _usual_failures(traffic: Traffic, arrived: Floats, failed: Mask) -> float | None:

@@ -26,6 +26,7 @@ from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
+MOST_OUTAGES = 20  # of a run, in order of start, that have columns of their own
 HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "deferral_rate", "cost")
 
 
@@ -63,6 +64,9 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _numbers(part, f"{path}.{name}" if path else name)
+    elif path == "outages.each":
+        for number, outage in enumerate(value[:MOST_OUTAGES]):
+            yield from _numbers(outage, f"{path}.{number}")
     elif isinstance(value, list):
         for entry in value:
             if isinstance(entry, dict) and "score" in entry:  # what a score comes to without any traffic
@@ -102,7 +106,9 @@ def in_summary(summary: Mapping[str, Any], name: str) -> float | None:
 
 def require_metric(name: str) -> None:
     """Raises BadInput for what can be no number of any summary, before anything is run for it."""
-    around = name.rpartition(".")[0]
+    around, _, end = name.rpartition(".")
+    if end in ("low", "high"):
+        raise BadInput(f"{name}: is an end of an interval: ask for {around}, whose interval is printed with it")
     if not (name.replace(".", "_") in IN_SUMMARY or definition_of(name) or definition_of(around)):
         raise _unknown_metric(name, list(IN_SUMMARY))
 
@@ -118,6 +124,7 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
 
     Raises BadInput for any other, with the nearest.
     """
+    require_metric(name)
     key = name.replace(".", "_")
     if key in IN_SUMMARY:
         path = ".".join(IN_SUMMARY[key])

@@ -100,7 +100,8 @@ class TraceOutage(OutageWhen):
 
     def times(self, hit: Hit) -> Times:
         known = hit.clients if hit.outage.target.hits_links else 0
-        shared, own = read_trace(self.file, hit.outage.target_name, hit.outage.effect.kind, known)
+        target, effect = hit.outage.target_name, hit.outage.effect.kind
+        shared, own = read_trace(self.file, target, effect, known, hit.number)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}
 
@@ -135,7 +136,7 @@ class ServerTarget(OutageTarget):
 
 @TARGETS.part
 class ReplicasTarget(OutageTarget):
-    """The `count` replicas with the highest indices."""
+    """`count` replicas: of those that other outages leave, the ones with the highest indices."""
 
     kind: Literal["replicas"]
     examples: ClassVar[Examples] = {"replicas": {"count": 1}}
