@@ -141,8 +141,14 @@ def by_class(found: Learned, groups: list[str]) -> str:
         sent = of["score"] > 0
         right = np.where(sent, of["server"], of["client"])
         lines = [
-            (f"{number} {said}", str(int(mine.sum())))
-            + tuple(percent(float(values[mine].mean())) for values in (of["client"], of["server"], sent, right))
+            (
+                f"{number} {said}",
+                str(int(mine.sum())),
+                *(
+                    percent(float(of_all[mine].mean()))
+                    for of_all in (of["client"], of["server"], sent, right)
+                ),
+            )
             for number, said in enumerate(CLASSES)
             if (mine := of["label"] == number).any()
         ]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
 from analysis.metrics.run_length import span_of
+from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
 from analysis.run_folder.parts import OF_GROUPS, of_group
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.statistics.percentiles import LEVELS

@@ -50,13 +50,13 @@ def find_outages(run: Run) -> tuple[Outage, ...]:
     shared = run.periods[(run.periods["client_id"] < 0) & (run.periods["from_s"] < run.horizon_s)]
     found = [
         Outage(
-            str(row.target),
-            float(row.from_s),
-            min(float(row.until_s), run.horizon_s),
-            float(row.factor) if row.effect == "slowdown" else None,
-            int(row.outage),
+            str(row["target"]),
+            float(row["from_s"]),
+            min(float(row["until_s"]), run.horizon_s),
+            float(row["factor"]) if row["effect"] == "slowdown" else None,
+            int(row["outage"]),
         )
-        for row in shared.itertuples()
+        for row in shared.to_dict("records")
     ]
     return tuple(sorted(found, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
 

@@ -281,7 +281,8 @@ def test_availability_of_each_target_beside_what_the_scenario_expects(tmp_path: 
         ("links:sensors+cameras", "down", 1, 30.0, 60.0),
     ]
     names = ("target", "effect", "client_id", "from_s", "until_s")
-    rows = dict(zip(names, map(list, zip(*periods, strict=True)), strict=True)) | {"factor": [1.0] * 6, "outage": [0, 1, 2, 3, 5, 5]}
+    rows = dict(zip(names, map(list, zip(*periods, strict=True)), strict=True))
+    rows |= {"factor": [1.0] * 6, "outage": [0, 1, 2, 3, 5, 5]}
     write_table(path / "outages.parquet", rows, columns.OUTAGES)
     found = summarise(load_run(path))["availability"]["targets"]
     assert [(one["target"], one["effect"]) for one in found] == [

@@ -43,17 +43,17 @@ def read_trace(
 
     Rows that name another target or effect are left out, and where several outages have the same, those of
     others than the one at the place `number` in the list, if it is among them; the columns target, effect,
-    client_id (−1: all of the target) and outage may be missing. clients: how many there are, 0 where the target is no link. Raises
-    BadFile, with the line: a file that cannot be read or lacks a column, a time that is none or negative, an
-    end before its start, starts out of order, a client or an effect that there is not, nothing left.
+    client_id (−1: all of the target) and outage may be missing. clients: how many there are, 0 where the
+    target is no link. Raises BadFile, with the line: a file that cannot be read or lacks a column, a time
+    that is none or negative, an end before its start, starts out of order, a client or an effect that there
+    is not, nothing left.
     """
     by_client: dict[int, list[tuple[float, float]]] = {}
     parts = _read(file, identity(file))
     alike = [np.isin(part.target, ("", target)) & np.isin(part.effect, ("", effect)) for part in parts]
     is_own = any((part.outage[mine] == number).any() for part, mine in zip(parts, alike, strict=True))
-    for part, mine in zip(parts, alike, strict=True):
-        if is_own:
-            mine = mine & (part.outage == number)
+    for part, same in zip(parts, alike, strict=True):
+        mine = same & (part.outage == number) if is_own else same
         strange = np.flatnonzero(mine & (part.client >= clients))
         if len(strange):
             what = f"there are {clients} clients" if clients else "its target is no link"
@@ -83,8 +83,8 @@ def _part(file: RowFile, rows: Rows, latest: dict[Any, float]) -> _Periods:
     """Some rows, sound. latest: per target, effect and client when its last period began; kept up to date."""
     from_s, until_s = (_seconds(file, rows, name) for name in _TIMES)
     client, outage = (_numbers(file, rows, name, said) for name, said in _NUMBERS.items())
-    words = (_words(file, rows, name) for name in _WORDS)
-    found = _Periods(rows.first, from_s, until_s, client, *words, outage)
+    target, effect = (_words(file, rows, name) for name in _WORDS)
+    found = _Periods(rows.first, from_s, until_s, client, target, effect, outage)
     for row, (begin, end) in enumerate(zip(from_s.tolist(), until_s.tolist(), strict=True)):
         whose = found.target[row], found.effect[row], int(found.client[row]), int(found.outage[row])
         wrong = None
