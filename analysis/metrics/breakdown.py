@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.metrics.part_ratios import not_sent
 from analysis.metrics.run_length import span_of
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
 from analysis.run_folder.parts import OF_GROUPS, of_group
@@ -46,7 +47,7 @@ def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, An
         "answered_by_server_share": share(traffic.is_answered_by("server"), known),
         "timed_out_share": share(traffic.is_outcome("timed_out"), known),
         "refused_share": share(traffic.is_outcome("refused"), known),
-        "not_sent_share": share(_not_sent(traffic), known),
+        "not_sent_share": share(not_sent(traffic), known),
         "answered_share": share(~np.isnan(taken_s), known),
         "answered_in_time_share": share(in_time(traffic), known),
         "served_in_time_share": share(served_in_time(traffic), known),
@@ -54,9 +55,3 @@ def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, An
         "amplification": amplification(traffic, among),
         **cost_of(traffic, among),
     }
-
-
-def _not_sent(traffic: Traffic) -> Mask:
-    """What the policy would have sent, had link, breaker and budget let it."""
-    kept = [traffic.is_outcome(name) for name in ("over_budget", "link_down", "breaker_open")]
-    return np.asarray(np.logical_or.reduce(kept))

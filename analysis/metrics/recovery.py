@@ -8,11 +8,13 @@ import numpy as np
 from analysis.run_folder.outages import Outage, seconds_touched
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Floats, Mask, Traffic
+from analysis.statistics.percentiles import quantile
 
 SMOOTHED_OVER_S = 5  # the queue is judged by its mean over this many seconds ...
 HELD_FOR_S = 10  # ... and counts as recovered once that mean stays low for this long
 LEAST_BEFORE_S = 20  # a shorter time before an outage does not tell what is normal
 IN_A_ROW = 20  # sent requests that are judged together
+USUALLY = 0.95  # of the time before the first outage
 
 
 def service_recovery_s(traffic: Traffic, outage: Outage) -> float | None:
@@ -53,7 +55,7 @@ def _sent(traffic: Traffic, outage: Outage) -> Mask:
 def _usual_failures(traffic: Traffic, arrived: Floats, failed: Mask) -> float | None:
     first_s = min((one.from_s for one in traffic.outages), default=np.inf)
     counts = _failures(failed[arrived < first_s])
-    return max(1.0, float(np.quantile(counts, 0.95))) if counts.size else None
+    return max(1.0, quantile(counts, USUALLY)) if counts.size else None
 
 
 def _failures(failed: Mask) -> Floats:
@@ -75,7 +77,7 @@ def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
     before = (start >= run.warm_up_s) & (start + SMOOTHED_OVER_S <= first_s)
     if before.sum() < LEAST_BEFORE_S:
         return None
-    return max(1.0, float(np.quantile(smooth[before], 0.95)))
+    return max(1.0, quantile(smooth[before], USUALLY))
 
 
 def queue_recovery_s(

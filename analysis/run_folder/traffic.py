@@ -11,7 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.run_folder.lean_requests import read_lean
-from analysis.run_folder.outages import Outage, clients_hit, find_outages, in_any, on_own_outage
+from analysis.run_folder.outages import (
+    Outage,
+    clients_hit,
+    find_outages,
+    in_any,
+    on_own_outage,
+    seconds_touched,
+)
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.statistics.clusters import Clusters, clusters
@@ -92,6 +99,11 @@ class Traffic(Arrivals):
     everything: pd.DataFrame
     timeline: pd.DataFrame
     clusters: Clusters
+
+    @property
+    def seconds_in_outages(self) -> Mask:
+        """Which seconds of the time line some outage touches, (seconds,)."""
+        return seconds_touched(self.outages, self.timeline["at_s"].to_numpy(dtype=float))
 
     def is_answered_by(self, name: str) -> Mask:
         return np.asarray(self.requests["answered_by"] == name)
