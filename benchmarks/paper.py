@@ -1,6 +1,6 @@
 """More tables of docs/paper.md, on Fashion-MNIST: the grid of costs, single classes, bounds, copies, inputs.
 
-`python -m benchmarks.paper [--worlds grid,copies,centred,pretrained] [--set path=value]...`: each world is
+`python -m benchmarks.paper [--worlds grid,copies,plain,centred,pretrained] [--set path=value]...`: each world is
 `paper_fashion_mnist` with the changes below, learned in this process; prints its tables, and ends in one JSON
 object. `pretrained` needs the packages of `benchmarks.backbone`.
 """
@@ -34,14 +34,14 @@ SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "paper_fashion_mn
 CLASSES = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 PRICES = tuple(round(0.025 * step, 3) for step in range(21))
 ONE_COPY = "study.sync_every=[1]"
+FOUR_PRICES = ("study.c_e=[0.0, 0.125, 0.25, 0.5]", "study.c_1=[1.0]", ONE_COPY)
 WORLDS: dict[str, tuple[str, ...]] = {
     "grid": (f"study.c_e={list(PRICES)}", "study.c_1=[1.0, 1.25]", ONE_COPY),
     "copies": ("study.c_e=[0.0, 0.25]", "study.c_1=[1.25]", "study.sync_every=[1, 100, 1000, epoch]"),
-    "centred": ("study.c_e=[0.0, 0.125, 0.25, 0.5]", "study.c_1=[1.0]", ONE_COPY),
+    "plain": FOUR_PRICES,
+    "centred": FOUR_PRICES,
     "pretrained": (
-        "study.c_e=[0.0, 0.125, 0.25, 0.5]",
-        "study.c_1=[1.0]",
-        ONE_COPY,
+        *FOUR_PRICES,
         f"server.model.family={backbone.NAME}",
         f"server.model.image_size={backbone.PIXELS}",
         "training.pretrain.server_lr=0.001",
