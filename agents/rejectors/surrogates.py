@@ -77,7 +77,7 @@ class Targets:
 @dataclass(frozen=True)
 class Client:
     """What each row's frozen model makes of n samples: answer, the class it gives, int64 (rows, n);
-    uncertainty, 1 less its largest probability, float32 (rows, n).
+    uncertainty, 1 less its largest probability, calibrated where a score looks at it, float32 (rows, n).
     """
 
     answer: Tensor
@@ -133,7 +133,7 @@ def compare_confidence_loss(outputs: Tensor, batch: Batch) -> Tensor:
 
 
 def compare_confidence_score(outputs: Tensor, client: Client, c_1: Tensor | float) -> Tensor:
-    """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as the client's softmax is calibrated."""
+    """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as temperature makes the client's softmax one."""
     return client.uncertainty - c_1 * torch.sigmoid(-outputs[..., 0])
 
 
@@ -185,13 +185,15 @@ class Surrogate:
     """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a batch, each
     sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, a number or
     (rows, 1), float32 (rows, n). says: which output is the logit of P(m=y|x), under
-    "client", or of P(e=y|x), under "server".
+    "client", or of P(e=y|x), under "server". believes_client: whether the score takes the client's own
+    uncertainty for a probability.
     """
 
     outputs: Callable[[int], int]
     loss: Callable[[Tensor, Batch], Tensor]
     score: Callable[[Tensor, Client, Tensor | float], Tensor]
     says: Mapping[str, int] = field(default_factory=dict)
+    believes_client: bool = False
 
 
 BOTH = {"client": 0, "server": 1}
@@ -202,7 +204,7 @@ SURROGATES.attach("plug_in", Surrogate(lambda _: 2, plug_in_loss, plug_in_score,
 SURROGATES.attach("l2h_priced", Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score, BOTH))
 SURROGATES.attach(
     "compare_confidence",
-    Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}),
+    Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}, True),
 )
 SURROGATES.attach(
     "mozannar_sontag", Surrogate(lambda classes: classes + 1, mozannar_sontag_loss, deferral_output)

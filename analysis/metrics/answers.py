@@ -13,7 +13,7 @@ from analysis.metrics.by_client import (
     worst_decile,
     worst_decile_by_chance,
 )
-from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
 
 
@@ -23,6 +23,7 @@ def counts(traffic: Traffic) -> dict[str, Any]:
     return {
         "requests": len(requests),
         "outcome": {name: int((requests["outcome"] == name).sum()) for name in OUTCOMES},
+        "outcome_share": {name: ratio(traffic.is_outcome(name).sum(), len(requests)) for name in OUTCOMES},
         "server_cause": {name: int((requests["server_cause"] == name).sum()) for name in CAUSES},
     }
 

@@ -159,15 +159,11 @@ def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
-def within(measure: Ratio, group: str) -> Ratio:
-    """The same over the requests of one group."""
-
-    def sums(traffic: Traffic) -> Sums:
-        mine = np.asarray(traffic.requests["group"] == group, dtype=np.float64)
-        parts, wholes = measure.parts_and_wholes(traffic)
-        return parts * mine, wholes * mine
-
-    return measure._replace(label=f"{_short(group)}: {measure.label.split(',')[0]}", parts_and_wholes=sums)
+def label_within(key: str, group: str) -> str:
+    """What a measure of one group is called."""
+    kept = key in PERCENTILES  # whose level stands behind the comma
+    label = MEASURES[key].label
+    return f"{_short(group)}: {label if kept else label.split(',')[0]}"
 
 
 RATIOS = {
@@ -201,6 +197,8 @@ OF_GROUPS = (  # what runs are compared by group for group
     "timed_out",
     "refused",
     "latency_mean",
+    "latency_p95",
+    "answered_in_time",
     "served_in_time",
     "cost",
 )
@@ -247,14 +245,26 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "wasted": ("work", "wasted_share"),
 } | {name: one.path for name, one in (PERCENTILES | SINGLES).items()}
 
-IN_TIME = ("latency_s.", "queue.", "goodput.")  # paths of numbers that are no measures, but alike in this
-
+IN_TIME = (  # paths of numbers that are no measures, but alike in this
+    "latency_s.",
+    "queue.",
+    "goodput.",
+    "counts.",
+    "work.",
+    "retries.",
+    "wire.",
+    "cost.",
+    "rates.remote_answer_rate",
+    "rates.answered_if_sent",
+    "availability.answered_in_time_if_sent",
+)
 BY_ANSWERS = ("accuracy", "client_accuracy", "deferral_rate", "value", "requests")  # of parts, which are not
 
 
 def is_in_time(name: str) -> bool:
     """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
     time, so that it takes long runs to tell it."""
+    name = name.removeprefix("intervals.")
     measure = MEASURES.get(name)
     if isinstance(measure, Ratio):
         return measure.in_time

@@ -246,4 +246,5 @@ def outages(periods: list[Interval]) -> dict[str, list[Any]]:
         "client_id": [period.client for period in periods],
         "from_s": [period.from_s for period in periods],
         "until_s": [period.until_s for period in periods],
+        "outage": [period.outage for period in periods],
     }

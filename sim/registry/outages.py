@@ -163,14 +163,15 @@ class TraceOutage(OutageWhen):
     time_scale: Positive = 1.0
     """Factor on the instants of the file: 0.01 plays it a hundred times as fast."""
 
-    def require(self, target: OutageTarget, target_name: str, effect: str, clients: int) -> None:
-        """Reads the file to its end. clients: those whose links it may name. Raises BadFile."""
+    def require(self, target: OutageTarget, target_name: str, effect: str, clients: int, number: int) -> None:
+        """Reads the file to its end. clients: those whose links it may name; number: of the outage in the
+        scenario's list. Raises BadFile."""
         if self.format == "opendc":
             failures(self.file)
         elif self.format == "fta":
             nodes_down(self.file) if target.is_each else the_node(self.file, self.node)
         else:
-            read_trace(self.file, target_name, effect, clients)
+            read_trace(self.file, target_name, effect, clients, number)
         for key, value in (("node", self.node), ("time_scale", self.time_scale)):
             if self.format == "csv" and value not in (None, 1.0):
                 raise BadFile(f"{key} is for failure traces: give format: fta or opendc")
@@ -181,7 +182,8 @@ class TraceOutage(OutageWhen):
         if self.format == "opendc":
             return host_times(self.file, self.time_scale, hit)
         known = hit.clients if hit.outage.target.hits_links else 0
-        shared, own = read_trace(self.file, hit.outage.target_name, hit.outage.effect.kind, known)
+        target, effect = hit.outage.target_name, hit.outage.effect.kind
+        shared, own = read_trace(self.file, target, effect, known, hit.number)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}
 

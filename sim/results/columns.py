@@ -135,6 +135,7 @@ OUTAGES = pa.schema(
         ("client_id", pa.int32()),  # whose link; -1: all that the outage hits
         ("from_s", pa.float64()),
         ("until_s", pa.float64()),
+        ("outage", pa.int32()),  # its place in the scenario's list
     ]
 )
 
@@ -227,6 +228,7 @@ CLIENTS = pa.schema(
         ("hash_after", pa.string()),
         ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
         ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
+        ("outages", _name),  # those that hit its link, by their places in the scenario's list: "0 2"
     ]
 )
 

@@ -89,7 +89,17 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
         "hash_after": [hashes_after[g][v] for g, v in pairs],
         "held_out_accuracy": [accuracy for accuracy, _ in accuracies],
         "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
+        "outages": _hit_by(world),
     }
+
+
+def _hit_by(world: World) -> list[str]:
+    """Per client the outages that hit its link, ascending."""
+    hit = [""] * world.population.size
+    for number, one in enumerate(world.outage_times):
+        for client in one.clients.tolist():
+            hit[client] = f"{hit[client]} {number}".strip()
+    return hit
 
 
 def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
