@@ -24,8 +24,9 @@ def checked_plan(scenario: Scenario) -> Plan:
     for group in scenario.fleet:
         families.require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario)
-    _check_models(plan)
-    warn_of_shortfalls(plan)
+    if plan.given is None:
+        _check_models(plan)
+        warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
             _check_pictures(plan, group)
@@ -52,6 +53,8 @@ def _check_pictures(plan: Plan, group: Group) -> None:
     """A rejector that looks at pictures must be given some that are large enough."""
     family, path = group.rejector.family, f"fleet.{group.group}.rejector"
     _, height, width = plan.data.image_shape
+    if not len(plan.rejector_pool):
+        raise BadInput(f"{path}: is trained, and the pool 'rejector' has no sample")
     if REJECTOR_FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")

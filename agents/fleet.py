@@ -17,12 +17,14 @@ from agents.backends.client_shard import BlockUpdate
 from agents.backends.in_process import Backend, InProcess, before_ray
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
-from agents.evaluation.answers import Answers
+from agents.data.tables import client_of
+from agents.evaluation.answers import Answers, server_right
 from agents.evaluation.reliability import reliability_of
 from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
 from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, recipe_for
+from agents.models.given import frozen_of
 from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
@@ -223,8 +225,11 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
-        sweep(self._cache)
         plan, cache = self._plan, self._cache
+        if (table := plan.given) is not None:
+            fleet = plan.scenario.fleet
+            return {v: frozen_of(client_of(table, fleet[v.group], v.number)) for v in plan.variants}
+        sweep(cache)
         # A recipe holds pictures, so it is made anew where it is needed.
         known = {variant: load_client(recipe_for(plan, variant), cache) for variant in plan.variants}
         missing = [variant for variant, frozen in known.items() if frozen is None]
@@ -240,7 +245,7 @@ class Fleet:
 
     def _answers(self) -> Answers:
         server_label: NDArray[np.int16] = self._backend.ask_server("labels")
-        shared = self._backend.share(server_label)
+        shared = self._backend.share(server_right(self._plan, server_label))
         models = self._backend.ask_shards(
             "answer", [(share, shared) for share in self._scatter(self._plan.variants)]
         )

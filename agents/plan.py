@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from agents.data.datasets import DataSet, load
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
 from agents.data.partitions import known_classes, traffic_of, training_samples
-from agents.data.pools import Pools, sample_axis, split
+from agents.data.pools import Pools, sample_axis, split, with_server
 from agents.data.views import Images, Shift, seen, views_of
 from agents.rejectors.settings import Setting, networks_of
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
+from sim.scenario.files.answers import AnswerTable
 
 BLOCK = 64  # rejectors that are trained as one; a fixed size, so results do not know the number of shards
 
@@ -110,9 +111,16 @@ class Plan:
         return self.server_pool if self.scenario.training.shared_batch else self.pools.rejector
 
     @property
+    def given(self) -> AnswerTable | None:
+        """What models answer where that is given, so that neither clients nor the server are trained."""
+        return self.data.given
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Batches in one pass over the server's pool; pretraining counts its steps in these."""
-        return -(-len(self.server_pool) // self.scenario.training.pretrain.batch)
+        """Batches in one pass over the server's pool, or the rejectors' where the server is given;
+        pretraining counts its steps in these."""
+        pool = self.server_pool if self.given is None else self.rejector_pool
+        return -(-len(pool) // self.scenario.training.pretrain.batch)
 
     @property
     def steps(self) -> int:
@@ -243,6 +251,8 @@ def make_plan(scenario: Scenario) -> Plan:
     pools = split(scenario, data)
     shifts, view_of = views_of(scenario)
     samples = sample_axis(data, pools, len(shifts))
+    if data.given is not None:
+        samples = with_server(samples, scenario, data.given)
     traffic = tuple(
         traffic_of(group, data, samples, view) for group, view in zip(scenario.fleet, view_of, strict=True)
     )
@@ -266,6 +276,8 @@ def _draws(
     scenario: Scenario, place: int, data: DataSet, pools: Pools, view: int
 ) -> tuple[NDArray[np.int32], ...]:
     group = scenario.fleet[place]
+    if data.given is not None:
+        return tuple(np.empty(0, dtype=np.int32) for _ in range(group.model.variants))
     return tuple(
         training_samples(
             group, data, pools.client, view=view, seed=scenario.seed, place=place, variant=variant

@@ -20,6 +20,8 @@ def class_counts(plan: Plan) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {
         name: [] for name in ("group", "variant", "class", "samples", "pool_samples", "traffic_samples")
     }
+    if plan.given is not None:
+        return table  # what was trained on what, nobody says
     classes = plan.data.classes
     in_pool = np.bincount(plan.data.labels[plan.pools.client], minlength=classes)
     for place, group in enumerate(plan.scenario.fleet):

@@ -16,6 +16,8 @@ from sim.errors import BadInput
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.registry import Code
 from sim.scenario import Scenario
+from sim.scenario.files.answers import AnswerTable, answer_table
+from sim.scenario.files.rows import BadFile
 from sim.streams import stream
 
 
@@ -25,7 +27,7 @@ class DataSet:
 
     pixels: (n, channels, height, width), uint8 places in `levels` where that is given, else float32 values.
     levels: float32 in [0, 1], ascending. Pictures stay the bytes that they are on disk, a quarter of their
-    size as float32.
+    size as float32. given: of a table of answers, what models say; its pixels are its features.
     """
 
     name: str
@@ -33,6 +35,7 @@ class DataSet:
     levels: NDArray[np.float32] | None
     labels: NDArray[np.int16]
     classes: int
+    given: AnswerTable | None = None
 
     @property
     def size(self) -> int:
@@ -106,6 +109,18 @@ def gaussian_mixture(scenario: Scenario) -> DataSet:
     return DataSet("gaussian_mixture", points, None, labels, scenario.data.mixture.classes)
 
 
+@SETS.of("table")
+def answers(scenario: Scenario) -> DataSet:
+    """A table of answers; features as images of one channel and one row, of no width where it has none."""
+    file = scenario.data.file
+    assert file is not None  # checked when the scenario was
+    try:
+        table = answer_table(file)
+    except BadFile as error:
+        raise BadInput(f"data.file: {file}: {error}") from None
+    return DataSet("table", table.features[:, None, None], None, table.label, table.classes, table)
+
+
 def load(scenario: Scenario) -> DataSet:
     """The data set that `data.set` names, the training and test parts of its authors joined, since the five
     pools split it anew; with `data.samples`, that many of its samples, a keyed draw without replacement.
@@ -119,7 +134,8 @@ def load(scenario: Scenario) -> DataSet:
     if wanted > data.size:
         raise BadInput(f"data.samples: {wanted}, but {data.name} has {data.size}")
     chosen = np.sort(stream(scenario.seed, "data samples").permutation(data.size)[:wanted])
-    return replace(data, pixels=data.pixels[chosen], labels=data.labels[chosen])
+    given = None if data.given is None else data.given.take(chosen)
+    return replace(data, pixels=data.pixels[chosen], labels=data.labels[chosen], given=given)
 
 
 def _joined(name: str, parts: list[tuple[NDArray[np.uint8], NDArray[np.int16]]], classes: int) -> DataSet:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from agents.models.families import Classifier
-from agents.models.training import ModelOutput, read, to_tensor
+from agents.models.outputs import FrozenModel, ModelOutput, output_of
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
 
@@ -22,9 +21,9 @@ TOP = 5  # how many of the client's largest probabilities a rejector is told, in
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and
-    uncertainty, 1 - max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32
-    (models, n, width), of width 0 if it looks at none.
+    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, or a grade in
+    [0, 1], and uncertainty, 1 - max_y p(y|x), float32, 0 where no probabilities are known, all (models, n);
+    features: what a rejector is told, float32 (models, n, width), of width 0 if it looks at none.
     """
 
     answer: Tensor
@@ -37,7 +36,7 @@ class ClientPredictions:
     """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
     whatever was asked, since every round asks it again."""
 
-    def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
+    def __init__(self, plan: Plan, models: Mapping[Variant, FrozenModel]) -> None:
         self._plan, self._models = plan, models
         self._keeps_all = plan.scenario.training.online is not None
         self._known: dict[tuple[int, bytes], dict[Variant, Predictions]] = {}
@@ -65,14 +64,14 @@ class ClientPredictions:
             self._known.clear()
 
     def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Predictions:
-        output = read(self._models[variant], self._plan.images[sample_ids])
-        answer = output.logits.argmax(dim=1)
-        right = answer == to_tensor(self._plan.labels(sample_ids))
+        output = output_of(self._models[variant], self._plan, sample_ids)
         # Summed over the other classes, as the score of confidence is.
         others = torch.softmax(output.logits.double(), dim=1).sort(dim=1).values[:, :-1]
         _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
-        seen = features(output) if sees_features else output.features[:, :0]
-        return Predictions(answer[None], right[None], others.sum(dim=1).float()[None], seen[None])
+        is_told = sees_features and output.logits.shape[1] > 0
+        seen = features(output) if is_told else output.features[:, :0]
+        uncertainty = others.sum(dim=1).float()
+        return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
 
 
 def features(output: ModelOutput) -> Tensor:

@@ -24,7 +24,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
     span = span_of(traffic)
     requests, known = traffic.requests, traffic.known
     in_time = np.asarray(requests["in_time"], dtype=bool)
-    useful = (in_time & traffic.correct).astype(np.float64)
+    useful = (in_time * traffic.correct).astype(np.float64)
     every_second = seconds_covered(traffic)
 
     def share(hits: Mask) -> dict[str, Any]:

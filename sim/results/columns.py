@@ -63,6 +63,22 @@ REQUESTS = pa.schema(
     ]
 )
 
+# Of runs whose answers are graded: those of the client's model, of the server's, and of the answer given.
+QUALITIES = (
+    pa.field("client_quality", pa.float32()),
+    pa.field("server_quality", pa.float32()),
+    pa.field("quality", pa.float32()),
+)
+OWN_COST = pa.field(
+    "c_e", pa.float64()
+)  # of runs whose samples have costs of their own: that of a charged send
+
+
+def requests(is_graded: bool, has_own_costs: bool) -> pa.Schema:
+    """The columns of `requests` in a run of this sort."""
+    return pa.schema([*REQUESTS, *(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ())])
+
+
 ATTEMPTS = pa.schema(
     [
         ("request_id", pa.int64()),
@@ -224,6 +240,7 @@ SAMPLES = pa.schema(
         ("held_out", pa.bool_()),
     ]
 )
+WORK = pa.field("work", pa.float64())  # of samples: what the service time is multiplied by, where it is given
 
 # What the frozen models were trained on: a row per group, variant and class of the data set.
 PARTITIONS = pa.schema(

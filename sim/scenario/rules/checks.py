@@ -18,6 +18,7 @@ from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
+from sim.scenario.rules.tables import TABLE_CHECKS
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.training import Mixture
@@ -79,8 +80,9 @@ def families_are_known(scenario: Scenario) -> Iterator[Breach]:
 def samples_are_there(scenario: Scenario) -> Iterator[Breach]:
     name, samples = scenario.data.set, scenario.data.samples
     known = DATA_SETS[name]
-    if not known.is_drawn and samples is not None and samples > known.samples:
-        yield ("data", "samples"), samples, f"must be at most {known.samples}, all that {name} has"
+    if not known.is_drawn and samples is not None and samples > known.all_of(scenario.data):
+        most = known.all_of(scenario.data)
+        yield ("data", "samples"), samples, f"must be at most {most}, all that {name} has"
 
 
 def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
@@ -243,6 +245,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     availability_can_be_learned_for,
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
+    *TABLE_CHECKS,
     *LEARNING_CHECKS,
     the_compiled_clock_is_installed,
     memory,

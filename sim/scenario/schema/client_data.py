@@ -3,6 +3,10 @@ Part of a group; `agents` makes models from it."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from sim.scenario.schema.values import Count, ImageSize, Part
 
 
@@ -19,3 +23,5 @@ class ClientModel(Part):
     """Passes over them; the model is frozen afterwards."""
     variants: Count = 1
     """How many different models the group has, at most one a client."""
+    answers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The variants of a table that the group has, as many as `variants`; null: all that the table has."""

@@ -22,6 +22,8 @@ class ServerModel(Part):
     """As for a client's model."""
     image_size: ImageSize | None = None
     """Pixels a side to which it resizes what it sees; null: as the family does."""
+    answers: str | None = None
+    """The server of a table; null: the only one that it has."""
 
 
 class Autoscaling(Part):
