@@ -3,9 +3,12 @@ Used by the command `check` and before every fleet is opened."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agents.data.class_counts import warn_of_shortfalls
 from agents.models import families
 from agents.models.frozen import BATCH
+from agents.models.own_models import OwnModel, require_own
 from agents.plan import Plan, make_plan
 from agents.rejectors import stacked
 from sim.errors import BadInput
@@ -18,12 +21,14 @@ def validate(scenario: Scenario) -> None:
     checked_plan(scenario)
 
 
-def checked_plan(scenario: Scenario) -> Plan:
-    """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
+def checked_plan(scenario: Scenario, models: Mapping[str, OwnModel] | None = None) -> Plan:
+    """The plan of a scenario that passes every check. models: objects that a caller brings, by name. Raises
+    BadInput, one line, if a check fails."""
     families.require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
         families.require_known(group.model.family, f"fleet.{group.group}.model.family")
-    plan = make_plan(scenario)
+    plan = make_plan(scenario, models or ())
+    require_own(plan, models or {})
     if plan.given is None:
         _check_models(plan)
         warn_of_shortfalls(plan)
@@ -39,8 +44,10 @@ def _check_models(plan: Plan) -> None:
     """Raises BadInput if a family cannot take the images, or batches as small as some would be."""
     pretrain, server = plan.scenario.training.pretrain, plan.scenario.server.model
     batch = min(pretrain.batch, len(plan.pools.server))
-    asked = {("server.model", server.family, server.image_size, batch)}
-    for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
+    asked = set() if plan.has_given_server else {("server.model", server.family, server.image_size, batch)}
+    for place, (group, drawn) in enumerate(zip(plan.scenario.fleet, plan.trains_on, strict=True)):
+        if plan.is_brought(place):
+            continue
         batch = min(BATCH, *(len(sample_ids) for sample_ids in drawn))
         asked.add((f"fleet.{group.group}.model", group.model.family, group.model.image_size, batch))
     for path, family, size, batch in sorted(asked, key=str):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
-from brought_files import answers, router_benchmark, write
+from brought_files import answers, eurosat, features, linear_onnx, pictures, router_benchmark, write
+from safetensors.torch import save_file
 
+from agents.models.families import new_model
 from analysis.figures import FIGURES
 from analysis.reports import report
 from commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(yaml|python|sh)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 SETTINGS = {"run": ["--local", "--quiet", "--force"], "compare": [], "check": []}
 
 
@@ -24,7 +27,20 @@ def files_of_answers() -> None:
     router_benchmark(Path("routerbench.csv"))
 
 
-FILES = {"own_answers.md": files_of_answers}
+def files_of_data() -> None:
+    features(Path("wafers.csv"))
+    pictures(Path("pictures.npz"), Path("pictures"))
+    eurosat(Path("downloads"))
+    Path("partitions.json").write_text(json.dumps([list(range(0, 300, 2)), list(range(1, 300, 3))]))
+
+
+def files_of_models() -> None:
+    weights = new_model("linear", (1, 8, 8), 10, 5).state_dict()
+    save_file({name: one.contiguous() for name, one in weights.items()}, "client.safetensors")
+    linear_onnx(Path("server.onnx"), new_model("linear", (1, 8, 8), 10, 6).state_dict())
+
+
+FILES = {"own_models.md": files_of_models, "own_answers.md": files_of_answers, "own_data.md": files_of_data}
 
 
 @pytest.mark.parametrize("page", FILES)

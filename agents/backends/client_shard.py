@@ -24,6 +24,7 @@ from agents.models.frozen import (
 )
 from agents.models.given import GivenAnswers
 from agents.models.outputs import FrozenModel, frozen_weights, output_of
+from agents.models.own_models import SaidOnce
 from agents.models.snapshots import State
 from agents.models.training import Tick, quietly, require_finite
 from agents.plan import Block, Plan, Variant
@@ -79,6 +80,8 @@ class ClientShard:
         for variant in variants:
             if self._plan.given is not None:
                 self._models[variant] = GivenAnswers(weights[variant])
+            elif self._plan.is_brought(variant.group):
+                self._models[variant] = SaidOnce(weights[variant])
             else:
                 self._models[variant] = live_model(self._plan, variant, weights[variant])
 

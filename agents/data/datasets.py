@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.data.brought import READERS
 from agents.data.files import cifar, idx_pair, svhn
 from agents.data.folders import data_files
 from agents.data.mixtures import drawn_set
@@ -107,6 +108,16 @@ def gaussian_mixture(scenario: Scenario) -> DataSet:
     """Points of `agents.data.mixtures` as images of one channel; as many as `data.samples` says."""
     points, labels = drawn_set(scenario)
     return DataSet("gaussian_mixture", points, None, labels, scenario.data.mixture.classes)
+
+
+@SETS.of("npz", "features", "image_folder", "torchvision")
+def own_samples(scenario: Scenario) -> DataSet:
+    """Samples that a user brings, in the order of their files."""
+    name = scenario.data.set
+    pixels, labels, classes = READERS[name](scenario.data)
+    if pixels.dtype == np.uint8:
+        return _pictures(name, pixels, labels, classes)
+    return DataSet(name, pixels.astype(np.float32, copy=False), None, labels, classes)
 
 
 @SETS.of("table")

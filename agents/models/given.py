@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.brought_names import name_of
+from agents.data.tables import client_of
 from agents.models.frozen import FrozenClient, Weights, hash_of
 from agents.models.outputs import ModelOutput
 from agents.models.training import to_tensor
-from agents.plan import Plan
+from agents.plan import Plan, Variant
 from sim.scenario.files.answers import GivenModel
 
-NOTHING = np.empty(0)
 PARTS = ("label", "quality", "logits")
 
 
@@ -48,7 +49,17 @@ def given_weights(model: GivenModel) -> Weights:
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def frozen_of(model: GivenModel) -> FrozenClient:
-    """A variant as a frozen client; it took no steps."""
-    weights = given_weights(model)
-    return FrozenClient(weights, hash_of(weights), NOTHING.astype(np.int64), NOTHING, NOTHING)
+def untrained_clients(plan: Plan) -> dict[Variant, FrozenClient]:
+    """The frozen clients of a plan that are given or brought: they took no steps."""
+    weights: dict[Variant, Weights] = {}
+    for variant in plan.variants:
+        group = plan.scenario.fleet[variant.group]
+        if plan.given is not None:
+            weights[variant] = given_weights(client_of(plan.given, group, variant.number))
+        elif plan.is_brought(variant.group):
+            weights[variant] = dict(plan.said[name_of(group)])
+    steps = np.empty(0, dtype=np.int64)
+    return {
+        variant: FrozenClient(one, hash_of(one), steps, np.empty(0), np.empty(0))
+        for variant, one in weights.items()
+    }

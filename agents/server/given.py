@@ -1,5 +1,5 @@
 """A server whose answers are given: nothing is trained, and rejectors learn against it as it is.
-Takes the place of `agents.server.model.ServerModel` where a table of answers says so."""
+Takes the place of `agents.server.model.ServerModel` for a table of answers, and a model that is brought."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.brought_names import SERVER
 from agents.data.tables import server_of
 from agents.models.given import GivenAnswers, given_weights
-from agents.models.outputs import ModelOutput
+from agents.models.outputs import Brought, ModelOutput
+from agents.models.own_models import SaidOnce
 from agents.models.snapshots import State
 from agents.plan import Plan
 from agents.server.model import ServerModel, ServerUpdate, Trajectory
@@ -22,9 +24,12 @@ class GivenServer:
     """The server of a table, which is the same at every step."""
 
     def __init__(self, plan: Plan) -> None:
-        assert plan.given is not None
         self._plan = plan
-        self._model = GivenAnswers(given_weights(server_of(plan.given, plan.scenario)))
+        self._model: Brought
+        if plan.given is not None:
+            self._model = GivenAnswers(given_weights(server_of(plan.given, plan.scenario)))
+        else:
+            self._model = SaidOnce(dict(plan.said[SERVER]))
 
     def pretrain(self, _epochs: int | None = None) -> Trajectory:
         """What the rejectors see of it: every copy answers alike, so that no loss and no accuracy is told."""
@@ -68,4 +73,4 @@ class GivenServer:
 
 def server_kind(plan: Plan) -> type[ServerModel] | type[GivenServer]:
     """What hosts the server of a plan."""
-    return ServerModel if plan.given is None else GivenServer
+    return GivenServer if plan.has_given_server else ServerModel

@@ -10,6 +10,7 @@ from sim.registry.registry import Family
 
 if TYPE_CHECKING:
     from sim.scenario.files.answers import AnswerTable
+    from sim.scenario.files.brought_sizes import Size
     from sim.scenario.schema.training import Data
 
 _MNIST = (
@@ -57,8 +58,8 @@ class DataSetKind:
     is_brought: bool = False
     has_answers: bool = False
 
-    def classes_of(self, data: Data) -> int:
-        """How many classes a scenario's data have."""
+    def classes_of(self, data: Data) -> int | None:
+        """How many classes a scenario's data have; None where that is known once they are read."""
         raise NotImplementedError
 
     def pixels_of(self, data: Data) -> int:
@@ -99,6 +100,31 @@ class DrawnMixture(DataSetKind):
 
     def pixels_of(self, data: Data) -> int:
         return data.mixture.dimensions
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSamples(DataSetKind):
+    """Samples of the user's, to train models on; how many classes they have is known once they are read."""
+
+    samples: int = 1
+    number_bytes: int = 4
+    is_brought: bool = True
+
+    def classes_of(self, _data: Data) -> int | None:
+        return None
+
+    def pixels_of(self, data: Data) -> int:
+        found = _size(data)
+        return max(1, round(found.numbers / found.samples))
+
+    def all_of(self, data: Data) -> int:
+        return _size(data).samples
+
+
+def _size(data: Data) -> Size:
+    from sim.scenario.files.brought_sizes import Size, size_of  # noqa: PLC0415  (pyarrow, for these alone)
+
+    return size_of(data.file, data.image_size) if data.file else Size(1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +231,10 @@ DATA_SETS: Family[DataSetKind] = Family(
         number_bytes=28,  # as it is drawn: mean, noise and sum as float64, and itself
     ),
     Answers(name="table"),
+    OwnSamples(name="npz"),
+    OwnSamples(name="features"),
+    OwnSamples(name="image_folder"),
+    OwnSamples(name="torchvision"),
 )
 
 if TYPE_CHECKING:

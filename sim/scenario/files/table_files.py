@@ -37,7 +37,7 @@ class NpzFile:
                 self.names = [_member(one.filename) for one in members]
                 if len(set(self.names)) < len(self.names):
                     raise BadFile(f"two arrays have one name: {', '.join(self.names)}")
-                self._shapes = {name: _header(archive, name) for name in self.names}
+                self.shapes = {name: _header(archive, name) for name in self.names}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise (
                 error if isinstance(error, BadFile) else BadFile(f"cannot be read: {_said(error)}")
@@ -51,12 +51,12 @@ class NpzFile:
     def bytes(self) -> float:
         """What its arrays come to, as their headers say."""
         return float(
-            sum(np.prod(shape, dtype=np.float64) * kind.itemsize for shape, kind in self._shapes.values())
+            sum(np.prod(shape, dtype=np.float64) * kind.itemsize for shape, kind in self.shapes.values())
         )
 
     def read(self, names: Sequence[str]) -> Iterator[Rows]:
         """All rows at once. Raises BadFile where arrays differ in length."""
-        rows = {name: (self._shapes[name][0] or (0,))[0] for name in names}
+        rows = {name: (self.shapes[name][0] or (0,))[0] for name in names}
         first = next(iter(rows), "")
         for name, count in rows.items():
             if count != rows[first]:

@@ -32,6 +32,7 @@ FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
 LABEL_BYTES = 2
+UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 
@@ -142,7 +143,7 @@ def pixels_of(scenario: Scenario) -> int:
 def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
     """About how many numbers a rejector of the group looks at: of the picture, and what its client's model
     makes of it."""
-    told, features = group.rejector.input, _family(group).features + classes_of(scenario)
+    told, features = group.rejector.input, _family(group).features + (classes_of(scenario) or UNKNOWN_CLASSES)
     return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
 
 

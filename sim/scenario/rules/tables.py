@@ -8,8 +8,10 @@ from pathlib import PurePath
 from typing import Any
 
 from sim.registry.data_sets import DATA_SETS
+from sim.registry.partitions import Ids
 from sim.registry.scores import SCORES
 from sim.scenario.files.answers import AnswerTable, answer_table
+from sim.scenario.files.partition_ids import partition_ids
 from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -19,6 +21,7 @@ from sim.scenario.text.wording import nearest
 Breach = tuple[Path, Any, str]
 TRAINED = ("rejector",)  # pools that rejectors train on
 NEEDED = ("calibration", "traffic")
+NAMED = "torchvision"
 
 
 def files_are_named_where_they_are_read(scenario: Scenario) -> Iterator[Breach]:
@@ -28,6 +31,16 @@ def files_are_named_where_they_are_read(scenario: Scenario) -> Iterator[Breach]:
     elif data.file is not None and not DATA_SETS[data.set].is_brought:
         brought = ", ".join(name for name, kind in DATA_SETS.items() if kind.is_brought)
         yield ("data", "file"), data.file, f"is for set: {brought}, not {data.set}"
+
+
+def names_and_sizes_are_of_pictures(scenario: Scenario) -> Iterator[Breach]:
+    data = scenario.data
+    if (data.name is None) == (data.set == NAMED):
+        rule = f"set: {NAMED} needs a name" if data.name is None else f"is for set: {NAMED}, not {data.set}"
+        yield ("data", "name"), data.name, rule
+    if data.image_size is not None and data.set not in (NAMED, "image_folder"):
+        rule = f"is for set: image_folder or {NAMED}, not {data.set}"
+        yield ("data", "image_size"), data.image_size, rule
 
 
 def tables_can_be_read(scenario: Scenario) -> Iterator[Breach]:
@@ -79,6 +92,25 @@ def given_answers_train_nothing(scenario: Scenario) -> Iterator[Breach]:
             if drift.noise is not None:
                 rule = "the answers are given for samples as they are: must be null"
                 yield ("fleet", index, "traffic", "drift", number, "noise"), drift.noise, rule
+
+
+def partitions_are_listed(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        partition = group.partition
+        if not isinstance(partition, Ids):
+            continue
+        path: Path = ("fleet", index, "partition", "file")
+        if scenario.data.samples is not None:
+            rule = "lists samples by their number in the whole set: data.samples must be null"
+            yield path, partition.file, rule
+        try:
+            count = len(partition_ids(partition.file))
+        except BadFile as error:
+            yield path, partition.file, f"{PurePath(partition.file).name}: {error}"
+            continue
+        if count < group.model.variants:
+            rule = f"it has {count} partitions, and the group has {group.model.variants} variants, one each"
+            yield path, partition.file, f"{PurePath(partition.file).name}: {rule}"
 
 
 def models_are_in_the_table(scenario: Scenario) -> Iterator[Breach]:
@@ -180,10 +212,12 @@ def _given_score(table: AnswerTable, group: Group, index: int) -> Iterator[Breac
 
 TABLE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     files_are_named_where_they_are_read,
+    names_and_sizes_are_of_pictures,
     tables_can_be_read,
     keys_of_tables_go_with_tables,
     pools_that_train_are_not_empty,
     given_answers_train_nothing,
+    partitions_are_listed,
     models_are_in_the_table,
     scores_have_what_they_need,
     costs_of_a_table_are_not_studied,

@@ -10,6 +10,7 @@ from sim.registry.data_sets import DataSetName
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
+    ImageSize,
     NonNegative,
     Part,
     PositiveShare,
@@ -59,7 +60,11 @@ class Data(Part):
     root: str | None = None
     """Folder with the files of the set; null: `$L2H_DATA`, `data/`, or where Debian puts them."""
     file: str | None = None
-    """The file of `table`: CSV, Parquet or NPZ."""
+    """The file of `table`, `npz` or `features`, or the folder of `image_folder` or `torchvision`."""
+    name: str | None = None
+    """Of `torchvision`: the name of its class of the set, such as EuroSAT."""
+    image_size: ImageSize | None = None
+    """Of pictures in a folder: pixels a side that all are resized to; null: they have one size."""
     cost_scale: Cost = 1.0
     """Of a table with costs: what one unit of `cost.NAME` weighs beside a wrong answer; c_e of a send is this
     times the sample's own cost."""
