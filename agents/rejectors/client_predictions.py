@@ -13,8 +13,7 @@ from scipy import optimize
 from torch import Tensor
 from torch.nn import functional
 
-from agents.models.families import Classifier
-from agents.models.training import ModelOutput, read, to_tensor
+from agents.models.outputs import FrozenModel, ModelOutput, output_of
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
 from agents.rejectors.surrogates import SURROGATES
@@ -24,10 +23,11 @@ TOP = 5  # how many of the client's largest probabilities a rejector is told, in
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and
-    uncertainty, 1 - max_y p(y|x), float32, all (models, n), of the softmax at the `temperature` that the
-    calibration pool asks for, if a score of the group takes it for a probability; features: what a rejector
-    is told, float32 (models, n, width), of width 0 if it looks at none.
+    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, or a grade in
+    [0, 1], and uncertainty, 1 - max_y p(y|x), float32, 0 where no probabilities are known, all (models, n),
+    of the softmax at the `temperature` that the calibration pool asks for, if a score of the group takes it
+    for a probability; features: what a rejector is told, float32 (models, n, width), of width 0 if it looks
+    at none.
     """
 
     answer: Tensor
@@ -40,7 +40,7 @@ class ClientPredictions:
     """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
     whatever was asked, since every round asks it again."""
 
-    def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
+    def __init__(self, plan: Plan, models: Mapping[Variant, FrozenModel]) -> None:
         self._plan, self._models = plan, models
         self._keeps_all = plan.scenario.training.online is not None
         self._known: dict[tuple[int, bytes], dict[Variant, Predictions]] = {}
@@ -70,15 +70,15 @@ class ClientPredictions:
             self._known.clear()
 
     def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Predictions:
-        output = read(self._models[variant], self._plan.images[sample_ids])
-        answer = output.logits.argmax(dim=1)
-        right = answer == to_tensor(self._plan.labels(sample_ids))
+        output = output_of(self._models[variant], self._plan, sample_ids)
         # Summed over the other classes, as the score of confidence is.
         scaled = output.logits.double() / self._temperature(variant)
         others = torch.softmax(scaled, dim=1).sort(dim=1).values[:, :-1]
         _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
-        seen = features(output) if sees_features else output.features[:, :0]
-        return Predictions(answer[None], right[None], others.sum(dim=1).float()[None], seen[None])
+        is_told = sees_features and output.logits.shape[1] > 0
+        seen = features(output) if is_told else output.features[:, :0]
+        uncertainty = others.sum(dim=1).float()
+        return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
 
     def _temperature(self, variant: Variant) -> float:
         """1 where nobody takes what the model says for a probability."""
@@ -86,8 +86,9 @@ class ClientPredictions:
             return 1.0
         if variant not in self._temperatures:
             pool = self._plan.samples.sample_id[self._plan.calibration(variant.group)]
-            logits = read(self._models[variant], self._plan.images[pool]).logits
-            self._temperatures[variant] = temperature(logits, to_tensor(self._plan.labels(pool)))
+            logits = output_of(self._models[variant], self._plan, pool).logits
+            labels = torch.from_numpy(self._plan.labels(pool))
+            self._temperatures[variant] = temperature(logits, labels) if logits.shape[1] else 1.0
         return self._temperatures[variant]
 
 

@@ -49,18 +49,24 @@ class Targets:
         weights: Tensor,
         c_1: Tensor,
         prices: np.random.Generator,
+        own: OwnCosts | None = None,
     ) -> None:
-        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch); labels: int64
-        (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices: asked step by step."""
+        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch), or grades in [0, 1]
+        both; labels: int64 (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices:
+        asked step by step."""
         self._client, self._server, self._labels = client_correct, server_correct, labels
-        self._weights, self._c_1, self._prices = weights, c_1, prices
+        self._weights, self._c_1, self._prices, self._own = weights, c_1, prices, own
         self._every_row = torch.arange(len(weights))[:, None]
 
     def batch(self, step: int, samples: Tensor) -> Batch:
         """The batch of a step, samples (n,) or (rows, n); steps are asked for in order."""
         server = self._server[step]
         client = self._client.gather(1, samples.expand(server.shape))
-        of_outcome = self._weights[self._every_row, 2 * client.long() + server.long()]
+        of_outcome = self._of_outcomes(client, server)
+        if self._own is not None:
+            of_outcome = (
+                of_outcome + self._own.less[samples].expand(server.shape)[..., None] * self._own.slope
+            )
         w_local, w_remote, cost_remote = of_outcome.unbind(dim=-1)
         return Batch(
             client.float(),
@@ -72,6 +78,25 @@ class Targets:
             self._c_1,
             to_tensor(self._prices.random(samples.shape[-1], dtype=np.float32)),
         )
+
+    def _of_outcomes(self, client: Tensor, server: Tensor) -> Tensor:
+        """What the outcomes weigh, (rows, n, 3): of grades a mean, since weights are linear in them."""
+        if client.dtype == torch.bool:
+            return self._weights[self._every_row, 2 * client.long() + server.long()]
+        m, e = client[..., None], server[..., None]
+        of = self._weights[:, :, None].unbind(dim=1)
+        return (1 - m) * ((1 - e) * of[0] + e * of[1]) + m * ((1 - e) * of[2] + e * of[3])
+
+
+@dataclass(frozen=True)
+class OwnCosts:
+    """Of samples whose sends have costs of their own. less: by how much each is charged less than the
+    dearest, float32 (pool,); slope: what that adds to (w_local, w_remote, cost_remote), which the weights
+    give for the dearest, (rows, 1, 3).
+    """
+
+    less: Tensor
+    slope: Tensor
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
 
 
 def _useful(traffic: Traffic) -> Floats:
-    return (np.asarray(traffic.requests["in_time"], dtype=bool) & traffic.correct).astype(np.float64)
+    in_time = np.asarray(traffic.requests["in_time"], dtype=bool)
+    return np.asarray(in_time * traffic.correct, dtype=np.float64)
 
 
 def _column(traffic: Traffic, name: str) -> Floats:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics.service import served_in_time, sizes_of
 from analysis.run_folder.traffic import Floats, Mask, Traffic
@@ -102,19 +103,19 @@ def _gain(traffic: Traffic) -> Floats:
 
 def realised_risk(traffic: Traffic) -> Floats:
     """The generalised 0-1 loss of each request as it was paid (DESIGN §6), under the run's own costs."""
-    return risk_of(traffic, float(traffic.run.scenario["costs"]["c_e"]))
+    return risk_of(traffic, traffic.c_e)
 
 
-def risk_of(traffic: Traffic, c_e: float) -> Floats:
+def risk_of(traffic: Traffic, c_e: float | Floats) -> Floats:
     """The same had a charged attempt cost `c_e`."""
     weight = np.where(_by_server(traffic), float(traffic.run.scenario["costs"]["c_1"]), 1.0)
-    return np.asarray(c_e * _column("charged")(traffic) + weight * ~traffic.correct)
+    return np.asarray(c_e * _column("charged")(traffic) + weight * (1.0 - traffic.correct))
 
 
 def oracle_risk(traffic: Traffic) -> Floats:
     """What an oracle that knows both answers would pay for each request."""
     costs = traffic.run.scenario["costs"]
-    remote = float(costs["c_e"]) + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
+    remote = traffic.c_e + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
     return np.asarray(np.minimum(1.0 - _column("client_right")(traffic), remote))
 
 
@@ -122,8 +123,8 @@ def _excess(traffic: Traffic) -> Floats:
     return realised_risk(traffic) - oracle_risk(traffic)
 
 
-def _useful(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["in_time"] & traffic.correct)
+def _useful(traffic: Traffic) -> NDArray[Any]:
+    return np.asarray(traffic.requests["in_time"].to_numpy(dtype=bool) * traffic.correct)
 
 
 def _bytes_up(traffic: Traffic) -> Floats:
@@ -131,7 +132,7 @@ def _bytes_up(traffic: Traffic) -> Floats:
 
 
 def _cost(traffic: Traffic) -> Floats:
-    return float(traffic.run.scenario["costs"]["c_e"]) * _column("charged")(traffic)
+    return traffic.c_e * _column("charged")(traffic)
 
 
 def _sends(traffic: Traffic) -> Sums:
@@ -151,7 +152,7 @@ def _held_out(traffic: Traffic) -> Mask:
     return traffic.held_out
 
 
-def _correct(traffic: Traffic) -> Mask:
+def _correct(traffic: Traffic) -> NDArray[Any]:
     return traffic.correct
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,8 +124,15 @@ class Traffic(Arrivals):
         return np.asarray(self.known & ~self.requests["held_out"])
 
     @property
-    def correct(self) -> Mask:
-        return np.asarray(self.requests["correct"], dtype=bool)
+    def correct(self) -> NDArray[Any]:
+        """Which requests got a right answer; of graded answers how good it was, 0 to 1, 0 without any."""
+        return np.asarray(self.requests["correct"])
+
+    @property
+    def c_e(self) -> float | Floats:
+        """What a charged send costs: one number, or each request's own (n,)."""
+        own = self.requests.get("c_e")
+        return float(self.run.scenario["costs"]["c_e"]) if own is None else own.to_numpy(dtype=float)
 
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:

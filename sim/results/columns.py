@@ -72,11 +72,19 @@ OF_TRACES = pa.schema(
         ("work", pa.float64()),  # NaN: the trace says none
     ]
 )
+# Of runs whose answers are graded: those of the client's model, of the server's, and of the answer given.
+QUALITIES = (
+    pa.field("client_quality", pa.float32()),
+    pa.field("server_quality", pa.float32()),
+    pa.field("quality", pa.float32()),
+)
+OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
 
 
-def requests_with(told: Sequence[str]) -> pa.Schema:
-    """The columns of `requests` where traces say so much."""
-    return pa.schema([*REQUESTS, *(OF_TRACES.field(name) for name in told)])
+def requests(is_graded: bool, has_own_costs: bool, told: Sequence[str] = ()) -> pa.Schema:
+    """The columns of `requests` in a run of this sort, where traces say so much."""
+    own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
+    return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
 ATTEMPTS = pa.schema(
@@ -242,6 +250,7 @@ SAMPLES = pa.schema(
         ("held_out", pa.bool_()),
     ]
 )
+WORK = pa.field("work", pa.float64())  # of samples: what the service time is multiplied by, where it is given
 
 # What the frozen models were trained on: a row per group, variant and class of the data set.
 PARTITIONS = pa.schema(
