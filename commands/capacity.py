@@ -22,10 +22,9 @@ from commands.options import (
     Seed,
     Store,
 )
-from sim.errors import BadInput
 
 if TYPE_CHECKING:
-    from analysis.statistics.capacity import Decision, SearchResult, Slo
+    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -65,30 +64,14 @@ def capacity(
     """
     with ending_at_once():
         from analysis.reports.capacity_report import FILES, capacity_table, write_capacity
-        from analysis.reports.cell_table import path_of, require_metric
         from analysis.reports.page import require_own
-        from analysis.run_folder.latencies import level_of
-        from analysis.statistics.capacity import (
-            all_together,
-            answer,
-            decide,
-            most_decisions,
-            require_possible,
-            search,
-            slo_of,
-        )
         from commands.cells import all_of, how_of
         from commands.checking import validate_all
         from commands.progress import reporting
-        from commands.search import Runs, span_of
+        from commands.search import Runs, searched, slos_of, span_of
 
     how, span = how_of(jobs, workers, ray_address), span_of(replicas, clients)
-    slos = [slo_of(written) for written in ([meet] if isinstance(meet, str) else meet)]
-    for slo in slos:
-        require_metric(slo.metric)
-        require_possible(slo)
-    if not 0.5 <= confidence < 1:
-        raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
+    slos = slos_of([meet] if isinstance(meet, str) else meet, confidence)
     with reporting(quiet) as progress:
         runs = Runs(
             scenario,
@@ -102,37 +85,8 @@ def capacity(
         validate_all(ends, progress)
         out = out or Path("runs") / f"{ends[0].scenario.name}-capacity"
         require_own(out, FILES, "a search for capacity")
-
-        chance = (1 - confidence) / most_decisions(span.low, span.high) / len(slos)
-
-        def result_for(slo: Slo) -> SearchResult:
-            def ask(number: int) -> Decision:
-                return decide(
-                    number,
-                    lambda count: runs.evidence(number, count, slo),
-                    slo,
-                    chance,
-                    seeds,
-                    level_of(path_of(slo.metric)),
-                    lambda count: runs.are_long_enough(number, count, slo),
-                )
-
-            return search(span.low, span.high, span.more_helps, ask, slo)
-
-        results = [result_for(slo) for slo in slos]
-    best = all_together([result.best for result in results], span.more_helps)
-    said = [
-        answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
-        + runs.too_short(result.decisions, slo)
-        for slo, result in zip(slos, results, strict=True)
-    ]
-    if len(slos) > 1:
-        which = "fewest" if span.more_helps else "most"
-        said.append(
-            f"{which} {span.what} that meet all of them: {best or 'none'} ({100 * confidence:g}% confidence)"
-        )
-    said[-1] += runs.reservation(best)
-    write_capacity(results, slos, confidence, span.path, said, best, runs.table(), out)
-    for slo, result in zip(slos, results, strict=True):
-        Console().print(capacity_table(result, slo, span.what, runs.table()), crop=False)
-    print("\n".join(said))
+        found = searched(runs, slos, confidence, seeds)
+    write_capacity(found.results, slos, confidence, span.path, found.said, found.best, found.table, out)
+    for slo, result in zip(slos, found.results, strict=True):
+        Console().print(capacity_table(result, slo, span.what, found.table), crop=False)
+    print("\n".join(found.said))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -94,6 +94,40 @@ class Lines:
         """Nothing is open."""
 
 
+class InNotebook:
+    """The stages below the cell, a line each, written over as they go on."""
+
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._display, self._handle = display, None
+        self._lines, self._left = dict[str, str](), _TimeLeft()
+
+    def report(self, what: str, done: float, total: float, word: str = "") -> None:
+        share, left = done / total if total else 1.0, self._left.of(what, done, total)
+        bar = "\N{FULL BLOCK}" * round(24 * share) + "\N{LIGHT SHADE}" * (24 - round(24 * share))
+        line = "  ".join(filter(None, [f"{what:<15}", bar, f"{share:>4.0%}", word, left]))
+        if line == self._lines.get(what):
+            return
+        self._lines[what] = line
+        shown = {"text/plain": "\n".join(self._lines.values())}
+        if self._handle is None:
+            self._handle = self._display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+    def close(self) -> None:
+        """What it said stays below the cell."""
+
+
+def _in_notebook() -> Callable[..., Any] | None:
+    """What shows something below a notebook's cell; None anywhere else."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import display  # which is loaded
+
+    return display
+
+
 @contextmanager
 def each_warning_once() -> Iterator[None]:
     """Within it a warning is shown once: many runs of one scenario have the same to say.
@@ -117,9 +151,12 @@ def each_warning_once() -> Iterator[None]:
 
 
 def reporter_for(quiet: bool) -> Reporter:
-    """The one that fits: quiet, a terminal, or a log."""
+    """The one that fits: quiet, a notebook, a terminal, or a log."""
     if quiet:
         return Quiet()
+    display = _in_notebook()
+    if display is not None:
+        return InNotebook(display)
     console = Console(stderr=True)
     return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
 

@@ -10,9 +10,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.metrics.measures import is_in_time
-from analysis.reports.cell_table import evidence_of, lasts, metric_of, path_of
+from analysis.reports.cell_table import evidence_of, lasts, metric_of, path_of, require_metric
 from analysis.run_folder.latencies import level_of
-from analysis.statistics.capacity import Decision, Slo
+from analysis.statistics.capacity import (
+    Decision,
+    SearchResult,
+    Slo,
+    all_together,
+    answer,
+    decide,
+    most_decisions,
+    require_possible,
+    search,
+    slo_of,
+)
 from analysis.statistics.in_time import needed_relaxations
 from commands.cells import report_failures, table_of
 from commands.run_cache import Cell, cells_of
@@ -22,6 +33,17 @@ from sim.scenario.library import locate
 from sim.scenario.text.draft import Origin
 from sim.scenario.text.grid import Variant, variants
 from sim.scenario.text.overrides import AFTER_EVERY_LINE, Change
+
+
+class Found(NamedTuple):
+    """What a search comes to. results: of each SLO; best: the number that meets all of them, None: none
+    does; said: the answers in words; table: a row per run that was made or found."""
+
+    slos: Sequence[Slo]
+    results: Sequence[SearchResult]
+    best: int | None
+    said: list[str]
+    table: Any
 
 
 class Span(NamedTuple):
@@ -122,3 +144,49 @@ class Runs:
     def table(self) -> Any:
         """A row per run that was made or found."""
         return table_of(list(self.made.values()))
+
+
+def slos_of(written: Sequence[str], confidence: float) -> list[Slo]:
+    """The SLOs. Raises BadInput for one that is none, or that nothing could meet, and for the confidence."""
+    slos = [slo_of(one) for one in written]
+    for slo in slos:
+        require_metric(slo.metric)
+        require_possible(slo)
+    if not 0.5 <= confidence < 1:
+        raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
+    return slos
+
+
+def searched(runs: Runs, slos: Sequence[Slo], confidence: float, seeds: int) -> Found:
+    """Searches for each SLO, by bisection; together the answers hold with this confidence."""
+    span = runs.span
+    chance = (1 - confidence) / most_decisions(span.low, span.high) / len(slos)
+
+    def result_for(slo: Slo) -> SearchResult:
+        def ask(number: int) -> Decision:
+            return decide(
+                number,
+                lambda count: runs.evidence(number, count, slo),
+                slo,
+                chance,
+                seeds,
+                level_of(path_of(slo.metric)),
+                lambda count: runs.are_long_enough(number, count, slo),
+            )
+
+        return search(span.low, span.high, span.more_helps, ask, slo)
+
+    results = [result_for(slo) for slo in slos]
+    best = all_together([result.best for result in results], span.more_helps)
+    said = [
+        answer(result, slo, span.low, span.high, span.more_helps, span.what, confidence)
+        + runs.too_short(result.decisions, slo)
+        for slo, result in zip(slos, results, strict=True)
+    ]
+    if len(slos) > 1:
+        which = "fewest" if span.more_helps else "most"
+        said.append(
+            f"{which} {span.what} that meet all of them: {best or 'none'} ({100 * confidence:g}% confidence)"
+        )
+    said[-1] += runs.reservation(best)
+    return Found(slos, results, best, said, runs.table())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from commands.plugins.registering import register
     from l2h_fleet.checks import check
     from l2h_fleet.gym import FleetEnv, make_env, make_vec_env
-    from l2h_fleet.many import compare, study, sweep
+    from l2h_fleet.many import Capacity, capacity, compare, study, sweep
     from l2h_fleet.one import run
     from l2h_fleet.own import (
         LOCAL,
@@ -39,6 +39,7 @@ __all__ = [
     "TIMED_OUT",
     "Arrivals",
     "BadInput",
+    "Capacity",
     "Duration",
     "FleetEnv",
     "Law",
@@ -54,6 +55,7 @@ __all__ = [
     "Shape",
     "Simulated",
     "__version__",
+    "capacity",
     "check",
     "compare",
     "load_plugin",
@@ -76,6 +78,8 @@ _STANDS_IN = {
     "RunFailed": "sim.errors",
     "Scenario": "l2h_fleet.scenario",
     "Simulated": "analysis.theory.prediction",
+    "Capacity": "l2h_fleet.many",
+    "capacity": "l2h_fleet.many",
     "check": "l2h_fleet.checks",
     "compare": "l2h_fleet.many",
     "load_plugin": "commands.plugins.loading:load",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from commands.cells import table_of
 from commands.checking import validate_all, variants_of
 from commands.progress import Reporter
 from commands.run_cache import Cell, How, cells_of, compute_all
+from commands.search import Runs, searched, slos_of, span_of
 from l2h_fleet.one import STORE, reporter_of
 from l2h_fleet.scenario import Scenario, as_yaml
 from sim.errors import BadInput, RunFailed
@@ -76,6 +78,56 @@ def compare(
     """
     folders = [one.path if isinstance(one, Run) else Path(one) for one in runs]
     return write_comparison(folders, Path(out), unpaired, over_seeds)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The answer of a search. best: the number found, None: none meets every SLO; answer: in words, with the
+    confidence; table: a row for each run, as of `sweep`."""
+
+    best: int | None
+    answer: str
+    table: pd.DataFrame
+
+
+def capacity(
+    scenario: str | PathLike[str] | Mapping[str, Any] | Scenario,
+    meet: str | Sequence[str],
+    *,
+    replicas: tuple[int, int] | None = None,
+    clients: Mapping[str, tuple[int, int]] | None = None,
+    confidence: float = 0.95,
+    seeds: int = 16,
+    changes: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    store: str | PathLike[str] = STORE,
+    progress: bool | Reporter = False,
+) -> Capacity:
+    """The fewest replicas, or the most clients of a group, that meet an SLO, such as `latency.p95<=0.3` (s),
+    or several; as the command of this name.
+
+    replicas: the least and the most; clients: likewise, by the group's name. seeds: at most so many runs for
+    one number. Raises BadInput before anything runs, RunFailed if a run breaks.
+    """
+    asked = Scenario(scenario).set(changes or {})
+    of_groups = [f"{group}={low}:{high}" for group, (low, high) in (clients or {}).items()]
+    written = None if clients is None else ",".join(of_groups)
+    span = span_of(None if replicas is None else f"{replicas[0]}:{replicas[1]}", written)
+    slos = slos_of([meet] if isinstance(meet, str) else meet, confidence)
+    reporter = reporter_of(progress)
+
+    def compute(cells: list[Cell], what: str) -> dict[Path, str]:
+        for why in compute_all(cells, How(jobs), reporter, what).values():
+            raise RunFailed("run", why)
+        return {}
+
+    try:
+        runs = Runs(asked.source, asked.changes, None, span, Path(store), compute)
+        validate_all([one for end in (span.low, span.high) for one in runs.variants(end, 1)], reporter)
+        found = searched(runs, slos, confidence, seeds)
+    finally:
+        reporter.close()
+    return Capacity(found.best, ". ".join(found.said), found.table)
 
 
 def _table(

@@ -28,6 +28,7 @@ def run(
     resume: bool = False,
     progress: bool | Reporter = False,
     store: str | PathLike[str] = STORE,
+    models: Mapping[str, Any] | None = None,
 ) -> Run:
     """Runs a scenario: learns, simulates, sums up.
 
@@ -35,7 +36,8 @@ def run(
     of the store, whose name holds all that decides its bytes, so the same question is not run twice; without
     pictures. workers: Ray actors for the learners, 0: this process alone, the same bytes. force: replaces the
     run that `out` holds; resume: goes on with one that broke off there, by Ctrl-C for instance. progress:
-    True: bars or lines on stderr.
+    True: bars or lines on stderr. models: objects of your own in place of models that would be trained, by
+    name, `server` or `fleet.GROUP` (docs/own_models.md); with `out`.
 
     Raises BadInput before anything is written, RunFailed where a stage breaks; both say it in one line.
     """
@@ -44,6 +46,10 @@ def run(
     reporter = reporter_of(progress)
     try:
         if out is None:
+            if models:
+                raise BadInput(
+                    "out: a run with models of Python needs a run folder; no cell of the store holds it"
+                )
             if force or resume:
                 raise BadInput(
                     "out: force and resume go with a run folder; a cell of the store wants neither"
@@ -55,7 +61,7 @@ def run(
         folder = Path(out)
         if not resume:
             require_free(folder, force)
-        one_run.execute(plan, question, folder, force, workers, None, reporter, resume)
+        one_run.execute(plan, question, folder, force, workers, None, reporter, resume, models=models)
         return load_run(folder)
     finally:
         reporter.close()
