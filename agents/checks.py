@@ -1,23 +1,15 @@
 """What a scenario asks of the learners and its schema cannot judge, found out without training anything.
-Used by the command `check` and before every fleet is opened."""
+Used by the command `check` and before every fleet is opened; loads torch only where the registry does not
+settle it."""
 
 from __future__ import annotations
 
-from functools import reduce
-from pathlib import PurePath
-
-import numpy as np
-
 from agents.data.class_counts import warn_of_shortfalls
-from agents.models import families
-from agents.models.frozen import BATCH
-from agents.plan import Plan, make_plan
-from agents.rejectors import stacked
+from agents.data.named_samples import require_known_samples
+from agents.plan import CLIENT_BATCH, Plan, make_plan
 from sim.errors import BadInput
-from sim.registry.arrivals import TraceArrivals
-from sim.registry.families import REJECTOR_FAMILIES
+from sim.registry.families import REJECTOR_FAMILIES, model_family
 from sim.scenario import Group, Scenario
-from sim.scenario.files.traces import first_other_sample
 
 
 def validate(scenario: Scenario) -> None:
@@ -27,19 +19,27 @@ def validate(scenario: Scenario) -> None:
 
 def checked_plan(scenario: Scenario) -> Plan:
     """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
-    families.require_known(scenario.server.model.family, "server.model.family")
+    _require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
-        families.require_known(group.model.family, f"fleet.{group.group}.model.family")
+        _require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario)
     _check_models(plan)
-    _check_named_samples(plan)
     warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
             _check_pictures(plan, group)
             for phase in plan.phases[place]:
                 plan.class_weights_at(place, phase.at_s)
+    require_known_samples(scenario, plan.samples, plan.phases)
     return plan
+
+
+def _require_known(family: str, path: str) -> None:
+    known = model_family(family)
+    if known is None or known.least_side is None:
+        from agents.models import families  # noqa: PLC0415  (torch takes seconds to load)
+
+        families.require_known(family, path)
 
 
 def _check_models(plan: Plan) -> None:
@@ -48,28 +48,16 @@ def _check_models(plan: Plan) -> None:
     batch = min(pretrain.batch, len(plan.pools.server))
     asked = {("server.model", server.family, server.image_size, batch)}
     for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
-        batch = min(BATCH, *(len(sample_ids) for sample_ids in drawn))
+        batch = min(CLIENT_BATCH, *(len(sample_ids) for sample_ids in drawn))
         asked.add((f"fleet.{group.group}.model", group.model.family, group.model.image_size, batch))
+    _, height, width = plan.data.image_shape
     for path, family, size, batch in sorted(asked, key=str):
-        families.require_fit(
-            family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
-        )
+        known = model_family(family)
+        if known is None or not known.surely_fits(height, width, size):
+            from agents.models import families  # noqa: PLC0415  (torch takes seconds to load)
 
-
-def _check_named_samples(plan: Plan) -> None:
-    """Raises BadInput if a trace asks about a sample that its group cannot be sent, in some phase."""
-    for place, group in enumerate(plan.scenario.fleet):
-        process = group.arrivals.process
-        if not isinstance(process, TraceArrivals) or process.columns.sample is None:
-            continue
-        phases = [plan.samples.base_id[phase.positions] for phase in plan.phases[place]]
-        known = reduce(np.intersect1d, phases)
-        wrong = first_other_sample(process.trace(plan.scenario, place), known)
-        if wrong is not None:
-            path, file = f"fleet.{group.group}.arrivals.process.columns.sample", PurePath(process.file).name
-            raise BadInput(
-                f"{path}: {file}: {wrong}: must be one of the {len(known)} samples of its traffic, which "
-                "depend on the seed and on data.pools"
+            families.require_fit(
+                family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
             )
 
 
@@ -80,7 +68,7 @@ def _check_pictures(plan: Plan, group: Group) -> None:
     if REJECTOR_FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")
-        if not stacked.fits(family, height, width):
+        if not REJECTOR_FAMILIES[family].fits(height, width):
             raise BadInput(
                 f"{path}.family: '{family}' leaves nothing of pictures of {height}x{width}; use linear or mlp"
             )

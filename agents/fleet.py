@@ -50,19 +50,20 @@ def open_fleet(
     cache: Path | None = None,
     progress: ProgressCallback | None = None,
     availability: float | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> Iterator[Fleet]:
     """A fleet whose learners live in `workers` actors beside the server's, or in this process if it is 0.
 
     cache: where frozen clients are kept (default $L2H_CACHE, else .cache). progress: told (what, done,
-    total). availability: what `training.availability: observed` stands for, 0 to 1. The law: what it learns
-    has the same bytes for every number of workers. While it is open, torch works with one thread. Raises
-    BadInput before anything starts.
+    total). availability: what `training.availability: observed` stands for, 0 to 1. prepare: called first in
+    the process of each actor. The law: what it learns has the same bytes for every number of workers. While
+    it is open, torch works with one thread. Raises BadInput before anything starts.
     """
     plan = checked_plan(_with(scenario, availability))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        backend = new_backend(workers, ray_address)
+        backend = new_backend(workers, ray_address, prepare)
         try:
             yield Fleet(plan, backend, cache_folder(cache), progress or _no_progress)
         finally:
@@ -84,14 +85,14 @@ def _no_progress(_what: str, _done: int, _total: int) -> None:
     """Progress nobody asked for."""
 
 
-def new_backend(workers: int, ray_address: str | None) -> Backend:
+def new_backend(workers: int, ray_address: str | None, prepare: Callable[[], None] | None = None) -> Backend:
     """Learners with `workers` shards on Ray, or one in this process if it is 0; not started yet."""
     if workers == 0:
         return InProcess()
     before_ray(ray_address)
     from agents.backends.actors import OnRay  # noqa: PLC0415  (Ray is imported only where it is asked for)
 
-    return OnRay(workers, ray_address)
+    return OnRay(workers, ray_address, prepare)
 
 
 class Fleet:

@@ -19,6 +19,7 @@ from agents.rejectors.settings import Setting, networks_of
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
 
+CLIENT_BATCH = 32  # samples in a step of a frozen client's training
 BLOCK = 64  # rejectors that are trained as one; a fixed size, so results do not know the number of shards
 
 

@@ -12,7 +12,7 @@ from commands.interrupts import EXIT_CODE, ending_at_once
 def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
     with ending_at_once():
-        from commands.main import main  # noqa: PLC0415
+        from commands.main import main
 
     code = main()
     if code == EXIT_CODE:  # all is closed, and to take a large process apart would take seconds

@@ -19,6 +19,7 @@ from sim.results.packages import versions
 from sim.results.packing import pack, unpack
 from sim.results.whole_files import sweep, write_whole
 from sim.scenario import Scenario
+from sim.scenario.learning_part import learning_part
 from sim.scenario.text.content import content_digest
 
 log = logging.getLogger(__name__)
@@ -118,3 +119,23 @@ def heard() -> Iterator[list[tuple[str, str]]]:
         yield told
     finally:
         logging.getLogger("agents").removeHandler(notes)
+
+
+def learned_for(plan: Scenario) -> Learned:
+    """What the learners give for a scenario before t = 0, from what is kept or learned here and now."""
+    from agents.data.folders import contents
+    from agents.fleet import open_fleet
+    from sim.world.world import World
+
+    observed = World(plan).mean_availability if plan.training.availability == "observed" else None
+    part = learning_part(plan, observed)
+    learnings = Learnings(part, contents(plan.data))
+    with learnings.my_turn(lambda: None):
+        kept = learnings.find()
+        if kept is None:
+            with heard() as told, open_fleet(part, workers=0) as fleet:
+                fleet.build()
+                fleet.learn()
+                kept = Learning(fleet.decide(), None, told)
+            learnings.keep(kept)
+    return kept.learned

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -18,21 +18,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from commands import capacity, many_runs, one_run, reading
-from commands.interrupts import EXIT_CODE, CtrlC
-from commands.options import Changes, Quietly, RayAddress, ScenarioName, Seed
-from commands.progress import reporter_for
+from commands import capacity, many_runs, reading
+from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
+from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from sim import __version__
 from sim.errors import BadInput, RunFailed
-from sim.results.checkpoints import EVERY_S
-from sim.results.commit import commit
-from sim.results.resuming import is_broken_off
-from sim.results.run_folder import require_free
-from sim.scenario import Scenario, json_schema, question_of, read, shipped
-from sim.scenario.library import FOLDER, STUDIES, locate
-from sim.scenario.rules.estimates import estimate, in_words
-from sim.scenario.rules.traces import traces_in_words
-from sim.scenario.schema.policy_study import is_study
 
 
 class Interrupted(Exception):
@@ -49,6 +39,8 @@ app.add_typer(capacity.app)
 def tell_version(is_asked: bool) -> None:
     """Says which version this is, and of which commit where that is known."""
     if is_asked:
+        from sim.results.commit import commit
+
         of = commit()
         print(f"l2h-fleet {__version__}" + (f" ({of})" if of else ""))
         raise typer.Exit
@@ -59,8 +51,21 @@ def before(
     _version: Annotated[
         bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Say the version.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE",
+            help="Run this Python file, which registers kinds of one's own; may stand anywhere, repeatedly.",
+        ),
+    ] = None,
 ) -> None:
     """What stands before a command."""
+    from commands.plugins.loading import load, load_installed
+
+    load_installed()
+    for path in plugins or []:
+        load(path)
 
 
 @app.command()
@@ -82,7 +87,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, metavar="S", help="Wall seconds between checkpoints; 0: every window.")
-    ] = EVERY_S,
+    ] = CHECKPOINT_EVERY_S,
     quiet: Quietly = False,
 ) -> None:
     """Runs a scenario: learns, simulates, analyses.
@@ -93,6 +98,13 @@ def run(
         raise BadInput("--local: goes with neither --workers nor --ray-address")
     if resume and force:
         raise BadInput("--resume: goes on with a run, --force starts it over: give one of them")
+    with ending_at_once():
+        from commands import one_run
+        from commands.progress import reporter_for
+        from sim.results.run_folder import require_free
+        from sim.scenario import question_of, read
+        from sim.scenario.library import locate
+
     actors = 0 if local else workers or os.cpu_count() or 1
     progress, ctrl_c = reporter_for(quiet), CtrlC()
     try:
@@ -134,6 +146,8 @@ def interrupted(folder: Path, force: bool) -> str:
 
 def how_to_go_on(folder: Path, force: bool) -> str:
     """What to do after a run broke off."""
+    from sim.results.resuming import is_broken_off
+
     if not is_broken_off(folder):
         return "nothing had begun"
     return f"give the same command with --resume{' in place of --force' if force else ''} to go on"
@@ -142,6 +156,8 @@ def how_to_go_on(folder: Path, force: bool) -> str:
 @app.command()
 def scenarios() -> None:
     """Lists shipped scenarios and studies, and what each asks."""
+    from sim.scenario.library import FOLDER, STUDIES, shipped
+
     for what, folder in (("scenario", FOLDER), ("study", STUDIES)):
         table = Table(what, "question", box=None, header_style="bold")
         for known in shipped(folder):
@@ -152,8 +168,13 @@ def scenarios() -> None:
 @app.command()
 def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) -> None:
     """Says whether a scenario or study can run; runs nothing."""
+    with ending_at_once():
+        from commands.checking import check_study, load
+        from sim.scenario.rules.estimates import estimate, in_words
+        from sim.scenario.rules.traces import traces_in_words
+        from sim.scenario.schema.policy_study import is_study
     if is_study(scenario):
-        many_runs.check_study(scenario, changes or [], seed)
+        check_study(scenario, changes or [], seed)
         return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
@@ -167,21 +188,14 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
 @app.command()
 def schema() -> None:
     """Prints the JSON schema of a scenario, for editors."""
+    from sim.scenario import json_schema
+
     print(json.dumps(json_schema(), indent=2))
-
-
-def load(scenario: str, changes: Sequence[str], seed: int | None) -> Scenario:
-    """Reads a scenario and asks the learners whether they can do what it says. Raises BadInput."""
-    plan = read(scenario, changes, seed)
-    from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load; bad YAML should not)
-
-    validate(plan)
-    return plan
 
 
 def show(folder: Path) -> None:
     """Prints the summary of a finished run and where its report is."""
-    from analysis import summary_table  # noqa: PLC0415
+    from analysis import summary_table
 
     Console().print(summary_table(json.loads((folder / "summary.json").read_text())))
     cost = json.loads((folder / "timing.json").read_text())["checkpoints"]
@@ -193,7 +207,7 @@ def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
         with CtrlC().handled(lambda: "interrupted"):
-            code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+            code: int = app(plugins_first(sys.argv[1:]) or ["--help"], standalone_mode=False) or 0
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
@@ -205,6 +219,19 @@ def main() -> int:
     except OSError as error:  # a full disk, a folder that went away
         return complain(f"failed: {error}", 1)
     return complain("interrupted", code) if code == EXIT_CODE else code
+
+
+def plugins_first(words: list[str]) -> list[str]:
+    """The words of a command line with every `--plugin FILE` before the command."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--plugin":
+            first += [word, *islice(waiting, 1)]
+        else:
+            (first if word.startswith("--plugin=") else rest).append(word)
+    return first + rest
 
 
 def complain(why: str, code: int) -> int:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.learnings import Learning, Learnings, heard
+from commands.options import CHECKPOINT_EVERY_S
+from commands.plugins.loading import preparation
 from commands.progress import Reporter
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
 from sim.messages import Learned
-from sim.results.checkpoints import EVERY_S, LEARNED, Checkpoints
+from sim.results.checkpoints import LEARNED, Checkpoints
 from sim.results.learned_files import write_learned
 from sim.results.packages import provenance, versions
 from sim.results.resuming import begun_with, claimed, require_resumable
@@ -41,7 +43,7 @@ def execute(
     ray_address: str | None,
     progress: Reporter,
     resume: bool = False,
-    checkpoint_every_s: float = EVERY_S,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ctrl_c: CtrlC | None = None,
     pictures: bool = True,
 ) -> None:
@@ -51,8 +53,8 @@ def execute(
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
     with ending_at_once():
-        from agents.data.folders import contents  # noqa: PLC0415
-        from analysis import finish  # noqa: PLC0415
+        from agents.data.folders import contents
+        from analysis import finish
 
     spent = Spent({}, {})
     ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
@@ -98,8 +100,14 @@ def learners(
         yield None
         return
     with ending_at_once():
-        from agents.fleet import open_fleet  # noqa: PLC0415  (torch takes seconds)
-    with open_fleet(part, workers=workers, ray_address=ray_address, progress=progress.report) as fleet:
+        from agents.fleet import open_fleet  # torch takes seconds
+    with open_fleet(
+        part,
+        workers=workers,
+        ray_address=ray_address,
+        progress=progress.report,
+        prepare=preparation(),
+    ) as fleet:
         yield fleet
 
 

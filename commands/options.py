@@ -11,6 +11,7 @@ import typer
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")
 ]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,7 +25,13 @@ Seed = Annotated[
 RayAddress = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Join this Ray cluster, in place of a private one.")
 ]
+Width = Annotated[
+    str, typer.Option(metavar="WIDTH", help="In inches: 3.33in, a column of a paper, or 7.0in, a page.")
+]
+Png = Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too, at 300 dpi.")]
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+CHECKPOINT_EVERY_S = 10.0
 
 # Of the commands that make many runs.
 STORE = Path("runs/cache")

@@ -122,3 +122,14 @@ def reporter_for(quiet: bool) -> Reporter:
         return Quiet()
     console = Console(stderr=True)
     return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
+
+
+@contextmanager
+def reporting(quiet: bool) -> Iterator[Reporter]:
+    """Within it progress is reported, and each warning once."""
+    progress = reporter_for(quiet)
+    try:
+        with each_warning_once():
+            yield progress
+    finally:
+        progress.close()

@@ -1,26 +1,67 @@
-"""The commands that read finished runs: compare and report.
+"""The commands that read finished runs: compare, figure and report.
 Part of the command line; `main` adds them to its own."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from commands.interrupts import ending_at_once
+from commands.options import Png, RunFolder, Width
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def report(run_folder: RunFolder, png: Png = False) -> None:
     """Makes the report of a finished run anew.
 
     That is summary.json, the figures, the trace and report.html, from the tables in its folder.
     """
-    from analysis import write_report  # noqa: PLC0415  (matplotlib is slow to load)
+    with ending_at_once():
+        from analysis import write_report
 
-    print(f"report: {write_report(run_folder)}")
+    print(f"report: {write_report(run_folder, png)}")
+
+
+class FigureFormat(StrEnum):
+    pdf = "pdf"
+    svg = "svg"
+    png = "png"
+
+
+@app.command()
+def figure(
+    run_folder: RunFolder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the report: timeline, latency, ...")],
+    width: Width = "3.33in",
+    kind: Annotated[
+        FigureFormat, typer.Option("--format", help="Text is text in pdf and svg; png has 300 dpi.")
+    ] = FigureFormat.pdf,
+    panels: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="These panels alone, by what their axis shows.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For the figure (default: NAME.FORMAT, here).")
+    ] = None,
+) -> None:
+    """Draws one figure of a run for print.
+
+    Text of 8 points or more at that width; strokes, marks and hatches that survive grey.
+    """
+    with ending_at_once():
+        from analysis.reports.print_figure import print_figure
+        from sim.results.whole_files import write_whole
+
+    wanted = [one.strip() for one in panels.split(",")] if panels else []
+    content = print_figure(run_folder, name, width, kind.value, wanted)
+    out = out or Path(f"{name}.{kind.value}")
+    write_whole(out, content)
+    print(f"figure: {out}")
 
 
 @app.command()
@@ -38,12 +79,14 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
     ] = False,
+    png: Png = False,
 ) -> None:
     """Tells how runs differ from the first one, with intervals.
 
     Runs of the same traffic are paired by request.
     """
-    from analysis import comparison_table, write_comparison  # noqa: PLC0415
+    with ending_at_once():
+        from analysis import comparison_table, write_comparison
 
-    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds)))
+    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
     print(f"comparison: {out / 'compare.html'}")

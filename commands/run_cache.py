@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from commands import one_run
 from commands.job_progress import JobProgress
+from commands.plugins.loading import preparation
 from commands.progress import Quiet, Reporter
 from commands.sources import sources, sources_now
 from commands.stages import beside
@@ -95,12 +96,16 @@ def _computed(
         for number, cell in enumerate(missing):
             yield number, compute(cell, how.workers, how.ray_address, job_progress)
         return
-    from agents.backends.in_process import before_ray  # noqa: PLC0415
+    from agents.backends.in_process import before_ray
 
     before_ray(how.ray_address)
-    from agents.backends.cluster import run_tasks  # noqa: PLC0415  (Ray only where asked for)
+    from agents.backends.cluster import run_tasks  # Ray only where asked for
 
-    calls = [(cell, {CACHE_VARIABLE: str(cache_root())}) for cell in missing]
+    environment, prepare = {CACHE_VARIABLE: str(cache_root())}, preparation()
+    calls = [
+        (plan.model_dump_json(), question, folder, own, environment, prepare)
+        for plan, question, folder, own in missing
+    ]
     for number, result in run_tasks(compute_elsewhere, calls, jobs, how.ray_address, job_progress.say):
         yield number, _one_line(result) if isinstance(result, Exception) else result
 
@@ -135,10 +140,23 @@ def compute(
     return None
 
 
-def compute_elsewhere(cell: Cell, environment: dict[str, str]) -> str | None:
-    """`compute` in the process of a Ray task, which begins in another folder and loads the code anew."""
+def compute_elsewhere(
+    plan: str,
+    question: str,
+    folder: Path,
+    own: str,
+    environment: dict[str, str],
+    prepare: Callable[[], None] | None,
+) -> str | None:
+    """`compute` in the process of a Ray task, which begins in another folder and loads the code anew.
+
+    plan: as JSON, since the kinds that it names may be known only once the process is prepared.
+    """
     os.environ.update(environment)
-    return compute(cell) if sources() == cell.sources else CHANGED
+    if prepare is not None:
+        prepare()
+    cell = Cell(Scenario.model_validate_json(plan), question, folder, own)
+    return compute(cell) if sources() == own else CHANGED
 
 
 @contextmanager

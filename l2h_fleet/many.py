@@ -11,7 +11,8 @@ import pandas as pd
 
 from analysis.reports.compare_report import write_comparison
 from analysis.run_folder.run import Run
-from commands.many_runs import table_of, validate_all, variants_of
+from commands.cells import table_of
+from commands.checking import validate_all, variants_of
 from commands.progress import Reporter
 from commands.run_cache import Cell, How, cells_of, compute_all
 from l2h_fleet.one import STORE, reporter_of

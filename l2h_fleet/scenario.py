@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from commands.plugins.loading import load_installed
 from sim.errors import BadInput
 from sim.results.cache_folder import cache_root
 from sim.results.whole_files import write_whole
@@ -54,6 +55,7 @@ class Scenario:
     @cached_property
     def document(self) -> Document:
         """The scenario, read and resolved: every key with its value. Raises BadInput, in one line."""
+        load_installed()
         return read(self.source, self.changes)
 
     @property

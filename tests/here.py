@@ -12,6 +12,9 @@ from unittest.mock import patch
 
 from commands.learnings import Learnings
 from commands.main import main
+from commands.plugins import loading
+from sim.registry import brought
+from sim.registry.registry import rebuild
 
 ONLINE = "{every_s: 40, steps: 3, step_s: 0.5, rejector_steps: 2, rejector_step_s: 0.5, source: mix}"
 WORDS = [  # five chunks of a fleet that learns on the way, with a checkpoint after each
@@ -30,12 +33,21 @@ def run_here(folder: Path, *words: str, learns_anew: bool = True) -> tuple[int, 
     with (
         contextlib.chdir(folder),
         patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
-        patch("analysis.reports.report._write_pictures"),
+        patch("analysis.reports.run_page.write_pictures"),
         patch.object(Learnings, "find", find),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         return main(), said.getvalue()
+
+
+def forget_what_was_brought() -> None:
+    """Takes back every kind that was registered from outside."""
+    for one in reversed(brought.BROUGHT):
+        one.take_back()
+    brought.BROUGHT.clear()
+    loading._READ.clear()
+    rebuild()
 
 
 def results_of(folder: Path) -> dict[str, bytes]:

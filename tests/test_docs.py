@@ -24,7 +24,7 @@ import typer
 
 from agents.checks import validate
 from analysis.figures import FIGURES
-from analysis.reports import report
+from analysis.reports import run_page
 from commands import main
 from sim.registry.fits import FITS
 from sim.registry.trace_formats import TRACE_FORMATS
@@ -184,7 +184,7 @@ def test_every_command_can_be_given(
         validate(scenario)
         if words[0] != "run" or "--ray-address" in words:
             return
-        monkeypatch.setattr(report, "drawings_of", one_figure)
+        monkeypatch.setattr(run_page, "drawings_of", one_figure)
         changes = SMALL if scenario.data.set == "digits" else SMALL_PAPER
         assert call(monkeypatch, small(words, changes)) == 0, capsys.readouterr().err
 
@@ -242,7 +242,7 @@ def test_the_page_on_own_traces_says_what_is_said_and_joins_back(
     said = capsys.readouterr().out
     (told,) = re.findall(r"^readers: .*$", page, flags=re.MULTILINE)
     assert told in said.splitlines()
-    monkeypatch.setattr(report, "drawings_of", one_figure)
+    monkeypatch.setattr(run_page, "drawings_of", one_figure)
     changes = tuple(one for one in SMALL if "clients" not in one)
     assert call(monkeypatch, small(["run", "doors.yaml"], changes)) == 0, capsys.readouterr().err
     (code,) = [text for name, text in blocks("python") if name == "own_trace.md"]

@@ -119,7 +119,7 @@ import sys
 from unittest.mock import patch
 from commands.main import main
 sys.argv = ["run_sim.py", *{words!r}]
-with patch("analysis.reports.report._write_pictures"):
+with patch("analysis.reports.run_page.write_pictures"):
     main()
 print([name for name in ("torch", "ray") if name in sys.modules])
 """

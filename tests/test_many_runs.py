@@ -20,7 +20,7 @@ import typer
 
 from analysis.statistics.comparison import load_traffics
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
-from commands import capacity, main, many_runs, one_run
+from commands import capacity, main, many_runs, one_run, search
 from commands.progress import Quiet
 from commands.run_cache import CHANGED, Cell, How, _alone, cells_of, compute, compute_all, compute_elsewhere
 from sim.errors import BadInput, RunFailed
@@ -430,8 +430,8 @@ def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
 
 
 def test_an_answer_from_runs_that_are_not_valid_says_so(tmp_path):
-    span = capacity.span_of("1:2", None)
-    runs = capacity.Runs("smoke", TINY, None, span, tmp_path, lambda *_: None)
+    span = search.span_of("1:2", None)
+    runs = search.Runs("smoke", TINY, None, span, tmp_path, lambda *_: None)
     cells = [
         (one.chosen, cell)
         for n in (1, 2)
@@ -448,7 +448,7 @@ def test_an_answer_from_runs_that_are_not_valid_says_so(tmp_path):
     )
 
 
-def made_of(runs: capacity.Runs, number: int) -> list[Cell]:
+def made_of(runs: search.Runs, number: int) -> list[Cell]:
     return cells_of([one.scenario for one in runs.variants(number, 2)], "?", runs.store)
 
 

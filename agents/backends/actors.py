@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +70,9 @@ class Shell:
     nothing had happened. Number 0 makes the learner, over again if need be.
     """
 
-    def __init__(self, kind: Learner) -> None:
+    def __init__(self, kind: Learner, prepare: Callable[[], None] | None = None) -> None:
+        if prepare is not None:
+            prepare()
         torch.set_num_threads(1)
         # For its first optimiser torch imports for over half a second: all do so now, side by side.
         torch.optim.SGD([torch.zeros(1)])
@@ -169,8 +171,8 @@ def _got(reference: Any) -> Any:
 class OnRay:
     """Learners on the cluster at `address`, or on one of their own that ends with them; see `Cluster`."""
 
-    def __init__(self, workers: int, address: str | None) -> None:
-        self.shards = workers
+    def __init__(self, workers: int, address: str | None, prepare: Callable[[], None] | None = None) -> None:
+        self.shards, self._prepare = workers, prepare
         self._members: list[Member] = []
         self._cluster = Cluster(workers + 1, address)
 
@@ -182,7 +184,7 @@ class OnRay:
         )(Shell)
         kinds: list[tuple[str, Learner]] = [("the server", ServerModel)]
         kinds += [(f"shard {number}", ClientShard) for number in range(self.shards)]
-        self._members = [Member(name, shell.remote(kind)) for name, kind in kinds]
+        self._members = [Member(name, shell.remote(kind, self._prepare)) for name, kind in kinds]
         shared = self.share(plan)
         self._ask(self._members, "start", [(shared,)] * len(kinds), tick=None, within_s=START_S)
 

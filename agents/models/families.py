@@ -126,7 +126,7 @@ def alexnet(shape: ImageShape, classes: int) -> Headed:
 def size_of(family: str, image_size: int | None) -> int | None:
     """Pixels a side that pictures are resized to: as asked, else as the family does; None: not at all."""
     known = model_family(family)
-    return known.resizes_to if image_size is None and known is not None else image_size
+    return known.size_of(image_size) if known else image_size
 
 
 def require_known(family: str, path: str) -> None:

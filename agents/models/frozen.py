@@ -21,11 +21,10 @@ from agents.models.families import Classifier, model_of
 from agents.models.stacked_clients import Stack, rows_at_once, stack_of
 from agents.models.torchvision_models import PREFIX
 from agents.models.training import batch_order, require_finite, to_tensor
-from agents.plan import Plan, Variant
+from agents.plan import CLIENT_BATCH, Plan, Variant
 from sim.registry.families import model_family
 from sim.streams import key, stream
 
-BATCH = 32
 RECIPE_VERSION = 3  # raise it when training below, or a family's network, changes: old cache files then miss
 
 Weights = dict[str, NDArray[np.generic]]
@@ -56,7 +55,7 @@ class Recipe:
             "family": [self.family, self.image_size, _foreign_version(self.family)],
             "classes": self.classes,
             "epochs": self.epochs,
-            "batch": BATCH,
+            "batch": CLIENT_BATCH,
             "learning_rate": learning_rate(self.family),
             "seed": [self.seed, self.place, self.number],
             "shape": self.images.shape,
@@ -145,8 +144,8 @@ def train(recipes: Sequence[Recipe]) -> list[FrozenClient]:
     labels = torch.cat([to_tensor(each.labels.astype(np.int64)) for each in recipes])
     begins = samples * np.arange(len(recipes))[:, None]
     draws = [stream(each.seed, "client order", each.place, each.number) for each in recipes]
-    order = batch_order(draws, samples, BATCH)
-    steps = -(-samples // BATCH)
+    order = batch_order(draws, samples, CLIENT_BATCH)
+    steps = -(-samples // CLIENT_BATCH)
     curve = np.zeros((first.epochs, steps, 2, len(recipes)))
     for epoch in range(first.epochs):
         for step in range(steps):

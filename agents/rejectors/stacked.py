@@ -87,14 +87,6 @@ class StackedRejectors:
         return torch.stack([one.flatten(start_dim=1) for one in seen])
 
 
-def fits(family: str, height: int, width: int) -> bool:
-    """Whether pictures of this size leave something behind every convolution."""
-    side = min(height, width)
-    for _, kernel in REJECTOR_FAMILIES[family].convolutions:
-        side = (side - kernel + 1) // 2
-    return side >= 1
-
-
 def _drawn(shape: tuple[int, ...], fan_in: int, generators: Sequence[torch.Generator]) -> Tensor:
     """One tensor per generator, stacked: U(-1, 1) / sqrt(fan_in), as torch initialises its layers."""
     bound = fan_in**-0.5

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from analysis.figures.style import INK, VERMILION, WIDTH_IN, score_name, scores_of, styled
@@ -28,8 +29,8 @@ def deferral(traffic: Traffic) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
     columns = 1 if len(groups) <= 3 else 2
     ratios = [1.5, 0.4 + 0.4 * columns] if groups else [1.0]
-    parts = figure.subfigures(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
-    axes = parts[0].subplots()
+    parts = figure.add_gridspec(1, len(ratios), width_ratios=ratios)
+    axes = figure.add_subplot(parts[0])
     _curves(axes, table[table["group"] == "all"])
     while_so, when = as_the_curves(traffic)
     _ran(axes, traffic, while_so)
@@ -37,7 +38,7 @@ def deferral(traffic: Traffic) -> Figure:
     axes.set_ylabel("accuracy (% of held-out)")
     axes.set_xlabel("deferral rate (% sent)")
     if groups:
-        small = _small_multiples(parts[1], columns, table, traffic, groups, while_so)
+        small = _small_multiples(figure, parts[1], columns, table, traffic, groups, while_so)
         low, high = (pick(panel.get_ylim()[end] for panel in [axes, *small]) for end, pick in ENDS)
         spare = 0.02 * (high - low)  # so that no mark is cut
         for panel in [axes, *small]:
@@ -119,7 +120,8 @@ def deferral_rate_and_risk(
 
 
 def _small_multiples(
-    part: SubFigure,
+    figure: Figure,
+    part: SubplotSpec,
     columns: int,
     table: pd.DataFrame,
     traffic: Traffic,
@@ -127,8 +129,9 @@ def _small_multiples(
     among: Mask,
 ) -> list[Axes]:
     """A panel per group, with labels at the outer edges only; returns the panels."""
-    grid = part.subplots(-(-len(groups) // columns), columns, squeeze=False).ravel()
-    for index, (panel, name) in enumerate(zip(grid, groups, strict=False)):
+    inner = part.subgridspec(-(-len(groups) // columns), columns)
+    grid = [figure.add_subplot(inner[divmod(number, columns)]) for number in range(len(groups))]
+    for index, (panel, name) in enumerate(zip(grid, groups, strict=True)):
         _curves(panel, table[table["group"] == name])
         _ran(panel, traffic, among & np.asarray(traffic.requests["group"] == name))
         panel.set_title(name)
@@ -137,9 +140,7 @@ def _small_multiples(
         panel.tick_params(labelbottom=is_lowest, labelleft=is_first)
         if is_lowest:
             panel.set_xlabel("deferral rate (% sent)")
-    for panel in grid[len(groups) :]:
-        panel.set_visible(False)
-    return list(grid[: len(groups)])
+    return grid
 
 
 def _curves(axes: Axes, table: pd.DataFrame, of: str = "accuracy") -> None:

@@ -25,8 +25,9 @@ def learning(traffic: Traffic) -> Figure:
             curve = rows[rows["group"] == group].sort_values("step")
             if len(curve):
                 colour = SERIES[(index - 1) % len(SERIES)] if group else INK
-                (line,) = axes.plot(curve["step"], curve["loss"], color=colour, lw=1.6)
-                named.setdefault(group or "server", line)
+                name = group or "server"
+                (line,) = axes.plot(curve["step"], curve["loss"], color=colour, lw=1.6, label=name)
+                named.setdefault(name, line)
         axes.grid(visible=True)
         axes.set_ylim(bottom=0)
         axes.set_title(title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -61,6 +62,14 @@ def outcomes(traffic: Traffic) -> Figure:
 def outcome_shares(traffic: Traffic, most_bins: int = 120) -> tuple[pd.DataFrame, float]:
     """Per bin of arrival (index: its start in s) the share of each outcome; and the bins' width in s."""
     width = bin_width_s(traffic.run.horizon_s, 10, most_bins)
-    start = (traffic.everything["arrived_at_s"] // width) * width
-    counted = pd.crosstab(start, traffic.everything["outcome"].astype("str"))
+    number = (traffic.everything["arrived_at_s"].to_numpy() // width).astype(np.int32)
+    outcome = traffic.everything["outcome"].cat
+    kinds = len(outcome.categories)
+    bins = int(number.max(initial=-1)) + 1
+    cell = number * kinds + outcome.codes.to_numpy()
+    table = np.bincount(cell, minlength=bins * kinds).reshape(bins, kinds)
+    met, known = np.flatnonzero(table.any(axis=1)), np.flatnonzero(table.any(axis=0))
+    counted = pd.DataFrame(
+        table[np.ix_(met, known)], index=met * width, columns=outcome.categories[known].astype("str")
+    ).sort_index(axis=1)
     return counted.div(counted.sum(axis=1), axis=0), width

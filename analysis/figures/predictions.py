@@ -26,7 +26,7 @@ def predictions(by_law: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Fi
     """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals,
     broad ones what the formula itself may be off."""
     panels = [
-        (f"{quantity} ({UNITS[values[0]['unit']]})", values)
+        (f"{quantity} ({UNITS.get(values[0]['unit'], values[0]['unit'])})", values)
         for law in by_law
         for quantity, values in _by_quantity(law["values"]).items()
     ]

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -58,7 +59,8 @@ SCORE_NAMES = {
     "oracle": "oracle (bound)",
 }
 
-SETTINGS: dict[Any, Any] = {
+Settings = dict[Any, Any]  # as `matplotlib.rc_context` takes them
+SETTINGS: Settings = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -115,21 +117,42 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     return drawn
 
 
-def to_svg(figure: Figure) -> bytes:
+def to_svg(figure: Figure, settings: Settings = SETTINGS) -> bytes:
     """The figure as SVG; the same figure gives the same bytes."""
-    return _saved(figure, "svg", metadata={"Date": None, "Creator": None})
+    return _saved(figure, settings, "svg", metadata={"Date": None, "Creator": None})
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG at 160 dots per inch."""
-    return _saved(figure, "png", dpi=160, metadata={"Software": None})
+def to_pdf(figure: Figure, settings: Settings = SETTINGS) -> bytes:
+    """The figure as PDF."""
+    return _saved(figure, settings, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 
-def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+def to_png(figure: Figure, settings: Settings = SETTINGS) -> bytes:
+    """The figure as PNG at 300 dots per inch."""
+    return _saved(figure, settings, "png", dpi=300, metadata={"Software": None})
+
+
+def _saved(figure: Figure, settings: Settings, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(settings):
+        lay_out(figure)
         figure.savefig(content, format=kind, **options)
     return content.getvalue()
+
+
+def lay_out(figure: Figure) -> None:
+    """Gives everything its place, once: else `savefig` draws the whole figure twice, first to find places.
+
+    Whatever it is saved as from then on, it has the places that it has as SVG.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    FigureCanvasSVG(figure)
+    dpi, figure.dpi = figure.dpi, 72  # that of SVG
+    engine.execute(figure)
+    figure.dpi = dpi
+    figure.set_layout_engine(None)
 
 
 def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:

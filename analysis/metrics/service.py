@@ -105,11 +105,11 @@ def load(traffic: Traffic) -> dict[str, Any]:
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
     """Mean replica time per request with full batches, base_s/B + per_item_s; None for a file of unknown
-    mean."""
+    mean, or a law that somebody brought."""
     service, batch = server["service"], float(server["max_batch"])
     if service["kind"] == "affine":
         return float(service["base_s"]) / batch + float(service["per_item_s"])
-    time = service["time"]
+    time = service.get("time", {})
     mean_s = time.get("mean_s") if isinstance(time, dict) else time
     return None if mean_s is None else float(mean_s) / batch
 

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.overlay import overlay
-from analysis.figures.style import to_png, to_svg
+from analysis.figures.style import to_svg
 from analysis.metrics.measures import MEASURES, RATIOS, Percentile, Ratio, Single, within
 from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, program, quantity
-from analysis.reports.page import as_source, render, require_own
+from analysis.reports.page import as_source, render, require_own, write_figure
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
@@ -42,11 +42,12 @@ METHOD = (
 
 
 def write_comparison(
-    paths: Sequence[Path], out: Path, unpaired: bool = False, replicated: bool = False
+    paths: Sequence[Path], out: Path, unpaired: bool = False, replicated: bool = False, png: bool = False
 ) -> dict[str, Any]:
     """Compares the runs with the first of them and writes the results into `out`; returns the comparison.
 
-    `replicated`: runs that differ in their seeds alone are one scenario, and intervals are over seeds.
+    `replicated`: runs that differ in their seeds alone are one scenario, and intervals are over seeds. png:
+    the figure as PNG, too.
     Raises BadInput for runs that cannot be compared, or for a folder `out` that holds other things; then
     nothing is written.
     """
@@ -78,8 +79,7 @@ def write_comparison(
         alt=_alt(comparison),
         command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
     )
-    write_whole(out / "compare_timelines.svg", svg)
-    write_whole(out / "compare_timelines.png", to_png(figure))
+    write_figure(out / "compare_timelines", svg, figure, png)
     write_whole(out / "compare.html", page.encode())
     write_whole(out / "compare.json", to_json(comparison))
     return comparison

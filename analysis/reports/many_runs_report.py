@@ -17,10 +17,10 @@ from rich.text import Text
 
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
-from analysis.figures.style import to_png, to_svg
+from analysis.figures.style import to_svg
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
-from analysis.reports.page import as_source, render, require_own
+from analysis.reports.page import as_source, render, require_own, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
 from sim.results.whole_files import write_whole
 
@@ -70,8 +70,8 @@ def files_of(name: str) -> set[str]:
     return {f"{name}.parquet", f"{name}.json", f"{name}.html", "figures"}
 
 
-def write_result(result: Result, out: Path) -> None:
-    """Writes the table, the numbers as JSON, the figures and the page into `out`.
+def write_result(result: Result, out: Path, png: bool = False) -> None:
+    """Writes the table, the numbers as JSON, the figures, as PNG too if asked, and the page into `out`.
 
     Raises BadInput where `out` holds other things; then nothing is written.
     """
@@ -79,8 +79,7 @@ def write_result(result: Result, out: Path) -> None:
     pages = []
     for picture in result.pictures:
         svg = to_svg(picture.figure)
-        write_whole(out / "figures" / f"{picture.name}.svg", svg)
-        write_whole(out / "figures" / f"{picture.name}.png", to_png(picture.figure))
+        write_figure(out / "figures" / picture.name, svg, picture.figure, png)
         words = {key: getattr(picture, key) for key in ("name", "title", "alt", "caption")}
         pages.append(words | {"source": as_source(svg)})
     content = render(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 
+from analysis.figures.style import to_png
 from sim.errors import BadInput
-from sim.results.whole_files import sweep
+from sim.results.whole_files import sweep, write_whole
 
 
 def render(template: str, **content: Any) -> str:
@@ -36,6 +38,16 @@ def require_own(out: Path, files: set[str], what: str) -> None:
     ):
         raise BadInput(f"--out {out}: exists and holds other things than {what}")
     sweep(out)
+
+
+def write_figure(path: Path, svg: bytes, figure: Figure, png: bool) -> None:
+    """Writes a figure's `path` as .svg, and as .png if asked; else a PNG of another time goes, since it might
+    tell something else."""
+    write_whole(path.with_suffix(".svg"), svg)
+    if png:
+        write_whole(path.with_suffix(".png"), to_png(figure))
+    else:
+        path.with_suffix(".png").unlink(missing_ok=True)
 
 
 def as_source(svg: bytes) -> str:

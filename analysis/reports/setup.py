@@ -84,6 +84,8 @@ def _service(service: dict[str, Any]) -> str:
     if service["kind"] == "affine":
         varies = f", cv {service['cv']:g}" if service.get("cv") else ""
         return f"{service['base_s']:g} s a batch and {service['per_item_s']:g} s a request{varies}"
+    if "time" not in service:
+        return _keyed(service)
     time = service["time"]
     return f"{_keyed(time) if isinstance(time, dict) else f'{time:g} s'} a batch"
 

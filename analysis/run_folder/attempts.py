@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import ends_at_s
 from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.lean_requests import Filled
 from analysis.run_folder.run import Run
 from sim.results import columns
 
 SEND = ["request_id", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
+BATCH = ["replica", "started_at_s", "ended_at_s", "batch_size"]
 OWN = [*SEND, "attempts"]
 
 
@@ -26,22 +28,24 @@ def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFram
     Batches by replica and start: replica, started_at_s, ended_at_s (when the replica was free again),
     batch_size. Sends by request and time: the columns of SEND and ended_at_s.
     """
-    batches, sends = [], []
+    batches, sends = Filled(int(run.timeline["first_sends"].sum())), []
     for part in _sends(run):
-        rows = part.assign(ended_at_s=ends_at_s(run, {name: part[name].to_numpy() for name in SEND}))
-        started = rows[rows["started_at_s"].notna()]
-        batches.append(
-            started[["replica", "started_at_s", "ended_at_s", "batch_size"]].drop_duplicates(
-                ["replica", "started_at_s"]
-            )
-        )
-        sends.append(rows[_is_in(rows["request_id"].to_numpy(), sampled)])
-    if not batches:
+        rows = {name: part[name].to_numpy() for name in SEND}
+        rows["ended_at_s"] = ends_at_s(run, rows)
+        started = ~np.isnan(rows["started_at_s"])
+        batches.add({name: rows[name][started] for name in BATCH})
+        hit = _is_in(rows["request_id"], sampled)
+        sends.append(pd.DataFrame({name: values[hit] for name, values in rows.items()}))
+    if not sends:
         empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in [*SEND, "ended_at_s"]})
         return empty, empty
-    every = pd.concat(batches).drop_duplicates(["replica", "started_at_s"])
+    every = batches.columns()
+    order = np.lexsort((every["started_at_s"], every["replica"]))
+    replica, started_at_s = every["replica"][order], every["started_at_s"][order]
+    is_next = np.append(True, (replica[1:] != replica[:-1]) | (started_at_s[1:] != started_at_s[:-1]))
+    firsts = order[is_next[: order.size]]
     return (
-        every.sort_values(["replica", "started_at_s"], ignore_index=True),
+        pd.DataFrame({name: every.pop(name)[firsts] for name in BATCH}),
         pd.concat(sends).sort_values(["request_id", "sent_at_s"], ignore_index=True),
     )
 

@@ -19,7 +19,6 @@ from sim.errors import BadInput
 from sim.results import columns
 
 Array = NDArray[Any]
-Parts = dict[str, list[Array]]
 
 NEEDED = (
     "request_id",
@@ -52,6 +51,31 @@ REFUSALS = ("down", "queue_full", "admission")  # causes of who was not let in
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
+class Filled:
+    """Columns that grow part by part, in memory that is taken once if `expected` rows come: many small pieces
+    would leave as much behind between them as they hold."""
+
+    def __init__(self, expected: int) -> None:
+        self.rows, self._expected = 0, expected
+        self._columns: dict[str, Array] = {}
+
+    def add(self, part: dict[str, Array]) -> None:
+        """More rows, of the same columns each time."""
+        end = self.rows + len(next(iter(part.values())))
+        for name, values in part.items():
+            column = self._columns.get(name)
+            if column is None or end > column.size:
+                grown = np.empty(max(end, self._expected, 2 * self.rows), values.dtype)
+                grown[: self.rows] = () if column is None else column[: self.rows]
+                self._columns[name] = column = grown
+            column[self.rows : end] = values
+        self.rows = end
+
+    def columns(self) -> dict[str, Array]:
+        """Every column, (rows,)."""
+        return {name: column[: self.rows] for name, column in self._columns.items()}
+
+
 def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     """Every request, in order of arrival, then of request_id.
 
@@ -68,8 +92,9 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     """
     names = _categories(run)
     bases = run.samples.set_index("sample_id")["base_id"]
-    parts: Parts = {}
     several: list[pd.DataFrame] = []
+    arrivals = int(run.timeline["arrivals"].sum()) if skipped is None else 0
+    filled = Filled(arrivals)
     is_needed = run.horizon_s > 0 and skipped is None
     for path in part_paths(run.path, "requests", needed=is_needed):
         try:
@@ -80,14 +105,13 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
                 raise
             skipped.append(str(error))
             continue
-        for name, values in narrow.items():
-            parts.setdefault(name, []).append(values)
-    if not parts:
-        parts = _narrow_nothing(run, bases, names, several)
-    frame = pd.DataFrame({name: np.concatenate(parts.pop(name)) for name in list(parts)}, copy=False)
+        filled.add(narrow)
+    if not filled.rows:
+        empty = columns.REQUESTS.empty_table().select(NEEDED)
+        filled.add(_narrow(run, empty, bases, names, several))
+    frame = pd.DataFrame(filled.columns(), copy=False)
     if skipped is None:
-        ids, arrivals = np.sort(frame["request_id"].to_numpy()), int(run.timeline["arrivals"].sum())
-        refuse_gaps(run.path / "requests", ids, arrivals)
+        refuse_gaps(run.path / "requests", frame["request_id"].to_numpy(), arrivals)
         _add_several(run, frame, several)
     for name, known in names.items():
         frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
@@ -105,13 +129,6 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
         "server_cause": columns.CAUSES,
         "answered_by": columns.ANSWERERS,
     }
-
-
-def _narrow_nothing(
-    run: Run, bases: pd.Series[int], names: dict[str, tuple[str, ...]], several: list[pd.DataFrame]
-) -> Parts:
-    empty = columns.REQUESTS.empty_table().select(NEEDED)
-    return {name: [values] for name, values in _narrow(run, empty, bases, names, several).items()}
 
 
 def _narrow(

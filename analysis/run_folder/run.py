@@ -67,6 +67,13 @@ class Run:
         return provenance_warnings(self.path / VERSIONS, self.path / SCENARIO)
 
     @cached_property
+    def brought(self) -> set[str]:
+        """Families of which the run knew kinds that researchers brought, such as `arrivals`."""
+        path = self.path / VERSIONS
+        told = read_json(path) if path.exists() else {}
+        return {name.partition(" ")[0] for name in told if " " in name}
+
+    @cached_property
     def groups(self) -> dict[str, dict[str, Any]]:
         """The scenario's groups by name, in its order."""
         return {group["group"]: group for group in self.scenario["fleet"]}

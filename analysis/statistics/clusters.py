@@ -203,12 +203,14 @@ def clusters(
     base_names = np.unique(base if bases is None else bases)
     many = max(1, base_names.size)
     # Cells, not requests, are summed up: the cost stops growing once every cell has been asked.
-    key = np.searchsorted(client_names, client) * many + np.searchsorted(base_names, base)
-    cells, first, cell = np.unique(key, return_index=True, return_inverse=True)
+    kind: Any = np.int32 if client_names.size * many < 2**31 else np.int64
+    key: NDArray[Any] = np.searchsorted(client_names, client).astype(kind)
+    key = key * kind(many) + np.searchsorted(base_names, base).astype(kind)
+    cells, first, cell = _coded(key, client_names.size * many)
     client_of, base_of = np.divmod(cells, many)
     groups = np.zeros(cells.size, dtype=np.int32) if group is None else group[first].astype(np.int32)
     return Clusters(
-        cell.astype(np.int32),
+        cell.astype(np.int32, copy=False),
         client_of.astype(np.int32),
         base_of.astype(np.int32),
         groups,
@@ -216,3 +218,20 @@ def clusters(
         base_names.size,
         int(groups.max(initial=0)) + 1,
     )
+
+
+def _coded(key: NDArray[Any], below: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The distinct values of `key` (n,), ascending; where each stands first; and which each of (n,) is.
+
+    As `numpy.unique` gives them, but where values are dense without its sort, which takes time and memory.
+    """
+    if below > max(4 * key.size, 2**20):
+        return np.unique(key, return_index=True, return_inverse=True)
+    first: NDArray[Any] = np.full(below, -1, dtype=np.int32 if key.size < 2**31 else np.int64)
+    first[key[::-1]] = np.arange(
+        key.size - 1, -1, -1, dtype=first.dtype
+    )  # of a repeated place the last stays
+    values = np.flatnonzero(first >= 0)
+    code = np.zeros(below, dtype=np.int32)
+    code[values] = np.arange(values.size, dtype=np.int32)
+    return values, first[values], code[key]

@@ -18,12 +18,19 @@ LAWS: dict[str, Law] = {
     "staleness": staleness.LAW,
 }
 
+OURS = frozenset(LAWS)
+KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
+
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
-    """The predictions of each law that applies to a run with traffic, in the order of LAWS."""
+    """The predictions of each law that applies to a run with traffic, in the order of LAWS.
+
+    Ours are silent on a run with arrivals, service or outages that somebody brought.
+    """
     if not len(traffic.requests):
         return {}
-    by_law = {name: law.predict(traffic) for name, law in LAWS.items()}
+    laws = {name: law for name, law in LAWS.items() if name not in OURS or not traffic.run.brought & KNOWN}
+    by_law = {name: law.predict(traffic) for name, law in laws.items()}
     return {name: predictions for name, predictions in by_law.items() if predictions}
 
 

@@ -72,13 +72,14 @@ class Service(NamedTuple):
 
 
 def service_of(service: dict[str, Any]) -> Service | None:
-    """The law of a scenario's service; None for times from a file of unknown mean."""
+    """The law of a scenario's service; None for times from a file of unknown mean, or a law that somebody
+    brought."""
     if service["kind"] == "affine":
         return Service(float(service["base_s"]), float(service["per_item_s"]), float(service["cv"]))
-    time = service["time"]
+    time = service.get("time", {})
     if not isinstance(time, dict):
         return Service(float(time), 0.0, 0.0)
-    if "mean_s" not in time:
+    if "mean_s" not in time or (time["kind"] not in ("exponential", WEIBULL) and "cv" not in time):
         return None
     mean_s, kind = float(time["mean_s"]), str(time["kind"])
     if kind == "exponential":

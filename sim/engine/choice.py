@@ -92,6 +92,8 @@ def chosen(scenario: Scenario) -> EnginePath:
         return EnginePath(scenario.engine.path, "as the scenario says", is_demanded=True)
     if not find_spec("numba"):
         return EnginePath("simpy", "Numba is not installed")
+    if _has_python_policies(scenario):
+        return EnginePath("simpy", "a policy is plain Python")
     requests = _requests(scenario)
     if requests < WORTH_LOADING:
         return EnginePath("simpy", FEW.format(requests, WORTH_LOADING))
@@ -104,6 +106,8 @@ def chosen(scenario: Scenario) -> EnginePath:
 def is_worth_compiling_beside(scenario: Scenario) -> bool:
     """Whether the compiled loop would play this, were it compiled, and it neither is nor is about to be."""
     if scenario.engine.path == "simpy" or not find_spec("numba") or not scenario.horizon_s:
+        return False
+    if _has_python_policies(scenario):
         return False
     if scenario.engine.path == "auto" and _requests(scenario) < WORTH_LOADING:
         return False
@@ -120,6 +124,10 @@ def is_half_compiled() -> bool:
 def is_compiled() -> bool:
     """Whether there is nothing to compile and nothing to wait for."""
     return _until_compiled_s()[0] == 0
+
+
+def _has_python_policies(scenario: Scenario) -> bool:
+    return any(group.policy.price.is_python for group in scenario.fleet)
 
 
 def _requests(scenario: Scenario) -> float:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sim.engine.arrays.known_events import KnownEvents
 from sim.engine.decisions import Undecided
@@ -44,3 +44,9 @@ class Clock(Protocol):
     """Moves time: plays a stretch and leaves in the state what it changed."""
 
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played: ...
+
+    def kept(self) -> list[Any]:
+        """What it remembers besides the state, as plain values."""
+
+    def restore(self, kept: list[Any]) -> None:
+        """Goes on where `kept` was taken."""

@@ -70,6 +70,12 @@ class CompiledClock:
             context.help(why)
         return context.read_back()
 
+    def kept(self) -> list[Any]:
+        return []
+
+    def restore(self, kept: list[Any]) -> None:
+        """Nothing is kept."""
+
 
 def _walked(context: Context) -> Any:
     """Calls the one version there is: Numba would look at the type of every array, for 10 ms a call."""

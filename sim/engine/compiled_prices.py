@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import numba
 from numba import extending
@@ -15,7 +15,8 @@ from numba.experimental.function_type import FunctionModel
 
 from sim.engine.arrays.layout import Prices
 from sim.engine.compiling.decorators import is_switched_off
-from sim.policy.outcomes import Outcome
+from sim.policy.outcomes import Outcome, Request
+from sim.policy.own import PythonPolicy
 
 types: Any = numba.types
 _extending: Any = extending
@@ -23,14 +24,18 @@ _cgutils: Any = cgutils
 warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
 SLOTS = 8  # kinds of prices that one fleet may have
 _FLOATS = types.Array(types.float64, 1, "C")
-_OUTCOME = types.NamedTuple(
-    tuple(types.float64 if name in ("score", "sent_at_s") else types.int64 for name in Outcome._fields),
-    Outcome,
-)
+
+
+def _named(told: type[Any]) -> Any:
+    """Numba's type of what a price is told."""
+    kinds = (types.float64 if hint is float else types.int64 for hint in get_type_hints(told).values())
+    return types.NamedTuple(tuple(kinds), told)
+
+
 SIGNATURES = Prices(
-    threshold=types.float64(_FLOATS, _FLOATS, types.float64),
+    threshold=types.float64(_FLOATS, _FLOATS, types.float64, _named(Request)),
     on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
-    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _OUTCOME),
+    on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _named(Outcome)),
 )
 
 
@@ -71,7 +76,7 @@ class NoPrice:
     """Stands where there is none."""
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG004
         return 0.0
 
     @staticmethod
@@ -81,7 +86,7 @@ class NoPrice:
     def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
 
 
-def compiled(kinds: list[type]) -> Prices:
+def compiled(kinds: list[Any]) -> Prices:
     """The functions of these kinds of prices, and of nothing in the slots that are left.
 
     Raises TypeError, in one line, if one of them cannot be compiled or if there are too many.
@@ -93,11 +98,13 @@ def compiled(kinds: list[type]) -> Prices:
     return Prices(*zip(*found, strict=True))
 
 
-_COMPILED: dict[type, tuple[Any, ...]] = {}
+_COMPILED: dict[Any, tuple[Any, ...]] = {}
 
 
-def compiled_price(kind: type) -> tuple[Any, ...]:
+def compiled_price(kind: Any) -> tuple[Any, ...]:
     """The three functions of a kind of price, compiled once per process."""
+    if isinstance(kind, PythonPolicy):
+        raise TypeError(f"the policy '{kind.name}' is plain Python")
     if kind not in _COMPILED:
         try:
             _COMPILED[kind] = tuple(

@@ -3,7 +3,7 @@ Needs a scenario, what the learners made of it, and a folder; knows nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -198,6 +198,18 @@ class Run:
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
 
+    def steer(
+        self, memory: Mapping[int, float] | None = None, queue_limit: float | None = None, replicas: int = -1
+    ) -> None:
+        """Sets what holds from the next window on: by the place of a group the first number that the prices
+        of its clients remember; the queue's limit, at most the scenario's; what the autoscaler asks for."""
+        state, group = self._state, self._rules.clients.group
+        for place, number in (memory or {}).items():
+            state.memory[group == place, 0] = number
+        if queue_limit is not None:
+            state.steered.queue_limit = min(float(queue_limit), self._rules.queue_limit)
+        state.steered.replicas = replicas
+
     def finish(self) -> None:
         """Raises RunFailed if a law of the whole run is broken."""
         self._verifier.finish(self._state)
@@ -210,6 +222,7 @@ class Run:
             "state": self._state,
             "arrivals": self._source.state(),
             "verifier": self._verifier.kept(),
+            "clock": self._clock.kept(),
         }
         return {"loop": loop} | self._learning.kept()
 
@@ -221,6 +234,7 @@ class Run:
         fill(self._state, loop["state"])
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])
+        self._clock.restore(loop["clock"])
 
 
 def outages(periods: list[Interval]) -> dict[str, list[Any]]:

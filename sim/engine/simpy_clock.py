@@ -30,6 +30,7 @@ from sim.engine.learning import Learning
 from sim.engine.linking import link
 from sim.engine.state import State
 from sim.errors import RunFailed
+from sim.policy.own import Player, PythonPolicy, ending_calls_that_last
 from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
@@ -78,10 +79,12 @@ class SimPyClock:
     """Plays any stretch of one run."""
 
     def __init__(self, rules: Rules) -> None:
-        self._handlers, self._fixed, kinds = Handlers.linked(), fixed(rules), kinds_of(rules)
+        self._handlers, self._fixed = Handlers.linked(), fixed(rules)
+        played = [kind.player() if isinstance(kind, PythonPolicy) else kind for kind in kinds_of(rules)]
+        self._players = [one for one in played if isinstance(one, Player)]
         self._prices = Prices(
             *(
-                tuple(getattr(kind, name) for kind in kinds)
+                tuple(getattr(one, name) for one in played)
                 for name in ("threshold", "on_decision", "on_outcome")
             )
         )
@@ -89,8 +92,17 @@ class SimPyClock:
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
         context = Context(self._fixed, self._prices, state, stretch, learning)
-        _Playing(self._handlers, context, stretch).run()
+        with ending_calls_that_last(self._players):
+            _Playing(self._handlers, context, stretch).run()
         return context.read_back()
+
+    def kept(self) -> list[Any]:
+        """What policies in plain Python remember."""
+        return [player.kept() for player in self._players]
+
+    def restore(self, kept: list[Any]) -> None:
+        for player, remembered in zip(self._players, kept, strict=True):
+            player.restore(remembered)
 
 
 class Queue(NamedTuple):

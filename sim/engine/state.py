@@ -107,6 +107,15 @@ class Scaling:
 
 
 @dataclass
+class Steered:
+    """What may be set from outside between two windows: the queue's limit (inf: none), and how many replicas
+    the autoscaler asks for at its next tick (-1: it says itself)."""
+
+    queue_limit: float
+    replicas: int = -1
+
+
+@dataclass
 class State:
     """All that the loop knows between two chunks.
 
@@ -140,6 +149,7 @@ class State:
     replicas: int
     taken: int
     scaling: Scaling
+    steered: Steered
     steps: list[tuple[float, int]]
 
     @property
@@ -181,6 +191,7 @@ def at_start(world: World) -> State:
         replicas=server.replicas,
         taken=server.replicas - usable,
         scaling=Scaling(),
+        steered=Steered(float(world.parameters.queue_limit)),
         steps=[(0.0, usable)],
     )
 

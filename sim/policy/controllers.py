@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.outcomes import Outcome
+from sim.policy.outcomes import Outcome, Request
 from sim.registry.prices import PRICES, AvailabilityAware, DriftPlusPenalty, QueueAware, RateController
 from sim.registry.registry import Code
 from sim.results.columns import OUTCOMES
@@ -40,8 +40,8 @@ class Price(Protocol):
         """A client's numbers at t = 0."""
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:
-        """λ for a request that is decided now."""
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
+        """λ for this request, which is decided now."""
 
     @staticmethod
     def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
@@ -83,7 +83,7 @@ class RateControl(Parameters):
         return (1.0 - self.rate,)
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         return m[0]  # type: ignore[no-any-return]
 
     @staticmethod
@@ -107,7 +107,7 @@ class VirtualQueue(Parameters):
         return 0.0, 0.0
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         left = m[0] - p[1] * (now - m[1])
         return max(left, 0.0) / p[0]  # type: ignore[no-any-return]
 
@@ -138,7 +138,7 @@ class Availability(Parameters):
         return 1.0, 1.0, 0.0, 0.0
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         found = p[0]
         if p[0] != 0.0 and p[4] == 0.0 and now - m[3] < p[2]:
             if m[0] > 0.0:
@@ -177,7 +177,7 @@ class Backlog(Parameters):
         return 0.0, 0.0
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         return p[0] + p[1] * (m[0] * exp(-(now - m[1]) / p[2]))  # type: ignore[no-any-return]
 
     @staticmethod

@@ -1,9 +1,26 @@
-"""What a price hears of an attempt that ended.
-Between the engine, which tells it, and prices that learn from it."""
+"""What a price is told: of a request that it decides, and of an attempt that ended.
+Between the engine, which tells it, and prices that learn from it. All of it a device knows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """A request that is decided now.
+
+    score: by the rejector in force, or the frozen model. deadline_s: an instant, inf without one.
+    client_label: what the client itself would answer. draw: a uniform number in (0, 1) of this request's own,
+    for a price that says `draws`; else 0.
+    """
+
+    request_id: int
+    client: int
+    score: float
+    arrived_at_s: float
+    deadline_s: float
+    client_label: int
+    draw: float
 
 
 class Outcome(NamedTuple):
@@ -15,6 +32,7 @@ class Outcome(NamedTuple):
     """
 
     request_id: int
+    client: int
     score: float
     option: int
     sent_at_s: float

@@ -100,7 +100,7 @@ class _OfOneRate(ArrivalProcess):
         return "rate_hz" if self.rate_hz > 1 else ""
 
 
-PROCESSES: PartFamily[ArrivalProcess] = PartFamily("arrivals", "arrival process")
+PROCESSES: PartFamily[ArrivalProcess] = PartFamily("arrivals", "arrival process", is_open=True)
 
 
 @PROCESSES.part

@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag
 
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.files.samples import measured
-from sim.scenario.schema.values import Span, SpanOrZero, Variation
+from sim.scenario.schema.values import Span, SpanOrZero, Variation, as_it_stands
 
 Quantile = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -45,7 +45,7 @@ class RandomDuration(Kind):
         raise NotImplementedError
 
 
-DURATIONS: PartFamily[RandomDuration] = PartFamily("duration", "duration")
+DURATIONS: PartFamily[RandomDuration] = PartFamily("duration", "duration", is_open=True)
 
 
 @DURATIONS.part
@@ -163,10 +163,14 @@ def _tag_of(value: Any) -> str:
 
 
 def duration(constant: Any) -> Any:
-    """The type of a key that may hold a duration: a number of this type, or any kind, as they stand now."""
-    kinds = [Annotated[part, Tag(name)] for name, part in DURATIONS.items()]
-    seconds = Annotated[constant, Tag("seconds")]
-    return Annotated[reduce(or_, kinds, seconds), Discriminator(_tag_of)]
+    """The type of a key that may hold a duration: a number of this type, or any kind."""
+
+    def union() -> Any:
+        kinds = [Annotated[part, Tag(name)] for name, part in DURATIONS.items()]
+        seconds = Annotated[constant, Tag("seconds")]
+        return Annotated[reduce(or_, kinds, seconds), Discriminator(_tag_of)]
+
+    return as_it_stands(union)
 
 
 Duration = float | RandomDuration  # what a duration is once read; the two below say how it may be written

@@ -41,7 +41,7 @@ class OutageWhen(Kind):
         return 0.0
 
 
-WHEN: PartFamily[OutageWhen] = PartFamily("outage", "time of an outage")
+WHEN: PartFamily[OutageWhen] = PartFamily("outage", "time of an outage", is_open=True)
 
 
 @WHEN.part

@@ -18,8 +18,10 @@ class PriceRule(Kind):
     share of calibration scores below. needs_calibration: whether it asks for the group's calibration scores.
     needs_bayes_price: whether for the price at which its score decides best. keeps_state: whether a client
     remembers anything for it. uses_feedback: whether what becomes of a client's sends counts, so that it
-    must decide as they happen. explores: whether exploration may send what it keeps. aims_at: the key of
-    what it aims at, `rate` (a share of the requests) or `rate_hz` (sends per second); "": at neither.
+    must decide as they happen. draws: whether it asks for a uniform number with each request. explores:
+    whether exploration may send what it keeps. aims_at: the key of what it aims at, `rate` (a share of the
+    requests) or `rate_hz` (sends per second); "": at neither. is_python: whether it is plain Python, which
+    SimPy's clock alone can call.
     """
 
     kind: str
@@ -28,11 +30,13 @@ class PriceRule(Kind):
     needs_bayes_price: ClassVar[bool] = False
     keeps_state: ClassVar[bool] = False
     uses_feedback: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     explores: ClassVar[bool] = True
     aims_at: ClassVar[str] = ""
+    is_python: ClassVar[bool] = False
 
 
-PRICES: PartFamily[PriceRule] = PartFamily("price", "price")
+PRICES: PartFamily[PriceRule] = PartFamily("price", "price", is_open=True)
 
 
 @PRICES.part

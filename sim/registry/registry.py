@@ -3,7 +3,7 @@ Below everything: the schema, the rules, the pages and the contract tests are ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import reduce
 from operator import or_
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from pydantic import Field
 
 from sim.errors import BadInput
-from sim.scenario.schema.values import Part
+from sim.scenario.schema.values import Part, as_it_stands
 
 Entry = TypeVar("Entry")
 
@@ -32,6 +32,12 @@ class Kind(Part):
 
 
 KindType = TypeVar("KindType", bound=Kind)
+
+
+def rebuild() -> None:
+    """Builds the schema of every part of a scenario anew, with the kinds that there are now."""
+    for part in Part.in_order:
+        part.model_rebuild(force=True)
 
 
 class Table(Mapping[str, Entry]):
@@ -61,6 +67,10 @@ class Table(Mapping[str, Entry]):
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"{path}: '{name}' is not a known {self.noun} ({', '.join(self)}){hint}")
 
+    def remove(self, name: str) -> None:
+        """Takes back what was registered from outside."""
+        del self._entries[name]
+
     def _add(self, name: str, entry: Entry) -> None:
         if name in self._entries:
             raise ValueError(f"there is a {self.noun} '{name}' already")
@@ -70,11 +80,13 @@ class Table(Mapping[str, Entry]):
 class Family(Table[Entry]):
     """All kinds of one sort, such as the scores. `register` adds one; its order is that of registration.
 
-    entries: to begin with, each with its `name`.
+    entries: to begin with, each with its `name`. is_open: whether researchers bring more, see
+    `commands.plugins`.
     """
 
-    def __init__(self, name: str, noun: str, *entries: Entry) -> None:
+    def __init__(self, name: str, noun: str, *entries: Entry, is_open: bool = False) -> None:
         super().__init__(noun)
+        self.name, self.is_open = name, is_open
         if name in FAMILIES:
             raise ValueError(f"there is a family '{name}' already")
         FAMILIES[name] = self
@@ -87,8 +99,8 @@ class Family(Table[Entry]):
         return entry
 
     def literal(self) -> Any:
-        """The type of the names, as they stand now."""
-        return Literal[tuple(self)]
+        """The type of a key that holds one of the names."""
+        return as_it_stands(lambda: Literal[tuple(self)])
 
 
 class PartFamily(Family[type[KindType]]):
@@ -97,8 +109,8 @@ class PartFamily(Family[type[KindType]]):
     tag: the key of the part that says which of them is meant; its literal is the kind's name.
     """
 
-    def __init__(self, name: str, noun: str, tag: str = "kind") -> None:
-        super().__init__(name, noun)
+    def __init__(self, name: str, noun: str, tag: str = "kind", is_open: bool = False) -> None:
+        super().__init__(name, noun, is_open=is_open)
         self.tag = tag
 
     def part(self, part: type[KindType]) -> type[KindType]:
@@ -123,8 +135,8 @@ class PartFamily(Family[type[KindType]]):
         }
 
     def union(self) -> Any:
-        """The type of a key that may hold any of them, as they stand now."""
-        return Annotated[reduce(or_, self.values()), Field(discriminator=self.tag)]
+        """The type of a key that may hold any of them."""
+        return as_it_stands(lambda: Annotated[reduce(or_, self.values()), Field(discriminator=self.tag)])
 
 
 class Code(Table[Entry]):
@@ -162,13 +174,7 @@ class Code(Table[Entry]):
         return attached
 
 
-def register(family: str, name: str, entry: Any) -> Any:
-    """Adds a kind to a family by the family's name.
-
-    Raises BadInput for a family that there is not, ValueError for a name that is taken.
-    """
-    if family not in FAMILIES:
-        near = get_close_matches(family, FAMILIES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(FAMILIES)}"
-        raise BadInput(f"'{family}' is not a family of kinds: {hint}")
-    return FAMILIES[family].register(name, entry)
+def nearest_of(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of these."""
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"

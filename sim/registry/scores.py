@@ -52,6 +52,7 @@ SCORES: Family[Score] = Family(
     Score("one_vs_all", "rank", "rejector", has_bayes_price=False),
     Score("random", "rank", "draw", has_bayes_price=False),
     Score("oracle", "gain", "client", has_bayes_price=True),
+    is_open=True,
 )
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ class ServiceLaw(Kind):
         raise NotImplementedError
 
 
-SERVICES: PartFamily[ServiceLaw] = PartFamily("service", "law of service times")
+SERVICES: PartFamily[ServiceLaw] = PartFamily("service", "law of service times", is_open=True)
 
 
 @SERVICES.part

@@ -47,7 +47,7 @@ class RateShape(Kind):
         yield from ()
 
 
-SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate")
+SHAPES: PartFamily[RateShape] = PartFamily("shape", "shape of the rate", is_open=True)
 
 
 @SHAPES.part

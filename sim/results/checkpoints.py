@@ -26,7 +26,6 @@ TIMELINE_PIECES = f"{CHECKPOINT}/timeline"
 LEARNED = "learned"  # the state before t = 0
 FORMAT = 3  # raise it when what a checkpoint holds, or means, changes
 KEPT = 2  # states of the run: the newest, and the one before in case that is damaged
-EVERY_S = 10.0
 MOST_SHARE = 1 / 30  # of the wall time, if chunks are short beside a checkpoint
 
 
@@ -51,7 +50,7 @@ class Checkpoints:
     each part of the run so far, kept with its states.
     """
 
-    def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
+    def __init__(self, folder: Path, every_s: float) -> None:
         self.folder = folder / CHECKPOINT
         self.cost = Cost()
         self.written: dict[Path, str] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
+from sim.registry.brought import digests
 from sim.results.columns import OWN_KEY, VERSION
 from sim.results.commit import commit
 
@@ -27,7 +28,7 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """What the bytes of a run depend on besides its scenario."""
     own = {OWN_KEY: VERSION, "python": platform.python_version(), "machine": platform.machine()}
-    return own | {name: version(name) for name in PACKAGES}
+    return own | {name: version(name) for name in PACKAGES} | digests()
 
 
 def provenance() -> dict[str, str | None]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from data_files import idx, write_cifar, write_mnist, write_svhn
 from scipy.io import savemat
+from sklearn.datasets import load_digits
 from small_fleets import group, scenario
 
 from agents.checks import validate
@@ -336,3 +337,12 @@ def test_a_fleet_learns_from_every_kind_of_set(name: str, tmp_path: Path, cache:
         learned = fleet.decide()
     assert learned.tables.server_label.shape == learned.samples.label.shape
     assert np.isfinite(learned.learning["loss"]).all()
+
+
+def test_digits_are_those_of_scikit_learn():
+    bunch = load_digits()
+    data = loaded("digits")
+    np.testing.assert_array_equal(data.pixels[:, 0], bunch.images)
+    np.testing.assert_array_equal(data.labels, bunch.target)
+    assert data.levels is not None
+    assert data.levels[16] == 1.0

@@ -11,8 +11,10 @@ from small_fleets import SMALL_FAMILIES
 from torch import nn
 
 from agents.models.classifiers import Headed
-from agents.models.families import FAMILIES, empty_model, initialise, new_model, outline
+from agents.models.families import FAMILIES, empty_model, initialise, new_model, outline, require_fit
 from agents.models.frozen import hash_of, weights_of
+from sim.errors import BadInput
+from sim.registry.families import MODEL_FAMILIES
 
 SHAPES = [(1, 12, 12), (1, 28, 28), (3, 32, 32)]
 OF_TORCHVISION = "torchvision:mobilenet_v3_small"
@@ -159,3 +161,19 @@ def test_evaluation_draws_nothing() -> None:
     assert torch.equal(model(torch.ones(4, 1, 8, 8))[1], torch.ones(4, 64))
     assert hash_of(weights_of(model)) == before
     assert weights_of(model)["draw_key"].dtype == np.int64
+
+
+def test_a_family_learns_from_the_side_on_that_its_entry_tells_and_no_earlier():
+    told = {name: kind.least_side for name, kind in MODEL_FAMILIES.items() if kind.least_side is not None}
+    assert {"linear", "mlp", "small_cnn", "lenet5", "alexnet"} == set(told)
+    for name, least in told.items():
+        for batch, channels, side in ((1, 1, least), (2, 3, least), (32, 1, least + 1), (1, 3, 2 * least)):
+            shape = (channels, side, side)
+            require_fit(name, shape, 10, image_size=side, batch=batch, path="x")
+            assert MODEL_FAMILIES[name].surely_fits(side, side, None) or MODEL_FAMILIES[name].resizes_to
+            assert MODEL_FAMILIES[name].surely_fits(8, 8, side)
+        if least > 1:
+            assert not MODEL_FAMILIES[name].surely_fits(100, 100, least - 1)
+            with pytest.raises(BadInput, match="cannot learn from batches of 4 images"):
+                require_fit(name, (1, 100, 100), 10, image_size=least - 1, batch=4, path="x")
+    assert not MODEL_FAMILIES["torchvision"].surely_fits(1000, 1000, None)

@@ -12,7 +12,7 @@ import pytest
 from run_folders import write_folder
 
 import analysis
-from analysis.reports import partial_report, report
+from analysis.reports import partial_report, run_page
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +29,8 @@ def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     def plain(_: Any) -> bytes:
         return b"<svg/>"
 
-    for place in (report, partial_report):
+    for place in (run_page, partial_report):
         monkeypatch.setattr(place, "to_svg", plain)
-    monkeypatch.setattr(report, "to_png", plain)
 
 
 @pytest.fixture(scope="session")

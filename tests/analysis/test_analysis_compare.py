@@ -226,9 +226,11 @@ def test_results_are_written_whole_and_load_nothing(finished: Finished, copy: Pa
         "compare.json",
         "compare.html",
         "compare_timelines.svg",
-        "compare_timelines.png",
     }
+    analysis.write_comparison([finished[0], copy], out, png=True)
+    assert (out / "compare_timelines.png").read_bytes().startswith(b"\x89PNG")
     analysis.write_comparison([finished[0], copy], out)
+    assert not (out / "compare_timelines.png").exists()
     with pytest.raises(BadInput, match="holds other things"):
         analysis.write_comparison([finished[0], copy], finished[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,17 @@ from analysis.figures.deferral import deferral_rate_and_risk, operating_point
 from analysis.figures.deferring import deferring_bins
 from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
-from analysis.figures.style import OUTCOME_COLOURS, SCORE_STYLES, bin_width_s, score_name, scores_of, to_svg
+from analysis.figures.style import (
+    OUTCOME_COLOURS,
+    SCORE_STYLES,
+    SETTINGS,
+    bin_width_s,
+    score_name,
+    scores_of,
+    to_pdf,
+    to_png,
+    to_svg,
+)
 from analysis.figures.timeline import accuracy_bins
 from analysis.metrics.by_client import accuracy_by_client
 from analysis.run_folder.traffic import traffic_of
@@ -226,3 +237,22 @@ def test_fairness_of_many_clients_stays_small(finished: Finished, monkeypatch: p
     assert axes.get_xlabel() == "clients with 10 held-out requests or more, the worst first (rank; one in 3)"
     dots = [line for line in axes.lines if line.get_label() in {"sensors", "cameras"}]
     assert sorted(int(x) for line in dots for x in line.get_xdata()) == list(range(1, 41, 3))
+
+
+def test_a_figure_is_laid_out_once_whatever_it_is_saved_as(finished: Finished) -> None:
+    """`savefig` would draw the whole figure twice, first to find places; the same bytes come out of one."""
+    drawing, traffic = FIGURES["timeline"], traffic_of(load_run(finished[0]))
+    with mpl.rc_context(SETTINGS):
+        slow = io.BytesIO()
+        drawing.draw(traffic).savefig(slow, format="svg", metadata={"Date": None, "Creator": None})
+    figure, drawn = drawing.draw(traffic), []
+    draw, engine = figure.draw, figure.get_layout_engine()
+    assert engine is not None
+    execute = engine.execute
+    figure.draw = lambda renderer: (drawn.append("draw"), draw(renderer))  # type: ignore[method-assign]
+    engine.execute = lambda figure: (drawn.append("layout"), execute(figure))  # type: ignore[method-assign]
+    assert to_svg(figure) == slow.getvalue()
+    assert drawn == ["layout", "draw"]
+    assert to_png(figure).startswith(b"\x89PNG")
+    assert to_pdf(figure).startswith(b"%PDF")
+    assert drawn == ["layout", "draw", "draw", "draw"]

@@ -179,7 +179,7 @@ def result_of(table: pd.DataFrame, axes: list[str], *shown: str) -> Any:
 def test_a_page_loads_nothing_and_holds_every_figure(table: pd.DataFrame, tmp_path: Path) -> None:
     crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
     result = result_of(crossed, ["costs.c_e", "replicas"], "accuracy", "latency.p95")
-    write_result(result, tmp_path / "out")
+    write_result(result, tmp_path / "out", png=True)
     page = (tmp_path / "out/sweep.html").read_text()
     assert "https://" not in page
     assert "<script" not in page

@@ -20,7 +20,7 @@ import analysis
 from analysis.figures import FIGURES
 from analysis.reports import predictions as predicted
 from analysis.reports.formatting import sentences
-from analysis.reports.report import command
+from analysis.reports.run_page import command
 from analysis.reports.zoom_data import as_script, zoom_data
 from analysis.run_folder.traffic import traffic_of
 from sim.results import columns

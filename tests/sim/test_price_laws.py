@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import ceil, exp, log
+from math import ceil, exp, inf, log
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from sim.policy.controllers import (
     VirtualQueue,
     moving_price,
 )
-from sim.policy.outcomes import Outcome
+from sim.policy.outcomes import Outcome, Request
 from sim.policy.prices import asked, decide_all
 from sim.registry.prices import PRICES
 from sim.results.columns import OUTCOMES
@@ -47,9 +47,12 @@ from sim.world.world import World
 TIMED_OUT = OUTCOMES.index("timed_out")
 
 
+ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.0)
+
+
 def heard(outcome: int, backlog: int) -> Outcome:
     """What a price is told of an attempt that ended, where only this counts."""
-    return Outcome(0, 0.0, 0, 0.0, outcome, backlog, -1, -1)
+    return Outcome(0, 0, 0.0, 0, 0.0, outcome, backlog, -1, -1)
 
 
 def curve_of(scores: np.ndarray) -> Curve:
@@ -163,7 +166,7 @@ def test_a_controlled_rate_is_kept_whatever_the_scores(rate, gain, requests):
     price = RateControl(rate, gain)
     p, own, n, sent = price.parameters(), list(price.begin()), len(values), []
     for value in values.tolist():
-        sent.append(value > price.threshold(p, own, 0.0))
+        sent.append(value > price.threshold(p, own, 0.0, ASKED))
         price.on_decision(p, own, 0.0, sent[-1])
     off = np.abs(np.cumsum(sent) - rate * np.arange(1, n + 1))
     assert np.all(off <= (1 + gain) / gain * (1 + 1e-9))
@@ -206,7 +209,7 @@ def test_a_virtual_queue_stays_short_and_limits_every_stretch_of_time(v, rate_hz
     at = np.cumsum([gap for gap, _ in requests])
     sent = []
     for now, (_, gain) in zip(at.tolist(), requests, strict=True):
-        is_sent = gain > price.threshold(price.parameters(), own, now)
+        is_sent = gain > price.threshold(price.parameters(), own, now, ASKED)
         price.on_decision(price.parameters(), own, now, is_sent)
         sent += [now] if is_sent else []
         assert own[0] <= v + 1 + 1e-6
@@ -240,12 +243,12 @@ def test_it_stops_after_a_few_failures_and_comes_back_after_a_few_probes(c_e, ga
     probes, rounded up, from whatever a."""
     price = Availability(c_e, memory_s, probe_s, 1.0, 0.0)
     own, now, failures = [1.0, 1.0, 0.0, 1e9], 0.0, 0
-    while gain > price.threshold(price.parameters(), own, now):
+    while gain > price.threshold(price.parameters(), own, now, ASKED):
         now, failures = now + gap_s, failures + 1
         price.on_outcome(price.parameters(), own, now, heard(TIMED_OUT, -1))
     assert failures <= floor_of(memory_s * log(gain / c_e) / gap_s) + 1
     own[0], own[3], probes = 0.0, 1e9, 0
-    while not gain > price.threshold(price.parameters(), own, now):
+    while not gain > price.threshold(price.parameters(), own, now, ASKED):
         now, probes = now + probe_s, probes + 1
         price.on_outcome(price.parameters(), own, now, heard(REMOTE, 0))
     assert probes <= ceil(memory_s / probe_s * log(1 / (1 - c_e / gain)) - 1e-6) + (probe_s < 1e-6)
@@ -373,7 +376,7 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
                 known.append((row.answered_at_s, 0, said, row))
         for now, is_decision, what, row in sorted(known, key=lambda one: one[:2]):
             if is_decision:
-                is_sent = what > ruled.threshold(ruled.parameters(), own, now)
+                is_sent = what > ruled.threshold(ruled.parameters(), own, now, ASKED)
                 assert is_sent == row.deferred
                 ruled.on_decision(ruled.parameters(), own, now, is_sent)
                 decided_differently.add(is_sent)
@@ -443,11 +446,11 @@ def test_the_price_of_a_queue_is_what_was_told_last_and_fades(words, weight):
         now += gap
         price.on_outcome(price.parameters(), own, now, heard(REMOTE, said))
         price.on_outcome(price.parameters(), own, now, heard(TIMED_OUT, -1))
-        assert price.threshold(price.parameters(), own, now) == 0.1 + weight * said
-    assert price.threshold(price.parameters(), own, now + 5.0) == pytest.approx(
+        assert price.threshold(price.parameters(), own, now, ASKED) == 0.1 + weight * said
+    assert price.threshold(price.parameters(), own, now + 5.0, ASKED) == pytest.approx(
         0.1 + weight * words[-1][1] * exp(-1)
     )
-    falling = [price.threshold(price.parameters(), own, now + t) for t in range(30)]
+    falling = [price.threshold(price.parameters(), own, now + t, ASKED) for t in range(30)]
     assert all(later <= earlier for earlier, later in pairwise(falling))
 
 

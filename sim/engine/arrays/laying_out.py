@@ -15,8 +15,10 @@ from sim.engine.events import IN_FLIGHTS, WHEN_DOWN, place_bits
 from sim.engine.learning import Learning
 from sim.engine.state import State
 from sim.policy.controllers import Price
+from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
 from sim.registry.disciplines import DISCIPLINES
+from sim.streams import Draws
 from sim.world.budgets import Allotment, Bucket, admission_bucket, full
 from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
@@ -120,7 +122,7 @@ class Fixed:
             end=end,
             max_batch=rules.max_batch,
             batch_wait_s=rules.batch_wait_s,
-            queue_limit=float(rules.queue_limit),
+            queue_limit=state.steered.queue_limit,
             discipline=DISCIPLINES[rules.discipline].code,
             admission=rules.admission.code,
             drops_expired=rules.drop_expired,
@@ -131,6 +133,7 @@ class Fixed:
             is_held=rules.charge_on != "send",
             is_redrawn=rules.service.constant is None,
             backoff_root=np.uint64(rules.patience[0].backoff.draws.root),
+            policy_root=np.uint64(Draws(rules.seed, "policy").root),
             tells_backlog=bool(rules.uses_feedback.any()),
             adds_rows=rules.has_closed_loops,
             place_bits=place_bits(rules.clients.size),
@@ -143,6 +146,7 @@ class Fixed:
             scales=scaling is not None,
             interval_s=scaling.interval_s if scaling else 1.0,
             target_utilisation=scaling.target_utilisation if scaling else 1.0,
+            asked=state.steered.replicas,
             least=scaling.min if scaling else 0,
             most=scaling.max if scaling else 0,
             provisioning_s=float(scaling.provisioning_s) if scaling else 0.0,
@@ -188,26 +192,34 @@ def _groups(rules: Rules) -> Groups:
         failures=np.array([b.failures if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
         decides=rules.decides,
-        price=np.array([kinds.index(type(price)) if price else -1 for price in rules.prices], dtype=np.int64),
+        price=np.array(
+            [kinds.index(kind_of(price)) if price else -1 for price in rules.prices], dtype=np.int64
+        ),
         parameters=parameters.reshape(-1),
         uses_feedback=rules.uses_feedback,
+        draws=np.array([policy.price.draws for policy in rules.policies]),
         exploration=np.array([explored(policy, rules.exploration) for policy in rules.policies]),
         is_closed=np.array([think is not None for think in rules.thinks]),
         inference_s=np.array(rules.inference_s, dtype=np.float64),
     )
 
 
-def kinds_of(rules: Rules) -> list[type[Price]]:
+def kinds_of(rules: Rules) -> list[type[Price] | PythonPolicy]:
     """The kinds of prices that move in this fleet, in order of the groups."""
-    return list(dict.fromkeys(type(price) for price in rules.prices if price))
+    return list(dict.fromkeys(kind_of(price) for price in rules.prices if price))
+
+
+def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:
+    """Whose functions it is played by: a class, whatever its parameters, or a policy in plain Python."""
+    return price if isinstance(price, PythonPolicy) else type(price)
 
 
 def labels_of(rules: Rules, learning: Learning) -> Labels:
-    """What the models answer; of clients only where their price hears outcomes."""
+    """What the models answer; of clients only where their price moves."""
     first, found, tables = [], [np.zeros(0, dtype=np.int16)], learning.learned.tables.groups
-    for hears, table in zip(rules.uses_feedback, tables, strict=True):
+    for price, table in zip(rules.prices, tables, strict=True):
         first.append(sum(map(len, found)))
-        if hears:
+        if price:
             found.append(table.client_label.reshape(-1))
     return Labels(
         server=learning.models.server_label.reshape(-1),

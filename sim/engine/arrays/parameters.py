@@ -60,6 +60,7 @@ class Groups(NamedTuple):
     price: Ints  # the place of its price among `Prices`; -1: a fixed one
     parameters: Floats  # of the prices, `terms.parameters` each
     uses_feedback: Flags
+    draws: Flags
     exploration: Floats
     is_closed: Flags
     inference_s: Floats
@@ -82,6 +83,7 @@ class Terms(NamedTuple):
     is_held: bool
     is_redrawn: bool
     backoff_root: np.uint64
+    policy_root: np.uint64
     tells_backlog: bool
     adds_rows: bool
     place_bits: int
@@ -94,6 +96,7 @@ class Terms(NamedTuple):
     scales: bool
     interval_s: float
     target_utilisation: float
+    asked: int
     least: int
     most: int
     provisioning_s: float
@@ -108,7 +111,7 @@ class VersionsHeld(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What models answer, for prices that hear outcomes: per version of the server and sample; per group,
+    """What models answer, for prices that move: per version of the server and sample; per group,
     variant and sample, beginning at the group's `first`."""
 
     server: NDArray[np.int16]

@@ -35,9 +35,11 @@ def count_busy(w: Any, r: Any) -> Any:
 @handler
 def wanted(w: Any, r: Any) -> Any:
     """How many replicas there should be, by what was measured since the last tick, which begins anew; -1 if
-    nothing was usable: an outage says nothing about the traffic."""
+    nothing was usable: an outage says nothing about the traffic. Who steers from outside is obeyed."""
     found = -1
-    if r.usable_s > 0.0:
+    if w.terms.asked >= 0:
+        found = min(max(w.terms.asked, w.terms.least), w.terms.most)
+    elif r.usable_s > 0.0:
         load = r.replica_s / w.terms.interval_s * (r.busy_s / r.usable_s)
         units = int(floor(load / w.terms.target_utilisation * _UNITS + 0.5))  # noqa: RUF046  (a float to Numba)
         found = min(max(-(-units // _UNITS), w.terms.least), w.terms.most)

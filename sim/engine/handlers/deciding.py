@@ -7,10 +7,10 @@ from typing import Any
 
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
 from sim.engine.handlers.lookups import in_force
-from sim.engine.handlers.primitives import real_number, whole_number
+from sim.engine.handlers.primitives import real_number, uniform, whole_number
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
-from sim.policy.outcomes import Outcome
+from sim.policy.outcomes import Outcome, Request
 from sim.policy.waiting import is_too_late
 
 _decide, _is_too_late = handler(decide), handler(is_too_late)
@@ -25,7 +25,9 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     group = w.clients.group[client]
     price, threshold = w.groups.price[group], asked.threshold[row]
     if price >= 0:
-        threshold = w.prices.threshold[price](parameters_of(w, group), memory_of(w, client), now)
+        threshold = w.prices.threshold[price](
+            parameters_of(w, group), memory_of(w, client), now, request_of(w, row)
+        )
     is_sent, chance = _decide(
         asked.value[row],
         asked.low[row],
@@ -56,18 +58,45 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
     if outcome == REMOTE:
         version = in_force(labels.in_force_at_s, sends.started[send])
         server_label = labels.server[version * w.terms.samples + sample]
-    own = labels.client[labels.first[group] + labels.variant[client] * w.terms.samples + sample]
     heard = Outcome(
         whole_number(rows.request_id[row]),
+        whole_number(client),
         real_number(rows.score[row]),
         whole_number(0),
         real_number(sends.sent[send]),
         whole_number(outcome),
         whole_number(backlog),
         whole_number(server_label),
-        whole_number(own),
+        whole_number(own_label(w, row)),
     )
     w.prices.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
+
+
+@handler
+def request_of(w: Any, row: Any) -> Any:
+    """What a price is told of a request."""
+    rows = w.rows
+    client, request_id = rows.client[row], whole_number(rows.request_id[row])
+    draw = 0.0
+    if w.groups.draws[w.clients.group[client]]:
+        draw = uniform(w.terms.policy_root, request_id, 0)
+    return Request(
+        request_id,
+        whole_number(client),
+        real_number(rows.score[row]),
+        real_number(rows.arrived[row]),
+        real_number(rows.deadline[row]),
+        whole_number(own_label(w, row)),
+        draw,
+    )
+
+
+@handler
+def own_label(w: Any, row: Any) -> Any:
+    """What the client itself answers."""
+    labels, client = w.labels, w.rows.client[row]
+    first = labels.first[w.clients.group[client]] + labels.variant[client] * w.terms.samples
+    return labels.client[first + w.rows.sample[row]]
 
 
 @view

@@ -12,7 +12,7 @@ from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.partitions import MissingClasses
 from sim.registry.service import Affine
-from sim.scenario.rules.engine import the_compiled_clock_is_installed
+from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
@@ -246,6 +246,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
     *LEARNING_CHECKS,
-    the_compiled_clock_is_installed,
+    the_compiled_clock_can_play_it,
     memory,
 )

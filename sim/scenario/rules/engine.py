@@ -11,6 +11,13 @@ from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 
 
-def the_compiled_clock_is_installed(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
+def the_compiled_clock_can_play_it(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     if scenario.engine.path == "compiled" and not find_spec("numba"):
         yield ("engine", "path"), scenario.engine.path, "must be auto or simpy: Numba is not installed"
+    python = [group.policy.price.kind for group in scenario.fleet if group.policy.price.is_python]
+    if scenario.engine.path == "compiled" and python:
+        yield (
+            ("engine", "path"),
+            scenario.engine.path,
+            f"must be auto or simpy: the policy {python[0]} is plain Python",
+        )

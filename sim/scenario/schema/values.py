@@ -3,9 +3,11 @@ The lowest layer: parts here in the schema and the kinds of `sim.registry` are b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from sim.scenario.schema.spoken import as_duration, as_instant, as_rate
 
@@ -36,7 +38,8 @@ else:
     SpanOrZero = as_duration(Annotated[float, Field(ge=0, le=LONGEST_S)])
     Bandwidth = as_rate(Annotated[float, Field(ge=1)])
 Variation = Annotated[float, Field(ge=0, le=10)]  # beyond, most Gamma draws underflow
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Part(BaseModel):
@@ -45,3 +48,23 @@ class Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+    in_order: ClassVar[list[type[Part]]] = []  # all of them, each after those that it is made of
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_named: Any) -> None:
+        cls.in_order.append(cls)
+
+
+class AsItStands:
+    """A type that is made anew whenever a schema is built with it; `made` says of what."""
+
+    made: Callable[[], Any]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _of: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(cls.made())
+
+
+def as_it_stands(made: Callable[[], Any]) -> Any:
+    """Such a type."""
+    return type("AsItStands", (AsItStands,), {"made": staticmethod(made)})

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.values import Part
+from sim.scenario.schema.values import AsItStands, Part
 from sim.scenario.text.draft import Path
 
 TAGS = ("kind", "mix")  # the keys that say which of several parts is meant
@@ -15,6 +15,8 @@ TAGS = ("kind", "mix")  # the keys that say which of several parts is meant
 
 def kinds_of_annotation(annotation: Any) -> list[Any]:
     """The alternatives of an annotation, one level, without `Annotated`: parts, types, literals, None."""
+    if isinstance(annotation, type) and issubclass(annotation, AsItStands):
+        return kinds_of_annotation(annotation.made())
     if get_origin(annotation) is Annotated:
         return kinds_of_annotation(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

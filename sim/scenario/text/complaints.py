@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sim.registry.registry import FAMILIES
 from sim.scenario.schema.vocabulary import (
     TAGS,
     annotations_at,
@@ -100,7 +101,16 @@ def _tag_invalid(path: Path, error: Error, value: Any) -> Finding:
     if not isinstance(error["input"], dict) or tag not in error["input"]:
         return _tag_missing(path, error, value)
     received = error["input"][tag]
-    return refusal((*path, tag), received, nearest(received, choices_at((*path, tag), value)))
+    return refusal((*path, tag), received, _nearest_kind(received, choices_at((*path, tag), value)))
+
+
+def _nearest_kind(received: Any, choices: list[str]) -> str:
+    """As `nearest`, with a word on kinds of one's own where there may be some."""
+    told = nearest(received, choices)
+    is_open = isinstance(received, str) and any(
+        family.is_open and list(family) == choices for family in FAMILIES.values()
+    )
+    return f"{told}; one of your own needs --plugin FILE" if is_open and not told.startswith("did") else told
 
 
 def _tag_of(error: Error) -> str:
@@ -110,7 +120,7 @@ def _tag_of(error: Error) -> str:
 
 
 def _literal(path: Path, error: Error, value: Any) -> Finding:
-    return refusal(path, error["input"], nearest(error["input"], choices_at(path, value)))
+    return refusal(path, error["input"], _nearest_kind(error["input"], choices_at(path, value)))
 
 
 def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:

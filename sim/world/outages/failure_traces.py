@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from sim.scenario.files.instants import IN_A_SECOND
@@ -17,6 +16,8 @@ from sim.streams import Draws
 from sim.world.outages.downtime import Downtime
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sim.world.outages.drawn import Hit, Times
 
 FTA_COLUMNS = (
@@ -98,6 +99,8 @@ def failures(file: str) -> Failures:
 
 @lru_cache(maxsize=4)
 def _nodes_down(path: str, _identity: object) -> dict[str, Periods]:
+    import pandas as pd  # noqa: PLC0415  (takes long to load, and most scenarios have no such trace)
+
     names, head = _fta_columns(path)
     try:
         rows = pd.read_csv(
@@ -161,6 +164,8 @@ def _fta_columns(path: str) -> tuple[list[str], _Head]:
 
 
 def _seconds(rows: pd.DataFrame, name: str, lines: int) -> NDArray[np.float64]:
+    import pandas as pd  # noqa: PLC0415
+
     found = pd.to_numeric(rows[name], errors="coerce").to_numpy(dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(found))
     if len(wrong):

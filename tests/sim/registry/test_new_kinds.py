@@ -16,11 +16,12 @@ from worlds import group_of, made_up, scenario_of
 from sim.engine.choice import EnginePath
 from sim.engine.run import Run, simulate
 from sim.policy.controllers import CONTROLLERS, Parameters
+from sim.policy.outcomes import Request
 from sim.registry.arrivals import PROCESSES, ArrivalProcess
 from sim.registry.durations import DURATIONS, Quantile, RandomDuration, duration
 from sim.registry.outages import WHEN, OutageWhen
 from sim.registry.prices import PRICES, PriceRule, Unit
-from sim.registry.registry import Examples, PartFamily, register
+from sim.registry.registry import Examples, PartFamily
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.scenario.schema.server import Outage
@@ -96,7 +97,7 @@ class Turn(Parameters):
         return (0.0,)
 
     @staticmethod
-    def threshold(p: Any, m: Any, now: float) -> float:  # noqa: ARG004
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG004
         return -inf if (m[0] + 1.0) % p[0] == 0.0 else inf
 
     @staticmethod
@@ -117,7 +118,7 @@ class Nightly(OutageWhen):
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for family in (DURATIONS, PROCESSES, WHEN, PRICES, CONTROLLERS):
         monkeypatch.setattr(family, "_entries", dict(family))
-    register("duration", "uniform", Uniform)
+    DURATIONS.part(Uniform)
     PROCESSES.part(Metronome)
     WHEN.part(Nightly)
     PRICES.part(EveryNth)
@@ -186,7 +187,7 @@ def test_a_price_is_two_objects_that_both_clocks_play(path: str) -> None:
 
 def test_a_part_goes_by_the_name_that_its_tag_says() -> None:
     with pytest.raises(ValueError, match=r"^Uniform cannot be the duration 'even': its kind says otherwise$"):
-        register("duration", "even", Uniform)
+        DURATIONS.register("even", Uniform)
 
 
 def test_what_nobody_registered_is_refused() -> None:

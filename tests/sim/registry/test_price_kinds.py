@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from worlds import group_of, scenario_of
 
 from sim.policy.controllers import CONTROLLERS, moving_price
-from sim.policy.outcomes import Outcome
+from sim.policy.outcomes import Outcome, Request
 from sim.policy.prices import FIXED, fixed_price, is_calibrated
 from sim.registry.prices import PRICES
 from sim.registry.scores import SCORES
@@ -18,9 +18,11 @@ from sim.results.columns import OUTCOMES
 from sim.scenario.rules.prices import prices_suit_their_scores
 from sim.scenario.schema.fleet import Policy
 
+ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.0)
+
 
 def heard(outcome: int, backlog: int) -> Outcome:
-    return Outcome(7, 0.3, 0, 0.0, outcome, backlog, server_label=-1, client_label=1)
+    return Outcome(7, 1, 0.3, 0, 0.0, outcome, backlog, server_label=-1, client_label=1)
 
 
 every_price = pytest.mark.parametrize("written", PRICES.examples().values(), ids=str)
@@ -61,7 +63,7 @@ def test_what_a_price_remembers_is_its_clients_own_few_numbers(written: dict[str
     for at_s, outcome in enumerate(("remote", "refused", "timed_out", "remote"), start=1):
         told = []
         for m in (one, other):
-            told.append(price.threshold(p, m, at_s))
+            told.append(price.threshold(p, m, at_s, ASKED))
             price.on_decision(p, m, at_s, at_s % 2 == 1)
             before = m.tolist()
             price.on_outcome(p, m, at_s + 0.5, heard(OUTCOMES.index(outcome), at_s - 1))

@@ -18,7 +18,7 @@ from sim.registry.data_sets import DATA_SETS
 from sim.registry.disciplines import DISCIPLINES
 from sim.registry.durations import DURATIONS, DurationOrZero
 from sim.registry.prices import PRICES
-from sim.registry.registry import FAMILIES, Code, Family, PartFamily, register
+from sim.registry.registry import FAMILIES, Code, Family, PartFamily
 from sim.registry.scores import SCORES
 from sim.scenario import json_schema
 from sim.scenario.schema.vocabulary import TAGS
@@ -63,12 +63,6 @@ def test_an_unknown_name_is_refused_with_the_nearest(family: Family[str]) -> Non
     assert str(refusal.value) == told
     with pytest.raises(BadInput, match=r"\(red, green, blue\)$"):
         family.choose("7", "paint.colour")
-
-
-def test_a_kind_can_be_added_by_the_name_of_its_family(family: Family[str]) -> None:
-    assert register("colours", "grey", "GREY") == family["grey"] == "GREY"
-    with pytest.raises(BadInput, match=r"^'colour' is not a family of kinds: did you mean 'colours'\?$"):
-        register("colour", "pink", "PINK")
 
 
 def test_code_is_for_kinds_that_there_are_and_in_their_order(family: Family[str]) -> None:

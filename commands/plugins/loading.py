@@ -1,0 +1,104 @@
+"""Where registrations come from: files that `--plugin` names, installed packages, and another process.
+Nothing else ever runs somebody's code; what a scenario names has to be here by then."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, NamedTuple
+
+from sim.errors import BadInput
+from sim.registry import brought
+
+GROUP = "l2h_fleet"  # of the entry points of installed packages
+_READ: dict[str, str] = {}  # what was read: the text of each file by its path
+
+
+def load(path: str | Path) -> None:
+    """Runs a Python file that registers kinds; once, however often it is named.
+
+    Raises BadInput, in one line, if it cannot be read, breaks, or registers nothing.
+    """
+    whole = Path(path).resolve()
+    try:
+        text = whole.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"--plugin {path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    if _READ.get(str(whole)) != text:
+        _run(str(whole), text)
+
+
+def _run(path: str, text: str) -> None:
+    module = types.ModuleType(f"plugin_{Path(path).stem}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # where dataclasses look for it
+    before = len(brought.BROUGHT)
+    brought.FILES.append((path, brought.digest(text.encode())))
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)
+    except BadInput as error:
+        raise BadInput(f"--plugin {path}: {error}") from None
+    except SyntaxError as error:
+        raise BadInput(f"--plugin {path}:{error.lineno}: {error.msg}") from None
+    except (Exception, SystemExit) as error:
+        line = max(
+            (one.lineno or 0 for one in extract_tb(error.__traceback__) if one.filename == path), default=0
+        )
+        raise BadInput(f"--plugin {path}:{line}: {type(error).__name__}: {error}") from error
+    finally:
+        brought.FILES.pop()
+    if len(brought.BROUGHT) == before and path not in {one.file for one in brought.BROUGHT}:
+        raise BadInput(f"--plugin {path}: registers nothing; see l2h_fleet.register")
+    _READ[path] = text
+
+
+@cache
+def load_installed() -> None:
+    """Lets installed packages register: each entry point of the group is imported, and called if it can be.
+
+    Raises BadInput for one that breaks.
+    """
+    for point in entry_points(group=GROUP):
+        try:
+            found = point.load()
+            if callable(found):
+                found()
+        except Exception as error:
+            raise BadInput(f"the installed plugin '{point.name}' ({point.value}) broke: {error}") from error
+
+
+class Carried(NamedTuple):
+    """What another process needs to know the same kinds. files: text by path; objects: of a notebook or of
+    modules that can be imported there."""
+
+    files: dict[str, str]
+    objects: list[tuple[str, str, Any]]
+
+
+def preparation() -> Callable[[], None] | None:
+    """What another process has to do to know the same kinds; None where there are none but the tool's own."""
+    if not brought.BROUGHT:
+        return None
+    objects = [(one.family, one.name, one.made) for one in brought.BROUGHT if not one.file]
+    return partial(take, Carried(dict(_READ), objects))
+
+
+def take(what: Carried) -> None:
+    """Registers in this process what it does not know yet."""
+    from commands.plugins.registering import register
+
+    load_installed()
+    known = {(one.family, one.name): one.code for one in brought.BROUGHT}
+    for path, text in what.files.items():
+        if _READ.get(path) != text:
+            _run(path, text)
+    for family, name, made in what.objects:
+        if (family, name) not in known:
+            register(family, name, made)

@@ -1,0 +1,246 @@
+"""A fleet as an environment of Gymnasium: an agent sets prices, admission and replicas, second by second.
+Needs `pip install gymnasium`; the run is the engine's own, window by window, on either clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, Literal, SupportsFloat
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+try:
+    import gymnasium
+except ImportError as error:
+    raise ImportError("l2h_fleet.make_env needs Gymnasium: pip install gymnasium") from error
+
+from commands.learnings import learned_for
+from commands.plugins.registering import register
+from l2h_fleet.scenario import Scenario
+from sim.engine.run import Chunk, Run
+from sim.errors import BadInput
+from sim.messages import Learned
+from sim.policy.outcomes import Request
+from sim.registry.prices import PRICES
+from sim.scenario import Scenario as Document
+from sim.scenario.schema.values import LONGEST_S
+from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.windows import EvenWindows
+from sim.world.world import World
+
+Floats = NDArray[np.float64]
+Unit = Literal["share", "score"]
+OF_GROUP = ("asks_hz", "sent_share", "answered_share", "refused_share", "timed_out_share", "latency_s")
+OF_SERVER = ("sends_hz", "refused_hz", "waiting", "busy_replicas", "usable_replicas")
+LARGEST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A price that an agent sets: m[0]."""
+
+    at: float = 0.0
+
+    def begin(self) -> tuple[float, ...]:
+        return (self.at,)
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG004
+        return m[0]  # type: ignore[no-any-return]
+
+
+PRICE_OF: dict[Unit, str] = {"share": "set_share_by_agent", "score": "set_by_agent"}
+
+
+class FleetEnv(gymnasium.Env[Floats, Floats]):
+    """Virtual time in steps of `control_s`; an episode is a run from t = 0 to the horizon.
+
+    controls: what the agent sets, each by a number from 0 to 1, the least and the most: `price:GROUP` (with
+    unit "share" the share of requests to send, which a threshold from the calibration pool holds; with
+    "score" a price between `prices`, in the unit of the group's score), `queue_limit` (from 0 requests to the
+    scenario's) and `replicas` (what the autoscaler asks for at its next tick, between its bounds).
+
+    An observation has, of the step before and per controlled group, OF_GROUP: requests that arrived per
+    second, the share of decided ones that were sent, of sent ones that ended the shares answered, refused and
+    timed out, and the mean latency of answers (s). If the agent controls the server, OF_SERVER follows: first
+    sends and refusals per second, requests waiting, busy and usable replicas, means over the step. `observed`
+    names them. The reward is minus the risk that requests which ended in the step paid: c_e per charged
+    attempt, c_1 for a wrong answer of the server, 1 for any other wrong or missing one; `info` has it as
+    `risk`, with the virtual time `at_s` and the `requests` that ended.
+
+    The episode's seed is the seed of traffic, outages and delays; models and rejectors are those that the
+    scenario's own seed gives, learned once. With that seed an agent that repeats a price leaves the bytes of
+    the fixed price. An episode never terminates, it is truncated at the horizon.
+    Raises BadInput, in one line, for controls that the scenario has no room for.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  (Gymnasium's own)
+
+    def __init__(
+        self,
+        scenario: str | PathLike[str] | Mapping[str, Any] | Scenario = "intermittent",
+        changes: Mapping[str, Any] | None = None,
+        *,
+        controls: Sequence[str] | None = None,
+        control_s: float = 1.0,
+        unit: Unit = "share",
+        prices: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        plan = Scenario(scenario).set(changes or {}).document
+        asked = controls or [f"price:{group.group}" for group in plan.fleet]
+        self._controls = [_control(plan, name, prices if unit == "score" else (0.0, 1.0)) for name in asked]
+        self._unit, self._control_s = unit, control_s
+        if control_s <= 0:
+            raise BadInput(f"control_s: {control_s} is not allowed: must be greater than 0")
+        if plan.training.online is not None:
+            raise BadInput("training.online: an environment plays what was learned before t = 0")
+        places = [one.place for one in self._controls if one.place is not None]
+        self._plan, self._groups = _set_by_agent(plan, places, unit), places
+        self._learned: Learned | None = None
+        self._run: Run | None = None
+        names = [plan.fleet[place].group for place in places]
+        self.observed = tuple(f"{name}.{what}" for name in names for what in OF_GROUP)
+        self._sees_server = len(places) < len(self._controls)
+        self.observed += OF_SERVER if self._sees_server else ()
+        self.action_space = gymnasium.spaces.Box(0.0, 1.0, (len(self._controls),), dtype=np.float64)
+        most = np.array([1.0 if name.endswith("_share") else LONGEST_S for name in self.observed])
+        self.observation_space = gymnasium.spaces.Box(np.zeros_like(most), most, dtype=np.float64)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Floats, dict[str, Any]]:
+        """Begins an episode under this seed, or under one drawn from the seed before."""
+        super().reset(seed=seed, options=options)
+        traffic = int(self.np_random.integers(LARGEST_SEED)) if seed is None else seed
+        if self._learned is None:
+            self._learned = learned_for(self._plan)
+        world = World(self._plan.model_copy(update={"seed": traffic}))
+        windows = EvenWindows(self._control_s)
+        self._run = Run(world, self._learned, ScenarioArrivals(world), windows=windows)
+        return np.zeros(len(self.observed)), {"at_s": 0.0, "risk": 0.0, "requests": 0}
+
+    def step(self, action: Floats) -> tuple[Floats, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Plays `control_s` seconds under these settings, one per control."""
+        chunk = self.advance(action)
+        risk = _risk(chunk.requests, self._plan)
+        info = {"at_s": chunk.end, "risk": float(risk.sum()), "requests": len(risk)}
+        run = self._run
+        assert run is not None
+        if run.is_over:
+            run.finish()
+        return self._observation(chunk), -info["risk"], False, run.is_over, info
+
+    def advance(self, action: Floats) -> Chunk:
+        """As `step`, with the rows of the requests that ended, as in the table `requests`, and of seconds."""
+        if self._run is None or self._run.is_over:
+            raise gymnasium.error.ResetNeeded("call reset before step")
+        memory, server = dict[int, float](), dict[str, Any]()
+        for one, share in zip(self._controls, np.asarray(action, dtype=np.float64).tolist(), strict=True):
+            value = one.low + share * (one.high - one.low)
+            if one.place is not None:
+                memory[one.place] = 1.0 - value if self._unit == "share" else value
+            else:
+                server[one.name] = round(value)
+        self._run.steer(memory, **server)
+        return self._run.advance()
+
+    def _observation(self, chunk: Chunk) -> Floats:
+        requests, seconds = chunk.requests, max(self._control_s, 1e-9)
+        group = requests["group"].combine_chunks().indices.to_numpy(zero_copy_only=False)
+        outcome = np.asarray(requests["outcome"].to_pylist(), dtype=object)
+        sent = requests["deferred"].to_numpy(zero_copy_only=False).astype(bool)
+        latency = requests["answered_at_s"].to_numpy() - requests["arrived_at_s"].to_numpy()
+        found: list[float] = []
+        for place in self._groups:
+            mine = group == place
+            of_sent = mine & sent
+            count = max(int(of_sent.sum()), 1)
+            answered = of_sent & (outcome == "remote")
+            found += [mine.sum() / seconds, of_sent.sum() / max(int(mine.sum()), 1)]
+            found += [
+                (of_sent & (outcome == what)).sum() / count for what in ("remote", "refused", "timed_out")
+            ]
+            found.append(float(latency[answered].mean()) if answered.any() else 0.0)
+        if self._sees_server:
+            columns = chunk.seconds
+            found += [columns["first_sends"].sum() / seconds, (outcome == "refused").sum() / seconds]
+            found += [
+                float(columns[name].mean())
+                for name in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
+            ]
+        return np.array(found, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Control:
+    """A number of the action. place: of the group whose price it is; None: of the server."""
+
+    name: str
+    place: int | None
+    low: float
+    high: float
+
+
+def _control(plan: Document, name: str, prices: tuple[float, float]) -> _Control:
+    kind, _, group = name.partition(":")
+    if kind == "price":
+        names = [one.group for one in plan.fleet]
+        if group not in names:
+            raise BadInput(f"controls: {name}: there is no group '{group}' ({', '.join(names)})")
+        return _Control(name, names.index(group), *prices)
+    if name == "queue_limit":
+        if plan.server.queue_limit is None:
+            raise BadInput("controls: queue_limit: server.queue_limit must be the most that it may be")
+        return _Control(name, None, 0.0, float(plan.server.queue_limit))
+    if name == "replicas":
+        scaling = plan.server.autoscaling
+        if scaling is None:
+            raise BadInput(
+                "controls: replicas: server.autoscaling must say when they may change, and how far"
+            )
+        return _Control(name, None, float(scaling.min), float(scaling.max))
+    raise BadInput(f"controls: {name}: must be price:GROUP, queue_limit or replicas")
+
+
+def _set_by_agent(plan: Document, places: Sequence[int], unit: Unit) -> Document:
+    """The scenario with prices that an agent sets, of these groups."""
+    if PRICE_OF[unit] not in PRICES:
+        register("price", PRICE_OF[unit], type("SetPrice", (_Set,), {"unit": unit, "__doc__": _Set.__doc__}))
+    whole = plan.model_dump()
+    for place in places:
+        whole["fleet"][place]["policy"]["price"] = {"kind": PRICE_OF[unit]}
+    return Document.model_validate(whole)
+
+
+def _risk(requests: pa.Table, plan: Document) -> Floats:
+    """What each of these requests cost, as `risk.realised` has it."""
+    wrong = ~requests["correct"].to_numpy(zero_copy_only=False).astype(bool)
+    by_server = np.asarray(requests["answered_by"].to_pylist(), dtype=object) == "server"
+    weight = np.where(by_server, plan.costs.c_1, 1.0)
+    found: Floats = requests["cost"].to_numpy() + weight * wrong
+    return found
+
+
+def make_env(
+    scenario: str | PathLike[str] | Mapping[str, Any] | Scenario = "intermittent",
+    changes: Mapping[str, Any] | None = None,
+    **named: Any,
+) -> FleetEnv:
+    """An environment of one fleet; see `FleetEnv`."""
+    return FleetEnv(scenario, changes, **named)
+
+
+def make_vec_env(
+    scenario: str | PathLike[str] | Mapping[str, Any] | Scenario,
+    count: int,
+    changes: Mapping[str, Any] | None = None,
+    **named: Any,
+) -> gymnasium.vector.SyncVectorEnv:
+    """Several episodes side by side, which differ in their seeds: `reset(seed=S)` gives them S, S + 1, …"""
+    return gymnasium.vector.SyncVectorEnv([lambda: FleetEnv(scenario, changes, **named)] * count)
+
+
+gymnasium.register(id="L2HFleet-v0", entry_point="l2h_fleet.gym:FleetEnv")

@@ -1,0 +1,175 @@
+"""Prices and policies that somebody brings: plain objects, as the engine plays them.
+Made by `sim.registry.brought` of the class that was registered; a price is the three functions of
+`sim.policy.controllers.Price`, a policy decides and hears as it likes, on SimPy's clock alone."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from math import inf
+from time import perf_counter
+from traceback import extract_tb
+from typing import Any
+
+import numpy as np
+
+from sim.errors import RunFailed
+from sim.policy.outcomes import Outcome, Request
+from sim.results.packing import pack
+
+LOCAL = -1  # what a policy gives to keep a request; to send it, the number of an option: 0, the server
+OPTIONS = 1
+LIMIT_S = 10.0  # wall time of one call
+
+
+class Defaults:
+    """What a price of one's own need not write. Its numbers are its constructor's, kept under their names."""
+
+    def parameters(self) -> tuple[float, ...]:
+        return tuple(float(getattr(self, name)) for name in signature(type(self)).parameters)
+
+    def begin(self) -> tuple[float, ...]:
+        return ()
+
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
+        """Nothing follows from it."""
+
+    @staticmethod
+    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
+        """Nothing follows from it."""
+
+
+def completed(made: type) -> type[Any]:
+    """A class of one's own with what it left out."""
+    return type(made.__name__, (made, Defaults), {"__doc__": made.__doc__})
+
+
+class PythonPolicy:
+    """A policy as a price: it asks for everything or for nothing.
+
+    make: gives the object of a client that has decided nothing yet.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+        self.name, self.make = name, make
+
+    def parameters(self) -> tuple[float, ...]:
+        return ()
+
+    def begin(self) -> tuple[float, ...]:
+        return ()
+
+    def player(self) -> Player:
+        """Its clients in one run."""
+        return Player(self)
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
+        raise NotImplementedError("a policy is played by its `player`")
+
+    @staticmethod
+    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
+        """As `threshold`."""
+
+    @staticmethod
+    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
+        """As `threshold`."""
+
+
+class Player:
+    """The policies of a group's clients, each an object of its own that knows nothing of the others."""
+
+    def __init__(self, policy: PythonPolicy) -> None:
+        self._policy, self._of_client = policy, dict[int, Any]()
+        self._hears = hasattr(policy.make(), "hear")
+        self.since: float | None = None  # wall time at which the call under way began
+
+    def threshold(self, p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG002
+        """-inf to send, inf to keep."""
+        chosen = self._call("decide", request, now)
+        if isinstance(chosen, bool | np.bool_):
+            return -inf if chosen else inf
+        if isinstance(chosen, int | np.integer) and LOCAL <= chosen < OPTIONS:
+            return inf if chosen == LOCAL else -inf
+        asked = f"request {request.request_id} of client {request.client} at {now:.12g} s"
+        raise RunFailed(
+            "run",
+            f"the policy '{self._policy.name}' gave {chosen!r} for {asked}: "
+            "must be LOCAL (-1) or an option (0)",
+        )
+
+    def on_decision(self, p: Any, m: Any, now: float, is_sent: bool) -> None:
+        """It knows what it decided."""
+
+    def on_outcome(self, p: Any, m: Any, now: float, heard: Outcome) -> None:  # noqa: ARG002
+        if self._hears:
+            self._call("hear", heard, now)
+
+    def _call(self, name: str, told: Request | Outcome, now: float) -> Any:
+        client = told.client
+        try:
+            one = self._of_client.get(client) or self._of_client.setdefault(client, self._policy.make())
+            self.since = perf_counter()
+            return getattr(one, name)(told, now)
+        except (RunFailed, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            where = extract_tb(error.__traceback__)[-1]
+            why = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            raise RunFailed(
+                "run", f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}: {why}"
+            ) from error
+        finally:
+            self.since = None
+
+    def kept(self) -> dict[str, Any]:
+        """What each client's object remembers, by the client's number.
+
+        Raises RunFailed if that is more than plain values, which no checkpoint can hold.
+        """
+        found = {str(client): dict(vars(one)) for client, one in self._of_client.items()}
+        try:
+            pack(found)
+        except (TypeError, ValueError) as error:
+            raise RunFailed(
+                "run", f"the policy '{self._policy.name}' remembers what {NOT_PLAIN}: {error}"
+            ) from None
+        return found
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Goes on where `kept` was taken."""
+        for client, remembered in kept.items():
+            one = self._of_client[int(client)] = self._policy.make()
+            vars(one).clear()
+            vars(one).update(remembered)
+
+
+NOT_PLAIN = "no checkpoint can hold (numbers, text, lists, mappings by name, arrays)"
+
+
+@contextmanager
+def ending_calls_that_last(players: list[Player]) -> Iterator[None]:
+    """Within it a call of one of them that takes longer than LIMIT_S of wall time ends in RunFailed.
+
+    Needs the main thread; elsewhere, and inside code that is not Python, a call lasts as long as it likes.
+    """
+    if not players or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def look(_signal: int, _frame: Any) -> None:
+        for player in players:
+            if player.since is not None and perf_counter() - player.since > LIMIT_S:
+                raise RunFailed("run", f"a policy's call took more than {LIMIT_S:g} s of wall time")
+
+    handler = signal.signal(signal.SIGALRM, look)
+    before = signal.setitimer(signal.ITIMER_REAL, LIMIT_S / 4, LIMIT_S / 4)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)
+        signal.signal(signal.SIGALRM, handler)

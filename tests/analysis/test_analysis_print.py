@@ -1,0 +1,109 @@
+"""Figures for print: as wide as asked, text of 8 points and as text, told apart in grey; and bad requests."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.text import Text
+from PIL import Image
+
+from analysis import load_run
+from analysis.figures import FIGURES
+from analysis.figures.for_print import LEAST_PT, PRINT, for_print, panels_of
+from analysis.figures.style import to_png
+from analysis.reports.print_figure import print_figure
+from analysis.run_folder.traffic import Traffic, traffic_of
+from sim.errors import BadInput
+
+Finished = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def traffic(finished: Finished) -> Traffic:
+    return traffic_of(load_run(finished[0]))
+
+
+def looks_of(axes: Any) -> list[tuple[Any, ...]]:
+    """How each named thing of a panel looks without its colour."""
+    lines = [
+        ("line", str(one._unscaled_dash_pattern), one.get_linestyle(), one.get_marker())
+        for one in axes.get_lines()
+        if not one.get_label().startswith("_")
+    ]
+    fills = [
+        ("fill", one.get_hatch())
+        for one in axes.collections
+        if isinstance(one, PolyCollection) and not str(one.get_label()).startswith("_")
+    ]
+    return lines + (fills if len(fills) > 1 else [])
+
+
+@pytest.mark.parametrize("width_in", [3.33, 7.0])
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_can_be_read_and_nothing_is_told_by_colour_alone(
+    traffic: Traffic, name: str, width_in: float
+) -> None:
+    figure = FIGURES[name].draw(traffic)
+    shown = len(panels_of(figure))
+    with mpl.rc_context(PRINT):
+        for_print(figure, width_in)
+    assert figure.get_figwidth() == width_in
+    assert len(panels_of(figure)) == shown, "all that the report shows"
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]  # type: ignore[attr-defined]
+    assert min(text.get_fontsize() for text in texts) >= LEAST_PT  # type: ignore[attr-defined]
+    for axes in figure.axes:
+        looks = looks_of(axes)
+        assert len(set(looks)) == len(looks), name
+        for legend in filter(None, [axes.get_legend()]):
+            entries = [entry for entry in legend.legend_handles if entry is not None]
+            assert len(entries) == len(legend.get_texts())
+    with Image.open(io.BytesIO(to_png(figure, PRINT))) as picture:
+        assert picture.size[0] == int(300 * width_in)
+        ink = np.flatnonzero((np.asarray(picture.convert("L")) < 250).any(axis=0))
+    assert ink[0] >= 3, "nothing is cut at the left"
+    assert ink[-1] <= picture.size[0] - 2
+
+
+def test_text_is_text_and_the_same_folder_gives_the_same_bytes(finished: Finished) -> None:
+    svg = print_figure(finished[0], "timeline", "3.33in", "svg").decode()
+    words = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+    assert {"virtual time (s)", "the fleet"} <= set(words)
+    assert re.search(r'width="239\.76pt"', svg)
+    pdf = print_figure(finished[0], "timeline", "3.33in", "pdf")
+    assert b"/Type /Font" in pdf
+    assert b"/Subtype /Type3" not in pdf
+    assert print_figure(finished[0], "timeline", "3.33in", "pdf") == pdf
+
+
+def test_panels_are_chosen_by_what_they_show(traffic: Traffic) -> None:
+    figure = FIGURES["timeline"].draw(traffic)
+    whole_in = figure.get_figheight()
+    with mpl.rc_context(PRINT):
+        for_print(figure, 7.2, ["accuracy", "waiting"])
+    assert list(panels_of(figure)) == ["accuracy", "waiting"]
+    assert figure.get_figheight() < 0.8 * whole_in
+    assert figure.axes[-1].get_xlabel() == "virtual time (s)"
+    assert figure.axes[-1].xaxis.get_tick_params()["labelbottom"]
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "panels", "why"),
+    [
+        ("timelines", "3.33in", [], "did you mean 'timeline'"),
+        ("timeline", "3cm", [], "must be inches"),
+        ("timeline", "0.1in", [], "from 2 to 20 inches"),
+        ("timeline", "3.33in", ["acuracy"], "did you mean 'accuracy'"),
+    ],
+)
+def test_what_there_is_not_is_told(
+    finished: Finished, name: str, width: str, panels: list[str], why: str
+) -> None:
+    with pytest.raises(BadInput, match=why):
+        print_figure(finished[0], name, width, "pdf", panels)

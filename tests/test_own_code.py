@@ -1,0 +1,382 @@
+"""What researchers bring as code: every family once from a plugin, both clocks, kills and resumes, other
+processes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from here import forget_what_was_brought
+
+import l2h_fleet
+from commands import main as command_line
+from commands.plugins import loading
+from commands.plugins.registering import ADOPTERS
+from sim.registry import brought
+
+ROOT = Path(__file__).resolve().parents[1]
+PLUGINS = Path(__file__).parent / "plugins"
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "horizon_s": 100,
+    "training": {"pretrain": {"epochs": 1}},
+    "costs": {"c_e": 0.01},
+    "fleet": [
+        {
+            "group": "devices",
+            "clients": 6,
+            "timeout_s": 0.5,
+            "arrivals": {"process": {"kind": "poisson", "rate_hz": 1.0}},
+            "policy": {"score": "plug_in", "price": {"kind": "doubling"}},
+        }
+    ],
+    "server": {
+        "service": {"kind": "affine", "base_s": 0.05},
+        "queue_limit": 1,
+        "when_down": "refuse",
+        "outages": [{"when": {"kind": "intervals", "at": [[20, 40], [70, 75]]}}],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("L2H_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    forget_what_was_brought()
+    yield tmp_path
+    forget_what_was_brought()
+
+
+def run_cli(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,
+    )
+
+
+def with_price(kind: str) -> dict[str, Any]:
+    group = TINY["fleet"][0] | {"policy": {"score": "plug_in", "price": {"kind": kind}}}
+    return TINY | {"fleet": [group]}
+
+
+def parts_of(run: l2h_fleet.Run) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((run.path / "requests").iterdir())]
+
+
+def requests_of(run: l2h_fleet.Run) -> pd.DataFrame:
+    return pd.read_parquet(run.path / "requests").drop(columns="threshold")
+
+
+def test_a_price_plays_on_both_clocks_and_a_policy_in_python_decides_the_same(here: Path) -> None:
+    l2h_fleet.load_plugin(PLUGINS / "backoff.py")
+    simpy = l2h_fleet.run(TINY, {"engine.path": "simpy"}, out=here / "simpy")
+    compiled = l2h_fleet.run(TINY, {"engine.path": "compiled"}, out=here / "compiled")
+    python = l2h_fleet.run(with_price("doubling_in_python"), out=here / "python")
+    assert parts_of(simpy) == parts_of(compiled)
+    pd.testing.assert_frame_equal(requests_of(simpy), requests_of(python))
+    threshold = pd.read_parquet(simpy.path / "requests")["threshold"]
+    assert set(threshold.round(6)) == {0.01, 0.02, 0.04, 0.08}
+    timing = json.loads((python.path / "timing.json").read_text())
+    assert timing["path"]["name"] == "simpy"
+    told = json.loads((simpy.path / "versions.json").read_text())
+    assert len(told["price doubling"]) == 20
+
+
+def test_one_of_every_family_is_read_drawn_played_and_told(here: Path) -> None:
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    group = TINY["fleet"][0] | {
+        "arrivals": {"process": {"kind": "metronome", "beat_s": 1.0}, "shape": {"kind": "half"}},
+        "policy": {"score": "gini", "price": {"kind": "bounded_rate", "rate": 0.5}},
+        "link": {"latency": {"kind": "triangle", "most_s": 0.03}},
+    }
+    server = {
+        "service": {"kind": "root", "base_s": 0.02},
+        "max_batch": 4,
+        "outages": [{"when": {"kind": "last_tenth"}}],
+    }
+    asked = TINY | {"fleet": [group], "server": server}
+    runs = [l2h_fleet.run(asked, {"seed": seed}, out=here / str(seed)) for seed in (1, 2)]
+    requests = pd.read_parquet(runs[0].path / "requests")
+    assert sorted(requests["arrived_at_s"]) == sorted(6 * np.arange(0.0, 100.0, 2.0).tolist())
+    assert 0.3 < requests["deferred"].mean() < 0.7
+    uplink = (requests["reached_at_s"] - requests["sent_at_s"]).dropna()
+    assert 0.0 < uplink.min() < uplink.max() <= 0.03
+    served = requests["finished_at_s"] - requests["started_at_s"]
+    assert set((served.dropna() / 0.02).round(9)) <= {1.0, round(2**0.5, 9), round(3**0.5, 9), 2.0}
+    assert runs[0].summary["outages"]["each"][0]["from_s"] == 90.0
+    assert runs[0].summary["asked_twice"] == {"requests": 600}
+    (law,) = [law for law in runs[0].summary["predictions"] if law["law"] == "beats"]
+    assert law["values"][0]["predicted"] == 300
+    assert (runs[0].path / "figures" / "dots.svg").exists()
+    report = (runs[0].path / "report.html").read_text()
+    assert "Requests as dots" in report
+    assert "Requests, doubled (count)." in report
+    compared = l2h_fleet.compare(runs, out=here / "compared", unpaired=True)
+    assert "kept" in json.dumps(compared)
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [("price", "Doubling"), ("policy", "DoublingInPython")],
+)
+def test_what_the_plugins_hold_keeps_its_contract(family: str, name: str) -> None:
+    l2h_fleet.load_plugin(PLUGINS / "backoff.py")
+    l2h_fleet.check(family, getattr(sys.modules["plugin_backoff"], name))
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "keys"),
+    [
+        ("score", "gini", {}),
+        ("arrivals", "Metronome", {}),
+        ("duration", "Triangle", {"most_s": 2.0}),
+        ("service", "Root", {"base_s": 1.0}),
+        ("shape", "Half", {}),
+        ("outage", "LastTenth", {}),
+        ("metric", "asked_twice", {}),
+        ("figure", "dots", {}),
+    ],
+)
+def test_so_does_one_of_every_family(family: str, name: str, keys: dict[str, Any]) -> None:
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    before = len(brought.BROUGHT)
+    l2h_fleet.check(family, getattr(sys.modules["plugin_every_family"], name), **keys)
+    assert len(brought.BROUGHT) == before
+
+
+def test_a_scenario_alone_imports_nothing(here: Path) -> None:
+    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text() + "\nopen('ran', 'w')\n")
+    (here / "mine.yaml").write_text(json.dumps(TINY))
+    for kind in ("doubling", "mine.Doubling", "mine:Doubling", "mine.py", str(here / "mine.py")):
+        (here / "asked.yaml").write_text(json.dumps(with_price(kind)))
+        told = run_cli("run", "asked.yaml", "--local", cwd=here)
+        assert told.returncode == 2
+        assert len(told.stderr.splitlines()) == 1
+        assert "one of your own needs --plugin FILE" in told.stderr
+    assert not (here / "ran").exists()
+    for words in (("--plugin", "mine.py", "check", "mine.yaml"), ("check", "mine.yaml", "--plugin=mine.py")):
+        told = run_cli(*words, cwd=here)
+        assert (told.returncode, told.stderr) == (0, "")
+    assert (here / "ran").exists()
+
+
+def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(here: Path) -> None:
+    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text())
+    (here / "asked.yaml").write_text(json.dumps(with_price("doubling_in_python")))
+    words = ("run", "asked.yaml", "--local", "--plugin", "mine.py", "--quiet", "--checkpoint-every", "0")
+    whole = run_cli(*words, "--out", "whole", cwd=here)
+    assert whole.returncode == 0, whole.stderr
+    broken = {**os.environ, "L2H_CACHE": str(here / "cache")}
+    code = textwrap.dedent(
+        """
+        import sys
+        from commands import main as command_line
+        import sim.engine.run as engine
+        from sim.world.windows import EvenWindows
+        engine.WindowsByWork = lambda _world: EvenWindows(30.0)
+        if "--resume" not in sys.argv:
+            advance = engine.Run.advance
+            def dies(self):
+                if self.at_s > 40.0:
+                    raise KeyboardInterrupt
+                return advance(self)
+            engine.Run.advance = dies
+        sys.exit(command_line.main())
+        """
+    )
+    again = [sys.executable, "-c", code, *words, "--out", "broken"]
+    environment = broken | {"PYTHONPATH": str(ROOT)}
+    first = subprocess.run(again, cwd=here, env=environment, capture_output=True, text=True, check=False)
+    assert first.returncode == 130, first.stderr
+    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text() + "\n# another\n")
+    refused = subprocess.run(
+        [*again, "--resume"], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "policy doubling_in_python" in refused.stderr
+    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text())
+    done = subprocess.run(
+        [*again, "--resume"], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = [pd.read_parquet(here / name / "requests") for name in ("whole", "broken")]
+    pd.testing.assert_frame_equal(*(one.sort_values("request_id", ignore_index=True) for one in found))
+
+
+BAD: list[tuple[str, str]] = [
+    ("x =", r"--plugin .*:1: invalid syntax"),
+    ("import nothing_of_that_name", r":1: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+    ("x = 1", "registers nothing; see l2h_fleet.register"),
+    ("raise SystemExit(3)", ":1: SystemExit: 3"),
+    (
+        "import l2h_fleet\nl2h_fleet.register('prize', 'x', int)",
+        r"'prize' is no family of kinds: did you mean",
+    ),
+    ("import l2h_fleet\nl2h_fleet.register('price', 'a b', int)", "'a b': must be a name"),
+    (
+        "import l2h_fleet\nl2h_fleet.register('price', 'mine', int)",
+        "int is no price: it lacks threshold",
+    ),
+    (
+        "import l2h_fleet\n@l2h_fleet.register('price', 'threshold')\nclass P:\n"
+        "    @staticmethod\n    def threshold(p, m, now, request): return 0.0",
+        "there is a price 'threshold' already",
+    ),
+    (
+        "import l2h_fleet\n@l2h_fleet.register('price', 'x')\nclass P:\n"
+        "    @staticmethod\n    def threshold(p, m, now): return 0.0",
+        r"P.threshold: must take \(p, m, now, request\), not \(p, m, now\)",
+    ),
+    (
+        "import l2h_fleet\n@l2h_fleet.register('policy', 'x')\nclass P:\n"
+        "    def __init__(self, rate): pass\n    def decide(self, request, now): return 0",
+        "P: rate: the constructor's argument needs a type",
+    ),
+    (
+        "import l2h_fleet\n@l2h_fleet.register('duration', 'x')\nclass P: pass",
+        "duration 'x': must be a subclass of RandomDuration",
+    ),
+    (
+        "import l2h_fleet\n@l2h_fleet.register('arrivals', 'x')\nclass P(l2h_fleet.Arrivals): pass",
+        "arrival process 'x': P lacks steady_rate_hz",
+    ),
+    ("import l2h_fleet\nl2h_fleet.register('law', 'x', 3)", "law 'x': must be a Law, not a int"),
+    ("import l2h_fleet\nl2h_fleet.register('metric', 'run', len)", "there is a metric 'run' already"),
+    ("import l2h_fleet\nl2h_fleet.register('figure', 'x', 3)", "must be a function of the run's traffic"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), BAD, ids=[line for _, line in BAD])
+def test_a_bad_plugin_is_one_line(here: Path, text: str, line: str) -> None:
+    (here / "bad.py").write_text(text)
+    with pytest.raises(l2h_fleet.BadInput, match=line) as refusal:
+        l2h_fleet.load_plugin(here / "bad.py")
+    assert "\n" not in str(refusal.value)
+    assert brought.BROUGHT == []
+    with pytest.raises(l2h_fleet.BadInput, match="cannot be read: No such file"):
+        l2h_fleet.load_plugin(here / "none.py")
+
+
+POLICIES: list[tuple[str, str]] = [
+    ("return 7", r"the policy '[oO]dd' gave 7 for request \d+ of client \d at .* s: must be LOCAL"),
+    ("return None", "gave None for request"),
+    (
+        "return 1 / 0",
+        r"the policy '[oO]dd' broke at .* s in decide: ZeroDivisionError: division by zero \(.*py:\d+\)",
+    ),
+    ("self.seen = {1, 2}; return -1", "remembers what no checkpoint can hold"),
+    ("\n        while True: pass", "a policy's call took more than"),
+]
+
+
+@pytest.mark.parametrize(("body", "line"), POLICIES, ids=[line[:30] for _, line in POLICIES])
+def test_a_policy_that_misbehaves_ends_the_run_with_one_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, body: str, line: str
+) -> None:
+    monkeypatch.setattr("sim.policy.own.LIMIT_S", 0.4)
+    (here / "odd.py").write_text(
+        "import l2h_fleet\n@l2h_fleet.register('policy', 'odd')\nclass Odd:\n"
+        f"    def decide(self, request, now): {body}\n"
+    )
+    l2h_fleet.load_plugin(here / "odd.py")
+    if "checkpoint" not in line:
+        with pytest.raises(l2h_fleet.RunFailed, match=line) as failure:
+            l2h_fleet.run(with_price("odd"), out=here / "run")
+        assert "\n" not in str(failure.value)
+    with pytest.raises(l2h_fleet.BadInput, match=line):
+        l2h_fleet.check("policy", sys.modules["plugin_odd"].Odd)
+
+
+def test_a_notebook_may_register_again(here: Path) -> None:
+    for rate in (2.0, 4.0):
+
+        @l2h_fleet.register("arrivals", "mine")
+        class Mine(l2h_fleet.Arrivals):
+            """A request a beat."""
+
+            hz: float = rate
+
+            def instants(self, _draw: Any, _client: int, from_s: float, until_s: float) -> Any:
+                return np.arange(np.ceil(from_s * self.hz), np.ceil(until_s * self.hz)) / self.hz
+
+            def steady_rate_hz(self) -> float:
+                return self.hz
+
+            def decide(self, _request: Any, _now: float) -> int:
+                return l2h_fleet.LOCAL
+
+        group = TINY["fleet"][0] | {
+            "arrivals": {"process": {"kind": "mine"}},
+            "policy": {"score": "confidence", "price": {"kind": "always_local"}},
+        }
+        run = l2h_fleet.run(TINY | {"fleet": [group]}, out=here / str(rate))
+        assert len(pd.read_parquet(run.path / "requests")) == 600 * rate
+    assert [(one.family, one.name) for one in brought.BROUGHT] == [("arrivals", "mine")]
+    with pytest.raises(l2h_fleet.BadInput, match="there is a price 'threshold' already"):
+        l2h_fleet.register("policy", "threshold", Mine)
+
+
+def test_processes_of_ray_know_the_same_kinds(here: Path) -> None:
+    """Actors of one run, and runs side by side."""
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    l2h_fleet.load_plugin(PLUGINS / "backoff.py")
+    price = {"kind": "doubling_in_python", "most": 4.0}
+    group = TINY["fleet"][0] | {"policy": {"score": "gini", "price": {"kind": "threshold", "at": 0.3}}}
+    more = group | {"group": "more", "policy": {"score": "plug_in", "price": price}}
+    asked = TINY | {"fleet": [group, more]}
+    alone = l2h_fleet.run(asked, out=here / "alone")
+    spread = l2h_fleet.run(asked, out=here / "spread", workers=2)
+    assert parts_of(alone) == parts_of(spread)
+    found = l2h_fleet.sweep(asked, {"server.replicas": [1, 2]}, jobs=2)
+    assert found["valid"].notna().tolist() == [True, True]
+
+
+def test_installed_packages_register_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        name, value = "mine", "mine:register"
+
+        @staticmethod
+        def load() -> Any:
+            return lambda: l2h_fleet.load_plugin(PLUGINS / "backoff.py")
+
+    monkeypatch.setattr(loading, "entry_points", lambda group: [Point] if group == "l2h_fleet" else [])
+    loading.load_installed.cache_clear()
+    assert l2h_fleet.Scenario(TINY).document.fleet[0].policy.price.kind == "doubling"
+    loading.load_installed.cache_clear()
+    monkeypatch.setattr(Point, "load", staticmethod(lambda: 1 / 0))
+    assert command_line.main.__doc__
+    with pytest.raises(l2h_fleet.BadInput, match=r"the installed plugin 'mine' \(mine:register\) broke"):
+        _ = l2h_fleet.Scenario(TINY).document
+    loading.load_installed.cache_clear()
+
+
+def test_the_page_runs() -> None:
+    page = (ROOT / "docs/own_code.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "docs/own_code.md", "exec", dont_inherit=True), names)
+    told = {(one.family, one.name) for one in brought.BROUGHT}
+    assert told == {
+        ("policy", "patient"),
+        ("price", "doubling"),
+        ("arrivals", "metronome"),
+        ("score", "gini"),
+    }
+    for family in ADOPTERS:
+        assert f"`{family}`" in page or family in ("price", "policy")

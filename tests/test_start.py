@@ -1,0 +1,55 @@
+"""What a command loads before it does anything, counted in libraries, since seconds are the machine's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ["torch", "torchvision", "sklearn", "matplotlib", "pandas", "scipy", "ray", "numba", "simpy"]
+HEAVY += ["numpy", "pyarrow", "duckdb", "pydantic", "jinja2"]
+READS = {"numpy", "pyarrow", "pydantic"}  # what it takes to read a scenario
+
+
+def loaded_by(code: str) -> set[str]:
+    """Which of HEAVY a process has loaded after this code."""
+    tell = f"import sys; print(*[name for name in {HEAVY} if name in sys.modules])"
+    reported = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{tell}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(reported.stdout.splitlines()[-1].split())
+
+
+def loaded(*words: str) -> set[str]:
+    """Which of HEAVY a command has loaded by its end."""
+    return loaded_by(
+        f"import sys; sys.argv = ['run_sim.py', *{words}]; from commands.main import main; assert main() == 0"
+    )
+
+
+@pytest.mark.parametrize("command", ["", "run", "check", "report", "compare", "sweep", "study", "capacity"])
+def test_help_loads_next_to_nothing(command):
+    assert loaded(*command.split(), "--help") <= {"pydantic"}  # with which Typer reads options
+
+
+def test_the_list_of_scenarios_and_the_version_load_no_more():
+    assert loaded("scenarios") <= {"pydantic"}
+    assert loaded_by("import l2h_fleet; l2h_fleet.__version__") == set()
+
+
+def test_the_schema_loads_what_reads_scenarios():
+    assert loaded("schema") <= READS
+
+
+@pytest.mark.parametrize("scenario", ["smoke", "outage", "smoke_policies"])
+def test_a_scenario_is_checked_without_learners_pictures_or_clocks(scenario):
+    assert loaded("check", scenario) - {"scipy"} <= READS  # which turns and blurs pictures
+    assert "torch" in loaded_by("import agents.fleet")  # the list is able to tell
+
+
+def test_the_door_loads_what_is_asked_for():
+    assert loaded_by("import l2h_fleet; l2h_fleet.Scenario('smoke').document") <= READS
+    assert loaded_by("import l2h_fleet; l2h_fleet.load_run") <= READS | {"pandas"}
