@@ -84,7 +84,7 @@ def traces_of_outages_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
         path: Path = ("server", "outages", index, "when", "file")
         file, clients = outage.when.file, scenario.clients if isinstance(outage.target, LinksTarget) else 0
         try:
-            outage.when.require(outage.target, outage.target_name, outage.effect.kind, clients)
+            outage.when.require(outage, clients)
         except BadFile as error:
             yield path, file, f"{PurePath(file).name}: {error}"
 
