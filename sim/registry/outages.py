@@ -166,8 +166,8 @@ class TraceOutage(OutageWhen):
     """Factor on the instants of the file: 0.01 plays it a hundred times as fast."""
 
     def require(self, outage: Outage, clients: int) -> None:
-        """Reads the file to its end, for an outage whose times it has. clients: whose links it may name. Raises
-        BadFile."""
+        """Reads the file to its end, for an outage whose times it has. clients: whose links it may name.
+        Raises BadFile."""
         if self.format == "opendc":
             failures(self.file)
         elif self.format == "fta":
