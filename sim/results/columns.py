@@ -4,8 +4,6 @@ by `analysis`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
 from sim import __version__
@@ -64,20 +62,6 @@ REQUESTS = pa.schema(
         ("rejector_version", pa.int32()),
     ]
 )
-
-# What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
-OF_TRACES = pa.schema(
-    [
-        ("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
-        ("work", pa.float64()),  # NaN: the trace says none
-    ]
-)
-
-
-def requests_with(told: Sequence[str]) -> pa.Schema:
-    """The columns of `requests` where traces say so much."""
-    return pa.schema([*REQUESTS, *(OF_TRACES.field(name) for name in told)])
-
 
 ATTEMPTS = pa.schema(
     [
@@ -275,4 +259,10 @@ DEFERRAL = pa.schema(
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
     ]
+)
+
+# What a trace says of a request: behind the other columns of `requests`, where one plays that says it.
+OF_TRACES = (
+    pa.field("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
+    pa.field("work", pa.float64()),  # NaN: the trace says none
 )

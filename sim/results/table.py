@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
-from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, requests_with
+from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, REQUESTS
 from sim.world.parameters import Rules
 from sim.world.world import World
 
@@ -56,9 +56,7 @@ class Tabulator:
         columns |= self._answered(rows, last, versions["server_version"])
         charged = self.charged(ended)
         columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
-        told = [name for name in OF_TRACES.names if name in rows]
-        columns |= {name: rows[name] for name in told}
-        return _table(columns, requests_with(told), self._dictionaries())
+        return _table(columns, REQUESTS, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
@@ -235,3 +233,11 @@ def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]
         else:
             arrays.append(pa.array(values.astype(field.type.to_pandas_dtype(), copy=False), type=field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def with_told(requests: pa.Table, ended: Ended) -> pa.Table:
+    """The rows of ended requests, and behind their columns what traces say of them, if one says something."""
+    for field in OF_TRACES:
+        if field.name in ended.rows:
+            requests = requests.append_column(field, pa.array(ended.rows[field.name], type=field.type))
+    return requests
