@@ -4,12 +4,21 @@ settle it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from agents.brought_names import files_of
 from agents.data.class_counts import warn_of_shortfalls
-from agents.data.named_samples import require_known_samples
 from agents.plan import CLIENT_BATCH, Plan, make_plan
 from sim.errors import BadInput
+from sim.registry.arrivals import TraceArrivals
 from sim.registry.families import REJECTOR_FAMILIES, model_family
 from sim.scenario import Group, Scenario
+from sim.scenario.files.traces import first_other_sample
 
 
 def validate(scenario: Scenario) -> None:
@@ -17,20 +26,26 @@ def validate(scenario: Scenario) -> None:
     checked_plan(scenario)
 
 
-def checked_plan(scenario: Scenario) -> Plan:
-    """The plan of a scenario that passes every check. Raises BadInput, one line, if one fails."""
+def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) -> Plan:
+    """The plan of a scenario that passes every check. models: objects that a caller brings, by name. Raises
+    BadInput, one line, if a check fails."""
     _require_known(scenario.server.model.family, "server.model.family")
     for group in scenario.fleet:
         _require_known(group.model.family, f"fleet.{group.group}.model.family")
-    plan = make_plan(scenario)
-    _check_models(plan)
-    warn_of_shortfalls(plan)
+    plan = make_plan(scenario, models or ())
+    if models or files_of(scenario):
+        from agents.models.own_models import require_own  # noqa: PLC0415  (torch takes seconds to load)
+
+        require_own(plan, models or {})
+    _check_named_samples(plan)
+    if plan.given is None:
+        _check_models(plan)
+        warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
             _check_pictures(plan, group)
             for phase in plan.phases[place]:
                 plan.class_weights_at(place, phase.at_s)
-    require_known_samples(scenario, plan.samples, plan.phases)
     return plan
 
 
@@ -46,8 +61,10 @@ def _check_models(plan: Plan) -> None:
     """Raises BadInput if a family cannot take the images, or batches as small as some would be."""
     pretrain, server = plan.scenario.training.pretrain, plan.scenario.server.model
     batch = min(pretrain.batch, len(plan.pools.server))
-    asked = {("server.model", server.family, server.image_size, batch)}
-    for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
+    asked = set() if plan.has_given_server else {("server.model", server.family, server.image_size, batch)}
+    for place, (group, drawn) in enumerate(zip(plan.scenario.fleet, plan.trains_on, strict=True)):
+        if plan.is_brought(place):
+            continue
         batch = min(CLIENT_BATCH, *(len(sample_ids) for sample_ids in drawn))
         asked.add((f"fleet.{group.group}.model", group.model.family, group.model.image_size, batch))
     _, height, width = plan.data.image_shape
@@ -61,10 +78,29 @@ def _check_models(plan: Plan) -> None:
             )
 
 
+def _check_named_samples(plan: Plan) -> None:
+    """Raises BadInput if a trace asks about a sample that its group cannot be sent, in some phase."""
+    for place, group in enumerate(plan.scenario.fleet):
+        process = group.arrivals.process
+        if not isinstance(process, TraceArrivals) or process.columns.sample is None:
+            continue
+        phases = [plan.samples.base_id[phase.positions] for phase in plan.phases[place]]
+        known = reduce(np.intersect1d, phases)
+        wrong = first_other_sample(process.trace(plan.scenario, place), known)
+        if wrong is not None:
+            path, file = f"fleet.{group.group}.arrivals.process.columns.sample", PurePath(process.file).name
+            raise BadInput(
+                f"{path}: {file}: {wrong}: must be one of the {len(known)} samples of its traffic, which "
+                "depend on the seed and on data.pools"
+            )
+
+
 def _check_pictures(plan: Plan, group: Group) -> None:
     """A rejector that looks at pictures must be given some that are large enough."""
     family, path = group.rejector.family, f"fleet.{group.group}.rejector"
     _, height, width = plan.data.image_shape
+    if not len(plan.rejector_pool):
+        raise BadInput(f"{path}: is trained, and the pool 'rejector' has no sample")
     if REJECTOR_FAMILIES[family].convolutions:
         if group.rejector.input == "features":
             raise BadInput(f"{path}.input: 'features' holds no picture for {family}; use raw or raw+features")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +18,14 @@ from agents.backends.client_shard import BlockUpdate
 from agents.backends.in_process import Backend, InProcess, before_ray
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
-from agents.evaluation.answers import Answers
+from agents.evaluation.answers import Answers, server_right
 from agents.evaluation.reliability import reliability_of
 from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
 from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, recipe_for
+from agents.models.given import untrained_clients
+from agents.models.own_models import OwnModel, answers_of
 from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
@@ -50,22 +53,24 @@ def open_fleet(
     cache: Path | None = None,
     progress: ProgressCallback | None = None,
     availability: float | None = None,
+    models: Mapping[str, OwnModel] | None = None,
     prepare: Callable[[], None] | None = None,
 ) -> Iterator[Fleet]:
     """A fleet whose learners live in `workers` actors beside the server's, or in this process if it is 0.
 
     cache: where frozen clients are kept (default $L2H_CACHE, else .cache). progress: told (what, done,
-    total). availability: what `training.availability: observed` stands for, 0 to 1. prepare: called first in
-    the process of each actor. The law: what it learns has the same bytes for every number of workers. While
-    it is open, torch works with one thread. Raises BadInput before anything starts.
+    total). availability: what `training.availability: observed` stands for, 0 to 1. models: objects in place
+    of models that would be trained, by name, `server` or `fleet.GROUP`; see `answers_of`. prepare: called
+    first in the process of each actor. The law: what it learns has the same bytes for every number of
+    workers. While it is open, torch works with one thread. Raises BadInput before anything starts.
     """
-    plan = checked_plan(_with(scenario, availability))
+    plan = checked_plan(_with(scenario, availability), models)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         backend = new_backend(workers, ray_address, prepare)
         try:
-            yield Fleet(plan, backend, cache_folder(cache), progress or _no_progress)
+            yield Fleet(plan, backend, cache_folder(cache), progress or _no_progress, models)
         finally:
             backend.close()
     finally:
@@ -98,7 +103,15 @@ def new_backend(workers: int, ray_address: str | None, prepare: Callable[[], Non
 class Fleet:
     """Frozen clients, rejectors and the server's model: call `build`, `learn`, `decide`, in this order."""
 
-    def __init__(self, plan: Plan, backend: Backend, cache: Path, progress: ProgressCallback) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        backend: Backend,
+        cache: Path,
+        progress: ProgressCallback,
+        models: Mapping[str, OwnModel] | None = None,
+    ) -> None:
+        self._own_models = models or {}
         self._plan, self._backend, self._cache, self._progress = plan, backend, cache, progress
         self._frozen: dict[Variant, FrozenClient] = {}
         self._trajectory: Trajectory | None = None
@@ -107,7 +120,8 @@ class Fleet:
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
-        self._backend.start(self._plan.prepare())
+        self._plan = replace(self._plan, said=answers_of(self._plan, self._own_models)).prepare()
+        self._backend.start(self._plan)
         self._frozen = self._frozen_clients()
         weights = self._backend.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
         shards = range(self._backend.shards)
@@ -224,10 +238,11 @@ class Fleet:
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""
-        sweep(self._cache)
-        plan, cache = self._plan, self._cache
+        plan, cache, own = self._plan, self._cache, untrained_clients(self._plan)
+        sweep(cache)
         # A recipe holds pictures, so it is made anew where it is needed.
-        known = {variant: load_client(recipe_for(plan, variant), cache) for variant in plan.variants}
+        trained = [variant for variant in plan.variants if variant not in own]
+        known = {variant: load_client(recipe_for(plan, variant), cache) for variant in trained}
         missing = [variant for variant, frozen in known.items() if frozen is None]
         made: dict[Variant, FrozenClient] = {}
         if missing:
@@ -237,11 +252,11 @@ class Fleet:
             )
         for variant, frozen in made.items():
             save_client(recipe_for(plan, variant), frozen, cache)
-        return {variant: frozen or made[variant] for variant, frozen in known.items()}
+        return {variant: own.get(variant) or known[variant] or made[variant] for variant in plan.variants}
 
     def _answers(self) -> Answers:
         server_label: NDArray[np.int16] = self._backend.ask_server("labels")
-        shared = self._backend.share(server_label)
+        shared = self._backend.share(server_right(self._plan, server_label))
         models = self._backend.ask_shards(
             "answer", [(share, shared) for share in self._scatter(self._plan.variants)]
         )

@@ -4,20 +4,24 @@ Pure index arithmetic without torch; making it is also how a scenario is checked
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.brought_names import SERVER, files_of, name_of
 from agents.data.datasets import DataSet, load
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
-from agents.data.partitions import known_classes, traffic_of, training_samples
-from agents.data.pools import Pools, sample_axis, split
+from agents.data.partitions import known_classes, traffic_of, training_sets
+from agents.data.pools import Pools, sample_axis, split, with_server
 from agents.data.views import Images, Shift, seen, views_of
 from agents.rejectors.settings import Setting, networks_of
 from sim.messages import Phase, Samples
 from sim.scenario import POOLS, Group, Scenario
+from sim.scenario.files.answers import AnswerTable
 
 CLIENT_BATCH = 32  # samples in a step of a frozen client's training
 BLOCK = 64  # rejectors that are trained as one; a fixed size, so results do not know the number of shards
@@ -52,7 +56,8 @@ class Plan:
     shifts: the views; view_of: the one that each group's models train on; trains_on: per group and
     variant, sample_ids int32; traffic: per group, positions on the sample axis that its requests are drawn
     from before any drift; phases: per group, how they are drawn; blocks: in order of group, then score, then
-    row.
+    row. untrained: the models that are brought, `SERVER` or fleet.NAME; said: what these say, by name, once
+    they were asked (`agents.models.own_models`).
     """
 
     scenario: Scenario
@@ -65,6 +70,17 @@ class Plan:
     traffic: tuple[NDArray[np.int32], ...]
     phases: tuple[tuple[Phase, ...], ...]
     blocks: tuple[Block, ...]
+    untrained: frozenset[str] = frozenset()
+    said: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+
+    @property
+    def has_given_server(self) -> bool:
+        """Whether the server is not trained: its answers are given, or its model is brought."""
+        return self.given is not None or SERVER in self.untrained
+
+    def is_brought(self, place: int) -> bool:
+        """Whether the models of a group are brought, so that nothing is trained on its partition."""
+        return name_of(self.scenario.fleet[place]) in self.untrained
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -111,9 +127,16 @@ class Plan:
         return self.server_pool if self.scenario.training.shared_batch else self.pools.rejector
 
     @property
+    def given(self) -> AnswerTable | None:
+        """What models answer where that is given, so that neither clients nor the server are trained."""
+        return self.data.given
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Batches in one pass over the server's pool; pretraining counts its steps in these."""
-        return -(-len(self.server_pool) // self.scenario.training.pretrain.batch)
+        """Batches in one pass over the server's pool, or the rejectors' where the server is given;
+        pretraining counts its steps in these."""
+        pool = self.rejector_pool if self.has_given_server else self.server_pool
+        return -(-len(pool) // self.scenario.training.pretrain.batch)
 
     @property
     def steps(self) -> int:
@@ -235,15 +258,16 @@ def owners_of(group: Group) -> int:
     return group.clients if group.rejector.per == "client" else group.model.variants
 
 
-def make_plan(scenario: Scenario) -> Plan:
-    """The plan of a scenario, the same for every number of workers.
-
-    Raises BadInput, naming the scenario's path, for whatever does not fit the data set.
+def make_plan(scenario: Scenario, objects: Collection[str] = ()) -> Plan:
+    """The plan of a scenario, the same for every number of workers. objects: names of models that a caller
+    brings. Raises BadInput, naming the scenario's path, for whatever does not fit the data set.
     """
-    data = load(scenario)
+    data, untrained = load(scenario), frozenset(objects) | frozenset(files_of(scenario))
     pools = split(scenario, data)
     shifts, view_of = views_of(scenario)
     samples = sample_axis(data, pools, len(shifts))
+    if data.given is not None:
+        samples = with_server(samples, scenario, data.given)
     traffic = tuple(
         traffic_of(group, data, samples, view) for group, view in zip(scenario.fleet, view_of, strict=True)
     )
@@ -253,25 +277,17 @@ def make_plan(scenario: Scenario) -> Plan:
         pools=pools,
         shifts=shifts,
         view_of=view_of,
-        trains_on=tuple(_draws(scenario, place, data, pools, view) for place, view in enumerate(view_of)),
+        trains_on=tuple(
+            training_sets(scenario, data, pools.client, place, view, untrained)
+            for place, view in enumerate(view_of)
+        ),
         samples=samples,
         traffic=traffic,
         phases=tuple(
             phases_of(scenario, place, data, samples, shifts, base) for place, base in enumerate(traffic)
         ),
         blocks=tuple(block for place in range(len(scenario.fleet)) for block in _blocks(scenario, place)),
-    )
-
-
-def _draws(
-    scenario: Scenario, place: int, data: DataSet, pools: Pools, view: int
-) -> tuple[NDArray[np.int32], ...]:
-    group = scenario.fleet[place]
-    return tuple(
-        training_samples(
-            group, data, pools.client, view=view, seed=scenario.seed, place=place, variant=variant
-        )
-        for variant in range(group.model.variants)
+        untrained=untrained,
     )
 
 

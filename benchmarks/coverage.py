@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import integrate, stats
 
 from analysis.statistics.clusters import Z, clusters, wilson
 from analysis.statistics.in_time import (
@@ -65,8 +65,9 @@ class Line(NamedTuple):
     naive: float
 
 
-def queue_run(world: Queue, end_s: float, rng: np.random.Generator) -> tuple[Latencies, Floats]:
-    """The requests of [0, end) after a long warm-up, cut at the end, and how long each takes (n,)."""
+def queue_run(world: Queue, end_s: float, rng: np.random.Generator) -> tuple[Latencies, Floats, Floats]:
+    """The requests of [0, end) after a long warm-up, cut at the end, how long each takes, and its service
+    (n,)."""
     before_s = 20 * world.relaxation_s
     arrived = _poisson((world.load - world.stops) / MEAN_S, before_s + end_s, rng) - before_s
     service = _service(world.cv, arrived.size, rng)
@@ -81,7 +82,29 @@ def queue_run(world: Queue, end_s: float, rng: np.random.Generator) -> tuple[Lat
     arrived_s, taken_s = arrived[counted], taken[: arrived.size][counted]
     is_open = arrived_s + taken_s > end_s
     relaxations = end_s / world.relaxation_s
-    return Latencies(arrived_s, np.where(is_open, np.nan, taken_s), end_s, relaxations), taken_s
+    times = Latencies(arrived_s, np.where(is_open, np.nan, taken_s), end_s, relaxations)
+    return times, taken_s, service[counted]
+
+
+def wasted(world: Queue, late_s: float, rng: np.random.Generator, relaxations: float) -> float:
+    """The share of the work that goes to requests that take longer than that: of M/M/1 by its law of waits,
+    else of a very long run."""
+    if world.cv == 1 and not world.stops:
+        waits = (1 - world.load) / MEAN_S  # P(wait > x) = load e^{-waits x}
+
+        def late(service_s: float) -> float:
+            left_s = late_s - service_s
+            return service_s * np.exp(-service_s / MEAN_S) * (world.load * np.exp(-waits * left_s))
+
+        in_time, _ = integrate.quad(late, 0, late_s)
+        anyway, _ = integrate.quad(lambda s: s * np.exp(-s / MEAN_S), late_s, np.inf)
+        return float(in_time + anyway) / MEAN_S**2
+    _, taken_s, service_s = queue_run(world, _long_s(world, relaxations), rng)
+    return float(service_s[taken_s > late_s].sum() / service_s.sum())
+
+
+def _long_s(world: Queue, relaxations: float) -> float:
+    return min(100 * relaxations * world.relaxation_s, 3e6 * MEAN_S / world.load)
 
 
 def _poisson(rate_hz: float, end_s: float, rng: np.random.Generator) -> Floats:
@@ -99,20 +122,20 @@ def truth_of(world: Queue, rng: np.random.Generator, relaxations: float) -> Floa
     """Latencies (n,) of the steady state, sorted: exact quantiles for M/M/1, else of very long runs."""
     if world.cv == 1 and not world.stops:
         return -np.log1p(-(np.arange(100_000) + 0.5) / 100_000) * MEAN_S / (1 - world.load)
-    end_s = min(100 * relaxations * world.relaxation_s, 3e6 * MEAN_S / world.load)
-    return np.sort(queue_run(world, end_s, rng)[1])
+    return np.sort(queue_run(world, _long_s(world, relaxations), rng)[1])
 
 
 def single_runs(world: Queue, relaxations: float, runs: int, rng: np.random.Generator) -> Iterator[Line]:
-    """What one run prints of its latency: mean, percentiles, the share that is late; and in the system."""
+    """What one run prints of its latency: mean, percentiles, the share that is late; of the work that is
+    wasted on these; and in the system."""
     truth, span = truth_of(world, rng, relaxations), world.span(relaxations)
     late_s = float(np.quantile(truth, 0.9))
     true = {name: float(np.quantile(truth, level)) for name, level in LEVELS.items()}
-    true |= {"mean": float(truth.mean()), "late": 0.1}
+    true |= {"mean": float(truth.mean()), "late": 0.1, "wasted": wasted(world, late_s, rng, relaxations)}
     true["in system"] = true["mean"] * (world.load - world.stops) / MEAN_S
     found: dict[str, list[tuple[Interval, tuple[float, float]]]] = {name: [] for name in true}
     for _ in range(runs):
-        times, taken_s = queue_run(world, span.to_s, rng)
+        times, taken_s, service_s = queue_run(world, span.to_s, rng)
         ended = ~np.isnan(times.taken_s)
         known = np.where(ended, times.taken_s, 0.0)
         late, n = (taken_s > late_s) * 1.0, taken_s.size
@@ -123,6 +146,9 @@ def single_runs(world: Queue, relaxations: float, runs: int, rng: np.random.Gene
         found["late"].append(
             (share_in_time(late, np.ones(n), times.arrived_at_s, span), (float(low), float(high)))
         )
+        lost = mean_in_time(late * service_s, service_s, times.arrived_at_s, span)
+        reach = Z * float(np.std((late - lost.value) * service_s)) / (service_s.mean() * np.sqrt(n))
+        found["wasted"].append((lost, (lost.value - reach, lost.value + reach)))
         seconds = np.arange(span.to_s)
         left = np.sort(times.arrived_at_s + taken_s)
         inside = np.searchsorted(np.sort(times.arrived_at_s), seconds) - np.searchsorted(left, seconds)
@@ -130,7 +156,7 @@ def single_runs(world: Queue, relaxations: float, runs: int, rng: np.random.Gene
         number = mean_in_time(inside * 1.0, np.ones(inside.size), seconds, span)
         found["in system"].append((number, (number.value - spread, number.value + spread)))
         for name, level in LEVELS.items():
-            reach = Z * np.sqrt(level * (1 - level) / n)
+            reach = Z * float(np.sqrt(level * (1 - level) / n))
             ends = (
                 percentile([times], max(0.0, level - reach)),
                 percentile([times], min(1.0, level + reach)),

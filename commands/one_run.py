@@ -3,10 +3,10 @@ The only place that wires the simulation to learners and analysis; `main` and `r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.learnings import Learning, Learnings, heard
@@ -46,28 +46,34 @@ def execute(
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ctrl_c: CtrlC | None = None,
     pictures: bool = True,
+    models: Mapping[str, Any] | None = None,
 ) -> None:
     """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
+
+    models: objects of a caller in Python in place of models that would be trained, by name, `server` or
+    `fleet.GROUP`; what they say decides the run, so it is a part of what is kept and resumed.
 
     The folder is claimed once everything else that the user gave has been found good. From then on the
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
     with ending_at_once():
         from agents.data.folders import contents
+
+        said = _said_by(models, plan)
         from analysis import finish
 
     spent = Spent({}, {})
-    ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions())
+    ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions()) | said
     if resume:
         require_resumable(folder, begun)
     world = World(plan)
     observed = world.mean_availability if plan.training.availability == "observed" else None
     part = learning_part(plan, observed)
-    learnings = Learnings(part, contents(plan.data))
+    learnings = Learnings(part, contents(plan.data) | said)
     with ExitStack() as until_finished, ExitStack() as until_learned, ExitStack() as while_needed:
         until_learned.enter_context(learnings.my_turn(lambda: progress.report("learn", 0, 1, WAITING)))
         kept, told = learnings.find(), until_learned.enter_context(heard())
-        fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress))
+        fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress, models))
         until_finished.enter_context(claimed(folder, force, resume))
         is_beside = until_finished.enter_context(beside([plan], progress))
         write_json(folder / VERSIONS, provenance())
@@ -90,9 +96,23 @@ def execute(
     progress.report("report", 1, 1)
 
 
+def _said_by(models: Mapping[str, Any] | None, plan: Scenario) -> dict[str, str]:
+    """A digest of what each object says, by name; nothing where there are none."""
+    if not models:
+        return {}
+    from agents.models.own_models import digests_of
+
+    return digests_of(models, plan)
+
+
 @contextmanager
 def learners(
-    part: Scenario, kept: Learning | None, workers: int, ray_address: str | None, progress: Reporter
+    part: Scenario,
+    kept: Learning | None,
+    workers: int,
+    ray_address: str | None,
+    progress: Reporter,
+    models: Mapping[str, Any] | None = None,
 ) -> Iterator[Fleet | None]:
     """The learners; None where nobody will ask them, since all that they would give before t = 0 is kept and
     nothing is trained later."""
@@ -106,6 +126,7 @@ def learners(
         workers=workers,
         ray_address=ray_address,
         progress=progress.report,
+        models=models,
         prepare=preparation(),
     ) as fleet:
         yield fleet

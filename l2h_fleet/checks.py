@@ -141,12 +141,12 @@ def _arrivals(made: Any, keys: dict[str, Any]) -> None:
         whole, pieces = found.draw(0.0, HOUR_S), [found.draw(60.0 * k, 60.0 * k + 60.0) for k in range(60)]
     except RunFailed as error:
         raise BadInput(f"{made.__name__}: {error.why}") from None
-    told = sorted(np.concatenate([piece[0] for piece in pieces]))
+    told = sorted(np.concatenate([piece.at_s for piece in pieces]))
     _require(
-        sorted(whole[0]) == told, made, "gives other instants when the same minutes are drawn one by one"
+        sorted(whole.at_s) == told, made, "gives other instants when the same minutes are drawn one by one"
     )
     expected = 3 * HOUR_S * process.steady_rate_hz()
-    seen = len(whole[0])
+    seen = len(whole.at_s)
     _require(
         abs(seen - expected) <= 6 * max(expected, 1.0) ** 0.5 + 3,
         made,

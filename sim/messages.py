@@ -17,7 +17,9 @@ class Samples:
     """The sample axis, n rows: calibration and traffic samples, clean and as the groups see them.
 
     sample_id, base_id, view: int32 (n,); label: int16 (n,); pool: int8 (n,), an index into `POOLS`;
-    held_out: bool (n,), true for the half of the traffic samples whose labels train nothing.
+    held_out: bool (n,), true for the half of the traffic samples whose labels train nothing. c_e: what a
+    charged send of each costs, work: what its service time is multiplied by, float64 (n,); None where all
+    are alike.
     """
 
     sample_id: NDArray[np.int32]
@@ -26,37 +28,44 @@ class Samples:
     label: NDArray[np.int16]
     pool: NDArray[np.int8]
     held_out: NDArray[np.bool_]
+    c_e: NDArray[np.float64] | None = None
+    work: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class GroupTables:
     """One group's look-ups, columns along the sample axis.
 
-    client_label: int16 (variants, n), the frozen models' answers.
+    client_label: int16 (variants, n), the frozen models' answers; quality: float32 (variants, n) in [0, 1]
+    where they are graded instead, and labels are -1.
     score: float32 (rows, n), larger means "send"; a row per client or, where the score does not differ
     between clients that share a model, per variant. None where the score is drawn per request (`random`).
     """
 
     client_label: NDArray[np.int16]
     score: NDArray[np.float32] | None
+    quality: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
 class Tables:
     """The tables in force: what a request needs to know of all models, looked up and never computed.
 
-    groups: in the scenario's order; server_label: int16 (n,), the server model's answers. This is version
-    0, after pretraining; what training during the run adds comes as `Update`s.
+    groups: in the scenario's order; server_label: int16 (n,), the server model's answers; server_quality:
+    float32 (n,) where they are graded. This is version 0, after pretraining; what training during the run
+    adds comes as `Update`s.
     """
 
     groups: tuple[GroupTables, ...]
     server_label: NDArray[np.int16]
+    server_quality: NDArray[np.float32] | None = None
 
 
 def hash_of(tables: Tables) -> str:
     """sha256 over types, shapes and bytes, hexadecimal."""
     content = sha256()
-    for array in (tables.server_label, *(a for g in tables.groups for a in (g.client_label, g.score))):
+    of_groups = (array for g in tables.groups for array in (g.client_label, g.score, g.quality))
+    for array in (tables.server_label, *of_groups, tables.server_quality):
         if array is not None:
             content.update(f"{array.dtype.str}:{array.shape};".encode())
             content.update(array.tobytes())
@@ -111,7 +120,7 @@ def learned_of(kept: Mapping[str, Any]) -> Learned:
     again = {
         "samples": Samples(**kept["samples"]),
         "traffic": tuple(tuple(Phase(**phase) for phase in phases) for phases in kept["traffic"]),
-        "tables": Tables(groups, tables["server_label"]),
+        "tables": Tables(groups, tables["server_label"], tables["server_quality"]),
         "client_hashes": tuple(tuple(hashes) for hashes in kept["client_hashes"]),
         "calibration": tuple(Phase(**phase) for phase in kept["calibration"]),
     }

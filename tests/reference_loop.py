@@ -109,7 +109,7 @@ class Reference:
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
-        self.server = Server(self.env, scenario, self.school.slows, self.reply)
+        self.server = Server(self.env, scenario, self.school.slows, self.reply, learned.samples.work)
         self.device_free = [-inf] * scenario.clients
         self.allowance = [TOKEN] * scenario.clients
         self.breakers = [

@@ -45,9 +45,9 @@ def alone(delay: Delay, request_id: int, attempt: int) -> float:
     return float(delay.many(np.array([request_id]), attempt)[0])
 
 
-def service_s(times: ServiceTimes, n: int, factor: float) -> float:
-    """Seconds that a batch of n takes: no batch ends when it starts."""
-    return max(times.scale[n] * factor, SHORTEST_S)
+def service_s(times: ServiceTimes, n: int, factor: float, work: float = 1.0) -> float:
+    """Seconds that a batch of n takes, work being the mean of its requests': no batch ends when it starts."""
+    return max(times.scale[n] * factor * work, SHORTEST_S)
 
 
 class Server:
@@ -63,11 +63,13 @@ class Server:
         scenario: Scenario,
         slows: Callable[[], float],
         answer: Callable[[Any, str], Life],
+        work: Any = None,
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
         self.slow, self.slows = slowness(scenario, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
+        self.work_of = work  # per sample, what its service time is multiplied by
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
         self.batches: list[list[Any]] = [[] for _ in range(most_replicas(self.rule))]
@@ -178,7 +180,9 @@ class Server:
     def work(self, replica: int, batch: list[Any]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        time = service_s(self.times, len(batch), self.times.factor_one(*batch[0].place, batch[0].returns))
+        factor = self.times.factor_one(*batch[0].place, batch[0].returns)
+        works = [1.0 if self.work_of is None else self.work_of[send.request.sample] for send in batch]
+        time = service_s(self.times, len(batch), factor, sum(works) / len(batch))
         time *= self.slowed(replica) * self.slows()
         yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
         if self.batches[replica] is not batch:

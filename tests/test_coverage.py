@@ -31,7 +31,7 @@ def printed(lines: list[Line]) -> dict[str, Line]:
 @pytest.mark.parametrize(("load", "relaxations"), [(0.5, 200), (0.8, 200), (0.9, 120)])
 def test_intervals_of_one_run_cover_where_there_are_any(load: float, relaxations: float) -> None:
     told = printed(list(single_runs(Queue(load), relaxations, 150, np.random.default_rng(1))))
-    assert {"p50", "mean", "late", "in system"} <= set(told)
+    assert {"p50", "mean", "late", "wasted", "in system"} <= set(told)
     assert "p99" not in told, "too short for that"
     assert all(line.covered >= LEAST for line in told.values()), told
     assert max(line.naive for line in told.values() if line.number != "in system") < 0.8

@@ -3,7 +3,7 @@ Nothing here is used by the product."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, nan
 from typing import Any
 from zlib import crc32
@@ -118,6 +118,31 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
         for group, positions in zip(scenario.fleet, sent, strict=True)
     )
     return Learned(axis, traffic, Tables(groups, server_label), hashes, *nothing, calibration=calibration)
+
+
+def brought(learned: Learned, seed: int = 0) -> Learned:
+    """The same with graded answers, and with costs and work of each sample's own."""
+    draw, samples = np.random.default_rng(seed), len(learned.samples.label)
+    axis = replace(
+        learned.samples,
+        c_e=np.round(draw.random(samples), 2),
+        work=np.round(draw.gamma(2.0, 0.5, samples), 1) + 0.1,
+    )
+    groups = tuple(
+        replace(
+            group,
+            client_label=np.full_like(group.client_label, -1),
+            quality=_grades(draw, group.client_label),
+        )
+        for group in learned.tables.groups
+    )
+    server = learned.tables.server_label
+    tables = Tables(groups, np.full_like(server, -1), _grades(draw, server))
+    return replace(learned, samples=axis, tables=tables)
+
+
+def _grades(draw: np.random.Generator, like: NDArray[np.int16]) -> NDArray[np.float32]:
+    return np.round(draw.random(like.shape), 1).astype(np.float32)
 
 
 def uniform(positions: NDArray[np.int32], at_s: float = 0.0) -> Phase:
@@ -254,7 +279,11 @@ def reference(
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
     requests = pd.DataFrame(
-        [_row(one, scenario, scenario.fleet[group[one.client]]) | _versions(loop, one) for one in told],
+        [
+            _row(one, scenario, scenario.fleet[group[one.client]], c_e_of(scenario, learned, one.sample))
+            | _versions(loop, one)
+            for one in told
+        ],
         columns=COMPARED,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
@@ -293,7 +322,13 @@ def frame(table: pa.Table) -> pd.DataFrame:
     return found
 
 
-def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object]:
+def c_e_of(scenario: Scenario, learned: Learned, sample: int) -> float:
+    """What a charged send of a sample costs."""
+    own = learned.samples.c_e
+    return scenario.costs.c_e if own is None else float(own[sample])
+
+
+def _row(request: Request, scenario: Scenario, group: Group, c_e: float) -> dict[str, object]:
     by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
     answered = nan if by == "none" else request.resolved
     shown = inf if group.hedge_after_s is None else request.decided + group.hedge_after_s
@@ -311,7 +346,7 @@ def _row(request: Request, scenario: Scenario, group: Group) -> dict[str, object
         "attempts": len(request.sends),
         "first_answer_at_s": first,
         "answered_at_s": answered,
-        "cost": scenario.costs.c_e * charged,
+        "cost": c_e * charged,
         "outcome": request.outcome,
         "answered_by": by,
     } | _sent(request.sends[-1] if request.sends else None, scenario.horizon_s)

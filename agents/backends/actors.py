@@ -22,6 +22,7 @@ from agents.backends.cluster import Cluster
 from agents.backends.in_process import Arguments
 from agents.models.training import Tick
 from agents.plan import Plan
+from agents.server.given import GivenServer, server_kind
 from agents.server.model import ServerModel
 from sim.errors import RunFailed, Stage
 
@@ -56,7 +57,7 @@ CHANGES_STATE = {
 }  # until the next state; all else changes nothing
 
 Call = tuple[str, Arguments]
-Learner = type[ServerModel] | type[ClientShard]
+Learner = type[ServerModel] | type[GivenServer] | type[ClientShard]
 
 
 class StateLostError(Exception):
@@ -182,7 +183,7 @@ class OnRay:
         shell = ray.remote(
             num_cpus=1, max_restarts=MOST_RESTARTS, max_task_retries=0, scheduling_strategy=seat
         )(Shell)
-        kinds: list[tuple[str, Learner]] = [("the server", ServerModel)]
+        kinds: list[tuple[str, Learner]] = [("the server", server_kind(plan))]
         kinds += [(f"shard {number}", ClientShard) for number in range(self.shards)]
         self._members = [Member(name, shell.remote(kind, self._prepare)) for name, kind in kinds]
         shared = self.share(plan)

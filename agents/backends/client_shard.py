@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.models.families import Classifier
+from agents.data.tables import score_of
+from agents.evaluation.curves import Right
 from agents.models.frozen import (
     FrozenClient,
     Weights,
@@ -20,10 +21,12 @@ from agents.models.frozen import (
     recipe_for,
     stacks,
     train,
-    weights_of,
 )
+from agents.models.given import GivenAnswers
+from agents.models.outputs import FrozenModel, frozen_weights, output_of
+from agents.models.own_models import SaidOnce
 from agents.models.snapshots import State
-from agents.models.training import Tick, quietly, read, require_finite
+from agents.models.training import Tick, quietly, require_finite
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
 from agents.rejectors.blocks import RejectorBlock
@@ -31,14 +34,17 @@ from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.scores import OF_CLIENTS, Evidence
 from agents.server.online import traffic_view_at, training_rows
 from sim.messages import TrainingRound
+from sim.registry.scores import SCORES
 
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """A frozen model on the sample axis: labels int16 (n,), and by name the scores made from it, (n,)."""
+    """A frozen model on the sample axis: labels int16 (n,), -1 where answers are graded; by name the scores
+    made from it, (n,); right: bool (n,), or the grades, float32."""
 
     labels: NDArray[np.int16]
     scores: dict[str, NDArray[np.float32]]
+    right: Right
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class ClientShard:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._models: dict[Variant, Classifier] = {}
+        self._models: dict[Variant, FrozenModel] = {}
         self._blocks: dict[Block, RejectorBlock] = {}
         self._predictions = ClientPredictions(plan, self._models)
 
@@ -72,7 +78,12 @@ class ClientShard:
     def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
         """Makes live, frozen models of `variants` out of the whole fleet's weights."""
         for variant in variants:
-            self._models[variant] = live_model(self._plan, variant, weights[variant])
+            if self._plan.given is not None:
+                self._models[variant] = GivenAnswers(weights[variant])
+            elif self._plan.is_brought(variant.group):
+                self._models[variant] = SaidOnce(weights[variant])
+            else:
+                self._models[variant] = live_model(self._plan, variant, weights[variant])
 
     def learn(
         self, blocks: Sequence[Block], correct: NDArray[np.bool_], tick: Tick = quietly
@@ -88,18 +99,18 @@ class ClientShard:
         return losses
 
     def answer(
-        self, variants: Sequence[Variant], server_label: NDArray[np.int16], tick: Tick = quietly
+        self, variants: Sequence[Variant], server_right: Right, tick: Tick = quietly
     ) -> list[ModelAnswers]:
-        """What each of `variants` makes of the sample axis. server_label: int16 (n,)."""
-        images, answers = self._plan.images[self._plan.samples.sample_id], []
+        """What each of `variants` makes of the sample axis. server_right: (n,)."""
+        answers = []
         for done, variant in enumerate(variants, start=1):
-            answers.append(self._answer(variant, images, server_label))
+            answers.append(self._answer(variant, server_right))
             tick(done, len(variants))
         return answers
 
-    def score(self, blocks: Sequence[Block], server_label: NDArray[np.int16]) -> list[BlockAnswers]:
-        """What the rejectors of each block decide. server_label: on the sample axis, int16 (n,)."""
-        answers = [answers_of(self._plan, block, self._blocks[block], server_label) for block in blocks]
+    def score(self, blocks: Sequence[Block], server_right: Right) -> list[BlockAnswers]:
+        """What the rejectors of each block decide. server_right: on the sample axis, (n,)."""
+        answers = [answers_of(self._plan, block, self._blocks[block], server_right) for block in blocks]
         self._predictions.forget()
         return answers
 
@@ -154,23 +165,24 @@ class ClientShard:
 
     def hashes(self) -> dict[Variant, str]:
         """The weight hashes of the live models, as they are now."""
-        return {variant: hash_of(weights_of(model)) for variant, model in self._models.items()}
+        return {variant: hash_of(frozen_weights(model)) for variant, model in self._models.items()}
 
-    def _answer(
-        self, variant: Variant, images: NDArray[np.float32], server_label: NDArray[np.int16]
-    ) -> ModelAnswers:
-        """images: of the sample axis."""
-        samples = self._plan.samples
-        logits = read(self._models[variant], images).logits
+    def _answer(self, variant: Variant, server_right: Right) -> ModelAnswers:
+        plan, group = self._plan, self._plan.scenario.fleet[variant.group]
+        made = output_of(self._models[variant], plan, plan.samples.sample_id)
         require_finite(
-            logits.numpy(), "decide", owner(self._plan, variant), "an answer is not a finite number"
+            made.logits.numpy(), "decide", owner(plan, variant), "an answer is not a finite number"
         )
-        labels = logits.argmax(dim=1).numpy().astype(np.int16)
+        is_given = SCORES[group.policy.score].is_given and plan.given is not None
+        own = score_of(plan.given, group, variant.number) if is_given and plan.given else None
         evidence = Evidence(
-            log_probabilities=torch.log_softmax(logits.double(), dim=1).numpy(),
-            client_correct=labels == samples.label,
-            server_correct=server_label == samples.label,
-            c_1=self._plan.scenario.costs.c_1,
+            log_probabilities=torch.log_softmax(made.logits.double(), dim=1).numpy(),
+            client_correct=made.right.numpy(),
+            server_correct=server_right,
+            c_1=plan.scenario.costs.c_1,
+            given=None if own is None else own[plan.samples.base_id],
         )
-        scores = {name: score(evidence) for name, score in OF_CLIENTS.items()}
-        return ModelAnswers(labels, scores)
+        lacking = {"probability"} if not made.logits.shape[1] else set()
+        names = [name for name in OF_CLIENTS if SCORES[name].needs not in lacking]
+        scores = {name: OF_CLIENTS[name](evidence) for name in names if is_given or not SCORES[name].is_given}
+        return ModelAnswers(made.answer.numpy().astype(np.int16), scores, made.right.numpy())

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from agents.backends.client_shard import ClientShard
 from agents.models.training import Tick
 from agents.plan import Plan
-from agents.server.model import ServerModel
+from agents.server.given import server_kind
 
 Arguments = tuple[Any, ...]
 
@@ -54,7 +54,7 @@ class InProcess:
     shards = 1
 
     def start(self, plan: Plan) -> None:
-        self._server = ServerModel(plan)
+        self._server = server_kind(plan)(plan)
         self._shard = ClientShard(plan)
 
     def share(self, value: Any) -> Any:

@@ -11,7 +11,9 @@ from agents.plan import Plan
 
 def warn_of_shortfalls(plan: Plan) -> None:
     """Warns of each group whose models have fewer samples to train on than the scenario asks for."""
-    for group, drawn in zip(plan.scenario.fleet, plan.trains_on, strict=True):
+    for place, (group, drawn) in enumerate(zip(plan.scenario.fleet, plan.trains_on, strict=True)):
+        if plan.is_brought(place):
+            continue
         warn_of_shortfall(group, plan.data, min(len(sample_ids) for sample_ids in drawn))
 
 
@@ -20,9 +22,13 @@ def class_counts(plan: Plan) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {
         name: [] for name in ("group", "variant", "class", "samples", "pool_samples", "traffic_samples")
     }
+    if plan.given is not None:
+        return table  # what was trained on what, nobody says
     classes = plan.data.classes
     in_pool = np.bincount(plan.data.labels[plan.pools.client], minlength=classes)
     for place, group in enumerate(plan.scenario.fleet):
+        if plan.is_brought(place):
+            continue
         met = np.bincount(plan.samples.label[plan.traffic[place]], minlength=classes)
         for variant, sample_ids in enumerate(plan.trains_on[place]):
             table["group"] += [group.group] * classes

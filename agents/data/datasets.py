@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.data.brought import READERS
 from agents.data.files import cifar, idx_pair, svhn
 from agents.data.folders import data_files
 from agents.data.mixtures import drawn_set
@@ -19,6 +20,8 @@ from sim.errors import BadInput
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.registry import Code
 from sim.scenario import Scenario
+from sim.scenario.files.answers import AnswerTable, answer_table
+from sim.scenario.files.rows import BadFile
 from sim.streams import stream
 
 
@@ -28,7 +31,7 @@ class DataSet:
 
     pixels: (n, channels, height, width), uint8 places in `levels` where that is given, else float32 values.
     levels: float32 in [0, 1], ascending. Pictures stay the bytes that they are on disk, a quarter of their
-    size as float32.
+    size as float32. given: of a table of answers, what models say; its pixels are its features.
     """
 
     name: str
@@ -36,6 +39,7 @@ class DataSet:
     levels: NDArray[np.float32] | None
     labels: NDArray[np.int16]
     classes: int
+    given: AnswerTable | None = None
 
     @property
     def size(self) -> int:
@@ -112,6 +116,28 @@ def gaussian_mixture(scenario: Scenario) -> DataSet:
     return DataSet("gaussian_mixture", points, None, labels, scenario.data.mixture.classes)
 
 
+@SETS.of("npz", "features", "image_folder", "torchvision")
+def own_samples(scenario: Scenario) -> DataSet:
+    """Samples that a user brings, in the order of their files."""
+    name = scenario.data.set
+    pixels, labels, classes = READERS[name](scenario.data)
+    if pixels.dtype == np.uint8:
+        return _pictures(name, pixels, labels, classes)
+    return DataSet(name, pixels.astype(np.float32, copy=False), None, labels, classes)
+
+
+@SETS.of("table")
+def answers(scenario: Scenario) -> DataSet:
+    """A table of answers; features as images of one channel and one row, of no width where it has none."""
+    file = scenario.data.file
+    assert file is not None  # checked when the scenario was
+    try:
+        table = answer_table(file)
+    except BadFile as error:
+        raise BadInput(f"data.file: {file}: {error}") from None
+    return DataSet("table", table.features[:, None, None], None, table.label, table.classes, table)
+
+
 def load(scenario: Scenario) -> DataSet:
     """The data set that `data.set` names, the training and test parts of its authors joined, since the five
     pools split it anew; with `data.samples`, that many of its samples, a keyed draw without replacement.
@@ -125,7 +151,8 @@ def load(scenario: Scenario) -> DataSet:
     if wanted > data.size:
         raise BadInput(f"data.samples: {wanted}, but {data.name} has {data.size}")
     chosen = np.sort(stream(scenario.seed, "data samples").permutation(data.size)[:wanted])
-    return replace(data, pixels=data.pixels[chosen], labels=data.labels[chosen])
+    given = None if data.given is None else data.given.take(chosen)
+    return replace(data, pixels=data.pixels[chosen], labels=data.labels[chosen], given=given)
 
 
 def _joined(name: str, parts: list[tuple[NDArray[np.uint8], NDArray[np.int16]]], classes: int) -> DataSet:

@@ -46,6 +46,9 @@ def phases_of(
         path = f"fleet.{group.group}.traffic.drift.{number}"
         if drift.noise is not None:
             shift = replace(shift, noise=drift.noise)
+        if drift.classes is not None and len(drift.classes) != data.classes:
+            rule = f"must be {data.classes} weights, one for each class"
+            raise BadInput(f"{path}.classes: {list(drift.classes)} are {len(drift.classes)}: {rule}")
         if drift.classes is not None:
             weights = np.array([drift.classes], dtype=np.float64)
             base = _in_view(_traffic(samples), samples, 0)

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from agents.brought_names import name_of
 from agents.data.datasets import DataSet
 from sim.errors import BadInput
 from sim.messages import Samples
 from sim.registry.mixes import MIXES
 from sim.registry.partitions import PARTITIONS, Dirichlet, FewSamples, MissingClasses
+from sim.registry.partitions import Ids as ByIds
 from sim.registry.registry import Code
-from sim.scenario import POOLS, Group
+from sim.scenario import POOLS, Group, Scenario
+from sim.scenario.files.partition_ids import partition_ids
+from sim.scenario.files.rows import BadFile
 from sim.scenario.text.wording import show
 from sim.streams import stream
 
@@ -27,9 +31,9 @@ SELECTED: Code[Callable[[Group, DataSet, Ids, Generator], Ids]] = Code(PARTITION
 SENT: Code[Callable[[Group, DataSet, Samples, int], NDArray[np.bool_]]] = Code(MIXES)
 
 
-@SELECTED.of("iid", "domain_shift")
+@SELECTED.of("iid", "domain_shift", "ids")
 def everything(_group: Group, _data: DataSet, ids: Ids, _draw: Generator) -> Ids:
-    """All of `ids`: what `iid` and `domain_shift` train on."""
+    """All of `ids`: what `iid` and `domain_shift` train on, and `ids` of those that its file lists."""
     return ids
 
 
@@ -69,6 +73,19 @@ def by_mixture(group: Group, data: DataSet, ids: Ids, draw: Generator) -> Ids:
     return ids[order[: np.isfinite(due).sum()]]
 
 
+def listed(group: Group, data: DataSet, variant: int) -> NDArray[np.int64]:
+    """The samples that a file lists for a variant. Raises BadInput for one that the set does not have."""
+    assert isinstance(group.partition, ByIds)
+    path = f"fleet.{group.group}.partition.file"
+    try:
+        ids = partition_ids(group.partition.file)[variant]
+    except (BadFile, IndexError) as error:
+        raise BadInput(f"{path}: {group.partition.file}: {error}") from None
+    if len(ids) and ids[-1] >= data.size:
+        raise BadInput(f"{path}: partition {variant} has sample {ids[-1]}, and {data.name} has {data.size}")
+    return ids
+
+
 def known_classes(group: Group, data: DataSet) -> NDArray[np.bool_]:
     """Which classes a group's models have seen, bool (classes,).
 
@@ -105,6 +122,10 @@ def class_weights(group: Group, data: DataSet, *, seed: int, place: int, variant
     that the variant's training samples were drawn from. `few_samples` and `domain_shift` say how much a
     model has seen and how, not what its client meets: the data set's shares.
     """
+    if isinstance(group.partition, ByIds):
+        own = np.bincount(data.labels[listed(group, data, variant)], minlength=data.classes)
+        shares: NDArray[np.float64] = own / max(1, own.sum())
+        return shares
     if group.partition.is_per_variant:
         return class_mixture(group, data, mixture_draw(seed, place, variant))
     count = np.bincount(data.labels, minlength=data.classes) * known_classes(group, data)
@@ -122,6 +143,8 @@ def training_samples(
     """
     select = SELECTED.choose(group.partition.kind, f"fleet.{group.group}.partition.kind")
     order = stream(seed, "client partition", place, variant).permutation(pool)
+    if isinstance(group.partition, ByIds):
+        order = order[np.isin(order, listed(group, data, variant))]
     own = mixture_draw(seed, place, variant)
     chosen = select(group, data, order, own)[: group.model.train_samples]
     if not len(chosen):
@@ -131,6 +154,19 @@ def training_samples(
             "samples of the client pool to train on"
         )
     return (chosen + view * data.size).astype(np.int32)
+
+
+def training_sets(
+    scenario: Scenario, data: DataSet, pool: Ids, place: int, view: int, untrained: frozenset[str]
+) -> tuple[Ids, ...]:
+    """`training_samples` of each variant of the group at `place`; none of models that nobody trains."""
+    group, seed = scenario.fleet[place], scenario.seed
+    if data.given is not None or name_of(group) in untrained:
+        return tuple(np.empty(0, dtype=np.int32) for _ in range(group.model.variants))
+    return tuple(
+        training_samples(group, data, pool, view=view, seed=seed, place=place, variant=variant)
+        for variant in range(group.model.variants)
+    )
 
 
 def warn_of_shortfall(group: Group, data: DataSet, got: int) -> None:

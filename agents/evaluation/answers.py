@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
+from agents.data.tables import server_of
 from agents.evaluation.cost_model import cost_model_of
-from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.curves import EvaluationSet, Right
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices, summed
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers
@@ -45,12 +46,22 @@ class Answers:
             return np.concatenate([rows for rows in parts if len(rows)])
         return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
 
+    def quality(self, place: int) -> NDArray[np.float32] | None:
+        """The grades of a group's frozen models, float32 (variants, n); None where answers are classes."""
+        if self.plan.given is None or not self.plan.given.is_graded:
+            return None
+        models = (model for variant, model in self.of_models.items() if variant.group == place)
+        return np.stack([model.right for model in models]).astype(np.float32)
+
     def evaluation_set(self, place: int, positions: NDArray[np.integer]) -> EvaluationSet:
         """A group's models and the server on some positions of the sample axis, a row per model."""
-        label = self.plan.samples.label[positions]
-        correct = self.client_label(place)[:, positions] == label
-        server = self.server_label[positions] == label
-        return EvaluationSet(correct, server, np.arange(len(correct)), self.plan.shares(place, len(correct)))
+        models = [model for variant, model in self.of_models.items() if variant.group == place]
+        correct = np.stack([model.right[positions] for model in models])
+        server = server_right(self.plan, self.server_label)[positions]
+        shares, c_e = self.plan.shares(place, len(correct)), self.plan.samples.c_e
+        return EvaluationSet(
+            correct, server, np.arange(len(correct)), shares, None if c_e is None else c_e[positions]
+        )
 
     @cached_property
     def evaluations(self) -> tuple[dict[Setting, PolicyEvaluation], ...]:
@@ -68,7 +79,8 @@ class Answers:
                 for each, part in answers.evaluations.items():
                     parts[each].append(part)
         trained = {each: summed(of_blocks) for each, of_blocks in parts.items()}
-        made = [setting(name, "", *costs, "") for name in OF_CLIENTS for costs in costs_of(scenario)]
+        scores = next(model.scores for variant, model in self.of_models.items() if variant.group == place)
+        made = [setting(name, "", *costs, "") for name in scores for costs in costs_of(scenario)]
         return trained | {each: self._untrained(place, each) for each in made}
 
     def _untrained(self, place: int, each: Setting) -> PolicyEvaluation:
@@ -90,6 +102,18 @@ class Answers:
         models = [model for variant, model in self.of_models.items() if variant.group == place]
         if name != "oracle":
             return np.stack([model.scores[name] for model in models])
-        label, nothing = self.plan.samples.label, np.empty((0, 0))
-        right = self.server_label == label
-        return np.stack([oracle(Evidence(nothing, model.labels == label, right, c_1)) for model in models])
+        nothing, right = np.empty((0, 0)), server_right(self.plan, self.server_label)
+        beyond = beyond_c_e(self.plan, c_1)
+        return np.stack([oracle(Evidence(nothing, model.right, right, c_1, beyond)) for model in models])
+
+
+def server_right(plan: Plan, server_label: NDArray[np.int16]) -> Right:
+    """Whether the server is right on the sample axis, bool (n,), or its grades, float32."""
+    quality = None if plan.given is None else server_of(plan.given, plan.scenario).quality
+    return server_label == plan.samples.label if quality is None else quality[plan.samples.base_id]
+
+
+def beyond_c_e(plan: Plan, c_1: float) -> NDArray[np.float64] | None:
+    """`CostModel.beyond` of the sample axis at the scenario's own c_e, (n,); None where all cost alike."""
+    own = plan.samples.c_e
+    return None if own is None else cost_model_of(plan.scenario, plan.scenario.costs.c_e, c_1).beyond(own)

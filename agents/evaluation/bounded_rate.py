@@ -43,7 +43,7 @@ def bounded(
     each = np.concatenate([np.ones((1, *sent.shape)), gains])  # what one more send adds to all three
     of_sent, of_kept = ((each * side).mean(axis=2) for side in (sent, ~sent))
     added = np.einsum("krq,r->kq", of_sent[..., None] * keep + of_kept[..., None] * add, evaluation_set.share)
-    local = (1.0 - evaluation_set.client_correct.mean(axis=1))[
+    local = (1.0 - evaluation_set.client_correct.mean(axis=1, dtype=np.float64))[
         evaluation_set.variant_of_row
     ] @ evaluation_set.share
     start = np.array([0.0, evaluation_set.share.sum() - local, local])

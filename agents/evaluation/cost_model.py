@@ -7,6 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.scenario import Scenario
 
 
@@ -34,16 +37,24 @@ class CostModel:
             return self.c_e
         return self.c_e * self.charged / self.availability if self.availability else math.inf
 
-    def cost_remote(self, client_correct: Any, server_correct: Any) -> Any:
-        """c_e*P(charged) + a*c_1*1[e!=y] + (1-a)*1[m!=y], of the inputs' shape: arrays or tensors of 0 and 1.
+    def cost_remote(self, client_correct: Any, server_correct: Any, c_e: Any = None) -> Any:
+        """c_e*P(charged) + a*c_1*1[e!=y] + (1-a)*1[m!=y], of the inputs' shape: arrays or tensors of 0 and 1,
+        or of grades between. c_e: of each sample, where they differ.
 
         An unanswered send falls back to the client's answer. Without availability: c_e + c_1*1[e!=y].
         """
+        price = self.c_e if c_e is None else c_e
         if self.availability is None:
-            return self.c_e + self.c_1 * (1.0 - server_correct)
+            return price + self.c_1 * (1.0 - server_correct)
         answered, unanswered = self.availability, 1.0 - self.availability
         wrong = answered * self.c_1 * (1.0 - server_correct) + unanswered * (1.0 - client_correct)
-        return self.c_e * self.charged + wrong
+        return price * self.charged + wrong
+
+    def beyond(self, c_e: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By how much the Bayes price of samples with a c_e of their own lies above `bayes_price`; (n,)."""
+        a = 1.0 if self.availability is None else self.availability
+        more: NDArray[np.float64] = (c_e - self.c_e) * (self.charged / a if a else 0.0)
+        return more
 
 
 def cost_model_of(scenario: Scenario, c_e: float, c_1: float) -> CostModel:

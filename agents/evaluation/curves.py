@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from agents.evaluation.cost_model import CostModel
 
 RATES = np.linspace(0.0, 1.0, 21)
 ROWS_AT_ONCE = 256  # bounds the memory of a curve over thousands of personal rejectors
+Right = NDArray[Any]  # whether answers are right, bool, or how good they are, float32 in [0, 1]
 Curve = NDArray[np.float64]  # accuracy and risk at each of `RATES`, (2, 21)
 
 
@@ -20,14 +22,16 @@ Curve = NDArray[np.float64]  # accuracy and risk at each of `RATES`, (2, 21)
 class EvaluationSet:
     """One group's held-out traffic, h samples: what its models and the server make of it.
 
-    client_correct: bool (variants, h); server_correct: bool (h,); variant_of_row, share: for each row of a
-    score, its variant and its part of the group's clients (int64 and float64, (rows,); shares sum to 1).
+    client_correct: bool (variants, h); server_correct: bool (h,); or grades in [0, 1], float32;
+    variant_of_row, share: for each row of a score, its variant and its part of the group's clients (int64 and
+    float64, (rows,); shares sum to 1). c_e: of each sample, float64 (h,), None where all cost alike.
     """
 
-    client_correct: NDArray[np.bool_]
-    server_correct: NDArray[np.bool_]
+    client_correct: Right
+    server_correct: Right
     variant_of_row: NDArray[np.int64]
     share: NDArray[np.float64]
+    c_e: NDArray[np.float64] | None = None
 
 
 def deferral_curve(score: NDArray[np.float32], evaluation_set: EvaluationSet, cost_model: CostModel) -> Curve:
@@ -60,13 +64,15 @@ def random_curve(evaluation_set: EvaluationSet, cost_model: CostModel) -> Curve:
 def gains_of(evaluation_set: EvaluationSet, cost_model: CostModel) -> NDArray[np.float64]:
     """What sending a sample changes in accuracy and in risk: (2, variants, h)."""
     m, e = evaluation_set.client_correct.astype(np.float64), evaluation_set.server_correct.astype(np.float64)
-    return np.stack([e - m, cost_model.cost_remote(m, e + 0.0 * m) - (1.0 - m)])
+    remote = cost_model.cost_remote(m, e + 0.0 * m, evaluation_set.c_e)
+    return np.stack([e - m, remote - (1.0 - m)])
 
 
 def _all_local(evaluation_set: EvaluationSet) -> NDArray[np.float64]:
     """Accuracy and risk if nothing is sent: (2,)."""
     accuracy = float(
-        evaluation_set.client_correct.mean(axis=1)[evaluation_set.variant_of_row] @ evaluation_set.share
+        evaluation_set.client_correct.mean(axis=1, dtype=np.float64)[evaluation_set.variant_of_row]
+        @ evaluation_set.share
     )
     return np.array([accuracy, 1.0 - accuracy])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.bounded_rate import Bounded, bounded
 from agents.evaluation.cost_model import CostModel
-from agents.evaluation.curves import Curve, EvaluationSet, deferral_curve
+from agents.evaluation.curves import Curve, EvaluationSet, Right, deferral_curve
 from agents.rejectors.scores import bayes_price
 
 
@@ -20,7 +21,8 @@ class PolicyEvaluation:
     """Means over a group's clients, or a part of the sum: evaluations of disjoint clients add up.
 
     sides: [LOCAL, REMOTE] x [samples, m right, e right], float64 (2, 3); oracle: the sum of each sample's
-    smaller cost; price: that the decisions were made at. curve: as `deferral_curve`. bounded: as
+    smaller cost; price: that the decisions were made at; own: of [LOCAL, REMOTE], by how much sends of these
+    samples would be charged beyond c_e, float64 (2,). curve: as `deferral_curve`. bounded: as
     `bounded_rate.bounded`.
     """
 
@@ -29,6 +31,7 @@ class PolicyEvaluation:
     price: float
     curve: Curve
     bounded: Bounded
+    own: NDArray[np.float64]
 
 
 def evaluate(
@@ -42,17 +45,29 @@ def evaluate(
     the share of the calibration pool that each row sends at that price, (rows,)."""
     m, e = evaluation_set.client_correct[evaluation_set.variant_of_row], evaluation_set.server_correct
     sent = score > price[:, None]
-    counts = np.stack(
-        [[side.sum(axis=1), (side & m).sum(axis=1), (side & e).sum(axis=1)] for side in (~sent, sent)]
-    )
-    best = np.minimum(1.0 - m, cost_model.cost_remote(m.astype(np.float64), e.astype(np.float64)))
+    counts = np.stack([[side.sum(axis=1), _right(side, m), _right(side, e)] for side in (~sent, sent)])
+    exact_m, exact_e = m.astype(np.float64), e.astype(np.float64)
+    best = np.minimum(1.0 - exact_m, cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e))
+    own = np.zeros(2)
+    if evaluation_set.c_e is not None:
+        beyond = cost_model.charged * (evaluation_set.c_e - cost_model.c_e)
+        own = np.stack([side @ beyond for side in (~sent, sent)]) @ evaluation_set.share
     return PolicyEvaluation(
         counts @ evaluation_set.share,
         float(best.sum(axis=1) @ evaluation_set.share),
         float(price @ evaluation_set.share),
         deferral_curve(score, evaluation_set, cost_model),
         bounded(sent, calibrated, evaluation_set, cost_model),
+        own,
     )
+
+
+def _right(side: NDArray[np.bool_], right: Right) -> NDArray[Any]:
+    """How many of each row's samples on a side are right, or the sum of their grades; (rows,)."""
+    found: NDArray[Any] = (side & right if right.dtype == np.bool_ else side * right.astype(np.float64)).sum(
+        axis=1
+    )
+    return found
 
 
 def summed(evaluations: Sequence[PolicyEvaluation]) -> PolicyEvaluation:
@@ -63,22 +78,24 @@ def summed(evaluations: Sequence[PolicyEvaluation]) -> PolicyEvaluation:
         sum(each.price for each in evaluations),
         np.sum([each.curve for each in evaluations], axis=0),
         np.sum([each.bounded for each in evaluations], axis=0),
+        np.sum([each.own for each in evaluations], axis=0),
     )
 
 
 def best_threshold(
     score: NDArray[np.float32],
-    client_correct: NDArray[np.bool_],
-    server_correct: NDArray[np.bool_],
+    client_correct: Right,
+    server_correct: Right,
     cost_model: CostModel,
+    c_e: NDArray[np.float64] | None = None,
 ) -> float:
     """The price of least risk on n samples, all (n,): minus infinity, or a score that occurs; the highest of
-    several equally good ones, so that nothing is sent for nothing.
+    several equally good ones, so that nothing is sent for nothing. c_e: of each sample, where they differ.
     """
     m, e = client_correct.astype(np.float64), server_correct.astype(np.float64)
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
-    added = np.concatenate([[0.0], np.cumsum((cost_model.cost_remote(m, e) - (1.0 - m))[order])])
+    added = np.concatenate([[0.0], np.cumsum((cost_model.cost_remote(m, e, c_e) - (1.0 - m))[order])])
     # Sending the first k is a threshold only where the k-th and the next one differ.
     is_cut = np.append(np.append(True, ranked[1:] != ranked[:-1]), True)
     sends = int(np.flatnonzero(is_cut)[np.argmin(added[is_cut])])
@@ -96,7 +113,8 @@ def prices(
         return np.full(len(score), bayes)
     correct = known.client_correct[known.variant_of_row]
     server = known.server_correct
-    return np.array([best_threshold(s, m, server, cost_model) for s, m in zip(score, correct, strict=True)])
+    pairs = zip(score, correct, strict=True)
+    return np.array([best_threshold(s, m, server, cost_model, known.c_e) for s, m in pairs])
 
 
 def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, float]:
@@ -109,9 +127,9 @@ def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, f
     n = local + remote
     risk_local, risk_remote = (
         n - m_local - m_remote,
-        _cost(cost_model, n, m_local + m_remote, e_local + e_remote),
+        _cost(cost_model, n, m_local + m_remote, e_local + e_remote) + evaluation.own.sum(),
     )
-    risk = local - m_local + _cost(cost_model, remote, m_remote, e_remote)
+    risk = local - m_local + _cost(cost_model, remote, m_remote, e_remote) + evaluation.own[1]
     client = {"local": _ratio(m_local, local), "remote": _ratio(m_remote, remote)}
     server = {"local": _ratio(e_local, local), "remote": _ratio(e_remote, remote)}
     sides = {

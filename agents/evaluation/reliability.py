@@ -27,7 +27,9 @@ def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
         held_out = plan.held_out(place)
         blocks = [(block.score, made) for block, made in answers.of_blocks.items() if block.group == place]
         for model in ("server", "client"):
-            _add(table, (group.group, SOFTMAX, model), plan, held_out, _softmax(answers, place, model))
+            softmax = _softmax(answers, place, model)
+            if softmax is not None:
+                _add(table, (group.group, SOFTMAX, model), plan, held_out, softmax)
             for score in SURROGATES:
                 parts = [
                     made.estimates[model] for of, made in blocks if of == score and model in made.estimates
@@ -37,14 +39,19 @@ def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
     return table
 
 
-def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins:
-    """The largest probability that a model itself gives, over a group's held-out samples."""
+def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins | None:
+    """The largest probability that a model itself gives, over a group's held-out samples; None where it gives
+    none."""
     held_out = answers.plan.held_out(place)
     evaluation_set = answers.evaluation_set(place, held_out)
     if model == "server":
         estimated = answers.server_confidence[None, held_out]
+        if np.isnan(estimated).any():
+            return None
         return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1))
     models = [made for variant, made in answers.of_models.items() if variant.group == place]
+    if not all("confidence" in made.scores for made in models):
+        return None
     uncertainty = np.stack([made.scores["confidence"][held_out] for made in models])
     return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, evaluation_set.share)
 

@@ -13,11 +13,14 @@ ReliabilityBins = NDArray[np.float64]
 
 
 def reliability_bins(
-    estimated: NDArray[np.floating], right: NDArray[np.bool_], share: NDArray[np.float64]
+    estimated: NDArray[np.floating],
+    right: NDArray[np.bool_] | NDArray[np.float32],
+    share: NDArray[np.float64],
 ) -> ReliabilityBins:
     """The sums over rows, float64 (3, h, TENTHS), in the order of `SUMS`.
 
-    estimated: P(right), in [0, 1], (rows, h); right: (rows, h); share: what each row weighs, (rows,).
+    estimated: P(right), in [0, 1], (rows, h); right: (rows, h), or grades in [0, 1]; share: what each row
+    weighs, (rows,).
     """
     samples = estimated.shape[1]
     place = np.minimum((estimated * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(samples)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.answers import Answers
+from agents.evaluation.answers import Answers, server_right
 from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import (
     Curve,
@@ -30,10 +30,12 @@ from sim.scenario.rules.rates import mean_rate_hz
 def tables_in_force(plan: Plan, answers: Answers) -> Tables:
     """What requests look up at t = 0."""
     groups = (
-        GroupTables(answers.client_label(place), answers.score_in_force(place))
+        GroupTables(answers.client_label(place), answers.score_in_force(place), answers.quality(place))
         for place in range(len(plan.scenario.fleet))
     )
-    return Tables(tuple(groups), answers.server_label)
+    graded = plan.given is not None and plan.given.is_graded
+    right = server_right(plan, answers.server_label).astype(np.float32) if graded else None
+    return Tables(tuple(groups), answers.server_label, right)
 
 
 def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
@@ -84,5 +86,8 @@ def learning_of(
         losses = loss_curves(plan, rejector_losses, place).get(own)
         if losses is not None:
             behind = staleness_per_epoch(plan, own)
-            curves.append(LearningCurve("rejector", name, epochs, losses, unknown, behind))
+            steps = np.arange(1, len(losses) + 1) * plan.steps_per_epoch
+            curves.append(
+                LearningCurve("rejector", name, steps, losses, np.full(len(losses), np.nan), behind)
+            )
     return learning_table(curves)

@@ -4,7 +4,7 @@ Used by the frozen clients and the server; the rejectors share the order of batc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,9 +24,8 @@ def quietly(_done: int, _total: int) -> None:
     """A `Tick` that tells nobody."""
 
 
-@dataclass(frozen=True)
-class ModelOutput:
-    """What a model makes of n samples: logits float32 (n, classes), features float32 (n, width)."""
+class Seen(NamedTuple):
+    """What a network makes of n pictures: logits float32 (n, classes), features float32 (n, width)."""
 
     logits: Tensor
     features: Tensor
@@ -92,11 +91,11 @@ def classifier_step(
 
 
 @torch.no_grad()
-def read(model: Classifier, images: NDArray[np.float32]) -> ModelOutput:
+def read(model: Classifier, images: NDArray[np.float32]) -> Seen:
     """A model's logits and features for images (n, channels, height, width), in evaluation mode."""
     model.eval()
     parts = [model(to_tensor(images[start : start + CHUNK])) for start in range(0, len(images), CHUNK)]
-    return ModelOutput(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
+    return Seen(torch.cat([logits for logits, _ in parts]), torch.cat([hidden for _, hidden in parts]))
 
 
 def require_finite(numbers: float | NDArray[np.generic], stage: Stage, who: str, what: str) -> None:

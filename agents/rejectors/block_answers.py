@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.evaluation.cost_model import CostModel, cost_model_of
-from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.curves import EvaluationSet, Right
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
 from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
 from agents.plan import Block, Plan
@@ -33,15 +33,13 @@ class BlockAnswers:
     estimates: dict[str, ReliabilityBins]
 
 
-def answers_of(
-    plan: Plan, block: Block, rejectors: RejectorBlock, server_label: NDArray[np.int16]
-) -> BlockAnswers:
-    """What a trained block decides. server_label: int16 (n,), the server's answers on the sample axis."""
+def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right) -> BlockAnswers:
+    """What a trained block decides. server_right: (n,), whether the server is right on the sample axis."""
     is_own = own_rows(plan, block)
     held_out, calibration = plan.held_out(block.group), plan.calibration(block.group)
     everything = np.arange(len(plan.samples.sample_id))
     positions = everything if is_own.any() else np.union1d(held_out, calibration)
-    scored = Scored.of(plan, block, rejectors, positions, server_label)
+    scored = Scored.of(plan, block, rejectors, positions, server_right)
     network_of_row, networks, evaluations = plan.network_of_row(block), plan.networks(block), {}
     for number in np.unique(network_of_row):
         for setting in plan.served[block.group][networks[number]]:
@@ -58,16 +56,17 @@ class Scored:
     """A block's rows on some positions of the sample axis, n of them, ascending.
 
     outputs: (rows, n, outputs); client: of each row's model; client_correct, server_correct: bool (rows, n)
-    and (n,); shares: float64 (rows,).
+    and (n,), or grades; shares: float64 (rows,); c_e: of each sample, float64 (n,), None where all are alike.
     """
 
     name: str
     positions: NDArray[np.integer]
     outputs: Tensor
     client: Client
-    client_correct: NDArray[np.bool_]
-    server_correct: NDArray[np.bool_]
+    client_correct: Right
+    server_correct: Right
     shares: NDArray[np.float64]
+    c_e: NDArray[np.float64] | None
 
     @classmethod
     def of(
@@ -76,19 +75,19 @@ class Scored:
         block: Block,
         rejectors: RejectorBlock,
         positions: NDArray[np.integer],
-        server_label: NDArray[np.int16],
+        server_right: Right,
     ) -> Scored:
         """Asks the rejectors and their models."""
-        sample_ids, label = plan.samples.sample_id[positions], plan.samples.label[positions]
-        client = rejectors.client(sample_ids)
+        sample_ids, own = plan.samples.sample_id[positions], plan.samples.c_e
         return cls(
             block.score,
             positions,
             rejectors.outputs(sample_ids),
-            client,
-            client.answer.numpy() == label,
-            server_label[positions] == label,
+            rejectors.client(sample_ids),
+            rejectors.client_right(sample_ids).numpy(),
+            server_right[positions],
             plan.shares(block.group, plan.owners_in(block.group))[plan.owners(block)],
+            None if own is None else own[positions],
         )
 
     def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
@@ -132,7 +131,10 @@ class Scored:
     def _evaluation_set(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> EvaluationSet:
         at = np.searchsorted(self.positions, positions)
         correct = self.client_correct[rows][:, at]
-        return EvaluationSet(correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows])
+        c_e = None if self.c_e is None else self.c_e[at]
+        return EvaluationSet(
+            correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows], c_e
+        )
 
 
 def own_scores(plan: Plan, block: Block, rejectors: RejectorBlock) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.feedback import Feedback
 from agents.rejectors.feedback_buffer import FeedbackBuffer
 from agents.rejectors.inputs import INPUTS, RejectorInput, scale_of
-from agents.rejectors.losses import outcome_weights
+from agents.rejectors.outcome_costs import own_costs, weights_of
 from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import SURROGATES, Client, Targets
@@ -230,12 +230,15 @@ class RejectorBlock:
         made = self._predictions.of(self._variants, sample_ids)
         return Client(made.answer[self._model_of_row], made.uncertainty[self._model_of_row])
 
+    def client_right(self, sample_ids: NDArray[np.int32]) -> Tensor:
+        """Whether each row's frozen model is right, bool (rows, n), or its grades, float32."""
+        return self._predictions.of(self._variants, sample_ids).correct[self._model_of_row]
+
     def _feedback(
         self, sample_ids: NDArray[np.int32], draws: Sequence[np.random.Generator]
     ) -> Feedback | None:
         """Of what the rejectors train on; nothing where every outcome is known. draws: one a row."""
-        scenario = self._plan.scenario
-        if scenario.training.feedback == "full":
+        if (scenario := self._plan.scenario).training.feedback == "full":
             return None
         costs = [cost_model_of(scenario, each.c_e, each.c_1) for each in self.settings]
         prices = [bayes_price(self._block.score, each.bayes_price) for each in costs]
@@ -253,12 +256,13 @@ class RejectorBlock:
         view = plan.rejector_views.index(plan.traffic_view(self._block.group))
         interval = [plan.intervals.index(each.interval(plan.steps_per_epoch)) for each in self.settings]
         return Targets(
-            self._predictions.of(self._variants, self._pool).correct[self._model_of_row],
+            self.client_right(self._pool),
             to_tensor(correct[:, :, view]).swapaxes(0, 1)[:, torch.tensor(interval)],
             to_tensor(plan.labels(self._pool).astype(np.int64)),
-            self._weights(),
+            weights_of(plan, self.settings),
             torch.tensor([[each.c_1] for each in self.settings]),
             stream(plan.scenario.seed, "rejector prices", self._block.group),
+            own_costs(plan, self.settings),
         )
 
     def _targets_in_run(
@@ -266,26 +270,22 @@ class RejectorBlock:
     ) -> Targets:
         plan = self._plan
         return Targets(
-            self._predictions.of(self._variants, sample_ids).correct[self._model_of_row],
+            self.client_right(sample_ids),
             server_correct,
             to_tensor(plan.labels(sample_ids).astype(np.int64)),
-            self._weights(),
+            weights_of(plan, self.settings),
             torch.tensor([[each.c_1] for each in self.settings]),
             stream(plan.scenario.seed, "online prices", self._block.group, training_round.version),
         )
 
-    def _weights(self) -> Tensor:
-        """What each outcome weighs in each row's setting, (rows, 4, 3)."""
-        scenario = self._plan.scenario
-        costs = [(cost_model_of(scenario, each.c_e, each.c_1), each.form) for each in self.settings]
-        return torch.stack([outcome_weights(*one) for one in costs])
-
     def _inputs(self, sample_ids: NDArray[np.int32]) -> RejectorInput:
         """The rejectors' input, a row of features per model, not standardised."""
         sees_pixels, sees_features = INPUTS[self._group.rejector.input]
+        features = self._predictions.of(self._variants, sample_ids).features if sees_features else None
+        has_pixels = sees_pixels and 0 not in self._plan.data.image_shape
         return RejectorInput(
-            to_tensor(self._plan.images[sample_ids]) if sees_pixels else None,
-            self._predictions.of(self._variants, sample_ids).features if sees_features else None,
+            to_tensor(self._plan.images[sample_ids]) if has_pixels else None,
+            features if features is not None and features.shape[2] else None,
         )
 
     def _require_finite(self, losses: NDArray[np.float64]) -> None:

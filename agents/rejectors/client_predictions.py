@@ -9,22 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import optimize
 from torch import Tensor
 from torch.nn import functional
 
-from agents.models.families import Classifier
-from agents.models.training import ModelOutput, read, to_tensor
+from agents.models.outputs import FrozenModel, ModelOutput, output_of
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
+from agents.rejectors.surrogates import SURROGATES
 
 TOP = 5  # how many of the client's largest probabilities a rejector is told, in descending order
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, and
-    uncertainty, 1 - max_y p(y|x), float32, all (models, n); features: what a rejector is told, float32
-    (models, n, width), of width 0 if it looks at none.
+    """Of several models and n samples: answer, the class given, int64, correct, 1[m=y], bool, or a grade in
+    [0, 1], and uncertainty, 1 - max_y p(y|x), float32, 0 where no probabilities are known, all (models, n),
+    of the softmax at the `temperature` that the calibration pool asks for, if a score of the group takes it
+    for a probability; features: what a rejector is told, float32 (models, n, width), of width 0 if it looks
+    at none.
     """
 
     answer: Tensor
@@ -37,10 +40,12 @@ class ClientPredictions:
     """Asks frozen models, and remembers what was last asked of one group; if training goes on during the run,
     whatever was asked, since every round asks it again."""
 
-    def __init__(self, plan: Plan, models: Mapping[Variant, Classifier]) -> None:
+    def __init__(self, plan: Plan, models: Mapping[Variant, FrozenModel]) -> None:
         self._plan, self._models = plan, models
         self._keeps_all = plan.scenario.training.online is not None
         self._known: dict[tuple[int, bytes], dict[Variant, Predictions]] = {}
+        self._believed = {block.group for block in plan.blocks if SURROGATES[block.score].believes_client}
+        self._temperatures: dict[Variant, float] = {}
 
     def of(self, variants: Sequence[Variant], sample_ids: NDArray[np.int32]) -> Predictions:
         """What `variants`, all of one group, make of samples, in that order."""
@@ -65,14 +70,38 @@ class ClientPredictions:
             self._known.clear()
 
     def _ask(self, variant: Variant, sample_ids: NDArray[np.int32]) -> Predictions:
-        output = read(self._models[variant], self._plan.images[sample_ids])
-        answer = output.logits.argmax(dim=1)
-        right = answer == to_tensor(self._plan.labels(sample_ids))
+        output = output_of(self._models[variant], self._plan, sample_ids)
         # Summed over the other classes, as the score of confidence is.
-        others = torch.softmax(output.logits.double(), dim=1).sort(dim=1).values[:, :-1]
+        scaled = output.logits.double() / self._temperature(variant)
+        others = torch.softmax(scaled, dim=1).sort(dim=1).values[:, :-1]
         _, sees_features = INPUTS[self._plan.scenario.fleet[variant.group].rejector.input]
-        seen = features(output) if sees_features else output.features[:, :0]
-        return Predictions(answer[None], right[None], others.sum(dim=1).float()[None], seen[None])
+        is_told = sees_features and output.logits.shape[1] > 0
+        seen = features(output) if is_told else output.features[:, :0]
+        uncertainty = others.sum(dim=1).float()
+        return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
+
+    def _temperature(self, variant: Variant) -> float:
+        """1 where nobody takes what the model says for a probability."""
+        if variant.group not in self._believed:
+            return 1.0
+        if variant not in self._temperatures:
+            pool = self._plan.samples.sample_id[self._plan.calibration(variant.group)]
+            logits = output_of(self._models[variant], self._plan, pool).logits
+            labels = torch.from_numpy(self._plan.labels(pool))
+            self._temperatures[variant] = temperature(logits, labels) if logits.shape[1] else 1.0
+        return self._temperatures[variant]
+
+
+def temperature(logits: Tensor, labels: Tensor) -> float:
+    """By what logits (n, classes) are to be divided so that labels (n,) are likeliest: temperature scaling
+    (Guo et al. 2017), between 1/100 and 100. The answers stay what they are."""
+    scores = logits.double()
+
+    def unlikely(log_temperature: float) -> float:
+        return float(functional.cross_entropy(scores / np.exp(log_temperature), labels.long()))
+
+    found = optimize.minimize_scalar(unlikely, bounds=(-np.log(100), np.log(100)), method="bounded")
+    return float(np.exp(found.x))
 
 
 def features(output: ModelOutput) -> Tensor:

@@ -75,6 +75,11 @@ def outcome_weights(cost_model: CostModel, form: str) -> Tensor:
     return torch.stack([w_local, w_remote, cost_remote], dim=1)
 
 
+def slope_of_cost(form: str) -> tuple[float, float, float]:
+    """What a send that costs 1 less adds to (w_local, w_remote, cost_remote) in a form, K kept."""
+    return (-1.0, 0.0, -1.0) if form == "cost_sensitive" else (0.0, 1.0, -1.0)
+
+
 def rejector_loss(logits: Tensor, w_local: Tensor, w_remote: Tensor) -> Tensor:
     """Stage 2, L_2 = -w_local*log s_local(r) - w_remote*log s_remote(r), s the softmax; mean over n.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,17 @@ from sim.registry.scores import SCORES, Score
 class Evidence:
     """What is known of a frozen client's n samples. Only the first field exists on a real device.
 
-    log_probabilities: float64 (n, classes); client_correct, server_correct: bool (n,); c_1: weight of a wrong
-    server answer.
+    log_probabilities: float64 (n, classes); client_correct, server_correct: bool (n,), or grades in [0, 1],
+    float32; c_1: weight of a wrong server answer; beyond_c_e: by how much the price of each sample's own send
+    lies above the common one, float64 (n,); given: a score from the table of answers, float32 (n,).
     """
 
     log_probabilities: NDArray[np.float64]
-    client_correct: NDArray[np.bool_]
-    server_correct: NDArray[np.bool_]
+    client_correct: NDArray[Any]
+    server_correct: NDArray[Any]
     c_1: float
+    beyond_c_e: NDArray[np.float64] | None = None
+    given: NDArray[np.float32] | None = None
 
 
 OF_CLIENTS: Code[Callable[[Evidence], NDArray[np.float32]]] = Code(SCORES)
@@ -68,10 +72,22 @@ def margin(evidence: Evidence) -> NDArray[np.float32]:
 @OF_CLIENTS.of("oracle")
 def oracle(evidence: Evidence) -> NDArray[np.float32]:
     """1[m!=y] - c_1*1[e!=y]: a gain, and a bound. Needs both answers and the label, so no device can have
-    it; no policy of the same deferral rate does better (the generalised 0-1 loss, arXiv 2501.13810)."""
-    wrong_client = ~evidence.client_correct
-    wrong_server = ~evidence.server_correct
-    return (wrong_client - np.float32(evidence.c_1) * wrong_server).astype(np.float32)
+    it; no policy of the same deferral rate does better (the generalised 0-1 loss, arXiv 2501.13810). Where
+    samples have costs of their own, less what this one's send costs beyond c_e."""
+    wrong_client, wrong_server = _wrong(evidence.client_correct), _wrong(evidence.server_correct)
+    gain = wrong_client - np.float32(evidence.c_1) * wrong_server
+    return (gain if evidence.beyond_c_e is None else gain - evidence.beyond_c_e).astype(np.float32)
+
+
+@OF_CLIENTS.of("given")
+def given(evidence: Evidence) -> NDArray[np.float32]:
+    """What a table of answers says itself: a rank. Needs such a table."""
+    assert evidence.given is not None
+    return evidence.given
+
+
+def _wrong(right: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(1 - right.astype(np.float32))
 
 
 def in_order() -> list[Score]:

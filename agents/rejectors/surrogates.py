@@ -49,18 +49,24 @@ class Targets:
         weights: Tensor,
         c_1: Tensor,
         prices: np.random.Generator,
+        own: OwnCosts | None = None,
     ) -> None:
-        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch); labels: int64
-        (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices: asked step by step."""
+        """client_correct: bool (rows, pool); server_correct: bool (steps, rows, batch), or grades in [0, 1]
+        both; labels: int64 (pool,); weights: (rows, 4, 3), as `outcome_weights`; c_1: (rows, 1); prices:
+        asked step by step."""
         self._client, self._server, self._labels = client_correct, server_correct, labels
-        self._weights, self._c_1, self._prices = weights, c_1, prices
+        self._weights, self._c_1, self._prices, self._own = weights, c_1, prices, own
         self._every_row = torch.arange(len(weights))[:, None]
 
     def batch(self, step: int, samples: Tensor) -> Batch:
         """The batch of a step, samples (n,) or (rows, n); steps are asked for in order."""
         server = self._server[step]
         client = self._client.gather(1, samples.expand(server.shape))
-        of_outcome = self._weights[self._every_row, 2 * client.long() + server.long()]
+        of_outcome = self._of_outcomes(client, server)
+        if self._own is not None:
+            of_outcome = (
+                of_outcome + self._own.less[samples].expand(server.shape)[..., None] * self._own.slope
+            )
         w_local, w_remote, cost_remote = of_outcome.unbind(dim=-1)
         return Batch(
             client.float(),
@@ -73,11 +79,30 @@ class Targets:
             to_tensor(self._prices.random(samples.shape[-1], dtype=np.float32)),
         )
 
+    def _of_outcomes(self, client: Tensor, server: Tensor) -> Tensor:
+        """What the outcomes weigh, (rows, n, 3): of grades a mean, since weights are linear in them."""
+        if client.dtype == torch.bool:
+            return self._weights[self._every_row, 2 * client.long() + server.long()]
+        m, e = client[..., None], server[..., None]
+        of = self._weights[:, :, None].unbind(dim=1)
+        return (1 - m) * ((1 - e) * of[0] + e * of[1]) + m * ((1 - e) * of[2] + e * of[3])
+
+
+@dataclass(frozen=True)
+class OwnCosts:
+    """Of samples whose sends have costs of their own. less: by how much each is charged less than the
+    dearest, float32 (pool,); slope: what that adds to (w_local, w_remote, cost_remote), which the weights
+    give for the dearest, (rows, 1, 3).
+    """
+
+    less: Tensor
+    slope: Tensor
+
 
 @dataclass(frozen=True)
 class Client:
     """What each row's frozen model makes of n samples: answer, the class it gives, int64 (rows, n);
-    uncertainty, 1 less its largest probability, float32 (rows, n).
+    uncertainty, 1 less its largest probability, calibrated where a score looks at it, float32 (rows, n).
     """
 
     answer: Tensor
@@ -133,7 +158,7 @@ def compare_confidence_loss(outputs: Tensor, batch: Batch) -> Tensor:
 
 
 def compare_confidence_score(outputs: Tensor, client: Client, c_1: Tensor | float) -> Tensor:
-    """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as the client's softmax is calibrated."""
+    """(1 - max_y p_m(y|x)) - c_1*(1 - p_e): a gain, as far as temperature makes the client's softmax one."""
     return client.uncertainty - c_1 * torch.sigmoid(-outputs[..., 0])
 
 
@@ -185,13 +210,15 @@ class Surrogate:
     """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a batch, each
     sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, a number or
     (rows, 1), float32 (rows, n). says: which output is the logit of P(m=y|x), under
-    "client", or of P(e=y|x), under "server".
+    "client", or of P(e=y|x), under "server". believes_client: whether the score takes the client's own
+    uncertainty for a probability.
     """
 
     outputs: Callable[[int], int]
     loss: Callable[[Tensor, Batch], Tensor]
     score: Callable[[Tensor, Client, Tensor | float], Tensor]
     says: Mapping[str, int] = field(default_factory=dict)
+    believes_client: bool = False
 
 
 BOTH = {"client": 0, "server": 1}
@@ -202,7 +229,7 @@ SURROGATES.attach("plug_in", Surrogate(lambda _: 2, plug_in_loss, plug_in_score,
 SURROGATES.attach("l2h_priced", Surrogate(lambda _: 2, l2h_priced_loss, l2h_priced_score, BOTH))
 SURROGATES.attach(
     "compare_confidence",
-    Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}),
+    Surrogate(lambda _: 1, compare_confidence_loss, compare_confidence_score, {"server": 0}, True),
 )
 SURROGATES.attach(
     "mozannar_sontag", Surrogate(lambda classes: classes + 1, mozannar_sontag_loss, deferral_output)

@@ -28,10 +28,11 @@ class Trajectory:
 
     correct: for each of `Plan.intervals`, step and `Plan.rejector_views` 1[e(x)=y] over the samples of that
     step's `rejector_batches`, e being the copy that the client side then holds; bool (intervals, steps,
-    views, batch). loss, accuracy: float64 (epochs,), means over an epoch's batches.
+    views, batch), or grades, float32. loss, accuracy: float64 (epochs,), means over an epoch's batches; of no
+    epoch where the server is given.
     """
 
-    correct: NDArray[np.bool_]
+    correct: NDArray[np.generic]
     loss: NDArray[np.float64]
     accuracy: NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from analysis.metrics.by_client import (
     worst_decile,
     worst_decile_by_chance,
 )
-from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
 
 
@@ -23,6 +23,7 @@ def counts(traffic: Traffic) -> dict[str, Any]:
     return {
         "requests": len(requests),
         "outcome": {name: int((requests["outcome"] == name).sum()) for name in OUTCOMES},
+        "outcome_share": {name: ratio(traffic.is_outcome(name).sum(), len(requests)) for name in OUTCOMES},
         "server_cause": {name: int((requests["server_cause"] == name).sum()) for name in CAUSES},
     }
 
@@ -91,17 +92,18 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     """The generalised 0-1 loss as it was paid (DESIGN §6), against an oracle that knows both answers.
 
     Per request, realised = c_e · charged attempts + w · 1[answer wrong or missing], w = c_1 where the
-    server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]).
+    server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]). Of
+    answers with a quality q, 1 − q stands for 1[wrong].
     Means over held-out requests for which the server's answer is on record.
     """
     costs = traffic.run.scenario["costs"]
-    c_e, c_1 = float(costs["c_e"]), float(costs["c_1"])
+    c_e, c_1 = traffic.c_e, float(costs["c_1"])
     requests = traffic.requests
     among = traffic.held_out & np.asarray(requests["server_known"])
     weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
-    realised = c_e * requests["charged"].to_numpy() + weight * ~traffic.correct
-    remote_loss = c_e + c_1 * ~requests["server_right"].to_numpy()
-    oracle = np.minimum(~requests["client_right"].to_numpy(), remote_loss)
+    realised = c_e * requests["charged"].to_numpy() + weight * (1.0 - traffic.correct)
+    remote_loss = c_e + c_1 * (1.0 - requests["server_right"].to_numpy())
+    oracle = np.minimum(1.0 - requests["client_right"].to_numpy(), remote_loss)
     mean = traffic.clusters.mean
     return {
         "realised": mean(realised, among),

@@ -7,29 +7,34 @@ from typing import Any
 
 import numpy as np
 
+from analysis.metrics.part_ratios import not_sent
+from analysis.metrics.run_length import span_of
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
+from analysis.run_folder.parts import OF_GROUPS, of_group
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.statistics.percentiles import LEVELS
 
 
 def groups(traffic: Traffic) -> dict[str, Any]:
     """Each group's part of the traffic: all of it, what an outage touched, and the rest."""
-    of_group = {name: np.asarray(traffic.requests["group"] == name) for name in traffic.run.groups}
+    relaxations = span_of(traffic).relaxations
     return {
         name: {
-            "whole_run": breakdown(traffic, mine),
-            "affected": breakdown(traffic, mine & traffic.is_affected),
-            "unaffected": breakdown(traffic, mine & ~traffic.is_affected),
+            which: breakdown(traffic, of_group(traffic, name) & part(traffic), relaxations)
+            for which, part in OF_GROUPS.items()
         }
-        for name, mine in of_group.items()
+        for name in traffic.run.groups
     }
 
 
-def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones."""
+def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, Any]:
+    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones.
+
+    relaxations: how many relaxation times of the server the run lasts.
+    """
     requests = traffic.requests
     taken_s = requests["final_s"].to_numpy(dtype=float)
-    taken = spread(traffic.latencies().among(among))
+    taken = spread(traffic.latencies().among(among), relaxations)
     known, held_out = among & traffic.known, among & traffic.held_out
     estimate = traffic.clusters.share
     return {
@@ -42,7 +47,7 @@ def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
         "answered_by_server_share": share(traffic.is_answered_by("server"), known),
         "timed_out_share": share(traffic.is_outcome("timed_out"), known),
         "refused_share": share(traffic.is_outcome("refused"), known),
-        "not_sent_share": share(_not_sent(traffic), known),
+        "not_sent_share": share(not_sent(traffic), known),
         "answered_share": share(~np.isnan(taken_s), known),
         "answered_in_time_share": share(in_time(traffic), known),
         "served_in_time_share": share(served_in_time(traffic), known),
@@ -50,9 +55,3 @@ def breakdown(traffic: Traffic, among: Mask) -> dict[str, Any]:
         "amplification": amplification(traffic, among),
         **cost_of(traffic, among),
     }
-
-
-def _not_sent(traffic: Traffic) -> Mask:
-    """What the policy would have sent, had link, breaker and budget let it."""
-    kept = [traffic.is_outcome(name) for name in ("over_budget", "link_down", "breaker_open")]
-    return np.asarray(np.logical_or.reduce(kept))

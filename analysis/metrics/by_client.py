@@ -21,7 +21,8 @@ def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
     witnesses.
 
     witnesses: how many independent answers its requests amount to, as those about one sample are alike:
-    (Σ n)² / Σ n² over its samples (Kish 1965).
+    (Σ n)² / Σ n² over its samples (Kish 1965). Of graded answers, whose variance is a part of that of answers
+    that are right or wrong, each amounts to as many more of those.
     """
     rows = traffic.requests[traffic.held_out].groupby("client_id")
     table = rows[["correct", "client_right"]].mean()
@@ -30,7 +31,18 @@ def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
     asked = traffic.requests[traffic.held_out].groupby(["client_id", "base_id"]).size()
     squares = (asked.astype(float) ** 2).groupby("client_id").sum()
     table["witnesses"] = asked.groupby("client_id").sum().astype(float) ** 2 / squares
+    if traffic.run.is_graded:
+        table["witnesses"] /= _share_of_variance(traffic, table["group"])
     return table[rows.size() >= LEAST_REQUESTS].sort_values(["fleet", "client"], kind="stable")
+
+
+def _share_of_variance(traffic: Traffic, group: pd.Series[str]) -> pd.Series[float]:
+    """Per client, by its group: σ² / (μ(1 − μ)) of the quality of an answer."""
+    of_groups = traffic.requests[traffic.held_out].groupby("group", observed=True)["correct"]
+    mean, variance = of_groups.mean(), of_groups.var().fillna(0.0)
+    part = (variance / (mean * (1 - mean)).clip(lower=1e-12)).clip(1e-6, 1.0)
+    part.index = part.index.astype("str")
+    return group.map(part).astype(float)
 
 
 def shrunk(table: pd.DataFrame) -> Floats:

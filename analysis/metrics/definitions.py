@@ -76,6 +76,7 @@ DEFINITIONS = {
     ),
     "counts.requests": "Counted requests (count).",
     "counts.outcome.*": "Counted requests with this outcome, as the client experienced it (count).",
+    "counts.outcome_share.*": "The same over all counted requests (share).",
     "counts.server_cause.*": (
         "Counted requests whose last attempt ended with this cause, the truth at the server (count)."
     ),
@@ -226,7 +227,22 @@ DEFINITIONS = {
 DEFINITIONS |= OF_PARTS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
-    for path in ("latency_s.*.*", "goodput.*", "rates.*", "load.*", "queue.*", "outages.whole_run.*")
+    for path in (
+        "counts.outcome_share.*",
+        "latency_s.*.*",
+        "latency_s.by_outcome.*.*",
+        "goodput.*",
+        "rates.*",
+        "load.*",
+        "queue.*",
+        "work.*",
+        "retries.*",
+        "wire.*",
+        "cost.*",
+        "availability.*",
+        "outages.whole_run.*",
+        "groups.*.whole_run.*",
+    )
 }
 
 

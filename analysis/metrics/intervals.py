@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
+from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
+from analysis.metrics.service import load
+from analysis.run_folder.parts import of_group
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -17,62 +21,127 @@ from analysis.statistics.in_time import (
     share_in_time,
 )
 from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEVELS
+from sim.results.columns import OUTCOMES
+
+SHARES = ("remote_answer_rate", "answered_in_time", "served_in_time")  # measures that the summary has so
+OF_WHOLE = ("cost", "amplification", "bytes_up")
 
 
 def intervals(traffic: Traffic) -> dict[str, Any]:
     """Each with value, low and high (95%) and why there is no interval, under the path of its number."""
-    span = span_of(traffic)
-    requests, known = traffic.requests, traffic.known
-    in_time = np.asarray(requests["in_time"], dtype=bool)
-    useful = (in_time & traffic.correct).astype(np.float64)
-    every_second = seconds_covered(traffic)
-
-    def share(hits: Mask) -> dict[str, Any]:
-        more = client_variance(traffic, hits.astype(np.float64), known)
-        return share_in_time(
-            hits.astype(np.float64), known.astype(np.float64), traffic.arrived_at_s, span, more
-        )._asdict()
-
-    def over_time(values: Floats) -> dict[str, Any]:
-        at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-        return mean_in_time(values * every_second, every_second, at_s, span)._asdict()
-
-    def column(name: str) -> Floats:
-        values: Floats = traffic.timeline[name].to_numpy(dtype=float)
-        return values
-
-    busy, usable = column("busy_replicas_mean"), column("usable_replicas_mean")
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-    return {
-        "latency_s": {name: _latency(traffic, f"{name}_s", span) for name in ("first", "final")},
+    span, everyone = span_of(traffic), np.ones(len(traffic.requests), dtype=bool)
+    found: dict[str, Any] = {
+        "counts": {"outcome_share": {name: _outcome(traffic, name, span) for name in OUTCOMES}},
+        "latency_s": _latencies(traffic, span),
         "goodput": {
-            "correct_in_time_hz": _rate(useful, traffic, span)._asdict(),
-            "answered_in_time_share": share(in_time),
+            "correct_in_time_hz": _rate(_useful(traffic), traffic, span)._asdict(),
+            "arrivals_hz": _rate(np.ones(everyone.size), traffic, span)._asdict(),
         },
-        "rates": {"remote_answer_rate": share(traffic.is_answered_by("server"))},
-        "load": {
-            "utilisation": mean_in_time(busy * every_second, usable * every_second, at_s, span)._asdict()
-        },
+        "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, everyone, span)},
+        "load": _load(traffic, span),
         "queue": {
-            "mean": over_time(column("waiting_mean")),
-            "in_system": over_time(in_system(traffic)),
+            "mean": _over_time(_column(traffic, "waiting_mean"), traffic, span),
+            "in_system": _over_time(in_system(traffic), traffic, span),
         },
-        "outages": {
-            "whole_run": {
-                "timed_out_share": share(traffic.is_outcome("timed_out")),
-                "refused_share": share(traffic.is_outcome("refused")),
-                "answered_share": share(np.asarray(requests["final_s"].notna())),
-            }
+        "work": {"wasted_share": _wasted(traffic, span)},
+        "availability": {
+            "answered_in_time_if_sent": _of(OF_PART["answered_in_time_if_sent"], traffic, everyone, span)
         },
+        "outages": {"whole_run": _of_part(traffic, everyone, span)},
+        "groups": {
+            name: {"whole_run": _of_part(traffic, of_group(traffic, name), span)}
+            for name in traffic.run.groups
+        },
+    }
+    for name in (*SHARES, *OF_WHOLE):
+        section, number = IN_SUMMARY[name]
+        found.setdefault(section, {})[number] = _of(RATIOS[name], traffic, everyone, span)
+    return found
+
+
+def _of_part(traffic: Traffic, among: Mask, span: Span) -> dict[str, Any]:
+    """Of the numbers that the summary has of a part, those of the requests `among`, (n,)."""
+    ratios = {
+        name: _of(ratio, traffic, among, span)
+        for name, ratio in OF_PART.items()
+        if not name.endswith("_sent")
+    }
+    times = _latency(traffic, "final_s", span, among)
+    return ratios | {f"{name}_latency_s": times[name] for name in LEVELS}
+
+
+def _of(ratio: Ratio, traffic: Traffic, among: Mask, span: Span) -> dict[str, Any]:
+    """Of a ratio over the requests `among`, (n,); of a share by the bounds of one."""
+    parts, wholes = (values * among for values in ratio.parts_and_wholes(traffic))
+    at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
+    more = client_variance(traffic, parts, wholes)
+    within = share_in_time if is_share else mean_in_time
+    return within(parts, wholes, at_s, span, more)._asdict()
+
+
+def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
+    hits = traffic.is_outcome(name).astype(np.float64)
+    everyone = np.ones(hits.size)
+    more = client_variance(traffic, hits, everyone)
+    return share_in_time(hits, everyone, traffic.arrived_at_s, span, more)._asdict()
+
+
+def _useful(traffic: Traffic) -> Floats:
+    in_time = np.asarray(traffic.requests["in_time"], dtype=bool)
+    return np.asarray(in_time * traffic.correct, dtype=np.float64)
+
+
+def _column(traffic: Traffic, name: str) -> Floats:
+    values: Floats = traffic.timeline[name].to_numpy(dtype=float)
+    return values
+
+
+def _over_time(values: Floats, traffic: Traffic, span: Span) -> dict[str, Any]:
+    covered, at_s = seconds_covered(traffic), _column(traffic, "at_s")
+    return mean_in_time(values * covered, covered, at_s, span)._asdict()
+
+
+def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
+    covered, at_s, numbers = seconds_covered(traffic), _column(traffic, "at_s"), load(traffic)
+    busy, usable = (_column(traffic, f"{name}_replicas_mean") * covered for name in ("busy", "usable"))
+    quiet = ~traffic.seconds_in_outages
+    sends = mean_in_time(_column(traffic, "first_sends") * quiet, covered * quiet, at_s, span)
+    offered = Interval(np.nan, np.nan, np.nan, "nothing to count")
+    if numbers["offered"] is not None and sends.value > 0:
+        by = numbers["offered"] / sends.value
+        offered = Interval(numbers["offered"], by * sends.low, by * sends.high, sends.why)
+    return {
+        "first_sends_outside_outages_hz": sends._asdict(),
+        "offered": offered._asdict(),
+        "utilisation": mean_in_time(busy, np.maximum(usable, busy), at_s, span)._asdict(),
     }
 
 
-def _latency(traffic: Traffic, column: str, span: Span) -> dict[str, Any]:
-    times = traffic.latencies(column)
-    answered = np.isfinite(times.taken_s)
-    taken_s = np.where(answered, times.taken_s, 0.0)
-    more = client_variance(traffic, taken_s, answered)
-    found = {"mean": mean_in_time(taken_s, answered.astype(np.float64), times.arrived_at_s, span, more)}
+def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
+    """With what outages put back, which is no request's, by the second in which they did."""
+    parts, wholes = RATIOS["wasted"].parts_and_wholes(traffic)
+    more = client_variance(traffic, parts, wholes)
+    again, at_s = _column(traffic, "requeued_s"), _column(traffic, "at_s")
+    wasted, spent, when = (
+        np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
+    )
+    return mean_in_time(wasted, spent, when, span, more)._asdict()
+
+
+def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
+    everyone = np.ones(len(traffic.requests), dtype=bool)
+    by_outcome = {name: _latency(traffic, "final_s", span, traffic.is_outcome(name)) for name in OUTCOMES}
+    of_all = {name: _latency(traffic, f"{name}_s", span, everyone) for name in ("first", "final")}
+    return of_all | {"by_outcome": by_outcome}
+
+
+def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str, Any]:
+    times = traffic.latencies(column).among(among)
+    every_s = traffic.requests[column].to_numpy(dtype=np.float64)
+    answered = ~np.isnan(every_s) & among
+    taken_s = np.where(answered, every_s, 0.0)
+    more = client_variance(traffic, taken_s, answered.astype(np.float64))
+    found = {"mean": mean_in_time(taken_s, answered.astype(np.float64), traffic.arrived_at_s, span, more)}
     for name, level in LEVELS.items():
         one, least = percentile_in_time(times, level, span), LEAST_INDEPENDENT.get(level, 0.0)
         worth = times.independent(level)
@@ -85,13 +154,15 @@ def _latency(traffic: Traffic, column: str, span: Span) -> dict[str, Any]:
 
 def _rate(values: Floats, traffic: Traffic, span: Span) -> Interval:
     """The sum of the requests' values (n,) per second: seconds without requests count as well."""
-    every_second = seconds_covered(traffic)
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
+    every_second, at_s = seconds_covered(traffic), _column(traffic, "at_s")
     place = np.searchsorted(at_s, traffic.arrived_at_s, side="right") - 1
     per_second = np.bincount(np.maximum(place, 0), weights=values, minlength=at_s.size).astype(np.float64)
     return mean_in_time(per_second, every_second, at_s, span)
 
 
-def client_variance(traffic: Traffic, values: Floats, among: Mask) -> float:
-    """What the mean of `values` over the requests in `among`, (n,), varies because clients differ."""
-    return traffic.clusters.between_clients(values, among)
+def client_variance(traffic: Traffic, parts: Floats, wholes: Floats) -> float:
+    """What the ratio of the sums of `parts` and `wholes`, both (n,), varies because clients differ."""
+    if not wholes.any():
+        return 0.0
+    cells = traffic.clusters
+    return cells.variance_between_clients(cells.influence(parts, wholes), cells.sums((wholes != 0) * 1.0))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics.service import served_in_time, sizes_of
 from analysis.run_folder.traffic import Floats, Mask, Traffic
@@ -102,19 +103,19 @@ def _gain(traffic: Traffic) -> Floats:
 
 def realised_risk(traffic: Traffic) -> Floats:
     """The generalised 0-1 loss of each request as it was paid (DESIGN §6), under the run's own costs."""
-    return risk_of(traffic, float(traffic.run.scenario["costs"]["c_e"]))
+    return risk_of(traffic, traffic.c_e)
 
 
-def risk_of(traffic: Traffic, c_e: float) -> Floats:
+def risk_of(traffic: Traffic, c_e: float | Floats) -> Floats:
     """The same had a charged attempt cost `c_e`."""
     weight = np.where(_by_server(traffic), float(traffic.run.scenario["costs"]["c_1"]), 1.0)
-    return np.asarray(c_e * _column("charged")(traffic) + weight * ~traffic.correct)
+    return np.asarray(c_e * _column("charged")(traffic) + weight * (1.0 - traffic.correct))
 
 
 def oracle_risk(traffic: Traffic) -> Floats:
     """What an oracle that knows both answers would pay for each request."""
     costs = traffic.run.scenario["costs"]
-    remote = float(costs["c_e"]) + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
+    remote = traffic.c_e + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
     return np.asarray(np.minimum(1.0 - _column("client_right")(traffic), remote))
 
 
@@ -122,8 +123,8 @@ def _excess(traffic: Traffic) -> Floats:
     return realised_risk(traffic) - oracle_risk(traffic)
 
 
-def _useful(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["in_time"] & traffic.correct)
+def _useful(traffic: Traffic) -> NDArray[Any]:
+    return np.asarray(traffic.requests["in_time"].to_numpy(dtype=bool) * traffic.correct)
 
 
 def _bytes_up(traffic: Traffic) -> Floats:
@@ -131,7 +132,7 @@ def _bytes_up(traffic: Traffic) -> Floats:
 
 
 def _cost(traffic: Traffic) -> Floats:
-    return float(traffic.run.scenario["costs"]["c_e"]) * _column("charged")(traffic)
+    return traffic.c_e * _column("charged")(traffic)
 
 
 def _sends(traffic: Traffic) -> Sums:
@@ -151,7 +152,7 @@ def _held_out(traffic: Traffic) -> Mask:
     return traffic.held_out
 
 
-def _correct(traffic: Traffic) -> Mask:
+def _correct(traffic: Traffic) -> NDArray[Any]:
     return traffic.correct
 
 
@@ -159,15 +160,11 @@ def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
-def within(measure: Ratio, group: str) -> Ratio:
-    """The same over the requests of one group."""
-
-    def sums(traffic: Traffic) -> Sums:
-        mine = np.asarray(traffic.requests["group"] == group, dtype=np.float64)
-        parts, wholes = measure.parts_and_wholes(traffic)
-        return parts * mine, wholes * mine
-
-    return measure._replace(label=f"{_short(group)}: {measure.label.split(',')[0]}", parts_and_wholes=sums)
+def label_within(key: str, group: str) -> str:
+    """What a measure of one group is called."""
+    kept = key in PERCENTILES  # whose level stands behind the comma
+    label = MEASURES[key].label
+    return f"{_short(group)}: {label if kept else label.split(',')[0]}"
 
 
 RATIOS = {
@@ -201,6 +198,8 @@ OF_GROUPS = (  # what runs are compared by group for group
     "timed_out",
     "refused",
     "latency_mean",
+    "latency_p95",
+    "answered_in_time",
     "served_in_time",
     "cost",
 )
@@ -247,14 +246,26 @@ IN_SUMMARY: dict[str, tuple[str, ...]] = {
     "wasted": ("work", "wasted_share"),
 } | {name: one.path for name, one in (PERCENTILES | SINGLES).items()}
 
-IN_TIME = ("latency_s.", "queue.", "goodput.")  # paths of numbers that are no measures, but alike in this
-
+IN_TIME = (  # paths of numbers that are no measures, but alike in this
+    "latency_s.",
+    "queue.",
+    "goodput.",
+    "counts.",
+    "work.",
+    "retries.",
+    "wire.",
+    "cost.",
+    "rates.remote_answer_rate",
+    "rates.answered_if_sent",
+    "availability.answered_in_time_if_sent",
+)
 BY_ANSWERS = ("accuracy", "client_accuracy", "deferral_rate", "value", "requests")  # of parts, which are not
 
 
 def is_in_time(name: str) -> bool:
     """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
     time, so that it takes long runs to tell it."""
+    name = name.removeprefix("intervals.")
     measure = MEASURES.get(name)
     if isinstance(measure, Ratio):
         return measure.in_time

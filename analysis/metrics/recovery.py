@@ -8,11 +8,13 @@ import numpy as np
 from analysis.run_folder.outages import Outage, seconds_touched
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Floats, Mask, Traffic
+from analysis.statistics.percentiles import quantile
 
 SMOOTHED_OVER_S = 5  # the queue is judged by its mean over this many seconds ...
 HELD_FOR_S = 10  # ... and counts as recovered once that mean stays low for this long
 LEAST_BEFORE_S = 20  # a shorter time before an outage does not tell what is normal
 IN_A_ROW = 20  # sent requests that are judged together
+USUALLY = 0.95  # of the time before the first outage
 
 
 def service_recovery_s(traffic: Traffic, outage: Outage) -> float | None:
@@ -20,7 +22,7 @@ def service_recovery_s(traffic: Traffic, outage: Outage) -> float | None:
 
     That is the last one before the first 20 sent requests on end of which no more get no answer of the server
     than usual: the 95th percentile of the same before the first outage, at least one. Of an outage of links
-    those of its groups count. None if that is not seen before the next outage and the horizon.
+    those whose links it hits count. None if that is not seen before the next outage and the horizon.
     """
     sent = _sent(traffic, outage)
     arrived, failed = traffic.arrived_at_s[sent], ~traffic.is_answered_by("server")[sent]
@@ -47,15 +49,13 @@ def is_service_judged(traffic: Traffic, outage: Outage) -> bool:
 def _sent(traffic: Traffic, outage: Outage) -> Mask:
     """What the policy sent, of known outcome, by whom the outage hits."""
     sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
-    if outage.groups:
-        sent &= np.asarray(traffic.requests["group"].isin(outage.groups))
-    return sent
+    return np.asarray(sent & traffic.could_touch(outage))
 
 
 def _usual_failures(traffic: Traffic, arrived: Floats, failed: Mask) -> float | None:
     first_s = min((one.from_s for one in traffic.outages), default=np.inf)
     counts = _failures(failed[arrived < first_s])
-    return max(1.0, float(np.quantile(counts, 0.95))) if counts.size else None
+    return max(1.0, quantile(counts, USUALLY)) if counts.size else None
 
 
 def _failures(failed: Mask) -> Floats:
@@ -77,7 +77,7 @@ def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
     before = (start >= run.warm_up_s) & (start + SMOOTHED_OVER_S <= first_s)
     if before.sum() < LEAST_BEFORE_S:
         return None
-    return max(1.0, float(np.quantile(smooth[before], 0.95)))
+    return max(1.0, quantile(smooth[before], USUALLY))
 
 
 def queue_recovery_s(

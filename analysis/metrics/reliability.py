@@ -14,6 +14,7 @@ from scipy import stats
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import LEAST_SAMPLES, LEVEL, Floats, wilson
+from analysis.statistics.percentiles import quantile
 
 BINS = 10
 REPLICATES = 500
@@ -76,14 +77,14 @@ def calibration_error(table: pd.DataFrame, key: str) -> dict[str, Any]:
     draws = _generator(key)
     seen = _distances(sums.sum(axis=1)[:, None])
     times = draws.multinomial(samples, np.full(samples, 1 / samples), size=REPLICATES)
-    reach = float(np.quantile(_mean(_distances(times.astype(np.float64) @ sums) - seen), LEVEL))
+    reach = quantile(_mean(_distances(times.astype(np.float64) @ sums) - seen), LEVEL)
     value = float(_mean(seen)[0])
     by_chance_sums = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
     who, which = np.nonzero(sums[0])
     chance = sums[1][who, which] / sums[0][who, which]
     happens = draws.random((REPLICATES, samples), dtype=np.float32)[:, who] < chance
     by_chance_sums[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(BINS)))
-    by_chance = float(np.quantile(_mean(_distances(by_chance_sums)), LEVEL))
+    by_chance = quantile(_mean(_distances(by_chance_sums)), LEVEL)
     return row | {
         "value": value,
         "low": max(0.0, value - reach),

@@ -45,7 +45,7 @@ def _stops(run: Run, replica: int) -> Floats:
     if run.scenario["server"]["in_flight"] == "finish":
         return np.empty(0)
     at_s, usable = usable_steps(run)
-    outages = find_outages(run.events, run.horizon_s)
+    outages = find_outages(run)
     begins = np.unique([one.from_s for one in outages if one.slower is None and one.target[:5] != "links"])
     before = usable[np.maximum(np.searchsorted(at_s, begins, "left") - 1, 0)]
     after = usable[np.searchsorted(at_s, begins, "right") - 1]

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.run_folder.outages import seconds_touched
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.in_time import BLOCKS, Span
-from analysis.statistics.percentiles import LEVELS
+from analysis.statistics.percentiles import LEVELS, quantile
 from analysis.statistics.run_length import dispersion_of, effective_size, mser5, relaxation_s
 
 LEAST_RELAXATIONS = 10.0  # of a run that has forgotten its start
@@ -136,6 +136,6 @@ def verdict(traffic: Traffic) -> str:
     server = traffic.run.scenario["server"]
     touched = seconds_touched(traffic.outages, traffic.timeline["at_s"].to_numpy(dtype=float))[:-last]
     before = waiting[:-last] if touched.all() else waiting[:-last][~touched]
-    usual = float(np.quantile(before, 0.95, method="inverted_cdf"))
+    usual = quantile(before, 0.95)
     round_of_batches = float(server["replicas"]) * float(server["max_batch"])
     return BACKLOGGED if waiting[-last:].mean() > BACKLOG * usual + round_of_batches else STABLE

@@ -74,7 +74,7 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
     """Answers that were of use, per second of virtual time after the warm-up."""
     seconds, on_time = traffic.run.observed_s, in_time(traffic)
     return {
-        "correct_in_time_hz": ratio((on_time & traffic.correct).sum(), seconds),
+        "correct_in_time_hz": ratio((on_time * traffic.correct).sum(), seconds),
         "answered_in_time_share": share(on_time, traffic.known),
         "served_in_time_share": share(served_in_time(traffic), traffic.known),
         "arrivals_hz": ratio(on_time.size, seconds),
@@ -165,8 +165,7 @@ def sizes_of(traffic: Traffic) -> Floats:
 def cost(traffic: Traffic) -> dict[str, Any]:
     """What the charged attempts cost, in units of the loss."""
     charged = traffic.requests["charged"].to_numpy(dtype=float)
-    c_e = float(traffic.run.scenario["costs"]["c_e"])
-    total = c_e * float(charged.sum())
+    total = _paid(traffic, charged)
     return {
         "charged_attempts": int(charged.sum()),
         "total": total,
@@ -178,11 +177,16 @@ def cost(traffic: Traffic) -> dict[str, Any]:
 def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """Of a part of the requests: `cost_per_request` and `spend`, as in `cost`."""
     charged = np.where(among, traffic.requests["charged"].to_numpy(dtype=float), 0.0)
-    c_e = float(traffic.run.scenario["costs"]["c_e"])
     return {
-        "cost_per_request": ratio(c_e * float(charged.sum()), among.sum()),
+        "cost_per_request": ratio(_paid(traffic, charged), among.sum()),
         "spend": _spend(traffic, charged),
     }
+
+
+def _paid(traffic: Traffic, charged: Floats) -> float:
+    """c_e of all charged attempts (n,), in units of the loss."""
+    c_e = traffic.c_e
+    return c_e * float(charged.sum()) if isinstance(c_e, float) else float(c_e @ charged)
 
 
 def _spend(traffic: Traffic, charged: Floats) -> float | None:

@@ -19,13 +19,13 @@ from analysis.metrics.measures import IN_SUMMARY, MEASURES, is_in_time
 from analysis.run_folder.files import read_json
 from analysis.run_folder.latencies import latencies_of, level_of
 from analysis.statistics.in_time import needed_relaxations
-from analysis.statistics.over_seeds import number_of
-from analysis.statistics.percentiles import LEAST_RUNS, percentile_over_runs
+from analysis.statistics.percentiles import LEAST_RUNS, number_of, percentile_over_runs
 from analysis.statistics.units import mean_of_units
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
+MOST_OUTAGES = 20  # of a run, in order of start, that have columns of their own
 HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "deferral_rate", "cost")
 
 
@@ -63,6 +63,9 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _numbers(part, f"{path}.{name}" if path else name)
+    elif path == "outages.each":
+        for number, outage in enumerate(value[:MOST_OUTAGES]):
+            yield from _numbers(outage, f"{path}.{number}")
     elif isinstance(value, list):
         for entry in value:
             if isinstance(entry, dict) and "score" in entry:  # what a score comes to without any traffic
@@ -102,9 +105,18 @@ def in_summary(summary: Mapping[str, Any], name: str) -> float | None:
 
 def require_metric(name: str) -> None:
     """Raises BadInput for what can be no number of any summary, before anything is run for it."""
+    _refuse_ends(name)
     around = name.rpartition(".")[0]
     if not (name.replace(".", "_") in IN_SUMMARY or definition_of(name) or definition_of(around)):
         raise _unknown_metric(name, list(IN_SUMMARY))
+
+
+def _refuse_ends(name: str) -> None:
+    around, _, end = name.rpartition(".")
+    if end in ("low", "high"):
+        raise BadInput(
+            f"{name}: is an end of an interval: ask for {around}, whose interval is printed with it"
+        )
 
 
 def _unknown_metric(name: str, known: Sequence[str]) -> BadInput:
@@ -118,16 +130,22 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
 
     Raises BadInput for any other, with the nearest.
     """
+    _refuse_ends(name)
     key = name.replace(".", "_")
     if key in IN_SUMMARY:
         path = ".".join(IN_SUMMARY[key])
         column = path if path in table else f"{path}.value"
         return Metric(key, MEASURES[key].label, MEASURES[key].unit, column)
-    numbers = [str(column) for column in table if pd.api.types.is_numeric_dtype(table[column])]
+    numbers = [str(column) for column in table if _holds_numbers(table[column])]
     for column in (name, f"{name}.value"):
         if column in numbers:
             return Metric(name, name, "", column)
     raise _unknown_metric(name, [*IN_SUMMARY, *numbers])
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Or nothing at all: what no run has alone, such as a p99, all of them may have together."""
+    return bool(pd.api.types.is_numeric_dtype(column) or column.isna().all())
 
 
 def path_of(name: str) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from analysis.figures.overlay import overlay
 from analysis.figures.style import to_svg
-from analysis.metrics.measures import MEASURES, RATIOS, Percentile, Ratio, Single, within
+from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
 from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, program, quantity
 from analysis.reports.page import as_source, render, require_own, write_figure
@@ -117,14 +117,16 @@ def _measured(comparison: dict[str, Any], run: dict[str, Any]) -> Iterator[Shown
     groups = run.get("groups", {})
     for name, measures in groups.items() if len(groups) > 1 else ():
         for key in SHOWN_BY_GROUP:
-            yield within(RATIOS[key], name), measures[key]["baseline"], measures[key]
+            labelled = MEASURES[key]._replace(label=label_within(key, name))
+            yield labelled, measures[key]["baseline"], measures[key]
 
 
 def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
     """A row per outage of either run, with the differences among the requests that arrived in it."""
     lines = []
     for window in run.get("windows", []):
-        cells = [f"{window['label']} {window['from_s']:g}–{window['to_s']:g} s"]
+        span = "" if window["from_s"] is None else f" {window['from_s']:g}–{window['to_s']:g} s"
+        cells = [f"{window['label']}{span}"]
         for key, measured in window["measures"].items():
             unit, text = MEASURES[key].unit, ""
             if measured["low"] is not None:

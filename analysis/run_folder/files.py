@@ -79,6 +79,14 @@ def read_table(
         raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
 
 
+def has_column(path: Path, name: str) -> bool:
+    """Whether a Parquet file is there and has a column of this name."""
+    try:
+        return path.is_file() and name in pq.read_schema(path).names
+    except (pa.ArrowException, OSError):
+        return False  # whoever reads the file says what is wrong with it
+
+
 def _are_of_a_kind(one: pa.DataType, other: pa.DataType) -> bool:
     """Whether both are whole numbers, or floating, or text, or yes and no, of whatever width and packing."""
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, _is_text)

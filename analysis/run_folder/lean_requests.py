@@ -83,8 +83,9 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds
     from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
     included); client_right, server_right, server_known (its answer to this sample is on record); charged
-    (attempts); service_s (replica time of all attempts, each its equal share of its batch's) and wasted_s
-    (the part of it whose answer was not the one given, and that is known).
+    (attempts); of graded answers correct and both right are qualities in [0, 1]; c_e, where samples have
+    costs of their own; service_s (replica time of all attempts, each its equal share of its batch's) and
+    wasted_s (the part of it whose answer was not the one given, and that is known).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -98,7 +99,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     is_needed = run.horizon_s > 0 and skipped is None
     for path in part_paths(run.path, "requests", needed=is_needed):
         try:
-            table = read_table(path, columns.REQUESTS, NEEDED)
+            table = read_table(path, _schema(run), _needed(run))
             narrow = _narrow(run, table, bases, names, several)
         except BadInput as error:
             if skipped is None:
@@ -107,7 +108,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
             continue
         filled.add(narrow)
     if not filled.rows:
-        empty = columns.REQUESTS.empty_table().select(NEEDED)
+        empty = _schema(run).empty_table().select(_needed(run))
         filled.add(_narrow(run, empty, bases, names, several))
     frame = pd.DataFrame(filled.columns(), copy=False)
     if skipped is None:
@@ -120,6 +121,14 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame(
         {name: frame.pop(name).array.take(order) for name in frame.columns.tolist()}, copy=False
     )
+
+
+def _schema(run: Run) -> pa.Schema:
+    return columns.requests(run.is_graded, run.has_own_costs)
+
+
+def _needed(run: Run) -> list[str]:
+    return [*NEEDED, *_schema(run).names[len(columns.REQUESTS) :]]
 
 
 def _categories(run: Run) -> dict[str, tuple[str, ...]]:
@@ -140,7 +149,7 @@ def _narrow(
 ) -> dict[str, Array]:
     """One part's columns; requests with several attempts are noted in `several`."""
     codes = {name: _codes(run, table, name, values) for name, values in names.items()}
-    rows = {name: table[name].to_numpy() for name in NEEDED if name not in names}
+    rows = {name: table[name].to_numpy() for name in _needed(run) if name not in names}
     base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
     if np.isnan(base_id).any():
         missing = rows["sample_id"][np.isnan(base_id)][0]
@@ -158,19 +167,37 @@ def _narrow(
     )
     return {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
-        **{name: rows[name] for name in ("deferred", "attempts", "correct")},
+        **{name: rows[name] for name in ("deferred", "attempts")},
         **codes,
         "base_id": base_id.astype(np.int32),
         "is_decided": ~np.isnan(rows["decided_at_s"]),
         "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
-        "client_right": rows["client_label"] == rows["label"],
-        "server_right": rows["server_label"] == rows["label"],
-        "server_known": rows["server_label"] >= 0,
+        **_right(run, rows),
+        **({columns.OWN_COST.name: rows[columns.OWN_COST.name]} if run.has_own_costs else {}),
         "charged": _charged(run, rows, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
+    }
+
+
+def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
+    """Which answers are right, or how good: of the one given, of both models; and whether the server's is
+    known."""
+    if not run.is_graded:
+        return {
+            "correct": rows["correct"],
+            "client_right": rows["client_label"] == rows["label"],
+            "server_right": rows["server_label"] == rows["label"],
+            "server_known": rows["server_label"] >= 0,
+        }
+    client, server, given = (rows[field.name].astype(np.float64) for field in columns.QUALITIES)
+    return {
+        "correct": np.nan_to_num(given),
+        "client_right": np.nan_to_num(client),
+        "server_right": np.nan_to_num(server),
+        "server_known": ~np.isnan(server),
     }
 
 
@@ -195,12 +222,12 @@ def _charged(
 ) -> NDArray[np.int16]:
     """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
 
-    Where c_e is 0 the cost does not tell, and the rule of `charge_on` does; what it takes in of requests with
-    several attempts is in the attempts' own table (`_add_several`).
+    Where c_e is 0, or each sample has its own, the cost does not tell, and the rule of `charge_on` does; what
+    it takes in of requests with several attempts is in the attempts' own table (`_add_several`).
     """
     costs = run.scenario["costs"]
     c_e, rule = float(costs["c_e"]), costs["charge_on"]
-    if c_e > 0:
+    if c_e > 0 and not run.has_own_costs:
         return np.rint(rows["cost"].astype(np.float64) / c_e).astype(np.int16)
     if rule == "send":
         return rows["attempts"].astype(np.int16)
@@ -239,7 +266,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
     found = {"service_s": service_s, "wasted_s": wasted_s}
-    if float(run.scenario["costs"]["c_e"]) == 0:
+    if run.has_own_costs or float(run.scenario["costs"]["c_e"]) == 0:
         found["charged"] = charged
     for name, values in found.items():
         column = frame[name].to_numpy().copy()

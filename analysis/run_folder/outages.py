@@ -3,7 +3,7 @@ Built from the events and the time line of a run; used by the metrics and by the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,15 @@ Floats = NDArray[np.float64]
 class Outage:
     """One outage, half-open [from_s, to_s); `target` as in the events ("server", "replicas:1", ...).
 
-    slower: the factor of service or transfer times; None where the target is down.
+    slower: the factor of service or transfer times; None where the target is down. number: its place in the
+    scenario's list.
     """
 
     target: str
     from_s: float
     to_s: float
     slower: float | None = None
+    number: int = field(default=0, compare=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -42,23 +44,29 @@ class Outage:
         return name if self.slower is None else f"{name} {self.slower:g} times slower"
 
 
-def find_outages(events: pd.DataFrame, horizon_s: float) -> tuple[Outage, ...]:
-    """The outages and slowdowns in order of start; one that outlives the run ends at the horizon.
+def find_outages(run: Run) -> tuple[Outage, ...]:
+    """The outages and slowdowns of all that they hit together, in order of start; one that outlives the run
+    ends at the horizon."""
+    shared = run.periods[(run.periods["client_id"] < 0) & (run.periods["from_s"] < run.horizon_s)]
+    found = [
+        Outage(
+            str(row["target"]),
+            float(row["from_s"]),
+            min(float(row["until_s"]), run.horizon_s),
+            float(row["factor"]) if row["effect"] == "slowdown" else None,
+            int(row["outage"]),
+        )
+        for row in shared.to_dict("records")
+    ]
+    return tuple(sorted(found, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
 
-    Starts and ends of one target and effect are matched first to first: written for one target they never
-    overlap.
-    """
-    results = []
-    for effect in ("outage", "slowdown"):
-        of_effect = events[events["kind"].isin([f"{effect}_start", f"{effect}_end"])]
-        for target, rows in of_effect.sort_values("at_s", kind="stable").groupby("target"):
-            starts, ends = (rows[rows["kind"] == f"{effect}_{edge}"] for edge in ("start", "end"))
-            until = [*ends["at_s"].astype(float), *[horizon_s] * (len(starts) - len(ends))]
-            slower = [None] * len(starts) if effect == "outage" else starts["value"].astype(float).tolist()
-            periods = zip(starts["at_s"].astype(float), until, slower, strict=False)
-            results += [Outage(str(target), *period) for period in periods]
-    in_run = [outage for outage in results if outage.from_s < horizon_s]
-    return tuple(sorted(in_run, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
+
+def clients_hit(run: Run, outage: Outage) -> NDArray[np.int64]:
+    """Whose links an outage of links hits, where it is a share of its groups' links, too."""
+    told = run.clients["outages"].astype("str")
+    hit = [numbers for numbers in told.unique() if str(outage.number) in numbers.split()]
+    found: NDArray[np.int64] = run.clients["client_id"].to_numpy(dtype=np.int64)[told.isin(hit)]
+    return found
 
 
 def in_any(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.bool_]:
@@ -89,18 +97,17 @@ def usable_steps(run: Run) -> tuple[Floats, Floats]:
 def replica_steps(run: Run) -> tuple[Floats, Floats]:
     """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
 
-    Those of the scenario, or as many as the autoscaler has: usable ones and those that an outage takes; while
+    Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
     nothing is usable, as many as there were.
     """
     at_s, usable = usable_steps(run)
     if run.scenario["server"]["autoscaling"] is None:
         return np.zeros(1), usable[:1]
     taken = np.zeros(at_s.size)
-    for outage in find_outages(run.events, run.horizon_s):
+    for outage in find_outages(run):
         kind, _, count = outage.target.partition(":")
         if outage.slower is None and kind == "replicas":
-            during = (at_s >= outage.from_s) & (at_s < outage.to_s)
-            taken = np.where(during, np.maximum(taken, float(count)), taken)
+            taken += float(count) * ((at_s >= outage.from_s) & (at_s < outage.to_s))
     latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
     return at_s, (usable + taken)[latest]
 

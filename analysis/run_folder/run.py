@@ -15,7 +15,7 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.files import has_column, part_paths, read_frame, read_json, read_parts, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
 from sim.errors import BadInput
 from sim.results import columns
@@ -108,7 +108,8 @@ class Run:
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        frame = read_parts(self.path, "requests", columns.REQUESTS, needed=self.horizon_s > 0)
+        schema = columns.requests(self.is_graded, self.has_own_costs)
+        frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
         refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)
@@ -160,6 +161,24 @@ class Run:
             twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
             raise BadInput(f"{self.path / 'samples.parquet'}: damaged: sample_id {twice} is there twice")
         return frame
+
+    @cached_property
+    def is_graded(self) -> bool:
+        """Whether answers have a quality between 0 and 1, in place of being right or wrong."""
+        return self._has(columns.QUALITIES[0].name)
+
+    @cached_property
+    def has_own_costs(self) -> bool:
+        """Whether sends of each sample have a cost of their own, in place of `costs.c_e`."""
+        return self._has(columns.OWN_COST.name)
+
+    @cached_property
+    def has_own_work(self) -> bool:
+        """Whether each sample's service time is multiplied by a number of its own."""
+        return has_column(self.path / "samples.parquet", columns.WORK.name)
+
+    def _has(self, name: str) -> bool:
+        return any(has_column(part, name) for part in part_paths(self.path, "requests", needed=False)[:1])
 
     @cached_property
     def learning(self) -> pd.DataFrame:

@@ -5,13 +5,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.run_folder.lean_requests import read_lean
-from analysis.run_folder.outages import Outage, find_outages, in_any, on_own_outage
+from analysis.run_folder.outages import (
+    Outage,
+    clients_hit,
+    find_outages,
+    in_any,
+    on_own_outage,
+    seconds_touched,
+)
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.statistics.clusters import Clusters, clusters
@@ -22,30 +30,84 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """Requests that arrived in [warm-up, horizon) with what became of them.
+class Arrivals:
+    """Requests that arrived in [warm-up, horizon), in this order, and the outages that they met.
 
-    everything: all requests of the run, columns as `read_lean` gives them, in order of arrival; requests:
-    those that count; timeline: the seconds after the warm-up.
+    requests: at least client_id, group, arrived_at_s, outcome, first_s and final_s of `read_lean`.
     """
 
     run: Run
-    everything: pd.DataFrame
     requests: pd.DataFrame
-    timeline: pd.DataFrame
     outages: tuple[Outage, ...]
-    clusters: Clusters
 
     def is_outcome(self, name: str) -> Mask:
         return np.asarray(self.requests["outcome"] == name)
-
-    def is_answered_by(self, name: str) -> Mask:
-        return np.asarray(self.requests["answered_by"] == name)
 
     @property
     def known(self) -> Mask:
         """Whose outcome is known: all but those in flight at the horizon."""
         return np.asarray(self.requests["outcome"] != "in_flight")
+
+    @cached_property
+    def on_own_outage(self) -> Mask:
+        """Which requests came while an outage of their own client's link alone was on."""
+        return on_own_outage(self.run, self.requests["client_id"].to_numpy(), self.arrived_at_s)
+
+    @cached_property
+    def in_outages(self) -> Mask:
+        """Which requests came in an outage: of anything shared, or of their own client's link."""
+        return np.asarray(in_any(self.outages, self.arrived_at_s) | self.on_own_outage)
+
+    @cached_property
+    def is_affected(self) -> Mask:
+        """Which of those it could touch: an outage of links is none to those whose links it does not hit."""
+        touched = self.on_own_outage.copy()
+        for outage in self.outages:
+            touched |= in_any((outage,), self.arrived_at_s) & self.could_touch(outage)
+        return touched
+
+    def could_touch(self, outage: Outage) -> Mask:
+        """Whose requests an outage could touch, whenever they came."""
+        if not outage.groups:
+            return np.ones(len(self.requests), dtype=bool)
+        if outage.number not in self._hit:
+            hit = clients_hit(self.run, outage)
+            self._hit[outage.number] = np.isin(self.requests["client_id"].to_numpy(), hit)
+        return self._hit[outage.number]
+
+    @cached_property
+    def _hit(self) -> dict[int, Mask]:
+        return {}
+
+    def latencies(self, column: str = "final_s") -> Latencies:
+        """Of all requests to their final answer, or to the first (`first_s`)."""
+        taken_s = self.requests[column].to_numpy(dtype=np.float64)
+        return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
+
+    @property
+    def arrived_at_s(self) -> Floats:
+        return self.requests["arrived_at_s"].to_numpy(dtype=float)
+
+
+@dataclass(frozen=True)
+class Traffic(Arrivals):
+    """The same with what became of them.
+
+    everything: all requests of the run, columns as `read_lean` gives them, in order of arrival; `requests`
+    are those that count; timeline: the seconds after the warm-up.
+    """
+
+    everything: pd.DataFrame
+    timeline: pd.DataFrame
+    clusters: Clusters
+
+    @property
+    def seconds_in_outages(self) -> Mask:
+        """Which seconds of the time line some outage touches, (seconds,)."""
+        return seconds_touched(self.outages, self.timeline["at_s"].to_numpy(dtype=float))
+
+    def is_answered_by(self, name: str) -> Mask:
+        return np.asarray(self.requests["answered_by"] == name)
 
     @property
     def held_out(self) -> Mask:
@@ -62,36 +124,15 @@ class Traffic:
         return np.asarray(self.known & ~self.requests["held_out"])
 
     @property
-    def correct(self) -> Mask:
-        return np.asarray(self.requests["correct"], dtype=bool)
-
-    @cached_property
-    def on_own_outage(self) -> Mask:
-        """Which requests came while an outage of their own client's link alone was on."""
-        return on_own_outage(self.run, self.requests["client_id"].to_numpy(), self.arrived_at_s)
-
-    @cached_property
-    def in_outages(self) -> Mask:
-        """Which requests came in an outage: of anything shared, or of their own client's link."""
-        return np.asarray(in_any(self.outages, self.arrived_at_s) | self.on_own_outage)
-
-    @cached_property
-    def is_affected(self) -> Mask:
-        """Which of those it could touch: an outage of links is none to the clients of other groups."""
-        touched, group = self.on_own_outage.copy(), self.requests["group"]
-        for outage in self.outages:
-            hit = np.asarray(group.isin(outage.groups)) if outage.groups else True
-            touched |= in_any((outage,), self.arrived_at_s) & hit
-        return touched
-
-    def latencies(self, column: str = "final_s") -> Latencies:
-        """Of all requests to their final answer, or to the first (`first_s`)."""
-        taken_s = self.requests[column].to_numpy(dtype=np.float64)
-        return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
+    def correct(self) -> NDArray[Any]:
+        """Which requests got a right answer; of graded answers how good it was, 0 to 1, 0 without any."""
+        return np.asarray(self.requests["correct"])
 
     @property
-    def arrived_at_s(self) -> Floats:
-        return self.requests["arrived_at_s"].to_numpy(dtype=float)
+    def c_e(self) -> float | Floats:
+        """What a charged send costs: one number, or each request's own (n,)."""
+        own = self.requests.get("c_e")
+        return float(self.run.scenario["costs"]["c_e"]) if own is None else own.to_numpy(dtype=float)
 
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
@@ -106,7 +147,7 @@ def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
             requests["group"].cat.codes.to_numpy(),
         )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-        return Traffic(run, everything, requests, timeline, find_outages(run.events, run.horizon_s), cells)
+        return Traffic(run, requests, find_outages(run), everything, timeline, cells)
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

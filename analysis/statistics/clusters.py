@@ -105,17 +105,9 @@ class Clusters:
         """The sum of each cell's requests' values (n,); (cells,)."""
         return np.bincount(self.cell, values, self.client.size).astype(np.float64)
 
-    def between_clients(self, values: Floats, among: Mask) -> float:
-        """What the mean of `values` over the requests in `among`, both (n,), varies because clients of a
-        group differ: their variance beyond that of their cells, at least 0."""
-        wholes = among.astype(np.float64)
-        if not among.any():
-            return 0.0
-        sizes = self.sums(wholes)
-        return self.variance_between_clients(self.influence(np.where(among, values, 0.0), wholes), sizes)
-
     def variance_between_clients(self, influence: Floats, sizes: Floats) -> float:
-        """The same from what the cells contribute, and their requests; (cells,)."""
+        """What an estimate varies because clients of a group differ: their variance beyond that of their
+        cells, at least 0; from what the cells contribute, and their requests; (cells,)."""
         centred, _ = self._within_groups(influence, sizes)
         return max(0.0, self._by_client(centred, sizes).variance - float((centred**2).sum()))
 

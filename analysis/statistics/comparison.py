@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measures import MEASURES, OF_GROUPS, RATIOS, Percentile, Ratio, Single, within
+from analysis.metrics.measures import MEASURES, OF_GROUPS, Percentile, Ratio, Single
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.summary import json_safe, summary_of
+from analysis.run_folder.parts import arrived, of_group
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from analysis.statistics.clusters import LEAST_SAMPLES
 from analysis.statistics.in_time import BLOCKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
-from analysis.statistics.percentiles import percentile
+from analysis.statistics.percentiles import Latencies, number_of, percentile
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from sim.errors import BadInput
 
@@ -102,16 +103,40 @@ def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any
 
 
 class Measured:
-    """One run's measures; with a window [from, to), those of the requests that arrived in it."""
+    """One run's measures; with a mask `among` (n,), those of some of its requests."""
 
     def __init__(
-        self, traffic: Traffic, summary: dict[str, Any], window: tuple[float, float] | None = None
+        self,
+        traffic: Traffic,
+        summary: dict[str, Any],
+        among: Mask | None = None,
+        against: str | None = None,
     ) -> None:
+        """against: what forbids intervals in time, beside what the run itself has against them."""
         self.traffic, self.summary, self.span = traffic, summary, span_of(traffic)
-        self._among: Mask | None = None
-        if window is not None:
-            self._among = (traffic.arrived_at_s >= window[0]) & (traffic.arrived_at_s < window[1])
-            self.span = replace(self.span, against="one window of one course of events")
+        self._among = among
+        if against is not None:
+            self.span = replace(self.span, against=against)
+
+    def group(self, name: str) -> Measured:
+        """The measures of a group's requests."""
+        return Measured(self.traffic, self.summary, of_group(self.traffic, name))
+
+    def window(self, from_s: float, to_s: float) -> Measured:
+        """The measures of the requests that arrived in [from, to)."""
+        inside = arrived(self.traffic, from_s, to_s)
+        return Measured(self.traffic, self.summary, inside, "one window of one course of events")
+
+    @property
+    def among(self) -> Mask:
+        """Which requests they are of, (n,)."""
+        return np.ones(len(self.traffic.requests), dtype=bool) if self._among is None else self._among
+
+    @property
+    def latencies(self) -> Latencies:
+        """To the final answer."""
+        relaxations = self.span.relaxations
+        return replace(self.traffic.latencies().among(self.among), relaxations=relaxations)
 
     def sums(self, measure: Ratio) -> tuple[Floats, Floats]:
         """Parts and wholes of a ratio, a number per request (n,) each, 0 outside the window."""
@@ -124,9 +149,9 @@ class Measured:
             parts, wholes = self.sums(measure)
             whole = float(wholes.sum())
             return float(parts.sum()) / whole * self.scale(measure) if whole > 0 else None
-        if isinstance(measure, Percentile) and self._among is not None:
-            within = percentile([self.traffic.latencies().among(self._among)], measure.level)
-            return within if np.isfinite(within) else None
+        if isinstance(measure, Percentile):
+            value = number_of([self.latencies], measure.level)
+            return value if np.isfinite(value) else None
         part: Any = self.summary
         for step in measure.path:
             part = part[step]
@@ -186,9 +211,9 @@ def _of_groups(first: Measured, second: Measured, pairing: Pairing) -> dict[str,
     both = [name for name in first.traffic.run.groups if name in second.traffic.run.groups]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for name in both:
+        one, two = first.group(name), second.group(name)
         for key in OF_GROUPS:
-            measure = within(RATIOS[key], name)
-            said = {"baseline": first.value(measure)} | _difference(measure, first, second, pairing)
+            said = {"baseline": one.value(MEASURES[key])} | _difference(MEASURES[key], one, two, pairing)
             found.setdefault(name, {})[key] = said
     return found
 
@@ -202,9 +227,7 @@ def _windows(first: Measured, second: Measured, pairing: Pairing) -> list[dict[s
     }
     described = []
     for (from_s, to_s), label in sorted(seen.items())[:MOST_WINDOWS]:
-        one, two = (
-            Measured(measured.traffic, measured.summary, (from_s, to_s)) for measured in (first, second)
-        )
+        one, two = (measured.window(from_s, to_s) for measured in (first, second))
         measures = {key: _difference(MEASURES[key], one, two, pairing) for key in IN_WINDOWS}
         described.append({"from_s": from_s, "to_s": to_s, "label": label, "measures": measures})
     return described
@@ -251,7 +274,7 @@ def _percentile_by_time(level: float, first: Measured, second: Measured) -> dict
     if why is not None:
         return {"why": why}
     runs = [
-        (measured.traffic.latencies(), measured.span.block_of(measured.traffic.arrived_at_s))
+        (measured.latencies, measured.span.block_of(measured.latencies.arrived_at_s))
         for measured in (first, second)
     ]
 

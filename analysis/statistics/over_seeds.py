@@ -4,19 +4,18 @@ events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measures import MEASURES, Percentile
+from analysis.metrics.measures import MEASURES, OF_GROUPS, Percentile, is_in_time
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.comparison import Measured, about, units
+from analysis.statistics.comparison import IN_WINDOWS, MOST_WINDOWS, Measured, about, units
 from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.pairing import traffic_differs, what_differs
-from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEAST_RUNS, Latencies, percentile
+from analysis.statistics.percentiles import LEAST_RUNS, Latencies, number_of
 from analysis.statistics.units import Mask, jackknife
 from sim.errors import BadInput
 
@@ -27,6 +26,7 @@ METHOD = (
     "drawn anew. Each interval is a statement of its own, so among many some will miss."
 )
 Arm = dict[int, Traffic]  # one scenario's runs by seed
+Summaries = dict[int, dict[str, Any]]  # of them
 
 
 def arms_of(traffics: Sequence[Traffic]) -> list[Arm]:
@@ -83,10 +83,7 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
         {key: _evidence(key, arm, described) for key in MEASURES}
         for arm, described in zip(arms, summaries, strict=True)
     ]
-    lasts = [
-        sum(_number(one["run_length"]["relaxations"], np.inf) for one in summary.values())
-        for summary in summaries
-    ]
+    lasts = [_lasts(summary) for summary in summaries]
     described = [
         about(name, arm[seeds[0]], _worst(summary)) | {"seed": ", ".join(map(str, seeds))}
         for name, arm, summary in zip(names, arms, summaries, strict=True)
@@ -101,9 +98,16 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
             "scenario": _differs(base, arm[seeds[0]]),
             "paired_by": "seeds",
             "shared": listed,
-            "measures": {key: over_seeds(values[0][key], measured[key], _level(key)) for key in MEASURES},
+            "measures": {
+                key: over_seeds(values[0][key], measured[key], _level(key), _needed(key, lasts[0], last))
+                for key in MEASURES
+            },
+            "groups": _of_groups(arms[0], arm, summaries[0], summary),
+            "windows": _windows(arms[0], arm, summaries[0], summary),
         }
-        for said, arm, measured, last in zip(described[1:], arms[1:], values[1:], lasts[1:], strict=True)
+        for said, arm, measured, summary, last in zip(
+            described[1:], arms[1:], values[1:], summaries[1:], lasts[1:], strict=True
+        )
     ]
     baseline = described[0] | {
         "requests": sum(len(traffic.requests) for traffic in arms[0].values()),
@@ -147,29 +151,83 @@ def over_seeds(
     }
 
 
-def number_of(runs: Evidence, level: float | None = None) -> float:
-    """The mean of numbers, or the percentile of all requests of the runs; NaN where it cannot be told."""
-    if level is None:
-        return float(np.mean(runs))  # type: ignore[arg-type]
-    worth = sum(run.independent(level) for run in runs)  # type: ignore[union-attr,misc]
-    value = percentile(runs, level)  # type: ignore[arg-type]
-    return value if worth >= LEAST_INDEPENDENT.get(level, 0.0) and np.isfinite(value) else np.nan
-
-
 def _level(key: str) -> float | None:
     measure = MEASURES[key]
     return measure.level if isinstance(measure, Percentile) else None
 
 
-def _evidence(key: str, arm: Arm, summaries: dict[int, dict[str, Any]]) -> Evidence:
+def _evidence(key: str, arm: Arm, summaries: Summaries) -> Evidence:
+    return _said_by([Measured(arm[seed], summaries[seed]) for seed in sorted(arm)], key)
+
+
+def _said_by(measured: Sequence[Measured], key: str) -> Evidence:
     if _level(key) is None:
-        return [_number(Measured(arm[seed], summaries[seed]).value(MEASURES[key])) for seed in sorted(arm)]
-    return [
-        replace(
-            arm[seed].latencies(), relaxations=_number(summaries[seed]["run_length"]["relaxations"], np.inf)
-        )
-        for seed in sorted(arm)
+        return [_number(one.value(MEASURES[key])) for one in measured]
+    return [one.latencies for one in measured]
+
+
+def _of_groups(base: Arm, other: Arm, *summaries: Summaries) -> dict[str, dict[str, dict[str, Any]]]:
+    """The measures of each group that both scenarios have, as in `measures`, and `baseline`, the first's."""
+    one, two = (next(iter(arm.values())).run.groups for arm in (base, other))
+    pairs = list(_pairs(base, other, *summaries))
+    return {
+        name: _compared([(first.group(name), second.group(name)) for first, second in pairs], OF_GROUPS)
+        for name in one
+        if name in two
+    }
+
+
+def _windows(base: Arm, other: Arm, *summaries: Summaries) -> list[dict[str, Any]]:
+    """What outages cost: the differences among who asked in any outage of either run of a seed, and in each
+    that all seeds have alike; as `comparison` gives them, from_s and to_s null for the first."""
+    pairs = list(_pairs(base, other, *summaries))
+    seen = [
+        {(one.from_s, one.to_s, one.label) for run in pair for one in run.traffic.outages} for pair in pairs
     ]
+    inside = [np.logical_or(*(run.traffic.in_outages for run in pair)) for pair in pairs]
+    if not any(mask.any() for mask in inside):
+        return []
+    in_any = [
+        tuple(Measured(run.traffic, run.summary, mask) for run in pair)
+        for pair, mask in zip(pairs, inside, strict=True)
+    ]
+    found: list[tuple[str, float | None, float | None, list[tuple[Measured, ...]]]]
+    found = [("in any outage", None, None, in_any)]
+    for from_s, to_s, label in sorted(set.intersection(*seen))[:MOST_WINDOWS]:
+        windows = [tuple(run.window(from_s, to_s) for run in pair) for pair in pairs]
+        found.append((label, from_s, to_s, windows))
+    return [
+        {"from_s": from_s, "to_s": to_s, "label": label, "measures": _compared(windows, IN_WINDOWS)}
+        for label, from_s, to_s, windows in found
+    ]
+
+
+def _pairs(base: Arm, other: Arm, *summaries: Summaries) -> Iterator[tuple[Measured, ...]]:
+    """The runs of both scenarios seed by seed."""
+    for seed in sorted(base):
+        yield tuple(Measured(arm[seed], of[seed]) for arm, of in zip((base, other), summaries, strict=True))
+
+
+def _compared(pairs: Sequence[tuple[Measured, ...]], keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    runs = list(zip(*pairs, strict=True))
+    lasts = [_lasts({seed: one.summary for seed, one in enumerate(each)}) for each in runs]
+    found = {}
+    for key in keys:
+        base, other = (_said_by(each, key) for each in runs)
+        found[key] = {"baseline": number_of(base, _level(key))} | over_seeds(
+            base, other, _level(key), _needed(key, *lasts)
+        )
+    return found
+
+
+def _lasts(summaries: Summaries) -> float:
+    """How many relaxation times of the server all runs last together."""
+    return sum(_number(one["run_length"]["relaxations"], np.inf) for one in summaries.values())
+
+
+def _needed(key: str, *lasts: float) -> float:
+    """How long the runs of either scenario last, as far as the number takes long runs to tell."""
+    return min(lasts) if is_in_time(key) else np.inf
 
 
 def _number(value: float | None, otherwise: float = np.nan) -> float:

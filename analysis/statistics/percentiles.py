@@ -113,10 +113,24 @@ def percentile(runs: Sequence[Latencies], level: float) -> float:
     return curve_of(runs).at(level)
 
 
+def number_of(runs: Sequence[float] | Sequence[Latencies], level: float | None = None) -> float:
+    """The mean of numbers, or the percentile of all requests of the runs; NaN where it cannot be told."""
+    if level is None:
+        return float(np.mean(runs))  # type: ignore[arg-type]
+    worth = sum(run.independent(level) for run in runs)  # type: ignore[union-attr,misc]
+    value = percentile(runs, level)  # type: ignore[arg-type]
+    return value if worth >= LEAST_INDEPENDENT.get(level, 0.0) and np.isfinite(value) else np.nan
+
+
+def quantile(values: Floats, level: float) -> float:
+    """The least of the values (n,), n > 0, that at least a share `level` of them do not exceed."""
+    return float(np.sort(values)[_rank(level, values.size)])
+
+
 def at_least(runs: Sequence[Latencies], level: float) -> float:
     """What the percentile cannot be below: as if every open request ended now; inf as in `percentile`."""
-    waited = np.sort(np.concatenate([run.waited_s for run in runs]))
-    return float(waited[_rank(level, waited.size)]) if waited.size else float("nan")
+    waited = np.concatenate([run.waited_s for run in runs])
+    return quantile(waited, level) if waited.size else float("nan")
 
 
 def _rank(level: float, count: int) -> int:

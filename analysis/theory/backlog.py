@@ -14,7 +14,7 @@ from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.fluid import Flow, Source, flow
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_over_time
-from analysis.theory.service_laws import Service, service_of
+from analysis.theory.service_laws import Service, service_law
 from analysis.theory.streams import (
     Stream,
     amplification,
@@ -38,7 +38,7 @@ ERROR = 0.1
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """For each trigger when its backlog is gone; how the run ends; the queue over time."""
     run = traffic.run
-    streams, service = streams_of(traffic), service_of(run.scenario["server"]["service"])
+    streams, service = streams_of(traffic), service_law(run)
     if streams is None or service is None or not _is_plain(run.scenario) or run.horizon_s > LONGEST_S:
         return None
     capacity = capacity_hz(traffic, service)

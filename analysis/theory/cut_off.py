@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.run_folder.outages import Outage
 from analysis.run_folder.traffic import Traffic
-from analysis.theory.prediction import Law, Prediction, share_of
+from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.regimes import cut_groups
 from analysis.theory.streams import attempts_in_time, names_samples, timer_s
 
@@ -73,7 +73,8 @@ def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, f
         return []
     clients = traffic.run.clients.set_index("client_id")["held_out_accuracy"]
     alone = clients.reindex(requests["client_id"].to_numpy()[among]).mean()
-    simulated = share_of(int(traffic.correct[among].sum()), int(among.sum()))
+    correct = traffic.correct[among]
+    simulated = mean_of(correct) if traffic.run.is_graded else share_of(int(correct.sum()), int(among.sum()))
     where = (
         f"{name}, {spans[0][0]:g}–{spans[0][1]:g} s" if len(spans) == 1 else f"{name}, {len(spans)} outages"
     )

@@ -13,7 +13,7 @@ from analysis.metrics.service import load
 from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
-from analysis.theory.service_laws import service_of
+from analysis.theory.service_laws import service_law
 from analysis.theory.streams import (
     BOUNDED,
     calibration_error,
@@ -101,7 +101,7 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
     predictions = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
     judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
-    if reach is None or not judged.any():
+    if reach is None or not judged.any() or traffic.run.has_own_costs:
         return predictions
 
     def risk(quantity: str, c_e: float, over: str, at: float | None) -> Prediction:
@@ -162,7 +162,7 @@ def _is_served_at_once(traffic: Traffic, group: dict[str, Any]) -> bool:
     """Whether neither the group's own limits nor the server's, nor a queue keep an answer from being in time:
     whoever waits twice as long as the way and a full batch take is patient enough at such loads."""
     offered, server = load(traffic)["offered"], traffic.run.scenario["server"]
-    service = service_of(server["service"])
+    service = service_law(traffic.run)
     if service is None or server["admission"]["kind"] != "none":
         return False
     if timer_s(group) < 2 * (transfers_s(group) + service.mean_s(int(server["max_batch"]))):

@@ -13,9 +13,10 @@ from scipy import stats
 
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import LEVEL, wilson
+from analysis.statistics.in_time import BLOCKS, Span, mean_in_time
 
 Floats = NDArray[np.float64]
-SLICES = 20  # stretches of time whose means are taken as independent (method of batch means)
+LEAST_VALUES = 4 * BLOCKS  # of a mean over time
 
 
 class Simulated(NamedTuple):
@@ -105,8 +106,12 @@ def share_of(hits: int, count: int) -> Simulated:
 
 def widened(simulated: Simulated, error: float) -> Simulated:
     """The same with an interval at least as wide as that of this standard error."""
-    half = max(simulated.high - simulated.value, float(stats.norm.ppf((1 + LEVEL) / 2)) * error)
-    return Simulated(simulated.value, simulated.value - half, simulated.value + half)
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+    return Simulated(
+        simulated.value,
+        float(np.minimum(simulated.low, simulated.value - half)),
+        float(np.maximum(simulated.high, simulated.value + half)),
+    )
 
 
 def mean_of(values: Floats, more_variance: float = 0.0) -> Simulated:
@@ -123,17 +128,11 @@ def around(value: float, variance: float) -> Simulated:
 
 
 def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> Simulated:
-    """The mean of what happened at `at_s` in [from, to), both (n,), by the method of batch means.
-
-    Neighbours are alike in a queue, so the interval is that of the means of SLICES stretches of equal length
-    (Law, Simulation Modeling and Analysis, 9.5.3), with Student's t.
-    """
+    """The mean of what happened at `at_s` in [from, to), both (n,), with the interval in time of any number
+    (`analysis.statistics.in_time`); none where that has none, since it drifts, or for too few values."""
     inside = (at_s >= from_s) & (at_s < to_s)
-    if inside.sum() < 2 * SLICES:
+    if inside.sum() < LEAST_VALUES:
         return Simulated(np.nan, np.nan, np.nan)
-    place = np.minimum(((at_s[inside] - from_s) / (to_s - from_s) * SLICES).astype(np.int64), SLICES - 1)
-    counts = np.bincount(place, minlength=SLICES)
-    means = np.bincount(place, weights=values[inside], minlength=SLICES)[counts > 0] / counts[counts > 0]
-    half = float(stats.t.ppf((1 + LEVEL) / 2, means.size - 1) * means.std(ddof=1) / np.sqrt(means.size))
-    value = float(values[inside].mean())
-    return Simulated(value, value - half, value + half)
+    among = inside.astype(np.float64)
+    found = mean_in_time(np.where(inside, values, 0.0), among, at_s, Span(from_s, to_s))
+    return Simulated(found.value, found.low, found.high)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr
 
+from analysis.run_folder.run import Run
+
 Floats = NDArray[np.float64]
 GAMMA, LOGNORMAL, WEIBULL, MEASURED = "gamma", "lognormal", "weibull", "empirical"
 
@@ -69,6 +71,12 @@ class Service(NamedTuple):
             return np.asarray(gammaincc(1 + 1 / self.shape, x) - t * np.exp(-x))
         k = 1 / self.cv**2
         return np.asarray(gammaincc(k + 1, k * t) - t * gammaincc(k, k * t))
+
+
+def service_law(run: Run) -> Service | None:
+    """The law of a run's service; None for times from a file of unknown mean, and where each request has work
+    of its own."""
+    return None if run.has_own_work else service_of(run.scenario["server"]["service"])
 
 
 def service_of(service: dict[str, Any]) -> Service | None:

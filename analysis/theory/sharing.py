@@ -13,7 +13,7 @@ from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, around, share_of
 from analysis.theory.queues import max_min
-from analysis.theory.service_laws import Service, service_of
+from analysis.theory.service_laws import Service, service_law
 from analysis.theory.streams import Stream, factor, streams_of, timer_s, transfers_s
 from sim.results import columns
 
@@ -24,7 +24,7 @@ ERROR = 0.05  # relative, of the demands: near the capacity chance counts for mo
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Starts per second, and the share answered in time, of each group in each overloaded stretch."""
     run, streams = traffic.run, streams_of(traffic)
-    server, service = run.scenario["server"], service_of(run.scenario["server"]["service"])
+    server, service = run.scenario["server"], service_law(run)
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
     capacity = int(server["replicas"]) / service.of_full_batches_s(int(server["max_batch"]))

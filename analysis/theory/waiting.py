@@ -22,7 +22,7 @@ from analysis.theory.queues import (
     sampling_error_of_wait,
 )
 from analysis.theory.regimes import Regime, regimes
-from analysis.theory.service_laws import Service, service_of
+from analysis.theory.service_laws import Service, service_law
 from analysis.theory.streams import Stream, streams_of, timer_s, transfers_s
 from sim.results import columns
 
@@ -39,8 +39,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
     Where a calibration holds the share that is sent, both at the share it was told and at the one it sent.
     """
-    server, streams = traffic.run.scenario["server"], streams_of(traffic)
-    service = service_of(server["service"])
+    streams, service = streams_of(traffic), service_law(traffic.run)
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
     predictions = _predict(traffic, service, streams, "")

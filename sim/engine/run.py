@@ -24,7 +24,7 @@ from sim.results.events import events
 from sim.results.packing import fill
 from sim.results.resuming import tidy
 from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
-from sim.results.table import tabulator, with_told
+from sim.results.table import tabulator
 from sim.results.verify import Verifier, add_changes
 from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
 from sim.world.outages.capacity import Interval
@@ -187,7 +187,7 @@ class Run:
         arrivals = self._source.draw(self.chunks, start, end)
         ended, seconds = run_window(self._rules, learning, state, arrivals, start, end, last, self._clock)
         loop_s = perf_counter() - began
-        requests, attempts = with_told(self._made.requests(ended), ended), self._made.attempts(ended)
+        requests, attempts = self._made.requests(ended), self._made.attempts(ended)
         if self._scenario.server.autoscaling:
             self._verifier.scaled(state.steps)
         self._verifier.chunk(requests, attempts, last)
@@ -246,4 +246,5 @@ def outages(periods: list[Interval]) -> dict[str, list[Any]]:
         "client_id": [period.client for period in periods],
         "from_s": [period.from_s for period in periods],
         "until_s": [period.until_s for period in periods],
+        "outage": [period.outage for period in periods],
     }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from sim.registry.registry import Family
 
 if TYPE_CHECKING:
+    from sim.scenario.files.answers import AnswerTable
+    from sim.scenario.files.brought_sizes import Size
     from sim.scenario.schema.training import Data
 
 _MNIST = (
@@ -44,6 +46,8 @@ class DataSetKind:
 
     samples: all there are, or of a drawn one as many as unless said. number_bytes: what each number of a
     sample takes, as it is kept. is_drawn: whether there is no end of it. files: None where there are none.
+    is_brought: whether `data.file` says where it is. has_answers: whether it tells what models answer, so
+    that none is trained.
     """
 
     name: str
@@ -51,18 +55,24 @@ class DataSetKind:
     number_bytes: int = 1
     is_drawn: bool = False
     files: Layout | None = None
+    is_brought: bool = False
+    has_answers: bool = False
 
-    def classes_of(self, data: Data) -> int:
-        """How many classes a scenario's data have."""
+    def classes_of(self, data: Data) -> int | None:
+        """How many classes a scenario's data have; None where that is known once they are read."""
         raise NotImplementedError
 
     def pixels_of(self, data: Data) -> int:
         """How many numbers are in one of their samples."""
         raise NotImplementedError
 
+    def all_of(self, _data: Data) -> int:
+        """How many samples there are."""
+        return self.samples
+
     def samples_of(self, data: Data) -> int:
         """How many samples the run uses."""
-        return self.samples if data.samples is None else data.samples
+        return self.all_of(data) if data.samples is None else data.samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +100,60 @@ class DrawnMixture(DataSetKind):
 
     def pixels_of(self, data: Data) -> int:
         return data.mixture.dimensions
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSamples(DataSetKind):
+    """Samples of the user's, to train models on; how many classes they have is known once they are read."""
+
+    samples: int = 1
+    number_bytes: int = 4
+    is_brought: bool = True
+
+    def classes_of(self, _data: Data) -> int | None:
+        return None
+
+    def pixels_of(self, data: Data) -> int:
+        found = _size(data)
+        return max(1, round(found.numbers / found.samples))
+
+    def all_of(self, data: Data) -> int:
+        return _size(data).samples
+
+
+def _size(data: Data) -> Size:
+    from sim.scenario.files.brought_sizes import Size, size_of  # noqa: PLC0415  (pyarrow, for these alone)
+
+    return size_of(data.file, data.image_size) if data.file else Size(1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers(DataSetKind):
+    """A table of what given models answer. Of a file that cannot be read another rule tells."""
+
+    samples: int = 1
+    number_bytes: int = 4
+    is_brought: bool = True
+    has_answers: bool = True
+
+    def classes_of(self, data: Data) -> int:
+        return table.classes if (table := _answers(data)) else 1
+
+    def pixels_of(self, data: Data) -> int:
+        return table.features.shape[1] if (table := _answers(data)) else 1
+
+    def all_of(self, data: Data) -> int:
+        return table.size if (table := _answers(data)) else data.samples or 1
+
+
+def _answers(data: Data) -> AnswerTable | None:
+    from sim.scenario.files.answers import answer_table  # noqa: PLC0415  (pyarrow, for this set alone)
+    from sim.scenario.files.rows import BadFile  # noqa: PLC0415
+
+    try:
+        return answer_table(data.file) if data.file else None
+    except BadFile:
+        return None
 
 
 DATA_SETS: Family[DataSetKind] = Family(
@@ -166,6 +230,11 @@ DATA_SETS: Family[DataSetKind] = Family(
         samples=10_000,
         number_bytes=28,  # as it is drawn: mean, noise and sum as float64, and itself
     ),
+    Answers(name="table"),
+    OwnSamples(name="npz"),
+    OwnSamples(name="features"),
+    OwnSamples(name="image_folder"),
+    OwnSamples(name="torchvision"),
 )
 
 if TYPE_CHECKING:

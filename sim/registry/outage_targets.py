@@ -46,7 +46,7 @@ class ServerTarget(OutageTarget):
 
 @TARGETS.part
 class ReplicasTarget(OutageTarget):
-    """The `count` replicas with the highest indices."""
+    """`count` replicas: of those that other outages leave, the ones with the highest indices."""
 
     kind: Literal["replicas"]
     examples: ClassVar[Examples] = {"replicas": {"count": 1}}

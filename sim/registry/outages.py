@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sim.registry.durations import Duration, Exponential, PositiveDuration, Weibull, mean_s
 from sim.registry.fits import FITS, FitName
+from sim.registry.outage_targets import OutageTarget
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.values import Instant, Positive, PositiveShare, Span
@@ -16,9 +17,6 @@ from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit, Times, drawn
 from sim.world.outages.failure_traces import failures, host_times, node_times, nodes_down, the_node
 from sim.world.outages.trace import read_trace
-
-if TYPE_CHECKING:
-    from sim.scenario.schema.server import Outage
 
 DAY_S = 86_400.0
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -165,15 +163,15 @@ class TraceOutage(OutageWhen):
     time_scale: Positive = 1.0
     """Factor on the instants of the file: 0.01 plays it a hundred times as fast."""
 
-    def require(self, outage: Outage, clients: int) -> None:
-        """Reads the file to its end, for an outage whose times it has. clients: whose links it may name.
-        Raises BadFile."""
+    def require(self, target: OutageTarget, target_name: str, effect: str, clients: int, number: int) -> None:
+        """Reads the file to its end. clients: those whose links it may name; number: of the outage in the
+        scenario's list. Raises BadFile."""
         if self.format == "opendc":
             failures(self.file)
         elif self.format == "fta":
-            nodes_down(self.file) if outage.target.is_each else the_node(self.file, self.node)
+            nodes_down(self.file) if target.is_each else the_node(self.file, self.node)
         else:
-            read_trace(self.file, outage.target_name, outage.effect.kind, clients)
+            read_trace(self.file, target_name, effect, clients, number)
         for key, value in (("node", self.node), ("time_scale", self.time_scale)):
             if self.format == "csv" and value not in (None, 1.0):
                 raise BadFile(f"{key} is for failure traces: give format: fta or opendc")
@@ -184,7 +182,8 @@ class TraceOutage(OutageWhen):
         if self.format == "opendc":
             return host_times(self.file, self.time_scale, hit)
         known = hit.clients if hit.outage.target.hits_links else 0
-        shared, own = read_trace(self.file, hit.outage.target_name, hit.outage.effect.kind, known)
+        target, effect = hit.outage.target_name, hit.outage.effect.kind
+        shared, own = read_trace(self.file, target, effect, known, hit.number)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}
 

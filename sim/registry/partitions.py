@@ -78,6 +78,17 @@ class DomainShift(TrainingPartition):
     """Rotation, in degrees."""
 
 
+@PARTITIONS.part
+class Ids(TrainingPartition):
+    """Each variant has the samples that a file lists for it, those of the client pool among them."""
+
+    kind: Literal["ids"]
+    examples: ClassVar[Examples] = {"ids": {"file": "partitions.json"}}
+    is_per_variant: ClassVar[bool] = True
+    file: str
+    """JSON, a list of sample numbers for each variant; or CSV or Parquet: columns `partition`, `sample`."""
+
+
 if TYPE_CHECKING:
     Partition = TrainingPartition
 else:

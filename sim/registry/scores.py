@@ -14,6 +14,8 @@ class Score(NamedTuple):
     """unit: a gain is in units of cost and can be priced, a rank is only ordered.
 
     made_from: a trained rejector, the answers of the client's frozen model, or a uniform draw per request.
+    needs: what of a table of answers it cannot do without, "label" or "probability"; "" where nothing.
+    is_given: whether it is a column of such a table.
     has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e·P(charged)/a for a
     gain. depends_on: which of form, c_e and c_1 the loss of a trained one looks at. gain_like: for a rank,
     the score that is most like it and can be priced.
@@ -25,6 +27,8 @@ class Score(NamedTuple):
     has_bayes_price: bool
     depends_on: tuple[str, ...] = ()
     gain_like: str = "plug_in"
+    needs: str = ""
+    is_given: bool = False
 
     @property
     def needs_rejector(self) -> bool:
@@ -44,14 +48,43 @@ SCORES: Family[Score] = Family(
     ),
     Score("plug_in", "gain", "rejector", has_bayes_price=True),
     Score("l2h_priced", "gain", "rejector", has_bayes_price=True, depends_on=("c_1",)),
-    Score("confidence", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
-    Score("entropy", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
-    Score("margin", "rank", "client", has_bayes_price=False, gain_like="compare_confidence"),
-    Score("compare_confidence", "gain", "rejector", has_bayes_price=True),
-    Score("mozannar_sontag", "rank", "rejector", has_bayes_price=True, depends_on=("c_e", "c_1")),
-    Score("one_vs_all", "rank", "rejector", has_bayes_price=False),
+    Score(
+        "confidence",
+        "rank",
+        "client",
+        has_bayes_price=False,
+        gain_like="compare_confidence",
+        needs="probability",
+    ),
+    Score(
+        "entropy",
+        "rank",
+        "client",
+        has_bayes_price=False,
+        gain_like="compare_confidence",
+        needs="probability",
+    ),
+    Score(
+        "margin",
+        "rank",
+        "client",
+        has_bayes_price=False,
+        gain_like="compare_confidence",
+        needs="probability",
+    ),
+    Score("compare_confidence", "gain", "rejector", has_bayes_price=True, needs="probability"),
+    Score(
+        "mozannar_sontag",
+        "rank",
+        "rejector",
+        has_bayes_price=True,
+        depends_on=("c_e", "c_1"),
+        needs="label",
+    ),
+    Score("one_vs_all", "rank", "rejector", has_bayes_price=False, needs="label"),
     Score("random", "rank", "draw", has_bayes_price=False),
     Score("oracle", "gain", "client", has_bayes_price=True),
+    Score("given", "rank", "client", has_bayes_price=False, is_given=True),
     is_open=True,
 )
 

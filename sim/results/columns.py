@@ -4,6 +4,8 @@ by `analysis`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from sim import __version__
@@ -63,6 +65,28 @@ REQUESTS = pa.schema(
     ]
 )
 
+# What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
+OF_TRACES = pa.schema(
+    [
+        ("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
+        ("work", pa.float64()),  # NaN: the trace says none
+    ]
+)
+# Of runs whose answers are graded: those of the client's model, of the server's, and of the answer given.
+QUALITIES = (
+    pa.field("client_quality", pa.float32()),
+    pa.field("server_quality", pa.float32()),
+    pa.field("quality", pa.float32()),
+)
+OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
+
+
+def requests(is_graded: bool, has_own_costs: bool, told: Sequence[str] = ()) -> pa.Schema:
+    """The columns of `requests` in a run of this sort, where traces say so much."""
+    own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
+    return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
+
+
 ATTEMPTS = pa.schema(
     [
         ("request_id", pa.int64()),
@@ -119,6 +143,7 @@ OUTAGES = pa.schema(
         ("client_id", pa.int32()),  # whose link; -1: all that the outage hits
         ("from_s", pa.float64()),
         ("until_s", pa.float64()),
+        ("outage", pa.int32()),  # its place in the scenario's list
     ]
 )
 
@@ -211,6 +236,7 @@ CLIENTS = pa.schema(
         ("hash_after", pa.string()),
         ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
         ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
+        ("outages", _name),  # those that hit its link, by their places in the scenario's list: "0 2"
     ]
 )
 
@@ -224,6 +250,7 @@ SAMPLES = pa.schema(
         ("held_out", pa.bool_()),
     ]
 )
+WORK = pa.field("work", pa.float64())  # of samples: what the service time is multiplied by, where it is given
 
 # What the frozen models were trained on: a row per group, variant and class of the data set.
 PARTITIONS = pa.schema(
@@ -259,10 +286,4 @@ DEFERRAL = pa.schema(
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
     ]
-)
-
-# What a trace says of a request: behind the other columns of `requests`, where one plays that says it.
-OF_TRACES = (
-    pa.field("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
-    pa.field("work", pa.float64()),  # NaN: the trace says none
 )

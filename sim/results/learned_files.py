@@ -22,6 +22,7 @@ from sim.results.columns import (
     STUDY_BOUNDED,
     STUDY_CURVES,
     STUDY_LOSSES,
+    WORK,
 )
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
@@ -47,20 +48,17 @@ def write_learned(
     samples = learned.samples
     if known := measurements(world.scenario):
         write_json(folder / MEASURED, known)
-    write_table(
-        folder / "samples.parquet",
-        table_of(
-            {
-                "sample_id": samples.sample_id,
-                "base_id": samples.base_id,
-                "view": samples.view,
-                "label": samples.label,
-                "pool": [POOLS[pool] for pool in samples.pool],
-                "held_out": samples.held_out,
-            },
-            SAMPLES,
-        ),
-    )
+    of_samples = {
+        "sample_id": samples.sample_id,
+        "base_id": samples.base_id,
+        "view": samples.view,
+        "label": samples.label,
+        "pool": [POOLS[pool] for pool in samples.pool],
+        "held_out": samples.held_out,
+    }
+    own = {} if samples.work is None else {WORK.name: samples.work}
+    schema = SAMPLES if samples.work is None else SAMPLES.append(WORK)
+    write_table(folder / "samples.parquet", table_of(of_samples | own, schema))
     write_table(folder / "clients.parquet", table_of(_clients(world, learned, hashes_after), CLIENTS))
     write_table(folder / "learning.parquet", table_of(learning, LEARNING))
     write_table(folder / "deferral.parquet", table_of(learned.deferral, DEFERRAL))
@@ -89,7 +87,17 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
         "hash_after": [hashes_after[g][v] for g, v in pairs],
         "held_out_accuracy": [accuracy for accuracy, _ in accuracies],
         "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
+        "outages": _hit_by(world),
     }
+
+
+def _hit_by(world: World) -> list[str]:
+    """Per client the outages that hit its link, ascending."""
+    hit = [""] * world.population.size
+    for number, one in enumerate(world.outage_times):
+        for client in one.clients.tolist():
+            hit[client] = f"{hit[client]} {number}".strip()
+    return hit
 
 
 def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
@@ -103,6 +111,10 @@ def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tupl
     if not weight.sum():
         return float("nan"), float("nan")
     label, tables = learned.samples.label[choice], learned.tables
-    right = (tables.groups[group].client_label[variant, choice], tables.server_label[choice])
-    client, server = (float(np.average(answer == label, weights=weight)) for answer in right)
+    of_group, graded = tables.groups[group], tables.server_quality
+    if graded is None or of_group.quality is None:
+        right = of_group.client_label[variant, choice] == label, tables.server_label[choice] == label
+    else:
+        right = of_group.quality[variant, choice], graded[choice]
+    client, server = (float(np.average(answer, weights=weight)) for answer in right)
     return client, server

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
-from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, REQUESTS
+from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, OWN_COST, QUALITIES
+from sim.results.columns import requests as columns_of_requests
 from sim.world.parameters import Rules
 from sim.world.world import World
 
@@ -55,8 +56,19 @@ class Tabulator:
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
         charged = self.charged(ended)
-        columns["cost"] = self.c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
-        return _table(columns, REQUESTS, self._dictionaries())
+        own = self.learning.learned.samples.c_e
+        c_e = self.c_e if own is None else own[rows["sample"]]
+        columns["cost"] = c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
+        is_graded = self.learning.learned.tables.server_quality is not None
+        if is_graded:
+            columns |= self._qualities(rows, columns["answered_by"])
+            columns["correct"] = columns["quality"] == 1.0
+        if own is not None:
+            columns[OWN_COST.name] = own[rows["sample"]]
+        told = [name for name in OF_TRACES.names if name in rows]
+        columns |= {name: rows[name] for name in told}
+        schema = columns_of_requests(is_graded, own is not None, told)
+        return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
@@ -195,6 +207,21 @@ class Tabulator:
             "correct": answer == label,
         }
 
+    def _qualities(self, rows: Columns, by: NDArray[np.integer]) -> Columns:
+        """Of graded answers: of the client's model, of the server's, NaN before a decision; and of the answer
+        that was given, 0 where none was."""
+        decided, sample, tables = rows["window"] >= 0, rows["sample"], self.learning.learned.tables
+        group, variant = (of[rows["client"]] for of in (self.rules.clients.group, self.rules.clients.variant))
+        client = np.full(len(sample), np.nan, dtype=np.float32)
+        for g, of_group in enumerate(tables.groups):
+            mine = decided & (group == g)
+            assert of_group.quality is not None
+            client[mine] = of_group.quality[variant[mine], sample[mine]]
+        assert tables.server_quality is not None
+        server = np.where(decided, tables.server_quality[sample], np.float32(np.nan))
+        given = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client, server], np.float32(0.0))
+        return dict(zip((field.name for field in QUALITIES), (client, server, given), strict=True))
+
     def _first_answers(
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -233,11 +260,3 @@ def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]
         else:
             arrays.append(pa.array(values.astype(field.type.to_pandas_dtype(), copy=False), type=field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def with_told(requests: pa.Table, ended: Ended) -> pa.Table:
-    """The rows of ended requests, and behind their columns what traces say of them, if one says something."""
-    for field in OF_TRACES:
-        if field.name in ended.rows:
-            requests = requests.append_column(field, pa.array(ended.rows[field.name], type=field.type))
-    return requests

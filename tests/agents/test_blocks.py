@@ -17,7 +17,7 @@ from agents.models.frozen import live_model, recipe_for, train
 from agents.models.training import batch_order
 from agents.plan import Block, Plan, make_plan
 from agents.rejectors.blocks import RejectorBlock
-from agents.rejectors.client_predictions import ClientPredictions
+from agents.rejectors.client_predictions import ClientPredictions, temperature
 from agents.rejectors.inputs import INPUTS
 from agents.rejectors.losses import FORMS, rejector_loss, rejector_weights
 from agents.server.model import ServerModel
@@ -54,6 +54,21 @@ def learn(plan: Plan, block: Block | None = None, correct: NDArray[np.bool_] | N
     models = {v: live_model(plan, v, train([recipe_for(plan, v)])[0].weights) for v in plan.variants}
     learner = RejectorBlock(plan, block or plan.blocks[0], ClientPredictions(plan, models))
     return learner, learner.learn(a_server(plan) if correct is None else correct)
+
+
+@pytest.mark.parametrize("score", ["compare_confidence", "l2h"])
+def test_a_score_that_believes_the_client_is_told_calibrated_probabilities(score: str) -> None:
+    """By a temperature from the calibration pool alone; for other scores the client is left as it is."""
+    policy = {"score": score, "price": {"kind": "threshold", "at": 0.1}}
+    plan = make_plan(scenario(group(clients=2, model=model(variants=1), policy=policy)))
+    (variant,) = plan.variants
+    client = live_model(plan, variant, train([recipe_for(plan, variant)])[0].weights)
+    pool = plan.samples.sample_id[plan.calibration(0)]
+    logits = client(torch.from_numpy(plan.images[pool]))[0].detach()
+    expected = temperature(logits, torch.from_numpy(plan.labels(pool))) if score != "l2h" else 1.0
+    found = ClientPredictions(plan, {variant: client}).of([variant], pool).uncertainty[0]
+    torch.testing.assert_close(found, 1 - torch.softmax(logits / expected, dim=1).max(dim=1).values)
+    assert (expected == 1.0) == (score == "l2h")
 
 
 @pytest.mark.parametrize("looks", INPUTS)

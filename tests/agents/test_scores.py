@@ -21,6 +21,7 @@ EVIDENCE = Evidence(
     client_correct=np.array([False, False, True, True]),
     server_correct=np.array([False, True, False, True]),
     c_1=2.0,
+    given=np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32),
 )
 
 

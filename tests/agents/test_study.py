@@ -18,8 +18,10 @@ from agents.rejectors import block_answers
 from agents.rejectors.scores import OF_CLIENTS, is_trained
 from agents.rejectors.settings import Setting, networks_of, own_setting, settings_of
 from sim.messages import Learned
+from sim.registry.scores import SCORES
 from sim.results.columns import STUDY, STUDY_CURVES, STUDY_LOSSES
 
+MADE = [name for name in OF_CLIENTS if not SCORES[name].is_given]  # a given one needs a table of answers
 GRID = {"c_e": (0.1, 0.4), "c_1": (1.0, 1.5), "sync_every": (1, "epoch"), "score": ("l2h", "plug_in")}
 
 
@@ -64,7 +66,7 @@ def test_every_setting_has_its_row_its_curve_and_its_losses(learned: Learned) ->
     study = frame(learned.study)
     trained = study[study["score"].map(is_trained)]
     assert len(trained) == 16
-    assert len(study) == 16 + len(OF_CLIENTS) * 4
+    assert len(study) == 16 + len(MADE) * 4
     assert len(frame(learned.study_curves)) == 21 * len(study)
     assert len(frame(learned.study_losses)) == 6 * len(trained)
     assert trained["final_loss"].notna().all()
@@ -122,7 +124,7 @@ def test_tables_of_a_study_judge_nothing_twice(cache: Path, monkeypatch: pytest.
             "c_e": tuple(0.03 * n + 0.001 for n in range(prices))
         }  # 0.1, the run's own, is not among them
         learn(scenario(group(clients=2), study=study), cache)
-        assert len(evaluated) == (1 + prices) * (1 + len(OF_CLIENTS))
+        assert len(evaluated) == (1 + prices) * (1 + len(MADE))
         assert len(asked) <= 6
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agents.evaluation.cost_model import CostModel
+from agents.rejectors.client_predictions import temperature
 from agents.rejectors.losses import outcome_weights
 from agents.rejectors.scores import bayes_price
 from agents.rejectors.surrogates import SURROGATES, Batch, Client
@@ -104,6 +105,18 @@ def test_compare_confidence_believes_the_client() -> None:
     client = Client(torch.zeros(1, 2, dtype=torch.int64), torch.tensor([[0.3, 0.9]]))
     score = SURROGATES["compare_confidence"].score(outputs, client, 0.5)
     torch.testing.assert_close(score, torch.tensor([[0.05, 0.65]]))
+
+
+def test_a_temperature_makes_an_overconfident_client_say_what_it_knows() -> None:
+    """Logits three times too large: divided by 3 they are the true ones again, and no answer moves."""
+    draws = torch.Generator().manual_seed(2)
+    true = torch.randn(20_000, 4, generator=draws)
+    labels = torch.multinomial(torch.softmax(true, dim=1), 1, generator=draws)[:, 0]
+    found = temperature(3 * true, labels)
+    assert found == pytest.approx(3.0, rel=0.05)
+    confidence = torch.softmax(3 * true / found, dim=1).max(dim=1)
+    right = (confidence.indices == labels).double().mean()
+    assert float(confidence.values.mean()) == pytest.approx(float(right), abs=0.01)
 
 
 def a_batch(server_correct: list[float], labels: list[int]) -> Batch:

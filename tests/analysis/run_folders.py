@@ -104,6 +104,21 @@ def _neutral(of: pa.DataType) -> Any:
     return "" if pa.types.is_string(of) or pa.types.is_dictionary(of) else 0
 
 
+def write_outages(path: Path, outages: tuple[tuple[str, float, float], ...], **columns_of: list[Any]) -> None:
+    """The periods (target, from_s, until_s) that hit all of their target, each an outage of its own;
+    `columns_of` may say more of each."""
+    rows = {
+        "target": [target for target, _, _ in outages],
+        "effect": ["down"] * len(outages),
+        "factor": [1.0] * len(outages),
+        "client_id": [-1] * len(outages),
+        "from_s": [begin for _, begin, _ in outages],
+        "until_s": [end for _, _, end in outages],
+        "outage": list(range(len(outages))),
+    }
+    write_table(path / "outages.parquet", rows | columns_of, columns.OUTAGES)
+
+
 def write_folder(
     path: Path,
     *,
@@ -129,6 +144,7 @@ def write_folder(
     made, rounds = _rounds(usable, horizon_s)
     write_table(path / "timeline.parquet", timeline | _followed(made, horizon_s), columns.TIMELINE)
     write_table(path / "events.parquet", _events(outages, usable, rounds), columns.EVENTS)
+    write_outages(path, outages)
     write_table(
         path / "samples.parquet",
         {
@@ -495,6 +511,7 @@ def write_tiny(
     rows_of_time = idle | whole | arrivals | {"usable_replicas_mean": usable * 1.0} | (timeline or {})
     write_table(path / "timeline.parquet", rows_of_time, columns.TIMELINE)
     write_table(path / "events.parquet", _events(outages, usable, []), columns.EVENTS)
+    write_outages(path, outages)
     sample = {"sample_id": range(5), "base_id": range(5), "pool": ["traffic"] * 5, "held_out": [True] * 5}
     write_table(path / "samples.parquet", sample, columns.SAMPLES)
     write_table(path / "clients.parquet", _clients(1), columns.CLIENTS)

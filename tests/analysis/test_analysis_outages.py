@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from run_folders import write_tiny
+from run_folders import write_outages, write_tiny
 
 from analysis import load_run, summarise
 from analysis.reports.formatting import headline, sentences
@@ -15,34 +15,42 @@ from analysis.reports.tables import facts, windows
 from analysis.run_folder.outages import Outage, find_outages
 
 
-def test_outages_are_matched_per_target_and_the_last_ends_with_the_run() -> None:
-    rows = [
-        (10.0, "outage_start", "server"),
-        (15.0, "outage_start", "replicas:1"),
-        (20.0, "outage_end", "server"),
-        (30.0, "outage_end", "replicas:1"),
-        (40.0, "outage_start", "server"),
-        (40.0, "usable_replicas", "server"),
-    ]
-    events = pd.DataFrame(rows, columns=["at_s", "kind", "target"])
-    assert find_outages(events, 50.0) == (
+def found_in(path: Path, *periods: tuple[str, float, float], **more: list[Any]) -> tuple[Outage, ...]:
+    write_outages(write_tiny(path, [{}], horizon_s=50), periods, **more)
+    return find_outages(load_run(path))
+
+
+def test_outages_come_by_their_start_and_the_last_ends_with_the_run(tmp_path: Path) -> None:
+    """Two that overlap stay two, though both take a replica; what begins after the run is none of it."""
+    found = found_in(
+        tmp_path,
+        ("server", 40.0, 60.0),
+        ("replicas:1", 15.0, 30.0),
+        ("replicas:1", 18.0, 20.0),
+        ("server", 10.0, 20.0),
+        ("server", 50.0, 60.0),
+    )
+    assert found == (
         Outage("server", 10.0, 20.0),
         Outage("replicas:1", 15.0, 30.0),
+        Outage("replicas:1", 18.0, 20.0),
         Outage("server", 40.0, 50.0),
     )
+    assert [outage.number for outage in found] == [3, 1, 2, 0]
 
 
-def test_slowdowns_and_links_are_windows_too_and_say_what_they_are() -> None:
-    rows = [
-        (10.0, "slowdown_start", "server", 3.0),
-        (12.0, "outage_start", "server", np.nan),
-        (14.0, "outage_start", "links:a+b", np.nan),
-        (15.0, "outage_end", "server", np.nan),
-        (18.0, "outage_end", "links:a+b", np.nan),
-        (20.0, "slowdown_end", "server", 3.0),
-        (30.0, "slowdown_start", "links:a", 1.5),
-    ]
-    found = find_outages(pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"]), 50.0)
+def test_slowdowns_and_links_are_windows_too_and_say_what_they_are(tmp_path: Path) -> None:
+    found = found_in(
+        tmp_path,
+        ("server", 10.0, 20.0),
+        ("server", 12.0, 15.0),
+        ("links:a+b", 14.0, 18.0),
+        ("links:a", 30.0, 90.0),
+        ("links:a", 31.0, 32.0),
+        effect=["slowdown", "down", "down", "slowdown", "down"],
+        factor=[3.0, 1.0, 1.0, 1.5, 1.0],
+        client_id=[-1, -1, -1, -1, 0],
+    )
     assert found == (
         Outage("server", 10.0, 20.0, 3.0),
         Outage("server", 12.0, 15.0),

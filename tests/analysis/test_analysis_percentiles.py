@@ -10,11 +10,12 @@ import pytest
 
 from analysis.run_folder.latencies import latencies_of, level_of
 from analysis.statistics.in_time import Span, mean_in_time, percentile_in_time, share_in_time
-from analysis.statistics.over_seeds import number_of, over_seeds
+from analysis.statistics.over_seeds import over_seeds
 from analysis.statistics.percentiles import (
     Latencies,
     at_least,
     bounds_of_share,
+    number_of,
     percentile,
     percentile_over_runs,
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from run_folders import write_table, write_tiny
+from run_folders import write_outages, write_table, write_tiny
 
 import analysis
 from analysis.figures import FIGURES
@@ -138,6 +138,7 @@ def test_text_of_a_scenario_is_never_markup(finished: Finished, tmp_path: Path) 
     events = pq.read_table(folder / "events.parquet").to_pandas().astype({"target": "str"})
     events["target"] = events["target"].str.replace("server", "</script><b>")
     write_table(folder / "events.parquet", dict(events), columns.EVENTS)
+    write_outages(folder, (("</script><b>", 100, 140),))
     html = analysis.write_report(folder).read_text()
     assert html.count("<script") == 2, "the data and the code of the time line"
     assert "<script>alert(1)</script>" in Page(html).text

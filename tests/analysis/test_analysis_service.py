@@ -172,24 +172,21 @@ def test_a_replica_that_was_scaled_in_works_until_an_outage_leaves_nothing(in_fl
         (0.0, "usable_replicas", "server", 3.0),
         (2.0, "usable_replicas", "server", 2.0),
         (2.25, "usable_replicas", "server", 3.0),
-        (2.5, "outage_start", "replicas:1", np.nan),
         (2.5, "usable_replicas", "server", 2.0),
         (2.75, "usable_replicas", "server", 1.0),
-        (2.8, "outage_start", "links:devices", np.nan),
-        (3.0, "outage_start", "server", np.nan),
         (3.0, "usable_replicas", "server", 0.0),
-        (4.0, "outage_end", "server", np.nan),
         (4.0, "usable_replicas", "server", 2.0),
-        (6.0, "outage_start", "server", np.nan),
         (6.0, "usable_replicas", "server", 0.0),
-        (7.0, "outage_end", "server", np.nan),
-        (7.0, "outage_end", "replicas:1", np.nan),
         (7.0, "usable_replicas", "server", 3.0),
         (9.0, "usable_replicas", "server", 1.0),
     ]
     events = pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"])
+    periods = pd.DataFrame(
+        [("replicas:1", 2.5, 7.0), ("links:devices", 2.8, 9.0), ("server", 3.0, 4.0), ("server", 6.0, 7.0)],
+        columns=["target", "from_s", "until_s"],
+    ).assign(client_id=-1, effect="down", factor=1.0, outage=0)
     scenario = {"server": {"replicas": 3, "in_flight": in_flight}}
-    run = SimpleNamespace(events=events, scenario=scenario, horizon_s=100.0)
+    run = SimpleNamespace(events=events, periods=periods, scenario=scenario, horizon_s=100.0)
     started, replica = np.array([1.0, 1.5, 5.0, 8.0]), np.array([2, 1, 1, 1])
     lost = {"started_at_s": started, "finished_at_s": np.full(4, np.nan), "replica": replica}
     assert ends_at_s(run, lost).tolist() == ends
@@ -284,7 +281,8 @@ def test_availability_of_each_target_beside_what_the_scenario_expects(tmp_path: 
         ("links:sensors+cameras", "down", 1, 30.0, 60.0),
     ]
     names = ("target", "effect", "client_id", "from_s", "until_s")
-    rows = dict(zip(names, map(list, zip(*periods, strict=True)), strict=True)) | {"factor": [1.0] * 6}
+    rows = dict(zip(names, map(list, zip(*periods, strict=True)), strict=True))
+    rows |= {"factor": [1.0] * 6, "outage": [0, 1, 2, 3, 5, 5]}
     write_table(path / "outages.parquet", rows, columns.OUTAGES)
     found = summarise(load_run(path))["availability"]["targets"]
     assert [(one["target"], one["effect"]) for one in found] == [

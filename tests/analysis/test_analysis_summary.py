@@ -16,6 +16,7 @@ import analysis
 from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics.page import page
 from analysis.metrics.summary import SECTIONS
+from analysis.metrics.without_interval import WITHOUT, why_without
 from analysis.reports.formatting import data_size, percent, seconds, sentences, with_interval
 from analysis.reports.tables import facts, windows
 
@@ -27,6 +28,45 @@ def test_every_number_has_a_definition_and_every_definition_a_number(finished: F
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
     assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
+
+
+def has_interval(summary: dict[str, Any], path: str) -> bool:
+    """Beside the number, in `intervals` under its path, or as part of a list of such."""
+    part, timed = summary, summary["intervals"]
+    for step in path.split("."):
+        part = part[int(step)] if isinstance(part, list) else part[step]
+        timed = timed.get(step) if isinstance(timed, dict) else None
+    beside = isinstance(part, dict) and {"low", "high"} <= set(part)
+    spread = isinstance(timed, dict) and {"mean", "p50", "p95", "p99"} <= set(timed)
+    in_time = isinstance(timed, dict) and set(timed) == {"value", "low", "high", "why"}
+    return beside or spread or in_time or path in ("predictions", "reliability")
+
+
+def test_every_number_has_an_interval_or_a_reason_why_not(finished: Finished) -> None:
+    paths = [path for path in leaves(finished[1]) if not path.startswith("intervals.")]
+    wrong = {path for path in paths if has_interval(finished[1], path) == (why_without(path) is not None)}
+    assert not wrong, "one of both"
+    met = {pattern for pattern in WITHOUT for path in paths if fits(pattern, path)}
+    assert set(WITHOUT) == met, "nothing is excused that is not there"
+
+
+def fits(pattern: str, path: str) -> bool:
+    parts, steps = pattern.split("."), path.split(".")
+    return len(parts) == len(steps) and all(
+        part in ("*", step) for part, step in zip(parts, steps, strict=True)
+    )
+
+
+def test_what_stands_in_intervals_is_the_number_itself(finished: Finished) -> None:
+    """Or it has none, and says why."""
+    summary = finished[1]
+    for path in (path for path in leaves(summary["intervals"]) if path != "queue.in_system"):
+        number, interval = summary, summary["intervals"]
+        for step in path.split("."):
+            number, interval = number[step], interval[step]
+        number = number["value"] if isinstance(number, dict) else number
+        assert interval["value"] == (None if number is None else pytest.approx(number)), path
+        assert (interval["low"] is None or interval["high"] is None) == (interval["why"] is not None), path
 
 
 def test_definitions_end_with_a_unit() -> None:

@@ -107,6 +107,7 @@ def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlate
         {"when": RENEWAL},
         {"when": INTERMITTENT, "target": LINKS | {"correlated": correlated}},
         {"when": RENEWAL, "effect": {"kind": "slowdown", "factor": 3.0}},
+        *[{"when": RENEWAL, "target": {"kind": "replicas", "count": 1}}] * 2,
         horizon_s=200.0,
     )
     simulate(World(drawn), made_up(drawn), tmp_path, source=WrittenArrivals(()))
@@ -115,6 +116,7 @@ def test_a_run_saves_its_time_lines_and_they_can_be_replayed(tmp_path, correlate
         {"when": trace},
         {"when": trace, "target": LINKS | {"correlated": correlated}},
         {"when": trace, "effect": {"kind": "slowdown", "factor": 3.0}},
+        *[{"when": trace, "target": {"kind": "replicas", "count": 1}}] * 2,
         horizon_s=200.0,
     )
     assert World(replayed).intervals == World(drawn).intervals

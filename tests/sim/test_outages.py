@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import scenario_of
@@ -39,10 +40,22 @@ def test_an_outage_takes_its_target_and_gives_it_back():
     assert changes(capacity_of(outage(SERVER, (10, 20)))) == [(0.0, 3), (10.0, 0), (20.0, 3)]
 
 
-def test_counts_are_of_the_highest_indices_so_overlaps_do_not_add():
-    """Two outages both hit the highest replica: with one of them and two of them gone, two are gone."""
+def test_each_outage_takes_replicas_that_the_others_leave():
+    """One is gone from 10 s, two more from 20 s; four outages of one take no more than there are."""
     found = capacity_of(outage(replicas(1), (10, 40)), outage(replicas(2), (20, 30)))
-    assert changes(found) == [(0.0, 3), (10.0, 2), (20.0, 1), (30.0, 2), (40.0, 3)]
+    assert changes(found) == [(0.0, 3), (10.0, 2), (20.0, 0), (30.0, 2), (40.0, 3)]
+    same = capacity_of(*[outage(replicas(1), (10 + n, 40)) for n in range(4)])
+    assert changes(same) == [(0.0, 3), (10.0, 2), (11.0, 1), (12.0, 0), (40.0, 3)]
+
+
+def test_replicas_that_fail_independently_are_up_as_the_binomial_law_says():
+    """Each of two is up half of the time: none and both a quarter of it, one on average."""
+    each = {"when": {"kind": "intermittent", "availability": 0.5, "mean_cycle_s": 100.0}}
+    found = capacity_of(*[each | {"target": replicas(1)}] * 2, n=2, horizon_s=100_000.0)
+    lengths = np.diff(np.append(found.at_s, 100_000.0)) / 100_000.0
+    none, one, both = (float(lengths[found.usable == up].sum()) for up in (0, 1, 2))
+    # A share of a two-state process over 1,000 cycles of its slower part has a standard error of 0.013.
+    assert (none, one, both) == pytest.approx((0.25, 0.5, 0.25), abs=0.05)
 
 
 def test_a_server_outage_within_an_outage_of_replicas_takes_all():
@@ -106,16 +119,15 @@ def written(draw: st.DrawFn) -> tuple[int, list[dict[str, object]]]:
 
 
 @given(written())
-def test_composition_equals_a_count_replica_by_replica(world):
+def test_composition_equals_a_count_outage_by_outage(world):
     n, outages = world
     found = capacity_of(*outages, n=n, horizon_s=30.0)
     for t in np.arange(0, 30, 0.5):
-        up = [True] * n
+        up = n
         for one in outages:
-            takes = one["target"].get("count", n)
             if any(begin <= t < end for begin, end in one["when"]["at"]):
-                up[n - takes :] = [False] * takes
-        assert found.usable_at(t) == sum(up)
+                up = max(0, up - one["target"].get("count", n))
+        assert found.usable_at(t) == up
     assert np.all(np.diff(found.at_s) > 0)
     assert np.all(np.diff(found.usable) != 0)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.laying_out import Fixed, labels_of, slowdowns, versions_held, within
+from sim.engine.arrays.laying_out import Fixed, labels_of, slowdowns, versions_held, within, work_of
 from sim.engine.arrays.layout import (
     REGISTERS,
     Ahead,
@@ -63,6 +63,7 @@ class Context:
             ),
             scale=np.array(rules.service.scale),
             mean=np.array(rules.service.mean),
+            work=work_of(learning),
             ahead=Ahead(*known),
             events=_heap(EVENTS + len(state.batch_of) + rules.max_batch),
             sends=Sends(**state.sends),

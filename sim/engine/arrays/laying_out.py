@@ -230,6 +230,12 @@ def labels_of(rules: Rules, learning: Learning) -> Labels:
     )
 
 
+def work_of(learning: Learning) -> NDArray[np.float64]:
+    """What the service time of each sample is multiplied by; nothing where all are alike."""
+    work = learning.learned.samples.work
+    return np.zeros(0) if work is None else work
+
+
 def versions_held(learning: Learning) -> VersionsHeld:
     held = learning.schedule.rejectors
     return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)

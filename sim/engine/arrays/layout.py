@@ -157,6 +157,7 @@ class Arrays(NamedTuple):
     terms: Terms
     scale: Floats
     mean: Floats
+    work: Floats  # per sample; empty where all take alike
     ahead: Ahead
     events: Heap
     sends: Any

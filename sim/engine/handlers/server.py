@@ -190,11 +190,23 @@ def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
         sends.batch_size[send] = size
         send = w.lists.after[send]
     takes = w.scale[size] * sends.factor[head]
+    if len(w.work) > 0:
+        takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
     takes *= slowed(w.slow_service, 0, now, r.replicas - replica - 1)
     replicas.ends[replica] = now + takes
     put_completion(w, r, replica)
+
+
+@handler
+def mean_work(w: Any, head: Any, size: Any) -> Any:
+    """Of the requests in a batch, added up in its order."""
+    total, send = 0.0, head
+    for _ in range(size):
+        total += w.work[w.rows.sample[w.sends.row[send]]]
+        send = w.lists.after[send]
+    return total / size
 
 
 @handler

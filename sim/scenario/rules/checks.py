@@ -17,7 +17,9 @@ from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.rules.outages import OUTAGE_CHECKS
+from sim.scenario.rules.own_models import OWN_MODEL_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
+from sim.scenario.rules.tables import TABLE_CHECKS
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.training import Mixture
@@ -26,6 +28,7 @@ from sim.scenario.text.draft import Finding, Path, refusal
 from sim.scenario.text.wording import nearest
 
 Breach = tuple[Path, Any, str]
+MOST_CLASSES = 2**15
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
@@ -79,8 +82,10 @@ def families_are_known(scenario: Scenario) -> Iterator[Breach]:
 def samples_are_there(scenario: Scenario) -> Iterator[Breach]:
     name, samples = scenario.data.set, scenario.data.samples
     known = DATA_SETS[name]
-    if not known.is_drawn and samples is not None and samples > known.samples:
-        yield ("data", "samples"), samples, f"must be at most {known.samples}, all that {name} has"
+    counts = not known.is_drawn and (known.has_answers or not known.is_brought)
+    if counts and samples is not None and samples > known.all_of(scenario.data):
+        most = known.all_of(scenario.data)
+        yield ("data", "samples"), samples, f"must be at most {most}, all that {name} has"
 
 
 def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
@@ -90,7 +95,7 @@ def a_mixture_is_drawn_from(scenario: Scenario) -> Iterator[Breach]:
 
 
 def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
-    known = classes_of(scenario)
+    known = classes_of(scenario) or MOST_CLASSES  # where nobody knows yet, `agents.checks` tells
     for index, group in enumerate(scenario.fleet):
         if not isinstance(group.partition, MissingClasses):
             continue
@@ -245,6 +250,8 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     availability_can_be_learned_for,
     *OUTAGE_CHECKS,
     *FILE_CHECKS,
+    *TABLE_CHECKS,
+    *OWN_MODEL_CHECKS,
     *LEARNING_CHECKS,
     the_compiled_clock_can_play_it,
     memory,

@@ -4,13 +4,13 @@ Meant to be right within a factor of about two; a run that fits is not promised 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import ModelFamily, model_family
 from sim.registry.scores import SCORES
+from sim.scenario.files.machine import gib, installed_bytes
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.learning import classes_of
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
@@ -32,6 +32,7 @@ FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
 LABEL_BYTES = 2
+UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 
@@ -52,8 +53,8 @@ def memory(scenario: Scenario) -> Iterator[tuple[Path, Any, str]]:
     if total > most:
         too_large = [need for need in needs if need.bytes > most]
         worst = too_large[0] if too_large else max(needs, key=lambda need: need.bytes)
-        share = f"{_gib(worst.bytes)} of it for {worst.what}"
-        rule = f"the run needs about {_gib(total)} of memory, {share}: this machine has {_gib(most)}"
+        share = f"{gib(worst.bytes)} of it for {worst.what}"
+        rule = f"the run needs about {gib(total)} of memory, {share}: this machine has {gib(most)}"
         yield worst.path, worst.value, rule
 
 
@@ -142,7 +143,7 @@ def pixels_of(scenario: Scenario) -> int:
 def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
     """About how many numbers a rejector of the group looks at: of the picture, and what its client's model
     makes of it."""
-    told, features = group.rejector.input, _family(group).features + classes_of(scenario)
+    told, features = group.rejector.input, _family(group).features + (classes_of(scenario) or UNKNOWN_CLASSES)
     return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
 
 
@@ -234,12 +235,3 @@ def _rate(group: Group, index: int) -> tuple[Path, Any]:
     if key:
         return ("fleet", index, "arrivals", "process", key), getattr(process, key)
     return ("fleet", index, "clients"), group.clients
-
-
-def installed_bytes() -> int:
-    """The machine's physical memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _gib(count: float) -> str:
-    return f"{count / 2**30:,.1f} GiB" if count < 2**50 else f"{count / 2**30:.1e} GiB"

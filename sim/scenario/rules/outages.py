@@ -36,7 +36,10 @@ def intervals_of_a_target_are_apart(scenario: Scenario) -> Iterator[Breach]:
     by_target: dict[Any, list[tuple[Path, tuple[float, float]]]] = {}
     for path, interval in _intervals(scenario):
         outage = scenario.server.outages[int(path[2])]
-        by_target.setdefault(_target_key(outage), []).append((path, interval))
+        key = _target_key(outage)
+        if isinstance(outage.target, ReplicasTarget) and outage.effect.stops:
+            key = path[2]  # each takes replicas of its own
+        by_target.setdefault(key, []).append((path, interval))
     for written in by_target.values():
         yield from _unsorted(written)
         ordered = sorted(written, key=lambda one: one[1])
@@ -84,7 +87,7 @@ def traces_of_outages_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
         path: Path = ("server", "outages", index, "when", "file")
         file, clients = outage.when.file, scenario.clients if isinstance(outage.target, LinksTarget) else 0
         try:
-            outage.when.require(outage, clients)
+            outage.when.require(outage.target, outage.target_name, outage.effect.kind, clients, index)
         except BadFile as error:
             yield path, file, f"{PurePath(file).name}: {error}"
 

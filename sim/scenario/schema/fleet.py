@@ -53,6 +53,8 @@ class Policy(Part):
 
     score: ScoreName = "l2h"
     """A number per client and sample, larger means send."""
+    column: str | None = None
+    """Of `given`: the NAME of the table's column `score.NAME`; null: the only one that it has."""
     price: Price = Threshold(kind="threshold", at=0.0)
     """What the score is held against."""
 

@@ -11,6 +11,7 @@ from sim.registry.disciplines import DisciplineName
 from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
+from sim.scenario.schema.client_data import Scaling
 from sim.scenario.schema.values import Beat, ImageSize, Part, SpanOrZero, Whole
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
@@ -23,6 +24,12 @@ class ServerModel(Part):
     """As for a client's model."""
     image_size: ImageSize | None = None
     """Pixels a side to which it resizes what it sees; null: as the family does."""
+    file: str | None = None
+    """A model of your own, which is not trained: weights of `family` (.safetensors, .pt) or an .onnx."""
+    scaling: Scaling | None = None
+    """What images are scaled by for a model of your own; null: they stay between 0 and 1."""
+    answers: str | None = None
+    """The server of a table; null: the only one that it has."""
 
 
 class Autoscaling(Part):

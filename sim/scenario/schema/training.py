@@ -10,6 +10,7 @@ from sim.registry.data_sets import DataSetName
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
+    ImageSize,
     NonNegative,
     Part,
     PositiveShare,
@@ -45,18 +46,28 @@ class Data(Part):
 
     set: DataSetName = "digits"
     """Name of the data set."""
-    pools: Annotated[tuple[PositiveShare, ...], Field(min_length=5, max_length=5)] = (
+    pools: Annotated[tuple[Share, ...], Field(min_length=5, max_length=5)] = (
         0.2,
         0.3,
         0.2,
         0.1,
         0.2,
     )
-    """Shares of the pools client, server, rejector, calibration, traffic; they sum to 1."""
+    """Shares of the pools client, server, rejector, calibration, traffic; they sum to 1. Of a table
+    those that nothing is trained on may be 0."""
     samples: Count | None = None
     """How many samples to use, drawn by the seed; null: all (10,000 of a mixture)."""
     root: str | None = None
     """Folder with the files of the set; null: `$L2H_DATA`, `data/`, or where Debian puts them."""
+    file: str | None = None
+    """The file of `table`, `npz` or `features`, or the folder of `image_folder` or `torchvision`."""
+    name: str | None = None
+    """Of `torchvision`: the name of its class of the set, such as EuroSAT."""
+    image_size: ImageSize | None = None
+    """Of pictures in a folder: pixels a side that all are resized to; null: they have one size."""
+    cost_scale: Cost = 1.0
+    """Of a table with costs: what one unit of `cost.NAME` weighs beside a wrong answer; c_e of a send is this
+    times the sample's own cost."""
     download: bool = False
     """Whether torchvision may fetch what is missing."""
     mixture: Mixture = Mixture()

@@ -4,11 +4,14 @@ Two scenarios under one digest are the same question to the same fleet; files th
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from hashlib import blake2b, file_digest
+from pathlib import Path
 from typing import Any
 
 from sim.errors import BadInput
+from sim.scenario.files.brought_sizes import files_below
 from sim.scenario.schema.document import Scenario
 
 
@@ -35,6 +38,10 @@ def by_content(value: Any) -> Any:
 
 
 def _digest_of(path: str) -> str:
+    """Of a file's content; of a folder's files and their names below it."""
+    if os.path.isdir(path):
+        below = {str(file.relative_to(path)): _digest_of(str(file)) for file in files_below(Path(path))}
+        return blake2b(json.dumps(below, sort_keys=True).encode(), digest_size=20).hexdigest()
     try:
         with open(path, "rb") as file:
             return file_digest(file, lambda: blake2b(digest_size=20)).hexdigest()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.scenario import Scenario
 from sim.scenario.schema.server import Outage, Server
-from sim.world.outages.downtime import Downtime, either
+from sim.world.outages.downtime import Downtime
 from sim.world.outages.times import OutageTimes
 
 SlowSpans = Sequence[tuple[float, float, float]]
@@ -24,6 +24,7 @@ class Interval:
 
     takes: replicas that do not work, counted from the highest index. effect: "down" or "slowdown". factor: of
     service or transfer times; 1 where the target is down. client: whose link it is; −1: all that is hit.
+    outage: its place in the scenario's list.
     """
 
     target: str
@@ -33,6 +34,7 @@ class Interval:
     effect: str
     factor: float = 1.0
     client: int = -1
+    outage: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,28 @@ class Slowness:
 def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interval]:
     """Every interval of every outage, in order of start; those of single clients' links come with them."""
     found = []
-    for one in times:
+    for number, one in enumerate(times):
         outage, takes = one.outage, _takes(one.outage, most_replicas(scenario.server))
         factor = outage.effect.slows_by()
         for client, downtime in ((-1, one.shared), *one.of_client.items()):
             found += [
-                Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client)
+                Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client, number)
                 for begin, end in downtime
             ]
-    return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client))
+    return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client, i.outage))
 
 
 def capacity(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Capacity:
-    """A replica is up iff every outage that targets it is up; simultaneous edges are one net change."""
-    by_takes: dict[int, list[Downtime]] = {}
-    for one in times:
-        takes = _takes(one.outage, most_replicas(scenario.server))
-        if takes:
-            by_takes.setdefault(takes, []).append(one.shared)
-    merged = {takes: either(*downtimes) for takes, downtimes in by_takes.items()}
-    edges = np.unique([0.0] + [t for downtime in merged.values() for period in downtime for t in period])
+    """Each outage takes its replicas from those that the others leave, as far as there are any; simultaneous
+    edges are one net change."""
+    most = most_replicas(scenario.server)
+    takers = [(takes, one.shared) for one in times if (takes := _takes(one.outage, most))]
+    edges = np.unique([0.0] + [t for _, downtime in takers for period in downtime for t in period])
     edges = edges[(edges < scenario.horizon_s) | (edges == 0.0)]
     taken = np.zeros(len(edges), dtype=np.int64)
-    for takes, downtime in merged.items():
-        taken = np.maximum(taken, np.where(downtime.down_at(edges), takes, 0))
+    for takes, downtime in takers:
+        taken += np.where(downtime.down_at(edges), takes, 0)
+    taken = np.minimum(taken, most)
     changes = np.concatenate([[True], np.diff(taken) != 0])
     return Capacity(edges[changes], np.maximum(scenario.server.replicas - taken[changes], 0), taken[changes])
 

@@ -99,9 +99,9 @@ def failures(file: str) -> Failures:
 
 @lru_cache(maxsize=4)
 def _nodes_down(path: str, _identity: object) -> dict[str, Periods]:
-    import pandas as pd  # noqa: PLC0415  (takes long to load, and most scenarios have no such trace)
-
     names, head = _fta_columns(path)
+    import pandas as pd  # noqa: PLC0415  (half a second that only such a trace needs)
+
     try:
         rows = pd.read_csv(
             path,

@@ -18,6 +18,10 @@ _TIMES = ("from_s", "until_s")
 _WORDS = ("target", "effect")
 _EFFECTS = ("down", "slowdown")
 _EVERYBODY = -1
+_NUMBERS = {
+    "client_id": "the number of a client, or -1 for all",
+    "outage": "the place of an outage in a scenario's list, or -1",
+}
 
 
 class _Periods(NamedTuple):
@@ -29,19 +33,27 @@ class _Periods(NamedTuple):
     client: NDArray[np.int64]
     target: NDArray[Any]  # "" where the file does not say
     effect: NDArray[Any]
+    outage: NDArray[np.int64]  # -1 where the file does not say
 
 
-def read_trace(file: str, target: str, effect: str, clients: int) -> tuple[Downtime, dict[int, Downtime]]:
+def read_trace(
+    file: str, target: str, effect: str, clients: int, number: int = 0
+) -> tuple[Downtime, dict[int, Downtime]]:
     """What a file says about one target: periods of all, and of single clients by their number.
 
-    Rows that name another target or effect are left out; the columns target, effect and client_id (−1: all
-    of the target) may be missing. clients: how many there are, 0 where the target is no link. Raises
-    BadFile, with the line: a file that cannot be read or lacks a column, a time that is none or negative, an
-    end before its start, starts out of order, a client or an effect that there is not, nothing left.
+    Rows that name another target or effect are left out, and where several outages have the same, those of
+    others than the one at the place `number` in the list, if it is among them; the columns target, effect,
+    client_id (−1: all of the target) and outage may be missing. clients: how many there are, 0 where the
+    target is no link. Raises BadFile, with the line: a file that cannot be read or lacks a column, a time
+    that is none or negative, an end before its start, starts out of order, a client or an effect that there
+    is not, nothing left.
     """
     by_client: dict[int, list[tuple[float, float]]] = {}
-    for part in _read(file, identity(file)):
-        mine = np.isin(part.target, ("", target)) & np.isin(part.effect, ("", effect))
+    parts = _read(file, identity(file))
+    alike = [np.isin(part.target, ("", target)) & np.isin(part.effect, ("", effect)) for part in parts]
+    is_own = any((part.outage[mine] == number).any() for part, mine in zip(parts, alike, strict=True))
+    for part, same in zip(parts, alike, strict=True):
+        mine = same & (part.outage == number) if is_own else same
         strange = np.flatnonzero(mine & (part.client >= clients))
         if len(strange):
             what = f"there are {clients} clients" if clients else "its target is no link"
@@ -62,7 +74,7 @@ def _read(path: str, _identity: object) -> tuple[_Periods, ...]:
     for name in _TIMES:
         if name not in file.names:
             raise BadFile(f"has no column {name}, but {', '.join(file.names)}")
-    names = [name for name in (*_TIMES, *_WORDS, "client_id") if name in file.names]
+    names = [name for name in (*_TIMES, *_WORDS, "client_id", "outage") if name in file.names]
     latest: dict[Any, float] = {}
     return tuple(_part(file, rows, latest) for rows in file.read(names))
 
@@ -70,11 +82,11 @@ def _read(path: str, _identity: object) -> tuple[_Periods, ...]:
 def _part(file: RowFile, rows: Rows, latest: dict[Any, float]) -> _Periods:
     """Some rows, sound. latest: per target, effect and client when its last period began; kept up to date."""
     from_s, until_s = (_seconds(file, rows, name) for name in _TIMES)
-    found = _Periods(
-        rows.first, from_s, until_s, _clients(file, rows), *(_words(file, rows, name) for name in _WORDS)
-    )
+    client, outage = (_numbers(file, rows, name, said) for name, said in _NUMBERS.items())
+    target, effect = (_words(file, rows, name) for name in _WORDS)
+    found = _Periods(rows.first, from_s, until_s, client, target, effect, outage)
     for row, (begin, end) in enumerate(zip(from_s.tolist(), until_s.tolist(), strict=True)):
-        whose = found.target[row], found.effect[row], int(found.client[row])
+        whose = found.target[row], found.effect[row], int(found.client[row]), int(found.outage[row])
         wrong = None
         if end <= begin:
             wrong = f"ends at {end:.12g}, which is not after {begin:.12g}"
@@ -92,12 +104,12 @@ def _seconds(file: RowFile, rows: Rows, name: str) -> NDArray[np.float64]:
     return found
 
 
-def _clients(file: RowFile, rows: Rows) -> NDArray[np.int64]:
-    if "client_id" not in rows.columns:
+def _numbers(file: RowFile, rows: Rows, name: str, said: str) -> NDArray[np.int64]:
+    if name not in rows.columns:
         return np.full(len(rows.columns[_TIMES[0]]), _EVERYBODY)
-    found = file.numbers(rows, "client_id")
+    found = file.numbers(rows, name)
     is_one = (found == np.floor(found)) & (found >= _EVERYBODY) & (found < 2**31)
-    _refuse(file, rows, "client_id", ~is_one, found, "must be the number of a client, or -1 for all")
+    _refuse(file, rows, name, ~is_one, found, f"must be {said}")
     return found.astype(np.int64)
 
 

@@ -156,11 +156,14 @@ def test_the_page_on_data_has_every_set_with_its_size() -> None:
     page = (ROOT / "docs/data.md").read_text()
     told = {
         name: samples
-        for names, samples in re.findall(r"^\| (`\w+`.*?) \| ([\d,]+|as asked) \|", page, re.MULTILINE)
+        for names, samples in re.findall(
+            r"^\| (`\w+`.*?) \| ([\d,]+|as asked|as brought) \|", page, re.MULTILINE
+        )
         for name in re.findall(r"`(\w+)`", names)
     }
     assert told == {
-        name: "as asked" if kind.is_drawn else f"{kind.samples:,}" for name, kind in DATA_SETS.items()
+        name: "as asked" if kind.is_drawn else "as brought" if kind.is_brought else f"{kind.samples:,}"
+        for name, kind in DATA_SETS.items()
     }
 
 

@@ -57,10 +57,8 @@ def outage(kind: str, *intervals: tuple[float, float], **target: object) -> dict
         ([outage("server", (1, 3)), outage("replicas", (2, 4), count=1)], []),  # of different targets
         ([outage("replicas", (1, 3), count=2), outage("replicas", (2, 4), count=1)], []),
         ([outage("server", (1, 3)), outage("server", (2, 4))], ["server.outages.1.when.at.0"]),
-        (
-            [outage("replicas", (1, 9), count=1), outage("replicas", (2, 4), count=1)],
-            ["server.outages.1.when.at.0"],
-        ),
+        ([outage("replicas", (1, 9), count=1), outage("replicas", (2, 4), count=1)], []),  # they add
+        ([outage("replicas", (1, 9), (2, 4), count=1)], ["server.outages.0.when.at.1"]),
         (
             [outage("links", (1, 3), groups=("sensors",)), outage("links", (2, 4), groups=("sensors",))],
             ["server.outages.1.when.at.0"],

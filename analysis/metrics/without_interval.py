@@ -1,0 +1,86 @@
+"""The numbers of a summary that stand without an interval in a single run, and why each does.
+Over three seeds and more all of them have one. Printed by docs/metrics.md; a test holds the summary to it."""
+
+from __future__ import annotations
+
+from analysis.metrics.part_definitions import PLACES, WINDOW
+
+COURSE = "one course of outages; only other seeds show how another would go"
+TOTAL = "a total of this run, as long as it was; beside it stands a share or a rate that has an interval"
+FACT = "no estimate: it says what was run, counted or asked for"
+OWN_INTERVAL = ("accuracy", "client_accuracy")  # of a part: by clients and samples
+
+WITHOUT: dict[str, str] = {
+    **dict.fromkeys(("valid", "invalid_because", "run.*"), FACT),
+    **dict.fromkeys(
+        ("run_length.*", "run_length.needed_s.*"), "says how far intervals can be had; is no result itself"
+    ),
+    **dict.fromkeys(("counts.requests", "counts.outcome.*", "counts.server_cause.*"), TOTAL),
+    **dict.fromkeys(("fairness.clients", "fairness.left_out"), FACT),
+    **dict.fromkeys(
+        (
+            "fairness.jain",
+            "fairness.worst_decile_accuracy",
+            "fairness.worst_decile_by_chance",
+            "fairness.worst_decile_shrunk",
+        ),
+        "bent by chance itself (a worst decile is always low), so what chance alone gives stands beside it",
+    ),
+    "queue.max": "a maximum grows with the length of the run",
+    **dict.fromkeys(
+        (
+            "work.service_s",
+            "work.wasted_s",
+            "retries.attempts",
+            "wire.bytes_up",
+            "cost.charged_attempts",
+            "cost.total",
+            "cost.spend",
+        ),
+        TOTAL,
+    ),
+    **dict.fromkeys(("staleness.*", "rounds.*"), "follows from when versions were made in this run"),
+    **dict.fromkeys(
+        (
+            "availability.usable_share",
+            "availability.replica_share",
+            "availability.outage_share",
+            "availability.outages",
+            "availability.targets",
+            "retries.amplification_during_outages",
+            "outages.normal_waiting",
+            "outages.of_single_links",
+            "outages.each.*.recovery_s",
+            "outages.each.*.queue_recovery_s",
+            "outages.each.*.service_recovery_s",
+        ),
+        COURSE,
+    ),
+    **dict.fromkeys(
+        (f"outages.each.*.{name}" for name in ("target", "label", "from_s", "to_s", "after_until_s")), FACT
+    ),
+    "study": "means over clients before any traffic, on samples that all settings share",
+}
+WITHOUT |= {
+    f"{part}.{name}": COURSE
+    for part in (
+        *(f"outages.{place}" for place in PLACES if place != "whole_run"),
+        "groups.*.affected",
+        "groups.*.unaffected",
+    )
+    for name in WINDOW
+    if name not in OWN_INTERVAL
+}
+WITHOUT |= {
+    f"{part}.whole_run.{name}": TOTAL for part in ("outages", "groups.*") for name in ("requests", "spend")
+}
+
+
+def why_without(path: str) -> str | None:
+    """Why the number at a path has no interval in a single run; None where it has one, or there is none."""
+    segments = path.split(".")
+    for pattern, reason in WITHOUT.items():
+        parts = pattern.split(".")
+        if len(parts) == len(segments) and all(p in ("*", s) for p, s in zip(parts, segments, strict=True)):
+            return reason
+    return None

@@ -1,0 +1,78 @@
+"""Work, costs and grades of each sample's own: on both clocks, in the readable definition, in the tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import worlds
+from worlds import WrittenArrivals, brought, differences, made_up, product, reference, scenario_of
+
+from sim.engine.choice import EnginePath
+
+SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+PATHS = [EnginePath("simpy", ""), EnginePath("compiled", "")]
+
+
+def without_rounds(scenario):
+    """Given answers train nothing during a run."""
+    return scenario.model_copy(update={"training": scenario.training.model_copy(update={"online": None})})
+
+
+@settings(max_examples=100, derandomize=True, **SLOW_IS_FINE)
+@given(worlds())
+def test_both_clocks_equal_the_reference(world):
+    scenario, arrivals, chunk_s = world
+    scenario = without_rounds(scenario)
+    learned = brought(made_up(scenario))
+    theirs = reference(scenario, learned, arrivals, chunk_s)
+    for path in PATHS:
+        ours = product(scenario, learned, arrivals, chunk_s, path=path)
+        for mine, told in zip(ours, theirs, strict=True):
+            assert differences(mine, told) == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=["simpy", "compiled"])
+def test_a_batch_takes_its_time_as_often_as_its_requests_have_work_on_average(path):
+    server = {"service": {"kind": "affine", "base_s": 1.0}, "max_batch": 2, "batch_wait_s": 5.0}
+    scenario = scenario_of(server=server)
+    learned = brought(made_up(scenario))
+    requests, _ = product(scenario, learned, WrittenArrivals(((1.0, 0), (2.0, 0))), 60.0, path=path)
+    place = {one: at for at, one in enumerate(learned.samples.sample_id.tolist())}
+    work = [learned.samples.work[place[one]] for one in requests["sample_id"]]
+    assert requests["finished_at_s"].tolist() == pytest.approx([2.0 + sum(work) / 2] * 2)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=["simpy", "compiled"])
+def test_work_of_one_changes_no_byte(path):
+    scenario = scenario_of()
+    learned, arrivals = made_up(scenario), WrittenArrivals(((1.0, 0), (1.5, 0), (9.0, 0)))
+    ones = replace(learned, samples=replace(learned.samples, work=np.ones(len(learned.samples.label))))
+    tables = [product(scenario, each, arrivals, 60.0, path=path)[0] for each in (learned, ones)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_rows_tell_grades_and_costs():
+    scenario = scenario_of(fleet=(_group("always_remote", "a"), _group("always_local", "b")))
+    learned = brought(made_up(scenario))
+    rows, _ = product(scenario, learned, WrittenArrivals(((1.0, 0), (2.0, 1))), 60.0)
+    place = {one: at for at, one in enumerate(learned.samples.sample_id.tolist())}
+    sent, kept = (place[one] for one in rows["sample_id"])
+    tables = learned.tables
+    assert rows["quality"].tolist() == [tables.server_quality[sent], tables.groups[1].quality[0, kept]]
+    assert rows["client_quality"][0] == tables.groups[0].quality[0, sent]
+    assert rows["c_e"].tolist() == learned.samples.c_e[[sent, kept]].tolist()
+    assert rows["cost"].tolist() == [np.float32(learned.samples.c_e[sent]), 0.0]
+    assert (rows[["client_label", "server_label", "answer_label"]] == -1).all(axis=None)
+
+
+def _group(price, name):
+    return {
+        "group": name,
+        "clients": 1,
+        "arrivals": {"process": {"kind": "poisson", "rate_hz": 1.0}},
+        "policy": {"score": "l2h", "price": {"kind": price}},
+    }
