@@ -90,9 +90,9 @@ def _clients(count: int) -> str:
 def _played(scenario: Scenario, place: int, trace: Trace) -> Played:
     shape, horizon_s = scenario.fleet[place].arrivals.shape, scenario.horizon_s
     inverse, until_s = shape.inverse(), shape.operational_s(horizon_s)
-    a_second = np.zeros(int(np.ceil(horizon_s)) + 1, dtype=np.int64)
     clients = np.zeros(trace.clients + 1, dtype=bool)
     count, samples, total, most = 0, 0, 0.0, np.nan
+    peak, last, in_last = 0, -1.0, 0  # two batches may meet within a second
     for batch in read_trace(trace):
         here = _before(batch, trace.time_scale, until_s)
         if not len(here.at_s):
@@ -100,14 +100,16 @@ def _played(scenario: Scenario, place: int, trace: Trace) -> Played:
                 break
             continue
         at_s = np.clip(inverse(here.at_s * trace.time_scale), 0.0, horizon_s)
-        a_second += np.bincount(at_s.astype(np.int64), minlength=len(a_second))
+        seconds, counts = np.unique(np.floor(at_s), return_counts=True)
+        counts[0] += in_last if seconds[0] == last else 0
+        peak, last, in_last = max(peak, int(counts.max())), float(seconds[-1]), int(counts[-1])
         clients[here.client] = True
         count += len(at_s)
         samples += int(np.count_nonzero(here.sample != NO_SAMPLE))
         total += float(here.work.sum())
         most = float(np.fmax(most, here.work.max()))
     known = scenario.fleet[place].clients if clients[NOBODY] else int(np.count_nonzero(clients))
-    return Played(count, int(a_second.max()), known, samples, total / max(count, 1), most)
+    return Played(count, peak, known, samples, total / max(count, 1), most)
 
 
 def _before(batch: Requests, time_scale: float, until_s: float) -> Requests:

@@ -473,6 +473,18 @@ def test_check_tells_what_is_played_and_what_is_left_out(tmp_path: Path) -> None
     assert "from 2 clients, of 3 that the file names; left out: none" in line
 
 
+@pytest.mark.parametrize("block", [2**20, 30])
+def test_the_peak_is_that_of_a_second_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Whatever the pieces, and however long the run: seven between 2 s and 3 s."""
+    monkeypatch.setattr(row_files, "BLOCK_BYTES", block)
+    times = [0.5, 0.6, 1.0, *(2 + n / 10 for n in range(7)), 3.0, 3.5]
+    plan = traced(tmp_path, "time\n" + "".join(f"{t}\n" for t in times), horizon_s=1e9)
+    (line,) = traces_in_words(plan)
+    assert "at most 7 in one second" in line
+
+
 def test_a_trace_in_nanoseconds_needs_no_more_memory_than_its_requests(tmp_path: Path) -> None:
     """Whether its unit or a time scale says so; once it was refused for 1,117 GiB."""
     from sim.scenario.rules.checks import findings  # noqa: PLC0415
