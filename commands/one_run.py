@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from commands.interrupts import CtrlC, ending_at_once
 from commands.learnings import Learning, Learnings, heard
 from commands.options import CHECKPOINT_EVERY_S
-from commands.plugins.loading import preparation
+from commands.plugins.loading import call_hooks, preparation
 from commands.progress import Reporter
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.engine.run import Simulated, simulate
@@ -94,6 +94,7 @@ def execute(
         write_json(folder / "timing.json", timing | spent.as_json())
         checkpoints.discard()
     progress.report("report", 1, 1)
+    call_hooks(folder)
 
 
 def _said_by(models: Mapping[str, Any] | None, plan: Scenario) -> dict[str, str]:

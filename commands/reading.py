@@ -1,4 +1,4 @@
-"""The commands that read finished runs: compare, figure and report.
+"""The commands that read finished runs: compare, figure, metrics and report.
 Part of the command line; `main` adds them to its own."""
 
 from __future__ import annotations
@@ -62,6 +62,30 @@ def figure(
     out = out or Path(f"{name}.{kind.value}")
     write_whole(out, content)
     print(f"figure: {out}")
+
+
+@app.command()
+def metrics(
+    run_folder: RunFolder,
+    every: Annotated[float, typer.Option(metavar="S", help="Virtual seconds between two scrapes.")] = 15.0,
+    epoch: Annotated[float, typer.Option(metavar="S", help="Seconds since 1970 that are t = 0.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For the text (default: metrics.txt, here).")
+    ] = None,
+) -> None:
+    """Writes a run as OpenMetrics text, in virtual time.
+
+    It is what a Prometheus that scraped the fleet would have seen; promtool makes blocks of it.
+    """
+    with ending_at_once():
+        from analysis.reports.open_metrics import open_metrics
+        from analysis.run_folder.run import load_run
+        from sim.results.whole_files import write_whole
+
+    text = "\n".join(open_metrics(load_run(run_folder), every, epoch)) + "\n"
+    out = out or Path("metrics.txt")
+    write_whole(out, text.encode())
+    print(f"metrics: {out}")
 
 
 @app.command()

@@ -380,3 +380,21 @@ def test_the_page_runs() -> None:
     }
     for family in ADOPTERS:
         assert f"`{family}`" in page or family in ("price", "policy")
+
+
+def test_hooks_hear_of_finished_runs_and_cost_no_run(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[tuple[str, float]] = []
+
+    @l2h_fleet.register("hook", "notes")
+    def notes(run: l2h_fleet.Run) -> None:
+        heard.append((run.path.name, run.summary["run"]["horizon_s"]))
+
+    @l2h_fleet.register("hook", "broken")
+    def broken(run: l2h_fleet.Run) -> None:
+        raise ValueError(run.path.name)
+
+    group = TINY["fleet"][0] | {"policy": {"score": "confidence", "price": {"kind": "always_local"}}}
+    run = l2h_fleet.run(TINY | {"fleet": [group]}, out=here / "one")
+    assert heard == [("one", 100.0)]
+    assert "the hook 'broken' broke: ValueError: one" in caplog.text
+    assert "hook notes" not in json.loads((run.path / "versions.json").read_text())

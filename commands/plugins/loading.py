@@ -3,6 +3,7 @@ Nothing else ever runs somebody's code; what a scenario names has to be here by 
 
 from __future__ import annotations
 
+import logging
 import sys
 import types
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from sim.errors import BadInput
 from sim.registry import brought
 
+log = logging.getLogger(__name__)
 GROUP = "l2h_fleet"  # of the entry points of installed packages
 _READ: dict[str, str] = {}  # what was read: the text of each file by its path
 
@@ -102,3 +104,17 @@ def take(what: Carried) -> None:
     for family, name, made in what.objects:
         if (family, name) not in known:
             register(family, name, made)
+
+
+def call_hooks(folder: Path) -> None:
+    """Hands a finished run to whoever registered a hook. One that breaks costs a warning, not the run."""
+    if not any(one.family == "hook" for one in brought.BROUGHT):
+        return
+    from analysis.run_folder.run import load_run
+    from commands.plugins.registering import HOOKS
+
+    for name, hook in HOOKS.items():
+        try:
+            hook(load_run(folder))
+        except Exception as error:
+            log.warning("the hook '%s' broke: %s: %s", name, type(error).__name__, error)

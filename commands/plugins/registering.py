@@ -30,7 +30,7 @@ def register(family: str, name: str, made: Any = None) -> Any:
     """Adds a kind of one's own, which scenarios may then name; gives the object, so it can be a decorator:
     `@register("price", "mine")`.
 
-    family: price, policy, score, arrivals, duration, service, shape, outage, metric, figure or law;
+    family: price, policy, score, arrivals, duration, service, shape, outage, metric, figure, law or hook;
     docs/own_code.md says what each takes. Registering one's own name again replaces it, as a notebook
     does that runs a cell twice. Raises BadInput, in one line, for what the object lacks, or a name that is
     the tool's own.
@@ -185,6 +185,14 @@ def _law(name: str, made: Any) -> Callable[[], None]:
     return lambda: _drop((name, LAWS))
 
 
+def _hook(name: str, made: Any) -> Callable[[], None]:
+    _function_of_traffic(name, made, "hook", "a finished run")
+    HOOKS[name] = made
+    return lambda: _drop((name, HOOKS))
+
+
+HOOKS: dict[str, Callable[[Any], None]] = {}  # called with each run that is finished, as of `load_run`
+
 ADOPTERS: dict[str, Adopter] = {
     "price": _price,
     "policy": _policy,
@@ -197,6 +205,7 @@ ADOPTERS: dict[str, Adopter] = {
     "metric": _metric,
     "figure": _figure,
     "law": _law,
+    "hook": _hook,
 }
 
 
@@ -227,9 +236,9 @@ HANDED = {
 }
 
 
-def _function_of_traffic(name: str, made: Any, noun: str) -> None:
+def _function_of_traffic(name: str, made: Any, noun: str, what: str = "the run's traffic") -> None:
     if not callable(made) or len(signature(made).parameters) != 1:
-        raise BadInput(f"{noun} '{name}': must be a function of the run's traffic")
+        raise BadInput(f"{noun} '{name}': must be a function of {what}")
 
 
 def _require_free(name: str, table: Any, noun: str) -> None:

@@ -29,7 +29,11 @@ FILES: list[tuple[str, str]] = []  # the plugin that is being read, innermost la
 
 def digests() -> dict[str, str]:
     """Per kind a digest of its code, by `FAMILY NAME`, in order of the names."""
-    found = {f"{one.family} {one.name}": one.code for one in BROUGHT if not _is_ours(one.made)}
+    found = {
+        f"{one.family} {one.name}": one.code
+        for one in BROUGHT
+        if one.family != "hook" and not _is_ours(one.made)
+    }
     return dict(sorted(found.items()))
 
 
