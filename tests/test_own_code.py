@@ -364,13 +364,26 @@ def test_installed_packages_register_by_an_entry_point(monkeypatch: pytest.Monke
     loading.load_installed.cache_clear()
 
 
-def test_the_page_runs() -> None:
-    page = (ROOT / "docs/own_code.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+def run_blocks(page: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a page whose blocks of Python ran one after another, and the names that they left."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 3
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:
-        exec(compile(block, "docs/own_code.md", "exec", dont_inherit=True), names)
+        exec(compile(block, str(page), "exec", dont_inherit=True), names)
+    return page.read_text(), names
+
+
+def test_the_page_on_tuning_runs() -> None:
+    _, names = run_blocks(ROOT / "docs/tuning.md")
+    assert len(names["study"].trials) == 4
+    assert names["risk"] > 0
+    assert callable(names["tuned"])
+    assert [one.name for one in brought.BROUGHT if one.family == "hook"] == ["tracking"]
+
+
+def test_the_page_runs() -> None:
+    page, _ = run_blocks(ROOT / "docs/own_code.md")
     told = {(one.family, one.name) for one in brought.BROUGHT}
     assert told == {
         ("policy", "patient"),

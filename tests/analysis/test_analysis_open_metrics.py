@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import l2h_fleet
@@ -35,9 +36,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> l2h_fleet.Run:
     return l2h_fleet.run(TINY, out=tmp_path_factory.mktemp("run") / "tiny")
 
 
+def families_of(lines: list[str]) -> dict[str, Metric]:
+    return {one.name: one for one in text_string_to_metric_families("\n".join(lines) + "\n")}
+
+
 def test_what_prometheus_reads_is_what_the_tables_hold(run: l2h_fleet.Run) -> None:
-    text = "\n".join(open_metrics(run, every_s=10.0, epoch_s=1_000.0)) + "\n"
-    families = {family.name: family for family in text_string_to_metric_families(text)}
+    lines = list(open_metrics(run, every_s=10.0, epoch_s=1_000.0))
+    # Of a histogram at several instants the parser takes all but the first bucket for duplicates.
+    at_the_end = [one for one in lines if one.startswith("#") or one.endswith(" 1050")]
+    families = families_of(at_the_end) | families_of([one for one in lines if "latency" not in one])
     at_s = np.arange(0.0, 51.0, 10.0)
     requests, timeline = run.requests, run.timeline
 
