@@ -85,12 +85,21 @@ class Player:
 
     def __init__(self, policy: PythonPolicy) -> None:
         self._policy, self._of_client = policy, dict[int, Any]()
-        self._hears = hasattr(policy.make(), "hear")
+        self._decides, self._hears = dict[int, Callable[..., Any]](), hasattr(policy.make(), "hear")
         self.since: float | None = None  # wall time at which the call under way began
 
     def threshold(self, p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG002
         """-inf to send, inf to keep."""
-        chosen = self._call("decide", request, now)
+        decide = self._decides.get(request.client)
+        try:
+            self.since = perf_counter()
+            if decide is None:
+                decide = self._decides[request.client] = self._of(request.client).decide
+            chosen = decide(request, now)
+        except Exception as error:
+            raise self._broken(error, "decide", now) from error
+        finally:
+            self.since = None
         if isinstance(chosen, bool | np.bool_):
             return -inf if chosen else inf
         if isinstance(chosen, int | np.integer) and LOCAL <= chosen < OPTIONS:
@@ -106,25 +115,28 @@ class Player:
         """It knows what it decided."""
 
     def on_outcome(self, p: Any, m: Any, now: float, heard: Outcome) -> None:  # noqa: ARG002
-        if self._hears:
-            self._call("hear", heard, now)
-
-    def _call(self, name: str, told: Request | Outcome, now: float) -> Any:
-        client = told.client
+        if not self._hears:
+            return
         try:
-            one = self._of_client.get(client) or self._of_client.setdefault(client, self._policy.make())
             self.since = perf_counter()
-            return getattr(one, name)(told, now)
-        except (RunFailed, KeyboardInterrupt):
-            raise
+            self._of(heard.client).hear(heard, now)
         except Exception as error:
-            where = extract_tb(error.__traceback__)[-1]
-            why = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            raise RunFailed(
-                "run", f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}: {why}"
-            ) from error
+            raise self._broken(error, "hear", now) from error
         finally:
             self.since = None
+
+    def _of(self, client: int) -> Any:
+        """The object of a client."""
+        if client not in self._of_client:
+            self._of_client[client] = self._policy.make()
+        return self._of_client[client]
+
+    def _broken(self, error: Exception, name: str, now: float) -> RunFailed:
+        if isinstance(error, RunFailed):  # it lasted too long
+            return error
+        where = extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        return RunFailed("run", f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}: {why}")
 
     def kept(self) -> dict[str, Any]:
         """What each client's object remembers, by the client's number.
@@ -142,6 +154,7 @@ class Player:
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Goes on where `kept` was taken."""
+        self._decides.clear()
         for client, remembered in kept.items():
             one = self._of_client[int(client)] = self._policy.make()
             vars(one).clear()
