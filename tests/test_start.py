@@ -30,7 +30,7 @@ def loaded(*words: str) -> set[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["", "run", "check", "report", "compare", "sweep", "study", "capacity"])
+@pytest.mark.parametrize("command", ["", "run", "check", "report", "compare", "sweep", "study", "figure", "table"])
 def test_help_loads_next_to_nothing(command):
     assert loaded(*command.split(), "--help") <= {"pydantic"}  # with which Typer reads options
 
