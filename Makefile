@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs paper bench clean
 
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
 	$(BIN)/python run_sim.py run outage --force
@@ -17,6 +17,12 @@ lint: .venv/dev.stamp ## Style and types alone
 
 docs: .venv/dev.stamp ## The documentation as a site: site/index.html
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs site
+
+paper: .venv/dev.stamp ## The docs' figures and tables made anew, held against the committed ones: two minutes
+	$(BIN)/python -m benchmarks.exhibits
+
+bench: .venv/dev.stamp ## The short benchmarks, held against docs/tables/ratios.json: some minutes
+	$(BIN)/python -m benchmarks.short
 
 clean: ## Removes the environment, caches, runs and the site
 	rm -rf .venv .cache runs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The commands that read finished runs: compare, figure, metrics and report.
+"""The commands that read finished runs: report, figure, table, metrics and compare.
 Part of the command line; `main` adds them to its own."""
 
 from __future__ import annotations
@@ -62,6 +62,30 @@ def figure(
     out = out or Path(f"{name}.{kind.value}")
     write_whole(out, content)
     print(f"figure: {out}")
+
+
+class TableFormat(StrEnum):
+    csv = "csv"
+    latex = "latex"
+
+
+@app.command()
+def table(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, a sweep or a study.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="windows, groups, answers of a run; policies, differences of a study; settings of a sweep.",
+        ),
+    ],
+    kind: Annotated[TableFormat, typer.Option("--format", help="LaTeX wants booktabs.")] = TableFormat.csv,
+) -> None:
+    """Prints a table with its intervals, for a paper."""
+    with ending_at_once():
+        from analysis.reports.paper_table import paper_table
+
+    print(paper_table(folder, name, kind.value), end="")
 
 
 @app.command()

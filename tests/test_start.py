@@ -30,7 +30,10 @@ def loaded(*words: str) -> set[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["", "run", "check", "report", "compare", "sweep", "study", "capacity"])
+COMMANDS = ["", "run", "check", "report", "figure", "table", "compare", "sweep", "study", "capacity"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_next_to_nothing(command):
     assert loaded(*command.split(), "--help") <= {"pydantic"}  # with which Typer reads options
 

@@ -127,9 +127,9 @@ def to_pdf(figure: Figure, settings: Settings = SETTINGS) -> bytes:
     return _saved(figure, settings, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 
-def to_png(figure: Figure, settings: Settings = SETTINGS) -> bytes:
-    """The figure as PNG at 300 dots per inch."""
-    return _saved(figure, settings, "png", dpi=300, metadata={"Software": None})
+def to_png(figure: Figure, settings: Settings = SETTINGS, dpi: int = 300) -> bytes:
+    """The figure as PNG, with so many dots per inch."""
+    return _saved(figure, settings, "png", dpi=dpi, metadata={"Software": None})
 
 
 def _saved(figure: Figure, settings: Settings, kind: str, **options: Any) -> bytes:

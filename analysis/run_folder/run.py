@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,7 @@ def open_run(path: str | Path) -> Run:
         raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
-        scenario = YAML(typ="safe", pure=True).load(text)
+        scenario = _parsed(text)
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path / SCENARIO}: cannot be read: {reason}") from None
@@ -283,6 +283,13 @@ def open_run(path: str | Path) -> Run:
         if not isinstance(scenario, dict) or key not in scenario:
             raise BadInput(f"{path / SCENARIO}: {key} is missing; a resolved scenario has every key")
     return Run(path, _with_measurements(scenario, read_json(path / MEASURED)), text)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """What YAML says; parsed once where a command opens a folder again, since that takes a tenth of a second.
+    Nobody may change it: `_with_measurements` gives copies."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _with_measurements(value: Any, known: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ and a run goes on with another: not every commit changes bytes, and those that d
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 
 from sim.registry.brought import digests
@@ -28,7 +29,13 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """What the bytes of a run depend on besides its scenario."""
     own = {OWN_KEY: VERSION, "python": platform.python_version(), "machine": platform.machine()}
-    return own | {name: version(name) for name in PACKAGES} | digests()
+    return own | _installed() | digests()
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Looked up once: a process goes on with the packages that it has loaded."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def provenance() -> dict[str, str | None]:

@@ -143,3 +143,9 @@ def test_part_that_is_there_twice_is_refused(finished: Finished, tmp_path: Path)
     shutil.copy(folder / "requests/part-0000000.parquet", folder / "requests/part-0000009.parquet")
     with pytest.raises(BadInput, match="request 0 of client 0 is there twice"):
         analysis.finish(folder)
+
+
+def test_a_scenario_that_is_opened_again_shares_nothing_with_the_first(finished: Finished) -> None:
+    first = analysis.load_run(finished[0])
+    first.scenario["fleet"][0]["group"] = "other"
+    assert analysis.load_run(finished[0]).scenario["fleet"][0]["group"] != "other"
