@@ -1,8 +1,8 @@
 """More tables of docs/paper.md, on Fashion-MNIST: the grid of costs, single classes, bounds, copies, inputs.
 
-`python -m benchmarks.paper [--worlds grid,copies,plain,centred,pretrained] [--set path=value]...`: each world is
-`paper_fashion_mnist` with the changes below, learned in this process; prints its tables, and ends in one JSON
-object. `pretrained` needs the packages of `benchmarks.backbone`.
+`python -m benchmarks.paper [--worlds grid,copies,plain,centred,pretrained] [--set path=value]...`: each world
+is `paper_fashion_mnist` with the changes below, learned in this process; prints its tables, and ends in one
+JSON object. `pretrained` needs the packages of `benchmarks.backbone`.
 """
 
 from __future__ import annotations
