@@ -239,7 +239,7 @@ def test_a_percentile_that_is_not_told_is_told_nowhere(runs: list[Path]) -> None
         assert {level: interval[level]["value"] for level in ("p50", "p95", "p99")} == {
             level: number[level] for level in ("p50", "p95", "p99")
         }
-    assert summary["outages"]["before"]["p99_latency_s"] is None
+    assert any(number["p99"] is None and number["n"] > 0 for number, _ in pairs)
 
 
 def test_ends_of_intervals_are_no_numbers_to_ask_for(table: pd.DataFrame) -> None:
