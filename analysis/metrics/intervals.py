@@ -3,6 +3,7 @@ A section of the summary beside the numbers; those of answers stand with them, b
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 
 def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str, Any]:
-    times = traffic.latencies(column).among(among)
+    times = replace(traffic.latencies(column).among(among), relaxations=span.relaxations)
     every_s = traffic.requests[column].to_numpy(dtype=np.float64)
     answered = ~np.isnan(every_s) & among
     taken_s = np.where(answered, every_s, 0.0)

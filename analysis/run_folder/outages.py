@@ -102,7 +102,7 @@ def replica_steps(run: Run) -> tuple[Floats, Floats]:
     """
     at_s, usable = usable_steps(run)
     if run.scenario["server"]["autoscaling"] is None:
-        return np.zeros(1), usable[:1]
+        return np.zeros(1), np.array([float(run.scenario["server"]["replicas"])])
     taken = np.zeros(at_s.size)
     for outage in find_outages(run):
         kind, _, count = outage.target.partition(":")

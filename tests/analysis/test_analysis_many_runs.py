@@ -127,7 +127,7 @@ def test_every_number_of_the_summary_is_a_column(table: pd.DataFrame) -> None:
         column = ".".join(path)
         assert column in table or f"{column}.value" in table, column
     assert "study.a.l2h.accuracy" in table
-    assert "outages.each.0.during.accuracy.value" in table
+    assert "outages.each.0.from_s" in table
     assert table["accuracy.held_out.all.low"].tolist() == pytest.approx([0.7, 0.72, 0.77, 0.6, 0.6, 0.6])
 
 

@@ -226,6 +226,22 @@ def test_a_percentile_of_one_run_is_that_of_its_part(table: pd.DataFrame, runs: 
             assert percentile([part], level_of(path)) == value, path
 
 
+def test_a_percentile_that_is_not_told_is_told_nowhere(runs: list[Path]) -> None:
+    """A p99 that is worth fewer than a hundred requests is null in every section alike."""
+    summary = load_run(runs[0]).summary
+    timed = summary["intervals"]
+    pairs = [(summary["latency_s"][which], timed["latency_s"][which]) for which in ("first", "final")]
+    pairs += [
+        (summary["latency_s"]["by_outcome"][name], one)
+        for name, one in timed["latency_s"]["by_outcome"].items()
+    ]
+    for number, interval in pairs:
+        assert {level: interval[level]["value"] for level in ("p50", "p95", "p99")} == {
+            level: number[level] for level in ("p50", "p95", "p99")
+        }
+    assert any(number["p99"] is None and number["n"] > 0 for number, _ in pairs)
+
+
 def test_ends_of_intervals_are_no_numbers_to_ask_for(table: pd.DataFrame) -> None:
     for name in ("accuracy.held_out.all.low", "intervals.latency_s.final.p95.high"):
         with pytest.raises(BadInput, match="is an end of an interval: ask for"):

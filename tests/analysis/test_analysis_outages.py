@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_folders import write_outages, write_tiny
+from run_folders import write_outages, write_table, write_tiny
 
 from analysis import load_run, summarise
 from analysis.reports.formatting import headline, sentences
 from analysis.reports.tables import facts, windows
 from analysis.run_folder.outages import Outage, find_outages
+from sim.results import columns
 
 
 def found_in(path: Path, *periods: tuple[str, float, float], **more: list[Any]) -> tuple[Outage, ...]:
@@ -59,6 +60,19 @@ def test_slowdowns_and_links_are_windows_too_and_say_what_they_are(tmp_path: Pat
     )
     labels = ["server 3 times slower", "server", "links a+b", "links a 1.5 times slower"]
     assert [outage.label for outage in found] == labels
+
+
+def test_the_replicas_that_there_are_do_not_depend_on_what_is_usable_at_the_start(tmp_path: Path) -> None:
+    """Both are down for the first ten of fifty seconds: a fifth of the two replicas is lost."""
+    write_tiny(tmp_path, [{}], horizon_s=50, outages=(("server", 0, 10),))
+    rows = {
+        "at_s": [0.0, 10.0],
+        "kind": ["usable_replicas"] * 2,
+        "target": ["server"] * 2,
+        "value": [0.0, 2.0],
+    }
+    write_table(tmp_path / "events.parquet", rows, columns.EVENTS)
+    assert summarise(load_run(tmp_path))["availability"]["replica_share"] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
