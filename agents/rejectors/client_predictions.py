@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.models.outputs import FrozenModel, ModelOutput, output_of
+from agents.models.training import Seen
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
 
@@ -74,7 +75,7 @@ class ClientPredictions:
         return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
 
 
-def features(output: ModelOutput) -> Tensor:
+def features(output: ModelOutput | Seen) -> Tensor:
     """Of n samples: hidden layer, log-probabilities, largest probabilities, (n, width)."""
     log_probabilities = functional.log_softmax(output.logits, dim=1)
     top = log_probabilities.exp().topk(min(TOP, log_probabilities.shape[1]), dim=1).values

@@ -37,6 +37,7 @@ MODEL_FAMILIES: Family[ModelFamily] = Family(
     ModelFamily("lenet5", learning_rate=1e-3),
     ModelFamily("alexnet", learning_rate=1e-4, resizes_to=64, model_bytes=230 * 2**20, features=4_096),
     ModelFamily("torchvision", learning_rate=1e-3, model_bytes=100 * 2**20, features=2_048, takes_name=True),
+    ModelFamily("timm", learning_rate=1e-3, model_bytes=100 * 2**20, features=2_048, takes_name=True),
 )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agents.checks import validate
 from agents.fleet import open_fleet
-from agents.models import frozen, model_files
+from agents.models import frozen, library_models, model_files
 from agents.models.families import new_model
 from agents.models.vision import torchvision
 from agents.plan import make_plan
@@ -101,6 +101,30 @@ def test_a_checkpoint_of_torchvision_is_read_by_its_own_names(tmp_path: Path) ->
         told = network.eval()(seen)
     torch.testing.assert_close(logits, told)
     assert features.shape == (3, 512)
+
+
+def test_a_checkpoint_of_timm_is_read_by_its_own_names(tmp_path: Path) -> None:
+    torchvision("models")
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("resnet10t", pretrained=False, num_classes=CLASSES)
+    save_file(network.state_dict(), tmp_path / "a.safetensors")
+    plan = make_plan(
+        asked(str(tmp_path / "a.safetensors"), model={"family": "timm:resnet10t", "image_size": 32})
+    )
+    ask = model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.safetensors"), "path")
+    images = plan.images[np.arange(3)]
+    seen = torch.nn.functional.interpolate(
+        torch.from_numpy(images).expand(-1, 3, -1, -1), (32, 32), mode="bilinear", antialias=True
+    )
+    with torch.no_grad():
+        told = network.eval()(seen)
+    torch.testing.assert_close(ask(images)[0], told)
+
+
+def test_a_library_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_models, "find_spec", lambda _name: None)
+    with pytest.raises(BadInput, match="needs timm: pip install timm"):
+        validate(asked(None, model={"family": "timm:resnet10t"}))
 
 
 class Half:
@@ -236,3 +260,19 @@ def test_rules_of_own_models() -> None:
     ):
         said = [str(one) for one in findings(plan)]
         assert any(told in one for one in said), said
+
+
+@pytest.mark.ray
+def test_the_law_of_workers_holds_for_own_models(tmp_path: Path, cache: Path) -> None:
+    save_file(weights(), tmp_path / "a.safetensors")
+    linear_onnx(tmp_path / "server.onnx", weights(seed=4))
+    plan, made = asked(str(tmp_path / "a.safetensors"), str(tmp_path / "server.onnx")), []
+    for workers in (0, 2):
+        with open_fleet(plan, workers=workers, cache=cache) as fleet:
+            fleet.build()
+            fleet.learn()
+            learned = fleet.decide()
+            made.append(
+                (learned.tables.groups[0].score.tobytes(), fleet.client_hashes(), repr(learned.study))
+            )
+    assert made[0] == made[1]
