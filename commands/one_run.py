@@ -55,9 +55,10 @@ def execute(
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
     with ending_at_once():
+        from agents.brought_names import libraries_of  # noqa: PLC0415
         from agents.data.folders import contents  # noqa: PLC0415
 
-        said = _said_by(models, plan)
+        said = _said_by(models, plan) | libraries_of(plan)
         from analysis import finish  # noqa: PLC0415
 
     spent = Spent({}, {})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from small_fleets import group, learn, model, scenario
 from torch import Tensor
 
+from agents.brought_names import libraries_of
 from agents.checks import validate
 from agents.fleet import open_fleet
 from agents.models import frozen, library_models, model_files
@@ -250,6 +252,11 @@ def test_a_model_too_large_is_refused_unread(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(model_files, "load_file", None)
     with pytest.raises(BadInput, match="of memory: this machine has"):
         validate(asked(str(tmp_path / "a.safetensors")))
+
+
+def test_the_libraries_of_brought_models_are_known_by_their_versions() -> None:
+    assert libraries_of(asked()) == {}
+    assert libraries_of(asked("a.onnx")) == {"onnxruntime": onnxruntime.__version__}
 
 
 def test_rules_of_own_models() -> None:
