@@ -3,6 +3,8 @@ Without torch: a plan knows by these names which models are not trained."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 from sim.scenario import Group, Scenario
 
 SERVER = "server"
@@ -18,3 +20,20 @@ def files_of(scenario: Scenario) -> dict[str, str]:
     found = {SERVER: scenario.server.model.file}
     found |= {name_of(group): group.model.file for group in scenario.fleet}
     return {name: file for name, file in found.items() if file is not None}
+
+
+def libraries_of(scenario: Scenario) -> dict[str, str]:
+    """The versions of the libraries that only brought models need, by name; empty where none does."""
+    families = [scenario.server.model.family, *(group.model.family for group in scenario.fleet)]
+    needed = {
+        "onnxruntime": any(file.endswith(".onnx") for file in files_of(scenario).values()),
+        "timm": any(family.startswith("timm:") for family in families),
+    }
+    return {name: _version(name) for name, is_needed in needed.items() if is_needed}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""  # `agents.checks` says so

@@ -57,9 +57,10 @@ def execute(
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
     """
     with ending_at_once():
+        from agents.brought_names import libraries_of
         from agents.data.folders import contents
 
-        said = _said_by(models, plan)
+        said = _said_by(models, plan) | libraries_of(plan)
         from analysis import finish
 
     spent = Spent({}, {})

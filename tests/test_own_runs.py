@@ -85,6 +85,9 @@ def test_the_summary_of_graded_answers_is_that_of_their_rows(tmp_path):
         assert found["low"] < found["value"] < found["high"]
     every = rows["cost"].to_numpy().astype(float).sum()
     assert summary["cost"]["total"] == pytest.approx(every, rel=1e-5)
+    sends = columns["work.large/4.1"][rows["sample_id"][rows["attempts"] > 0]]
+    offered = summary["load"]["first_sends_outside_outages_hz"] * 0.08 / 2 * sends.mean()
+    assert summary["load"]["offered"] == pytest.approx(offered)
     assert {law["law"] for law in summary["predictions"]} & {"waiting", "backlog", "sharing"} == set()
     assert load_run(tmp_path / "run").requests["quality"].between(0, 1).all()
 

@@ -56,7 +56,7 @@ class Answers:
     def evaluation_set(self, place: int, positions: NDArray[np.integer]) -> EvaluationSet:
         """A group's models and the server on some positions of the sample axis, a row per model."""
         models = [model for variant, model in self.of_models.items() if variant.group == place]
-        correct = np.stack([model.right[positions] for model in models])
+        correct = np.stack([model.right for model in models])[:, positions]
         server = server_right(self.plan, self.server_label)[positions]
         shares, c_e = self.plan.shares(place, len(correct)), self.plan.samples.c_e
         return EvaluationSet(

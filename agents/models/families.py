@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from agents.models import torchvision_models
+from agents.models import library_models
 from agents.models.classifiers import Classifier, Headed
-from agents.models.torchvision_models import PREFIX
+from agents.models.library_models import library_of
 from sim.errors import BadInput
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.registry import Code
@@ -131,8 +131,8 @@ def size_of(family: str, image_size: int | None) -> int | None:
 
 def require_known(family: str, path: str) -> None:
     """Raises BadInput, one line naming `path`, for a family that does not exist."""
-    if family.startswith(PREFIX):
-        torchvision_models.require_known(family, path)
+    if library_of(family):
+        library_models.require_known(family, path)
     else:
         FAMILIES.choose(family, path)
 
@@ -160,8 +160,8 @@ def new_model(
     family: str, shape: ImageShape, classes: int, seed: int, image_size: int | None = None
 ) -> Classifier:
     """A model of a family with weights drawn from `seed` alone; torch's global generator is not touched."""
-    if family.startswith(PREFIX):
-        return _ready(torchvision_models.drawn(family, classes, seed), image_size)
+    if library_of(family):
+        return _ready(library_models.drawn(family, classes, seed), image_size)
     model = empty_model(family, shape, classes, image_size)
     initialise(model, seed)
     return model
@@ -188,8 +188,8 @@ def outline(family: str, shape: ImageShape, classes: int, image_size: int | None
     image_size: pixels a side that images are resized to; None: the family's own choice.
     """
     size = size_of(family, image_size)
-    if family.startswith(PREFIX):
-        model: Classifier = torchvision_models.outline(family, classes)
+    if library_of(family):
+        model: Classifier = library_models.outline(family, classes)
     else:
         with torch.device("meta"):
             model = FAMILIES[family](shape if size is None else (shape[0], size, size), classes)

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.models.families import Classifier, model_of
+from agents.models.library_models import library_of
 from agents.models.stacked_clients import Stack, rows_at_once, stack_of
-from agents.models.torchvision_models import PREFIX
 from agents.models.training import batch_order, require_finite, to_tensor
 from agents.plan import CLIENT_BATCH, Plan, Variant
 from sim.registry.families import model_family
@@ -74,8 +74,9 @@ def learning_rate(family: str) -> float:
 
 
 def _foreign_version(family: str) -> str | None:
-    """The version of torchvision where the network is one of its own."""
-    return version("torchvision") if family.startswith(PREFIX) else None
+    """The version of the library whose network it is."""
+    library = library_of(family)
+    return version(library) if library else None
 
 
 @dataclass(frozen=True)

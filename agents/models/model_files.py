@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agents.brought_names import name_of
 from agents.models.families import Classifier, model_of, outline
-from agents.models.torchvision_models import PREFIX
+from agents.models.library_models import library_of
 from agents.models.training import read
 from agents.plan import Plan
 from sim.errors import BadInput
@@ -27,7 +27,7 @@ from sim.scenario.schema.client_data import Scaling
 Said = tuple[Any, Any]  # logits or probabilities (n, classes), and features (n, width) or None
 COPIES = 3  # of a file's weights: as read, as tensors, as they work
 NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
-NETWORK = "network."  # what our wrapping puts before the names of a network of torchvision
+NETWORK = "network."  # what our wrapping puts before the names of a library's network
 KEY = "draw_key"  # the only buffer that is ours
 
 
@@ -61,7 +61,7 @@ def _scaled(images: NDArray[np.float32], scaling: Scaling, path: str) -> NDArray
 
 def _weights(file: str, plan: Plan, asked: Any, path: str) -> Callable[[NDArray[np.float32]], Said]:
     shape, classes = plan.data.image_shape, plan.data.classes
-    if asked.family.startswith(PREFIX) and shape[0] == 1 and asked.scaling is not None:
+    if library_of(asked.family) and shape[0] == 1 and asked.scaling is not None:
         shape = (len(asked.scaling.mean), *shape[1:])  # a grey picture, scaled by channels
     network = outline(asked.family, shape, classes, asked.image_size).state_dict()
     state = _named_as(network, _state(file, path))
@@ -97,7 +97,7 @@ def _state(file: str, path: str) -> dict[str, Tensor]:
 
 
 def _named_as(network: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A torchvision network's own names as ours; its key of draws is 0, as nothing is drawn."""
+    """The names of a library's own network as ours; its key of draws is 0, as nothing is drawn."""
     if any(name.startswith(NETWORK) for name in network) and not any(n.startswith(NETWORK) for n in state):
         state = {NETWORK + name: tensor for name, tensor in state.items()}
     if KEY in network:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.models.outputs import FrozenModel, ModelOutput, output_of
+from agents.models.training import Seen
 from agents.plan import Plan, Variant
 from agents.rejectors.inputs import INPUTS
 from agents.rejectors.surrogates import SURROGATES
@@ -104,7 +105,7 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
     return float(np.exp(found.x))
 
 
-def features(output: ModelOutput) -> Tensor:
+def features(output: ModelOutput | Seen) -> Tensor:
     """Of n samples: hidden layer, log-probabilities, largest probabilities, (n, width)."""
     log_probabilities = functional.log_softmax(output.logits, dim=1)
     top = log_probabilities.exp().topk(min(TOP, log_probabilities.shape[1]), dim=1).values

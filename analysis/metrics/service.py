@@ -94,13 +94,22 @@ def load(traffic: Traffic) -> dict[str, Any]:
         replicas = float(traffic.run.scenario["server"]["replicas"])
         if traffic.run.scenario["server"]["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
-        offered = ratio(first_hz * per_request_s, replicas)
+        offered = ratio(first_hz * per_request_s * _mean_work(traffic), replicas)
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
         "utilisation": ratio((busy * weight).sum(), (np.maximum(usable, busy) * weight).sum()),
     }
+
+
+def _mean_work(traffic: Traffic) -> float:
+    """What service times are multiplied by on average, over the requests that were sent; 1 where nothing."""
+    sent = traffic.requests["attempts"].to_numpy() > 0
+    if not traffic.run.has_own_work or not sent.any():
+        return 1.0
+    of_sample = traffic.run.work.set_index("sample_id")["work"]
+    return float(of_sample.loc[traffic.requests["sample_id"].to_numpy()[sent]].mean())
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:

@@ -10,6 +10,12 @@ GENERAL = {
     "held-out": (
         "The half of the traffic samples whose labels trained nothing; headline accuracy uses only these."
     ),
+    "graded answers": (
+        "Where answers have a quality between 0 and 1, it stands for being right: accuracy is mean quality, "
+        "1 - quality is the loss, and a request without an answer has 0. What chance alone would show of a "
+        "reliability is that of answers that are right or wrong, so it is an upper bound. Where samples have "
+        "costs of their own, these stand for c_e."
+    ),
     "known outcome": (
         "Requests in flight at the horizon are counted, but every accuracy, gain, risk and fairness, and "
         "every share of a window, is over the others alone."

@@ -177,6 +177,12 @@ class Run:
         """Whether each sample's service time is multiplied by a number of its own."""
         return has_column(self.path / "samples.parquet", columns.WORK.name)
 
+    @cached_property
+    def work(self) -> pd.DataFrame:
+        """sample_id and what its service time is multiplied by; of a run that `has_own_work`."""
+        schema = pa.schema([columns.SAMPLES.field("sample_id"), columns.WORK])
+        return read_frame(self.path / "samples.parquet", schema)
+
     def _has(self, name: str) -> bool:
         return any(has_column(part, name) for part in part_paths(self.path, "requests", needed=False)[:1])
 

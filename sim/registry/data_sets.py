@@ -136,8 +136,8 @@ class Answers(DataSetKind):
     is_brought: bool = True
     has_answers: bool = True
 
-    def classes_of(self, data: Data) -> int:
-        return table.classes if (table := _answers(data)) else 1
+    def classes_of(self, data: Data) -> int | None:
+        return table.classes if (table := _answers(data)) else None
 
     def pixels_of(self, data: Data) -> int:
         return table.features.shape[1] if (table := _answers(data)) else 1

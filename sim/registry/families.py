@@ -50,6 +50,7 @@ MODEL_FAMILIES: Family[ModelFamily] = Family(
         "alexnet", learning_rate=1e-4, resizes_to=64, least_side=63, model_bytes=230 * 2**20, features=4_096
     ),
     ModelFamily("torchvision", learning_rate=1e-3, model_bytes=100 * 2**20, features=2_048, takes_name=True),
+    ModelFamily("timm", learning_rate=1e-3, model_bytes=100 * 2**20, features=2_048, takes_name=True),
 )
 
 

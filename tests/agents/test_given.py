@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from brought_files import answers, graded, write
 from small_fleets import group, learn, scenario
 
 from agents.backends.client_shard import ClientShard
 from agents.checks import validate
+from agents.evaluation.cost_model import CostModel
 from agents.fleet import open_fleet
 from agents.models import frozen
 from agents.plan import make_plan
 from agents.rejectors.blocks import RejectorBlock
+from agents.rejectors.losses import outcome_weights, rejector_weights, slope_of_cost
+from agents.rejectors.surrogates import OwnCosts, Targets
 from agents.server.model import ServerModel
 from sim.errors import BadInput
 from sim.messages import Learned
@@ -212,3 +216,66 @@ def test_a_pool_without_samples_is_one_line(tmp_path: Path) -> None:
 def test_a_price_far_from_the_mean_cost_is_told(files: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_plan(asked(files / "graded.parquet", clients("small"), server="large/4.1", costs={"c_e": 0.05}))
     assert "a send of the calibration pool costs 0.19" in caplog.text
+
+
+def test_reliability_is_told_of_what_probabilities_there_are(
+    files: Path, tmp_path: Path, cache: Path
+) -> None:
+    """Of both models where the file has them; grades take the place of being right."""
+    columns = answers()
+    server = np.full((400, 4), 0.02)
+    server[np.arange(400), columns["server_label.large"]] = 0.94
+    more = {f"probability.large.{one}": server[:, one] for one in range(4)}
+    write(columns | more, tmp_path / "a.parquet")
+    told, without = (
+        pd.DataFrame(learn(asked(path, clients("small")), cache).reliability)
+        for path in (tmp_path / "a.parquet", files / "labels.parquet")
+    )
+    said = told.groupby(["source", "model"])["estimated"].mean()
+    assert said["softmax", "server"] == pytest.approx(0.94, abs=1e-3)
+    assert said["softmax", "client"] == pytest.approx(0.7, abs=1e-3)
+    assert ("softmax", "server") not in without.groupby(["source", "model"]).groups
+    policy = {"score": "plug_in", "price": PRICE}
+    learned = learn(asked(files / "graded.parquet", clients("small", policy=policy), server="medium"), cache)
+    rows = pd.DataFrame(learned.reliability)
+    assert set(zip(rows["source"], rows["model"], strict=True)) == {
+        ("plug_in", "client"),
+        ("plug_in", "server"),
+    }
+    for model, column in (("client", "client_quality.small"), ("server", "server_quality.medium")):
+        mine = rows[rows["model"] == model]
+        right = np.average(mine["right"], weights=mine["weight"])
+        assert right == pytest.approx(graded()[column][held_out(learned)].mean())
+
+
+@pytest.mark.parametrize("form", ["nonnegative", "paper", "cost_sensitive"])
+@pytest.mark.parametrize("availability", [None, 0.7])
+def test_weights_of_grades_and_own_costs_are_those_of_the_formula(
+    form: str, availability: float | None
+) -> None:
+    """w and cost of a sample with its own grades and c_e, beside the loss's own definition; K aside."""
+    draw = np.random.default_rng(1)
+    m, e, c_e = (torch.tensor(draw.random(50)) for _ in range(3))
+    dearest = float(c_e.max())
+    model = CostModel(dearest, C_1, availability)
+    own = OwnCosts((model.charged * (dearest - c_e)).float(), torch.tensor([[slope_of_cost(form)]]))
+    weights = outcome_weights(model, form)[None]
+    targets = Targets(
+        m[None].float(),
+        e[None, None].float(),
+        torch.zeros(50, dtype=torch.int64),
+        weights,
+        torch.tensor([[C_1]]),
+        draw,
+        own,
+    )
+    batch = targets.batch(0, torch.arange(50))
+    cost = model.cost_remote(m, e, c_e)
+    given = None if availability is None else model.cost_remote(m, e, c_e)
+    told = rejector_weights(m, e, dearest, C_1, form, cost if given is None else given)
+    at_most = max(1.0, dearest + C_1) if given is None else None
+    torch.testing.assert_close(batch.cost_remote[0], cost.float(), rtol=1e-4, atol=1e-5)
+    if form == "nonnegative" and at_most is not None:
+        told = at_most - (1 - m), at_most - cost
+    for made, wanted in zip((batch.w_local, batch.w_remote), told, strict=True):
+        torch.testing.assert_close(made[0], wanted.float(), rtol=1e-4, atol=1e-5)

@@ -127,12 +127,12 @@ def test_a_frozen_model_is_read_once_for_all_rounds(opened, monkeypatch, partly)
     """Of the sample axis and of the pool, in whatever view requests come by then."""
     asked = []
 
-    def counted(model, images):
-        asked.append(len(images))
-        return given(model, images)
+    def counted(model, plan, sample_ids):
+        asked.append(len(sample_ids))
+        return given(model, plan, sample_ids)
 
-    given = predictions.read
-    monkeypatch.setattr(predictions, "read", counted)
+    given = predictions.output_of
+    monkeypatch.setattr(predictions, "output_of", counted)
     drifting = group(clients=4, model=model(variants=2), traffic={"mix": "all", "drift": NOISE})
     wanted = learning_scenario(drifting)
     fleet, learned = opened(on_what_was_sent(wanted) if partly else wanted)

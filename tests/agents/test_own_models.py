@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -15,9 +16,10 @@ from safetensors.torch import save_file
 from small_fleets import group, learn, model, scenario
 from torch import Tensor
 
+from agents.brought_names import libraries_of
 from agents.checks import validate
 from agents.fleet import open_fleet
-from agents.models import frozen, model_files
+from agents.models import frozen, library_models, model_files
 from agents.models.families import new_model
 from agents.models.vision import torchvision
 from agents.plan import make_plan
@@ -101,6 +103,30 @@ def test_a_checkpoint_of_torchvision_is_read_by_its_own_names(tmp_path: Path) ->
         told = network.eval()(seen)
     torch.testing.assert_close(logits, told)
     assert features.shape == (3, 512)
+
+
+def test_a_checkpoint_of_timm_is_read_by_its_own_names(tmp_path: Path) -> None:
+    torchvision("models")
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("resnet10t", pretrained=False, num_classes=CLASSES)
+    save_file(network.state_dict(), tmp_path / "a.safetensors")
+    plan = make_plan(
+        asked(str(tmp_path / "a.safetensors"), model={"family": "timm:resnet10t", "image_size": 32})
+    )
+    ask = model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.safetensors"), "path")
+    images = plan.images[np.arange(3)]
+    seen = torch.nn.functional.interpolate(
+        torch.from_numpy(images).expand(-1, 3, -1, -1), (32, 32), mode="bilinear", antialias=True
+    )
+    with torch.no_grad():
+        told = network.eval()(seen)
+    torch.testing.assert_close(ask(images)[0], told)
+
+
+def test_a_library_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_models, "find_spec", lambda _name: None)
+    with pytest.raises(BadInput, match="needs timm: pip install timm"):
+        validate(asked(None, model={"family": "timm:resnet10t"}))
 
 
 class Half:
@@ -228,6 +254,11 @@ def test_a_model_too_large_is_refused_unread(tmp_path: Path, monkeypatch: pytest
         validate(asked(str(tmp_path / "a.safetensors")))
 
 
+def test_the_libraries_of_brought_models_are_known_by_their_versions() -> None:
+    assert libraries_of(asked()) == {}
+    assert libraries_of(asked("a.onnx")) == {"onnxruntime": onnxruntime.__version__}
+
+
 def test_rules_of_own_models() -> None:
     for plan, told in (
         (asked("a.bin"), "must end in .safetensors, .pt, .pth, .onnx"),
@@ -236,3 +267,19 @@ def test_rules_of_own_models() -> None:
     ):
         said = [str(one) for one in findings(plan)]
         assert any(told in one for one in said), said
+
+
+@pytest.mark.ray
+def test_the_law_of_workers_holds_for_own_models(tmp_path: Path, cache: Path) -> None:
+    save_file(weights(), tmp_path / "a.safetensors")
+    linear_onnx(tmp_path / "server.onnx", weights(seed=4))
+    plan, made = asked(str(tmp_path / "a.safetensors"), str(tmp_path / "server.onnx")), []
+    for workers in (0, 2):
+        with open_fleet(plan, workers=workers, cache=cache) as fleet:
+            fleet.build()
+            fleet.learn()
+            learned = fleet.decide()
+            made.append(
+                (learned.tables.groups[0].score.tobytes(), fleet.client_hashes(), repr(learned.study))
+            )
+    assert made[0] == made[1]

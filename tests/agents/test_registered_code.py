@@ -26,5 +26,5 @@ def test_every_kind_has_its_code(code: Code[Any], family: Family[Any]) -> None:
 
 
 def test_every_family_has_a_builder_but_those_that_others_build() -> None:
-    """What takes a name is built by the library that knows it; see `agents.models.torchvision_models`."""
+    """What takes a name is built by the library that knows it; see `agents.models.library_models`."""
     assert list(FAMILIES) == [name for name, family in MODEL_FAMILIES.items() if not family.takes_name]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from agents.models.training import ModelOutput
+from agents.models.training import Seen
 from agents.rejectors.client_predictions import TOP, features
 from agents.rejectors.inputs import RejectorInput, scale_of
 
 PIXELS = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-OUTPUT = ModelOutput(
+OUTPUT = Seen(
     logits=torch.randn(6, 10, generator=torch.Generator().manual_seed(2)),
     features=torch.randn(6, 32, generator=torch.Generator().manual_seed(3)),
 )
@@ -24,7 +24,7 @@ def test_features_are_hidden_layer_log_probabilities_and_largest_probabilities()
 
 
 def test_two_classes_have_two_probabilities_to_tell() -> None:
-    assert features(ModelOutput(OUTPUT.logits[:, :2], OUTPUT.features)).shape == (6, 32 + 4)
+    assert features(Seen(OUTPUT.logits[:, :2], OUTPUT.features)).shape == (6, 32 + 4)
 
 
 def test_rows_look_at_one_picture_and_at_the_features_of_their_own_model() -> None:

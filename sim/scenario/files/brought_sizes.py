@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sim.scenario.files.rows import BadFile
+from sim.scenario.files.rows import BadFile, identity
 from sim.scenario.files.table_files import NpzFile
 
 NUMBER_BYTES = 8  # of text, or packed
@@ -27,6 +28,14 @@ class Size(NamedTuple):
 
 def size_of(path: str, image_size: int | None) -> Size:
     """Of a folder of pictures, an archive of arrays or a table; of what cannot be read, 1."""
+    try:
+        return _size(*identity(path), image_size)
+    except BadFile:
+        return Size(1, 1)
+
+
+@lru_cache(maxsize=8)
+def _size(path: str, _changed_ns: int, _bytes: int, image_size: int | None) -> Size:
     try:
         if os.path.isdir(path):
             files = [os.path.getsize(file) for file in files_below(Path(path))]

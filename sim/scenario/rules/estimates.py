@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sim.registry.durations import mean_s
 from sim.scenario.rules.memory import memory_bytes
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
+from sim.scenario.rules.tables import mean_work
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
 
@@ -42,6 +43,7 @@ def estimate(scenario: Scenario) -> Estimate:
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
     most = server.replicas if server.autoscaling is None else server.autoscaling.max
     full_s = server.service.scale_s(server.max_batch) * server.service.mean_factor() / server.max_batch
+    full_s *= mean_work(scenario)
     mean, busiest = (
         sum(group.clients * rate(scenario, place) * most_sent(group) for place, group in enumerate(fleet))
         for rate in (mean_rate_hz, busiest_rate_hz)

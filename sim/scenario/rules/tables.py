@@ -168,6 +168,15 @@ def table_of(scenario: Scenario) -> AnswerTable | None:
         return None
 
 
+def mean_work(scenario: Scenario) -> float:
+    """What service times are multiplied by on average over the samples; 1 where nothing says so."""
+    table, name = table_of(scenario), scenario.server.model.answers
+    if table is None or (name is None and len(table.servers) > 1) or (name and name not in table.servers):
+        return 1.0
+    server = table.servers[name] if name else next(iter(table.servers.values()))
+    return 1.0 if server.work is None else float(server.work.mean())
+
+
 def _trained(scenario: Scenario, group: Group) -> bool:
     studied = (scenario.study and scenario.study.score) or ()
     return any(SCORES[score].needs_rejector for score in (group.policy.score, *studied))

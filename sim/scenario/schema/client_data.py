@@ -23,7 +23,7 @@ class ClientModel(Part):
     """The frozen classifier: `variants` models are trained and dealt to the clients in turn."""
 
     family: str = "linear"
-    """`linear`, `mlp`, `small_cnn`, `lenet5`, `alexnet` or `torchvision:NAME`."""
+    """`linear`, `mlp`, `small_cnn`, `lenet5`, `alexnet`, `torchvision:NAME` or `timm:NAME`."""
     image_size: ImageSize | None = None
     """Pixels a side to which it resizes what it sees; null: as the family does."""
     train_samples: Count = 200
