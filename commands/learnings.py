@@ -129,7 +129,7 @@ def learned_for(plan: Scenario) -> Learned:
 
     observed = World(plan).mean_availability if plan.training.availability == "observed" else None
     part = learning_part(plan, observed)
-    learnings = Learnings(part, contents(plan.data))
+    learnings = Learnings(part, contents(plan.data) | libraries_of(plan))
     with learnings.my_turn(lambda: None):
         kept = learnings.find()
         if kept is None:
