@@ -123,6 +123,7 @@ def heard() -> Iterator[list[tuple[str, str]]]:
 
 def learned_for(plan: Scenario) -> Learned:
     """What the learners give for a scenario before t = 0, from what is kept or learned here and now."""
+    from agents.brought_names import libraries_of
     from agents.data.folders import contents
     from agents.fleet import open_fleet
     from sim.world.world import World
