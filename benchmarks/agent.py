@@ -42,13 +42,15 @@ def episode(env: FleetEnv, weights: Floats | None, fixed: float, seed: int) -> f
 
 
 def trained(env: FleetEnv, until: float) -> tuple[Floats, int]:
-    """Weights after as many generations as fit, and how many those were."""
-    draw, mean, spread, generation = np.random.default_rng(0), np.zeros(3), np.full(3, 3.0), 0
+    """Weights after as many generations as fit, and how many those were; it begins at a fixed price."""
+    draw, generation = np.random.default_rng(0), 0
+    begin = min(FIXED[1:-1].tolist(), key=lambda at: episode(env, None, at, generation))
+    mean, spread = np.array([0.0, 0.0, np.log(begin / (1.0 - begin))]), np.array([2.0, 2.0, 0.5])
     while perf_counter() < until:
         tried = mean + spread * draw.normal(size=(POPULATION, 3))
         found = [episode(env, one, 0.0, generation) for one in tried]
         best = tried[np.argsort(found)[: int(ELITE * POPULATION)]]
-        mean, spread, generation = best.mean(axis=0), best.std(axis=0) + 0.1, generation + 1
+        mean, spread, generation = best.mean(axis=0), best.std(axis=0) + 0.05, generation + 1
         print(f"generation {generation}: best {min(found):.4f}, weights {np.round(mean, 2)}", flush=True)
     return mean, generation
 
