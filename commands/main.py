@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -228,7 +227,10 @@ def plugins_first(words: list[str]) -> list[str]:
     waiting = iter(words)
     for word in waiting:
         if word == "--plugin":
-            first += [word, *islice(waiting, 1)]
+            file = next(waiting, None)
+            if file is None:
+                raise BadInput("--plugin: needs a file")
+            first += [word, file]
         else:
             (first if word.startswith("--plugin=") else rest).append(word)
     return first + rest

@@ -64,12 +64,12 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
     scenario's) and `replicas` (what the autoscaler asks for at its next tick, between its bounds).
 
     An observation has, of the step before and per controlled group, OF_GROUP: requests that arrived per
-    second, the share of decided ones that were sent, of sent ones that ended the shares answered, refused and
-    timed out, and the mean latency of answers (s). If the agent controls the server, OF_SERVER follows: first
-    sends and refusals per second, requests waiting, busy and usable replicas, means over the step. `observed`
-    names them. The reward is minus the risk that requests which ended in the step paid: c_e per charged
-    attempt, c_1 for a wrong answer of the server, 1 for any other wrong or missing one; `info` has it as
-    `risk`, with the virtual time `at_s` and the `requests` that ended.
+    second; of those that ended the share that was sent, and of these the shares answered, refused and timed
+    out, with the mean latency of answers (s). If the agent controls the server, OF_SERVER follows: first
+    sends per second, requests a second whose last word was a refusal, and requests waiting, busy and usable
+    replicas, means over the step. `observed` names them. The reward is minus the risk that requests which
+    ended in the step paid: c_e per charged attempt, c_1 for a wrong answer of the server, 1 for any other
+    wrong or missing one; `info` has it as `risk`, with the virtual time `at_s` and the `requests` that ended.
 
     The episode's seed is the seed of traffic, outages and delays; models and rejectors are those that the
     scenario's own seed gives, learned once. With that seed an agent that repeats a price leaves the bytes of
@@ -93,8 +93,14 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
         asked = controls or [f"price:{group.group}" for group in plan.fleet]
         self._controls = [_control(plan, name, prices if unit == "score" else (0.0, 1.0)) for name in asked]
         self._unit, self._control_s = unit, control_s
-        if control_s <= 0:
-            raise BadInput(f"control_s: {control_s} is not allowed: must be greater than 0")
+        if unit not in PRICE_OF:
+            raise BadInput(f"unit: {unit!r} is not allowed: must be share or score")
+        if not isinstance(control_s, int | float) or not 0 < control_s < np.inf:
+            raise BadInput(f"control_s: {control_s!r} is not allowed: must be greater than 0")
+        if len(set(asked)) < len(asked):
+            raise BadInput(f"controls: {', '.join(asked)}: each once")
+        if plan.horizon_s == 0:
+            raise BadInput("horizon_s: 0 is not allowed: an environment needs traffic")
         if plan.training.online is not None:
             raise BadInput("training.online: an environment plays what was learned before t = 0")
         places = [one.place for one in self._controls if one.place is not None]
@@ -137,6 +143,10 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
         """As `step`, with the rows of the requests that ended, as in the table `requests`, and of seconds."""
         if self._run is None or self._run.is_over:
             raise gymnasium.error.ResetNeeded("call reset before step")
+        if not self.action_space.contains(np.asarray(action, dtype=np.float64)):
+            raise BadInput(
+                f"action: {action!r} is not allowed: must be {len(self._controls)} numbers from 0 to 1"
+            )
         memory, server = dict[int, float](), dict[str, Any]()
         for one, share in zip(self._controls, np.asarray(action, dtype=np.float64).tolist(), strict=True):
             value = one.low + share * (one.high - one.low)
@@ -145,10 +155,13 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
             else:
                 server[one.name] = round(value)
         self._run.steer(memory, **server)
+        self._begin_s, self._asked = self._run.at_s, self._run.asked_by_group()
         return self._run.advance()
 
     def _observation(self, chunk: Chunk) -> Floats:
-        requests, seconds = chunk.requests, max(self._control_s, 1e-9)
+        assert self._run is not None
+        requests, seconds = chunk.requests, chunk.end - self._begin_s
+        asked = self._run.asked_by_group() - self._asked
         group = requests["group"].combine_chunks().indices.to_numpy(zero_copy_only=False)
         outcome = np.asarray(requests["outcome"].to_pylist(), dtype=object)
         sent = requests["deferred"].to_numpy(zero_copy_only=False).astype(bool)
@@ -159,7 +172,7 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
             of_sent = mine & sent
             count = max(int(of_sent.sum()), 1)
             answered = of_sent & (outcome == "remote")
-            found += [mine.sum() / seconds, of_sent.sum() / max(int(mine.sum()), 1)]
+            found += [asked[place] / seconds, of_sent.sum() / max(int(mine.sum()), 1)]
             found += [
                 (of_sent & (outcome == what)).sum() / count for what in ("remote", "refused", "timed_out")
             ]
@@ -167,8 +180,9 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
         if self._sees_server:
             columns = chunk.seconds
             found += [columns["first_sends"].sum() / seconds, (outcome == "refused").sum() / seconds]
+            lasts_s = np.diff(np.append(columns["at_s"], chunk.end))
             found += [
-                float(columns[name].mean())
+                float(np.average(columns[name], weights=lasts_s))
                 for name in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
             ]
         return np.array(found, dtype=np.float64)
@@ -217,7 +231,10 @@ def _set_by_agent(plan: Document, places: Sequence[int], unit: Unit) -> Document
 
 def _risk(requests: pa.Table, plan: Document) -> Floats:
     """What each of these requests cost, as `risk.realised` has it."""
-    wrong = ~requests["correct"].to_numpy(zero_copy_only=False).astype(bool)
+    if "quality" in requests.column_names:
+        wrong = 1.0 - np.nan_to_num(requests["quality"].to_numpy().astype(np.float64))
+    else:
+        wrong = 1.0 - requests["correct"].to_numpy(zero_copy_only=False).astype(np.float64)
     by_server = np.asarray(requests["answered_by"].to_pylist(), dtype=object) == "server"
     weight = np.where(by_server, plan.costs.c_1, 1.0)
     found: Floats = requests["cost"].to_numpy() + weight * wrong

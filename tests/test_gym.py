@@ -16,7 +16,7 @@ import gymnasium
 from gymnasium.utils.env_checker import check_env
 
 import l2h_fleet
-from l2h_fleet.gym import OF_GROUP, OF_SERVER, FleetEnv, make_env, make_vec_env
+from l2h_fleet.gym import OF_GROUP, OF_SERVER, FleetEnv, _risk, make_env, make_vec_env
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -84,7 +84,7 @@ def test_a_price_that_is_repeated_leaves_the_bytes_of_the_fixed_price(
 
 def test_an_episode_is_its_seed_and_its_actions_on_either_clock() -> None:
     draw = np.random.default_rng(0)
-    actions = draw.uniform(size=(60, 3)) * [1.0, 6.0, 4.0]
+    actions = draw.uniform(size=(60, 3))
     made = [
         rows_of(
             make_env(TINY, {"engine.path": path}, controls=["price:devices", "queue_limit", "replicas"]),
@@ -160,8 +160,50 @@ def test_side_by_side_over_seeds() -> None:
             "queue_limit: server.queue_limit must",
         ),
         ({"control_s": 0.0}, {}, "control_s: 0.0 is not allowed: must be greater than 0"),
+        ({"control_s": "1"}, {}, "control_s: '1' is not allowed: must be greater than 0"),
+        ({"unit": "money"}, {}, "unit: 'money' is not allowed: must be share or score"),
+        ({"controls": ["replicas", "replicas"]}, {}, "controls: replicas, replicas: each once"),
+        ({}, {"horizon_s": 0, "server.outages": []}, "horizon_s: 0 is not allowed: an environment"),
     ],
 )
 def test_what_there_is_no_room_for_is_one_line(named: Any, changes: Any, line: str) -> None:
     with pytest.raises(l2h_fleet.BadInput, match=line):
         make_env(TINY, changes, **named)
+
+
+@pytest.mark.parametrize("action", [[0.5, 0.5], [1.5], [np.nan]])
+def test_an_action_that_is_none_is_one_line(action: list[float]) -> None:
+    env = make_env(TINY)
+    env.reset(seed=1)
+    with pytest.raises(l2h_fleet.BadInput, match="must be 1 numbers from 0 to 1"):
+        env.step(np.array(action))
+
+
+def test_what_is_observed_is_what_the_tables_hold(here: Path) -> None:
+    """Arrivals by their instants, whatever ended; means over the step by how long each row of seconds is."""
+    run = l2h_fleet.run(TINY, {"fleet.devices.policy.price.rate": 0.5}, out=here / "run")
+    rows, timeline = pd.read_parquet(run.path / "requests"), pd.read_parquet(run.path / "timeline.parquet")
+    env = make_env(TINY, controls=["price:devices", *SERVER], control_s=7.0)
+    env.reset(seed=run.scenario["seed"])
+    begin, done = 0.0, False
+    while not done:
+        seen, _, _, done, info = env.step(np.array([0.5, 1.0, 0.0]))
+        told, end = dict(zip(env.observed, seen.tolist(), strict=True)), info["at_s"]
+        here_now = rows["arrived_at_s"].between(begin, end, inclusive="left")
+        assert told["devices.asks_hz"] == pytest.approx(here_now.sum() / (end - begin))
+        seconds = timeline[timeline["at_s"].between(begin, end, inclusive="left")]
+        assert told["sends_hz"] == pytest.approx(seconds["first_sends"].sum() / (end - begin))
+        begin = end
+
+
+def test_rewards_of_graded_answers_are_graded() -> None:
+    plan = l2h_fleet.Scenario(TINY).document
+    table = pa.table(
+        {
+            "quality": pa.array([0.25, None, 1.0], pa.float32()),
+            "correct": [False, False, True],
+            "answered_by": ["server", "none", "client"],
+            "cost": pa.array([0.1, 0.1, 0.0], pa.float32()),
+        }
+    )
+    assert _risk(table, plan).tolist() == pytest.approx([0.1 + 0.75 * plan.costs.c_1, 1.1, 0.0])

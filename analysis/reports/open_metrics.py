@@ -29,13 +29,13 @@ COUNTERS = {
 
 
 def open_metrics(run: Run, every_s: float = 15.0, epoch_s: float = 0.0) -> Iterator[str]:
-    """Lines of OpenMetrics text. every_s: virtual seconds between two scrapes, the first at t = 0; epoch_s:
-    seconds since 1970 that are t = 0. Raises BadInput for an interval that is none."""
-    if not every_s > 0:
-        raise BadInput(f"--every: {every_s:g} is not allowed: must be greater than 0")
-    at_s = np.arange(0.0, run.horizon_s + every_s / 2, every_s)
-    at_s = at_s[at_s <= run.horizon_s]
-    stamps = [f"{epoch_s + at:.12g}" for at in at_s.tolist()]
+    """Lines of OpenMetrics text. every_s: whole virtual seconds between two scrapes, the first at t = 0;
+    epoch_s: whole seconds since 1970 that are t = 0. Raises BadInput for others."""
+    for option, value, least in (("--every", every_s, 1), ("--epoch", epoch_s, 0)):
+        if not (np.isfinite(value) and value >= least and value == int(value)):
+            raise BadInput(f"{option}: {value:g} is not allowed: must be a whole number, at least {least}")
+    at_s = np.arange(0, int(run.horizon_s) + 1, int(every_s)).astype(np.float64)
+    stamps = [str(int(epoch_s + at)) for at in at_s.tolist()]
     yield from _of_timeline(run.timeline, at_s, stamps)
     yield from _of_requests(run, at_s, stamps)
     yield "# EOF"
@@ -45,7 +45,9 @@ def _of_timeline(timeline: pd.DataFrame, at_s: Floats, stamps: list[str]) -> Ite
     begins = timeline["at_s"].to_numpy(dtype=np.float64)
     for name, (column, words) in GAUGES.items():
         values = timeline[column].to_numpy(dtype=np.float64)
-        place = np.clip(np.searchsorted(begins, at_s, side="right") - 1, 0, max(len(values) - 1, 0))
+        before = 1 if column.endswith("_mean") else 0  # a row begins at its instant, and means follow it
+        place = np.searchsorted(begins, at_s, side="right") - 1 - before
+        place = np.clip(place, 0, max(len(values) - 1, 0))
         yield from _family(name, "gauge", words)
         if len(values):
             yield from _series(f"l2h_{name}", "", values[place], stamps)

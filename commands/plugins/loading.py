@@ -38,11 +38,45 @@ def load(path: str | Path) -> None:
 
 
 def _run(path: str, text: str) -> None:
+    """All that the file registers is there afterwards, or, if it breaks, nothing of it."""
     module = types.ModuleType(f"plugin_{Path(path).stem}")
     module.__file__ = path
+    _forget(path)
+    others = set(sys.modules)
     sys.modules[module.__name__] = module  # where dataclasses look for it
-    before = len(brought.BROUGHT)
-    brought.FILES.append((path, brought.digest(text.encode())))
+    brought.FILES.append((path, ""))
+    try:
+        _execute(module, path, text)
+        if not any(one.file == path for one in brought.BROUGHT):
+            raise BadInput(f"--plugin {path}: registers nothing; see l2h_fleet.register")
+    except BaseException:
+        _forget(path)
+        raise
+    finally:
+        brought.FILES.pop()
+    code = _digest_of(text, [sys.modules[name] for name in sorted(set(sys.modules) - others)])
+    brought.BROUGHT[:] = [one._replace(code=code) if one.file == path else one for one in brought.BROUGHT]
+    _READ[path] = text
+
+
+def _forget(path: str) -> None:
+    """Takes back what a file registered."""
+    _READ.pop(path, None)
+    for one in [one for one in reversed(brought.BROUGHT) if one.file == path]:
+        one.take_back()
+        brought.BROUGHT.remove(one)
+
+
+def _digest_of(text: str, beside: list[types.ModuleType]) -> str:
+    """Of a plugin and of the modules that came with it, but for those of installed packages."""
+    paths = [str(getattr(module, "__file__", None) or "") for module in beside]
+    own = [
+        Path(path).read_bytes() for path in paths if path.endswith(".py") and not brought.is_installed(path)
+    ]
+    return brought.digest(b"\n".join([text.encode(), *own]))
+
+
+def _execute(module: types.ModuleType, path: str, text: str) -> None:
     try:
         exec(compile(text, path, "exec"), module.__dict__)
     except BadInput as error:
@@ -54,11 +88,6 @@ def _run(path: str, text: str) -> None:
             (one.lineno or 0 for one in extract_tb(error.__traceback__) if one.filename == path), default=0
         )
         raise BadInput(f"--plugin {path}:{line}: {type(error).__name__}: {error}") from error
-    finally:
-        brought.FILES.pop()
-    if len(brought.BROUGHT) == before and path not in {one.file for one in brought.BROUGHT}:
-        raise BadInput(f"--plugin {path}: registers nothing; see l2h_fleet.register")
-    _READ[path] = text
 
 
 @cache
@@ -72,23 +101,23 @@ def load_installed() -> None:
             found = point.load()
             if callable(found):
                 found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadInput(f"the installed plugin '{point.name}' ({point.value}) broke: {error}") from error
 
 
 class Carried(NamedTuple):
     """What another process needs to know the same kinds. files: text by path; objects: of a notebook or of
-    modules that can be imported there."""
+    modules that can be imported there, each with the digest of its code here."""
 
     files: dict[str, str]
-    objects: list[tuple[str, str, Any]]
+    objects: list[tuple[str, str, Any, str]]
 
 
 def preparation() -> Callable[[], None] | None:
     """What another process has to do to know the same kinds; None where there are none but the tool's own."""
     if not brought.BROUGHT:
         return None
-    objects = [(one.family, one.name, one.made) for one in brought.BROUGHT if not one.file]
+    objects = [(one.family, one.name, one.made, one.code) for one in brought.BROUGHT if not one.file]
     return partial(take, Carried(dict(_READ), objects))
 
 
@@ -101,9 +130,13 @@ def take(what: Carried) -> None:
     for path, text in what.files.items():
         if _READ.get(path) != text:
             _run(path, text)
-    for family, name, made in what.objects:
-        if (family, name) not in known:
-            register(family, name, made)
+    for family, name, made, code in what.objects:
+        if known.get((family, name)) != code:
+            brought.FILES.append(("", code))
+            try:
+                register(family, name, made)
+            finally:
+                brought.FILES.pop()
 
 
 def call_hooks(folder: Path) -> None:

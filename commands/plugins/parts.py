@@ -4,10 +4,11 @@ Used by `commands.plugins.registering` for what need not be a part itself."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from inspect import Parameter, signature
 from typing import Any, Literal, get_type_hints
 
-from pydantic import create_model
+from pydantic import Field, create_model
 from pydantic.errors import PydanticUserError
 
 from sim.errors import BadInput
@@ -29,6 +30,12 @@ def part_of(
     for argument, parameter in signature(made).parameters.items():
         if argument in COSTS:
             continue
+        if argument == family.tag:
+            raise BadInput(f"{made.__name__}: {argument}: is the key that names the kind: call it otherwise")
+        if parameter.kind is Parameter.POSITIONAL_ONLY:
+            raise BadInput(
+                f"{made.__name__}: {argument}: keys are given by name, so it may not stand before a /"
+            )
         if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
             raise BadInput(
                 f"{made.__name__}: *{argument}: the constructor's arguments are keys, so each needs a name"
@@ -37,8 +44,18 @@ def part_of(
             raise BadInput(
                 f"{made.__name__}: {argument}: the constructor's argument needs a type, such as float"
             )
-        keys[argument] = (hints[argument], ... if parameter.default is Parameter.empty else parameter.default)
+        keys[argument] = (hints[argument], _default(made, argument, parameter.default))
     return tagged(family, base, name, made, facts, keys)
+
+
+def _default(made: type, argument: str, default: Any) -> Any:
+    """What stands for a key that is left out, held to the key's type too."""
+    if default is Parameter.empty:
+        return ...
+    for one in fields(made) if is_dataclass(made) else ():
+        if one.name == argument and one.default_factory is not MISSING:
+            return Field(default_factory=one.default_factory, validate_default=True)
+    return Field(default=default, validate_default=True)
 
 
 def tagged(

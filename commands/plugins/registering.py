@@ -21,7 +21,7 @@ from sim.registry.registry import Kind, PartFamily, nearest_of, rebuild
 from sim.registry.scores import SCORES, Score
 from sim.registry.service import SERVICES, ServiceLaw
 from sim.registry.shapes import SHAPES, RateShape
-from sim.scenario.schema.values import NAME
+from sim.scenario.schema.values import NAME, Part
 
 Adopter = Callable[[str, Any], Callable[[], None]]  # of a name and an object: what takes it back
 
@@ -39,17 +39,29 @@ def register(family: str, name: str, made: Any = None) -> Any:
         return lambda later: register(family, name, later)
     if family not in ADOPTERS:
         raise BadInput(f"'{family}' is no family of kinds: {nearest_of(family, ADOPTERS)}")
-    if not isinstance(name, str) or not re.match(NAME, name):
+    if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.endswith("\n"):
         raise BadInput(f"{name!r}: must be a name: a letter, then at most 63 letters, digits, _ or -")
+    adopt(family, name, made)
+    return made
+
+
+def adopt(family: str, name: str, made: Any) -> None:
+    """Registers under any name. What was registered under it is back if the new object will not do."""
     known = next((one for one in brought.BROUGHT if (one.family, one.name) == (family, name)), None)
     if known is not None:
         known.take_back()
         brought.BROUGHT.remove(known)
-    take_back = ADOPTERS[family](name, made)
+    try:
+        take_back = ADOPTERS[family](name, made)
+    except Exception:
+        if known is not None:
+            again = ADOPTERS[family](name, known.made)
+            brought.BROUGHT.append(known._replace(take_back=again))
+        raise
+    finally:
+        rebuild()
     file, code = brought.FILES[-1] if brought.FILES else ("", brought.code_of(made))
     brought.BROUGHT.append(brought.Brought(family, name, made, code, take_back, file))
-    rebuild()
-    return made
 
 
 def _price(name: str, made: Any) -> Callable[[], None]:
@@ -96,7 +108,7 @@ def _score(name: str, made: Any) -> Callable[[], None]:
     from agents.rejectors.scores import OF_CLIENTS, Evidence
 
     _require_free(name, SCORES, "score")
-    if not callable(made) or len(signature(made).parameters) != 1:
+    if not callable(made) or takes(made) != 1:
         raise BadInput(f"score '{name}': must be a function of log-probabilities, float64 (n, classes)")
     unit: Any = getattr(made, "unit", "rank")
     if unit not in ("rank", "gain"):
@@ -155,7 +167,7 @@ def _metric(name: str, made: Any) -> Callable[[], None]:
         RATIOS[name] = MEASURES[name] = made
         return lambda: _drop((name, RATIOS), (name, MEASURES))
     _function_of_traffic(name, made, "metric")
-    _require_free(name, SECTIONS, "metric")
+    _require_free(name, {path.partition(".")[0] for path in DEFINITIONS} | set(SECTIONS), "metric")
     meaning = " ".join((made.__doc__ or f"{name}, of a plugin that does not say what it is.").split())
     SECTIONS[name], paths = made, (name, f"{name}.*")
     DEFINITIONS.update(dict.fromkeys(paths, meaning))
@@ -222,7 +234,7 @@ def _takes(made: Any, bound: bool = False, **functions: int) -> None:
     """Raises BadInput for a function that is there and takes another number of arguments."""
     for name, count in functions.items():
         found = getattr(made, name, None)
-        if found is not None and len(signature(found).parameters) != count + bound:
+        if found is not None and takes(found) != count + bound:
             words = ", ".join(("self", *HANDED[name]) if bound else HANDED[name])
             raise BadInput(f"{made.__name__}.{name}: must take ({words}), not {signature(found)}")
 
@@ -237,13 +249,21 @@ HANDED = {
 
 
 def _function_of_traffic(name: str, made: Any, noun: str, what: str = "the run's traffic") -> None:
-    if not callable(made) or len(signature(made).parameters) != 1:
+    if not callable(made) or takes(made) != 1:
         raise BadInput(f"{noun} '{name}': must be a function of {what}")
 
 
 def _require_free(name: str, table: Any, noun: str) -> None:
     if name in table:
         raise BadInput(f"there is a {noun} '{name}' already")
+
+
+def takes(made: Any) -> int:
+    """How many arguments something callable takes; -1 where Python does not know."""
+    try:
+        return len(signature(made).parameters)
+    except (ValueError, TypeError):
+        return -1
 
 
 def _drop(*entries: tuple[str, dict[str, Any]]) -> None:
@@ -253,4 +273,6 @@ def _drop(*entries: tuple[str, dict[str, Any]]) -> None:
 
 def _forget(name: str, *tables: Any) -> None:
     for table in tables:
-        table.remove(name)
+        entry = table.remove(name)
+        if entry in Part.in_order:
+            Part.in_order.remove(entry)

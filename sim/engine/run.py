@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sim.engine.choice import EnginePath, chosen
 from sim.engine.learning import Learning
@@ -209,6 +210,12 @@ class Run:
         if queue_limit is not None:
             state.steered.queue_limit = min(float(queue_limit), self._rules.queue_limit)
         state.steered.replicas = replicas
+
+    def asked_by_group(self) -> NDArray[np.float64]:
+        """How many requests have arrived so far, float64 (groups,)."""
+        groups, asked = self._rules.clients.group, self._state.next_k.astype(np.float64)
+        counts = np.bincount(groups, weights=asked, minlength=len(self._rules.policies))
+        return np.asarray(counts, dtype=np.float64)
 
     def finish(self) -> None:
         """Raises RunFailed if a law of the whole run is broken."""

@@ -1,5 +1,5 @@
 """Prices and policies that somebody brings: plain objects, as the engine plays them.
-Made by `sim.registry.brought` of the class that was registered; a price is the three functions of
+Made by `commands.plugins.registering` of the class that was registered; a price is the three functions of
 `sim.policy.controllers.Price`, a policy decides and hears as it likes, on SimPy's clock alone."""
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from sim.results.packing import pack
 LOCAL = -1  # what a policy gives to keep a request; to send it, the number of an option: 0, the server
 OPTIONS = 1
 LIMIT_S = 10.0  # wall time of one call
+
+
+class TooLong(BaseException):
+    """A call of a policy lasted too long; no exception that a policy might swallow."""
 
 
 class Defaults:
@@ -96,7 +100,7 @@ class Player:
             if decide is None:
                 decide = self._decides[request.client] = self._of(request.client).decide
             chosen = decide(request, now)
-        except Exception as error:
+        except (Exception, SystemExit, TooLong) as error:
             raise self._broken(error, "decide", now) from error
         finally:
             self.since = None
@@ -120,7 +124,7 @@ class Player:
         try:
             self.since = perf_counter()
             self._of(heard.client).hear(heard, now)
-        except Exception as error:
+        except (Exception, SystemExit, TooLong) as error:
             raise self._broken(error, "hear", now) from error
         finally:
             self.since = None
@@ -131,9 +135,9 @@ class Player:
             self._of_client[client] = self._policy.make()
         return self._of_client[client]
 
-    def _broken(self, error: Exception, name: str, now: float) -> RunFailed:
-        if isinstance(error, RunFailed):  # it lasted too long
-            return error
+    def _broken(self, error: BaseException, name: str, now: float) -> RunFailed:
+        if isinstance(error, TooLong):
+            return RunFailed("run", f"a policy's call took more than {LIMIT_S:g} s of wall time")
         where = extract_tb(error.__traceback__)[-1]
         why = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
         return RunFailed("run", f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}: {why}")
@@ -145,8 +149,10 @@ class Player:
         """
         found = {str(client): dict(vars(one)) for client, one in self._of_client.items()}
         try:
+            for one in self._of_client.values():
+                _require_plain(vars(one), set())
             pack(found)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise RunFailed(
                 "run", f"the policy '{self._policy.name}' remembers what {NOT_PLAIN}: {error}"
             ) from None
@@ -161,6 +167,20 @@ class Player:
             vars(one).update(remembered)
 
 
+def _require_plain(value: Any, seen: set[int]) -> None:
+    """Raises TypeError for what would come back from a checkpoint as something else."""
+    if type(value) not in PLAIN:
+        raise TypeError(f"a {type(value).__name__}")
+    if isinstance(value, list | dict | np.ndarray):
+        if id(value) in seen:
+            raise TypeError(f"the same {type(value).__name__} in two places")
+        seen.add(id(value))
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for one in inner:
+        _require_plain(one, seen)
+
+
+PLAIN = {int, float, str, bool, type(None), list, tuple, dict, np.ndarray, np.float64, np.bool_}
 NOT_PLAIN = "no checkpoint can hold (numbers, text, lists, mappings by name, arrays)"
 
 
@@ -177,7 +197,7 @@ def ending_calls_that_last(players: list[Player]) -> Iterator[None]:
     def look(_signal: int, _frame: Any) -> None:
         for player in players:
             if player.since is not None and perf_counter() - player.since > LIMIT_S:
-                raise RunFailed("run", f"a policy's call took more than {LIMIT_S:g} s of wall time")
+                raise TooLong
 
     handler = signal.signal(signal.SIGALRM, look)
     before = signal.setitimer(signal.ITIMER_REAL, LIMIT_S / 4, LIMIT_S / 4)
@@ -185,4 +205,4 @@ def ending_calls_that_last(players: list[Player]) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, *before)
-        signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)

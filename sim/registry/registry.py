@@ -67,9 +67,9 @@ class Table(Mapping[str, Entry]):
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"{path}: '{name}' is not a known {self.noun} ({', '.join(self)}){hint}")
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> Entry:
         """Takes back what was registered from outside."""
-        del self._entries[name]
+        return self._entries.pop(name)
 
     def _add(self, name: str, entry: Entry) -> None:
         if name in self._entries:

@@ -77,5 +77,7 @@ def test_the_command_writes_it(run: l2h_fleet.Run, tmp_path: Path, monkeypatch: 
 
 
 def test_scrapes_need_an_interval(run: l2h_fleet.Run) -> None:
-    with pytest.raises(l2h_fleet.BadInput, match="--every: 0 is not allowed: must be greater than 0"):
-        list(open_metrics(run, every_s=0.0))
+    for option, value in (("every_s", 0.0), ("every_s", 1.5), ("epoch_s", np.nan), ("every_s", np.inf)):
+        words = f"--{option.removesuffix('_s')}: .* is not allowed: must be a whole number"
+        with pytest.raises(l2h_fleet.BadInput, match=words):
+            list(open_metrics(run, **{option: value}))

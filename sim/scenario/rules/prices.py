@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sim.registry.brought import BROUGHT
 from sim.registry.budgets import Budget
 from sim.registry.prices import AvailabilityAware, RateController
 from sim.registry.scores import SCORES
@@ -106,9 +107,26 @@ def _both_share(one: Budget, other: Budget | None) -> bool:
     return other is not None and one.shared_by == other.shared_by == "fleet"
 
 
+def own_prices_can_be_made(scenario: Scenario) -> Iterator[Breach]:
+    """A price or policy that somebody brings is tried before anything is learned."""
+    from sim.policy.controllers import moving_price  # noqa: PLC0415  (which is made of the schema)
+
+    own = {one.name for one in BROUGHT if one.family in ("price", "policy")}
+    for index, group in enumerate(scenario.fleet):
+        if group.policy.price.kind not in own:
+            continue
+        path: Path = ("fleet", index, "policy", "price", "kind")
+        try:
+            price: Any = moving_price(scenario, group)
+            price.parameters(), price.begin(), getattr(price, "make", dict)()
+        except Exception as error:
+            yield path, group.policy.price.kind, f"cannot be made: {type(error).__name__}: {error}"
+
+
 PRICE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prices_suit_their_scores,
     rates_leave_room_for_exploration,
     failures_are_heard_of,
     rates_fit_their_budgets,
+    own_prices_can_be_made,
 )
