@@ -185,7 +185,8 @@ class OnRay:
         )(Shell)
         kinds: list[tuple[str, Learner]] = [("the server", server_kind(plan))]
         kinds += [(f"shard {number}", ClientShard) for number in range(self.shards)]
-        self._members = [Member(name, shell.remote(kind, self._prepare)) for name, kind in kinds]
+        first = () if self._prepare is None else (self._prepare,)
+        self._members = [Member(name, shell.remote(kind, *first)) for name, kind in kinds]
         shared = self.share(plan)
         self._ask(self._members, "start", [(shared,)] * len(kinds), tick=None, within_s=START_S)
 
