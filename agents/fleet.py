@@ -120,7 +120,10 @@ class Fleet:
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
-        self._plan = replace(self._plan, said=answers_of(self._plan, self._own_models)).prepare()
+        said = answers_of(self._plan, self._own_models)
+        if said:
+            self._plan = replace(self._plan, said=said)
+        self._plan.prepare()
         self._backend.start(self._plan)
         self._frozen = self._frozen_clients()
         weights = self._backend.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
