@@ -125,6 +125,43 @@ def test_a_changed_picture_is_another_scenario(tmp_path: Path) -> None:
     assert content_digest(plan, {}) != before
 
 
+def test_a_folder_that_is_a_link_is_refused_by_reader_and_digest(tmp_path: Path) -> None:
+    """What lies behind it could change and the digest would not."""
+    pictures(tmp_path / "a.npz", tmp_path / "a")
+    (tmp_path / "a/top").rename(tmp_path / "elsewhere")
+    (tmp_path / "a/top").symlink_to(tmp_path / "elsewhere")
+    plan = asked("image_folder", tmp_path / "a")
+    for ask in (load, lambda plan: content_digest(plan, {})):
+        with pytest.raises(BadInput, match='its folder "top" is a link'):
+            ask(plan)
+
+
+def test_an_empty_folder_changes_nothing(tmp_path: Path) -> None:
+    """It is in no digest, so it must number no class either."""
+    pictures(tmp_path / "a.npz", tmp_path / "a")
+    before = load(asked("image_folder", tmp_path / "a"))
+    (tmp_path / "a/aaa").mkdir()
+    after = load(asked("image_folder", tmp_path / "a"))
+    assert after.labels.tolist() == before.labels.tolist()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").rename(tmp_path / "b/train")
+    (tmp_path / "b/none").mkdir()
+    assert load(asked("image_folder", tmp_path / "b")).labels.tolist() == before.labels.tolist()
+
+
+def test_grey_of_sixteen_bits_is_scaled_to_bytes(tmp_path: Path) -> None:
+    for one, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        shades = np.array([[0, 257, 128 * 257, 65535 - 257 * one]], dtype=np.uint16)
+        Image.fromarray(shades).save(tmp_path / name / "x.png")
+    data = load(asked("image_folder", tmp_path))
+    assert data.image_shape == (1, 1, 4)
+    assert data.pixels[:, 0, 0].tolist() == [[0, 1, 128, 255], [0, 1, 128, 254]]
+    Image.fromarray(np.ones((1, 4), dtype=np.float32)).save(tmp_path / "a/x.tiff")
+    with pytest.raises(BadInput, match="has a picture of mode F: must be grey of 8 or 16 bits"):
+        load(asked("image_folder", tmp_path))
+
+
 class Bomb:
     def __reduce__(self) -> Any:
         return (open, ("/tmp/l2h-fleet-unpickled", "w"))

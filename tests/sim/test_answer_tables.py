@@ -96,6 +96,10 @@ WRONG = {
         changed("features.1", 2, "nan"),
         "line 4: features.1 is not a number: must be a finite number",
     ),
+    "too large for 32 bits": (
+        changed("features.1", 2, "1e300"),
+        "line 4: features.1 is 1e+300: must be a finite number, of at most 3.4e38",
+    ),
     "sums": (changed("probability.small.2", 9, 0.3), "line 11: probability.small sums to 1.2: must sum to 1"),
     "a share": (
         changed("probability.small.2", 9, 1.3),
@@ -124,6 +128,18 @@ def test_what_is_wrong_is_told_in_one_line_with_its_row(what, tmp_path):
         answer_table(str(write(columns, tmp_path / "a.csv")))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["probability.new", "client_quality.new"])
+def test_in_a_graded_file_each_model_is_graded(column, tmp_path):
+    columns = graded()
+    if column.startswith("probability"):
+        columns |= {f"{column}.0": np.full(400, 0.25), f"{column}.1": np.full(400, 0.75)}
+        with pytest.raises(BadFile, match=r'^answers are graded, and "new" has no client_quality\.new$'):
+            answer_table(str(write(columns, tmp_path / "a.csv")))
+    else:
+        columns[column] = np.full(400, 0.25)
+        assert answer_table(str(write(columns, tmp_path / "a.csv"))).clients["new"].quality is not None
 
 
 def test_rows_of_unequal_length_are_refused(tmp_path):
@@ -187,6 +203,14 @@ def test_a_file_that_would_not_fit_is_refused_before_it_is_loaded(end, tmp_path,
     monkeypatch.setattr(table_files.np, "load", None)
     with pytest.raises(BadFile, match="of memory to be read: this machine has"):
         answer_table(str(path))
+
+
+def test_equal_numbers_take_as_much_memory_as_others(tmp_path):
+    """However few bytes the file keeps them in: 8 a number, of lists, too."""
+    rows = 10_000
+    path = write({"label": np.zeros(rows, int), "features": [[0.0] * 3] * rows}, tmp_path / "a.parquet")
+    assert path.stat().st_size < 8 * rows
+    assert table_files.TableFile(str(path)).bytes >= 8 * 4 * rows
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

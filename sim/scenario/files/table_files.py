@@ -20,6 +20,7 @@ from sim.scenario.text.wording import show
 
 COPIES = 2.5  # of a column: as read, as checked, as kept
 TEXT_BYTES = 1.0  # of memory for a byte of text: a number of eight letters takes eight bytes as it is read
+NUMBER_BYTES = 8  # of a column's number as it is read
 NPY_SUFFIX = ".npy"
 
 
@@ -88,8 +89,11 @@ class TableFile(RowFile):
     def bytes(self) -> float:
         if self.kind != "parquet":
             return TEXT_BYTES * Path(self.path).stat().st_size
-        groups = pq.ParquetFile(self.path).metadata
-        return float(sum(groups.row_group(number).total_byte_size for number in range(groups.num_row_groups)))
+        with pq.ParquetFile(self.path) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+        # A dictionary may hold a million equal numbers in some bytes; a list has a value for each number.
+        return float(sum(max(NUMBER_BYTES * one.num_values, one.total_uncompressed_size) for one in columns))
 
     def numbers(self, rows: Rows, name: str, nothing: float | None = None) -> NDArray[np.float64]:
         """A column, (n,) or of lists (n, width). Raises BadFile at the first row that is none."""
