@@ -224,6 +224,10 @@ def test_torchvision_unpickles_nothing_here(tmp_path: Path, monkeypatch: pytest.
         ('{"0": [1], "2": [3]}', "numbered 0, 1, 2, without a gap"),
         ('[["a"]]', "holds what is no number of a sample"),
         ("{", "cannot be read"),
+        ("[[true, 0]]", "holds what is no number of a sample"),
+        ('[["1", 0]]', "holds what is no number of a sample"),
+        (f"[[1{'0' * 400}]]", "holds what is no number of a sample"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 def test_a_wrong_list_of_samples_is_one_line(content: str, told: str, tmp_path: Path) -> None:

@@ -296,3 +296,12 @@ def test_graded_answers_have_no_labels_to_fit_a_temperature_to(tmp_path: Path) -
     told = ClientPredictions(plan, {variant: answers}).of([variant], plan.samples.sample_id[:9])
     seen = np.minimum(sure, 1 - sure)[plan.samples.sample_id[:9]]
     np.testing.assert_allclose(told.uncertainty[0], seen, atol=1e-6)
+
+
+def test_shares_of_pools_may_be_0_where_the_table_has_its_own(tmp_path: Path) -> None:
+    columns = answers() | {"pool": np.array(["rejector", "calibration", "traffic", "held_out"] * 100)}
+    path = write({name: list(values) for name, values in columns.items()}, tmp_path / "a.parquet")
+    shares = {"pools": (0.5, 0.5, 0.0, 0.0, 0.0)}
+    assert list(findings(asked(path, clients("small"), data=shares))) == []
+    without = write(answers(), tmp_path / "b.parquet")
+    assert len(list(findings(asked(without, clients("small"), data=shares)))) == 3

@@ -184,6 +184,23 @@ def test_whole_runs_know_what_objects_say(tmp_path: Path, monkeypatch: pytest.Mo
         play(6, resume=True)
 
 
+@pytest.mark.usefixtures("nothing_trains")
+def test_weights_of_any_floats_are_read_and_others_are_one_line(tmp_path: Path) -> None:
+    state, answers = weights(), []
+    plan = make_plan(asked(str(tmp_path / "a.pt")))
+    for kind in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        torch.save({name: one.to(kind) for name, one in state.items()}, tmp_path / "a.pt")
+        ask = model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.pt"), "path")
+        answers.append(ask(plan.images[:5])[0])
+        assert answers[-1].dtype == torch.float32
+    assert torch.equal(answers[0], answers[1])
+    for wrong in (torch.int64, torch.complex64, torch.bool):
+        torch.save(state | {"head.bias": torch.zeros(CLASSES, dtype=wrong)}, tmp_path / "a.pt")
+        told = str(wrong).removeprefix("torch.")
+        with pytest.raises(BadInput, match=rf"^path: 'head\.bias' holds {told}, and linear needs floats$"):
+            model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.pt"), "path")
+
+
 def test_probabilities_or_logits_is_decided_over_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logits of a chunk that look like probabilities by chance stay what they are."""
     monkeypatch.setattr(own_models, "CHUNK", 4)

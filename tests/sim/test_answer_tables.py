@@ -188,6 +188,44 @@ def test_an_archive_that_climbs_out_of_its_folder_is_refused(name, tmp_path):
         answer_table(str(tmp_path / "a.npz"))
 
 
+def damaged_archive(kind, path):
+    """An archive that the zip module opens, and cannot read on."""
+    if kind == "header":
+        head = b"{'descr': '<f8', 'fortran_order': False, 'shape': ((}\n"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("label.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+        return
+    np.savez_compressed(path, **answers())
+    raw = bytearray(path.read_bytes())
+    if kind == "deflate":
+        begin = 30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")
+        raw[begin : begin + 40] = b"\xff" * 40
+    else:
+        at = raw.find(b"PK\x01\x02")
+        while at >= 0:  # of each member the flags, or the method of packing
+            raw[at + 8 : at + 12] = b"\x01\x00\x08\x00" if kind == "encrypted" else b"\x00\x00\x63\x00"
+            at = raw.find(b"PK\x01\x02", at + 1)
+        if kind == "encrypted":
+            raw[6] |= 1
+        else:
+            raw[8] = 0x63
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["header", "deflate", "encrypted", "method"])
+def test_an_archive_that_cannot_be_unpacked_is_one_line(kind, tmp_path):
+    damaged_archive(kind, tmp_path / "a.npz")
+    with pytest.raises(BadFile, match=r"^cannot be read") as caught:
+        answer_table(str(tmp_path / "a.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pool_that_is_a_list_is_one_line(tmp_path):
+    columns = {name: list(values) for name, values in answers().items()} | {"pool": [["traffic"]] * 400}
+    with pytest.raises(BadFile, match=r"^row 1: pool is "):
+        answer_table(str(write(columns, tmp_path / "a.parquet")))
+
+
 def test_other_files_in_an_archive_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("data.pkl", b"")

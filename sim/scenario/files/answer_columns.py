@@ -177,8 +177,8 @@ def _pools(
     codes = {name: number for number, name in enumerate(POOLS)} | {HELD_OUT: POOLS.index("traffic")}
     try:
         pool = np.array([codes[word] for word in words], dtype=np.int8)
-    except KeyError:
-        row = next(row for row, word in enumerate(words) if word not in codes)
+    except (KeyError, TypeError):  # a list has no hash
+        row = next(row for row, word in enumerate(words) if not isinstance(word, str) or word not in codes)
         known = nearest(str(words[row]), list(codes))
         raise BadFile(f"{place(row)}: pool is {show(words[row])}: {known}") from None
     held_out = np.array([word == HELD_OUT for word in words])

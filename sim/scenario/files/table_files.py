@@ -4,8 +4,10 @@ Nothing is ever unpickled, and a file that would not fit into memory is refused 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,17 @@ from sim.scenario.text.wording import show
 COPIES = 2.5  # of a column: as read, as checked, as kept
 TEXT_BYTES = 1.0  # of memory for a byte of text: a number of eight letters takes eight bytes as it is read
 NUMBER_BYTES = 8  # of a column's number as it is read
+# What archives make of their readers: damaged, encrypted, packed otherwise, with senseless headers.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 NPY_SUFFIX = ".npy"
 
 
@@ -39,7 +52,7 @@ class NpzFile:
                 if len(set(self.names)) < len(self.names):
                     raise BadFile(f"two arrays have one name: {', '.join(self.names)}")
                 self.shapes = {name: _header(archive, name) for name in self.names}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise (
                 error if isinstance(error, BadFile) else BadFile(f"cannot be read: {_said(error)}")
             ) from None
@@ -65,7 +78,7 @@ class NpzFile:
         try:
             with np.load(self.path, allow_pickle=False) as arrays:
                 yield Rows(0, {name: arrays[name] for name in names})
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise BadFile(f"cannot be read: {_said(error)}") from None
 
     def numbers(self, rows: Rows, name: str) -> NDArray[Any]:
