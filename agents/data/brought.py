@@ -237,15 +237,19 @@ def _parts(kind: Any, root: str) -> Iterator[Any]:
     if "train" in asked:
         yield from (kind(**where, train=train) for train in (True, False))
     elif "split" in asked:
-        found, why = [], ""
-        for split in SPLITS:
+        found, why = dict[str, Any](), ""
+        usual = asked["split"].default
+        more = [usual] if isinstance(usual, str) and usual not in SPLITS else []
+        for split in (*SPLITS, *more):
+            if split in more and "train" in found:
+                continue  # such as trainval, which holds it
             try:
-                found.append(kind(**where, split=split))
+                found[split] = kind(**where, split=split)
             except (RuntimeError, ValueError, OSError) as error:
                 why = why or " ".join(str(error).split())
         if not found:
             raise BadFile(why)
-        yield from found
+        yield from found.values()
     else:
         yield kind(**where)
 

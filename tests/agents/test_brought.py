@@ -65,6 +65,42 @@ def test_any_set_of_torchvision_is_read_from_its_files(tmp_path: Path) -> None:
     assert (data.size, data.classes) == (240, 10)
 
 
+@pytest.mark.parametrize(
+    ("default", "names", "read"),
+    [
+        ("train", ("train", "test"), ("train", "test")),
+        ("trainval", ("trainval", "test"), ("test", "trainval")),
+        ("trainval", ("train", "val", "trainval", "test"), ("train", "val", "test")),
+        ("train-standard", ("train-standard", "val"), ("val", "train-standard")),
+    ],
+)
+def test_a_set_without_a_part_train_gives_its_default_part(
+    default: str,
+    names: tuple[str, ...],
+    read: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As OxfordIIITPet, FGVCAircraft and Places365 have theirs; none is read twice."""
+    module = torchvision("datasets")
+
+    class Parted:
+        def __init__(self, split: str = default) -> None:
+            if split not in names:
+                raise ValueError(f"no split {split}")
+            self.shade = names.index(split)
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, place: int) -> tuple[Image.Image, int]:
+            return Image.new("L", (3, 3), self.shade), place
+
+    monkeypatch.setattr(module, "EuroSAT", Parted)
+    data = load(asked("torchvision", tmp_path, name="EuroSAT"))
+    assert [names[shade] for shade in data.pixels[::2, 0, 0, 0]] == list(read)
+
+
 def test_partitions_by_their_samples(tmp_path: Path) -> None:
     """Each variant trains on its own samples of the client pool; its clients meet its classes."""
     features(tmp_path / "a.csv")

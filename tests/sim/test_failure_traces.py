@@ -202,5 +202,14 @@ def test_a_row_with_more_fields_than_names_is_refused(
     lines[1 + row] += (blank + "x") * more
     for text, at in (("\n".join(lines), row), (every, 0)):
         path.write_text(text + "\n")
-        with pytest.raises(BadFile, match=rf"line {at + 2}\b"):
+        with pytest.raises(
+            BadFile, match=rf"^line {at + 2}: has more than 9 fields|fields in line {at + 2}, saw"
+        ):
             nodes_down(str(path))
+
+
+def test_a_tab_behind_each_row_is_no_field(tmp_path: Path) -> None:
+    path = Path(event_trace(tmp_path))
+    expected = nodes_down(str(path))
+    path.write_text(path.read_text().replace("NULL", "NULL\t"))
+    assert nodes_down(str(path)) == expected
