@@ -25,6 +25,8 @@ LABEL, LEFT_ASIDE = "label", "note"
 SAMPLES, LABELS = ("images", "features"), "labels"
 PARTS = {"train", "val", "valid", "test"}  # folders that hold folders of classes
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+BYTES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
+SIXTEEN_BITS = 257  # by which a grey of 16 bits is one of 8: 65,535 / 255
 SPLITS = ("train", "val", "valid", "test")
 OURS = {"CIFAR10": "cifar10", "CIFAR100": "cifar100"}  # torchvision unpickles these; our readers do not
 
@@ -82,21 +84,21 @@ def image_folder(data: Data) -> Brought:
     with _named(str(root)):
         if not root.is_dir():
             raise BadFile("is no folder")
-        below = sorted(one for one in root.iterdir() if one.is_dir())
-        roots = below if below and {one.name for one in below} <= PARTS else [root]
-        folders = [folder for one in roots for folder in sorted(one.iterdir()) if folder.is_dir()]
-        of_class = [(folder.name, folder) for folder in folders]
-        classes = sorted({name for name, _ in of_class})
+        pictured = [file for file in files_below(root) if file.suffix.lower() in PICTURES]
+        places = [file.relative_to(root).parts for file in pictured]  # what is empty counts for nothing
+        tops = {place[0] for place in places if len(place) > 1}
+        level = 1 if tops <= PARTS else 0
         found = [
-            (file, classes.index(name))
-            for name, folder in of_class
-            for file in files_below(folder)
-            if file.suffix.lower() in PICTURES
+            (file, place[level])
+            for file, place in zip(pictured, places, strict=True)
+            if len(place) > level + 1
         ]
         if not found:
             raise BadFile("holds no pictures in folders named by their classes")
+        classes = sorted({name for _, name in found})
+        labels = np.array([classes.index(name) for _, name in found])
         pixels = _pictures((_opened(file) for file, _ in found), len(found), data.image_size)
-        return _checked(pixels, np.array([label for _, label in found]), lambda row: str(found[row][0]))
+        return _checked(pixels, labels, lambda row: str(found[row][0]))
 
 
 def torchvision_set(data: Data) -> Brought:
@@ -180,7 +182,7 @@ def _pictures(opened: Iterator[Any], count: int, image_size: int | None) -> NDAr
     """Pictures of one size, uint8 (n, channels, height, width): one channel if all are grey, else three."""
     pixels, is_grey = np.empty((0, 3, 0, 0), dtype=np.uint8), True
     for place, shown in enumerate(opened):
-        picture = shown
+        picture = _of_bytes(shown)
         is_grey = is_grey and picture.mode in ("L", "1")
         picture = picture.convert("RGB")
         if image_size is not None:
@@ -192,6 +194,17 @@ def _pictures(opened: Iterator[Any], count: int, image_size: int | None) -> NDAr
             raise BadFile(f"has pictures of {sizes}: data.image_size sets the pixels a side of all")
         pixels[place] = np.asarray(picture).transpose(2, 0, 1)
     return np.ascontiguousarray(pixels[:, :1]) if is_grey else pixels
+
+
+def _of_bytes(picture: Any) -> Any:
+    """A picture whose channels are bytes; grey of 16 bits is scaled. Raises BadFile for other modes."""
+    if picture.mode in BYTES:
+        return picture
+    if not picture.mode.startswith("I;16"):
+        raise BadFile(f"has a picture of mode {picture.mode}: must be grey of 8 or 16 bits, or of colours")
+    from PIL import Image  # noqa: PLC0415  (for pictures alone)
+
+    return Image.fromarray(np.round(np.asarray(picture) / SIXTEEN_BITS).astype(np.uint8))
 
 
 def _opened(file: Path) -> Any:
@@ -224,15 +237,19 @@ def _parts(kind: Any, root: str) -> Iterator[Any]:
     if "train" in asked:
         yield from (kind(**where, train=train) for train in (True, False))
     elif "split" in asked:
-        found, why = [], ""
-        for split in SPLITS:
+        found, why = dict[str, Any](), ""
+        usual = asked["split"].default
+        more = [usual] if isinstance(usual, str) and usual not in SPLITS else []
+        for split in (*SPLITS, *more):
+            if split in more and "train" in found:
+                continue  # such as trainval, which holds it
             try:
-                found.append(kind(**where, split=split))
+                found[split] = kind(**where, split=split)
             except (RuntimeError, ValueError, OSError) as error:
                 why = why or " ".join(str(error).split())
         if not found:
             raise BadFile(why)
-        yield from found
+        yield from found.values()
     else:
         yield kind(**where)
 

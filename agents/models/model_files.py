@@ -65,7 +65,7 @@ def _weights(file: str, plan: Plan, asked: Any, path: str) -> Callable[[NDArray[
         shape = (len(asked.scaling.mean), *shape[1:])  # a grey picture, scaled by channels
     network = outline(asked.family, shape, classes, asked.image_size).state_dict()
     state = _named_as(network, _state(file, path))
-    _require_fit(state, network, asked.family, path)
+    state = _fitting(state, network, asked.family, path)
     model: Classifier = model_of(asked.family, shape, classes, state, asked.image_size)
 
     def ask(images: NDArray[np.float32]) -> Said:
@@ -105,18 +105,29 @@ def _named_as(network: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[s
     return state
 
 
-def _require_fit(state: Mapping[str, Tensor], network: Mapping[str, Tensor], family: str, path: str) -> None:
+def _fitting(
+    state: Mapping[str, Tensor], network: Mapping[str, Tensor], family: str, path: str
+) -> dict[str, Tensor]:
+    """The weights as the network keeps them, floats with 32 bits. Raises BadInput for what does not fit."""
+    fitting = {}
     for name, tensor in network.items():
         if name not in state:
             raise BadInput(f"{path}: has no '{name}', which {family} needs")
         if state[name].shape != tensor.shape:
             told = f"{tuple(state[name].shape)}, and {family} for these data needs {tuple(tensor.shape)}"
             raise BadInput(f"{path}: '{name}' is {told}")
-        if not torch.isfinite(state[name]).all():
+        is_float = tensor.is_floating_point()
+        if state[name].is_floating_point() != is_float or not (is_float or state[name].dtype == tensor.dtype):
+            told = f"{state[name].dtype}".removeprefix("torch.")
+            needed = "floats" if is_float else f"{tensor.dtype}".removeprefix("torch.")
+            raise BadInput(f"{path}: '{name}' holds {told}, and {family} needs {needed}")
+        fitting[name] = state[name].to(tensor.dtype)
+        if not torch.isfinite(fitting[name]).all():
             raise BadInput(f"{path}: '{name}' has a weight that is not a finite number")
     strangers = sorted(state.keys() - network.keys())
     if strangers:
         raise BadInput(f"{path}: '{strangers[0]}' is no weight of {family}")
+    return fitting
 
 
 def _onnx(file: str, plan: Plan, path: str) -> Callable[[NDArray[np.float32]], Said]:

@@ -90,13 +90,14 @@ def _said(plan: Plan, name: str, models: Mapping[str, OwnModel], asked: NDArray[
     ask: Callable[[Images], Said] = (
         _of_object(models[name], classes, path) if file is None else read_model(plan, name, file, path)
     )
-    logits, features = [], []
+    said, features = [], []
     for start in range(0, len(asked), CHUNK):
         images = plan.images[asked[start : start + CHUNK]]
         numbers, more = ask(images)
-        logits.append(_logits(numbers, len(images), classes, path))
+        said.append(_numbers(numbers, len(images), classes, path))
         features.append(_features(more, len(images), path))
-    return {"sample_id": asked, "logits": np.concatenate(logits), "features": np.concatenate(features)}
+    logits = _logits(np.concatenate(said))
+    return {"sample_id": asked, "logits": logits, "features": np.concatenate(features)}
 
 
 def _of_object(model: OwnModel, classes: int, path: str) -> Callable[[Images], Said]:
@@ -125,24 +126,38 @@ def _by_class(model: OwnModel, images: Images, classes: int, path: str) -> NDArr
     return whole
 
 
-def _logits(numbers: Any, count: int, classes: int, path: str) -> NDArray[np.float32]:
-    numbers = numbers.detach().numpy() if isinstance(numbers, torch.Tensor) else np.asarray(numbers)
-    if numbers.shape != (count, classes) or numbers.dtype.kind not in "fiu":
-        told = f"{numbers.dtype} {numbers.shape}"
+def _numbers(numbers: Any, count: int, classes: int, path: str) -> NDArray[Any]:
+    found: NDArray[Any] = (
+        numbers.detach().numpy() if isinstance(numbers, torch.Tensor) else np.asarray(numbers)
+    )
+    if found.shape != (count, classes) or found.dtype.kind not in "fiu":
+        told = f"{found.dtype} {found.shape}"
         raise BadInput(f"{path}: gives {told} for {count} samples: must be numbers, {(count, classes)}")
-    if not np.isfinite(numbers).all():
+    if not _is_finite(found):
         raise BadInput(f"{path}: an answer is not a finite number")
-    sums = numbers.sum(axis=1, dtype=np.float64)
-    if (numbers >= 0).all() and (np.abs(sums - 1.0) <= SUMS_TO_ONE).all():
-        numbers = np.log(np.maximum(numbers, LEAST))
-    logits: NDArray[np.float32] = numbers.astype(np.float32)
+    return found
+
+
+def _logits(said: NDArray[Any]) -> NDArray[np.float32]:
+    """Of what was said of all samples, for chunks of them might look like probabilities by chance."""
+    sums = said.sum(axis=1, dtype=np.float64)
+    if (said >= 0).all() and (np.abs(sums - 1.0) <= SUMS_TO_ONE).all():
+        said = np.log(np.maximum(said, LEAST))
+    logits: NDArray[np.float32] = said.astype(np.float32)
     return logits
+
+
+def _is_finite(numbers: NDArray[Any]) -> bool:
+    """As it will be kept: what 32 bits cannot hold is infinite."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(numbers.astype(np.float32)).all())
 
 
 def _features(features: Any, count: int, path: str) -> NDArray[np.float32]:
     if features is None:
         return np.empty((count, 0), dtype=np.float32)
     numbers = features.detach().numpy() if isinstance(features, torch.Tensor) else np.asarray(features)
-    if numbers.ndim != 2 or len(numbers) != count or not np.isfinite(numbers).all():
+    is_right = numbers.ndim == 2 and len(numbers) == count and numbers.dtype.kind in "fiub"
+    if not is_right or not _is_finite(numbers):
         raise BadInput(f"{path}: its features must be finite numbers, ({count}, width)")
     return numbers.astype(np.float32)

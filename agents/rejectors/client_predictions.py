@@ -82,8 +82,9 @@ class ClientPredictions:
         return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
 
     def _temperature(self, variant: Variant) -> float:
-        """1 where nobody takes what the model says for a probability."""
-        if variant.group not in self._believed:
+        """1 where nobody takes what the model says for a probability, or no label says what is right."""
+        given = self._plan.given
+        if variant.group not in self._believed or (given is not None and given.is_graded):
             return 1.0
         if variant not in self._temperatures:
             pool = self._plan.samples.sample_id[self._plan.calibration(variant.group)]

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.schema.spoken import instant, seconds
-from sim.scenario.schema.values import Instant, NonNegative, Positive, Share, Span, SpanOrZero
+from sim.scenario.schema.values import LONGEST_S, Instant, NonNegative, Positive, Share, Span, SpanOrZero
 
 Instants = NDArray[np.float64]
 Inverse = Callable[[Instants], Instants]
@@ -93,7 +93,7 @@ class Diurnal(RateShape):
         peak_s, period_s = instant(written.get("peak_s")), seconds(written.get("period_s"))
         if not all(isinstance(one, float | int) and not isinstance(one, bool) for one in (peak_s, period_s)):
             return written
-        if period_s <= 0:
+        if period_s <= 0 or not 0 <= peak_s <= LONGEST_S:  # which the schema refuses
             return written
         return written | {"peak_s": None, "phase_s": float((peak_s - period_s / 4) % period_s)}
 

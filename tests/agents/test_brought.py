@@ -65,6 +65,42 @@ def test_any_set_of_torchvision_is_read_from_its_files(tmp_path: Path) -> None:
     assert (data.size, data.classes) == (240, 10)
 
 
+@pytest.mark.parametrize(
+    ("default", "names", "read"),
+    [
+        ("train", ("train", "test"), ("train", "test")),
+        ("trainval", ("trainval", "test"), ("test", "trainval")),
+        ("trainval", ("train", "val", "trainval", "test"), ("train", "val", "test")),
+        ("train-standard", ("train-standard", "val"), ("val", "train-standard")),
+    ],
+)
+def test_a_set_without_a_part_train_gives_its_default_part(
+    default: str,
+    names: tuple[str, ...],
+    read: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As OxfordIIITPet, FGVCAircraft and Places365 have theirs; none is read twice."""
+    module = torchvision("datasets")
+
+    class Parted:
+        def __init__(self, split: str = default) -> None:
+            if split not in names:
+                raise ValueError(f"no split {split}")
+            self.shade = names.index(split)
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, place: int) -> tuple[Image.Image, int]:
+            return Image.new("L", (3, 3), self.shade), place
+
+    monkeypatch.setattr(module, "EuroSAT", Parted)
+    data = load(asked("torchvision", tmp_path, name="EuroSAT"))
+    assert [names[shade] for shade in data.pixels[::2, 0, 0, 0]] == list(read)
+
+
 def test_partitions_by_their_samples(tmp_path: Path) -> None:
     """Each variant trains on its own samples of the client pool; its clients meet its classes."""
     features(tmp_path / "a.csv")
@@ -123,6 +159,43 @@ def test_a_changed_picture_is_another_scenario(tmp_path: Path) -> None:
     before = content_digest(plan, {})
     Image.new("L", (12, 12)).save(tmp_path / "a/top/002.png")
     assert content_digest(plan, {}) != before
+
+
+def test_a_folder_that_is_a_link_is_refused_by_reader_and_digest(tmp_path: Path) -> None:
+    """What lies behind it could change and the digest would not."""
+    pictures(tmp_path / "a.npz", tmp_path / "a")
+    (tmp_path / "a/top").rename(tmp_path / "elsewhere")
+    (tmp_path / "a/top").symlink_to(tmp_path / "elsewhere")
+    plan = asked("image_folder", tmp_path / "a")
+    for ask in (load, lambda plan: content_digest(plan, {})):
+        with pytest.raises(BadInput, match='its folder "top" is a link'):
+            ask(plan)
+
+
+def test_an_empty_folder_changes_nothing(tmp_path: Path) -> None:
+    """It is in no digest, so it must number no class either."""
+    pictures(tmp_path / "a.npz", tmp_path / "a")
+    before = load(asked("image_folder", tmp_path / "a"))
+    (tmp_path / "a/aaa").mkdir()
+    after = load(asked("image_folder", tmp_path / "a"))
+    assert after.labels.tolist() == before.labels.tolist()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").rename(tmp_path / "b/train")
+    (tmp_path / "b/none").mkdir()
+    assert load(asked("image_folder", tmp_path / "b")).labels.tolist() == before.labels.tolist()
+
+
+def test_grey_of_sixteen_bits_is_scaled_to_bytes(tmp_path: Path) -> None:
+    for one, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        shades = np.array([[0, 257, 128 * 257, 65535 - 257 * one]], dtype=np.uint16)
+        Image.fromarray(shades).save(tmp_path / name / "x.png")
+    data = load(asked("image_folder", tmp_path))
+    assert data.image_shape == (1, 1, 4)
+    assert data.pixels[:, 0, 0].tolist() == [[0, 1, 128, 255], [0, 1, 128, 254]]
+    Image.fromarray(np.ones((1, 4), dtype=np.float32)).save(tmp_path / "a/x.tiff")
+    with pytest.raises(BadInput, match="has a picture of mode F: must be grey of 8 or 16 bits"):
+        load(asked("image_folder", tmp_path))
 
 
 class Bomb:
@@ -187,6 +260,10 @@ def test_torchvision_unpickles_nothing_here(tmp_path: Path, monkeypatch: pytest.
         ('{"0": [1], "2": [3]}', "numbered 0, 1, 2, without a gap"),
         ('[["a"]]', "holds what is no number of a sample"),
         ("{", "cannot be read"),
+        ("[[true, 0]]", "holds what is no number of a sample"),
+        ('[["1", 0]]', "holds what is no number of a sample"),
+        (f"[[1{'0' * 400}]]", "holds what is no number of a sample"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 def test_a_wrong_list_of_samples_is_one_line(content: str, told: str, tmp_path: Path) -> None:

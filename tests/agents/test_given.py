@@ -17,8 +17,10 @@ from agents.checks import validate
 from agents.evaluation.cost_model import CostModel
 from agents.fleet import open_fleet
 from agents.models import frozen
+from agents.models.given import GivenAnswers, untrained_clients
 from agents.plan import make_plan
 from agents.rejectors.blocks import RejectorBlock
+from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.losses import outcome_weights, rejector_weights, slope_of_cost
 from agents.rejectors.surrogates import OwnCosts, Targets
 from agents.server.model import ServerModel
@@ -279,3 +281,27 @@ def test_weights_of_grades_and_own_costs_are_those_of_the_formula(
         told = at_most - (1 - m), at_most - cost
     for made, wanted in zip((batch.w_local, batch.w_remote), told, strict=True):
         torch.testing.assert_close(made[0], wanted.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_graded_answers_have_no_labels_to_fit_a_temperature_to(tmp_path: Path) -> None:
+    """Even where a column label is there: it is a kind of sample then, and there may be more than classes."""
+    columns = graded()
+    sure = columns["client_quality.small"]
+    columns |= {"label": np.arange(400) % 7, "probability.small.0": sure, "probability.small.1": 1 - sure}
+    path = write(columns, tmp_path / "a.parquet")
+    mine = clients("small", policy={"score": "compare_confidence"})
+    plan = make_plan(asked(path, mine, server="large/4.1"))
+    (variant,) = plan.variants
+    answers = GivenAnswers(untrained_clients(plan)[variant].weights)
+    told = ClientPredictions(plan, {variant: answers}).of([variant], plan.samples.sample_id[:9])
+    seen = np.minimum(sure, 1 - sure)[plan.samples.sample_id[:9]]
+    np.testing.assert_allclose(told.uncertainty[0], seen, atol=1e-6)
+
+
+def test_shares_of_pools_may_be_0_where_the_table_has_its_own(tmp_path: Path) -> None:
+    columns = answers() | {"pool": np.array(["rejector", "calibration", "traffic", "held_out"] * 100)}
+    path = write({name: list(values) for name, values in columns.items()}, tmp_path / "a.parquet")
+    shares = {"pools": (0.5, 0.5, 0.0, 0.0, 0.0)}
+    assert list(findings(asked(path, clients("small"), data=shares))) == []
+    without = write(answers(), tmp_path / "b.parquet")
+    assert len(list(findings(asked(without, clients("small"), data=shares)))) == 3

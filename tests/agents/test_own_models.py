@@ -19,7 +19,7 @@ from torch import Tensor
 from agents.brought_names import libraries_of
 from agents.checks import validate
 from agents.fleet import open_fleet
-from agents.models import frozen, library_models, model_files
+from agents.models import frozen, library_models, model_files, own_models
 from agents.models.families import new_model
 from agents.models.vision import torchvision
 from agents.plan import make_plan
@@ -182,6 +182,52 @@ def test_whole_runs_know_what_objects_say(tmp_path: Path, monkeypatch: pytest.Mo
     assert play(3) != play(5)
     with pytest.raises(BadInput):
         play(6, resume=True)
+
+
+@pytest.mark.usefixtures("nothing_trains")
+def test_weights_of_any_floats_are_read_and_others_are_one_line(tmp_path: Path) -> None:
+    state, answers = weights(), []
+    plan = make_plan(asked(str(tmp_path / "a.pt")))
+    for kind in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        torch.save({name: one.to(kind) for name, one in state.items()}, tmp_path / "a.pt")
+        ask = model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.pt"), "path")
+        answers.append(ask(plan.images[:5])[0])
+        assert answers[-1].dtype == torch.float32
+    assert torch.equal(answers[0], answers[1])
+    for wrong in (torch.int64, torch.complex64, torch.bool):
+        torch.save(state | {"head.bias": torch.zeros(CLASSES, dtype=wrong)}, tmp_path / "a.pt")
+        told = str(wrong).removeprefix("torch.")
+        with pytest.raises(BadInput, match=rf"^path: 'head\.bias' holds {told}, and linear needs floats$"):
+            model_files.read_model(plan, "fleet.sensors", str(tmp_path / "a.pt"), "path")
+
+
+def test_probabilities_or_logits_is_decided_over_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits of a chunk that look like probabilities by chance stay what they are."""
+    monkeypatch.setattr(own_models, "CHUNK", 4)
+    plan, asked_for = make_plan(asked(), {"server": None}), []
+
+    def say(images: np.ndarray) -> np.ndarray:
+        asked_for.append(len(images))
+        row = np.eye(CLASSES)[1] if len(asked_for) == 1 else 3.0 * np.eye(CLASSES)[2]
+        return np.tile(row, (len(images), 1))
+
+    said = own_models.answers_of(plan, {"server": say})["server"]["logits"]
+    assert len(asked_for) > 1
+    assert said[0].tolist() == np.eye(CLASSES)[1].tolist()
+    assert said.min() == 0.0
+
+
+@pytest.mark.parametrize("features", [np.float64(1e300), "text"])
+def test_what_32_bits_do_not_hold_is_one_line(features: Any) -> None:
+    plan = make_plan(asked(), {"server": None})
+
+    def say(images: np.ndarray) -> Any:
+        return np.zeros((len(images), CLASSES)), np.full((len(images), 2), features)
+
+    with pytest.raises(BadInput, match=r"^models: server: its features must be finite numbers"):
+        own_models.require_own(plan, {"server": say})
+    with pytest.raises(BadInput, match=r"^models: server: an answer is not a finite number"):
+        own_models.require_own(plan, {"server": lambda images: np.full((len(images), CLASSES), 1e300)})
 
 
 class Bomb:

@@ -96,6 +96,10 @@ WRONG = {
         changed("features.1", 2, "nan"),
         "line 4: features.1 is not a number: must be a finite number",
     ),
+    "too large for 32 bits": (
+        changed("features.1", 2, "1e300"),
+        "line 4: features.1 is 1e+300: must be a finite number, of at most 3.4e38",
+    ),
     "sums": (changed("probability.small.2", 9, 0.3), "line 11: probability.small sums to 1.2: must sum to 1"),
     "a share": (
         changed("probability.small.2", 9, 1.3),
@@ -124,6 +128,18 @@ def test_what_is_wrong_is_told_in_one_line_with_its_row(what, tmp_path):
         answer_table(str(write(columns, tmp_path / "a.csv")))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["probability.new", "client_quality.new"])
+def test_in_a_graded_file_each_model_is_graded(column, tmp_path):
+    columns = graded()
+    if column.startswith("probability"):
+        columns |= {f"{column}.0": np.full(400, 0.25), f"{column}.1": np.full(400, 0.75)}
+        with pytest.raises(BadFile, match=r'^answers are graded, and "new" has no client_quality\.new$'):
+            answer_table(str(write(columns, tmp_path / "a.csv")))
+    else:
+        columns[column] = np.full(400, 0.25)
+        assert answer_table(str(write(columns, tmp_path / "a.csv"))).clients["new"].quality is not None
 
 
 def test_rows_of_unequal_length_are_refused(tmp_path):
@@ -172,6 +188,44 @@ def test_an_archive_that_climbs_out_of_its_folder_is_refused(name, tmp_path):
         answer_table(str(tmp_path / "a.npz"))
 
 
+def damaged_archive(kind, path):
+    """An archive that the zip module opens, and cannot read on."""
+    if kind == "header":
+        head = b"{'descr': '<f8', 'fortran_order': False, 'shape': ((}\n"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("label.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+        return
+    np.savez_compressed(path, **answers())
+    raw = bytearray(path.read_bytes())
+    if kind == "deflate":
+        begin = 30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")
+        raw[begin : begin + 40] = b"\xff" * 40
+    else:
+        at = raw.find(b"PK\x01\x02")
+        while at >= 0:  # of each member the flags, or the method of packing
+            raw[at + 8 : at + 12] = b"\x01\x00\x08\x00" if kind == "encrypted" else b"\x00\x00\x63\x00"
+            at = raw.find(b"PK\x01\x02", at + 1)
+        if kind == "encrypted":
+            raw[6] |= 1
+        else:
+            raw[8] = 0x63
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["header", "deflate", "encrypted", "method"])
+def test_an_archive_that_cannot_be_unpacked_is_one_line(kind, tmp_path):
+    damaged_archive(kind, tmp_path / "a.npz")
+    with pytest.raises(BadFile, match=r"^cannot be read") as caught:
+        answer_table(str(tmp_path / "a.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pool_that_is_a_list_is_one_line(tmp_path):
+    columns = {name: list(values) for name, values in answers().items()} | {"pool": [["traffic"]] * 400}
+    with pytest.raises(BadFile, match=r"^row 1: pool is "):
+        answer_table(str(write(columns, tmp_path / "a.parquet")))
+
+
 def test_other_files_in_an_archive_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("data.pkl", b"")
@@ -187,6 +241,14 @@ def test_a_file_that_would_not_fit_is_refused_before_it_is_loaded(end, tmp_path,
     monkeypatch.setattr(table_files.np, "load", None)
     with pytest.raises(BadFile, match="of memory to be read: this machine has"):
         answer_table(str(path))
+
+
+def test_equal_numbers_take_as_much_memory_as_others(tmp_path):
+    """However few bytes the file keeps them in: 8 a number, of lists, too."""
+    rows = 10_000
+    path = write({"label": np.zeros(rows, int), "features": [[0.0] * 3] * rows}, tmp_path / "a.parquet")
+    assert path.stat().st_size < 8 * rows
+    assert table_files.TableFile(str(path)).bytes >= 8 * 4 * rows
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

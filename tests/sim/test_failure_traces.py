@@ -187,3 +187,29 @@ def test_fitted_times_have_the_means_of_their_laws(name: str) -> None:
     mean, deviation = down.scaled(1 / hour).mean_s, lasts.std()
     assert abs(lasts.mean() - mean) < 5 * deviation / np.sqrt(len(lasts))
     assert np.median(lasts) == pytest.approx(down.scale_h * np.log(2) ** (1 / down.shape), rel=0.1)
+
+
+@pytest.mark.parametrize("blank", ["\t", " "])
+@pytest.mark.parametrize("row", [0, 2])
+@pytest.mark.parametrize("more", [1, 3])
+def test_a_row_with_more_fields_than_names_is_refused(
+    tmp_path: Path, blank: str, row: int, more: int
+) -> None:
+    """Whichever it is; the first, too, whose surplus could be taken for names of rows."""
+    path = Path(event_trace(tmp_path, HEAD, blank))
+    lines = path.read_text().splitlines()
+    every = "\n".join([HEAD.strip(), *(line + (blank + "x") * more for line in lines[1:])])
+    lines[1 + row] += (blank + "x") * more
+    for text, at in (("\n".join(lines), row), (every, 0)):
+        path.write_text(text + "\n")
+        with pytest.raises(
+            BadFile, match=rf"^line {at + 2}: has more than 9 fields|fields in line {at + 2}, saw"
+        ):
+            nodes_down(str(path))
+
+
+def test_a_tab_behind_each_row_is_no_field(tmp_path: Path) -> None:
+    path = Path(event_trace(tmp_path))
+    expected = nodes_down(str(path))
+    path.write_text(path.read_text().replace("NULL", "NULL\t"))
+    assert nodes_down(str(path)) == expected

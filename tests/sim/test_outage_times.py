@@ -188,3 +188,10 @@ def test_measured_up_and_down_times_are_drawn_as_they_are(tmp_path):
     ups = [begin - before for (_, before), (begin, _) in itertools.pairwise(periods)]
     assert set(ups) == {3.0, 5.0}
     assert abs(np.mean(ups) - 4.0) < 0.15  # four and a half standard errors
+
+
+def test_targets_that_are_no_text_are_one_line(tmp_path):
+    rows = {"from_s": [1.0], "until_s": [2.0], "target": [["server"]]}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    with pytest.raises(BadFile, match=r"^target is of type list"):
+        read_trace(str(tmp_path / "a.parquet"), "server", "down", 0)

@@ -73,6 +73,9 @@ def test_a_peak_is_named_by_its_time(peak, phase_s):
     t = np.arange(0, 86_400, 60.0)
     at = t[np.argmax([factor(shape, one) for one in t.tolist()])]
     assert at == (phase_s + 21_600.0) % 86_400
+    for beyond in (-1.0, 1e10):
+        with pytest.raises(ValueError, match="peak_s"):
+            read({"kind": "diurnal", "amplitude": 0.5, "period_s": "1d", "peak_s": beyond})
     both = read({"kind": "diurnal", "amplitude": 0.5, "period_s": 9.0, "peak_s": 1.0, "phase_s": 2.0})
     assert [key for key, _, _ in both.breaches()] == ["peak_s"]
 

@@ -31,9 +31,14 @@ def _label(x: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((x >= 0) & (x < 2**15 - 1) & (x == np.floor(x)))
 
 
+def _real(x: NDArray[Any]) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):  # as it will be kept
+        return np.asarray(np.isfinite(x.astype("f4")))
+
+
 LABEL = Kind("i2", _label, "must be a class, a whole number from 0")
 SHARE = Kind("f4", lambda x: np.asarray((x >= 0) & (x <= 1)), "must lie between 0 and 1")
-REAL = Kind("f4", np.isfinite, "must be a finite number")
+REAL = Kind("f4", _real, "must be a finite number, of at most 3.4e38")
 COST = Kind("f8", lambda x: np.asarray((x >= 0) & (x <= MOST)), "must lie between 0 and 1e6")
 WORK = Kind("f8", lambda x: np.asarray((x > 0) & (x <= MOST)), "must be greater than 0, and at most 1e6")
 KINDS = {
@@ -172,8 +177,8 @@ def _pools(
     codes = {name: number for number, name in enumerate(POOLS)} | {HELD_OUT: POOLS.index("traffic")}
     try:
         pool = np.array([codes[word] for word in words], dtype=np.int8)
-    except KeyError:
-        row = next(row for row, word in enumerate(words) if word not in codes)
+    except (KeyError, TypeError):  # a list has no hash
+        row = next(row for row, word in enumerate(words) if not isinstance(word, str) or word not in codes)
         known = nearest(str(words[row]), list(codes))
         raise BadFile(f"{place(row)}: pool is {show(words[row])}: {known}") from None
     held_out = np.array([word == HELD_OUT for word in words])

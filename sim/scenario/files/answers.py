@@ -86,7 +86,8 @@ def _table(path: str, _changed_ns: int, _bytes: int) -> AnswerTable:
     read = read_columns(path)
     is_graded = _is_graded(read)
     answers = {
-        side: {name: _model(read, side, name) for name in read.named(side)} for side in ("client", "server")
+        side: {name: _model(read, side, name, is_graded) for name in read.named(side)}
+        for side in ("client", "server")
     }
     for side, models in answers.items():
         if not models:
@@ -118,9 +119,11 @@ def _is_graded(read: Read) -> bool:
     return bool(graded)
 
 
-def _model(read: Read, side: str, name: str) -> GivenModel:
+def _model(read: Read, side: str, name: str, is_graded: bool) -> GivenModel:
     columns, logits = read.columns, _logits(read, name)
     label, quality = columns.get(f"{side}_label.{name}"), columns.get(f"{side}_quality.{name}")
+    if is_graded and quality is None:
+        raise BadFile(f"answers are graded, and {show(name)} has no {side}_quality.{name}")
     if label is None and quality is None:
         assert logits is not None
         label = logits.argmax(axis=1).astype(np.int16)

@@ -13,6 +13,7 @@ import numpy as np
 
 from sim.scenario.files.rows import BadFile, identity
 from sim.scenario.files.table_files import NpzFile
+from sim.scenario.text.wording import show
 
 NUMBER_BYTES = 8  # of text, or packed
 UNPACKED = 10  # times the size of a picture's file: its pixels
@@ -51,8 +52,12 @@ def _size(path: str, _changed_ns: int, _bytes: int, image_size: int | None) -> S
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file in a folder and its folders, by name; links to elsewhere are not followed."""
+    """Every file in a folder and its folders, by name. Raises BadFile for a folder that is a link: what is
+    behind it would not be counted."""
     for place, folders, names in os.walk(folder):
         folders.sort()
+        for name in folders:
+            if (Path(place) / name).is_symlink():
+                raise BadFile(f"its folder {show(name)} is a link: put the folder itself there")
         for name in sorted(names):
             yield Path(place) / name

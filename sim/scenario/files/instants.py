@@ -13,6 +13,7 @@ from sim.scenario.files.rows import BadFile, RowFile, Rows, cast, first_wrong, t
 from sim.scenario.text.wording import number, show
 
 IN_A_SECOND = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600}
+FURTHEST = 2.0**63  # whole numbers have 64 bits
 DATE = "a date and time such as 2024-05-01T13:00:00.5"
 
 
@@ -82,13 +83,16 @@ class Instants:
         if not isinstance(start, str):
             if self.is_date:
                 raise BadFile(f"has dates: start is {number(start)} and must be first, or {DATE}")
+            if abs(start) >= FURTHEST:
+                raise BadFile(f"start is {number(start)}: must lie between -9.2e18 and 9.2e18")
             return int(start) if start == int(start) else start
         is_zoned = date_ns(start, True) is not None
         ns = date_ns(start, is_zoned)
         if ns is None:
             raise BadFile(f"start is {show(start)}: must be first, a number, or {DATE}")
         if not self.is_date:
-            return ns * IN_A_SECOND[self._unit] / 1e9
+            whole, rest = divmod(ns, round(1e9 / IN_A_SECOND[self._unit]))
+            return ns * IN_A_SECOND[self._unit] / 1e9 if rest else whole
         if is_zoned != self._is_zoned:
             has, have = ("a", "none") if is_zoned else ("no", "one")
             raise BadFile(f"start, {show(start)}, has {has} time zone, and the file's times have {have}")

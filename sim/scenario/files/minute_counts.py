@@ -16,7 +16,7 @@ from sim.scenario.files.rows import BadFile, RowFile, Rows, identity
 from sim.streams import Draws
 
 MINUTE_S = 60.0
-AT_ONCE = 2**18  # requests in a batch, unless a function has more of them in a minute
+MOST_IN_A_MINUTE = 10_000_000  # of a group: they are held at once, and take about 100 bytes each
 
 
 class _Counts(NamedTuple):
@@ -27,6 +27,7 @@ class _Counts(NamedTuple):
     row: NDArray[np.int64]
     client: NDArray[np.int64]
     names: int
+    others: int  # requests of other groups
 
 
 def requests_of_counts(trace: Trace) -> Iterator[Requests]:
@@ -38,7 +39,7 @@ def requests_of_counts(trace: Trace) -> Iterator[Requests]:
     counts = _read(trace, identity(trace.file))
     draws = Draws(trace.seed, "instants in a minute")
     minutes = np.unique(counts.minute)
-    edges = np.searchsorted(counts.minute, minutes)
+    edges, others = np.searchsorted(counts.minute, minutes), counts.others
     for minute, begin, end in zip(minutes.tolist(), edges, [*edges[1:], len(counts.minute)], strict=True):
         here = slice(begin, end)
         times = counts.requests[here]
@@ -53,8 +54,9 @@ def requests_of_counts(trace: Trace) -> Iterator[Requests]:
             row[order],
             np.full(n, NO_SAMPLE, dtype=np.int32),
             np.full(n, np.nan),
-            Counted(n, names=counts.names),
+            Counted(n + others, others, names=counts.names),
         )
+        others = 0
 
 
 @lru_cache(maxsize=2)
@@ -62,29 +64,41 @@ def _read(trace: Trace, _identity: object) -> _Counts:
     file, names, parts = RowFile(trace.file), Clients(trace), []
     file.require(trace.needs)
     columns = _minutes(file)
+    others = 0
     also = [name for name in (trace.roles.client, trace.roles.group) if name is not None]
     for rows in file.read(also, columns):
         n = len(rows.columns[columns[0]])
         own = mine(file, rows, trace, n)
         client = names.of(file, rows, own)
         which = np.flatnonzero(own)
-        table = _whole(file, rows, columns)[which]
+        table = _whole(file, rows, columns)
+        others += int(table[~own].sum())
+        table = table[which]
         at, number = np.nonzero(table)
         parts.append((number, table[at, number], rows.first + which[at], client[at]))
     if not parts:
         raise BadFile("has no rows")
     minute, requests, row, client = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if not len(minute):
+        whose = f" of group {trace.group}" if trace.roles.group is not None else ""
+        raise BadFile(f"has no request{whose}: every count is 0")
+    in_minute = np.bincount(minute, weights=requests)
+    if in_minute.max() > MOST_IN_A_MINUTE:
+        most = int(np.argmax(in_minute))
+        rule = f"must be at most {MOST_IN_A_MINUTE:,}"
+        raise BadFile(f"counts {in_minute[most]:,.0f} requests in minute {columns[most]}: {rule}")
     order = np.lexsort((row, minute))
-    return _Counts(minute[order], requests[order], row[order], client[order], names.names)
+    return _Counts(minute[order], requests[order], row[order], client[order], names.names, others)
 
 
 def _minutes(file: RowFile) -> list[str]:
-    """The columns 1, 2, ... up to the last. Raises BadFile if one is missing."""
-    found = sorted(int(name) for name in file.names if name.isdecimal())
-    if not found:
-        file.require(["1"])
-    file.require([str(minute) for minute in range(1, found[-1] + 1)])
-    return [str(minute) for minute in range(1, found[-1] + 1)]
+    """The columns 1, 2, ... up to the last. Raises BadFile if one is missing, or there is a column 0."""
+    found = {name for name in file.names if name.isdecimal()}
+    if "0" in found:
+        raise BadFile("has a column 0: minutes count from 1")
+    minutes = [str(minute) for minute in range(1, len(found) + 1)]
+    file.require(minutes or ["1"])  # the first that is missing leaves one over
+    return minutes
 
 
 def _whole(file: RowFile, rows: Rows, names: list[str]) -> NDArray[np.int64]:

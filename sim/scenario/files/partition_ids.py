@@ -39,7 +39,7 @@ def _of_json(path: str) -> list[Sequence[Any]]:
     try:
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadFile(f"cannot be read: {' '.join(str(error).split())}") from None
     if isinstance(told, dict):
         names = [str(number) for number in range(len(told))]
@@ -71,9 +71,10 @@ def _checked(number: int, ids: Sequence[Any]) -> Ids:
     try:
         values = np.asarray(ids, dtype=np.float64)
         wrong = ~((values >= 0) & (values <= MOST) & (values == np.floor(values)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadFile(f"partition {number} holds what is no number of a sample") from None
-    if values.ndim != 1 or wrong.any():
+    is_whole = isinstance(ids, np.ndarray) or all(type(one) is int for one in ids)  # a bool is an int, too
+    if values.ndim != 1 or wrong.any() or not is_whole:
         raise BadFile(f"partition {number} holds what is no number of a sample, counted from 0")
     sorted_ids = np.sort(values.astype(np.int64))
     twice = np.flatnonzero(np.diff(sorted_ids) == 0)

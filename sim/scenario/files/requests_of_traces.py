@@ -106,7 +106,7 @@ def mine(file: RowFile, rows: Rows, trace: Trace, n: int) -> NDArray[np.bool_]:
     """The rows of the trace's group among n. Raises BadFile for a group that there is not."""
     if trace.roles.group not in rows.columns:
         return np.ones(n, dtype=np.bool_)
-    column = rows.columns[trace.roles.group].cast("string").fill_null("")
+    column = file.texts(rows, trace.roles.group)
     found = np.zeros(len(column), dtype=np.bool_)
     for name in pc.unique(column).to_pylist():
         here = pc.equal(column, name).to_numpy(zero_copy_only=False)
@@ -141,8 +141,8 @@ class Clients:
             return np.full(np.count_nonzero(own), NOBODY)
         if self._trace.client_by == "number":
             return self._numbered(file, rows, own, name)
-        column = rows.columns[name].cast("string").filter(pa.array(own))
-        coded = pc.dictionary_encode(pc.utf8_trim_whitespace(column).fill_null(""))
+        column = file.texts(rows, name).filter(pa.array(own))
+        coded = pc.dictionary_encode(pc.utf8_trim_whitespace(column))
         client = np.array([self._client(one) for one in coded.dictionary.to_pylist()], dtype=np.int64)
         found: NDArray[np.int64] = client[coded.indices.to_numpy(zero_copy_only=False)]
         return found

@@ -86,6 +86,8 @@ class RowFile:
         types = dict.fromkeys(names, pa.string()) | dict.fromkeys(whole, pa.int64())
         try:
             for batch in self._batches(list(names), types):
+                if self.kind == "parquet":  # text may be no UTF-8
+                    batch.validate(full=True)
                 yield Rows(first, {name: batch.column(name) for name in names})
                 first += batch.num_rows
         except (OSError, pa.ArrowException) as error:
@@ -107,6 +109,14 @@ class RowFile:
         values = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
         return values if nothing is None else np.where(is_open, nothing, values)
 
+    def texts(self, rows: Rows, name: str) -> pa.Array:
+        """A column as text, "" where a field is empty. Raises BadFile for what is none, such as lists."""
+        column = rows.columns[name]
+        found = None if pa.types.is_nested(column.type) else cast(column, pa.string())
+        if found is None:
+            raise BadFile(f"{name} is of type {column.type}: must be text or numbers")
+        return found.fill_null("")
+
     def refuse(self, rows: Rows, row: int, name: str, value: Any, rule: str) -> NoReturn:
         """Raises BadFile about a field of one of these rows."""
         shown = "nothing" if value in (None, "") else show(value)
@@ -125,19 +135,43 @@ class RowFile:
             with pq.ParquetFile(self.path) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=names)
         elif self.kind == "json":
-            known = self._json_types()
-            with pa.json.open_json(
-                self.path,
-                pa.json.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-                pa.json.ParseOptions(
-                    explicit_schema=pa.schema([(name, known[name]) for name in names]),
-                    unexpected_field_behavior="ignore",
-                ),
-            ) as reader:
-                yield from reader
+            whole = [name for name, kind in types.items() if pa.types.is_integer(kind)]
+            yield from self._json(names, whole)
         else:
             with self._csv(names, types) as reader:
                 yield from reader
+
+    def _json(self, names: list[str], whole: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Numbers that were whole so far are floats from the first batch on that has others; not `whole`."""
+        known, done = self._json_types(), 0
+        types = {name: known[name] for name in names}
+        floats = {
+            name: pa.float64() if pa.types.is_integer(kind) and name not in whole else kind
+            for name, kind in types.items()
+        }
+        try:
+            for batch in self._json_batches(types):
+                yield batch
+                done += batch.num_rows
+        except pa.ArrowInvalid:
+            if types == floats:
+                raise
+        else:
+            return
+        for batch in self._json_batches(floats):
+            if done < batch.num_rows:
+                yield batch.slice(done)
+            done = max(0, done - batch.num_rows)
+
+    def _json_batches(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        with pa.json.open_json(
+            self.path,
+            pa.json.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            pa.json.ParseOptions(
+                explicit_schema=pa.schema(list(types.items())), unexpected_field_behavior="ignore"
+            ),
+        ) as reader:
+            yield from reader
 
     def _csv(self, names: list[str] | None, types: Mapping[str, pa.DataType] | None) -> Any:
         """A reader that takes every field as text, so that a bad number can be found by its line."""
@@ -156,7 +190,7 @@ class RowFile:
             for number, line in enumerate(islice(file, LOOKED_AT), start=1):
                 try:
                     found = json.loads(line) if line.strip() else {}
-                except ValueError:
+                except (ValueError, RecursionError):
                     raise BadFile(f"line {number}: is no JSON") from None
                 for name, value in found.items() if isinstance(found, dict) else ():
                     kinds.setdefault(name, set()).add(type(value))

@@ -4,8 +4,10 @@ Nothing is ever unpickled, and a file that would not fit into memory is refused 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,18 @@ from sim.scenario.text.wording import show
 
 COPIES = 2.5  # of a column: as read, as checked, as kept
 TEXT_BYTES = 1.0  # of memory for a byte of text: a number of eight letters takes eight bytes as it is read
+NUMBER_BYTES = 8  # of a column's number as it is read
+# What archives make of their readers: damaged, encrypted, packed otherwise, with senseless headers.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 NPY_SUFFIX = ".npy"
 
 
@@ -38,7 +52,7 @@ class NpzFile:
                 if len(set(self.names)) < len(self.names):
                     raise BadFile(f"two arrays have one name: {', '.join(self.names)}")
                 self.shapes = {name: _header(archive, name) for name in self.names}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise (
                 error if isinstance(error, BadFile) else BadFile(f"cannot be read: {_said(error)}")
             ) from None
@@ -64,7 +78,7 @@ class NpzFile:
         try:
             with np.load(self.path, allow_pickle=False) as arrays:
                 yield Rows(0, {name: arrays[name] for name in names})
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise BadFile(f"cannot be read: {_said(error)}") from None
 
     def numbers(self, rows: Rows, name: str) -> NDArray[Any]:
@@ -88,8 +102,11 @@ class TableFile(RowFile):
     def bytes(self) -> float:
         if self.kind != "parquet":
             return TEXT_BYTES * Path(self.path).stat().st_size
-        groups = pq.ParquetFile(self.path).metadata
-        return float(sum(groups.row_group(number).total_byte_size for number in range(groups.num_row_groups)))
+        with pq.ParquetFile(self.path) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+        # A dictionary may hold a million equal numbers in some bytes; a list has a value for each number.
+        return float(sum(max(NUMBER_BYTES * one.num_values, one.total_uncompressed_size) for one in columns))
 
     def numbers(self, rows: Rows, name: str, nothing: float | None = None) -> NDArray[np.float64]:
         """A column, (n,) or of lists (n, width). Raises BadFile at the first row that is none."""

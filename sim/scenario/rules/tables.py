@@ -69,7 +69,9 @@ def keys_of_tables_go_with_tables(scenario: Scenario) -> Iterator[Breach]:
 
 def pools_that_train_are_not_empty(scenario: Scenario) -> Iterator[Breach]:
     names = ("client", "server", "rejector", "calibration", "traffic")
-    has_answers = DATA_SETS[scenario.data.set].has_answers
+    has_answers, table = DATA_SETS[scenario.data.set].has_answers, table_of(scenario)
+    if table is not None and table.pool is not None:
+        return  # its rows say in which pool they are
     trains = any(_trained(scenario, group) for group in scenario.fleet)
     needed = (*(TRAINED if trains else ()), *NEEDED) if has_answers else names
     for name, share in zip(names, scenario.data.pools, strict=True):

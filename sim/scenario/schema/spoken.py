@@ -23,11 +23,11 @@ _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _UNIT = "(?:" + "|".join(SECONDS) + ")"
 _DURATION = re.compile(rf"(?:{_NUMBER}\s*{_UNIT}\s*)+")
 _PART = re.compile(rf"({_NUMBER})\s*({_UNIT})")
-_CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?")
+_CLOCK = re.compile(r"([01]?\d|2[0-3]|24(?=:00(?::00)?$)):([0-5]\d)(?::([0-5]\d))?")
 _RATE = re.compile(rf"({_NUMBER})\s*({'|'.join(BITS)})")
 
 DURATION_PATTERN = rf"^({_NUMBER}\s*{_UNIT}\s*)+$"
-INSTANT_PATTERN = rf"^(({_NUMBER}\s*{_UNIT}\s*)+|([01]?\d|2[0-4]):[0-5]\d(:[0-5]\d)?)$"
+INSTANT_PATTERN = rf"^(({_NUMBER}\s*{_UNIT}\s*)+|([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|24:00(:00)?)$"
 RATE_PATTERN = rf"^{_NUMBER}\s*([kMG]?bit/s)$"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.errors import BadInput
 from sim.scenario.files.brought_sizes import files_below
+from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.document import Scenario
 
 
@@ -40,7 +41,11 @@ def by_content(value: Any) -> Any:
 def _digest_of(path: str) -> str:
     """Of a file's content; of a folder's files and their names below it."""
     if os.path.isdir(path):
-        below = {str(file.relative_to(path)): _digest_of(str(file)) for file in files_below(Path(path))}
+        try:
+            files = list(files_below(Path(path)))
+        except BadFile as error:
+            raise BadInput(f"{path}: {error}") from None
+        below = {str(file.relative_to(path)): _digest_of(str(file)) for file in files}
         return blake2b(json.dumps(below, sort_keys=True).encode(), digest_size=20).hexdigest()
     try:
         with open(path, "rb") as file:

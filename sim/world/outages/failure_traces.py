@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ FTA_COLUMNS = (
     "event_stop_time",
     "event_end_reason",
 )
+TOO_MANY = "beyond the names"  # where a field that has no name lands
 DOWN = "0"  # of event_type; 1 is available
 NAMED = 6  # nodes in a message
 
@@ -103,18 +105,24 @@ def _nodes_down(path: str, _identity: object) -> dict[str, Periods]:
     import pandas as pd  # noqa: PLC0415  (half a second that only such a trace needs)
 
     try:
-        rows = pd.read_csv(
-            path,
-            sep=r"\s+" if head.is_blank else "\t",
-            header=None,
-            names=names,
-            skiprows=head.lines,
-            dtype=str,
-        )
+        with catch_warnings():  # of more fields than names, which are refused below
+            simplefilter("ignore", pd.errors.ParserWarning)
+            rows = pd.read_csv(
+                path,
+                sep=r"\s+" if head.is_blank else "\t",
+                header=None,
+                names=[*names, TOO_MANY],
+                index_col=False,
+                skiprows=head.lines,
+                dtype=str,
+            )
     except (OSError, ValueError) as error:
         raise BadFile(reason(error)) from None
     if not len(rows):
         raise BadFile("has no rows")
+    longer = np.flatnonzero(rows[TOO_MANY].notna())
+    if len(longer):
+        raise BadFile(f"line {longer[0] + head.lines + 1}: has more than {len(names)} fields")
     begins, ends = (_seconds(rows, name, head.lines) for name in ("event_start_time", "event_stop_time"))
     wrong = np.flatnonzero(ends < begins)
     if len(wrong):

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sim.scenario.files.rows import BadFile, RowFile, Rows, identity
@@ -116,7 +115,7 @@ def _numbers(file: RowFile, rows: Rows, name: str, said: str) -> NDArray[np.int6
 def _words(file: RowFile, rows: Rows, name: str) -> NDArray[Any]:
     if name not in rows.columns:
         return np.full(len(rows.columns[_TIMES[0]]), "")
-    found = np.array(pc.fill_null(rows.columns[name].cast("string"), "").to_pylist(), dtype=str)
+    found = np.array(file.texts(rows, name).to_pylist(), dtype=str)
     _refuse(file, rows, name, found == "", found, "must say what the row is about")
     if name == "effect":
         _refuse(file, rows, name, ~np.isin(found, _EFFECTS), found, "must be down or slowdown")

@@ -137,3 +137,11 @@ def test_daily_and_weekly_outages_come_again(tmp_path: Path) -> None:
     days = [5, 6, 12, 13]
     assert lines(weekend, "horizon_s=2w") == [(n * day + 7_200, n * day + 10_800) for n in days]
     assert lines(weekend, "horizon_s=1w") == lines(weekend, "horizon_s=2w")[:2]
+
+
+@pytest.mark.parametrize(
+    ("text", "at_s"), [("24:00", 86_400.0), ("24:00:00", 86_400.0), ("24:59", None), ("24:00:01", None)]
+)
+def test_a_day_ends_at_24(text: str, at_s: float | None) -> None:
+    assert instant(text) == (text if at_s is None else at_s)
+    assert bool(re.search(INSTANT_PATTERN, text)) == (at_s is not None)

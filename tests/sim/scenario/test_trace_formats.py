@@ -163,6 +163,8 @@ NS = 1_700_000_000_000_000_000
     [
         ([NS + 1, NS + 2, NS + 1_000_000_001], {"unit": "ns", "start": "first"}, [0, 1e-9, 1.0]),
         ([NS, NS + 10**9], {"unit": "ns", "start": "2023-11-14T22:13:19Z"}, [1.0, 2.0]),
+        ([NS + 1, NS + 3], {"unit": "ns", "start": "2023-11-14T22:13:20Z"}, [1e-9, 3e-9]),
+        ([NS + 1, NS + 3], {"unit": "ns", "start": 1.7e18}, [1e-9, 3e-9]),
         ([1500, 2500], {"unit": "ms"}, [1.5, 2.5]),
         ([1, 2], {"unit": "min"}, [60.0, 120.0]),
         ([10, 11.5, 30], {"start": 11}, [0.5, 19.0]),
@@ -176,7 +178,7 @@ def test_times_of_any_unit_and_start(
     tmp_path: Path, times: list[Any], process: dict[str, Any], expected: list[float]
 ) -> None:
     found = requests(traced(tmp_path, "time\n" + "".join(f"{t}\n" for t in times), **process))
-    assert found.at_s.tolist() == pytest.approx(expected, abs=1e-9)
+    assert found.at_s.tolist() == pytest.approx(expected, abs=1e-10)
 
 
 def test_parquet_and_json_say_the_same_as_csv(tmp_path: Path) -> None:
@@ -354,7 +356,16 @@ DATES = "must be a date and time such as 2024-05-01T13:00:00.5"
             'line 2: "x" is not allowed: must be a whole number',
         ),
         ("azure_functions_2019", "HashOwner,HashApp\n", "has no column 1, only"),
+        ("azure_functions_2019", "HashApp,0\na,3\n", "has a column 0: minutes count from 1"),
+        ("azure_functions_2019", "HashApp,1,99999999999\na,3,1\n", "has no column 2, only"),
+        ("azure_functions_2019", "HashApp,1,2\na,0,0\n", "has no request: every count is 0"),
+        (
+            "azure_functions_2019",
+            "HashApp,1,2\na,0,2000000000\nb,1,1\n",
+            "counts 2,000,000,001 requests in minute 2: must be at most 10,000,000",
+        ),
         ("mooncake", FILES["mooncake"] + "\n{not json", "line 5: is no JSON"),
+        ("mooncake", '{"timestamp": ' + "[" * 100_000, "line 1: is no JSON"),
         ("mooncake", '{"timestamp": 3}', 'has no column input_length, only "timestamp"'),
         ("csv", "", "cannot be read: Empty CSV file"),
     ],
@@ -377,6 +388,8 @@ def test_bad_input_is_one_line(tmp_path: Path, name: str, text: str, line: str) 
             'start, "2024-05-10T00:00Z", has a time zone, and the file',
         ),
         ([1, 2], {"start": 9}, "has no row of any request from its start on, 2 before it"),
+        ([1], {"start": 1e19}, "start is 1e+19: must lie between -9.2e18 and 9.2e18"),
+        ([1], {"start": 1e300}, "start is 1e+300: must lie between"),
         ([1, -1], {"start": "first"}, "line 3: time is -1.0: must not be below"),
         ([1], {"columns": {"client": "who"}}, 'has no column who, only "time"'),
     ],
@@ -506,3 +519,37 @@ def test_pieces_of_a_sorted_trace_tell_its_counts_once(
     assert [len(batch.at_s) for batch in batches] == [2, 2, 1]
     assert sum(batch.counted.rows for batch in batches) == 5
     assert [list(itertools.chain(*(batch.row.tolist() for batch in batches)))] == [EXPECTED[name][1]]
+
+
+def test_requests_of_other_groups_are_counted_where_minutes_are(tmp_path: Path) -> None:
+    text = "HashApp,group,1,2\na,devices,2,1\nb,others,4,0\n"
+    plan = traced(tmp_path, text, format="azure_functions_2019", columns={"group": "group"}, horizon_s=90.0)
+    (line,) = traces_in_words(plan)
+    assert "of 3 requests" in line
+    assert "4 of other groups" in line
+
+
+def test_numbers_of_json_may_become_fractions_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the lines that tell the types, too, in the same block of bytes or not."""
+    expected = [float(t) for t in range(1_500)] + [1_500.25, 1_501.0]
+    text = "".join(json.dumps({"time": int(t) if t.is_integer() else t}) + "\n" for t in expected)
+    for block in (2**20, 300):
+        monkeypatch.setattr(row_files, "BLOCK_BYTES", block)
+        found = requests(traced(tmp_path, text, columns={"group": None}, horizon_s=2_000.0))
+        assert found.at_s.tolist() == expected
+
+
+@pytest.mark.parametrize("role", ["client", "group"])
+def test_names_that_are_no_text_are_one_line(tmp_path: Path, role: str) -> None:
+    plan = traced(tmp_path, "", columns={"time": "at", "client": None, role: "who"}, client_by="order")
+    broken = pa.array([b"\xff\xfe"]).view(pa.string())
+    for names, told in (
+        ([["a"]], "who is of type list<.*string>: must be text or numbers"),
+        ([{"a": 1}], "who is of type struct<.*>: must be text or numbers"),
+        (pa.array([b"\xff\xfe"]), "who is of type binary: must be text or numbers"),
+        (broken, "cannot be read: .*UTF8"),
+    ):
+        pq.write_table(pa.table({"at": [1.0], "who": names}), tmp_path / "trace.data")
+        with pytest.raises(BadFile, match=f"^{told}") as caught:
+            requests(plan)
+        assert str(caught.value).isprintable()
