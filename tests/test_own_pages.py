@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from agents.models.families import new_model
 from analysis.figures import FIGURES
-from analysis.reports import report
+from analysis.reports import run_page
 from commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def test_every_block_of_the_page_can_be_played(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "drawings_of", lambda _run: {"timeline": FIGURES["timeline"]})
+    monkeypatch.setattr(run_page, "drawings_of", lambda _run: {"timeline": FIGURES["timeline"]})
     FILES[page]()
     blocks = BLOCK.findall((ROOT / "docs" / page).read_text())
     assert {"yaml", "sh"} <= {language for language, _ in blocks}

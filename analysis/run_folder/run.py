@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from analysis.run_folder.files import has_column, part_paths, read_frame, read_json, read_parts, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
+from analysis.run_folder.sql import found_by
 from sim.errors import BadInput
 from sim.results import columns
 
@@ -89,21 +90,7 @@ class Run:
 
         Raises BadInput where DuckDB is not installed, or, in one line, for a query that it refuses.
         """
-        try:
-            import duckdb  # noqa: PLC0415  (which few need)
-        except ImportError:
-            raise BadInput("sql: needs DuckDB: pip install duckdb") from None
-        connection = duckdb.connect()
-        tables = {path.stem: path for path in sorted(self.path.glob("*.parquet"))}
-        tables |= {
-            name: self.path / name / "*.parquet" for name in PARTED if any((self.path / name).iterdir())
-        }
-        for name, place in tables.items():
-            connection.read_parquet(str(place)).create_view(name)
-        try:
-            return connection.sql(query)
-        except duckdb.Error as error:
-            raise BadInput(f"sql: {' '.join(str(error).split())}") from None
+        return found_by(query, self.path)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
