@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.run_folder.files import part_paths, read_table, refuse_damage
-from analysis.run_folder.run import PARTED, Run, open_run
+from analysis.run_folder.run import Run, open_run
+from analysis.run_folder.sql import PARTED
 from analysis.run_folder.traffic import Traffic, traffic_of
 from sim.errors import BadInput
 from sim.results import columns

@@ -17,14 +17,13 @@ from ruamel.yaml.error import YAMLError
 
 from analysis.run_folder.files import has_column, part_paths, read_frame, read_json, read_parts, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
-from analysis.run_folder.sql import found_by
+from analysis.run_folder.sql import PARTED, found_by
 from sim.errors import BadInput
 from sim.results import columns
 
 log = logging.getLogger(__name__)
 
 SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
-PARTED = ("requests", "attempts")  # tables in parts
 
 
 @dataclass(frozen=True)
