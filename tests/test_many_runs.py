@@ -238,9 +238,11 @@ def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monk
     monkeypatch.setattr("commands.run_cache.sources_now", lambda: "changed")
     assert compute(cells[0]) is None
     assert compute(cells[0], workers=1) == CHANGED
-    assert compute_elsewhere(cells[0], {}) is None
+    plan, *where = cells[0]
+    elsewhere = (plan.model_dump_json(), *where, {}, None)
+    assert compute_elsewhere(*elsewhere) is None
     monkeypatch.setattr("commands.run_cache.sources", lambda: "changed")
-    assert compute_elsewhere(cells[0], {}) == CHANGED
+    assert compute_elsewhere(*elsewhere) == CHANGED
 
 
 def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
