@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,7 @@ from torch import nn
 from agents.rejectors.inputs import RejectorInput
 from agents.rejectors.stacked import StackedRejectors
 from sim.registry.families import REJECTOR_FAMILIES
-from sim.scenario.schema.fleet import Rejector
+from sim.scenario.schema.vocabulary import choices_at
 
 SIDE = 16
 LOOKS = ("raw", "features", "raw+features")
@@ -29,7 +27,7 @@ def a_look(rows: int, looks: str = "raw+features", samples: int = 32) -> Rejecto
 
 
 def test_scenarios_may_name_just_the_families_that_there_are() -> None:
-    assert get_args(Rejector.model_fields["family"].annotation) == tuple(REJECTOR_FAMILIES)
+    assert choices_at(("fleet", 0, "rejector", "family"), {"fleet": [{}]}) == list(REJECTOR_FAMILIES)
 
 
 def possible(family: str, looks: str) -> bool:
