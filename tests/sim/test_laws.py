@@ -190,7 +190,7 @@ def started(scenario: Scenario) -> State:
 
 def assert_is_data(value: Any) -> None:
     """Arrays, numbers, and lists and records of them: nothing that runs."""
-    if isinstance(value, State) or type(value).__name__ == "Scaling":
+    if isinstance(value, State) or type(value).__name__ in ("Scaling", "Steered"):
         value = vars(value)
     if isinstance(value, dict):
         for one in value.values():

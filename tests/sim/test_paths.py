@@ -209,7 +209,7 @@ def test_without_numba_a_run_goes_through(tmp_path):
     assert told.stdout.strip() == "simpy"
 
 
-def worded(_p: Any, _m: Any, _now: float) -> float:
+def worded(_p: Any, _m: Any, _now: float, _request: Any) -> float:
     return float(format(0.1, ".1f"))
 
 
