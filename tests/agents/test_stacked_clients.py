@@ -14,7 +14,6 @@ from agents.backends.client_shard import ClientShard
 from agents.models import stacked_clients
 from agents.models.families import new_model
 from agents.models.frozen import (
-    BATCH,
     FrozenClient,
     Recipe,
     learning_rate,
@@ -25,7 +24,7 @@ from agents.models.frozen import (
 )
 from agents.models.stacked_clients import MOST_ROWS, rows_at_once
 from agents.models.training import batch_order, classifier_step, to_tensor
-from agents.plan import Plan, make_plan
+from agents.plan import CLIENT_BATCH, Plan, make_plan
 from sim.errors import RunFailed
 from sim.streams import key, stream
 
@@ -111,9 +110,9 @@ def one_by_one(recipe: Recipe) -> tuple[dict[str, np.ndarray], list[tuple[float,
     network = new_model(recipe.family, recipe.images.shape[1:], recipe.classes, seed, recipe.image_size)
     optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate(recipe.family))
     images, labels = to_tensor(recipe.images), to_tensor(recipe.labels.astype(np.int64))
-    order = batch_order([stream(recipe.seed, "client order", *entity)], len(labels), BATCH)
+    order = batch_order([stream(recipe.seed, "client order", *entity)], len(labels), CLIENT_BATCH)
     told = []
-    for _ in range(recipe.epochs * -(-len(labels) // BATCH)):
+    for _ in range(recipe.epochs * -(-len(labels) // CLIENT_BATCH)):
         chosen = torch.from_numpy(next(order)[0])
         told.append(classifier_step(network, optimiser, images[chosen], labels[chosen]))
     return weights_of(network), told
