@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from here import forget_what_was_brought
 
 pytest.importorskip("gymnasium")
 import gymnasium
@@ -43,10 +45,11 @@ SERVER = ["queue_limit", "replicas"]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("L2H_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    forget_what_was_brought()  # prices that an agent sets are kinds, too
 
 
 def rows_of(env: FleetEnv, actions: Any, seed: int) -> pd.DataFrame:
