@@ -25,6 +25,7 @@ from commands import main as command_line
 from commands.plugins import loading
 from commands.plugins.registering import ADOPTERS
 from sim.registry import brought
+from sim.registry.durations import DURATIONS
 from sim.scenario.schema.values import Part
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -607,3 +608,11 @@ def test_hooks_hear_of_finished_runs_and_cost_no_run(here: Path, caplog: pytest.
     assert heard == [("one", 100.0)]
     assert "the hook 'broken' broke: ValueError: one" in caplog.text
     assert "hook notes" not in json.loads((run.path / "versions.json").read_text())
+
+
+def test_an_own_duration_may_be_a_think_time() -> None:
+    """Met at a random instant a triangle's density grows as x squared, so its quantile is the cube root."""
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    made = DURATIONS["triangle"].model_validate({"kind": "triangle", "most_s": 2.0})
+    u = np.linspace(0.01, 0.99, 99)
+    np.testing.assert_allclose(made.length_biased()(u), 2.0 * u ** (1 / 3), rtol=1e-3)
