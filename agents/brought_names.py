@@ -17,14 +17,14 @@ def name_of(group: Group) -> str:
 
 def files_of(scenario: Scenario) -> dict[str, str]:
     """The files of the models that are brought, by name."""
-    found = {SERVER: scenario.server.model.file}
+    found = {SERVER: scenario.first_model.file}
     found |= {name_of(group): group.model.file for group in scenario.fleet}
     return {name: file for name, file in found.items() if file is not None}
 
 
 def libraries_of(scenario: Scenario) -> dict[str, str]:
     """The versions of the libraries that only brought models need, by name; empty where none does."""
-    families = [scenario.server.model.family, *(group.model.family for group in scenario.fleet)]
+    families = [scenario.first_model.family, *(group.model.family for group in scenario.fleet)]
     needed = {
         "onnxruntime": any(file.endswith(".onnx") for file in files_of(scenario).values()),
         "timm": any(family.startswith("timm:") for family in families),

@@ -29,7 +29,7 @@ def validate(scenario: Scenario) -> None:
 def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) -> Plan:
     """The plan of a scenario that passes every check. models: objects that a caller brings, by name. Raises
     BadInput, one line, if a check fails."""
-    _require_known(scenario.server.model.family, "server.model.family")
+    _require_known(scenario.first_model.family, "server.model.family")
     for group in scenario.fleet:
         _require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario, models or ())
@@ -59,7 +59,7 @@ def _require_known(family: str, path: str) -> None:
 
 def _check_models(plan: Plan) -> None:
     """Raises BadInput if a family cannot take the images, or batches as small as some would be."""
-    pretrain, server = plan.scenario.training.pretrain, plan.scenario.server.model
+    pretrain, server = plan.scenario.training.pretrain, plan.scenario.first_model
     batch = min(pretrain.batch, len(plan.pools.server))
     asked = set() if plan.has_given_server else {("server.model", server.family, server.image_size, batch)}
     for place, (group, drawn) in enumerate(zip(plan.scenario.fleet, plan.trains_on, strict=True)):

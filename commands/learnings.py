@@ -128,7 +128,7 @@ def learned_for(plan: Scenario) -> Learned:
     from agents.fleet import open_fleet
     from sim.world.world import World
 
-    observed = World(plan).mean_availability if plan.training.availability == "observed" else None
+    observed = World(plan).availabilities[0] if plan.training.availability == "observed" else None
     part = learning_part(plan, observed)
     learnings = Learnings(part, contents(plan.data) | libraries_of(plan))
     with learnings.my_turn(lambda: None):

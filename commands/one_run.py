@@ -68,7 +68,7 @@ def execute(
     if resume:
         require_resumable(folder, begun)
     world = World(plan)
-    observed = world.mean_availability if plan.training.availability == "observed" else None
+    observed = world.availabilities[0] if plan.training.availability == "observed" else None
     part = learning_part(plan, observed)
     learnings = Learnings(part, contents(plan.data) | said)
     with ExitStack() as until_finished, ExitStack() as until_learned, ExitStack() as while_needed:

@@ -221,10 +221,11 @@ def _shape(made: Any, keys: dict[str, Any]) -> None:
 def _outage(made: Any, keys: dict[str, Any]) -> None:
     part: Any = _part_of("outage", keys)
     nobody = np.zeros(0, dtype=np.int64)
-    short, long = (
-        part.times(Hit(7, 0, until_s, Outage.model_construct(when=part), nobody, 3, is_each=False))[0]
+    hits = (
+        Hit(7, 0, until_s, Outage.model_construct(when=part), "server", nobody, 3, is_each=False)
         for until_s in (CHUNK_S, HOUR_S)
     )
+    short, long = (part.times(hit)[0] for hit in hits)
     before, told = (
         [(a, min(b, CHUNK_S)) for a, b in zip(line.from_s, line.until_s, strict=True) if a < CHUNK_S]
         for line in (long, short)

@@ -26,6 +26,7 @@ from sim.messages import Learned
 from sim.policy.outcomes import Request
 from sim.registry.prices import PRICES
 from sim.scenario import Scenario as Document
+from sim.scenario.schema.server import Station
 from sim.scenario.schema.values import LONGEST_S
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
@@ -206,17 +207,23 @@ def _control(plan: Document, name: str, prices: tuple[float, float]) -> _Control
             raise BadInput(f"controls: {name}: there is no group '{group}' ({', '.join(names)})")
         return _Control(name, names.index(group), *prices)
     if name == "queue_limit":
-        if plan.server.queue_limit is None:
+        if _one_server(plan, name).queue_limit is None:
             raise BadInput("controls: queue_limit: server.queue_limit must be the most that it may be")
-        return _Control(name, None, 0.0, float(plan.server.queue_limit))
+        return _Control(name, None, 0.0, float(_one_server(plan, name).queue_limit or 0))
     if name == "replicas":
-        scaling = plan.server.autoscaling
+        scaling = _one_server(plan, name).autoscaling
         if scaling is None:
             raise BadInput(
                 "controls: replicas: server.autoscaling must say when they may change, and how far"
             )
         return _Control(name, None, float(scaling.min), float(scaling.max))
     raise BadInput(f"controls: {name}: must be price:GROUP, queue_limit or replicas")
+
+
+def _one_server(plan: Document, name: str) -> Station:
+    if len(plan.stations) > 1:
+        raise BadInput(f"controls: {name}: the scenario has several servers")
+    return plan.stations[0]
 
 
 def _set_by_agent(plan: Document, places: Sequence[int], unit: Unit) -> Document:

@@ -18,8 +18,8 @@ class Samples:
 
     sample_id, base_id, view: int32 (n,); label: int16 (n,); pool: int8 (n,), an index into `POOLS`;
     held_out: bool (n,), true for the half of the traffic samples whose labels train nothing. c_e: what a
-    charged send of each costs, work: what its service time is multiplied by, float64 (n,); None where all
-    are alike.
+    charged send of each costs, work: what its service time is multiplied by, float64 (n,), of several models
+    (models, n); None where all are alike.
     """
 
     sample_id: NDArray[np.int32]
@@ -39,7 +39,8 @@ class GroupTables:
     client_label: int16 (variants, n), the frozen models' answers; quality: float32 (variants, n) in [0, 1]
     where they are graded instead, and labels are -1.
     score: float32 (rows, n), larger means "send"; a row per client or, where the score does not differ
-    between clients that share a model, per variant. None where the score is drawn per request (`random`).
+    between clients that share a model, per variant. (rows, options, n) where each option has one of its own.
+    None where the score is drawn per request (`random`).
     """
 
     client_label: NDArray[np.int16]
@@ -51,9 +52,9 @@ class GroupTables:
 class Tables:
     """The tables in force: what a request needs to know of all models, looked up and never computed.
 
-    groups: in the scenario's order; server_label: int16 (n,), the server model's answers; server_quality:
-    float32 (n,) where they are graded. This is version 0, after pretraining; what training during the run
-    adds comes as `Update`s.
+    groups: in the scenario's order; server_label: int16 (n,), the server model's answers, of several models
+    (models, n); server_quality: float32 so where they are graded. This is version 0, after pretraining; what
+    training during the run adds comes as `Update`s.
     """
 
     groups: tuple[GroupTables, ...]

@@ -56,8 +56,8 @@ class School:
         self.copy, self.rejector = [0] * scenario.clients, [0] * scenario.clients
         self.sent, self.trained = [0] * scenario.clients, [0] * scenario.clients
         self.sending, self.training = [False] * scenario.clients, [False] * scenario.clients
-        self.most = most_replicas(scenario.server)
-        self.usable = max(0, self.most - int(World(scenario).capacity.taken[0]))
+        self.most = most_replicas(scenario.stations[0])
+        self.usable = max(0, self.most - int(World(scenario).capacities[0].taken[0]))
         self.total_outages = 0
         self.round_ends, self.next_due = -inf, inf
         self.links = Links(World(scenario).outage_times)
@@ -170,7 +170,7 @@ class School:
 
     def outages(self) -> Life:
         """Copies wait for a server that is up; they leave when all else of this instant is in force."""
-        timeline = World(self.scenario).capacity
+        timeline = World(self.scenario).capacities[0]
         for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
             usable = max(0, self.most - taken)
             yield self.env.at(at, Kind.CAPACITY_UP if usable > self.usable else Kind.CAPACITY_DOWN)

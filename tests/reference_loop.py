@@ -24,11 +24,13 @@ from reference_server import Server, Timeline, alone
 from sim.engine.events import Kind
 from sim.messages import Learned
 from sim.ports import OnlineLearner
+from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
-from sim.world.delays import Backoff, LinkDelays
+from sim.world.delays import Backoff
+from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.parameters import millionths
 from sim.world.population import CLIENT_SHIFT, population
@@ -47,6 +49,7 @@ class Send:
     sent: float
     timer: float
     verdict: simpy.Event
+    option: Option
     reached: float = nan
     started: float = nan
     finished: float = nan
@@ -79,6 +82,8 @@ class Request:
     threshold: float = nan
     propensity: float = nan
     deferred: bool = False
+    scores: list[float] = field(default_factory=list)
+    worth: list[int] = field(default_factory=list)  # the options that would do
     outcome: str = "in_flight"
     resolved: float = nan
     sends: list[Send] = field(default_factory=list)
@@ -105,17 +110,22 @@ class Reference:
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
-        self.delays = [LinkDelays(scenario.seed, group.link) for group in scenario.fleet]
+        self.options = World(scenario).options
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
         self.school = School(self.env, scenario, learned, self.requests, learner)
-        self.server = Server(self.env, scenario, self.school.slows, self.reply, learned.samples.work)
+        self.servers = [
+            Server(self.env, scenario, place, self.school.slows, self.reply, self.work)
+            for place in range(len(scenario.stations))
+        ]
         self.device_free = [-inf] * scenario.clients
         self.allowance = [TOKEN] * scenario.clients
         self.breakers = [
-            CircuitBreaker(rule) if (rule := self.group(client).breaker) else None
+            [CircuitBreaker(rule) if (rule := self.group(client).breaker) else None for _ in self.servers]
             for client in range(scenario.clients)
         ]
+        self.backlogs: dict[tuple[int, int], int] = {}  # as last told, per client and server
+        self.turns: dict[int, int] = {}
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
         self.may_release = scenario.costs.charge_on != "send"
         self.policies = [
@@ -123,6 +133,7 @@ class Reference:
                 scenario,
                 self.group(client),
                 partial(cache(self.calibration), int(self.clients.group[client])),
+                self.options[self.clients.group[client]],
             )
             for client in range(scenario.clients)
         ]
@@ -130,9 +141,10 @@ class Reference:
     def run(self) -> list[Request]:
         self.env.process(self.school.outages())
         self.env.process(self.school.rounds())
-        self.env.process(self.server.outages())
-        if self.scenario.server.autoscaling:
-            self.env.process(self.server.scaling())
+        for server in self.servers:
+            self.env.process(server.outages())
+            if server.rule.autoscaling:
+                self.env.process(server.scaling())
         next_k = [0] * self.scenario.clients
         for index in count():
             start = index * self.chunk_s
@@ -176,8 +188,7 @@ class Reference:
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
         self.school.note_versions(request)
-        request.score = self.score(request)
-        self.policies[request.client].decide(request)
+        self.policies[request.client].decide(request, self.scores(request))
         if not request.deferred:
             outcome = "local"
         elif request.decided >= request.deadline:
@@ -190,12 +201,13 @@ class Reference:
         """Sends until an answer comes, no retry is left, or something forbids to send; gives the outcome."""
         outcome = ""
         for attempt in count(1):
-            obstacle = self.obstacle(request.client, group)
+            option = self.choose(request, group, attempt)
+            obstacle = self.obstacle(request.client, group, option.server)
             if obstacle:
                 return outcome or obstacle
             if attempt == 1:
                 self.earn(request.client, group)
-            outcome = yield from self.attempt(request, attempt, group)
+            outcome = yield from self.attempt(request, attempt, group, option)
             if outcome == "remote" or attempt == (group.retry.attempts if group.retry else 1):
                 return outcome
             if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
@@ -207,9 +219,54 @@ class Reference:
                 self.allowance[request.client] -= TOKEN
             yield self.env.at(again, Kind.TIMER, request.request_id, attempt + 1)
 
-    def obstacle(self, client: int, group: Group) -> str:
+    def choose(self, request: Request, group: Group, attempt: int) -> Option:
+        """Whom an attempt asks: of the options that would do the first in the order of the choice that
+        nothing keeps its client from; if something keeps it from all, the first of all."""
+        options, client = self.options[self.clients.group[request.client]], request.client
+        before = request.sends[-1].option if request.sends else None
+        if len(options) == 1:
+            return options[0]
+        if before and group.retry.next == "same":
+            return before
+        failed = options.index(before) if before else None
+        n = len(options)
+        two = self.two_of(request, n, attempt)
+
+        def place(j: int) -> tuple[float, ...]:
+            backlog = self.backlogs.get((client, options[j].server), 0)
+            turns = {"round_robin": self.turns.get(client, 0), "home": client}
+            by = group.choose
+            if by in turns:
+                at = (j - turns[by]) % n
+            elif by in ("least_backlog", "two_choices"):
+                at = backlog
+            elif failed is not None:
+                at = (j - failed - 1) % n
+            else:
+                at = -request.scores[j] if by == "best" else j
+            return (j == failed, by == "two_choices" and j not in two, at, j)
+
+        worth = sorted(request.worth, key=place)
+        free = [j for j in worth if not self.blocked(client, options[j].server)]
+        chosen = (free or worth)[0]
+        self.turns[client] = (chosen + 1) % n
+        return options[chosen]
+
+    def two_of(self, request: Request, n: int, attempt: int) -> set[int]:
+        """Two different options, drawn by the attempt that was before, 1 for the first itself."""
+        number = max(1, attempt - 1)
+        draws = [Draws(self.scenario.seed, "choice").one(request.request_id, 2 * number + i) for i in (0, 1)]
+        one, other = int(draws[0] * n), int(draws[1] * (n - 1))
+        return {one, other + (other >= one)}
+
+    def blocked(self, client: int, server: int) -> bool:
+        breaker = self.breakers[client][server]
+        closed = breaker is None or breaker.lets_pass(self.env.now)
+        return not closed or not self.links.downtime(client).is_up(self.env.now)
+
+    def obstacle(self, client: int, group: Group, server: int) -> str:
         """What keeps a client from sending now, as an outcome, asked in this order; else "". Takes budget."""
-        breaker, now = self.breakers[client], self.env.now
+        breaker, now = self.breakers[client][server], self.env.now
         if breaker and not breaker.lets_pass(now):
             return "breaker_open"
         if not self.links.downtime(client).is_up(now):
@@ -220,21 +277,23 @@ class Reference:
             breaker.sends()
         return ""
 
-    def attempt(self, request: Request, attempt: int, group: Group) -> Life:
+    def attempt(self, request: Request, attempt: int, group: Group, option: Option) -> Life:
         """One send and what the client learns of it: remote, refused or timed_out."""
         timeout = inf if group.timeout_s is None else group.timeout_s
         timer = min(self.env.now + timeout, request.deadline)
-        send = Send(request, attempt, self.env.now, timer, self.env.event())
+        send = Send(request, attempt, self.env.now, timer, self.env.event(), option)
         request.sends.append(send)
         self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
         outcome = yield send.verdict
         if group.budget and self.may_release:
             self.account(request.client, group).settle(send.sent, self.env.now, outcome != "refused")
-        breaker = self.breakers[request.client]
+        breaker = self.breakers[request.client][option.server]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
         self.policies[request.client].hears(self.env.now, outcome, send.backlog)
+        if outcome != "timed_out":
+            self.backlogs[request.client, option.server] = send.backlog
         return outcome
 
     def account(self, client: int, group: Group) -> Bucket | Periods:
@@ -252,21 +311,19 @@ class Reference:
     def travel(self, send: Send) -> Life:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
-        takes = alone(self.delays[self.clients.group[client]].latency_up, *send.place) + self.transfer_s(
-            client
-        )
+        takes = alone(send.option.link.latency_up, *send.place) + self.transfer_s(send)
         reaches = send.sent + takes * self.links.factor(client, send.sent)
         if not self.links.downtime(client).is_up_through(send.sent, reaches):
             send.cause = "lost"
             return
         send.reached = reaches
         yield self.env.at(send.reached, Kind.REACH, *send.place)
-        self.server.reach(send)
+        self.servers[send.option.server].reach(send)
 
     def reply(self, send: Send, word: str) -> Life:
         """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
         client = send.request.client
-        takes = alone(self.delays[self.clients.group[client]].down, *send.place)
+        takes = alone(send.option.link.down, *send.place)
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
             if word == "remote":
@@ -282,8 +339,10 @@ class Reference:
             if not send.verdict.triggered:
                 send.verdict.succeed("timed_out")
 
-    def transfer_s(self, client: int) -> float:
-        link = self.group(client).link
+    def transfer_s(self, send: Send) -> float:
+        group = self.group(send.request.client)
+        written = {one.option: one.link for one in group.options or ()}
+        link = written.get(send.option.name) or group.link
         return 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
 
     def group(self, client: int) -> Group:
@@ -295,12 +354,35 @@ class Reference:
         draw = Draws(self.scenario.seed, "sample").one(request_id)
         return sample_of(phase, client - self.clients.first[g], draw)
 
-    def score(self, request: Request) -> float:
+    def work(self, send: Send) -> float:
+        """What the service time of a send is multiplied by: as its model works, and for its sample."""
+        name = [*self.scenario.server_models][send.option.model]
+        own = self.learned.samples.work
+        factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.option.model]
+        return self.scenario.server_models[name].work * (
+            1.0 if own is None else float(factor[send.request.sample])
+        )
+
+    def scores(self, request: Request) -> list[float]:
+        """One, or one of each option."""
         g = self.clients.group[request.client]
         table = self.school.score[request.rejector_version][g]
         if table is None:
-            return float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])
-        return float(table[self.row(request.client), request.sample])
+            return [float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])]
+        row = table[self.row(request.client)]
+        found = [one[request.sample] for one in (row if row.ndim == 2 else [row])]
+        return [float(score - self.surcharge(g, place)) for place, score in enumerate(found)]
+
+    def surcharge(self, g: int, place: int) -> np.float32:
+        """What an option costs more than `costs` say, in the units of a score that is a gain; other scores
+        know costs from their training."""
+        option, training, costs = self.options[g][place], self.scenario.training, self.scenario.costs
+        price = self.scenario.fleet[g].policy.price
+        if SCORES[self.scenario.fleet[g].policy.score].unit == "rank" or price.needs_calibration:
+            return np.float32(0.0)
+        a = training.availability if training.availability and costs.charge_on == "send" else 1.0
+        a = World(self.scenario).availabilities[option.server] if a == "observed" else a
+        return np.float32(option.c_e / a - costs.c_e / a)
 
     def row(self, client: int) -> int:
         """Its row in its group's table of scores: its own, or its variant's."""

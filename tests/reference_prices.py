@@ -15,6 +15,7 @@ import numpy as np
 from sim.messages import Phase
 from sim.scenario import Group, Scenario
 from sim.streams import Draws
+from sim.world.options import Option
 from sim.world.world import World
 
 Calibration = list[tuple[float, int]]  # scores and how much each weighs
@@ -27,7 +28,14 @@ class Client:
     `price()` is what a fixed price or one that remembers comes to now; what it remembers is below.
     """
 
-    def __init__(self, scenario: Scenario, group: Group, calibration: Callable[[int], Calibration]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        group: Group,
+        calibration: Callable[[int], Calibration],
+        options: tuple[Option, ...],
+    ) -> None:
+        self.options = options
         self.scenario, self.c_e, self.charge_on = scenario, scenario.costs.c_e, scenario.costs.charge_on
         self.policy, self.rule, self.calibration = group.policy, group.policy.price, calibration
         self.controlled = 1.0 - getattr(self.rule, "rate", 0.0)
@@ -36,16 +44,24 @@ class Client:
         self.heard_at = self.sent_at = 0.0
         self.backlog = self.told_at = 0.0
 
-    def decide(self, request: Any) -> None:
-        """Sets the price, whether the request is sent, and how likely that was."""
+    def decide(self, request: Any, scores: list[float]) -> None:
+        """Sets the price, whether the request is sent, and how likely that was; of several scores, one of
+        each option, by the largest."""
         is_coin = self.rule.kind == "bounded_rate_thinned"
+        request.score = max(scores)
         request.threshold = self.bayes_price() if is_coin else self.price(request.decided)
+        request.scores = scores
         sends, chance = self.weigh(request)
         if self.rule.kind != "always_local":
             share = self.scenario.training.exploration
             lucky = Draws(self.scenario.seed, "exploration").one(request.request_id) < share
             sends, chance = sends or lucky, np.float32(chance) + (1 - np.float32(chance)) * np.float32(share)
         request.deferred, request.propensity = sends, float(np.float32(chance))
+        request.worth = [j for j, score in enumerate(scores) if score > request.threshold]
+        if len(scores) == 1:
+            request.worth = list(range(len(self.options)))
+        elif not request.worth:
+            request.worth = [scores.index(max(scores))]
         self.notes(request.decided, sends)
 
     def weigh(self, request: Any) -> tuple[bool, float]:
@@ -90,10 +106,11 @@ class Client:
         if self.policy.score in RANKS:
             return 0.0
         a = self.scenario.training.availability
-        a = World(self.scenario).mean_availability if a == "observed" else a
+        a = World(self.scenario).availabilities[0] if a == "observed" else a
+        c_e = self.options[0].c_e
         if a is None or self.charge_on != "send":
-            return self.c_e
-        return self.c_e / a if a else inf
+            return c_e
+        return c_e / a if a else inf
 
     # What a price is now, and what it remembers.
 

@@ -61,15 +61,17 @@ class Server:
         self,
         env: Timeline,
         scenario: Scenario,
+        place: int,
         slows: Callable[[], float],
         answer: Callable[[Any, str], Life],
-        work: Any = None,
+        work: Callable[[Any], float] = lambda _send: 1.0,
     ) -> None:
-        self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.server, answer
+        self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.stations[place], answer
+        self.place = place
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
-        self.slow, self.slows = slowness(scenario, World(scenario).outage_times), slows
+        self.slow, self.slows = slowness(scenario, place, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
-        self.work_of = work  # per sample, what its service time is multiplied by
+        self.work_of = work  # what the service time of a send is multiplied by
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
         self.batches: list[list[Any]] = [[] for _ in range(most_replicas(self.rule))]
@@ -181,10 +183,10 @@ class Server:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
         factor = self.times.factor_one(*batch[0].place, batch[0].returns)
-        works = [1.0 if self.work_of is None else self.work_of[send.request.sample] for send in batch]
+        works = [self.work_of(send) for send in batch]
         time = service_s(self.times, len(batch), factor, sum(works) / len(batch))
         time *= self.slowed(replica) * self.slows()
-        yield self.env.at(self.env.now + time, Kind.COMPLETE, replica)
+        yield self.env.at(self.env.now + time, Kind.COMPLETE, self.place, replica)
         if self.batches[replica] is not batch:
             return  # stopped by an outage
         self.measure()
@@ -205,9 +207,10 @@ class Server:
     # Capacity.
 
     def outages(self) -> Life:
-        timeline = World(self.scenario).capacity
+        timeline = World(self.scenario).capacities[self.place]
         for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True):
-            yield self.env.at(at, Kind.CAPACITY_UP if taken < self.taken else Kind.CAPACITY_DOWN)
+            kind = Kind.CAPACITY_UP if taken < self.taken else Kind.CAPACITY_DOWN
+            yield self.env.at(at, kind, 2 * self.place)
             self.change_capacity(self.replicas, taken, self.rule.in_flight)
 
     def change_capacity(self, replicas: int, taken: int, in_flight: str) -> None:
@@ -252,7 +255,7 @@ class Server:
     def scaling(self) -> Life:
         rule = self.rule.autoscaling
         for tick in count(1):
-            yield self.env.at(tick * rule.interval_s, Kind.CAPACITY_DOWN, 1)
+            yield self.env.at(tick * rule.interval_s, Kind.CAPACITY_DOWN, 2 * self.place + 1)
             self.measure()
             if self.usable_s > 0:
                 load = self.replica_s / rule.interval_s * (self.busy_s / self.usable_s)
@@ -274,7 +277,7 @@ class Server:
         ready_at = self.env.now + self.rule.autoscaling.provisioning_s
         if ready_at in self.coming:
             if ready_at > self.env.now:
-                yield self.env.at(ready_at, Kind.CAPACITY_UP, 1)
+                yield self.env.at(ready_at, Kind.CAPACITY_UP, 2 * self.place + 1)
             there = self.coming.count(ready_at)
             self.coming = [at for at in self.coming if at != ready_at]
             if there:

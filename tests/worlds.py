@@ -18,6 +18,7 @@ from sim.engine.choice import EnginePath
 from sim.engine.run import chunks
 from sim.messages import GroupTables, Learned, Phase, Samples, Tables, TrainingRound, Update
 from sim.ports import OnlineLearner
+from sim.registry.scores import SCORES
 from sim.results.columns import (
     DEFERRAL,
     LEARNING,
@@ -30,12 +31,14 @@ from sim.results.columns import (
 )
 from sim.scenario import Group, Scenario
 from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals, in_order
+from sim.world.options import written
 from sim.world.population import population
 from sim.world.world import World
 
 STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
 LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
+ASKED = ["option", "server", "model"]
 COMPARED = [
     "request_id",
     "sample_id",
@@ -93,7 +96,7 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
             client_label=draw.integers(0, 10, (group.model.variants, samples)).astype(np.int16),
             score=None
             if group.policy.score == "random"
-            else np.round(draw.normal(size=(score_rows(group), samples)), 1).astype(np.float32),
+            else np.round(draw.normal(size=score_shape(scenario, group, samples)), 1).astype(np.float32),
         )
         for group in scenario.fleet
     )
@@ -106,7 +109,8 @@ def made_up(scenario: Scenario, samples: int = 40, seed: int = 0) -> Learned:
         pool=np.full(samples, 4, dtype=np.int8),
         held_out=draw.random(samples) < 0.5,
     )
-    server_label = draw.integers(0, 10, samples).astype(np.int16)
+    models = len(scenario.server_models)
+    server_label = draw.integers(0, 10, (models, samples) if models > 1 else samples).astype(np.int16)
     hashes = tuple(tuple(f"{g}-{v}" for v in range(x.model.variants)) for g, x in enumerate(scenario.fleet))
     sent = [np.sort(draw.permutation(index)[: samples - 7 * g]) for g, _ in enumerate(scenario.fleet)]
     traffic = tuple(
@@ -219,6 +223,13 @@ class MadeUpLearner:
         )
 
 
+def score_shape(scenario: Scenario, group: Group, samples: int) -> tuple[int, ...]:
+    """A row of scores, of each option if it has its own."""
+    options = len(written(scenario, group))
+    own = (options,) if options > 1 and SCORES[group.policy.score].is_per_option else ()
+    return (score_rows(group), *own, samples)
+
+
 def score_rows(group: Group) -> int:
     """Rows of a group's table of scores: one per client, or per variant."""
     return group.clients if group.rejector.per == "client" else group.model.variants
@@ -278,13 +289,15 @@ def reference(
     loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
+    whom = ASKED if max(map(len, loop.options)) > 1 else []
     requests = pd.DataFrame(
         [
-            _row(one, scenario, scenario.fleet[group[one.client]], c_e_of(scenario, learned, one.sample))
+            _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
+            | _asked(loop, one.client, one.sends[-1] if one.sends else None)
             for one in told
         ],
-        columns=COMPARED,
+        columns=COMPARED + whom,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -292,11 +305,12 @@ def reference(
             {"request_id": request.request_id, "attempt": send.attempt}
             | _sent(send, horizon)
             | {"charged": _is_charged(send, scenario)}
+            | _asked(loop, request.client, send)
             for request in told
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT, "charged"],
+        columns=["request_id", "attempt", *SENT, "charged", *whom],
     )
     return requests, attempts
 
@@ -322,18 +336,30 @@ def frame(table: pa.Table) -> pd.DataFrame:
     return found
 
 
-def c_e_of(scenario: Scenario, learned: Learned, sample: int) -> float:
-    """What a charged send of a sample costs."""
+def c_e_of(learned: Learned, send: Send) -> float:
+    """What a send costs that is charged."""
     own = learned.samples.c_e
-    return scenario.costs.c_e if own is None else float(own[sample])
+    return send.option.c_e if own is None else float(own[send.request.sample])
 
 
-def _row(request: Request, scenario: Scenario, group: Group, c_e: float) -> dict[str, object]:
+def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]:
+    """Whom an attempt asked; of no attempt the first option's server and model."""
+    options = loop.options[loop.clients.group[client]]
+    one = send.option if send else options[0]
+    scenario = loop.scenario
+    return {
+        "option": options.index(one) if send else -1,
+        "server": scenario.station_names[one.server],
+        "model": [*scenario.server_models][one.model],
+    }
+
+
+def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -> dict[str, object]:
     by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
     answered = nan if by == "none" else request.resolved
     shown = inf if group.hedge_after_s is None else request.decided + group.hedge_after_s
     first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
-    charged = sum(_is_charged(send, scenario) for send in request.sends)
+    charged = [c_e_of(learned, send) for send in request.sends if _is_charged(send, scenario)]
     return {
         "request_id": request.request_id,
         "sample_id": request.sample,
@@ -346,7 +372,7 @@ def _row(request: Request, scenario: Scenario, group: Group, c_e: float) -> dict
         "attempts": len(request.sends),
         "first_answer_at_s": first,
         "answered_at_s": answered,
-        "cost": c_e * charged,
+        "cost": np.float32(charged[0] * len(charged) if len(set(charged)) == 1 else sum(charged)),
         "outcome": request.outcome,
         "answered_by": by,
     } | _sent(request.sends[-1] if request.sends else None, scenario.horizon_s)
@@ -361,11 +387,20 @@ def _versions(loop: Reference, request: Request) -> dict[str, object]:
     version = loop.school.server_version(request)
     return {
         "server_version_at_decision": request.server_version_at_decision,
-        "server_label": loop.school.server_label[version][request.sample] if version >= 0 else -1,
+        "server_label": np.atleast_2d(loop.school.server_label[version])[
+            _model(loop, request), request.sample
+        ]
+        if version >= 0
+        else -1,
         "server_version": version,
         "copy_version": request.copy_version,
         "rejector_version": request.rejector_version,
     }
+
+
+def _model(loop: Reference, request: Request) -> int:
+    options = loop.options[loop.clients.group[request.client]]
+    return (request.sends[-1].option if request.sends else options[0]).model
 
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:

@@ -19,7 +19,7 @@ def client_of(table: AnswerTable, group: Group, number: int) -> GivenModel:
 
 def server_of(table: AnswerTable, scenario: Scenario) -> GivenModel:
     """The server that a scenario asks: the one named, else the only one."""
-    name = scenario.server.model.answers
+    name = scenario.first_model.answers
     return table.servers[name] if name is not None else next(iter(table.servers.values()))
 
 

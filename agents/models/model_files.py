@@ -36,7 +36,7 @@ def read_model(plan: Plan, name: str, file: str, path: str) -> Callable[[NDArray
     _require_room(file, path)
     scenario = plan.scenario
     of_group = {name_of(group): group.model for group in scenario.fleet}
-    asked = of_group.get(name, scenario.server.model)
+    asked = of_group.get(name, scenario.first_model)
     ask = _onnx(file, plan, path) if file.endswith(".onnx") else _weights(file, plan, asked, path)
     scaling = asked.scaling
     return ask if scaling is None else lambda images: ask(_scaled(images, scaling, path))

@@ -55,7 +55,7 @@ class ServerModel:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        asked = plan.scenario.server.model
+        asked = plan.scenario.first_model
         seed = key(plan.scenario.seed, "server model")
         shape, classes = plan.data.image_shape, plan.data.classes
         self._model = new_model(asked.family, shape, classes, seed, asked.image_size)

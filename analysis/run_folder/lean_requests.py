@@ -16,7 +16,7 @@ from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.run import Run
 from sim.errors import BadInput
-from sim.results import columns
+from sim.results import columns, columns_by_run
 
 Array = NDArray[Any]
 
@@ -124,7 +124,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 
 def _schema(run: Run) -> pa.Schema:
-    return columns.requests(run.is_graded, run.has_own_costs)
+    return columns_by_run.requests(run.is_graded, run.has_own_costs)
 
 
 def _needed(run: Run) -> list[str]:
@@ -175,7 +175,7 @@ def _narrow(
         "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
         **_right(run, rows),
-        **({columns.OWN_COST.name: rows[columns.OWN_COST.name]} if run.has_own_costs else {}),
+        **({columns_by_run.OWN_COST.name: rows[columns_by_run.OWN_COST.name]} if run.has_own_costs else {}),
         "charged": _charged(run, rows, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
@@ -192,7 +192,7 @@ def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
             "server_right": rows["server_label"] == rows["label"],
             "server_known": rows["server_label"] >= 0,
         }
-    client, server, given = (rows[field.name].astype(np.float64) for field in columns.QUALITIES)
+    client, server, given = (rows[field.name].astype(np.float64) for field in columns_by_run.QUALITIES)
     return {
         "correct": np.nan_to_num(given),
         "client_right": np.nan_to_num(client),

@@ -19,7 +19,7 @@ from analysis.run_folder.files import has_column, part_paths, read_frame, read_j
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.sql import PARTED, found_by
 from sim.errors import BadInput
-from sim.results import columns
+from sim.results import columns, columns_by_run
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Run:
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        schema = columns.requests(self.is_graded, self.has_own_costs)
+        schema = columns_by_run.requests(self.is_graded, self.has_own_costs)
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
@@ -151,12 +151,12 @@ class Run:
     @cached_property
     def is_graded(self) -> bool:
         """Whether answers have a quality between 0 and 1, in place of being right or wrong."""
-        return self._has(columns.QUALITIES[0].name)
+        return self._has(columns_by_run.QUALITIES[0].name)
 
     @cached_property
     def has_own_costs(self) -> bool:
         """Whether sends of each sample have a cost of their own, in place of `costs.c_e`."""
-        return self._has(columns.OWN_COST.name)
+        return self._has(columns_by_run.OWN_COST.name)
 
     @cached_property
     def has_own_work(self) -> bool:

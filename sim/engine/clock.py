@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.engine.arrays.known_events import KnownEvents
 from sim.engine.decisions import Undecided
 from sim.engine.learning import Learning
@@ -26,18 +29,27 @@ class Stretch:
 class Played:
     """What the loop saw that its columns do not tell.
 
-    area: the integral of N(t), the number of sends in the server, waiting or in service, counted as they
-    come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch, start,
-    stop) of every send that an outage put back into the queue. steps: (instant, usable replicas) wherever
-    they changed, the first at the beginning. A window may be played in pieces, which add up.
+    area: of each server the integral of N(t), the number of sends in it, waiting or in service, counted as
+    they come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch,
+    start, stop, server) of every send that an outage put back into the queue, float64 (n, 4). steps: of each
+    server (instant, usable replicas) wherever they changed, the first at the beginning. A window may be
+    played in pieces, which add up.
     """
 
-    area: float
-    stopped: list[tuple[int, float, float]]
-    steps: list[tuple[float, int]]
+    area: list[float]
+    stopped: NDArray[np.float64]
+    steps: list[list[tuple[float, int]]]
+
+    @staticmethod
+    def nothing(servers: int) -> Played:
+        return Played([0.0] * servers, np.zeros((0, 4)), [[] for _ in range(servers)])
 
     def __add__(self, later: Played) -> Played:
-        return Played(self.area + later.area, self.stopped + later.stopped, self.steps + later.steps)
+        return Played(
+            [one + more for one, more in zip(self.area, later.area, strict=True)],
+            np.concatenate([self.stopped, later.stopped]),
+            [one + more for one, more in zip(self.steps, later.steps, strict=True)],
+        )
 
 
 class Clock(Protocol):

@@ -33,9 +33,9 @@ linked = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW
 _walk = linked[walk_of_handlers]
 
 
-def _walk_by_reference(world: Any, registers: Any) -> Any:
+def _walk_by_reference(world: Any, registers: Any, stations: Any) -> Any:
     """The walk over the handlers, all compiled into one function."""
-    return _walk(by_reference(world), registers)
+    return _walk(by_reference(world), registers, stations)
 
 
 walk = walk_of_handlers if is_switched_off() else whole(_walk_by_reference)
@@ -81,10 +81,10 @@ def _walked(context: Context) -> Any:
     """Calls the one version there is: Numba would look at the type of every array, for 10 ms a call."""
     if is_switched_off():
         with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
-            return walk(context.arrays, context.registers)
+            return walk(context.arrays, context.registers, context.stations)
     ((signature, only),) = walk.overloads.items()
     check(signature[0], context.arrays)
-    return only.entry_point(context.arrays, context.registers)
+    return only.entry_point(context.arrays, context.registers, context.stations)
 
 
 def check(expected: Any, world: Any) -> None:
@@ -102,10 +102,11 @@ def _number_of(dtype: Any) -> int:
     return int(np.dtype(str(dtype)).num)
 
 
-def types_of(context: Context) -> tuple[Any, Any]:
+def types_of(context: Context) -> tuple[Any, ...]:
     """The types of the walk's arguments, the same for every world: prices are functions of given types."""
     typeof: Any = numba.typeof
     fields = [
         PRICES if name == "prices" else typeof(value) for name, value in context.arrays._asdict().items()
     ]
-    return types.NamedTuple(tuple(fields), type(context.arrays)), typeof(context.registers)
+    world = types.NamedTuple(tuple(fields), type(context.arrays))
+    return world, typeof(context.registers), typeof(context.stations)

@@ -13,6 +13,7 @@ from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, ROW_TYPES, SEND_TYPES, Columns, empty
 from sim.policy.prices import Asked, asked, decide_all, explored, is_calibrated
 from sim.policy.waiting import is_too_late, timer_of
+from sim.registry.scores import SCORES
 from sim.streams import Draws
 from sim.world.parameters import Rules
 
@@ -23,7 +24,7 @@ class Undecided(NamedTuple):
     """Rows that are decided as they come, and what each decision compares; coin: of exploration."""
 
     row: NDArray[np.int64]
-    asked: Asked
+    asked: list[Asked]  # by the one score, or by that of each option
     coin: NDArray[np.float64]
 
 
@@ -58,13 +59,15 @@ def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.
         request_id, client = rows["request_id"][mine], rows["client"][mine]
         version = learning.schedule.rejectors.of(client, rows["decided"][mine])
         found = ask(rules, learning, g, request_id, client, rows["sample"][mine], version)
-        rows["score"][mine], coin = found.score, coins(rules, request_id)
+        coin = coins(rules, request_id)
+        rows["score"][mine] = found[0].score if len(found) == 1 else np.max([one.score for one in found], 0)
         if rules.decides[g]:
             undecided.append(Undecided(mine, found, coin))
             continue
-        decisions = decide_all(found, coin, explored(policy, rules.exploration))
+        (only,) = found
+        decisions = decide_all(only, coin, explored(policy, rules.exploration))
         rows["window"][mine] = learning.schedule.server_version(rows["decided"][mine])
-        rows["threshold"][mine], rows["propensity"][mine] = found.threshold, decisions.propensity
+        rows["threshold"][mine], rows["propensity"][mine] = only.threshold, decisions.propensity
         rows["deferred"][mine] = decisions.deferred
     decided = due & ~rules.decides[group]
     local = decided & ~rows["deferred"]
@@ -83,17 +86,25 @@ def ask(
     client: NDArray[np.int32],
     sample: NDArray[np.int32],
     version: NDArray[np.int32],
-) -> Asked:
-    """Requests of one group as their price sees them, scored by the given versions of their rejectors."""
-    policy = rules.policies[g]
+) -> list[Asked]:
+    """Requests of one group as their price sees them, scored by the given versions of their rejectors: by one
+    score, or by one of each option. Scores are net of what an option costs more than others."""
+    policy, bayes = rules.policies[g], rules.bayes[g]
     if learning.learned.tables.groups[g].score is None:
-        score = Draws(rules.seed, "score").many(request_id).astype(np.float32)
+        score = Draws(rules.seed, "score").many(request_id).astype(np.float32)[None]
     else:
         score = learning.models.score(g, version, learning.table_rows(g, client), sample)
     if not is_calibrated(policy):
-        return asked(policy, score, bayes=rules.bayes[g])
+        net = [one - more if more else one for one, more in zip(score, rules.surcharges[g], strict=False)]
+        return [asked(policy, one, bayes=bayes[place]) for place, one in enumerate(net)]
     curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
-    return asked(policy, score, Draws(rules.seed, "price").many(request_id), curves, rules.bayes[g])
+    return [asked(policy, score[0], Draws(rules.seed, "price").many(request_id), curves, bayes[0])]
+
+
+def scores_of(rules: Rules, g: int) -> int:
+    """How many scores decide for a group: one of each option, or one for all."""
+    options = len(rules.options[g])
+    return options if SCORES[rules.policies[g].score].is_per_option else 1
 
 
 def coins(rules: Rules, request_id: Ids) -> NDArray[np.float64]:
@@ -104,17 +115,21 @@ def coins(rules: Rules, request_id: Ids) -> NDArray[np.float64]:
 
 
 def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
-    """The first attempts of the given rows, sent at their decisions."""
+    """The first attempts of the given rows, sent at their decisions to the first of their options; whoever
+    has several chooses then."""
     sends = empty(SEND_TYPES, len(row))
     request, sent = rows["request_id"][row], rows["decided"][row]
     group = rules.clients.group[rows["client"][row]]
     sends["row"], sends["attempt"][:], sends["sent"] = row, 1, sent
     for g, patience in enumerate(rules.patience):
-        mine = group == g
-        sends["reached"][mine] = sent[mine] + patience.link.up_many(request[mine])
-        sends["down"][mine] = patience.link.down.many(request[mine])
+        mine, option = group == g, rules.options[g][0]
+        sends["server"][mine] = option.server
+        sends["reached"][mine] = sent[mine] + option.link.up_many(request[mine])
+        sends["down"][mine] = option.link.down.many(request[mine])
         sends["timer"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
-    sends["factor"] = rules.service.factor_many(request)
+    for server, station in enumerate(rules.stations):
+        mine = sends["server"] == server
+        sends["factor"][mine] = station.service.factor_many(request[mine])
     for name, nothing in NEW_SEND.items():
         sends[name][:] = nothing
     return sends

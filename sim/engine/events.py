@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from sim.registry.admission import ADMISSIONS
+from sim.registry.choices import CHOICES
 from sim.registry.disciplines import DISCIPLINES
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.world.population import CLIENT_SHIFT
@@ -28,14 +29,17 @@ class Kind(IntEnum):
 
 
 # What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
-# retry ranks as a client timer. The subject is an attempt, but for CAPACITY (how many replicas outages take),
-# SCALE and READY (nobody), GAIN and ARRIVE (a client) and COMPLETE (a replica).
+# retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
+# of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client) and COMPLETE (a
+# replica, counted over all servers).
 CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY, COMPLETE = range(13)
-NOTHING = -1
+NOTHING = NOBODY = -1
 CODE_BITS = 4
+TAKEN_BITS = 20
 
 # A key is one number: the kind above, the rank below. The rank of an attempt is its request's, shifted, and
-# its number; that of a completion its replica and how many batches of it were lost before.
+# its number; that of a completion its replica and how many batches of it were lost before; that of a change
+# of capacity its server, shifted by one, and 1 for the autoscaler's.
 KIND_SHIFT = 59
 ATTEMPT_BITS = 7
 LOST_BITS = 32
@@ -74,6 +78,9 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
 )
 
 FIFO, LIFO, EDF, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair"))
+BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
+    CHOICES[name].code for name in ("best", "order", "least_backlog", "two_choices", "round_robin", "home")
+)
 OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
     ADMISSIONS[name].code for name in ("none", "deadline_feasible", "token_bucket")
 )

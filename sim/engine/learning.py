@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.models import Models
+from sim.engine.models import TRAINED, Models
 from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
 from sim.engine.state import Columns, Ended, State, empty
 from sim.errors import RunFailed
@@ -37,7 +37,8 @@ class Learning:
         scenario, self.learned = world.scenario, learned
         self._scenario = scenario
         self.traffic = Traffic(scenario.seed, world.population, learned.traffic, learned.samples.base_id)
-        self.schedule, self.slowness = world.schedule, world.slowness
+        self.schedule = world.schedule
+        self.work = np.array([model.work for model in scenario.server_models.values()])
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
@@ -175,7 +176,7 @@ class Learning:
             return Feedback.nothing(self._clients)
         found, decided = (self._news(name, state, before, now) for name in ("answered", "decided"))
         sample = found["sample"]
-        said = self.models.server_label[self.schedule.server_version(found["started"]), sample]
+        said = self.models.server_label[self.schedule.server_version(found["started"]), TRAINED, sample]
         correct = said == self.learned.samples.label[sample]
         return Feedback(
             client=found["client"],

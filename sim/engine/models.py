@@ -13,18 +13,21 @@ from sim.errors import RunFailed
 from sim.messages import Tables, Update
 
 Scores = NDArray[np.float32]
+TRAINED = 0  # the model that trains during the run: the only one, for several do not
 
 
 class Models:
     """Tables by version.
 
-    server_label: int16 (versions, n), -1 where none is made yet. newest: the last that is. scores: per group
-    the tables of the versions in use, float32 (rows, n); None if its score is drawn per request.
+    server_label: int16 (versions, models, n), -1 where none is made yet. newest: the last that is. scores:
+    per group the tables of the versions in use, float32 (rows, n), or (rows, options, n) where each option
+    has a score of its own; None if its score is drawn per request.
     """
 
     def __init__(self, tables: Tables, versions: int) -> None:
-        self.server_label = np.full((versions, len(tables.server_label)), -1, dtype=np.int16)
-        self.server_label[0] = tables.server_label
+        label = np.atleast_2d(tables.server_label)
+        self.server_label = np.full((versions, *label.shape), -1, dtype=np.int16)
+        self.server_label[0] = label
         self.newest = 0
         self.scores: list[dict[int, Scores] | None] = [
             None if group.score is None else {0: group.score} for group in tables.groups
@@ -32,9 +35,9 @@ class Models:
 
     def add(self, version: int, update: Update) -> None:
         """Takes the tables of the next version. Raises RunFailed if they have another shape."""
-        if update.server_label.shape != self.server_label[0].shape:
+        if update.server_label.shape != self.server_label[0, TRAINED].shape:
             raise RunFailed("learn", f"version {version}: the server's answers have another shape")
-        self.server_label[version], self.newest = update.server_label, version
+        self.server_label[version, TRAINED], self.newest = update.server_label, version
         for known, new in zip(self.scores, update.score, strict=True):
             if known is None:
                 continue
@@ -83,11 +86,12 @@ class Models:
     def score(
         self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]
     ) -> Scores:
-        """The scores of samples by given versions and rows of a group's tables, float32 (n,)."""
+        """The scores of samples by given versions and rows of a group's tables, float32 (scores, n)."""
         known = self.scores[group]
         assert known is not None
-        found = np.empty(len(sample), dtype=np.float32)
+        scores = next(iter(known.values())).shape[1:-1]
+        found = np.empty((*scores, len(sample)), dtype=np.float32)
         for one in np.unique(version).tolist():
             mine = version == one
-            found[mine] = known[one][row[mine], sample[mine]]
-        return found
+            found[..., mine] = np.moveaxis(known[one], 0, -2)[..., row[mine], sample[mine]]
+        return found.reshape(-1, len(sample))

@@ -19,8 +19,8 @@ from sim.engine.state import Columns, at_start
 from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
-from sim.results.checkpoints import TIMELINE_PIECES, Checkpoints
-from sim.results.columns import EVENTS, OUTAGES, TIMELINE
+from sim.results.checkpoints import SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
+from sim.results.columns import EVENTS, OUTAGES, SERVERS, TIMELINE
 from sim.results.events import events
 from sim.results.packing import fill
 from sim.results.resuming import tidy
@@ -39,25 +39,27 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    learning: rows of the table of that name that training in it gave. arrived: requests since t = 0. loop_s:
-    wall seconds from arrivals to ended rows. steps: (instant, usable replicas) at its start and wherever
-    they changed.
+    of_servers: those of each server, where there are several. learning: rows of the table of that name that
+    training in it gave. arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows.
+    steps: of each server (instant, usable replicas) at its start and wherever they changed.
     """
 
     end: float
     requests: pa.Table
     attempts: pa.Table
     seconds: Columns
+    of_servers: Columns | None
     learning: dict[str, list[object]]
     arrived: int
     loop_s: float
-    steps: list[tuple[float, int]]
+    steps: list[list[tuple[float, int]]]
 
 
 @dataclass
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the table `learning`, and (instant, usable replicas) at its changes.
+    that training during the run adds to the table `learning`, and of each server (instant, usable replicas)
+    at its changes.
     path: which loop played it, for `timing.json`.
     """
 
@@ -65,13 +67,15 @@ class Simulated:
     loop_s: float = 0.0
     path: dict[str, Any] = field(default_factory=dict)
     learning: dict[str, list[object]] = field(default_factory=dict)
-    steps: list[tuple[float, int]] = field(default_factory=list)
+    steps: list[list[tuple[float, int]]] = field(default_factory=list)
 
     def add(self, chunk: Chunk) -> None:
         self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
         for name, values in chunk.learning.items():
             self.learning.setdefault(name, []).extend(values)
-        add_changes(self.steps, chunk.steps)
+        self.steps = self.steps or [[] for _ in chunk.steps]
+        for known, more in zip(self.steps, chunk.steps, strict=True):
+            add_changes(known, more)
 
 
 def simulate(
@@ -105,6 +109,7 @@ def simulate(
     done, source = Simulated(), source or ScenarioArrivals(world)
     run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
+    servers = StreamedTable(folder / "servers.parquet", SERVERS, folder / SERVERS_PIECES)
     if since:
         run.restore(since)
         fill(done, since["done"])
@@ -115,7 +120,10 @@ def simulate(
             index, chunk = run.chunks, run.advance()
             of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}
             tables = {part(folder / name, index): table for name, table in of_chunk.items()}
-            parts.write(tables | timeline.piece(index, chunk.seconds))
+            tables |= timeline.piece(index, chunk.seconds)
+            if chunk.of_servers is not None:
+                tables |= servers.piece(index, chunk.of_servers)
+            parts.write(tables)
             done.add(chunk)
             progress(chunk.end, chunk.arrived)
             stops = is_to_stop()
@@ -126,6 +134,8 @@ def simulate(
                 raise KeyboardInterrupt
     run.finish()
     timeline.finish(run.chunks)
+    if len(world.stations) > 1:
+        servers.finish(run.chunks)
     write_table(folder / "events.parquet", table_of(events(world, done.steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
@@ -186,18 +196,31 @@ class Run:
         state, learning = self._state, self._learning
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
-        ended, seconds = run_window(self._rules, learning, state, arrivals, start, end, last, self._clock)
+        ended, seconds, of_servers = run_window(
+            self._rules, learning, state, arrivals, start, end, last, self._clock
+        )
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
-        if self._scenario.server.autoscaling:
-            self._verifier.scaled(state.steps)
+        for place, server in enumerate(state.stations):
+            if self._rules.stations[place].autoscaling:
+                self._verifier.scaled(place, server.steps)
+            self._verifier.waited(place, of_servers[place]["waiting_max"])
         self._verifier.chunk(requests, attempts, last)
-        self._verifier.waited(seconds["waiting_max"])
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
-        return Chunk(end, requests, attempts, seconds, rows, arrived, loop_s, state.steps)
+        apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
+        steps = [server.steps for server in state.stations]
+        return Chunk(end, requests, attempts, seconds, apart, rows, arrived, loop_s, steps)
+
+    def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
+        """The rows of `servers`: second after second, server after server."""
+        names = list(self._scenario.station_names)
+        found: Columns = {"at_s": np.repeat(at_s, len(names)), "server": np.tile(names, len(at_s))}
+        for name in of_servers[0]:
+            found[name] = np.stack([one[name] for one in of_servers], axis=1).reshape(-1)
+        return found
 
     def steer(
         self, memory: Mapping[int, float] | None = None, queue_limit: float | None = None, replicas: int = -1
@@ -207,9 +230,10 @@ class Run:
         state, group = self._state, self._rules.clients.group
         for place, number in (memory or {}).items():
             state.memory[group == place, 0] = number
-        if queue_limit is not None:
-            state.steered.queue_limit = min(float(queue_limit), self._rules.queue_limit)
-        state.steered.replicas = replicas
+        for server, rule in zip(state.stations, self._rules.stations, strict=True):
+            if queue_limit is not None:
+                server.steered.queue_limit = min(float(queue_limit), rule.queue_limit)
+            server.steered.replicas = replicas
 
     def asked_by_group(self) -> NDArray[np.float64]:
         """How many requests have arrived so far, float64 (groups,)."""

@@ -12,7 +12,7 @@ import simpy
 
 from sim.engine.arrays.context import Context
 from sim.engine.arrays.laying_out import fixed, kinds_of
-from sim.engine.arrays.layout import REGISTERS, Prices
+from sim.engine.arrays.layout import REGISTERS, STATION, Prices
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import (
     ARRIVE,
@@ -25,7 +25,7 @@ from sim.engine.events import (
     SCALE,
     WANTS_REDRAWS,
 )
-from sim.engine.handlers import MODULES, primitives, queue, server, walk
+from sim.engine.handlers import MODULES, primitives, server, walk
 from sim.engine.learning import Learning
 from sim.engine.linking import link
 from sim.engine.state import State
@@ -44,6 +44,12 @@ class Registers:
     """The numbers of the walk, as attributes."""
 
     __slots__ = tuple(REGISTERS.names or ())
+
+
+class Station:
+    """A server's numbers, as attributes."""
+
+    __slots__ = tuple(STATION.names or ())
 
 
 class Happening(simpy.Event):
@@ -106,13 +112,13 @@ class SimPyClock:
 
 
 class Queue(NamedTuple):
-    """What stands in the place of the compiled clock's heap: the environment's own. at: as long as
-    the other's, which is never full here."""
+    """What stands in the place of the compiled clock's heap: the environment's own. at: of the shape of the
+    other's, which is never full here."""
 
     env: Environment
     heap: list[Any]
     callbacks: dict[int, Callbacks]
-    at: range
+    at: Any
 
 
 def put(queue: Queue, r: Any, at: float, key: int, code: int, subject: int) -> None:
@@ -135,8 +141,7 @@ class Handlers(NamedTuple):
     happen: Any
     lacks: Any
     serve: Any
-    count: Any
-    list_all: Any
+    finish: Any
     often: dict[int, Any]  # by code, what `happen` would come to
 
     @classmethod
@@ -150,18 +155,17 @@ class Handlers(NamedTuple):
                 primitives.real_number: float,
             },
         )
-        reach = linked[server.reach]
+        reach = linked[walk.reach_server]
         often = {
-            REACH: lambda w, r, now, subject, _key: reach(w, r, now, subject),
-            COMPLETE: linked[server.complete],
+            REACH: lambda w, r, stations, now, subject, _key: reach(w, r, stations, now, subject),
+            COMPLETE: linked[walk.complete_batch],
         }
         return cls(
             linked[walk.begin],
             linked[walk.happen],
             linked[walk.lacks],
             linked[server.serve],
-            linked[server.count],
-            linked[queue.list_all],
+            linked[walk.finish],
             often,
         )
 
@@ -173,6 +177,7 @@ class _Playing:
         self._handlers, self._context, self._stretch = handlers, context, stretch
         self._env = Environment(stretch.begin)
         self._r: Any = Registers()
+        self._stations: list[Any] = [Station() for _ in context.stations]
         self._callbacks: dict[int, Callbacks] = {}
         self._read_registers()
         self._look()
@@ -180,14 +185,13 @@ class _Playing:
 
     def _look(self) -> None:
         """Sees the arrays as they are now."""
-        room = range(len(self._context.arrays.events.at))
-        queue = Queue(self._env, self._env.heap, self._callbacks, room)
+        queue = Queue(self._env, self._env.heap, self._callbacks, self._context.arrays.events.at)
         self._w = views(self._context.arrays)._replace(events=queue)
 
     def run(self) -> None:
         """Runs until the stretch is over, which a round of training may end."""
-        env, w, r = self._env, self._w, self._r
-        self._handlers.begin(w, r)
+        env = self._env
+        self._handlers.begin(self._w, self._r, self._stations)
         known = self._stretch.known
         alive = np.isin(known.do, list(_HAVE_LIVES_OF_THEIR_OWN))
         for code in _HAVE_LIVES_OF_THEIR_OWN:
@@ -195,8 +199,7 @@ class _Playing:
                 env.process(self._process(code, np.flatnonzero(known.do == code)))
         self._feed(self._known(np.flatnonzero(~alive)))
         env.run(env.process(self._until_the_next_round()))
-        self._handlers.count(r, self._stretch.end, 0)
-        self._handlers.list_all(self._w, r)
+        self._handlers.finish(self._w, self._stations)
         self._write_registers()
 
     def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
@@ -238,22 +241,23 @@ class _Playing:
     def _firing(self, code: int) -> Callable[[Any], None]:
         """What SimPy calls as an event of this code happens."""
         env, r, often = self._env, self._r, self._handlers.often.get(code)
+        stations = self._stations
         happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
         may_lack = code in _MAY_LACK or self._w.terms.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now
             if may_lack:
-                while (why := lacks(self._w, r, code, event.subject)) != DONE:
+                while (why := lacks(self._w, r, stations, code, event.subject)) != DONE:
                     self._help(why)
             if often is not None:
-                must_serve = often(self._w, r, now, event.subject, event.key)
+                must_serve = often(self._w, r, stations, now, event.subject, event.key)
             else:
-                must_serve = happen(self._w, r, code, event.subject, event.key)
+                must_serve = happen(self._w, r, stations, code, event.subject, event.key)
             if r.put_back > 0:
                 self._help(WANTS_REDRAWS)
-            if must_serve:
-                serve(self._w, r, now)
+            if must_serve >= 0:
+                serve(self._w, r, stations[must_serve], now)
 
         return fire
 
@@ -266,9 +270,15 @@ class _Playing:
     def _read_registers(self) -> None:
         for name in Registers.__slots__:
             setattr(self._r, name, self._context.registers[name][0].item())
+        for number, station in enumerate(self._stations):
+            for name in Station.__slots__:
+                setattr(station, name, self._context.stations[name][number].item())
 
     def _write_registers(self) -> None:
         self._context.set(**{name: getattr(self._r, name) for name in Registers.__slots__})
+        for number, station in enumerate(self._stations):
+            for name in Station.__slots__:
+                self._context.stations[name][number] = getattr(station, name)
 
 
 def views(world: Any) -> Any:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.budgets import TOKEN, admission_bucket, full
-from sim.world.outages.capacity import most_replicas
+from sim.world.budgets import TOKEN, full
+from sim.world.stations import Station
 from sim.world.world import World
 
 Columns = dict[str, NDArray[Any]]
@@ -33,6 +33,7 @@ ROW_TYPES: dict[str, str] = {
     "threshold": "f8",  # of the decision; NaN = not decided
     "propensity": "f4",
     "deferred": "?",
+    "worth": "i8",  # the options that would do, a bit of each
     "outcome": "i1",  # index into OUTCOMES
     "resolved": "f8",  # when the client knew the outcome; NaN = it waits
 }
@@ -41,6 +42,8 @@ ROW_TYPES: dict[str, str] = {
 SEND_TYPES: dict[str, str] = {
     "row": "i8",
     "attempt": "i1",
+    "option": "i1",  # whom of its group's options it asks
+    "server": "i2",
     "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
     "down": "f8",  # seconds back to the client; NaN = swallowed by the link
@@ -116,32 +119,15 @@ class Steered:
 
 
 @dataclass
-class State:
-    """All that the loop knows between two chunks.
+class StationState:
+    """A server between two chunks.
 
-    Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
-    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
-    price remembers, and (where the queue is fair) when it was last started. rows, sends: columns as declared
-    above, rows sorted by request. told: what traces say of these requests, see `sim.engine.traces_told`.
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
     per replica the sends in service, in the order of the batch; ends: when that batch ends. replicas: those
-    there are; taken: by outages. budgets, admission: accounts, see `sim.world.budgets`. steps: (instant,
-    usable replicas) at the start of the last chunk and wherever they changed in it, for those who keep a
-    record. What lies ahead (messages, timers, retries) follows from these and is not kept.
+    there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
+    wherever they changed in it, for those who keep a record.
     """
 
-    next_k: NDArray[np.int64]
-    device_free: NDArray[np.float64]
-    next_at: NDArray[np.float64]
-    allowance: NDArray[np.int64]
-    breakers: Columns
-    memory: NDArray[np.float64]
-    last_started: NDArray[np.float64]
-    budgets: Columns
-    admission: Columns
-    rows: Columns
-    sends: Columns
-    told: Columns
     waiting: list[int]
     returned: int
     batch_of: list[list[int]]
@@ -157,6 +143,36 @@ class State:
         return max(0, self.replicas - self.taken)
 
 
+@dataclass
+class State:
+    """All that the loop knows between two chunks.
+
+    Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
+    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
+    price remembers, the backlogs of servers as last told and whose turn it is (where it chooses by them), and
+    (where a queue is fair, per server) when it was last started. Of breakers and backlogs there is one per
+    server. rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
+    requests, see `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. stations:
+    the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
+    """
+
+    next_k: NDArray[np.int64]
+    device_free: NDArray[np.float64]
+    next_at: NDArray[np.float64]
+    allowance: NDArray[np.int64]
+    breakers: Columns
+    memory: NDArray[np.float64]
+    backlog: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    last_started: NDArray[np.float64]
+    budgets: Columns
+    admission: Columns
+    rows: Columns
+    sends: Columns
+    told: Columns
+    stations: list[StationState]
+
+
 @dataclass(frozen=True)
 class Ended:
     """What a chunk leaves behind: rows whose request ended, and their sends (`row` indexes those rows)."""
@@ -167,31 +183,39 @@ class Ended:
 
 def at_start(world: World) -> State:
     """Nobody has arrived, every device and replica is idle, every client holds one retry token."""
-    scenario, usable = world.scenario, int(world.capacity.usable[0])
-    n, server = scenario.clients, scenario.server
-    most = most_replicas(server)
+    scenario, rules, stations = world.scenario, world.parameters, world.stations
+    n, fair = scenario.clients, [DISCIPLINES[one.discipline].is_by_client for one in stations]
     has_breakers = any(group.breaker is not None for group in scenario.fleet)
     return State(
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
         next_at=_first_arrivals(world),
         allowance=np.full(n, TOKEN),
-        breakers=empty(BREAKER_TYPES, n if has_breakers else 0),
-        memory=memories(world.parameters.prices, world.population.group),
-        last_started=np.full(n if DISCIPLINES[server.discipline].is_by_client else 0, -np.inf),
+        breakers=empty(BREAKER_TYPES, n * len(stations) if has_breakers else 0),
+        memory=memories(rules.prices, world.population.group),
+        backlog=np.zeros(n * len(stations) if rules.looks_at_backlogs else 0, dtype=np.int64),
+        turn=np.zeros(n if rules.takes_turns else 0, dtype=np.int64),
+        last_started=np.full(n * sum(fair), -np.inf),
         budgets=full(world.accounts.allotments),
-        admission=full(admission_bucket(server.admission)),
+        admission=full(rules.doors),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
         told=nothing_told(scenario),
+        stations=[_station_at_start(one) for one in stations],
+    )
+
+
+def _station_at_start(one: Station) -> StationState:
+    usable = int(one.capacity.usable[0])
+    return StationState(
         waiting=[],
         returned=0,
-        batch_of=[[] for _ in range(most)],
-        ends=[np.inf] * most,
-        replicas=server.replicas,
-        taken=server.replicas - usable,
+        batch_of=[[] for _ in range(one.most_replicas)],
+        ends=[np.inf] * one.most_replicas,
+        replicas=one.replicas,
+        taken=one.replicas - usable,
         scaling=Scaling(),
-        steered=Steered(float(world.parameters.queue_limit)),
+        steered=Steered(float(one.queue_limit)),
         steps=[(0.0, usable)],
     )
 

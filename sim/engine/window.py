@@ -29,15 +29,16 @@ def run_window(
     end: float,
     last: bool,
     clock: Clock,
-) -> tuple[Ended, Columns]:
-    """Advances `state` from `start` to `end`; gives the requests that ended, and rows of the time line.
+) -> tuple[Ended, Columns, list[Columns]]:
+    """Advances `state` from `start` to `end`; gives the requests that ended, rows of the time line, and those
+    of each server.
 
     The loop stops where a round of training begins, so that the round learns from what is known then; rows
     are given for the whole window. With `last`, `end` is the horizon: every row is given, those without an
     outcome as in_flight.
     """
     _admit(rules, learning, state, arrivals)
-    played = Played(0.0, [], [])
+    played = Played.nothing(len(state.stations))
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
         first, undecided = _decide(rules, learning, state, until)
@@ -47,12 +48,13 @@ def run_window(
             _put_in_order(state, state.rows)
         _note_versions(rules, learning, state, begin)
         _settle(state, until)
-    state.steps = played.steps
-    seconds = observe(state, played, start, end)
+    for server, steps in zip(state.stations, played.steps, strict=True):
+        server.steps = steps
+    seconds, of_servers = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
     ended = _collect(state, end, last)
     learning.remember(ended, end)
-    return ended, seconds
+    return ended, seconds, of_servers
 
 
 def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -> None:
@@ -129,8 +131,9 @@ def _collect(state: State, end: float, last: bool) -> Ended:
     sends = sends | {"row": place[sends["row"]]}
     if not last:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
-        state.waiting = new_send[state.waiting].tolist()
-        state.batch_of = [new_send[batch].tolist() for batch in state.batch_of]
+        for server in state.stations:
+            server.waiting = new_send[server.waiting].tolist()
+            server.batch_of = [new_send[batch].tolist() for batch in server.batch_of]
     rows = take(rows, ended)
     told, state.told = taken(state.told, rows["request_id"])
     return Ended(rows | told, take(sends, ends & ~np.isnan(sends["sent"])))

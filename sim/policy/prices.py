@@ -18,6 +18,7 @@ from sim.registry.scores import SCORES
 from sim.scenario.schema.fleet import Policy
 
 if TYPE_CHECKING:
+    from sim.world.options import Option
     from sim.world.world import World
 
 Reals = NDArray[np.float64]
@@ -150,15 +151,15 @@ def thinned(value: Reals, price: float, rate: float, curves: Curves) -> Reals:
     return chance
 
 
-def bayes_price(world: World, score: str) -> float:
-    """The price at which a trained score decides best: 0 for a rank, c_e·P(charged)/a for a gain, with the
-    availability a that its rejector was trained for."""
+def bayes_price(world: World, score: str, option: Option) -> float:
+    """The price at which a trained score of an option decides best: 0 for a rank, c_e·P(charged)/a for a
+    gain, with the availability a that its rejector was trained for."""
     if SCORES[score].unit == "rank":
         return 0.0
     scenario = world.scenario
     a = scenario.training.availability
     if a == "observed":
-        a = world.mean_availability
+        a = world.availabilities[option.server]
     if a is None or scenario.costs.charge_on != "send":
-        return scenario.costs.c_e
-    return scenario.costs.c_e / a if a else np.inf
+        return option.c_e
+    return option.c_e / a if a else np.inf

@@ -14,7 +14,7 @@ from sim.scenario.schema.values import Count, Name, Share
 class OutageTarget(Kind):
     """What a kind of target gives.
 
-    hits_links: whether it is links that it hits, and not the server or part of it.
+    hits_links: whether it is links that it hits, and not a server or part of it.
     """
 
     kind: str
@@ -52,12 +52,31 @@ class ReplicasTarget(OutageTarget):
     examples: ClassVar[Examples] = {"replicas": {"count": 1}}
     count: Count
     """How many replicas."""
+    each: bool = False
+    """Whether each of them fails at times of its own."""
+
+    @property
+    def is_each(self) -> bool:
+        return self.each
 
     def told(self) -> str:
         return f"replicas:{self.count}"
 
     def replicas(self, _most: int) -> int:
         return self.count
+
+
+@TARGETS.part
+class ServersTarget(OutageTarget):
+    """Several servers at once, such as those of one site."""
+
+    kind: Literal["servers"]
+    examples: ClassVar[Examples] = {"servers": {"names": ("edge", "cloud")}}
+    names: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of the servers."""
+
+    def told(self) -> str:
+        return "servers:" + "+".join(self.names)
 
 
 @TARGETS.part

@@ -182,7 +182,7 @@ class TraceOutage(OutageWhen):
         if self.format == "opendc":
             return host_times(self.file, self.time_scale, hit)
         known = hit.clients if hit.outage.target.hits_links else 0
-        target, effect = hit.outage.target_name, hit.outage.effect.kind
+        target, effect = hit.target_name, hit.outage.effect.kind
         shared, own = read_trace(self.file, target, effect, known, hit.number)
         mine = set(hit.members.tolist())
         return shared, {client: own[client] for client in sorted(own) if client in mine}

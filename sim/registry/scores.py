@@ -14,6 +14,8 @@ class Score(NamedTuple):
     """unit: a gain is in units of cost and can be priced, a rank is only ordered.
 
     made_from: a trained rejector, the answers of the client's frozen model, or a uniform draw per request.
+    is_per_option: whether each option of a client has one of its own; else it ranks the client's own answer
+    against all of them.
     needs: what of a table of answers it cannot do without, "label" or "probability"; "" where nothing.
     is_given: whether it is a column of such a table.
     has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e·P(charged)/a for a
@@ -29,6 +31,7 @@ class Score(NamedTuple):
     gain_like: str = "plug_in"
     needs: str = ""
     is_given: bool = False
+    is_per_option: bool = False
 
     @property
     def needs_rejector(self) -> bool:
@@ -45,9 +48,10 @@ SCORES: Family[Score] = Family(
         has_bayes_price=True,
         depends_on=("form", "c_e", "c_1"),
         gain_like="l2h_priced",
+        is_per_option=True,
     ),
-    Score("plug_in", "gain", "rejector", has_bayes_price=True),
-    Score("l2h_priced", "gain", "rejector", has_bayes_price=True, depends_on=("c_1",)),
+    Score("plug_in", "gain", "rejector", has_bayes_price=True, is_per_option=True),
+    Score("l2h_priced", "gain", "rejector", has_bayes_price=True, depends_on=("c_1",), is_per_option=True),
     Score(
         "confidence",
         "rank",
@@ -72,7 +76,14 @@ SCORES: Family[Score] = Family(
         gain_like="compare_confidence",
         needs="probability",
     ),
-    Score("compare_confidence", "gain", "rejector", has_bayes_price=True, needs="probability"),
+    Score(
+        "compare_confidence",
+        "gain",
+        "rejector",
+        has_bayes_price=True,
+        needs="probability",
+        is_per_option=True,
+    ),
     Score(
         "mozannar_sontag",
         "rank",
@@ -83,7 +94,7 @@ SCORES: Family[Score] = Family(
     ),
     Score("one_vs_all", "rank", "rejector", has_bayes_price=False, needs="label"),
     Score("random", "rank", "draw", has_bayes_price=False),
-    Score("oracle", "gain", "client", has_bayes_price=True),
+    Score("oracle", "gain", "client", has_bayes_price=True, is_per_option=True),
     Score("given", "rank", "client", has_bayes_price=False, is_given=True),
     is_open=True,
 )

@@ -4,8 +4,6 @@ by `analysis`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
 from sim import __version__
@@ -25,13 +23,13 @@ OUTCOMES = (
 CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost")
 ANSWERERS = ("client", "server", "none")
 
-_name = pa.dictionary(pa.int16(), pa.string())
+NAME = pa.dictionary(pa.int16(), pa.string())
 
 REQUESTS = pa.schema(
     [
         ("request_id", pa.int64()),
         ("client_id", pa.int32()),
-        ("group", _name),
+        ("group", NAME),
         ("sample_id", pa.int32()),
         ("held_out", pa.bool_()),
         ("label", pa.int16()),
@@ -51,9 +49,9 @@ REQUESTS = pa.schema(
         ("answered_at_s", pa.float64()),
         ("replica", pa.int16()),
         ("batch_size", pa.int16()),
-        ("outcome", _name),
-        ("server_cause", _name),
-        ("answered_by", _name),
+        ("outcome", NAME),
+        ("server_cause", NAME),
+        ("answered_by", NAME),
         ("client_label", pa.int16()),
         ("server_label", pa.int16()),
         ("answer_label", pa.int16()),
@@ -65,28 +63,6 @@ REQUESTS = pa.schema(
     ]
 )
 
-# What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
-OF_TRACES = pa.schema(
-    [
-        ("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
-        ("work", pa.float64()),  # NaN: the trace says none
-    ]
-)
-# Of runs whose answers are graded: those of the client's model, of the server's, and of the answer given.
-QUALITIES = (
-    pa.field("client_quality", pa.float32()),
-    pa.field("server_quality", pa.float32()),
-    pa.field("quality", pa.float32()),
-)
-OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
-
-
-def requests(is_graded: bool, has_own_costs: bool, told: Sequence[str] = ()) -> pa.Schema:
-    """The columns of `requests` in a run of this sort, where traces say so much."""
-    own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
-    return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
-
-
 ATTEMPTS = pa.schema(
     [
         ("request_id", pa.int64()),
@@ -97,10 +73,11 @@ ATTEMPTS = pa.schema(
         ("finished_at_s", pa.float64()),
         ("replica", pa.int16()),
         ("batch_size", pa.int16()),
-        ("server_cause", _name),
+        ("server_cause", NAME),
         ("charged", pa.bool_()),
     ]
 )
+
 
 # One row a second of virtual time. Counts are the state just before `at_s`; the rest covers [at_s, at_s + 1).
 TIMELINE = pa.schema(
@@ -122,14 +99,35 @@ TIMELINE = pa.schema(
     ]
 )
 
+# Of runs with several servers: those columns of the time line that are a server's own, a row per second and
+# server; the time line itself has their sums.
+SERVERS = pa.schema(
+    [
+        ("at_s", pa.float64()),
+        ("server", NAME),
+        *(
+            TIMELINE.field(name)
+            for name in (
+                "waiting",
+                "in_service",
+                "waiting_mean",
+                "waiting_max",
+                "busy_replicas_mean",
+                "usable_replicas_mean",
+                "requeued_s",
+            )
+        ),
+    ]
+)
+
 # What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
 # "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "first_copy",
 # "last_copy", "first_rejector", "last_rejector".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
-        ("kind", _name),
-        ("target", _name),  # "server", "replicas:1", "links:cameras", ...; a group; "model"
+        ("kind", NAME),
+        ("target", NAME),  # "server", "replicas:1", "links:cameras", ...; a group; "model"
         ("value", pa.float64()),  # usable replicas from now on; the version; the round; the factor; NaN
     ]
 )
@@ -137,8 +135,8 @@ EVENTS = pa.schema(
 # Every period [from_s, until_s) of every outage, written or drawn.
 OUTAGES = pa.schema(
     [
-        ("target", _name),  # as in the events
-        ("effect", _name),  # "down" or "slowdown"
+        ("target", NAME),  # as in the events
+        ("effect", NAME),  # "down" or "slowdown"
         ("factor", pa.float64()),  # of service or transfer times; 1 where the target is down
         ("client_id", pa.int32()),  # whose link; -1: all that the outage hits
         ("from_s", pa.float64()),
@@ -150,8 +148,8 @@ OUTAGES = pa.schema(
 # Learning curves, one row per stage, owner and recorded step.
 LEARNING = pa.schema(
     [
-        ("stage", _name),  # "client", "server", "rejector"
-        ("group", _name),  # "" for the server
+        ("stage", NAME),  # "client", "server", "rejector"
+        ("group", NAME),  # "" for the server
         ("step", pa.int32()),
         ("at_s", pa.float64()),  # virtual time; NaN before the run
         ("loss", pa.float64()),  # mean training loss over the members of the group
@@ -162,12 +160,12 @@ LEARNING = pa.schema(
 
 # How a rejector, or an untrained score, was set: the columns that the tables of a study begin with.
 _SETTING = [
-    ("group", _name),
-    ("score", _name),
-    ("form", _name),  # "" where the loss has no form
+    ("group", NAME),
+    ("score", NAME),
+    ("form", NAME),  # "" where the loss has no form
     ("c_e", pa.float64()),
     ("c_1", pa.float64()),
-    ("sync_every", _name),  # "1", "100", "1000" or "epoch"; "" for a score that is not trained
+    ("sync_every", NAME),  # "1", "100", "1000" or "epoch"; "" for a score that is not trained
 ]
 
 # What deciding by a score at a price comes to on the held-out traffic samples, means over the clients.
@@ -175,7 +173,7 @@ STUDY = pa.schema(
     [
         *_SETTING,
         ("price", pa.float64()),
-        ("price_from", _name),  # "bayes", or "calibration": the threshold of least risk on that pool
+        ("price_from", NAME),  # "bayes", or "calibration": the threshold of least risk on that pool
         ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
@@ -229,14 +227,14 @@ STUDY_LOSSES = pa.schema(
 CLIENTS = pa.schema(
     [
         ("client_id", pa.int32()),
-        ("group", _name),
+        ("group", NAME),
         ("variant", pa.int32()),
         ("block", pa.int32()),
         ("hash_before", pa.string()),  # of the frozen model's weights, hexadecimal
         ("hash_after", pa.string()),
         ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
         ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
-        ("outages", _name),  # those that hit its link, by their places in the scenario's list: "0 2"
+        ("outages", NAME),  # those that hit its link, by their places in the scenario's list: "0 2"
     ]
 )
 
@@ -246,7 +244,7 @@ SAMPLES = pa.schema(
         ("base_id", pa.int32()),  # index in the data set
         ("view", pa.int32()),  # 0 is the sample as it is; else the corrupted view of a group
         ("label", pa.int16()),
-        ("pool", _name),
+        ("pool", NAME),
         ("held_out", pa.bool_()),
     ]
 )
@@ -255,7 +253,7 @@ WORK = pa.field("work", pa.float64())  # of samples: what the service time is mu
 # What the frozen models were trained on: a row per group, variant and class of the data set.
 PARTITIONS = pa.schema(
     [
-        ("group", _name),
+        ("group", NAME),
         ("variant", pa.int32()),
         ("class", pa.int16()),
         ("samples", pa.int32()),  # of this class among those that the model was trained on
@@ -267,9 +265,9 @@ PARTITIONS = pa.schema(
 # How likely models are said to be right, and whether they are, by held-out sample and tenth of the estimate.
 RELIABILITY = pa.schema(
     [
-        ("group", _name),
-        ("source", _name),  # "softmax", the model's own; or a score whose rejectors estimate it
-        ("model", _name),  # "client" or "server": whose being right is estimated
+        ("group", NAME),
+        ("source", NAME),  # "softmax", the model's own; or a score whose rejectors estimate it
+        ("model", NAME),  # "client" or "server": whose being right is estimated
         ("sample_id", pa.int32()),
         ("weight", pa.float64()),  # share of the group's clients whose estimate lies in this tenth
         ("estimated", pa.float64()),  # their mean estimate of P(right)
@@ -280,8 +278,8 @@ RELIABILITY = pa.schema(
 # Accuracy against deferral rate on the held-out traffic samples, per score, from the tables alone.
 DEFERRAL = pa.schema(
     [
-        ("score", _name),
-        ("group", _name),  # a group's name, or "all" (groups weighted by their requests per second)
+        ("score", NAME),
+        ("group", NAME),  # a group's name, or "all" (groups weighted by their requests per second)
         ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss

@@ -17,15 +17,17 @@ from sim.world.world import World
 Event = tuple[float, str, str, float]  # at_s, kind, target, value
 
 
-def events(world: World, steps: list[tuple[float, int]]) -> dict[str, list[Any]]:
-    """The columns of `events`, by time. steps: (instant, usable replicas), as the run had them."""
+def events(world: World, steps: list[list[tuple[float, int]]]) -> dict[str, list[Any]]:
+    """The columns of `events`, by time. steps: of each server (instant, usable replicas), as the run had."""
     plan = world.schedule
     found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan), *_of_clients(world)]
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
 
 
-def _of_capacity(scenario: Scenario, periods: list[Interval], steps: list[tuple[float, int]]) -> list[Event]:
+def _of_capacity(
+    scenario: Scenario, periods: list[Interval], steps: list[list[tuple[float, int]]]
+) -> list[Event]:
     found: list[Event] = []
     for period in periods:
         if period.client >= 0:
@@ -34,7 +36,9 @@ def _of_capacity(scenario: Scenario, periods: list[Interval], steps: list[tuple[
         found.append((period.from_s, f"{kind}_start", period.target, value))
         if period.until_s < scenario.horizon_s:
             found.append((period.until_s, f"{kind}_end", period.target, value))
-    return found + [(at, "usable_replicas", "server", float(replicas)) for at, replicas in steps]
+    for name, of_server in zip(scenario.station_names, steps, strict=True):
+        found += [(at, "usable_replicas", name, float(replicas)) for at, replicas in of_server]
+    return found
 
 
 def _of_rounds(plan: Schedule) -> list[Event]:

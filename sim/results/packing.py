@@ -40,7 +40,8 @@ def unpack(content: bytes) -> Any:
 
 
 def fill(target: Any, values: dict[str, Any]) -> None:
-    """Sets the fields of a dataclass, and of dataclasses in them, to what was packed of one like it.
+    """Sets the fields of a dataclass, and of dataclasses in them and in lists of them, to what was packed of
+    one like it.
 
     Raises ValueError if that had other fields.
     """
@@ -48,8 +49,12 @@ def fill(target: Any, values: dict[str, Any]) -> None:
     if sorted(names) != sorted(values):
         raise ValueError(f"has the fields {', '.join(sorted(values))}, not {', '.join(sorted(names))}")
     for name in names:
-        if is_dataclass(getattr(target, name)):
-            fill(getattr(target, name), values[name])
+        known = getattr(target, name)
+        if is_dataclass(known):
+            fill(known, values[name])
+        elif isinstance(known, list) and known and all(map(is_dataclass, known)):
+            for one, of_one in zip(known, values[name], strict=True):
+                fill(one, of_one)
         else:
             setattr(target, name, values[name])
 

@@ -32,6 +32,7 @@ ENTRIES = {
     "requests",
     "attempts",
     "timeline.parquet",
+    "servers.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

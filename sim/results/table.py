@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
-from sim.results.columns import ANSWERERS, ATTEMPTS, CAUSES, OF_TRACES, OUTCOMES, OWN_COST, QUALITIES
-from sim.results.columns import requests as columns_of_requests
+from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
+from sim.results.columns_by_run import OF_TRACES, OWN_COST, QUALITIES
+from sim.results.columns_by_run import attempts as columns_of_attempts
+from sim.results.columns_by_run import requests as columns_of_requests
+from sim.results.whom import Whom
 from sim.world.parameters import Rules
 from sim.world.world import World
 
@@ -32,7 +35,9 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
         hedge_after_s=np.array(
             [np.inf if group.hedge_after_s is None else group.hedge_after_s for group in scenario.fleet]
         ),
-        c_e=scenario.costs.c_e,
+        whom=Whom.of(world.parameters, len(scenario.server_models), learning.learned.samples.c_e),
+        servers=scenario.station_names,
+        models=tuple(scenario.server_models),
         horizon_s=scenario.horizon_s,
     )
 
@@ -46,8 +51,15 @@ class Tabulator:
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
     hedge_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
-    c_e: float
+    whom: Whom
+    servers: tuple[str, ...]
+    models: tuple[str, ...]
     horizon_s: float
+
+    @property
+    def has_options(self) -> bool:
+        """Whether some client may ask more than one."""
+        return self.rules.most_options > 1
 
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
@@ -55,19 +67,22 @@ class Tabulator:
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
-        charged = self.charged(ended)
-        own = self.learning.learned.samples.c_e
-        c_e = self.c_e if own is None else own[rows["sample"]]
-        columns["cost"] = c_e * np.bincount(ended.sends["row"][charged], minlength=len(rows["client"]))
+        columns["cost"] = self.whom.cost(rows, take(ended.sends, self.charged(ended)))
         is_graded = self.learning.learned.tables.server_quality is not None
         if is_graded:
-            columns |= self._qualities(rows, columns["answered_by"])
+            columns |= self._qualities(
+                rows, self.whom.models(rows["client"], last["option"]), columns["answered_by"]
+            )
             columns["correct"] = columns["quality"] == 1.0
-        if own is not None:
-            columns[OWN_COST.name] = own[rows["sample"]]
+        if self.whom.sample_c_e is not None:
+            columns[OWN_COST.name] = self.whom.sample_c_e[
+                self.whom.models(rows["client"], last["option"]), rows["sample"]
+            ]
         told = [name for name in OF_TRACES.names if name in rows]
         columns |= {name: rows[name] for name in told}
-        schema = columns_of_requests(is_graded, own is not None, told)
+        if self.has_options:
+            columns |= self.whom.columns(rows["client"], last["option"])
+        schema = columns_of_requests(is_graded, self.whom.sample_c_e is not None, told, self.has_options)
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -81,7 +96,9 @@ class Tabulator:
             "attempt": sends["attempt"],
             "charged": charged[several],
         }
-        return _table(columns, ATTEMPTS, self._dictionaries())
+        if self.has_options:
+            columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
+        return _table(columns, columns_of_attempts(self.has_options), self._dictionaries())
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
@@ -111,6 +128,8 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": ANSWERERS,
+            "server": self.servers,
+            "model": self.models,
         }
 
     def _last_sends(self, ended: Ended) -> Columns:
@@ -154,7 +173,7 @@ class Tabulator:
 
     @property
     def _bayes(self) -> NDArray[np.float64]:
-        return np.array(self.rules.bayes)
+        return np.array([of_options[0] for of_options in self.rules.bayes])
 
     def _versions(self, rows: Columns, last: Columns) -> Columns:
         """Of the server when its work started, or at the decision if it never did; of the client's copy and
@@ -192,7 +211,9 @@ class Tabulator:
             [_BY_CLIENT, _BY_SERVER, _BY_NONE],
             falls_back,
         )
-        client_label, server_label = self._labels(rows, group, server_version)
+        client_label, server_label = self._labels(
+            rows, group, server_version, self.whom.models(rows["client"], last["option"])
+        )
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
@@ -207,7 +228,7 @@ class Tabulator:
             "correct": answer == label,
         }
 
-    def _qualities(self, rows: Columns, by: NDArray[np.integer]) -> Columns:
+    def _qualities(self, rows: Columns, model: NDArray[np.int64], by: NDArray[np.integer]) -> Columns:
         """Of graded answers: of the client's model, of the server's, NaN before a decision; and of the answer
         that was given, 0 where none was."""
         decided, sample, tables = rows["window"] >= 0, rows["sample"], self.learning.learned.tables
@@ -218,7 +239,8 @@ class Tabulator:
             assert of_group.quality is not None
             client[mine] = of_group.quality[variant[mine], sample[mine]]
         assert tables.server_quality is not None
-        server = np.where(decided, tables.server_quality[sample], np.float32(np.nan))
+        graded = np.atleast_2d(tables.server_quality)[model, sample]
+        server = np.where(decided, graded, np.float32(np.nan))
         given = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client, server], np.float32(0.0))
         return dict(zip((field.name for field in QUALITIES), (client, server, given), strict=True))
 
@@ -233,7 +255,11 @@ class Tabulator:
         return first
 
     def _labels(
-        self, rows: Columns, group: NDArray[np.int16], server_version: NDArray[np.int32]
+        self,
+        rows: Columns,
+        group: NDArray[np.int16],
+        server_version: NDArray[np.int32],
+        model: NDArray[np.int64],
     ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """What the client's model says, and the server's says or would have said; -1 before a decision."""
         decided, sample = rows["window"] >= 0, rows["sample"]
@@ -242,11 +268,11 @@ class Tabulator:
         for g, tables in enumerate(self.learning.learned.tables.groups):
             mine = decided & (group == g)
             client_label[mine] = tables.client_label[variant[mine], sample[mine]]
-        said = self.learning.models.server_label[np.maximum(server_version, 0), sample]
+        said = self.learning.models.server_label[np.maximum(server_version, 0), model, sample]
         return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
 
 
-_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan}
+_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
 
 
 def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:

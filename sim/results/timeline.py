@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.engine.clock import Played
 from sim.engine.events import REFUSALS
-from sim.engine.state import Columns, State
+from sim.engine.state import Columns, State, StationState, take
 from sim.errors import RunFailed
 
 Instants = NDArray[np.float64]
@@ -20,8 +20,8 @@ Instants = NDArray[np.float64]
 GRAIN = 2.0**34  # parts of a second; half a million such numbers add up exactly
 
 
-def observe(state: State, played: Played, start: float, end: float) -> Columns:
-    """The rows of `timeline` for [start, end), whole seconds but for the last.
+def observe(state: State, played: Played, start: float, end: float) -> tuple[Columns, list[Columns]]:
+    """The rows of `timeline` for [start, end), whole seconds but for the last; and of each server its own.
 
     state: as the loop left it, before the ended rows are taken out. A second has the same bits in a window of
     any length: whole numbers are counted, and parts of seconds in steps of 1 / `GRAIN`, so no sum depends on
@@ -29,28 +29,59 @@ def observe(state: State, played: Played, start: float, end: float) -> Columns:
     or if the integral of N(t) that it counted differs from the sum of the stays, clipped to the window, by
     more than 1e-9 of it.
     """
-    edges = seconds_of(start, end)
-    waiting, serving, is_one_of_batch = _stays(state.sends, played, edges)
-    waiting.check("waiting", len(state.waiting))
-    serving.check("in service", sum(len(batch) for batch in state.batch_of))
-    area, stays = played.area, waiting.seconds() + serving.seconds()
+    edges, sends, arrived = seconds_of(start, end), state.sends, state.rows["arrived"]
+    of_servers = []
+    for number, server in enumerate(state.stations):
+        mine, stopped = sends, played.stopped[:, :3]
+        if len(state.stations) > 1:
+            mine = take(sends, sends["server"] == number)
+            stopped = stopped[played.stopped[:, 3] == number]
+        of_servers.append(_of_server(mine, stopped, server, played.area[number], played.steps[number], edges))
+    first = sends["attempt"] == 1
+    whole: Columns = {"at_s": edges[:-1]} | _added(of_servers)
+    if len(state.stations) > 1:  # the most at once of all is no sum
+        every = _stays(sends, played.stopped[:, :3], edges)[0]
+        whole["waiting_max"] = every.most()
+    return whole | {
+        "arrivals": _numbers(edges, arrived),
+        "first_sends": _numbers(edges, sends["sent"][first]),
+        "retries": _numbers(edges, sends["sent"][~first]),
+    }, of_servers
+
+
+def _of_server(
+    sends: Columns,
+    stopped: NDArray[np.float64],
+    server: StationState,
+    area: float,
+    steps: list[tuple[float, int]],
+    edges: Instants,
+) -> Columns:
+    """What the time line tells of one server."""
+    waiting, serving, is_one_of_batch = _stays(sends, stopped, edges)
+    waiting.check("waiting", len(server.waiting))
+    serving.check("in service", sum(len(batch) for batch in server.batch_of))
+    stays = waiting.seconds() + serving.seconds()
     if abs(area - stays) > 1e-9 * max(1.0, stays):
         raise RunFailed("run", f"the integral of N(t) is {area} s, the sum of the stays {stays} s")
-    sends, arrived = state.sends, state.rows["arrived"]
-    first = sends["attempt"] == 1
     return {
-        "at_s": edges[:-1],
         "waiting": waiting.number_before(),
         "in_service": serving.number_before(),
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
         "busy_replicas_mean": serving.mean(is_one_of_batch),
-        "usable_replicas_mean": _usable(played.steps, edges),
-        "requeued_s": _requeued_seconds(played, edges),
-        "arrivals": _numbers(edges, arrived),
-        "first_sends": _numbers(edges, sends["sent"][first]),
-        "retries": _numbers(edges, sends["sent"][~first]),
+        "usable_replicas_mean": _usable(steps, edges),
+        "requeued_s": _requeued_seconds(stopped, edges),
     }
+
+
+def _added(of_servers: list[Columns]) -> Columns:
+    """The sums over the servers, in their order."""
+    first, *others = of_servers
+    found = dict(first)
+    for one in others:
+        found = {name: column + one[name] for name, column in found.items()}
+    return found
 
 
 def seconds_of(start: float, end: float) -> Instants:
@@ -136,9 +167,11 @@ class Stays:
             )
 
 
-def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stays, NDArray[np.bool_]]:
+def _stays(
+    sends: Columns, told: NDArray[np.float64], edges: Instants
+) -> tuple[Stays, Stays, NDArray[np.bool_]]:
     """The stays in the queue, those in service, and whether each of the latter is the one of its batch that
-    stands for its replica.
+    stands for its replica. told: of `Played.stopped` what is theirs.
 
     A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
     counted apart, so it does not matter which belong together.
@@ -149,7 +182,7 @@ def _stays(sends: Columns, played: Played, edges: Instants) -> tuple[Stays, Stay
     accepted &= left > sends["reached"]
     ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
     ends = np.nan_to_num(ended, nan=np.inf)
-    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
+    size, started, stopped = told.T
     served_alone = _one_of_each(*(sends[name][served] for name in ("batch_size", "started", "replica")))
     return (
         Stays(np.append(sends["reached"][accepted], stopped), np.append(left[accepted], started), edges),
@@ -170,9 +203,9 @@ def _one_of_each(size: NDArray[Any], begin: Instants, other: NDArray[Any]) -> ND
     return found
 
 
-def _requeued_seconds(played: Played, edges: Instants) -> Instants:
+def _requeued_seconds(told: NDArray[np.float64], edges: Instants) -> Instants:
     """Replica-seconds of work that an outage stopped and put back, in the second of the stop."""
-    size, started, stopped = np.array(played.stopped, dtype=np.float64).reshape(-1, 3).T
+    size, started, stopped = told.T
     lost = np.rint((stopped - started) / size * GRAIN)
     bins, n = bin_of(edges, stopped), len(edges)
     found: Instants = np.bincount(bins, lost, minlength=n + 1)[1:n] / GRAIN

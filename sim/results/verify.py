@@ -15,10 +15,9 @@ from sim.engine.state import Ended, State
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.results.columns import OUTCOMES
-from sim.scenario import Scenario
 from sim.world.budgets import NO_ACCOUNT
-from sim.world.outages.capacity import most_replicas
 from sim.world.population import CLIENT_SHIFT
+from sim.world.stations import Station
 from sim.world.world import World
 
 _REMOTE = OUTCOMES.index("remote")
@@ -41,10 +40,11 @@ class Verifier:
 
     def __init__(self, world: World) -> None:
         scenario, rules = world.scenario, world.parameters
-        clients, capacity = rules.clients.size, rules.capacity
-        self._steps = [*zip(capacity.at_s.tolist(), capacity.usable.tolist(), strict=True)]
-        self._is_scaled = False
-        self._rules, self._most_waiting = rules, _most_waiting(scenario)
+        clients, self._names = rules.clients.size, scenario.station_names
+        known = [station.capacity for station in rules.stations]
+        self._steps = [[*zip(one.at_s.tolist(), one.usable.tolist(), strict=True)] for one in known]
+        self._is_scaled = [False] * len(known)
+        self._rules, self._most_waiting = rules, [_most_waiting(station) for station in rules.stations]
         self._cut = rules.links.hit(clients)
         self._ledger = nothing_charged(rules.accounts.allotments)
         self._charged: list[tuple[float, int]] = []  # (sent, account), not yet recounted
@@ -72,11 +72,11 @@ class Verifier:
         self._rows_of += np.bincount(client, minlength=len(self._rows_of))
         self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
 
-    def scaled(self, steps: list[tuple[float, int]]) -> None:
+    def scaled(self, server: int, steps: list[tuple[float, int]]) -> None:
         """Usable replicas as the loop had them: with an autoscaler nobody knows them beforehand."""
-        if not self._is_scaled:
-            self._steps, self._is_scaled = [], True
-        add_changes(self._steps, steps)
+        if not self._is_scaled[server]:
+            self._steps[server], self._is_scaled[server] = [], True
+        add_changes(self._steps[server], steps)
 
     def spent(self, ended: Ended, charged: NDArray[np.bool_], open_since: float) -> None:
         """Raises RunFailed if more was charged than a budget held: a recount in the order of the sends.
@@ -96,10 +96,10 @@ class Verifier:
                 raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
         del self._charged[:known]
 
-    def waited(self, most: NDArray[np.int64]) -> None:
-        """Raises RunFailed if more waited at the server, second by second, than there are places."""
-        if len(most) and most.max() > self._most_waiting:
-            limit = f"a queue of {self._most_waiting:.0f}"
+    def waited(self, server: int, most: NDArray[np.int64]) -> None:
+        """Raises RunFailed if more waited at a server, second by second, than there are places."""
+        if len(most) and most.max() > self._most_waiting[server]:
+            limit = f"a queue of {self._most_waiting[server]:.0f}"
             raise RunFailed("run", f"{most.max()} requests waited in {limit} places")
 
     def finish(self, state: State) -> None:
@@ -132,10 +132,26 @@ class Verifier:
     def _check_replicas(self, table: pa.Table) -> None:
         started, replica = table["started_at_s"].to_numpy(), table["replica"].to_numpy()
         begun = ~np.isnan(started)
-        wrong = replica[begun] >= self._usable_at(started[begun])
-        if np.any(wrong):
-            at = started[begun][wrong][0]
-            raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
+        asked = self._servers_of(table)
+        for server in range(len(self._steps)):
+            mine = begun if asked is None else begun & (asked == server)
+            wrong = replica[mine] >= self._usable_at(server, started[mine])
+            if np.any(wrong):
+                at = started[mine][wrong][0]
+                raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
+
+    def _servers_of(self, table: pa.Table) -> NDArray[np.int64] | None:
+        """The server that each row asked last; None: there is one, or one for all."""
+        if "server" in table.column_names:
+            found: NDArray[np.int64] = table["server"].combine_chunks().indices.to_numpy()
+            return found
+        if len(self._steps) == 1:
+            return None
+        server = np.array([options[0].server for options in self._rules.options])
+        asked: NDArray[np.int64] = server[
+            self._rules.clients.group[table["request_id"].to_numpy() >> CLIENT_SHIFT]
+        ]
+        return asked
 
     def _check_answers(self, requests: pa.Table) -> None:
         """An answer that counts came while its client still waited for it."""
@@ -170,9 +186,10 @@ class Verifier:
                 if not self._rules.links.downtime(who).is_up_through(t0, t1):
                     raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
 
-    def _usable_at(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As many replicas as were usable at each instant; where several changes share it, the most."""
-        at_s, usable = np.array(self._steps).T
+    def _usable_at(self, server: int, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As many replicas of a server as were usable at each instant; where several changes share it, the
+        most."""
+        at_s, usable = np.array(self._steps[server]).T
         instants, first = np.unique(at_s, return_index=True)
         step = np.searchsorted(instants, t, side="right") - 1
         most, later = np.maximum.reduceat(usable, first), usable[np.append(first[1:], len(at_s)) - 1]
@@ -185,8 +202,7 @@ def _is_remote(requests: pa.Table) -> NDArray[np.bool_]:
     return found
 
 
-def _most_waiting(scenario: Scenario) -> float:
+def _most_waiting(station: Station) -> float:
     """Places in the queue; what an outage puts back may wait beside them, no more than was in service."""
-    server = scenario.server
-    returned = most_replicas(server) * server.max_batch if server.in_flight == "requeue" else 0
-    return np.inf if server.queue_limit is None else server.queue_limit + returned
+    returned = station.most_replicas * station.max_batch if station.in_flight == "requeue" else 0
+    return station.queue_limit + returned

@@ -6,16 +6,25 @@ from __future__ import annotations
 from sim.registry.service import Affine
 from sim.scenario.schema.document import Engine, Scenario
 from sim.scenario.schema.fleet import Group
-from sim.scenario.schema.server import Server
+from sim.scenario.schema.server import NamedServer, Server
 
 NO_SERVICE = Affine(kind="affine", base_s=1.0)
-UNSEEN_OF_GROUPS = ("deadline_s", "timeout_s", "retry", "hedge_after_s", "breaker", "budget", "fallback")
+UNSEEN_OF_GROUPS = (
+    "choose",
+    "deadline_s",
+    "timeout_s",
+    "retry",
+    "hedge_after_s",
+    "breaker",
+    "budget",
+    "fallback",
+)
 
 
 def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
     """The scenario as learning sees it. availability: what `training.availability: observed` stands for.
 
-    Of the server only the model is left, of groups all but what becomes of a send.
+    Of servers only their models are left, of groups all but what becomes of a send.
     """
     training = scenario.training
     if training.availability == "observed" and availability is not None:
@@ -27,7 +36,13 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "warm_up_s": 0.0,
             "training": training,
             "fleet": tuple(group.model_copy(update=unseen) for group in scenario.fleet),
-            "server": Server(model=scenario.server.model, service=NO_SERVICE),
+            "server": scenario.server and Server(model=scenario.server.model, service=NO_SERVICE),
+            "servers": scenario.servers
+            and tuple(
+                NamedServer(server=one.server, models=one.models, service=NO_SERVICE)
+                for one in scenario.servers
+            ),
+            "outages": (),
             "engine": Engine(),
         }
     )

@@ -3,7 +3,7 @@ Made once per run; nothing in it changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from sim.policy.controllers import Price, moving_price
 from sim.policy.prices import bayes_price
-from sim.registry.admission import Admission
+from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
-from sim.scenario.schema.server import Autoscaling
 from sim.world.arrivals.think_times import ThinkTimes
-from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts
-from sim.world.delays import Backoff, LinkDelays, ServiceTimes
-from sim.world.outages.capacity import Capacity
+from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
+from sim.world.delays import Backoff
+from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.population import Population
+from sim.world.stations import Station
 
 if TYPE_CHECKING:
     from sim.world.world import World
@@ -37,7 +37,7 @@ class Patience:
     backoff: Backoff
     limited: bool  # whether retries take tokens
     allowance: int  # millionths of a token that a first send earns
-    link: LinkDelays
+    asks_others: bool  # whether a retry asks another option
 
 
 @dataclass(frozen=True)
@@ -47,26 +47,21 @@ class Rules:
     seed: int
     clients: Population
     policies: tuple[Policy, ...]
-    bayes: tuple[float, ...]  # per group: the price at which its score decides best
+    bayes: tuple[tuple[float, ...], ...]  # per group and option: the price at which its score decides best
+    surcharges: tuple[
+        tuple[np.float32, ...], ...
+    ]  # so, by how much that lies above what `costs` would make it
     prices: tuple[Price | None, ...]  # per group: of a price that moves
-    decides: NDArray[np.bool_]  # per group: as its requests come, for its price moves or its loop is closed
+    decides: NDArray[np.bool_]  # per group: as its requests come, see `rules`
     uses_feedback: NDArray[np.bool_]  # per group: its price hears what becomes of attempts
     exploration: float
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
-    service: ServiceTimes
-    capacity: Capacity
+    stations: tuple[Station, ...]
+    options: tuple[tuple[Option, ...], ...]  # per group
+    chooses: tuple[Choice, ...]  # per group
+    doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
-    max_batch: int
-    batch_wait_s: float
-    queue_limit: float  # inf = no limit
-    discipline: str
-    admission: Admission
-    drop_expired: bool
-    autoscaling: Autoscaling | None
-    when_down: str
-    in_flight: str
-    queue_survives: bool
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
     charge_on: str
@@ -74,48 +69,66 @@ class Rules:
     hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
     has_closed_loops: bool
+    looks_at_backlogs: bool  # whether some client chooses by what it heard of queues
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether some client asks its options in turn."""
+        return any(one.name == "round_robin" for one in self.chooses)
+
+    @property
+    def most_options(self) -> int:
+        """Of any group."""
+        return max(map(len, self.options))
 
 
 def rules(world: World) -> Rules:
-    """Unfolds a scenario that has passed its checks."""
+    """Unfolds a scenario that has passed its checks.
+
+    Decided as their requests come are groups whose price moves, whose loop is closed, or that have several
+    options: whom they ask depends on what they meet.
+    """
     scenario, clients = world.scenario, world.population
-    server, links, drawn_on, thinks = scenario.server, world.links, world.accounts, world.think_times
+    links, drawn_on, thinks = world.links, world.accounts, world.think_times
     breakers = tuple(group.breaker for group in scenario.fleet)
     prices = tuple(moving_price(scenario, group) for group in scenario.fleet)
+    chooses = tuple(CHOICES[group.choose] for group in scenario.fleet)
     uses_feedback = np.array([group.policy.price.uses_feedback for group in scenario.fleet])
     is_closed = np.array([think is not None for think in thinks])
-    decides = is_closed | np.array([price is not None for price in prices])
+    has_several = np.array([len(options) > 1 for options in world.options])
+    decides = is_closed | np.array([price is not None for price in prices]) | has_several
     has_breaker = np.array([breaker is not None for breaker in breakers])
+    bayes, surcharges = _bayes(world), []
+    for of_options, group, options in zip(bayes, scenario.fleet, world.options, strict=True):
+        plain = [replace(option, c_e=scenario.costs.c_e) for option in options]
+        usual = [bayes_price(world, group.policy.score, option) for option in plain]
+        surcharges.append(
+            tuple(np.float32(a - b if a != b else 0) for a, b in zip(of_options, usual, strict=True))
+        )
+    looks_at_backlogs = has_several & np.array([choice.needs_backlog for choice in chooses])
     return Rules(
         seed=scenario.seed,
         clients=clients,
         policies=tuple(group.policy for group in scenario.fleet),
-        bayes=tuple(bayes_price(world, group.policy.score) for group in scenario.fleet),
+        bayes=bayes,
+        surcharges=tuple(surcharges),
         prices=prices,
         decides=decides,
         uses_feedback=uses_feedback,
         exploration=scenario.training.exploration,
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
-        service=ServiceTimes(scenario.seed, server.service, server.max_batch),
-        capacity=world.capacity,
+        stations=world.stations,
+        options=world.options,
+        chooses=chooses,
+        doors=tuple(bucket for one in world.stations for bucket in admission_bucket(one.admission)),
         links=links,
-        max_batch=server.max_batch,
-        batch_wait_s=float(server.batch_wait_s),
-        queue_limit=np.inf if server.queue_limit is None else server.queue_limit,
-        discipline=server.discipline,
-        admission=server.admission,
-        drop_expired=server.drop_expired,
-        autoscaling=server.autoscaling,
-        when_down=server.when_down,
-        in_flight=server.in_flight,
-        queue_survives=server.queue_survives,
         breakers=breakers,
         accounts=drawn_on,
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
-        | (is_closed | uses_feedback)[clients.group],
+        | (is_closed | uses_feedback | looks_at_backlogs)[clients.group],
         # Who decides as requests come sends then, too.
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
@@ -123,6 +136,14 @@ def rules(world: World) -> Rules:
         | decides[clients.group],
         thinks=thinks,
         has_closed_loops=any(think is not None for think in thinks),
+        looks_at_backlogs=bool(looks_at_backlogs.any()),
+    )
+
+
+def _bayes(world: World) -> tuple[tuple[float, ...], ...]:
+    return tuple(
+        tuple(bayes_price(world, group.policy.score, option) for option in options)
+        for group, options in zip(world.scenario.fleet, world.options, strict=True)
     )
 
 
@@ -140,5 +161,5 @@ def _patience(seed: int, group: Group) -> Patience:
         backoff=Backoff(seed, retry),
         limited=retry.allowance is not None,
         allowance=millionths(retry.allowance or 0.0),
-        link=LinkDelays(seed, group.link),
+        asks_others=retry.next == "other",
     )

@@ -17,6 +17,7 @@ from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.versions import Log, Versions
 
+TRAINS = 0  # the server that trains during the run: the only one, for those that have several do not
 Instants = NDArray[np.float64]
 Clients = NDArray[np.int64]
 Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
@@ -123,7 +124,7 @@ def schedule(
 def _usable(scenario: Scenario, drawn: Capacity) -> Capacity:
     """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
     run, which a schedule does not wait for."""
-    return replace(drawn, usable=np.maximum(most_replicas(scenario.server) - drawn.taken, 0))
+    return replace(drawn, usable=np.maximum(most_replicas(scenario.stations[TRAINS]) - drawn.taken, 0))
 
 
 class _Fleet:

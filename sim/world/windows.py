@@ -43,15 +43,16 @@ class WindowsByWork:
     """
 
     def __init__(self, world: World) -> None:
-        scenario, changes = world.scenario, world.capacity.at_s
+        scenario, changes = world.scenario, [known.at_s for known in world.capacities]
         self._parts = [_requests(scenario, place) for place in range(len(scenario.fleet))]
         self._parts += [_stays(scenario, place) for place in range(len(scenario.fleet))]
-        online, scaling = scenario.training.online, scenario.server.autoscaling
+        online = scenario.training.online
         if online is not None:
             self._parts.append(_regular(online.every_s / MOST_REQUESTS))  # a round takes the learners a while
-        if scaling is not None:
-            self._parts.append(_regular(scaling.interval_s))
-        self._parts.append(lambda at_s: float(changes.searchsorted(at_s)))
+        for server in scenario.stations:
+            if server.autoscaling is not None:
+                self._parts.append(_regular(server.autoscaling.interval_s))
+        self._parts.append(lambda at_s: float(sum(one.searchsorted(at_s) for one in changes)))
 
     def end(self, start_s: float) -> float:
         first = round(start_s / CHUNK_S)

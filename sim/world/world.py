@@ -9,13 +9,14 @@ from functools import cached_property
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
-from sim.world.outages.capacity import Capacity, Interval, Slowness, capacity, intervals, mean_availability
-from sim.world.outages.capacity import slowness as slowness_by_outages
+from sim.world.options import Option, options
+from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
 from sim.world.parameters import Rules, rules
 from sim.world.population import Population, population
-from sim.world.release_schedule import Round, Schedule, rounds, schedule, training_spans
+from sim.world.release_schedule import TRAINS, Round, Schedule, rounds, schedule, training_spans
+from sim.world.stations import Station, station
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,30 +38,51 @@ class World:
         return intervals(self.scenario, self.outage_times)
 
     @cached_property
-    def capacity(self) -> Capacity:
-        return capacity(self.scenario, self.outage_times)
+    def capacities(self) -> tuple[Capacity, ...]:
+        """Per server."""
+        return tuple(capacity(self.scenario, place, self.outage_times) for place in self._places)
 
     @cached_property
-    def mean_availability(self) -> float:
-        return mean_availability(self.scenario, self.capacity)
+    def availabilities(self) -> tuple[float, ...]:
+        """Per server the mean one."""
+        return tuple(
+            mean_availability(self.scenario, place, known) for place, known in enumerate(self.capacities)
+        )
 
     @cached_property
     def links(self) -> Links:
         return Links(self.outage_times)
 
     @cached_property
-    def slowness(self) -> Slowness:
-        """Of the server, by its outages and by its own training."""
+    def stations(self) -> tuple[Station, ...]:
+        """The servers, slowed by their outages and by training."""
         spans = training_spans(self.scenario, self.rounds)
-        return slowness_by_outages(self.scenario, self.outage_times).beside(spans)
+        return tuple(
+            station(
+                self.scenario,
+                place,
+                self.capacities[place],
+                slowness(self.scenario, place, self.outage_times).beside(spans),
+            )
+            for place in self._places
+        )
+
+    @property
+    def _places(self) -> range:
+        return range(len(self.scenario.stations))
+
+    @cached_property
+    def options(self) -> tuple[tuple[Option, ...], ...]:
+        """Per group whom its clients may ask."""
+        return tuple(options(self.scenario, group) for group in self.scenario.fleet)
 
     @cached_property
     def rounds(self) -> tuple[Round, ...]:
-        return rounds(self.scenario, self.capacity)
+        return rounds(self.scenario, self.capacities[TRAINS])
 
     @cached_property
     def schedule(self) -> Schedule:
-        return schedule(self.scenario, self.population, self.rounds, self.capacity, self.links)
+        return schedule(self.scenario, self.population, self.rounds, self.capacities[TRAINS], self.links)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from worlds import WrittenArrivals, group_of, scenario_of
 
+from sim.registry.prices import PRICES
+from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.world.population import population
 
@@ -242,17 +244,11 @@ def trainings(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
-    """A scenario, its arrivals and the length of a chunk."""
-    lattice = draw(st.booleans())
-    horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
-    fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
-    pot = draw(seldom(budgets(lattice, "fleet")))
-    if pot:  # some groups draw on it, and it is the same for all of them
-        fleet = tuple(group | ({"budget": pot} if draw(st.booleans()) else {}) for group in fleet)
-    replicas, max_batch = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str, Any]:
+    """A server without outages."""
+    replicas, max_batch = draw(st.integers(1, 3)), draw(st.integers(1, most_in_batch))
     limits = st.none() | st.integers(max_batch - 1, 8)
-    server = {
+    found = {
         "replicas": replicas,
         "max_batch": max_batch,
         "batch_wait_s": draw(spans(lattice, 0, 3)),
@@ -275,9 +271,22 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         "drop_expired": draw(st.sampled_from([False, False, True])),
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
         "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
-        "outages": draw(outages(replicas, len(fleet), horizon, lattice)),
     }
-    server["queue_survives"] |= server["in_flight"] == "requeue"
+    found["queue_survives"] |= found["in_flight"] == "requeue"
+    return found
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
+    """A scenario, its arrivals and the length of a chunk."""
+    lattice = draw(st.booleans())
+    horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
+    fleet = tuple(draw(groups(f"g{g}", lattice)) for g in range(draw(st.integers(1, 3))))
+    pot = draw(seldom(budgets(lattice, "fleet")))
+    if pot:  # some groups draw on it, and it is the same for all of them
+        fleet = tuple(group | ({"budget": pot} if draw(st.booleans()) else {}) for group in fleet)
+    server = draw(stations(lattice))
+    server["outages"] = draw(outages(server["replicas"], len(fleet), horizon, lattice))
     charge_on = draw(st.sampled_from(["send", "accept", "answer"]))
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
@@ -287,7 +296,14 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         training=draw(trainings(horizon, lattice)),
         costs={"charge_on": charge_on, "c_e": draw(st.sampled_from([0.1, 0.35]))},
     )
-    # A seed and a number give dense traffic; lists drawn one by one would mostly be short.
+    return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+@st.composite
+def written(draw: st.DrawFn, scenario: Scenario, lattice: bool) -> WrittenArrivals:
+    """Arrivals of those who are not in closed loops. A seed and a number give dense traffic; lists drawn one
+    by one would mostly be short."""
+    horizon = scenario.horizon_s
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     asking = [c for c, g in enumerate(population(scenario).group) if not in_loop(scenario.fleet[g])]
     n = draw(st.integers(0, 80))
@@ -295,4 +311,90 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     at = np.floor(at / LATTICE_S) * LATTICE_S if lattice else at
     who = random.choice(asking, n).tolist() if asking else []
     pairs = tuple(zip(at.tolist(), who, strict=False))
-    return scenario, WrittenArrivals(pairs), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+    return WrittenArrivals(pairs)
+
+
+@st.composite
+def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
+    """A world of several servers and models, among which some clients choose."""
+    lattice = draw(st.booleans())
+    horizon = draw(st.sampled_from([6.0, 12.0, 25.0]))
+    models = [f"m{n}" for n in range(draw(st.integers(1, 3)))]
+    servers = [draw(named(f"s{n}", models, horizon, lattice)) for n in range(draw(st.integers(1, 3)))]
+    servers[-1]["models"] = tuple(models)  # so that each has a server
+    servers[-1]["max_batch"] = 1 if len(models) > 1 else servers[-1]["max_batch"]
+    pairs = [(one["server"], model) for one in servers for model in one["models"]]
+    fleet = tuple(draw(choosers(f"g{g}", pairs, lattice)) for g in range(draw(st.integers(1, 3))))
+    scenario = scenario_of(
+        seed=draw(st.integers(0, 99)),
+        horizon_s=horizon,
+        fleet=fleet,
+        server=None,
+        servers=tuple(servers),
+        models={name: {"work": draw(st.sampled_from([1.0, 1.0, 2.0]))} for name in models},
+        outages=draw(shared_outages([one["server"] for one in servers], len(fleet), horizon, lattice)),
+        training={"exploration": draw(st.sampled_from([0.0, 0.0, 0.3]))},
+        costs={
+            "charge_on": draw(st.sampled_from(["send", "accept", "answer"])),
+            "c_e": draw(st.sampled_from([0.1, 0.35])),
+        },
+    )
+    return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+@st.composite
+def named(draw: st.DrawFn, name: str, models: list[str], horizon: float, lattice: bool) -> dict[str, Any]:
+    """One of several servers, with its own outages, and replicas that fail each on their own."""
+    has = draw(st.lists(st.sampled_from(models), min_size=1, unique=True))
+    found = draw(stations(lattice, 1 if len(has) > 1 else 4)) | {"server": name, "models": tuple(has)}
+    own = list(draw(outages(found["replicas"], 1, horizon, lattice)))
+    own = [one for one in own if one["target"]["kind"] != "links"]
+    if draw(st.booleans()):
+        when = {
+            "kind": "renewal",
+            "up": draw(durations(lattice, 2, 16)),
+            "down": draw(durations(lattice, 1, 8)),
+        }
+        target = {"kind": "replicas", "count": found["replicas"], "each": True}
+        own.append({"when": when, "target": target})
+    return found | {"outages": tuple(own)}
+
+
+@st.composite
+def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: bool) -> dict[str, Any]:
+    """A group with options of its own, or with all that there are."""
+    group = draw(groups(name, lattice))
+    chosen = draw(st.none() | st.lists(st.sampled_from(pairs), min_size=1, max_size=4))
+    if chosen is not None:
+        group["options"] = tuple(
+            {
+                "option": f"o{n}",
+                "server": server,
+                "model": model,
+                "link": draw(st.none() | st.just({"latency": draw(durations(lattice, 0, 3))})),
+                "c_e": draw(st.sampled_from([None, 0.05, 0.2])),
+            }
+            for n, (server, model) in enumerate(chosen)
+        )
+    if group["retry"]:
+        group["retry"] = group["retry"] | {"next": draw(st.sampled_from(["same", "other"]))}
+    score, price = group["policy"]["score"], group["policy"]["price"]
+    has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
+    ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
+    group["choose"] = draw(st.sampled_from(ways))
+    if has_several and has_own and PRICES[price["kind"]].needs_calibration:
+        group["policy"] = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
+    return group
+
+
+@st.composite
+def shared_outages(
+    draw: st.DrawFn, servers: list[str], groups: int, horizon: float, lattice: bool
+) -> tuple[dict[str, Any], ...]:
+    """Several servers at once, and links."""
+    found = [one for one in draw(outages(1, groups, horizon, lattice)) if one["target"]["kind"] == "links"]
+    if draw(st.booleans()):
+        names = draw(st.lists(st.sampled_from(servers), min_size=1, unique=True))
+        target = {"kind": "servers", "names": tuple(names)}
+        found.append({"when": draw(times(horizon, lattice)), "target": target, "effect": draw(EFFECTS)})
+    return tuple(found)

@@ -11,7 +11,7 @@ import pytest
 import simpy as simpy_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import worlds
+from strategies import several, worlds
 from test_checkpoints import told
 from test_loop import SLOW_IS_FINE
 from worlds import (
@@ -74,7 +74,7 @@ def played(scenario: Scenario, source: WrittenArrivals, chunk_s: float, make: An
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         arrivals, last = source.draw(index, start, end), end == scenario.horizon_s
-        ended, seconds = run_window(laid_down, learning, state, arrivals, start, end, last, clock)
+        ended, seconds, _ = run_window(laid_down, learning, state, arrivals, start, end, last, clock)
         found.append([as_bytes(ended.rows), as_bytes(ended.sends), as_bytes(seconds), everything(state)])
     return found, state
 
@@ -114,8 +114,14 @@ def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
     assert_paths_agree(world, compiled)
 
 
+@settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
+@given(several())
+def test_it_leaves_what_simpys_loop_leaves_of_several_servers(world):
+    assert_paths_agree(world, compiled)
+
+
 @settings(max_examples=60, derandomize=True, **SLOW_IS_FINE)
-@given(worlds())
+@given(worlds() | several())
 def test_the_path_may_change_at_any_chunk(world):
     """And no array is too short, however little room there was to begin with."""
     with pytest.MonkeyPatch.context() as patch:

@@ -70,7 +70,7 @@ def test_every_request_has_one_outcome_and_its_times_are_in_order(world):
 def test_nothing_starts_while_it_cannot_work_and_nothing_passes_a_link_that_is_cut(world):
     scenario, arrivals, chunk_s = world
     sends = sends_of(scenario, arrivals, chunk_s)
-    links, found = Links(World(scenario).outage_times), World(scenario).capacity
+    links, found = Links(World(scenario).outage_times), World(scenario).capacities[0]
     for send in sends.itertuples():
         link = links.downtime(send.client_id)
         assert link.is_up(send.sent_at_s)
@@ -100,7 +100,7 @@ def test_first_come_first_served_never_overtakes_and_is_never_idle_while_somebod
     started = sends[sends["started_at_s"].notna()]
     in_order = started.sort_values(["reached_at_s", "started_at_s"])
     assert in_order["started_at_s"].is_monotonic_increasing
-    usable = World(scenario).capacity
+    usable = World(scenario).capacities[0]
     batches = started.groupby(["started_at_s", "replica"], as_index=False).first()
     ends = [inf if np.isnan(batch.finished_at_s) else batch.finished_at_s for batch in batches.itertuples()]
     for send in started.itertuples():
@@ -174,7 +174,7 @@ def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world
         laid_down = World(scenario).parameters  # made anew: nothing but the state is carried on
         drawn = arrivals.draw(0, begin, end)
         last = end == scenario.horizon_s
-        ended, _ = run_window(laid_down, learning, state, drawn, begin, end, last, SimPyClock(laid_down))
+        ended, _, _ = run_window(laid_down, learning, state, drawn, begin, end, last, SimPyClock(laid_down))
         parts.append(frame(tabulator(World(scenario), learning).requests(ended)))
         if through_bytes:
             state, learning = pickle.loads(pickle.dumps((state, learning)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from strategies import worlds
+from strategies import several, worlds
 from worlds import differences, group_of, made_up, poisson, product, reference, scenario_of
 
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -28,6 +28,18 @@ def test_every_table_equals_the_reference(world):
 @given(worlds())
 def test_every_table_equals_the_reference_on_new_worlds(world):
     """Other worlds on every run, to find in time what the fixed ones miss."""
+    assert_loops_agree(*world)
+
+
+@settings(max_examples=200, derandomize=True, **SLOW_IS_FINE)
+@given(several())
+def test_several_servers_and_options_equal_the_reference(world):
+    assert_loops_agree(*world)
+
+
+@settings(max_examples=100, **SLOW_IS_FINE)
+@given(several())
+def test_several_servers_and_options_equal_the_reference_on_new_worlds(world):
     assert_loops_agree(*world)
 
 

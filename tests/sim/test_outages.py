@@ -24,7 +24,7 @@ def outage(target: dict[str, object], *at: tuple[float, float]) -> dict[str, obj
 
 def capacity_of(*outages: dict[str, object], n: int = 3, horizon_s: float = 100.0) -> Capacity:
     server = {"service": {"kind": "affine", "base_s": 1.0}, "replicas": n, "outages": outages}
-    return World(scenario_of(horizon_s=horizon_s, server=server)).capacity
+    return World(scenario_of(horizon_s=horizon_s, server=server)).capacities[0]
 
 
 def changes(found: Capacity) -> list[tuple[float, int]]:
@@ -136,4 +136,4 @@ def test_availability_is_the_share_of_the_run_in_which_some_replica_works():
     """Replicas that are left keep the server up; what an outage covers beyond the horizon does not count."""
     outages = (outage(SERVER, (10, 20), (90, 130)), outage(replicas(2), (40, 80)))
     server = {"service": {"kind": "affine", "base_s": 1.0}, "replicas": 3, "outages": outages}
-    assert World(scenario_of(horizon_s=100.0, server=server)).mean_availability == 0.8
+    assert World(scenario_of(horizon_s=100.0, server=server)).availabilities == (0.8,)

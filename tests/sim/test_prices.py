@@ -209,7 +209,7 @@ def test_the_bayes_price_is_that_of_the_rejectors_stakes(score, training, charge
         training=training,
         costs={"c_e": 0.1, "charge_on": charge_on},
     )
-    assert bayes_price(World(scenario), score) == pytest.approx(price)
+    assert bayes_price(World(scenario), score, World(scenario).options[0][0]) == pytest.approx(price)
 
 
 # Exploration.

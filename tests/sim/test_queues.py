@@ -6,6 +6,7 @@ from math import inf
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,22 +19,21 @@ CLIENTS = [0, 1, 2, 0, 1, 2, 0, 0, 3, 1]
 STEPS = st.lists(st.sampled_from(["come", "go", "go", "back"]), max_size=40)
 
 
-def world(discipline: str) -> Any:
+def world() -> Any:
     """Ten attempts, each of a row of its own, that reach the server one after the other; nobody waits."""
     numbers = {name: [-1] * 10 for name in ("after", "before", "behind", "first_of", "last_of", "listed")}
-    line = SimpleNamespace(at=[0.0] * 10, key=[0] * 10, what=[0] * 10)
+    line = SimpleNamespace(at=np.zeros((1, 10)), key=np.zeros((1, 10)), what=np.zeros((1, 10), dtype=int))
     return SimpleNamespace(
         sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)]),
         rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS),
         clients=SimpleNamespace(last_started=[-inf] * 4),
-        terms=SimpleNamespace(discipline=DISCIPLINES[discipline].code),
         lists=SimpleNamespace(**numbers, line=line),
     )
 
 
-def registers(waiting: int = 0, returned: int = 0) -> Any:
-    names = ("lined", "came")
-    return SimpleNamespace(waiting=waiting, returned=returned, **dict.fromkeys(names, 0))
+def server(discipline: str) -> Any:
+    names = ("number", "first_client", "waiting", "returned", "lined", "came")
+    return SimpleNamespace(discipline=DISCIPLINES[discipline].code, **dict.fromkeys(names, 0))
 
 
 KEYS = {
@@ -48,30 +48,30 @@ KEYS = {
 @given(steps=STEPS)
 def test_the_next_is_the_first_by_the_key_of_the_discipline(discipline, steps):
     """Some come, some are started one after the other, and the last that was started may be put back."""
-    w, r = world(discipline), registers()
+    w, s = world(), server(discipline)
     started = w.clients.last_started
-    queue.load(w, r)
+    queue.load(w, s, 0)
     coming, waiting, returned, gone = list(range(10)), [], [], []
     for now, step in enumerate(steps):
         if step == "come" and coming:
             waiting.append(coming.pop(0))
-            queue.append(w, r, waiting[-1])
+            queue.append(w, s, waiting[-1])
         elif step == "back" and gone:
             returned.insert(0, gone.pop())
-            queue.put_back(w, r, returned[0])
+            queue.put_back(w, s, returned[0])
         elif step == "go" and (waiting or returned):
-            assert queue.oldest(w, r) == min([*waiting, *returned])
+            assert queue.oldest(w, s) == min([*waiting, *returned])
             if returned:
                 send = returned.pop(0)
             else:
                 places = enumerate(waiting)
                 at, send = min(places, key=lambda one: KEYS[discipline](*one, started))
                 waiting.pop(at)
-            assert queue.pop_next(w, r) == send
+            assert queue.pop_next(w, s) == send
             started[CLIENTS[send]] = now
             gone.append(send)
-        assert (r.waiting, r.returned) == (len(returned) + len(waiting), len(returned))
-        queue.list_all(w, r)
-        assert w.lists.listed[: r.waiting] == [*returned, *waiting]
+        assert (s.waiting, s.returned) == (len(returned) + len(waiting), len(returned))
+        queue.list_all(w, s, 0)
+        assert w.lists.listed[: s.waiting] == [*returned, *waiting]
         w.lists.first_of[:] = [-1] * 10  # written and read
-        queue.load(w, r)
+        queue.load(w, s, 0)

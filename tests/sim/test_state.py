@@ -16,7 +16,8 @@ def test_at_the_start_nobody_has_come_and_everybody_holds_one_retry():
     assert state.next_k.tolist() == [0, 0, 0]
     assert state.device_free.tolist() == [-np.inf] * 3
     assert state.allowance.tolist() == [TOKEN] * 3
-    assert (state.waiting, state.batch_of, state.usable) == ([], [[], []], 1)
+    (server,) = state.stations
+    assert (server.waiting, server.batch_of, server.usable) == ([], [[], []], 1)
     assert set(state.rows) == set(ROW_TYPES)
     assert set(state.sends) == set(SEND_TYPES)
 

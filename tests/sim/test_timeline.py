@@ -46,7 +46,8 @@ def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
     for index in range(int(np.ceil(scenario.horizon_s / chunk_s))):
         start, end = index * chunk_s, min((index + 1) * chunk_s, scenario.horizon_s)
         drawn, last = arrivals.draw(index, start, end), end == scenario.horizon_s
-        ended, rows = run_window(laid_down, learning, state, drawn, start, end, last, SimPyClock(laid_down))
+        clock = SimPyClock(laid_down)
+        ended, rows, _ = run_window(laid_down, learning, state, drawn, start, end, last, clock)
         chunks.append((start, end, rows))
         arrived += ended.rows["arrived"].tolist()  # with closed loops more than was drawn
         names = list(ended.sends)
@@ -190,7 +191,7 @@ def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, va
     """One is in service and one waits at 4 s, when the chunk ends."""
 
     def tampered(state, played, start, end):
-        send = state.waiting[0] if of == "waiting" else state.batch_of[0][0]
+        send = state.stations[0].waiting[0] if of == "waiting" else state.stations[0].batch_of[0][0]
         state.sends = {name: values.copy() for name, values in state.sends.items()}
         state.sends[column][send] = value
         return observe(state, played, start, end)

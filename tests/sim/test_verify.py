@@ -230,7 +230,7 @@ def test_a_batch_on_a_replica_that_the_autoscaler_had_not():
         ([(0.0, 1), (1.25, 2)], False),
     ):
         verifier = Verifier(World(SCENARIO))
-        verifier.scaled(steps)
+        verifier.scaled(0, steps)
         if is_wrong:
             with pytest.raises(RunFailed, match="on a replica that was not usable"):
                 verifier.chunk(at, attempts, False)

@@ -108,7 +108,7 @@ def in_queue(run: Run) -> tuple[float, float]:
 def in_service(run: Run) -> tuple[float, float]:
     """The integral of the number of busy replicas, and the sum of the batches' times, up to the horizon."""
     batches = all_sends(run).dropna(subset="started_at_s").drop_duplicates(["replica", "started_at_s"])
-    usable, seconds = World(run.scenario).capacity, 0.0
+    usable, seconds = World(run.scenario).capacities[0], 0.0
     for replica, mine in batches.groupby("replica"):
         started, ended = mine["started_at_s"].to_numpy(), mine["finished_at_s"].to_numpy()
         stops = np.append(usable.at_s[usable.usable <= replica], run.scenario.horizon_s)

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.laying_out import Fixed, labels_of, slowdowns, versions_held, within, work_of
+from sim.engine.arrays.columns_of import asked_of, coming_of, heap_of, lists_of, longer, replicas_of, wider
+from sim.engine.arrays.laying_out import (
+    Fixed,
+    labels_of,
+    slowdowns,
+    versions_held,
+    within,
+    work_of,
+)
 from sim.engine.arrays.layout import (
     REGISTERS,
     Ahead,
@@ -16,20 +24,17 @@ from sim.engine.arrays.layout import (
     Asked,
     Drawn,
     Heap,
-    Lists,
     Prices,
-    Replicas,
     Rows,
     Sends,
 )
-from sim.engine.arrays.requests_ahead import NOBODY, RequestsAhead
+from sim.engine.arrays.requests_ahead import NO_REQUESTS, RequestsAhead
+from sim.engine.arrays.servers import MEASURED, stations
 from sim.engine.clock import Played, Stretch
-from sim.engine.events import CAPACITY, NO_ROOM, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
+from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
-from sim.engine.state import NEW_SEND, State
-from sim.registry.disciplines import DISCIPLINES
+from sim.engine.state import NEW_SEND, State, StationState
 
-MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at")
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
 
@@ -41,60 +46,62 @@ class Context:
         self, fixed: Fixed, prices: Prices, state: State, stretch: Stretch, learning: Learning
     ) -> None:
         self._rules, self._state = fixed.rules, state
-        rules, n, in_service = fixed.rules, len(state.sends["row"]), sum(map(len, state.batch_of))
+        self._max_batch = max(one.max_batch for one in fixed.rules.stations)
+        rules, n, servers = fixed.rules, len(state.sends["row"]), state.stations
+        in_service = sum(len(batch) for server in servers for batch in server.batch_of)
         begin, known, rows = stretch.begin, stretch.known, len(state.rows["client"])
         self.registers = np.zeros(1, dtype=REGISTERS).view(np.recarray)  # so that plain Python reads it, too
-        self.set(now=begin, counted_to=begin, sends=n, steps=1, inside=len(state.waiting) + in_service)
-        self.set(replicas=state.replicas, taken=state.taken, rows=rows, coming=len(state.scaling.coming))
-        self.set(waiting=len(state.waiting), returned=state.returned)
-        self.set(**{name: getattr(state.scaling, name) for name in MEASURED})
+        self.set(now=begin, sends=n, steps=len(servers), rows=rows, must_serve=NOBODY)
+        self.stations = stations(rules, state, begin)
         changes = np.isin(known.do, (CAPACITY, SCALE, READY))
-        steps = np.empty((2 + 2 * np.count_nonzero(changes) + len(state.scaling.coming), 2))
-        steps[0] = begin, state.usable
+        ordered = sum(len(server.scaling.coming) for server in servers)
+        steps = np.empty((1 + len(servers) + 2 * np.count_nonzero(changes) + ordered, 3))
+        for number, server in enumerate(servers):
+            steps[number] = begin, server.usable, number
         self._ahead = (
             RequestsAhead(rules, learning, state, begin, stretch.end) if rules.has_closed_loops else None
         )
-        discipline = DISCIPLINES[rules.discipline]
-        coming = np.zeros(rules.autoscaling.max if rules.autoscaling else 0)
-        coming[: len(state.scaling.coming)] = state.scaling.coming
         self.arrays = Arrays(
             terms=fixed.terms(
                 stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
             ),
-            scale=np.array(rules.service.scale),
-            mean=np.array(rules.service.mean),
+            scale=np.concatenate([one.service.scale for one in rules.stations]),
+            mean=np.concatenate([one.service.mean for one in rules.stations]),
             work=work_of(learning),
             ahead=Ahead(*known),
-            events=_heap(EVENTS + len(state.batch_of) + rules.max_batch),
+            events=heap_of(1, EVENTS + sum(len(one.batch_of) for one in servers) + self._max_batch),
             sends=Sends(**state.sends),
             rows=Rows(**state.rows),
-            asked=_asked(stretch, rows if rules.decides.any() else 0),
-            requests=self._ahead.requests if self._ahead else NOBODY,
+            asked=asked_of(fixed.groups.scores.max(), stretch, rows if rules.decides.any() else 0),
+            requests=self._ahead.requests if self._ahead else NO_REQUESTS,
             versions=versions_held(learning),
             labels=labels_of(rules, learning),
             prices=prices,
-            lists=_lists(n, rules.clients.size if discipline.is_by_client else 0, discipline.has_line),
-            replicas=_replicas(state),
+            lists=lists_of(n, len(state.last_started), rules),
+            replicas=replicas_of(state),
             groups=fixed.groups,
+            options=fixed.options,
             clients=fixed.clients(state),
             budgets=fixed.budgets._replace(**state.budgets),
             door=fixed.door._replace(**state.admission),
             cuts=fixed.cuts,
             slow_links=fixed.slow_links,
-            slow_service=slowdowns([within(learning.slowness, begin, stretch.end)]),
+            slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in rules.stations),
             drawn=Drawn(*(np.zeros((0, rows)) for _ in range(3))),
-            stopped=np.empty((in_service + 16, 3)),
+            stopped=np.empty((in_service + 16, 4)),
             steps=steps,
-            coming=coming,
+            coming=coming_of(rules, state),
         )
-        self._rows_drawn = rows
-        self.arrays.lists.listed[: len(state.waiting)] = state.waiting
-        for batch in state.batch_of:
-            self.arrays.lists.after[batch[:-1]] = batch[1:]
+        self._rows_drawn, listed = rows, [send for server in servers for send in server.waiting]
+        self.arrays.lists.listed[: len(listed)] = listed
+        for server in servers:
+            for batch in server.batch_of:
+                self.arrays.lists.after[batch[:-1]] = batch[1:]
         if fixed.groups.max_attempts.max() > 1 or rules.has_closed_loops:
             self.make_room()
-        self.set(attempts_drawn=1)  # nobody looks at those of the first, but where links are slow
-        if len(fixed.slow_links.line):
+        # Nobody looks at those of the first, but where links are slow or there are several.
+        self.set(attempts_drawn=1)
+        if len(fixed.slow_links.line) or rules.most_options > 1:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
@@ -119,16 +126,16 @@ class Context:
         """Twice as much of everything that may have run full."""
         w, n = self.arrays, int(self.registers["sends"][0])
         more, most = n + ROOM, len(w.replicas.size)
-        sends = {name: _longer(column, n, more) for name, column in w.sends._asdict().items()}
+        sends = {name: longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
         lists = w.lists._replace(
-            line=Heap(*(_longer(column, len(column), more) for column in w.lists.line)),
+            line=Heap(*(wider(column, column.shape[1] + more) for column in w.lists.line)),
             **{
-                name: _longer(getattr(w.lists, name), n, more)
+                name: longer(getattr(w.lists, name), n, more)
                 for name in ("after", "before", "listed", "behind")
             },
-            is_due_set=_longer(w.lists.is_due_set, n, more),
+            is_due_set=longer(w.lists.is_due_set, n, more),
         )
         lists.is_due_set[n:] = False
         if self._rules.has_closed_loops:
@@ -136,70 +143,72 @@ class Context:
         self.arrays = self.arrays._replace(
             sends=Sends(**sends),
             lists=lists,
-            events=Heap(*(self._if_full(column, "events", EVENTS + most) for column in w.events)),
-            stopped=self._if_full(w.stopped, "stopped", int(self.registers["inside"][0])),
+            events=Heap(*(self._if_full(column[0], "events", EVENTS + most)[None] for column in w.events)),
+            stopped=self._if_full(w.stopped, "stopped", int(self.stations["inside"].sum())),
             steps=self._if_full(w.steps, "steps", 0),
         )
 
     def _if_full(self, column: NDArray[Any], count: str, reserve: int) -> NDArray[Any]:
         """Twice as long, and the reserve, unless that much is free."""
         n = int(self.registers[count][0])
-        reserve += self._rules.max_batch + 4
+        reserve += self._max_batch + 4
         if n + reserve < len(column) // 2:
             return column
-        return _longer(column, n, max(n, 2 * reserve))
+        return longer(column, n, max(n, 2 * reserve))
 
     def _make_room_for_rows(self) -> None:
         w, n = self.arrays, int(self.registers["rows"][0])
         more = n + ROOM
-        drawn = (
-            np.concatenate([one, np.full((len(one), n + more - one.shape[1]), np.nan)], axis=1)
-            for one in w.drawn
-        )
+        asked = [wider(column, n + more) for column in w.asked[:-1]]
+        coin = longer(w.asked.coin, n, more)
         self.arrays = w._replace(
-            rows=Rows(*(_longer(column, n, more) for column in w.rows)),
-            asked=Asked(*(_longer(column, n, more) for column in w.asked)),
-            drawn=Drawn(*drawn),
+            rows=Rows(*(longer(column, n, more) for column in w.rows)),
+            asked=Asked._make([*asked, coin]),
+            drawn=Drawn(*(wider(one, n + more) for one in w.drawn)),
         )
 
     def draw_attempt(self) -> None:
         """What chance decides for one more attempt of every request that was sent, even if it never comes; in
         closed loops first for those that have arrived since."""
         rows, drawn = int(self.registers["rows"][0]), int(self.registers["attempts_drawn"][0])
+        options = self._rules.most_options
         if rows > self._rows_drawn:
             for attempt in range(1, drawn + 1):
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
-            more = np.full(
-                (1 if len(self.arrays.drawn.up) else drawn + 1, len(self.arrays.rows.client)), np.nan
-            )
+            known = len(self.arrays.drawn.up) // options
+            more = np.full(((1 if known else drawn + 1) * options, len(self.arrays.rows.client)), np.nan)
             self.arrays = self.arrays._replace(
-                drawn=Drawn(*(np.concatenate([known, more]) for known in self.arrays.drawn))
+                drawn=Drawn(*(np.concatenate([one, more]) for one in self.arrays.drawn))
             )
             self._draw_attempt(drawn + 1, 0)
             self.set(attempts_drawn=drawn + 1)
         self._rows_drawn = rows
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
-        """Draws an attempt of the rows from the first on that were sent."""
-        w, n = self.arrays, int(self.registers["rows"][0])
+        """Draws an attempt of the rows from the first on that were sent, for each option."""
+        w, n, rules = self.arrays, int(self.registers["rows"][0]), self._rules
+        place = (attempt - 1) * rules.most_options
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
         sent[:first] = False
-        group = self._rules.clients.group[w.rows.client[:n]]
-        for g, patience in enumerate(self._rules.patience):
-            if attempt <= patience.max_attempts and attempt <= len(w.drawn.up):
+        group = rules.clients.group[w.rows.client[:n]]
+        for g, patience in enumerate(rules.patience):
+            if attempt <= patience.max_attempts and place < len(w.drawn.up):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
-                w.drawn.up[attempt - 1, mine] = patience.link.up_many(request, attempt)
-                w.drawn.down[attempt - 1, mine] = patience.link.down.many(request, attempt)
-                w.drawn.factor[attempt - 1, mine] = self._rules.service.factor_many(request, attempt)
+                for row, option in enumerate(rules.options[g], start=place):
+                    service = rules.stations[option.server].service
+                    w.drawn.up[row, mine] = option.link.up_many(request, attempt)
+                    w.drawn.down[row, mine] = option.link.down.many(request, attempt)
+                    w.drawn.factor[row, mine] = service.factor_many(request, attempt)
 
     def redraw(self) -> None:
         """Another factor of the service time for each send that was put back."""
-        sends, rows, service = self.arrays.sends, self.arrays.rows, self._rules.service
+        sends, rows = self.arrays.sends, self.arrays.rows
         for send in self.arrays.lists.listed[: self.registers["put_back"][0]].tolist():
             request = int(rows.request_id[sends.row[send]])
+            service = self._rules.stations[int(sends.server[send])].service
             sends.factor[send] = service.factor_one(
                 request, int(sends.attempt[send]), int(sends.returns[send])
             )
@@ -211,61 +220,29 @@ class Context:
         state.sends = {name: column[: r["sends"]] for name, column in w.sends._asdict().items()}
         if self._rules.has_closed_loops:
             state.rows = {name: column[: r["rows"]] for name, column in w.rows._asdict().items()}
-        state.waiting = w.lists.listed[: r["waiting"]].tolist()
-        state.returned = int(r["returned"])
-        state.replicas, state.taken = int(r["replicas"]), int(r["taken"])
-        state.scaling.coming = w.coming[: r["coming"]].tolist()
-        for name in MEASURED:
-            setattr(state.scaling, name, float(r[name]))
-        for replica, size in enumerate(w.replicas.size.tolist()):
-            batch = [int(w.replicas.head[replica])][:size]
+        listed = 0
+        for server, s in zip(state.stations, self.stations, strict=True):
+            server.waiting = w.lists.listed[listed : listed + s.waiting].tolist()
+            listed += s.waiting
+            server.returned = int(s.returned)
+            server.replicas, server.taken = int(s.replicas), int(s.taken)
+            server.scaling.coming = w.coming[s.first_coming : s.first_coming + s.coming].tolist()
+            for name in MEASURED:
+                setattr(server.scaling, name, float(s[name]))
+            self._read_batches(server, int(s.first_replica))
+        steps: list[list[tuple[float, int]]] = [[] for _ in state.stations]
+        for at, usable, number in w.steps[: r["steps"]].tolist():
+            steps[int(number)].append((at, int(usable)))
+        stopped = w.stopped[: r["stopped"]].copy()
+        return Played(self.stations["area"].tolist(), stopped, steps)
+
+    def _read_batches(self, server: StationState, first: int) -> None:
+        replicas, after = self.arrays.replicas, self.arrays.lists.after
+        for place in range(len(server.batch_of)):
+            size = int(replicas.size[first + place])
+            batch = [int(replicas.head[first + place])][:size]
             while len(batch) < size:
-                batch.append(int(w.lists.after[batch[-1]]))
-            state.batch_of[replica] = batch
+                batch.append(int(after[batch[-1]]))
+            server.batch_of[place] = batch
             if batch:
-                state.ends[replica] = float(w.replicas.ends[replica])
-        stopped = [(int(size), begun, at) for size, begun, at in w.stopped[: r["stopped"]].tolist()]
-        return Played(
-            float(r["area"]), stopped, [(at, int(usable)) for at, usable in w.steps[: r["steps"]].tolist()]
-        )
-
-
-def _heap(n: int) -> Heap:
-    return Heap(np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
-
-
-def _lists(n: int, clients: int, has_line: bool) -> Lists:
-    """clients: how many have lines of their own."""
-    after, before, listed = (np.empty(n, dtype=np.int64) for _ in range(3))
-    room = max(n, clients) if has_line else 0
-    behind, last_of = np.empty(n, dtype=np.int64), np.empty(clients, dtype=np.int64)
-    first_of = np.full(clients, -1, dtype=np.int64)
-    return Lists(after, before, np.zeros(n, dtype=bool), _heap(room), listed, behind, first_of, last_of)
-
-
-def _asked(stretch: Stretch, rows: int) -> Asked:
-    """What is compared by the decisions that are taken as requests come."""
-    found = Asked(*(np.zeros(rows) for _ in Asked._fields))
-    for one in stretch.undecided:
-        for column, values in zip(found, (*one.asked.columns(), one.coin), strict=True):
-            column[one.row] = values
-    return found
-
-
-def _replicas(state: State) -> Replicas:
-    n = len(state.batch_of)
-    return Replicas(
-        head=np.array([batch[0] if batch else -1 for batch in state.batch_of], dtype=np.int64),
-        size=np.array([len(batch) for batch in state.batch_of], dtype=np.int64),
-        ends=np.array(state.ends, dtype=np.float64),
-        is_idle=np.zeros(n, dtype=bool),
-        lost=np.zeros(n, dtype=np.int64),
-        order=np.empty(n, dtype=np.int64),
-    )
-
-
-def _longer(column: NDArray[Any], n: int, more: int) -> NDArray[Any]:
-    """The first n and room for more behind them."""
-    found = np.empty((n + more, *column.shape[1:]), dtype=column.dtype)
-    found[:n] = column[:n]
-    return found
+                server.ends[place] = float(replicas.ends[first + place])

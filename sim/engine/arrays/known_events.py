@@ -21,6 +21,7 @@ from sim.engine.events import (
     REFUSALS,
     RETRY,
     SCALE,
+    TAKEN_BITS,
     TIMER,
     Kind,
     place,
@@ -171,16 +172,16 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
 
 
 def _add_capacity(found: _Collected, rules: Rules) -> None:
-    taken = rules.capacity.taken
-    kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
-    at_s = rules.capacity.at_s
-    come = found.due(np.where(at_s > 0, at_s, np.nan))
-    found.add(at_s[come], kind[come], 0, CAPACITY, taken[come])
-    if rules.autoscaling:
-        interval_s = rules.autoscaling.interval_s
-        ticks = np.arange(
-            max(1, period_of(found.start, interval_s)), periods_before(found.end, interval_s) + 1
-        )
-        at = begin_of(ticks, np.float64(interval_s))
-        come = found.due(at)
-        found.add(at[come], Kind.CAPACITY_DOWN, 1, SCALE, ticks[come])
+    for server, station in enumerate(rules.stations):
+        at_s, taken = station.capacity.at_s, station.capacity.taken
+        kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
+        come = found.due(np.where(at_s > 0, at_s, np.nan))
+        found.add(at_s[come], kind[come], server << 1, CAPACITY, server << TAKEN_BITS | taken[come])
+        if station.autoscaling:
+            interval_s = station.autoscaling.interval_s
+            ticks = np.arange(
+                max(1, period_of(found.start, interval_s)), periods_before(found.end, interval_s) + 1
+            )
+            at = begin_of(ticks, np.float64(interval_s))
+            come = found.due(at)
+            found.add(at[come], Kind.CAPACITY_DOWN, server << 1 | 1, SCALE, np.full(len(come), server))

@@ -10,16 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.layout import Clients
-from sim.engine.arrays.parameters import Accounts, Downtimes, Groups, Labels, Slowdowns, Terms, VersionsHeld
-from sim.engine.events import IN_FLIGHTS, WHEN_DOWN, place_bits
+from sim.engine.arrays.parameters import (
+    Accounts,
+    Downtimes,
+    Groups,
+    Labels,
+    Options,
+    Slowdowns,
+    Terms,
+    VersionsHeld,
+)
+from sim.engine.decisions import scores_of
+from sim.engine.events import place_bits
 from sim.engine.learning import Learning
 from sim.engine.state import State
 from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
-from sim.registry.disciplines import DISCIPLINES
 from sim.streams import Draws
-from sim.world.budgets import Allotment, Bucket, admission_bucket, full
+from sim.world.budgets import Allotment, Bucket, full
 from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules
@@ -96,6 +105,7 @@ class Fixed:
     slow_links: Slowdowns
     budgets: Accounts
     door: Accounts
+    options: Options
 
     def clients(self, state: State) -> Clients:
         """Beside the rules what clients remember: the state's own columns, which handlers write to."""
@@ -108,6 +118,8 @@ class Fixed:
             account=rules.accounts.of_client,
             allowance=state.allowance,
             **state.breakers,
+            backlog=state.backlog,
+            turn=state.turn,
             memory=state.memory.reshape(-1),
             last_started=state.last_started,
             next_k=state.next_k,
@@ -116,25 +128,20 @@ class Fixed:
         )
 
     def terms(self, end: float, state: State, drawn: tuple[int, int, int], samples: int) -> Terms:
-        """The rules of the server until `end`. drawn: requests per member, cases per phase, members."""
-        rules, scaling = self.rules, self.rules.autoscaling
+        """What holds for the fleet until `end`. drawn: requests per member, cases per phase, members."""
+        rules = self.rules
         return Terms(
             end=end,
-            max_batch=rules.max_batch,
-            batch_wait_s=rules.batch_wait_s,
-            queue_limit=state.steered.queue_limit,
-            discipline=DISCIPLINES[rules.discipline].code,
-            admission=rules.admission.code,
-            drops_expired=rules.drop_expired,
-            when_down=WHEN_DOWN.index(rules.when_down),
-            in_flight=IN_FLIGHTS.index(rules.in_flight),
-            queue_survives=rules.queue_survives,
+            max_batch=max(one.max_batch for one in rules.stations),
+            servers=len(rules.stations),
+            models=1 + max(option.model for options in rules.options for option in options),
+            options=rules.most_options,
             anyone_asks=bool(rules.asks.any()),
             is_held=rules.charge_on != "send",
-            is_redrawn=rules.service.constant is None,
             backoff_root=np.uint64(rules.patience[0].backoff.draws.root),
             policy_root=np.uint64(Draws(rules.seed, "policy").root),
-            tells_backlog=bool(rules.uses_feedback.any()),
+            choice_root=np.uint64(Draws(rules.seed, "choice").root),
+            tells_backlog=bool(rules.uses_feedback.any()) or rules.looks_at_backlogs,
             adds_rows=rules.has_closed_loops,
             place_bits=place_bits(rules.clients.size),
             requests=drawn[0],
@@ -143,13 +150,6 @@ class Fixed:
             samples=samples,
             memory=state.memory.shape[1],
             parameters=len(self.groups.parameters) // len(rules.policies),
-            scales=scaling is not None,
-            interval_s=scaling.interval_s if scaling else 1.0,
-            target_utilisation=scaling.target_utilisation if scaling else 1.0,
-            asked=state.steered.replicas,
-            least=scaling.min if scaling else 0,
-            most=scaling.max if scaling else 0,
-            provisioning_s=float(scaling.provisioning_s) if scaling else 0.0,
         )
 
 
@@ -167,7 +167,13 @@ def fixed(rules: Rules) -> Fixed:
             [(when, EVERY_REPLICA, by) for when, by in links.slowdowns(client)] for client in every
         ),
         budgets=accounts(rules.accounts.allotments),
-        door=accounts(admission_bucket(rules.admission)),
+        door=accounts(rules.doors),
+        options=Options(
+            *(
+                np.array([getattr(o, name) for options in rules.options for o in options], dtype=np.int64)
+                for name in Options._fields
+            )
+        ),
     )
 
 
@@ -180,7 +186,7 @@ def _groups(rules: Rules) -> Groups:
     parameters = np.zeros((len(own), max(1, *map(len, own))))
     for row, one in zip(parameters, own, strict=True):
         row[: len(one)] = one
-    kinds = kinds_of(rules)
+    kinds, options = kinds_of(rules), np.array(list(map(len, rules.options)), dtype=np.int64)
     return Groups(
         timeout_s=np.array([p.timeout_s for p in patience], dtype=np.float64),
         deadline_s=np.array([p.deadline_s for p in patience], dtype=np.float64),
@@ -201,6 +207,11 @@ def _groups(rules: Rules) -> Groups:
         exploration=np.array([explored(policy, rules.exploration) for policy in rules.policies]),
         is_closed=np.array([think is not None for think in rules.thinks]),
         inference_s=np.array(rules.inference_s, dtype=np.float64),
+        first_option=np.append(0, np.cumsum(options)[:-1]),
+        options=options,
+        scores=np.array([scores_of(rules, g) for g in range(len(own))], dtype=np.int64),
+        choose=np.array([choice.code for choice in rules.chooses], dtype=np.int64),
+        asks_others=np.array([p.asks_others for p in patience], dtype=bool),
     )
 
 
@@ -231,9 +242,12 @@ def labels_of(rules: Rules, learning: Learning) -> Labels:
 
 
 def work_of(learning: Learning) -> NDArray[np.float64]:
-    """What the service time of each sample is multiplied by; nothing where all are alike."""
-    work = learning.learned.samples.work
-    return np.zeros(0) if work is None else work
+    """What the service time of each model and sample is multiplied by; nothing where all are alike."""
+    samples, of_models = learning.learned.samples, learning.work
+    if samples.work is None and np.all(of_models == 1.0):
+        return np.zeros(0)
+    work = np.ones(len(samples.label)) if samples.work is None else samples.work
+    return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
 
 
 def versions_held(learning: Learning) -> VersionsHeld:

@@ -17,6 +17,7 @@ from sim.engine.arrays.parameters import (
     Groups,
     Ints,
     Labels,
+    Options,
     Slowdowns,
     Terms,
     VersionsHeld,
@@ -39,7 +40,7 @@ class Ahead(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """A binary heap by (at, key); what: an event as code | subject << 4, or a send."""
+    """Binary heaps by (at, key), a row each; what: an event as code | subject << 4, or a send."""
 
     at: Floats
     key: Ints
@@ -50,9 +51,9 @@ class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
     after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
-    whether a DUE event waits. line: attempts by deadline and order of arrival, for `edf`; clients by last
-    start, for `fair`, where `first_of` and `last_of` of a client wait, each attempt before the one `behind`
-    it. listed: the queue in order, when it goes in and out.
+    whether a DUE event waits. line: of each server attempts by deadline and order of arrival, for `edf`;
+    clients by last start, for `fair`, where `first_of` and `last_of` of a client wait, each attempt before
+    the one `behind` it. listed: the queues in order, server after server, when they go in and out.
     """
 
     after: Ints
@@ -66,14 +67,15 @@ class Lists(NamedTuple):
 
 
 class Replicas(NamedTuple):
-    """Per replica: the first send of its batch (-1: none), the size, when it ends, whether it is idle, how
-    many of its batches were stopped; and room to sort those that stop."""
+    """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
+    whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
 
     head: Ints
     size: Ints
     ends: Floats
     is_idle: Flags
     lost: Ints
+    server: Ints
     order: Ints
 
 
@@ -86,18 +88,21 @@ class Clients(NamedTuple):
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
     allowance: Ints
-    failed: Ints
+    failed: Ints  # this and the next two per client and server
     open_until: Floats
     probing: NDArray[np.int8]
+    backlog: Ints  # per client and server, as last told; empty where nobody looks at it
+    turn: Ints  # the option that is next, empty where nobody takes turns
     memory: Floats  # of the prices, `terms.memory` each
-    last_started: Floats
+    last_started: Floats  # per fair server and client
     next_k: Ints
     next_at: Floats
     device_free: Floats
 
 
 class Asked(NamedTuple):
-    """Per row what its decision compares, where it is taken in the loop; see `sim.policy.decision`.
+    """What the decision of a row compares, where it is taken in the loop, (scores, rows) but for the coin, as
+    in `sim.policy.decision`.
 
     threshold: of a fixed price; a price that remembers sets its own. coin: of exploration.
     """
@@ -113,8 +118,9 @@ class Requests(NamedTuple):
     """What chance decides for the next requests of clients in closed loops, `terms.requests` of each.
 
     member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
-    think_s, up, down, factor, coin: per member and request. sample: once for each phase
-    of the traffic; score, value, low, high, threshold: for each case, a phase and a version of the rejectors.
+    think_s, coin: per member and request; up, down, factor: so for each option. sample: once for each phase
+    of the traffic; value, low, high, threshold: for each score and case, a phase and a version of the
+    rejectors; score: for each case.
     phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
     """
 
@@ -144,7 +150,8 @@ class Prices(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Per attempt, from the first, and row: seconds up and down, and the factor of the service time."""
+    """Per attempt, from the first, and option, and row: seconds up and down, and the factor of the service
+    time."""
 
     up: Floats
     down: Floats
@@ -155,9 +162,9 @@ class Arrays(NamedTuple):
     """All of it."""
 
     terms: Terms
-    scale: Floats
+    scale: Floats  # seconds of a batch by its size, server after server
     mean: Floats
-    work: Floats  # per sample; empty where all take alike
+    work: Floats  # per model and sample; empty where all take alike
     ahead: Ahead
     events: Heap
     sends: Any
@@ -170,6 +177,7 @@ class Arrays(NamedTuple):
     lists: Lists
     replicas: Replicas
     groups: Groups
+    options: Options
     clients: Clients
     budgets: Accounts
     door: Accounts
@@ -177,23 +185,56 @@ class Arrays(NamedTuple):
     slow_links: Slowdowns
     slow_service: Slowdowns
     drawn: Drawn
-    stopped: Floats  # (n, 3): size of the batch, start, stop
-    steps: Floats  # (n, 2): instant, usable replicas
-    coming: Floats  # when replicas that were ordered are there
+    stopped: Floats  # (n, 4): size of the batch, start, stop, server
+    steps: Floats  # (n, 3): instant, usable replicas, server
+    coming: Floats  # when replicas that were ordered are there, server after server
 
 
-# Numbers of the walk, one record. The counts say how far arrays are filled; -1 stands for nobody.
+# Numbers of the walk, one record. The counts say how far arrays are filled.
 REGISTERS = np.dtype(
     [
         ("has_begun", "i8"),
-        ("must_serve", "i8"),
+        ("must_serve", "i8"),  # the server whose queue is to be served, -1: none
         ("cursor", "i8"),  # on what is known to come
         ("events", "i8"),
         ("sends", "i8"),
         ("stopped", "i8"),
         ("steps", "i8"),
         ("attempts_drawn", "i8"),
-        ("put_back", "i8"),  # sends at the head of the queue that want another draw
+        ("put_back", "i8"),  # sends in `listed` that want another draw
+        ("rows", "i8"),
+        ("now", "f8"),
+    ]
+)
+
+# A server, one record of each: its rules, then how it stands. Codes are those of `sim.engine.events`; -1
+# stands for nobody.
+STATION = np.dtype(
+    [
+        ("number", "i8"),
+        ("max_batch", "i8"),
+        ("batch_wait_s", "f8"),
+        ("queue_limit", "f8"),
+        ("discipline", "i8"),
+        ("admission", "i8"),
+        ("drops_expired", "i8"),
+        ("when_down", "i8"),
+        ("in_flight", "i8"),
+        ("queue_survives", "i8"),
+        ("is_redrawn", "i8"),
+        ("scales", "i8"),
+        ("interval_s", "f8"),
+        ("target_utilisation", "f8"),
+        ("asked", "i8"),  # of the autoscaler from outside, -1: nothing
+        ("least", "i8"),
+        ("most", "i8"),
+        ("provisioning_s", "f8"),
+        ("first_scale", "i8"),  # where its part of `scale` and `mean` begins
+        ("first_replica", "i8"),
+        ("room", "i8"),  # replicas that there will ever be
+        ("first_coming", "i8"),
+        ("door", "i8"),  # the account of its token bucket, -1: none
+        ("first_client", "i8"),  # of what is kept per server and client
         ("waiting", "i8"),
         ("returned", "i8"),  # of those that wait: put back, served first
         ("first_returned", "i8"),
@@ -202,7 +243,6 @@ REGISTERS = np.dtype(
         ("lined", "i8"),
         ("came", "i8"),
         ("inside", "i8"),
-        ("rows", "i8"),
         ("busy", "i8"),  # usable replicas that work
         ("coming", "i8"),  # replicas on order
         ("idle", "i8"),
@@ -210,7 +250,6 @@ REGISTERS = np.dtype(
         ("replicas", "i8"),
         ("taken", "i8"),
         ("limit", "f8"),  # places in the queue; -1 while the server is down and nobody may wait
-        ("now", "f8"),
         ("area", "f8"),
         ("counted_to", "f8"),
         ("busy_s", "f8"),  # replica-seconds since the last tick of the autoscaler

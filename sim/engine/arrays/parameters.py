@@ -1,4 +1,4 @@
-"""Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, terms of the server.
+"""Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, terms of the fleet.
 Filled by `laying_out`; parts of what the handlers work on, see `layout`."""
 
 from __future__ import annotations
@@ -64,26 +64,33 @@ class Groups(NamedTuple):
     exploration: Floats
     is_closed: Flags
     inference_s: Floats
+    first_option: Ints  # of its options among all
+    options: Ints  # how many it has
+    scores: Ints  # how many scores decide: one, or one of each option
+    choose: Ints
+    asks_others: Flags
+
+
+class Options(NamedTuple):
+    """Per option, those of a group on end: its server and its model."""
+
+    server: Ints
+    model: Ints
 
 
 class Terms(NamedTuple):
-    """The rules of the server, as numbers; codes are those of `sim.engine.events`."""
+    """What holds for the whole fleet, as numbers. max_batch: the largest of all servers."""
 
     end: float
     max_batch: int
-    batch_wait_s: float
-    queue_limit: float
-    discipline: int
-    admission: int
-    drops_expired: bool
-    when_down: int
-    in_flight: int
-    queue_survives: bool
+    servers: int
+    models: int
+    options: int  # of a group at most
     anyone_asks: bool
     is_held: bool
-    is_redrawn: bool
     backoff_root: np.uint64
     policy_root: np.uint64
+    choice_root: np.uint64
     tells_backlog: bool
     adds_rows: bool
     place_bits: int
@@ -93,13 +100,6 @@ class Terms(NamedTuple):
     samples: int
     memory: int
     parameters: int
-    scales: bool
-    interval_s: float
-    target_utilisation: float
-    asked: int
-    least: int
-    most: int
-    provisioning_s: float
 
 
 class VersionsHeld(NamedTuple):
@@ -111,7 +111,7 @@ class VersionsHeld(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What models answer, for prices that move: per version of the server and sample; per group,
+    """What models answer, for prices that move: per version, model of the servers and sample; per group,
     variant and sample, beginning at the group's `first`."""
 
     server: NDArray[np.int16]

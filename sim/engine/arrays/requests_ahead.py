@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.layout import Requests
-from sim.engine.decisions import ask, coins
+from sim.engine.decisions import ask, coins, scores_of
 from sim.engine.learning import Learning
 from sim.engine.state import State
 from sim.world.parameters import Rules
@@ -21,14 +21,16 @@ AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer t
 
 _NOTHING: Any = (
     *(np.zeros(0, dtype=np.int64) for _ in range(2)),
-    *(np.zeros(0) for _ in range(5)),
+    np.zeros(0),
+    *(np.zeros((0, 0)) for _ in range(3)),
+    np.zeros(0),
     np.zeros(0, dtype=np.int32),
     np.zeros(0, dtype=np.float32),
-    *(np.zeros(0) for _ in range(4)),
+    *(np.zeros((0, 0)) for _ in range(4)),
     np.zeros((0, 0)),
     np.zeros(0, dtype=np.int64),
 )
-NOBODY = Requests(*_NOTHING)
+NO_REQUESTS = Requests(*_NOTHING)
 
 
 class RequestsAhead:
@@ -52,13 +54,16 @@ class RequestsAhead:
         for row, of_group in zip(phase_at_s, phases, strict=True):
             row[: len(of_group)] = [phase.at_s for phase in of_group]
         own, every = n * each, n * each * cases  # in each phase a sample, in each case a decision
+        scores = max(scores_of(rules, g) for g in self._versions)
         columns: Any = (
             member,
             np.zeros(n, dtype=np.int64),
-            *(np.zeros(own) for _ in range(5)),
+            np.zeros(own),
+            *(np.zeros((rules.most_options, own)) for _ in range(3)),
+            np.zeros(own),
             np.zeros(every, dtype=np.int32),
             np.zeros(every, dtype=np.float32),
-            *(np.zeros(every) for _ in range(4)),
+            *(np.zeros((scores, every)) for _ in range(4)),
             phase_at_s,
             case_of,
         )
@@ -91,11 +96,15 @@ class RequestsAhead:
         k = (to.base[which][:, None] + np.arange(each)).ravel()
         place = (which[:, None] * each + np.arange(each)).ravel()
         request_id = client << CLIENT_SHIFT | k
-        think, link = rules.thinks[g], rules.patience[g].link
+        think = rules.thinks[g]
         assert think is not None
-        to.think_s[place] = think.before(request_id)
-        to.up[place], to.down[place] = link.up_many(request_id), link.down.many(request_id)
-        to.factor[place], to.coin[place] = rules.service.factor_many(request_id), coins(rules, request_id)
+        to.think_s[place], to.coin[place] = think.before(request_id), coins(rules, request_id)
+        for row, option in enumerate(rules.options[g]):
+            to.up[row, place], to.down[row, place] = (
+                option.link.up_many(request_id),
+                option.link.down.many(request_id),
+            )
+            to.factor[row, place] = rules.stations[option.server].service.factor_many(request_id)
         for phase in range(len(learning.traffic.phases[g])):
             sample = learning.traffic.samples_in(g, phase, request_id, client)
             to.sample[phase * n * each + place] = sample
@@ -103,5 +112,8 @@ class RequestsAhead:
                 one = np.full(len(place), version, dtype=np.int32)
                 found = ask(rules, learning, g, request_id, client, sample, one)
                 case = (phase * versions + int(to.case_of[version])) * n * each + place
-                to.score[case] = found.score
-                to.value[case], to.low[case], to.high[case], to.threshold[case] = found.columns()
+                to.score[case] = found[0].score if len(found) == 1 else np.max([o.score for o in found], 0)
+                for row, price in enumerate(found):
+                    columns = (to.value, to.low, to.high, to.threshold)
+                    for column, values in zip(columns, price.columns(), strict=True):
+                        column[row, case] = values

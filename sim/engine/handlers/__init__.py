@@ -6,13 +6,28 @@ from sim.engine.handlers import (
     arriving,
     autoscaling,
     capacity,
+    choosing,
     clients,
     deciding,
     lookups,
+    obstacles,
     primitives,
     queue,
     server,
     walk,
 )
 
-MODULES = (primitives, lookups, autoscaling, queue, server, capacity, deciding, clients, arriving, walk)
+MODULES = (
+    primitives,
+    lookups,
+    autoscaling,
+    queue,
+    server,
+    capacity,
+    deciding,
+    obstacles,
+    choosing,
+    clients,
+    arriving,
+    walk,
+)

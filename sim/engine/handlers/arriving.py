@@ -43,19 +43,25 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     case = case * every + place
     rows.score[row] = requests.score[case]
     asked = w.asked
-    asked.value[row], asked.low[row], asked.high[row] = (
-        requests.value[case],
-        requests.low[case],
-        requests.high[case],
-    )
-    asked.threshold[row], asked.coin[row] = requests.threshold[case], requests.coin[place]
-    if len(w.slow_links.line) > 0:
-        w.drawn.up[0, row] = requests.up[place]
+    for one in range(len(requests.value)):
+        asked.value[one, row], asked.low[one, row], asked.high[one, row], asked.threshold[one, row] = (
+            requests.value[one, case],
+            requests.low[one, case],
+            requests.high[one, case],
+            requests.threshold[one, case],
+        )
+    asked.coin[row] = requests.coin[place]
+    if len(w.slow_links.line) > 0 or w.terms.options > 1:
+        for one in range(w.terms.options):
+            w.drawn.up[one, row] = requests.up[one, place]
+            w.drawn.down[one, row] = requests.down[one, place]
+            w.drawn.factor[one, row] = requests.factor[one, place]
     send = r.sends
     r.sends += 1
     sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
-    sends.reached[send] = decided + requests.up[place]
-    sends.down[send], sends.factor[send] = requests.down[place], requests.factor[place]
+    sends.reached[send] = decided + requests.up[0, place]
+    sends.down[send], sends.factor[send] = requests.down[0, place], requests.factor[0, place]
+    sends.option[send], sends.server[send] = 0, w.options.server[w.groups.first_option[group]]
     sends.timer[send] = _timer_of(decided, w.groups.timeout_s[group], rows.deadline[row])
     if decided > now:
         put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)

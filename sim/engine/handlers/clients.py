@@ -10,14 +10,11 @@ from sim.engine.events import (
     ANSWER,
     ARRIVE,
     ASK,
-    BREAKER_OPEN,
     ERROR,
     KEY_ARRIVAL,
     KEY_REACH,
     KEY_TIMER,
-    LINK_DOWN,
     LOST,
-    OVER_BUDGET,
     REACH,
     REFUSED,
     REMOTE,
@@ -25,8 +22,10 @@ from sim.engine.events import (
     TIMED_OUT,
     TIMER,
 )
+from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
-from sim.engine.handlers.lookups import is_up_through, settle, slowed, take
+from sim.engine.handlers.lookups import is_up_through, settle, slowed
+from sim.engine.handlers.obstacles import obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -57,14 +56,18 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     group = w.clients.group[client]
     leaves, settled = -1, SENDS
     if code in (ASK, RETRY):
+        option = whole_number(sends.option[attempt])
         if code == ASK and w.groups.decides[group]:
             settled = decide_now(w, now, row)
+        if settled == SENDS and w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
+            failed = -1 if code == ASK else option
+            option = whole_number(choose(w, now, row, whole_number(sends.attempt[attempt]), failed))
         if settled == SENDS and (code == ASK or w.clients.asks[client]):
-            why = obstacle(w, now, client)
+            why = obstacle(w, now, client, w.options.server[w.groups.first_option[group] + option])
             if why != 0:
                 settled = why if code == ASK else whole_number(sends.failure[attempt])
         if settled == SENDS:
-            leaves = leave(w, r, now, code, attempt)
+            leaves = leave(w, r, now, code, attempt, option)
         elif code == ASK:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
@@ -100,7 +103,10 @@ def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
     sent = w.sends.sent[attempt]
     if w.terms.is_held and w.clients.asks[client]:
         settle(w.budgets, w.clients.account[client], sent, now, why != REFUSED)
-    tell_breaker(w.clients, w.groups, client, why == REMOTE, sent, now)
+    server = w.sends.server[attempt]
+    tell_breaker(w, client, server, why == REMOTE, sent, now)
+    if len(w.clients.backlog) > 0 and why != TIMED_OUT:
+        w.clients.backlog[client * w.terms.servers + server] = w.sends.backlog[attempt]
     if why != REMOTE:
         w.sends.failure[attempt] = why
     if w.groups.uses_feedback[w.clients.group[client]]:
@@ -142,40 +148,35 @@ def think(w: Any, r: Any, now: Any, client: Any) -> Any:
 
 
 @handler
-def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
+def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
     """The attempt that leaves now: the first one, which earns, or a new one after that which failed."""
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
+    group = w.clients.group[client]
     if code == ASK:
         gain(w, client)
+        if w.groups.options[group] > 1:
+            address(w, group, attempt, row, option)
         return attempt
     number, new = sends.attempt[attempt] + 1, r.sends
     r.sends += 1
     sends.row[new] = row
     sends.attempt[new] = number
     sends.sent[new] = now
-    sends.reached[new] = now + w.drawn.up[number - 1, row]
-    sends.down[new] = w.drawn.down[number - 1, row]
-    sends.timer[new] = _timer_of(now, w.groups.timeout_s[w.clients.group[client]], w.rows.deadline[row])
-    sends.factor[new] = w.drawn.factor[number - 1, row]
+    sends.timer[new] = _timer_of(now, w.groups.timeout_s[group], w.rows.deadline[row])
+    address(w, group, new, row, option)
     return new
 
 
 @handler
-def obstacle(w: Any, now: Any, client: Any) -> Any:
-    """What keeps a client from sending now, as an outcome; 0: nothing, and what it takes is taken."""
-    clients = w.clients
-    failures = w.groups.failures[clients.group[client]]
-    is_open = failures > 0 and clients.failed[client] >= failures
-    if is_open and (now < clients.open_until[client] or clients.probing[client] != 0):
-        return BREAKER_OPEN
-    if not is_up_through(w.cuts, clients.link[client], now, now):
-        return LINK_DOWN
-    if not take(w.budgets, clients.account[client], now, w.terms.is_held):
-        return OVER_BUDGET
-    if is_open:
-        clients.probing[client] = 1
-    return 0
+def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
+    """Whom an attempt asks, and what chance has decided for it."""
+    sends = w.sends
+    drawn = (sends.attempt[send] - 1) * w.terms.options + option
+    sends.option[send], sends.server[send] = option, w.options.server[w.groups.first_option[group] + option]
+    sends.reached[send] = sends.sent[send] + w.drawn.up[drawn, row]
+    sends.down[send] = w.drawn.down[drawn, row]
+    sends.factor[send] = w.drawn.factor[drawn, row]
 
 
 @handler
@@ -187,7 +188,8 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
         put(w.events, r, sends.timer[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0:
-        sends.reached[send] = now + w.drawn.up[sends.attempt[send] - 1, row] * longer
+        drawn = (sends.attempt[send] - 1) * w.terms.options + sends.option[send]
+        sends.reached[send] = now + w.drawn.up[drawn, row] * longer
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
         sends.reached[send] = nan
         sends.over[send] = now
@@ -197,19 +199,3 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
         put(w.events, r, sends.reached[send], KEY_REACH | rank(w, send), REACH, send)
         return -1
     return send
-
-
-@handler
-def tell_breaker(clients: Any, groups: Any, client: Any, is_success: Any, sent: Any, now: Any) -> Any:
-    """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
-    group = clients.group[client]
-    failures = groups.failures[group]
-    if failures == 0 or sent < clients.open_until[client]:
-        return
-    clients.probing[client] = 0
-    if is_success:
-        clients.failed[client] = 0
-        return
-    clients.failed[client] = min(clients.failed[client] + 1, failures)
-    if clients.failed[client] == failures:
-        clients.open_until[client] = now + groups.cooldown_s[group]

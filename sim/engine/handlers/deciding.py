@@ -8,6 +8,7 @@ from typing import Any
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
 from sim.engine.handlers.lookups import in_force
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
+from sim.engine.handlers.server import model_of
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome, Request
@@ -19,19 +20,28 @@ SENDS = -1
 
 @handler
 def decide_now(w: Any, now: Any, row: Any) -> Any:
-    """Decides; gives the outcome of a request that is kept, or comes too late to be sent, else SENDS."""
+    """Decides; gives the outcome of a request that is kept, or comes too late to be sent, else SENDS.
+
+    Of several scores, one of each option, the largest decides; `worth` tells the options that would do.
+    """
     rows, asked = w.rows, w.asked
     client = rows.client[row]
     group = w.clients.group[client]
-    price, threshold = w.groups.price[group], asked.threshold[row]
+    price, threshold = w.groups.price[group], asked.threshold[0, row]
     if price >= 0:
         threshold = w.prices.threshold[price](
             parameters_of(w, group), memory_of(w, client), now, request_of(w, row)
         )
+    best, scores = 0, w.groups.scores[group]
+    if scores > 1:
+        best = best_of_several(w, row, scores)
+        rows.worth[row] = worth_asking(w, row, scores, best, threshold)
+    else:
+        rows.worth[row] = (1 << w.groups.options[group]) - 1
     is_sent, chance = _decide(
-        asked.value[row],
-        asked.low[row],
-        asked.high[row],
+        asked.value[best, row],
+        asked.low[best, row],
+        asked.high[best, row],
         threshold,
         asked.coin[row],
         w.groups.exploration[group],
@@ -46,6 +56,27 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
 
 
 @handler
+def best_of_several(w: Any, row: Any, scores: Any) -> Any:
+    """The largest of a row's scores, of equals the first."""
+    best = 0
+    for one in range(1, scores):
+        if w.asked.value[one, row] > w.asked.value[best, row]:
+            best = one
+    return best
+
+
+@handler
+def worth_asking(w: Any, row: Any, scores: Any, best: Any, threshold: Any) -> Any:
+    """The options that would do, a bit of each: whose scores exceed the threshold, or else the best, as it is
+    when a client explores."""
+    found = 0
+    for one in range(scores):
+        if w.asked.value[one, row] > threshold:
+            found |= 1 << one
+    return found if found != 0 else 1 << best
+
+
+@handler
 def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
     """An attempt has ended for its client, who still waited for it: remote, refused or timed_out."""
     sends, rows, labels = w.sends, w.rows, w.labels
@@ -57,12 +88,13 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
         backlog = sends.backlog[send]
     if outcome == REMOTE:
         version = in_force(labels.in_force_at_s, sends.started[send])
-        server_label = labels.server[version * w.terms.samples + sample]
+        of_version = version * w.terms.models + model_of(w, send)
+        server_label = labels.server[of_version * w.terms.samples + sample]
     heard = Outcome(
         whole_number(rows.request_id[row]),
         whole_number(client),
         real_number(rows.score[row]),
-        whole_number(0),
+        whole_number(sends.option[send]),
         real_number(sends.sent[send]),
         whole_number(outcome),
         whole_number(backlog),

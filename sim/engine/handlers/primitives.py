@@ -15,7 +15,7 @@ from sim.streams import mix_word, mix_words, to_unit
 @handler
 def put(heap: Any, r: Any, at: Any, key: Any, code: Any, subject: Any) -> Any:
     """An event is to happen. key: its kind and rank."""
-    r.events = push(heap, r.events, at, key, code | subject << CODE_BITS)
+    r.events = push(heap, 0, r.events, at, key, code | subject << CODE_BITS)
 
 
 @handler
@@ -38,37 +38,49 @@ def real_number(value: Any) -> Any:
 
 
 @handler
-def push(heap: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
-    """Adds to a heap of n; gives how many there are now."""
+def push(heap: Any, row: Any, n: Any, at: Any, key: Any, what: Any) -> Any:
+    """Adds to a row's heap of n; gives how many there are now."""
     place = n
     while place > 0:
         above = (place - 1) >> 1
-        if heap.at[above] < at or (heap.at[above] == at and heap.key[above] < key):
+        if heap.at[row, above] < at or (heap.at[row, above] == at and heap.key[row, above] < key):
             break
-        heap.at[place], heap.key[place], heap.what[place] = heap.at[above], heap.key[above], heap.what[above]
+        move(heap, row, above, place)
         place = above
-    heap.at[place], heap.key[place], heap.what[place] = at, key, what
+    heap.at[row, place], heap.key[row, place], heap.what[row, place] = at, key, what
     return n + 1
 
 
 @handler
-def drop_first(heap: Any, n: Any) -> Any:
-    """Takes the first out of a heap of n; gives how many are left."""
+def drop_first(heap: Any, row: Any, n: Any) -> Any:
+    """Takes the first out of a row's heap of n; gives how many are left."""
     n -= 1
-    at, key, what = heap.at[n], heap.key[n], heap.what[n]
+    at, key, what = heap.at[row, n], heap.key[row, n], heap.what[row, n]
     place, below = 0, 1
     while below < n:
         if below + 1 < n and (
-            heap.at[below + 1] < heap.at[below]
-            or (heap.at[below + 1] == heap.at[below] and heap.key[below + 1] < heap.key[below])
+            heap.at[row, below + 1] < heap.at[row, below]
+            or (
+                heap.at[row, below + 1] == heap.at[row, below]
+                and heap.key[row, below + 1] < heap.key[row, below]
+            )
         ):
             below += 1
-        if at < heap.at[below] or (at == heap.at[below] and key < heap.key[below]):
+        if at < heap.at[row, below] or (at == heap.at[row, below] and key < heap.key[row, below]):
             break
-        heap.at[place], heap.key[place], heap.what[place] = heap.at[below], heap.key[below], heap.what[below]
+        move(heap, row, below, place)
         place, below = below, 2 * below + 1
-    heap.at[place], heap.key[place], heap.what[place] = at, key, what
+    heap.at[row, place], heap.key[row, place], heap.what[row, place] = at, key, what
     return n
+
+
+@handler
+def move(heap: Any, row: Any, one: Any, to: Any) -> Any:
+    heap.at[row, to], heap.key[row, to], heap.what[row, to] = (
+        heap.at[row, one],
+        heap.key[row, one],
+        heap.what[row, one],
+    )
 
 
 _mix_word, _mix_words, _to_unit = handler(mix_word), handler(mix_words), handler(to_unit)

@@ -1,4 +1,4 @@
-"""The server: whom it lets in, batches that start and end.
+"""A server: whom it lets in, batches that start and end.
 Handlers say whether the queue is to be served afterwards; `capacity` changes what works beneath them."""
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def rank(w: Any, send: Any) -> Any:
 
 
 @handler
-def count(r: Any, now: Any, change: Any) -> Any:
+def count(s: Any, now: Any, change: Any) -> Any:
     """Adds up the integral of the number inside."""
-    r.area += r.inside * (now - r.counted_to)
-    r.counted_to = now
-    r.inside += change
+    s.area += s.inside * (now - s.counted_to)
+    s.counted_to = now
+    s.inside += change
 
 
 @handler
@@ -76,29 +76,27 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 
 @handler
-def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
-    terms, sends = w.terms, w.sends
-    at_once = r.idle > 0 and (
-        terms.max_batch == 1 or terms.batch_wait_s == 0.0 or r.waiting + 1 >= terms.max_batch
-    )
+def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
+    sends = w.sends
+    at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
     why = 0
-    if r.waiting >= r.limit and not at_once:
-        if r.replicas > r.taken or terms.when_down == QUEUE:
+    if s.waiting >= s.limit and not at_once:
+        if s.replicas > s.taken or s.when_down == QUEUE:
             why = QUEUE_FULL
-        elif terms.when_down == REFUSE:
+        elif s.when_down == REFUSE:
             why = DOWN
         else:
             swallow(sends.cause, sends.over, now, send)
             return False
-    elif not admits(w, r, now, send):
+    elif not admits(w, s, now, send):
         why = ADMISSION
     if why == 0:
-        count(r, now, 1)
-        append(w, r, send)
-        return r.idle > 0
+        count(s, now, 1)
+        append(w, s, send)
+        return s.idle > 0
     sends.cause[send] = why
-    if terms.tells_backlog:
-        sends.backlog[send] = r.waiting
+    if w.terms.tells_backlog:
+        sends.backlog[send] = s.waiting
     if not goes_down(w, now, send):
         sends.over[send] = now
         return False
@@ -109,62 +107,66 @@ def reach(w: Any, r: Any, now: Any, send: Any) -> Any:
 
 
 @handler
-def admits(w: Any, r: Any, now: Any, send: Any) -> Any:
+def admits(w: Any, s: Any, now: Any, send: Any) -> Any:
     """Whether a send that has found a place is let in."""
-    if w.terms.admission == OPEN:
+    if s.admission == OPEN:
         return True
-    if w.terms.admission == DEADLINE_FEASIBLE:
-        usable, most = r.replicas - r.taken, w.terms.max_batch
+    if s.admission == DEADLINE_FEASIBLE:
+        usable, most = s.replicas - s.taken, s.max_batch
         if usable <= 0:
             return True
-        batches = r.waiting // most + (0 if r.idle > 0 else 1)
-        finish = now + batches * w.mean[most] / usable + w.mean[r.waiting % most + 1]
+        batches = s.waiting // most + (0 if s.idle > 0 else 1)
+        finish = (
+            now
+            + batches * w.mean[s.first_scale + most] / usable
+            + w.mean[s.first_scale + s.waiting % most + 1]
+        )
         return finish <= w.rows.deadline[w.sends.row[send]]
-    return take(w.door, 0, now, False)
+    return take(w.door, s.door, now, False)
 
 
 # The queue and the replicas.
 
 
 @handler
-def serve(w: Any, r: Any, now: Any) -> Any:
+def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
     """Starts every batch that may start, each on the idle replica with the lowest index."""
-    terms, replicas = w.terms, w.replicas
-    while r.idle > 0 and r.waiting > 0:
-        if r.waiting < terms.max_batch and terms.batch_wait_s > 0.0:
-            first = oldest(w, r)
-            if w.sends.reached[first] + terms.batch_wait_s > now:
-                put_due(w, r, first)
+    replicas = w.replicas
+    while s.idle > 0 and s.waiting > 0:
+        if s.waiting < s.max_batch and s.batch_wait_s > 0.0:
+            first = oldest(w, s)
+            if w.sends.reached[first] + s.batch_wait_s > now:
+                put_due(w, r, s, first)
                 return
-        while not replicas.is_idle[r.lowest]:
-            r.lowest += 1
-        form(w, r, now, r.lowest)
-        if replicas.size[r.lowest] > 0:
-            start(w, r, now, r.lowest)
+        while not replicas.is_idle[s.lowest]:
+            s.lowest += 1
+        form(w, s, now, s.lowest)
+        if replicas.size[s.lowest] > 0:
+            start(w, r, s, now, s.lowest)
 
 
 @handler
-def put_due(w: Any, r: Any, send: Any) -> Any:
+def put_due(w: Any, r: Any, s: Any, send: Any) -> Any:
     """The queue is served again when this one has waited long enough."""
     if not w.lists.is_due_set[send]:
         w.lists.is_due_set[send] = True
-        due_at = w.sends.reached[send] + w.terms.batch_wait_s
+        due_at = w.sends.reached[send] + s.batch_wait_s
         put(w.events, r, due_at, KEY_DUE | rank(w, send), DUE, send)
 
 
 @handler
-def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
+def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
     """A replica's next batch, a linked list; those past their deadline are thrown out."""
     sends, replicas, last, size = w.sends, w.replicas, -1, 0
-    while r.waiting > 0 and size < w.terms.max_batch:
-        send = pop_next(w, r)
-        if w.terms.drops_expired and is_too_late(now, w.rows.deadline[sends.row[send]]):
-            count(r, now, -1)
+    while s.waiting > 0 and size < s.max_batch:
+        send = pop_next(w, s)
+        if s.drops_expired and is_too_late(now, w.rows.deadline[sends.row[send]]):
+            count(s, now, -1)
             sends.cause[send] = EXPIRED
             sends.over[send] = now
             continue
-        if w.terms.discipline == FAIR:
-            w.clients.last_started[w.rows.client[sends.row[send]]] = now
+        if s.discipline == FAIR:
+            w.clients.last_started[s.first_client + w.rows.client[sends.row[send]]] = now
         if last < 0:
             replicas.head[replica] = send
         else:
@@ -175,26 +177,26 @@ def form(w: Any, r: Any, now: Any, replica: Any) -> Any:
 
 
 @handler
-def start(w: Any, r: Any, now: Any, replica: Any) -> Any:
+def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
     sends, replicas = w.sends, w.replicas
-    if w.terms.scales:
-        measure(r, now)
-        r.busy += 1
+    if s.scales:
+        measure(s, now)
+        s.busy += 1
     replicas.is_idle[replica] = False
-    r.idle -= 1
+    s.idle -= 1
     head, size = replicas.head[replica], replicas.size[replica]
     send = head
     for _ in range(size):
         sends.started[send] = now
-        sends.replica[send] = replica
+        sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    takes = w.scale[size] * sends.factor[head]
+    takes = w.scale[s.first_scale + size] * sends.factor[head]
     if len(w.work) > 0:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
-    takes *= slowed(w.slow_service, 0, now, r.replicas - replica - 1)
+    takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
     replicas.ends[replica] = now + takes
     put_completion(w, r, replica)
 
@@ -204,9 +206,16 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
     """Of the requests in a batch, added up in its order."""
     total, send = 0.0, head
     for _ in range(size):
-        total += w.work[w.rows.sample[w.sends.row[send]]]
+        total += w.work[model_of(w, send) * w.terms.samples + w.rows.sample[w.sends.row[send]]]
         send = w.lists.after[send]
     return total / size
+
+
+@handler
+def model_of(w: Any, send: Any) -> Any:
+    """The model that an attempt asks."""
+    group = w.clients.group[w.rows.client[w.sends.row[send]]]
+    return w.options.model[w.groups.first_option[group] + w.sends.option[send]]
 
 
 @handler
@@ -216,7 +225,7 @@ def put_completion(w: Any, r: Any, replica: Any) -> Any:
 
 
 @handler
-def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
+def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
     sends, replicas, clients = w.sends, w.replicas, w.clients
     if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
         return False  # of a batch that an outage stopped
@@ -232,21 +241,21 @@ def complete(w: Any, r: Any, now: Any, replica: Any, ended: Any) -> Any:
                 put(w.events, r, now + sends.down[send], key, ANSWER, send)
         sends.finished[send] = now
         if w.terms.tells_backlog:
-            sends.backlog[send] = r.waiting
+            sends.backlog[send] = s.waiting
         send = w.lists.after[send]
-    if w.terms.scales:
-        measure(r, now)
-        r.busy -= whole_number(replica < r.replicas - r.taken)
-    count(r, now, -size)
+    if s.scales:
+        measure(s, now)
+        s.busy -= whole_number(replica - s.first_replica < s.replicas - s.taken)
+    count(s, now, -size)
     replicas.size[replica] = 0
-    if replica >= r.replicas - r.taken:  # it has outlived its place among the usable ones
+    if replica - s.first_replica >= s.replicas - s.taken:  # it has outlived its place among the usable ones
         return False
-    make_idle(w, r, replica)
-    return r.waiting > 0
+    make_idle(w, s, replica)
+    return s.waiting > 0
 
 
 @handler
-def make_idle(w: Any, r: Any, replica: Any) -> Any:
+def make_idle(w: Any, s: Any, replica: Any) -> Any:
     w.replicas.is_idle[replica] = True
-    r.idle += 1
-    r.lowest = min(r.lowest, replica)
+    s.idle += 1
+    s.lowest = min(s.lowest, replica)

@@ -19,12 +19,14 @@ from sim.engine.events import (
     GAIN,
     KEY_READY,
     NO_ROOM,
+    NOBODY,
     NOTHING,
     RAN_BACKWARDS,
     REACH,
     READY,
     RETRY,
     SCALE,
+    TAKEN_BITS,
     TIMER,
     WANTS_ATTEMPT,
     WANTS_REDRAWS,
@@ -34,64 +36,66 @@ from sim.engine.handlers.arriving import arrive
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, send_or_hear
-from sim.engine.handlers.primitives import drop_first, put
+from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
 from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
 from sim.engine.linking import handler
 
 
 @handler
-def walk(w: Any, registers: Any) -> Any:
-    """Runs the events of [begin, end). w: `Arrays`, filled as far as `registers` say, which it keeps.
+def walk(w: Any, registers: Any, stations: Any) -> Any:
+    """Runs the events of [begin, end). w: `Arrays`, filled as far as `registers` and `stations` say, which it
+    keeps.
 
     Gives DONE; or what it cannot go on without: room in some array, draws of the next attempt, or others for
     the sends that were put back. RAN_BACKWARDS: an event lies before the instant that it was put there.
     """
     r, ahead, heap = registers[0], w.ahead, w.events
     if r.has_begun == 0:
-        begin(w, r)
+        begin(w, r, stations)
     at, key, code, subject = 0.0, 0, NOTHING, 0
     while True:
-        if r.must_serve != 0:
-            r.must_serve = 0
-            serve(w, r, r.now)
+        if r.must_serve >= 0:
+            waits_for = r.must_serve
+            r.must_serve = -1
+            serve(w, r, stations[waits_for], r.now)
         in_heap = r.events > 0
         if r.cursor < len(ahead.at):
             in_heap = in_heap and (
-                heap.at[0] < ahead.at[r.cursor]
-                or (heap.at[0] == ahead.at[r.cursor] and heap.key[0] <= ahead.key[r.cursor])
+                heap.at[0, 0] < ahead.at[r.cursor]
+                or (heap.at[0, 0] == ahead.at[r.cursor] and heap.key[0, 0] <= ahead.key[r.cursor])
             )
-        elif not (in_heap and heap.at[0] < w.terms.end):
+        elif not (in_heap and heap.at[0, 0] < w.terms.end):
             break
         if in_heap:
-            at, key = heap.at[0], heap.key[0]
-            code, subject = heap.what[0] & ((1 << CODE_BITS) - 1), heap.what[0] >> CODE_BITS
+            at, key = heap.at[0, 0], heap.key[0, 0]
+            code, subject = heap.what[0, 0] & ((1 << CODE_BITS) - 1), heap.what[0, 0] >> CODE_BITS
         else:
             at, key = ahead.at[r.cursor], ahead.key[r.cursor]
             code, subject = ahead.do[r.cursor], ahead.subject[r.cursor]
-        why = lacks(w, r, code, subject)
+        why = lacks(w, r, stations, code, subject)
         if why != DONE:
             return why
         if at < r.now:
             return RAN_BACKWARDS
         r.now = at
         if in_heap:
-            r.events = drop_first(heap, r.events)
+            r.events = drop_first(heap, 0, r.events)
         else:
             r.cursor += 1
 
-        r.must_serve = happen(w, r, code, subject, key)
+        r.must_serve = happen(w, r, stations, code, subject, key)
         if r.put_back > 0:
             return WANTS_REDRAWS
-    count(r, w.terms.end, 0)
-    list_all(w, r)
+    finish(w, stations)
     return DONE
 
 
 @handler
-def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
-    """One event; says whether the queue is to be served. What takes no time to arrive does so at once."""
-    now, must_serve = r.now, False
+def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> Any:
+    """One event; gives the server whose queue is to be served, else -1. What takes no time to arrive does so
+    at once."""
+    now, must_serve = r.now, NOBODY
     if code == ARRIVE:
         subject = arrive(w, r, now, subject)
         code = ASK if subject >= 0 else NOTHING
@@ -99,55 +103,89 @@ def happen(w: Any, r: Any, code: Any, subject: Any, key: Any) -> Any:
         subject = send_or_hear(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
     if code == REACH:
-        must_serve = reach(w, r, now, subject)
+        must_serve = reach_server(w, r, stations, now, subject)
     elif code == COMPLETE:
-        must_serve = complete(w, r, now, subject, key)
+        must_serve = complete_batch(w, r, stations, now, subject, key)
     elif code == GAIN:
         gain(w, subject)
     elif code == DUE:
         w.lists.is_due_set[subject] = False
-        must_serve = True
+        must_serve = whole_number(w.sends.server[subject])
     elif code in (CAPACITY, SCALE, READY):
-        must_serve = outage_or_scaling(w, r, now, code, subject)
+        server = subject >> TAKEN_BITS if code == CAPACITY else subject
+        if outage_or_scaling(w, r, stations[server], now, code, subject & ((1 << TAKEN_BITS) - 1)):
+            must_serve = server
     return must_serve
 
 
 @handler
-def begin(w: Any, r: Any) -> Any:
-    """Lists, idle replicas and the ends of batches, from what the state says."""
-    r.has_begun = 1
-    load(w, r)
-    set_limit(w, r)
-    r.idle, r.lowest = 0, r.replicas
-    for replica in range(len(w.replicas.size)):
-        if w.replicas.size[replica] > 0:
-            put_completion(w, r, replica)
-        elif replica < r.replicas - r.taken:
-            make_idle(w, r, replica)
-    if r.idle > 0 and r.waiting > 0:  # whoever waits beside an idle replica waits for others to fill a batch
-        put_due(w, r, oldest(w, r))
-    if w.terms.scales:
-        count_busy(w, r)
-        for place in range(r.coming):
-            if place == 0 or w.coming[place] > w.coming[place - 1]:
-                put(w.events, r, w.coming[place], KEY_READY, READY, 0)
+def reach_server(w: Any, r: Any, stations: Any, now: Any, send: Any) -> Any:
+    """An attempt is there; gives its server if the queue is to be served, else -1."""
+    server = whole_number(w.sends.server[send])
+    return server if reach(w, r, stations[server], now, send) else NOBODY
 
 
 @handler
-def lacks(w: Any, r: Any, code: Any, subject: Any) -> Any:
+def complete_batch(w: Any, r: Any, stations: Any, now: Any, replica: Any, key: Any) -> Any:
+    """A batch ends; gives the replica's server if the queue is to be served, else -1."""
+    server = w.replicas.server[replica]
+    return server if complete(w, r, stations[server], now, replica, key) else NOBODY
+
+
+@handler
+def begin(w: Any, r: Any, stations: Any) -> Any:
+    """Lists, idle replicas and the ends of batches, from what the state says."""
+    r.has_begun = 1
+    listed = 0
+    for number in range(w.terms.servers):
+        s = stations[number]
+        listed = load(w, s, listed)
+        set_limit(s)
+        s.idle, s.lowest = 0, s.first_replica + s.replicas
+        for place in range(s.room):
+            replica = s.first_replica + place
+            if w.replicas.size[replica] > 0:
+                put_completion(w, r, replica)
+            elif place < s.replicas - s.taken:
+                make_idle(w, s, replica)
+        if s.idle > 0 and s.waiting > 0:  # whoever waits beside an idle replica waits for a batch to fill
+            put_due(w, r, s, oldest(w, s))
+        if s.scales:
+            count_busy(w, s)
+            for place in range(s.first_coming, s.first_coming + s.coming):
+                if place == s.first_coming or w.coming[place] > w.coming[place - 1]:
+                    put(w.events, r, w.coming[place], KEY_READY | number << 1, READY, number)
+
+
+@handler
+def finish(w: Any, stations: Any) -> Any:
+    """The end of the stretch: integrals are complete, queues listed."""
+    listed = 0
+    for number in range(w.terms.servers):
+        count(stations[number], w.terms.end, 0)
+        listed = list_all(w, stations[number], listed)
+
+
+@handler
+def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
     most_events = len(w.replicas.size) + w.terms.max_batch + 4
     if (
         (code in (RETRY, ARRIVE) and r.sends >= len(w.sends.row))
         or (code == ARRIVE and r.rows >= len(w.rows.client))
-        or r.events + most_events > len(w.events.at)
-        or r.stopped + r.inside - r.waiting > len(w.stopped)
-        or r.steps >= len(w.steps)
+        or r.events + most_events > w.events.at.shape[1]
+        or (code in (CAPACITY, SCALE, READY) and r.steps >= len(w.steps))
     ):
         return NO_ROOM
+    if code == CAPACITY:
+        s = stations[subject >> TAKEN_BITS]
+        if r.stopped + s.inside - s.waiting > len(w.stopped):
+            return NO_ROOM
     if code == RETRY:
         attempt = w.sends.attempt[subject]  # its number counts from 1, so this is the place of the next one
-        if attempt + 1 > r.attempts_drawn or isnan(w.drawn.up[attempt, w.sends.row[subject]]):
+        if attempt + 1 > r.attempts_drawn or isnan(
+            w.drawn.up[attempt * w.terms.options, w.sends.row[subject]]
+        ):
             return WANTS_ATTEMPT
     if w.terms.adds_rows and is_short_of_requests(w, code, subject):
         return WANTS_REQUESTS

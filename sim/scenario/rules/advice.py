@@ -9,6 +9,7 @@ from math import inf
 from sim.registry.budgets import TokenBucket
 from sim.registry.shapes import FlashCrowd
 from sim.scenario.rules.estimates import estimate, fastest_answer_s, most_sent
+from sim.scenario.rules.servers import stations
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Finding
 
@@ -89,11 +90,14 @@ def _servers_can_keep_up(scenario: Scenario) -> Iterator[Finding]:
     offered = estimate(scenario).offered
     if offered > 1 and is_plain:
         sentence = f"the offered load is {offered:.3g}: more is sent than full batches can serve"
-        yield Finding(("server", "service"), sentence)
+        yield Finding((*scenario.station_paths[0], "service"), sentence)
 
 
 def _a_full_server_orders_more(scenario: Scenario) -> Iterator[Finding]:
-    scaling = scenario.server.autoscaling
-    if scaling is not None and scaling.target_utilisation == 1 and scaling.max > scaling.min:
-        sentence = "1 is never exceeded, since no replica is busier than always: no replica is ever ordered"
-        yield Finding(("server", "autoscaling", "target_utilisation"), sentence)
+    for path, server in stations(scenario):
+        scaling = server.autoscaling
+        if scaling is not None and scaling.target_utilisation == 1 and scaling.max > scaling.min:
+            sentence = (
+                "1 is never exceeded, since no replica is busier than always: no replica is ever ordered"
+            )
+            yield Finding((*path, "autoscaling", "target_utilisation"), sentence)

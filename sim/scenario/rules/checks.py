@@ -11,7 +11,6 @@ from sim.registry.budgets import Budget, MoneyBudget
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.partitions import MissingClasses
-from sim.registry.service import Affine
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
@@ -19,6 +18,7 @@ from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.own_models import OWN_MODEL_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
+from sim.scenario.rules.servers import SERVER_CHECKS, server_models, stations
 from sim.scenario.rules.tables import TABLE_CHECKS
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -32,7 +32,10 @@ MOST_CLASSES = 2**15
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
-    """Every breach of every rule."""
+    """Every breach of every rule; without a server nothing else can be judged."""
+    if not scenario.stations:
+        yield Finding(("server",), "is missing: this key must be given, or servers")
+        return
     for check in CHECKS:
         for path, value, rule in check(scenario):
             yield refusal(path, value, rule)
@@ -70,7 +73,9 @@ def every_variant_has_a_client(scenario: Scenario) -> Iterator[Breach]:
 
 
 def families_are_known(scenario: Scenario) -> Iterator[Breach]:
-    named: list[tuple[Path, str]] = [(("server", "model", "family"), scenario.server.model.family)]
+    named: list[tuple[Path, str]] = [
+        ((*path, "family"), model.family) for path, model in server_models(scenario)
+    ]
     for index, group in enumerate(scenario.fleet):
         named.append((("fleet", index, "model", "family"), group.model.family))
     for path, family in named:
@@ -108,31 +113,6 @@ def missing_classes_exist(scenario: Scenario) -> Iterator[Breach]:
             yield path, classes, "each class must be named once"
         elif len(classes) >= known:
             yield path, classes, "at least one class must be left to train on"
-
-
-def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
-    server = scenario.server
-    if server.queue_limit is not None and server.max_batch > server.queue_limit + 1:
-        rule = f"must be at most queue_limit + 1, {server.queue_limit + 1}: a larger batch never forms"
-        yield ("server", "max_batch"), server.max_batch, rule
-
-
-def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
-    service = scenario.server.service
-    if isinstance(service, Affine) and service.base_s + service.per_item_s < SHORTEST_S:
-        rule = f"base_s + per_item_s must be greater than or equal to {SHORTEST_S:g}"
-        yield ("server", "service", "base_s"), service.base_s, rule
-
-
-def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]:
-    scaling, replicas = scenario.server.autoscaling, scenario.server.replicas
-    if scaling is None:
-        return
-    if scaling.min > scaling.max:
-        yield ("server", "autoscaling", "min"), scaling.min, f"must be at most max, {scaling.max}"
-    elif not scaling.min <= replicas <= scaling.max:
-        rule = f"must be between autoscaling.min and autoscaling.max, {scaling.min} and {scaling.max}"
-        yield ("server", "replicas"), replicas, rule
 
 
 def retries_can_fit_their_deadline(scenario: Scenario) -> Iterator[Breach]:
@@ -177,8 +157,9 @@ def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
 
 def tokens_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     """In whole millionths; who needs more has no use for a bucket."""
-    admission = scenario.server.admission
-    buckets: list[tuple[Path, Any]] = [(("server", "admission", "rate_hz"), admission)]
+    buckets: list[tuple[Path, Any]] = [
+        ((*path, "admission", "rate_hz"), server.admission) for path, server in stations(scenario)
+    ]
     buckets += [(("fleet", g, "budget", "rate_hz"), group.budget) for g, group in enumerate(scenario.fleet)]
     for path, bucket in buckets:
         if bucket is None or bucket.kind != "token_bucket":
@@ -237,9 +218,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_mixture_is_drawn_from,
     missing_classes_exist,
     *PRICE_CHECKS,
-    a_batch_fits_the_queue,
-    service_takes_time,
-    autoscaling_starts_within_its_bounds,
+    *SERVER_CHECKS,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,

@@ -12,6 +12,7 @@ from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.rules.tables import mean_work
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.server import Station
 
 PART_REQUESTS = 50_000  # requests in a part of a parted table ...
 PART_S = 7 * 86_400.0  # ... which covers no more time
@@ -25,8 +26,8 @@ REPORT_S = 6.0  # wall seconds of the report and of starting up
 
 class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
-    minute, were every request sent that the policy may send, each once. bytes: in memory at the peak.
-    written: on the disk, in so many files. wall_s: without the training of models."""
+    minute, were every request sent that the policy may send, each once, and shared by all servers. bytes: in
+    memory at the peak. written: on the disk, in so many files. wall_s: without the training of models."""
 
     requests: float
     offered: float
@@ -39,11 +40,9 @@ class Estimate(NamedTuple):
 
 def estimate(scenario: Scenario) -> Estimate:
     """Of a scenario that has passed its checks. Raises BadFile for a file that has changed since."""
-    server, fleet, horizon_s = scenario.server, scenario.fleet, scenario.horizon_s
+    fleet, horizon_s = scenario.fleet, scenario.horizon_s
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
-    most = server.replicas if server.autoscaling is None else server.autoscaling.max
-    full_s = server.service.scale_s(server.max_batch) * server.service.mean_factor() / server.max_batch
-    full_s *= mean_work(scenario)
+    a_request_s = mean_work(scenario) / sum(map(_served_hz, scenario.stations))
     mean, busiest = (
         sum(group.clients * rate(scenario, place) * most_sent(group) for place, group in enumerate(fleet))
         for rate in (mean_rate_hz, busiest_rate_hz)
@@ -51,8 +50,8 @@ def estimate(scenario: Scenario) -> Estimate:
     parts = max(1, ceil(requests / PART_REQUESTS), ceil(horizon_s / PART_S))
     return Estimate(
         requests,
-        mean * full_s / most,
-        busiest * full_s / most,
+        mean * a_request_s,
+        busiest * a_request_s,
         memory_bytes(scenario),
         2 * parts + OTHER_FILES,
         requests * REQUEST_BYTES + horizon_s * SECOND_BYTES + OTHER_BYTES,
@@ -78,8 +77,19 @@ def most_sent(group: Group) -> float:
     return float(price.rate) if price.aims_at == "rate" else 1.0  # type: ignore[attr-defined]
 
 
+def _served_hz(server: Station) -> float:
+    """Requests a second in full batches on as many replicas as there may be."""
+    most = server.replicas if server.autoscaling is None else server.autoscaling.max
+    batch_s = server.service.scale_s(server.max_batch) * server.service.mean_factor()
+    return most * server.max_batch / batch_s
+
+
 def fastest_answer_s(scenario: Scenario, group: Group) -> float:
-    """From a send to its answer at a server without a queue, on average."""
-    link, service = group.link, scenario.server.service
-    transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-    return 2 * mean_s(link.latency) + transfer_s + service.scale_s(1) * service.mean_factor()
+    """From a send to its answer at a server without a queue, on average, by the fastest option."""
+    ways = [(scenario.station_names.index(one.server), one.link or group.link) for one in group.options or ()]
+    found = []
+    for place, link in ways or [(place, group.link) for place in range(len(scenario.stations))]:
+        service = scenario.stations[place].service
+        transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        found.append(2 * mean_s(link.latency) + transfer_s + service.scale_s(1) * service.mean_factor())
+    return min(found)

@@ -13,11 +13,13 @@ from sim.registry.outage_targets import LinksTarget, ReplicasTarget
 from sim.registry.outages import Intervals, TraceOutage
 from sim.registry.prices import AlwaysLocal
 from sim.scenario.files.rows import BadFile
+from sim.scenario.rules.servers import stations
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
-from sim.scenario.schema.server import Outage, Server
+from sim.scenario.schema.server import Outage, Station
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest, show
+from sim.world.outages.capacity import most_replicas
 
 Breach = tuple[Path, Any, str]
 MOST_PERIODS = 10_000_000
@@ -35,10 +37,10 @@ def intervals_lie_in_the_run(scenario: Scenario) -> Iterator[Breach]:
 def intervals_of_a_target_are_apart(scenario: Scenario) -> Iterator[Breach]:
     by_target: dict[Any, list[tuple[Path, tuple[float, float]]]] = {}
     for path, interval in _intervals(scenario):
-        outage = scenario.server.outages[int(path[2])]
-        key = _target_key(outage)
-        if isinstance(outage.target, ReplicasTarget) and outage.effect.stops:
-            key = path[2]  # each takes replicas of its own
+        of = next(one for one in scenario.all_outages if one.path == path[:-3])
+        key: Any = of.station, _target_key(of.outage)
+        if isinstance(of.outage.target, ReplicasTarget) and of.outage.effect.stops:
+            key = of.path  # each takes replicas of its own
         by_target.setdefault(key, []).append((path, interval))
     for written in by_target.values():
         yield from _unsorted(written)
@@ -59,48 +61,55 @@ def _unsorted(written: list[tuple[Path, tuple[float, float]]]) -> Iterator[Breac
 def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     """Time lines are drawn before the run; a slip of a unit must not fill the memory."""
     sizes = {group.group: group.clients for group in scenario.fleet}
-    for index, outage in enumerate(scenario.server.outages):
-        when, target = outage.when, outage.target
-        path: Path = ("server", "outages", index, "when", "kind")
+    for written in scenario.all_outages:
+        when, target = written.outage.when, written.outage.target
         cycle_s = when.cycle_s()
         lines = 1.0
         if isinstance(target, LinksTarget) and not target.correlated:
             lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
+        elif isinstance(target, ReplicasTarget) and target.each:
+            lines = float(target.count)
         if lines * scenario.horizon_s > MOST_PERIODS * cycle_s > 0:
             rule = f"would make more than {MOST_PERIODS:,} outages before horizon_s"
-            yield path, when.kind, rule
+            yield (*written.path, "when", "kind"), when.kind, rule
 
 
-def independent_links_have_times_of_their_own(scenario: Scenario) -> Iterator[Breach]:
-    for index, outage in enumerate(scenario.server.outages):
-        target = outage.target
-        if isinstance(target, LinksTarget) and not target.correlated and not outage.when.may_differ:
+def what_fails_alone_has_times_of_its_own(scenario: Scenario) -> Iterator[Breach]:
+    for written in scenario.all_outages:
+        target, when = written.outage.target, written.outage.when
+        if isinstance(target, LinksTarget) and not target.correlated and not when.may_differ:
             rule = "written intervals are the same for every link: use renewal, intermittent or a trace"
-            yield ("server", "outages", index, "target", "correlated"), False, rule
+            yield (*written.path, "target", "correlated"), False, rule
+        if isinstance(target, ReplicasTarget) and target.each:
+            if not when.may_differ:
+                rule = "written intervals are the same for every replica: use renewal or intermittent"
+                yield (*written.path, "target", "each"), True, rule
+            elif not written.outage.effect.stops:
+                rule = "replicas that fail each on their own are down: must be false for a slowdown"
+                yield (*written.path, "target", "each"), True, rule
 
 
 def traces_of_outages_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
     """Read to their end, so that a run does not stop in its middle; about links that the outage hits."""
-    for index, outage in enumerate(scenario.server.outages):
+    for number, written in enumerate(scenario.all_outages):
+        outage = written.outage
         if not isinstance(outage.when, TraceOutage):
             continue
-        path: Path = ("server", "outages", index, "when", "file")
         file, clients = outage.when.file, scenario.clients if isinstance(outage.target, LinksTarget) else 0
         try:
-            outage.when.require(outage.target, outage.target_name, outage.effect.kind, clients, index)
+            outage.when.require(outage.target, written.target_name, outage.effect.kind, clients, number)
         except BadFile as error:
-            yield path, file, f"{PurePath(file).name}: {error}"
+            yield (*written.path, "when", "file"), file, f"{PurePath(file).name}: {error}"
 
 
 def targets_exist(scenario: Scenario) -> Iterator[Breach]:
     names = [group.group for group in scenario.fleet]
-    scaling = scenario.server.autoscaling
-    replicas = scenario.server.replicas if scaling is None else scaling.max
-    for index, outage in enumerate(scenario.server.outages):
-        path: Path = ("server", "outages", index, "target")
-        target = outage.target
-        if isinstance(target, ReplicasTarget) and target.count > replicas:
-            yield (*path, "count"), target.count, f"the server has {replicas} replicas"
+    for written in scenario.all_outages:
+        path, target = (*written.path, "target"), written.outage.target
+        if isinstance(target, ReplicasTarget) and written.station is not None:
+            replicas = most_replicas(scenario.stations[written.station])
+            if target.count > replicas:
+                yield (*path, "count"), target.count, f"the server has {replicas} replicas"
         if isinstance(target, LinksTarget):
             for position, name in enumerate(target.groups):
                 if name not in names:
@@ -108,84 +117,91 @@ def targets_exist(scenario: Scenario) -> Iterator[Breach]:
 
 
 def requeued_work_has_a_queue(scenario: Scenario) -> Iterator[Breach]:
-    server = scenario.server
-    if server.in_flight == "requeue" and not server.queue_survives:
-        yield (
-            ("server", "in_flight"),
-            server.in_flight,
-            "needs queue_survives: true, or there is no queue to go to",
-        )
+    for path, server in stations(scenario):
+        if server.in_flight == "requeue" and not server.queue_survives:
+            rule = "needs queue_survives: true, or there is no queue to go to"
+            yield (*path, "in_flight"), server.in_flight, rule
 
 
 def deadlines_are_there_to_be_looked_at(scenario: Scenario) -> Iterator[Breach]:
-    """What the server does about deadlines needs somebody to have one."""
-    server = scenario.server
+    """What a server does about deadlines needs somebody to have one."""
     if any(group.deadline_s is not None for group in scenario.fleet):
         return
-    found: tuple[tuple[Path, Any, bool], ...] = (
-        (("server", "discipline"), server.discipline, DISCIPLINES[server.discipline].needs_deadline),
-        (("server", "drop_expired"), server.drop_expired, server.drop_expired),
-        (("server", "admission", "kind"), server.admission.kind, server.admission.needs_deadline),
-    )
-    for path, value, looks in found:
-        if looks:
-            yield path, value, "no group has a deadline_s, so this would do nothing"
+    for path, server in stations(scenario):
+        found: tuple[tuple[Path, Any, bool], ...] = (
+            (("discipline",), server.discipline, DISCIPLINES[server.discipline].needs_deadline),
+            (("drop_expired",), server.drop_expired, server.drop_expired),
+            (("admission", "kind"), server.admission.kind, server.admission.needs_deadline),
+        )
+        for key, value, looks in found:
+            if looks:
+                yield (*path, *key), value, "no group has a deadline_s, so this would do nothing"
 
 
 def nobody_waits_for_ever(scenario: Scenario) -> Iterator[Breach]:
     """A client whose request can be swallowed must have a timer, or the request would never end."""
-    swallowing = server_outage_that_swallows(scenario.server)
+    asked = [_asked_by(scenario, group) for group in scenario.fleet]
     for index, group in enumerate(scenario.fleet):
         if group.timeout_s is not None or group.deadline_s is not None:
             continue
         if isinstance(group.policy.price, AlwaysLocal):
             continue
-        cause = swallowing or _cut_link(scenario.server, group)
+        swallowing = (outage_that_swallows(scenario, server) for server in asked[index])
+        cause = next((path for path in swallowing if path), None) or _cut_link(scenario, group)
         if cause is not None:
             rule = f"needs timeout_s or deadline_s, since {cause} can swallow a request without a word"
             yield ("fleet", index, "timeout_s"), group.timeout_s, rule
 
 
-def server_outage_that_swallows(server: Server) -> str | None:
-    """The first outage in which the server can lose a request silently, by its path."""
-    for index, outage in enumerate(server.outages):
-        if not outage.effect.stops or isinstance(outage.target, LinksTarget):
+def _asked_by(scenario: Scenario, group: Group) -> list[int]:
+    """The servers that a group may ask, as far as they are there."""
+    named = {one.server for one in group.options or ()} or set(scenario.station_names)
+    return [place for place, name in enumerate(scenario.station_names) if name in named]
+
+
+def outage_that_swallows(scenario: Scenario, station: int) -> str | None:
+    """The first outage in which a server can lose a request silently, by its path."""
+    server = scenario.stations[station]
+    for written in scenario.all_outages:
+        outage = written.outage
+        if not outage.effect.stops or station not in scenario.hit_by(written):
             continue
         forgets = server.when_down == "silent" or not server.queue_survives
         if server.in_flight == "lose" or (forgets and _can_stop_everything(server, outage)):
-            return f"server.outages.{index}"
+            return ".".join(map(str, written.path))
     return None
 
 
-def _can_stop_everything(server: Server, outage: Outage) -> bool:
+def _can_stop_everything(server: Station, outage: Outage) -> bool:
     fewest = server.replicas if server.autoscaling is None else server.autoscaling.min
     return not isinstance(outage.target, ReplicasTarget) or outage.target.count >= fewest
 
 
-def _cut_link(server: Server, group: Group) -> str | None:
-    for index, outage in enumerate(server.outages):
+def _cut_link(scenario: Scenario, group: Group) -> str | None:
+    for written in scenario.all_outages:
+        outage = written.outage
         if (
             isinstance(outage.target, LinksTarget)
             and outage.effect.stops
             and group.group in outage.target.groups
             and outage.target.share > 0
         ):
-            return f"server.outages.{index}"
+            return ".".join(map(str, written.path))
     return None
 
 
 def _intervals(scenario: Scenario) -> Iterator[tuple[Path, tuple[float, float]]]:
-    for index, outage in enumerate(scenario.server.outages):
-        if isinstance(outage.when, Intervals):
-            for position, interval in enumerate(outage.when.at):
-                yield ("server", "outages", index, "when", "at", position), interval
+    for written in scenario.all_outages:
+        if isinstance(written.outage.when, Intervals):
+            for position, interval in enumerate(written.outage.when.at):
+                yield (*written.path, "when", "at", position), interval
 
 
 def _target_key(outage: Outage) -> Any:
     target = outage.target
     if isinstance(target, ReplicasTarget):
         return "replicas", target.count, outage.effect.kind
-    where = frozenset(target.groups) if isinstance(target, LinksTarget) else None
+    where = frozenset(getattr(target, "groups", getattr(target, "names", ())))
     return target.kind, where, outage.effect.kind
 
 
@@ -193,7 +209,7 @@ OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     intervals_lie_in_the_run,
     intervals_of_a_target_are_apart,
     drawn_outages_can_be_counted,
-    independent_links_have_times_of_their_own,
+    what_fails_alone_has_times_of_its_own,
     traces_of_outages_can_be_replayed,
     targets_exist,
     requeued_work_has_a_queue,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.registry.data_sets import DATA_SETS
+from sim.scenario.rules.servers import server_models
 from sim.scenario.schema.client_data import ClientModel
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.server import ServerModel
@@ -35,13 +36,14 @@ def models_by_file_are_models(scenario: Scenario) -> Iterator[Breach]:
 
 
 def a_server_by_file_is_not_trained(scenario: Scenario) -> Iterator[Breach]:
-    if scenario.server.model.file is not None and scenario.training.online is not None:
+    is_own = any(model.file is not None for model in scenario.server_models.values())
+    if is_own and scenario.training.online is not None:
         rule = "the server's model is your own, and is not trained: must be null"
         yield ("training", "online"), "...", rule
 
 
 def _models(scenario: Scenario) -> Iterator[tuple[Path, ClientModel | ServerModel]]:
-    yield ("server", "model"), scenario.server.model
+    yield from server_models(scenario)
     for index, group in enumerate(scenario.fleet):
         yield ("fleet", index, "model"), group.model
 

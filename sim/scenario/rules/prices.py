@@ -46,11 +46,11 @@ def rates_leave_room_for_exploration(scenario: Scenario) -> Iterator[Breach]:
 
 def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
     """A price that follows availability needs a timer, or a server that says no."""
-    server = scenario.server
-    refuses = (
+    refuses = any(
         server.queue_limit is not None
         or server.admission.refuses
-        or (server.when_down == "refuse" and len(server.outages) > 0)
+        or (server.when_down == "refuse" and len(scenario.all_outages) > 0)
+        for server in scenario.stations
     )
     for index, group in enumerate(scenario.fleet):
         has_timer = group.timeout_s is not None or group.deadline_s is not None

@@ -13,8 +13,10 @@ from sim.registry.scores import SCORES
 from sim.scenario.files.answers import AnswerTable, answer_table
 from sim.scenario.files.partition_ids import partition_ids
 from sim.scenario.files.rows import BadFile
+from sim.scenario.rules.servers import server_models
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.server import ServerModel
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest
 
@@ -55,7 +57,9 @@ def tables_can_be_read(scenario: Scenario) -> Iterator[Breach]:
 def keys_of_tables_go_with_tables(scenario: Scenario) -> Iterator[Breach]:
     if DATA_SETS[scenario.data.set].has_answers:
         return
-    written: list[tuple[Path, Any]] = [(("server", "model", "answers"), scenario.server.model.answers)]
+    written: list[tuple[Path, Any]] = [
+        ((*path, "answers"), model.answers) for path, model in server_models(scenario)
+    ]
     for index, group in enumerate(scenario.fleet):
         written.append((("fleet", index, "model", "answers"), group.model.answers))
         if SCORES[group.policy.score].is_given:
@@ -119,11 +123,12 @@ def models_are_in_the_table(scenario: Scenario) -> Iterator[Breach]:
     table = table_of(scenario)
     if table is None:
         return
-    server, path = scenario.server.model.answers, ("server", "model", "answers")
-    if server is None and len(table.servers) > 1:
-        yield path, None, f"the table has several, so one must be named: {', '.join(table.servers)}"
-    elif server is not None and server not in table.servers:
-        yield path, server, f"the table has no such server: {nearest(server, list(table.servers))}"
+    for at, model in server_models(scenario):
+        path, server = (*at, "answers"), model.answers
+        if server is None and len(table.servers) > 1:
+            yield path, None, f"the table has several, so one must be named: {', '.join(table.servers)}"
+        elif server is not None and server not in table.servers:
+            yield path, server, f"the table has no such server: {nearest(server, list(table.servers))}"
     for index, group in enumerate(scenario.fleet):
         here: Path = ("fleet", index, "model")
         named = group.model.answers
@@ -171,12 +176,17 @@ def table_of(scenario: Scenario) -> AnswerTable | None:
 
 
 def mean_work(scenario: Scenario) -> float:
-    """What service times are multiplied by on average over the samples; 1 where nothing says so."""
-    table, name = table_of(scenario), scenario.server.model.answers
+    """What service times are multiplied by on average over the samples, by the model that works most; 1 where
+    nothing says so."""
+    return max(_mean_work(table_of(scenario), model) for _, model in server_models(scenario))
+
+
+def _mean_work(table: AnswerTable | None, model: ServerModel) -> float:
+    name = model.answers
     if table is None or (name is None and len(table.servers) > 1) or (name and name not in table.servers):
-        return 1.0
+        return model.work
     server = table.servers[name] if name else next(iter(table.servers.values()))
-    return 1.0 if server.work is None else float(server.work.mean())
+    return model.work * (1.0 if server.work is None else float(server.work.mean()))
 
 
 def _trained(scenario: Scenario, group: Group) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from sim.scenario.schema.fleet import Group
-from sim.scenario.schema.server import Server
+from sim.scenario.schema.server import NamedServer, Outage, Server, ServerModel, Station
 from sim.scenario.schema.training import Costs, Data, Study, Training
 from sim.scenario.schema.values import Instant, Name, Part
+
+Path = tuple[str | int, ...]
 
 
 class Engine(Part):
@@ -17,6 +19,17 @@ class Engine(Part):
 
     path: Literal["auto", "simpy", "compiled"] = "auto"
     """`compiled`: by Numba; `simpy`: by SimPy's loop; `auto`: by whichever is over first."""
+
+
+class WrittenOutage(NamedTuple):
+    """An outage, where it stands in the scenario, under which server (None: beside them), and how tables name
+    its target: "server", "replicas:N", "links:GROUP+GROUP", "servers:NAME+NAME"; of one of several servers
+    "NAME" or "NAME/replicas:N"."""
+
+    path: Path
+    station: int | None
+    outage: Outage
+    target_name: str
 
 
 class Scenario(Part):
@@ -37,8 +50,14 @@ class Scenario(Part):
     """What a send and a wrong answer cost."""
     fleet: Annotated[tuple[Group, ...], Field(min_length=1)]
     """The groups of clients."""
-    server: Server
-    """The one server that all clients share."""
+    server: Server | None = None
+    """The one server that all clients share; null: there are `servers`."""
+    servers: Annotated[tuple[NamedServer, ...], Field(min_length=1)] | None = None
+    """Several servers, in place of `server`."""
+    models: Annotated[dict[Name, ServerModel], Field(min_length=1)] | None = None
+    """The classifiers of `servers`, by name; null: one, called `model`."""
+    outages: tuple[Outage, ...] = ()
+    """What fails beside the servers' own outages: several of them at once, links."""
     training: Training = Training()
     """How server and rejectors learn, before and during the run."""
     study: Study | None = None
@@ -50,3 +69,68 @@ class Scenario(Part):
     def clients(self) -> int:
         """Number of clients in all groups."""
         return sum(group.clients for group in self.fleet)
+
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """The servers, one or several."""
+        return (self.server,) if self.server is not None else self.servers or ()
+
+    @property
+    def station_names(self) -> tuple[str, ...]:
+        """What tables call them: `server` where there is one without a name."""
+        return ("server",) if self.server is not None else tuple(one.server for one in self.servers or ())
+
+    @property
+    def station_paths(self) -> tuple[Path, ...]:
+        """Where each of them stands in the scenario."""
+        if self.server is not None:
+            return (("server",),)
+        return tuple(("servers", place) for place in range(len(self.servers or ())))
+
+    @property
+    def server_models(self) -> dict[str, ServerModel]:
+        """The servers' classifiers by name: `model` where there is one without a name."""
+        if self.server is not None:
+            return {"model": self.server.model}
+        return dict(self.models or {"model": ServerModel()})
+
+    @property
+    def first_model(self) -> ServerModel:
+        """The one classifier, or the first of several."""
+        return next(iter(self.server_models.values()))
+
+    def models_of(self, station: int) -> tuple[str, ...]:
+        """The names of the models that a server has."""
+        named = None if self.server is not None else (self.servers or ())[station].models
+        return tuple(self.server_models) if named is None else named
+
+    @property
+    def all_outages(self) -> tuple[WrittenOutage, ...]:
+        """Every outage, those of the servers first."""
+        own = (
+            WrittenOutage((*path, "outages", place), station, outage, self._told(station, outage))
+            for station, (path, one) in enumerate(zip(self.station_paths, self.stations, strict=True))
+            for place, outage in enumerate(one.outages)
+        )
+        beside = (
+            WrittenOutage(("outages", place), None, one, one.target.told())
+            for place, one in enumerate(self.outages)
+        )
+        return (*own, *beside)
+
+    def _told(self, station: int, outage: Outage) -> str:
+        told = outage.target.told()
+        if self.server is not None:
+            return told
+        name = self.station_names[station]
+        return name if outage.target.kind == "server" else f"{name}/{told}"
+
+    def hit_by(self, written: WrittenOutage) -> tuple[int, ...]:
+        """The servers that an outage hits, or whose replicas it does; none: it hits links."""
+        target = written.outage.target
+        if target.hits_links:
+            return ()
+        if written.station is not None:
+            return (written.station,)
+        named = getattr(target, "names", self.station_names)
+        return tuple(place for place, name in enumerate(self.station_names) if name in named)

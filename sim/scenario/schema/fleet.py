@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.registry.budgets import Budget
+from sim.registry.choices import ChoiceName
 from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
 from sim.registry.mixes import MixAll, Traffic
@@ -72,6 +73,8 @@ class Retry(Part):
     """Longest wait; null: no limit."""
     jitter: Literal["none", "full"] = "full"
     """`full`: the wait is multiplied by a uniform draw from 0 to 1."""
+    next: Literal["same", "other"] = "same"
+    """Whom a retry asks: the same option, or another one that would do, if one is free."""
     allowance: Annotated[float, Field(ge=0, le=3)] | None = 0.2
     """Retry tokens that a first send earns; a client starts with one, keeps at most three, and a retry takes
     one; null: no limit."""
@@ -84,6 +87,21 @@ class Breaker(Part):
     """Failed attempts on end that open it."""
     cooldown_s: Span
     """How long it stays open; the first send after that is the probe."""
+
+
+class Option(Part):
+    """Whom a client may ask: a server and a model, over a link."""
+
+    option: Name
+    """Name of the option; in a group each has its own."""
+    server: Name
+    """The server."""
+    model: Name | None = None
+    """The model; null: the only one that the server has."""
+    link: Link | None = None
+    """The way there; null: the group's."""
+    c_e: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """Price of one charged send; null: as `costs` have it."""
 
 
 class Group(Part):
@@ -109,6 +127,12 @@ class Group(Part):
     """How fast the device is."""
     link: Link = Link()
     """How fast the way to the server is."""
+    options: Annotated[tuple[Option, ...], Field(min_length=1, max_length=60)] | None = None
+    """Whom the clients may ask; null: every model of every server, over `link`."""
+    choose: ChoiceName = "best"
+    """Which option is asked of those that would do: `best` (the largest score), `order` (the
+    first), `least_backlog`, `two_choices` (the shorter backlog of two drawn), `round_robin` or `home` (by the
+    client's number)."""
     policy: Policy = Policy()
     """What is sent."""
     deadline_s: Span | None = None

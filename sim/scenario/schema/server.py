@@ -1,4 +1,4 @@
-"""What a scenario says about the server: its model, capacity, queue, failures."""
+"""What a scenario says about a server, or several: their models, capacity, queue, failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
 from sim.scenario.schema.client_data import Scaling
-from sim.scenario.schema.values import Beat, ImageSize, Part, SpanOrZero, Whole
+from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Whole
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -30,6 +30,8 @@ class ServerModel(Part):
     """What images are scaled by for a model of your own; null: they stay between 0 and 1."""
     answers: str | None = None
     """The server of a table; null: the only one that it has."""
+    work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """How many times as long as its server says a batch takes that it answers."""
 
 
 class Autoscaling(Part):
@@ -57,17 +59,10 @@ class Outage(Part):
     effect: Effect = Down()
     """What it does."""
 
-    @property
-    def target_name(self) -> str:
-        """How tables name the target: "server", "replicas:N" or "links:GROUP+GROUP"."""
-        return self.target.told()
 
+class Station(Part):
+    """What any server has: replicas, a queue before them, and what fails."""
 
-class Server(Part):
-    """The shared server."""
-
-    model: ServerModel = ServerModel()
-    """The classifier that all clients share."""
     replicas: Replicas = 1
     """How many of it serve at once."""
     max_batch: Annotated[int, Field(ge=1, le=32_767)] = 1
@@ -95,3 +90,23 @@ class Server(Part):
     """Whether who waits stays in a total outage."""
     outages: tuple[Outage, ...] = ()
     """What fails, and when."""
+
+
+class _WithModel(Part):
+    model: ServerModel = ServerModel()
+    """The classifier that all clients share."""
+
+
+class Server(Station, _WithModel):
+    """The shared server."""
+
+
+class _WithName(Part):
+    server: Name
+    """Name of the server; each has its own."""
+    models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Names of the models that it has; null: all."""
+
+
+class NamedServer(Station, _WithName):
+    """One of several servers."""

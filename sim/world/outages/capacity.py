@@ -1,4 +1,4 @@
-"""What outages leave of the server: usable replicas over time, how slow they are, and what tables tell.
+"""What outages leave of the servers: usable replicas over time, how slow they are, and what tables tell.
 Pure functions of time, known before the run; the loop only walks along them."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario import Scenario
-from sim.scenario.schema.server import Outage, Server
+from sim.scenario.schema.server import Outage, Station
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.times import OutageTimes
 
@@ -70,21 +70,34 @@ def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interv
     """Every interval of every outage, in order of start; those of single clients' links come with them."""
     found = []
     for number, one in enumerate(times):
-        outage, takes = one.outage, _takes(one.outage, most_replicas(scenario.server))
+        outage = one.outage
+        takes = max([_takes(outage, most_replicas(scenario.stations[hit])) for hit in one.stations] + [0])
         factor = outage.effect.slows_by()
         for client, downtime in ((-1, one.shared), *one.of_client.items()):
             found += [
-                Interval(outage.target_name, begin, end, takes, outage.effect.kind, factor, client, number)
+                Interval(one.target_name, begin, end, takes, outage.effect.kind, factor, client, number)
+                for begin, end in downtime
+            ]
+        for downtime in one.of_replica.values():
+            name = one.target_name.rpartition("/")[0]
+            told = f"{name}/replicas:1" if name else "replicas:1"
+            found += [
+                Interval(told, begin, end, 1, outage.effect.kind, factor, -1, number)
                 for begin, end in downtime
             ]
     return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client, i.outage))
 
 
-def capacity(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Capacity:
-    """Each outage takes its replicas from those that the others leave, as far as there are any; simultaneous
-    edges are one net change."""
-    most = most_replicas(scenario.server)
-    takers = [(takes, one.shared) for one in times if (takes := _takes(one.outage, most))]
+def capacity(scenario: Scenario, station: int, times: tuple[OutageTimes, ...]) -> Capacity:
+    """Each outage of a server takes its replicas from those that the others leave, as far as there are any;
+    simultaneous edges are one net change."""
+    server = scenario.stations[station]
+    most = most_replicas(server)
+    takers = []
+    for one in times:
+        if station in one.stations and one.outage.effect.stops:
+            takers += [(_takes(one.outage, most), one.shared)] if len(one.shared) else []
+            takers += [(1, alone) for alone in one.of_replica.values()]
     edges = np.unique([0.0] + [t for _, downtime in takers for period in downtime for t in period])
     edges = edges[(edges < scenario.horizon_s) | (edges == 0.0)]
     taken = np.zeros(len(edges), dtype=np.int64)
@@ -92,30 +105,31 @@ def capacity(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Capacity:
         taken += np.where(downtime.down_at(edges), takes, 0)
     taken = np.minimum(taken, most)
     changes = np.concatenate([[True], np.diff(taken) != 0])
-    return Capacity(edges[changes], np.maximum(scenario.server.replicas - taken[changes], 0), taken[changes])
+    return Capacity(edges[changes], np.maximum(server.replicas - taken[changes], 0), taken[changes])
 
 
-def mean_availability(scenario: Scenario, known: Capacity) -> float:
-    """The share of [0, horizon_s) in which at least one replica is usable, from 0 to 1.
+def mean_availability(scenario: Scenario, station: int, known: Capacity) -> float:
+    """The share of [0, horizon_s) in which at least one replica of a server is usable, from 0 to 1.
 
     What `training.availability: observed` stands for: the outages of the server and its replicas as this run
     will meet them; links, queues and deadlines, which may lose more, are left out.
     """
     lengths = np.diff(np.append(known.at_s, scenario.horizon_s))
-    return float(lengths[known.taken < most_replicas(scenario.server)].sum() / scenario.horizon_s)
+    most = most_replicas(scenario.stations[station])
+    return float(lengths[known.taken < most].sum() / scenario.horizon_s)
 
 
-def slowness(scenario: Scenario, times: tuple[OutageTimes, ...]) -> Slowness:
-    """The slowdowns of the server and of its replicas, in the order of the scenario."""
-    spans = []
+def slowness(scenario: Scenario, station: int, times: tuple[OutageTimes, ...]) -> Slowness:
+    """The slowdowns of a server and of its replicas, in the order of the scenario."""
+    spans, most = [], most_replicas(scenario.stations[station])
     for one in times:
         effect, target = one.outage.effect, one.outage.target
-        if not effect.stops and not target.hits_links:
-            spans.append((one.shared, target.replicas(most_replicas(scenario.server)), effect.slows_by()))
+        if not effect.stops and station in one.stations:
+            spans.append((one.shared, target.replicas(most), effect.slows_by()))
     return Slowness(tuple(spans))
 
 
-def most_replicas(server: Server) -> int:
+def most_replicas(server: Station) -> int:
     """As many replicas as there will ever be."""
     return server.replicas if server.autoscaling is None else server.autoscaling.max
 

@@ -23,16 +23,18 @@ _AT_ONCE = 1024  # clients whose time lines are drawn by one array operation
 
 
 class Hit(NamedTuple):
-    """An outage whose times are asked: its number in the scenario, and whose links it hits.
+    """An outage whose times are asked: its number in the scenario, and what it hits.
 
-    members: clients, ascending, int64; empty for outages of the server. clients: how many the fleet has.
-    is_each: whether they are hit each at times of its own.
+    target_name: how tables name it. members: clients whose links it hits, or places of replicas that fail
+    each on its own, ascending, int64; else empty. clients: how many the fleet has. is_each: whether they are
+    hit each at times of its own.
     """
 
     seed: int
     number: int
     horizon_s: float
     outage: Outage
+    target_name: str
     members: NDArray[np.int64]
     clients: int
     is_each: bool

@@ -1,0 +1,76 @@
+"""The columns of one stretch, filled from the state, and how they become longer.
+Parts of `sim.engine.arrays.context`, which keeps them together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.arrays.layout import Asked, Heap, Lists, Replicas
+from sim.engine.clock import Stretch
+from sim.engine.state import State
+from sim.registry.disciplines import DISCIPLINES
+from sim.world.parameters import Rules
+
+
+def heap_of(rows: int, n: int) -> Heap:
+    return Heap(np.empty((rows, n)), *(np.empty((rows, n), dtype=np.int64) for _ in range(2)))
+
+
+def lists_of(n: int, clients: int, rules: Rules) -> Lists:
+    """clients: how many have lines of their own, of all servers together."""
+    after, before, listed = (np.empty(n, dtype=np.int64) for _ in range(3))
+    kinds = [DISCIPLINES[one.discipline] for one in rules.stations]
+    room = max(n, rules.clients.size if clients else 0) if any(kind.has_line for kind in kinds) else 0
+    behind, last_of = np.empty(n, dtype=np.int64), np.empty(clients, dtype=np.int64)
+    first_of, line = np.full(clients, -1, dtype=np.int64), heap_of(len(kinds), room)
+    return Lists(after, before, np.zeros(n, dtype=bool), line, listed, behind, first_of, last_of)
+
+
+def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
+    """What is compared by the decisions that are taken as requests come."""
+    found = Asked._make([*(np.zeros((scores, rows)) for _ in Asked._fields[:-1]), np.zeros(rows)])
+    for one in stretch.undecided:
+        found.coin[one.row] = one.coin
+        for place, of_score in enumerate(one.asked):
+            for column, values in zip(found[:-1], of_score.columns(), strict=True):
+                column[place, one.row] = values
+    return found
+
+
+def replicas_of(state: State) -> Replicas:
+    batches = [batch for server in state.stations for batch in server.batch_of]
+    n, room = len(batches), [len(server.batch_of) for server in state.stations]
+    return Replicas(
+        head=np.array([batch[0] if batch else -1 for batch in batches], dtype=np.int64),
+        size=np.array([len(batch) for batch in batches], dtype=np.int64),
+        ends=np.concatenate([np.array(server.ends, dtype=np.float64) for server in state.stations]),
+        is_idle=np.zeros(n, dtype=bool),
+        lost=np.zeros(n, dtype=np.int64),
+        server=np.repeat(np.arange(len(room)), room),
+        order=np.empty(n, dtype=np.int64),
+    )
+
+
+def coming_of(rules: Rules, state: State) -> NDArray[np.float64]:
+    """When ordered replicas are there, with room for all that each autoscaler may order."""
+    room = [np.zeros(rule.autoscaling.max if rule.autoscaling else 0) for rule in rules.stations]
+    for of_server, server in zip(room, state.stations, strict=True):
+        of_server[: len(server.scaling.coming)] = server.scaling.coming
+    return np.concatenate(room)
+
+
+def longer(column: NDArray[Any], n: int, more: int) -> NDArray[Any]:
+    """The first n and room for more behind them."""
+    found = np.empty((n + more, *column.shape[1:]), dtype=column.dtype)
+    found[:n] = column[:n]
+    return found
+
+
+def wider(rows: NDArray[Any], n: int) -> NDArray[Any]:
+    """Rows of n, what is new of them unknown."""
+    found = np.full((len(rows), n), np.nan if rows.dtype.kind == "f" else 0, dtype=rows.dtype)
+    found[:, : rows.shape[1]] = rows
+    return found

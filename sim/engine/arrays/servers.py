@@ -1,0 +1,64 @@
+"""A record of each server: its rules as numbers, and how it stands, see `layout.STATION`.
+Made for each stretch from the run's rules and the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.engine.arrays.layout import STATION
+from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
+from sim.engine.state import State
+from sim.registry.disciplines import DISCIPLINES
+from sim.world.budgets import admission_bucket
+from sim.world.parameters import Rules
+
+MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at")
+
+
+def stations(rules: Rules, state: State, begin: float) -> Any:
+    """A record of each server, as it stands at `begin`."""
+    found = np.zeros(len(rules.stations), dtype=STATION).view(np.recarray)
+    scale = replica = coming = fair = door = 0
+    for number, (rule, now) in enumerate(zip(rules.stations, state.stations, strict=True)):
+        scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
+        numbers = {
+            "number": number,
+            "max_batch": rule.max_batch,
+            "batch_wait_s": rule.batch_wait_s,
+            "queue_limit": now.steered.queue_limit,
+            "discipline": discipline.code,
+            "admission": rule.admission.code,
+            "drops_expired": rule.drop_expired,
+            "when_down": WHEN_DOWN.index(rule.when_down),
+            "in_flight": IN_FLIGHTS.index(rule.in_flight),
+            "queue_survives": rule.queue_survives,
+            "is_redrawn": rule.service.constant is None,
+            "scales": scaling is not None,
+            "interval_s": scaling.interval_s if scaling else 1.0,
+            "target_utilisation": scaling.target_utilisation if scaling else 1.0,
+            "asked": now.steered.replicas,
+            "least": scaling.min if scaling else 0,
+            "most": scaling.max if scaling else 0,
+            "provisioning_s": float(scaling.provisioning_s) if scaling else 0.0,
+            "first_scale": scale,
+            "first_replica": replica,
+            "room": rule.most_replicas,
+            "first_coming": coming,
+            "door": door if admission_bucket(rule.admission) else -1,
+            "first_client": fair * rules.clients.size,
+            "waiting": len(now.waiting),
+            "returned": now.returned,
+            "inside": len(now.waiting) + sum(map(len, now.batch_of)),
+            "coming": len(now.scaling.coming),
+            "replicas": now.replicas,
+            "taken": now.taken,
+            "counted_to": begin,
+        }
+        for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
+            found[name][number] = value
+        scale, replica = scale + rule.max_batch + 1, replica + rule.most_replicas
+        coming += scaling.max if scaling else 0
+        fair, door = fair + discipline.is_by_client, door + len(admission_bucket(rule.admission))
+    return found

@@ -1,0 +1,46 @@
+"""Columns that `requests` and `attempts` have in some runs alone, behind those that `columns` declares.
+What is traced, graded, priced by the sample, or asked of several options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from sim.results.columns import ATTEMPTS, NAME, REQUESTS
+
+# What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
+OF_TRACES = pa.schema(
+    [
+        ("trace_row", pa.int64()),  # of the file, counted from 0; −1: a request of no trace
+        ("work", pa.float64()),  # NaN: the trace says none
+    ]
+)
+# Of runs whose answers are graded: those of the client's model, of the server's, and of the answer given.
+QUALITIES = (
+    pa.field("client_quality", pa.float32()),
+    pa.field("server_quality", pa.float32()),
+    pa.field("quality", pa.float32()),
+)
+# Of runs whose clients have several options: the one that was asked last, -1: none, its server and its model,
+# which are those of the first option where none was asked.
+ASKED = (
+    pa.field("option", pa.int8()),
+    pa.field("server", NAME),
+    pa.field("model", NAME),
+)
+OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
+
+
+def requests(
+    is_graded: bool, has_own_costs: bool, told: Sequence[str] = (), has_options: bool = False
+) -> pa.Schema:
+    """The columns of `requests` in a run of this sort, where traces say so much."""
+    own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
+    own = (*own, *(ASKED if has_options else ()))
+    return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
+
+
+def attempts(has_options: bool = False) -> pa.Schema:
+    """The columns of `attempts`; in runs with several options whom each asked."""
+    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ())])

@@ -1,0 +1,65 @@
+"""Whom attempts asked, and what that cost: options as columns, by group and place.
+Asked by `sim.results.table` for whole chunks of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.state import Columns
+from sim.world.parameters import Rules
+
+
+@dataclass(frozen=True)
+class Whom:
+    """The options of every group, one after the other: server, model, int64, and c_e of a charged send,
+    float64 (options,). first: per group where its own begin. group: of each client. sample_c_e: float64
+    (models, n) where samples have costs of their own."""
+
+    server: NDArray[np.int64]
+    model: NDArray[np.int64]
+    c_e: NDArray[np.float64]
+    first: NDArray[np.int64]
+    group: NDArray[np.int16]
+    sample_c_e: NDArray[np.float64] | None
+
+    @staticmethod
+    def of(rules: Rules, models: int, sample_c_e: NDArray[np.float64] | None) -> Whom:
+        every = [option for options in rules.options for option in options]
+        own = None if sample_c_e is None else np.broadcast_to(sample_c_e, (models, sample_c_e.shape[-1]))
+        return Whom(
+            server=np.array([option.server for option in every]),
+            model=np.array([option.model for option in every]),
+            c_e=np.array([option.c_e for option in every], dtype=np.float64),
+            first=np.cumsum([0, *map(len, rules.options)]),
+            group=rules.clients.group,
+            sample_c_e=own,
+        )
+
+    def place(self, client: NDArray[np.int32], option: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Where the options of these clients stand among all; of the first where none was asked, -1."""
+        found: NDArray[np.int64] = self.first[self.group[client]] + np.maximum(option, 0)
+        return found
+
+    def models(self, client: NDArray[np.int32], option: NDArray[np.int8]) -> NDArray[np.int64]:
+        """The models of what was asked, or of the first option."""
+        return self.model[self.place(client, option)]
+
+    def columns(self, client: NDArray[np.int32], option: NDArray[np.int8]) -> Columns:
+        """What tables tell of it."""
+        server = self.server[self.place(client, option)]
+        return {"option": option, "server": server, "model": self.models(client, option)}
+
+    def cost(self, rows: Columns, charged: Columns) -> NDArray[np.float64]:
+        """What the charged attempts of each row cost."""
+        row, n = charged["row"], len(rows["client"])
+        if self.sample_c_e is None and np.all(self.c_e == self.c_e[0]):
+            return float(self.c_e[0]) * np.bincount(row, minlength=n).astype(np.float64)
+        client = rows["client"][row]
+        if self.sample_c_e is None:
+            price = self.c_e[self.place(client, charged["option"])]
+        else:
+            price = self.sample_c_e[self.models(client, charged["option"]), rows["sample"][row]]
+        return np.bincount(row, weights=price, minlength=n).astype(np.float64)

@@ -1,0 +1,188 @@
+"""Rules about servers, models and options: names that exist, batches that form, replicas within bounds.
+Part of the table in `checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sim.registry.choices import CHOICES
+from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
+from sim.registry.scores import SCORES
+from sim.registry.service import Affine
+from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.fleet import Group, Option
+from sim.scenario.schema.server import ServerModel, Station
+from sim.scenario.schema.values import SHORTEST_S
+from sim.scenario.text.draft import Path
+from sim.scenario.text.wording import nearest
+
+Breach = tuple[Path, Any, str]
+
+
+def stations(scenario: Scenario) -> Iterator[tuple[Path, Station]]:
+    """Every server, and where it stands."""
+    return zip(scenario.station_paths, scenario.stations, strict=True)
+
+
+def server_models(scenario: Scenario) -> Iterator[tuple[Path, ServerModel]]:
+    """Every model of the servers, and where it stands, or would."""
+    if scenario.server is not None:
+        yield ("server", "model"), scenario.server.model
+        return
+    for name, model in scenario.server_models.items():
+        yield ("models", name), model
+
+
+def there_are_servers(scenario: Scenario) -> Iterator[Breach]:
+    if scenario.server is not None and scenario.servers is not None:
+        yield ("servers",), "...", "there is a server, too: give one of the two"
+    if scenario.models is not None and scenario.servers is None:
+        yield ("models",), "...", "is for servers: the model of the one server stands in server.model"
+
+
+def servers_and_models_are_there(scenario: Scenario) -> Iterator[Breach]:
+    names, models = scenario.station_names, list(scenario.server_models)
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            yield ("servers", place, "server"), name, "another server has this name"
+    for place, server in enumerate(scenario.servers or ()):
+        for position, model in enumerate(server.models or ()):
+            path: Path = ("servers", place, "models", position)
+            if model not in models:
+                yield path, model, f"there is no such model: {nearest(model, models)}"
+            elif model in (server.models or ())[:position]:
+                yield path, model, "is named twice"
+        if len(scenario.models_of(place)) > 1 and server.max_batch > 1:
+            rule = (
+                "a batch is of one model: must be 1 where a server has several, or give each its own server"
+            )
+            yield ("servers", place, "max_batch"), server.max_batch, rule
+    offered = {name for place in range(len(names)) for name in scenario.models_of(place)}
+    for model in models:
+        if model not in offered:
+            yield ("models", model), "...", "no server has this model"
+
+
+def options_are_there(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        seen: set[str] = set()
+        for position, option in enumerate(group.options or ()):
+            path: Path = ("fleet", index, "options", position)
+            if option.option in seen:
+                yield (*path, "option"), option.option, "another option of the group has this name"
+            seen.add(option.option)
+            yield from _asks_what_is_there(scenario, option, path)
+
+
+def _asks_what_is_there(scenario: Scenario, option: Option, path: Path) -> Iterator[Breach]:
+    names = scenario.station_names
+    if option.server not in names:
+        yield (*path, "server"), option.server, f"there is no such server: {nearest(option.server, names)}"
+        return
+    models = scenario.models_of(names.index(option.server))
+    if option.model is None and len(models) > 1:
+        yield (*path, "model"), None, f"the server has several: must be one of {', '.join(models)}"
+    elif option.model is not None and option.model not in models:
+        rule = f"the server has no such model: {nearest(option.model, models)}"
+        yield (*path, "model"), option.model, rule
+
+
+def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        score, price, several = SCORES[group.policy.score], group.policy.price, has_several(scenario, group)
+        path: Path = ("fleet", index)
+        if not several:
+            if "choose" in group.model_fields_set and group.choose != "best":
+                yield (*path, "choose"), group.choose, "there is one option: nothing is to choose"
+            if group.retry is not None and group.retry.next == "other":
+                yield (*path, "retry", "next"), "other", "there is one option: must be same"
+            continue
+        if CHOICES[group.choose].needs_scores and not score.is_per_option:
+            rule = (
+                f"score {score.name} ranks the client against all options alike: "
+                "use order, least_backlog, two_choices, round_robin or home"
+            )
+            yield (*path, "choose"), group.choose, rule
+        if score.is_per_option and price.needs_calibration:
+            rule = f"holds a rate by one score, where {score.name} gives each option its own: use threshold"
+            yield (*path, "policy", "price", "kind"), price.kind, rule
+
+
+def has_several(scenario: Scenario, group: Group) -> bool:
+    """Whether the clients of a group have several options."""
+    if group.options is not None:
+        return len(group.options) > 1
+    return sum(len(scenario.models_of(place)) for place in range(len(scenario.stations))) > 1
+
+
+def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breach]:
+    if scenario.training.online is not None and (
+        len(scenario.stations) > 1 or len(scenario.server_models) > 1
+    ):
+        yield ("training", "online"), "...", "is for one server with one model: must be null"
+    if scenario.training.availability == "observed" and len(scenario.stations) > 1:
+        yield (
+            ("training", "availability"),
+            "observed",
+            "is for one server: give a number, which holds for all",
+        )
+
+
+def outages_hit_what_stands_near(scenario: Scenario) -> Iterator[Breach]:
+    """Of a server what is its own; beside the servers what several share."""
+    names = scenario.station_names
+    for written in scenario.all_outages:
+        target, path = written.outage.target, (*written.path, "target")
+        if written.station is None and isinstance(target, ServerTarget | ReplicasTarget):
+            rule = "stands beside the servers: use kind: servers with names, or write it under its server"
+            yield (*path, "kind"), target.kind, rule
+        if written.station is not None and isinstance(target, ServersTarget):
+            rule = "stands under one server: write it under the outages of the scenario"
+            yield (*path, "kind"), target.kind, rule
+        if written.station is not None and len(names) > 1 and isinstance(target, LinksTarget):
+            rule = "hits the ways to all servers: write it under the outages of the scenario"
+            yield (*path, "kind"), target.kind, rule
+        for position, name in enumerate(getattr(target, "names", ())):
+            if name not in names:
+                yield (*path, "names", position), name, f"there is no such server: {nearest(name, names)}"
+
+
+def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
+    for path, server in stations(scenario):
+        if server.queue_limit is not None and server.max_batch > server.queue_limit + 1:
+            rule = f"must be at most queue_limit + 1, {server.queue_limit + 1}: a larger batch never forms"
+            yield (*path, "max_batch"), server.max_batch, rule
+
+
+def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
+    for path, server in stations(scenario):
+        service = server.service
+        if isinstance(service, Affine) and service.base_s + service.per_item_s < SHORTEST_S:
+            rule = f"base_s + per_item_s must be greater than or equal to {SHORTEST_S:g}"
+            yield (*path, "service", "base_s"), service.base_s, rule
+
+
+def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]:
+    for path, server in stations(scenario):
+        scaling, replicas = server.autoscaling, server.replicas
+        if scaling is None:
+            continue
+        if scaling.min > scaling.max:
+            yield (*path, "autoscaling", "min"), scaling.min, f"must be at most max, {scaling.max}"
+        elif not scaling.min <= replicas <= scaling.max:
+            rule = f"must be between autoscaling.min and autoscaling.max, {scaling.min} and {scaling.max}"
+            yield (*path, "replicas"), replicas, rule
+
+
+SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    there_are_servers,
+    servers_and_models_are_there,
+    options_are_there,
+    several_options_can_be_chosen_among,
+    several_are_not_trained_during_the_run,
+    outages_hit_what_stands_near,
+    a_batch_fits_the_queue,
+    service_takes_time,
+    autoscaling_starts_within_its_bounds,
+)

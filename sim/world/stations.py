@@ -1,0 +1,59 @@
+"""The servers as the loop reads them: replicas, queue, service, and what outages leave of them.
+Made once per run; nothing in them changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.registry.admission import Admission
+from sim.scenario import Scenario
+from sim.scenario.schema.server import Autoscaling
+from sim.world.delays import ServiceTimes
+from sim.world.outages.capacity import Capacity, Slowness, most_replicas
+
+
+@dataclass(frozen=True)
+class Station:
+    """One server. queue_limit: inf = no limit; most_replicas: as many as there will ever be."""
+
+    name: str
+    replicas: int
+    most_replicas: int
+    service: ServiceTimes
+    capacity: Capacity
+    slowness: Slowness
+    max_batch: int
+    batch_wait_s: float
+    queue_limit: float
+    discipline: str
+    admission: Admission
+    drop_expired: bool
+    autoscaling: Autoscaling | None
+    when_down: str
+    in_flight: str
+    queue_survives: bool
+
+
+def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowness) -> Station:
+    """Unfolds the server at a place."""
+    server = scenario.stations[place]
+    return Station(
+        name=scenario.station_names[place],
+        replicas=server.replicas,
+        most_replicas=most_replicas(server),
+        service=ServiceTimes(scenario.seed, server.service, server.max_batch),
+        capacity=capacity,
+        slowness=slowness,
+        max_batch=server.max_batch,
+        batch_wait_s=float(server.batch_wait_s),
+        queue_limit=np.inf if server.queue_limit is None else server.queue_limit,
+        discipline=server.discipline,
+        admission=server.admission,
+        drop_expired=server.drop_expired,
+        autoscaling=server.autoscaling,
+        when_down=server.when_down,
+        in_flight=server.in_flight,
+        queue_survives=server.queue_survives,
+    )
