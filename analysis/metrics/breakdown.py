@@ -3,6 +3,7 @@ A section of the summary, and what `analysis.metrics.outages` says of each windo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,26 @@ import numpy as np
 from analysis.metrics.part_ratios import not_sent
 from analysis.metrics.run_length import span_of
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
-from analysis.run_folder.parts import OF_GROUPS, of_group
+from analysis.run_folder.parts import OF_GROUPS, names_of, of_whom
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.statistics.percentiles import LEVELS
 
 
-def groups(traffic: Traffic) -> dict[str, Any]:
-    """Each group's part of the traffic: all of it, what an outage touched, and the rest."""
-    relaxations = span_of(traffic).relaxations
-    return {
-        name: {
-            which: breakdown(traffic, of_group(traffic, name) & part(traffic), relaxations)
-            for which, part in OF_GROUPS.items()
+def by_whom(section: str) -> Callable[[Traffic], dict[str, Any]]:
+    """Each group's, or each server's, model's or option's part of the traffic: all of it, what an outage
+    touched, and the rest."""
+
+    def parts(traffic: Traffic) -> dict[str, Any]:
+        relaxations = span_of(traffic).relaxations
+        return {
+            name: {
+                which: breakdown(traffic, of_whom(traffic, section, name) & part(traffic), relaxations)
+                for which, part in OF_GROUPS.items()
+            }
+            for name in names_of(traffic.run, section)
         }
-        for name in traffic.run.groups
-    }
+
+    return parts
 
 
 def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.metrics.part_definitions import OF_PARTS
+from analysis.run_folder.parts import OF_WHOM
 
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
@@ -241,7 +242,7 @@ DEFINITIONS |= {
         "cost.*",
         "availability.*",
         "outages.whole_run.*",
-        "groups.*.whole_run.*",
+        *(f"{section}.*.whole_run.*" for section in OF_WHOM),
     )
 }
 

@@ -12,7 +12,7 @@ from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
 from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
-from analysis.run_folder.parts import of_group
+from analysis.run_folder.parts import OF_WHOM, names_of, of_whom
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -49,11 +49,13 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
             "answered_in_time_if_sent": _of(OF_PART["answered_in_time_if_sent"], traffic, everyone, span)
         },
         "outages": {"whole_run": _of_part(traffic, everyone, span)},
-        "groups": {
-            name: {"whole_run": _of_part(traffic, of_group(traffic, name), span)}
-            for name in traffic.run.groups
-        },
     }
+    for section in OF_WHOM:
+        parts = {
+            name: {"whole_run": _of_part(traffic, of_whom(traffic, section, name), span)}
+            for name in names_of(traffic.run, section)
+        }
+        found |= {section: parts} if parts else {}
     for name in (*SHARES, *OF_WHOLE):
         section, number = IN_SUMMARY[name]
         found.setdefault(section, {})[number] = _of(RATIOS[name], traffic, everyone, span)

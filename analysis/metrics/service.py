@@ -87,12 +87,12 @@ def load(traffic: Traffic) -> dict[str, Any]:
     weight = seconds_covered(traffic)
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
-    per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    per_request_s = seconds_per_request(traffic.run.server)
     usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:
-        replicas = float(traffic.run.scenario["server"]["replicas"])
-        if traffic.run.scenario["server"]["autoscaling"] is not None:
+        replicas = float(traffic.run.server["replicas"])
+        if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
         offered = ratio(first_hz * per_request_s * _mean_work(traffic), replicas)
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
@@ -165,9 +165,13 @@ def wire(traffic: Traffic) -> dict[str, Any]:
 
 
 def sizes_of(traffic: Traffic) -> Floats:
-    """The payload of each request in bytes, by its group; (n,)."""
-    sizes = np.array([float(group["link"]["payload_bytes"]) for group in traffic.run.groups.values()])
-    sized: Floats = sizes[traffic.requests["group"].cat.codes.to_numpy()]
+    """The payload of each request in bytes, by the option that it asked last; (n,)."""
+    options = traffic.run.options.values()
+    sizes = np.array([float(one["link"]["payload_bytes"]) for of_group in options for one in of_group])
+    place = np.cumsum([0, *map(len, options)])[traffic.requests["group"].cat.codes.to_numpy()]
+    if traffic.run.has_options:
+        place = place + np.maximum(traffic.requests["option"].to_numpy(), 0)
+    sized: Floats = sizes[place]
     return sized
 
 

@@ -57,7 +57,7 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
     rise = slope * (BATCHES - 1)
     replicas = mean_of_steps(replica_steps(run), run.warm_up_s, run.horizon_s) or 0.0
-    if slope <= T_OF_TREND * error or rise <= replicas * run.scenario["server"]["max_batch"]:
+    if slope <= T_OF_TREND * error or rise <= replicas * run.server["max_batch"]:
         return None
     return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
 

@@ -15,9 +15,14 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole:
 
 
 def setup(scenario: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Under one heading a line per group and those of the server."""
+    """Under one heading a line per group and one per server."""
     rows = [(str(group["group"]), _group(group)) for group in scenario["fleet"]]
-    return {HEADING: [*rows, ("server", _server(scenario["server"]))]}
+    return {HEADING: [*rows, *((name, _server(server)) for name, server in _servers(scenario).items())]}
+
+
+def _servers(scenario: dict[str, Any]) -> dict[str, Any]:
+    one = scenario.get("server")
+    return {"server": one} if one else {each["server"]: each for each in scenario["servers"]}
 
 
 def policy(written: dict[str, Any]) -> str:
@@ -44,10 +49,14 @@ def changes(base: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
             one, two = tell(before), tell(group)
             if one != two:
                 told[f"fleet.{name}.{part}"] = f"{name}: {part}: {one} → {two}"
-    one_server, two_server = dict(_of_server(base["server"])), dict(_of_server(other["server"]))
-    for part, one in one_server.items():
-        if one != two_server[part]:
-            told[f"server.{part}"] = f"server: {one} → {two_server[part]}"
+    for name, server in _servers(base).items():
+        if name not in _servers(other):
+            continue
+        one_server, two_server = dict(_of_server(server)), dict(_of_server(_servers(other)[name]))
+        path = "server" if name == "server" else f"servers.{name}"
+        for part, one in one_server.items():
+            if one != two_server[part]:
+                told[f"{path}.{part}"] = f"{name}: {one} → {two_server[part]}"
     return told
 
 
@@ -56,6 +65,7 @@ def _group(group: dict[str, Any]) -> str:
     limits = [f"{name} {span:g} s" for name, span in spans if span]
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
+    limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
     return "; ".join([f"{group['clients']:,} clients", policy(group["policy"]), *limits])
 
 

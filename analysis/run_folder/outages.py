@@ -37,10 +37,11 @@ class Outage:
     @property
     def label(self) -> str:
         """The target in words."""
-        kind, _, detail = self.target.partition(":")
+        server, _, part = self.target.rpartition("/")
+        kind, _, detail = part.partition(":")
         name = f"{kind} {detail}".strip()
         if kind == "replicas":
-            name = f"{detail} replica{'' if detail == '1' else 's'}"
+            name = f"{detail} replica{'' if detail == '1' else 's'}{f' of {server}' if server else ''}"
         return name if self.slower is None else f"{name} {self.slower:g} times slower"
 
 
@@ -85,11 +86,17 @@ def seconds_touched(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.boo
     return touched
 
 
-def usable_steps(run: Run) -> tuple[Floats, Floats]:
-    """Usable replicas as a step function: instants (k,), the first 0, and the numbers from then on (k,)."""
-    rows = run.events[run.events["kind"] == "usable_replicas"].sort_values("at_s", kind="stable")
+def usable_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
+    """Usable replicas of a server, or of all, as a step function: instants (k,), the first 0, and the numbers
+    from then on (k,)."""
+    return _added([_usable_steps(run, name) for name in ([server] if server else run.servers)])
+
+
+def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
+    told = run.events[(run.events["kind"] == "usable_replicas") & (run.events["target"] == server)]
+    rows = told.sort_values("at_s", kind="stable")
     at_s = np.append(0.0, rows["at_s"].to_numpy(dtype=float))
-    values = np.append(float(run.scenario["server"]["replicas"]), rows["value"].to_numpy(dtype=float))
+    values = np.append(float(run.servers[server]["replicas"]), rows["value"].to_numpy(dtype=float))
     last_of_instant = np.append(at_s[1:] != at_s[:-1], True)
     return at_s[last_of_instant], values[last_of_instant]
 
@@ -100,16 +107,42 @@ def replica_steps(run: Run) -> tuple[Floats, Floats]:
     Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
     nothing is usable, as many as there were.
     """
-    at_s, usable = usable_steps(run)
-    if run.scenario["server"]["autoscaling"] is None:
-        return np.zeros(1), np.array([float(run.scenario["server"]["replicas"])])
+    return _added([_replica_steps(run, name) for name in run.servers])
+
+
+def _replica_steps(run: Run, server: str) -> tuple[Floats, Floats]:
+    at_s, usable = _usable_steps(run, server)
+    if run.servers[server]["autoscaling"] is None:
+        return np.zeros(1), np.array([float(run.servers[server]["replicas"])])
     taken = np.zeros(at_s.size)
     for outage in find_outages(run):
-        kind, _, count = outage.target.partition(":")
-        if outage.slower is None and kind == "replicas":
+        whose, _, part = outage.target.rpartition("/")
+        kind, _, count = part.partition(":")
+        if outage.slower is None and kind == "replicas" and whose in ("", server):
             taken += float(count) * ((at_s >= outage.from_s) & (at_s < outage.to_s))
     latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
     return at_s, (usable + taken)[latest]
+
+
+def _added(steps: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """The sum of step functions."""
+    if len(steps) == 1:
+        return steps[0]
+    at_s = np.unique(np.concatenate([instants for instants, _ in steps]))
+    total = np.zeros(at_s.size)
+    for instants, values in steps:
+        total += values[np.searchsorted(instants, at_s, "right") - 1]
+    return at_s, total
+
+
+def hits(run: Run, outage: Outage, server: str) -> bool:
+    """Whether an outage hits a server, or replicas of it."""
+    if outage.groups:
+        return False
+    kind, _, names = outage.target.partition(":")
+    if kind == "servers":
+        return server in names.split("+")
+    return len(run.servers) == 1 or outage.target.partition("/")[0] == server
 
 
 def mean_of_steps(steps: tuple[Floats, Floats], from_s: float, to_s: float) -> float | None:

@@ -161,7 +161,7 @@ def reach_of(traffic: Traffic, group: dict[str, Any]) -> Reach | None:
 def _is_served_at_once(traffic: Traffic, group: dict[str, Any]) -> bool:
     """Whether neither the group's own limits nor the server's, nor a queue keep an answer from being in time:
     whoever waits twice as long as the way and a full batch take is patient enough at such loads."""
-    offered, server = load(traffic)["offered"], traffic.run.scenario["server"]
+    offered, server = load(traffic)["offered"], traffic.run.server
     service = service_law(traffic.run)
     if service is None or server["admission"]["kind"] != "none":
         return False
