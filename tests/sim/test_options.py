@@ -51,7 +51,8 @@ def test_each_server_has_a_queue_of_its_own():
 def test_the_order_asks_the_first_whose_breaker_is_closed():
     """The edge is down from 1 s to 9 s and refuses; a breaker opens at the first refusal for eight seconds.
 
-    1.25 is refused, and falls back; 2.5 goes to the cloud, as the edge's breaker is open; 10.0 probes the edge.
+    1.25 is refused, and falls back; 2.5 goes to the cloud, as the edge's breaker is open; 10.0 probes the
+    edge.
     """
     fleet = asking(breaker={"failures": 1, "cooldown_s": 8.0})
     servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
@@ -63,7 +64,7 @@ def test_the_order_asks_the_first_whose_breaker_is_closed():
 
 
 def test_a_retry_asks_another_option():
-    """Refused at the edge at 1.25, the retry of 1.5 goes to the cloud: 3.5. With `same` it is refused again."""
+    """Refused at the edge at 1.25, the retry of 1.5 goes to the cloud; with `same` it is refused again."""
     servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
     for next_, server, outcome in (("other", "cloud", "remote"), ("same", "edge", "refused")):
         fleet = asking(retry=retries(2, 0.25, next=next_))
@@ -97,9 +98,9 @@ def test_the_least_backlog_is_the_one_last_told_and_may_be_stale():
 
 
 def test_the_best_option_is_the_one_of_the_largest_score():
-    """Scores of 0.25 for the edge and 0.5 for the cloud, which costs 0.5 more than `costs` say: with a gain it
-    is worth 0. The price is 0: the edge is asked, and with its breaker open nobody, as the cloud is not worth
-    it."""
+    """Scores of 0.25 for the edge and 0.5 for the cloud, which costs 0.5 more than `costs` say: as a gain it
+    is 0. The price is 0: the edge is asked, and with its breaker open nobody, as the cloud is not worth it.
+    """
     options = ({"option": "near", "server": "edge"}, {"option": "far", "server": "cloud", "c_e": 0.6})
     policy = {"score": "plug_in", "price": {"kind": "threshold", "at": 0.0}}
     group = group_of(policy=policy, options=options, breaker={"failures": 1, "cooldown_s": 50.0})
