@@ -30,7 +30,12 @@ MAY_IMPORT = {
         "sim.results.cache_folder",
         "sim.results.whole_files",
     },
-    "analysis": {"sim.results.columns", "sim.errors", "sim.results.whole_files"},
+    "analysis": {
+        "sim.results.columns",
+        "sim.results.columns_by_run",
+        "sim.errors",
+        "sim.results.whole_files",
+    },
     "commands": {"sim", "agents", "analysis"},
     "l2h_fleet": {"sim", "agents", "analysis", "commands"},
 }

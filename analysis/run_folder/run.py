@@ -75,11 +75,6 @@ class Run(AskedOf):
         return {name.partition(" ")[0] for name in told if " " in name}
 
     @cached_property
-    def has_options(self) -> bool:
-        """Whether requests tell whom they asked."""
-        return self._has(columns_by_run.ASKED[0].name)
-
-    @cached_property
     def summary(self) -> dict[str, Any]:
         """Every number of summary.json, with its interval; docs/metrics.md says what each is."""
         return read_json(self.path / "summary.json")

@@ -42,6 +42,11 @@ class AskedOf:
         return {name: options_of(self.scenario, group) for name, group in self.groups.items()}
 
     @cached_property
+    def has_options(self) -> bool:
+        """Whether some client may ask several, so that requests tell whom they asked."""
+        return any(len(options) > 1 for options in self.options.values())
+
+    @cached_property
     def has_several_prices(self) -> bool:
         """Whether some option has a c_e of its own."""
         usual = self.scenario["costs"]["c_e"]

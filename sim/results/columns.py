@@ -233,7 +233,10 @@ CLIENTS = pa.schema(
         ("hash_before", pa.string()),  # of the frozen model's weights, hexadecimal
         ("hash_after", pa.string()),
         ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
-        ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
+        (
+            "server_held_out_accuracy",
+            pa.float64(),
+        ),  # of the server's model, of several the first option's, over the same
         ("outages", NAME),  # those that hit its link, by their places in the scenario's list: "0 2"
     ]
 )

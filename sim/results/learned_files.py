@@ -77,7 +77,10 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
     members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
     shared = cache(partial(_accuracies, learned))
     alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
-    accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
+    first = [options[0].model for options in world.options]
+    accuracies = [
+        shared(first[g], g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)
+    ]
     return {
         "client_id": np.arange(clients.size),
         "group": [fleet[g].group for g, _ in pairs],
@@ -100,8 +103,8 @@ def _hit_by(world: World) -> list[str]:
     return hit
 
 
-def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
-    """Of a client's model and of the server's, over the held-out half of what the client is sent at first.
+def _accuracies(learned: Learned, model: int, group: int, variant: int, member: int) -> tuple[float, float]:
+    """Of a client's model and of a server's model, over the held-out half of what the client is sent at first.
 
     Samples count as often as the client is sent them; NaN if it is sent none of that half.
     """
@@ -113,8 +116,11 @@ def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tupl
     label, tables = learned.samples.label[choice], learned.tables
     of_group, graded = tables.groups[group], tables.server_quality
     if graded is None or of_group.quality is None:
-        right = of_group.client_label[variant, choice] == label, tables.server_label[choice] == label
+        right = (
+            of_group.client_label[variant, choice] == label,
+            np.atleast_2d(tables.server_label)[model, choice] == label,
+        )
     else:
-        right = of_group.quality[variant, choice], graded[choice]
+        right = of_group.quality[variant, choice], np.atleast_2d(graded)[model, choice]
     client, server = (float(np.average(answer, weights=weight)) for answer in right)
     return client, server

@@ -185,8 +185,8 @@ def test_a_replica_that_was_scaled_in_works_until_an_outage_leaves_nothing(in_fl
         [("replicas:1", 2.5, 7.0), ("links:devices", 2.8, 9.0), ("server", 3.0, 4.0), ("server", 6.0, 7.0)],
         columns=["target", "from_s", "until_s"],
     ).assign(client_id=-1, effect="down", factor=1.0, outage=0)
-    scenario = {"server": {"replicas": 3, "in_flight": in_flight}}
-    run = SimpleNamespace(events=events, periods=periods, scenario=scenario, horizon_s=100.0)
+    servers = {"server": {"replicas": 3, "in_flight": in_flight}}
+    run = SimpleNamespace(events=events, periods=periods, servers=servers, horizon_s=100.0)
     started, replica = np.array([1.0, 1.5, 5.0, 8.0]), np.array([2, 1, 1, 1])
     lost = {"started_at_s": started, "finished_at_s": np.full(4, np.nan), "replica": replica}
     assert ends_at_s(run, lost).tolist() == ends
