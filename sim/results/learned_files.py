@@ -104,7 +104,7 @@ def _hit_by(world: World) -> list[str]:
 
 
 def _accuracies(learned: Learned, model: int, group: int, variant: int, member: int) -> tuple[float, float]:
-    """Of a client's model and of a server's model, over the held-out half of what the client is sent at first.
+    """Of a client's and of a server's model, over the held-out half of what the client is sent at first.
 
     Samples count as often as the client is sent them; NaN if it is sent none of that half.
     """
