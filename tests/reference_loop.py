@@ -8,6 +8,7 @@ this file and `sim.engine.handlers` disagree, this file is right.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -76,6 +77,7 @@ class Request:
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan
+    client_label: int = -1
     threshold: float = nan
     propensity: float = nan
     deferred: bool = False
@@ -176,7 +178,7 @@ class Reference:
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
         self.school.note_versions(request)
-        request.score = self.score(request)
+        request.score, request.client_label = self.score(request), self.client_label(request)
         self.policies[request.client].decide(request)
         if not request.deferred:
             outcome = "local"
@@ -234,7 +236,9 @@ class Reference:
         breaker = self.breakers[request.client]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
-        self.policies[request.client].hears(self.env.now, outcome, send.backlog)
+        version = bisect_right(self.school.in_force, send.started) - 1
+        label = int(self.school.server_label[version][request.sample])
+        self.policies[request.client].hears(self.env.now, outcome, send.backlog, request, label)
         return outcome
 
     def account(self, client: int, group: Group) -> Bucket | Periods:
@@ -301,6 +305,11 @@ class Reference:
         if table is None:
             return float(Draws(self.scenario.seed, "score").many([request.request_id]).astype("f4")[0])
         return float(table[self.row(request.client), request.sample])
+
+    def client_label(self, request: Request) -> int:
+        g = self.clients.group[request.client]
+        table = self.learned.tables.groups[g].client_label
+        return int(table[self.clients.variant[request.client], request.sample])
 
     def row(self, client: int) -> int:
         """Its row in its group's table of scores: its own, or its variant's."""
