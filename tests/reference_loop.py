@@ -8,6 +8,7 @@ this file and `sim.engine.handlers` disagree, this file is right.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -79,6 +80,7 @@ class Request:
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan
+    client_label: int = -1
     threshold: float = nan
     propensity: float = nan
     deferred: bool = False
@@ -188,6 +190,7 @@ class Reference:
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
         self.school.note_versions(request)
+        request.client_label = self.client_label(request)
         self.policies[request.client].decide(request, self.scores(request))
         if not request.deferred:
             outcome = "local"
@@ -291,7 +294,9 @@ class Reference:
         breaker = self.breakers[request.client][option.server]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
-        self.policies[request.client].hears(self.env.now, outcome, send.backlog)
+        version = bisect_right(self.school.in_force, send.started) - 1
+        label = int(np.atleast_2d(self.school.server_label[version])[option.model, request.sample])
+        self.policies[request.client].hears(self.env.now, outcome, send.backlog, request, label)
         if outcome != "timed_out":
             self.backlogs[request.client, option.server] = send.backlog
         return outcome
@@ -383,6 +388,11 @@ class Reference:
         a = training.availability if training.availability and costs.charge_on == "send" else 1.0
         a = World(self.scenario).availabilities[option.server] if a == "observed" else a
         return np.float32(option.c_e / a - costs.c_e / a)
+
+    def client_label(self, request: Request) -> int:
+        g = self.clients.group[request.client]
+        table = self.learned.tables.groups[g].client_label
+        return int(table[self.clients.variant[request.client], request.sample])
 
     def row(self, client: int) -> int:
         """Its row in its group's table of scores: its own, or its variant's."""

@@ -28,6 +28,7 @@ from analysis.reports.many_runs_report import (
     with_ends,
     with_half,
 )
+from analysis.reports.regret import regret_in_time, regret_numbers, regret_picture, regret_sheet
 from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.latencies import level_of
 from analysis.statistics.over_seeds import over_seeds
@@ -58,7 +59,18 @@ def study_result(
     results = paired_differences(table, baseline)
     seeds = rows[0]["seeds"]
     means = Sheet("Means with 95% intervals", *cells_as_text(rows, [POLICY], metrics, with_ends))
-    reported = {"scenario": scenario, "baseline": baseline, "seeds": sorted(set(table["seed"].tolist()))}
+    reported: dict[str, Any] = {
+        "scenario": scenario,
+        "baseline": baseline,
+        "seeds": sorted(set(table["seed"].tolist())),
+    }
+    sheets = [means, _differences_sheet(results, metrics, baseline)]
+    pictures = _pictures(rows, results, metrics, baseline)
+    learned = regret_in_time(table)
+    if learned is not None:
+        reported["regret"] = regret_numbers(*learned)
+        sheets.append(regret_sheet(reported["regret"]))
+        pictures.insert(0, regret_picture(*learned))
     return Result(
         name="study",
         title=f"Study {name}",
@@ -68,8 +80,8 @@ def study_result(
         table=table,
         reported=reported
         | {"policies": [{**row, "differences": results.get(row["chosen"][0])} for row in rows]},
-        sheets=[means, _differences_sheet(results, metrics, baseline)],
-        pictures=_pictures(rows, results, metrics, baseline),
+        sheets=sheets,
+        pictures=pictures,
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
         sentences=_sentences(results, metrics, baseline),
     )

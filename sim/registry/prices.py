@@ -162,3 +162,5 @@ if TYPE_CHECKING:
     Price = PriceRule
 else:
     Price = PRICES.union()
+
+import sim.registry.online_prices  # noqa: E402, F401  (more of them)

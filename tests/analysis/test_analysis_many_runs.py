@@ -44,11 +44,23 @@ def summary(accuracy: float, p95: float | None, reasons: tuple[str, ...] = ()) -
     return reported
 
 
+SCENARIO: dict[str, Any] = {  # as far as a study asks
+    "name": "smoke",
+    "seed": 1,
+    "horizon_s": 60.0,
+    "warm_up_s": 0.0,
+    "costs": {},
+    "fleet": [],
+    "server": {},
+}
+
+
 def made(place: Path, runs: list[tuple[dict[str, Any], int, dict[str, Any]]]) -> pd.DataFrame:
     """The table of runs given as (what was chosen, seed, summary)."""
     for number, (_, _, reported) in enumerate(runs):
         (place / str(number)).mkdir(parents=True)
         (place / str(number) / "summary.json").write_text(json.dumps(reported))
+        (place / str(number) / "scenario.yaml").write_text(json.dumps(SCENARIO))
     return cell_table([Made(chosen, seed, place / str(n)) for n, (chosen, seed, _) in enumerate(runs)])
 
 

@@ -106,12 +106,46 @@ def policies(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
         {"kind": "threshold", "at": draw(st.sampled_from([-0.5, 0.5]))},
         {"kind": "bounded_rate", "rate": rate},
         {"kind": "rate_controller", "rate": rate, "gain": draw(st.sampled_from([0.05, 0.5, 2.0]))},
+        draw(learners()),
     ]
     price = draw(st.sampled_from([*of_gains, *of_both, {"kind": "bounded_rate_thinned", "rate": rate}]))
     scores = gains if price in of_gains else ranks + gains
     if price["kind"] == "bounded_rate_thinned":
         scores = ["l2h", "plug_in", "oracle"]
     return {"score": draw(st.sampled_from(scores)), "price": price}
+
+
+def learners() -> st.SearchStrategy[dict[str, Any]]:
+    """Prices that learn from answers, quickly and on few levels."""
+    shared = {
+        "levels": st.sampled_from([2, 5, 8]),
+        "low": st.sampled_from([-1.5, -0.3]),
+        "on_failure": st.sampled_from(["ignore", "ignore", "count", "forget"]),
+        "kept": st.sampled_from([0.0, 0.1, 1.0]),
+    }
+    drawing = {
+        "eta": st.sampled_from([0.1, 2.0]),
+        "epsilon": st.sampled_from([0.05, 0.4]),
+        "queue": st.sampled_from([1, 3]),
+        "wait_s": st.sampled_from([0.5, 4.0]),
+    }
+    own: dict[str, dict[str, Any]] = {
+        "hi_lcb": {"alpha": st.sampled_from([0.02, 0.5])},
+        "hi_lcb_lite": {"alpha": st.sampled_from([0.02, 0.5])},
+        "ucb": {"alpha": st.sampled_from([0.02, 0.5])},
+        "thompson": {"scale": st.sampled_from([0.5, 1.0])},
+        "weighted_median": {"eta": st.sampled_from([0.06, 2.0])},
+        "h2t2": {
+            **drawing,
+            "positive": st.sampled_from([1, 3]),
+            "false_negative": st.sampled_from([0.5, 2.0]),
+        },
+        "hedge_queue": drawing,
+        "lyapunov_exp4": {**drawing, "rate": st.sampled_from([0.4, 0.7]), "v": st.sampled_from([2.0, 20.0])},
+    }
+    return st.sampled_from(list(own)).flatmap(
+        lambda kind: st.fixed_dictionaries({"kind": st.just(kind), **shared, **own[kind]})
+    )
 
 
 def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:

@@ -18,7 +18,7 @@ from sim.results.columns import OUTCOMES
 from sim.scenario.rules.prices import prices_suit_their_scores
 from sim.scenario.schema.fleet import Policy
 
-ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.0)
+ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.5)
 
 
 def heard(outcome: int, backlog: int) -> Outcome:
