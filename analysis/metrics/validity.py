@@ -10,6 +10,7 @@ import numpy as np
 from analysis.metrics.run_length import LEAST_RELAXATIONS, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
+from analysis.run_folder.parts import rows_of_groups
 from analysis.run_folder.traffic import Floats, Traffic
 
 LEAST_REQUESTS = 200
@@ -93,9 +94,10 @@ def nothing_is_answered(traffic: Traffic) -> str | None:
     answer can keep: often a slip of units."""
     sent = np.asarray(traffic.requests["attempts"] > 0) & traffic.known
     sent &= ~traffic.in_outages
-    group, answered = np.asarray(traffic.requests["group"]), traffic.is_answered_by("server")
-    for name in traffic.run.groups:
-        count = int((mine := sent & (group == name)).sum())
+    answered = traffic.is_answered_by("server")
+    for name, rows in rows_of_groups(traffic).items():
+        mine = rows[sent[rows]]
+        count = mine.size
         if count >= LEAST_SENDS and not answered[mine].any():
             return (
                 f"nothing is answered: {name} sent {count} requests outside outages, and got no answer to any"

@@ -72,18 +72,22 @@ def clients_hit(run: Run, outage: Outage) -> NDArray[np.int64]:
 
 def in_any(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.bool_]:
     """Which instants lie in an outage; shape of `at_s`."""
-    inside = np.zeros(at_s.shape, dtype=bool)
-    for outage in outages:
-        inside |= (at_s >= outage.from_s) & (at_s < outage.to_s)
-    return inside
+    begins, ends = edges(outages)
+    begun, ended = np.searchsorted(begins, at_s, side="right"), np.searchsorted(ends, at_s, side="right")
+    return np.asarray(begun > ended)
 
 
 def seconds_touched(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.bool_]:
     """Which seconds [at, at + 1) of the time line share time with an outage; shape of `at_s`."""
-    touched = np.zeros(at_s.shape, dtype=bool)
-    for outage in outages:
-        touched |= (at_s < outage.to_s) & (at_s + 1 > outage.from_s)
-    return touched
+    begins, ends = edges(outages)
+    begun, ended = np.searchsorted(begins, at_s + 1, side="left"), np.searchsorted(ends, at_s, side="right")
+    return np.asarray(begun > ended)
+
+
+def edges(outages: tuple[Outage, ...]) -> tuple[Floats, Floats]:
+    """Where outages begin and where they end, each (outages,), ascending."""
+    begins, ends = (np.array([getattr(one, name) for one in outages]) for name in ("from_s", "to_s"))
+    return np.sort(begins.astype(np.float64)), np.sort(ends.astype(np.float64))
 
 
 def usable_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
@@ -174,17 +178,18 @@ def own_link_periods(run: Run) -> pd.DataFrame:
 
 def on_own_outage(run: Run, client_id: NDArray[np.int32], at_s: Floats) -> NDArray[np.bool_]:
     """Which requests come while an outage of their own client's link is on; clients and instants (n,)."""
-    inside = np.zeros(at_s.shape, dtype=bool)
     own = own_link_periods(run)
     if own.empty:
-        return inside
-    order = np.argsort(client_id, kind="stable")
+        return np.zeros(at_s.shape, dtype=bool)
     whose, begins, ends = (own[name].to_numpy() for name in ("client_id", "from_s", "until_s"))
-    first, end = (np.searchsorted(client_id, whose, side, sorter=order) for side in ("left", "right"))
-    for place in range(len(own)):
-        mine = order[first[place] : end[place]]
-        inside[mine] |= (at_s[mine] >= begins[place]) & (at_s[mine] < ends[place])
-    return inside
+    client = np.concatenate([whose, whose, client_id])
+    when = np.concatenate([begins, ends, at_s])
+    step = np.concatenate([np.ones(whose.size), -np.ones(whose.size), np.zeros(at_s.size)])
+    # Client by client through time, what begins or ends at an instant before who asks at it.
+    order = np.lexsort((step == 0, when, client))
+    are_open = np.empty(order.size)
+    are_open[order] = np.cumsum(step[order])
+    return np.asarray(are_open[2 * whose.size :] > 0)
 
 
 def own_links_down(run: Run) -> tuple[Floats, Floats]:

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Arrivals, Mask
 
 Part = Callable[[Arrivals], Mask]
+Rows = NDArray[np.int64]
 
 
 def _everyone(of: Arrivals) -> Mask:
@@ -37,10 +39,18 @@ OF_GROUPS: dict[str, Part] = {
     "unaffected": lambda of: ~of.is_affected,
 }
 OF_WHOM = ("groups", "servers", "models", "options")
-OF_EACH: dict[str, Callable[[Arrivals, Outage], Mask]] = {
-    "during": lambda of, outage: arrived(of, outage.from_s, outage.to_s),
-    "after": lambda of, outage: arrived(of, outage.to_s, after_until_s(of, outage)) & ~of.in_outages,
-}
+
+
+def _during(of: Arrivals, outage: Outage) -> Rows:
+    return rows_between(of, outage.from_s, outage.to_s)
+
+
+def _after(of: Arrivals, outage: Outage) -> Rows:
+    rows = rows_between(of, outage.to_s, after_until_s(of, outage))
+    return rows[~of.in_outages[rows]]
+
+
+OF_EACH: dict[str, Callable[[Arrivals, Outage], Rows]] = {"during": _during, "after": _after}
 
 
 def part_of(of: Arrivals, path: str) -> Mask | None:
@@ -62,7 +72,9 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
         return WINDOWS[name](of)
     each = re.fullmatch(r"each\.(\d+)", around)
     if section == "outages" and each and int(each[1]) < len(of.outages) and name in OF_EACH:
-        return OF_EACH[name](of, of.outages[int(each[1])])
+        among = np.zeros(len(of.requests), dtype=bool)
+        among[OF_EACH[name](of, of.outages[int(each[1])])] = True
+        return among
     return None
 
 
@@ -101,7 +113,27 @@ def arrived(of: Arrivals, from_s: float, to_s: float) -> Mask:
     return np.asarray((of.arrived_at_s >= from_s) & (of.arrived_at_s < to_s))
 
 
+def rows_between(of: Arrivals, from_s: float, to_s: float) -> Rows:
+    """The places of the same, ascending: they stand in the order in which they arrived."""
+    first, end = np.searchsorted(of.arrived_at_s, [from_s, to_s])
+    return np.arange(first, end)
+
+
+def rows_of_groups(of: Arrivals) -> dict[str, Rows]:
+    """The places of each group's requests, ascending."""
+    group = of.requests["group"].cat
+    order = np.argsort(group.codes.to_numpy(), kind="stable")
+    counts = np.bincount(group.codes.to_numpy(), minlength=len(group.categories))
+    return dict(zip(group.categories, np.split(order, np.cumsum(counts)[:-1]), strict=True))
+
+
+def rows_of(of: Arrivals, section: str) -> dict[str, Rows]:
+    """The places of the requests of each part of a section of `OF_WHOM`, ascending."""
+    if section == "groups":
+        return rows_of_groups(of)
+    return {name: np.flatnonzero(of_whom(of, section, name)) for name in names_of(of.run, section)}
+
+
 def after_until_s(of: Arrivals, outage: Outage) -> float:
     """When the time after an outage is over: as the next one begins, or at the horizon."""
-    later = [other.from_s for other in of.outages if other.from_s >= outage.to_s]
-    return min(later, default=of.run.horizon_s)
+    return min(of.next_begin_s(outage.to_s), of.run.horizon_s)
