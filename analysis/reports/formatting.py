@@ -40,6 +40,11 @@ def seconds(value: float | None) -> str:
     return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
 
 
+def instant(at_s: float) -> str:
+    """An instant or a span in whole digits, never 2.592e+06: '2,592,000', '0.5'."""
+    return f"{at_s:,.10g}"
+
+
 def data_size(count: float | None) -> str:
     """Bytes in decimal units, as links are rated."""
     if count is None:
@@ -73,7 +78,7 @@ def outcome_shares(summary: Summary) -> str:
 
 
 def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {outage['from_s']:g}–{outage['to_s']:g} s"
+    return f"{outage['label']} out {instant(outage['from_s'])}–{instant(outage['to_s'])} s"
 
 
 def verdict(summary: Summary) -> str:
@@ -159,8 +164,9 @@ def _answers(summary: Summary) -> str:
     )
     return (
         f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
-        f"{run['horizon_s'] - run['warm_up_s']:g} s. On held-out samples {_ci(held_out['all'])} of them were "
-        f"answered right; the clients' own models would have got {client}, the server's {server}. "
+        f"{instant(run['horizon_s'] - run['warm_up_s'])} s. "
+        f"On held-out samples {_ci(held_out['all'])} of them were answered right; "
+        f"the clients' own models would have got {client}, the server's {server}. "
         f"The gain over the clients' own models is {_points(held_out['gain'])}."
     )
 
@@ -226,7 +232,7 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
     served = ""
     if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
         served = f"; what was sent was answered as before only {service_s:.0f} s after its end"
-    when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
+    when = f"{instant(outage['from_s'])} to {instant(outage['to_s'])} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
