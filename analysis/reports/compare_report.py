@@ -17,7 +17,7 @@ from analysis.figures.overlay import overlay
 from analysis.figures.style import to_svg
 from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
 from analysis.metrics.summary import to_json
-from analysis.reports.formatting import SHOWN_AS, instant, program, quantity
+from analysis.reports.formatting import SHOWN_AS, difference_with_interval, instant, program, quantity
 from analysis.reports.page import as_source, render, require_own, write_figure
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
@@ -93,16 +93,13 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, ...
     for measure, base, measured in _measured(comparison, run):
         if base is None and measured["value"] is None:
             continue
-        between, unit = "", SHOWN_AS[measure.unit][0]
-        if measured["low"] is not None:
-            low, high = (quantity(measured[end], measure.unit, signed=True) for end in ("low", "high"))
-            between = f" [{low}, {high}]"
+        unit = SHOWN_AS[measure.unit][0]
         lines.append(
             (
                 measure.label + (f" ({unit})" if unit else ""),
                 quantity(base, measure.unit),
                 quantity(measured["value"], measure.unit),
-                quantity(measured["difference"], measure.unit, signed=True) + between,
+                difference_with_interval(measured, measure.unit),
                 measured["by"] or "",
             )
         )
@@ -130,11 +127,7 @@ def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
         span = "" if window["from_s"] is None else f" {instant(window['from_s'])}–{instant(window['to_s'])} s"
         cells = [f"{window['label']}{span}"]
         for key, measured in window["measures"].items():
-            unit, text = MEASURES[key].unit, ""
-            if measured["low"] is not None:
-                low, high = (quantity(measured[end], unit, signed=True) for end in ("low", "high"))
-                text = f" [{low}, {high}]"
-            cells.append(quantity(measured["difference"], unit, signed=True) + text)
+            cells.append(difference_with_interval(measured, MEASURES[key].unit))
         lines.append(tuple(cells))
     return lines
 

@@ -4,6 +4,8 @@ Used by the table at the end of a run and by the report, so that both say the sa
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +285,8 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]
 
 
+PLAIN = ("", 1.0, 3)  # of a number without a unit
+MOST_DIGITS = 6
 SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digits after the point
     "share": ("%", 100.0, 1),
     "s": ("ms", 1000.0, 1),
@@ -295,10 +299,26 @@ SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digi
 }
 
 
-def quantity(value: float | None, unit: str, signed: bool = False) -> str:
+def difference_with_interval(difference: Mapping[str, Any], unit: str) -> str:
+    """'+1.2 [+0.3, +2.1]'; as many digits as it takes that an end is written 0 only if it is."""
+    middle, *ends = (_or_none(difference[end]) for end in ("difference", "low", "high"))
+    if any(end is None for end in ends):
+        return quantity(middle, unit, signed=True)
+    _, factor, digits = SHOWN_AS.get(unit, PLAIN)
+    while digits < MOST_DIGITS and any(end and not round(factor * end, digits) for end in ends):
+        digits += 1
+    middle_text, low, high = (quantity(one, unit, True, digits) for one in (middle, *ends))
+    return f"{middle_text} [{low}, {high}]"
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None or isnan(value) else value
+
+
+def quantity(value: float | None, unit: str, signed: bool = False, digits: int | None = None) -> str:
     """A measure's value, scaled as SHOWN_AS says and without its unit; `signed` for differences."""
     if value is None:
         return NOTHING
-    _, factor, digits = SHOWN_AS[unit]
-    text = f"{factor * value:{'+' if signed else ''},.{digits}f}"
+    _, factor, usual = SHOWN_AS.get(unit, PLAIN)
+    text = f"{factor * value:{'+' if signed else ''},.{usual if digits is None else digits}f}"
     return text[1:] if set(text) <= set("-+0.") and signed else text
