@@ -177,7 +177,7 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
         return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
-    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
+    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:,.10g} s)")
     if plan.horizon_s:
         print(in_words(estimate(plan)))
     for line in traces_in_words(plan):

@@ -178,7 +178,7 @@ def run(
     plan, since = world.scenario, checkpoints.newest()
     if since or checkpoints.learned():
         from_s = since["loop"]["at_s"] if since else 0.0
-        progress.report("going on", 1, 1, f"from {from_s:g} s")
+        progress.report("going on", 1, 1, f"from {from_s:,.10g} s")
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,

@@ -14,6 +14,7 @@ from analysis.reports.formatting import (
     OPEN,
     answered_within,
     data_size,
+    instant,
     number,
     outage_name,
     outcome_shares,
@@ -50,7 +51,7 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
         rows.append(_window(outage_name(outage), outage["during"]))
-        rows.append(_window(f"  then to {outage['after_until_s']:g} s", outage["after"]))
+        rows.append(_window(f"  then to {instant(outage['after_until_s'])} s", outage["after"]))
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
         rows.append(_window("outside outages", outages["outside"]))
@@ -139,7 +140,8 @@ def summary_table(summary: Summary) -> RenderableType:
     run = summary["run"]
     title = (
         f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
-        f"{summary['counts']['requests']:,} requests, {run['warm_up_s']:g} to {run['horizon_s']:g} s"
+        f"{summary['counts']['requests']:,} requests, "
+        f"{instant(run['warm_up_s'])} to {instant(run['horizon_s'])} s"
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]

@@ -270,6 +270,8 @@ def open_run(path: str | Path) -> Run:
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
         scenario = _parsed(text)
+    except RecursionError:
+        raise BadInput(f"{path / SCENARIO}: cannot be read: nested too deep") from None
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path / SCENARIO}: cannot be read: {reason}") from None
