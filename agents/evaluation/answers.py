@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
+from agents.data.met import Met
 from agents.data.tables import server_of
 from agents.evaluation.cost_model import cost_model_of
-from agents.evaluation.curves import EvaluationSet, Right
+from agents.evaluation.curves import EvaluationSet, Right, met_by
+from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices, summed
+from agents.evaluation.thresholds import told_less
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers
 from agents.rejectors.scores import OF_CLIENTS, Evidence, is_trained, oracle
@@ -44,7 +47,18 @@ class Answers:
         if is_trained(name):
             parts = [answers.score for block, answers in self.of_blocks.items() if block.group == place]
             return np.concatenate([rows for rows in parts if len(rows)])
-        return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
+        if name not in OF_CLIENTS:
+            return None
+        costs, price = self.plan.scenario.costs, self.plan.scenario.fleet[place].policy.price
+        score = self._of_clients(place, name, costs.c_1)
+        if not price.is_chosen:
+            return score
+        cost_model, calibration = (
+            cost_model_of(self.plan.scenario, costs.c_e, costs.c_1),
+            self.plan.calibration(place),
+        )
+        known = self.calibration_set(place)
+        return told_less(score, prices(name, cost_model, score[:, calibration], known, price))
 
     def quality(self, place: int) -> NDArray[np.float32] | None:
         """The grades of a group's frozen models, float32 (variants, n); None where answers are classes."""
@@ -53,15 +67,22 @@ class Answers:
         models = (model for variant, model in self.of_models.items() if variant.group == place)
         return np.stack([model.right for model in models]).astype(np.float32)
 
-    def evaluation_set(self, place: int, positions: NDArray[np.integer]) -> EvaluationSet:
-        """A group's models and the server on some positions of the sample axis, a row per model."""
+    def held_out_set(self, place: int) -> EvaluationSet:
+        """A group's models and the server on its held-out traffic, a row per model."""
+        return self._evaluation_set(place, judged_on(self.plan, place, self._models_in(place)))
+
+    def calibration_set(self, place: int) -> EvaluationSet:
+        """The same on the calibration pool."""
+        return self._evaluation_set(place, calibrated_on(self.plan, place, self._models_in(place)))
+
+    def _models_in(self, place: int) -> int:
+        return sum(variant.group == place for variant in self.of_models)
+
+    def _evaluation_set(self, place: int, met: Met) -> EvaluationSet:
         models = [model for variant, model in self.of_models.items() if variant.group == place]
-        correct = np.stack([model.right for model in models])[:, positions]
-        server = server_right(self.plan, self.server_label)[positions]
-        shares, c_e = self.plan.shares(place, len(correct)), self.plan.samples.c_e
-        return EvaluationSet(
-            correct, server, np.arange(len(correct)), shares, None if c_e is None else c_e[positions]
-        )
+        correct = np.stack([model.right for model in models])[:, met.positions]
+        server = server_right(self.plan, self.server_label)[met.positions]
+        return met_by(correct, server, met, self.plan.samples)
 
     @cached_property
     def evaluations(self) -> tuple[dict[Setting, PolicyEvaluation], ...]:
@@ -84,18 +105,14 @@ class Answers:
         return trained | {each: self._untrained(place, each) for each in made}
 
     def _untrained(self, place: int, each: Setting) -> PolicyEvaluation:
-        """The evaluation of a score that is made from a frozen model; where it has no Bayes price, each model
-        is judged at the threshold that does best on the calibration pool."""
+        """The evaluation of a score that is made from a frozen model, each model at the price of `prices`."""
         cost_model = cost_model_of(self.plan.scenario, each.c_e, each.c_1)
         scores = self._of_clients(place, each.score, each.c_1)
         held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
-        price = prices(
-            each.score, cost_model, scores[:, calibration], self.evaluation_set(place, calibration)
-        )
-        calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
-        return evaluate(
-            scores[:, held_out], price, self.evaluation_set(place, held_out), cost_model, calibrated
-        )
+        known, own_price = self.calibration_set(place), self.plan.scenario.fleet[place].policy.price
+        price = prices(each.score, cost_model, scores[:, calibration], known, own_price)
+        calibrated = known.mean(scores[:, calibration] > price[:, None])
+        return evaluate(scores[:, held_out], price, self.held_out_set(place), cost_model, calibrated)
 
     def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
         """A score made from a group's frozen models, float32 (variants, n)."""

@@ -43,17 +43,21 @@ def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins | None
     """The largest probability that a model itself gives, over a group's held-out samples; None where it gives
     none."""
     held_out = answers.plan.held_out(place)
-    evaluation_set = answers.evaluation_set(place, held_out)
+    evaluation_set = answers.held_out_set(place)
     if model == "server":
         estimated = answers.server_confidence[None, held_out]
         if np.isnan(estimated).any():
             return None
-        return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1))
+        met = None
+        if evaluation_set.weight is not None:
+            met = evaluation_set.share[None] @ evaluation_set.weight
+        return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1), met)
     models = [made for variant, made in answers.of_models.items() if variant.group == place]
     if not all("confidence" in made.scores for made in models):
         return None
     uncertainty = np.stack([made.scores["confidence"][held_out] for made in models])
-    return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, evaluation_set.share)
+    share, weight = evaluation_set.share, evaluation_set.weight
+    return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, share, weight)
 
 
 def _add(

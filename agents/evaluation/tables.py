@@ -48,10 +48,8 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
         for name in names:
             own = own_setting(plan.scenario, name)
             if name == "random":
-                evaluation_set = answers.evaluation_set(place, plan.held_out(place))
-                curves[name][group.group] = random_curve(
-                    evaluation_set, cost_model_of(plan.scenario, own.c_e, own.c_1)
-                )
+                cost_model = cost_model_of(plan.scenario, own.c_e, own.c_1)
+                curves[name][group.group] = random_curve(answers.held_out_set(place), cost_model)
             elif own in evaluations:
                 curves[name][group.group] = evaluations[own].curve
     traffic = {

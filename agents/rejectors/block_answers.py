@@ -10,15 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.data.met import Met
 from agents.evaluation.cost_model import CostModel, cost_model_of
-from agents.evaluation.curves import EvaluationSet, Right
+from agents.evaluation.curves import EvaluationSet, Right, met_by
+from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
 from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
+from agents.evaluation.thresholds import told_less
 from agents.plan import Block, Plan
 from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.settings import Setting
 from agents.rejectors.surrogates import SURROGATES, Client
 from agents.server.online import own_rows
+from sim.messages import Samples
+from sim.registry.prices import PriceRule
 
 
 @dataclass(frozen=True)
@@ -35,20 +40,24 @@ class BlockAnswers:
 
 def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right) -> BlockAnswers:
     """What a trained block decides. server_right: (n,), whether the server is right on the sample axis."""
-    is_own = own_rows(plan, block)
-    held_out, calibration = plan.held_out(block.group), plan.calibration(block.group)
+    is_own, place = own_rows(plan, block), block.group
+    owners, price = plan.owners(block), plan.scenario.fleet[place].policy.price
+    held_out, calibration = (
+        of_owners(plan, place, plan.owners_in(place)) for of_owners in (judged_on, calibrated_on)
+    )
     everything = np.arange(len(plan.samples.sample_id))
-    positions = everything if is_own.any() else np.union1d(held_out, calibration)
+    positions = everything if is_own.any() else np.union1d(held_out.positions, calibration.positions)
     scored = Scored.of(plan, block, rejectors, positions, server_right)
     network_of_row, networks, evaluations = plan.network_of_row(block), plan.networks(block), {}
     for number in np.unique(network_of_row):
-        for setting in plan.served[block.group][networks[number]]:
+        rows = network_of_row == number
+        judged, known = held_out.of(owners[rows]), calibration.of(owners[rows])
+        for setting in plan.served[place][networks[number]]:
             cost_model = cost_model_of(plan.scenario, setting.c_e, setting.c_1)
-            evaluations[setting] = scored.evaluate(
-                network_of_row == number, setting, cost_model, held_out, calibration
-            )
-    score = scored.score(is_own, plan.scenario.costs.c_1)
-    return BlockAnswers(score, evaluations, scored.estimates(network_of_row == 0, held_out))
+            evaluations[setting] = scored.evaluate(rows, setting, cost_model, judged, known, price)
+    score = scored.in_run(plan, block)
+    of_own = network_of_row == 0
+    return BlockAnswers(score, evaluations, scored.estimates(of_own, held_out.of(owners[of_own])))
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Scored:
     """A block's rows on some positions of the sample axis, n of them, ascending.
 
     outputs: (rows, n, outputs); client: of each row's model; client_correct, server_correct: bool (rows, n)
-    and (n,), or grades; shares: float64 (rows,); c_e: of each sample, float64 (n,), None where all are alike.
+    and (n,), or grades; samples: the whole sample axis.
     """
 
     name: str
@@ -65,8 +74,7 @@ class Scored:
     client: Client
     client_correct: Right
     server_correct: Right
-    shares: NDArray[np.float64]
-    c_e: NDArray[np.float64] | None
+    samples: Samples
 
     @classmethod
     def of(
@@ -78,7 +86,7 @@ class Scored:
         server_right: Right,
     ) -> Scored:
         """Asks the rejectors and their models."""
-        sample_ids, own = plan.samples.sample_id[positions], plan.samples.c_e
+        sample_ids = plan.samples.sample_id[positions]
         return cls(
             block.score,
             positions,
@@ -86,8 +94,7 @@ class Scored:
             rejectors.client(sample_ids),
             rejectors.client_right(sample_ids).numpy(),
             server_right[positions],
-            plan.shares(block.group, plan.owners_in(block.group))[plan.owners(block)],
-            None if own is None else own[positions],
+            plan.samples,
         )
 
     def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
@@ -97,51 +104,64 @@ class Scored:
         made: NDArray[np.float32] = SURROGATES[self.name].score(self.outputs[chosen], client, c_1).numpy()
         return made
 
+    def in_run(self, plan: Plan, block: Block) -> NDArray[np.float32]:
+        """The scores of the rows that the run itself uses, float32 (own rows, n), less their threshold where
+        it is chosen on the calibration pool."""
+        rows, costs, place = own_rows(plan, block), plan.scenario.costs, block.group
+        score, price = self.score(rows, costs.c_1), plan.scenario.fleet[place].policy.price
+        if not price.is_chosen or not rows.any():
+            return score
+        known = calibrated_on(plan, place, plan.owners_in(place)).of(plan.owners(block)[rows])
+        cost_model = cost_model_of(plan.scenario, costs.c_e, costs.c_1)
+        return told_less(score, self.prices(rows, costs.c_1, cost_model, known, price))
+
     def evaluate(
         self,
         rows: NDArray[np.bool_],
         setting: Setting,
         cost_model: CostModel,
-        held_out: NDArray[np.integer],
-        calibration: NDArray[np.integer],
+        held_out: Met,
+        calibration: Met,
+        own_price: PriceRule,
     ) -> PolicyEvaluation:
-        """The evaluation of a setting that these rows serve, on the held-out positions."""
+        """The evaluation of a setting that these rows serve, on what they meet of the held-out samples."""
         score = self.score(rows, setting.c_1)
-        evaluation_set, known = (
-            self._evaluation_set(rows, positions) for positions in (held_out, calibration)
-        )
-        at, known_at = (np.searchsorted(self.positions, each) for each in (held_out, calibration))
-        price = prices(setting.score, cost_model, score[:, known_at], known)
-        calibrated = (score[:, known_at] > price[:, None]).mean(axis=1)
-        return evaluate(score[:, at], price, evaluation_set, cost_model, calibrated)
+        at, known_at = (np.searchsorted(self.positions, met.positions) for met in (held_out, calibration))
+        price = self.prices(rows, setting.c_1, cost_model, calibration, own_price)
+        calibrated = calibration.mean(score[:, known_at] > price[:, None])
+        judged = self._evaluation_set(rows, held_out)
+        return evaluate(score[:, at], price, judged, cost_model, calibrated)
 
-    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, ReliabilityBins]:
+    def prices(
+        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, calibration: Met, own: PriceRule
+    ) -> NDArray[np.float64]:
+        """The price that each of some rows decides at, float64 (those rows,)."""
+        at = np.searchsorted(self.positions, calibration.positions)
+        known = self._evaluation_set(rows, calibration)
+        return prices(self.name, cost_model, self.score(rows, c_1)[:, at], known, own)
+
+    def estimates(self, rows: NDArray[np.bool_], held_out: Met) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
-        evaluation_set, at = self._evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out)
-        server = np.broadcast_to(evaluation_set.server_correct, evaluation_set.client_correct.shape)
-        right = {"client": evaluation_set.client_correct, "server": server}
+        judged, at = self._evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out.positions)
+        server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
+        right = {"client": judged.client_correct, "server": server}
         said = self.outputs[torch.from_numpy(rows)][:, at]
         return {
             model: reliability_bins(
-                torch.sigmoid(said[..., place]).numpy(), right[model], evaluation_set.share
+                torch.sigmoid(said[..., place]).numpy(), right[model], judged.share, judged.weight
             )
             for model, place in SURROGATES[self.name].says.items()
         }
 
-    def _evaluation_set(self, rows: NDArray[np.bool_], positions: NDArray[np.integer]) -> EvaluationSet:
-        at = np.searchsorted(self.positions, positions)
-        correct = self.client_correct[rows][:, at]
-        c_e = None if self.c_e is None else self.c_e[at]
-        return EvaluationSet(
-            correct, self.server_correct[at], np.arange(len(correct)), self.shares[rows], c_e
-        )
+    def _evaluation_set(self, rows: NDArray[np.bool_], met: Met) -> EvaluationSet:
+        at = np.searchsorted(self.positions, met.positions)
+        return met_by(self.client_correct[rows][:, at], self.server_correct[at], met, self.samples)
 
 
-def own_scores(plan: Plan, block: Block, rejectors: RejectorBlock) -> NDArray[np.float32]:
-    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n)."""
-    sample_ids, rows = plan.samples.sample_id, torch.from_numpy(own_rows(plan, block))
-    predicted = rejectors.client(sample_ids)
-    client = Client(predicted.answer[rows], predicted.uncertainty[rows])
-    read_off, c_1 = SURROGATES[block.score].score, plan.scenario.costs.c_1
-    made: NDArray[np.float32] = read_off(rejectors.outputs(sample_ids)[rows], client, c_1).numpy()
-    return made
+def own_scores(
+    plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right
+) -> NDArray[np.float32]:
+    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n).
+    server_right: on the sample axis, (n,)."""
+    everything = np.arange(len(plan.samples.sample_id))
+    return Scored.of(plan, block, rejectors, everything, server_right).in_run(plan, block)

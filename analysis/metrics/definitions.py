@@ -24,9 +24,10 @@ DEFINITIONS = {
         "under 30 held-out samples alone (text)."
     ),
     "study": (
-        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
-        "threshold that does best on the calibration pool, comes to on the held-out samples without any "
-        "traffic, mean over clients; the columns are those of study.parquet (list)."
+        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, at the "
+        "threshold that does best on the calibration pool or the one that the group's price chooses there, "
+        "comes to on the held-out samples as its clients meet them, without any traffic, mean over clients; "
+        "the columns are those of study.parquet (list)."
     ),
     "predictions": (
         "Per law of docs/laws.md that applies to the run: its formula, assumptions, source and limits, and "
@@ -119,6 +120,17 @@ DEFINITIONS = {
     ),
     "risk.excess": (
         "Realised minus oracle: what learning and the system together left on the table (units of the loss)."
+    ),
+    "risk.all_local": (
+        "Mean of 1[client wrong] over the same requests: had nothing been sent (units of the loss)."
+    ),
+    "risk.all_remote": (
+        "Mean of c_e + c_1 x 1[server wrong] over the same requests: had everything been sent, charged once "
+        "and answered (units of the loss)."
+    ),
+    "risk.above_all_local": (
+        "Realised minus all_local, request by request: above 0 the fleet paid more than had it sent nothing "
+        "(units of the loss)."
     ),
     "fairness.clients": "Clients with at least 10 held-out requests; the others tell mostly chance (count).",
     "fairness.left_out": "Clients with fewer held-out requests than that, and at least one (count).",

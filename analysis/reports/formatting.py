@@ -4,7 +4,7 @@ Used by the table at the end of a run and by the report, so that both say the sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -92,12 +92,25 @@ def verdict(summary: Summary) -> str:
 
 def _learning(summary: Summary) -> list[str]:
     """A paragraph per group about its own policy's score, without any traffic."""
-    return [
+    own = [row for row in summary["study"] if row["is_policy"]]
+    told = [
         f"Learning alone: {row['group']} sends {percent(row['deferral_rate'])} of the held-out samples by "
         f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
-        f"{row['risk_all_local']:.3f} if nothing is sent and {row['risk_oracle']:.3f} for the oracle."
-        for row in summary["study"]
-        if row["is_policy"]
+        f"{row['risk_all_local']:.3f} if nothing is sent, {row['risk_all_remote']:.3f} if everything is and "
+        f"{row['risk_oracle']:.3f} for the oracle."
+        for row in own
+    ]
+    return told + pays_too_much(own)
+
+
+def pays_too_much(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each row of a study whose policy pays more than the best constant decision beyond chance."""
+    return [
+        f"{row['group']} pays more by {row['score']} than it would by always "
+        f"{'keeping' if row['risk_all_local'] <= row['risk_all_remote'] else 'sending'}: "
+        f"{row['above_constant']:+.3f} [{row['above_constant_low']:+.3f}, {row['above_constant_high']:+.3f}]."
+        for row in rows
+        if row["above_constant_low"] > 0
     ]
 
 
@@ -191,8 +204,15 @@ def _deferral(summary: Summary) -> str:
     if risk["realised"]["value"] is not None:
         text += (
             f"The generalised risk paid was {number(risk['realised']['value'], 3)}, "
-            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers."
+            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers; had nothing "
+            f"been sent, it would have been {number(risk['all_local']['value'], 3)}."
         )
+        above = risk["above_all_local"]
+        if above["low"] is not None and above["low"] > 0:
+            text += (
+                f" The fleet paid {number(above['value'], 3)} [{number(above['low'], 3)}, "
+                f"{number(above['high'], 3)}] more than it would have by sending nothing."
+            )
     return text.strip()
 
 

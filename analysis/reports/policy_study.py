@@ -151,7 +151,7 @@ def paired_differences(
     base = by_policy[baseline]
     every = {metric.name: metric for metric in (*(metric_of(key, base) for key in IN_SUMMARY), *metrics)}
     return {
-        name: {key: difference_of(base, part, metric) for key, metric in every.items()}
+        name: {key: dict(difference_of(base, part, metric)) for key, metric in every.items()}
         for name, part in by_policy.items()
         if name != baseline
     }

@@ -28,6 +28,9 @@ def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
         if price.unit == "cost" and score.unit == "rank":
             instead = f"did you mean score: {score.gain_like}?"
             yield path, price.kind, f"needs a score in cost units, and {score.name} only ranks: {instead}"
+        elif price.is_chosen and score.made_from == "draw":
+            rule = f"is found on calibration scores, and {score.name} is drawn per request"
+            yield path, price.kind, f"{rule}: did you mean bounded_rate?"
         elif price.needs_bayes_price and not score.has_bayes_price:
             instead = "did you mean bounded_rate?"
             yield (

@@ -12,7 +12,7 @@ from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
 from sim.registry.mixes import MixAll, Traffic
 from sim.registry.partitions import Iid, Partition
-from sim.registry.prices import Price, Threshold
+from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
@@ -56,7 +56,7 @@ class Policy(Part):
     """A number per client and sample, larger means send."""
     column: str | None = None
     """Of `given`: the NAME of the table's column `score.NAME`; null: the only one that it has."""
-    price: Price = Threshold(kind="threshold", at=0.0)
+    price: Price = Safe()
     """What the score is held against."""
 
 
