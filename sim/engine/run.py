@@ -189,10 +189,11 @@ class Run:
         ended, seconds = run_window(self._rules, learning, state, arrivals, start, end, last, self._clock)
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
-        if self._scenario.server.autoscaling:
+        if self._scenario.server.autoscaling or self.path.is_measured:
             self._verifier.scaled(state.steps)
         self._verifier.chunk(requests, attempts, last)
-        self._verifier.waited(seconds["waiting_max"])
+        if not self.path.is_measured:  # who is on the way to a real server seems to wait in it
+            self._verifier.waited(seconds["waiting_max"])
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self.chunks, self.at_s = self.chunks + 1, end
