@@ -19,7 +19,7 @@ from live.service import Law
 from sim.engine.choice import EnginePath
 from sim.engine.clock import Clock
 from sim.engine.wall_clock import Measured, Time, WallClock
-from sim.errors import RunFailed
+from sim.errors import BadInput, RunFailed
 from sim.scenario import Scenario
 from sim.world.parameters import Rules
 from sim.world.world import World
@@ -96,8 +96,8 @@ def live_path(
     world, clock = World(plan), Time(served.speed)
     law = law_of(world, clock)
     # Python's own loop wakes to the millisecond where it can poll, to the microsecond with select.
-    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     real = _server(served, Terms.of(plan, served.speed), law, clock)
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     try:
         tell("the server comes up")
         loop.run_until_complete(real.start())
@@ -130,7 +130,13 @@ async def _end(real: Any) -> None:
 
 
 def _server(served: Served, terms: Terms, law: Law, clock: Time) -> Any:
-    return Processes(terms, law, clock, served.port)
+    if served.server == "processes":
+        return Processes(terms, law, clock, served.port)
+    try:
+        from live.serve import Serve  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise BadInput(f"--server serve: needs Ray Serve ({error}): pip install 'l2h-fleet[live]'") from None
+    return Serve(terms, law, clock, served.via, served.port)
 
 
 def _spread(found: list[float], speed: float) -> dict[str, float | None]:
