@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from commands import capacity, fidelity, live, many_runs, reading
+from commands import capacity, fidelity, live, many_runs, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from sim import __version__
@@ -35,6 +35,7 @@ app.add_typer(many_runs.app)
 app.add_typer(capacity.app)
 app.add_typer(live.app)
 app.add_typer(fidelity.app)
+app.add_typer(replay.app)
 
 
 def tell_version(is_asked: bool) -> None:

@@ -80,7 +80,17 @@ class LivePath(EnginePath):
                 for planned, done, usable in found.changes
             ],
             "attempts_lost": len(found.losses),
+            "loss_heard_s": _spread(self._after_a_stop(), speed),
         }
+
+    def _after_a_stop(self) -> list[float]:
+        """How long after replicas were to stop each lost attempt was heard of; of others nothing."""
+        stops = np.array([planned for planned, _done, _usable in self.measured.changes])
+        losses = np.array(self.measured.losses)
+        before = np.searchsorted(stops, losses, side="right")
+        known = before > 0
+        found: list[float] = (losses[known] - stops[before[known] - 1]).tolist()
+        return found
 
 
 @contextmanager
@@ -131,6 +141,8 @@ async def _end(real: Any) -> None:
 
 def _server(served: Served, terms: Terms, law: Law, clock: Time) -> Any:
     if served.server == "processes":
+        if served.via != "handle":
+            raise BadInput(f"--via {served.via}: is a way to Ray Serve; --server processes has its own")
         return Processes(terms, law, clock, served.port)
     try:
         from live.serve import Serve  # noqa: PLC0415  (an extra)

@@ -41,7 +41,7 @@ LIBRARIES_NOT_FOR = {
     "commands": {"torch", "torchvision", "ray", "simpy"},
     "l2h_fleet": {"torch", "torchvision", "ray", "simpy"},
 }
-MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py"}
+MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py", "live/serve.py"}
 
 
 def imports(path: Path) -> set[str]:

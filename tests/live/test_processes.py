@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,7 @@ from sim.world.world import World
 
 pytestmark = pytest.mark.xdist_group("live")
 
+ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = Served("processes", speed=2.0)
 SERVICE = {"kind": "affine", "base_s": 0.02, "per_item_s": 0.01}
 OUTAGE = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}, "target": {"kind": "server"}}
@@ -141,7 +147,7 @@ def test_rates_that_no_machine_plays_are_told_before_the_run(children):
     group = group_of(clients=2000, arrivals={"process": {"kind": "poisson", "rate_hz": 500.0}})
     plan = small().model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet})
     with (
-        pytest.raises(BadInput, match=r"cannot play 2000000 attempts/s: .* late by \d+ ms"),
+        pytest.raises(BadInput, match=r"cannot play 2000000 attempts/s: .* fallen behind by \d+ ms"),
         live_path(plan, PROCESSES, lambda _word: None, lambda: False),
     ):
         pass
@@ -176,27 +182,63 @@ def test_a_server_that_dies_fails_the_run(children):
     assert children() == []
 
 
+def test_ctrl_c_is_one_line_and_ends_everything(tmp_path):
+    words = [sys.executable, str(ROOT / "run_sim.py"), "live", "smoke", "--server", "processes"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as command:
+        said = ""
+        while "is there" not in said:
+            said = command.stderr.readline()
+            assert said
+        started = [pid for pid in _running() if _descends(pid, command.pid) and pid != command.pid]
+        assert len(started) == 3  # the queue and two replicas
+        command.send_signal(signal.SIGINT)
+        rest = command.stderr.read().strip().splitlines()
+        assert command.wait(20) == 130
+    assert rest[-1].startswith("interrupted")
+    assert not any("Traceback" in line for line in rest)
+    until = time.monotonic() + 5
+    while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
+        time.sleep(0.05)  # they notice by themselves that nobody is there
+    assert left == []
+
+
+def test_everything_listens_on_the_loopback_device_alone(children):
+    with live_path(small(), PROCESSES, lambda _word: None, lambda: False):
+        (front,) = [pid for pid, line in children() if "live.front" in line]
+        links = [str(link.readlink()) for link in Path(f"/proc/{front}/fd").iterdir()]
+        tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+        rows = [row.split() for table in tables for row in table]
+        listening = [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
+    assert len(listening) == 1
+    assert listening[0].startswith("0100007F:")  # 127.0.0.1, in the kernel's order of bytes
+
+
 @pytest.fixture
 def children():
     """What this process started and has not ended, as (pid, command line): those of the server alone."""
 
     def found() -> list[tuple[int, str]]:
-        seen = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if ("live.front" in words or "sleeper.py" in words) and _descends(int(folder.name)):
-                seen.append((int(folder.name), words))
-        return seen
+        return [
+            (pid, words)
+            for pid, words in _running().items()
+            if ("live.front" in words or "sleeper.py" in words) and _descends(pid, os.getpid())
+        ]
 
     return found
 
 
-def _descends(pid: int) -> bool:
+def _running() -> dict[int, str]:
+    """The command lines of all processes."""
+    seen = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            seen[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return seen
+
+
+def _descends(pid: int, ancestor: int) -> bool:
     while pid > 1:
-        if pid == os.getpid():
+        if pid == ancestor:
             return True
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
