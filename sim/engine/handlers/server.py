@@ -94,16 +94,23 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
         count(s, now, 1)
         append(w, s, send)
         return s.idle > 0
+    turn_away(w, r, s, now, send, why)
+    return False
+
+
+@handler
+def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
+    """The server's refusal goes down to the client."""
+    sends = w.sends
     sends.cause[send] = why
     if w.terms.tells_backlog:
         sends.backlog[send] = s.waiting
     if not goes_down(w, now, send):
         sends.over[send] = now
-        return False
+        return
     sends.over[send] = now + sends.down[send]
     if is_in_time(sends.over[send], sends.timer[send]):
         put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
-    return False
 
 
 @handler
@@ -226,22 +233,12 @@ def put_completion(w: Any, r: Any, replica: Any) -> Any:
 
 @handler
 def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
-    sends, replicas, clients = w.sends, w.replicas, w.clients
+    replicas = w.replicas
     if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
         return False  # of a batch that an outage stopped
     size, send = replicas.size[replica], replicas.head[replica]
     for _ in range(size):
-        if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
-            if not goes_down(w, now, send):
-                swallow(sends.cause, sends.over, now, send)
-            elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
-                now + sends.down[send], sends.timer[send]
-            ):
-                key = KEY_REPLY | rank(w, send)
-                put(w.events, r, now + sends.down[send], key, ANSWER, send)
-        sends.finished[send] = now
-        if w.terms.tells_backlog:
-            sends.backlog[send] = s.waiting
+        hand_back(w, r, s, now, send)
         send = w.lists.after[send]
     if s.scales:
         measure(s, now)
@@ -252,6 +249,22 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
         return False
     make_idle(w, s, replica)
     return s.waiting > 0
+
+
+@handler
+def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
+    """An answer is ready and goes down to the client."""
+    sends, clients = w.sends, w.clients
+    if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
+        if not goes_down(w, now, send):
+            swallow(sends.cause, sends.over, now, send)
+        elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
+            now + sends.down[send], sends.timer[send]
+        ):
+            put(w.events, r, now + sends.down[send], KEY_REPLY | rank(w, send), ANSWER, send)
+    sends.finished[send] = now
+    if w.terms.tells_backlog:
+        sends.backlog[send] = s.waiting
 
 
 @handler
