@@ -53,7 +53,7 @@ class LivePath(EnginePath):
 
     def clock(self, rules: Rules) -> Clock:
         """Its time begins as it plays."""
-        usable = int(rules.capacity.usable[0])
+        usable = int(rules.stations[0].capacity.usable[0])
         if usable != self.world.scenario.one_server.replicas:
             self.loop.run_until_complete(self.real.set_usable(usable))
         clock = WallClock(rules, self.loop, self.real, self.time, self._stops)
