@@ -86,8 +86,8 @@ OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
 )
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
-IN_FLIGHTS = ("lose", "requeue", "finish")
-LOSE, REQUEUE, FINISH = range(3)
+IN_FLIGHTS = ("lose", "requeue", "finish", "resume", "restart")
+LOSE, REQUEUE, FINISH, RESUME, RESTART = range(5)
 
 # Why a clock comes back before the end: room in some array, draws of a next attempt, draws for clients that
 # ask again, another draw for attempts that were put back; or an event lies before the instant that it was

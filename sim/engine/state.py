@@ -123,7 +123,8 @@ class StationState:
     """A server between two chunks.
 
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
-    per replica the sends in service, in the order of the batch; ends: when that batch ends. replicas: those
+    per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
+    began, or last went on; left: seconds left of one that stands still (NaN: it does not). replicas: those
     there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
     wherever they changed in it, for those who keep a record.
     """
@@ -132,6 +133,8 @@ class StationState:
     returned: int
     batch_of: list[list[int]]
     ends: list[float]
+    since: list[float]
+    left: list[float]
     replicas: int
     taken: int
     scaling: Scaling
@@ -141,6 +144,11 @@ class StationState:
     @property
     def usable(self) -> int:
         return max(0, self.replicas - self.taken)
+
+    @property
+    def held(self) -> int:
+        """How many batches stand still with their replicas."""
+        return int(np.count_nonzero(~np.isnan(self.left)))
 
 
 @dataclass
@@ -212,6 +220,8 @@ def _station_at_start(one: Station) -> StationState:
         returned=0,
         batch_of=[[] for _ in range(one.most_replicas)],
         ends=[np.inf] * one.most_replicas,
+        since=[np.nan] * one.most_replicas,
+        left=[np.nan] * one.most_replicas,
         replicas=one.replicas,
         taken=one.replicas - usable,
         scaling=Scaling(),

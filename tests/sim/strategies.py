@@ -270,7 +270,7 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         "admission": draw(admissions()),
         "drop_expired": draw(st.sampled_from([False, False, True])),
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
-        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
+        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish", "resume", "restart"])),
     }
     found["queue_survives"] |= found["in_flight"] == "requeue"
     return found

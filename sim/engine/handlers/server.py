@@ -191,14 +191,27 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    takes = w.scale[s.first_scale + size] * sends.factor[head]
+    go_on(w, r, now, replica, batch_s(w, s, now, replica))
+
+
+@handler
+def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
+    """A replica works on its batch, so many seconds of which are left."""
+    w.replicas.since[replica] = now
+    w.replicas.ends[replica] = now + left
+    put_completion(w, r, replica)
+
+
+@handler
+def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
+    """Seconds that a replica's batch takes if it starts now."""
+    head, size = w.replicas.head[replica], w.replicas.size[replica]
+    takes = w.scale[s.first_scale + size] * w.sends.factor[head]
     if len(w.work) > 0:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
-    takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
-    replicas.ends[replica] = now + takes
-    put_completion(w, r, replica)
+    return takes * slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
 
 
 @handler

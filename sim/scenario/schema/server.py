@@ -84,8 +84,9 @@ class Station(Part):
     """Replicas follow the load; null: they do not."""
     when_down: Literal["refuse", "silent", "queue"] = "queue"
     """What becomes of who comes while no replica is usable: an error, silence, or a place in the queue."""
-    in_flight: Literal["lose", "requeue", "finish"] = "lose"
-    """What becomes of a batch whose replica stops: lost, put back, or finished."""
+    in_flight: Literal["lose", "requeue", "finish", "resume", "restart"] = "lose"
+    """What becomes of a batch whose replica stops: lost, put back, finished; or it stays there until the
+    replica is up again, and goes on where it was (`resume`) or starts over (`restart`)."""
     queue_survives: bool = True
     """Whether who waits stays in a total outage."""
     outages: tuple[Outage, ...] = ()
