@@ -21,6 +21,7 @@ from sim.scenario import Scenario
 from sim.scenario.schema.values import SHORTEST_S
 from sim.world.delays import Delay, ServiceTimes
 from sim.world.outages.capacity import most_replicas, slowness
+from sim.world.population import population
 from sim.world.world import World
 
 Life = Iterator[simpy.Event]
@@ -75,7 +76,7 @@ class Server:
         work: Callable[[Any], float] = lambda _send: 1.0,
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.stations[place], answer
-        self.place = place
+        self.place, self.group_of = place, population(scenario).group
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
         self.slow, self.slows = slowness(scenario, place, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
@@ -107,22 +108,37 @@ class Server:
 
     def reach(self, send: Any) -> None:
         """A message arrives: it is refused, swallowed, taken at once, or waits."""
-        everybody = [*self.returned, *self.waiting]
+        everybody, worse = [*self.returned, *self.waiting], self.last_of_worse(send)
         taken_at_once = self.idle() and self.is_due([*everybody, send])
         if not self.usable and self.rule.when_down == "refuse":
             self.refuse(send, "down")
         elif not self.usable and self.rule.when_down == "silent":
             send.cause = "lost"
-        elif not taken_at_once and len(everybody) >= self.limit:
+        elif not taken_at_once and len(everybody) >= self.limit and not worse:
             self.refuse(send, "queue_full")
         elif not self.admits(send):
             self.refuse(send, "admission")
         else:
+            if not taken_at_once and len(everybody) >= self.limit:
+                self.waiting.remove(worse)
+                worse.accepted = False
+                self.refuse(worse, "queue_full")
             send.accepted = True
             self.waiting.append(send)
             due = self.env.at(send.reached + self.rule.batch_wait_s, Kind.DUE, *send.place)
             due.callbacks.append(lambda _: self.serve())
             self.serve()
+
+    def priority(self, send: Any) -> int:
+        return self.scenario.fleet[self.group_of[send.request.client]].priority
+
+    def last_of_worse(self, send: Any) -> Any:
+        """Who came last of the largest priority that waits, if that is larger than this one's."""
+        if self.rule.discipline != "priority" or not self.waiting:
+            return None
+        worst = max(map(self.priority, self.waiting))
+        last = [one for one in self.waiting if self.priority(one) == worst][-1]
+        return last if worst > self.priority(send) else None
 
     def admits(self, send: Any) -> bool:
         if self.bucket:
@@ -179,6 +195,7 @@ class Server:
             "fifo": lambda position, _: position,
             "lifo": lambda position, _: -position,
             "edf": lambda position, send: (send.request.deadline, position),
+            "priority": lambda position, send: (self.priority(send), position),
             "fair": lambda position, send: (
                 self.last_started.get(send.request.client, -inf),
                 send.request.client,

@@ -77,7 +77,9 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
     )
 )
 
-FIFO, LIFO, EDF, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair"))
+FIFO, LIFO, EDF, FAIR, PRIORITY = (
+    DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair", "priority")
+)
 BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
     CHOICES[name].code for name in ("best", "order", "least_backlog", "two_choices", "round_robin", "home")
 )

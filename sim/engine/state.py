@@ -51,6 +51,7 @@ SEND_TYPES: dict[str, str] = {
     "factor": "f8",  # of the service time, if it heads a batch
     "started": "f8",
     "finished": "f8",
+    "shed": "f8",  # when it was pushed out of the queue; NaN = it was not
     "over": "f8",  # nothing of this attempt is under way any more
     "replica": "i2",
     "batch_size": "i2",
@@ -70,6 +71,7 @@ BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
 NEW_SEND: dict[str, float] = {
     "started": np.nan,
     "finished": np.nan,
+    "shed": np.nan,
     "over": np.nan,
     "replica": -1,
     "batch_size": 0,

@@ -188,9 +188,11 @@ def _stays(
     A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
     counted apart, so it does not matter which belong together.
     """
-    accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
+    is_shed = ~np.isnan(sends["shed"])
+    accepted = (sends["reached"] < edges[-1]) & (~np.isin(sends["cause"], REFUSALS) | is_shed)
     served = ~np.isnan(sends["started"])
-    left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
+    left = np.where(is_shed, sends["shed"], np.where(served, sends["started"], sends["over"]))
+    left = np.nan_to_num(left, nan=np.inf)
     accepted &= left > sends["reached"]
     ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
     ends = np.nan_to_num(ended, nan=np.inf)

@@ -470,3 +470,44 @@ def test_a_replica_that_was_scaled_in_goes_on_once_anything_is_usable():
         ),
     )
     assert story["finished_at_s"] == [12.0, 12.0]
+
+
+# Priorities.
+
+
+def classes(*arrivals: tuple[float, int], **parts: Any) -> Story:
+    """Clients 0, 1 and 2 have the priorities 0, 1 and 2: the smaller goes first."""
+    fleet = [devices(f"g{n}", priority=n) for n in range(3)]
+    return Story(*arrivals, fleet=fleet, server=server(discipline="priority", **parts))
+
+
+def test_the_smaller_priority_goes_first_and_nobody_is_stopped_for_it():
+    """One of priority 2 is served from 1.0 on; four wait, and those of a priority in their order."""
+    story = classes((1.75, 0), (1.5, 1), (1.0, 2), (1.25, 2), (1.5, 2))
+    assert story["started_at_s"] == [2.0, 3.0, 1.0, 4.0, 5.0]
+
+
+def test_a_full_queue_pushes_out_who_came_last_of_the_largest_priority():
+    """Two places, taken at 1.25 and 1.5 by priority 2. That of 1.75 takes the place of the later, and that of
+    1.875 of the earlier; nobody waits any more who is worse than that of 1.9375."""
+    story = classes((1.875, 0), (1.75, 1), (1.9375, 1), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=2)
+    assert story["server_cause"] == ["none", "none", "queue_full", "none", "queue_full", "queue_full"]
+    assert story["started_at_s"] == [2.0, 3.0, None, 1.0, None, None]
+    assert story["answered_at_s"][4:] == [1.875, 1.75]  # refused when they are pushed out
+
+
+def test_nobody_is_pushed_out_by_equals_nor_by_whom_the_admission_refuses():
+    bucket = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
+    story = classes((1.75, 0), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=1, admission=bucket)
+    assert story["server_cause"] == ["admission", "none", "none", "queue_full"]
+
+
+def test_what_an_outage_put_back_is_not_pushed_out():
+    story = Story(
+        (1.75, 0),
+        (1.0, 1),
+        fleet=[devices("first"), devices("second", priority=1)],
+        server=server(((1.5, 3),), discipline="priority", queue_limit=1, in_flight="requeue"),
+    )
+    assert story["server_cause"] == ["queue_full", "none"]
+    assert story["started_at_s"] == [None, 3.0]

@@ -21,7 +21,9 @@ from sim.engine.events import (
     KEY_REPLY,
     LOST,
     LOST_BITS,
+    NOBODY,
     OPEN,
+    PRIORITY,
     QUEUE,
     QUEUE_FULL,
     REFUSE,
@@ -29,7 +31,7 @@ from sim.engine.events import (
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
-from sim.engine.handlers.queue import append, oldest, pop_next
+from sim.engine.handlers.queue import append, last_of_worse, oldest, pop_next, push_out
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -77,33 +79,47 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
-    sends = w.sends
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
-    why = 0
+    why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
-            why = QUEUE_FULL
+            if s.discipline == PRIORITY:
+                worse = last_of_worse(w, s, send)
+            why = QUEUE_FULL if worse < 0 else 0
         elif s.when_down == REFUSE:
             why = DOWN
         else:
-            swallow(sends.cause, sends.over, now, send)
+            swallow(w.sends.cause, w.sends.over, now, send)
             return False
-    elif not admits(w, s, now, send):
+    if why == 0 and not admits(w, s, now, send):
         why = ADMISSION
-    if why == 0:
-        count(s, now, 1)
-        append(w, s, send)
-        return s.idle > 0
+    refused = send if why != 0 else NOBODY
+    if why == 0 and worse >= 0:
+        refused, why = push_out(w, s, worse), QUEUE_FULL
+        count(s, now, -1)
+        w.sends.shed[refused] = now
+    if refused >= 0:
+        refuse(w, r, s, now, refused, why)
+    if refused == send:
+        return False
+    count(s, now, 1)
+    append(w, s, send)
+    return s.idle > 0
+
+
+@handler
+def refuse(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
+    """An error goes back to the client."""
+    sends = w.sends
     sends.cause[send] = why
     if w.terms.tells_backlog:
         sends.backlog[send] = s.waiting
     if not goes_down(w, now, send):
         sends.over[send] = now
-        return False
+        return
     sends.over[send] = now + sends.down[send]
     if is_in_time(sends.over[send], sends.timer[send]):
         put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
-    return False
 
 
 @handler
