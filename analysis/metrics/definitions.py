@@ -182,7 +182,7 @@ DEFINITIONS = {
     "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
     "work.service_s": (
         "Replica time spent on counted requests, a batch's time split equally among its members, and what "
-        "outages stopped and put back (in_flight: requeue) after the warm-up, up to each stop (s)."
+        "outages stopped and threw away (in_flight: requeue, restart) after the warm-up, up to each stop (s)."
     ),
     "work.wasted_s": (
         "The part of it that went to attempts whose answer was not the one given; what serves requests still "

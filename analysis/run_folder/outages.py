@@ -105,13 +105,13 @@ def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
     return at_s[last_of_instant], values[last_of_instant]
 
 
-def replica_steps(run: Run) -> tuple[Floats, Floats]:
-    """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
+def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
+    """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step function like `usable_steps`.
 
     Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
     nothing is usable, as many as there were.
     """
-    return _added([_replica_steps(run, name) for name in run.servers])
+    return _added([_replica_steps(run, name) for name in ([server] if server else run.servers)])
 
 
 def _replica_steps(run: Run, server: str) -> tuple[Floats, Floats]:

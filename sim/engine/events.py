@@ -77,7 +77,9 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
     )
 )
 
-FIFO, LIFO, EDF, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair"))
+FIFO, LIFO, EDF, FAIR, PRIORITY = (
+    DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair", "priority")
+)
 BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
     CHOICES[name].code for name in ("best", "order", "least_backlog", "two_choices", "round_robin", "home")
 )
@@ -86,8 +88,8 @@ OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
 )
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
-IN_FLIGHTS = ("lose", "requeue", "finish")
-LOSE, REQUEUE, FINISH = range(3)
+IN_FLIGHTS = ("lose", "requeue", "finish", "resume", "restart")
+LOSE, REQUEUE, FINISH, RESUME, RESTART = range(5)
 
 # Why a clock comes back before the end: room in some array, draws of a next attempt, draws for clients that
 # ask again, another draw for attempts that were put back; or an event lies before the instant that it was

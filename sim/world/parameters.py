@@ -38,6 +38,7 @@ class Patience:
     limited: bool  # whether retries take tokens
     allowance: int  # millionths of a token that a first send earns
     asks_others: bool  # whether a retry asks another option
+    priority: int  # the smaller goes first
 
 
 @dataclass(frozen=True)
@@ -162,4 +163,5 @@ def _patience(seed: int, group: Group) -> Patience:
         limited=retry.allowance is not None,
         allowance=millionths(retry.allowance or 0.0),
         asks_others=retry.next == "other",
+        priority=group.priority,
     )

@@ -66,6 +66,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
+        priority=draw(st.integers(0, 2)),
         hedge_after_s=draw(seldom(spans(lattice, 0, 4))),
         breaker=draw(
             seldom(st.fixed_dictionaries({"failures": st.integers(1, 3), "cooldown_s": spans(lattice, 1, 8)}))
@@ -300,12 +301,14 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
         "queue_survives": draw(st.booleans()),
-        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair"])),
+        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair", "priority"])),
         "admission": draw(admissions()),
         "drop_expired": draw(st.sampled_from([False, False, True])),
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
-        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
+        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish", "resume", "restart"])),
     }
+    if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
+        found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     found["queue_survives"] |= found["in_flight"] == "requeue"
     return found
 

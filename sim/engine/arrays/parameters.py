@@ -69,6 +69,7 @@ class Groups(NamedTuple):
     scores: Ints  # how many scores decide: one, or one of each option
     choose: Ints
     asks_others: Flags
+    priority: Floats  # the smaller goes first
 
 
 class Options(NamedTuple):

@@ -21,7 +21,9 @@ from sim.engine.events import (
     KEY_REPLY,
     LOST,
     LOST_BITS,
+    NOBODY,
     OPEN,
+    PRIORITY,
     QUEUE,
     QUEUE_FULL,
     REFUSE,
@@ -29,7 +31,7 @@ from sim.engine.events import (
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
-from sim.engine.handlers.queue import append, oldest, pop_next
+from sim.engine.handlers.queue import append, last_of_worse, oldest, pop_next, push_out
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -77,25 +79,32 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
-    sends = w.sends
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
-    why = 0
+    why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
-            why = QUEUE_FULL
+            if s.discipline == PRIORITY:
+                worse = last_of_worse(w, s, send)
+            why = QUEUE_FULL if worse < 0 else 0
         elif s.when_down == REFUSE:
             why = DOWN
         else:
-            swallow(sends.cause, sends.over, now, send)
+            swallow(w.sends.cause, w.sends.over, now, send)
             return False
-    elif not admits(w, s, now, send):
+    if why == 0 and not admits(w, s, now, send):
         why = ADMISSION
-    if why == 0:
-        count(s, now, 1)
-        append(w, s, send)
-        return s.idle > 0
-    turn_away(w, r, s, now, send, why)
-    return False
+    refused = send if why != 0 else NOBODY
+    if why == 0 and worse >= 0:
+        refused, why = push_out(w, s, worse), QUEUE_FULL
+        count(s, now, -1)
+        w.sends.shed[refused] = now
+    if refused >= 0:
+        turn_away(w, r, s, now, refused, why)
+    if refused == send:
+        return False
+    count(s, now, 1)
+    append(w, s, send)
+    return s.idle > 0
 
 
 @handler
@@ -198,14 +207,27 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    takes = w.scale[s.first_scale + size] * sends.factor[head]
+    go_on(w, r, now, replica, batch_s(w, s, now, replica))
+
+
+@handler
+def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
+    """A replica works on its batch, so many seconds of which are left."""
+    w.replicas.since[replica] = now
+    w.replicas.ends[replica] = now + left
+    put_completion(w, r, replica)
+
+
+@handler
+def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
+    """Seconds that a replica's batch takes if it starts now."""
+    head, size = w.replicas.head[replica], w.replicas.size[replica]
+    takes = w.scale[s.first_scale + size] * w.sends.factor[head]
     if len(w.work) > 0:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
-    takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
-    replicas.ends[replica] = now + takes
-    put_completion(w, r, replica)
+    return takes * slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
 
 
 @handler

@@ -145,7 +145,8 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
         for place in range(s.room):
             replica = s.first_replica + place
             if w.replicas.size[replica] > 0:
-                put_completion(w, r, replica)
+                if isnan(w.replicas.left[replica]):
+                    put_completion(w, r, replica)
             elif place < s.replicas - s.taken:
                 make_idle(w, s, replica)
         if s.idle > 0 and s.waiting > 0:  # whoever waits beside an idle replica waits for a batch to fill

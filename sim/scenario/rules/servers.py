@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.registry.choices import CHOICES
+from sim.registry.disciplines import DISCIPLINES
 from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
 from sim.registry.scores import SCORES
 from sim.registry.service import Affine
@@ -155,6 +156,19 @@ def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "max_batch"), server.max_batch, rule
 
 
+def priorities_are_heeded(scenario: Scenario) -> Iterator[Breach]:
+    """A priority needs a server that looks at it."""
+    if len({group.priority for group in scenario.fleet}) == 1:
+        return
+    heeding = [DISCIPLINES[one.discipline].heeds_priority for one in scenario.stations]
+    for index, group in enumerate(scenario.fleet):
+        asked = {one.server for one in group.options or ()} or set(scenario.station_names)
+        asks = [heeds for name, heeds in zip(scenario.station_names, heeding, strict=True) if name in asked]
+        if group.priority and not any(asks):
+            rule = "no server that the group asks heeds it: set discipline: priority, or leave it 0"
+            yield ("fleet", index, "priority"), group.priority, rule
+
+
 def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
     for path, server in stations(scenario):
         service = server.service
@@ -183,6 +197,7 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     several_are_not_trained_during_the_run,
     outages_hit_what_stands_near,
     a_batch_fits_the_queue,
+    priorities_are_heeded,
     service_takes_time,
     autoscaling_starts_within_its_bounds,
 )

@@ -147,5 +147,7 @@ class Group(Part):
     """Stops sending after failures; null: none."""
     budget: Budget | None = None
     """Limits sends; null: none."""
+    priority: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
     fallback: Literal["client", "none"] = "client"
     """Who answers what the server did not: the client's own model, or nobody."""
