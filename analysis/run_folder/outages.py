@@ -106,7 +106,8 @@ def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
 
 
 def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
-    """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step function like `usable_steps`.
+    """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step
+    function like `usable_steps`.
 
     Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
     nothing is usable, as many as there were.
