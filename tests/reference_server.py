@@ -130,7 +130,7 @@ class Server:
             self.serve()
 
     def priority(self, send: Any) -> int:
-        return self.scenario.fleet[self.group_of[send.request.client]].priority
+        return self.scenario.fleet[int(self.group_of[send.request.client])].priority
 
     def last_of_worse(self, send: Any) -> Any:
         """Who came last of the largest priority that waits, if that is larger than this one's."""
@@ -186,9 +186,19 @@ class Server:
             if self.rule.drop_expired and send.request.deadline <= self.env.now:
                 send.cause = "expired"
                 continue
+            if self.is_called_back(send):
+                send.cause = "cancelled"
+                continue
             self.last_started[send.request.client] = self.env.now
             batch.append(send)
         return batch
+
+    def is_called_back(self, send: Any) -> bool:
+        """Whether its request was answered by another attempt, and the client's word of that is here."""
+        hedge = self.scenario.fleet[int(self.group_of[send.request.client])].hedge
+        if send.request.outcome != "remote" or not (hedge and hedge.cancel):
+            return False
+        return self.env.now >= send.request.resolved + (send.reached - send.sent)
 
     def next_of_discipline(self) -> Any:
         key: dict[str, Callable[[int, Any], Any]] = {

@@ -19,6 +19,7 @@ from sim.engine.events import (
     CAPACITY,
     COMPLETE,
     DONE,
+    HEDGE,
     REACH,
     READY,
     RETRY,
@@ -35,7 +36,14 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY}  # something; what else happens fits into what there is
+_MAY_LACK = {
+    RETRY,
+    HEDGE,
+    ARRIVE,
+    CAPACITY,
+    SCALE,
+    READY,
+}  # something; what else happens fits into what there is
 
 Callbacks = list[Callable[[Any], None]]
 

@@ -34,6 +34,8 @@ ROW_TYPES: dict[str, str] = {
     "propensity": "f4",
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
+    "open": "i1",  # attempts whose end its client still awaits
+    "hedged": "?",  # whether a second one has left beside the first
     "outcome": "i1",  # index into OUTCOMES
     "resolved": "f8",  # when the client knew the outcome; NaN = it waits
 }

@@ -20,7 +20,7 @@ OUTCOMES = (
     "timed_out",
     "in_flight",
 )
-CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost")
+CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost", "cancelled")
 ANSWERERS = ("client", "server", "none")
 
 NAME = pa.dictionary(pa.int16(), pa.string())

@@ -67,7 +67,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
         priority=draw(st.integers(0, 2)),
-        hedge_after_s=draw(seldom(spans(lattice, 0, 4))),
+        provisional_after_s=draw(seldom(spans(lattice, 0, 4))),
         breaker=draw(
             seldom(st.fixed_dictionaries({"failures": st.integers(1, 3), "cooldown_s": spans(lattice, 1, 8)}))
         ),
@@ -416,6 +416,9 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     if group["retry"]:
         group["retry"] = group["retry"] | {"next": draw(st.sampled_from(["same", "other"]))}
     score, price = group["policy"]["score"], group["policy"]["price"]
+    after = st.fixed_dictionaries({"after_s": spans(lattice, 0, 6), "cancel": st.booleans()})
+    if len(pairs if chosen is None else chosen) > 1:
+        group["hedge"] = draw(st.none() | after)
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
     ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
     group["choose"] = draw(st.sampled_from(ways))

@@ -73,6 +73,33 @@ def test_a_retry_asks_another_option():
         assert story["outcome"] == [outcome]
 
 
+def test_a_hedge_asks_another_option_and_the_first_answer_wins():
+    """The edge serves all four, from 0.0, 1.0, 2.0 and 3.0 on. Each hedges half a second after its send: the
+    cloud serves the first from 0.5 to 2.5; the second was answered at 2.0 by then, and is called back; the
+    third, not answered before 3.0, is served from 2.5 to 4.5; the last was answered at 4.0.
+    """
+    arrivals = ((0.0, 0), (0.0, 0), (0.25, 1), (0.5, 1))
+    for cancel, started in ((True, [0.5, None, 2.5, None]), (False, [0.5, 2.5, 4.5, 6.5])):
+        fleet = asking(clients=2, hedge={"after_s": 0.5, "cancel": cancel})
+        story = Story(*arrivals, fleet=fleet, servers=two(), horizon_s=30.0)
+        assert story["outcome"] == ["remote"] * 4
+        assert story["attempts"] == [2, 2, 2, 2]
+        assert story["server"] == ["edge"] * 4
+        assert story["answered_at_s"] == [1.0, 2.0, 3.0, 4.0]
+        assert story.sends("started_at_s")[1::2] == started
+        cause = "cancelled" if cancel else "none"
+        assert story.sends("server_cause")[1::2] == ["none", cause, "none", cause]
+
+
+def test_without_a_free_option_there_is_no_hedge():
+    """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
+    servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))
+    fleet = asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 90.0})
+    story = Story((0.0, 0), (5.0, 0), fleet=fleet, servers=servers)
+    assert story["attempts"] == [2, 1]
+    assert story["answered_at_s"] == [1.0, 6.0]
+
+
 def test_they_take_turns():
     fleet = asking("round_robin")
     story = Story(*((float(n), 0) for n in range(0, 12, 3)), fleet=fleet, servers=two())

@@ -194,7 +194,8 @@ class Context:
         sent[:first] = False
         group = rules.clients.group[w.rows.client[:n]]
         for g, patience in enumerate(rules.patience):
-            if attempt <= patience.max_attempts and place < len(w.drawn.up):
+            most = patience.max_attempts + (patience.hedge_after_s < np.inf)
+            if attempt <= most and place < len(w.drawn.up):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
                 for row, option in enumerate(rules.options[g], start=place):

@@ -9,6 +9,7 @@ from sim.engine import events
 from sim.engine.events import (
     ADMISSION,
     ANSWER,
+    CANCELLED,
     COMPLETE,
     DEADLINE_FEASIBLE,
     DOWN,
@@ -27,6 +28,7 @@ from sim.engine.events import (
     QUEUE,
     QUEUE_FULL,
     REFUSE,
+    REMOTE,
 )
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed, take
@@ -181,6 +183,11 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
             sends.cause[send] = EXPIRED
             sends.over[send] = now
             continue
+        if is_called_back(w, now, send):
+            count(s, now, -1)
+            sends.cause[send] = CANCELLED
+            sends.over[send] = now
+            continue
         if s.discipline == FAIR:
             w.clients.last_started[s.first_client + w.rows.client[sends.row[send]]] = now
         if last < 0:
@@ -190,6 +197,16 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
         last = send
         size += 1
     replicas.size[replica] = size
+
+
+@handler
+def is_called_back(w: Any, now: Any, send: Any) -> Any:
+    """Whether the other attempt of its request was answered, and the word that this one is not needed has
+    come: it takes as long as the attempt itself."""
+    row = w.sends.row[send]
+    if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
+        return False
+    return now >= w.rows.resolved[row] + (w.sends.reached[send] - w.sends.sent[send])
 
 
 @handler

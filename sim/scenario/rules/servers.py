@@ -98,6 +98,8 @@ def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
                 yield (*path, "choose"), group.choose, "there is one option: nothing is to choose"
             if group.retry is not None and group.retry.next == "other":
                 yield (*path, "retry", "next"), "other", "there is one option: must be same"
+            if group.hedge is not None:
+                yield (*path, "hedge"), "...", "there is one option, and a hedge asks another: must be null"
             continue
         if CHOICES[group.choose].needs_scores and not score.is_per_option:
             rule = (

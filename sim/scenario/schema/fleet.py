@@ -89,6 +89,15 @@ class Breaker(Part):
     """How long it stays open; the first send after that is the probe."""
 
 
+class Hedge(Part):
+    """A second send to another option, where the first has not come to anything in time."""
+
+    after_s: SpanOrZero
+    """From the first send: when the second leaves, if no word has come by then."""
+    cancel: bool = True
+    """Whether the other is called back once one is answered: what still waits then is not served."""
+
+
 class Option(Part):
     """Whom a client may ask: a server and a model, over a link."""
 
@@ -141,8 +150,10 @@ class Group(Part):
     """From a send: when its client gives the attempt up; null: none."""
     retry: Retry | None = None
     """Sending again what failed; null: never."""
-    hedge_after_s: SpanOrZero | None = None
+    provisional_after_s: SpanOrZero | None = None
     """From the decision: when the local answer is shown provisionally; null: never."""
+    hedge: Hedge | None = None
+    """A second send to another option; the first answer wins; null: none."""
     breaker: Breaker | None = None
     """Stops sending after failures; null: none."""
     budget: Budget | None = None

@@ -22,6 +22,7 @@ from sim.scenario.text.draft import MISSING, Finding, Path, refusal
 from sim.scenario.text.wording import nearest, number, one_of, show, type_noun
 
 Error = dict[str, Any]
+RENAMED: dict[str | int, str] = {"hedge_after_s": "provisional_after_s"}  # keys that had other names once
 
 
 def findings(error: ValidationError, value: Any) -> list[Finding]:
@@ -83,6 +84,8 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
     here = value
     for step in path[:-1]:
         here = child(here, step)
+    if path[-1] in RENAMED and RENAMED[path[-1]] in keys:
+        return Finding(path, f"unknown key: it is called {RENAMED[path[-1]]} now")
     tag = tag_and_kind(here)
     if tag is None or tag[0] not in keys or len(parts) > 1:
         return Finding(path, f"unknown key: {_kind_within(path, value, keys) or nearest(path[-1], keys)}")
