@@ -75,6 +75,7 @@ class Request:
     arrived: float
     deadline: float
     decided: float = nan
+    work: float = 1.0
     server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
@@ -151,10 +152,15 @@ class Reference:
             if start >= self.scenario.horizon_s:
                 break
             chunk = self.arrivals.draw(index, start, min(start + self.chunk_s, self.scenario.horizon_s))
-            for at, client in zip(chunk.at_s.tolist(), chunk.client.tolist(), strict=True):
+            works = [nan] * len(chunk.at_s) if chunk.told is None else chunk.told["work"].tolist()
+            for at, client, work in zip(chunk.at_s.tolist(), chunk.client.tolist(), works, strict=True):
                 request_id = client << CLIENT_SHIFT | next_k[client]
                 next_k[client] += 1
-                self.env.process(self.life(self.request(request_id, client, at)))
+                request = self.request(request_id, client, at)
+                one_work = self.group(client).arrivals.process.one_work()
+                if one_work:
+                    request.work *= work / one_work
+                self.env.process(self.life(request))
         for client in range(self.scenario.clients):
             think = think_times(self.scenario.seed, self.group(client))
             if think:
@@ -167,6 +173,7 @@ class Reference:
         within_s = self.group(client).deadline_s
         deadline = at + (inf if within_s is None else within_s)
         self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at, deadline))
+        self.requests[-1].work = self.group(client).service_factor
         return self.requests[-1]
 
     def ask_again_and_again(self, client: int, think: ThinkTimes) -> Life:
@@ -355,13 +362,13 @@ class Reference:
         return sample_of(phase, client - self.clients.first[g], draw)
 
     def work(self, send: Send) -> float:
-        """What the service time of a send is multiplied by: as its model works, and for its sample."""
+        """What the service time of a send is multiplied by: for its group and trace, as its model works, and
+        for its sample."""
         name = [*self.scenario.server_models][send.option.model]
         own = self.learned.samples.work
         factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.option.model]
-        return self.scenario.server_models[name].work * (
-            1.0 if own is None else float(factor[send.request.sample])
-        )
+        of_sample = 1.0 if own is None else float(factor[send.request.sample])
+        return send.request.work * (self.scenario.server_models[name].work * of_sample)
 
     def scores(self, request: Request) -> list[float]:
         """One, or one of each option."""

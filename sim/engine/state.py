@@ -28,6 +28,7 @@ ROW_TYPES: dict[str, str] = {
     "arrived": "f8",
     "decided": "f8",  # when the device is done; may lie ahead
     "deadline": "f8",  # an instant; inf = none
+    "work": "f8",  # what its group and its trace multiply the service time by
     "window": "i4",  # tables in force at the decision; -1 = not decided yet
     "score": "f4",
     "threshold": "f8",  # of the decision; NaN = not decided

@@ -69,8 +69,16 @@ class Rules:
     asks: NDArray[np.bool_]  # per client: its price, breaker, link or budget may keep it from sending
     hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
+    service_factor: NDArray[np.float64]  # per group: how many times as long service takes
+    one_work: NDArray[np.float64]  # per group: the work of its trace that counts as one; NaN: none does
     has_closed_loops: bool
     looks_at_backlogs: bool  # whether some client chooses by what it heard of queues
+
+    @property
+    def has_own_work(self) -> bool:
+        """Whether service takes longer for some requests than for others by what their groups or traces
+        say."""
+        return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all())
 
     @property
     def takes_turns(self) -> bool:
@@ -136,6 +144,8 @@ def rules(world: World) -> Rules:
         | (drawn_on.of_client != NO_ACCOUNT)
         | decides[clients.group],
         thinks=thinks,
+        service_factor=np.array([group.service_factor for group in scenario.fleet]),
+        one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),
         has_closed_loops=any(think is not None for think in thinks),
         looks_at_backlogs=bool(looks_at_backlogs.any()),
     )

@@ -66,6 +66,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
+        service_factor=draw(st.sampled_from([1.0, 1.0, 2.0])),
         priority=draw(st.integers(0, 2)),
         hedge_after_s=draw(seldom(spans(lattice, 0, 4))),
         breaker=draw(

@@ -142,6 +142,7 @@ class Fixed:
             policy_root=np.uint64(Draws(rules.seed, "policy").root),
             choice_root=np.uint64(Draws(rules.seed, "choice").root),
             tells_backlog=bool(rules.uses_feedback.any()) or rules.looks_at_backlogs,
+            has_own_work=rules.has_own_work,
             adds_rows=rules.has_closed_loops,
             place_bits=place_bits(rules.clients.size),
             requests=drawn[0],
@@ -212,6 +213,7 @@ def _groups(rules: Rules) -> Groups:
         scores=np.array([scores_of(rules, g) for g in range(len(own))], dtype=np.int64),
         choose=np.array([choice.code for choice in rules.chooses], dtype=np.int64),
         asks_others=np.array([p.asks_others for p in patience], dtype=bool),
+        service_factor=rules.service_factor,
         priority=np.array([p.priority for p in patience], dtype=np.float64),
     )
 

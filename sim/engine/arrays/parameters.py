@@ -69,6 +69,7 @@ class Groups(NamedTuple):
     scores: Ints  # how many scores decide: one, or one of each option
     choose: Ints
     asks_others: Flags
+    service_factor: Floats
     priority: Floats  # the smaller goes first
 
 
@@ -93,6 +94,7 @@ class Terms(NamedTuple):
     policy_root: np.uint64
     choice_root: np.uint64
     tells_backlog: bool
+    has_own_work: bool  # some take longer than others by their group or trace
     adds_rows: bool
     place_bits: int
     requests: int

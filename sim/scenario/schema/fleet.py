@@ -147,6 +147,8 @@ class Group(Part):
     """Stops sending after failures; null: none."""
     budget: Budget | None = None
     """Limits sends; null: none."""
+    service_factor: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """How many times as long as servers say service takes for its requests."""
     priority: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
     fallback: Literal["client", "none"] = "client"
