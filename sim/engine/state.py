@@ -63,9 +63,17 @@ SEND_TYPES: dict[str, str] = {
     "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
 }
 
-# Per client: failed attempts on end (at the limit its circuit breaker is open), when the last cooldown ends,
-# and whether the one send that probes is under way.
-BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
+# Per client and server: failed attempts on end (at the limit its circuit breaker is open; 1 where a ratio
+# opens it), when the last cooldown ends, probes that were sent since and that succeeded; and where a ratio
+# opens it what became of the last attempts, a bit each, the latest lowest, and of how many.
+BREAKER_TYPES = {
+    "failed": "i8",
+    "open_until": "f8",
+    "probing": "i1",
+    "passed": "i1",
+    "recent": "i8",
+    "heard": "i1",
+}
 
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.

@@ -196,7 +196,10 @@ def _groups(rules: Rules) -> Groups:
         earns=np.array([p.allowance for p in patience], dtype=np.int64),
         backoff_s=backoff_s,
         is_jittered=np.array([p.backoff.is_jittered for p in patience], dtype=bool),
-        failures=np.array([b.failures if b else 0 for b in breakers], dtype=np.int64),
+        failures=np.array([b.failures or 1 if b else 0 for b in breakers], dtype=np.int64),
+        window=np.array([b.window or 0 if b else 0 for b in breakers], dtype=np.int64),
+        needed=np.array([b.needed if b else 0 for b in breakers], dtype=np.int64),
+        probes=np.array([b.probes if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
         decides=rules.decides,
         price=np.array(

@@ -91,9 +91,12 @@ class Clients(NamedTuple):
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
     allowance: Ints
-    failed: Ints  # this and the next two per client and server
+    failed: Ints  # this and the next five per client and server
     open_until: Floats
     probing: NDArray[np.int8]
+    passed: NDArray[np.int8]
+    recent: Ints
+    heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
     turn: Ints  # the option that is next, empty where nobody takes turns
     memory: Floats  # of the prices, `terms.memory` each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -83,10 +84,21 @@ class Retry(Part):
 class Breaker(Part):
     """A client's circuit breaker."""
 
-    failures: Count
+    failures: Count | None = None
     """Failed attempts on end that open it."""
+    ratio: Annotated[float, Field(gt=0, le=1)] | None = None
+    """In place of `failures`: the share of the last `window` attempts whose failure opens it."""
+    window: Annotated[int, Field(ge=1, le=60)] | None = None
+    """Attempts that the ratio is of, the last ones; fewer never open it."""
     cooldown_s: Span
-    """How long it stays open; the first send after that is the probe."""
+    """How long it stays open; the first sends after that are probes."""
+    probes: Annotated[int, Field(ge=1, le=100)] = 1
+    """Probes that must succeed to close it; one that fails opens it again."""
+
+    @property
+    def needed(self) -> int:
+        """Failures among the last `window` that open it, the smallest whole number that makes the ratio."""
+        return ceil(round((self.ratio or 0.0) * (self.window or 0), 9))
 
 
 class Option(Part):

@@ -36,3 +36,18 @@ def test_work_that_counts_is_named(tmp_path: Path, columns: dict[str, str], path
     (tmp_path / "a.csv").write_text("time,t\n1,5\n")
     process = {"kind": "trace", "file": str(tmp_path / "a.csv"), "columns": columns, "work_of_one": 2.0}
     assert broken(fleet=(group_of(arrivals={"process": process}),)) == paths
+
+
+@pytest.mark.parametrize(
+    ("breaker", "paths"),
+    [
+        ({"failures": 2}, []),
+        ({"ratio": 0.5, "window": 4}, []),
+        ({}, ["fleet.0.breaker"]),
+        ({"failures": 2, "ratio": 0.5, "window": 4}, ["fleet.0.breaker"]),
+        ({"ratio": 0.5}, ["fleet.0.breaker.window"]),
+        ({"failures": 2, "window": 4}, ["fleet.0.breaker.window"]),
+    ],
+)
+def test_a_breaker_opens_in_one_way(breaker: dict[str, Any], paths: list[str]) -> None:
+    assert broken(fleet=(group_of(breaker=breaker | {"cooldown_s": 1.0}),)) == paths
