@@ -120,7 +120,7 @@ class Reference:
             for place in range(len(scenario.stations))
         ]
         self.device_free = [-inf] * scenario.clients
-        self.allowance = [TOKEN] * scenario.clients
+        self.allowance: dict[object, int] = {}  # retry tokens that each owner has
         self.breakers = [
             [CircuitBreaker(rule) if (rule := self.group(client).breaker) else None for _ in self.servers]
             for client in range(scenario.clients)
@@ -217,13 +217,13 @@ class Reference:
             outcome = yield from self.attempt(request, attempt, group, option)
             if outcome == "remote" or attempt == (group.retry.attempts if group.retry else 1):
                 return outcome
-            if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
+            if group.retry.allowance is not None and self.tokens(request.client, group) < TOKEN:
                 return outcome
             again = self.env.now + backoff_s(self.scenario.seed, group, request.request_id, attempt)
             if again >= request.deadline:
                 return outcome
             if group.retry.allowance is not None:
-                self.allowance[request.client] -= TOKEN
+                self.allowance[self.owner(request.client, group)] -= TOKEN
             yield self.env.at(again, Kind.TIMER, request.request_id, attempt + 1)
 
     def choose(self, request: Request, group: Group, attempt: int) -> Option:
@@ -310,10 +310,29 @@ class Reference:
         return self.accounts.setdefault((shared_by, owner), account(group.budget))
 
     def earn(self, client: int, group: Group) -> None:
-        """A first send earns a share of a retry token; at most three are kept."""
+        """A first send earns a share of a retry token; at most three are kept for each that shares."""
         if group.retry is not None and group.retry.allowance is not None:
-            earned = millionths(group.retry.allowance)
-            self.allowance[client] = min(3 * TOKEN, self.allowance[client] + earned)
+            earned, owner = millionths(group.retry.allowance), self.owner(client, group)
+            most = 3 * TOKEN * self.sharers(owner)
+            self.allowance[owner] = min(most, self.tokens(client, group) + earned)
+
+    def owner(self, client: int, group: Group) -> tuple[str, int]:
+        """Who has its retry tokens: the client, its group, or the fleet."""
+        by = group.retry.allowance_by
+        return by, {"client": client, "group": int(self.clients.group[client]), "fleet": 0}[by]
+
+    def tokens(self, client: int, group: Group) -> int:
+        """What an owner has: one token for each client that shares, to begin with."""
+        owner = self.owner(client, group)
+        return self.allowance.setdefault(owner, TOKEN * self.sharers(owner))
+
+    def sharers(self, owner: tuple[str, int]) -> int:
+        by, number = owner
+        if by == "client":
+            return 1
+        if by == "group":
+            return self.scenario.fleet[number].clients
+        return sum(g.clients for g in self.scenario.fleet if g.retry and g.retry.allowance_by == "fleet")
 
     def travel(self, send: Send) -> Life:
         """The way to the server; a message is swallowed unless the link is up throughout."""

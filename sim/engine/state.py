@@ -167,10 +167,11 @@ class State:
     """All that the loop knows between two chunks.
 
     Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
-    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
+    is open, or it is in none), its circuit breaker, what its
     price remembers, the backlogs of servers as last told and whose turn it is (where it chooses by them), and
     (where a queue is fair, per server) when it was last started. Of breakers and backlogs there is one per
-    server. rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
+    server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`.
+    rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
     requests, see `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. stations:
     the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
@@ -209,7 +210,7 @@ def at_start(world: World) -> State:
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
         next_at=_first_arrivals(world),
-        allowance=np.full(n, TOKEN),
+        allowance=TOKEN * rules.allowances.members,
         breakers=empty(BREAKER_TYPES, n * len(stations) if has_breakers else 0),
         memory=memories(rules.prices, world.population.group),
         backlog=np.zeros(n * len(stations) if rules.looks_at_backlogs else 0, dtype=np.int64),

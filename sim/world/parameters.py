@@ -15,6 +15,7 @@ from sim.policy.prices import bayes_price
 from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
+from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
 from sim.world.delays import Backoff
@@ -37,6 +38,7 @@ class Patience:
     backoff: Backoff
     limited: bool  # whether retries take tokens
     allowance: int  # millionths of a token that a first send earns
+    is_shared: bool  # whether others, too, take the tokens that its clients earn
     asks_others: bool  # whether a retry asks another option
     priority: int  # the smaller goes first
 
@@ -65,6 +67,7 @@ class Rules:
     links: Links
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
+    allowances: Allowances
     charge_on: str
     asks: NDArray[np.bool_]  # per client: its price, breaker, link or budget may keep it from sending
     hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
@@ -134,6 +137,7 @@ def rules(world: World) -> Rules:
         links=links,
         breakers=breakers,
         accounts=drawn_on,
+        allowances=allowances(scenario, clients),
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
@@ -172,6 +176,7 @@ def _patience(seed: int, group: Group) -> Patience:
         backoff=Backoff(seed, retry),
         limited=retry.allowance is not None,
         allowance=millionths(retry.allowance or 0.0),
+        is_shared=retry.allowance_by != "client",
         asks_others=retry.next == "other",
         priority=group.priority,
     )

@@ -45,6 +45,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
             "jitter": st.just("none") if lattice else st.sampled_from(["none", "full"]),
             "allowance": st.sampled_from([None, None, 0.0, 0.3, 0.5, 1.0]),
             "cap_s": st.sampled_from([None, 0.5]),
+            "allowance_by": st.sampled_from(["client", "client", "group", "fleet"]),
         }
     )
     return group_of(

@@ -159,6 +159,34 @@ def test_a_probe_that_fails_opens_the_breaker_though_another_succeeded():
     assert story["outcome"] == ["refused", "remote", "refused", "breaker_open", "remote"]
 
 
+# Retry tokens.
+
+
+@pytest.mark.parametrize(
+    ("by", "attempts"), [("client", [2, 1, 2, 2]), ("group", [2, 2, 1, 2]), ("fleet", [2, 2, 2, 1])]
+)
+def test_retry_tokens_belong_to_a_client_a_group_or_the_fleet(by, attempts):
+    """All are refused, and each retry takes a token. Client 0 asks first, and again; then client 1 of its
+    group; then client 2 of another. Nothing is earned: each brings one token, to itself, its group, or all of
+    them."""
+    retry = retries(2, 0.5, allowance=0.0, allowance_by=by)
+    fleet = [devices("two", clients=2, retry=retry), devices("one", retry=retry)]
+    story = Story((1.0, 0), (3.0, 0), (5.0, 1), (7.0, 2), fleet=fleet, server=DOWN)
+    assert story["attempts"] == attempts
+
+
+def test_who_never_retries_may_earn_for_others():
+    """Two first sends of the one that has one attempt make a token for the other, whose own is spent."""
+    earns = {"allowance": 0.5, "allowance_by": "fleet"}
+    fleet = [
+        devices("asks", retry=retries(2, 0.25, **earns)),
+        devices("gives", retry=retries(1, 0.25, **earns)),
+    ]
+    arrivals = [(t, 0) for t in (1.0, 2.0, 3.0, 4.0, 5.0)] + [(t, 1) for t in (4.25, 4.5)]
+    story = Story(*arrivals, fleet=fleet, server=DOWN)
+    assert story["attempts"] == [2, 2, 2, 2, 2, 1, 1]
+
+
 # Budgets.
 
 

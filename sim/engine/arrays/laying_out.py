@@ -23,7 +23,7 @@ from sim.engine.arrays.parameters import (
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
 from sim.engine.learning import Learning
-from sim.engine.state import State
+from sim.engine.state import ALLOWANCE_CAP, State
 from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
@@ -116,7 +116,9 @@ class Fixed:
             hears=rules.hears,
             link=self.link,
             account=rules.accounts.of_client,
+            wallet=rules.allowances.of_client,
             allowance=state.allowance,
+            most_allowed=ALLOWANCE_CAP * rules.allowances.members,
             **state.breakers,
             backlog=state.backlog,
             turn=state.turn,

@@ -90,7 +90,9 @@ class Clients(NamedTuple):
     hears: Flags
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
-    allowance: Ints
+    wallet: Ints  # the account of its retry tokens
+    allowance: Ints  # of each such account, and the most that it keeps
+    most_allowed: Ints
     failed: Ints  # this and the next five per client and server
     open_until: Floats
     probing: NDArray[np.int8]

@@ -1,4 +1,4 @@
-"""Rules about what limits clients: when a circuit breaker opens.
+"""Rules about what limits clients: when a circuit breaker opens, who shares retry tokens.
 Part of the table in `checks`."""
 
 from __future__ import annotations
@@ -24,4 +24,14 @@ def breakers_open(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "window"), breaker.window, "goes with ratio: give both or neither"
 
 
-LIMIT_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (breakers_open,)
+def what_is_shared_is_limited(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.retry and group.retry.allowance is None and group.retry.allowance_by != "client":
+            path: Path = ("fleet", index, "retry", "allowance_by")
+            yield path, group.retry.allowance_by, "there is nothing to share: give an allowance"
+
+
+LIMIT_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    breakers_open,
+    what_is_shared_is_limited,
+)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.registry.budgets import Budget
+from sim.registry.budgets import Budget, SharedBy
 from sim.registry.choices import ChoiceName
 from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
@@ -79,6 +79,9 @@ class Retry(Part):
     allowance: Annotated[float, Field(ge=0, le=3)] | None = 0.2
     """Retry tokens that a first send earns; a client starts with one, keeps at most three, and a retry takes
     one; null: no limit."""
+    allowance_by: SharedBy = "client"
+    """Who has these tokens together: those of a group or of the fleet start with one for each client, and
+    keep at most three for each."""
 
 
 class Breaker(Part):

@@ -51,3 +51,9 @@ def test_work_that_counts_is_named(tmp_path: Path, columns: dict[str, str], path
 )
 def test_a_breaker_opens_in_one_way(breaker: dict[str, Any], paths: list[str]) -> None:
     assert broken(fleet=(group_of(breaker=breaker | {"cooldown_s": 1.0}),)) == paths
+
+
+@pytest.mark.parametrize(("allowance", "paths"), [(0.2, []), (None, ["fleet.0.retry.allowance_by"])])
+def test_tokens_that_are_shared_are_limited(allowance: float | None, paths: list[str]) -> None:
+    retry = {"allowance": allowance, "allowance_by": "group"}
+    assert broken(fleet=(group_of(retry=retry, timeout_s=1.0),)) == paths
