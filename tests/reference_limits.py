@@ -82,27 +82,43 @@ def account(budget: Budget) -> Bucket | Periods:
 
 
 class CircuitBreaker:
-    """Opens after `failures` failed attempts on end; after the cooldown one send is the probe."""
+    """Opens after `failures` failed attempts on end, or by the share of the last `window` that failed; after
+    the cooldown come the probes, which must all succeed."""
 
     def __init__(self, rule: Breaker) -> None:
         self.rule = rule
-        self.failed_on_end = 0
+        self.last: list[bool] = []  # what became of the attempts since it closed
         self.open_until = -inf
-        self.is_open = self.is_probing = False
+        self.is_open = False
+        self.probes = self.passed = 0  # since the cooldown ended
 
     def lets_pass(self, now: float) -> bool:
-        return not self.is_open or (now >= self.open_until and not self.is_probing)
+        return not self.is_open or (now >= self.open_until and self.probes < self.rule.probes)
 
     def sends(self) -> None:
-        self.is_probing = self.is_open
+        self.probes += self.is_open
 
     def hears(self, is_success: bool, sent: float, now: float) -> None:
         """What became of an attempt; those sent before the last cooldown ended are ignored."""
         if sent < self.open_until:
             return
-        self.is_probing = False
-        self.failed_on_end = 0 if is_success else self.failed_on_end + 1
-        if is_success:
-            self.is_open = False
-        elif self.is_open or self.failed_on_end >= self.rule.failures:
+        if self.is_open:
+            self.passed += is_success
+            if is_success and self.passed < self.rule.probes:
+                return
+            self.last, self.is_open = [], False
+            opens = not is_success
+        else:
+            self.last.append(is_success)
+            opens = self.too_many_failed()
+        if opens:
             self.is_open, self.open_until = True, now + self.rule.cooldown_s
+        self.probes = self.passed = 0
+
+    def too_many_failed(self) -> bool:
+        if self.rule.ratio is None:
+            on_end = self.last[-self.rule.failures :]
+            return len(on_end) == self.rule.failures and not any(on_end)
+        last = self.last[-self.rule.window :]
+        share = Fraction(str(self.rule.ratio))
+        return len(last) == self.rule.window and last.count(False) >= share * self.rule.window

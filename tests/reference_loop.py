@@ -76,6 +76,7 @@ class Request:
     arrived: float
     deadline: float
     decided: float = nan
+    work: float = 1.0
     server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
@@ -122,7 +123,7 @@ class Reference:
             for place in range(len(scenario.stations))
         ]
         self.device_free = [-inf] * scenario.clients
-        self.allowance = [TOKEN] * scenario.clients
+        self.allowance: dict[object, int] = {}  # retry tokens that each owner has
         self.breakers = [
             [CircuitBreaker(rule) if (rule := self.group(client).breaker) else None for _ in self.servers]
             for client in range(scenario.clients)
@@ -154,10 +155,15 @@ class Reference:
             if start >= self.scenario.horizon_s:
                 break
             chunk = self.arrivals.draw(index, start, min(start + self.chunk_s, self.scenario.horizon_s))
-            for at, client in zip(chunk.at_s.tolist(), chunk.client.tolist(), strict=True):
+            works = [nan] * len(chunk.at_s) if chunk.told is None else chunk.told["work"].tolist()
+            for at, client, work in zip(chunk.at_s.tolist(), chunk.client.tolist(), works, strict=True):
                 request_id = client << CLIENT_SHIFT | next_k[client]
                 next_k[client] += 1
-                self.env.process(self.life(self.request(request_id, client, at)))
+                request = self.request(request_id, client, at)
+                one_work = self.group(client).arrivals.process.one_work()
+                if one_work:
+                    request.work *= work / one_work
+                self.env.process(self.life(request))
         for client in range(self.scenario.clients):
             think = think_times(self.scenario.seed, self.group(client))
             if think:
@@ -170,6 +176,7 @@ class Reference:
         within_s = self.group(client).deadline_s
         deadline = at + (inf if within_s is None else within_s)
         self.requests.append(Request(request_id, client, self.sample(request_id, client, at), at, deadline))
+        self.requests[-1].work = self.group(client).service_factor
         return self.requests[-1]
 
     def ask_again_and_again(self, client: int, think: ThinkTimes) -> Life:
@@ -215,13 +222,13 @@ class Reference:
             sent = len(request.sends)
             if outcome == "remote" or sent >= (group.retry.attempts if group.retry else 1):
                 return outcome
-            if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
+            if group.retry.allowance is not None and self.tokens(request.client, group) < TOKEN:
                 return outcome
             again = self.env.now + backoff_s(self.scenario.seed, group, request.request_id, sent)
             if again >= request.deadline:
                 return outcome
             if group.retry.allowance is not None:
-                self.allowance[request.client] -= TOKEN
+                self.allowance[self.owner(request.client, group)] -= TOKEN
             yield self.env.at(again, Kind.TIMER, request.request_id, sent + 1)
 
     def outcome_of(self, request: Request, group: Group, option: Option) -> Life:
@@ -350,10 +357,29 @@ class Reference:
         return self.accounts.setdefault((shared_by, owner), account(group.budget))
 
     def earn(self, client: int, group: Group) -> None:
-        """A first send earns a share of a retry token; at most three are kept."""
+        """A first send earns a share of a retry token; at most three are kept for each that shares."""
         if group.retry is not None and group.retry.allowance is not None:
-            earned = millionths(group.retry.allowance)
-            self.allowance[client] = min(3 * TOKEN, self.allowance[client] + earned)
+            earned, owner = millionths(group.retry.allowance), self.owner(client, group)
+            most = 3 * TOKEN * self.sharers(owner)
+            self.allowance[owner] = min(most, self.tokens(client, group) + earned)
+
+    def owner(self, client: int, group: Group) -> tuple[str, int]:
+        """Who has its retry tokens: the client, its group, or the fleet."""
+        by = group.retry.allowance_by
+        return by, {"client": client, "group": int(self.clients.group[client]), "fleet": 0}[by]
+
+    def tokens(self, client: int, group: Group) -> int:
+        """What an owner has: one token for each client that shares, to begin with."""
+        owner = self.owner(client, group)
+        return self.allowance.setdefault(owner, TOKEN * self.sharers(owner))
+
+    def sharers(self, owner: tuple[str, int]) -> int:
+        by, number = owner
+        if by == "client":
+            return 1
+        if by == "group":
+            return self.scenario.fleet[number].clients
+        return sum(g.clients for g in self.scenario.fleet if g.retry and g.retry.allowance_by == "fleet")
 
     def travel(self, send: Send) -> Life:
         """The way to the server; a message is swallowed unless the link is up throughout."""
@@ -402,13 +428,13 @@ class Reference:
         return sample_of(phase, client - self.clients.first[g], draw)
 
     def work(self, send: Send) -> float:
-        """What the service time of a send is multiplied by: as its model works, and for its sample."""
+        """What the service time of a send is multiplied by: for its group and trace, as its model works, and
+        for its sample."""
         name = [*self.scenario.server_models][send.option.model]
         own = self.learned.samples.work
         factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.option.model]
-        return self.scenario.server_models[name].work * (
-            1.0 if own is None else float(factor[send.request.sample])
-        )
+        of_sample = 1.0 if own is None else float(factor[send.request.sample])
+        return send.request.work * (self.scenario.server_models[name].work * of_sample)
 
     def scores(self, request: Request) -> list[float]:
         """One, or one of each option."""

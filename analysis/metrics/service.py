@@ -106,10 +106,20 @@ def load(traffic: Traffic) -> dict[str, Any]:
 def _mean_work(traffic: Traffic) -> float:
     """What service times are multiplied by on average, over the requests that were sent; 1 where nothing."""
     sent = traffic.requests["attempts"].to_numpy() > 0
-    if not traffic.run.has_own_work or not sent.any():
+    requests, run = traffic.requests, traffic.run
+    if not run.has_own_work or not sent.any():
         return 1.0
-    of_sample = traffic.run.work.set_index("sample_id")["work"]
-    return float(of_sample.loc[traffic.requests["sample_id"].to_numpy()[sent]].mean())
+    found = np.ones(np.count_nonzero(sent))
+    if run.has_work_of_samples:
+        of_sample = run.work.set_index("sample_id")["work"]
+        found = of_sample.loc[requests["sample_id"].to_numpy()[sent]].to_numpy(dtype=float)
+    name = requests["group"].to_numpy()[sent]
+    for group in run.scenario["fleet"]:
+        mine, one_work = name == group["group"], group["arrivals"]["process"].get("work_of_one")
+        found[mine] *= group.get("service_factor", 1.0)
+        if one_work is not None:
+            found[mine] *= requests["work"].to_numpy(dtype=float)[sent][mine] / one_work
+    return float(found.mean())
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:

@@ -127,7 +127,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 
 def _schema(run: Run) -> pa.Schema:
-    return columns_by_run.requests(run.is_graded, run.has_own_costs, has_options=run.has_options)
+    told = ("work",) if run.has_work_of_traces else ()
+    return columns_by_run.requests(run.is_graded, run.has_own_costs, told, run.has_options)
 
 
 def _needed(run: Run) -> list[str]:
@@ -187,6 +188,7 @@ def _narrow(
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
         **_right(run, rows),
         **({columns_by_run.OWN_COST.name: rows[columns_by_run.OWN_COST.name]} if run.has_own_costs else {}),
+        **({"work": rows["work"]} if run.has_work_of_traces else {}),
         "charged": _charged(run, rows, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),

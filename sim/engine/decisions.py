@@ -40,6 +40,7 @@ def new_rows(
     new = empty(ROW_TYPES, len(client))
     new["request_id"], new["client"], new["arrived"], new["decided"] = request_id, client, at, decided
     new["sample"] = learning.traffic.samples(request_id, client, at)
+    new["work"] = rules.service_factor[rules.clients.group[client]]
     new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[rules.clients.group[client]]
     new["window"][:], new["outcome"][:], new["resolved"][:] = -1, IN_FLIGHT, np.nan
     new["threshold"][:] = np.nan

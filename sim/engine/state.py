@@ -28,6 +28,7 @@ ROW_TYPES: dict[str, str] = {
     "arrived": "f8",
     "decided": "f8",  # when the device is done; may lie ahead
     "deadline": "f8",  # an instant; inf = none
+    "work": "f8",  # what its group and its trace multiply the service time by
     "window": "i4",  # tables in force at the decision; -1 = not decided yet
     "score": "f4",
     "threshold": "f8",  # of the decision; NaN = not decided
@@ -64,9 +65,17 @@ SEND_TYPES: dict[str, str] = {
     "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
 }
 
-# Per client: failed attempts on end (at the limit its circuit breaker is open), when the last cooldown ends,
-# and whether the one send that probes is under way.
-BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
+# Per client and server: failed attempts on end (at the limit its circuit breaker is open; 1 where a ratio
+# opens it), when the last cooldown ends, probes that were sent since and that succeeded; and where a ratio
+# opens it what became of the last attempts, a bit each, the latest lowest, and of how many.
+BREAKER_TYPES = {
+    "failed": "i8",
+    "open_until": "f8",
+    "probing": "i1",
+    "passed": "i1",
+    "recent": "i8",
+    "heard": "i1",
+}
 
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
@@ -160,10 +169,11 @@ class State:
     """All that the loop knows between two chunks.
 
     Per client: requests so far, when its device is free, when it asks next in a closed loop (inf: its request
-    is open, or it is in none), its retry allowance in millionths of a token, its circuit breaker, what its
+    is open, or it is in none), its circuit breaker, what its
     price remembers, the backlogs of servers as last told and whose turn it is (where it chooses by them), and
     (where a queue is fair, per server) when it was last started. Of breakers and backlogs there is one per
-    server. rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
+    server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`.
+    rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
     requests, see `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. stations:
     the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
@@ -202,7 +212,7 @@ def at_start(world: World) -> State:
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
         next_at=_first_arrivals(world),
-        allowance=np.full(n, TOKEN),
+        allowance=TOKEN * rules.allowances.members,
         breakers=empty(BREAKER_TYPES, n * len(stations) if has_breakers else 0),
         memory=memories(rules.prices, world.population.group),
         backlog=np.zeros(n * len(stations) if rules.looks_at_backlogs else 0, dtype=np.int64),

@@ -68,6 +68,8 @@ def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -
     new = new_rows(rules, learning, request_id, client, at, decided)
     if arrivals.told is not None:
         new["sample"] = learning.traffic.asked(arrivals.told["sample"], new["sample"], client, at)
+        works = arrivals.told["work"] / rules.one_work[rules.clients.group[client]]
+        new["work"] *= np.where(np.isnan(works), 1.0, works)
         state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client, decided)

@@ -86,6 +86,10 @@ class ArrivalProcess(Kind):
         """The columns that `requests` has of it besides."""
         return ()
 
+    def one_work(self) -> float | None:
+        """The work that takes as long as the server says; None: service does not ask for it."""
+        return None
+
 
 class _OfOneRate(ArrivalProcess):
     """Every client asks at one rate."""
@@ -223,6 +227,9 @@ class TraceArrivals(ArrivalProcess):
     or by `hash`; null: as the format has it, `number` for csv."""
     sort: bool = False
     """Whether rows stand in no order of time: they are held in memory."""
+    work_of_one: Positive | None = None
+    """The work that takes as long as the server says: twice as much takes twice as long; null: however much
+    it is, service takes no longer."""
 
     def breaches(self) -> Iterator[tuple[str, Any, str]]:
         yield from breaches_of(self)
@@ -238,6 +245,9 @@ class TraceArrivals(ArrivalProcess):
 
     def told(self) -> tuple[str, ...]:
         return ("trace_row", "work") if roles_of(self).work else ("trace_row",)
+
+    def one_work(self) -> float | None:
+        return self.work_of_one
 
     def requests_in_time(self, scenario: Scenario, place: int) -> int:
         """The requests of the group that arrive before the horizon. Raises BadFile."""

@@ -29,7 +29,8 @@ class TraceColumns(Part):
     duration: str | None = None
     """How long the request took, in the unit of the times: it came so much before `time`."""
     work: str | None = None
-    """How much work it is, such as tokens: kept in the column `work` of `requests`."""
+    """How much work it is, such as tokens: kept in the column `work` of `requests`; service takes longer for
+    it with `work_of_one`."""
 
 
 def roles_of(process: TraceArrivals) -> Roles:
@@ -70,6 +71,8 @@ def breaches_of(process: TraceArrivals) -> Iterator[tuple[str, Any, str]]:
     start, columns = process.start, process.columns
     if isinstance(start, str) and start != "first" and not is_date(start):
         yield "start", start, "must be first, a number, or a date such as 2024-05-01 or 2024-05-01T13:00:00Z"
+    if process.work_of_one is not None and not roles_of(process).work:
+        yield "work_of_one", process.work_of_one, "needs a column of work: name it in columns"
     if not TRACE_FORMATS[process.format].is_counts:
         return
     for role in ("time", "duration", "sample", "work"):

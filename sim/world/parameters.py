@@ -15,6 +15,7 @@ from sim.policy.prices import bayes_price
 from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
+from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
 from sim.world.delays import Backoff
@@ -37,6 +38,7 @@ class Patience:
     backoff: Backoff
     limited: bool  # whether retries take tokens
     allowance: int  # millionths of a token that a first send earns
+    is_shared: bool  # whether others, too, take the tokens that its clients earn
     asks_others: bool  # whether a retry asks another option
     hedge_after_s: float  # inf: never
     cancels: bool  # whether the attempt that was not needed is called back
@@ -67,12 +69,21 @@ class Rules:
     links: Links
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
+    allowances: Allowances
     charge_on: str
     asks: NDArray[np.bool_]  # per client: its price, breaker, link or budget may keep it from sending
     hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
+    service_factor: NDArray[np.float64]  # per group: how many times as long service takes
+    one_work: NDArray[np.float64]  # per group: the work of its trace that counts as one; NaN: none does
     has_closed_loops: bool
     looks_at_backlogs: bool  # whether some client chooses by what it heard of queues
+
+    @property
+    def has_own_work(self) -> bool:
+        """Whether service takes longer for some requests than for others by what their groups or traces
+        say."""
+        return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all())
 
     @property
     def takes_turns(self) -> bool:
@@ -129,6 +140,7 @@ def rules(world: World) -> Rules:
         links=links,
         breakers=breakers,
         accounts=drawn_on,
+        allowances=allowances(scenario, clients),
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
@@ -139,6 +151,8 @@ def rules(world: World) -> Rules:
         | (drawn_on.of_client != NO_ACCOUNT)
         | decides[clients.group],
         thinks=thinks,
+        service_factor=np.array([group.service_factor for group in scenario.fleet]),
+        one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),
         has_closed_loops=any(think is not None for think in thinks),
         looks_at_backlogs=bool(looks_at_backlogs.any()),
     )
@@ -165,6 +179,7 @@ def _patience(seed: int, group: Group) -> Patience:
         backoff=Backoff(seed, retry),
         limited=retry.allowance is not None,
         allowance=millionths(retry.allowance or 0.0),
+        is_shared=retry.allowance_by != "client",
         asks_others=retry.next == "other",
         hedge_after_s=np.inf if group.hedge is None else float(group.hedge.after_s),
         cancels=group.hedge is not None and group.hedge.cancel,

@@ -13,7 +13,7 @@ from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
 from analysis.metrics.replica_time import ends_at_s, replica_seconds
-from analysis.metrics.service import seconds_per_request, spread, staleness
+from analysis.metrics.service import _mean_work, seconds_per_request, spread, staleness
 from analysis.reports.tables import facts
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.percentiles import Latencies
@@ -345,3 +345,17 @@ def test_staleness_is_that_of_the_time_line_where_the_run_trains(tmp_path: Path)
         "rejector_mean": pytest.approx(3 * (10 * 2 + 40 * 0.5) / 50),
         "rejector_max": 6.0,
     }
+
+
+def test_the_offered_load_counts_the_work_of_groups_and_traces() -> None:
+    """Two of a trace, of 50 and 150 where 100 is one, twice as long in this group; one of another; one
+    kept."""
+    fleet = [
+        {"group": "a", "service_factor": 2.0, "arrivals": {"process": {"work_of_one": 100.0}}},
+        {"group": "b", "service_factor": 3.0, "arrivals": {"process": {}}},
+    ]
+    requests = pd.DataFrame(
+        {"group": ["a", "a", "b", "b"], "work": [50, 150, np.nan, np.nan], "attempts": [1, 2, 1, 0]}
+    )
+    run = SimpleNamespace(scenario={"fleet": fleet}, has_own_work=True, has_work_of_samples=False)
+    assert _mean_work(SimpleNamespace(requests=requests, run=run)) == pytest.approx((1.0 + 3.0 + 3.0) / 3)

@@ -45,6 +45,7 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
             "jitter": st.just("none") if lattice else st.sampled_from(["none", "full"]),
             "allowance": st.sampled_from([None, None, 0.0, 0.3, 0.5, 1.0]),
             "cap_s": st.sampled_from([None, 0.5]),
+            "allowance_by": st.sampled_from(["client", "client", "group", "fleet"]),
         }
     )
     return group_of(
@@ -66,12 +67,19 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
+        service_factor=draw(st.sampled_from([1.0, 1.0, 2.0])),
         priority=draw(st.integers(0, 2)),
         provisional_after_s=draw(seldom(spans(lattice, 0, 4))),
-        breaker=draw(
-            seldom(st.fixed_dictionaries({"failures": st.integers(1, 3), "cooldown_s": spans(lattice, 1, 8)}))
-        ),
+        breaker=draw(seldom(breakers(lattice))),
         budget=draw(seldom(budgets(lattice))),
+    )
+
+
+def breakers(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    common = {"cooldown_s": spans(lattice, 1, 8), "probes": st.sampled_from([1, 1, 2, 3])}
+    ratio = {"ratio": st.sampled_from([0.3, 0.5, 1.0]), "window": st.integers(1, 5)}
+    return st.fixed_dictionaries({"failures": st.integers(1, 3)} | common) | st.fixed_dictionaries(
+        ratio | common
     )
 
 

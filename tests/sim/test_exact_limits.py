@@ -126,6 +126,67 @@ def test_every_client_has_a_breaker_of_its_own():
     assert story["outcome"] == ["refused", "breaker_open", "refused"]
 
 
+def test_a_breaker_opens_by_the_share_of_the_last_attempts_that_failed():
+    """Half of the last four: answered at 1.5 and 2.5, refused at 3.0; that of 3.25 is the fourth, and opens
+    it until 5.25. Forgotten is what was before: two of the three since the probe's success at 6.75 open
+    nothing."""
+    rule = server(((3, 5), (7, 9)), when_down="refuse", service={"kind": "affine", "base_s": 0.5})
+    fleet = devices(breaker={"ratio": 0.5, "window": 4, "cooldown_s": 2.0})
+    asked = (1.0, 2.0, 3.0, 3.25, 3.5, 5.25, 6.25, 7.0, 7.25, 7.5, 7.75)
+    story = Story(*[(t, 0) for t in asked], fleet=fleet, server=rule)
+    opened = "breaker_open"
+    assert story["outcome"] == [
+        *("remote", "remote", "refused", "refused", opened, "remote"),
+        *("remote", "refused", "refused", "refused", opened),
+    ]
+
+
+def test_as_many_probes_must_succeed_as_a_breaker_asks_for():
+    """Open from 1.0 until 3.0. Two probes of 3.0 are under way until 3.5 and 4.0: a third does not pass at
+    3.25. The first succeeded, which is not enough at 3.5; both have at 4.0."""
+    rule = server(((0, 2),), when_down="refuse", service={"kind": "affine", "base_s": 0.5})
+    fleet = devices(breaker={"failures": 1, "cooldown_s": 2.0, "probes": 2})
+    story = Story(*[(t, 0) for t in (1.0, 3.0, 3.0, 3.25, 3.75, 4.25)], fleet=fleet, server=rule)
+    opened = "breaker_open"
+    assert story["outcome"] == ["refused", "remote", "remote", opened, opened, "remote"]
+
+
+def test_a_probe_that_fails_opens_the_breaker_though_another_succeeded():
+    """Of the probes of 3.0 and 3.75 the second is refused: open until 5.75."""
+    rule = server(((0, 2), (3.75, 5)), when_down="refuse", service={"kind": "affine", "base_s": 0.5})
+    fleet = devices(breaker={"failures": 1, "cooldown_s": 2.0, "probes": 2})
+    story = Story(*[(t, 0) for t in (1.0, 3.0, 3.75, 5.5, 5.75)], fleet=fleet, server=rule)
+    assert story["outcome"] == ["refused", "remote", "refused", "breaker_open", "remote"]
+
+
+# Retry tokens.
+
+
+@pytest.mark.parametrize(
+    ("by", "attempts"), [("client", [2, 1, 2, 2]), ("group", [2, 2, 1, 2]), ("fleet", [2, 2, 2, 1])]
+)
+def test_retry_tokens_belong_to_a_client_a_group_or_the_fleet(by, attempts):
+    """All are refused, and each retry takes a token. Client 0 asks first, and again; then client 1 of its
+    group; then client 2 of another. Nothing is earned: each brings one token, to itself, its group, or all of
+    them."""
+    retry = retries(2, 0.5, allowance=0.0, allowance_by=by)
+    fleet = [devices("two", clients=2, retry=retry), devices("one", retry=retry)]
+    story = Story((1.0, 0), (3.0, 0), (5.0, 1), (7.0, 2), fleet=fleet, server=DOWN)
+    assert story["attempts"] == attempts
+
+
+def test_who_never_retries_may_earn_for_others():
+    """Two first sends of the one that has one attempt make a token for the other, whose own is spent."""
+    earns = {"allowance": 0.5, "allowance_by": "fleet"}
+    fleet = [
+        devices("asks", retry=retries(2, 0.25, **earns)),
+        devices("gives", retry=retries(1, 0.25, **earns)),
+    ]
+    arrivals = [(t, 0) for t in (1.0, 2.0, 3.0, 4.0, 5.0)] + [(t, 1) for t in (4.25, 4.5)]
+    story = Story(*arrivals, fleet=fleet, server=DOWN)
+    assert story["attempts"] == [2, 2, 2, 2, 2, 1, 1]
+
+
 # Budgets.
 
 

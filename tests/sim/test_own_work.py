@@ -9,7 +9,17 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import worlds
-from worlds import WrittenArrivals, brought, differences, made_up, product, reference, scenario_of
+from worlds import (
+    WrittenArrivals,
+    brought,
+    differences,
+    group_of,
+    made_up,
+    poisson,
+    product,
+    reference,
+    scenario_of,
+)
 
 from sim.engine.choice import EnginePath
 
@@ -76,3 +86,34 @@ def _group(price, name):
         "arrivals": {"process": {"kind": "poisson", "rate_hz": 1.0}},
         "policy": {"score": "l2h", "price": {"kind": price}},
     }
+
+
+@pytest.mark.parametrize("path", PATHS, ids=["simpy", "compiled"])
+@pytest.mark.parametrize(("work_of_one", "takes"), [(None, [1.0, 1.0, 1.0]), (100.0, [0.5, 4.0, 1.0])])
+def test_service_takes_as_long_as_the_work_of_a_trace_says(tmp_path, path, work_of_one, takes):
+    """Of 50, 400 and 100 tokens, of which 100 take the second that the server says. A batch takes the
+    mean."""
+    (tmp_path / "asked.csv").write_text("time,tokens\n1,50\n2,400\n8,100\n")
+    process = {"kind": "trace", "file": str(tmp_path / "asked.csv"), "columns": {"work": "tokens"}}
+    fleet = group_of(arrivals={"process": process | {"work_of_one": work_of_one}})
+    scenario = scenario_of(
+        fleet=(fleet,), server={"service": {"kind": "affine", "base_s": 1.0}}, horizon_s=20.0
+    )
+    learned = made_up(scenario)
+    requests, _ = product(scenario, learned, poisson(scenario, 60.0), 60.0, path=path)
+    assert (requests["finished_at_s"] - requests["started_at_s"]).tolist() == takes
+    assert requests["work"].tolist() == [50.0, 400.0, 100.0]
+    theirs, _ = reference(scenario, learned, poisson(scenario, 60.0), 60.0)
+    assert differences(requests, theirs) == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=["simpy", "compiled"])
+def test_service_takes_longer_for_a_group_whose_requests_are_larger(path):
+    """A second, and three for the other group's; together in a batch two, the mean."""
+    fleet = (group_of("small"), group_of("large", service_factor=3.0))
+    service = {"kind": "affine", "base_s": 1.0}
+    arrivals = WrittenArrivals(((1.0, 0), (2.0, 1), (8.0, 0), (8.0, 1)))
+    server = {"service": service, "max_batch": 2, "batch_wait_s": 0.25}
+    scenario = scenario_of(fleet=fleet, server=server, horizon_s=20.0)
+    requests, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=path)
+    assert (requests["finished_at_s"] - requests["started_at_s"]).tolist() == [1.0, 2.0, 3.0, 2.0]

@@ -63,9 +63,10 @@ def at_server(sends: list[dict[str, Any]], horizon: float) -> list[Seen]:
     found = []
     for send in sends:
         cause = CAUSES[send["cause"]]
-        if not send["reached"] < horizon or cause in ("down", "queue_full", "admission"):
+        is_shed = not isnan(send["shed"])
+        if not send["reached"] < horizon or (cause in ("down", "queue_full", "admission") and not is_shed):
             continue
-        lost_at = send["over"] if cause in ("lost", "expired") else inf
+        lost_at = send["shed"] if is_shed else send["over"] if cause in ("lost", "expired") else inf
         began = inf if isnan(send["started"]) else send["started"]
         finished = inf if isnan(send["finished"]) else send["finished"]
         found.append(

@@ -111,7 +111,7 @@ def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) 
     What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
     """
     sent, reached = state.sends["sent"], state.sends["reached"]
-    earns = np.array([p.max_attempts > 1 and bool(p.allowance) for p in rules.patience])
+    earns = np.array([(p.max_attempts > 1 or p.is_shared) and p.allowance > 0 for p in rules.patience])
 
     def client(which: NDArray[np.int64]) -> NDArray[np.int32]:
         return state.rows["client"][state.sends["row"][which]]

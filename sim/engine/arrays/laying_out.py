@@ -23,7 +23,7 @@ from sim.engine.arrays.parameters import (
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
 from sim.engine.learning import Learning
-from sim.engine.state import State
+from sim.engine.state import ALLOWANCE_CAP, State
 from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
@@ -116,7 +116,9 @@ class Fixed:
             hears=rules.hears,
             link=self.link,
             account=rules.accounts.of_client,
+            wallet=rules.allowances.of_client,
             allowance=state.allowance,
+            most_allowed=ALLOWANCE_CAP * rules.allowances.members,
             **state.breakers,
             backlog=state.backlog,
             turn=state.turn,
@@ -142,6 +144,7 @@ class Fixed:
             policy_root=np.uint64(Draws(rules.seed, "policy").root),
             choice_root=np.uint64(Draws(rules.seed, "choice").root),
             tells_backlog=bool(rules.uses_feedback.any()) or rules.looks_at_backlogs,
+            has_own_work=rules.has_own_work,
             adds_rows=rules.has_closed_loops,
             place_bits=place_bits(rules.clients.size),
             requests=drawn[0],
@@ -195,7 +198,10 @@ def _groups(rules: Rules) -> Groups:
         earns=np.array([p.allowance for p in patience], dtype=np.int64),
         backoff_s=backoff_s,
         is_jittered=np.array([p.backoff.is_jittered for p in patience], dtype=bool),
-        failures=np.array([b.failures if b else 0 for b in breakers], dtype=np.int64),
+        failures=np.array([b.failures or 1 if b else 0 for b in breakers], dtype=np.int64),
+        window=np.array([b.window or 0 if b else 0 for b in breakers], dtype=np.int64),
+        needed=np.array([b.needed if b else 0 for b in breakers], dtype=np.int64),
+        probes=np.array([b.probes if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
         decides=rules.decides,
         price=np.array(
@@ -214,6 +220,7 @@ def _groups(rules: Rules) -> Groups:
         asks_others=np.array([p.asks_others for p in patience], dtype=bool),
         hedge_after_s=np.array([p.hedge_after_s for p in patience], dtype=np.float64),
         cancels=np.array([p.cancels for p in patience], dtype=bool),
+        service_factor=rules.service_factor,
         priority=np.array([p.priority for p in patience], dtype=np.float64),
     )
 

@@ -90,10 +90,15 @@ class Clients(NamedTuple):
     hears: Flags
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
-    allowance: Ints
-    failed: Ints  # this and the next two per client and server
+    wallet: Ints  # the account of its retry tokens
+    allowance: Ints  # of each such account, and the most that it keeps
+    most_allowed: Ints
+    failed: Ints  # this and the next five per client and server
     open_until: Floats
     probing: NDArray[np.int8]
+    passed: NDArray[np.int8]
+    recent: Ints
+    heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
     turn: Ints  # the option that is next, empty where nobody takes turns
     memory: Floats  # of the prices, `terms.memory` each

@@ -45,7 +45,11 @@ class Accounts(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """Per group: how its clients wait, try again and give up. failures: of the breaker, 0 = it has none."""
+    """Per group: how its clients wait, try again and give up.
+
+    failures: of the breaker on end, 1 where a ratio opens it, 0 = it has none; window: attempts that the
+    ratio is of, 0 = none; needed: failures among them that open it.
+    """
 
     timeout_s: Floats
     deadline_s: Floats
@@ -55,6 +59,9 @@ class Groups(NamedTuple):
     backoff_s: Floats  # (groups, attempts)
     is_jittered: Flags
     failures: Ints
+    window: Ints
+    needed: Ints
+    probes: Ints
     cooldown_s: Floats
     decides: Flags  # in the loop, by a price that remembers or in a closed loop
     price: Ints  # the place of its price among `Prices`; -1: a fixed one
@@ -71,6 +78,7 @@ class Groups(NamedTuple):
     asks_others: Flags
     hedge_after_s: Floats  # inf: never
     cancels: Flags
+    service_factor: Floats
     priority: Floats  # the smaller goes first
 
 
@@ -95,6 +103,7 @@ class Terms(NamedTuple):
     policy_root: np.uint64
     choice_root: np.uint64
     tells_backlog: bool
+    has_own_work: bool  # some take longer than others by their group or trace
     adds_rows: bool
     place_bits: int
     requests: int

@@ -33,6 +33,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     rows.request_id[row], rows.client[row] = client << CLIENT_SHIFT | k, client
     rows.sample[row] = requests.sample[phase * every + place]
     rows.arrived[row], rows.decided[row] = now, decided
+    rows.work[row] = w.groups.service_factor[group]
     rows.deadline[row] = now + w.groups.deadline_s[group]
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False

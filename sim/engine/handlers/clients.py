@@ -32,7 +32,6 @@ from sim.engine.handlers.obstacles import obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
-from sim.engine.state import ALLOWANCE_CAP
 from sim.policy.waiting import timer_of
 from sim.world.budgets import TOKEN
 from sim.world.population import CLIENT_SHIFT
@@ -43,8 +42,9 @@ _timer_of = handler(timer_of)
 @handler
 def gain(w: Any, client: Any) -> Any:
     """A first send earns a share of a retry token."""
-    earned = w.clients.allowance[client] + w.groups.earns[w.clients.group[client]]
-    w.clients.allowance[client] = min(ALLOWANCE_CAP, earned)
+    wallet = w.clients.wallet[client]
+    earned = w.clients.allowance[wallet] + w.groups.earns[w.clients.group[client]]
+    w.clients.allowance[wallet] = min(w.clients.most_allowed[wallet], earned)
 
 
 @handler
@@ -149,8 +149,8 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     row, number = sends.row[attempt], last_of(w, attempt)
     client = w.rows.client[row]
     group = w.clients.group[client]
-    is_limited = groups.is_limited[group]
-    if number >= groups.max_attempts[group] or (is_limited and w.clients.allowance[client] < TOKEN):
+    is_limited, wallet = groups.is_limited[group], w.clients.wallet[client]
+    if number >= groups.max_attempts[group] or (is_limited and w.clients.allowance[wallet] < TOKEN):
         return False
     step = groups.backoff_s[group, number - 1]
     if groups.is_jittered[group]:
@@ -159,7 +159,7 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     if is_too_late(at, w.rows.deadline[row]):
         return False
     if is_limited:
-        w.clients.allowance[client] -= TOKEN
+        w.clients.allowance[wallet] -= TOKEN
     sends.retry_at[attempt] = at
     place_of_next = rank(w, attempt) + number + 1 - sends.attempt[attempt]
     put(w.events, r, at, KEY_TIMER | place_of_next, RETRY, attempt)

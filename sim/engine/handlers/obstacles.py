@@ -19,7 +19,7 @@ def obstacle(w: Any, now: Any, client: Any, server: Any) -> Any:
     if not take(w.budgets, w.clients.account[client], now, w.terms.is_held):
         return OVER_BUDGET
     if is_open(w, client, server):
-        w.clients.probing[client * w.terms.servers + server] = 1
+        w.clients.probing[client * w.terms.servers + server] += 1
     return 0
 
 
@@ -27,7 +27,10 @@ def obstacle(w: Any, now: Any, client: Any, server: Any) -> Any:
 def blocked(w: Any, now: Any, client: Any, server: Any) -> Any:
     """Whether its breaker or its link keeps it from sending, as an outcome; 0: neither."""
     mine = client * w.terms.servers + server
-    if is_open(w, client, server) and (now < w.clients.open_until[mine] or w.clients.probing[mine] != 0):
+    if is_open(w, client, server) and (
+        now < w.clients.open_until[mine]
+        or w.clients.probing[mine] >= w.groups.probes[w.clients.group[client]]
+    ):
         return BREAKER_OPEN
     if not is_up_through(w.cuts, w.clients.link[client], now, now):
         return LINK_DOWN
@@ -36,7 +39,7 @@ def blocked(w: Any, now: Any, client: Any, server: Any) -> Any:
 
 @handler
 def is_open(w: Any, client: Any, server: Any) -> Any:
-    """Whether the breaker of a client for a server is open, be it that one send may probe."""
+    """Whether the breaker of a client for a server is open, be it that some sends may probe."""
     failures = w.groups.failures[w.clients.group[client]]
     return failures > 0 and w.clients.failed[client * w.terms.servers + server] >= failures
 
@@ -44,14 +47,42 @@ def is_open(w: Any, client: Any, server: Any) -> Any:
 @handler
 def tell_breaker(w: Any, client: Any, server: Any, is_success: Any, sent: Any, now: Any) -> Any:
     """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
-    clients, group, mine = w.clients, w.clients.group[client], client * w.terms.servers + server
-    failures = w.groups.failures[group]
+    clients, groups, group = w.clients, w.groups, w.clients.group[client]
+    mine, failures = client * w.terms.servers + server, w.groups.failures[group]
     if failures == 0 or sent < clients.open_until[mine]:
         return
-    clients.probing[mine] = 0
-    if is_success:
-        clients.failed[mine] = 0
-        return
-    clients.failed[mine] = min(clients.failed[mine] + 1, failures)
-    if clients.failed[mine] == failures:
-        clients.open_until[mine] = now + w.groups.cooldown_s[group]
+    if clients.failed[mine] >= failures:  # a probe
+        if is_success:
+            clients.passed[mine] += 1
+            if clients.passed[mine] < groups.probes[group]:
+                return
+            clients.failed[mine] = 0
+        opens = not is_success
+        clients.probing[mine] = clients.passed[mine] = 0
+    elif groups.window[group] > 0:
+        opens = too_many_failed(w, mine, group, is_success)
+    else:
+        clients.failed[mine] = 0 if is_success else clients.failed[mine] + 1
+        opens = clients.failed[mine] == failures
+    if opens:
+        clients.failed[mine] = failures
+        clients.open_until[mine] = now + groups.cooldown_s[group]
+
+
+@handler
+def too_many_failed(w: Any, mine: Any, group: Any, is_success: Any) -> Any:
+    """Notes what became of an attempt; whether so many of the last failed that the breaker opens, which
+    begins anew then."""
+    clients, window = w.clients, w.groups.window[group]
+    recent = clients.recent[mine] << 1 & ((1 << window) - 1)
+    if not is_success:
+        recent |= 1
+    clients.recent[mine] = recent
+    clients.heard[mine] = min(clients.heard[mine] + 1, window)
+    failed = 0
+    for place in range(window):
+        failed += recent >> place & 1
+    opens = clients.heard[mine] == window and failed >= w.groups.needed[group]
+    if opens:
+        clients.recent[mine] = clients.heard[mine] = 0
+    return opens

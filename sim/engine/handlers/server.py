@@ -240,7 +240,7 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     """Seconds that a replica's batch takes if it starts now."""
     head, size = w.replicas.head[replica], w.replicas.size[replica]
     takes = w.scale[s.first_scale + size] * w.sends.factor[head]
-    if len(w.work) > 0:
+    if len(w.work) > 0 or w.terms.has_own_work:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
@@ -252,7 +252,11 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
     """Of the requests in a batch, added up in its order."""
     total, send = 0.0, head
     for _ in range(size):
-        total += w.work[model_of(w, send) * w.terms.samples + w.rows.sample[w.sends.row[send]]]
+        row = w.sends.row[send]
+        one = w.rows.work[row]
+        if len(w.work) > 0:
+            one *= w.work[model_of(w, send) * w.terms.samples + w.rows.sample[row]]
+        total += one
         send = w.lists.after[send]
     return total / size
 

@@ -44,7 +44,7 @@ def estimate(scenario: Scenario) -> Estimate:
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
     a_request_s = mean_work(scenario) / sum(map(_served_hz, scenario.stations))
     mean, busiest = (
-        sum(group.clients * rate(scenario, place) * most_sent(group) for place, group in enumerate(fleet))
+        sum(group.clients * rate(scenario, place) * _most_work(group) for place, group in enumerate(fleet))
         for rate in (mean_rate_hz, busiest_rate_hz)
     )
     parts = max(1, ceil(requests / PART_REQUESTS), ceil(horizon_s / PART_S))
@@ -75,6 +75,11 @@ def most_sent(group: Group) -> float:
     if price.kind == "always_local":
         return 0.0
     return float(price.rate) if price.aims_at == "rate" else 1.0  # type: ignore[attr-defined]
+
+
+def _most_work(group: Group) -> float:
+    """Of the requests that it sends at most, in those that take as long as servers say."""
+    return most_sent(group) * group.service_factor
 
 
 def _served_hz(server: Station) -> float:

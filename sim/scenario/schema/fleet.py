@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.registry.budgets import Budget
+from sim.registry.budgets import Budget, SharedBy
 from sim.registry.choices import ChoiceName
 from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
@@ -78,15 +79,29 @@ class Retry(Part):
     allowance: Annotated[float, Field(ge=0, le=3)] | None = 0.2
     """Retry tokens that a first send earns; a client starts with one, keeps at most three, and a retry takes
     one; null: no limit."""
+    allowance_by: SharedBy = "client"
+    """Who has these tokens together: those of a group or of the fleet start with one for each client, and
+    keep at most three for each."""
 
 
 class Breaker(Part):
     """A client's circuit breaker."""
 
-    failures: Count
+    failures: Count | None = None
     """Failed attempts on end that open it."""
+    ratio: Annotated[float, Field(gt=0, le=1)] | None = None
+    """In place of `failures`: the share of the last `window` attempts whose failure opens it."""
+    window: Annotated[int, Field(ge=1, le=60)] | None = None
+    """Attempts that the ratio is of, the last ones; fewer never open it."""
     cooldown_s: Span
-    """How long it stays open; the first send after that is the probe."""
+    """How long it stays open; the first sends after that are probes."""
+    probes: Annotated[int, Field(ge=1, le=100)] = 1
+    """Probes that must succeed to close it; one that fails opens it again."""
+
+    @property
+    def needed(self) -> int:
+        """Failures among the last `window` that open it, the smallest whole number that makes the ratio."""
+        return ceil(round((self.ratio or 0.0) * (self.window or 0), 9))
 
 
 class Hedge(Part):
@@ -158,6 +173,8 @@ class Group(Part):
     """Stops sending after failures; null: none."""
     budget: Budget | None = None
     """Limits sends; null: none."""
+    service_factor: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """How many times as long as servers say service takes for its requests."""
     priority: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
     fallback: Literal["client", "none"] = "client"

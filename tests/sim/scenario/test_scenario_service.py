@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +27,33 @@ def server(**parts: Any) -> dict[str, Any]:
 def test_a_priority_needs_a_server_that_heeds_it(priority: int, discipline: str, paths: list[str]) -> None:
     fleet = (group_of("a"), group_of("b", priority=priority))
     assert broken(fleet=fleet, server=server(discipline=discipline)) == paths
+
+
+@pytest.mark.parametrize(
+    ("columns", "paths"), [({}, ["fleet.0.arrivals.process.work_of_one"]), ({"work": "t"}, [])]
+)
+def test_work_that_counts_is_named(tmp_path: Path, columns: dict[str, str], paths: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("time,t\n1,5\n")
+    process = {"kind": "trace", "file": str(tmp_path / "a.csv"), "columns": columns, "work_of_one": 2.0}
+    assert broken(fleet=(group_of(arrivals={"process": process}),)) == paths
+
+
+@pytest.mark.parametrize(
+    ("breaker", "paths"),
+    [
+        ({"failures": 2}, []),
+        ({"ratio": 0.5, "window": 4}, []),
+        ({}, ["fleet.0.breaker"]),
+        ({"failures": 2, "ratio": 0.5, "window": 4}, ["fleet.0.breaker"]),
+        ({"ratio": 0.5}, ["fleet.0.breaker.window"]),
+        ({"failures": 2, "window": 4}, ["fleet.0.breaker.window"]),
+    ],
+)
+def test_a_breaker_opens_in_one_way(breaker: dict[str, Any], paths: list[str]) -> None:
+    assert broken(fleet=(group_of(breaker=breaker | {"cooldown_s": 1.0}),)) == paths
+
+
+@pytest.mark.parametrize(("allowance", "paths"), [(0.2, []), (None, ["fleet.0.retry.allowance_by"])])
+def test_tokens_that_are_shared_are_limited(allowance: float | None, paths: list[str]) -> None:
+    retry = {"allowance": allowance, "allowance_by": "group"}
+    assert broken(fleet=(group_of(retry=retry, timeout_s=1.0),)) == paths
