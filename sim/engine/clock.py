@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.known_events import KnownEvents
+from sim.engine.arrays.network import PASSED
 from sim.engine.decisions import Undecided
 from sim.engine.learning import Learning
 from sim.engine.state import State
@@ -32,23 +33,26 @@ class Played:
     area: of each server the integral of N(t), the number of sends in it, waiting or in service, counted as
     they come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch,
     start, stop, server) of every send that an outage put back into the queue, float64 (n, 4). steps: of each
-    server (instant, usable replicas) wherever they changed, the first at the beginning. A window may be
-    played in pieces, which add up.
+    server (instant, usable replicas) wherever they changed, the first at the beginning. passed: what shared
+    links let pass, see `sim.engine.arrays.network`. A window may be played in pieces, which add up.
     """
 
     area: list[float]
     stopped: NDArray[np.float64]
     steps: list[list[tuple[float, int]]]
+    passed: NDArray[np.float64]
 
     @staticmethod
     def nothing(servers: int) -> Played:
-        return Played([0.0] * servers, np.zeros((0, 4)), [[] for _ in range(servers)])
+        steps: list[list[tuple[float, int]]] = [[] for _ in range(servers)]
+        return Played([0.0] * servers, np.zeros((0, 4)), steps, np.zeros((0, PASSED)))
 
     def __add__(self, later: Played) -> Played:
         return Played(
             [one + more for one, more in zip(self.area, later.area, strict=True)],
             np.concatenate([self.stopped, later.stopped]),
             [one + more for one, more in zip(self.steps, later.steps, strict=True)],
+            np.concatenate([self.passed, later.passed]),
         )
 
 

@@ -19,6 +19,8 @@ from sim.engine.events import (
     CAPACITY,
     COMPLETE,
     DONE,
+    JOIN,
+    PASS,
     REACH,
     READY,
     RETRY,
@@ -35,7 +37,7 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY}  # something; what else happens fits into what there is
+_MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY, PASS}  # something; else there is room for all
 
 Callbacks = list[Callable[[Any], None]]
 
@@ -59,6 +61,10 @@ class Happening(simpy.Event):
 
     def __init__(self, env: Environment, callbacks: Callbacks, subject: int, key: int) -> None:
         self.env, self.callbacks, self.subject, self.key = env, callbacks, subject, key
+
+    def __lt__(self, _other: Happening) -> bool:
+        """Of one instant and key one counts, beside those that it has superseded."""
+        return False
 
 
 class Environment(simpy.Environment):
@@ -181,7 +187,7 @@ class _Playing:
         self._callbacks: dict[int, Callbacks] = {}
         self._read_registers()
         self._look()
-        self._callbacks.update({code: [self._firing(code)] for code in range(COMPLETE + 1)})
+        self._callbacks.update({code: [self._firing(code)] for code in range(JOIN + 1)})
 
     def _look(self) -> None:
         """Sees the arrays as they are now."""

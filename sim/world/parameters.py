@@ -18,6 +18,7 @@ from sim.scenario.schema.fleet import Breaker, Policy, Retry
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
 from sim.world.delays import Backoff
+from sim.world.network import Network
 from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -62,6 +63,7 @@ class Rules:
     chooses: tuple[Choice, ...]  # per group
     doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
+    network: Network
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
     charge_on: str
@@ -105,6 +107,7 @@ def rules(world: World) -> Rules:
         surcharges.append(
             tuple(np.float32(a - b if a != b else 0) for a, b in zip(of_options, usual, strict=True))
         )
+    passes_network = np.array([any(option.over for option in options) for options in world.options])
     looks_at_backlogs = has_several & np.array([choice.needs_backlog for choice in chooses])
     return Rules(
         seed=scenario.seed,
@@ -123,6 +126,7 @@ def rules(world: World) -> Rules:
         chooses=chooses,
         doors=tuple(bucket for one in world.stations for bucket in admission_bucket(one.admission)),
         links=links,
+        network=world.network,
         breakers=breakers,
         accounts=drawn_on,
         charge_on=scenario.costs.charge_on,
@@ -133,7 +137,7 @@ def rules(world: World) -> Rules:
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
-        | decides[clients.group],
+        | (decides | passes_network)[clients.group],
         thinks=thinks,
         has_closed_loops=any(think is not None for think in thinks),
         looks_at_backlogs=bool(looks_at_backlogs.any()),

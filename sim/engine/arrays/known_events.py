@@ -16,7 +16,9 @@ from sim.engine.events import (
     CAPACITY,
     ERROR,
     GAIN,
+    JOIN,
     KIND_SHIFT,
+    PASS,
     REACH,
     REFUSALS,
     RETRY,
@@ -28,6 +30,7 @@ from sim.engine.events import (
     place_bits,
     rank,
 )
+from sim.engine.shared_links import link_of_sends
 from sim.engine.state import State
 from sim.periods import begin_of, period_of, periods_before
 from sim.policy.waiting import is_in_time
@@ -167,6 +170,12 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
         heard = found.due(back)
         heard = heard[(sends["failure"][heard] == 0) & is_in_time(back[heard], sends["timer"][heard])]
         add(back, heard[rules.hears[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
+    if len(rules.network.names):
+        link = link_of_sends(rules, state)
+        coming = found.due(np.where(sends["hop"] >= 0, sends["joined"], np.nan))
+        add(sends["joined"], coming, Kind.REACH, JOIN)
+        passing = found.due(np.where((link >= 0) & ~rules.network.is_shared[link], sends["passes"], np.nan))
+        add(sends["passes"], passing, Kind.REACH, PASS)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 
