@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from stories import Story, devices, retries
 from worlds import made_up, poisson, product, scenario_of
 
+from sim.engine.run import chunks, simulate
+from sim.results.columns import LINKS
+from sim.results.run_folder import table_of
+from sim.scenario import read
 from sim.scenario.files.bandwidth import bandwidth_of
 from sim.scenario.files.rows import BadFile
 from sim.world.network import bits_by, network, passed_at
+from sim.world.world import World
 
 SECOND = 1000  # bytes that a link of 8000 bit/s lets pass in a second
 
@@ -185,3 +192,42 @@ def test_shared_links_do_not_heed_the_law_of_sizes(sizes):
     for size, (found, error) in mean_of_seeds(12, discipline="ps", sizes=sizes, load=load).items():
         assert found == pytest.approx(size / SECOND / (1 - load), abs=4 * error), size
         assert error < 0.1 * found
+
+
+@pytest.mark.parametrize("discipline", ["fifo", "ps"])
+def test_the_table_of_links_is_the_same_in_windows_of_any_length(discipline):
+    links = (link(discipline), link(bps=6000.0, link="backbone"))
+    fleet = over(700, "cell", "backbone", clients=20, timeout_s=1.0, retry=retries(3, 0.0))
+    fleet |= {"arrivals": {"process": {"kind": "poisson", "rate_hz": 0.04}}}
+    scenario = scenario_of(horizon_s=60.0, fleet=(fleet,), network=links)
+
+    def table(chunk_s: float) -> pa.Table:
+        run = chunks(World(scenario), made_up(scenario), poisson(scenario, chunk_s), chunk_s)
+        return pa.concat_tables([table_of(chunk.of_links, LINKS) for chunk in run])
+
+    whole = table(60.0)
+    assert [table(length).equals(whole) for length in (1.0, 7.0)] == [True, True]
+    columns = whole.to_pandas()
+    assert len(columns) == 120
+    assert columns["payloads"].max() > 3
+    assert (columns["passed_bytes"] % 700 == 0).all()
+    cell = columns[columns["link"] == "cell"]
+    assert cell["passed_bytes"].sum() <= 8000 / 8 * cell["busy_mean"].sum() + 1e-6
+
+
+def test_a_storm_of_retries_stays_on_the_uplink_while_the_server_idles(tmp_path):
+    """The shipped scenario, with made-up models: while everybody asks three times the queue grows by what
+    that is more than the uplink lets pass; at a quarter of the traffic it drains, and all is as before."""
+    scenario = read("uplink")
+    simulate(World(scenario), made_up(scenario), tmp_path)
+    links, seconds = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("links", "timeline"))
+    asked = seconds["first_sends"] + seconds["retries"]
+    passes_hz = 6.1e6 / 80_000
+    assert links["payloads"][100] == pytest.approx((asked[60:100] - passes_hz).sum(), rel=0.05)
+    assert asked[75:100].mean() > 1.3 * passes_hz
+    assert links["busy_mean"][75:100].min() == 1.0
+    assert seconds["waiting_max"][72:100].max() <= 4  # the server has next to nothing to do
+    drained = int(np.flatnonzero(links["payloads"][100:] == 0)[0])
+    came = links["payloads"][100] + asked[100 : 100 + drained].sum()
+    assert came == pytest.approx(passes_hz * drained, rel=0.05)
+    assert links["payloads_mean"][202:].mean() == pytest.approx(links["payloads_mean"][20:60].mean(), rel=0.5)
