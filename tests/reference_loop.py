@@ -19,6 +19,7 @@ import numpy as np
 import simpy
 from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
+from reference_network import Link as SharedLink
 from reference_prices import Calibration, Client, weighed
 from reference_server import Server, Timeline, alone
 
@@ -27,6 +28,7 @@ from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
+from sim.scenario.schema.fleet import Link
 from sim.streams import Draws
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
@@ -121,6 +123,9 @@ class Reference:
         self.servers = [
             Server(self.env, scenario, place, self.school.slows, self.reply, self.work)
             for place in range(len(scenario.stations))
+        ]
+        self.shared_links = [
+            SharedLink(self.env, World(scenario).network, place) for place in range(len(scenario.network))
         ]
         self.device_free = [-inf] * scenario.clients
         self.allowance: dict[object, int] = {}  # retry tokens that each owner has
@@ -385,18 +390,28 @@ class Reference:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
         takes = alone(send.option.link.latency_up, *send.place) + self.transfer_s(send)
+        for up, _ in send.option.link.over:
+            takes += alone(up, *send.place)
         reaches = send.sent + takes * self.links.factor(client, send.sent)
         if not self.links.downtime(client).is_up_through(send.sent, reaches):
             send.cause = "lost"
             return
-        send.reached = reaches
-        yield self.env.at(send.reached, Kind.REACH, *send.place)
+        yield self.env.at(reaches, Kind.REACH, *send.place)
+        for link in send.option.over:
+            came = self.env.now
+            yield from self.shared_links[link].carry(send, 8.0 * self.link(send).payload_bytes)
+            if not self.links.downtime(client).is_up_through(came, self.env.now):
+                send.cause = "lost"
+                return
+        send.reached = self.env.now
         self.servers[send.option.server].reach(send)
 
     def reply(self, send: Send, word: str) -> Life:
         """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
         client = send.request.client
         takes = alone(send.option.link.down, *send.place)
+        for _, down in send.option.link.over:
+            takes += alone(down, *send.place)
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
             if word == "remote":
@@ -412,10 +427,14 @@ class Reference:
             if not send.verdict.triggered:
                 send.verdict.succeed("timed_out")
 
-    def transfer_s(self, send: Send) -> float:
+    def link(self, send: Send) -> Link:
+        """Its client's own link to whom it asks."""
         group = self.group(send.request.client)
         written = {one.option: one.link for one in group.options or ()}
-        link = written.get(send.option.name) or group.link
+        return written.get(send.option.name) or group.link
+
+    def transfer_s(self, send: Send) -> float:
+        link = self.link(send)
         return 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
 
     def group(self, client: int) -> Group:

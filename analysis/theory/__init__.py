@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.run_folder.traffic import Traffic
-from analysis.theory import backlog, cut_off, deciding, sharing, staleness, waiting
+from analysis.theory import backlog, cut_off, deciding, shared_links, sharing, staleness, waiting
 from analysis.theory.prediction import Law, Prediction, reported
 
 LAWS: dict[str, Law] = {
@@ -16,22 +16,28 @@ LAWS: dict[str, Law] = {
     "cut_off": cut_off.LAW,
     "deciding": deciding.LAW,
     "staleness": staleness.LAW,
+    "shared_links": shared_links.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
+KNOW_THE_WAY = {"shared_links", "staleness"}  # the latter is of copies, which take the clients' own links
+
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers.
+    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers;
+    where clients share links, all but those that know of it.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
     is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
     laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
+    if traffic.run.scenario.get("network"):
+        laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}
     return {name: predictions for name, predictions in by_law.items() if predictions}
 

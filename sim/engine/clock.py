@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.known_events import KnownEvents
+from sim.engine.arrays.network import PASSED
 from sim.engine.decisions import Undecided
 from sim.engine.learning import Learning
 from sim.engine.state import State
@@ -33,19 +34,21 @@ class Played:
     they come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch,
     start, stop, server) of every send that an outage put back into the queue, float64 (n, 4). steps: of each
     server (instant, usable replicas) wherever they changed, the first at the beginning; halts: at the same
-    instants (instant, batches that stand still with their replicas, seconds of work thrown away there). A
-    window may be played in pieces, which add up.
+    instants (instant, batches that stand still with their replicas, seconds of work thrown away there).
+    passed: what shared links let pass, see `sim.engine.arrays.network`. A window may be played in pieces,
+    which add up.
     """
 
     area: list[float]
     stopped: NDArray[np.float64]
     steps: list[list[tuple[float, int]]]
     halts: list[list[tuple[float, int, float]]]
+    passed: NDArray[np.float64]
 
     @staticmethod
     def nothing(servers: int) -> Played:
         nothing: list[list[Any]] = [[] for _ in range(servers)]
-        return Played([0.0] * servers, np.zeros((0, 4)), nothing, nothing)
+        return Played([0.0] * servers, np.zeros((0, 4)), nothing, nothing, np.zeros((0, PASSED)))
 
     def __add__(self, later: Played) -> Played:
         return Played(
@@ -53,6 +56,7 @@ class Played:
             np.concatenate([self.stopped, later.stopped]),
             [one + more for one, more in zip(self.steps, later.steps, strict=True)],
             [one + more for one, more in zip(self.halts, later.halts, strict=True)],
+            np.concatenate([self.passed, later.passed]),
         )
 
 

@@ -126,7 +126,7 @@ def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
         mine, option = group == g, rules.options[g][0]
         sends["server"][mine] = option.server
         sends["reached"][mine] = sent[mine] + option.link.up_many(request[mine])
-        sends["down"][mine] = option.link.down.many(request[mine])
+        sends["down"][mine] = option.link.down_many(request[mine])
         sends["timer"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
     for server, station in enumerate(rules.stations):
         mine = sends["server"] == server

@@ -33,9 +33,8 @@ class Kind(IntEnum):
 # retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
 # of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client) and COMPLETE (a
 # replica, counted over all servers).
-CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY, HEDGE, COMPLETE = range(
-    14
-)
+(CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
+HEDGE, COMPLETE, PASS, JOIN = range(12, 16)
 NOTHING = NOBODY = -1
 CODE_BITS = 4
 TAKEN_BITS = 20

@@ -19,9 +19,10 @@ from sim.engine.state import Columns, at_start
 from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
-from sim.results.checkpoints import SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
-from sim.results.columns import EVENTS, OUTAGES, SERVERS, TIMELINE
+from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
+from sim.results.columns import EVENTS, LINKS, OUTAGES, SERVERS, TIMELINE
 from sim.results.events import events
+from sim.results.links import of_links
 from sim.results.packing import fill
 from sim.results.resuming import tidy
 from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
@@ -39,9 +40,10 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    of_servers: those of each server, where there are several. learning: rows of the table of that name that
-    training in it gave. arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows.
-    steps: of each server (instant, usable replicas) at its start and wherever they changed.
+    of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
+    the table of that name that training in it gave. arrived: requests since t = 0. loop_s: wall
+    seconds from arrivals to ended rows. steps: of each server (instant, usable replicas) at its start and
+    wherever they changed.
     """
 
     end: float
@@ -49,6 +51,7 @@ class Chunk:
     attempts: pa.Table
     seconds: Columns
     of_servers: Columns | None
+    of_links: Columns | None
     learning: dict[str, list[object]]
     arrived: int
     loop_s: float
@@ -109,6 +112,7 @@ def simulate(
     done, source = Simulated(), source or ScenarioArrivals(world)
     run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
+    links = StreamedTable(folder / "links.parquet", LINKS, folder / LINKS_PIECES)
     servers = StreamedTable(folder / "servers.parquet", SERVERS, folder / SERVERS_PIECES)
     if since:
         run.restore(since)
@@ -123,6 +127,8 @@ def simulate(
             tables |= timeline.piece(index, chunk.seconds)
             if chunk.of_servers is not None:
                 tables |= servers.piece(index, chunk.of_servers)
+            if chunk.of_links is not None:
+                tables |= links.piece(index, chunk.of_links)
             parts.write(tables)
             done.add(chunk)
             progress(chunk.end, chunk.arrived)
@@ -136,6 +142,8 @@ def simulate(
     timeline.finish(run.chunks)
     if len(world.stations) > 1:
         servers.finish(run.chunks)
+    if world.scenario.network:
+        links.finish(run.chunks)
     write_table(folder / "events.parquet", table_of(events(world, done.steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
@@ -207,13 +215,16 @@ class Run:
             if not self.path.is_measured:  # who is on the way to a real server seems to wait in it
                 self._verifier.waited(place, of_servers[place]["waiting_max"])
         self._verifier.chunk(requests, attempts, last)
+        self._verifier.passed(ended)
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
         steps = [server.steps for server in state.stations]
-        return Chunk(end, requests, attempts, seconds, apart, rows, arrived, loop_s, steps)
+        links = self._rules.network.names
+        shared = of_links(ended.passages, links, start, end) if links else None
+        return Chunk(end, requests, attempts, seconds, apart, shared, rows, arrived, loop_s, steps)
 
     def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
         """The rows of `servers`: second after second, server after server."""

@@ -20,6 +20,8 @@ from sim.engine.events import (
     COMPLETE,
     DONE,
     HEDGE,
+    JOIN,
+    PASS,
     REACH,
     READY,
     RETRY,
@@ -36,14 +38,8 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {
-    RETRY,
-    HEDGE,
-    ARRIVE,
-    CAPACITY,
-    SCALE,
-    READY,
-}  # something; what else happens fits into what there is
+# Something; else there is room for all.
+_MAY_LACK = {RETRY, HEDGE, ARRIVE, CAPACITY, SCALE, READY, PASS}
 
 Callbacks = list[Callable[[Any], None]]
 
@@ -67,6 +63,10 @@ class Happening(simpy.Event):
 
     def __init__(self, env: Environment, callbacks: Callbacks, subject: int, key: int) -> None:
         self.env, self.callbacks, self.subject, self.key = env, callbacks, subject, key
+
+    def __lt__(self, _other: Happening) -> bool:
+        """Of one instant and key one counts, beside those that it has superseded."""
+        return False
 
 
 class Environment(simpy.Environment):
@@ -196,7 +196,7 @@ class Playing:
         self._callbacks: dict[int, Callbacks] = {}
         self._read_registers()
         self._look()
-        self._callbacks.update({code: [self._firing(code)] for code in range(COMPLETE + 1)})
+        self._callbacks.update({code: [self._firing(code)] for code in range(JOIN + 1)})
 
     def _look(self) -> None:
         """Sees the arrays as they are now."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.passages import Passages
 from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
 from sim.registry.disciplines import DISCIPLINES
@@ -63,7 +64,14 @@ SEND_TYPES: dict[str, str] = {
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
     "returns": "i2",  # to the queue, from batches that an outage stopped
     "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
+    "hop": "i1",  # which of the shared links on its way it is at, or on its way to; -1 = none
+    "joined": "f8",  # when it comes, or came, to that link
+    "passes": "f8",  # when it will have passed; of a link that payloads share at which level; NaN = not there
 }
+
+# A shared link. fifo: the bits that it will have let pass by the end of its work. ps: those that each payload
+# on it has had since it was empty, and the bits that the link could have let pass when that was counted.
+LINK_TYPES = {"level": "f8", "seen": "f8"}
 
 # Per client and server: failed attempts on end (at the limit its circuit breaker is open; 1 where a ratio
 # opens it), when the last cooldown ends, probes that were sent since and that succeeded; and where a ratio
@@ -91,6 +99,9 @@ NEW_SEND: dict[str, float] = {
     "retry_at": np.nan,
     "returns": 0,
     "backlog": -1,
+    "hop": -1,
+    "joined": np.nan,
+    "passes": np.nan,
 }
 
 
@@ -172,10 +183,10 @@ class State:
     is open, or it is in none), its circuit breaker, what its
     price remembers, the backlogs of servers as last told and whose turn it is (where it chooses by them), and
     (where a queue is fair, per server) when it was last started. Of breakers and backlogs there is one per
-    server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`.
-    rows, sends: columns as declared above, rows sorted by request. told: what traces say of these
-    requests, see `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. stations:
-    the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
+    server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`. rows, sends:
+    columns as declared above, rows sorted by request. told: what traces say of these requests, see
+    `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. network: per shared link.
+    stations: the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
     """
 
     next_k: NDArray[np.int64]
@@ -189,6 +200,7 @@ class State:
     last_started: NDArray[np.float64]
     budgets: Columns
     admission: Columns
+    network: Columns
     rows: Columns
     sends: Columns
     told: Columns
@@ -197,10 +209,12 @@ class State:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a chunk leaves behind: rows whose request ended, and their sends (`row` indexes those rows)."""
+    """What a chunk leaves behind: rows whose request ended, and their sends (`row` indexes those rows); and
+    what shared links let pass."""
 
     rows: Columns
     sends: Columns
+    passages: Passages = field(default_factory=Passages.none)
 
 
 def at_start(world: World) -> State:
@@ -220,6 +234,7 @@ def at_start(world: World) -> State:
         last_started=np.full(n * sum(fair), -np.inf),
         budgets=full(world.accounts.allotments),
         admission=full(rules.doors),
+        network=empty(LINK_TYPES, len(rules.network.names)),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
         told=nothing_told(scenario),

@@ -3,6 +3,8 @@ Array operations before and after a clock plays it, which alone knows what happe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sim.engine.arrays.known_events import known_events
@@ -10,6 +12,7 @@ from sim.engine.clock import Clock, Played, Stretch
 from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import IN_FLIGHT, REMOTE
 from sim.engine.learning import Learning
+from sim.engine.shared_links import passages
 from sim.engine.state import Columns, Ended, State, join, take
 from sim.engine.traces_told import taken, with_more
 from sim.policy.waiting import is_in_time
@@ -52,7 +55,8 @@ def run_window(
         server.steps = steps
     seconds, of_servers = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
-    ended = _collect(state, end, last)
+    passed = passages(rules, state, played.passed, end)
+    ended = replace(_collect(state, end, last), passages=passed)
     learning.remember(ended, end)
     return ended, seconds, of_servers
 

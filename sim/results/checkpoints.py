@@ -24,6 +24,7 @@ BEGUN = "run.json"  # what the run began with
 MANIFEST = "manifest.json"
 TIMELINE_PIECES = f"{CHECKPOINT}/timeline"
 SERVERS_PIECES = f"{CHECKPOINT}/servers"
+LINKS_PIECES = f"{CHECKPOINT}/links"
 LEARNED = "learned"  # the state before t = 0
 FORMAT = 5  # raise it when what a checkpoint holds, or means, changes
 KEPT = 2  # states of the run: the newest, and the one before in case that is damaged

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import BadInput
-from sim.results.checkpoints import BEGUN, SERVERS_PIECES, TIMELINE_PIECES
+from sim.results.checkpoints import BEGUN, LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES
 from sim.results.run_folder import (
     CHECKPOINT,
     ENTRIES,
@@ -120,7 +120,7 @@ def clear(folder: Path) -> None:
 
 def tidy(folder: Path, chunks: int) -> None:
     """Removes what a run that broke off left after its first `chunks` chunks, and unfinished files."""
-    for table in ("requests", "attempts", TIMELINE_PIECES, SERVERS_PIECES):
+    for table in ("requests", "attempts", TIMELINE_PIECES, SERVERS_PIECES, LINKS_PIECES):
         for path in (folder / table).glob("part-*.parquet"):
             if int(path.stem.removeprefix("part-")) >= chunks:
                 path.unlink()

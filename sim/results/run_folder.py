@@ -34,6 +34,7 @@ ENTRIES = {
     "attempts",
     "timeline.parquet",
     "servers.parquet",
+    "links.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

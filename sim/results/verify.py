@@ -15,6 +15,7 @@ from sim.engine.state import Ended, State
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.results.columns import OUTCOMES
+from sim.results.link_audit import audited
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.population import CLIENT_SHIFT
 from sim.world.stations import Station
@@ -25,7 +26,7 @@ _ORDERS = (
     ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
-_KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes")
+_KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
 
 
 def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
@@ -51,6 +52,7 @@ class Verifier:
         self._rows_of = np.zeros(clients, dtype=np.int64)
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
+        self._links: list[list[float]] = [[] for _ in rules.network.names]
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -95,6 +97,10 @@ class Verifier:
             if not charge(self._ledger, owner, drawn_on.allotments[owner], sent):
                 raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
         del self._charged[:known]
+
+    def passed(self, ended: Ended) -> None:
+        """Raises RunFailed if a shared link let more or less pass than it could, or in another order."""
+        self._links = audited(self._rules.network, ended.passages, self._links)
 
     def waited(self, server: int, most: NDArray[np.int64]) -> None:
         """Raises RunFailed if more waited at a server, second by second, than there are places."""

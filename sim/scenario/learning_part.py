@@ -43,6 +43,7 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
                 for one in scenario.servers
             ),
             "outages": (),
+            "network": (),
             "engine": Engine(),
         }
     )

@@ -3,6 +3,8 @@ Keyed by (seed, purpose, request, attempt, trial): the same for every policy, wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,18 +35,36 @@ class Delay:
 
 
 class LinkDelays:
-    """Up: latency + 8·payload/bandwidth; down: a fresh latency and no payload."""
+    """Up: latency + 8·payload/bandwidth, and the latencies of shared links; down: fresh latencies and no
+    payload. What a payload takes on shared links, the loop finds out.
 
-    __slots__ = ("_transfer_s", "down", "latency_up")
+    over: the shared links on the way, by name with their latencies.
+    """
 
-    def __init__(self, seed: int, link: Link) -> None:
+    __slots__ = ("_transfer_s", "down", "latency_up", "over")
+
+    def __init__(self, seed: int, link: Link, over: Sequence[tuple[str, Duration]] = ()) -> None:
         self.latency_up = Delay(seed, "uplink", link.latency)
         self.down = Delay(seed, "downlink", link.latency)
+        self.over = tuple(
+            (Delay(seed, f"uplink of {name}", latency), Delay(seed, f"downlink of {name}", latency))
+            for name, latency in over
+        )
         self._transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
 
     def up_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
         """Uplink seconds of many sends of one attempt number, shape (n,)."""
-        return self.latency_up.many(request_ids, attempt) + self._transfer_s
+        found = self.latency_up.many(request_ids, attempt) + self._transfer_s
+        for up, _ in self.over:
+            found = found + up.many(request_ids, attempt)
+        return found
+
+    def down_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
+        """Downlink seconds, shape (n,)."""
+        found = self.down.many(request_ids, attempt)
+        for _, down in self.over:
+            found = found + down.many(request_ids, attempt)
+        return found
 
 
 class ServiceTimes:

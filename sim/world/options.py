@@ -12,28 +12,38 @@ from sim.world.delays import LinkDelays
 
 @dataclass(frozen=True)
 class Option:
-    """server, model: their places in the scenario. c_e: price of a charged send."""
+    """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
+    the way, by their places; bits: of a payload on them."""
 
     name: str
     server: int
     model: int
     link: LinkDelays
     c_e: float
+    over: tuple[int, ...] = ()
+    bits: float = 0.0
 
 
 def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
     """Those of a group, in order."""
     servers, models = scenario.station_names, tuple(scenario.server_models)
-    return tuple(
-        Option(
-            one.option,
-            servers.index(one.server),
-            models.index(one.model if one.model is not None else _only(scenario, one.server)),
-            LinkDelays(scenario.seed, one.link or group.link),
-            scenario.costs.c_e if one.c_e is None else one.c_e,
+    shared = {one.link: (place, one.latency) for place, one in enumerate(scenario.network)}
+    found = []
+    for one in written(scenario, group):
+        link = one.link or group.link
+        over = link.over if one.over is None else one.over
+        found.append(
+            Option(
+                one.option,
+                servers.index(one.server),
+                models.index(one.model if one.model is not None else _only(scenario, one.server)),
+                LinkDelays(scenario.seed, link, [(name, shared[name][1]) for name in over]),
+                scenario.costs.c_e if one.c_e is None else one.c_e,
+                tuple(shared[name][0] for name in over),
+                8.0 * link.payload_bytes,
+            )
         )
-        for one in written(scenario, group)
-    )
+    return tuple(found)
 
 
 def written(scenario: Scenario, group: Group) -> tuple[fleet.Option, ...]:

@@ -19,6 +19,7 @@ from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
 from sim.world.delays import Backoff
+from sim.world.network import Network
 from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -67,6 +68,7 @@ class Rules:
     chooses: tuple[Choice, ...]  # per group
     doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
+    network: Network
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
     allowances: Allowances
@@ -120,6 +122,7 @@ def rules(world: World) -> Rules:
             tuple(np.float32(a - b if a != b else 0) for a, b in zip(of_options, usual, strict=True))
         )
     hedges = np.array([group.hedge is not None for group in scenario.fleet])
+    passes_network = np.array([any(option.over for option in options) for options in world.options])
     looks_at_backlogs = has_several & np.array([choice.needs_backlog for choice in chooses])
     return Rules(
         seed=scenario.seed,
@@ -138,6 +141,7 @@ def rules(world: World) -> Rules:
         chooses=chooses,
         doors=tuple(bucket for one in world.stations for bucket in admission_bucket(one.admission)),
         links=links,
+        network=world.network,
         breakers=breakers,
         accounts=drawn_on,
         allowances=allowances(scenario, clients),
@@ -149,7 +153,7 @@ def rules(world: World) -> Rules:
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
-        | decides[clients.group],
+        | (decides | passes_network)[clients.group],
         thinks=thinks,
         service_factor=np.array([group.service_factor for group in scenario.fleet]),
         one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),

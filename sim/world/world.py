@@ -9,6 +9,7 @@ from functools import cached_property
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
+from sim.world.network import Network, network
 from sim.world.options import Option, options
 from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
 from sim.world.outages.links import Links
@@ -75,6 +76,11 @@ class World:
     def options(self) -> tuple[tuple[Option, ...], ...]:
         """Per group whom its clients may ask."""
         return tuple(options(self.scenario, group) for group in self.scenario.fleet)
+
+    @cached_property
+    def network(self) -> Network:
+        """The links that clients share."""
+        return network(self.scenario)
 
     @cached_property
     def rounds(self) -> tuple[Round, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sim.scenario import Group, Scenario
 from sim.world.population import population
 
 LATTICE_S = 0.25
+BANDWIDTHS = Path(__file__).parent / "bandwidths"
 
 
 def spans(lattice: bool, low: int, high: int) -> st.SearchStrategy[float]:
@@ -333,10 +335,15 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     server = draw(stations(lattice))
     server["outages"] = draw(outages(server["replicas"], len(fleet), horizon, lattice))
     charge_on = draw(st.sampled_from(["send", "accept", "answer"]))
+    network = draw(networks(lattice))
+    for group in fleet:
+        group["link"]["over"] = over_some(draw, network)
+        group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,
         fleet=fleet,
+        network=network,
         server=server,
         training=draw(trainings(horizon, lattice)),
         costs={"charge_on": charge_on, "c_e": draw(st.sampled_from([0.1, 0.35]))},
@@ -370,9 +377,18 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     servers[-1]["max_batch"] = 1 if len(models) > 1 else servers[-1]["max_batch"]
     pairs = [(one["server"], model) for one in servers for model in one["models"]]
     fleet = tuple(draw(choosers(f"g{g}", pairs, lattice)) for g in range(draw(st.integers(1, 3))))
+    network = draw(networks(lattice))
+    for group in fleet:
+        group["link"]["over"] = over_some(draw, network)
+        group["link"]["payload_bytes"] += 500
+        for option in group.get("options") or ():
+            if option["link"]:
+                option["link"] |= {"payload_bytes": draw(st.sampled_from([500, 2000]))}
+            option["over"] = draw(st.sampled_from([None, over_some(draw, network)]))
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,
+        network=network,
         fleet=fleet,
         server=None,
         servers=tuple(servers),
@@ -385,6 +401,31 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         },
     )
     return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+@st.composite
+def networks(draw: st.DrawFn, lattice: bool) -> tuple[dict[str, Any], ...]:
+    """Shared links: some so slow that they fill, and some whose bandwidth changes."""
+    found = []
+    for place in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        bandwidth: dict[str, Any] = {"bandwidth_bps": draw(st.sampled_from([16_000.0, 32_000.0, 1e6]))}
+        if draw(st.booleans()):
+            file = str(BANDWIDTHS / draw(st.sampled_from(["mahimahi", "pensieve"])))
+            bandwidth = {"bandwidth": {"kind": "trace", "file": file, "format": file.rpartition("/")[2]}}
+        found.append(
+            {
+                "link": f"l{place}",
+                "discipline": draw(st.sampled_from(["fifo", "ps"])),
+                "latency": draw(st.just(0.0) | durations(lattice, 0, 2)),
+            }
+            | bandwidth
+        )
+    return tuple(found)
+
+
+def over_some(draw: st.DrawFn, links: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+    names = [one["link"] for one in links]
+    return tuple(draw(st.lists(st.sampled_from(names), unique=True))) if names else ()
 
 
 @st.composite

@@ -16,7 +16,7 @@ from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_o
 import sim.engine.window
 import sim.world.world
 from sim.engine.decisions import first_sends
-from sim.engine.handlers import lookups
+from sim.engine.handlers import links, lookups
 from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
 from sim.engine.run import chunks
@@ -175,4 +175,63 @@ def test_an_answer_counts_that_came_too_late(monkeypatch: Patch, patience):
 
     monkeypatch.setattr(sim.engine.window, "first_sends", patient)
     with pytest.raises(RunFailed, match=r"counts an answer of .* s, when its client had given up"):
+        run(scenario)
+
+
+# Shared links.
+
+
+def a_cell(discipline: str) -> Scenario:
+    link = {"payload_bytes": 100, "over": ("cell",)}
+    cell = {"link": "cell", "bandwidth_bps": 8000.0, "discipline": discipline}
+    return scenario_of(
+        fleet=(group_of(clients=2, link=link),),
+        server={"replicas": 9, "service": {"kind": "affine", "base_s": 0.25}},
+        network=(cell,),
+    )
+
+
+sound_passed_at = links.passed_at
+
+
+@handler
+def a_little_late(lines: Any, link: Any, bits: Any) -> Any:
+    return sound_passed_at(lines, link, bits) + 0.05
+
+
+@handler
+def too_early(lines: Any, link: Any, bits: Any) -> Any:
+    return sound_passed_at(lines, link, 0.5 * bits)
+
+
+@pytest.mark.parametrize("discipline", ["fifo", "ps"])
+@pytest.mark.parametrize(
+    ("place", "mutant", "said"),
+    [
+        ("passed_at", a_little_late, "link cell let .* bits pass"),
+        ("passed_at", too_early, "faster than it can"),
+    ],
+    ids=["late", "early"],
+)
+def test_a_shared_link_that_lets_too_much_or_too_little_pass(
+    monkeypatch: Patch, discipline, place, mutant, said
+):
+    scenario = a_cell(discipline)
+    run(scenario)
+    monkeypatch.setattr(f"sim.engine.handlers.links.{place}", mutant)
+    with pytest.raises(RunFailed, match=said):
+        run(scenario)
+
+
+def test_a_queue_that_lets_the_last_pass_first(monkeypatch: Patch):
+    """Bits that a link is said to have let pass twice as fast put whoever comes later before others."""
+    scenario = a_cell("fifo")
+    run(scenario)
+
+    @handler
+    def by_turns(lines: Any, link: Any, bits: Any) -> Any:
+        return sound_passed_at(lines, link, bits) + 3.0 * (bits % 4000.0 < 1000.0)
+
+    monkeypatch.setattr("sim.engine.handlers.links.passed_at", by_turns)
+    with pytest.raises(RunFailed, match="before one that had come earlier"):
         run(scenario)

@@ -1,22 +1,17 @@
-"""The columns of one stretch, filled from the state, and how they become longer.
+"""The columns of one stretch, filled from the state.
 Parts of `sim.engine.arrays.context`, which keeps them together."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.layout import Asked, Heap, Lists, Replicas
+from sim.engine.arrays.layout import Asked, Lists, Replicas
+from sim.engine.arrays.room import heap_of
 from sim.engine.clock import Stretch
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Rules
-
-
-def heap_of(rows: int, n: int) -> Heap:
-    return Heap(np.empty((rows, n)), *(np.empty((rows, n), dtype=np.int64) for _ in range(2)))
 
 
 def lists_of(n: int, clients: int, rules: Rules) -> Lists:
@@ -62,17 +57,3 @@ def coming_of(rules: Rules, state: State) -> NDArray[np.float64]:
     for of_server, server in zip(room, state.stations, strict=True):
         of_server[: len(server.scaling.coming)] = server.scaling.coming
     return np.concatenate(room)
-
-
-def longer(column: NDArray[Any], n: int, more: int) -> NDArray[Any]:
-    """The first n and room for more behind them."""
-    found = np.empty((n + more, *column.shape[1:]), dtype=column.dtype)
-    found[:n] = column[:n]
-    return found
-
-
-def wider(rows: NDArray[Any], n: int) -> NDArray[Any]:
-    """Rows of n, what is new of them unknown."""
-    found = np.full((len(rows), n), np.nan if rows.dtype.kind == "f" else 0, dtype=rows.dtype)
-    found[:, : rows.shape[1]] = rows
-    return found

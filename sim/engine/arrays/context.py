@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.columns_of import asked_of, coming_of, heap_of, lists_of, longer, replicas_of, wider
+from sim.engine.arrays.columns_of import asked_of, coming_of, lists_of, replicas_of
 from sim.engine.arrays.laying_out import (
     Fixed,
     labels_of,
@@ -23,12 +23,13 @@ from sim.engine.arrays.layout import (
     Arrays,
     Asked,
     Drawn,
-    Heap,
     Prices,
     Rows,
     Sends,
 )
+from sim.engine.arrays.network import network_of, with_room
 from sim.engine.arrays.requests_ahead import NO_REQUESTS, RequestsAhead
+from sim.engine.arrays.room import Heap, heap_of, longer, wider
 from sim.engine.arrays.servers import MEASURED, stations
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
@@ -88,6 +89,7 @@ class Context:
             slow_links=fixed.slow_links,
             slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in rules.stations),
             drawn=Drawn(*(np.zeros((0, rows)) for _ in range(3))),
+            network=network_of(rules, state),
             stopped=np.empty((in_service + 16, 4)),
             steps=steps,
             coming=coming_of(rules, state),
@@ -143,6 +145,7 @@ class Context:
         self.arrays = self.arrays._replace(
             sends=Sends(**sends),
             lists=lists,
+            network=with_room(w.network, n + more, int(self.registers["passed"][0])),
             events=Heap(*(self._if_full(column[0], "events", EVENTS + most)[None] for column in w.events)),
             stopped=self._if_full(w.stopped, "stopped", int(self.stations["inside"].sum())),
             steps=self._if_full(w.steps, "steps", 0),
@@ -201,7 +204,7 @@ class Context:
                 for row, option in enumerate(rules.options[g], start=place):
                     service = rules.stations[option.server].service
                     w.drawn.up[row, mine] = option.link.up_many(request, attempt)
-                    w.drawn.down[row, mine] = option.link.down.many(request, attempt)
+                    w.drawn.down[row, mine] = option.link.down_many(request, attempt)
                     w.drawn.factor[row, mine] = service.factor_many(request, attempt)
 
     def redraw(self) -> None:
@@ -237,7 +240,8 @@ class Context:
             steps[int(number)].append((at, int(usable)))
             halts[int(number)].append((at, int(held), thrown_away_s))
         stopped = w.stopped[: r["stopped"]].copy()
-        return Played(self.stations["area"].tolist(), stopped, steps, halts)
+        passed = w.network.passed[: r["passed"]].copy()
+        return Played(self.stations["area"].tolist(), stopped, steps, halts, passed)
 
     def _read_batches(self, server: StationState, first: int) -> None:
         replicas, after = self.arrays.replicas, self.arrays.lists.after

@@ -17,7 +17,9 @@ from sim.engine.events import (
     ERROR,
     GAIN,
     HEDGE,
+    JOIN,
     KIND_SHIFT,
+    PASS,
     REACH,
     REFUSALS,
     RETRY,
@@ -29,6 +31,7 @@ from sim.engine.events import (
     place_bits,
     rank,
 )
+from sim.engine.shared_links import link_of_sends
 from sim.engine.state import State
 from sim.periods import begin_of, period_of, periods_before
 from sim.policy.waiting import is_in_time
@@ -176,6 +179,12 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
             sends["sent"][first_ones] + after_s[rules.clients.group[client_of[sends["row"][first_ones]]]]
         )
         add(at, found.due(at), Kind.HEDGE, HEDGE)
+    if len(rules.network.names):
+        link = link_of_sends(rules, state)
+        coming = found.due(np.where(sends["hop"] >= 0, sends["joined"], np.nan))
+        add(sends["joined"], coming, Kind.REACH, JOIN)
+        passing = found.due(np.where((link >= 0) & ~rules.network.is_shared[link], sends["passes"], np.nan))
+        add(sends["passes"], passing, Kind.REACH, PASS)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 

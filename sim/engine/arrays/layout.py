@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.arrays.network import Network
 from sim.engine.arrays.parameters import (
     Accounts,
     Downtimes,
@@ -22,6 +23,7 @@ from sim.engine.arrays.parameters import (
     Terms,
     VersionsHeld,
 )
+from sim.engine.arrays.room import Heap
 from sim.engine.state import ROW_TYPES, SEND_TYPES
 
 Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
@@ -37,14 +39,6 @@ class Ahead(NamedTuple):
     key: Ints
     do: Ints
     subject: Ints
-
-
-class Heap(NamedTuple):
-    """Binary heaps by (at, key), a row each; what: an event as code | subject << 4, or a send."""
-
-    at: Floats
-    key: Ints
-    what: Ints
 
 
 class Lists(NamedTuple):
@@ -193,6 +187,7 @@ class Arrays(NamedTuple):
     slow_links: Slowdowns
     slow_service: Slowdowns
     drawn: Drawn
+    network: Network
     stopped: Floats  # (n, 4): size of the batch, start, stop, server
     steps: Floats  # (n, 5): instant, usable replicas, server, batches that stand still, seconds thrown away
     coming: Floats  # when replicas that were ordered are there, server after server
@@ -211,6 +206,7 @@ REGISTERS = np.dtype(
         ("attempts_drawn", "i8"),
         ("put_back", "i8"),  # sends in `listed` that want another draw
         ("rows", "i8"),
+        ("passed", "i8"),
         ("now", "f8"),
     ]
 )

@@ -102,7 +102,7 @@ class RequestsAhead:
         for row, option in enumerate(rules.options[g]):
             to.up[row, place], to.down[row, place] = (
                 option.link.up_many(request_id),
-                option.link.down.many(request_id),
+                option.link.down_many(request_id),
             )
             to.factor[row, place] = rules.stations[option.server].service.factor_many(request_id)
         for phase in range(len(learning.traffic.phases[g])):

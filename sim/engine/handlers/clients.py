@@ -27,6 +27,7 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
+from sim.engine.handlers.links import has_shared_links, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
 from sim.engine.handlers.obstacles import obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
@@ -262,6 +263,8 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
         sends.over[send] = now
         sends.cause[send] = LOST
         return -1
+    if has_shared_links(w, send):
+        return set_out(w, r, now, send)
     if sends.reached[send] > now:
         put(w.events, r, sends.reached[send], KEY_REACH | rank(w, send), REACH, send)
         return -1

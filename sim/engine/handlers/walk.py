@@ -18,10 +18,12 @@ from sim.engine.events import (
     ERROR,
     GAIN,
     HEDGE,
+    JOIN,
     KEY_READY,
     NO_ROOM,
     NOBODY,
     NOTHING,
+    PASS,
     RAN_BACKWARDS,
     REACH,
     READY,
@@ -37,6 +39,7 @@ from sim.engine.handlers.arriving import arrive
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, last_of, send_or_hear
+from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
 from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
@@ -103,6 +106,9 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
     if code in (ASK, RETRY, HEDGE, TIMER, ERROR, ANSWER):
         subject = send_or_hear(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
+    if code in (JOIN, PASS):
+        subject = on_shared_link(w, r, now, code, subject)
+        code = REACH if subject >= 0 else NOTHING
     if code == REACH:
         must_serve = reach_server(w, r, stations, now, subject)
     elif code == COMPLETE:
@@ -137,6 +143,7 @@ def complete_batch(w: Any, r: Any, stations: Any, now: Any, replica: Any, key: A
 def begin(w: Any, r: Any, stations: Any) -> Any:
     """Lists, idle replicas and the ends of batches, from what the state says."""
     r.has_begun = 1
+    load_shared_links(w, r)
     listed = 0
     for number in range(w.terms.servers):
         s = stations[number]
@@ -177,6 +184,7 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
         or (code == ARRIVE and r.rows >= len(w.rows.client))
         or r.events + most_events > w.events.at.shape[1]
         or (code in (CAPACITY, SCALE, READY) and r.steps >= len(w.steps))
+        or (code == PASS and r.passed >= len(w.network.passed))
     ):
         return NO_ROOM
     if code == CAPACITY:

@@ -16,6 +16,7 @@ from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.limits import LIMIT_CHECKS
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
+from sim.scenario.rules.network import NETWORK_CHECKS
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.own_models import OWN_MODEL_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
@@ -221,6 +222,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *PRICE_CHECKS,
     *SERVER_CHECKS,
     *LIMIT_CHECKS,
+    *NETWORK_CHECKS,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,

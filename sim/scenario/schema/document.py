@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from sim.scenario.schema.fleet import Group
+from sim.scenario.schema.network import SharedLink
 from sim.scenario.schema.server import NamedServer, Outage, Server, ServerModel, Station
 from sim.scenario.schema.training import Costs, Data, Study, Training
 from sim.scenario.schema.values import Instant, Name, Part
@@ -58,6 +59,8 @@ class Scenario(Part):
     """The classifiers of `servers`, by name; null: one, called `model`."""
     outages: tuple[Outage, ...] = ()
     """What fails beside the servers' own outages: several of them at once, links."""
+    network: tuple[SharedLink, ...] = ()
+    """Links that many clients share, such as a cell's uplink."""
     training: Training = Training()
     """How server and rejectors learn, before and during the run."""
     study: Study | None = None

@@ -48,6 +48,8 @@ class Link(Part):
     """Bits per second of the uplink, and of copies of the server's model; null: a payload takes no time."""
     payload_bytes: Whole = 0
     """Size of a request; answers have none."""
+    over: tuple[Name, ...] = ()
+    """Shared links of `network` that a request passes after its own, in this order."""
 
 
 class Policy(Part):
@@ -124,6 +126,8 @@ class Option(Part):
     """The model; null: the only one that the server has."""
     link: Link | None = None
     """The way there; null: the group's."""
+    over: tuple[Name, ...] | None = None
+    """Shared links on the way; null: as its link has it."""
     c_e: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Price of one charged send; null: as `costs` have it."""
 
