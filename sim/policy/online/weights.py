@@ -39,9 +39,9 @@ class Median(Levels):
     """The weighted median of thresholds: w_k <- w_k·exp(-ηβ) of all that would have decided otherwise than
     the answer shows to be right, that is kept what the client had wrong, or sent what it had right.
 
-    The factor is the adaptive rule's of the ExPECA testbed, η = .06 and β = .5; what counts as wrong, and
-    that the threshold in force is the median, is as its description has it, the rest ours. m[KEEPS]: the
-    median.
+    The adaptive rule of the ExPECA testbed, η = .06 and β = .5, as its public code has it; there levels are
+    cut where confidences fall, to a hundredth, and the threshold begins at .75, here they are even and it
+    begins in the middle. m[KEEPS]: the median.
     """
 
     eta: float
