@@ -26,6 +26,7 @@ COLUMNS = [
     "request_id",
     "decided_at_s",
     "score",
+    "threshold",
     "deferred",
     "outcome",
     "client_label",

@@ -68,6 +68,8 @@ class Bounds(Learner):
         super().__init__(rule, c_e)
         self.levels = [self.unknown() for _ in range(rule.levels)]
         self.decisions = 0
+        self.reach, self.renewed = 0.0, 0.0
+        self.in_force = inf if c_e > 1 else -inf
 
     def unknown(self) -> Level:
         return Level()
@@ -75,18 +77,22 @@ class Bounds(Learner):
     def width(self, level: Level) -> float:
         return 1.0 / sqrt(level.heard)
 
-    def reach(self) -> float:
-        return sqrt(self.rule.alpha * log(self.decisions + 1))
-
     def decided(self, _now: float, request: Any, _is_sent: bool) -> None:
         self.decisions += 1
         self.levels[self.level(request.score)].came += 1
+        if self.decisions >= self.renewed:
+            self.reach, self.renewed = sqrt(self.rule.alpha * log(self.decisions + 1)), 1.01 * self.decisions
+            self.choose()
+
+    def choose(self) -> None:
+        """Of those that keep a threshold until there is news."""
 
     def learn(self, _request: Any, level: int, is_wrong: bool, _client_label: int) -> None:
         one = self.levels[level]
         one.heard += 1
         one.wrong += (is_wrong - one.wrong) / one.heard
         one.width = self.width(one)
+        self.choose()
 
     def forget(self) -> None:
         for one in self.levels:
@@ -94,26 +100,20 @@ class Bounds(Learner):
             if one.heard:
                 one.width = self.width(one)
 
-    def best(self, reach: float) -> float:
-        """The threshold above which there is most to gain."""
-        gains = [0.0]  # of sending the topmost k levels
-        for one in reversed(self.levels):
-            errs = min(max(one.wrong + reach * one.width, 0.0), 1.0)
-            gains.append(gains[-1] + one.came * (errs - self.c_e))
-        most = max(gains)
-        topmost = max(k for k, gain in enumerate(gains) if gain == most)
-        return self.edges[len(self.levels) - topmost]
+    def best(self, gains: list[float]) -> float:
+        """The threshold below which least is to be gained, given that of the lowest 0, 1, 2, ... levels."""
+        return self.edges[gains.index(min(gains))]
 
 
 class Lite(Bounds):
     def threshold(self, _now: float, request: Any, _draw: float) -> float:
         one = self.levels[self.level(request.score)]
-        return -inf if one.wrong + self.reach() * one.width >= self.c_e else inf
+        return -inf if one.wrong + self.reach * one.width >= self.c_e else inf
 
 
 class Monotone(Bounds):
     def threshold(self, _now: float, _request: Any, _draw: float) -> float:
-        bounds = [one.wrong + self.reach() * one.width for one in self.levels]
+        bounds = [one.wrong + self.reach * one.width for one in self.levels]
         for k in range(len(bounds)):
             if min(bounds[k:]) >= self.c_e:
                 return self.edges[k]
@@ -122,7 +122,14 @@ class Monotone(Bounds):
 
 class UpperBound(Bounds):
     def threshold(self, _now: float, _request: Any, _draw: float) -> float:
-        return self.best(self.reach())
+        return self.in_force
+
+    def choose(self) -> None:
+        gains = [0.0]
+        for one in self.levels:
+            errs = min(one.wrong + self.reach * one.width, 1.0)
+            gains.append(gains[-1] + one.came * (errs - self.c_e))
+        self.in_force = self.best(gains)
 
 
 class Sampled(Bounds):
@@ -130,6 +137,9 @@ class Sampled(Bounds):
 
     def unknown(self) -> Level:
         return Level(2.0, 0.5, sqrt(0.5 * 0.5 / 3.0))
+
+    def decided(self, _now: float, request: Any, _is_sent: bool) -> None:
+        self.levels[self.level(request.score)].came += 1
 
     def width(self, level: Level) -> float:
         return sqrt(level.wrong * (1 - level.wrong) / (level.heard + 1))
@@ -140,7 +150,13 @@ class Sampled(Bounds):
             one.width = self.width(one)
 
     def threshold(self, _now: float, _request: Any, draw: float) -> float:
-        return self.best(self.rule.scale * (sqrt(3.0) / pi * log(draw / (1 - draw))))
+        reach = self.rule.scale * (sqrt(3.0) / pi * log(draw / (1 - draw)))
+        means, widths, gains = 0.0, 0.0, [0.0]
+        for one in self.levels:
+            means += one.came * (one.wrong - self.c_e)
+            widths += one.came * one.width
+            gains.append(means + reach * widths)
+        return self.best(gains)
 
 
 class Weights(Learner):
@@ -154,10 +170,8 @@ class Weights(Learner):
         self.sides = [[1.0 / kinds] * kinds for _ in range(sides)]
         self.waiting: list[Waiting | None] = [None] * rule.queue
 
-    def chance(self, level: int, side: int = 0) -> float:
-        share = 0.0
-        for weight in self.sides[side][: level + 1]:
-            share += weight
+    def chance(self, level: int) -> float:
+        share = sum_of(self.sides[0][: level + 1])
         return self.rule.epsilon + (1 - self.rule.epsilon) * min(share, 1.0)
 
     def await_answer(self, one: Waiting) -> None:
@@ -213,16 +227,24 @@ class Lyapunov(Weights):
 class TwoThresholds(Weights):
     def __init__(self, rule: Any, c_e: float) -> None:
         super().__init__(rule, c_e, sides=2)
+        self.total = [1.0, 1.0]  # of each side, which is scaled when it has halved
 
     def threshold(self, _now: float, request: Any, draw: float) -> float:
         self.side = int(request.client_label != self.rule.positive)
         self.is_explored = draw < self.rule.epsilon
-        return -inf if draw < self.chance(self.level(request.score), self.side) else inf
+        share = sum_of(self.sides[self.side][: self.level(request.score) + 1]) / self.total[self.side]
+        return -inf if draw < self.rule.epsilon + (1 - self.rule.epsilon) * share else inf
+
+    def scale(self, side: int) -> None:
+        self.sides[side], self.total[side] = scaled(self.sides[side]), 1.0
 
     def decided(self, now: float, request: Any, is_sent: bool) -> None:
-        level, shrunk = self.level(request.score), exp(-self.rule.eta * self.c_e)
+        sending, shrunk = self.level(request.score) + 1, exp(-self.rule.eta * self.c_e)
         weights = self.sides[self.side]
-        self.sides[self.side] = scaled([w * shrunk if k <= level else w for k, w in enumerate(weights)])
+        self.total[self.side] -= (1 - shrunk) * sum_of(weights[:sending])
+        self.sides[self.side] = [w * shrunk for w in weights[:sending]] + weights[sending:]
+        if self.total[self.side] < 0.5:
+            self.scale(self.side)
         if is_sent and self.is_explored:
             self.await_answer(Waiting(request.request_id, self.rule.epsilon, 0.0, now))
 
@@ -232,7 +254,12 @@ class TwoThresholds(Weights):
         side = int(client_label != self.rule.positive)
         dear = (self.rule.false_positive, self.rule.false_negative)[side]
         factor = exp(-self.rule.eta * dear * is_wrong / self.rule.epsilon)
-        self.sides[side] = scaled([w * factor if k > level else w for k, w in enumerate(self.sides[side])])
+        self.sides[side] = [w * factor if k > level else w for k, w in enumerate(self.sides[side])]
+        self.scale(side)
+
+    def forget(self) -> None:
+        super().forget()
+        self.total = [1.0, 1.0]
 
 
 class Median(Learner):
@@ -270,8 +297,8 @@ def sum_of(weights: list[float]) -> float:
 
 
 def scaled(weights: list[float]) -> list[float]:
-    total = sum_of(weights)
-    return [max(weight / total, LEAST) for weight in weights]
+    scale = 1.0 / sum_of(weights)
+    return [max(weight * scale, LEAST) for weight in weights]
 
 
 LEARNERS: dict[str, type[Learner]] = {

@@ -165,6 +165,17 @@ def test_the_benchmark_of_quiet_runs_ends_in_one_object_with_few_files(tmp_path)
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_regret_has_every_price_beside_a_fixed_one(tmp_path):
+    words = ("--requests", "20000", "--seeds", "1", "--rounds", "1")
+    found = last_object(tmp_path, "benchmarks.regret", *words)
+    assert found["decision"]["fixed"]["ns"] > 0
+    for kind in set(found["decision"]) - {"fixed"}:
+        assert 0 < found["decision"][kind]["sent"] < 1
+        assert found[kind]["regret"] > 0
+    assert found["hi_lcb"]["ratio"] < found["h2t2"]["ratio"]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_soak_breaks_no_promise(tmp_path):
     found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "150", "--whole", "25")

@@ -56,7 +56,7 @@ class Addressed:
         (made,) = dispatcher.overloads.values()
         names = made.fndesc.llvm_cfunc_wrapper_name, made.fndesc.llvm_func_name
         self.c_addr, self.jit_addr = map(made.library.get_pointer_to_function, names)
-        self.py_addr, self._dispatcher = id(dispatcher), dispatcher
+        self.py_addr, self.dispatcher = id(dispatcher), dispatcher
 
 
 @_extending.unbox(AddressedType)  # type: ignore[untyped-decorator]

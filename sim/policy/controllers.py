@@ -211,12 +211,12 @@ def _lyapunov(price: online.LyapunovExp4, costs: Costs) -> Price:
     return weights.Lyapunov(*shared, price.v, price.rate)
 
 
-def _levels(price: online.OnlineRule, costs: Costs) -> tuple[float, float, float, float, float, float]:
+def _levels(price: online.OnlineRule, costs: Costs) -> tuple[float, float, float, float, float, float, float]:
     """What all prices that learn from answers begin with, in the order of
     `sim.policy.online.levels.Levels`."""
     width = (price.high - price.low) / price.levels
     failure = FAILURES.index(price.on_failure)
-    return costs.c_e, price.levels, price.low, width, failure, price.kept
+    return costs.c_e, price.levels, price.low, width, failure, price.kept, 1.0 / width
 
 
 def moving_price(scenario: Scenario, group: Group) -> Price | None:

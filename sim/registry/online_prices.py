@@ -12,7 +12,7 @@ from sim.registry.prices import PRICES, PriceRule, Unit
 from sim.registry.registry import Examples
 from sim.scenario.schema.values import NonNegative, Positive, PositiveShare, Share, Span, Whole
 
-LevelCount = Annotated[int, Field(ge=2, le=64)]
+LevelCount = Annotated[int, Field(ge=2, le=128)]
 QueueLength = Annotated[int, Field(ge=1, le=64)]
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 NARROW = {"levels": 4, "low": -1.5, "high": 1.5}  # of examples

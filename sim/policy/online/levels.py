@@ -12,7 +12,7 @@ from sim.policy.outcomes import Outcome
 from sim.results.columns import OUTCOMES
 
 REMOTE = OUTCOMES.index("remote")
-C_E, LEVELS, LOW, WIDTH, ON_FAILURE, KEPT, OWN = range(7)  # places in p; from OWN on those of a kind alone
+C_E, LEVELS, LOW, WIDTH, ON_FAILURE, KEPT, PER, OWN = range(8)  # places in p; from OWN on those of a kind
 FAILURES = ("ignore", "count", "forget")  # what `on_failure` may say, by its number in p
 COUNT, FORGET = FAILURES.index("count"), FAILURES.index("forget")
 NOTHING, WAS_CUT_OFF, FAILED, ANSWERED = range(4)
@@ -21,7 +21,7 @@ NOTHING, WAS_CUT_OFF, FAILED, ANSWERED = range(4)
 @dataclass(frozen=True)
 class Levels(Parameters):
     """Parameters of all: c_e; how many levels; the lower end of the first; the width of each; what a failure
-    does, a number of FAILURES; the share of its evidence that a client keeps where it forgets."""
+    does, a number of FAILURES; the share of its evidence that a client keeps where it forgets; 1/width."""
 
     c_e: float
     levels: float
@@ -29,6 +29,7 @@ class Levels(Parameters):
     width: float
     on_failure: float
     kept: float
+    per: float
 
 
 def edge(p: Any, k: int) -> float:
@@ -40,11 +41,11 @@ def edge(p: Any, k: int) -> float:
 
 def level_of(p: Any, score: float) -> int:
     """The level k of a score: edge(k) < score <= edge(k + 1)."""
-    place = (score - p[LOW]) / p[WIDTH]
+    last, place = int(p[LEVELS]) - 1, (score - p[LOW]) * p[PER]
     level = int(min(max(place, 0.0), p[LEVELS] - 1.0))
-    while score <= edge(p, level):
+    if level > 0 and score <= p[LOW] + level * p[WIDTH]:  # at an edge, or a rounding beyond it
         level -= 1
-    while score > edge(p, level + 1):
+    elif level < last and score > p[LOW] + (level + 1) * p[WIDTH]:
         level += 1
     return level
 

@@ -16,14 +16,13 @@ def slots(queue: float) -> tuple[float, ...]:
     return (-1.0, 0.0, 0.0, 0.0) * int(queue)
 
 
-def unheard(p: Any, m: Any, first: int, now: float) -> int:
-    """How many answers are awaited. What came no answer to within `wait_s` is awaited no longer."""
-    count = 0
+def are_awaited(p: Any, m: Any, first: int, now: float) -> bool:
+    """Whether as many answers are awaited as may be. What came no answer to within `wait_s` is no longer."""
     for slot in range(int(p[QUEUE])):
         at = first + SLOT * slot
-        if m[at + REQUEST] >= 0.0 and now - m[at + AT_S] < p[WAIT_S]:
-            count += 1
-    return count
+        if m[at + REQUEST] < 0.0 or now - m[at + AT_S] >= p[WAIT_S]:
+            return False
+    return True
 
 
 def note(p: Any, m: Any, first: int, now: float, request: float, chance: float, cost: float) -> None:

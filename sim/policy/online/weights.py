@@ -22,15 +22,16 @@ from sim.policy.online.levels import (
     word_of,
     wrong,
 )
-from sim.policy.online.sends import CHANCE, COST, QUEUE, REQUEST, note, slot_of, slots, unheard
+from sim.policy.online.sends import CHANCE, COST, REQUEST, are_awaited, note, slot_of, slots
 from sim.policy.outcomes import Outcome, Request
 
-ETA, EPSILON, OTHERS = OWN, OWN + 1, OWN + 4  # places in p; between them those of `sim.policy.online.sends`
+# Places in p; between them those of `sim.policy.online.sends`.
+ETA, EPSILON, OTHERS, SHRUNK = OWN, OWN + 1, OWN + 4, OWN + 7
 LEAST = 1e-12  # of a threshold's share of all weights, so that it can come back
 
-# m: of the request that is decided now its number, P(sent) and level; whether the client is cut off; what
-# each kind keeps besides; then the weights, and the slots of the sends.
-NOW, P_SENT, LEVEL, CUT, KEEPS, FIRST = range(6)
+# m: of the request that is decided now its number, P(sent), level and the weight of who would send it;
+# whether the client is cut off; what each kind keeps besides; then the weights, and the slots of the sends.
+NOW, P_SENT, LEVEL, SENDERS, CUT, KEEPS, FIRST = range(7)
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Median(Levels):
     """The weighted median of thresholds: w_k <- w_k·exp(-ηβ) of all that would have decided otherwise than
     the answer shows to be right, that is kept what the client had wrong, or sent what it had right.
 
-    The factor is the adaptive rule's of the ExPECA testbed, η = .06 and β = .5; what counts as wrong, and
-    that the threshold in force is the median, is as its description has it, the rest ours. m[KEEPS]: the
-    median.
+    The adaptive rule of the ExPECA testbed, η = .06 and β = .5, as its public code has it; there levels are
+    cut where confidences fall, to a hundredth, and the threshold begins at .75, here they are even and it
+    begins in the middle. m[KEEPS]: the median.
     """
 
     eta: float
@@ -50,7 +51,7 @@ class Median(Levels):
         return (*super().parameters()[:OWN], exp(-self.eta * self.beta))
 
     def begin(self) -> tuple[float, ...]:
-        return (0.0, 0.0, 0.0, 0.0, self.levels // 2) + (1.0,) * (int(self.levels) + 1)
+        return (0.0, 0.0, 0.0, 0.0, 0.0, self.levels // 2) + (1.0,) * (int(self.levels) + 1)
 
     @staticmethod
     def threshold(p: Any, m: Any, now: float, request: Request) -> float:
@@ -67,7 +68,8 @@ class Median(Levels):
         for k in range(kinds):
             if (k > level) == (wrong(heard) == 1.0):
                 m[FIRST + k] *= p[OWN]
-        half, so_far, k = 0.5 * settled(m, FIRST, kinds), m[FIRST], 0
+        settled(m, FIRST, kinds)
+        half, so_far, k = 0.5 * sum_of(m, FIRST, kinds), m[FIRST], 0
         while so_far < half:
             k += 1
             so_far += m[FIRST + k]
@@ -87,7 +89,7 @@ class Drawing(Levels):
 
     def begin(self) -> tuple[float, ...]:
         kinds = int(self.levels) + 1
-        return (-1.0, 0.0, 0.0, 0.0, 0.0) + (1.0 / kinds,) * kinds + slots(self.queue)
+        return (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0) + (1.0 / kinds,) * kinds + slots(self.queue)
 
 
 class Hedge(Drawing):
@@ -103,7 +105,7 @@ class Hedge(Drawing):
     def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         level = level_of(p, request.score)
         chance = chance_of(p, m, FIRST, level)
-        if unheard(p, m, FIRST + int(p[LEVELS]) + 1, now) >= int(p[QUEUE]):
+        if are_awaited(p, m, FIRST + int(p[LEVELS]) + 1, now):
             chance = 0.0
         m[NOW], m[P_SENT], m[LEVEL] = request.request_id, chance, level
         return -inf if request.draw < chance else inf
@@ -162,35 +164,44 @@ class TwoThresholds(Drawing):
     false_positive: float
     false_negative: float
 
+    def parameters(self) -> tuple[float, ...]:
+        return (*super().parameters(), exp(-self.eta * self.c_e))
+
     def begin(self) -> tuple[float, ...]:
         kinds = int(self.levels) + 1
-        return (-1.0, 0.0, 0.0, 0.0, 0.0) + (1.0 / kinds,) * (2 * kinds) + slots(self.queue)
+        side = (1.0, *(1.0 / kinds,) * kinds)  # what its weights add up to, and the weights
+        return (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0) + 2 * side + slots(self.queue)
 
     @staticmethod
     def threshold(p: Any, m: Any, now: float, request: Request) -> float:
         level = level_of(p, request.score)
         side = side_of(p, request.client_label)
-        chance = chance_of(p, m, side, level)
         m[NOW], m[P_SENT], m[LEVEL], m[KEEPS] = request.request_id, request.draw, level, side
+        m[SENDERS] = sum_of(m, side + 1, level + 1)
+        chance = p[EPSILON] + (1.0 - p[EPSILON]) * (m[SENDERS] / m[side])
         return -inf if request.draw < chance else inf
 
     @staticmethod
     def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
         kinds, side = int(p[LEVELS]) + 1, int(m[KEEPS])
-        shrunk = exp(-p[ETA] * p[C_E])
-        for k in range(int(m[LEVEL]) + 1):
+        shrunk = p[SHRUNK]
+        for k in range(1, int(m[LEVEL]) + 2):
             m[side + k] *= shrunk
-        settled(m, side, kinds)
+        m[side] -= (1.0 - shrunk) * m[SENDERS]
+        if m[side] < 0.5:
+            settled(m, side + 1, kinds)
+            m[side] = 1.0
         if is_sent and m[P_SENT] < p[EPSILON]:
-            note(p, m, FIRST + 2 * kinds, now, m[NOW], p[EPSILON], 0.0)
+            note(p, m, FIRST + 2 * kinds + 2, now, m[NOW], p[EPSILON], 0.0)
 
     @staticmethod
     def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
         word, kinds = word_of(p, m, CUT, heard), int(p[LEVELS]) + 1
         if word == WAS_CUT_OFF:
-            forget(p, m, FIRST, kinds)
-            forget(p, m, FIRST + kinds, kinds)
-        slot = slot_of(p, m, FIRST + 2 * kinds, heard.request_id)
+            for side in (FIRST, FIRST + kinds + 1):
+                forget(p, m, side + 1, kinds)
+                m[side] = 1.0
+        slot = slot_of(p, m, FIRST + 2 * kinds + 2, heard.request_id)
         if word == NOTHING or slot < 0:
             return
         m[slot + REQUEST] = -1.0
@@ -198,20 +209,19 @@ class TwoThresholds(Drawing):
         dear = p[OTHERS + 1] if side == FIRST else p[OTHERS + 2]
         shrunk = exp(-p[ETA] * dear * wrong(heard) / p[EPSILON])
         for k in range(level_of(p, heard.score) + 1, kinds):
-            m[side + k] *= shrunk
-        settled(m, side, kinds)
+            m[side + 1 + k] *= shrunk
+        settled(m, side + 1, kinds)
+        m[side] = 1.0
 
 
 def side_of(p: Any, client_label: int) -> int:
-    """Where the weights begin of the side that an answer of the client belongs to."""
-    return FIRST if client_label == p[OTHERS] else FIRST + int(p[LEVELS]) + 1
+    """Where the side begins that an answer of the client belongs to."""
+    return FIRST if client_label == p[OTHERS] else FIRST + int(p[LEVELS]) + 2
 
 
 def chance_of(p: Any, m: Any, first: int, level: int) -> float:
     """P(sent) at a level, of weights that begin at `first` and add up to 1."""
-    share = 0.0
-    for k in range(level + 1):
-        share += m[first + k]
+    share = sum_of(m, first, level + 1)
     return p[EPSILON] + (1.0 - p[EPSILON]) * min(share, 1.0)  # type: ignore[no-any-return]
 
 
@@ -230,16 +240,18 @@ def learn(p: Any, m: Any, heard: Outcome) -> None:
     settled(m, FIRST, kinds)
 
 
-def settled(m: Any, first: int, kinds: int) -> float:
-    """Scales weights to a sum of about 1, none of them below LEAST; gives what they now add up to."""
+def settled(m: Any, first: int, kinds: int) -> None:
+    """Scales weights to a sum of 1, none of them below LEAST, by which the sum may then be off."""
+    scale = 1.0 / sum_of(m, first, kinds)
+    for k in range(kinds):
+        m[first + k] = max(m[first + k] * scale, LEAST)
+
+
+def sum_of(m: Any, first: int, kinds: int) -> float:
     total = 0.0
     for k in range(kinds):
         total += m[first + k]
-    found = 0.0
-    for k in range(kinds):
-        m[first + k] = max(m[first + k] / total, LEAST)
-        found += m[first + k]
-    return found
+    return total
 
 
 def forget(p: Any, m: Any, first: int, kinds: int) -> None:

@@ -14,6 +14,7 @@ from sim.registry.prices import AvailabilityAware, RateController
 from sim.registry.scores import SCORES
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.rates import mean_rate_hz
+from sim.scenario.rules.tables import table_of
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 
@@ -59,6 +60,17 @@ def levels_and_rates_of_learners(scenario: Scenario) -> Iterator[Breach]:
         if isinstance(price, LyapunovExp4) and price.rate < price.epsilon:
             rule = f"epsilon alone sends more: must be at least {price.epsilon:.12g}"
             yield (*path, "rate"), price.rate, rule
+
+
+def learners_can_tell_right_from_wrong(scenario: Scenario) -> Iterator[Breach]:
+    """Whether an answer contradicts the client, only classes tell."""
+    table = table_of(scenario)
+    if table is None or not table.is_graded:
+        return
+    for index, group in enumerate(scenario.fleet):
+        if isinstance(group.policy.price, OnlineRule):
+            rule = "compares the answers of client and server, and those of the table are graded"
+            yield ("fleet", index, "policy", "price", "kind"), group.policy.price.kind, rule
 
 
 def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
@@ -149,6 +161,7 @@ PRICE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prices_suit_their_scores,
     rates_leave_room_for_exploration,
     levels_and_rates_of_learners,
+    learners_can_tell_right_from_wrong,
     failures_are_heard_of,
     rates_fit_their_budgets,
     own_prices_can_be_made,
