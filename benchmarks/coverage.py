@@ -19,6 +19,7 @@ from scipy import integrate, stats
 from analysis.statistics.clusters import Z, clusters, wilson
 from analysis.statistics.in_time import (
     BLOCKS,
+    LOOKS,
     Interval,
     Span,
     alike,
@@ -146,7 +147,7 @@ def single_runs(world: Queue, relaxations: float, runs: int, rng: np.random.Gene
         found["late"].append(
             (share_in_time(late, np.ones(n), times.arrived_at_s, span), (float(low), float(high)))
         )
-        lost = mean_in_time(late * service_s, service_s, times.arrived_at_s, span)
+        lost = mean_in_time(late * service_s, service_s, times.arrived_at_s, span, is_share=True)
         reach = Z * float(np.std((late - lost.value) * service_s)) / (service_s.mean() * np.sqrt(n))
         found["wasted"].append((lost, (lost.value - reach, lost.value + reach)))
         seconds = np.arange(span.to_s)
@@ -187,7 +188,9 @@ def paired_runs(load: float, relaxations: float, runs: int, rng: np.random.Gener
         sums = span.sums((both[1] - both[0] - (both[1] - both[0]).mean()) / at_s.size, at_s)
         value, why = float((both[1] - both[0]).mean()), span.too_short() or alike(sums)
         influence = (both[1] - both[0] - value) / at_s.size
-        ends = skewed_interval(value, max(variance_of(sums), least_variance(influence, span)), sums)
+        ends = skewed_interval(
+            value, max(variance_of(sums), least_variance(influence, LOOKS * span.relaxations)), sums
+        )
         found["mean"].append(Interval(value, *ends, why))
         block = span.block_of(at_s)
 

@@ -93,6 +93,7 @@ SETTINGS: Settings = {
 }
 WIDTH_IN = 7.2
 MOST_NAMED = 6  # more outages than this are counted, not named
+MOST_SHADED = 100  # more than this are shaded as one
 
 
 def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -164,10 +165,19 @@ def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
 
 
 def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
-    """Grey behind each outage; a lighter grey where the server goes on with less."""
-    for outage in outages:
-        is_total = outage.target == "server"
-        axes.axvspan(outage.from_s, outage.to_s, color="#D9D9D9" if is_total else "#EEEEEE", lw=0, zorder=0)
+    """Grey behind each outage; a lighter grey where the server goes on with less.
+
+    Those beyond MOST_SHADED, which no eye tells apart, are one shape of each grey.
+    """
+    place = axes.get_xaxis_transform()
+    for colour, is_total in (("#EEEEEE", False), ("#D9D9D9", True)):
+        spans = [(one.from_s, one.to_s) for one in outages if (one.target == "server") == is_total]
+        if len(outages) > MOST_SHADED:
+            widths = [(begin, end - begin) for begin, end in spans]
+            axes.broken_barh(widths, (0, 1), color=colour, lw=0, zorder=0, transform=place)
+            continue
+        for begin, end in spans:
+            axes.axvspan(begin, end, color=colour, lw=0, zorder=0)
 
 
 def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float) -> None:

@@ -122,7 +122,7 @@ def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
     wasted, spent, when = (
         np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
     )
-    return mean_in_time(wasted, spent, when, span, more)._asdict()
+    return mean_in_time(wasted, spent, when, span, more, is_share=True)._asdict()
 
 
 def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:

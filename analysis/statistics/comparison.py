@@ -17,7 +17,7 @@ from analysis.run_folder.parts import arrived, of_whom
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from analysis.statistics.clusters import LEAST_SAMPLES
-from analysis.statistics.in_time import BLOCKS, alike, least_variance
+from analysis.statistics.in_time import BLOCKS, LOOKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
 from analysis.statistics.percentiles import Latencies, number_of, percentile
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
@@ -260,7 +260,7 @@ def _by_time(
     if isinstance(measure, Ratio) and pairing.kind == "requests":
         apart = second.influence(measure) - first.influence(measure)
         slower = max(first.span, second.span, key=lambda span: span.relaxation_s)
-        least = least_variance(apart, slower)
+        least = least_variance(apart, LOOKS * slower.relaxations)
         more = pairing.base.variance_between_clients(
             pairing.base.sums(apart), pairing.base.sums(np.ones(apart.size))
         )

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 BLOCKS = 10
 LEAST_RELAXATIONS = 100.0  # of any interval
 TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
+LOOKS = 1.5  # independent ones that a relaxation time gives at a mean, at most
 ALIKE = 0.55  # lag-1 correlation of the stretches that one of twenty independent runs exceeds
 
 
@@ -92,23 +93,28 @@ def needed_relaxations(level: float | None = None) -> float:
     return LEAST_RELAXATIONS if level is None else max(LEAST_RELAXATIONS, TAIL_RELAXATIONS / (1 - level))
 
 
-def mean_in_time(parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
+def mean_in_time(
+    parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: float = 0.0, is_share: bool = False
+) -> Interval:
     """The sum of `parts` over that of `wholes`, of what happened at `at_s`; all (n,).
 
     Means of BLOCKS stretches, with Student's t corrected for their skewness (Willink 2005, as in Skart:
     Tafazzoli, Steiger and Wilson 2011); the variance is at least `least_variance`, and widened by
-    `more`, that of other sources.
+    `more`, that of other sources. is_share: of every whole a part between nothing and all of it, so that the
+    run tells at least as much of it as of a share of requests.
     """
     total = float(wholes.sum())
     if total <= 0:
         return Interval(np.nan, np.nan, np.nan, "nothing to count")
     value = float(parts.sum()) / total
+    looks = independent(span.relaxations, value, span.tail) if is_share else LOOKS * span.relaxations
     influence = (parts - value * wholes) / total
     sums = span.sums(influence, at_s)
     why = span.too_short() or alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    low, high = skewed_interval(value, max(variance_of(sums), least_variance(influence, span)) + more, sums)
+    variance = max(variance_of(sums), least_variance(influence, looks)) + more
+    low, high = skewed_interval(value, variance, sums)
     return Interval(value, low, high)
 
 
@@ -162,10 +168,10 @@ def _trials(share: float, variance: float, total: float, span: Span) -> float:
     return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail)))
 
 
-def least_variance(influence: Floats, span: Span) -> float:
-    """The variance of an estimate to which the values (n,) add `influence`, if they told as much as one and a
-    half independent ones a relaxation time: what a run without a rare crowd does not show."""
-    worth = min(float(influence.size), 1.5 * span.relaxations)
+def least_variance(influence: Floats, looks: float) -> float:
+    """The variance of an estimate to which the values (n,) add `influence`, if they told as much as so many
+    independent `looks`, LOOKS a relaxation time of a mean: what a run without a rare crowd does not show."""
+    worth = min(float(influence.size), looks)
     return float((influence**2).sum()) * influence.size / max(1.0, worth)
 
 

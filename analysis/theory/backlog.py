@@ -77,14 +77,21 @@ def capacity_hz(traffic: Traffic, service: Service) -> Floats:
     at_s = (np.arange(ceil(run.horizon_s * STEPS_PER_S)) + 0.5) / STEPS_PER_S
     steps, usable = usable_steps(run)
     replicas = int(server["replicas"])
-    speed = np.ones((replicas, at_s.size))
-    for outage in traffic.outages:
-        if outage.slower is not None:
-            count = replicas if outage.target == "server" else int(outage.target.partition(":")[2])
-            speed[replicas - count :, (at_s >= outage.from_s) & (at_s < outage.to_s)] /= outage.slower
-    works = np.arange(replicas)[:, None] < usable[np.searchsorted(steps, at_s, side="right") - 1]
+    slow = [(one, one.slower, _slowed(one, replicas)) for one in traffic.outages if one.slower is not None]
+    # Slowdowns hit the last replicas: those of one number of them are alike.
+    firsts = np.unique([0, *(replicas - count for *_, count in slow)])
+    sizes = np.diff(np.append(firsts, replicas))[:, None]
+    speed = np.ones((firsts.size, at_s.size))
+    for outage, slower, count in slow:
+        from_step, to_step = np.searchsorted(at_s, [outage.from_s, outage.to_s])
+        speed[np.searchsorted(firsts, replicas - count) :, from_step:to_step] /= slower
+    work = np.clip(usable[np.searchsorted(steps, at_s, side="right") - 1] - firsts[:, None], 0, sizes)
     per_request_s = service.of_full_batches_s(int(server["max_batch"]))
-    return np.asarray((speed * works).sum(axis=0) / per_request_s)
+    return np.asarray((speed * work).sum(axis=0) / per_request_s)
+
+
+def _slowed(outage: Outage, replicas: int) -> int:
+    return replicas if outage.target == "server" else int(outage.target.partition(":")[2])
 
 
 def _triggers(traffic: Traffic, streams: list[Stream], capacity: Floats) -> tuple[Outage, ...]:

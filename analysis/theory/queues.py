@@ -13,6 +13,7 @@ from analysis.theory.service_laws import LOGNORMAL, MEASURED, Service, service_o
 
 __all__ = ["Service", "service_of"]
 Floats = NDArray[np.float64]
+MOST_PLACES = 10_000  # whose states are summed up one by one
 LEAST_WAITING = 0.01  # P(wait) below which no approximation says how long
 
 
@@ -98,6 +99,8 @@ def sampling_error_of_wait(
 def bounded_queue(rate_hz: float, servers: int, mean_s: float, places: int) -> Queue:
     """M/M/c with `places` to wait in (birth and death); without places the law of service does not matter."""
     erlangs = rate_hz * mean_s
+    if places > MOST_PLACES:
+        return _many_places(rate_hz, servers, mean_s, places)
     logs = [n * log(erlangs) - lgamma(n + 1) for n in range(servers + 1)]
     logs += [logs[-1] + k * log(erlangs / servers) for k in range(1, places + 1)]
     weights = np.exp(np.array(logs) - max(logs))
@@ -105,6 +108,27 @@ def bounded_queue(rate_hz: float, servers: int, mean_s: float, places: int) -> Q
     let_in = rate_hz * float(1 - p[-1])
     waiting = float((np.arange(places + 1) * p[servers:]).sum())
     return Queue(waiting / let_in, let_in * mean_s / servers, float(p[-1]), 0.0)
+
+
+def _many_places(rate_hz: float, servers: int, mean_s: float, places: int) -> Queue:
+    """The same by the sums of geometric series, in time that does not grow with `places`.
+
+    Weights are relative to the fuller end of the queue, so that all powers are of a ratio below 1.
+    """
+    erlangs = rate_hz * mean_s
+    load = erlangs / servers
+    ratio = min(load, 1 / load)
+    gap, power = 1 - ratio, ratio**places
+    total, moment = places + 1.0, places * (places + 1.0) / 2  # Σ ratio^k and Σ k·ratio^k, k <= places
+    if gap * places > 1e-4:
+        total = (1 - ratio * power) / gap
+        moment = ratio * (1 - (places + 1) * power + places * ratio * power) / gap**2
+    full, waiting = (power, moment) if load < 1 else (1.0, places * total - moment)
+    logs = [(n - servers) * log(erlangs) - lgamma(n + 1) + lgamma(servers + 1) for n in range(servers)]
+    top = 0.0 if load < 1 else places * log(load)
+    whole = total + sum(exp(one - top) if one - top < 700 else inf for one in logs)
+    let_in = rate_hz * (1 - full / whole)
+    return Queue(waiting / whole / let_in, let_in * mean_s / servers, full / whole, 0.0)
 
 
 def forgets_in_s(load: float, servers: int, mean_s: float, places: int) -> float:
@@ -124,7 +148,7 @@ def batch_queue(rate_hz: float, service: Service, largest: int, most: int = 600)
     """
     if rate_hz * service.of_full_batches_s(largest) >= 0.98:
         return None
-    sizes = np.arange(1, largest + 1)
+    sizes = np.arange(1, min(largest, most) + 1)  # no fuller batch is met in this chain
     means = np.array([service.mean_s(int(n)) for n in sizes])
     came = [arrivals_in(rate_hz, mean, service.cv, most) for mean in means]
     rows = np.zeros((most, most))

@@ -37,8 +37,11 @@ def regimes(traffic: Traffic) -> Iterator[Regime]:
     steps, usable = usable_steps(run)
     changes = [*steps, *(edge for outage in traffic.outages for edge in (outage.from_s, outage.to_s))]
     inner = sorted({at for at in changes if run.warm_up_s < at < run.horizon_s})
+    coming, active = list(reversed(traffic.outages)), list[Outage]()
     for from_s, to_s in pairwise([run.warm_up_s, *inner, run.horizon_s]):
-        active = [outage for outage in traffic.outages if outage.from_s <= from_s < outage.to_s]
+        while coming and coming[-1].from_s <= from_s:
+            active.append(coming.pop())
+        active = [outage for outage in active if from_s < outage.to_s]
         cut = frozenset(name for outage in active for name in cut_groups(run.scenario, outage))
         replicas = int(usable[np.searchsorted(steps, from_s, side="right") - 1])
         is_plain = all(_is_plain(run.scenario, outage) for outage in active)

@@ -199,6 +199,14 @@ def test_figures_of_runs_without_and_with_many_outages(tmp_path: Path, outages: 
         assert to_svg(drawing.draw(traffic))
 
 
+def test_very_many_outages_are_shaded_as_one_shape(tmp_path: Path) -> None:
+    several = tuple(("server", a, a + 1) for a in range(20, 320, 2))
+    traffic = traffic_of(load_run(write_folder(tmp_path, clients=3, horizon_s=320, outages=several)))
+    for axes in all_axes(FIGURES["timeline"].draw(traffic)):
+        assert not axes.patches
+        assert [shape for shape in axes.collections if len(shape.get_paths()) == len(several)]
+
+
 def test_shares_of_outcomes_sum_to_one(finished: Finished) -> None:
     shares, width = outcome_shares(traffic_of(load_run(finished[0])))
     assert width == 10.0

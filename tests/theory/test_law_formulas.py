@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from analysis.theory import queues
 from analysis.theory.fluid import Source, flow
 from analysis.theory.queues import (
     Service,
@@ -50,6 +51,27 @@ def test_a_bounded_queue_is_birth_and_death(servers, load, places):
     refused, wait = formulas.mmck(servers, places, load)
     queue = bounded_queue(load * servers, servers, 1.0, places)
     assert (queue.refused, queue.wait_s) == pytest.approx((refused, wait))
+
+
+@pytest.mark.parametrize("servers", [1, 3, 40])
+@pytest.mark.parametrize("load", [0.2, 0.9, 0.999, 1.0, 1.001, 1.5])
+def test_very_many_places_are_summed_up_as_few_are(monkeypatch, servers, load):
+    one_by_one = bounded_queue(load * servers, servers, 1.0, 3000)
+    monkeypatch.setattr(queues, "MOST_PLACES", 0)
+    assert bounded_queue(load * servers, servers, 1.0, 3000) == pytest.approx(one_by_one, rel=1e-6, abs=1e-12)
+
+
+def test_as_many_places_as_can_be_written_take_no_memory():
+    without_limit = endless_queue(0.9, 1, 1.0, 1.0, None)
+    assert without_limit is not None
+    queue = bounded_queue(0.9, 1, 1.0, 2**31 - 1)
+    assert (queue.refused, queue.wait_s) == pytest.approx((0.0, without_limit.wait_s))
+    assert bounded_queue(1.5, 1, 1.0, 2**31 - 1).refused == pytest.approx(1 / 3)
+
+
+def test_batches_larger_than_what_ever_waits_cost_nothing():
+    service = Service(1.0, 0.0, 0.0)
+    assert batch_queue(0.5, service, 32_767) == batch_queue(0.5, service, 600)
 
 
 @pytest.mark.parametrize("servers", [2, 4, 16])
