@@ -30,7 +30,8 @@ pytestmark = pytest.mark.xdist_group("live")
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = Served("processes", speed=2.0)
 SERVICE = {"kind": "affine", "base_s": 0.02, "per_item_s": 0.01}
-LOOPBACK = ("0100007F:", "00000000000000000000000001000000:")  # 127.0.0.1 and ::1
+# 127.0.0.1, and the same and ::1 in the notation of version 6, as the kernel writes them.
+LOOPBACK = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000000000001000000:")
 OUTAGE = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}, "target": {"kind": "server"}}
 
 
