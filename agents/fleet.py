@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.backends.before_ray import before_ray
 from agents.backends.client_shard import BlockUpdate
-from agents.backends.in_process import Backend, InProcess, before_ray
+from agents.backends.in_process import Backend, InProcess
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
 from agents.evaluation.answers import Answers, server_right

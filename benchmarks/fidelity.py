@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -53,13 +52,14 @@ RETRIES: dict[str, dict[str, Any] | None] = {
     "with allowance": PATIENT | {"allowance": 0.2},
     "without": PATIENT,
 }
+LAG = "lag p95, s"
 SIMULATED = ("as written", "calibrated")
 SHOWN = {
     "p50 of answers by the server, s": "p50",
     "p95 of answers by the server, s": "p95",
     "goodput: served in time, share": "goodput",
     "backlog: mean waiting": "backlog",
-    "recovery after outage 1, s": "recovery",
+    "recovery of the service after outage 1, s": "recovery",
 }
 
 
@@ -115,7 +115,14 @@ def played(cell: tuple[float, str, str], source: str, out: Path, server: str) ->
         play(plan, folder, Quiet(), CtrlC())
     else:
         play_live(plan, Served(server, speed=SPEED), folder, Quiet(), CtrlC())
-    return numbers_of(json.loads((folder / "summary.json").read_text()))
+    return numbers(folder)
+
+
+def numbers(folder: Path) -> dict[str, float | None]:
+    """What is compared of a run; of a real one also how late its events were, in wall seconds."""
+    found = numbers_of(json.loads((folder / "summary.json").read_text()))
+    live = folder / "live.json"
+    return found | ({LAG: json.loads(live.read_text())["lag_s"]["p95"]} if live.exists() else {})
 
 
 def _plan(cell: tuple[float, str, str], out: Path) -> Scenario:
@@ -168,14 +175,16 @@ def about(server: str, out: Path) -> dict[str, str]:
 
 def table(rows: pd.DataFrame) -> str:
     """Of each cell the difference of the calibrated simulation from the mean of the real runs, and behind it
-    half the span of the real ones; of goodput in points, of the others in percent."""
+    half the span of the real ones; of goodput in points, of recovery in seconds, of the others in percent.
+    Last the largest lag of its real runs."""
     lines = [
-        "| load | fault | retry | " + " | ".join(SHOWN.values()) + " |",
-        "| --- | --- | --- |" + " --- |" * len(SHOWN),
+        "| load | fault | retry | " + " | ".join(SHOWN.values()) + " | lag p95 |",
+        "| --- | --- | --- |" + " --- |" * (len(SHOWN) + 1),
     ]
     for cell, of_cell in rows.groupby(["load", "fault", "retry"], sort=False):
         words = [_difference(of_cell[of_cell["number"] == number], number) for number in SHOWN]
-        lines.append("| " + " | ".join([*map(str, cell), *words]) + " |")
+        lag = of_cell.loc[of_cell["number"] == LAG, "value"].max()
+        lines.append("| " + " | ".join([*map(str, cell), *words, f"{lag * 1e3:.0f} ms"]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -184,8 +193,11 @@ def _difference(of_number: pd.DataFrame, number: str) -> str:
     if values.empty or values.isna().any():
         return "-"
     real = values[values.index.str.startswith("real")]
-    by = 100.0 if number.startswith("goodput") else 100.0 / max(abs(real.mean()), 1e-9)
-    unit = "" if number.startswith("goodput") else "%"
+    by, unit = 100.0 / max(abs(real.mean()), 1e-9), "%"
+    if number.startswith("goodput"):
+        by, unit = 100.0, ""
+    elif number.startswith("recovery"):
+        by, unit = 1.0, " s"
     difference, half_span = (values["calibrated"] - real.mean()) * by, (real.max() - real.min()) / 2 * by
     return f"{difference:+.1f}{unit} ±{half_span:.1f}"
 
@@ -205,8 +217,9 @@ def main() -> None:
             whole.replace_schema_metadata(about(given.server, given.out)), ROWS, compression="zstd"
         )
     found = table(pd.read_parquet(ROWS))
-    text = PAGE.read_text()
-    PAGE.write_text(re.sub(r"(?<=<!-- grid -->\n\n).*?(?=\n<!-- grid -->)", found, text, flags=re.DOTALL))
+    begin, end = "<!-- grid -->\n\n", "\n<!-- grid -->"
+    before, after = PAGE.read_text().split(begin, 1)[0], PAGE.read_text().rsplit(end, 1)[1]
+    PAGE.write_text(before + begin + found + end + after)
     print(found, end="")
 
 

@@ -96,7 +96,7 @@ def _computed(
         for number, cell in enumerate(missing):
             yield number, compute(cell, how.workers, how.ray_address, job_progress)
         return
-    from agents.backends.in_process import before_ray
+    from agents.backends.before_ray import before_ray
 
     before_ray(how.ray_address)
     from agents.backends.cluster import run_tasks  # Ray only where asked for

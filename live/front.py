@@ -9,6 +9,7 @@ Out: ["usable", replicas], ["word", attempt, what, started, ended, replica, batc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import selectors
@@ -156,7 +157,8 @@ class Front:
     async def _kill(self, replica: Replica) -> None:
         process = replica.process
         if process is not None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                process.kill()
             self._forget(replica)
             await process.wait()
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from agents.backends.before_ray import before_ray
 from live.needs import Terms, law_of, most_asked_hz, require_playable
 from live.processes import Processes
 from live.rehearsal import Rehearsed, rehearse
@@ -144,6 +145,7 @@ def _server(served: Served, terms: Terms, law: Law, clock: Time) -> Any:
         if served.via != "handle":
             raise BadInput(f"--via {served.via}: is a way to Ray Serve; --server processes has its own")
         return Processes(terms, law, clock, served.port)
+    before_ray(None)
     try:
         from live.serve import Serve  # noqa: PLC0415  (an extra)
     except ImportError as error:

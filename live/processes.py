@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,10 @@ class Processes:
         if self._process is not None and self._process.returncode is None:
             try:
                 if self._reading is None:
-                    self._process.kill()
+                    with suppress(ProcessLookupError):
+                        self._process.kill()
                 await asyncio.wait_for(self._process.wait(), GO_DOWN_S)
             except TimeoutError:
-                self._process.kill()
+                with suppress(ProcessLookupError):  # it has just ended
+                    self._process.kill()
                 await self._process.wait()

@@ -27,7 +27,8 @@ from sim.engine.wall_clock import Ask, Time, Word
 from sim.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[1]
-COME_UP_S = 90.0  # wall time for Ray, Serve and the replicas
+COME_UP_S = 180.0  # wall time for Ray, Serve and the replicas
+GIVE_UP_S = 60.0  # for what was begun, so that it can be ended
 BACK_S = 60.0  # wall time for replicas to be there again
 LOOK_S = 0.02
 REFUSED = 503  # of HTTP: the queue is full
@@ -76,6 +77,7 @@ class Serve:
         self._via, self._port = via, port
         self._at_end, self._asked = ExitStack(), set[asyncio.Task[None]]()
         self._usable = terms.replicas
+        self._starting: asyncio.Future[None] | None = None
         if terms.finishes:
             raise BadInput(
                 "server.in_flight: Ray Serve's replicas are killed, so 'finish' is not played; use lose"
@@ -86,7 +88,8 @@ class Serve:
             self._port = _free_port(self._port)
         try:
             async with asyncio.timeout(COME_UP_S):
-                await asyncio.to_thread(self._start)
+                self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+                await asyncio.shield(self._starting)
         except TimeoutError:
             raise BadInput(f"--server serve: did not come up within {COME_UP_S:g} s") from None
         if self._via == "http":
@@ -200,6 +203,8 @@ class Serve:
             await self._session.close()
         for task in list(self._asked):
             task.cancel()
+        if self._starting is not None and not self._starting.done():
+            await asyncio.wait({self._starting}, timeout=GIVE_UP_S)
         self._at_end.close()
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,14 +12,6 @@ from agents.plan import Plan
 from agents.server.given import server_kind
 
 Arguments = tuple[Any, ...]
-
-
-def before_ray(address: str | None) -> None:
-    """To be called before Ray is imported for the first time, with the cluster to join if any."""
-    if address is None:
-        # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
-        # form clusters of several machines. It reads this once, when it is first imported.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
 class Backend(Protocol):

@@ -33,6 +33,7 @@ def numbers_of(summary: dict[str, Any]) -> dict[str, float | None]:
     found["backlog: mean waiting"] = summary["queue"]["mean"]
     for number, outage in enumerate(summary["outages"]["each"], start=1):
         found[f"recovery after outage {number}, s"] = outage["recovery_s"]
+        found[f"recovery of the service after outage {number}, s"] = outage["service_recovery_s"]
     return found
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from agents.backends import cluster
+from agents.backends.before_ray import before_ray
 from agents.backends.cluster import _join, _knock
-from agents.backends.in_process import before_ray
 from sim.errors import BadInput
 
 pytestmark = pytest.mark.ray

@@ -34,7 +34,7 @@ def summary(p50: float, recovery: float | None = 3.0) -> dict[str, object]:
         "counts": {"outcome_share": {"remote": 0.9, "refused": 0.1, "timed_out": 0.0, "in_flight": 0.0}},
         "retries": {"amplification": 1.1},
         "queue": {"max": 5, "mean": 0.5},
-        "outages": {"each": [{"recovery_s": recovery}]},
+        "outages": {"each": [{"recovery_s": recovery, "service_recovery_s": recovery}]},
     }
 
 

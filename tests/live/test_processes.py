@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.xdist_group("live")
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = Served("processes", speed=2.0)
 SERVICE = {"kind": "affine", "base_s": 0.02, "per_item_s": 0.01}
+# 127.0.0.1, and the same and ::1 in the notation of version 6, as the kernel writes them.
+LOOPBACK = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000000000001000000:")
 OUTAGE = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}, "target": {"kind": "server"}}
 
 
@@ -40,14 +43,31 @@ def small(**server: object) -> Scenario:
     return scenario_of(horizon_s=5.0, fleet=(group,), server=base | server)
 
 
-def played(plan: Scenario, served: Served = PROCESSES) -> tuple[Chunk, LivePath]:
-    """The whole run; every law of a run has been checked on it."""
+def played(
+    plan: Scenario, served: Served = PROCESSES, look: Callable[[], None] = lambda: None
+) -> tuple[Chunk, LivePath]:
+    """The whole run; every law of a run has been checked on it. look: is called while the server is up."""
     world = World(plan)
     with live_path(plan, served, lambda _word: None, lambda: False) as path:
         run = Run(world, made_up(plan), ScenarioArrivals(world), None, path, EvenWindows(plan.horizon_s))
         chunk = run.advance()
         run.finish()
+        look()
     return chunk, path
+
+
+def listening() -> list[str]:
+    """Where the processes that this one has started listen, as the kernel writes addresses."""
+    mine = [pid for pid in _running() if pid != os.getpid() and _descends(pid, os.getpid())]
+    links = {
+        str(link.readlink())
+        for pid in mine
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.is_symlink()
+    }
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [row.split() for table in tables for row in table]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
 
 
 def simulated(plan: Scenario) -> Chunk:
@@ -202,15 +222,11 @@ def test_ctrl_c_is_one_line_and_ends_everything(tmp_path):
     assert left == []
 
 
-def test_everything_listens_on_the_loopback_device_alone(children):
-    with live_path(small(), PROCESSES, lambda _word: None, lambda: False):
-        (front,) = [pid for pid, line in children() if "live.front" in line]
-        links = [str(link.readlink()) for link in Path(f"/proc/{front}/fd").iterdir()]
-        tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-        rows = [row.split() for table in tables for row in table]
-        listening = [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
-    assert len(listening) == 1
-    assert listening[0].startswith("0100007F:")  # 127.0.0.1, in the kernel's order of bytes
+def test_everything_listens_on_the_loopback_device_alone():
+    found: list[str] = []
+    played(small(), look=lambda: found.extend(listening()))
+    assert len(found) == 1
+    assert found[0].startswith(LOOPBACK)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import builtins
 import sys
 
 import pytest
-from test_processes import OUTAGE, outcomes, played, small
+from test_processes import LOOPBACK, OUTAGE, listening, outcomes, played, small
 
 from live.playing import Served, live_path
 from sim.errors import BadInput
@@ -18,9 +18,14 @@ pytestmark = pytest.mark.xdist_group("live")
 @pytest.mark.slow
 @pytest.mark.parametrize("via", ["handle", "http"])
 def test_serve_answers_refuses_and_loses_its_replicas(via):
-    pytest.importorskip("ray.serve")
+    pytest.importorskip("starlette")  # of the extra; Ray itself is not imported before it is told
     plan = small(outages=(OUTAGE,), when_down="refuse")
-    chunk, path = played(plan, Served("serve", via, speed=0.5))
+    found_listening: list[str] = []
+    chunk, path = played(
+        plan, Served("serve", via, speed=0.5), look=lambda: found_listening.extend(listening())
+    )
+    assert found_listening
+    assert [one for one in found_listening if not one.startswith(LOOPBACK)] == []
     found = outcomes(chunk)
     assert found["remote"] > 0
     assert found["refused"] + found["timed_out"] > 0

@@ -1,0 +1,13 @@
+"""What Ray must be told before it is imported for the first time; imports nothing of it."""
+
+from __future__ import annotations
+
+import os
+
+
+def before_ray(address: str | None) -> None:
+    """To be called before Ray is imported for the first time, with the cluster to join if any."""
+    if address is None:
+        # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
+        # form clusters of several machines. It reads this once, when it is first imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
