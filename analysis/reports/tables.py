@@ -96,8 +96,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("kept local: client / server right", _pair(contrast["local"])),
             ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
-            ("risk / excess over oracle", _risk(summary)),
-            ("risk had nothing / everything been sent", _constants(summary)),
+            ("risk / none sent / all sent / oracle", _risk(summary)),
             ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
@@ -174,13 +173,8 @@ def _pair(side: dict[str, Any]) -> str:
 
 
 def _risk(summary: Summary) -> str:
-    risk = summary["risk"]
-    return f"{number(risk['realised']['value'], 3)} / {number(risk['excess']['value'], 3)}"
-
-
-def _constants(summary: Summary) -> str:
-    risk = summary["risk"]
-    return f"{number(risk['all_local']['value'], 3)} / {number(risk['all_remote']['value'], 3)}"
+    risks = (summary["risk"][name]["value"] for name in ("realised", "all_local", "all_remote", "oracle"))
+    return " / ".join(number(risk, 3) for risk in risks)
 
 
 def _fairness(fairness: dict[str, Any]) -> str:
