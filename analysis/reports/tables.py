@@ -17,13 +17,13 @@ from analysis.reports.formatting import (
     number,
     outage_name,
     outcome_shares,
-    pays_too_much,
     percent,
     recovery,
     taken,
     verdict,
     with_interval,
 )
+from analysis.reports.learning_alone import pays_too_much
 
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
