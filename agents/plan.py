@@ -228,16 +228,10 @@ class Plan:
     @cached_property
     def calibration_phases(self) -> tuple[Phase, ...]:
         """Per group the calibration pool as its requests show it, classes weighed as clients meet them."""
+        pools = (self.calibration(place).astype(np.int32) for place in range(len(self.traffic)))
         return tuple(
-            calibration_of(
-                self.scenario,
-                place,
-                self.data,
-                self.samples,
-                traffic,
-                self.calibration(place).astype(np.int32),
-            )
-            for place, traffic in enumerate(self.traffic)
+            calibration_of(self.scenario, place, self.data, self.samples, traffic, pool)
+            for place, (traffic, pool) in enumerate(zip(self.traffic, pools, strict=True))
         )
 
     def shares(self, place: int, owners: int) -> NDArray[np.float64]:

@@ -86,6 +86,9 @@ def mnist(scenario: Scenario) -> DataSet:
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017): 70,000 grey pictures of 28x28."""
     name, files = scenario.data.set, data_files(scenario.data)
     train, test = idx_pair(files[0], files[1], classes=10), idx_pair(files[2], files[3], classes=10)
+    sizes = ["x".join(map(str, pixels.shape[2:])) for pixels, _ in (train, test)]
+    if sizes[0] != sizes[1]:
+        raise BadInput(f"{files[2]}: its pictures are {sizes[1]}, those of {files[0].name} are {sizes[0]}")
     return _joined(name, [train, test], classes=10)
 
 

@@ -22,6 +22,8 @@ _UNSIGNED_BYTES = 0x08  # IDX's code of a type
 _PICKLED = {  # all that a file of CIFAR, written by Python 2, is made of besides dictionaries, lists and text
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("_codecs", "encode"),

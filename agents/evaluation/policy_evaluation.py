@@ -61,10 +61,12 @@ def evaluate(
         beyond = cost_model.charged * (evaluation_set.c_e - cost_model.c_e)
         weight = 1.0 if evaluation_set.weight is None else evaluation_set.weight
         own = np.stack([(side * weight) @ beyond for side in sides]) @ share
+    with np.errstate(invalid="ignore"):  # some never send and some always do: NaN
+        mean_price = float(price @ share)
     return PolicyEvaluation(
         counts @ share,
         float(total(best) @ share),
-        float(price @ share),
+        mean_price,
         deferral_curve(score, evaluation_set, cost_model),
         bounded(sent, calibrated, evaluation_set, cost_model),
         own,
@@ -131,10 +133,12 @@ def known_of(
 ) -> Iterator[Known]:
     """What thresholds are chosen on, row by row."""
     e = known.server_correct.astype(np.float64)
+    ends = float(cost_model.cost_remote(1.0, 0.0)), float(cost_model.cost_remote(0.0, 1.0))
     for row, variant in enumerate(known.variant_of_row):
         m = known.client_correct[variant].astype(np.float64)
         weight = np.ones(len(m)) if known.weight is None else known.weight[row]
-        yield Known(score[row], 1.0 - m, cost_model.cost_remote(m, e, known.c_e), 1.0 - m, weight, bayes)
+        remote = cost_model.cost_remote(m, e, known.c_e)
+        yield Known(score[row], 1.0 - m, remote, 1.0 - m, weight, *ends, bayes)
 
 
 def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, float]:

@@ -4,7 +4,7 @@ The code of the prices that say so in `sim.registry.prices`; their scores are to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ class Known:
     """A row's n calibration samples, all (n,).
 
     score: float32; cost_local, cost_remote: what keeping and what sending it comes to; wrong: how wrong the
-    client is, 0 to 1; weight: how much its clients are asked of it, not negative. bayes: the price at which
-    the score decides best if it is what it should be, NaN where none is known.
+    client is, 0 to 1; weight: how much its clients are asked of it, not negative. worst_remote, best_remote:
+    what a send costs that goes wrong where the client is right, and right where it is wrong. bayes: the price
+    at which the score decides best if it is what it should be, NaN where none is known.
     """
 
     score: NDArray[np.float32]
@@ -32,6 +33,8 @@ class Known:
     cost_remote: Floats
     wrong: Floats
     weight: Floats
+    worst_remote: float
+    best_remote: float
     bayes: float
 
 
@@ -56,19 +59,22 @@ def safe(price: Safe, known: Known) -> float:
     """The score's own threshold, or the better constant decision where it does not beat that by more than
     `standard_errors` of the paired difference.
 
-    The score's own: its Bayes price, else the one of least risk, whose difference is then cross-fitted over
-    five folds, since a threshold does better on the samples that it was chosen on.
+    Beside the samples stands an imagined one, which goes wrong whatever is chosen (rule of succession;
+    Laplace): else a server that erred on none of few samples would be trusted at any cost. The score's
+    own threshold is its Bayes price, else the one of least risk, whose difference is cross-fitted over
+    five folds, since it does better on the samples that it was chosen on.
     """
-    local, remote = (known.weight @ cost for cost in (known.cost_local, known.cost_remote))
-    constant, cost = (-np.inf, known.cost_remote) if remote < local else (np.inf, known.cost_local)
-    if not np.isnan(known.bayes):
-        own = known.bayes
-        difference = _cost(known, own) - cost
-    else:
-        own = least_risk(known)
-        difference = _cross_fitted(known) - cost
-    mean, error = mean_and_error(difference, known.weight)
-    return own if mean + price.standard_errors * error < 0 else constant
+    weight = np.append(known.weight, np.square(known.weight).sum() / known.weight.sum())
+    local, remote = np.append(known.cost_local, 1.0), np.append(known.cost_remote, known.worst_remote)
+    sends_all = float(weight @ (remote - local)) < 0
+    cost, regret = (remote, 1.0 - known.best_remote) if sends_all else (local, known.worst_remote)
+    has_price = not np.isnan(known.bayes)
+    own = known.bayes if has_price else least_risk(known)
+    paid = _cost(known, own) if has_price else _cross_fitted(known)
+    mean, error = mean_and_error(np.append(paid - cost[:-1], regret), weight)
+    if mean < 0 and mean + price.standard_errors * error < 0:
+        return own
+    return -np.inf if sends_all else np.inf
 
 
 @CHOSEN.of("risk_controlled")
@@ -140,11 +146,5 @@ def _cross_fitted(known: Known) -> Floats:
 
 
 def _part(known: Known, where: NDArray[np.bool_]) -> Known:
-    return Known(
-        known.score[where],
-        known.cost_local[where],
-        known.cost_remote[where],
-        known.wrong[where],
-        known.weight[where],
-        known.bayes,
-    )
+    names = ("score", "cost_local", "cost_remote", "wrong", "weight")
+    return replace(known, **{name: getattr(known, name)[where] for name in names})

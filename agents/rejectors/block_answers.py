@@ -129,7 +129,7 @@ class Scored:
         at, known_at = (np.searchsorted(self.positions, met.positions) for met in (held_out, calibration))
         price = self.prices(rows, setting.c_1, cost_model, calibration, own_price)
         calibrated = calibration.mean(score[:, known_at] > price[:, None])
-        judged = self._evaluation_set(rows, held_out)
+        judged = self.evaluation_set(rows, held_out)
         return evaluate(score[:, at], price, judged, cost_model, calibrated)
 
     def prices(
@@ -137,12 +137,12 @@ class Scored:
     ) -> NDArray[np.float64]:
         """The price that each of some rows decides at, float64 (those rows,)."""
         at = np.searchsorted(self.positions, calibration.positions)
-        known = self._evaluation_set(rows, calibration)
+        known = self.evaluation_set(rows, calibration)
         return prices(self.name, cost_model, self.score(rows, c_1)[:, at], known, own)
 
     def estimates(self, rows: NDArray[np.bool_], held_out: Met) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
-        judged, at = self._evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out.positions)
+        judged, at = self.evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out.positions)
         server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
         right = {"client": judged.client_correct, "server": server}
         said = self.outputs[torch.from_numpy(rows)][:, at]
@@ -153,7 +153,8 @@ class Scored:
             for model, place in SURROGATES[self.name].says.items()
         }
 
-    def _evaluation_set(self, rows: NDArray[np.bool_], met: Met) -> EvaluationSet:
+    def evaluation_set(self, rows: NDArray[np.bool_], met: Met) -> EvaluationSet:
+        """What some rows are asked, each with its model."""
         at = np.searchsorted(self.positions, met.positions)
         return met_by(self.client_correct[rows][:, at], self.server_correct[at], met, self.samples)
 

@@ -4,10 +4,12 @@ Used by the table at the end of a run and by the report, so that both say the sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
+
+from analysis.reports.learning_alone import learning_alone
 
 NOTHING, NEVER, OPEN = "–", "never", "open"
 Summary = dict[str, Any]
@@ -90,30 +92,6 @@ def verdict(summary: Summary) -> str:
     return "Read with care: " + "; ".join(summary["invalid_because"]) + "."
 
 
-def _learning(summary: Summary) -> list[str]:
-    """A paragraph per group about its own policy's score, without any traffic."""
-    own = [row for row in summary["study"] if row["is_policy"]]
-    told = [
-        f"Learning alone: {row['group']} sends {percent(row['deferral_rate'])} of the held-out samples by "
-        f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
-        f"{row['risk_all_local']:.3f} if nothing is sent, {row['risk_all_remote']:.3f} if everything is and "
-        f"{row['risk_oracle']:.3f} for the oracle."
-        for row in own
-    ]
-    return told + pays_too_much(own)
-
-
-def pays_too_much(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A line for each row of a study whose policy pays more than the best constant decision beyond chance."""
-    return [
-        f"{row['group']} pays more by {row['score']} than it would by always "
-        f"{'keeping' if row['risk_all_local'] <= row['risk_all_remote'] else 'sending'}: "
-        f"{row['above_constant']:+.3f} [{row['above_constant_low']:+.3f}, {row['above_constant_high']:+.3f}]."
-        for row in rows
-        if row["above_constant_low"] > 0
-    ]
-
-
 def taken(summary: Summary, which: str, percentile: str) -> str:
     """A percentile of the latency to the first or final answer; what it is at least where that is all that
     is known."""
@@ -129,7 +107,9 @@ def taken(summary: Summary, which: str, percentile: str) -> str:
 def sentences(summary: Summary) -> list[str]:
     """What happened, in plain words with the numbers in them; a paragraph per item."""
     if not summary["counts"]["requests"]:
-        return _learning(summary) or ["No request arrived after the warm-up, so there is nothing to sum up."]
+        return learning_alone(summary) or [
+            "No request arrived after the warm-up, so there is nothing to sum up."
+        ]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
     parts += [*_single_links(summary), *_training(summary)]

@@ -18,13 +18,13 @@ from analysis.reports.formatting import (
     number,
     outage_name,
     outcome_shares,
-    pays_too_much,
     percent,
     recovery,
     taken,
     verdict,
     with_interval,
 )
+from analysis.reports.learning_alone import pays_too_much
 
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
@@ -97,8 +97,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("kept local: client / server right", _pair(contrast["local"])),
             ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
-            ("risk / excess over oracle", _risk(summary)),
-            ("risk had nothing / everything been sent", _constants(summary)),
+            ("risk / none sent / all sent / oracle", _risk(summary)),
             ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
@@ -176,13 +175,8 @@ def _pair(side: dict[str, Any]) -> str:
 
 
 def _risk(summary: Summary) -> str:
-    risk = summary["risk"]
-    return f"{number(risk['realised']['value'], 3)} / {number(risk['excess']['value'], 3)}"
-
-
-def _constants(summary: Summary) -> str:
-    risk = summary["risk"]
-    return f"{number(risk['all_local']['value'], 3)} / {number(risk['all_remote']['value'], 3)}"
+    risks = (summary["risk"][name]["value"] for name in ("realised", "all_local", "all_remote", "oracle"))
+    return " / ".join(number(risk, 3) for risk in risks)
 
 
 def _fairness(fairness: dict[str, Any]) -> str:

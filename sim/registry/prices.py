@@ -79,7 +79,7 @@ class Safe(PriceRule):
     kind: Literal["safe"] = "safe"
     unit: ClassVar[Unit] = "score"
     is_chosen: ClassVar[bool] = True
-    standard_errors: NonNegative = 1.0
+    standard_errors: NonNegative = 0.0
     """By how many standard errors of the paired difference it must be better than the constant decision."""
 
 

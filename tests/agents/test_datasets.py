@@ -365,3 +365,27 @@ def test_digits_are_those_of_scikit_learn():
     np.testing.assert_array_equal(data.labels, bunch.target)
     assert data.levels is not None
     assert data.levels[16] == 1.0
+
+
+def test_idx_pictures_of_two_sizes_are_refused_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST/raw"
+    write_mnist(folder, compressed=False)
+    small, _ = data_files.made_up(20, (20, 20), 10, seed=3)
+    (folder / data_files.MNIST_NAMES[2]).write_bytes(idx(small))
+    asked = scenario(group(), data={"set": "mnist", "root": str(tmp_path)})
+    with pytest.raises(BadInput, match="its pictures are 20x20, those of train-images-idx3-ubyte are 28x28"):
+        load(asked)
+
+
+def test_labels_of_numpys_own_integers_are_read(tmp_path: Path) -> None:
+    """As who writes such a file today would leave them."""
+    write_cifar(tmp_path, classes=10)
+    folder = tmp_path / "cifar-10-batches-py"
+    expected = []
+    for file in [*sorted(folder.glob("data_batch_*")), folder / "test_batch"]:
+        batch = pickle.loads(file.read_bytes())
+        expected += batch["labels"]
+        batch["labels"] = [np.int64(label) for label in batch["labels"]]
+        file.write_bytes(pickle.dumps(batch))
+    asked = scenario(group(), data={"set": "cifar10", "root": str(tmp_path)})
+    assert load(asked).labels.tolist() == expected

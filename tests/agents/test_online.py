@@ -21,9 +21,10 @@ from agents.server.online import ReplayBuffer, rejector_round, server_round, tra
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, TrainingRound, Update
 from sim.results.packing import pack, unpack
-from sim.scenario import Scenario
+from sim.scenario import POOLS, Scenario
 
 TIMES = {"every_s": 10.0, "steps": 20, "step_s": 0.05, "rejector_steps": 10, "rejector_step_s": 0.01}
+AT_0 = {"kind": "threshold", "at": 0.0}
 NOISE = ({"at_s": 5.0, "noise": 0.45},)
 EVEN, SCARCE = (0.2, 0.3, 0.2, 0.1, 0.2), (0.1, 0.1, 0.1, 0.05, 0.65)  # SCARCE: little to pretrain on
 
@@ -214,7 +215,7 @@ def test_what_others_heard_changes_no_bit(opened):
 @pytest.mark.parametrize("family", ["mlp", "linear"])
 def test_a_rejector_believes_what_its_client_was_answered(opened, family):
     """Where the client is wrong, sending pays iff the server was right there."""
-    pictures = group(clients=1, rejector={"family": family, "input": "raw+features"})
+    pictures = group(clients=1, rejector={"family": family, "input": "raw+features"}, policy={"price": AT_0})
     means = {}
     for right in (True, False):
         fleet, learned = opened(on_what_was_sent(learning_scenario(pictures, rejector_steps=100)))
@@ -275,7 +276,7 @@ def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_
 
 
 def test_the_oracle_knows_the_new_server(opened):
-    fleet, learned = opened(learning_scenario(group(policy={"score": "oracle"}), epochs=1))
+    fleet, learned = opened(learning_scenario(group(policy={"score": "oracle", "price": AT_0}), epochs=1))
     update = fleet.train_round(round_of())
     label = learned.samples.label
     wrong_client = learned.tables.groups[0].client_label != label
@@ -283,8 +284,27 @@ def test_the_oracle_knows_the_new_server(opened):
 
 
 def test_confidence_does_not_follow_the_server(opened):
-    fleet, _ = opened(learning_scenario(group(policy={"score": "confidence"}), epochs=1))
+    confident = {"score": "confidence", "price": AT_0}
+    fleet, _ = opened(learning_scenario(group(policy=confident), epochs=1))
     assert fleet.train_round(round_of()).score == (None,)
+
+
+@pytest.mark.parametrize("score", ["l2h", "confidence"])
+def test_a_safe_threshold_follows_the_server(opened, score):
+    """What is sent after a round is what pays on the calibration pool by the server's new answers."""
+    fleet, learned = opened(learning_scenario(group(policy={"score": score}), epochs=1))
+    update = fleet.train_round(round_of(trains=[0, 1, 2]))
+    for table, label in (
+        (learned.tables.groups[0].score, learned.tables.server_label),
+        (update.score[0], update.server_label),
+    ):
+        pool = np.flatnonzero(learned.samples.pool == POOLS.index("calibration"))
+        right = learned.samples.label[pool]
+        wrong = learned.tables.groups[0].client_label[:, pool] != right
+        remote = 0.1 + (label[pool] != right)
+        paid = np.where(table[:, pool] > 0, remote, wrong).sum(axis=1)
+        best = np.minimum(wrong.sum(axis=1), remote.sum())
+        assert (paid <= best + 1.1 + 1e-6).all()  # but for the imagined sample
 
 
 def test_rejectors_look_at_what_is_met_by_then():

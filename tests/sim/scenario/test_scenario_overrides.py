@@ -72,13 +72,13 @@ def test_parts_that_were_left_out_are_opened(bare: Path) -> None:
     written = [
         "fleet.near.retry.attempts=2",
         "fleet.far.retry.attempts=4",
-        "fleet.*.policy.price.at=0.25",
+        "fleet.*.policy.price.standard_errors=0.25",
         "fleet.far.traffic.drift=[]",
         "training.pretrain.epochs=5",
     ]
     scenario = read(bare, written)
     assert [group.retry.attempts for group in scenario.fleet] == [2, 4]
-    assert [at(scenario, f"fleet.{i}.policy.price.at") for i in (0, 1)] == [0.25, 0.25]
+    assert [at(scenario, f"fleet.{i}.policy.price.standard_errors") for i in (0, 1)] == [0.25, 0.25]
     assert scenario.training.pretrain.epochs == 5
     assert scenario.training.pretrain.batch == 64
 
