@@ -117,7 +117,7 @@ def _write_cells(panel: Axes, grid: np.ndarray, marks: np.ndarray, metric: Metri
             panel.text(
                 x + 0.5,
                 y + 0.5,
-                format_value(value, metric) + marks[y, x],
+                format_value(value, metric) + str(marks[y, x]),
                 ha="center",
                 va="center",
                 color=colour,

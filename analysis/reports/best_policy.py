@@ -28,7 +28,7 @@ LOWER_IS_BETTER = (
     "wasted",
     "amplification",
 )
-Difference = Mapping[str, Any]  # value, difference, low, high
+Difference = dict[str, Any]  # value, difference, low, high
 Pairs = dict[str, dict[tuple[str, str], Difference]]  # by metric, then (one, other)
 
 

@@ -10,7 +10,8 @@ import pytest
 from run_folders import write_outages, write_table, write_tiny
 
 from analysis import load_run, summarise
-from analysis.reports.formatting import headline, sentences
+from analysis.reports.formatting import headline
+from analysis.reports.sentences import sentences
 from analysis.reports.tables import facts, windows
 from analysis.run_folder.outages import Outage, find_outages
 from sim.results import columns
