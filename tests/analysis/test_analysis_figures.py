@@ -248,8 +248,10 @@ def test_long_runs_have_axes_in_hours_and_days() -> None:
         axes = Figure().subplots()
         label_time(axes, horizon_s, " of arrival")
         assert axes.get_xlabel() == f"virtual time of arrival ({unit})"
-        written = {axes.xaxis.get_major_formatter()(at) for at in axes.get_xticks() if at <= horizon_s}
-        assert all(float(text) <= last for text in written)
+        if unit != "s":
+            write = axes.xaxis.get_major_formatter()
+            written = [float(write(at)) for at in axes.get_xticks() if at <= horizon_s]
+            assert last / 2 < max(written) <= last
 
 
 def test_bins_of_accuracy_grow_where_requests_are_few() -> None:
