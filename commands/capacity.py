@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from commands.interrupts import ending_at_once
 from commands.options import (
@@ -22,6 +21,7 @@ from commands.options import (
     Seed,
     Store,
 )
+from commands.terminal import Terminal
 
 if TYPE_CHECKING:
     pass
@@ -88,5 +88,5 @@ def capacity(
         found = searched(runs, slos, confidence, seeds)
     write_capacity(found.results, slos, confidence, span.path, found.said, found.best, found.table, out)
     for slo, result in zip(slos, found.results, strict=True):
-        Console().print(capacity_table(result, slo, span.what, found.table), crop=False)
+        Terminal().print(capacity_table(result, slo, span.what, found.table), crop=False)
     print("\n".join(found.said))

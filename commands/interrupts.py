@@ -1,4 +1,4 @@
-"""Ctrl-C: what is under way ends at the next safe point, or within two seconds wherever it is.
+"""Ctrl-C, and what ends a process from outside: work ends at the next safe point, or within two seconds.
 Part of the command line; imports nothing that takes time, since it guards the other imports too."""
 
 from __future__ import annotations
@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 EXIT_CODE = 130  # what a shell makes of Ctrl-C
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # heard alike, unless ignored as under `nohup`
 SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 PATIENCE_S = 1.0  # wall time to reach a safe point, the end of a window for instance
 MOST_S = 1.7  # wall time until the process ends, closed or not: as if it had been killed
@@ -20,7 +21,7 @@ MOST_S = 1.7  # wall time until the process ends, closed or not: as if it had be
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Within it Ctrl-C ends the process on the spot: imports cut in half break in any way."""
-    with _hearing(signal.SIGINT, _end):
+    with _hearing(ENDING, _end):
         yield
 
 
@@ -39,8 +40,8 @@ class CtrlC:
         the process says `outcome` and ends.
         """
         with (
-            _hearing(signal.SIGINT, self._press),
-            _hearing(signal.SIGALRM, self._raise),
+            _hearing(ENDING, self._press),
+            _hearing((signal.SIGALRM,), self._raise),
             _outlasting(outcome),
         ):
             try:
@@ -72,16 +73,18 @@ class CtrlC:
 
 
 @contextmanager
-def _hearing(number: signal.Signals, do: Any) -> Iterator[None]:
-    """Within it a signal does this; in a thread, which hears none, nothing changes."""
+def _hearing(numbers: Iterable[signal.Signals], do: Any) -> Iterator[None]:
+    """Within it these signals do this, unless ignored; in a thread, which hears none, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(number, do)
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, do)) for number in heard]
     try:
         yield
     finally:
-        signal.signal(number, before)
+        for number, old in before:
+            signal.signal(number, old)
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def _outlasting(outcome: Callable[[], str]) -> Iterator[None]:
 
     def listen() -> None:
         while signals := os.read(source, 1):
-            if signals[0] == signal.SIGINT and not over.wait(MOST_S):
+            if signals[0] in ENDING and not over.wait(MOST_S):
                 _say_and_end(outcome())
 
     listener = threading.Thread(target=listen, daemon=True)

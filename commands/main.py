@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from commands import capacity, fidelity, live, many_runs, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
+from commands.terminal import Terminal, printable
 from sim import __version__
 from sim.errors import BadInput, RunFailed
 
@@ -164,7 +164,7 @@ def scenarios() -> None:
         table = Table(what, "question", box=None, header_style="bold")
         for known in shipped(folder):
             table.add_row(known.name, known.question)
-        Console().print(table)
+        Terminal().print(table)
 
 
 @app.command()
@@ -199,7 +199,7 @@ def show(folder: Path) -> None:
     """Prints the summary of a finished run and where its report is."""
     from analysis import summary_table
 
-    Console().print(summary_table(json.loads((folder / "summary.json").read_text())))
+    Terminal().print(summary_table(json.loads((folder / "summary.json").read_text())))
     cost = json.loads((folder / "timing.json").read_text())["checkpoints"]
     print(f"checkpoints: {cost['written']} in {cost['wall_s']:.2f} s, {cost['share']:.1%} of the run")
     print(f"report: {folder / 'report.html'}")
@@ -241,5 +241,5 @@ def plugins_first(words: list[str]) -> list[str]:
 
 def complain(why: str, code: int) -> int:
     """One line on stderr."""
-    print(" ".join(why.split()), file=sys.stderr)
+    print(printable(" ".join(why.split())), file=sys.stderr)
     return code

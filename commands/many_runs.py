@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from commands.interrupts import ending_at_once
 from commands.options import (
@@ -22,6 +21,7 @@ from commands.options import (
     Seed,
     Store,
 )
+from commands.terminal import Terminal
 from sim.errors import BadInput
 
 Show = Annotated[
@@ -107,7 +107,7 @@ def sweep(
             show or [],
         )
         write_result(result, out, png)
-        Console().print(sweep_table(result, show or []), crop=False)
+        Terminal().print(sweep_table(result, show or []), crop=False)
         print(f"sweep: {out / 'sweep.html'}")
     report_failures(combined, cells, failed)
 
@@ -172,5 +172,5 @@ def study(
         show or [],
     )
     write_result(result, out, png)
-    Console().print(study_table(result), crop=False)
+    Terminal().print(study_table(result), crop=False)
     print(f"study: {out / 'study.html'}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from commands.interrupts import ending_at_once
 from commands.options import Png, RunFolder, Width
+from commands.terminal import Terminal
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -154,5 +154,5 @@ def compare(
     with ending_at_once():
         from analysis import comparison_table, write_comparison
 
-    Console().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
+    Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
     print(f"comparison: {out / 'compare.html'}")

@@ -213,7 +213,8 @@ def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
     assert "\x1b" not in reported.stderr
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_run_from_outside_says_how_to_go_on(number, tmp_path):
     words = ["run", "outage", "--local", "--out", "run", "--set", "training.pretrain.epochs=100000"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sim.py"), *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -221,7 +222,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     for line in process.stderr:
         if line.startswith("server:"):
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --resume to go on"

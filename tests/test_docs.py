@@ -52,7 +52,7 @@ SMALL_PAPER = (
     "study.c_e=[0.25]",
     "study.sync_every=[1, epoch]",
 )
-RUN_AS_THEY_STAND = {"check", "scenarios", "schema", "report", "figure", "table", "compare"}
+RUN_AS_THEY_STAND = {"check", "diff", "scenarios", "schema", "report", "figure", "table", "compare"}
 
 
 class Found(NamedTuple):

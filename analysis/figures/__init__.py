@@ -152,8 +152,9 @@ FIGURES = {
         fairness,
         "Fairness over clients",
         alt.fairness,
-        "The distance from dash to dot is what the fleet gives to that client. A flat row of dots is fair; "
-        "with few requests per client its slope is partly chance.",
+        "A steep line is a group whose clients fare alike; the distance to the dashed line of its colour is "
+        "what the server's help is worth to them. Where groups lie apart, help or samples are shared "
+        "unevenly. With few requests per client a slope is partly chance.",
     ),
     "deferral": Drawing(
         deferral,

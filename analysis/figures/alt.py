@@ -109,7 +109,7 @@ def fairness(_traffic: Traffic, summary: Summary) -> str:
     if not fairness["clients"]:
         return f"No client has {LEAST_REQUESTS} requests on held-out samples, so none is drawn."
     return (
-        f"Accuracy of {fairness['clients']} clients in order, the worst decile at "
+        f"Accuracy of {fairness['clients']} clients as a distribution for each group, the worst decile at "
         f"{percent(fairness['worst_decile_accuracy'])} on average, with a Jain index of "
         f"{number(fairness['jain'], 3)}."
     )

@@ -16,6 +16,7 @@ from analysis.figures.style import (
     WIDTH_IN,
     bin_width_s,
     label_outages,
+    label_time,
     mark_warm_up,
     shade_outages,
     styled,
@@ -52,8 +53,7 @@ def deferring(traffic: Traffic) -> Figure:
     for axes in panels:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
-    panels[-1].set_xlabel("virtual time of arrival (s)")
-    panels[-1].set_xlim(0, run.horizon_s)
+    label_time(panels[-1], run.horizon_s, " of arrival")
     return figure
 
 

@@ -39,10 +39,10 @@ HATCH_LOOKS: list[dict[str, Any]] = [
 PRINT: Settings = SETTINGS | {"svg.fonttype": "none", "pdf.fonttype": 42, "hatch.linewidth": 0.5}
 
 
-def for_print(figure: Figure, width_in: float, panels: Sequence[str] = ()) -> None:
-    """Makes a figure `width_in` wide, with text of LEAST_PT or more and with strokes, marks and hatches that
-    survive grey. panels: which of `panels_of` to keep, all if none. Below NARROW_IN panels stand in one
-    column, and legends under them.
+def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marked: bool = True) -> None:
+    """Makes a figure `width_in` wide, with text of LEAST_PT or more and, unless not `marked`, with strokes,
+    marks and hatches that survive grey. panels: which of `panels_of` to keep, all if none. Below NARROW_IN
+    panels stand in one column, and legends under them.
 
     Raises BadInput for a width that is none, or for a panel that there is not.
     """
@@ -57,7 +57,7 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = ()) -> No
     for axes in chosen:
         axes.set_xlabel(fill(axes.get_xlabel(), room, break_on_hyphens=False))
         axes.set_title(fill(axes.get_title(loc="left"), room, break_on_hyphens=False), loc="left")
-    looks = told_apart(chosen)
+    looks = told_apart(chosen) if marked else {}
     for legend in [*figure.legends, *(axes.get_legend() for axes in chosen)]:
         if legend is not None:
             _match(legend, looks)
@@ -174,8 +174,8 @@ def _match(legend: Legend, looks: dict[str, dict[str, Any]]) -> None:
 def _stand_below(legend: Legend, width_in: float) -> None:
     """Puts a legend under its panel, or under the figure, in as many columns as fit; the figure grows."""
     names, entries = [text.get_text() for text in legend.get_texts()], list[Any](legend.legend_handles)
-    widest_pt = LEAST_PT * (4.5 + 0.56 * max(len(line) for name in names for line in name.split("\n")))
-    columns = max(1, min(len(names), int((width_in - 0.3) * 72 / widest_pt)))
+    widest_pt = LEAST_PT * (4.5 + 0.62 * max(len(line) for name in names for line in name.split("\n")))
+    columns = max(1, min(len(names), int((width_in - 0.6) * 72 / widest_pt)))
     looks: Any = {"ncols": columns, "columnspacing": 1.0, "handlelength": 2.6, "borderaxespad": 0.2}
     axes, figure = legend.axes, legend.get_figure()
     assert figure is not None

@@ -127,29 +127,35 @@ def _write_cells(panel: Axes, grid: np.ndarray, marks: np.ndarray, metric: Metri
 
 @_styled
 def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
-    """Every row as a point with both intervals: one metric to the right, another upwards, a name at each."""
+    """Every row as a point with both intervals: one metric to the right, another upwards, a name at each;
+    rows whose points are the same are one, under all their names."""
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     panel = figure.subplots()
+    points: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
+        points.setdefault(tuple(row["metrics"][metric.name] for metric in (across, up)), []).append(number)
+    for place, numbers in points.items():
         x, y = (
-            _scaled(np.array(row["metrics"][metric.name], dtype=float), metric) for metric in (across, up)
+            _scaled(np.array(ends, dtype=float), metric)
+            for ends, metric in zip(place, (across, up), strict=True)
         )
         if math.isnan(x[0]) or math.isnan(y[0]):
             continue
-        colour = SERIES[number % len(SERIES)]
+        number = numbers[0]
+        names = [", ".join(word(value) for value in rows[one]["chosen"]) for one in numbers]
         panel.errorbar(
             x[0],
             y[0],
             xerr=_reach(x),
             yerr=_reach(y),
-            color=colour,
+            color=SERIES[number % len(SERIES)],
             marker=MARKERS[(number + number // len(SERIES)) % len(MARKERS)],
             mec=INK,
             mew=0.5,
             ms=7,
             lw=1.2,
             ls="",
-            label=", ".join(word(value) for value in row["chosen"]),
+            label=" = ".join(names),
         )
     panel.set_xlabel(axis_label(across))
     panel.set_ylabel(axis_label(up))

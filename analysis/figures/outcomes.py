@@ -14,6 +14,7 @@ from analysis.figures.style import (
     WIDTH_IN,
     bin_width_s,
     label_outages,
+    label_time,
     mark_warm_up,
     styled,
 )
@@ -49,10 +50,9 @@ def outcomes(traffic: Traffic) -> Figure:
             axes.axvline(edge, color=INK, lw=0.8, ls=(0, (2, 2)))
     mark_warm_up(axes, run.warm_up_s)
     label_outages(axes, outages, run.horizon_s, run.warm_up_s)
-    axes.set_xlim(0, run.horizon_s)
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel("virtual time of arrival (s)")
+    label_time(axes, run.horizon_s, " of arrival")
     axes.set_ylabel("share of requests (%)")
     if names:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)

@@ -78,7 +78,7 @@ def study_rates(traffic: Traffic) -> Figure:
         for label, look, line in _costs(traffic, name):
             axes.plot(line["c_e"], line["deferral_rate"], label=label, **look)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("price of a send $c_e$ (loss)")
+        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
         _percent(axes, "deferral rate (% sent)")
     return _finished(figure, panels)
 
@@ -97,7 +97,7 @@ def study_risk(traffic: Traffic) -> Figure:
         for column, (label, look) in RISK_BOUNDS.items():
             axes.plot(bounds["c_e"], bounds[column], label=label, lw=1, zorder=1, **look)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("price of a send $c_e$ (loss)")
+        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
         axes.set_ylabel("generalised risk (loss)")
     return _finished(figure, panels)
 

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage
@@ -88,10 +89,12 @@ SETTINGS: Settings = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a name with dollars is a name
     "svg.hashsalt": "l2h-fleet",  # otherwise the ids in the file differ from run to run
     "path.simplify": True,
 }
 WIDTH_IN = 7.2
+TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s", 1.0, 0.0))  # from when on
 MOST_NAMED = 6  # more outages than this are counted, not named
 MOST_SHADED = 100  # more than this are shaded as one
 
@@ -180,12 +183,12 @@ def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
             axes.axvspan(begin, end, color=colour, lw=0, zorder=0)
 
 
-def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float) -> None:
+def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = "#C9C9C9") -> None:
     """A strip at the foot of the panel, a fifth of it high where every client's own link is out."""
     if share.max() > 0:
         edges, heights = np.append(at_s, horizon_s), 0.2 * np.append(share, share[-1])
         place = axes.get_xaxis_transform()
-        axes.fill_between(edges, 0, heights, step="post", transform=place, color="#C9C9C9", lw=0, zorder=0)
+        axes.fill_between(edges, 0, heights, step="post", transform=place, color=colour, lw=0, zorder=0)
 
 
 def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float) -> None:
@@ -213,6 +216,17 @@ def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, war
             fontsize=8.5,
             color=FAINT,
         )
+
+
+def label_time(axes: Axes, horizon_s: float, of: str = "") -> None:
+    """Names the axis of virtual time, in hours or days where the run is that long."""
+    unit, size_s = next((unit, size) for unit, size, least in TIME_UNITS if horizon_s >= least)
+    axes.set_xlabel(f"virtual time{of} ({unit})")
+    axes.set_xlim(0, horizon_s)
+    if size_s > 1:
+        ticks = size_s * np.asarray(AutoLocator().tick_values(0, horizon_s / size_s))
+        axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: f"{at_s / size_s:g}"))
 
 
 def mark_warm_up(axes: Axes, warm_up_s: float) -> None:

@@ -22,6 +22,7 @@ from analysis.figures.style import (
     Floats,
     bin_width_s,
     label_outages,
+    label_time,
     mark_warm_up,
     shade_links,
     shade_outages,
@@ -32,6 +33,8 @@ from analysis.run_folder.outages import own_links_down, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import wilson
+
+LEAST_IN_BIN = 20  # held-out requests, on average
 
 
 @styled
@@ -52,8 +55,7 @@ def timeline(traffic: Traffic) -> Figure:
         axes.grid(visible=True, axis="y")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
-    panels[-1].set_xlabel("virtual time (s)")
-    panels[-1].set_xlim(0, run.horizon_s)
+    label_time(panels[-1], run.horizon_s)
     return figure
 
 
@@ -135,15 +137,21 @@ def binned_seconds(run: Run, most_bins: int = 450) -> pd.DataFrame:
     return bins
 
 
+def accuracy_bin_s(horizon_s: float, requests: int, most_bins: int) -> float:
+    """How wide the bins of accuracy are, of a run with so many held-out requests."""
+    return bin_width_s(horizon_s, 10, max(1, min(most_bins, requests // LEAST_IN_BIN)))
+
+
 def accuracy_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
-    """Accuracy over held-out requests in bins of at least 10 s, by arrival.
+    """Accuracy over held-out requests by arrival, in bins of at least 10 s, and wider where a bin would hold
+    fewer than LEAST_IN_BIN requests on average.
 
     Columns middle_s, fleet, clients (shares), low and high: Wilson's 95% interval for as many trials
     as the bin has distinct base samples, since asking a sample again tells little that is new.
     """
     horizon_s, requests = traffic.run.horizon_s, traffic.everything
-    width = bin_width_s(horizon_s, 10, most_bins)
     held_out = requests[requests["held_out"] & (requests["outcome"] != "in_flight")]
+    width = accuracy_bin_s(horizon_s, len(held_out), most_bins)
     rows = held_out.groupby((held_out["arrived_at_s"] // width).astype("int64"))
     bins = rows[["correct", "client_right"]].mean()
     bins.columns = pd.Index(["fleet", "clients"])

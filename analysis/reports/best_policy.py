@@ -32,7 +32,7 @@ Difference = Mapping[str, Any]  # value, difference, low, high
 Pairs = dict[str, dict[tuple[str, str], Difference]]  # by metric, then (one, other)
 
 
-def difference_of(base: pd.DataFrame, other: pd.DataFrame, metric: Metric) -> Difference:
+def difference_of(base: pd.DataFrame, other: pd.DataFrame, metric: Metric) -> dict[str, Any]:
     """That of two policies in a metric, each with a row per seed, by the same order of seeds."""
     last = min(lasts(base), lasts(other)) if is_in_time(metric.name) else np.inf
     return over_seeds(evidence_of(base, metric), evidence_of(other, metric), level_of(metric.column), last)

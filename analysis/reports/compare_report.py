@@ -14,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.overlay import overlay
-from analysis.figures.style import to_svg
 from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
 from analysis.metrics.summary import to_json
 from analysis.reports.formatting import SHOWN_AS, difference_with_interval, instant, program, quantity
-from analysis.reports.page import as_source, render, require_own, write_figure
+from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
@@ -32,6 +31,10 @@ SHOWN_BY_GROUP = ("accuracy", "served_in_time", "cost")  # all are in the JSON
 SHORT = {"samples": "s", "time": "t"}  # what an interval resamples, as a terminal has room for
 BY = "by: the interval resamples clients and samples (s) or stretches of time (t); why not: compare.json"
 MOST_DIFFERENCES = 12  # of scenarios, in words; all are in the JSON
+CAPTION = (
+    "The runs over one another, by the time at which requests arrived. Outages that all runs have are grey; "
+    "else those of each run are shaded in its colour."
+)
 METHOD = (
     "Difference = run minus baseline, for shares in points. Its 95% interval, by samples, counts clients and "
     "distinct samples, which repeat, by two-way clustering within groups of what each contributes to the "
@@ -67,29 +70,37 @@ def write_comparison(
     for run, traffic in zip(comparison["runs"], traffics[1:], strict=True):
         run["told"] = changes(traffics[0].run.scenario, traffic.run.scenario)
     figure = overlay(traffics, names_of(traffics))
-    svg = to_svg(figure)
+    picture = saved(figure, png)
     command = [*program(), "compare", *map(str, paths), "--out", str(out)]
     page = render(
         "compare.html.j2",
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
         comparison=comparison,
-        runs=[(run, rows(comparison, run), differences(run), windows(run)) for run in comparison["runs"]],
+        runs=[
+            (
+                run,
+                [(one, apart, base, own, by) for one, base, own, apart, by in rows(comparison, run)],
+                differences(run),
+                windows(run),
+            )
+            for run in comparison["runs"]
+        ],
         window_names=WINDOW_NAMES,
         cautions=warnings + cautions(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
-        picture=as_source(svg),
-        alt=_alt(comparison),
+        columns=("measure", "difference [95% interval]", "baseline", "run", "by"),
+        picture=picture.sources() | {"alt": _alt(comparison), "caption": CAPTION},
         command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
     )
-    write_figure(out / "compare_timelines", svg, figure, png)
+    write_figure(out / "compare_timelines", picture)
     write_whole(out / "compare.html", page.encode())
     write_whole(out / "compare.json", to_json(comparison))
     return comparison
 
 
-def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, ...]]:
+def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     """Measure, baseline, run, difference with interval, and what was resampled; without what neither has."""
-    lines: list[tuple[str, ...]] = []
+    lines = []
     for measure, base, measured in _measured(comparison, run):
         if base is None and measured["value"] is None:
             continue

@@ -1,15 +1,13 @@
-"""Numbers as people read them, and the summary of a run in plain sentences.
+"""Numbers as people read them.
 Used by the table at the end of a run and by the report, so that both say the same."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from math import isnan
+from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
-
-from analysis.reports.learning_alone import learning_alone
 
 NOTHING, NEVER, OPEN = "–", "never", "open"
 Summary = dict[str, Any]
@@ -35,6 +33,15 @@ def with_interval(estimate: dict[str, Any]) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def rate(value: float | None) -> str:
+    """Events per second, of three digits or more: '17.3', '0.213', '1,234.6'."""
+    return number(value, _digits_of_rate(value or 1.0))
+
+
+def _digits_of_rate(value: float) -> int:
+    return min(6, max(1, 2 - floor(log10(abs(value) or 1.0))))
 
 
 def seconds(value: float | None) -> str:
@@ -104,161 +111,6 @@ def taken(summary: Summary, which: str, percentile: str) -> str:
     return seconds(value)
 
 
-def sentences(summary: Summary) -> list[str]:
-    """What happened, in plain words with the numbers in them; a paragraph per item."""
-    if not summary["counts"]["requests"]:
-        return learning_alone(summary) or [
-            "No request arrived after the warm-up, so there is nothing to sum up."
-        ]
-    parts = [_answers(summary), _deferral(summary), _service(summary)]
-    parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
-    parts += [*_single_links(summary), *_training(summary)]
-    more = len(summary["outages"]["each"]) - 5
-    if more > 0:
-        during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
-        parts.append(f"{more} more outages are listed in summary.json; over all, accuracy was {during}.")
-    return parts
-
-
-def _single_links(summary: Summary) -> list[str]:
-    """What the outages of single clients' links came to, where there were any."""
-    count, met = summary["outages"]["of_single_links"], summary["outages"]["own_links"]
-    if not count:
-        return []
-    share = met["requests"] / max(1, summary["counts"]["requests"])
-    return [
-        f"Links failed one by one, in {count:,} outages: {percent(share)} of the requests came while "
-        f"their own client's link was out or slow; accuracy among those was "
-        f"{percent(met['accuracy']['value'])}."
-    ]
-
-
-def _training(summary: Summary) -> list[str]:
-    """What became of training during the run, and of the rounds that fell into an outage; nothing without."""
-    rounds, behind = summary["rounds"], summary["staleness"]
-    due = rounds["made"] + rounds["lost"] + rounds["skipped"]
-    if not due:
-        return []
-    text = f"Of {due} rounds of training during the run {rounds['made']} made a new version of the server"
-    if rounds["lost"] or rounds["skipped"]:
-        text += (
-            f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
-            "when the last one stopped, so no version was made in that time"
-        )
-    return [
-        f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
-        f"{number(behind['rejector_max'])}."
-    ]
-
-
-def _answers(summary: Summary) -> str:
-    run, held_out = summary["run"], summary["accuracy"]["held_out"]
-    client, server = (
-        percent(held_out["client_accuracy"]["value"]),
-        percent(held_out["server_accuracy"]["value"]),
-    )
-    return (
-        f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
-        f"{instant(run['horizon_s'] - run['warm_up_s'])} s. "
-        f"On held-out samples {_ci(held_out['all'])} of them were answered right; "
-        f"the clients' own models would have got {client}, the server's {server}. "
-        f"The gain over the clients' own models is {_points(held_out['gain'])}."
-    )
-
-
-def _deferral(summary: Summary) -> str:
-    rates, sent, kept = summary["rates"], summary["contrast"]["deferred"], summary["contrast"]["local"]
-    if not rates["deferral_rate"]["value"]:
-        return "The policy sent nothing to the server."
-    text = (
-        f"The policy sent {percent(rates['deferral_rate']['value'])} of the requests, and "
-        f"{percent(rates['answered_if_sent'])} of those came back answered by the server. "
-    )
-    if sent["client"]["value"] is not None and kept["client"]["value"] is not None:
-        text += (
-            f"On what it sent, clients are right in {percent(sent['client']['value'])} and the server in "
-            f"{percent(sent['server']['value'])}; on what it kept, {percent(kept['client']['value'])} and "
-            f"{percent(kept['server']['value'])}. "
-        )
-    risk = summary["risk"]
-    if risk["realised"]["value"] is not None:
-        text += (
-            f"The generalised risk paid was {number(risk['realised']['value'], 3)}, "
-            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers; had nothing "
-            f"been sent, it would have been {number(risk['all_local']['value'], 3)}."
-        )
-        above = risk["above_all_local"]
-        if above["low"] is not None and above["low"] > 0:
-            text += (
-                f" The fleet paid {number(above['value'], 3)} [{number(above['low'], 3)}, "
-                f"{number(above['high'], 3)}] more than it would have by sending nothing."
-            )
-    return text.strip()
-
-
-def _service(summary: Summary) -> str:
-    load, wasted = summary["load"], summary["work"]["wasted_share"]
-    p50, p95, p99 = (taken(summary, "final", name) for name in ("p50", "p95", "p99"))
-    text = f"The median latency was {p50}, the 95th percentile {p95}, the 99th {p99}."
-    answered = summary["outages"]["whole_run"]["answered_share"]
-    if answered is not None and answered < 1:
-        text += f" {percent(1 - answered)} of the requests got no answer."
-    if load["offered"] is not None:
-        text += f" The offered load outside outages was {load['offered']:.2f}."
-    if load["utilisation"] is not None:
-        text += (
-            f" Replicas were busy {percent(load['utilisation'])} of the time they were up; batching keeps "
-            "this high even at low load, as batches are then not full."
-        )
-    if wasted is not None:
-        text += f" {percent(wasted)} of the server's work was for answers that nobody used."
-    if summary["retries"]["amplification"] is not None:
-        text += (
-            f" A request that was sent took {number(summary['retries']['amplification'])} sends on average."
-        )
-    return text
-
-
-def _outage(summary: Summary, outage: dict[str, Any]) -> str:
-    before, during, after = (
-        percent(window["accuracy"]["value"])
-        for window in (summary["outages"]["before"], outage["during"], outage["after"])
-    )
-    back = {
-        "not judged": "whether the queue got back to normal was not judged: too little time before the first "
-        "outage shows what is normal",
-        "not seen": "the queue was not seen to get back to normal",
-    }
-    taken = recovery(summary, outage, "queue_recovery_s")
-    service_s = outage["service_recovery_s"]
-    served = ""
-    if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
-        served = f"; what was sent was answered as before only {service_s:.0f} s after its end"
-    when = f"{instant(outage['from_s'])} to {instant(outage['to_s'])} s"
-    return (
-        f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
-        f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
-        f"timed out, {percent(outage['during']['refused_share'])} were refused, and "
-        f"{back.get(taken) or f'the queue was back to normal {taken} after its end'}{served}."
-    )
-
-
-def _ci(estimate: dict[str, Any]) -> str:
-    text = percent(estimate["value"])
-    if estimate["low"] is not None:
-        text += f" (95% interval {100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"
-    return text
-
-
-def _points(estimate: dict[str, Any]) -> str:
-    if estimate["value"] is None:
-        return NOTHING
-    text = f"{100 * estimate['value']:+.1f} points"
-    if estimate["low"] is not None:
-        text += f" ({100 * estimate['low']:+.1f} to {100 * estimate['high']:+.1f})"
-    return text
-
-
 def headline(summary: Summary) -> list[dict[str, str]]:
     """The numbers to read first: label, value, and a note that says what to hold it against."""
     held_out, whole = summary["accuracy"]["held_out"], summary["outages"]["whole_run"]
@@ -320,5 +172,6 @@ def quantity(value: float | None, unit: str, signed: bool = False, digits: int |
     if value is None:
         return NOTHING
     _, factor, usual = SHOWN_AS.get(unit, PLAIN)
+    usual = _digits_of_rate(value) if unit == "1/s" else usual
     text = f"{factor * value:{'+' if signed else ''},.{usual if digits is None else digits}f}"
     return text[1:] if set(text) <= set("-+0.") and signed else text

@@ -17,10 +17,9 @@ from rich.text import Text
 
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
-from analysis.figures.style import to_svg
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
-from analysis.reports.page import as_source, render, require_own, write_figure
+from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
 from sim.results.whole_files import write_whole
 
@@ -78,10 +77,10 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
     require_own(out, files_of(result.name), f"a {result.name}")
     pages = []
     for picture in result.pictures:
-        svg = to_svg(picture.figure)
-        write_figure(out / "figures" / picture.name, svg, picture.figure, png)
+        figure = saved(picture.figure, png)
+        write_figure(out / "figures" / picture.name, figure)
         words = {key: getattr(picture, key) for key in ("name", "title", "alt", "caption")}
-        pages.append(words | {"source": as_source(svg)})
+        pages.append(words | figure.sources())
     content = render(
         "many_runs.html.j2",
         title=result.title,

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from analysis.figures.style import to_png
+from analysis.figures.for_print import PRINT, for_print
+from analysis.figures.style import to_png, to_svg
 from sim.errors import BadInput
 from sim.results.whole_files import sweep, write_whole
+
+PHONE_IN = 3.7  # at 96 px an inch what a phone of 390 px has
 
 
 def render(template: str, **content: Any) -> str:
@@ -40,12 +44,36 @@ def require_own(out: Path, files: set[str], what: str) -> None:
     sweep(out)
 
 
-def write_figure(path: Path, svg: bytes, figure: Figure, png: bool) -> None:
-    """Writes a figure's `path` as .svg, and as .png if asked; else a PNG of another time goes, since it might
+class Saved(NamedTuple):
+    """A figure as files and pages hold it: as SVG, as PNG if that was asked for, and as SVG for a phone."""
+
+    svg: bytes
+    png: bytes | None
+    narrow: bytes
+
+    def sources(self) -> dict[str, str]:
+        """What a page needs of it."""
+        return {"source": as_source(self.svg), "narrow": as_source(self.narrow)}
+
+
+def saved(figure: Figure, png: bool = False) -> Saved:
+    """The figure in every form; afterwards it is the one for a phone."""
+    is_laid_out = figure.get_layout_engine() is not None
+    svg, dots = to_svg(figure), to_png(figure) if png else None
+    if not is_laid_out:  # it has places of its own, which no other width would keep
+        return Saved(svg, dots, svg)
+    with mpl.rc_context(PRINT):
+        figure.set_layout_engine("constrained")
+        for_print(figure, PHONE_IN, marked=False)
+    return Saved(svg, dots, to_svg(figure, PRINT))
+
+
+def write_figure(path: Path, figure: Saved) -> None:
+    """Writes a figure's `path` as .svg, and as .png if there is one; else one of another time goes, which may
     tell something else."""
-    write_whole(path.with_suffix(".svg"), svg)
-    if png:
-        write_whole(path.with_suffix(".png"), to_png(figure))
+    write_whole(path.with_suffix(".svg"), figure.svg)
+    if figure.png is not None:
+        write_whole(path.with_suffix(".png"), figure.png)
     else:
         path.with_suffix(".png").unlink(missing_ok=True)
 

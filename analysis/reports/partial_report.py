@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.figures import FIGURES
-from analysis.figures.style import to_svg
 from analysis.reports.formatting import percent
-from analysis.reports.page import as_source, render
+from analysis.reports.page import render, saved
 from analysis.run_folder.integrity import State, salvage
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.traffic import Traffic
@@ -69,10 +68,9 @@ def _figures(traffic: Traffic, states: list[State]) -> list[dict[str, str]]:
     for name, drawing in FIGURES.items():
         with suppress(BadInput), in_one_line(traffic.run.warnings):
             if drawing.needs <= has and drawing.suits(traffic.run):
-                source = as_source(to_svg(drawing.draw(traffic)))
-                shown.append(
-                    {"name": name, "title": drawing.title, "caption": drawing.caption, "source": source}
-                )
+                words = {"name": name, "title": drawing.title, "caption": drawing.caption}
+                alt = {"alt": f"{drawing.title}, from the part of the run that can be read."}
+                shown.append(words | alt | saved(drawing.draw(traffic)).sources())
     return shown
 
 

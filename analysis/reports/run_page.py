@@ -9,22 +9,24 @@ from typing import Any
 
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
-from analysis.figures.style import to_svg
 from analysis.metrics.definitions import DEFINITIONS
 from analysis.metrics.terms import GENERAL
 from analysis.reports import page
 from analysis.reports import predictions as predicted
 from analysis.reports.contrast_table import HEAD, contrast_rows
-from analysis.reports.formatting import headline, outcome_shares, program, sentences, verdict
-from analysis.reports.page import as_source, write_figure
+from analysis.reports.formatting import headline, outcome_shares, program, verdict
+from analysis.reports.page import Saved, saved, write_figure
 from analysis.reports.partial_report import PARTIAL
+from analysis.reports.sentences import sentences
+from analysis.reports.setup import HEADING as RAN
 from analysis.reports.setup import setup
-from analysis.reports.tables import WINDOW_COLUMNS_LONG, facts, of_groups, windows
+from analysis.reports.tables import RECOVERY, WINDOW_COLUMNS_LONG, facts, notes, of_groups, windows
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
@@ -40,29 +42,34 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
     if summary["predictions"]:
         drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
-    pictures = {name: to_svg(figure) for name, figure in drawn.items()}
+    pictures = {name: saved(figure, png) for name, figure in drawn.items()}
     html = render(traffic, summary, pictures)
-    for name, figure in drawn.items():
-        write_figure(run.path / "figures" / name, pictures[name], figure, png)
+    for name, figure in pictures.items():
+        write_figure(run.path / "figures" / name, figure)
     if run.horizon_s > 0:
         write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
     write_whole(run.path / "report.html", html.encode())
     (run.path / PARTIAL).unlink(missing_ok=True)
 
 
-def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
-    """The report as one page that loads nothing: `pictures` (SVG by figure) are part of it."""
+def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]) -> str:
+    """The report as one page that loads nothing: `pictures` are part of it.
+
+    It opens with what ran and the time line; laws come after what was seen.
+    """
     run = traffic.run
-    figures = [
-        {
+    figures = {
+        name: {
             "name": name,
             "title": drawing.title,
             "alt": drawing.alt(traffic, summary),
             "caption": drawing.caption,
-            "source": as_source(pictures[name]),
         }
+        | pictures[name].sources()
         for name, drawing in drawings_of(run).items()
-    ]
+    }
+    told = facts(summary) if run.horizon_s > 0 else {}
+    told = {head: [row for row in rows if row[0] != RECOVERY] for head, rows in told.items()}
     return page.render(
         TEMPLATE,
         summary=summary,
@@ -78,10 +85,13 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
         window_columns=WINDOW_COLUMNS_LONG,
         windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
         outcomes=outcome_shares(summary),
-        facts=setup(run.scenario) | (facts(summary) if run.horizon_s > 0 else {}) | trained_on(run),
+        notes=notes(summary) if run.horizon_s > 0 else [],
+        facts=told | trained_on(run),
+        ran=[*setup(run.scenario)[RAN], ("made by", made_by(run))],
+        timeline=figures.pop("timeline", None),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
         zoom_bins=bins_in_words(traffic),
-        figures=figures,
+        figures=list(figures.values()),
         stages=stages(run),
         command=command(run),
         versions=run.versions,
@@ -91,7 +101,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, bytes]
     )
 
 
-def _predictions(by_law: predicted.Predictions, pictures: dict[str, bytes]) -> dict[str, Any] | None:
+def _predictions(by_law: predicted.Predictions, pictures: dict[str, Saved]) -> dict[str, Any] | None:
     """What the section on predictions shows; None where no law applies."""
     if not by_law:
         return None
@@ -101,8 +111,19 @@ def _predictions(by_law: predicted.Predictions, pictures: dict[str, bytes]) -> d
         "rows": predicted.rows(by_law),
         "laws": predicted.laws(by_law),
         "alt": predicted.alt(by_law),
-        "source": as_source(pictures["predictions"]),
-    }
+        "caption": "What a law says from the scenario and the models' tables, and what the simulation found. "
+        "Where a mark lies beside its bar by more than the formula's own error, an assumption is broken, or "
+        "chance is at work.",
+    } | pictures["predictions"].sources()
+
+
+def made_by(run: Run) -> str:
+    """The version, the commit where it is known, and the clock that played the event loop."""
+    known = [f"{OWN_KEY} {run.versions[OWN_KEY]}"] if OWN_KEY in run.versions else []
+    known += [f"commit {str(run.versions['commit'])[:12]}"] if run.versions.get("commit") else []
+    path = run.timing.get("path")
+    known += [f"clock: {path['name']}"] if isinstance(path, dict) else []
+    return ", ".join(known) or "an unknown version"
 
 
 def stages(run: Run) -> list[tuple[str, str]]:

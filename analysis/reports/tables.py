@@ -19,6 +19,7 @@ from analysis.reports.formatting import (
     outage_name,
     outcome_shares,
     percent,
+    rate,
     recovery,
     taken,
     verdict,
@@ -29,8 +30,18 @@ from analysis.reports.learning_alone import pays_too_much
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
 MOST_LINES = 12  # in all, so many groups are shown as well
+RECOVERY = "recovery after outages"
 
-WINDOW_COLUMNS = ("requests", "number", "accuracy % [95%]", "client", "server", "late", "refused", "p95 s")
+WINDOW_COLUMNS = (
+    "requests",
+    "number",
+    "accuracy % [95%]",
+    "client",
+    "server",
+    "timed out",
+    "refused",
+    "p95 s",
+)
 WINDOW_COLUMNS_LONG = (
     "requests that arrived",
     "number",
@@ -59,6 +70,27 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
     if outages["own_links"]["requests"]:
         rows.append(_window("with own link out", outages["own_links"]))
     return rows
+
+
+def notes(summary: Summary) -> list[str]:
+    """What of the windows would be read wrongly: an outage in which answers come sooner than before it."""
+    outages = summary["outages"]
+    usual = outages["before"]["p95_latency_s"] if outages["each"] else None
+    sooner = [
+        outage
+        for outage in outages["each"]
+        if None not in (usual, outage["during"]["p95_latency_s"])
+        and outage["during"]["p95_latency_s"] < usual
+        and outage["during"]["answered_by_server_share"] < outages["before"]["answered_by_server_share"]
+    ]
+    if not sooner:
+        return []
+    names = " and ".join(outage_name(outage) for outage in sooner[:MOST_OUTAGES])
+    return [
+        f"{names}: 95% are answered sooner than before the outage because fewer are answered by the server. "
+        "Who is refused or kept off at once answers by its own model, without the way to the server: "
+        "that is quick, not better."
+    ]
 
 
 def of_groups(summary: Summary, most: int) -> list[tuple[str, ...]]:
@@ -103,13 +135,13 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
         "service": [
             *_latencies(summary),
             ("answered / served in time", _in_time(summary["goodput"])),
-            ("correct in time", f"{number(summary['goodput']['correct_in_time_hz'], 1)} /s"),
-            ("arrivals", f"{number(summary['goodput']['arrivals_hz'], 1)} /s"),
+            ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
+            ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
             ("offered load", number(load["offered"])),
             ("utilisation", percent(load["utilisation"])),
             ("waiting mean / max", f"{number(queue['mean'], 1)} / {number(queue['max'], 0)}"),
             ("availability", percent(server["usable_share"])),
-            ("recovery after outages", _recovery(summary)),
+            (RECOVERY, _recovery(summary)),
         ],
         "what it took": [
             ("sends per sent request", number(summary["retries"]["amplification"])),

@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from analysis.figures.style import BLUE, GREEN, PURPLE, SKY, VERMILION, bin_width_s
-from analysis.figures.timeline import accuracy_bins, binned_seconds
+from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic
 
@@ -65,7 +65,12 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
 def bins_in_words(traffic: Traffic) -> str:
     """How wide the bins are: of the server's panels, and of accuracy."""
     horizon_s = traffic.run.horizon_s
-    fine, coarse = bin_width_s(horizon_s, 1, MOST_BINS), bin_width_s(horizon_s, 10, MOST_ACCURACY_BINS)
+    requests = traffic.everything
+    counted = int((requests["held_out"] & (requests["outcome"] != "in_flight")).sum())
+    fine, coarse = (
+        bin_width_s(horizon_s, 1, MOST_BINS),
+        accuracy_bin_s(horizon_s, counted, MOST_ACCURACY_BINS),
+    )
     return f"{fine:g} s, of accuracy {coarse:g} s"
 
 

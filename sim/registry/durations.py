@@ -215,9 +215,12 @@ def length_biased(duration: Duration) -> Quantile:
     return duration.length_biased()
 
 
+NO_VARIATION = 1e-17  # below it every factor is 1 to the last bit, and 1 / cv² may be more than a float holds
+
+
 def gamma_factor(cv: float) -> Quantile:
     """The inverse distribution function of a Gamma variable of mean 1 and coefficient of variation `cv`."""
-    if cv == 0:
+    if cv < NO_VARIATION:
         return np.ones_like
     shape, gammaincinv = 1 / (cv * cv), _special().gammaincinv
     return lambda u: np.asarray(gammaincinv(shape, u) / shape, dtype=np.float64)
@@ -225,7 +228,7 @@ def gamma_factor(cv: float) -> Quantile:
 
 def length_biased_gamma_factor(cv: float) -> Quantile:
     """The same of a Gamma variable of mean 1 that is met at a random instant."""
-    if cv == 0:
+    if cv < NO_VARIATION:
         return np.ones_like
     shape, gammaincinv = 1 / (cv * cv), _special().gammaincinv
     return lambda u: np.asarray(gammaincinv(shape + 1, u) / shape, dtype=np.float64)

@@ -13,7 +13,7 @@ from run_folders import write_folder
 from worlds import made_up
 
 import analysis
-from analysis.reports import partial_report, run_page
+from analysis.reports import page, partial_report, run_page
 from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import read, write
@@ -44,11 +44,11 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
 def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
 
-    def plain(_: Any) -> bytes:
-        return b"<svg/>"
+    def plain(_figure: Any, _png: bool = False) -> page.Saved:
+        return page.Saved(b"<svg/>", None, b"<svg/>")
 
     for place in (run_page, partial_report):
-        monkeypatch.setattr(place, "to_svg", plain)
+        monkeypatch.setattr(place, "saved", plain)
 
 
 @pytest.fixture(scope="session")

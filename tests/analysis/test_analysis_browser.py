@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import analysis
@@ -14,6 +19,7 @@ from analysis.figures import FIGURES
 from analysis.reports.cell_table import Made, cell_table
 from analysis.reports.many_runs_report import write_result
 from analysis.reports.policy_study import POLICY, study_result
+from commands.terminal import Terminal
 from sim.errors import BadInput
 
 Finished = tuple[Path, dict[str, Any]]
@@ -161,8 +167,11 @@ def test_pages_fit_their_width_in_light_and_dark(
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light"), path.name
         hidden = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
         assert shown.page.eval_on_selector_all(".facts .scroll", hidden) == 0, path.name
-        if size == DESK:
-            assert shown.page.eval_on_selector_all("main .scroll", hidden) == 0, path
+        assert shown.page.eval_on_selector_all("main .scroll", hidden) == 0, path
+        looks = "all => all.map(i => getComputedStyle(i).filter).every(f => f === 'none')"
+        assert shown.page.eval_on_selector_all("figure img", looks) == (scheme == "light"), path.name
+        narrow = "all => all.filter(i => i.currentSrc !== i.src).length"
+        assert (shown.page.eval_on_selector_all("figure img", narrow) > 0) == (size == PHONE), path.name
         assert shown.complaints == [], path.name
         shown.context.close()
 
@@ -178,3 +187,53 @@ def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: An
     assert "accuracy, held-out (points) against l2h: no policy" in shown.page.evaluate(words)
     assert "against l2h" not in shown.page.evaluate("document.querySelector('#tables').innerText")
     shown.context.close()
+
+
+HOSTILE = '"><img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}} $x_1$ [red]'
+
+
+@pytest.fixture(scope="module")
+def foreign(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose run and first group have a name that no scenario may have."""
+    folder = shutil.copytree(finished[0], tmp_path_factory.mktemp("foreign") / "run")
+    text = (folder / "scenario.yaml").read_text()
+    for name in ("sensors", "synthetic"):
+        text = re.sub(rf"\b{name}\b", lambda _: json.dumps(HOSTILE), text)
+    (folder / "scenario.yaml").write_text(text)
+    for file in folder.rglob("*.parquet"):
+        table = pq.read_table(file)
+        for index, field in enumerate(table.schema):
+            column = table[field.name]
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if pa.types.is_string(kind):
+                words = pc.if_else(
+                    pc.equal(column.cast(pa.string()), "sensors"), HOSTILE, column.cast(pa.string())
+                )
+                table = table.set_column(index, field.with_type(pa.string()), words)
+        pq.write_table(table, file)
+    analysis.write_report(folder)
+    return folder
+
+
+def test_names_of_foreign_folders_are_text_on_every_page(browser: Any, foreign: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(foreign, tmp_path / "again")
+    analysis.write_comparison([foreign, copy], tmp_path / "comparison")
+    for page in (foreign / "report.html", tmp_path / "comparison/compare.html"):
+        shown = Opened(browser, page, DESK)
+        assert shown.complaints == [], page.name
+        assert shown.page.title() not in ("1", "2"), "nothing of a name ran"
+        assert shown.page.locator("img[src=x]").count() == 0
+        if page.name == "report.html":  # a comparison shortens names
+            assert HOSTILE in shown.page.inner_text("body")
+        shown.context.close()
+
+
+def test_names_of_foreign_folders_are_text_on_a_terminal(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = json.loads((foreign / "summary.json").read_text())
+    summary["run"]["name"] = HOSTILE + " \x1b[31mred \u202ebackwards :smile:"
+    Terminal().print(analysis.summary_table(summary), width=400)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert HOSTILE + " \\x1b[31mred \\u202ebackwards :smile:" in printed
+    assert "\x1b" not in printed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,14 @@ from analysis.figures.style import (
     SCORE_STYLES,
     SETTINGS,
     bin_width_s,
+    label_time,
     score_name,
     scores_of,
     to_pdf,
     to_png,
     to_svg,
 )
-from analysis.figures.timeline import accuracy_bins
+from analysis.figures.timeline import accuracy_bin_s, accuracy_bins
 from analysis.metrics.by_client import accuracy_by_client
 from analysis.metrics.summary import summarise
 from analysis.run_folder.traffic import traffic_of
@@ -241,12 +241,33 @@ def test_bins_are_round_and_few(horizon_s: float, width: float) -> None:
     assert bin_width_s(horizon_s, 10, 120) == width
 
 
-def test_fairness_of_many_clients_stays_small(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["analysis.figures.fairness"], "MOST_CLIENTS", 15)
-    (axes,) = all_axes(FIGURES["fairness"].draw(traffic_of(load_run(finished[0]))))
-    assert axes.get_xlabel() == "clients with 10 held-out requests or more, the worst first (rank; one in 3)"
-    dots = [line for line in axes.lines if line.get_label() in {"sensors", "cameras"}]
-    assert sorted(int(x) for line in dots for x in line.get_xdata()) == list(range(1, 41, 3))
+def test_fairness_is_two_lines_a_group_however_many_clients(finished: Finished) -> None:
+    """Each an empirical distribution: of the fleet, and dashed of the clients' own models."""
+    traffic = traffic_of(load_run(finished[0]))
+    (axes,) = all_axes(FIGURES["fairness"].draw(traffic))
+    clients = accuracy_by_client(traffic)
+    lines = axes.get_lines()
+    assert len(lines) == 2 * len(traffic.run.groups) + 1, "and one for the legend"
+    first = clients[clients["group"] == next(iter(traffic.run.groups))]["fleet"]
+    assert sorted(set(lines[0].get_xdata())) == sorted(set(first))
+    assert lines[0].get_ydata()[-1] == 1.0
+
+
+def test_long_runs_have_axes_in_hours_and_days() -> None:
+    for horizon_s, unit, last in ((900.0, "s", 900.0), (86_400.0, "h", 24.0), (7 * 86_400.0, "days", 7.0)):
+        axes = Figure().subplots()
+        label_time(axes, horizon_s, " of arrival")
+        assert axes.get_xlabel() == f"virtual time of arrival ({unit})"
+        if unit != "s":
+            write = axes.xaxis.get_major_formatter()
+            written = [float(write(at)) for at in axes.get_xticks() if at <= horizon_s]
+            assert last / 2 < max(written) <= last
+
+
+def test_bins_of_accuracy_grow_where_requests_are_few() -> None:
+    assert accuracy_bin_s(900.0, 40_000, 120) == 10.0
+    assert accuracy_bin_s(900.0, 100, 120) >= 900.0 * 20 / 100 - 1
+    assert accuracy_bin_s(900.0, 3, 120) >= 900.0
 
 
 def test_a_figure_is_laid_out_once_whatever_it_is_saved_as(finished: Finished) -> None:

@@ -274,3 +274,15 @@ def test_heat_maps_write_the_mean_into_its_cell(table: pd.DataFrame) -> None:
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written == {(0.5, 0.5): "83.0", (1.5, 0.5): "83.0 ≈", (0.5, 1.5): "70.0", (1.5, 1.5): "70.0"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.5"]
+
+
+def test_policies_that_come_to_the_same_are_one_point_with_both_names(tmp_path: Path) -> None:
+    runs = [
+        ({"policy": name}, seed, summary(value, 0.1))
+        for name, value in (("a", 0.8), ("b", 0.7), ("c", 0.8))
+        for seed in (1, 2, 3)
+    ]
+    table = made(tmp_path / "cells", runs)
+    metrics = [metric_of(one, table) for one in ("offered_load", "accuracy")]
+    (legend,) = figures.plane(pivot(table, ["policy"], metrics), *metrics).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]

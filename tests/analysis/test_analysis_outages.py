@@ -11,7 +11,8 @@ from run_folders import write_outages, write_table, write_tiny
 
 from analysis import load_run, summarise
 from analysis.metrics.service import apart
-from analysis.reports.formatting import headline, sentences
+from analysis.reports.formatting import headline
+from analysis.reports.sentences import sentences
 from analysis.reports.tables import facts, windows
 from analysis.run_folder.outages import Outage, find_outages, in_any, seconds_touched
 from analysis.run_folder.traffic import traffic_of

@@ -19,11 +19,13 @@ from run_folders import write_outages, write_table, write_tiny
 import analysis
 from analysis.figures import FIGURES
 from analysis.reports import predictions as predicted
-from analysis.reports.formatting import sentences
 from analysis.reports.run_page import command
+from analysis.reports.sentences import sentences
+from analysis.reports.tables import notes
 from analysis.reports.zoom_data import as_script, zoom_data
 from analysis.run_folder.traffic import traffic_of
 from sim.results import columns
+from sim.results.columns import VERSION
 from sim.results.whole_files import write_whole
 
 Finished = tuple[Path, dict[str, Any]]
@@ -58,13 +60,34 @@ def page(html: str) -> Page:
 def test_every_figure_is_there_with_words_for_who_cannot_see_it(finished: Finished, page: Page) -> None:
     alts = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"]
     traffic = traffic_of(analysis.load_run(finished[0]))
-    figures = [drawing.alt(traffic, finished[1]) for drawing in FIGURES.values()]
-    assert alts == [predicted.alt(finished[1]["predictions"]), *figures]
+    figures = {name: drawing.alt(traffic, finished[1]) for name, drawing in FIGURES.items()}
+    first, last = figures.pop("timeline"), predicted.alt(finished[1]["predictions"])
+    assert alts == [first, *figures.values(), last], "it opens with the time line; laws come last"
     for alt in alts:
         assert re.search(r"\d", alt), "the numbers are in it"
         assert re.findall(r"[.!?](?= |$)", alt) == ["."], "one sentence"
     for drawing in FIGURES.values():
         assert drawing.caption in page.text
+
+
+def test_it_opens_with_what_ran_and_who_made_it(html: str, page: Page) -> None:
+    opening = html[: html.index('id="timeline"')]
+    told = ("sensors", "l2h above a threshold of 0", "2 replicas, batches of up to 8", f"l2h-fleet {VERSION}")
+    for words in told:
+        assert words in opening, words
+    assert "recovery after outages" not in page.text, "told once, in a sentence"
+    assert html.index('id="findings"') < html.index('id="tables"') < html.index('id="predictions"')
+
+
+def test_a_quick_outage_is_explained_where_it_falls() -> None:
+    """Who is refused at once answers at once: 95% of the answers are there sooner than before."""
+    window = {"p95_latency_s": 0.4, "answered_by_server_share": 0.5}
+    during = {"p95_latency_s": 0.1, "answered_by_server_share": 0.0}
+    outage = {"label": "server", "from_s": 10.0, "to_s": 20.0, "during": during}
+    (note,) = notes({"outages": {"before": window, "each": [outage]}})
+    assert note.startswith("server out 10–20 s: 95% are answered sooner than before the outage because")
+    slower = outage | {"during": during | {"p95_latency_s": 0.5}}
+    assert notes({"outages": {"before": window, "each": [slower]}}) == []
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:

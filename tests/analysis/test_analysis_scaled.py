@@ -10,7 +10,7 @@ import pytest
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
 import analysis
-from analysis.reports.formatting import sentences
+from analysis.reports.sentences import sentences
 from analysis.reports.tables import of_groups, windows
 from sim.engine.run import simulate
 from sim.results.learned_files import write_learned

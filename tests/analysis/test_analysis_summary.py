@@ -17,7 +17,8 @@ from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics.page import page
 from analysis.metrics.summary import OF_SEVERAL, SECTIONS
 from analysis.metrics.without_interval import WITHOUT, why_without
-from analysis.reports.formatting import data_size, percent, seconds, sentences, with_interval
+from analysis.reports.formatting import data_size, percent, rate, seconds, with_interval
+from analysis.reports.sentences import sentences
 from analysis.reports.tables import facts, windows
 
 Finished = tuple[Path, dict[str, Any]]
@@ -206,3 +207,10 @@ def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished)
     assert "so no version was made in that time. Rejectors were" in reported
     idle = finished[1] | {"rounds": {"made": 0, "lost": 0, "skipped": 0}}
     assert not [part for part in sentences(idle) if "training" in part]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(17.32, "17.3"), (0.2131, "0.213"), (1234.56, "1,234.6"), (0.0, "0.00"), (None, "–")]
+)
+def test_a_rate_keeps_three_digits(value: float | None, text: str) -> None:
+    assert rate(value) == text

@@ -19,6 +19,7 @@ from sim.registry.durations import (
     constant_of,
     gamma_factor,
     length_biased,
+    length_biased_gamma_factor,
     mean_s,
     quantile,
 )
@@ -173,3 +174,11 @@ def test_the_factor_of_a_service_time_has_mean_one(cv):
 
 def test_a_factor_without_variation_is_exactly_one():
     assert gamma_factor(0.0)(np.array([0.2, 0.7])).tolist() == [1.0, 1.0]
+
+
+def test_a_variation_too_small_to_square_is_none() -> None:
+    """The limit: below 1e-17 every factor is 1 to the last bit, as it comes out just above, too."""
+    u = np.linspace(0.001, 0.999, 7)
+    for factor in (gamma_factor, length_biased_gamma_factor):
+        for cv in (1.1e-17, 0.9e-17, 1e-160, 1e-200, 5e-324):
+            assert (factor(cv)(u) == 1.0).all(), cv

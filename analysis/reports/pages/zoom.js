@@ -5,6 +5,8 @@
   const root = document.getElementById("zoom");
   const status = document.getElementById("zoom-status");
   const PAD = { left: 52, right: 18, top: 8, bottom: 20 }, HEIGHT = 150, LEAST_S = 5;
+  const DAY = 86400, HOUR = 3600;
+  const UNIT = data.horizon >= 4 * DAY ? { s: DAY, name: "days" } : data.horizon >= 4 * HOUR ? { s: HOUR, name: "h" } : { s: 1, name: "s" };
   const whole = { from: 0, to: data.horizon };
   let view = { ...whole }, cursor = null, drag = null, clicked = -1000;
 
@@ -81,8 +83,8 @@
     const py = (y) => bottom - (y - low) / (high - low) * (bottom - PAD.top);
     py.zero = py(low);
     const clip = "zoom-clip-" + index;
-    const across = ticks(view.from, view.to, Math.max(3, Math.floor(width / 90))).map((t) =>
-      '<text x="' + px(t).toFixed(1) + '" y="' + (HEIGHT - 5) + '" text-anchor="middle">' + t + (t === 0 ? " s" : "") + "</text>").join("");
+    const across = ticks(view.from / UNIT.s, view.to / UNIT.s, Math.max(3, Math.floor(width / 90))).map((t) =>
+      '<text x="' + px(t * UNIT.s).toFixed(1) + '" y="' + (HEIGHT - 5) + '" text-anchor="middle">' + t + (t === 0 ? " " + UNIT.name : "") + "</text>").join("");
     const up = ticks(low * panel.factor, high * panel.factor, 4).map((t) => {
       const y = py(t / panel.factor).toFixed(1);
       return '<path class="grid" d="M' + PAD.left + " " + y + "H" + right + '"/><text x="' + (PAD.left - 6) + '" y="' + (Number(y) + 4) +
@@ -186,5 +188,7 @@
   });
   new ResizeObserver(show).observe(root);
   document.getElementById("zoom-section").hidden = false;
+  document.getElementById("timeline-still").hidden = true;  // one time line, not two
+
   show();
 })();
