@@ -15,10 +15,11 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from analysis.run_folder.files import has_column, part_paths, read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
 from analysis.run_folder.sql import PARTED, found_by
+from analysis.run_folder.what_it_tells import WhatItTells
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -28,7 +29,7 @@ SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 
 
 @dataclass(frozen=True)
-class Run(AskedOf):
+class Run(AskedOf, WhatItTells):
     """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
 
     Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
@@ -126,7 +127,7 @@ class Run(AskedOf):
     @cached_property
     def seconds_of_servers(self) -> pd.DataFrame:
         """The time line of each of several servers: a row per second and server."""
-        return read_frame(self.path / "servers.parquet", columns.SERVERS).astype({"server": "str"})
+        return read_frame(self.path / "servers.parquet", columns_by_run.SERVERS).astype({"server": "str"})
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -151,39 +152,10 @@ class Run(AskedOf):
         return frame
 
     @cached_property
-    def is_graded(self) -> bool:
-        """Whether answers have a quality between 0 and 1, in place of being right or wrong."""
-        return self._has(columns_by_run.QUALITIES[0].name)
-
-    @cached_property
-    def has_own_costs(self) -> bool:
-        """Whether sends of each sample have a cost of their own, in place of `costs.c_e`."""
-        return self._has(columns_by_run.OWN_COST.name)
-
-    @cached_property
-    def has_work_of_samples(self) -> bool:
-        """Whether each sample's service time is multiplied by a number of its own."""
-        return has_column(self.path / "samples.parquet", columns.WORK.name)
-
-    @cached_property
-    def has_work_of_traces(self) -> bool:
-        """Whether the work of a trace's requests multiplies their service times."""
-        return any(group["arrivals"]["process"].get("work_of_one") for group in self.scenario["fleet"])
-
-    @cached_property
-    def has_own_work(self) -> bool:
-        """Whether service takes longer for some requests than for others, by sample, group or trace."""
-        longer = any(group.get("service_factor", 1.0) != 1.0 for group in self.scenario["fleet"])
-        return self.has_work_of_samples or self.has_work_of_traces or longer
-
-    @cached_property
     def work(self) -> pd.DataFrame:
         """sample_id and what its service time is multiplied by; of a run that `has_work_of_samples`."""
         schema = pa.schema([columns.SAMPLES.field("sample_id"), columns.WORK])
         return read_frame(self.path / "samples.parquet", schema)
-
-    def _has(self, name: str) -> bool:
-        return any(has_column(part, name) for part in part_paths(self.path, "requests", needed=False)[:1])
 
     @cached_property
     def learning(self) -> pd.DataFrame:

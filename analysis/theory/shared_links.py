@@ -11,7 +11,7 @@ from analysis.run_folder.files import read_table
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, mean_over_time, widened
 from analysis.theory.streams import Stream, streams_of
-from sim.results.columns import LINKS
+from sim.results.columns_by_run import LINKS
 
 MOST_BUSY = 0.9  # beyond, a run is seldom long enough to show a mean
 

@@ -20,7 +20,8 @@ from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
-from sim.results.columns import EVENTS, LINKS, OUTAGES, SERVERS, TIMELINE
+from sim.results.columns import EVENTS, OUTAGES, TIMELINE
+from sim.results.columns_by_run import LINKS, SERVERS
 from sim.results.events import events
 from sim.results.links import of_links
 from sim.results.packing import fill

@@ -13,6 +13,7 @@ import simpy
 from sim.engine.arrays.context import Context
 from sim.engine.arrays.laying_out import fixed, kinds_of
 from sim.engine.arrays.layout import REGISTERS, STATION, Prices
+from sim.engine.arrays.views import views
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import (
     ARRIVE,
@@ -298,16 +299,3 @@ class Playing:
         for number, station in enumerate(self._stations):
             for name in Station.__slots__:
                 self._context.stations[name][number] = getattr(station, name)
-
-
-def views(world: Any) -> Any:
-    """A named tuple of arrays as one of memoryviews, which Python reads faster; numbers as plain ones."""
-    found = []
-    for value in world:
-        if isinstance(value, np.ndarray):
-            found.append(value.data)
-        elif isinstance(value, tuple) and hasattr(value, "_fields"):
-            found.append(views(value))
-        else:
-            found.append(value.item() if isinstance(value, np.generic) else value)
-    return type(world)(*found)

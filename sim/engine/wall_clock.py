@@ -16,7 +16,7 @@ import simpy
 from sim.engine.arrays.context import Context
 from sim.engine.clock import Stretch
 from sim.engine.events import ADMISSION, DOWN, EXPIRED, KEY_COMPLETE, LOST, QUEUE_FULL, REFUSALS
-from sim.engine.handlers import capacity, server
+from sim.engine.handlers import capacity, door, server
 from sim.engine.simpy_clock import Handlers, Happening, Playing, SimPyClock
 from sim.world.parameters import Rules
 
@@ -116,7 +116,7 @@ class WallClock(SimPyClock):
         self.loop, self.real, self.time, self.is_to_stop = loop, real, clock, is_to_stop
         self.measured = Measured()
         self._now_playing: _InRealTime
-        own = {server.reach: self._reach, server.serve: _serve, capacity.outage_or_scaling: self._change}
+        own = {door.reach: self._reach, server.serve: _serve, capacity.outage_or_scaling: self._change}
         self._handlers = Handlers.linked(own)
 
     def playing(self, context: Context, stretch: Stretch) -> Playing:
@@ -149,9 +149,9 @@ class _InRealTime(Playing):
     # What stands in for the handlers of the server.
 
     def ask(self, w: Any, r: Any, s: Any, now: float, send: int) -> bool:
-        """`server.reach`: admission is at the door; whoever is let in is asked of the real server."""
-        if not self._linked[server.admits](w, s, now, send):
-            self._linked[server.turn_away](w, r, s, now, send, ADMISSION)
+        """`door.reach`: admission is at the door; whoever is let in is asked of the real server."""
+        if not self._linked[door.admits](w, s, now, send):
+            self._linked[door.turn_away](w, r, s, now, send, ADMISSION)
             return False
         self._linked[server.count](s, now, 1)
         s.waiting = s.inside
@@ -216,7 +216,7 @@ class _InRealTime(Playing):
         send, sends, cause = word.attempt, w.sends, WORDS[word.what]
         reached: float = sends.reached[send]
         if cause in REFUSALS:
-            self._linked[server.turn_away](w, r, s, now, send, cause)
+            self._linked[door.turn_away](w, r, s, now, send, cause)
             return reached
         if word.replica >= 0:
             started = min(max(word.started_s, reached), now)

@@ -99,39 +99,6 @@ TIMELINE = pa.schema(
     ]
 )
 
-# Of runs with several servers: those columns of the time line that are a server's own, a row per second and
-# server; the time line itself has their sums.
-SERVERS = pa.schema(
-    [
-        ("at_s", pa.float64()),
-        ("server", NAME),
-        *(
-            TIMELINE.field(name)
-            for name in (
-                "waiting",
-                "in_service",
-                "waiting_mean",
-                "waiting_max",
-                "busy_replicas_mean",
-                "usable_replicas_mean",
-                "requeued_s",
-            )
-        ),
-    ]
-)
-
-# Of runs with shared links: a row per second and link, counted as in the time line.
-LINKS = pa.schema(
-    [
-        ("at_s", pa.float64()),
-        ("link", NAME),
-        ("payloads", pa.int32()),  # on it, waiting or passing
-        ("payloads_mean", pa.float64()),
-        ("busy_mean", pa.float64()),  # share of the second in which it has something to do
-        ("passed_bytes", pa.int64()),  # of payloads that have passed
-    ]
-)
-
 # What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
 # "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "first_copy",
 # "last_copy", "first_rejector", "last_rejector".

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from sim.results.columns import ATTEMPTS, NAME, REQUESTS
+from sim.results.columns import ATTEMPTS, NAME, REQUESTS, TIMELINE
 
 # What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
 OF_TRACES = pa.schema(
@@ -44,3 +44,37 @@ def requests(
 def attempts(has_options: bool = False) -> pa.Schema:
     """The columns of `attempts`; in runs with several options whom each asked."""
     return pa.schema([*ATTEMPTS, *(ASKED if has_options else ())])
+
+
+# Of runs with several servers: those columns of the time line that are a server's own, a row per second and
+# server; the time line itself has their sums.
+SERVERS = pa.schema(
+    [
+        ("at_s", pa.float64()),
+        ("server", NAME),
+        *(
+            TIMELINE.field(name)
+            for name in (
+                "waiting",
+                "in_service",
+                "waiting_mean",
+                "waiting_max",
+                "busy_replicas_mean",
+                "usable_replicas_mean",
+                "requeued_s",
+            )
+        ),
+    ]
+)
+
+# Of runs with shared links: a row per second and link, counted as in the time line.
+LINKS = pa.schema(
+    [
+        ("at_s", pa.float64()),
+        ("link", NAME),
+        ("payloads", pa.int32()),  # on it, waiting or passing
+        ("payloads_mean", pa.float64()),
+        ("busy_mean", pa.float64()),  # share of the second in which it has something to do
+        ("passed_bytes", pa.int64()),  # of payloads that have passed
+    ]
+)

@@ -12,7 +12,7 @@ from stories import Story, devices, retries
 from worlds import made_up, poisson, product, scenario_of
 
 from sim.engine.run import chunks, simulate
-from sim.results.columns import LINKS
+from sim.results.columns_by_run import LINKS
 from sim.results.run_folder import table_of
 from sim.scenario import read
 from sim.scenario.files.bandwidth import bandwidth_of

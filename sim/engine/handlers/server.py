@@ -1,4 +1,4 @@
-"""A server: whom it lets in, batches that start and end.
+"""A server: batches that start and end, and what it says of them.
 Handlers say whether the queue is to be served afterwards; `capacity` changes what works beneath them."""
 
 from __future__ import annotations
@@ -7,14 +7,10 @@ from typing import Any
 
 from sim.engine import events
 from sim.engine.events import (
-    ADMISSION,
     ANSWER,
     CANCELLED,
     COMPLETE,
-    DEADLINE_FEASIBLE,
-    DOWN,
     DUE,
-    ERROR,
     EXPIRED,
     FAIR,
     KEY_COMPLETE,
@@ -22,18 +18,12 @@ from sim.engine.events import (
     KEY_REPLY,
     LOST,
     LOST_BITS,
-    NOBODY,
-    OPEN,
-    PRIORITY,
-    QUEUE,
-    QUEUE_FULL,
-    REFUSE,
     REMOTE,
 )
 from sim.engine.handlers.autoscaling import measure
-from sim.engine.handlers.lookups import is_up_through, slowed, take
+from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.primitives import put, whole_number
-from sim.engine.handlers.queue import append, last_of_worse, oldest, pop_next, push_out
+from sim.engine.handlers.queue import oldest, pop_next
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -74,76 +64,6 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
         return True
     w.sends.down[send] = float("nan")
     return False
-
-
-# The door.
-
-
-@handler
-def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
-    at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
-    why, worse = 0, NOBODY
-    if s.waiting >= s.limit and not at_once:
-        if s.replicas > s.taken or s.when_down == QUEUE:
-            if s.discipline == PRIORITY:
-                worse = last_of_worse(w, s, send)
-            why = QUEUE_FULL if worse < 0 else 0
-        elif s.when_down == REFUSE:
-            why = DOWN
-        else:
-            swallow(w.sends.cause, w.sends.over, now, send)
-            return False
-    if why == 0 and not admits(w, s, now, send):
-        why = ADMISSION
-    refused = send if why != 0 else NOBODY
-    if why == 0 and worse >= 0:
-        refused, why = push_out(w, s, worse), QUEUE_FULL
-        count(s, now, -1)
-        w.sends.shed[refused] = now
-    if refused >= 0:
-        turn_away(w, r, s, now, refused, why)
-    if refused == send:
-        return False
-    count(s, now, 1)
-    append(w, s, send)
-    return s.idle > 0
-
-
-@handler
-def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
-    """The server's refusal goes down to the client."""
-    sends = w.sends
-    sends.cause[send] = why
-    if w.terms.tells_backlog:
-        sends.backlog[send] = s.waiting
-    if not goes_down(w, now, send):
-        sends.over[send] = now
-        return
-    sends.over[send] = now + sends.down[send]
-    if is_in_time(sends.over[send], sends.timer[send]):
-        put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
-
-
-@handler
-def admits(w: Any, s: Any, now: Any, send: Any) -> Any:
-    """Whether a send that has found a place is let in."""
-    if s.admission == OPEN:
-        return True
-    if s.admission == DEADLINE_FEASIBLE:
-        usable, most = s.replicas - s.taken, s.max_batch
-        if usable <= 0:
-            return True
-        batches = s.waiting // most + (0 if s.idle > 0 else 1)
-        finish = (
-            now
-            + batches * w.mean[s.first_scale + most] / usable
-            + w.mean[s.first_scale + s.waiting % most + 1]
-        )
-        return finish <= w.rows.deadline[w.sends.row[send]]
-    return take(w.door, s.door, now, False)
-
-
-# The queue and the replicas.
 
 
 @handler

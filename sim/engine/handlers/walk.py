@@ -39,10 +39,11 @@ from sim.engine.handlers.arriving import arrive
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, last_of, send_or_hear
+from sim.engine.handlers.door import reach
 from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
-from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
+from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, serve
 from sim.engine.linking import handler
 
 
