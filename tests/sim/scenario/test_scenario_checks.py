@@ -10,7 +10,7 @@ import pytest
 from sim.errors import BadInput
 from sim.scenario import Scenario, read
 from sim.scenario.rules import checks, memory
-from sim.scenario.rules.outages import deadlines_are_there_to_be_looked_at, server_outage_that_swallows
+from sim.scenario.rules.outages import deadlines_are_there_to_be_looked_at, outage_that_swallows
 from sim.scenario.text.reading import read_draft
 
 Case = tuple[str, str, str]
@@ -103,7 +103,7 @@ def test_whoever_can_be_swallowed_has_a_timer(
 
 
 def test_the_outage_that_swallows_is_named(example: Path) -> None:
-    assert server_outage_that_swallows(read(example).server) == "server.outages.0"
+    assert outage_that_swallows(read(example), 0) == "server.outages.0"
 
 
 def test_a_run_without_traffic_has_no_use_for_its_horizon(example: Path) -> None:
