@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
-from agents.data.tables import server_of
-from agents.evaluation.cost_model import cost_model_of
+from agents.data.tables import servers_of
+from agents.evaluation.best_option import Asked, judged
+from agents.evaluation.cost_model import CostModel, cost_model_of
 from agents.evaluation.curves import EvaluationSet, Right
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices, summed
+from agents.options import Option, costs_for, options_of
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers
 from agents.rejectors.scores import OF_CLIENTS, Evidence, is_trained, oracle
@@ -24,8 +26,8 @@ from agents.rejectors.settings import Setting, costs_of, setting, settings_of
 @dataclass(frozen=True)
 class Answers:
     """All models on the sample axis: server_label int16 (n,); server_confidence float32 (n,), the largest
-    probability of its softmax before the run, NaN where not held out; per frozen model its answers and
-    scores; per block what its rejectors decide.
+    probability of its softmax before the run, NaN where not held out; both (models, n) of several; per frozen
+    model its answers and scores; per block what its rejectors decide.
     """
 
     plan: Plan
@@ -39,7 +41,8 @@ class Answers:
         return np.stack([model.labels for variant, model in self.of_models.items() if variant.group == place])
 
     def score_in_force(self, place: int) -> NDArray[np.float32] | None:
-        """The score of a group's policy, float32 (rows, n); None if it is drawn per request."""
+        """The score of a group's policy, float32 (rows, n), or (rows, options, n) where options have scores
+        of their own; None if it is drawn per request."""
         name = self.plan.scenario.fleet[place].policy.score
         if is_trained(name):
             parts = [answers.score for block, answers in self.of_blocks.items() if block.group == place]
@@ -53,15 +56,19 @@ class Answers:
         models = (model for variant, model in self.of_models.items() if variant.group == place)
         return np.stack([model.right for model in models]).astype(np.float32)
 
-    def evaluation_set(self, place: int, positions: NDArray[np.integer]) -> EvaluationSet:
-        """A group's models and the server on some positions of the sample axis, a row per model."""
+    def evaluation_set(
+        self, place: int, positions: NDArray[np.integer], cost_model: CostModel
+    ) -> EvaluationSet:
+        """A group's models and the first of its options on some positions of the sample axis, a row per
+        model."""
+        asked = Asked.of(self.plan, place, server_right(self.plan, self.server_label), positions)
+        return asked.first(*self._models(place, positions), cost_model)
+
+    def _models(self, place: int, positions: NDArray[np.integer]) -> tuple[Right, NDArray[np.float64]]:
+        """Whether each frozen model of a group is right, (variants, positions); their shares, (variants,)."""
         models = [model for variant, model in self.of_models.items() if variant.group == place]
         correct = np.stack([model.right for model in models])[:, positions]
-        server = server_right(self.plan, self.server_label)[positions]
-        shares, c_e = self.plan.shares(place, len(correct)), self.plan.samples.c_e
-        return EvaluationSet(
-            correct, server, np.arange(len(correct)), shares, None if c_e is None else c_e[positions]
-        )
+        return correct, self.plan.shares(place, len(correct))
 
     @cached_property
     def evaluations(self) -> tuple[dict[Setting, PolicyEvaluation], ...]:
@@ -86,34 +93,59 @@ class Answers:
     def _untrained(self, place: int, each: Setting) -> PolicyEvaluation:
         """The evaluation of a score that is made from a frozen model; where it has no Bayes price, each model
         is judged at the threshold that does best on the calibration pool."""
-        cost_model = cost_model_of(self.plan.scenario, each.c_e, each.c_1)
-        scores = self._of_clients(place, each.score, each.c_1)
-        held_out, calibration = self.plan.held_out(place), self.plan.calibration(place)
-        price = prices(
-            each.score, cost_model, scores[:, calibration], self.evaluation_set(place, calibration)
+        cost_model = costs_for(self.plan.scenario, place, each.c_e, each.c_1)
+        scores, right = (
+            self._of_clients(place, each.score, each.c_1),
+            server_right(self.plan, self.server_label),
         )
-        calibrated = (scores[:, calibration] > price[:, None]).mean(axis=1)
-        return evaluate(
-            scores[:, held_out], price, self.evaluation_set(place, held_out), cost_model, calibrated
+        (score, held), (at, known) = (
+            judged(
+                self.plan,
+                place,
+                each.score,
+                scores[..., positions],
+                self._models(place, positions),
+                Asked.of(self.plan, place, right, positions),
+                cost_model,
+            )
+            for positions in (self.plan.held_out(place), self.plan.calibration(place))
         )
+        price = prices(each.score, cost_model, at, known)
+        calibrated = (at > price[:, None]).mean(axis=1)
+        return evaluate(score, price, held, cost_model, calibrated)
 
     def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
-        """A score made from a group's frozen models, float32 (variants, n)."""
+        """A score made from a group's frozen models, float32 (variants, n), or by option (variants, options,
+        n)."""
         models = [model for variant, model in self.of_models.items() if variant.group == place]
         if name != "oracle":
             return np.stack([model.scores[name] for model in models])
         nothing, right = np.empty((0, 0)), server_right(self.plan, self.server_label)
-        beyond = beyond_c_e(self.plan, c_1)
-        return np.stack([oracle(Evidence(nothing, model.right, right, c_1, beyond)) for model in models])
+        options = options_of(self.plan.scenario, place)
+        about = [(option.of(right), beyond_c_e(self.plan, option, c_1)) for option in options]
+        by_option = np.stack(
+            [
+                [oracle(Evidence(nothing, model.right, of, c_1, beyond)) for of, beyond in about]
+                for model in models
+            ]
+        )
+        return by_option[:, 0] if len(options) == 1 else by_option
 
 
 def server_right(plan: Plan, server_label: NDArray[np.int16]) -> Right:
-    """Whether the server is right on the sample axis, bool (n,), or its grades, float32."""
-    quality = None if plan.given is None else server_of(plan.given, plan.scenario).quality
-    return server_label == plan.samples.label if quality is None else quality[plan.samples.base_id]
+    """Whether the server is right on the sample axis, bool (n,), or its grades, float32; of several models
+    (models, n)."""
+    if plan.given is None or not plan.given.is_graded:
+        return np.asarray(server_label == plan.samples.label)
+    grades = [model.quality for model in servers_of(plan.given, plan.scenario) if model.quality is not None]
+    quality = np.stack(grades)[:, plan.samples.base_id]
+    return quality[0] if len(quality) == 1 else quality
 
 
-def beyond_c_e(plan: Plan, c_1: float) -> NDArray[np.float64] | None:
-    """`CostModel.beyond` of the sample axis at the scenario's own c_e, (n,); None where all cost alike."""
+def beyond_c_e(plan: Plan, option: Option, c_1: float) -> NDArray[np.float64] | None:
+    """`CostModel.beyond` of the sample axis at the scenario's own c_e, (n,), where samples have costs of
+    their own; None where all cost alike."""
     own = plan.samples.c_e
-    return None if own is None else cost_model_of(plan.scenario, plan.scenario.costs.c_e, c_1).beyond(own)
+    if own is None:
+        return None
+    return cost_model_of(plan.scenario, plan.scenario.costs.c_e, c_1).beyond(option.of(own))

@@ -24,7 +24,9 @@ class EvaluationSet:
 
     client_correct: bool (variants, h); server_correct: bool (h,); or grades in [0, 1], float32;
     variant_of_row, share: for each row of a score, its variant and its part of the group's clients (int64 and
-    float64, (rows,); shares sum to 1). c_e: of each sample, float64 (h,), None where all cost alike.
+    float64, (rows,); shares sum to 1). c_e: of each sample, float64 (h,), None where all cost alike. Where
+    each variant chooses among options both are of its choice, (variants, h); least is the smallest cost of
+    any option, float64 (variants, h), None: there is one.
     """
 
     client_correct: Right
@@ -32,6 +34,7 @@ class EvaluationSet:
     variant_of_row: NDArray[np.int64]
     share: NDArray[np.float64]
     c_e: NDArray[np.float64] | None = None
+    least: NDArray[np.float64] | None = None
 
 
 def deferral_curve(score: NDArray[np.float32], evaluation_set: EvaluationSet, cost_model: CostModel) -> Curve:

@@ -47,11 +47,19 @@ def evaluate(
     sent = score > price[:, None]
     counts = np.stack([[side.sum(axis=1), _right(side, m), _right(side, e)] for side in (~sent, sent)])
     exact_m, exact_e = m.astype(np.float64), e.astype(np.float64)
-    best = np.minimum(1.0 - exact_m, cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e))
+    least = evaluation_set.least
+    if least is None:
+        least = cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e)
+    else:
+        least = least[evaluation_set.variant_of_row]
+    best = np.minimum(1.0 - exact_m, least)
     own = np.zeros(2)
     if evaluation_set.c_e is not None:
         beyond = cost_model.charged * (evaluation_set.c_e - cost_model.c_e)
-        own = np.stack([side @ beyond for side in (~sent, sent)]) @ evaluation_set.share
+        per_row = [
+            side @ beyond if beyond.ndim == 1 else (side * beyond).sum(axis=1) for side in (~sent, sent)
+        ]
+        own = np.stack(per_row) @ evaluation_set.share
     return PolicyEvaluation(
         counts @ evaluation_set.share,
         float(best.sum(axis=1) @ evaluation_set.share),
@@ -112,8 +120,8 @@ def prices(
     if not np.isnan(bayes):
         return np.full(len(score), bayes)
     correct = known.client_correct[known.variant_of_row]
-    server = known.server_correct
     pairs = zip(score, correct, strict=True)
+    server = known.server_correct  # of one option, so alike for all rows: others have a Bayes price
     return np.array([best_threshold(s, m, server, cost_model, known.c_e) for s, m in pairs])
 
 

@@ -56,8 +56,9 @@ def write_learned(
         "pool": [POOLS[pool] for pool in samples.pool],
         "held_out": samples.held_out,
     }
-    own = {} if samples.work is None else {WORK.name: samples.work}
-    schema = SAMPLES if samples.work is None else SAMPLES.append(WORK)
+    own, schema = _work(world, learned), SAMPLES
+    for name in own:
+        schema = schema.append(WORK.with_name(name))
     write_table(folder / "samples.parquet", table_of(of_samples | own, schema))
     write_table(folder / "clients.parquet", table_of(_clients(world, learned, hashes_after), CLIENTS))
     write_table(folder / "learning.parquet", table_of(learning, LEARNING))
@@ -75,7 +76,8 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
     block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
     pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
     members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
-    shared = cache(partial(_accuracies, learned))
+    first = tuple(options[0].model for options in world.options)
+    shared = cache(partial(_accuracies, learned, first))
     alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
     accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
     return {
@@ -91,6 +93,14 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
     }
 
 
+def _work(world: World, learned: Learned) -> dict[str, Any]:
+    """The work of samples as columns: `work`, of several models `work.NAME`; none where all are alike."""
+    work = learned.samples.work
+    if work is None or work.ndim == 1:
+        return {} if work is None else {WORK.name: work}
+    return {f"{WORK.name}.{name}": own for name, own in zip(world.scenario.server_models, work, strict=True)}
+
+
 def _hit_by(world: World) -> list[str]:
     """Per client the outages that hit its link, ascending."""
     hit = [""] * world.population.size
@@ -100,9 +110,12 @@ def _hit_by(world: World) -> list[str]:
     return hit
 
 
-def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tuple[float, float]:
+def _accuracies(
+    learned: Learned, models: tuple[int, ...], group: int, variant: int, member: int
+) -> tuple[float, float]:
     """Of a client's model and of the server's, over the held-out half of what the client is sent at first.
 
+    models: per group the place of the one that is meant, its first option's.
     Samples count as often as the client is sent them; NaN if it is sent none of that half.
     """
     phase = learned.traffic[group][0]
@@ -113,8 +126,9 @@ def _accuracies(learned: Learned, group: int, variant: int, member: int) -> tupl
     label, tables = learned.samples.label[choice], learned.tables
     of_group, graded = tables.groups[group], tables.server_quality
     if graded is None or of_group.quality is None:
-        right = of_group.client_label[variant, choice] == label, tables.server_label[choice] == label
+        said = np.atleast_2d(tables.server_label)[models[group], choice]
+        right = of_group.client_label[variant, choice] == label, said == label
     else:
-        right = of_group.quality[variant, choice], graded[choice]
+        right = of_group.quality[variant, choice], np.atleast_2d(graded)[models[group], choice]
     client, server = (float(np.average(answer, weights=weight)) for answer in right)
     return client, server
