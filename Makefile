@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs paper bench clean
+.PHONY: demo test lint docs paper bench fidelity clean
 
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
 	$(BIN)/python run_sim.py run outage --force
@@ -23,6 +23,9 @@ paper: .venv/dev.stamp ## The docs' figures and tables made anew, held against t
 
 bench: .venv/dev.stamp ## The short benchmarks, held against docs/tables/ratios.json: some minutes
 	$(BIN)/python -m benchmarks.short
+
+fidelity: .venv/dev.stamp ## Simulated against real, the grid of docs/fidelity.md: half an hour
+	$(BIN)/python -m benchmarks.fidelity
 
 clean: ## Removes the environment, caches, runs and the site
 	rm -rf .venv .cache runs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -190,7 +190,8 @@ class Fleet:
         server: ServerUpdate = self._backend.ask_server("train_round", training_round)
         blocks = own_blocks(self._plan)
         correct = self._backend.share(server.correct)
-        calls = [(share, training_round, correct) for share in self._scatter(blocks)]
+        right = self._backend.share(server_right(self._plan, server.label))
+        calls = [(share, training_round, correct, right) for share in self._scatter(blocks)]
         made = gather(blocks, self._backend.ask_shards("train_round", calls)) if blocks else {}
         updates = {block: answer for block, answer in made.items() if answer is not None}
         self._decided = after_round(self._decided, server.label, updates)
@@ -221,12 +222,12 @@ class Fleet:
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
         if self._decided is not None:
-            own = own_blocks(self._plan)
-            scores = gather(
-                own, self._backend.ask_shards("own_scores", [(share,) for share in self._scatter(own)])
-            )
+            own, label = own_blocks(self._plan), self._backend.ask_server("labels")
+            right = self._backend.share(server_right(self._plan, label))
+            calls = [(share, right) for share in self._scatter(own)]
+            scores = gather(own, self._backend.ask_shards("own_scores", calls))
             made = {block: BlockUpdate(score, 0.0, 0) for block, score in scores.items()}
-            self._decided = after_round(self._decided, self._backend.ask_server("labels"), made)
+            self._decided = after_round(self._decided, label, made)
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.

@@ -59,3 +59,8 @@ def surcharges(scenario: Scenario, place: int, cost_model: CostModel) -> NDArray
         return np.zeros(1)
     prices = [cost_model.c_e if one.c_e is None else one.c_e for one in options]
     return cost_model.beyond(np.array(prices))
+
+
+def most_surcharge(scenario: Scenario, place: int, cost_model: CostModel) -> float:
+    """The largest of a group's surcharges in size."""
+    return float(np.abs(surcharges(scenario, place, cost_model)).max())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agents.brought_names import files_of, name_of, server_names
 from agents.data.datasets import DataSet, load
+from agents.data.met import held_out_of
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
 from agents.data.partitions import known_classes, traffic_of, training_sets
 from agents.data.pools import Pools, sample_axis, split, with_server
@@ -147,8 +148,7 @@ class Plan:
     @cached_property
     def intervals(self) -> tuple[int, ...]:
         """The distinct numbers of batches after which some rejector's copy of the server is refreshed."""
-        per_epoch = self.steps_per_epoch
-        return tuple(sorted({each.interval(per_epoch) for served in self.served for each in served}))
+        return tuple(sorted({one.interval(self.steps_per_epoch) for each in self.served for one in each}))
 
     @cached_property
     def images(self) -> Images:
@@ -214,8 +214,8 @@ class Plan:
         return tuple(Variant(block.group, int(owner) % count) for owner in self.owners(block))
 
     def held_out(self, place: int) -> NDArray[np.int32]:
-        """The positions on the sample axis of a group's held-out traffic, ascending."""
-        return self.traffic[place][self.samples.held_out[self.traffic[place]]]
+        """The positions on the sample axis of a group's held-out traffic during the run, ascending."""
+        return held_out_of(self.phases[place], self.scenario.horizon_s, self.samples)
 
     def calibration(self, place: int) -> NDArray[np.int64]:
         """The positions on the sample axis of the calibration pool as a group's requests show it."""

@@ -20,7 +20,8 @@ from ruamel.yaml import YAML
 from scipy import stats
 
 from agents.evaluation.cost_model import CostModel
-from agents.evaluation.policy_evaluation import best_threshold
+from agents.evaluation.curves import EvaluationSet
+from agents.evaluation.policy_evaluation import prices
 from agents.fleet import open_fleet
 from sim.messages import Learned
 from sim.scenario import read
@@ -95,12 +96,11 @@ def best_in_hindsight(found: Learned) -> float:
     held_out = positions[found.samples.held_out[positions]]
     label = found.samples.label[held_out]
     server = found.tables.server_label[held_out] == label
-    risks = []
-    for score, answer in zip(tables.score, tables.client_label, strict=True):
-        client, mine = answer[held_out] == label, score[held_out]
-        sent = mine > best_threshold(mine, client, server, cost_model)
-        risks.append(np.where(sent, COSTS["c_e"] + COSTS["c_1"] * ~server, ~client).mean())
-    return float(np.mean(risks))
+    client, score = tables.client_label[:, held_out] == label, tables.score[:, held_out]
+    clients = len(client)
+    met = EvaluationSet(client, server, np.arange(clients), np.full(clients, 1 / clients))
+    sent = score > prices("confidence", cost_model, score, met)[:, None]  # which has no price of its own
+    return float(np.where(sent, COSTS["c_e"] + COSTS["c_1"] * ~server, ~client).mean())
 
 
 def measured(seed: int, overrides: list[str]) -> Table:

@@ -54,7 +54,7 @@ def plain_simpy(world: Drawn) -> None:
     Knows M/M/c and a coin in front of it, nothing else; service times and coins are drawn beforehand.
     """
     env = simpy.Environment()
-    servers = simpy.Resource(env, capacity=world.scenario.server.replicas)
+    servers = simpy.Resource(env, capacity=world.scenario.one_server.replicas)
     arrivals, draw = world.instants(), np.random.default_rng(0)
     share = SENT_SHARE if world.scenario.fleet[0].policy.score == "random" else 1.0
     sent = (draw.random(len(arrivals)) < share).tolist()
@@ -86,7 +86,7 @@ def plain_simpy_batching(world: Drawn) -> None:
     service; a place in the queue, a retry token and the deadline are asked for when something is sent.
     """
     env, draw, arrivals = simpy.Environment(), np.random.default_rng(0), world.instants()
-    group, server = world.scenario.fleet[0], world.scenario.server
+    group, server = world.scenario.fleet[0], world.scenario.one_server
     ((down_at, up_at),) = server.outages[0].when.at
     waiting, up = simpy.Store(env), env.event().succeed()
     latency_s = draw.lognormal(np.log(0.03), 0.3, 4 * len(arrivals)).tolist()
@@ -151,7 +151,7 @@ def ciw_network(world: Drawn) -> None:
     network = ciw.create_network(
         arrival_distributions=[ciw.dists.Exponential(rate_hz)],
         service_distributions=[ciw.dists.Exponential(1 / SERVICE_S)],
-        number_of_servers=[world.scenario.server.replicas],
+        number_of_servers=[world.scenario.one_server.replicas],
     )
     random.seed(0)
     simulation = ciw.Simulation(network)

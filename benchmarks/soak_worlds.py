@@ -32,7 +32,7 @@ def tidy(scenario: Table) -> None:
         scenario["server"].pop("drop_expired", None)
     for group in scenario["fleet"]:
         if group.get("fallback") == "none":
-            group.pop("hedge_after_s", None)
+            group.pop("provisional_after_s", None)
 
 
 class Drawing:
@@ -85,7 +85,7 @@ class Drawing:
             ("deadline_s", self.seconds),
             ("timeout_s", self.seconds),
             ("retry", self.retry),
-            ("hedge_after_s", self.seconds),
+            ("provisional_after_s", self.seconds),
             ("breaker", lambda: {"failures": self.number(1, 4), "cooldown_s": self.seconds()}),
             ("budget", lambda: self.kind("budget")),
             ("fallback", lambda: self.word("client", "none")),

@@ -8,11 +8,20 @@ import sys
 
 from commands.interrupts import EXIT_CODE, ending_at_once
 
+_REMEDY = (
+    "the packages that this needs are in .venv after `make demo` (then: .venv/bin/python run_sim.py ...), "
+    "or wherever `pip install .` put them"
+)
+
 
 def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
     with ending_at_once():
-        from commands.main import main
+        try:
+            from commands.main import main
+        except ImportError as error:  # another Python, or too little memory to load a library
+            print(f"cannot start: {' '.join(str(error).split())}; {_REMEDY}", file=sys.stderr)
+            sys.exit(2)
 
     code = main()
     if code == EXIT_CODE:  # all is closed, and to take a large process apart would take seconds

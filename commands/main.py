@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from commands import capacity, many_runs, reading
+from commands import capacity, fidelity, live, many_runs, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from sim import __version__
@@ -33,6 +33,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 app.add_typer(reading.app)
 app.add_typer(many_runs.app)
 app.add_typer(capacity.app)
+app.add_typer(live.app)
+app.add_typer(fidelity.app)
+app.add_typer(replay.app)
 
 
 def tell_version(is_asked: bool) -> None:
@@ -177,7 +180,7 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
         return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
-    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:g} s)")
+    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:,.10g} s)")
     if plan.horizon_s:
         print(in_words(estimate(plan)))
     for line in traces_in_words(plan):

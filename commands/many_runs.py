@@ -24,6 +24,11 @@ from commands.options import (
 )
 from sim.errors import BadInput
 
+Show = Annotated[
+    list[str] | None,
+    typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ... May be repeated."),
+]
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -39,10 +44,7 @@ def sweep(
     ] = 1,
     changes: Changes = None,
     seed: Seed = None,
-    show: Annotated[
-        list[str] | None,
-        typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ... May be repeated."),
-    ] = None,
+    show: Show = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-sweep).")
     ] = None,
@@ -116,6 +118,7 @@ def study(
         str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
     ],
     changes: Changes = None,
+    show: Show = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For table and page (default: runs/NAME-study).")
     ] = None,
@@ -128,9 +131,11 @@ def study(
 ) -> None:
     """Compares policies on one scenario and common traffic.
 
-    Runs each under each seed; reports paired differences from the baseline, with intervals over the seeds.
+    Runs each under each seed; tells which is best and which cannot be told from it, by paired differences
+    with intervals over the seeds.
     """
     with ending_at_once():
+        from analysis.reports.cell_table import require_metric
         from analysis.reports.many_runs_report import files_of, write_result
         from analysis.reports.page import require_own
         from analysis.reports.policy_study import POLICY, study_result, study_table
@@ -141,6 +146,8 @@ def study(
         from sim.scenario.schema.policy_study import read_study
 
     how = how_of(jobs, workers, ray_address)
+    for metric in show or []:
+        require_metric(metric)
     with reporting(quiet) as progress:
         wanted = read_study(study, changes or [])
         out = out or Path("runs") / f"{wanted.name}-study"
@@ -153,7 +160,7 @@ def study(
     result = study_result(
         wanted.name,
         wanted.question,
-        command_line("study", study, set=changes, out=out, run_cache=store),
+        command_line("study", study, set=changes, show=show, out=out, run_cache=store),
         table_of(
             [
                 ({POLICY: variant.chosen["policy"]}, cell)
@@ -162,6 +169,7 @@ def study(
         ),
         wanted.baseline,
         cells[0].plan.name,
+        show or [],
     )
     write_result(result, out, png)
     Console().print(study_table(result), crop=False)

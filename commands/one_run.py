@@ -21,14 +21,16 @@ from sim.results.checkpoints import LEARNED, Checkpoints
 from sim.results.learned_files import write_learned
 from sim.results.packages import provenance, versions
 from sim.results.resuming import begun_with, claimed, require_resumable
-from sim.results.run_folder import VERSIONS, write_json, write_sums
+from sim.results.run_folder import LIVE, VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
 from sim.scenario.learning_part import learning_part
+from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 if TYPE_CHECKING:
     from agents.fleet import Fleet
+    from live.playing import LivePath
 
 KEPT = "kept from before"
 WAITING = "waiting for another process that learns the same"
@@ -47,11 +49,13 @@ def execute(
     ctrl_c: CtrlC | None = None,
     pictures: bool = True,
     models: Mapping[str, Any] | None = None,
+    live: LivePath | None = None,
 ) -> None:
     """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
 
     models: objects of a caller in Python in place of models that would be trained, by name, `server` or
-    `fleet.GROUP`; what they say decides the run, so it is a part of what is kept and resumed.
+    `fleet.GROUP`; what they say decides the run, so it is a part of what is kept and resumed. live: plays it
+    on the wall's clock, before a server that is there.
 
     The folder is claimed once everything else that the user gave has been found good. From then on the
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
@@ -65,6 +69,8 @@ def execute(
 
     spent = Spent({}, {})
     ctrl_c, begun = ctrl_c or CtrlC(), begun_with(plan, versions()) | said
+    if live is not None:
+        begun |= {"live": live.why}
     if resume:
         require_resumable(folder, begun)
     world = World(plan)
@@ -76,7 +82,7 @@ def execute(
         kept, told = learnings.find(), until_learned.enter_context(heard())
         fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress, models))
         until_finished.enter_context(claimed(folder, force, resume))
-        is_beside = until_finished.enter_context(beside([plan], progress))
+        is_beside = until_finished.enter_context(beside([] if live else [plan], progress))
         write_json(folder / VERSIONS, provenance())
         write_whole(folder / "scenario.yaml", (f"# {question}\n" + write(plan)).encode())
         checkpoints = Checkpoints(folder, checkpoint_every_s)
@@ -85,7 +91,7 @@ def execute(
         if fleet is not None and kept is None:
             learnings.keep(Learning(learned, fleet.state(), told))
         until_learned.close()
-        done = run(world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside)
+        done = run(world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside, live)
         while_needed.close()
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
@@ -173,12 +179,13 @@ def run(
     progress: Reporter,
     ctrl_c: CtrlC,
     is_beside: bool,
+    live: LivePath | None = None,
 ) -> Simulated:
     """The run from where the checkpoints say; the tables of the folder are then there."""
     plan, since = world.scenario, checkpoints.newest()
     if since or checkpoints.learned():
         from_s = since["loop"]["at_s"] if since else 0.0
-        progress.report("going on", 1, 1, f"from {from_s:g} s")
+        progress.report("going on", 1, 1, f"from {from_s:,.10g} s")
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,
@@ -189,8 +196,11 @@ def run(
             checkpoints=checkpoints,
             since=since,
             is_to_stop=lambda: ctrl_c.is_pressed,
-            path=path_of(plan, progress, is_beside),
+            path=live or path_of(plan, progress, is_beside),
+            windows=EvenWindows(plan.horizon_s) if live else None,
         )
+        if live is not None:
+            write_json(folder / LIVE, live.observed())
         hashes = fleet.client_hashes() if fleet else learned.client_hashes
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")

@@ -1,11 +1,11 @@
-"""The commands that read finished runs: report, figure, table, metrics and compare.
+"""The commands that read finished runs: report, figure, table, metrics and compare; and diff, of scenarios.
 Part of the command line; `main` adds them to its own."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -110,6 +110,24 @@ def metrics(
     out = out or Path("metrics.txt")
     write_whole(out, text.encode())
     print(f"metrics: {out}")
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="A scenario: a YAML file, a shipped name, a run.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="What it is held against A for.")],
+) -> None:
+    """Tells in words how scenario B differs from A; runs nothing."""
+    with ending_at_once():
+        from analysis.reports.compare_report import differences, scenario_differences
+        from sim.scenario import read
+
+    def resolved(source: str) -> dict[str, Any]:
+        inside = Path(source) / "scenario.yaml"
+        return read(inside if inside.is_file() else source).model_dump(mode="json")
+
+    told = scenario_differences(resolved(one), resolved(other))
+    print("\n".join(differences(told, most=None)))
 
 
 @app.command()

@@ -177,4 +177,5 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    """As a failed stage tells it, whose name nobody knows here."""
+    return " ".join(f"failed: {type(error).__name__}: {error}".split())[:500]

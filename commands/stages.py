@@ -95,7 +95,7 @@ def virtual_time(progress: Reporter, horizon_s: float) -> Callable[[float, int],
             first.append((now, requests))
         rate = (requests - first[0][1]) / max(now - first[0][0], 1e-9)
         pace = f", {rate:,.0f} requests/s" if rate else ""
-        progress.report("run", at_s, horizon_s, f"{at_s:g} of {horizon_s:g} s{pace}")
+        progress.report("run", at_s, horizon_s, f"{at_s:,.10g} of {horizon_s:,.10g} s{pace}")
 
     return report
 

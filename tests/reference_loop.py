@@ -8,6 +8,7 @@ this file and `sim.engine.handlers` disagree, this file is right.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -79,6 +80,7 @@ class Request:
     copy_version: int = -1
     rejector_version: int = -1
     score: float = nan
+    client_label: int = -1
     threshold: float = nan
     propensity: float = nan
     deferred: bool = False
@@ -86,6 +88,7 @@ class Request:
     worth: list[int] = field(default_factory=list)  # the options that would do
     outcome: str = "in_flight"
     resolved: float = nan
+    heard: Send | None = None  # the attempt that was heard of last
     sends: list[Send] = field(default_factory=list)
 
 
@@ -188,6 +191,7 @@ class Reference:
         yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
         request.decided = self.env.now
         self.school.note_versions(request)
+        request.client_label = self.client_label(request)
         self.policies[request.client].decide(request, self.scores(request))
         if not request.deferred:
             outcome = "local"
@@ -200,37 +204,71 @@ class Reference:
     def ask(self, request: Request, group: Group) -> Life:
         """Sends until an answer comes, no retry is left, or something forbids to send; gives the outcome."""
         outcome = ""
-        for attempt in count(1):
-            option = self.choose(request, group, attempt)
+        while True:
+            option = self.choose(request, group)
             obstacle = self.obstacle(request.client, group, option.server)
             if obstacle:
                 return outcome or obstacle
-            if attempt == 1:
+            if not request.sends:
                 self.earn(request.client, group)
-            outcome = yield from self.attempt(request, attempt, group, option)
-            if outcome == "remote" or attempt == (group.retry.attempts if group.retry else 1):
+            outcome = yield from self.outcome_of(request, group, option)
+            sent = len(request.sends)
+            if outcome == "remote" or sent >= (group.retry.attempts if group.retry else 1):
                 return outcome
             if group.retry.allowance is not None and self.allowance[request.client] < TOKEN:
                 return outcome
-            again = self.env.now + backoff_s(self.scenario.seed, group, request.request_id, attempt)
+            again = self.env.now + backoff_s(self.scenario.seed, group, request.request_id, sent)
             if again >= request.deadline:
                 return outcome
             if group.retry.allowance is not None:
                 self.allowance[request.client] -= TOKEN
-            yield self.env.at(again, Kind.TIMER, request.request_id, attempt + 1)
+            yield self.env.at(again, Kind.TIMER, request.request_id, sent + 1)
 
-    def choose(self, request: Request, group: Group, attempt: int) -> Option:
+    def outcome_of(self, request: Request, group: Group, option: Option) -> Life:
+        """One attempt, or the first and a hedge beside it: the first answer, or the last of the failures."""
+        is_first = not request.sends
+        under_way = [self.send(request, group, option)]
+        if is_first and group.hedge:
+            hedge_at = request.decided + group.hedge.after_s
+            due = self.env.at(hedge_at, Kind.HEDGE, request.request_id, 1)
+            yield under_way[0].verdict | due
+            if not under_way[0].verdict.triggered:
+                under_way += self.hedge(request, group)
+        while True:
+            yield simpy.AnyOf(self.env, [send.verdict for send in under_way])
+            send = next(send for send in under_way if send.verdict.triggered)
+            under_way.remove(send)
+            outcome = send.verdict.value
+            self.told(send, group, outcome)
+            if outcome == "remote":
+                for _ in under_way:  # nobody waits for it any more; what it reserved stays spent
+                    if group.budget and self.may_release:
+                        self.account(request.client, group).settle(self.env.now, self.env.now, True)
+                return outcome
+            if not under_way:
+                return outcome
+
+    def hedge(self, request: Request, group: Group) -> list[Send]:
+        """A second attempt to another option that nothing keeps the client from, if there is one."""
+        if self.env.now >= request.deadline:
+            return []
+        option = self.choose(request, group, is_hedge=True)
+        if option is request.sends[0].option or self.obstacle(request.client, group, option.server):
+            return []
+        return [self.send(request, group, option)]
+
+    def choose(self, request: Request, group: Group, is_hedge: bool = False) -> Option:
         """Whom an attempt asks: of the options that would do the first in the order of the choice that
         nothing keeps its client from; if something keeps it from all, the first of all."""
         options, client = self.options[self.clients.group[request.client]], request.client
-        before = request.sends[-1].option if request.sends else None
+        before = self.ended_last(request).option if request.sends else None
         if len(options) == 1:
             return options[0]
-        if before and group.retry.next == "same":
+        if before and not is_hedge and group.retry.next == "same":
             return before
         failed = options.index(before) if before else None
         n = len(options)
-        two = self.two_of(request, n, attempt)
+        two = self.two_of(request, n, self.ended_last(request).attempt if request.sends else 1)
 
         def place(j: int) -> tuple[float, ...]:
             backlog = self.backlogs.get((client, options[j].server), 0)
@@ -252,9 +290,12 @@ class Reference:
         self.turns[client] = (chosen + 1) % n
         return options[chosen]
 
-    def two_of(self, request: Request, n: int, attempt: int) -> set[int]:
+    def ended_last(self, request: Request) -> Send:
+        """The attempt that a retry or a hedge follows: the one heard of last, the first if none was yet."""
+        return request.heard or request.sends[0]
+
+    def two_of(self, request: Request, n: int, number: int) -> set[int]:
         """Two different options, drawn by the attempt that was before, 1 for the first itself."""
-        number = max(1, attempt - 1)
         draws = [Draws(self.scenario.seed, "choice").one(request.request_id, 2 * number + i) for i in (0, 1)]
         one, other = int(draws[0] * n), int(draws[1] * (n - 1))
         return {one, other + (other >= one)}
@@ -277,24 +318,30 @@ class Reference:
             breaker.sends()
         return ""
 
-    def attempt(self, request: Request, attempt: int, group: Group, option: Option) -> Life:
-        """One send and what the client learns of it: remote, refused or timed_out."""
+    def send(self, request: Request, group: Group, option: Option) -> Send:
+        """One attempt leaves; its `verdict` is what the client learns of it: remote, refused or timed_out."""
         timeout = inf if group.timeout_s is None else group.timeout_s
-        timer = min(self.env.now + timeout, request.deadline)
-        send = Send(request, attempt, self.env.now, timer, self.env.event(), option)
+        timer, number = min(self.env.now + timeout, request.deadline), len(request.sends) + 1
+        send = Send(request, number, self.env.now, timer, self.env.event(), option)
         request.sends.append(send)
         self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
-        outcome = yield send.verdict
+        return send
+
+    def told(self, send: Send, group: Group, outcome: str) -> None:
+        """An attempt has ended for its client, whose budget, breaker and price are told."""
+        request, option = send.request, send.option
+        request.heard = send
         if group.budget and self.may_release:
             self.account(request.client, group).settle(send.sent, self.env.now, outcome != "refused")
         breaker = self.breakers[request.client][option.server]
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
-        self.policies[request.client].hears(self.env.now, outcome, send.backlog)
+        version = bisect_right(self.school.in_force, send.started) - 1
+        label = int(np.atleast_2d(self.school.server_label[version])[option.model, request.sample])
+        self.policies[request.client].hears(self.env.now, outcome, send.backlog, request, label)
         if outcome != "timed_out":
             self.backlogs[request.client, option.server] = send.backlog
-        return outcome
 
     def account(self, client: int, group: Group) -> Bucket | Periods:
         """The budget that a client draws on: its own, its group's, or the fleet's."""
@@ -383,6 +430,11 @@ class Reference:
         a = training.availability if training.availability and costs.charge_on == "send" else 1.0
         a = World(self.scenario).availabilities[option.server] if a == "observed" else a
         return np.float32(option.c_e / a - costs.c_e / a)
+
+    def client_label(self, request: Request) -> int:
+        g = self.clients.group[request.client]
+        table = self.learned.tables.groups[g].client_label
+        return int(table[self.clients.variant[request.client], request.sample])
 
     def row(self, client: int) -> int:
         """Its row in its group's table of scores: its own, or its variant's."""

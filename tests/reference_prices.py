@@ -11,6 +11,7 @@ from math import exp, inf
 from typing import Any
 
 import numpy as np
+from reference_online import LEARNERS
 
 from sim.messages import Phase
 from sim.scenario import Group, Scenario
@@ -43,16 +44,20 @@ class Client:
         self.answered = self.charged = 1.0
         self.heard_at = self.sent_at = 0.0
         self.backlog = self.told_at = 0.0
+        self.learner = LEARNERS[self.rule.kind](self.rule, self.c_e) if self.rule.kind in LEARNERS else None
 
     def decide(self, request: Any, scores: list[float]) -> None:
         """Sets the price, whether the request is sent, and how likely that was; of several scores, one of
         each option, by the largest."""
-        is_coin = self.rule.kind == "bounded_rate_thinned"
         request.score = max(scores)
+        if self.learner:
+            draw = Draws(self.scenario.seed, "policy").one(request.request_id)
+            self.controlled = self.learner.threshold(request.decided, request, draw)
+        is_coin = self.rule.kind == "bounded_rate_thinned"
         request.threshold = self.bayes_price() if is_coin else self.price(request.decided)
         request.scores = scores
         sends, chance = self.weigh(request)
-        if self.rule.kind != "always_local":
+        if self.rule.kind == "weighted_median" or not (self.learner or self.rule.kind == "always_local"):
             share = self.scenario.training.exploration
             lucky = Draws(self.scenario.seed, "exploration").one(request.request_id) < share
             sends, chance = sends or lucky, np.float32(chance) + (1 - np.float32(chance)) * np.float32(share)
@@ -63,6 +68,8 @@ class Client:
         elif not request.worth:
             request.worth = [scores.index(max(scores))]
         self.notes(request.decided, sends)
+        if self.learner:
+            self.learner.decided(request.decided, request, sends)
 
     def weigh(self, request: Any) -> tuple[bool, float]:
         """Whether it would be sent, and P(that), without exploration."""
@@ -115,6 +122,8 @@ class Client:
     # What a price is now, and what it remembers.
 
     def price(self, now: float) -> float:  # noqa: PLR0911  (one line for each kind)
+        if self.learner:
+            return self.controlled
         match self.rule.kind:
             case "threshold":
                 return self.rule.at
@@ -154,8 +163,10 @@ class Client:
             case "availability_aware" if sends:
                 self.sent_at = now
 
-    def hears(self, now: float, outcome: str, backlog: int) -> None:
+    def hears(self, now: float, outcome: str, backlog: int, request: Any, server_label: int) -> None:
         """How an attempt ended: remote and refused say how many wait at the server, timed_out nothing."""
+        if self.learner:
+            self.learner.hears(now, outcome, request, server_label, request.client_label)
         if outcome != "timed_out":
             self.backlog, self.told_at = float(backlog), now
         if self.rule.kind == "availability_aware":

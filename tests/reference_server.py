@@ -6,6 +6,7 @@ Where this file and the product's server disagree, this file is right.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from heapq import heappush
 from itertools import count
 from math import ceil, inf, nan
@@ -20,6 +21,7 @@ from sim.scenario import Scenario
 from sim.scenario.schema.values import SHORTEST_S
 from sim.world.delays import Delay, ServiceTimes
 from sim.world.outages.capacity import most_replicas, slowness
+from sim.world.population import population
 from sim.world.world import World
 
 Life = Iterator[simpy.Event]
@@ -50,6 +52,13 @@ def service_s(times: ServiceTimes, n: int, factor: float, work: float = 1.0) -> 
     return max(times.scale[n] * factor * work, SHORTEST_S)
 
 
+@dataclass(eq=False)
+class Run:
+    """A replica at work on its batch, until it is done or an outage stops it."""
+
+    ends: float
+
+
 class Server:
     """Usable replicas are those with the lowest indices; `answer` sends a word back to a client; training
     takes what it `slows` by.
@@ -67,7 +76,7 @@ class Server:
         work: Callable[[Any], float] = lambda _send: 1.0,
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.stations[place], answer
-        self.place = place
+        self.place, self.group_of = place, population(scenario).group
         self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
         self.slow, self.slows = slowness(scenario, place, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
@@ -76,6 +85,8 @@ class Server:
         self.waiting: list[Any] = []
         self.batches: list[list[Any]] = [[] for _ in range(most_replicas(self.rule))]
         self.replicas, self.taken = self.rule.replicas, 0
+        self.runs: dict[int, Run] = {}  # per replica that works
+        self.held: dict[int, float] = {}  # per replica whose batch stands still: seconds left of it
         self.last_started: dict[int, float] = {}  # per client
         admission = self.rule.admission
         self.bucket = Bucket(admission.rate_hz, admission.burst) if admission.kind == "token_bucket" else None
@@ -97,22 +108,37 @@ class Server:
 
     def reach(self, send: Any) -> None:
         """A message arrives: it is refused, swallowed, taken at once, or waits."""
-        everybody = [*self.returned, *self.waiting]
+        everybody, worse = [*self.returned, *self.waiting], self.last_of_worse(send)
         taken_at_once = self.idle() and self.is_due([*everybody, send])
         if not self.usable and self.rule.when_down == "refuse":
             self.refuse(send, "down")
         elif not self.usable and self.rule.when_down == "silent":
             send.cause = "lost"
-        elif not taken_at_once and len(everybody) >= self.limit:
+        elif not taken_at_once and len(everybody) >= self.limit and not worse:
             self.refuse(send, "queue_full")
         elif not self.admits(send):
             self.refuse(send, "admission")
         else:
+            if not taken_at_once and len(everybody) >= self.limit:
+                self.waiting.remove(worse)
+                worse.accepted = False
+                self.refuse(worse, "queue_full")
             send.accepted = True
             self.waiting.append(send)
             due = self.env.at(send.reached + self.rule.batch_wait_s, Kind.DUE, *send.place)
             due.callbacks.append(lambda _: self.serve())
             self.serve()
+
+    def priority(self, send: Any) -> int:
+        return self.scenario.fleet[int(self.group_of[send.request.client])].priority
+
+    def last_of_worse(self, send: Any) -> Any:
+        """Who came last of the largest priority that waits, if that is larger than this one's."""
+        if self.rule.discipline != "priority" or not self.waiting:
+            return None
+        worst = max(map(self.priority, self.waiting))
+        last = [one for one in self.waiting if self.priority(one) == worst][-1]
+        return last if worst > self.priority(send) else None
 
     def admits(self, send: Any) -> bool:
         if self.bucket:
@@ -160,15 +186,26 @@ class Server:
             if self.rule.drop_expired and send.request.deadline <= self.env.now:
                 send.cause = "expired"
                 continue
+            if self.is_called_back(send):
+                send.cause = "cancelled"
+                continue
             self.last_started[send.request.client] = self.env.now
             batch.append(send)
         return batch
+
+    def is_called_back(self, send: Any) -> bool:
+        """Whether its request was answered by another attempt, and the client's word of that is here."""
+        hedge = self.scenario.fleet[int(self.group_of[send.request.client])].hedge
+        if send.request.outcome != "remote" or not (hedge and hedge.cancel):
+            return False
+        return self.env.now >= send.request.resolved + (send.reached - send.sent)
 
     def next_of_discipline(self) -> Any:
         key: dict[str, Callable[[int, Any], Any]] = {
             "fifo": lambda position, _: position,
             "lifo": lambda position, _: -position,
             "edf": lambda position, send: (send.request.deadline, position),
+            "priority": lambda position, send: (self.priority(send), position),
             "fair": lambda position, send: (
                 self.last_started.get(send.request.client, -inf),
                 send.request.client,
@@ -182,13 +219,22 @@ class Server:
     def work(self, replica: int, batch: list[Any]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
+        yield from self.go_on(replica, batch, self.batch_s(replica, batch))
+
+    def batch_s(self, replica: int, batch: list[Any]) -> float:
+        """Seconds that a batch takes if it starts now."""
         factor = self.times.factor_one(*batch[0].place, batch[0].returns)
         works = [self.work_of(send) for send in batch]
         time = service_s(self.times, len(batch), factor, sum(works) / len(batch))
-        time *= self.slowed(replica) * self.slows()
-        yield self.env.at(self.env.now + time, Kind.COMPLETE, self.place, replica)
-        if self.batches[replica] is not batch:
+        return time * (self.slowed(replica) * self.slows())
+
+    def go_on(self, replica: int, batch: list[Any], left: float) -> Life:
+        """Works on a batch, so many seconds of which are left."""
+        this = self.runs[replica] = Run(self.env.now + left)
+        yield self.env.at(this.ends, Kind.COMPLETE, self.place, replica)
+        if self.runs.get(replica) is not this:
             return  # stopped by an outage
+        del self.runs[replica]
         self.measure()
         self.batches[replica] = []
         for send in batch:
@@ -223,24 +269,39 @@ class Server:
         self.replicas, self.taken = replicas, taken
         if in_flight != "finish":
             last = len(self.batches) if is_total else was
-            stopped = [replica for replica in range(self.usable, last) if self.batches[replica]]
+            stopped = [replica for replica in range(self.usable, last) if replica in self.runs]
             stopped.sort(key=lambda replica: self.batches[replica][0].started)
             sends = [send for replica in stopped for send in self.batches[replica]]
             for replica in stopped:
-                self.batches[replica] = []
+                run = self.runs.pop(replica)
+                if in_flight in ("resume", "restart"):
+                    self.held[replica] = run.ends - self.env.now
+                else:
+                    self.batches[replica] = []
             for send in sends:
                 if in_flight == "lose":
                     send.cause = "lost"
-                else:
+                elif in_flight == "requeue":
                     send.started, send.replica, send.batch_size = nan, -1, 0
                     send.returns += 1
             if in_flight == "requeue":
                 self.returned = sends + self.returned
+        self.release()
         if was and not self.usable and not self.rule.queue_survives:
             for send in [*self.returned, *self.waiting]:
                 send.cause = "lost"
             self.returned, self.waiting = [], []
         self.serve()
+
+    def release(self) -> None:
+        """Batches that stand still go on where their replica is usable again; or, where it was scaled in
+        meanwhile, once anything is usable."""
+        for replica in sorted(self.held):
+            if replica < self.usable or (self.usable and replica >= self.replicas):
+                left, batch = self.held.pop(replica), self.batches[replica]
+                if self.rule.in_flight == "restart":
+                    left = self.batch_s(replica, batch)
+                self.env.process(self.go_on(replica, batch, left))
 
     # Autoscaling.
 

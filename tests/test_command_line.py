@@ -44,6 +44,42 @@ def test_the_shipped_scenarios_are_listed_with_their_questions(tmp_path):
     assert "smoke" in reported.stdout
 
 
+def test_scenario_and_study_name_each_others_command(tmp_path):
+    study, scenario = ROOT / "scenarios/studies/smoke_policies.yaml", ROOT / "scenarios/smoke.yaml"
+    for words in (("run", "smoke_policies"), ("sweep", "smoke_policies"), ("run", str(study))):
+        line = refused(call(*words, cwd=tmp_path), tmp_path)
+        assert line.endswith("is a study of policies: give it to the command study")
+    for words in (("study", "smoke"), ("study", str(scenario))):
+        assert refused(call(*words, cwd=tmp_path), tmp_path).endswith("give it to the command run")
+
+
+def test_two_scenarios_are_told_apart_in_words(tmp_path):
+    reported = call("diff", "outage", "smoke", cwd=tmp_path)
+    assert (reported.returncode, reported.stderr) == (0, "")
+    lines = reported.stdout.splitlines()
+    assert "server: batches of up to 8 → batches of up to 4" in lines
+    assert "server.when_down: queue → refuse" in lines
+    assert call("diff", "smoke", "smoke", cwd=tmp_path).stdout == "nothing\n"
+    assert refused(call("diff", "smoke", "smok", cwd=tmp_path), tmp_path).endswith("did you mean smoke?")
+
+
+def test_without_its_packages_it_says_where_they_are(tmp_path):
+    """As under a Python that is not the one of the virtual environment."""
+    reported = subprocess.run(
+        [sys.executable, "-S", "-c", "from commands.entry import enter; enter()"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert reported.returncode == 2
+    assert reported.stderr.startswith("cannot start: No module named ")
+    assert "make demo" in reported.stderr
+    assert reported.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["outage", "smoke"])
 def test_every_shipped_scenario_passes_its_check(name, tmp_path):
     reported = call("check", name, cwd=tmp_path)

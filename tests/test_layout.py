@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"sim", "agents", "analysis", "commands", "l2h_fleet"}
+PACKAGES = {"sim", "live", "agents", "analysis", "commands", "l2h_fleet"}
 
 # What a package may take from the others; a module's own submodules are included.
 MAY_IMPORT = {
     "sim": set(),
+    "live": {"sim", "agents.backends.cluster"},
     "agents": {
         "sim.scenario",
         "sim.registry",
@@ -30,9 +31,14 @@ MAY_IMPORT = {
         "sim.results.cache_folder",
         "sim.results.whole_files",
     },
-    "analysis": {"sim.results.columns", "sim.errors", "sim.results.whole_files"},
-    "commands": {"sim", "agents", "analysis"},
-    "l2h_fleet": {"sim", "agents", "analysis", "commands"},
+    "analysis": {
+        "sim.results.columns",
+        "sim.results.columns_by_run",
+        "sim.errors",
+        "sim.results.whole_files",
+    },
+    "commands": {"sim", "live", "agents", "analysis"},
+    "l2h_fleet": {"sim", "live", "agents", "analysis", "commands"},
 }
 LIBRARIES_NOT_FOR = {
     "sim": {"torch", "torchvision", "ray", "matplotlib"},
@@ -40,7 +46,7 @@ LIBRARIES_NOT_FOR = {
     "commands": {"torch", "torchvision", "ray", "simpy"},
     "l2h_fleet": {"torch", "torchvision", "ray", "simpy"},
 }
-MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py"}
+MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py", "live/serve.py"}
 
 
 def imports(path: Path) -> set[str]:

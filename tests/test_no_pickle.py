@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("sim", "live", "agents", "analysis", "commands")
 SOURCES = [
     *ROOT.glob("*.py"),
-    *(path for name in ("sim", "agents", "analysis", "commands") for path in (ROOT / name).rglob("*.py")),
+    *(path for name in ROOMS for path in (ROOT / name).rglob("*.py")),
 ]
 RUN_WHAT_THEY_READ = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 READS_CIFAR = (

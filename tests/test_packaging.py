@@ -19,7 +19,7 @@ from sim.results import packages
 from sim.results.packages import provenance, versions
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("agents", "analysis", "commands", "l2h_fleet", "scenarios", "sim")
+SOURCES = ("agents", "analysis", "commands", "l2h_fleet", "live", "scenarios", "sim")
 BESIDE = ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE", "run_sim.py")
 AS_HERE = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
 LIBRARIES = Path(pytest.__file__).parents[1]

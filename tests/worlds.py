@@ -294,7 +294,7 @@ def reference(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
-            | _asked(loop, one.client, one.sends[-1] if one.sends else None)
+            | _asked(loop, one.client, told_of(one))
             for one in told
         ],
         columns=COMPARED + whom,
@@ -357,7 +357,7 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
 def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -> dict[str, object]:
     by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
     answered = nan if by == "none" else request.resolved
-    shown = inf if group.hedge_after_s is None else request.decided + group.hedge_after_s
+    shown = inf if group.provisional_after_s is None else request.decided + group.provisional_after_s
     first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
     charged = [c_e_of(learned, send) for send in request.sends if _is_charged(send, scenario)]
     return {
@@ -375,11 +375,11 @@ def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -
         "cost": np.float32(charged[0] * len(charged) if len(set(charged)) == 1 else sum(charged)),
         "outcome": request.outcome,
         "answered_by": by,
-    } | _sent(request.sends[-1] if request.sends else None, scenario.horizon_s)
+    } | _sent(told_of(request), scenario.horizon_s)
 
 
 def _is_charged(send: Send, scenario: Scenario) -> bool:
-    is_answer = send.request.outcome == "remote" and send is send.request.sends[-1]
+    is_answer = send.request.outcome == "remote" and send is send.request.heard
     return {"send": True, "accept": send.accepted, "answer": is_answer}[scenario.costs.charge_on]
 
 
@@ -400,7 +400,15 @@ def _versions(loop: Reference, request: Request) -> dict[str, object]:
 
 def _model(loop: Reference, request: Request) -> int:
     options = loop.options[loop.clients.group[request.client]]
-    return (request.sends[-1].option if request.sends else options[0]).model
+    send = told_of(request)
+    return (send.option if send else options[0]).model
+
+
+def told_of(request: Request) -> Send | None:
+    """The attempt that the row tells of: the one that was answered, else the last."""
+    if request.outcome == "remote":
+        return request.heard
+    return request.sends[-1] if request.sends else None
 
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:

@@ -124,11 +124,15 @@ class ClientShard:
         return answers
 
     def train_round(
-        self, blocks: Sequence[Block], training_round: TrainingRound, correct: Mapping[int, NDArray[np.bool_]]
+        self,
+        blocks: Sequence[Block],
+        training_round: TrainingRound,
+        correct: Mapping[int, NDArray[np.bool_]],
+        server_right: Right,
     ) -> list[BlockUpdate | None]:
         """Trains rejectors against a new version of the server, and scores; None for a block where none does.
 
-        correct: as `ServerUpdate`.
+        correct: as `ServerUpdate`; server_right: whether that version is right on the sample axis, (n,).
         """
         made: list[BlockUpdate | None] = []
         training = self._plan.scenario.training
@@ -149,7 +153,7 @@ class ClientShard:
             else:
                 view = traffic_view_at(self._plan, block.group, training_round.in_force_at_s)
                 trained, losses = rejectors.train_round(training_round, view, correct[view])
-            score = own_scores(self._plan, block, rejectors)
+            score = own_scores(self._plan, block, rejectors, server_right)
             made.append(BlockUpdate(score, float(losses[trained].sum()), int(trained.sum())))
         self._predictions.forget()
         return made
@@ -166,9 +170,10 @@ class ClientShard:
             self._blocks[block].restore(state)
         self._predictions.forget()
 
-    def own_scores(self, blocks: Sequence[Block]) -> list[NDArray[np.float32]]:
-        """The scores of the run's own rows of each block, as they are now, float32 (own rows, n)."""
-        scores = [own_scores(self._plan, block, self._blocks[block]) for block in blocks]
+    def own_scores(self, blocks: Sequence[Block], server_right: Right) -> list[NDArray[np.float32]]:
+        """The scores of the run's own rows of each block, as they are now, float32 (own rows, n).
+        server_right: as the server is now."""
+        scores = [own_scores(self._plan, block, self._blocks[block], server_right) for block in blocks]
         self._predictions.forget()
         return scores
 

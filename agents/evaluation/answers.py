@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
+from agents.data.met import Met
 from agents.data.tables import servers_of
-from agents.evaluation.best_option import Asked, judged
+from agents.evaluation.best_option import Asked, by_best
 from agents.evaluation.cost_model import CostModel, cost_model_of
 from agents.evaluation.curves import EvaluationSet, Right
+from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices, summed
-from agents.options import Option, costs_for, options_of
+from agents.evaluation.thresholds import told_less
+from agents.options import Option, costs_for, most_surcharge, options_of
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers
 from agents.rejectors.scores import OF_CLIENTS, Evidence, is_trained, oracle
@@ -47,7 +50,16 @@ class Answers:
         if is_trained(name):
             parts = [answers.score for block, answers in self.of_blocks.items() if block.group == place]
             return np.concatenate([rows for rows in parts if len(rows)])
-        return self._of_clients(place, name, self.plan.scenario.costs.c_1) if name in OF_CLIENTS else None
+        if name not in OF_CLIENTS:
+            return None
+        costs, price = self.plan.scenario.costs, self.plan.scenario.fleet[place].policy.price
+        score = self._of_clients(place, name, costs.c_1)
+        if not price.is_chosen:
+            return score
+        cost_model = costs_for(self.plan.scenario, place, costs.c_e, costs.c_1)
+        at, known = self._asked(place, name, score, cost_model, self._calibrated_on(place))
+        chosen = prices(name, cost_model, at, known, price)
+        return told_less(score, chosen, most_surcharge(self.plan.scenario, place, cost_model))
 
     def quality(self, place: int) -> NDArray[np.float32] | None:
         """The grades of a group's frozen models, float32 (variants, n); None where answers are classes."""
@@ -56,19 +68,35 @@ class Answers:
         models = (model for variant, model in self.of_models.items() if variant.group == place)
         return np.stack([model.right for model in models]).astype(np.float32)
 
-    def evaluation_set(
-        self, place: int, positions: NDArray[np.integer], cost_model: CostModel
-    ) -> EvaluationSet:
-        """A group's models and the first of its options on some positions of the sample axis, a row per
-        model."""
-        asked = Asked.of(self.plan, place, server_right(self.plan, self.server_label), positions)
-        return asked.first(*self._models(place, positions), cost_model)
+    def held_out_set(self, place: int, cost_model: CostModel) -> EvaluationSet:
+        """A group's models and the first of its options on its held-out traffic, a row per model."""
+        met = self._judged_on(place)
+        return self._options(place, met).first(self._right(place, met), cost_model)
 
-    def _models(self, place: int, positions: NDArray[np.integer]) -> tuple[Right, NDArray[np.float64]]:
-        """Whether each frozen model of a group is right, (variants, positions); their shares, (variants,)."""
+    def _judged_on(self, place: int) -> Met:
+        return judged_on(self.plan, place, self._models_in(place))
+
+    def _calibrated_on(self, place: int) -> Met:
+        return calibrated_on(self.plan, place, self._models_in(place))
+
+    def _models_in(self, place: int) -> int:
+        return sum(variant.group == place for variant in self.of_models)
+
+    def _right(self, place: int, met: Met) -> Right:
+        """Whether each frozen model of a group is right, (variants, h)."""
         models = [model for variant, model in self.of_models.items() if variant.group == place]
-        correct = np.stack([model.right for model in models])[:, positions]
-        return correct, self.plan.shares(place, len(correct))
+        found: Right = np.stack([model.right for model in models])[:, met.positions]
+        return found
+
+    def _options(self, place: int, met: Met) -> Asked:
+        return Asked.of(self.plan, place, server_right(self.plan, self.server_label), met)
+
+    def _asked(
+        self, place: int, name: str, score: NDArray[np.float32], cost_model: CostModel, met: Met
+    ) -> tuple[NDArray[np.float32], EvaluationSet]:
+        """A score of a group's frozen models where they meet samples, and what sends come to there."""
+        correct, asked = self._right(place, met), self._options(place, met)
+        return by_best(self.plan, place, name, score[..., met.positions], correct, asked, cost_model)
 
     @cached_property
     def evaluations(self) -> tuple[dict[Setting, PolicyEvaluation], ...]:
@@ -91,28 +119,19 @@ class Answers:
         return trained | {each: self._untrained(place, each) for each in made}
 
     def _untrained(self, place: int, each: Setting) -> PolicyEvaluation:
-        """The evaluation of a score that is made from a frozen model; where it has no Bayes price, each model
-        is judged at the threshold that does best on the calibration pool."""
+        """The evaluation of a score that is made from a frozen model, each model at the price of `prices`."""
         cost_model = costs_for(self.plan.scenario, place, each.c_e, each.c_1)
-        scores, right = (
+        scores, own_price = (
             self._of_clients(place, each.score, each.c_1),
-            server_right(self.plan, self.server_label),
+            self.plan.scenario.fleet[place].policy.price,
         )
-        (score, held), (at, known) = (
-            judged(
-                self.plan,
-                place,
-                each.score,
-                scores[..., positions],
-                self._models(place, positions),
-                Asked.of(self.plan, place, right, positions),
-                cost_model,
-            )
-            for positions in (self.plan.held_out(place), self.plan.calibration(place))
+        (score, held_out), (at, known) = (
+            self._asked(place, each.score, scores, cost_model, met)
+            for met in (self._judged_on(place), self._calibrated_on(place))
         )
-        price = prices(each.score, cost_model, at, known)
-        calibrated = (at > price[:, None]).mean(axis=1)
-        return evaluate(score, price, held, cost_model, calibrated)
+        price = prices(each.score, cost_model, at, known, own_price)
+        calibrated = known.mean(at > price[:, None])
+        return evaluate(score, price, held_out, cost_model, calibrated)
 
     def _of_clients(self, place: int, name: str, c_1: float) -> NDArray[np.float32]:
         """A score made from a group's frozen models, float32 (variants, n), or by option (variants, options,
@@ -139,7 +158,8 @@ def server_right(plan: Plan, server_label: NDArray[np.int16]) -> Right:
         return np.asarray(server_label == plan.samples.label)
     grades = [model.quality for model in servers_of(plan.given, plan.scenario) if model.quality is not None]
     quality = np.stack(grades)[:, plan.samples.base_id]
-    return quality[0] if len(quality) == 1 else quality
+    found: Right = quality[0] if len(quality) == 1 else quality
+    return found
 
 
 def beyond_c_e(plan: Plan, option: Option, c_1: float) -> NDArray[np.float64] | None:

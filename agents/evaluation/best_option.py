@@ -8,56 +8,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.data.met import Met
 from agents.evaluation.cost_model import CostModel
-from agents.evaluation.curves import EvaluationSet, Right
+from agents.evaluation.curves import EvaluationSet, Right, met_by
 from agents.options import options_of, surcharges
 from agents.plan import Plan
+from sim.messages import Samples
 from sim.registry.scores import SCORES
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a group's options make of h samples. right: of each option's model, (options, h); c_e: by option
-    of a charged send of each sample, float64 (h,), None where a setting says it."""
+    """What a group's options make of the h samples that it meets. right: of each option's model, (options,
+    h); c_e: by option of a charged send of each sample, float64 (h,), None where a setting says it; samples:
+    the whole sample axis."""
 
     right: Right
     c_e: tuple[NDArray[np.float64] | None, ...]
+    met: Met
+    samples: Samples
 
     @classmethod
-    def of(cls, plan: Plan, place: int, right: Right, positions: NDArray[np.integer]) -> Asked:
+    def of(cls, plan: Plan, place: int, right: Right, met: Met) -> Asked:
         """right: of the servers' models on the sample axis, (n,), or of several (models, n)."""
         options = options_of(plan.scenario, place)
         return cls(
-            np.stack([one.of(right)[positions] for one in options]),
-            tuple(one.c_e_of(plan.samples, positions) for one in options),
+            np.stack([one.of(right)[met.positions] for one in options]),
+            tuple(one.c_e_of(plan.samples, met.positions) for one in options),
+            met,
+            plan.samples,
         )
 
-    def first(
-        self, client_correct: Right, share: NDArray[np.float64], cost_model: CostModel
-    ) -> EvaluationSet:
+    def first(self, client_correct: Right, cost_model: CostModel) -> EvaluationSet:
         """As if every send went to the first option: for scores that rank all options alike. client_correct:
-        (rows, h); share: (rows,)."""
+        (rows, h)."""
         least = None if len(self.right) == 1 else self._least(client_correct, cost_model)
-        places = np.arange(len(client_correct))
-        return EvaluationSet(client_correct, self.right[0], places, share, self.c_e[0], least)
+        return met_by(client_correct, self.right[0], self.met, self.samples, self.c_e[0], least)
 
     def best(
-        self,
-        score: NDArray[np.float32],
-        client_correct: Right,
-        share: NDArray[np.float64],
-        cost_model: CostModel,
+        self, score: NDArray[np.float32], client_correct: Right, cost_model: CostModel
     ) -> tuple[NDArray[np.float32], EvaluationSet]:
         """The largest score of each sample, (rows, h), of equals the first option's; and the samples as
         these options answer them. score: net of surcharges, (rows, options, h)."""
-        chosen = score.argmax(axis=1)
-        column = np.arange(score.shape[2])
+        chosen, column = score.argmax(axis=1), np.arange(score.shape[2])
         prices = np.stack([np.full(len(column), cost_model.c_e) if own is None else own for own in self.c_e])
-        found: EvaluationSet = EvaluationSet(
+        found = met_by(
             client_correct,
             self.right[chosen, column],
-            np.arange(len(client_correct)),
-            share,
+            self.met,
+            self.samples,
             prices[chosen, column],
             self._least(client_correct, cost_model),
         )
@@ -74,23 +73,22 @@ class Asked:
         return least
 
 
-def judged(
+def by_best(
     plan: Plan,
     place: int,
     name: str,
     score: NDArray[np.float32],
-    clients: tuple[Right, NDArray[np.float64]],
+    client_correct: Right,
     asked: Asked,
     cost_model: CostModel,
 ) -> tuple[NDArray[np.float32], EvaluationSet]:
-    """A score of a group on h samples, (rows, h), and what sends come to there.
+    """A score of a group on the samples that it meets, (rows, h), and what sends come to there.
 
     score: (rows, h), or by option (rows, options, h): gains are then less what an option costs beyond the
-    setting's c_e, as in the run. clients: whether each row's model is right, (rows, h), and its share,
-    (rows,).
+    setting's c_e, as in the run. client_correct: whether each row's model is right, (rows, h).
     """
     if score.ndim == 2:
-        return score, asked.first(*clients, cost_model)
+        return score, asked.first(client_correct, cost_model)
     if SCORES[name].unit == "gain":
         score = score - surcharges(plan.scenario, place, cost_model).astype(np.float32)[:, None]
-    return asked.best(score, *clients, cost_model)
+    return asked.best(score, client_correct, cost_model)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.cost_model import CostModel
-from agents.evaluation.curves import EvaluationSet, gains_of
+from agents.evaluation.curves import EvaluationSet, client_accuracies, gains_of
 
 BOUNDS = np.linspace(0.1, 0.9, 9)
 Bounded = NDArray[np.float64]  # deferral rate, accuracy and risk at each of `BOUNDS`, (3, 9)
@@ -41,11 +41,9 @@ def bounded(
     add, keep = coin(calibrated)
     gains = gains_of(evaluation_set, cost_model)[:, evaluation_set.variant_of_row]
     each = np.concatenate([np.ones((1, *sent.shape)), gains])  # what one more send adds to all three
-    of_sent, of_kept = ((each * side).mean(axis=2) for side in (sent, ~sent))
+    of_sent, of_kept = (evaluation_set.mean(each * side) for side in (sent, ~sent))
     added = np.einsum("krq,r->kq", of_sent[..., None] * keep + of_kept[..., None] * add, evaluation_set.share)
-    local = (1.0 - evaluation_set.client_correct.mean(axis=1, dtype=np.float64))[
-        evaluation_set.variant_of_row
-    ] @ evaluation_set.share
+    local = (1.0 - client_accuracies(evaluation_set)) @ evaluation_set.share
     start = np.array([0.0, evaluation_set.share.sum() - local, local])
     whole: Bounded = start[:, None] + added
     return whole

@@ -3,17 +3,20 @@ From answers alone, without traffic; `agents.evaluation.tables` turns sums into 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from agents.evaluation.bounded_rate import Bounded, bounded
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import Curve, EvaluationSet, Right, deferral_curve
+from agents.evaluation.thresholds import CHOSEN, Known, least_risk
 from agents.rejectors.scores import bayes_price
+from sim.registry.prices import PriceRule
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class PolicyEvaluation:
     sides: [LOCAL, REMOTE] x [samples, m right, e right], float64 (2, 3); oracle: the sum of each sample's
     smaller cost; price: that the decisions were made at; own: of [LOCAL, REMOTE], by how much sends of these
     samples would be charged beyond c_e, float64 (2,). curve: as `deferral_curve`. bounded: as
-    `bounded_rate.bounded`.
+    `bounded_rate.bounded`. paired: what is paid more than by [sending nothing, sending everything], and the
+    weight, of each distinct sample, float64 (3, samples).
     """
 
     sides: NDArray[np.float64]
@@ -32,6 +36,7 @@ class PolicyEvaluation:
     curve: Curve
     bounded: Bounded
     own: NDArray[np.float64]
+    paired: NDArray[np.float64]
 
 
 def evaluate(
@@ -45,36 +50,48 @@ def evaluate(
     the share of the calibration pool that each row sends at that price, (rows,)."""
     m, e = evaluation_set.client_correct[evaluation_set.variant_of_row], evaluation_set.server_correct
     sent = score > price[:, None]
-    counts = np.stack([[side.sum(axis=1), _right(side, m), _right(side, e)] for side in (~sent, sent)])
+    total, share = evaluation_set.total, evaluation_set.share
+    sides = (~sent, sent)
+    counts = np.stack([[total(side), total(_right(side, m)), total(_right(side, e))] for side in sides])
     exact_m, exact_e = m.astype(np.float64), e.astype(np.float64)
-    least = evaluation_set.least
-    if least is None:
-        least = cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e)
-    else:
-        least = least[evaluation_set.variant_of_row]
-    best = np.minimum(1.0 - exact_m, least)
+    local, remote = 1.0 - exact_m, cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e)
+    least = remote if evaluation_set.least is None else evaluation_set.least[evaluation_set.variant_of_row]
+    best = np.minimum(local, least)
     own = np.zeros(2)
     if evaluation_set.c_e is not None:
         beyond = cost_model.charged * (evaluation_set.c_e - cost_model.c_e)
-        per_row = [
-            side @ beyond if beyond.ndim == 1 else (side * beyond).sum(axis=1) for side in (~sent, sent)
-        ]
-        own = np.stack(per_row) @ evaluation_set.share
+        weight = 1.0 if evaluation_set.weight is None else evaluation_set.weight
+        if beyond.ndim == 1:
+            own = np.stack([(side * weight) @ beyond for side in sides]) @ share
+        else:
+            own = np.stack([(side * weight * beyond).sum(axis=1) for side in sides]) @ share
     return PolicyEvaluation(
-        counts @ evaluation_set.share,
-        float(best.sum(axis=1) @ evaluation_set.share),
-        float(price @ evaluation_set.share),
+        counts @ share,
+        float(total(best) @ share),
+        float(price @ share),
         deferral_curve(score, evaluation_set, cost_model),
         bounded(sent, calibrated, evaluation_set, cost_model),
         own,
+        _paired(sent, remote - local, evaluation_set),
     )
+
+
+def _paired(
+    sent: NDArray[np.bool_], more: NDArray[np.float64], evaluation_set: EvaluationSet
+) -> NDArray[np.float64]:
+    """`PolicyEvaluation.paired`. more: what a send costs more than keeping, (rows, h)."""
+    weight = np.ones(sent.shape) if evaluation_set.weight is None else evaluation_set.weight
+    parts = np.stack([sent * more, ~sent * -more, np.ones(sent.shape)])
+    each: NDArray[np.float64] = np.einsum("prh,rh,r->ph", parts, weight, evaluation_set.share)
+    which = evaluation_set.witness
+    if which is None:
+        return each
+    return np.stack([np.bincount(which, weights=part) for part in each])
 
 
 def _right(side: NDArray[np.bool_], right: Right) -> NDArray[Any]:
-    """How many of each row's samples on a side are right, or the sum of their grades; (rows,)."""
-    found: NDArray[Any] = (side & right if right.dtype == np.bool_ else side * right.astype(np.float64)).sum(
-        axis=1
-    )
+    """Which of each row's samples on a side are right, or their grades; (rows, h)."""
+    found: NDArray[Any] = side & right if right.dtype == np.bool_ else side * right.astype(np.float64)
     return found
 
 
@@ -87,42 +104,43 @@ def summed(evaluations: Sequence[PolicyEvaluation]) -> PolicyEvaluation:
         np.sum([each.curve for each in evaluations], axis=0),
         np.sum([each.bounded for each in evaluations], axis=0),
         np.sum([each.own for each in evaluations], axis=0),
+        np.sum([each.paired for each in evaluations], axis=0),
     )
 
 
-def best_threshold(
-    score: NDArray[np.float32],
-    client_correct: Right,
-    server_correct: Right,
-    cost_model: CostModel,
-    c_e: NDArray[np.float64] | None = None,
-) -> float:
-    """The price of least risk on n samples, all (n,): minus infinity, or a score that occurs; the highest of
-    several equally good ones, so that nothing is sent for nothing. c_e: of each sample, where they differ.
-    """
-    m, e = client_correct.astype(np.float64), server_correct.astype(np.float64)
-    order = np.argsort(-score, kind="stable")
-    ranked = score[order]
-    added = np.concatenate([[0.0], np.cumsum((cost_model.cost_remote(m, e, c_e) - (1.0 - m))[order])])
-    # Sending the first k is a threshold only where the k-th and the next one differ.
-    is_cut = np.append(np.append(True, ranked[1:] != ranked[:-1]), True)
-    sends = int(np.flatnonzero(is_cut)[np.argmin(added[is_cut])])
-    return float(ranked[sends]) if sends < len(ranked) else -np.inf
-
-
 def prices(
-    name: str, cost_model: CostModel, score: NDArray[np.float32], known: EvaluationSet
+    name: str,
+    cost_model: CostModel,
+    score: NDArray[np.float32],
+    known: EvaluationSet,
+    price: PriceRule | None = None,
 ) -> NDArray[np.float64]:
-    """The price that each row decides at, float64 (rows,): the Bayes price of the score, or else the best
-    threshold on these samples, the calibration pool's. score: (rows, c).
+    """The price that each row decides at, float64 (rows,). score: (rows, c), on the calibration pool.
+
+    As the group's own price chooses it, if it is one that is chosen there; else the Bayes price of the score,
+    or the threshold of least risk on these samples.
     """
     bayes = bayes_price(name, cost_model.bayes_price)
-    if not np.isnan(bayes):
+    is_chosen = price is not None and price.is_chosen
+    if not np.isnan(bayes) and not is_chosen:
         return np.full(len(score), bayes)
-    correct = known.client_correct[known.variant_of_row]
-    pairs = zip(score, correct, strict=True)
-    server = known.server_correct  # of one option, so alike for all rows: others have a Bayes price
-    return np.array([best_threshold(s, m, server, cost_model, known.c_e) for s, m in pairs])
+    rows = known_of(score, known, cost_model, bayes)
+    return np.array(
+        [CHOSEN[price.kind](price, row) if price and is_chosen else least_risk(row) for row in rows]
+    )
+
+
+def known_of(
+    score: NDArray[np.float32], known: EvaluationSet, cost_model: CostModel, bayes: float
+) -> Iterator[Known]:
+    """What thresholds are chosen on, row by row."""
+    all_e, all_c_e = known.server_correct.astype(np.float64), known.c_e
+    for row, variant in enumerate(known.variant_of_row):
+        m = known.client_correct[variant].astype(np.float64)
+        e = all_e if all_e.ndim == 1 else all_e[row]
+        c_e = all_c_e if all_c_e is None or all_c_e.ndim == 1 else all_c_e[row]
+        weight = np.ones(len(m)) if known.weight is None else known.weight[row]
+        yield Known(score[row], 1.0 - m, cost_model.cost_remote(m, e, c_e), 1.0 - m, weight, bayes)
 
 
 def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, float]:
@@ -158,10 +176,30 @@ def measures(evaluation: PolicyEvaluation, cost_model: CostModel) -> dict[str, f
         "risk_all_remote": risk_remote / n,
         "risk_oracle": evaluation.oracle / n,
         "excess_over_oracle": (risk - evaluation.oracle) / n,
+        **_above_constant(evaluation, (risk - min(risk_local, risk_remote)) / n),
         "samples_local": local,
         "samples_remote": remote,
         **sides,
     }
+
+
+def _above_constant(evaluation: PolicyEvaluation, value: float) -> dict[str, float]:
+    """By how much the risk lies above that of the better constant decision, with a 95% interval: paired over
+    the distinct samples, Student's t at 97.5% against each of the two, so that both hold at once.
+
+    The larger of two differences lies between the larger lower ends and the larger upper ones, whichever
+    constant is the better one in truth. NaN for fewer than two samples.
+    """
+    *differences, weight = evaluation.paired
+    count, whole = int((weight > 0).sum()), weight.sum()
+    ends = []
+    for difference in differences:
+        mean = difference.sum() / whole
+        spread = np.square(difference - mean * weight).sum() * count / max(1, count - 1)
+        reach = stats.t.ppf(1.0 - 0.05 / 4.0, count - 1) * np.sqrt(spread) / whole if count > 1 else np.nan
+        ends.append((mean - reach, mean + reach))
+    low, high = (float(max(each)) for each in zip(*ends, strict=True))
+    return {"above_constant": value, "above_constant_low": low, "above_constant_high": high}
 
 
 def _cost(cost_model: CostModel, sent: float, m_right: float, e_right: float) -> float:

@@ -46,19 +46,23 @@ def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins | None
     plan, options = answers.plan, options_of(answers.plan.scenario, place)
     held_out, costs = plan.held_out(place), plan.scenario.costs
     cost_model = costs_for(plan.scenario, place, costs.c_e, costs.c_1)
-    evaluation_set = answers.evaluation_set(place, held_out, cost_model)
+    evaluation_set = answers.held_out_set(place, cost_model)
     if model == "server":
         if len(options) > 1:
             return None
         estimated = options[0].of(answers.server_confidence)[None, held_out]
         if np.isnan(estimated).any():
             return None
-        return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1))
+        met = None
+        if evaluation_set.weight is not None:
+            met = evaluation_set.share[None] @ evaluation_set.weight
+        return reliability_bins(estimated, evaluation_set.server_correct[None], np.ones(1), met)
     models = [made for variant, made in answers.of_models.items() if variant.group == place]
     if not all("confidence" in made.scores for made in models):
         return None
     uncertainty = np.stack([made.scores["confidence"][held_out] for made in models])
-    return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, evaluation_set.share)
+    share, weight = evaluation_set.share, evaluation_set.weight
+    return reliability_bins(1.0 - uncertainty, evaluation_set.client_correct, share, weight)
 
 
 def _add(

@@ -16,15 +16,16 @@ def reliability_bins(
     estimated: NDArray[np.floating],
     right: NDArray[np.bool_] | NDArray[np.float32],
     share: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
 ) -> ReliabilityBins:
-    """The sums over rows, float64 (3, h, TENTHS), in the order of `SUMS`.
+    """The sums over rows, float64 (3, h, BINS), in the order of `SUMS`.
 
     estimated: P(right), in [0, 1], (rows, h); right: (rows, h), or grades in [0, 1]; share: what each row
-    weighs, (rows,).
+    weighs, (rows,); weight: how much it is asked of a sample, (rows, h), mean 1; None: all alike.
     """
     samples = estimated.shape[1]
     place = np.minimum((estimated * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(samples)
-    weight = np.repeat(share, samples)
-    parts = (weight, weight * estimated.ravel(), weight * right.ravel())
+    whole = np.repeat(share, samples) * (1.0 if weight is None else weight.ravel())
+    parts = (whole, whole * estimated.ravel(), whole * right.ravel())
     sums = [np.bincount(place.ravel(), weights=part, minlength=samples * BINS) for part in parts]
     return np.stack(sums).astype(np.float64).reshape(len(SUMS), samples, BINS)

@@ -28,11 +28,13 @@ def study_of(plan: Plan, answers: Answers, losses: Losses) -> Columns:
     scores."""
     rows = []
     for place, name in _groups(plan):
-        curves = loss_curves(plan, losses, place)
+        curves, price = loss_curves(plan, losses, place), plan.scenario.fleet[place].policy.price
         for each, evaluation in answers.evaluations[place].items():
             cost_model = costs_for(plan.scenario, place, each.c_e, each.c_1)
             final = {
-                "price_from": "bayes" if SCORES[each.score].has_bayes_price else "calibration",
+                "price_from": price.kind
+                if price.is_chosen
+                else ("bayes" if SCORES[each.score].has_bayes_price else "calibration"),
                 "final_loss": float(curves[each][-1]) if each in curves else float("nan"),
             }
             rows.append(_key(name, each) | measures(evaluation, cost_model) | final)

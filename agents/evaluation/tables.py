@@ -49,8 +49,8 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
             own = own_setting(plan.scenario, name)
             if name == "random":
                 cost_model = costs_for(plan.scenario, place, own.c_e, own.c_1)
-                evaluation_set = answers.evaluation_set(place, plan.held_out(place), cost_model)
-                curves[name][group.group] = random_curve(evaluation_set, cost_model)
+                held_out = answers.held_out_set(place, cost_model)
+                curves[name][group.group] = random_curve(held_out, cost_model)
             elif own in evaluations:
                 curves[name][group.group] = evaluations[own].curve
     traffic = {

@@ -10,26 +10,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.evaluation.best_option import Asked, judged
+from agents.data.met import Met
+from agents.evaluation.best_option import Asked, by_best
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet, Right
+from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
 from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
-from agents.options import costs_for
+from agents.evaluation.thresholds import told_less
+from agents.options import costs_for, most_surcharge
 from agents.plan import Block, Plan
 from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.option_surrogates import surrogate_of
 from agents.rejectors.settings import Setting
 from agents.rejectors.surrogates import Client, Surrogate
 from agents.server.online import own_rows
+from sim.registry.prices import PriceRule
 
 
 @dataclass(frozen=True)
 class BlockAnswers:
-    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n), or of several
-    options (own rows, options, n); evaluations: on
-    each setting that rows of this block serve, a part of the sum over the group's clients; estimates: such a
-    part too, by model, of what rows in the scenario's own setting say of its being right on held-out samples.
+    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n), or by option
+    (own rows, options, n); evaluations: on each setting that rows of this block serve, a part of the sum over
+    the group's clients; estimates: such a part too, by model, of what rows in the scenario's own setting say
+    of its being right on held-out samples.
     """
 
     score: NDArray[np.float32]
@@ -38,22 +42,26 @@ class BlockAnswers:
 
 
 def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right) -> BlockAnswers:
-    """What a trained block decides. server_right: whether the server is right on the sample axis, (n,), or of
+    """What a trained block decides. server_right: whether the server is right on the sample axis, (n,), of
     several models (models, n)."""
-    is_own = own_rows(plan, block)
-    held_out, calibration = plan.held_out(block.group), plan.calibration(block.group)
+    is_own, place = own_rows(plan, block), block.group
+    owners, price = plan.owners(block), plan.scenario.fleet[place].policy.price
+    held_out, calibration = (
+        of_owners(plan, place, plan.owners_in(place)) for of_owners in (judged_on, calibrated_on)
+    )
     everything = np.arange(len(plan.samples.sample_id))
-    positions = everything if is_own.any() else np.union1d(held_out, calibration)
+    positions = everything if is_own.any() else np.union1d(held_out.positions, calibration.positions)
     scored = Scored.of(plan, block, rejectors, positions, server_right)
     network_of_row, networks, evaluations = plan.network_of_row(block), plan.networks(block), {}
     for number in np.unique(network_of_row):
-        for setting in plan.served[block.group][networks[number]]:
-            cost_model = costs_for(plan.scenario, block.group, setting.c_e, setting.c_1)
-            evaluations[setting] = scored.evaluate(
-                network_of_row == number, setting, cost_model, held_out, calibration
-            )
-    score = scored.score(is_own, plan.scenario.costs.c_1)
-    return BlockAnswers(score, evaluations, scored.estimates(network_of_row == 0, held_out))
+        rows = network_of_row == number
+        judged, known = held_out.of(owners[rows]), calibration.of(owners[rows])
+        for setting in plan.served[place][networks[number]]:
+            cost_model = costs_for(plan.scenario, place, setting.c_e, setting.c_1)
+            evaluations[setting] = scored.evaluate(rows, setting, cost_model, judged, known, price)
+    score = scored.in_run(plan, block)
+    of_own = network_of_row == 0
+    return BlockAnswers(score, evaluations, scored.estimates(of_own, held_out.of(owners[of_own])))
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Scored:
     """A block's rows on some positions of the sample axis, n of them, ascending.
 
     outputs: (rows, n, outputs); client: of each row's model; client_correct: bool (rows, n), or grades;
-    server_right: on the whole sample axis, as `answers_of` has it; shares: float64 (rows,).
+    server_right: on the whole sample axis, as `answers_of` has it.
     """
 
     plan: Plan
@@ -72,7 +80,6 @@ class Scored:
     client: Client
     client_correct: Right
     server_right: Right
-    shares: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -94,7 +101,6 @@ class Scored:
             rejectors.client(sample_ids),
             rejectors.client_right(sample_ids).numpy(),
             server_right,
-            plan.shares(block.group, plan.owners_in(block.group))[plan.owners(block)],
         )
 
     def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
@@ -104,60 +110,71 @@ class Scored:
         made: NDArray[np.float32] = self.surrogate.score(self.outputs[chosen], client, c_1).numpy()
         return made
 
+    def in_run(self, plan: Plan, block: Block) -> NDArray[np.float32]:
+        """The scores of the rows that the run itself uses, float32 (own rows, n), less their threshold where
+        it is chosen on the calibration pool."""
+        rows, costs, place = own_rows(plan, block), plan.scenario.costs, block.group
+        score, price = self.score(rows, costs.c_1), plan.scenario.fleet[place].policy.price
+        if not price.is_chosen or not rows.any():
+            return score
+        known = calibrated_on(plan, place, plan.owners_in(place)).of(plan.owners(block)[rows])
+        cost_model = costs_for(plan.scenario, place, costs.c_e, costs.c_1)
+        chosen = self.prices(rows, costs.c_1, cost_model, known, price)
+        return told_less(score, chosen, most_surcharge(plan.scenario, place, cost_model))
+
     def evaluate(
         self,
         rows: NDArray[np.bool_],
         setting: Setting,
         cost_model: CostModel,
-        held_out: NDArray[np.integer],
-        calibration: NDArray[np.integer],
+        held_out: Met,
+        calibration: Met,
+        own_price: PriceRule,
     ) -> PolicyEvaluation:
-        """The evaluation of a setting that these rows serve, on the held-out positions."""
-        score = self.score(rows, setting.c_1)
-        (at, held), (known_at, known) = (
-            self._met(rows, score, cost_model, positions) for positions in (held_out, calibration)
+        """The evaluation of a setting that these rows serve, on what they meet of the held-out samples."""
+        (at, judged), (known_at, _) = (
+            self._asked(rows, setting.c_1, cost_model, met) for met in (held_out, calibration)
         )
-        price = prices(setting.score, cost_model, known_at, known)
-        calibrated = (known_at > price[:, None]).mean(axis=1)
-        return evaluate(at, price, held, cost_model, calibrated)
+        price = self.prices(rows, setting.c_1, cost_model, calibration, own_price)
+        calibrated = calibration.mean(known_at > price[:, None])
+        return evaluate(at, price, judged, cost_model, calibrated)
 
-    def estimates(self, rows: NDArray[np.bool_], held_out: NDArray[np.integer]) -> dict[str, ReliabilityBins]:
+    def prices(
+        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, calibration: Met, own: PriceRule
+    ) -> NDArray[np.float64]:
+        """The price that each of some rows decides at, float64 (those rows,)."""
+        at, known = self._asked(rows, c_1, cost_model, calibration)
+        return prices(self.block.score, cost_model, at, known, own)
+
+    def estimates(self, rows: NDArray[np.bool_], held_out: Met) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
-        at = np.searchsorted(self.positions, held_out)
-        correct, shares = self.client_correct[rows][:, at], self.shares[rows]
-        asked = Asked.of(self.plan, self.block.group, self.server_right, held_out)
-        right = {"client": correct, "server": np.broadcast_to(asked.right[0], correct.shape)}
+        at = np.searchsorted(self.positions, held_out.positions)
+        correct = self.client_correct[rows][:, at]
+        server = Asked.of(self.plan, self.block.group, self.server_right, held_out).right[0]
+        right = {"client": correct, "server": np.broadcast_to(server, correct.shape)}
         said = self.outputs[torch.from_numpy(rows)][:, at]
         return {
-            model: reliability_bins(torch.sigmoid(said[..., place]).numpy(), right[model], shares)
+            model: reliability_bins(
+                torch.sigmoid(said[..., place]).numpy(), right[model], held_out.share, held_out.weight
+            )
             for model, place in self.surrogate.says.items()
         }
 
-    def _met(
-        self,
-        rows: NDArray[np.bool_],
-        score: NDArray[np.float32],
-        cost_model: CostModel,
-        positions: NDArray[np.integer],
+    def _asked(
+        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, met: Met
     ) -> tuple[NDArray[np.float32], EvaluationSet]:
-        """Some rows' scores on some positions, (rows, positions), and what their sends come to there."""
-        at = np.searchsorted(self.positions, positions)
-        return judged(
-            self.plan,
-            self.block.group,
-            self.block.score,
-            score[..., at],
-            (self.client_correct[rows][:, at], self.shares[rows]),
-            Asked.of(self.plan, self.block.group, self.server_right, positions),
-            cost_model,
-        )
+        """Some rows' scores where they meet samples, (those rows, h), and what sends come to there."""
+        at, place = np.searchsorted(self.positions, met.positions), self.block.group
+        correct = self.client_correct[rows][:, at]
+        asked = Asked.of(self.plan, place, self.server_right, met)
+        score = self.score(rows, c_1)[..., at]
+        return by_best(self.plan, place, self.block.score, score, correct, asked, cost_model)
 
 
-def own_scores(plan: Plan, block: Block, rejectors: RejectorBlock) -> NDArray[np.float32]:
-    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n)."""
-    sample_ids, rows = plan.samples.sample_id, torch.from_numpy(own_rows(plan, block))
-    predicted = rejectors.client(sample_ids)
-    client = Client(predicted.answer[rows], predicted.uncertainty[rows])
-    read_off, c_1 = surrogate_of(plan, block).score, plan.scenario.costs.c_1
-    made: NDArray[np.float32] = read_off(rejectors.outputs(sample_ids)[rows], client, c_1).numpy()
-    return made
+def own_scores(
+    plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right
+) -> NDArray[np.float32]:
+    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n).
+    server_right: on the sample axis, (n,)."""
+    everything = np.arange(len(plan.samples.sample_id))
+    return Scored.of(plan, block, rejectors, everything, server_right).in_run(plan, block)

@@ -13,6 +13,7 @@ from scipy import optimize
 from torch import Tensor
 from torch.nn import functional
 
+from agents.evaluation.judged import calibrated_on
 from agents.models.outputs import FrozenModel, ModelOutput, output_of
 from agents.models.training import Seen
 from agents.plan import Plan, Variant
@@ -82,25 +83,38 @@ class ClientPredictions:
         return Predictions(output.answer[None], output.right[None], uncertainty[None], seen[None])
 
     def _temperature(self, variant: Variant) -> float:
-        """1 where nobody takes what the model says for a probability, or no label says what is right."""
-        given = self._plan.given
-        if variant.group not in self._believed or (given is not None and given.is_graded):
+        """1 where nobody takes what the model says for a probability."""
+        if variant.group not in self._believed:
             return 1.0
         if variant not in self._temperatures:
-            pool = self._plan.samples.sample_id[self._plan.calibration(variant.group)]
-            logits = output_of(self._models[variant], self._plan, pool).logits
-            labels = torch.from_numpy(self._plan.labels(pool))
-            self._temperatures[variant] = temperature(logits, labels) if logits.shape[1] else 1.0
+            self._temperatures[variant] = temperature_of(self._plan, variant, self._models[variant])
         return self._temperatures[variant]
 
 
-def temperature(logits: Tensor, labels: Tensor) -> float:
+def temperature_of(plan: Plan, variant: Variant, model: FrozenModel) -> float:
+    """The temperature that the calibration pool asks for, as the clients of a model meet it; 1 where the
+    model gives no probabilities, or no label says what is right."""
+    if plan.given is not None and plan.given.is_graded:
+        return 1.0
+    met = calibrated_on(plan, variant.group, len(plan.trains_on[variant.group])).of(
+        np.array([variant.number])
+    )
+    pool = plan.samples.sample_id[met.positions]
+    logits = output_of(model, plan, pool).logits
+    weight = None if met.weight is None or not met.weight.any() else torch.from_numpy(met.weight[0])
+    return temperature(logits, torch.from_numpy(plan.labels(pool)), weight) if logits.shape[1] else 1.0
+
+
+def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> float:
     """By what logits (n, classes) are to be divided so that labels (n,) are likeliest: temperature scaling
-    (Guo et al. 2017), between 1/100 and 100. The answers stay what they are."""
+    (Guo et al. 2017), between 1/100 and 100. The answers stay what they are. weight: of each, (n,)."""
     scores = logits.double()
 
     def unlikely(log_temperature: float) -> float:
-        return float(functional.cross_entropy(scores / np.exp(log_temperature), labels.long()))
+        losses = functional.cross_entropy(
+            scores / np.exp(log_temperature), labels.long(), reduction="mean" if weight is None else "none"
+        )
+        return float(losses if weight is None else (losses * weight).mean())
 
     found = optimize.minimize_scalar(unlikely, bounds=(-np.log(100), np.log(100)), method="bounded")
     return float(np.exp(found.x))

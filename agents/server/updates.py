@@ -40,7 +40,10 @@ def update_of(
     changed = {block.group for block in block_updates}
     score = []
     for place, group in enumerate(plan.scenario.fleet):
-        follows = place in changed if is_trained(group.policy.score) else group.policy.score == "oracle"
+        if is_trained(group.policy.score):
+            follows = place in changed
+        else:  # what it sends depends on the server, or its threshold does
+            follows = group.policy.score == "oracle" or group.policy.price.is_chosen
         score.append(answers.score_in_force(place) if follows else None)
     return Update(server.label, tuple(score), _learning(plan, training_round, server, block_updates))
 

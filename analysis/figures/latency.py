@@ -1,4 +1,5 @@
-"""How long answers took: the tail of the latency to the final answer, by outcome."""
+"""How long answers took: the tail of the latency to the final answer, by outcome.
+Of all requests that arrived, by the summary's definition of a percentile; its percentiles are the marks."""
 
 from __future__ import annotations
 
@@ -9,12 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, Floats, styled
+from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, styled
+from analysis.metrics.run_length import span_of
+from analysis.metrics.service import spread
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.percentiles import LEVELS, Latencies, curve_of
 
 MOST_NAMES = 3  # groups with one deadline; more are counted
 LEAST_ANSWERS = 20  # fewer do not draw a distribution
-PERCENTILES = ((0.5, "o", "p50"), (0.95, "s", "p95"), (0.99, "D", "p99"))
+MARKERS = {"p50": "o", "p95": "s", "p99": "D"}
 
 
 @styled
@@ -23,18 +27,13 @@ def latency(traffic: Traffic) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True, which="major")
-    final_s = traffic.requests["final_s"].to_numpy(dtype=float)
-    answered = ~np.isnan(final_s)
-    taken_s = final_s[answered]
-    curves = [
-        (name, final_s[answered & traffic.is_outcome(name)], colour)
-        for name, colour in OUTCOME_COLOURS.items()
-    ]
-    for name, values, colour in [("all", taken_s, INK), *curves]:
-        if values.size >= LEAST_ANSWERS:
-            share = "" if name == "all" else f" ({values.size / taken_s.size:.0%})"
-            _tail(axes, values, colour, name.replace("_", " ") + share)
-    for _, marker, label in PERCENTILES:
+    every, relaxations = traffic.latencies(), span_of(traffic).relaxations
+    _tail(axes, every, relaxations, INK, "all")
+    for name, colour in OUTCOME_COLOURS.items():
+        mask = traffic.is_outcome(name)
+        label = f"{name.replace('_', ' ')} ({mask.mean() if mask.size else 0.0:.0%})"
+        _tail(axes, every.among(mask), relaxations, colour, label)
+    for label, marker in MARKERS.items():
         axes.plot([], [], marker, color=FAINT, ms=4.5, label=label)
     _deadlines(axes, traffic.run.groups)
     axes.set_xscale("log")
@@ -46,27 +45,28 @@ def latency(traffic: Traffic) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("latency to the final answer (s)")
-    axes.set_ylabel("answers slower than this (%)")
+    axes.set_ylabel("requests that take longer than this (%)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
-def _tail(axes: Axes, values: Floats, colour: str, label: str) -> None:
-    """One complementary distribution as a line of at most 600 points, denser in the tail, and its marks."""
+def _tail(axes: Axes, times: Latencies, relaxations: float, colour: str, label: str) -> None:
+    """The share that takes longer than x, a line of at most 600 points, denser in the tail, as far as it is
+    known; and the percentiles that the summary tells."""
+    told = spread(times, relaxations)
+    if told["n"] < LEAST_ANSWERS:
+        return
+    curve = curve_of([times])
     shares = np.unique(np.concatenate([np.linspace(1, 0.05, 300), np.geomspace(0.05, 5e-4, 300)]))[::-1]
-    slower = np.quantile(values, 1 - shares, method="inverted_cdf")
-    axes.plot(slower, shares, color=colour, lw=2.0 if colour == INK else 1.4, label=label, zorder=3)
-    for level, marker, _ in PERCENTILES:
-        axes.plot(
-            [np.quantile(values, level, method="inverted_cdf")],
-            [1 - level],
-            marker,
-            color=colour,
-            ms=4.5,
-            mec="white",
-            mew=0.6,
-            zorder=4,
-        )
+    slower = np.array([curve.at(1 - share) for share in shares])
+    width = 2.0 if colour == INK else 1.4
+    axes.plot(
+        slower, np.where(np.isfinite(slower), shares, np.nan), color=colour, lw=width, label=label, zorder=3
+    )
+    for name, marker in MARKERS.items():
+        if told[name] is not None:
+            at = ([told[name]], [1 - LEVELS[name]])
+            axes.plot(*at, marker, color=colour, ms=4.5, mec="white", mew=0.6, zorder=4)
 
 
 def _deadlines(axes: Axes, groups: dict[str, dict[str, Any]]) -> None:

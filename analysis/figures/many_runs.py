@@ -20,6 +20,8 @@ from analysis.reports.formatting import SHOWN_AS, quantity
 
 Rows = Sequence[Mapping[str, Any]]
 MARKERS = "osD^vPX"
+ALIKE = " ≈"
+UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bytes": "B", "_usd": "USD"}
 MOST_LINES = len(SERIES)
 
 
@@ -51,7 +53,7 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
             }
             _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label=label, **look)
         _ticks_at_values(panel, rows, values, numeric)
-        panel.set_xlabel(axes[0])
+        panel.set_xlabel(path_label(axes[0]))
         panel.set_ylabel(axis_label(metric))
         panel.grid(visible=True, axis="y")
     if len(lines) > 1:
@@ -82,26 +84,30 @@ def lines_of(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
 
 @_styled
 def heat_maps(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
-    """Each metric over two axes: the first upwards, the second to the right; the mean in each cell."""
+    """Each metric over two axes: the first upwards, the second to the right; the mean in each cell, with
+    ALIKE behind it where its interval reaches into that of the first cell, which has no mark."""
     up, right = (list(dict.fromkeys(word(row["chosen"][n]) for row in rows)) for n in (0, 1))
     figure, panels = _panels(len(metrics), 2, max(1.9, 1.0 + 0.3 * len(up)))
     for panel, metric in zip(panels, metrics, strict=True):
         grid = np.full((len(up), len(right)), np.nan)
+        marks, first = np.full(grid.shape, "", dtype="<U2"), rows[0]["metrics"][metric.name]
         for row in rows:
             place = up.index(word(row["chosen"][0])), right.index(word(row["chosen"][1]))
-            grid[place] = row["metrics"][metric.name][0]
+            found = row["metrics"][metric.name]
+            grid[place] = found[0]
+            marks[place] = ALIKE if row is not rows[0] and overlap(first, found) else ""
         shades = panel.pcolormesh(_scaled(grid, metric), cmap="cividis", edgecolors="white", linewidth=1.0)
-        _write_cells(panel, grid, metric)
+        _write_cells(panel, grid, marks, metric)
         panel.set_xticks(np.arange(len(right)) + 0.5, right)
         panel.set_yticks(np.arange(len(up)) + 0.5, up)
-        panel.set_xlabel(axes[1])
-        panel.set_ylabel(axes[0])
+        panel.set_xlabel(path_label(axes[1]))
+        panel.set_ylabel(path_label(axes[0]))
         panel.set_title(axis_label(metric))
         figure.colorbar(shades, ax=panel)
     return figure
 
 
-def _write_cells(panel: Axes, grid: np.ndarray, metric: Metric) -> None:
+def _write_cells(panel: Axes, grid: np.ndarray, marks: np.ndarray, metric: Metric) -> None:
     if grid.size > 120:  # too small to read
         return
     middle = (np.nanmin(grid) + np.nanmax(grid)) / 2 if not np.isnan(grid).all() else 0.0
@@ -111,7 +117,7 @@ def _write_cells(panel: Axes, grid: np.ndarray, metric: Metric) -> None:
             panel.text(
                 x + 0.5,
                 y + 0.5,
-                format_value(value, metric),
+                format_value(value, metric) + str(marks[y, x]),
                 ha="center",
                 va="center",
                 color=colour,
@@ -196,6 +202,17 @@ def _points(
         if panel not in panels[::columns]:
             panel.tick_params(labelleft=False)
     return figure, panels
+
+
+def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """Whether two known intervals have a value in common."""
+    return one[1] <= other[2] and other[1] <= one[2]
+
+
+def path_label(path: str) -> str:
+    """A path of the scenario with the unit that its last step carries: 'fleet.*.timeout_s (s)'."""
+    unit = next((unit for ending, unit in UNITS.items() if path.endswith(ending)), "")
+    return f"{path} ({unit})" if unit else path
 
 
 def axis_label(metric: Metric) -> str:

@@ -74,7 +74,7 @@ def _load(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
     axes.fill_between(middle, 0, first, step="mid", color=SKY, lw=0, label="first sends")
     axes.fill_between(middle, first, first + again, step="mid", color=VERMILION, lw=0, label="retries")
     highest = float((first + again).max()) if len(seconds) else 1.0
-    per_request_s = seconds_per_request(run.scenario["server"])
+    per_request_s = seconds_per_request(run.server)
     if per_request_s:
         at_s, usable = usable_steps(run)
         capacity = usable / per_request_s

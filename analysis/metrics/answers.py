@@ -93,7 +93,8 @@ def risk(traffic: Traffic) -> dict[str, Any]:
 
     Per request, realised = c_e · charged attempts + w · 1[answer wrong or missing], w = c_1 where the
     server answered and 1 where the client or nobody did; oracle = min(1[m wrong], c_e + c_1·1[e wrong]). Of
-    answers with a quality q, 1 − q stands for 1[wrong].
+    answers with a quality q, 1 − q stands for 1[wrong]. all_local, all_remote: had nothing been sent, and had
+    everything been sent and answered.
     Means over held-out requests for which the server's answer is on record.
     """
     costs = traffic.run.scenario["costs"]
@@ -103,12 +104,16 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
     realised = c_e * requests["charged"].to_numpy() + weight * (1.0 - traffic.correct)
     remote_loss = c_e + c_1 * (1.0 - requests["server_right"].to_numpy())
-    oracle = np.minimum(1.0 - requests["client_right"].to_numpy(), remote_loss)
+    local_loss = 1.0 - requests["client_right"].to_numpy()
+    oracle = np.minimum(local_loss, remote_loss)
     mean = traffic.clusters.mean
     return {
         "realised": mean(realised, among),
         "oracle": mean(oracle, among),
         "excess": mean(realised - oracle, among),
+        "all_local": mean(local_loss, among),
+        "all_remote": mean(remote_loss, among),
+        "above_all_local": mean(realised - local_loss, among),
     }
 
 

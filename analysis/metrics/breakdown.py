@@ -3,6 +3,8 @@ A section of the summary, and what `analysis.metrics.outages` says of each windo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -10,48 +12,58 @@ import numpy as np
 from analysis.metrics.part_ratios import not_sent
 from analysis.metrics.run_length import span_of
 from analysis.metrics.service import amplification, cost_of, in_time, served_in_time, spread
-from analysis.run_folder.parts import OF_GROUPS, of_group
-from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.run_folder.parts import Rows, rows_of
+from analysis.run_folder.traffic import Traffic, share
 from analysis.statistics.percentiles import LEVELS
 
 
-def groups(traffic: Traffic) -> dict[str, Any]:
-    """Each group's part of the traffic: all of it, what an outage touched, and the rest."""
-    relaxations = span_of(traffic).relaxations
-    return {
-        name: {
-            which: breakdown(traffic, of_group(traffic, name) & part(traffic), relaxations)
-            for which, part in OF_GROUPS.items()
-        }
-        for name in traffic.run.groups
-    }
+def by_whom(section: str) -> Callable[[Traffic], dict[str, Any]]:
+    """Each group's, or each server's, model's or option's part of the traffic: all of it, what an outage
+    touched, and the rest."""
+
+    def told(traffic: Traffic) -> dict[str, Any]:
+        relaxations, touched = span_of(traffic).relaxations, traffic.is_affected
+        found = {}
+        for name, rows in rows_of(traffic, section).items():
+            parts = {"whole_run": rows, "affected": rows[touched[rows]], "unaffected": rows[~touched[rows]]}
+            found[name] = {which: breakdown(traffic, part, relaxations) for which, part in parts.items()}
+        return found
+
+    return told
 
 
-def breakdown(traffic: Traffic, among: Mask, relaxations: float) -> dict[str, Any]:
-    """The numbers of the requests `among` (n,), over those of known outcome; accuracy over held-out ones.
+def breakdown(traffic: Traffic, rows: Rows, relaxations: float) -> dict[str, Any]:
+    """The numbers of some requests by their places (k,), over those of known outcome; accuracy over held-out
+    ones. What was told once of the same requests is told again.
 
     relaxations: how many relaxation times of the server the run lasts.
     """
-    requests = traffic.requests
-    taken_s = requests["final_s"].to_numpy(dtype=float)
-    taken = spread(traffic.latencies().among(among), relaxations)
-    known, held_out = among & traffic.known, among & traffic.held_out
-    estimate = traffic.clusters.share
+    key = blake2b(rows.tobytes(), digest_size=16).digest() if rows.size < len(traffic.requests) else b""
+    if key not in traffic.told:
+        traffic.told[key] = _breakdown(traffic.only(rows), relaxations)
+    return traffic.told[key]
+
+
+def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
+    requests = part.requests
+    everyone, known, held_out = np.ones(len(requests), dtype=bool), part.known, part.held_out
+    times = part.latencies()
+    taken = spread(times, relaxations)
+    estimate = part.clusters.share
+    sent, decided = (np.asarray(requests[name], dtype=bool) for name in ("deferred", "is_decided"))
     return {
-        "requests": int(among.sum()),
-        "accuracy": estimate(traffic.correct, held_out),
+        "requests": len(requests),
+        "accuracy": estimate(part.correct, held_out),
         "client_accuracy": estimate(np.asarray(requests["client_right"]), held_out),
-        "deferral_rate": share(
-            np.asarray(requests["deferred"], dtype=bool), among & np.asarray(requests["is_decided"])
-        ),
-        "answered_by_server_share": share(traffic.is_answered_by("server"), known),
-        "timed_out_share": share(traffic.is_outcome("timed_out"), known),
-        "refused_share": share(traffic.is_outcome("refused"), known),
-        "not_sent_share": share(not_sent(traffic), known),
-        "answered_share": share(~np.isnan(taken_s), known),
-        "answered_in_time_share": share(in_time(traffic), known),
-        "served_in_time_share": share(served_in_time(traffic), known),
+        "deferral_rate": share(sent, decided),
+        "answered_by_server_share": share(part.is_answered_by("server"), known),
+        "timed_out_share": share(part.is_outcome("timed_out"), known),
+        "refused_share": share(part.is_outcome("refused"), known),
+        "not_sent_share": share(not_sent(part), known),
+        "answered_share": share(~np.isnan(requests["final_s"].to_numpy()), known),
+        "answered_in_time_share": share(in_time(part), known),
+        "served_in_time_share": share(served_in_time(part), known),
         **{f"{name}_latency_s": taken[name] for name in LEVELS},
-        "amplification": amplification(traffic, among),
-        **cost_of(traffic, among),
+        "amplification": amplification(part, everyone),
+        **cost_of(part, everyone),
     }

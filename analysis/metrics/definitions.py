@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.metrics.part_definitions import OF_PARTS
+from analysis.run_folder.parts import OF_WHOM
 
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
 SPREAD = {"n", "mean", "p50", "p95", "p99"}
@@ -23,9 +24,10 @@ DEFINITIONS = {
         "under 30 held-out samples alone (text)."
     ),
     "study": (
-        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, or at the "
-        "threshold that does best on the calibration pool, comes to on the held-out samples without any "
-        "traffic, mean over clients; the columns are those of study.parquet (list)."
+        "Per group and score, at the scenario's own costs: what deciding by it at its Bayes price, at the "
+        "threshold that does best on the calibration pool or the one that the group's price chooses there, "
+        "comes to on the held-out samples as its clients meet them, without any traffic, mean over clients; "
+        "the columns are those of study.parquet (list)."
     ),
     "predictions": (
         "Per law of docs/laws.md that applies to the run: its formula, assumptions, source and limits, and "
@@ -119,6 +121,17 @@ DEFINITIONS = {
     "risk.excess": (
         "Realised minus oracle: what learning and the system together left on the table (units of the loss)."
     ),
+    "risk.all_local": (
+        "Mean of 1[client wrong] over the same requests: had nothing been sent (units of the loss)."
+    ),
+    "risk.all_remote": (
+        "Mean of c_e + c_1 x 1[server wrong] over the same requests: had everything been sent, charged once "
+        "and answered (units of the loss)."
+    ),
+    "risk.above_all_local": (
+        "Realised minus all_local, request by request: above 0 the fleet paid more than had it sent nothing "
+        "(units of the loss)."
+    ),
     "fairness.clients": "Clients with at least 10 held-out requests; the others tell mostly chance (count).",
     "fairness.left_out": "Clients with fewer held-out requests than that, and at least one (count).",
     "fairness.jain": (
@@ -169,7 +182,7 @@ DEFINITIONS = {
     "queue.max": "Requests waiting at the server, maximum after the warm-up (count).",
     "work.service_s": (
         "Replica time spent on counted requests, a batch's time split equally among its members, and what "
-        "outages stopped and put back (in_flight: requeue) after the warm-up, up to each stop (s)."
+        "outages stopped and threw away (in_flight: requeue, restart) after the warm-up, up to each stop (s)."
     ),
     "work.wasted_s": (
         "The part of it that went to attempts whose answer was not the one given; what serves requests still "
@@ -241,7 +254,7 @@ DEFINITIONS |= {
         "cost.*",
         "availability.*",
         "outages.whole_run.*",
-        "groups.*.whole_run.*",
+        *(f"{section}.*.whole_run.*" for section in OF_WHOM),
     )
 }
 

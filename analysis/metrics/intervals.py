@@ -12,7 +12,7 @@ from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
 from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
-from analysis.run_folder.parts import of_group
+from analysis.run_folder.parts import OF_WHOM, rows_of
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -38,42 +38,38 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
             "correct_in_time_hz": _rate(_useful(traffic), traffic, span)._asdict(),
             "arrivals_hz": _rate(np.ones(everyone.size), traffic, span)._asdict(),
         },
-        "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, everyone, span)},
+        "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, span)},
         "load": _load(traffic, span),
         "queue": {
             "mean": _over_time(_column(traffic, "waiting_mean"), traffic, span),
             "in_system": _over_time(in_system(traffic), traffic, span),
         },
         "work": {"wasted_share": _wasted(traffic, span)},
-        "availability": {
-            "answered_in_time_if_sent": _of(OF_PART["answered_in_time_if_sent"], traffic, everyone, span)
-        },
-        "outages": {"whole_run": _of_part(traffic, everyone, span)},
-        "groups": {
-            name: {"whole_run": _of_part(traffic, of_group(traffic, name), span)}
-            for name in traffic.run.groups
-        },
+        "availability": {"answered_in_time_if_sent": _of(OF_PART["answered_in_time_if_sent"], traffic, span)},
+        "outages": {"whole_run": _of_part(traffic, span)},
     }
+    for section in OF_WHOM:
+        parts = {
+            name: {"whole_run": _of_part(traffic.only(rows), span)}
+            for name, rows in rows_of(traffic, section).items()
+        }
+        found |= {section: parts} if parts else {}
     for name in (*SHARES, *OF_WHOLE):
         section, number = IN_SUMMARY[name]
-        found.setdefault(section, {})[number] = _of(RATIOS[name], traffic, everyone, span)
+        found.setdefault(section, {})[number] = _of(RATIOS[name], traffic, span)
     return found
 
 
-def _of_part(traffic: Traffic, among: Mask, span: Span) -> dict[str, Any]:
-    """Of the numbers that the summary has of a part, those of the requests `among`, (n,)."""
-    ratios = {
-        name: _of(ratio, traffic, among, span)
-        for name, ratio in OF_PART.items()
-        if not name.endswith("_sent")
-    }
-    times = _latency(traffic, "final_s", span, among)
+def _of_part(part: Traffic, span: Span) -> dict[str, Any]:
+    """Of the numbers that the summary has of a part of the traffic."""
+    ratios = {name: _of(ratio, part, span) for name, ratio in OF_PART.items() if not name.endswith("_sent")}
+    times = _latency(part, "final_s", span, np.ones(len(part.requests), dtype=bool))
     return ratios | {f"{name}_latency_s": times[name] for name in LEVELS}
 
 
-def _of(ratio: Ratio, traffic: Traffic, among: Mask, span: Span) -> dict[str, Any]:
-    """Of a ratio over the requests `among`, (n,); of a share by the bounds of one."""
-    parts, wholes = (values * among for values in ratio.parts_and_wholes(traffic))
+def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
+    """Of a ratio over the requests; of a share by the bounds of one."""
+    parts, wholes = ratio.parts_and_wholes(traffic)
     at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
     more = client_variance(traffic, parts, wholes)
     within = share_in_time if is_share else mean_in_time

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.metrics.service import served_in_time, sizes_of
+from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
 Sums = tuple[Floats, Floats]
@@ -262,6 +263,9 @@ IN_TIME = (  # paths of numbers that are no measures, but alike in this
 BY_ANSWERS = ("accuracy", "client_accuracy", "deferral_rate", "value", "requests")  # of parts, which are not
 
 
+OF_PARTS = tuple(f"{section}." for section in (*OF_WHOM, "outages"))
+
+
 def is_in_time(name: str) -> bool:
     """Whether a measure, or the number at a path, is what requests have in common with their neighbours in
     time, so that it takes long runs to tell it."""
@@ -271,5 +275,5 @@ def is_in_time(name: str) -> bool:
         return measure.in_time
     if isinstance(measure, Single):
         return measure.columns is not None
-    of_part = name.startswith(("groups.", "outages.")) and name.rpartition(".")[2] not in BY_ANSWERS
+    of_part = name.startswith(OF_PARTS) and name.rpartition(".")[2] not in BY_ANSWERS
     return isinstance(measure, Percentile) or name.startswith(IN_TIME) or of_part

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from analysis.metrics.breakdown import breakdown
-from analysis.metrics.recovery import (
-    is_service_judged,
-    normal_waiting,
-    queue_recovery_s,
-    service_recovery_s,
-)
+from analysis.metrics.recovery import normal_waiting, recoveries
 from analysis.metrics.run_length import span_of
-from analysis.run_folder.outages import Outage, own_link_periods
+from analysis.run_folder.outages import own_link_periods
 from analysis.run_folder.parts import OF_EACH, WINDOWS, after_until_s
 from analysis.run_folder.traffic import Traffic
 
@@ -23,35 +20,28 @@ def outages(traffic: Traffic) -> dict[str, Any]:
 
     An outage that overlaps another leaves to `after` only what no outage touches.
     """
-    run, relaxations = traffic.run, span_of(traffic).relaxations
-    normal = normal_waiting(run, traffic.outages)
+    relaxations = span_of(traffic).relaxations
+    normal = normal_waiting(traffic.run, traffic.outages)
     each = [
         {
             "target": outage.target,
             "label": outage.label,
             "from_s": outage.from_s,
             "to_s": outage.to_s,
-            **_recovery(traffic, outage, normal),
+            **recovery,
             **{
                 name: breakdown(traffic, part(traffic, outage), relaxations) for name, part in OF_EACH.items()
             },
             "after_until_s": after_until_s(traffic, outage),
         }
-        for outage in traffic.outages
+        for outage, recovery in zip(traffic.outages, recoveries(traffic, normal), strict=True)
     ]
     return {
         "normal_waiting": normal,
-        "of_single_links": len(own_link_periods(run)),
-        **{name: breakdown(traffic, part(traffic), relaxations) for name, part in WINDOWS.items()},
+        "of_single_links": len(own_link_periods(traffic.run)),
+        **{
+            name: breakdown(traffic, np.flatnonzero(part(traffic)), relaxations)
+            for name, part in WINDOWS.items()
+        },
         "each": each,
     }
-
-
-def _recovery(traffic: Traffic, outage: Outage, normal: float | None) -> dict[str, float | None]:
-    """When all is as before: queue and service both, as far as each can be judged."""
-    queue = queue_recovery_s(traffic.run, traffic.outages, outage, normal)
-    service = service_recovery_s(traffic, outage)
-    both = queue
-    if queue is not None and is_service_judged(traffic, outage):
-        both = None if service is None else max(queue, service)
-    return {"recovery_s": both, "queue_recovery_s": queue, "service_recovery_s": service}

@@ -3,6 +3,8 @@ Part of `analysis.metrics.definitions`."""
 
 from __future__ import annotations
 
+from analysis.run_folder.parts import OF_WHOM
+
 WINDOW = {
     "requests": "Requests that arrived in the window, those still in flight included (count).",
     "accuracy": "Right answers over the window's held-out requests, unanswered ones wrong (share).",
@@ -41,9 +43,16 @@ PLACES = (
 )
 
 OF_PARTS = {
-    f"groups.*.{place}.{name}": meaning.replace("the window's", "these").replace("The window's", "These")
+    f"{section}.*.{place}.{name}": meaning.replace("the window's", "these").replace("The window's", "These")
+    for section in OF_WHOM
     for place in ("whole_run", "affected", "unaffected")
     for name, meaning in WINDOW.items()
+}
+OF_PARTS |= {
+    "queues.*.utilisation": "As in load, of one of several servers (share).",
+    "queues.*.waiting_mean": "Requests that wait at it, mean over time (count).",
+    "queues.*.waiting_max": "Requests that wait at it, at most (count).",
+    "queues.*.usable_share": "As in availability, of this server (share of time).",
 }
 OF_PARTS |= {
     "outages.of_single_links": (

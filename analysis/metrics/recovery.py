@@ -17,45 +17,58 @@ IN_A_ROW = 20  # sent requests that are judged together
 USUALLY = 0.95  # of the time before the first outage
 
 
-def service_recovery_s(traffic: Traffic, outage: Outage) -> float | None:
-    """Seconds from the end of `outage` to the arrival of the last request that failed because of it.
+def recoveries(traffic: Traffic, normal: float | None) -> list[dict[str, float | None]]:
+    """Of each outage when all is as before: queue and service both, as far as each can be judged.
 
-    That is the last one before the first 20 sent requests on end of which no more get no answer of the server
-    than usual: the 95th percentile of the same before the first outage, at least one. Of an outage of links
-    those whose links it hits count. None if that is not seen before the next outage and the horizon.
+    normal: what `normal_waiting` says. In time that grows by requests and seconds, and by outages apart.
     """
-    sent = _sent(traffic, outage)
-    arrived, failed = traffic.arrived_at_s[sent], ~traffic.is_answered_by("server")[sent]
-    usual = _usual_failures(traffic, arrived, failed)
-    if usual is None:
-        return None
-    later = [other.from_s for other in traffic.outages if other.from_s >= outage.to_s]
-    after = (arrived >= outage.to_s) & (arrived < min(later, default=np.inf))
-    arrived, failed = arrived[after], failed[after]
-    calm = np.flatnonzero(_failures(failed) <= usual)
-    if not calm.size:
-        return None
-    before = np.flatnonzero(failed[: calm[0]])
-    return float(np.floor(arrived[before[-1]] - outage.to_s)) if before.size else 0.0
+    queue, found = _queue_recoveries(traffic, normal), []
+    services = {number: _Service(traffic, outages[0]) for number, outages in traffic.alike.items()}
+    for outage, queue_s in zip(traffic.outages, queue, strict=True):
+        service = services[outage.number if outage.groups else None]
+        service_s = service.recovery_s(outage)
+        both = queue_s
+        if queue_s is not None and service.usual is not None:
+            both = None if service_s is None else max(queue_s, service_s)
+        found.append({"recovery_s": both, "queue_recovery_s": queue_s, "service_recovery_s": service_s})
+    return found
 
 
-def is_service_judged(traffic: Traffic, outage: Outage) -> bool:
-    """Whether enough was sent before the first outage to tell what is usual."""
-    sent = _sent(traffic, outage)
-    failed = ~traffic.is_answered_by("server")[sent]
-    return _usual_failures(traffic, traffic.arrived_at_s[sent], failed) is not None
+class _Service:
+    """What the policy sent, of known outcome, by whom an outage could touch, and what of it came to nothing.
 
+    usual: how many of `IN_A_ROW` on end do: the 95th percentile of that before the first outage, at least
+    one; None where too little was sent before it to tell.
+    """
 
-def _sent(traffic: Traffic, outage: Outage) -> Mask:
-    """What the policy sent, of known outcome, by whom the outage hits."""
-    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
-    return np.asarray(sent & traffic.could_touch(outage))
+    def __init__(self, traffic: Traffic, outage: Outage) -> None:
+        sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+        sent &= traffic.could_touch(outage)
+        self._traffic, self._arrived = traffic, traffic.arrived_at_s[sent]
+        failed = ~traffic.is_answered_by("server")[sent]
+        first_s = min((one.from_s for one in traffic.outages), default=np.inf)
+        before = _failures(failed[self._arrived < first_s])
+        self.usual = max(1.0, quantile(before, USUALLY)) if before.size else None
+        self._failed = np.flatnonzero(failed)
+        self._calm = np.flatnonzero(_failures(failed) <= (self.usual or 0.0))
 
+    def recovery_s(self, outage: Outage) -> float | None:
+        """Seconds from the end of `outage` to the arrival of the last request that failed because of it.
 
-def _usual_failures(traffic: Traffic, arrived: Floats, failed: Mask) -> float | None:
-    first_s = min((one.from_s for one in traffic.outages), default=np.inf)
-    counts = _failures(failed[arrived < first_s])
-    return max(1.0, quantile(counts, USUALLY)) if counts.size else None
+        That is the last one before the first `IN_A_ROW` requests on end of which no more than usual get no
+        answer of the server. None if that is not seen before the next outage and the horizon.
+        """
+        if self.usual is None:
+            return None
+        until_s = self._traffic.next_begin_s(outage.to_s)
+        first, end = np.searchsorted(self._arrived, [outage.to_s, until_s])
+        place = np.searchsorted(self._calm, first)
+        if place == self._calm.size or self._calm[place] + IN_A_ROW > end:
+            return None
+        last = np.searchsorted(self._failed, self._calm[place]) - 1
+        if last < 0 or self._failed[last] < first:
+            return 0.0
+        return float(np.floor(self._arrived[self._failed[last]] - outage.to_s))
 
 
 def _failures(failed: Mask) -> Floats:
@@ -80,24 +93,26 @@ def normal_waiting(run: Run, outages: tuple[Outage, ...]) -> float | None:
     return max(1.0, quantile(smooth[before], USUALLY))
 
 
-def queue_recovery_s(
-    run: Run, outages: tuple[Outage, ...], outage: Outage, normal: float | None
-) -> float | None:
-    """Seconds from the end of `outage` until the queue is back to `normal`; None if that is not seen.
+def _queue_recoveries(traffic: Traffic, normal: float | None) -> list[float | None]:
+    """Of each outage the seconds from its end until the queue is back to `normal`; None if that is not seen.
 
     Back: the first whole second from which the 5-s mean of waiting requests is at most `normal` for 10 s
     on end, all of it before the next outage and the horizon.
     """
+    run, outages = traffic.run, traffic.outages
     start, smooth = _smoothed_waiting(run)
     if normal is None or start.size < HELD_FOR_S:
-        return None
+        return [None] * len(outages)
     at_s = run.timeline["at_s"].to_numpy(dtype=float)
     clear = ~np.convolve(seconds_touched(outages, at_s), np.ones(SMOOTHED_OVER_S), mode="valid").astype(bool)
-    is_low = clear & (smooth <= normal + 1e-9) & (start >= outage.to_s)
-    held = np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S
-    later = [other.from_s for other in outages if other.from_s >= outage.to_s]
-    held &= start[: held.size] < min(later, default=np.inf)
-    return float(start[np.argmax(held)] - outage.to_s) if held.any() else None
+    is_low = clear & (smooth <= normal + 1e-9)
+    held = np.flatnonzero(np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S)
+    back = np.append(start[held], np.inf)
+    first = back[np.searchsorted(back, [outage.to_s for outage in outages])]
+    return [
+        float(back_s - outage.to_s) if back_s < traffic.next_begin_s(outage.to_s) else None
+        for outage, back_s in zip(outages, first, strict=True)
+    ]
 
 
 def _smoothed_waiting(run: Run) -> tuple[Floats, Floats]:

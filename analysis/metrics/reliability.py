@@ -18,6 +18,7 @@ from analysis.statistics.percentiles import quantile
 
 BINS = 10
 REPLICATES = 500
+MANY = 10_000  # samples, whose means are as good as normal
 KEYS = ("group", "source", "model")
 
 
@@ -71,26 +72,55 @@ def calibration_error(table: pd.DataFrame, key: str) -> dict[str, Any]:
     if samples < LEAST_SAMPLES:
         return row
     weight, said, right = (table[name].to_numpy() for name in ("weight", "estimated", "right"))
-    sums = np.zeros((3, samples, BINS))  # of weight, of what is said and of what is right
+    sums = np.empty((3, samples, BINS))  # of weight, of what is said and of what is right
     for place, values in enumerate((weight, weight * said, weight * right)):
-        np.add.at(sums[place], (sample, which_bin), values)
-    draws = _generator(key)
-    seen = _distances(sums.sum(axis=1)[:, None])
-    times = draws.multinomial(samples, np.full(samples, 1 / samples), size=REPLICATES)
-    reach = quantile(_mean(_distances(times.astype(np.float64) @ sums) - seen), LEVEL)
+        sums[place].flat = np.bincount(sample * BINS + which_bin, values, samples * BINS)
+    draws, seen = _generator(key), _distances(sums.sum(axis=1)[:, None])
+    apart, perfect = (_by_samples if samples <= MANY else _by_moments)(sums, draws)
+    reach = quantile(_mean(apart - seen), LEVEL)
     value = float(_mean(seen)[0])
-    by_chance_sums = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
-    who, which = np.nonzero(sums[0])
-    chance = sums[1][who, which] / sums[0][who, which]
-    happens = draws.random((REPLICATES, samples), dtype=np.float32)[:, who] < chance
-    by_chance_sums[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(BINS)))
-    by_chance = quantile(_mean(_distances(by_chance_sums)), LEVEL)
     return row | {
         "value": value,
         "low": max(0.0, value - reach),
         "high": value + reach,
-        "by_chance": by_chance,
+        "by_chance": quantile(_mean(perfect), LEVEL),
     }
+
+
+def _by_samples(sums: Floats, draws: np.random.Generator) -> tuple[Floats, Floats]:
+    """Distances of REPLICATES samples drawn from these `sums` (3, samples, BINS), and of as many in which the
+    chance of being right is what is said; both (REPLICATES, BINS)."""
+    samples = sums.shape[1]
+    times = np.empty((REPLICATES, samples))
+    for one in times:
+        one[:] = np.bincount(draws.integers(0, samples, samples), minlength=samples)
+    perfect = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
+    who, which = np.nonzero(sums[0])
+    chance = sums[1][who, which] / sums[0][who, which]
+    happens = draws.random((REPLICATES, samples), dtype=np.float32)[:, who] < chance
+    perfect[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(BINS)))
+    return _distances(times @ sums), _distances(perfect)
+
+
+def _by_moments(sums: Floats, draws: np.random.Generator) -> tuple[Floats, Floats]:
+    """The same for many samples, whose means are as good as normal: by mean and covariance, in linear time.
+
+    A sample that several clients speak of is right for all of them or for none: of two chances p < q it is
+    for both with p.
+    """
+    weight, said, right = sums
+    whole = weight.sum()
+    apart = (right.sum(axis=0) - said.sum(axis=0)) / whole
+    influence = (right - said - apart * weight.sum(axis=1, keepdims=True)) / whole
+    chance = np.divide(said, weight, out=np.zeros_like(said), where=weight > 0)
+    both = np.empty((BINS, BINS))
+    for one in range(BINS):
+        p = chance[:, one, None]
+        both[one] = (weight[:, one, None] * weight * (np.minimum(p, chance) - p * chance)).sum(axis=0)
+    return (
+        draws.multivariate_normal(apart, influence.T @ influence, REPLICATES, method="eigh"),
+        draws.multivariate_normal(np.zeros(BINS), both / whole**2, REPLICATES, method="eigh"),
+    )
 
 
 def _distances(sums: Floats) -> Floats:

@@ -62,7 +62,7 @@ def span_of(traffic: Traffic) -> Span:
     if traffic.outages and begun < ENOUGH_OUTAGES:
         count = len(traffic.outages)
         against = f"{count} outage{'s' * (count > 1)}: too few to show how they vary"
-    service = service_law(run.scenario["server"])
+    service = service_law(run.server)
     tail = 1.0 if service is None else max(1.0, (1 + service.cv**2) / 2)
     end_s = max(run.horizon_s, run.warm_up_s + 1e-9)
     # Many outages are part of what goes on: the time from one to the next is one look at them.
@@ -72,7 +72,7 @@ def span_of(traffic: Traffic) -> Span:
 
 def forgets_s(traffic: Traffic) -> float:
     """The relaxation time of the server at the load outside outages; 0 where nothing is sent to it."""
-    server, timeline = traffic.run.scenario["server"], traffic.timeline
+    server, timeline = traffic.run.server, traffic.timeline
     load, per_request_s = load_outside_outages(traffic)
     if load is None or load == 0:
         return 0.0
@@ -106,7 +106,7 @@ def load_outside_outages(traffic: Traffic) -> tuple[float | None, float]:
 
     The time is as it was measured where the scenario has none. None where no second is without outage.
     """
-    server, timeline = traffic.run.scenario["server"], traffic.timeline
+    server, timeline = traffic.run.server, traffic.timeline
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     usable = float(timeline["usable_replicas_mean"].to_numpy()[quiet].sum())
     if usable == 0:
@@ -133,7 +133,7 @@ def verdict(traffic: Traffic) -> str:
     last = max(5, waiting.size // 20)
     if waiting.size < 3 * last:
         return STABLE
-    server = traffic.run.scenario["server"]
+    server = traffic.run.server
     touched = seconds_touched(traffic.outages, traffic.timeline["at_s"].to_numpy(dtype=float))[:-last]
     before = waiting[:-last] if touched.all() else waiting[:-last][~touched]
     usual = quantile(before, 0.95)

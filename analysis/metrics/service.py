@@ -66,8 +66,8 @@ def in_time(traffic: Traffic) -> Mask:
 
 def served_in_time(traffic: Traffic) -> Mask:
     """Which were answered by their deadline by whom the policy asked; a fallback is no such answer."""
-    asked = np.where(traffic.requests["deferred"], "server", "client")
-    return np.asarray(in_time(traffic) & (traffic.requests["answered_by"].astype("str") == asked), dtype=bool)
+    server, client = (traffic.is_answered_by(name) for name in ("server", "client"))
+    return np.asarray(in_time(traffic) & np.where(traffic.requests["deferred"], server, client), dtype=bool)
 
 
 def goodput(traffic: Traffic) -> dict[str, Any]:
@@ -87,12 +87,12 @@ def load(traffic: Traffic) -> dict[str, Any]:
     weight = seconds_covered(traffic)
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
-    per_request_s = seconds_per_request(traffic.run.scenario["server"])
+    per_request_s = seconds_per_request(traffic.run.server)
     usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:
-        replicas = float(traffic.run.scenario["server"]["replicas"])
-        if traffic.run.scenario["server"]["autoscaling"] is not None:
+        replicas = float(traffic.run.server["replicas"])
+        if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
         offered = ratio(first_hz * per_request_s * _mean_work(traffic), replicas)
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
@@ -165,9 +165,13 @@ def wire(traffic: Traffic) -> dict[str, Any]:
 
 
 def sizes_of(traffic: Traffic) -> Floats:
-    """The payload of each request in bytes, by its group; (n,)."""
-    sizes = np.array([float(group["link"]["payload_bytes"]) for group in traffic.run.groups.values()])
-    sized: Floats = sizes[traffic.requests["group"].cat.codes.to_numpy()]
+    """The payload of each request in bytes, by the option that it asked last; (n,)."""
+    options = traffic.run.options.values()
+    sizes = np.array([float(one["link"]["payload_bytes"]) for of_group in options for one in of_group])
+    place = np.cumsum([0, *map(len, options)])[traffic.requests["group"].cat.codes.to_numpy()]
+    if traffic.run.has_options:
+        place = place + np.maximum(traffic.requests["option"].to_numpy(), 0)
+    sized: Floats = sizes[place]
     return sized
 
 
@@ -248,19 +252,25 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
 def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
     """Seconds after the warm-up in an outage of anything shared or of the own link, mean over the clients."""
     warm_up_s = traffic.run.warm_up_s
-    shared = [(max(one.from_s, warm_up_s), one.to_s) for one in traffic.outages if one.to_s > warm_up_s]
-    shared_s = _length_of_union(shared)
+    shared = np.array([(one.from_s, one.to_s) for one in traffic.outages]).reshape(-1, 2)
+    periods = own[["from_s", "until_s"]].to_numpy(dtype=float)
     clients = sum(int(group["clients"]) for group in traffic.run.groups.values())
-    more_s = 0.0
-    for _, rows in own[own["until_s"] > warm_up_s].groupby("client_id"):
-        periods = rows[["from_s", "until_s"]].clip(lower=warm_up_s).itertuples(index=False, name=None)
-        more_s += _length_of_union([*shared, *periods]) - shared_s
-    return shared_s + more_s / max(1, clients)
+    begins, ends = apart(np.zeros(len(shared)), np.maximum(shared, warm_up_s))
+    mine_s, mine_until_s = apart(own["client_id"].to_numpy(dtype=float), np.maximum(periods, warm_up_s))
+    # What of each of the links' own outages no shared one covers.
+    covered = np.append(0.0, np.cumsum(ends - begins))
+    marks = np.column_stack([begins, ends]).ravel()
+    so_far = np.column_stack([covered[:-1], covered[1:]]).ravel()
+    more_s = float((mine_until_s - mine_s).sum())
+    if begins.size:
+        more_s -= float((np.interp(mine_until_s, marks, so_far) - np.interp(mine_s, marks, so_far)).sum())
+    return float(covered[-1]) + more_s / max(1, clients)
 
 
-def _length_of_union(intervals: list[tuple[float, float]]) -> float:
-    total, reached = 0.0, -np.inf
-    for start, end in sorted(intervals):
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return float(total)
+def apart(whose: Floats, periods: Floats) -> tuple[Floats, Floats]:
+    """The union of everybody's `periods` (n, 2) as begins and ends that do not overlap, (n,), by whom."""
+    order = np.lexsort((periods[:, 1], periods[:, 0], whose))
+    rows = pd.DataFrame({"whose": whose, "begins": periods[:, 0], "ends": periods[:, 1]}).iloc[order]
+    reached = rows.groupby("whose")["ends"].cummax().groupby(rows["whose"]).shift(fill_value=-np.inf)
+    begins, ends = (np.maximum(rows[name].to_numpy(), reached.to_numpy()) for name in ("begins", "ends"))
+    return begins, ends

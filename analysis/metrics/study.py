@@ -15,7 +15,11 @@ COLUMNS = (
     "accuracy",
     "risk",
     "risk_all_local",
+    "risk_all_remote",
     "risk_oracle",
+    "above_constant",
+    "above_constant_low",
+    "above_constant_high",
 )
 
 

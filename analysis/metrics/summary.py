@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics import answers, service
-from analysis.metrics.breakdown import groups
+from analysis.metrics.breakdown import by_whom
 from analysis.metrics.intervals import intervals
 from analysis.metrics.outages import outages
+from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.validity import reasons_against
+from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, traffic_of
@@ -60,13 +62,17 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
-    "groups": groups,
+    **{section: by_whom(section) for section in OF_WHOM},
+    "queues": queues,
     "outages": outages,
     "intervals": intervals,
     "study": study,
     "predictions": predictions,
     "reliability": reliability,
 }
+
+
+OF_SEVERAL = ("servers", "models", "options", "queues")
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -80,6 +86,9 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
         summary |= {name: section(traffic) for name, section in SECTIONS.items()}
+        for name in OF_SEVERAL:  # nothing where there is one
+            if not summary[name]:
+                del summary[name]
     return {name: json_safe(part) for name, part in summary.items()}
 
 

@@ -17,8 +17,8 @@ def by_target(run: Run) -> list[dict[str, Any]]:
     None where one is written down or drawn from measured times, whose mean only the file knows.
     """
     by_target_and_effect: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for outage in run.scenario["server"]["outages"]:
-        key = _name_of(outage["target"]), outage["effect"]["kind"]
+    for server, outage in run.outages_asked:
+        key = _name_of(run, server, outage["target"]), outage["effect"]["kind"]
         by_target_and_effect.setdefault(key, []).append(outage)
     entries = []
     for (target, effect), outages in by_target_and_effect.items():
@@ -67,10 +67,17 @@ def _long_run_share(when: dict[str, Any]) -> float | None:
     return None if up is None or down is None else float(up) / (float(up) + float(down))
 
 
-def _name_of(target: dict[str, Any]) -> str:
+def _name_of(run: Run, server: str | None, target: dict[str, Any]) -> str:
     """As tables name it."""
-    detail = {"replicas": lambda: f":{target['count']}", "links": lambda: ":" + "+".join(target["groups"])}
-    return str(target["kind"]) + detail.get(target["kind"], str)()
+    detail = {
+        "replicas": lambda: f":{target['count']}",
+        "links": lambda: ":" + "+".join(target["groups"]),
+        "servers": lambda: ":" + "+".join(target["names"]),
+    }
+    told = str(target["kind"]) + detail.get(target["kind"], str)()
+    if server is None or len(run.servers) == 1:
+        return told
+    return server if told == "server" else f"{server}/{told}"
 
 
 def _links_of(run: Run, outages: list[dict[str, Any]]) -> int:

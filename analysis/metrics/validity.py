@@ -10,6 +10,7 @@ import numpy as np
 from analysis.metrics.run_length import LEAST_RELAXATIONS, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
+from analysis.run_folder.parts import rows_of_groups
 from analysis.run_folder.traffic import Floats, Traffic
 
 LEAST_REQUESTS = 200
@@ -57,7 +58,7 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
     rise = slope * (BATCHES - 1)
     replicas = mean_of_steps(replica_steps(run), run.warm_up_s, run.horizon_s) or 0.0
-    if slope <= T_OF_TREND * error or rise <= replicas * run.scenario["server"]["max_batch"]:
+    if slope <= T_OF_TREND * error or rise <= replicas * run.server["max_batch"]:
         return None
     return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
 
@@ -93,9 +94,10 @@ def nothing_is_answered(traffic: Traffic) -> str | None:
     answer can keep: often a slip of units."""
     sent = np.asarray(traffic.requests["attempts"] > 0) & traffic.known
     sent &= ~traffic.in_outages
-    group, answered = np.asarray(traffic.requests["group"]), traffic.is_answered_by("server")
-    for name in traffic.run.groups:
-        count = int((mine := sent & (group == name)).sum())
+    answered = traffic.is_answered_by("server")
+    for name, rows in rows_of_groups(traffic).items():
+        mine = rows[sent[rows]]
+        count = mine.size
         if count >= LEAST_SENDS and not answered[mine].any():
             return (
                 f"nothing is answered: {name} sent {count} requests outside outages, and got no answer to any"

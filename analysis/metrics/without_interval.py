@@ -4,6 +4,7 @@ Over three seeds and more all of them have one. Printed by docs/metrics.md; a te
 from __future__ import annotations
 
 from analysis.metrics.part_definitions import PLACES, WINDOW
+from analysis.run_folder.parts import OF_WHOM
 
 COURSE = "one course of outages; only other seeds show how another would go"
 TOTAL = "a total of this run, as long as it was; beside it stands a share or a rate that has an interval"
@@ -65,15 +66,17 @@ WITHOUT |= {
     f"{part}.{name}": COURSE
     for part in (
         *(f"outages.{place}" for place in PLACES if place != "whole_run"),
-        "groups.*.affected",
-        "groups.*.unaffected",
+        *(f"{section}.*.{which}" for section in OF_WHOM for which in ("affected", "unaffected")),
     )
     for name in WINDOW
     if name not in OWN_INTERVAL
 }
 WITHOUT |= {
-    f"{part}.whole_run.{name}": TOTAL for part in ("outages", "groups.*") for name in ("requests", "spend")
+    f"{part}.whole_run.{name}": TOTAL
+    for part in ("outages", *(f"{section}.*" for section in OF_WHOM))
+    for name in ("requests", "spend")
 }
+WITHOUT["queues.*.*"] = "as the load, the queue and the availability of all servers together, which have one"
 
 
 def why_without(path: str) -> str | None:

@@ -182,9 +182,17 @@ def pivot(table: pd.DataFrame, chosen: Sequence[str], metrics: Sequence[Metric])
     for _, part in table.groupby(keys, sort=False):
         row: dict[str, Any] = {"chosen": [part[name].tolist()[0] for name in chosen], "seeds": len(part)}
         row["valid"] = bool(part["valid"].all())
-        row["metrics"] = {metric.name: _estimate(part, metric) for metric in metrics}
+        row["metrics"] = {metric.name: _in_range(_estimate(part, metric), metric.unit) for metric in metrics}
         rows.append(row)
     return rows
+
+
+def _in_range(ends: tuple[float, float, float], unit: str) -> tuple[float, float, float]:
+    """An interval cut where no value can be: shares lie between 0 and 1, times, counts and money above 0."""
+    mean, low, high = ends
+    if unit not in ("share", "s", "bytes", "requests", "1/s", "money") or mean < 0:  # a gain may be a loss
+        return ends
+    return mean, max(low, 0.0), min(high, 1.0) if unit == "share" else high
 
 
 def _estimate(part: pd.DataFrame, metric: Metric) -> tuple[float, float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from analysis.figures.overlay import overlay
 from analysis.figures.style import to_svg
 from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
 from analysis.metrics.summary import to_json
-from analysis.reports.formatting import SHOWN_AS, program, quantity
+from analysis.reports.formatting import SHOWN_AS, difference_with_interval, instant, program, quantity
 from analysis.reports.page import as_source, render, require_own, write_figure
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
+from analysis.statistics.pairing import what_differs
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
@@ -91,16 +93,13 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, ...
     for measure, base, measured in _measured(comparison, run):
         if base is None and measured["value"] is None:
             continue
-        between, unit = "", SHOWN_AS[measure.unit][0]
-        if measured["low"] is not None:
-            low, high = (quantity(measured[end], measure.unit, signed=True) for end in ("low", "high"))
-            between = f" [{low}, {high}]"
+        unit = SHOWN_AS[measure.unit][0]
         lines.append(
             (
                 measure.label + (f" ({unit})" if unit else ""),
                 quantity(base, measure.unit),
                 quantity(measured["value"], measure.unit),
-                quantity(measured["difference"], measure.unit, signed=True) + between,
+                difference_with_interval(measured, measure.unit),
                 measured["by"] or "",
             )
         )
@@ -125,14 +124,10 @@ def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
     """A row per outage of either run, with the differences among the requests that arrived in it."""
     lines = []
     for window in run.get("windows", []):
-        span = "" if window["from_s"] is None else f" {window['from_s']:g}–{window['to_s']:g} s"
+        span = "" if window["from_s"] is None else f" {instant(window['from_s'])}–{instant(window['to_s'])} s"
         cells = [f"{window['label']}{span}"]
         for key, measured in window["measures"].items():
-            unit, text = MEASURES[key].unit, ""
-            if measured["low"] is not None:
-                low, high = (quantity(measured[end], unit, signed=True) for end in ("low", "high"))
-                text = f" [{low}, {high}]"
-            cells.append(quantity(measured["difference"], unit, signed=True) + text)
+            cells.append(difference_with_interval(measured, MEASURES[key].unit))
         lines.append(tuple(cells))
     return lines
 
@@ -143,16 +138,44 @@ WINDOW_NAMES = (
 )
 
 
-def differences(run: dict[str, Any]) -> list[str]:
+def scenario_differences(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """How a resolved scenario differs from another, as `differences` writes it: `scenario` has all changes by
+    path, `told` some in words."""
+    return {"scenario": what_differs(base, other), "told": changes(base, other)}
+
+
+def differences(run: dict[str, Any], most: int | None = MOST_DIFFERENCES) -> list[str]:
     """What the scenario of a run has otherwise than the baseline's, in words where there are any."""
     told: dict[str, str] = run.get("told", {})
     plain = [
         one for one in run["scenario"] if not f"{one[0]}.".startswith(tuple(f"{path}." for path in told))
     ]
-    lines = [*told.values(), *(f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in plain)]
-    if len(lines) > MOST_DIFFERENCES:
-        lines = [*lines[:MOST_DIFFERENCES], f"and {len(lines) - MOST_DIFFERENCES} more, in compare.json"]
+    by_path = (f"{path}: {_shown(one)} → {_shown(two)}" for path, one, two in gathered(plain))
+    lines = [*told.values(), *by_path]
+    if most is not None and len(lines) > most:
+        lines = [*lines[:most], f"and {len(lines) - most} more, in compare.json"]
     return lines or ["nothing"]
+
+
+Change = tuple[str, Any, Any]
+
+
+def gathered(paths: Sequence[Change]) -> Iterator[Change]:
+    """The changes; keys of a part that one side lacks are one: {attempts: 3, backoff_s: 0.1} → absent."""
+    for (parent, side), group in groupby(paths, _lacking):
+        changes = list(group)
+        if side is None or len(changes) < 2:
+            yield from changes
+            continue
+        known = ", ".join(f"{path.removeprefix(f'{parent}.')}: {both[1 - side]}" for path, *both in changes)
+        yield (parent, None, f"{{{known}}}") if side == 0 else (parent, f"{{{known}}}", None)
+
+
+def _lacking(change: Change) -> tuple[str, int | None]:
+    """The part that a change is about, and which side has nothing there."""
+    path, one, two = change
+    side = 0 if one is None else 1 if two is None else None
+    return path.rpartition(".")[0], side
 
 
 def cautions(comparison: dict[str, Any]) -> list[str]:
@@ -167,7 +190,7 @@ def comparison_table(comparison: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     for run in comparison["runs"]:
         parts.append(Text(f"{run['name']} against {base}", style="bold"))
-        parts += [Text(f"  differs in {line}") for line in differences(run)]
+        parts += [Text("  differs in"), *(Text(f"  - {line}") for line in differences(run))]
         parts.append(Text(f"  shared: {run['shared']}"))
         table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
         names = ("measure", "baseline", "run", "difference [95%]", "by")

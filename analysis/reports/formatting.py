@@ -4,6 +4,8 @@ Used by the table at the end of a run and by the report, so that both say the sa
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,11 @@ def seconds(value: float | None) -> str:
     return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
 
 
+def instant(at_s: float) -> str:
+    """An instant or a span in whole digits, never 2.592e+06: '2,592,000', '0.5'."""
+    return f"{at_s:,.10g}"
+
+
 def data_size(count: float | None) -> str:
     """Bytes in decimal units, as links are rated."""
     if count is None:
@@ -73,7 +80,7 @@ def outcome_shares(summary: Summary) -> str:
 
 
 def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {outage['from_s']:g}–{outage['to_s']:g} s"
+    return f"{outage['label']} out {instant(outage['from_s'])}–{instant(outage['to_s'])} s"
 
 
 def verdict(summary: Summary) -> str:
@@ -85,12 +92,25 @@ def verdict(summary: Summary) -> str:
 
 def _learning(summary: Summary) -> list[str]:
     """A paragraph per group about its own policy's score, without any traffic."""
-    return [
+    own = [row for row in summary["study"] if row["is_policy"]]
+    told = [
         f"Learning alone: {row['group']} sends {percent(row['deferral_rate'])} of the held-out samples by "
         f"{row['score']} and has {percent(row['accuracy'])} right; its risk is {row['risk']:.3f}, against "
-        f"{row['risk_all_local']:.3f} if nothing is sent and {row['risk_oracle']:.3f} for the oracle."
-        for row in summary["study"]
-        if row["is_policy"]
+        f"{row['risk_all_local']:.3f} if nothing is sent, {row['risk_all_remote']:.3f} if everything is and "
+        f"{row['risk_oracle']:.3f} for the oracle."
+        for row in own
+    ]
+    return told + pays_too_much(own)
+
+
+def pays_too_much(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each row of a study whose policy pays more than the best constant decision beyond chance."""
+    return [
+        f"{row['group']} pays more by {row['score']} than it would by always "
+        f"{'keeping' if row['risk_all_local'] <= row['risk_all_remote'] else 'sending'}: "
+        f"{row['above_constant']:+.3f} [{row['above_constant_low']:+.3f}, {row['above_constant_high']:+.3f}]."
+        for row in rows
+        if row["above_constant_low"] > 0
     ]
 
 
@@ -159,8 +179,9 @@ def _answers(summary: Summary) -> str:
     )
     return (
         f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
-        f"{run['horizon_s'] - run['warm_up_s']:g} s. On held-out samples {_ci(held_out['all'])} of them were "
-        f"answered right; the clients' own models would have got {client}, the server's {server}. "
+        f"{instant(run['horizon_s'] - run['warm_up_s'])} s. "
+        f"On held-out samples {_ci(held_out['all'])} of them were answered right; "
+        f"the clients' own models would have got {client}, the server's {server}. "
         f"The gain over the clients' own models is {_points(held_out['gain'])}."
     )
 
@@ -183,8 +204,15 @@ def _deferral(summary: Summary) -> str:
     if risk["realised"]["value"] is not None:
         text += (
             f"The generalised risk paid was {number(risk['realised']['value'], 3)}, "
-            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers."
+            f"{number(risk['excess']['value'], 3)} above an oracle that knows both answers; had nothing "
+            f"been sent, it would have been {number(risk['all_local']['value'], 3)}."
         )
+        above = risk["above_all_local"]
+        if above["low"] is not None and above["low"] > 0:
+            text += (
+                f" The fleet paid {number(above['value'], 3)} [{number(above['low'], 3)}, "
+                f"{number(above['high'], 3)}] more than it would have by sending nothing."
+            )
     return text.strip()
 
 
@@ -226,7 +254,7 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
     served = ""
     if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
         served = f"; what was sent was answered as before only {service_s:.0f} s after its end"
-    when = f"{outage['from_s']:g} to {outage['to_s']:g} s"
+    when = f"{instant(outage['from_s'])} to {instant(outage['to_s'])} s"
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "
@@ -277,6 +305,8 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     return [dict(zip(("label", "value", "note"), row, strict=True)) for row in rows]
 
 
+PLAIN = ("", 1.0, 3)  # of a number without a unit
+MOST_DIGITS = 6
 SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digits after the point
     "share": ("%", 100.0, 1),
     "s": ("ms", 1000.0, 1),
@@ -289,10 +319,26 @@ SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digi
 }
 
 
-def quantity(value: float | None, unit: str, signed: bool = False) -> str:
+def difference_with_interval(difference: Mapping[str, Any], unit: str) -> str:
+    """'+1.2 [+0.3, +2.1]'; as many digits as it takes that an end is written 0 only if it is."""
+    middle, *ends = (_or_none(difference[end]) for end in ("difference", "low", "high"))
+    if any(end is None for end in ends):
+        return quantity(middle, unit, signed=True)
+    _, factor, digits = SHOWN_AS.get(unit, PLAIN)
+    while digits < MOST_DIGITS and any(end and not round(factor * end, digits) for end in ends):
+        digits += 1
+    middle_text, low, high = (quantity(one, unit, True, digits) for one in (middle, *ends))
+    return f"{middle_text} [{low}, {high}]"
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None or isnan(value) else value
+
+
+def quantity(value: float | None, unit: str, signed: bool = False, digits: int | None = None) -> str:
     """A measure's value, scaled as SHOWN_AS says and without its unit; `signed` for differences."""
     if value is None:
         return NOTHING
-    _, factor, digits = SHOWN_AS[unit]
-    text = f"{factor * value:{'+' if signed else ''},.{digits}f}"
+    _, factor, usual = SHOWN_AS.get(unit, PLAIN)
+    text = f"{factor * value:{'+' if signed else ''},.{usual if digits is None else digits}f}"
     return text[1:] if set(text) <= set("-+0.") and signed else text

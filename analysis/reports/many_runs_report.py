@@ -241,7 +241,9 @@ def _sweep_pictures(
                 f"Over {axes[0]} and {axes[1]}",
                 figures.heat_maps(rows, axes, metrics),
                 f"Heat maps of {names} over {axes[0]} (upwards) and {axes[1]} (to the right).",
-                "Means over seeds. The table above holds the intervals.",
+                "Means over seeds; the table above holds their intervals. ≈ behind a number: its interval "
+                f"reaches into that of the first setting, {figures.word(rows[0]['chosen'][0])} and "
+                f"{figures.word(rows[0]['chosen'][1])}, so the two are not seen to differ.",
             )
         )
     if axes and len(figures.lines_of(rows)) <= figures.MOST_LINES:

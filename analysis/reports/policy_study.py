@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import difference_label
-from analysis.metrics.measures import IN_SUMMARY, is_in_time
-from analysis.reports.cell_table import Metric, evidence_of, lasts, metric_of, pivot
-from analysis.reports.formatting import quantity
+from analysis.metrics.measures import IN_SUMMARY
+from analysis.reports.best_policy import difference_of, is_apart, pair_rows, pairs_of, sentences
+from analysis.reports.cell_table import Metric, metric_of, pivot
+from analysis.reports.formatting import difference_with_interval, quantity
 from analysis.reports.many_runs_report import (
     Picture,
     Result,
@@ -28,37 +30,62 @@ from analysis.reports.many_runs_report import (
     with_ends,
     with_half,
 )
+from analysis.reports.regret import regret_in_time, regret_numbers, regret_picture, regret_sheet
 from analysis.run_folder.files import part_paths, read_table
-from analysis.run_folder.latencies import level_of
-from analysis.statistics.over_seeds import over_seeds
 from sim.errors import RunFailed
 from sim.results import columns
 
 MEASURES = ("accuracy", "risk", "latency_p95", "cost", "offered_load")
 WHERE_THERE_ARE_ANY = ("spend", "answered", "accuracy_in_outages", "answered_in_outages")
 POLICY = "policy"  # the column of the table that names it
+PAIRED = 2  # measures whose every pair is shown, unless others are asked for; all are in the JSON
+PAIRS = (
+    "All pairs of policies, paired by seed, with 95% intervals; * where it leaves out 0 (each on its own: of "
+    "twenty pairs without any difference one is expected to have a star)"
+)
 Differences = dict[str, dict[str, dict[str, float]]]  # by policy, then measure: value, difference, low, high
 
 
 def study_result(
-    name: str, question: str, command: str, table: pd.DataFrame, baseline: str, scenario: str
+    name: str,
+    question: str,
+    command: str,
+    table: pd.DataFrame,
+    baseline: str,
+    scenario: str,
+    shown: Sequence[str] = (),
 ) -> Result:
-    """A study of the policies in the table's first column, which all ran under the same seeds.
+    """A study of the policies in the table's first column, which all ran under the same seeds. shown: metrics
+    to tell of before the others.
 
-    Raises RunFailed if under some seed they did not meet the same requests.
+    Raises RunFailed if under some seed they did not meet the same requests, BadInput for a metric that is
+    none.
     """
     require_same_traffic(table)
-    metrics = [metric_of(one, table) for one in MEASURES]
-    metrics += [
-        metric
-        for metric in (metric_of(one, table) for one in WHERE_THERE_ARE_ANY)
-        if table[metric.column].notna().any()
-    ]
+    metrics = told_of(table, [*shown, *MEASURES, *WHERE_THERE_ARE_ANY])
     rows = pivot(table, [POLICY], metrics)
-    results = paired_differences(table, baseline)
+    by_policy = policies_of(table)
+    results = paired_differences(by_policy, baseline, metrics)
+    first = told_of(table, shown) or metrics[:PAIRED]
+    pairs = pairs_of(by_policy, metrics)
     seeds = rows[0]["seeds"]
     means = Sheet("Means with 95% intervals", *cells_as_text(rows, [POLICY], metrics, with_ends))
-    reported = {"scenario": scenario, "baseline": baseline, "seeds": sorted(set(table["seed"].tolist()))}
+    reported: dict[str, Any] = {
+        "scenario": scenario,
+        "baseline": baseline,
+        "seeds": sorted(set(table["seed"].tolist())),
+    }
+    sheets = [
+        means,
+        _differences_sheet(results, metrics, baseline),
+        Sheet(PAIRS, ("pair", *(difference_label(metric) for metric in first)), pair_rows(pairs, first)),
+    ]
+    pictures = _pictures(rows, results, metrics, baseline)
+    learned = regret_in_time(table)
+    if learned is not None:
+        reported["regret"] = regret_numbers(*learned)
+        sheets.append(regret_sheet(reported["regret"]))
+        pictures.insert(0, regret_picture(*learned))
     return Result(
         name="study",
         title=f"Study {name}",
@@ -67,42 +94,66 @@ def study_result(
         command=command,
         table=table,
         reported=reported
-        | {"policies": [{**row, "differences": results.get(row["chosen"][0])} for row in rows]},
-        sheets=[means, _differences_sheet(results, metrics, baseline)],
-        pictures=_pictures(rows, results, metrics, baseline),
+        | {"policies": [{**row, "differences": results.get(row["chosen"][0])} for row in rows]}
+        | {
+            "shown": [metric.name for metric in told_of(table, shown)],
+            "pairs": {
+                metric: [{"from": one, "to": other, **found} for (one, other), found in of.items()]
+                for metric, of in pairs.items()
+            },
+        },
+        sheets=sheets,
+        pictures=pictures,
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
-        sentences=_sentences(results, metrics, baseline),
+        sentences=[
+            *sentences(rows, pairs, metrics, figures.format_value),
+            *_sentences(results, metrics, baseline),
+        ],
     )
 
 
 def study_table(result: Result) -> RenderableType:
-    """What `study` prints: means and differences of the five measures."""
-    metrics = [metric_of(one, result.table) for one in MEASURES]
+    """What `study` prints: means and differences of what was asked to be shown, else of the five measures and
+    of money where there is any; and which policy is best."""
+    metrics = told_of(result.table, result.reported["shown"] or [*MEASURES, "spend"])
     rows = pivot(result.table, [POLICY], metrics)
     means = Sheet("", *cells_as_text(rows, [POLICY], metrics, with_half))
     baseline = result.reported["baseline"]
-    results = paired_differences(result.table, baseline)
-    return printed(result, [means, _differences_sheet(results, metrics, baseline, short=True)])
-
-
-def paired_differences(table: pd.DataFrame, baseline: str) -> Differences:
-    """Every policy but the baseline against it, seed by seed, for every measure that summaries hold."""
-    by_policy = {
-        name: part.set_index("seed").sort_index() for name, part in table.groupby(POLICY, sort=False)
+    results = {
+        row["chosen"][0]: row["differences"] for row in result.reported["policies"] if row["differences"]
     }
-    base = by_policy.pop(baseline)
-    measures = [metric_of(key, table) for key in IN_SUMMARY]
+    parts = printed(result, [means, _differences_sheet(results, metrics, baseline, short=True)])
+    return Group(parts, *(Text(line) for line in result.sentences if " is best " in line))
+
+
+def told_of(table: pd.DataFrame, names: Sequence[str]) -> list[Metric]:
+    """The metrics of these names, each once, without those optional ones of which no run has a number."""
+    metrics = {metric.name: metric for metric in (metric_of(one, table) for one in names)}
+    return [
+        metric
+        for name, metric in metrics.items()
+        if name not in WHERE_THERE_ARE_ANY or table[metric.column].notna().any()
+    ]
+
+
+def policies_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The runs of each policy by seed."""
     return {
-        str(name): {
-            metric.name: over_seeds(
-                evidence_of(base, metric),
-                evidence_of(part, metric),
-                level_of(metric.column),
-                min(lasts(base), lasts(part)) if is_in_time(metric.name) else np.inf,
-            )
-            for metric in measures
-        }
+        str(name): part.set_index("seed").sort_index() for name, part in table.groupby(POLICY, sort=False)
+    }
+
+
+def paired_differences(
+    by_policy: Mapping[str, pd.DataFrame], baseline: str, metrics: Sequence[Metric] = ()
+) -> Differences:
+    """Every policy but the baseline against it, seed by seed, for every measure that summaries hold, and for
+    `metrics`."""
+    base = by_policy[baseline]
+    every = {metric.name: metric for metric in (*(metric_of(key, base) for key in IN_SUMMARY), *metrics)}
+    return {
+        name: {key: dict(difference_of(base, part, metric)) for key, metric in every.items()}
         for name, part in by_policy.items()
+        if name != baseline
     }
 
 
@@ -136,17 +187,19 @@ def _differences_sheet(
     results: Differences, metrics: Sequence[Metric], baseline: str, short: bool = False
 ) -> Sheet:
     def cell(of: Mapping[str, float], unit: str) -> str:
-        middle, low, high = (
-            quantity(_or_none(of[end]), unit, signed=True) for end in ("difference", "low", "high")
+        if not short:
+            return difference_with_interval(of, unit)
+        middle, half = (
+            quantity(_or_none(one), unit, signed)
+            for one, signed in ((of["difference"], True), ((of["high"] - of["low"]) / 2, False))
         )
-        if short:
-            return f"{middle} ±{quantity(_or_none((of['high'] - of['low']) / 2), unit)}"
-        return f"{middle} [{low}, {high}]"
+        return f"{middle} ±{half}{' *' if is_apart(of) else ''}"
 
     rows = [
         (name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in results.items()
     ]
-    heading = f"Differences from {baseline}, paired by seed, with 95% intervals"
+    star = "; * where it leaves out 0" if short else ""
+    heading = f"Differences from {baseline}, paired by seed, with 95% intervals{star}"
     return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
 
 

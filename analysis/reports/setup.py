@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from analysis.reports.formatting import instant
+from analysis.reports.outages_in_words import outages_in_words
+
 HEADING = "what ran"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole: one key alone says little
     "policy": lambda group: policy(group["policy"]),
@@ -15,9 +18,14 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole:
 
 
 def setup(scenario: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Under one heading a line per group and those of the server."""
+    """Under one heading a line per group and one per server."""
     rows = [(str(group["group"]), _group(group)) for group in scenario["fleet"]]
-    return {HEADING: [*rows, ("server", _server(scenario["server"]))]}
+    return {HEADING: [*rows, *((name, _server(server)) for name, server in _servers(scenario).items())]}
+
+
+def _servers(scenario: dict[str, Any]) -> dict[str, Any]:
+    one = scenario.get("server")
+    return {"server": one} if one else {each["server"]: each for each in scenario["servers"]}
 
 
 def policy(written: dict[str, Any]) -> str:
@@ -39,24 +47,41 @@ def changes(base: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
     for group in other["fleet"]:
         name, before = group["group"], groups.get(group["group"])
         if before is None:
+            told[f"fleet.{name}"] = f"{name}: a group that the other has not: {_group(group)}"
             continue
         for part, tell in PARTS.items():
             one, two = tell(before), tell(group)
             if one != two:
                 told[f"fleet.{name}.{part}"] = f"{name}: {part}: {one} → {two}"
-    one_server, two_server = dict(_of_server(base["server"])), dict(_of_server(other["server"]))
-    for part, one in one_server.items():
-        if one != two_server[part]:
-            told[f"server.{part}"] = f"server: {one} → {two_server[part]}"
+    there = {group["group"] for group in other["fleet"]}
+    told |= {f"fleet.{name}": f"{name}: this group is gone" for name in groups if name not in there}
+    for name, server in _servers(base).items():
+        if name not in _servers(other):
+            continue
+        one_server, two_server = dict(_of_server(server)), dict(_of_server(_servers(other)[name]))
+        path = "server" if name == "server" else f"servers.{name}"
+        for part, one in one_server.items():
+            if one != two_server[part]:
+                told[f"{path}.{part}"] = f"{name}: {one} → {two_server[part]}"
     return told
 
 
 def _group(group: dict[str, Any]) -> str:
     spans = [(name, group.get(f"{name}_s")) for name in ("deadline", "timeout")]
-    limits = [f"{name} {span:g} s" for name, span in spans if span]
+    limits = [f"{name} {instant(span)} s" for name, span in spans if span]
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
-    return "; ".join([f"{group['clients']:,} clients", policy(group["policy"]), *limits])
+    limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
+    return "; ".join([f"{group['clients']:,} clients", policy(group["policy"]), *limits, *_drifts(group)])
+
+
+def _drifts(group: dict[str, Any]) -> list[str]:
+    """How the samples change during the run: 'noise 0.4 from 250 s on'."""
+    told = []
+    for drift in group.get("traffic", {}).get("drift") or []:
+        new = [f"{key} {value}" for key, value in drift.items() if key != "at_s" and value is not None]
+        told.append(f"{', '.join(new) or 'drift'} from {instant(drift['at_s'])} s on")
+    return told
 
 
 def _server(server: dict[str, Any]) -> str:
@@ -73,11 +98,7 @@ def _of_server(server: dict[str, Any]) -> Iterator[tuple[str, str]]:
     largest = int(server["max_batch"])
     yield "max_batch", "one request at a time" if largest == 1 else f"batches of up to {largest}"
     yield "service", _service(server["service"])
-    outages = server.get("outages") or []
-    yield (
-        "outages",
-        f"{len(outages)} kind{'' if len(outages) == 1 else 's'} of outage" if outages else "no outages",
-    )
+    yield "outages", outages_in_words(server.get("outages") or [])
 
 
 def _service(service: dict[str, Any]) -> str:

@@ -14,9 +14,11 @@ from analysis.reports.formatting import (
     OPEN,
     answered_within,
     data_size,
+    instant,
     number,
     outage_name,
     outcome_shares,
+    pays_too_much,
     percent,
     recovery,
     taken,
@@ -50,7 +52,7 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
         rows.append(_window(outage_name(outage), outage["during"]))
-        rows.append(_window(f"  then to {outage['after_until_s']:g} s", outage["after"]))
+        rows.append(_window(f"  then to {instant(outage['after_until_s'])} s", outage["after"]))
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
         rows.append(_window("outside outages", outages["outside"]))
@@ -96,6 +98,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ("deferral rate, %", with_interval(rates["deferral_rate"])),
             ("answered by server if sent", percent(rates["answered_if_sent"])),
             ("risk / excess over oracle", _risk(summary)),
+            ("risk had nothing / everything been sent", _constants(summary)),
             ("worst decile (by chance) / Jain index", _fairness(fairness)),
         ],
         "service": [
@@ -125,12 +128,13 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
 def _study(summary: Summary) -> Table:
     """What each score comes to where nothing but learning was asked for; a star marks the policies'."""
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
-    for name in ("group", "score", "sent %", "right %", "risk", "oracle's"):
+    for name in ("group", "score", "sent %", "right %", "risk", "none sent", "all sent", "oracle's"):
         table.add_column(name, justify="left" if name in ("group", "score") else "right")
     for row in summary["study"]:
         shares = (percent(row["deferral_rate"], ""), percent(row["accuracy"], ""))
         score = row["score"] + ("*" if row["is_policy"] else "")
-        table.add_row(row["group"], score, *shares, f"{row['risk']:.3f}", f"{row['risk_oracle']:.3f}")
+        risks = (row[name] for name in ("risk", "risk_all_local", "risk_all_remote", "risk_oracle"))
+        table.add_row(row["group"], score, *shares, *(f"{risk:.3f}" for risk in risks))
     return table
 
 
@@ -139,12 +143,14 @@ def summary_table(summary: Summary) -> RenderableType:
     run = summary["run"]
     title = (
         f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
-        f"{summary['counts']['requests']:,} requests, {run['warm_up_s']:g} to {run['horizon_s']:g} s"
+        f"{summary['counts']['requests']:,} requests, "
+        f"{instant(run['warm_up_s'])} to {instant(run['horizon_s'])} s"
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
     if run["horizon_s"] == 0 and summary["study"]:
-        return Group(*parts, Text(), _study(summary))
+        too_much = pays_too_much(row for row in summary["study"] if row["is_policy"])
+        return Group(*parts, *(Text(line, style="bold red") for line in too_much), Text(), _study(summary))
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     lines = windows(summary)
     lines += of_groups(summary, MOST_LINES - len(lines))
@@ -172,6 +178,11 @@ def _pair(side: dict[str, Any]) -> str:
 def _risk(summary: Summary) -> str:
     risk = summary["risk"]
     return f"{number(risk['realised']['value'], 3)} / {number(risk['excess']['value'], 3)}"
+
+
+def _constants(summary: Summary) -> str:
+    risk = summary["risk"]
+    return f"{number(risk['all_local']['value'], 3)} / {number(risk['all_remote']['value'], 3)}"
 
 
 def _fairness(fairness: dict[str, Any]) -> str:

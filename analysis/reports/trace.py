@@ -85,7 +85,7 @@ def _names(run: Run, batches: pd.DataFrame) -> list[Event]:
             {"ph": "M", "pid": pid, "tid": 0, "name": "process_sort_index", "args": {"sort_index": pid}}
         )
     seen = 0 if batches.empty else int(batches["replica"].max()) + 1  # more than at first, where it scaled
-    for replica in range(max(seen, int(run.scenario["server"]["replicas"]))):
+    for replica in range(max(seen, int(run.server["replicas"]))):
         args = {"name": f"replica {replica}"}
         events.append({"ph": "M", "pid": SERVER, "tid": replica + 1, "name": "thread_name", "args": args})
     return events

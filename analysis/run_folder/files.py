@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sim.errors import BadInput
+from sim.errors import BadInput, RunFailed
 from sim.results.whole_files import SUMS, digest
 
 
@@ -57,7 +57,7 @@ def read_table(
     if schema is not None and names is not None:
         wanted = pa.schema([schema.field(name) for name in names])
     try:
-        refuse_change(path)
+        is_vouched_for = refuse_change(path)
         with pq.ParquetFile(path) as file:
             if wanted is None:
                 return file.read()
@@ -71,12 +71,24 @@ def read_table(
             if not rows:
                 return wanted.empty_table()
             table = file.read(columns=wanted.names)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise _unread(path, error) from None
     try:
+        if not is_vouched_for:
+            table.validate(full=True)  # text that is none would break whoever looks at it
         return table.select(wanted.names).cast(wanted)
-    except pa.ArrowException as error:
-        raise BadInput(f"{path}: damaged: {' '.join(str(error).split())[:200]}") from None
+    except (pa.ArrowException, MemoryError) as error:
+        raise _unread(path, error) from None
+
+
+def _unread(path: Path, error: Exception) -> BadInput | RunFailed:
+    """What to say of a file that could not be read: it is damaged, unless the system is what failed."""
+    why = " ".join(str(error).split())[:200]
+    if isinstance(error, MemoryError) or "DCtx create failed" in why:
+        return RunFailed("report", f"{path}: cannot be read: not enough memory")
+    if isinstance(error, OSError) and error.errno is not None:
+        return BadInput(f"{path}: cannot be read: {(error.strerror or why).lower()}")
+    return BadInput(f"{path}: damaged: {why}")
 
 
 def has_column(path: Path, name: str) -> bool:
@@ -103,15 +115,16 @@ def refuse_damage(path: Path, schema: pa.Schema) -> None:
     read_table(path, schema, rows=False)
 
 
-def refuse_change(path: Path) -> None:
-    """Raises BadInput unless a file is as it was written, where its run has left word of that."""
+def refuse_change(path: Path) -> bool:
+    """Whether a run has left word of how a file was written. Raises BadInput for one that is not so."""
     for folder in path.parents[:2]:  # parts lie a level deeper
         known = folder / SUMS
         if known.is_file():
             expected = _sums(known, known.stat().st_mtime_ns).get(path.relative_to(folder).as_posix())
             if expected not in (None, digest(path)):
                 raise BadInput(f"{path}: damaged: its checksum is not the one in {SUMS}")
-            return
+            return expected is not None
+    return False
 
 
 @lru_cache(maxsize=8)
@@ -122,12 +135,16 @@ def _sums(known: Path, _changed_at_ns: int) -> dict[str, str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise BadInput(f"{path}: damaged: nested too deep") from None
     except ValueError as error:
         raise BadInput(f"{path}: damaged: {error}") from None
+    except OSError as error:
+        raise _unread(path, error) from None
     if not isinstance(content, dict):
         raise BadInput(f"{path}: damaged: expected an object, got {type(content).__name__}")
     return content

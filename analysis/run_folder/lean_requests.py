@@ -114,6 +114,9 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     if skipped is None:
         refuse_gaps(run.path / "requests", frame["request_id"].to_numpy(), arrivals)
         _add_several(run, frame, several)
+    if run.has_several_prices:
+        charged = np.maximum(frame["charged"].to_numpy(), 1)
+        frame["c_e"] = frame.pop("paid").to_numpy(dtype=float) / charged
     for name, known in names.items():
         frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
     order = np.lexsort((frame["request_id"].to_numpy(), frame["arrived_at_s"].to_numpy()))
@@ -124,7 +127,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 
 def _schema(run: Run) -> pa.Schema:
-    return columns_by_run.requests(run.is_graded, run.has_own_costs)
+    return columns_by_run.requests(run.is_graded, run.has_own_costs, has_options=run.has_options)
 
 
 def _needed(run: Run) -> list[str]:
@@ -137,7 +140,12 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
         "outcome": columns.OUTCOMES,
         "server_cause": columns.CAUSES,
         "answered_by": columns.ANSWERERS,
+        **({"server": tuple(run.servers), "model": names_of_models(run)} if run.has_options else {}),
     }
+
+
+def names_of_models(run: Run) -> tuple[str, ...]:
+    return tuple(run.scenario.get("models") or ("model",))
 
 
 def _narrow(
@@ -157,7 +165,8 @@ def _narrow(
     deadline_s = np.array([_deadline_s(group) for group in run.groups.values()])[codes["group"]]
     is_remote = codes["outcome"] == columns.OUTCOMES.index("remote")
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
-    service_s = replica_seconds(run, {name: rows[name] for name in SERVED})
+    asked = {"server": codes["server"]} if run.has_options else _server_of_groups(run, codes["group"])
+    service_s = replica_seconds(run, {name: rows[name] for name in SERVED} | asked)
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
     several.append(
@@ -169,6 +178,8 @@ def _narrow(
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
         **{name: rows[name] for name in ("deferred", "attempts")},
         **codes,
+        **({"option": rows["option"]} if run.has_options else {}),
+        **({"paid": rows["cost"]} if run.has_several_prices else {}),
         "base_id": base_id.astype(np.int32),
         "is_decided": ~np.isnan(rows["decided_at_s"]),
         "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
@@ -180,6 +191,15 @@ def _narrow(
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
+
+
+def _server_of_groups(run: Run, group: NDArray[np.int16]) -> dict[str, Array]:
+    """The server that the clients of each group ask, as its place, where each group asks one of several."""
+    if len(run.servers) == 1:
+        return {}
+    places = list(run.servers)
+    asked = np.array([places.index(options[0]["server"]) for options in run.options.values()])
+    return {"server": asked[group]}
 
 
 def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
@@ -222,12 +242,12 @@ def _charged(
 ) -> NDArray[np.int16]:
     """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
 
-    Where c_e is 0, or each sample has its own, the cost does not tell, and the rule of `charge_on` does; what
-    it takes in of requests with several attempts is in the attempts' own table (`_add_several`).
+    Where c_e is 0, or each sample or option has its own, the cost does not tell, and the rule of `charge_on`
+    does; what it takes in of requests with several attempts is in the attempts' own table (`_add_several`).
     """
     costs = run.scenario["costs"]
     c_e, rule = float(costs["c_e"]), costs["charge_on"]
-    if c_e > 0 and not run.has_own_costs:
+    if c_e > 0 and not run.has_own_costs and not run.has_several_prices:
         return np.rint(rows["cost"].astype(np.float64) / c_e).astype(np.int16)
     if rule == "send":
         return rows["attempts"].astype(np.int16)
@@ -235,7 +255,7 @@ def _charged(
         return is_remote.astype(np.int16)
     came = (rows["attempts"] > 0) & (rows["reached_at_s"] < run.horizon_s)
     turned_away = np.isin(cause, [columns.CAUSES.index(name) for name in REFUSALS])
-    if run.scenario["server"]["when_down"] == "silent":
+    if run.server["when_down"] == "silent":
         at_s, usable = usable_steps(run)
         turned_away |= usable[np.maximum(np.searchsorted(at_s, rows["reached_at_s"], "right") - 1, 0)] == 0
     return (came & ~turned_away).astype(np.int16)
@@ -248,8 +268,11 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     service_s, wasted_s, charged = (np.zeros(len(known)) for _ in range(3))
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
-        table = read_table(path, columns.ATTEMPTS, ["request_id", "charged", *SERVED])
-        rows = {name: table[name].to_numpy() for name in table.column_names}
+        schema = columns_by_run.attempts(run.has_options)
+        whom = ["server"] if run.has_options else []
+        table = read_table(path, schema, ["request_id", "charged", *SERVED, *whom])
+        rows = {name: table[name].to_numpy() for name in table.column_names if name not in whom}
+        rows |= {name: _codes(run, table, name, tuple(run.servers)) for name in whom}
         at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
         if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
             raise BadInput(f"{run.path / 'attempts'}: rows of a request without several attempts")
@@ -266,7 +289,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
     found = {"service_s": service_s, "wasted_s": wasted_s}
-    if run.has_own_costs or float(run.scenario["costs"]["c_e"]) == 0:
+    if run.has_own_costs or run.has_several_prices or float(run.scenario["costs"]["c_e"]) == 0:
         found["charged"] = charged
     for name, values in found.items():
         column = frame[name].to_numpy().copy()

@@ -37,10 +37,11 @@ class Outage:
     @property
     def label(self) -> str:
         """The target in words."""
-        kind, _, detail = self.target.partition(":")
+        server, _, part = self.target.rpartition("/")
+        kind, _, detail = part.partition(":")
         name = f"{kind} {detail}".strip()
         if kind == "replicas":
-            name = f"{detail} replica{'' if detail == '1' else 's'}"
+            name = f"{detail} replica{'' if detail == '1' else 's'}{f' of {server}' if server else ''}"
         return name if self.slower is None else f"{name} {self.slower:g} times slower"
 
 
@@ -71,45 +72,82 @@ def clients_hit(run: Run, outage: Outage) -> NDArray[np.int64]:
 
 def in_any(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.bool_]:
     """Which instants lie in an outage; shape of `at_s`."""
-    inside = np.zeros(at_s.shape, dtype=bool)
-    for outage in outages:
-        inside |= (at_s >= outage.from_s) & (at_s < outage.to_s)
-    return inside
+    begins, ends = edges(outages)
+    begun, ended = np.searchsorted(begins, at_s, side="right"), np.searchsorted(ends, at_s, side="right")
+    return np.asarray(begun > ended)
 
 
 def seconds_touched(outages: tuple[Outage, ...], at_s: Floats) -> NDArray[np.bool_]:
     """Which seconds [at, at + 1) of the time line share time with an outage; shape of `at_s`."""
-    touched = np.zeros(at_s.shape, dtype=bool)
-    for outage in outages:
-        touched |= (at_s < outage.to_s) & (at_s + 1 > outage.from_s)
-    return touched
+    begins, ends = edges(outages)
+    begun, ended = np.searchsorted(begins, at_s + 1, side="left"), np.searchsorted(ends, at_s, side="right")
+    return np.asarray(begun > ended)
 
 
-def usable_steps(run: Run) -> tuple[Floats, Floats]:
-    """Usable replicas as a step function: instants (k,), the first 0, and the numbers from then on (k,)."""
-    rows = run.events[run.events["kind"] == "usable_replicas"].sort_values("at_s", kind="stable")
+def edges(outages: tuple[Outage, ...]) -> tuple[Floats, Floats]:
+    """Where outages begin and where they end, each (outages,), ascending."""
+    begins, ends = (np.array([getattr(one, name) for one in outages]) for name in ("from_s", "to_s"))
+    return np.sort(begins.astype(np.float64)), np.sort(ends.astype(np.float64))
+
+
+def usable_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
+    """Usable replicas of a server, or of all, as a step function: instants (k,), the first 0, and the numbers
+    from then on (k,)."""
+    return _added([_usable_steps(run, name) for name in ([server] if server else run.servers)])
+
+
+def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
+    told = run.events[(run.events["kind"] == "usable_replicas") & (run.events["target"] == server)]
+    rows = told.sort_values("at_s", kind="stable")
     at_s = np.append(0.0, rows["at_s"].to_numpy(dtype=float))
-    values = np.append(float(run.scenario["server"]["replicas"]), rows["value"].to_numpy(dtype=float))
+    values = np.append(float(run.servers[server]["replicas"]), rows["value"].to_numpy(dtype=float))
     last_of_instant = np.append(at_s[1:] != at_s[:-1], True)
     return at_s[last_of_instant], values[last_of_instant]
 
 
-def replica_steps(run: Run) -> tuple[Floats, Floats]:
-    """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
+def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
+    """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step
+    function like `usable_steps`.
 
     Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
     nothing is usable, as many as there were.
     """
-    at_s, usable = usable_steps(run)
-    if run.scenario["server"]["autoscaling"] is None:
-        return np.zeros(1), np.array([float(run.scenario["server"]["replicas"])])
+    return _added([_replica_steps(run, name) for name in ([server] if server else run.servers)])
+
+
+def _replica_steps(run: Run, server: str) -> tuple[Floats, Floats]:
+    at_s, usable = _usable_steps(run, server)
+    if run.servers[server]["autoscaling"] is None:
+        return np.zeros(1), np.array([float(run.servers[server]["replicas"])])
     taken = np.zeros(at_s.size)
     for outage in find_outages(run):
-        kind, _, count = outage.target.partition(":")
-        if outage.slower is None and kind == "replicas":
+        whose, _, part = outage.target.rpartition("/")
+        kind, _, count = part.partition(":")
+        if outage.slower is None and kind == "replicas" and whose in ("", server):
             taken += float(count) * ((at_s >= outage.from_s) & (at_s < outage.to_s))
     latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
     return at_s, (usable + taken)[latest]
+
+
+def _added(steps: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """The sum of step functions."""
+    if len(steps) == 1:
+        return steps[0]
+    at_s = np.unique(np.concatenate([instants for instants, _ in steps]))
+    total = np.zeros(at_s.size)
+    for instants, values in steps:
+        total += values[np.searchsorted(instants, at_s, "right") - 1]
+    return at_s, total
+
+
+def hits(run: Run, outage: Outage, server: str) -> bool:
+    """Whether an outage hits a server, or replicas of it."""
+    if outage.groups:
+        return False
+    kind, _, names = outage.target.partition(":")
+    if kind == "servers":
+        return server in names.split("+")
+    return len(run.servers) == 1 or outage.target.partition("/")[0] == server
 
 
 def mean_of_steps(steps: tuple[Floats, Floats], from_s: float, to_s: float) -> float | None:
@@ -141,17 +179,18 @@ def own_link_periods(run: Run) -> pd.DataFrame:
 
 def on_own_outage(run: Run, client_id: NDArray[np.int32], at_s: Floats) -> NDArray[np.bool_]:
     """Which requests come while an outage of their own client's link is on; clients and instants (n,)."""
-    inside = np.zeros(at_s.shape, dtype=bool)
     own = own_link_periods(run)
     if own.empty:
-        return inside
-    order = np.argsort(client_id, kind="stable")
+        return np.zeros(at_s.shape, dtype=bool)
     whose, begins, ends = (own[name].to_numpy() for name in ("client_id", "from_s", "until_s"))
-    first, end = (np.searchsorted(client_id, whose, side, sorter=order) for side in ("left", "right"))
-    for place in range(len(own)):
-        mine = order[first[place] : end[place]]
-        inside[mine] |= (at_s[mine] >= begins[place]) & (at_s[mine] < ends[place])
-    return inside
+    client = np.concatenate([whose, whose, client_id])
+    when = np.concatenate([begins, ends, at_s])
+    step = np.concatenate([np.ones(whose.size), -np.ones(whose.size), np.zeros(at_s.size)])
+    # Client by client through time, what begins or ends at an instant before who asks at it.
+    order = np.lexsort((step == 0, when, client))
+    are_open = np.empty(order.size)
+    are_open[order] = np.cumsum(step[order])
+    return np.asarray(are_open[2 * whose.size :] > 0)
 
 
 def own_links_down(run: Run) -> tuple[Floats, Floats]:

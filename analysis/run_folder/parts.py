@@ -1,4 +1,4 @@
-"""The parts of a run's traffic that numbers are told of: windows around outages, groups, outcomes.
+"""The parts of a run's traffic that numbers are told of: windows around outages, groups, whom they asked.
 Named as the summary names them, so that a number of one run and of many is about the same requests."""
 
 from __future__ import annotations
@@ -7,11 +7,14 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Arrivals, Mask
 
 Part = Callable[[Arrivals], Mask]
+Rows = NDArray[np.int64]
 
 
 def _everyone(of: Arrivals) -> Mask:
@@ -35,17 +38,27 @@ OF_GROUPS: dict[str, Part] = {
     "affected": lambda of: of.is_affected,
     "unaffected": lambda of: ~of.is_affected,
 }
-OF_EACH: dict[str, Callable[[Arrivals, Outage], Mask]] = {
-    "during": lambda of, outage: arrived(of, outage.from_s, outage.to_s),
-    "after": lambda of, outage: arrived(of, outage.to_s, after_until_s(of, outage)) & ~of.in_outages,
-}
+OF_WHOM = ("groups", "servers", "models", "options")
+
+
+def _during(of: Arrivals, outage: Outage) -> Rows:
+    return rows_between(of, outage.from_s, outage.to_s)
+
+
+def _after(of: Arrivals, outage: Outage) -> Rows:
+    rows = rows_between(of, outage.to_s, after_until_s(of, outage))
+    return rows[~of.in_outages[rows]]
+
+
+OF_EACH: dict[str, Callable[[Arrivals, Outage], Rows]] = {"during": _during, "after": _after}
 
 
 def part_of(of: Arrivals, path: str) -> Mask | None:
     """Which requests the numbers at a path of the summary are about, bool (n,); None where there is no such
     part in this run.
 
-    path: `outages.NAME`, `outages.each.NUMBER.NAME`, `groups.GROUP.NAME`, or below `latency_s`.
+    path: `outages.NAME`, `outages.each.NUMBER.NAME`, `groups.GROUP.NAME` and so of servers, models and
+    options (GROUP/OPTION), or below `latency_s`.
     """
     if path in ("latency_s.first", "latency_s.final"):
         return _everyone(of)
@@ -53,19 +66,46 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
     around, _, name = rest.rpartition(".")
     if section == "latency_s" and around == "by_outcome":
         return of.is_outcome(name)
-    if section == "groups" and around in of.run.groups and name in OF_GROUPS:
-        return of_group(of, around) & OF_GROUPS[name](of)
+    if section in OF_WHOM and around in names_of(of.run, section) and name in OF_GROUPS:
+        return of_whom(of, section, around) & OF_GROUPS[name](of)
     if section == "outages" and not around and name in WINDOWS:
         return WINDOWS[name](of)
     each = re.fullmatch(r"each\.(\d+)", around)
     if section == "outages" and each and int(each[1]) < len(of.outages) and name in OF_EACH:
-        return OF_EACH[name](of, of.outages[int(each[1])])
+        among = np.zeros(len(of.requests), dtype=bool)
+        among[OF_EACH[name](of, of.outages[int(each[1])])] = True
+        return among
     return None
 
 
-def of_group(of: Arrivals, name: str) -> Mask:
-    """Which requests are a group's."""
-    return np.asarray(of.requests["group"] == name)
+def names_of(run: Run, section: str) -> list[str]:
+    """The parts of a section of `OF_WHOM`; those by whom was asked only where clients have several options or
+    there are several servers."""
+    if section == "groups":
+        return list(run.groups)
+    if section == "servers":
+        return list(run.servers) if len(run.servers) > 1 else []
+    if not run.has_options:
+        return []
+    if section == "models":
+        return list(dict.fromkeys(one["model"] for options in run.options.values() for one in options))
+    return [f"{group}/{one['option']}" for group, options in run.options.items() for one in options]
+
+
+def of_whom(of: Arrivals, section: str, name: str) -> Mask:
+    """Which requests are a group's; or asked a server, a model or an option last."""
+    requests = of.requests
+    if section == "groups":
+        return np.asarray(requests["group"] == name)
+    sent = requests["attempts"].to_numpy() > 0
+    if section == "options":
+        group, _, option = name.partition("/")
+        place = [one["option"] for one in of.run.options[group]].index(option)
+        return np.asarray((requests["group"] == group) & (requests["option"] == place))
+    if of.run.has_options:
+        return np.asarray(sent & (requests[section.removesuffix("s")] == name))
+    asks = [group for group, options in of.run.options.items() if options[0]["server"] == name]
+    return np.asarray(sent & requests["group"].isin(asks))
 
 
 def arrived(of: Arrivals, from_s: float, to_s: float) -> Mask:
@@ -73,7 +113,27 @@ def arrived(of: Arrivals, from_s: float, to_s: float) -> Mask:
     return np.asarray((of.arrived_at_s >= from_s) & (of.arrived_at_s < to_s))
 
 
+def rows_between(of: Arrivals, from_s: float, to_s: float) -> Rows:
+    """The places of the same, ascending: they stand in the order in which they arrived."""
+    first, end = np.searchsorted(of.arrived_at_s, [from_s, to_s])
+    return np.arange(first, end)
+
+
+def rows_of_groups(of: Arrivals) -> dict[str, Rows]:
+    """The places of each group's requests, ascending."""
+    group = of.requests["group"].cat
+    order = np.argsort(group.codes.to_numpy(), kind="stable")
+    counts = np.bincount(group.codes.to_numpy(), minlength=len(group.categories))
+    return dict(zip(group.categories, np.split(order, np.cumsum(counts)[:-1]), strict=True))
+
+
+def rows_of(of: Arrivals, section: str) -> dict[str, Rows]:
+    """The places of the requests of each part of a section of `OF_WHOM`, ascending."""
+    if section == "groups":
+        return rows_of_groups(of)
+    return {name: np.flatnonzero(of_whom(of, section, name)) for name in names_of(of.run, section)}
+
+
 def after_until_s(of: Arrivals, outage: Outage) -> float:
     """When the time after an outage is over: as the next one begins, or at the horizon."""
-    later = [other.from_s for other in of.outages if other.from_s >= outage.to_s]
-    return min(later, default=of.run.horizon_s)
+    return min(of.next_begin_s(outage.to_s), of.run.horizon_s)

@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from analysis.run_folder.files import has_column, part_paths, read_frame, read_json, read_parts, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
+from analysis.run_folder.servers import AskedOf
 from analysis.run_folder.sql import PARTED, found_by
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
@@ -27,7 +28,7 @@ SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(AskedOf):
     """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
 
     Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
@@ -74,11 +75,6 @@ class Run:
         return {name.partition(" ")[0] for name in told if " " in name}
 
     @cached_property
-    def groups(self) -> dict[str, dict[str, Any]]:
-        """The scenario's groups by name, in its order."""
-        return {group["group"]: group for group in self.scenario["fleet"]}
-
-    @cached_property
     def summary(self) -> dict[str, Any]:
         """Every number of summary.json, with its interval; docs/metrics.md says what each is."""
         return read_json(self.path / "summary.json")
@@ -94,7 +90,7 @@ class Run:
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        schema = columns_by_run.requests(self.is_graded, self.has_own_costs)
+        schema = columns_by_run.requests(self.is_graded, self.has_own_costs, has_options=self.has_options)
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
@@ -119,12 +115,18 @@ class Run:
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        frame = read_parts(self.path, "attempts", columns.ATTEMPTS, needed=False)
+        schema = columns_by_run.attempts(self.has_options)
+        frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 
     @cached_property
     def timeline(self) -> pd.DataFrame:
         return read_frame(self.path / "timeline.parquet", columns.TIMELINE)
+
+    @cached_property
+    def seconds_of_servers(self) -> pd.DataFrame:
+        """The time line of each of several servers: a row per second and server."""
+        return read_frame(self.path / "servers.parquet", columns.SERVERS).astype({"server": "str"})
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -268,6 +270,8 @@ def open_run(path: str | Path) -> Run:
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
         scenario = _parsed(text)
+    except RecursionError:
+        raise BadInput(f"{path / SCENARIO}: cannot be read: nested too deep") from None
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path / SCENARIO}: cannot be read: {reason}") from None

@@ -3,7 +3,7 @@ Stands between the run folder and the metrics, so that each metric is a few line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from analysis.run_folder.lean_requests import read_lean
 from analysis.run_folder.outages import (
     Outage,
     clients_hit,
+    edges,
     find_outages,
     in_any,
     on_own_outage,
@@ -27,6 +28,24 @@ from analysis.statistics.percentiles import Latencies, latencies
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+NEEDED_OF_PARTS = (
+    "client_id",
+    "sample_id",
+    "group",
+    "held_out",
+    "arrived_at_s",
+    "deferred",
+    "is_decided",
+    "attempts",
+    "charged",
+    "outcome",
+    "answered_by",
+    "final_s",
+    "in_time",
+    "correct",
+    "client_right",
+    "c_e",
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +60,24 @@ class Arrivals:
     outages: tuple[Outage, ...]
 
     def is_outcome(self, name: str) -> Mask:
-        return np.asarray(self.requests["outcome"] == name)
+        return self._is("outcome", name)
+
+    def _is(self, column: str, name: str) -> Mask:
+        """Where a column of names has this one, (n,)."""
+        if column not in self._codes:
+            values = pd.Categorical(self.requests[column])
+            self._codes[column] = values.codes, list(values.categories)
+        codes, names = self._codes[column]
+        return np.asarray(codes == (names.index(name) if name in names else len(names)))
+
+    @cached_property
+    def _codes(self) -> dict[str, tuple[NDArray[Any], list[str]]]:
+        return {}
 
     @property
     def known(self) -> Mask:
         """Whose outcome is known: all but those in flight at the horizon."""
-        return np.asarray(self.requests["outcome"] != "in_flight")
+        return ~self.is_outcome("in_flight")
 
     @cached_property
     def on_own_outage(self) -> Mask:
@@ -62,9 +93,27 @@ class Arrivals:
     def is_affected(self) -> Mask:
         """Which of those it could touch: an outage of links is none to those whose links it does not hit."""
         touched = self.on_own_outage.copy()
-        for outage in self.outages:
-            touched |= in_any((outage,), self.arrived_at_s) & self.could_touch(outage)
+        for outages in self.alike.values():
+            touched |= in_any(outages, self.arrived_at_s) & self.could_touch(outages[0])
         return touched
+
+    @cached_property
+    def alike(self) -> dict[int | None, tuple[Outage, ...]]:
+        """The outages that could touch the same requests: all of what is shared, and each of the scenario's
+        outages of links."""
+        found: dict[int | None, list[Outage]] = {}
+        for outage in self.outages:
+            found.setdefault(outage.number if outage.groups else None, []).append(outage)
+        return {number: tuple(outages) for number, outages in found.items()}
+
+    def next_begin_s(self, at_s: float) -> float:
+        """When the next outage begins, from an instant on; inf if none does."""
+        later = np.searchsorted(self._begins, at_s)
+        return float(self._begins[later]) if later < self._begins.size else np.inf
+
+    @cached_property
+    def _begins(self) -> Floats:
+        return edges(self.outages)[0]
 
     def could_touch(self, outage: Outage) -> Mask:
         """Whose requests an outage could touch, whenever they came."""
@@ -106,8 +155,24 @@ class Traffic(Arrivals):
         """Which seconds of the time line some outage touches, (seconds,)."""
         return seconds_touched(self.outages, self.timeline["at_s"].to_numpy(dtype=float))
 
+    def only(self, rows: NDArray[np.int64]) -> Traffic:
+        """Some of the requests, by their places (k,) ascending, with the columns NEEDED_OF_PARTS alone: as
+        much work and memory as they are many, however many there are in all."""
+        if rows.size == len(self.requests):
+            return self
+        return replace(self, requests=self._narrow.take(rows), clusters=self.clusters.only(rows))
+
+    @cached_property
+    def _narrow(self) -> pd.DataFrame:
+        return self.requests[[name for name in NEEDED_OF_PARTS if name in self.requests]]
+
+    @cached_property
+    def told(self) -> dict[bytes, dict[str, Any]]:
+        """What was found out of parts of the traffic, by which requests these are; empty at first."""
+        return {}
+
     def is_answered_by(self, name: str) -> Mask:
-        return np.asarray(self.requests["answered_by"] == name)
+        return self._is("answered_by", name)
 
     @property
     def held_out(self) -> Mask:

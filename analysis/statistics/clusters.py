@@ -45,6 +45,16 @@ class Clusters:
     bases: int
     groups: int
 
+    def only(self, rows: NDArray[np.int64]) -> Clusters:
+        """The cells of some of the requests alone, by their places (k,): no more than these are many."""
+        cell = self.cell[rows]
+        dense = 16 * cell.size > self.client.size
+        asked, _, code = _coded(cell, self.client.size) if dense else np.unique(cell, True, True)
+        kept = [np.unique(each[asked], return_inverse=True) for each in (self.client, self.base, self.group)]
+        client, base, group = (codes.astype(np.int32, copy=False) for _, codes in kept)
+        clients, bases, groups = (names.size for names, _ in kept)
+        return Clusters(code.astype(np.int32, copy=False), client, base, group, clients, bases, groups)
+
     def share(self, hits: Mask, among: Mask) -> dict[str, Any]:
         """The share of `hits` among the requests in `among`, as `mean` gives it; masks (n,).
 

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.metrics.measures import MEASURES, OF_GROUPS, Percentile, Ratio, Single
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.summary import json_safe, summary_of
-from analysis.run_folder.parts import arrived, of_group
+from analysis.run_folder.parts import arrived, of_whom
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from analysis.statistics.clusters import LEAST_SAMPLES
@@ -120,7 +120,7 @@ class Measured:
 
     def group(self, name: str) -> Measured:
         """The measures of a group's requests."""
-        return Measured(self.traffic, self.summary, of_group(self.traffic, name))
+        return Measured(self.traffic, self.summary, of_whom(self.traffic, "groups", name))
 
     def window(self, from_s: float, to_s: float) -> Measured:
         """The measures of the requests that arrived in [from, to)."""

@@ -25,11 +25,13 @@ KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of wh
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought.
+    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers.
     """
+    run = traffic.run
     if not len(traffic.requests):
         return {}
-    laws = {name: law for name, law in LAWS.items() if name not in OURS or not traffic.run.brought & KNOWN}
+    is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
+    laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}
     return {name: predictions for name, predictions in by_law.items() if predictions}
 

@@ -48,7 +48,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     fluids = [
         _fluid(streams, run.scenario, service, capacity, times) for times in (1.0, 1 - ERROR, 1 + ERROR)
     ]
-    fluid, server = fluids[0], run.scenario["server"]
+    fluid, server = fluids[0], run.server
     most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
     if most <= float(server["replicas"]) * float(server["max_batch"]):
         return None  # no backlog, predicted or seen
@@ -73,7 +73,7 @@ def _is_plain(scenario: dict[str, Any]) -> bool:
 
 def capacity_hz(traffic: Traffic, service: Service) -> Floats:
     """Requests per second that full batches can serve, at each step of the run, (n,)."""
-    run, server = traffic.run, traffic.run.scenario["server"]
+    run, server = traffic.run, traffic.run.server
     at_s = (np.arange(ceil(run.horizon_s * STEPS_PER_S)) + 0.5) / STEPS_PER_S
     steps, usable = usable_steps(run)
     replicas = int(server["replicas"])
@@ -160,7 +160,7 @@ def _recoveries(
     than the number itself, nothing is said.
     """
     run, predictions = traffic.run, []
-    server = run.scenario["server"]
+    server = run.server
     few = float(server["replicas"]) * float(server["max_batch"])
     seconds = run.timeline["at_s"].to_numpy(dtype=float)
     waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)

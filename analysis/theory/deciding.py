@@ -27,6 +27,7 @@ MOST_LOAD = 0.85  # above, queues begin to keep answers from being in time
 LINE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # availabilities at which the risk is told beside the run's own
 LEAST_REQUESTS = 200
 WRITTEN = ("intervals", "trace", "daily", "weekly")  # outages whose times no chance decides
+CHOSEN = ("safe", "risk_controlled")  # prices whose threshold the learners choose
 GAINS = ("plug_in", "l2h_priced", "compare_confidence", "oracle")  # scores in the unit of their price
 OUTAGE_LOSSES = ("refuse", "silent")
 
@@ -75,13 +76,18 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
 
 
 def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
-    """The study's row of the group's own score at its own price, that of the nearest c_e."""
+    """The study's row of the group's own score at its own price, that of the nearest c_e; of a price that is
+    chosen on the calibration pool, that of the scenario's own."""
     price, frame = group["policy"]["price"], traffic.run.study
-    if price["kind"] != "threshold" or frame.empty:
+    if frame.empty or price["kind"] not in ("threshold", *CHOSEN):
         return None
     training, costs = traffic.run.scenario["training"], traffic.run.scenario["costs"]
     mine = (frame["group"] == group["group"]) & (frame["score"] == group["policy"]["score"])
-    mine &= np.isclose(frame["price"], float(price["at"]), atol=1e-9) & (frame["c_1"] == costs["c_1"])
+    mine &= frame["c_1"] == costs["c_1"]
+    if price["kind"] in CHOSEN:
+        mine &= frame["c_e"] == costs["c_e"]
+    else:
+        mine &= np.isclose(frame["price"], float(price["at"]), atol=1e-9)
     mine &= frame["form"].isin(["", training["form"]])
     mine &= frame["sync_every"].isin(["", str(training["pretrain"]["sync_every"])])
     rows = frame[mine].sort_values("c_e", key=lambda c_e: (c_e - float(costs["c_e"])).abs(), kind="stable")
@@ -95,9 +101,10 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
     if decided.sum() < LEAST_REQUESTS:
         return []
     sent = np.asarray(requests["deferred"], dtype=bool)
-    price, own = float(group["policy"]["price"]["at"]), float(traffic.run.scenario["costs"]["c_e"])
+    price, own = group["policy"]["price"].get("at"), float(traffic.run.scenario["costs"]["c_e"])
     rate = share_of(int((sent & decided).sum()), int(decided.sum()))
-    along = ("price", price) if group["policy"]["score"] in GAINS else ("", None)
+    is_priced = price is not None and group["policy"]["score"] in GAINS
+    along = ("price", float(price)) if is_priced else ("", None)
     predictions = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
     judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
@@ -118,8 +125,8 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
         ]
         return [*predictions, risk("risk", own, "availability", reach.share), *line]
     predictions.append(risk("risk", own, *along))
-    if along[0]:
-        predictions.append(risk("risk had a send cost this price", price, *along))
+    if is_priced:
+        predictions.append(risk("risk had a send cost this price", float(price), *along))
     return predictions
 
 
@@ -161,7 +168,7 @@ def reach_of(traffic: Traffic, group: dict[str, Any]) -> Reach | None:
 def _is_served_at_once(traffic: Traffic, group: dict[str, Any]) -> bool:
     """Whether neither the group's own limits nor the server's, nor a queue keep an answer from being in time:
     whoever waits twice as long as the way and a full batch take is patient enough at such loads."""
-    offered, server = load(traffic)["offered"], traffic.run.scenario["server"]
+    offered, server = load(traffic)["offered"], traffic.run.server
     service = service_law(traffic.run)
     if service is None or server["admission"]["kind"] != "none":
         return False

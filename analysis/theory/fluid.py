@@ -4,7 +4,7 @@ Pure functions of rates and capacities; `analysis.theory.backlog` holds them aga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,46 +54,45 @@ def flow(
     (n,). when_down: as in a scenario; survives: what waits is still there when μ comes back.
     """
     count = capacity_hz.size
-    waiting, sends, answered = np.zeros(count), np.zeros(count), np.full(count, np.nan)
+    waiting, sends, answered = [0.0] * count, [0.0] * count, [nan] * count  # quicker than arrays, one by one
     groups = [_Group(source, count, step_s) for source in sources]
     queue = 0.0
-    for step in range(count):
-        capacity = float(capacity_hz[step])
+    for step, capacity in enumerate(capacity_hz.tolist()):
         if capacity == 0 and not survives:
             queue = 0.0
         wait_s = queue / capacity if capacity > 0 else inf
         is_told = capacity == 0 and when_down == "refuse"
-        inflow = sum(one.send(step, wait_s, is_told) for one in groups)
+        inflow = sum([one.send(step, wait_s, is_told) for one in groups])
         waiting[step], sends[step] = queue, inflow
-        first = sum(float(one.first_hz[step]) for one in sources)
-        in_time = sum(float(one.first_hz[step]) for one in sources if wait_s <= one.spare_s)
+        first = sum([one.first_hz[step] for one in groups])
+        in_time = sum([one.first_hz[step] for one in groups if wait_s <= one.spare_s])
         if first > 0 and (queue < limit or in_time == 0):
             answered[step] = in_time / first
         if capacity > 0 or when_down == "queue":
             queue = min(max(queue + step_s * (inflow - capacity), 0.0), limit)
-    return Flow(waiting, sends, answered)
+    return Flow(np.array(waiting), np.array(sends), np.array(answered))
 
 
 class _Group:
     """A source and the retries that are due, by attempt and step."""
 
     def __init__(self, source: Source, count: int, step_s: float) -> None:
-        self._source = source
-        self._due = np.zeros((len(source.passes) + 1, count))
-        self._due[0] = source.first_hz
+        self.first_hz: list[float] = np.broadcast_to(source.first_hz, count).tolist()
+        self.spare_s = source.spare_s
+        self._passes, self._most_hz, self._count = source.passes, source.most_hz, count
+        self._due: list[list[float]] = [self.first_hz, *([0.0] * count for _ in source.passes)]
         self._delays, self._errors = (
             [round(delay / step_s) for delay in delays] for delays in (source.delays_s, source.errors_s)
         )
 
     def send(self, step: int, wait_s: float, is_told: bool) -> float:
         """Sends per second at this step; plans the retries of what fails."""
-        source, due = self._source, self._due
-        if wait_s <= source.spare_s:
-            return float(due[:, step].sum())
-        if source.most_hz < inf:
-            return min(float(due[:, step].sum()), source.most_hz)
-        for attempt, share in enumerate(source.passes):
-            again = step + (self._errors if is_told else self._delays)[attempt]
-            if again < due.shape[1]:
-                due[attempt + 1, again] += share * due[attempt, step]
-        return float(due[:, step].sum())
+        due = self._due
+        if wait_s > self.spare_s and self._most_hz < inf:
+            return min(sum([each[step] for each in due]), self._most_hz)
+        if wait_s > self.spare_s:
+            for attempt, share in enumerate(self._passes):
+                again = step + (self._errors if is_told else self._delays)[attempt]
+                if again < self._count:
+                    due[attempt + 1][again] += share * due[attempt][step]
+        return sum([each[step] for each in due])

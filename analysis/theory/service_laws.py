@@ -76,7 +76,7 @@ class Service(NamedTuple):
 def service_law(run: Run) -> Service | None:
     """The law of a run's service; None for times from a file of unknown mean, and where each request has work
     of its own."""
-    return None if run.has_own_work else service_of(run.scenario["server"]["service"])
+    return None if run.has_own_work else service_of(run.server["service"])
 
 
 def service_of(service: dict[str, Any]) -> Service | None:

@@ -24,7 +24,7 @@ ERROR = 0.05  # relative, of the demands: near the capacity chance counts for mo
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Starts per second, and the share answered in time, of each group in each overloaded stretch."""
     run, streams = traffic.run, streams_of(traffic)
-    server, service = run.scenario["server"], service_law(run)
+    server, service = run.server, service_law(run)
     if streams is None or service is None or not _is_plain(traffic, streams):
         return None
     capacity = int(server["replicas"]) / service.of_full_batches_s(int(server["max_batch"]))
@@ -62,7 +62,7 @@ def shares(discipline: str, demands: Floats, capacity: float) -> Floats:
 
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
-    server = traffic.run.scenario["server"]
+    server = traffic.run.server
     once = all(not one.group["retry"] or int(one.group["retry"]["attempts"]) == 1 for one in streams)
     poisson = all(one.group["arrivals"]["process"]["kind"] == "poisson" for one in streams)
     return bool(
@@ -118,7 +118,7 @@ def _compare(
             Prediction("sends served per second", where, "1/s", float(cases[0][place][1].sum()), starts)
         )
         if timer_s(stream.group) < inf and cases[0][place][0].sum() > 0:
-            batch = int(traffic.run.scenario["server"]["max_batch"])
+            batch = int(traffic.run.server["max_batch"])
             spare_s = timer_s(stream.group) - transfers_s(stream.group) - service.mean_s(batch)
             among = (names == stream.name) & (arrived >= span[0]) & (arrived < span[1])
             among &= requests["deferred"].to_numpy(dtype=bool)

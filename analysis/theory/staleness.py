@@ -91,7 +91,7 @@ def _behind(traffic: Traffic, online: dict[str, Any], table: Timetable) -> list[
     """By how many versions the rejectors of each group that trains lie behind at its decisions."""
     run = traffic.run
     rows = _decisions(traffic)
-    linked = {n for one in run.scenario["server"]["outages"] for n in one["target"].get("groups", ())}
+    linked = {n for one in run.server["outages"] for n in one["target"].get("groups", ())}
     predictions = []
     for name, group in run.groups.items():
         mine = rows[rows["group"] == name]

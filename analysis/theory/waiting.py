@@ -49,7 +49,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
 
 def _predict(traffic: Traffic, service: Service, streams: list[Stream], which: str) -> list[Prediction]:
-    server, uncertainty = traffic.run.scenario["server"], _uncertainty(streams)
+    server, uncertainty = traffic.run.server, _uncertainty(streams)
     expected = [(regime, _expected(server, service, streams, regime)) for regime in regimes(traffic)]
     was_calm = [True, *(queue is not None for _, queue in expected)]
     predictions: list[Prediction] = []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from sim.engine.clock import Clock
 from sim.engine.simpy_clock import SimPyClock
@@ -39,6 +39,8 @@ class EnginePath:
     is_demanded: bool = False
     ready_s: float = 0.0
     tell: Callable[[float, bool], None] = lambda _done, _elsewhere: None
+
+    is_measured: ClassVar[bool] = False  # whether replicas stop and start when they do, and not as planned
 
     def clock(self, rules: Rules) -> Clock:
         """What plays the stretches of a run.

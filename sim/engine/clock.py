@@ -32,23 +32,27 @@ class Played:
     area: of each server the integral of N(t), the number of sends in it, waiting or in service, counted as
     they come and go; whoever tabulates their stays can be checked against it. stopped: (size of its batch,
     start, stop, server) of every send that an outage put back into the queue, float64 (n, 4). steps: of each
-    server (instant, usable replicas) wherever they changed, the first at the beginning. A window may be
-    played in pieces, which add up.
+    server (instant, usable replicas) wherever they changed, the first at the beginning; halts: at the same
+    instants (instant, batches that stand still with their replicas, seconds of work thrown away there). A
+    window may be played in pieces, which add up.
     """
 
     area: list[float]
     stopped: NDArray[np.float64]
     steps: list[list[tuple[float, int]]]
+    halts: list[list[tuple[float, int, float]]]
 
     @staticmethod
     def nothing(servers: int) -> Played:
-        return Played([0.0] * servers, np.zeros((0, 4)), [[] for _ in range(servers)])
+        nothing: list[list[Any]] = [[] for _ in range(servers)]
+        return Played([0.0] * servers, np.zeros((0, 4)), nothing, nothing)
 
     def __add__(self, later: Played) -> Played:
         return Played(
             [one + more for one, more in zip(self.area, later.area, strict=True)],
             np.concatenate([self.stopped, later.stopped]),
             [one + more for one, more in zip(self.steps, later.steps, strict=True)],
+            [one + more for one, more in zip(self.halts, later.halts, strict=True)],
         )
 
 

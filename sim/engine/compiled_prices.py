@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, get_type_hints
 
 import numba
@@ -14,6 +15,7 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.experimental.function_type import FunctionModel
 
 from sim.engine.arrays.layout import Prices
+from sim.engine.compiling.decorators import handler as inlined
 from sim.engine.compiling.decorators import is_switched_off
 from sim.policy.outcomes import Outcome, Request
 from sim.policy.own import PythonPolicy
@@ -117,4 +119,23 @@ def compiled_price(kind: Any) -> tuple[Any, ...]:
 
 
 def _compiled(function: Callable[..., Any], signature: Any) -> Any:
-    return function if is_switched_off() else Addressed(numba.njit(signature)(function))
+    if is_switched_off():
+        return function
+    return Addressed(numba.njit(signature)(_with_callees(function, {})))
+
+
+def _with_callees(function: Any, known: dict[Any, Any]) -> Any:
+    """The function, with those plain functions of Python that it calls by a name of its module compiled,
+    too."""
+    home = function.__globals__
+    named = {name: home[name] for name in function.__code__.co_names if name in home}
+    callees = {name: one for name, one in named.items() if isinstance(one, FunctionType)}
+    for one in callees.values():
+        if one not in known:
+            known[one] = one  # whoever calls itself is refused by Numba, in one line
+            known[one] = inlined(_with_callees(one, known))
+    if not callees:
+        return function
+    scope = home | {name: known[one] for name, one in callees.items()}
+    closure, defaults = function.__closure__, function.__defaults__
+    return FunctionType(function.__code__, scope, function.__name__, defaults, closure)

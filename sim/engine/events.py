@@ -24,15 +24,18 @@ class Kind(IntEnum):
     DUE = 5
     REPLY = 6
     TIMER = 7
-    DECISION = 8
-    ARRIVAL = 9
+    HEDGE = 8
+    DECISION = 9
+    ARRIVAL = 10
 
 
 # What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
 # retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
 # of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client) and COMPLETE (a
 # replica, counted over all servers).
-CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY, COMPLETE = range(13)
+CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY, HEDGE, COMPLETE = range(
+    14
+)
 NOTHING = NOBODY = -1
 CODE_BITS = 4
 TAKEN_BITS = 20
@@ -44,7 +47,7 @@ KIND_SHIFT = 59
 ATTEMPT_BITS = 7
 LOST_BITS = 32
 REQUEST_BITS = KIND_SHIFT - ATTEMPT_BITS
-KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_DECISION, KEY_ARRIVAL = (
+KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_HEDGE, KEY_DECISION, KEY_ARRIVAL = (
     int(kind) << KIND_SHIFT
     for kind in (
         Kind.CAPACITY_UP,
@@ -53,6 +56,7 @@ KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_DECISION,
         Kind.DUE,
         Kind.REPLY,
         Kind.TIMER,
+        Kind.HEDGE,
         Kind.DECISION,
         Kind.ARRIVAL,
     )
@@ -60,8 +64,8 @@ KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_DECISION,
 KEY_READY |= 1  # after outages, which change capacity at the same instant
 
 REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]
-DOWN, QUEUE_FULL, ADMISSION, EXPIRED, LOST = (
-    CAUSES.index(cause) for cause in ("down", "queue_full", "admission", "expired", "lost")
+DOWN, QUEUE_FULL, ADMISSION, EXPIRED, LOST, CANCELLED = (
+    CAUSES.index(cause) for cause in ("down", "queue_full", "admission", "expired", "lost", "cancelled")
 )
 LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIGHT = (
     OUTCOMES.index(outcome)
@@ -77,7 +81,9 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
     )
 )
 
-FIFO, LIFO, EDF, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair"))
+FIFO, LIFO, EDF, FAIR, PRIORITY = (
+    DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair", "priority")
+)
 BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
     CHOICES[name].code for name in ("best", "order", "least_backlog", "two_choices", "round_robin", "home")
 )
@@ -86,8 +92,8 @@ OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
 )
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
-IN_FLIGHTS = ("lose", "requeue", "finish")
-LOSE, REQUEUE, FINISH = range(3)
+IN_FLIGHTS = ("lose", "requeue", "finish", "resume", "restart")
+LOSE, REQUEUE, FINISH, RESUME, RESTART = range(5)
 
 # Why a clock comes back before the end: room in some array, draws of a next attempt, draws for clients that
 # ask again, another draw for attempts that were put back; or an event lies before the instant that it was

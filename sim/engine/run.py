@@ -202,9 +202,10 @@ class Run:
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
         for place, server in enumerate(state.stations):
-            if self._rules.stations[place].autoscaling:
+            if self._rules.stations[place].autoscaling or self.path.is_measured:
                 self._verifier.scaled(place, server.steps)
-            self._verifier.waited(place, of_servers[place]["waiting_max"])
+            if not self.path.is_measured:  # who is on the way to a real server seems to wait in it
+                self._verifier.waited(place, of_servers[place]["waiting_max"])
         self._verifier.chunk(requests, attempts, last)
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)

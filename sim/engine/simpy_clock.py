@@ -3,7 +3,7 @@ It plays everything, without Numba too; outages, the autoscaler's ticks and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from heapq import heappush
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from sim.engine.events import (
     CAPACITY,
     COMPLETE,
     DONE,
+    HEDGE,
     REACH,
     READY,
     RETRY,
@@ -35,7 +36,14 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, ARRIVE, CAPACITY, SCALE, READY}  # something; what else happens fits into what there is
+_MAY_LACK = {
+    RETRY,
+    HEDGE,
+    ARRIVE,
+    CAPACITY,
+    SCALE,
+    READY,
+}  # something; what else happens fits into what there is
 
 Callbacks = list[Callable[[Any], None]]
 
@@ -99,8 +107,11 @@ class SimPyClock:
         """Runs the events of the stretch and leaves in `state` what they changed."""
         context = Context(self._fixed, self._prices, state, stretch, learning)
         with ending_calls_that_last(self._players):
-            _Playing(self._handlers, context, stretch).run()
+            self.playing(context, stretch).run()
         return context.read_back()
+
+    def playing(self, context: Context, stretch: Stretch) -> Playing:
+        return Playing(self._handlers, context, stretch)
 
     def kept(self) -> list[Any]:
         """What policies in plain Python remember."""
@@ -143,9 +154,11 @@ class Handlers(NamedTuple):
     serve: Any
     finish: Any
     often: dict[int, Any]  # by code, what `happen` would come to
+    by_original: dict[Any, Any]  # all of them
 
     @classmethod
-    def linked(cls) -> Handlers:
+    def linked(cls, own: Mapping[Any, Any] | None = None) -> Handlers:
+        """own: what stands in for some of the handlers, as for `link`."""
         linked = link(
             MODULES,
             {
@@ -153,7 +166,8 @@ class Handlers(NamedTuple):
                 primitives.uniform: uniform,
                 primitives.whole_number: int,
                 primitives.real_number: float,
-            },
+            }
+            | dict(own or {}),
         )
         reach = linked[walk.reach_server]
         often = {
@@ -167,10 +181,11 @@ class Handlers(NamedTuple):
             linked[server.serve],
             linked[walk.finish],
             often,
+            linked,
         )
 
 
-class _Playing:
+class Playing:
     """A stretch under way: an environment, and the arrays as they look to plain Python."""
 
     def __init__(self, handlers: Handlers, context: Context, stretch: Stretch) -> None:
@@ -198,9 +213,13 @@ class _Playing:
             if np.any(known.do == code):
                 env.process(self._process(code, np.flatnonzero(known.do == code)))
         self._feed(self._known(np.flatnonzero(~alive)))
-        env.run(env.process(self._until_the_next_round()))
+        self._move(env.process(self._until_the_next_round()))
         self._handlers.finish(self._w, self._stations)
         self._write_registers()
+
+    def _move(self, end: simpy.Event) -> None:
+        """Lets time pass until `end` has happened."""
+        self._env.run(end)
 
     def _until_the_next_round(self) -> Generator[simpy.Event, None, None]:
         """A training round, or the end of the window, is when the clock stands still."""

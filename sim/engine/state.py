@@ -34,6 +34,8 @@ ROW_TYPES: dict[str, str] = {
     "propensity": "f4",
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
+    "open": "i1",  # attempts whose end its client still awaits
+    "hedged": "?",  # whether a second one has left beside the first
     "outcome": "i1",  # index into OUTCOMES
     "resolved": "f8",  # when the client knew the outcome; NaN = it waits
 }
@@ -51,6 +53,7 @@ SEND_TYPES: dict[str, str] = {
     "factor": "f8",  # of the service time, if it heads a batch
     "started": "f8",
     "finished": "f8",
+    "shed": "f8",  # when it was pushed out of the queue; NaN = it was not
     "over": "f8",  # nothing of this attempt is under way any more
     "replica": "i2",
     "batch_size": "i2",
@@ -70,6 +73,7 @@ BREAKER_TYPES = {"failed": "i8", "open_until": "f8", "probing": "i1"}
 NEW_SEND: dict[str, float] = {
     "started": np.nan,
     "finished": np.nan,
+    "shed": np.nan,
     "over": np.nan,
     "replica": -1,
     "batch_size": 0,
@@ -123,7 +127,8 @@ class StationState:
     """A server between two chunks.
 
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
-    per replica the sends in service, in the order of the batch; ends: when that batch ends. replicas: those
+    per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
+    began, or last went on; left: seconds left of one that stands still (NaN: it does not). replicas: those
     there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
     wherever they changed in it, for those who keep a record.
     """
@@ -132,6 +137,8 @@ class StationState:
     returned: int
     batch_of: list[list[int]]
     ends: list[float]
+    since: list[float]
+    left: list[float]
     replicas: int
     taken: int
     scaling: Scaling
@@ -141,6 +148,11 @@ class StationState:
     @property
     def usable(self) -> int:
         return max(0, self.replicas - self.taken)
+
+    @property
+    def held(self) -> int:
+        """How many batches stand still with their replicas."""
+        return int(np.count_nonzero(~np.isnan(self.left)))
 
 
 @dataclass
@@ -212,6 +224,8 @@ def _station_at_start(one: Station) -> StationState:
         returned=0,
         batch_of=[[] for _ in range(one.most_replicas)],
         ends=[np.inf] * one.most_replicas,
+        since=[np.nan] * one.most_replicas,
+        left=[np.nan] * one.most_replicas,
         replicas=one.replicas,
         taken=one.replicas - usable,
         scaling=Scaling(),

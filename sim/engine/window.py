@@ -8,7 +8,7 @@ import numpy as np
 from sim.engine.arrays.known_events import known_events
 from sim.engine.clock import Clock, Played, Stretch
 from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
-from sim.engine.events import REMOTE
+from sim.engine.events import IN_FLIGHT, REMOTE
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, State, join, take
 from sim.engine.traces_told import taken, with_more
@@ -113,6 +113,7 @@ def _settle(state: State, end: float) -> None:
     served = ~np.isnan(back)
     state.sends = sends | {"over": np.where(served, back, over)}
     in_time = served & is_in_time(back, sends["timer"]) & (sends["failure"] == 0) & (back < end)
+    in_time &= rows["outcome"][sends["row"]] == IN_FLIGHT  # of two answers the first was written down
     rows["outcome"][sends["row"][in_time]] = REMOTE
     rows["resolved"][sends["row"][in_time]] = back[in_time]
 

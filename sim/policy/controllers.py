@@ -1,22 +1,25 @@
 """Prices that move: each is a few numbers per client and a threshold that follows from them.
-Told of nothing but its client's own decisions and what became of them; see `docs/policies.md`.
-
-A price is an object whose three functions are plain ones of arrays of floats, so that every clock calls the
-same: SimPy's as they are, the compiled one as `numba.types.FunctionType`."""
+Told of nothing but its client's own decisions and what became of them; see `docs/policies.md`. Those that
+learn from answers are in `sim.policy.online`."""
 
 # ruff: noqa: ARG004  (all prices take the same)
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from math import exp, inf
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.policy.moving import Parameters
+from sim.policy.moving import Price as Price  # noqa: PLC0414  (others take it from here)
+from sim.policy.online import bounds, weights
+from sim.policy.online.levels import FAILURES
 from sim.policy.outcomes import Outcome, Request
+from sim.registry import online_prices as online
 from sim.registry.prices import PRICES, AvailabilityAware, DriftPlusPenalty, QueueAware, RateController
 from sim.registry.registry import Code
 from sim.results.columns import OUTCOMES
@@ -24,47 +27,12 @@ from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.training import Costs
 
+BOUNDS: dict[str, Callable[..., Price]] = {
+    "hi_lcb": bounds.Monotone,
+    "hi_lcb_lite": bounds.Lite,
+    "ucb": bounds.UpperBound,
+}
 REMOTE, REFUSED = OUTCOMES.index("remote"), OUTCOMES.index("refused")
-
-
-class Price(Protocol):
-    """A price that moves. Instants are virtual seconds.
-
-    p: `parameters()`, float64 (m,), the same for the whole group. m: the numbers of one client, float64 (n,),
-    changed in place. Whether it hears what becomes of attempts, its entry in `sim.registry.prices` says.
-    """
-
-    def parameters(self) -> tuple[float, ...]: ...
-
-    def begin(self) -> tuple[float, ...]:
-        """A client's numbers at t = 0."""
-
-    @staticmethod
-    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
-        """λ for this request, which is decided now."""
-
-    @staticmethod
-    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
-        """The request was sent, or kept."""
-
-    @staticmethod
-    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
-        """An attempt ended for the client."""
-
-
-class Parameters:
-    """Parameters that are the fields of a dataclass."""
-
-    def parameters(self) -> tuple[float, ...]:
-        return tuple(float(one) for one in astuple(self))  # type: ignore[call-overload]
-
-    @staticmethod
-    def on_decision(p: Any, m: Any, now: float, is_sent: bool) -> None:
-        """Nothing follows from it."""
-
-    @staticmethod
-    def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None:
-        """Nothing follows from it."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +177,46 @@ def _availability(price: AvailabilityAware, costs: Costs) -> Price:
 @CONTROLLERS.of("queue_aware")
 def _backlog(price: QueueAware, costs: Costs) -> Price:
     return Backlog(costs.c_e, price.weight, inf if price.memory_s is None else price.memory_s)
+
+
+@CONTROLLERS.of("hi_lcb", "hi_lcb_lite", "ucb")
+def _confident(price: online.Confident, costs: Costs) -> Price:
+    return BOUNDS[price.kind](*_levels(price, costs), price.alpha)
+
+
+@CONTROLLERS.of("thompson")
+def _thompson(price: online.Thompson, costs: Costs) -> Price:
+    return bounds.Sampled(*_levels(price, costs), price.scale)
+
+
+@CONTROLLERS.of("weighted_median")
+def _weighted_median(price: online.WeightedMedian, costs: Costs) -> Price:
+    return weights.Median(*_levels(price, costs), price.eta, price.beta)
+
+
+@CONTROLLERS.of("h2t2")
+def _two_thresholds(price: online.TwoThresholds, costs: Costs) -> Price:
+    shared = (*_levels(price, costs), price.eta, price.epsilon, price.queue, price.wait_s)
+    return weights.TwoThresholds(*shared, price.positive, price.false_positive, price.false_negative)
+
+
+@CONTROLLERS.of("hedge_queue")
+def _hedge(price: online.HedgeQueue, costs: Costs) -> Price:
+    return weights.Hedge(*_levels(price, costs), price.eta, price.epsilon, price.queue, price.wait_s)
+
+
+@CONTROLLERS.of("lyapunov_exp4")
+def _lyapunov(price: online.LyapunovExp4, costs: Costs) -> Price:
+    shared = (*_levels(price, costs), price.eta, price.epsilon, price.queue, price.wait_s)
+    return weights.Lyapunov(*shared, price.v, price.rate)
+
+
+def _levels(price: online.OnlineRule, costs: Costs) -> tuple[float, float, float, float, float, float]:
+    """What all prices that learn from answers begin with, in the order of
+    `sim.policy.online.levels.Levels`."""
+    width = (price.high - price.low) / price.levels
+    failure = FAILURES.index(price.on_failure)
+    return costs.c_e, price.levels, price.low, width, failure, price.kept
 
 
 def moving_price(scenario: Scenario, group: Group) -> Price | None:

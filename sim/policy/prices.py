@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from sim.policy.calibration import Curve
 from sim.policy.decision import decide
-from sim.registry.prices import PRICES, AlwaysLocal, AlwaysRemote, BoundedRate, BoundedRateThinned, Threshold
+from sim.registry.prices import (
+    PRICES,
+    AlwaysLocal,
+    AlwaysRemote,
+    BoundedRate,
+    BoundedRateThinned,
+    RiskControlled,
+    Safe,
+    Threshold,
+)
 from sim.registry.registry import Code
 from sim.registry.scores import SCORES
 from sim.scenario.schema.fleet import Policy
@@ -113,6 +122,11 @@ FIXED: Code[Callable[[Any], float]] = Code(PRICES)
 @FIXED.of("threshold")
 def _threshold(price: Threshold) -> float:
     return price.at
+
+
+@FIXED.of("safe", "risk_controlled")
+def _told_less(_price: Safe | RiskControlled) -> float:
+    return 0.0  # the learners' tables hold the score less the threshold
 
 
 @FIXED.of("bounded_rate")

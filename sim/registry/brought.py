@@ -126,7 +126,7 @@ def _is_brought(made: Any) -> bool:
     version: in a notebook, a script, or a file outside the installed packages."""
     name = str(getattr(made, "__module__", "builtins"))
     path = getattr(sys.modules.get(name), "__file__", None)
-    own = name.partition(".")[0] in ("sim", "agents", "analysis", "commands", "l2h_fleet", "builtins")
+    own = name.partition(".")[0] in ("sim", "agents", "analysis", "commands", "live", "l2h_fleet", "builtins")
     return not own and (path is None or not is_installed(path)) and name not in sys.stdlib_module_names
 
 

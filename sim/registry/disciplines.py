@@ -10,13 +10,15 @@ from sim.registry.registry import Family
 
 class Discipline(NamedTuple):
     """code: how the engine's compiled functions know it. needs_deadline: whether it orders by deadlines.
-    has_line: whether the queue keeps an order beside that of arrival; is_by_client: of clients, not attempts.
+    heeds_priority: whether it orders by the priorities of groups. has_line: whether the queue keeps an order
+    beside that of arrival; is_by_client: of clients, not attempts.
     """
 
     name: str
     code: int
     meaning: str
     needs_deadline: bool = False
+    heeds_priority: bool = False
     has_line: bool = False
     is_by_client: bool = False
 
@@ -33,6 +35,13 @@ DISCIPLINES: Family[Discipline] = Family(
         "the client served least recently, of its requests the one that came first",
         has_line=True,
         is_by_client=True,
+    ),
+    Discipline(
+        "priority",
+        4,
+        "the smallest priority, of equals who came first",
+        heeds_priority=True,
+        has_line=True,
     ),
 )
 

@@ -3,10 +3,12 @@ What a price does stands in `sim.policy`, which attaches it to the kinds in `FIX
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from sim.registry.registry import Examples, Kind, PartFamily
-from sim.scenario.schema.values import NonNegative, Positive, Share, Span
+from sim.scenario.schema.values import NonNegative, Positive, PositiveShare, Share, Span
 
 Unit = Literal["score", "cost", "share"]
 
@@ -17,11 +19,12 @@ class PriceRule(Kind):
     unit: what it is a number of: of the score's own unit, of costs (so the score must be a gain), or the
     share of calibration scores below. needs_calibration: whether it asks for the group's calibration scores.
     needs_bayes_price: whether for the price at which its score decides best. keeps_state: whether a client
-    remembers anything for it. uses_feedback: whether what becomes of a client's sends counts, so that it
-    must decide as they happen. draws: whether it asks for a uniform number with each request. explores:
-    whether exploration may send what it keeps. aims_at: the key of what it aims at, `rate` (a share of the
-    requests) or `rate_hz` (sends per second); "": at neither. is_python: whether it is plain Python, which
-    SimPy's clock alone can call.
+    remembers anything for it. uses_feedback: whether what becomes of a client's sends counts, so that it must
+    decide as they happen. draws: whether it asks for a uniform number with each request. explores: whether
+    exploration may send what it keeps. is_chosen: whether the learners choose it on the labels of the
+    calibration pool, for each rejector or model: scores are then told less the threshold. aims_at: the key of
+    what it aims at, `rate` (a share of the requests) or `rate_hz` (sends per second); "": at neither.
+    is_python: whether it is plain Python, which SimPy's clock alone can call.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class PriceRule(Kind):
     uses_feedback: ClassVar[bool] = False
     draws: ClassVar[bool] = False
     explores: ClassVar[bool] = True
+    is_chosen: ClassVar[bool] = False
     aims_at: ClassVar[str] = ""
     is_python: ClassVar[bool] = False
 
@@ -65,6 +69,33 @@ class AlwaysRemote(PriceRule):
 
     kind: Literal["always_remote"]
     unit: ClassVar[Unit] = "score"
+
+
+@PRICES.part
+class Safe(PriceRule):
+    """The score's own threshold, or the better of sending nothing and everything where the calibration pool
+    does not show it to be worth more."""
+
+    kind: Literal["safe"] = "safe"
+    unit: ClassVar[Unit] = "score"
+    is_chosen: ClassVar[bool] = True
+    standard_errors: NonNegative = 1.0
+    """By how many standard errors of the paired difference it must be better than the constant decision."""
+
+
+@PRICES.part
+class RiskControlled(PriceRule):
+    """Sends as little as it may for what is kept to be wrong with at most `alpha`, as the calibration pool
+    shows."""
+
+    kind: Literal["risk_controlled"]
+    examples: ClassVar[Examples] = {"risk_controlled": {"alpha": 0.2}}
+    unit: ClassVar[Unit] = "score"
+    is_chosen: ClassVar[bool] = True
+    alpha: PositiveShare
+    """Share of wrong answers among what is kept, at most."""
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Probability, over calibration pools, that it is exceeded."""
 
 
 @PRICES.part
@@ -162,3 +193,5 @@ if TYPE_CHECKING:
     Price = PriceRule
 else:
     Price = PRICES.union()
+
+import sim.registry.online_prices  # noqa: E402, F401  (more of them)

@@ -20,7 +20,7 @@ OUTCOMES = (
     "timed_out",
     "in_flight",
 )
-CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost")
+CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost", "cancelled")
 ANSWERERS = ("client", "server", "none")
 
 NAME = pa.dictionary(pa.int16(), pa.string())
@@ -173,7 +173,8 @@ STUDY = pa.schema(
     [
         *_SETTING,
         ("price", pa.float64()),
-        ("price_from", NAME),  # "bayes", or "calibration": the threshold of least risk on that pool
+        # "bayes"; "calibration": the threshold of least risk on that pool; else the price that chooses it
+        ("price_from", NAME),
         ("deferral_rate", pa.float64()),
         ("accuracy", pa.float64()),
         ("risk", pa.float64()),  # generalised 0-1 loss
@@ -181,6 +182,9 @@ STUDY = pa.schema(
         ("risk_all_remote", pa.float64()),
         ("risk_oracle", pa.float64()),  # of a policy that knows both answers
         ("excess_over_oracle", pa.float64()),
+        ("above_constant", pa.float64()),  # risk less that of the better constant decision, 95% interval
+        ("above_constant_low", pa.float64()),
+        ("above_constant_high", pa.float64()),
         ("samples_local", pa.float64()),  # held-out samples on each side, of the average client
         ("samples_remote", pa.float64()),
         ("client_accuracy_local", pa.float64()),  # m and e on the LOCAL and on the REMOTE side; NaN if empty
@@ -233,7 +237,10 @@ CLIENTS = pa.schema(
         ("hash_before", pa.string()),  # of the frozen model's weights, hexadecimal
         ("hash_after", pa.string()),
         ("held_out_accuracy", pa.float64()),  # of the frozen model over the client's traffic, held-out half
-        ("server_held_out_accuracy", pa.float64()),  # of the server's model over the same samples
+        (
+            "server_held_out_accuracy",
+            pa.float64(),
+        ),  # of the server's model, of several the first option's, over the same
         ("outages", NAME),  # those that hit its link, by their places in the scenario's list: "0 2"
     ]
 )

@@ -76,10 +76,12 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
     block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
     pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
     members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
-    first = tuple(options[0].model for options in world.options)
-    shared = cache(partial(_accuracies, learned, first))
+    shared = cache(partial(_accuracies, learned))
     alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
-    accuracies = [shared(g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)]
+    first = [options[0].model for options in world.options]
+    accuracies = [
+        shared(first[g], g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)
+    ]
     return {
         "client_id": np.arange(clients.size),
         "group": [fleet[g].group for g, _ in pairs],
@@ -110,12 +112,9 @@ def _hit_by(world: World) -> list[str]:
     return hit
 
 
-def _accuracies(
-    learned: Learned, models: tuple[int, ...], group: int, variant: int, member: int
-) -> tuple[float, float]:
-    """Of a client's model and of the server's, over the held-out half of what the client is sent at first.
+def _accuracies(learned: Learned, model: int, group: int, variant: int, member: int) -> tuple[float, float]:
+    """Of a client's and of a server's model, over the held-out half of what the client is sent at first.
 
-    models: per group the place of the one that is meant, its first option's.
     Samples count as often as the client is sent them; NaN if it is sent none of that half.
     """
     phase = learned.traffic[group][0]
@@ -126,9 +125,11 @@ def _accuracies(
     label, tables = learned.samples.label[choice], learned.tables
     of_group, graded = tables.groups[group], tables.server_quality
     if graded is None or of_group.quality is None:
-        said = np.atleast_2d(tables.server_label)[models[group], choice]
-        right = of_group.client_label[variant, choice] == label, said == label
+        right = (
+            of_group.client_label[variant, choice] == label,
+            np.atleast_2d(tables.server_label)[model, choice] == label,
+        )
     else:
-        right = of_group.quality[variant, choice], np.atleast_2d(graded)[models[group], choice]
+        right = of_group.quality[variant, choice], np.atleast_2d(graded)[model, choice]
     client, server = (float(np.average(answer, weights=weight)) for answer in right)
     return client, server

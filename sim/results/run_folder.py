@@ -19,6 +19,7 @@ from sim.results.columns import OWN_KEY
 from sim.results.whole_files import SUMS, appearing, digest, write_whole
 
 MEASURED = "measured.json"  # where the scenario names files of measured durations: mean and cv of each
+LIVE = "live.json"  # of runs on the wall's clock: what answered, and how late everything was
 VERSIONS = "versions.json"  # written first: it tells whose folder this is
 FINISHED = "summary.json"  # written last
 CHECKPOINT = "checkpoint"
@@ -46,6 +47,7 @@ ENTRIES = {
     "partitions.parquet",
     "reliability.parquet",
     "timing.json",
+    LIVE,
     SUMS,
     "figures",
     "report.html",

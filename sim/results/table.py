@@ -32,8 +32,11 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
         learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
-        hedge_after_s=np.array(
-            [np.inf if group.hedge_after_s is None else group.hedge_after_s for group in scenario.fleet]
+        provisional_after_s=np.array(
+            [
+                np.inf if group.provisional_after_s is None else group.provisional_after_s
+                for group in scenario.fleet
+            ]
         ),
         whom=Whom.of(world.parameters, len(scenario.server_models), learning.learned.samples.c_e),
         servers=scenario.station_names,
@@ -50,7 +53,7 @@ class Tabulator:
     learning: Learning
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
-    hedge_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
+    provisional_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
     whom: Whom
     servers: tuple[str, ...]
     models: tuple[str, ...]
@@ -67,6 +70,7 @@ class Tabulator:
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
+        columns["attempts"] = np.bincount(ended.sends["row"], minlength=len(rows["client"]))
         columns["cost"] = self.whom.cost(rows, take(ended.sends, self.charged(ended)))
         is_graded = self.learning.learned.tables.server_quality is not None
         if is_graded:
@@ -105,7 +109,7 @@ class Tabulator:
 
         What is swallowed at the door was over when it came. An answer counts if its client had it in time.
         """
-        sends, rows = ended.sends, ended.rows
+        sends = ended.sends
         if self.rules.charge_on == "send":
             return np.ones(len(sends["row"]), dtype=bool)
         if self.rules.charge_on == "accept":
@@ -115,12 +119,7 @@ class Tabulator:
             came = sends["reached"] < self.horizon_s
             taken_in: NDArray[np.bool_] = came & ~at_door & ~np.isin(sends["cause"], REFUSALS)
             return taken_in
-        last = np.zeros(len(rows["client"]), dtype=sends["attempt"].dtype)
-        np.maximum.at(last, sends["row"], sends["attempt"])
-        answered: NDArray[np.bool_] = (rows["outcome"] == _REMOTE)[sends["row"]] & (
-            sends["attempt"] == last[sends["row"]]
-        )
-        return answered
+        return is_answer(ended)
 
     def _dictionaries(self) -> dict[str, tuple[str, ...]]:
         return {
@@ -133,10 +132,10 @@ class Tabulator:
         }
 
     def _last_sends(self, ended: Ended) -> Columns:
-        """Per row its last send; rows without one get a send that never happened."""
+        """Per row the send that was answered, else its last; rows without one get one that never happened."""
         sends = ended.sends
         last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
-        order = np.argsort(sends["attempt"], kind="stable")
+        order = np.lexsort((sends["attempt"], is_answer(ended)))
         last[sends["row"][order]] = order
         return {
             name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
@@ -217,7 +216,6 @@ class Tabulator:
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
-            "attempts": last["attempt"],
             "first_answer_at_s": self._first_answers(rows, group, answered_at),
             "answered_at_s": answered_at,
             "outcome": outcome,
@@ -248,7 +246,7 @@ class Tabulator:
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """When the client first had an answer: the final one, or a provisional one that was shown before."""
-        shown_at = np.where(rows["window"] >= 0, rows["decided"], np.nan) + self.hedge_after_s[group]
+        shown_at = np.where(rows["window"] >= 0, rows["decided"], np.nan) + self.provisional_after_s[group]
         first: NDArray[np.float64] = np.fmin(
             np.where(shown_at < self.horizon_s, shown_at, np.nan), answered_at
         )
@@ -270,6 +268,14 @@ class Tabulator:
             client_label[mine] = tables.client_label[variant[mine], sample[mine]]
         said = self.learning.models.server_label[np.maximum(server_version, 0), model, sample]
         return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
+
+
+def is_answer(ended: Ended) -> NDArray[np.bool_]:
+    """Which sends are those whose answer the client took, bool (sends,)."""
+    sends, rows = ended.sends, ended.rows
+    back, row = sends["finished"] + sends["down"], sends["row"]
+    found: NDArray[np.bool_] = (rows["outcome"][row] == _REMOTE) & (back == rows["resolved"][row])
+    return found
 
 
 _NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}

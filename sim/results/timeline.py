@@ -36,7 +36,8 @@ def observe(state: State, played: Played, start: float, end: float) -> tuple[Col
         if len(state.stations) > 1:
             mine = take(sends, sends["server"] == number)
             stopped = stopped[played.stopped[:, 3] == number]
-        of_servers.append(_of_server(mine, stopped, server, played.area[number], played.steps[number], edges))
+        area, steps, halts = played.area[number], played.steps[number], played.halts[number]
+        of_servers.append(_of_server(mine, stopped, server, area, steps, halts, edges))
     first = sends["attempt"] == 1
     whole: Columns = {"at_s": edges[:-1]} | _added(of_servers)
     if len(state.stations) > 1:  # the most at once of all is no sum
@@ -55,10 +56,13 @@ def _of_server(
     server: StationState,
     area: float,
     steps: list[tuple[float, int]],
+    halts: list[tuple[float, int, float]],
     edges: Instants,
 ) -> Columns:
     """What the time line tells of one server."""
     waiting, serving, is_one_of_batch = _stays(sends, stopped, edges)
+    halted_at, held, thrown_away = np.array(halts, dtype=np.float64).T
+    _check_halts(server, int(held[-1]), edges[-1])
     waiting.check("waiting", len(server.waiting))
     serving.check("in service", sum(len(batch) for batch in server.batch_of))
     stays = waiting.seconds() + serving.seconds()
@@ -69,9 +73,9 @@ def _of_server(
         "in_service": serving.number_before(),
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
-        "busy_replicas_mean": serving.mean(is_one_of_batch),
+        "busy_replicas_mean": serving.of(is_one_of_batch).without(halted_at, held).mean(),
         "usable_replicas_mean": _usable(steps, edges),
-        "requeued_s": _requeued_seconds(stopped, edges),
+        "requeued_s": _requeued_seconds(stopped, halted_at, thrown_away, edges),
     }
 
 
@@ -130,13 +134,21 @@ class Stays:
         entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
         return np.cumsum(entries - leavings)[: len(self.edges) - 1]
 
-    def mean(self, counts: NDArray[np.bool_] | None = None) -> Instants:
-        """The number inside, of those that count, averaged over each bin."""
+    def of(self, counts: NDArray[np.bool_]) -> Stays:
+        """Those that count."""
+        return Stays(self.enter[counts], self.leave[counts], self.edges)
+
+    def without(self, at: Instants, number: Instants) -> Stays:
+        """But for a number of them from each of these instants on, who go out and come in again."""
+        change = np.diff(number, prepend=0.0).astype(np.int64)
+        out, back = (np.repeat(at, np.maximum(sign * change, 0)) for sign in (1, -1))
+        return Stays(np.append(self.enter, back), np.append(self.leave, out), self.edges)
+
+    def mean(self) -> Instants:
+        """The number inside, averaged over each bin."""
         n, until = len(self.edges) - 1, np.append(self.edges, np.inf)
         change, area = np.zeros(n + 2), np.zeros(n + 2)
         for sign, at, bins in zip((1, -1), (self.enter, self.leave), self._bins, strict=True):
-            if counts is not None:
-                at, bins = at[counts], bins[counts]  # noqa: PLW2901
             within = bins <= n
             rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
             change += sign * np.bincount(bins, minlength=n + 2)
@@ -176,9 +188,11 @@ def _stays(
     A send that an outage put back left the queue, and its replica, more than once; entries and leavings are
     counted apart, so it does not matter which belong together.
     """
-    accepted = (sends["reached"] < edges[-1]) & ~np.isin(sends["cause"], REFUSALS)
+    is_shed = ~np.isnan(sends["shed"])
+    accepted = (sends["reached"] < edges[-1]) & (~np.isin(sends["cause"], REFUSALS) | is_shed)
     served = ~np.isnan(sends["started"])
-    left = np.nan_to_num(np.where(served, sends["started"], sends["over"]), nan=np.inf)
+    left = np.where(is_shed, sends["shed"], np.where(served, sends["started"], sends["over"]))
+    left = np.nan_to_num(left, nan=np.inf)
     accepted &= left > sends["reached"]
     ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
     ends = np.nan_to_num(ended, nan=np.inf)
@@ -203,11 +217,22 @@ def _one_of_each(size: NDArray[Any], begin: Instants, other: NDArray[Any]) -> ND
     return found
 
 
-def _requeued_seconds(told: NDArray[np.float64], edges: Instants) -> Instants:
-    """Replica-seconds of work that an outage stopped and put back, in the second of the stop."""
+def _check_halts(server: StationState, held: int, at: float) -> None:
+    """Raises RunFailed unless `held` batches stand still, each on a replica that is not usable."""
+    still = np.flatnonzero(~np.isnan(server.left))
+    if len(still) != held or np.any(still < server.usable) or not all(server.batch_of[n] for n in still):
+        raise RunFailed(
+            "run", f"batches stand still on replicas {still.tolist()} at {at} s, not {held} stopped"
+        )
+
+
+def _requeued_seconds(
+    told: NDArray[np.float64], halted_at: Instants, thrown_away: Instants, edges: Instants
+) -> Instants:
+    """Replica-seconds of work that an outage stopped, and that begins anew, in the second of the stop."""
     size, started, stopped = told.T
-    lost = np.rint((stopped - started) / size * GRAIN)
-    bins, n = bin_of(edges, stopped), len(edges)
+    lost = np.rint(np.append((stopped - started) / size, thrown_away) * GRAIN)
+    bins, n = bin_of(edges, np.append(stopped, halted_at)), len(edges)
     found: Instants = np.bincount(bins, lost, minlength=n + 1)[1:n] / GRAIN
     return found
 

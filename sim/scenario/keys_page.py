@@ -93,6 +93,7 @@ def _value(key: str, value: Schema) -> str:
             "[from, to] (s)" if "prefixItems" in value["items"] else _value(key, value["items"])
         )
     nouns = {
+        "object": "mapping by name: mapping",
         "boolean": "`true`, `false`",
         "null": "`null`",
         "string": "name" if "pattern" in value else "text",

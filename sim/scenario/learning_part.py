@@ -14,7 +14,7 @@ UNSEEN_OF_GROUPS = (
     "deadline_s",
     "timeout_s",
     "retry",
-    "hedge_after_s",
+    "provisional_after_s",
     "breaker",
     "budget",
     "fallback",

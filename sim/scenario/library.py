@@ -11,6 +11,8 @@ from sim.scenario.text.wording import nearest, quote
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
 STUDIES = FOLDER / "studies"
+# Beside each folder the other one, what lies there and which command takes it.
+_OTHER = {FOLDER: (STUDIES, "study of policies", "study"), STUDIES: (FOLDER, "scenario", "run")}
 
 
 class Shipped(NamedTuple):
@@ -49,7 +51,10 @@ def locate(source: str | Path, folder: Path | None = None) -> Path:
         return _from_here(named)
     if _exists(path):
         return path  # a folder, a pipe: opening it says what is wrong
-    names = [found.stem for found in folder.glob("*.yaml")]
+    other, named_as, command = _OTHER.get(folder, (folder, "", ""))
+    if other != folder and isinstance(source, str) and source in (one.name for one in shipped(other)):
+        raise BadInput(f"{source}: is a {named_as}: give it to the command {command}")
+    names = [found.name for found in shipped(folder)]
     label = str(source) if str(source).isprintable() else quote(str(source))
     hint = f": {nearest(path.stem, names)}" if names else ""
     what = "study" if folder == STUDIES else "scenario"

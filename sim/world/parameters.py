@@ -38,6 +38,9 @@ class Patience:
     limited: bool  # whether retries take tokens
     allowance: int  # millionths of a token that a first send earns
     asks_others: bool  # whether a retry asks another option
+    hedge_after_s: float  # inf: never
+    cancels: bool  # whether the attempt that was not needed is called back
+    priority: int  # the smaller goes first
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def rules(world: World) -> Rules:
         surcharges.append(
             tuple(np.float32(a - b if a != b else 0) for a, b in zip(of_options, usual, strict=True))
         )
+    hedges = np.array([group.hedge is not None for group in scenario.fleet])
     looks_at_backlogs = has_several & np.array([choice.needs_backlog for choice in chooses])
     return Rules(
         seed=scenario.seed,
@@ -128,7 +132,7 @@ def rules(world: World) -> Rules:
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
-        | (is_closed | uses_feedback | looks_at_backlogs)[clients.group],
+        | (is_closed | uses_feedback | looks_at_backlogs | hedges)[clients.group],
         # Who decides as requests come sends then, too.
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
@@ -162,4 +166,7 @@ def _patience(seed: int, group: Group) -> Patience:
         limited=retry.allowance is not None,
         allowance=millionths(retry.allowance or 0.0),
         asks_others=retry.next == "other",
+        hedge_after_s=np.inf if group.hedge is None else float(group.hedge.after_s),
+        cancels=group.hedge is not None and group.hedge.cancel,
+        priority=group.priority,
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet
-from agents.evaluation.policy_evaluation import best_threshold, evaluate, measures, prices, summed
+from agents.evaluation.policy_evaluation import evaluate, measures, prices, summed
 
 FOUR = EvaluationSet(
     client_correct=np.array([[False, False, True, True]]),
@@ -52,7 +52,7 @@ samples = st.lists(
 )
 
 
-@given(samples=samples, c_e=st.floats(0, 1), c_1=st.floats(0, 2), price=st.floats(0, 1))
+@given(samples=samples, c_e=st.floats(0, 1), c_1=st.floats(0, 2), price=st.floats(0, 1, width=32))
 def test_the_risk_is_the_public_one_and_parts_add_up(
     samples: list[tuple[bool, bool, float]], c_e: float, c_1: float, price: float
 ) -> None:
@@ -85,20 +85,22 @@ def test_no_threshold_does_better_than_the_best(
             "risk"
         ]
 
-    best = risk(best_threshold(scores[0], client, server, cost_model))
+    best = risk(float(prices("confidence", cost_model, scores, evaluation_set)[0]))
     assert all(best <= risk(other) + 1e-9 for other in [-np.inf, *scores[0].tolist(), np.inf])
 
 
 def test_a_threshold_sends_nothing_for_nothing() -> None:
     """Client and server agree, and a send is free: any threshold is as good, the highest is taken."""
     right = np.array([True, True, False])
-    assert best_threshold(row(0.1, 0.9, 0.5)[0], right, right, CostModel(0.0, 1.0)) == pytest.approx(0.9)
+    alike = EvaluationSet(right[None], right, np.array([0]), np.array([1.0]))
+    free, scores = CostModel(0.0, 1.0), row(0.1, 0.9, 0.5)
+    assert prices("confidence", free, scores, alike) == pytest.approx([0.9])
 
 
 def test_a_price_is_known_or_found() -> None:
     scores = row(0.9, 0.8, 0.1, 0.2)
     assert prices("l2h", COSTS, scores, FOUR).tolist() == [0.0]
     assert prices("plug_in", COSTS, scores, FOUR).tolist() == [0.25]
-    assert prices("confidence", COSTS, scores, FOUR) == [
-        best_threshold(scores[0], FOUR.client_correct[0], FOUR.server_correct, COSTS)
-    ]
+    assert prices("confidence", COSTS, row(0.1, 0.8, 0.5, 0.2), FOUR) == pytest.approx(
+        [0.5]
+    )  # the second alone

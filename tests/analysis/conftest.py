@@ -10,15 +10,33 @@ from typing import Any
 
 import pytest
 from run_folders import write_folder
+from worlds import made_up
 
 import analysis
 from analysis.reports import partial_report, run_page
+from sim.engine.run import simulate
+from sim.results.learned_files import write_learned
+from sim.scenario import read, write
+from sim.world.world import World
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A believable run folder with its results, and its summary; not to be changed."""
     path = write_folder(tmp_path_factory.mktemp("runs") / "outage", outages=(("server", 100, 140),))
+    return path, analysis.finish(path)
+
+
+@pytest.fixture(scope="session")
+def of_several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same of a run of several servers, with made-up models."""
+    path = tmp_path_factory.mktemp("several") / "run"
+    path.mkdir()
+    scenario = read(Path(__file__).parent / "several_servers.yaml")
+    learned = made_up(scenario, samples=120)
+    simulate(World(scenario), learned, path)
+    write_learned(World(scenario), learned, learned.client_hashes, path)
+    (path / "scenario.yaml").write_text(write(scenario))
     return path, analysis.finish(path)
 
 

@@ -21,6 +21,7 @@ from analysis.figures.deferring import deferring_bins
 from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import (
+    INK,
     OUTCOME_COLOURS,
     SCORE_STYLES,
     SETTINGS,
@@ -33,6 +34,7 @@ from analysis.figures.style import (
 )
 from analysis.figures.timeline import accuracy_bins
 from analysis.metrics.by_client import accuracy_by_client
+from analysis.metrics.summary import summarise
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.clusters import wilson
 from sim.results.columns import OUTCOMES
@@ -256,3 +258,20 @@ def test_a_figure_is_laid_out_once_whatever_it_is_saved_as(finished: Finished) -
     assert to_png(figure).startswith(b"\x89PNG")
     assert to_pdf(figure).startswith(b"%PDF")
     assert drawn == ["layout", "draw", "draw", "draw"]
+
+
+def test_marks_of_latency_are_the_summarys_percentiles(tmp_path: Path) -> None:
+    """Six in ten are answered within 3 s; the others are open at the end, so no one knows the p95 and p99."""
+    answered = [{"arrived_at_s": 0.1 * k, "answered_at_s": 0.1 * k + 1 + k % 3} for k in range(60)]
+    still_open = [
+        {"arrived_at_s": 6 + 0.1 * k, "answered_at_s": np.nan, "outcome": "in_flight"} for k in range(40)
+    ]
+    run = load_run(write_tiny(tmp_path / "run", [*answered, *still_open]))
+    told = summarise(run)["latency_s"]["final"]
+    assert (told["p50"], told["p95"], told["p99"]) == (3.0, None, None)
+    (axes,) = all_axes(FIGURES["latency"].draw(traffic_of(run)))
+    in_ink = [line for line in axes.get_lines() if line.get_color() == INK and line.get_xdata().size]
+    marks = [line.get_xydata().tolist() for line in in_ink if line.get_marker() != "None"]
+    assert marks == [[[told["p50"], 0.5]]]
+    (curve,) = [line for line in in_ink if line.get_marker() == "None"]
+    assert np.nanmin(curve.get_ydata()) > 0.39  # the line ends where nothing is known any more

@@ -18,9 +18,11 @@ import analysis
 from analysis.figures import many_runs as figures
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports import policy_study
+from analysis.reports.best_policy import pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
+from analysis.reports.formatting import difference_with_interval
 from analysis.reports.many_runs_report import cautions, sweep_result, sweep_table, write_result
-from analysis.reports.policy_study import paired_differences
+from analysis.reports.policy_study import paired_differences, policies_of
 from sim.errors import BadInput
 
 
@@ -44,11 +46,23 @@ def summary(accuracy: float, p95: float | None, reasons: tuple[str, ...] = ()) -
     return reported
 
 
+SCENARIO: dict[str, Any] = {  # as far as a study asks
+    "name": "smoke",
+    "seed": 1,
+    "horizon_s": 60.0,
+    "warm_up_s": 0.0,
+    "costs": {},
+    "fleet": [],
+    "server": {},
+}
+
+
 def made(place: Path, runs: list[tuple[dict[str, Any], int, dict[str, Any]]]) -> pd.DataFrame:
     """The table of runs given as (what was chosen, seed, summary)."""
     for number, (_, _, reported) in enumerate(runs):
         (place / str(number)).mkdir(parents=True)
         (place / str(number) / "summary.json").write_text(json.dumps(reported))
+        (place / str(number) / "scenario.yaml").write_text(json.dumps(SCENARIO))
     return cell_table([Made(chosen, seed, place / str(n)) for n, (chosen, seed, _) in enumerate(runs)])
 
 
@@ -71,7 +85,9 @@ def test_means_and_intervals_over_seeds_by_hand(table: pd.DataFrame) -> None:
     # Mean 0.83, s = sqrt(0.0013), Student's t for two degrees of freedom 4.3027: half 0.08957.
     assert first["metrics"]["accuracy"] == pytest.approx((0.83, 0.74043, 0.91957), abs=1e-5)
     assert second["metrics"]["accuracy"] == pytest.approx((0.7, 0.7, 0.7))
-    assert first["metrics"]["latency_mean"] == pytest.approx((0.2, 0.2 - 0.24841, 0.2 + 0.24841), abs=1e-5)
+    assert first["metrics"]["latency_mean"] == pytest.approx((0.2, 0.0, 0.2 + 0.24841), abs=1e-5), (
+        "no time is below 0"
+    )
 
 
 def test_a_percentile_over_seeds_is_of_the_requests_of_all(tmp_path: Path) -> None:
@@ -104,7 +120,7 @@ def test_one_seed_has_the_interval_of_its_run_and_two_have_none(table: pd.DataFr
 
 def test_paired_differences_by_hand(table: pd.DataFrame) -> None:
     table = table.assign(policy=["base"] * 3 + ["other"] * 3)
-    found = paired_differences(table, "base")["other"]["accuracy"]
+    found = paired_differences(policies_of(table), "base")["other"]["accuracy"]
     # Differences -0.10, -0.12, -0.17: mean -0.13, the same spread as above.
     assert found["value"] == pytest.approx(0.7)
     assert [found[end] for end in ("difference", "low", "high")] == pytest.approx(
@@ -118,6 +134,8 @@ def test_a_study_says_who_does_better_and_who_is_not_seen_to(
     monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
     table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
     said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
+    assert said[0] == "accuracy, held-out: l2h is best (83.0); all others are seen to be worse."
+    said = [line for line in said if " is best " not in line]
     assert said[0] == "accuracy, held-out (points) against l2h: lower for alone (-13.0)."
     assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said
 
@@ -212,11 +230,47 @@ def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> 
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["always_local", "x"]
 
 
+def test_the_best_policy_and_those_that_cannot_be_told_from_it(tmp_path: Path) -> None:
+    """Of three: b is 10 points below a under every seed, c as often above a as below."""
+    of = {"a": (0.80, 0.82, 0.87), "b": (0.70, 0.72, 0.78), "c": (0.79, 0.83, 0.86)}
+    runs = [
+        ({"policy": name}, seed, summary(value, 0.1))
+        for name, each in of.items()
+        for seed, value in enumerate(each, start=1)
+    ]
+    table = made(tmp_path / "cells", runs)
+    metrics = [metric_of("accuracy", table), metric_of("deferral_rate", table)]
+    pairs = pairs_of(policies_of(table), metrics)
+    assert list(pairs["accuracy"]) == [("a", "b"), ("a", "c"), ("b", "c")]
+    said = sentences(pivot(table, ["policy"], metrics), pairs, metrics, figures.format_value)
+    assert said == ["accuracy, held-out: a is best (83.0); cannot be told from it: c."], "no rate is better"
+    row = pair_rows(pairs, metrics)[0]
+    assert row == ("b − a", "-9.7 [-11.1, -8.2] *", "0.0 [0.0, 0.0]")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.0002, 0.004, "+0.20 [+0.02, +0.40]"),
+        (-0.001, 0.004, "+0.2 [-0.1, +0.4]"),
+        (0.0, 0.004, "+0.2 [0.0, +0.4]"),
+    ],
+)
+def test_an_interval_that_leaves_out_zero_is_not_written_with_one(low: float, high: float, text: str) -> None:
+    told = difference_with_interval({"difference": 0.002, "low": low, "high": high}, "share")
+    assert told == text
+
+
+def test_axes_carry_the_units_of_their_paths() -> None:
+    assert figures.path_label("fleet.*.timeout_s") == "fleet.*.timeout_s (s)"
+    assert figures.path_label("server.replicas") == "server.replicas"
+
+
 def test_heat_maps_write_the_mean_into_its_cell(table: pd.DataFrame) -> None:
     crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
     metric = metric_of("accuracy", table)
     rows = pivot(crossed, ["costs.c_e", "replicas"], [metric])
     axes = figures.heat_maps(rows, ["costs.c_e", "replicas"], [metric]).axes[0]
     written = {text.get_position(): text.get_text() for text in axes.texts}
-    assert written == {(0.5, 0.5): "83.0", (1.5, 0.5): "83.0", (0.5, 1.5): "70.0", (1.5, 1.5): "70.0"}
+    assert written == {(0.5, 0.5): "83.0", (1.5, 0.5): "83.0 ≈", (0.5, 1.5): "70.0", (1.5, 1.5): "70.0"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.5"]

@@ -10,9 +10,11 @@ import pytest
 from run_folders import write_outages, write_table, write_tiny
 
 from analysis import load_run, summarise
+from analysis.metrics.service import apart
 from analysis.reports.formatting import headline, sentences
 from analysis.reports.tables import facts, windows
-from analysis.run_folder.outages import Outage, find_outages
+from analysis.run_folder.outages import Outage, find_outages, in_any, seconds_touched
+from analysis.run_folder.traffic import traffic_of
 from sim.results import columns
 
 
@@ -184,3 +186,48 @@ def test_requests_without_answer_take_for_ever(tmp_path: Path, unanswered: int, 
 def test_window_without_requests_has_a_dash_not_never(tmp_path: Path) -> None:
     summary = summarise(load_run(write_tiny(tmp_path, [{}], outages=(("server", 50, 60),))))
     assert windows(summary)[2][-1] == "–"
+
+
+def test_what_outages_touch_is_what_each_of_them_does() -> None:
+    """Counting begins and ends says the same as asking every outage, edges included."""
+    draw = np.random.default_rng(4)
+    for _ in range(50):
+        begins = draw.integers(0, 30, 8) / 2
+        several = tuple(
+            Outage("server", float(at), float(at + draw.integers(0, 9) / 2))
+            for at in begins[: draw.integers(9)]
+        )
+        at_s = np.arange(0, 20, 0.25)
+        inside = [any(one.from_s <= at < one.to_s for one in several) for at in at_s]
+        assert in_any(several, at_s).tolist() == inside
+        touched = [any(at < one.to_s and at + 1 > one.from_s for one in several) for at in at_s]
+        assert seconds_touched(several, at_s).tolist() == touched
+
+
+def test_time_in_an_outage_of_ones_own_or_of_all_counts_once() -> None:
+    """Client 0's periods cover 1 to 6 and 8 to 9, client 1's 2 to 3."""
+    periods = np.array([[1.0, 5.0], [2.0, 3.0], [4.0, 6.0], [8.0, 9.0], [2.0, 3.0]])
+    begins, ends = apart(np.array([0.0, 0.0, 0.0, 0.0, 1.0]), periods)
+    assert (ends - begins).tolist() == [4.0, 0.0, 1.0, 1.0, 1.0]
+    assert (begins <= ends).all()
+
+
+def test_a_part_of_the_traffic_tells_what_its_requests_tell(finished: tuple[Path, dict[str, Any]]) -> None:
+    """Taken out of the traffic, requests have the numbers that they have in it, and hold no others' cells."""
+    traffic = traffic_of(load_run(finished[0]))
+    among = traffic.in_outages
+    part = traffic.only(np.flatnonzero(among))
+    assert len(part.requests) == among.sum() == part.clusters.cell.size
+    assert part.clusters.client.size == np.unique(traffic.clusters.cell[among]).size
+    everyone = np.ones(len(part.requests), dtype=bool)
+    for inside, outside in (
+        (
+            part.clusters.share(part.correct, part.held_out),
+            traffic.clusters.share(traffic.correct, among & traffic.held_out),
+        ),
+        (
+            part.clusters.mean(part.correct * 1.0, everyone),
+            traffic.clusters.mean(traffic.correct * 1.0, among),
+        ),
+    ):
+        assert inside == pytest.approx(outside, rel=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from run_folders import write_folder
 
+import analysis.metrics.reliability
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
 from analysis.metrics.reliability import calibration_error, estimates_of, reliability_bins
@@ -99,3 +101,35 @@ def test_a_folder_without_estimates_says_nothing_of_them(tmp_path: Path) -> None
     (path / "reliability.parquet").unlink()
     assert "reliability" not in drawings_of(load_run(path))
     assert summarise(load_run(path))["reliability"] == []
+
+
+@pytest.mark.parametrize("speakers", [1, 3])
+def test_many_samples_are_summed_up_by_their_moments(monkeypatch: pytest.MonkeyPatch, speakers: int) -> None:
+    """Bounds from mean and covariance are those of the bootstrap, within the error of 500 replicates."""
+    draw, samples = np.random.default_rng(5), 4000
+    table = pd.DataFrame(
+        {
+            "sample_id": np.tile(np.arange(samples), speakers),
+            "weight": draw.random(samples * speakers),
+            "estimated": draw.random(samples * speakers),
+        }
+    )
+    table["right"] = (np.tile(draw.random(samples), speakers) < 0.97 * table["estimated"]).astype(float)
+    drawn = calibration_error(table, "a")
+    monkeypatch.setattr(analysis.metrics.reliability, "MANY", 0)
+    summed = calibration_error(table, "a")
+    assert summed["value"] == drawn["value"]
+    assert summed["by_chance"] == pytest.approx(drawn["by_chance"], rel=0.1)
+    assert summed["high"] - summed["value"] == pytest.approx(drawn["high"] - drawn["value"], rel=0.1)
+
+
+def test_a_million_samples_take_no_memory_per_replicate() -> None:
+    """A replicate of each sample would take 4 GB: room for the sums alone is asked for, 240 MB a table."""
+    draw = np.random.default_rng(6)
+    estimated = draw.random(200_000)
+    tracemalloc.start()
+    found = calibration_error(said(estimated, draw.random(200_000) < estimated), "a")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["low"] <= 0.01
+    assert most < 200_000 * 10 * 8 * 12

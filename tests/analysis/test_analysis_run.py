@@ -12,7 +12,7 @@ import pytest
 from run_folders import SCENARIO, write_tiny
 
 import analysis
-from sim.errors import BadInput
+from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import write_sums
 from sim.results.whole_files import digest
 
@@ -102,6 +102,49 @@ def test_one_turned_bit_is_named_in_one_line(
     assert str(refused.value) == f"{folder / name}: damaged: its checksum is not the one in SHA256SUMS"
     with pytest.raises(BadInput, match=name):
         analysis.finish(folder)
+
+
+def test_text_that_is_none_is_named_without_checksums(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    file = folder / "outages.parquet"
+    table = pq.read_table(file)
+    broken = pa.array([b"\xff\xfe"] * len(table), pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(table.schema.names.index("target"), "target", broken), file)
+    with pytest.raises(BadInput, match=r"outages\.parquet: damaged: "):
+        analysis.finish(folder)
+
+
+@pytest.mark.parametrize("name", ["timing.json", "versions.json", "scenario.yaml"])
+def test_what_is_nested_a_thousand_deep_is_refused_in_one_line(
+    finished: Finished, tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    (folder / name).write_text("[" * 100_000 + "]" * 100_000)
+    if name == "versions.json":
+        assert any("nested too deep" in warning for warning in analysis.load_run(folder).warnings)
+        return
+    with pytest.raises(BadInput, match=f"{name}: .*nested too deep"):
+        analysis.finish(folder)
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "timing.json").unlink(missing_ok=True)
+    (folder / "timing.json").mkdir()
+    with pytest.raises(BadInput, match=r"timing\.json: cannot be read: is a directory"):
+        analysis.finish(folder)
+
+
+def test_too_little_memory_is_no_damage(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, _: Path) -> None:
+            raise OSError("ZSTD_DCtx create failed")
+
+    monkeypatch.setattr(pq, "ParquetFile", Full)
+    with pytest.raises(RunFailed, match=r"clients\.parquet: cannot be read: not enough memory"):
+        _ = analysis.load_run(finished[0]).clients
 
 
 def test_scenario_that_is_not_resolved_is_refused(tmp_path: Path) -> None:

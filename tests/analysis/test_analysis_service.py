@@ -12,7 +12,7 @@ import pytest
 from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
-from analysis.metrics.replica_time import ends_at_s
+from analysis.metrics.replica_time import ends_at_s, replica_seconds
 from analysis.metrics.service import seconds_per_request, spread, staleness
 from analysis.reports.tables import facts
 from analysis.run_folder.traffic import traffic_of
@@ -185,11 +185,31 @@ def test_a_replica_that_was_scaled_in_works_until_an_outage_leaves_nothing(in_fl
         [("replicas:1", 2.5, 7.0), ("links:devices", 2.8, 9.0), ("server", 3.0, 4.0), ("server", 6.0, 7.0)],
         columns=["target", "from_s", "until_s"],
     ).assign(client_id=-1, effect="down", factor=1.0, outage=0)
-    scenario = {"server": {"replicas": 3, "in_flight": in_flight}}
-    run = SimpleNamespace(events=events, periods=periods, scenario=scenario, horizon_s=100.0)
+    servers = {"server": {"replicas": 3, "in_flight": in_flight}}
+    run = SimpleNamespace(events=events, periods=periods, servers=servers, horizon_s=100.0)
     started, replica = np.array([1.0, 1.5, 5.0, 8.0]), np.array([2, 1, 1, 1])
     lost = {"started_at_s": started, "finished_at_s": np.full(4, np.nan), "replica": replica}
     assert ends_at_s(run, lost).tolist() == ends
+
+
+@pytest.mark.parametrize(("in_flight", "worked"), [("resume", [3.0, 4.0]), ("restart", [2.0, 4.0])])
+def test_a_batch_that_stood_still_took_no_time_of_its_replica(in_flight, worked):
+    """The higher of two replicas is down in [3, 5): a batch of [2, 7] there worked for three seconds, of
+    which two count where it began anew; the lower one worked throughout."""
+    rows = [(3.0, "usable_replicas", "server", 1.0), (5.0, "usable_replicas", "server", 2.0)]
+    events = pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"])
+    periods = pd.DataFrame([("replicas:1", 3.0, 5.0)], columns=["target", "from_s", "until_s"])
+    periods = periods.assign(client_id=-1, effect="down", factor=1.0, outage=0)
+    scenario = {"server": {"replicas": 2, "in_flight": in_flight, "autoscaling": None}}
+    run = SimpleNamespace(events=events, periods=periods, scenario=scenario, horizon_s=100.0)
+    batches = {
+        "started_at_s": [2.0, 2.0],
+        "finished_at_s": [7.0, 6.0],
+        "replica": [1, 0],
+        "batch_size": [1, 1],
+    }
+    found = replica_seconds(run, {name: np.array(values) for name, values in batches.items()})
+    assert found.tolist() == worked
 
 
 def test_batch_cut_short_by_an_outage_worked_until_then(tmp_path: Path) -> None:

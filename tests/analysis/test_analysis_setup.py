@@ -11,7 +11,8 @@ from run_folders import write_folder
 
 from analysis import load_run
 from analysis.figures.deferral import as_the_curves, deferral_rate_and_risk
-from analysis.reports.compare_report import differences
+from analysis.reports.compare_report import differences, scenario_differences
+from analysis.reports.outages_in_words import outages_in_words
 from analysis.reports.setup import HEADING, changes, setup
 from analysis.run_folder.traffic import traffic_of
 
@@ -64,10 +65,62 @@ def test_what_changed_is_a_sentence_a_part() -> None:
     assert shown == [*told.values(), "server.queue_limit: 64 → 32"]
 
 
+DOWN = {"kind": "down"}
+ONCE = {"kind": "intervals", "at": [[2_592_000.0, 2_592_600.5]]}
+DAILY = {"kind": "daily", "at_s": 11_100.0, "for_s": 600.0}
+
+
+@pytest.mark.parametrize(
+    ("outage", "words"),
+    [
+        ({"when": ONCE}, "server out 2,592,000–2,592,600.5 s"),
+        (
+            {"when": DAILY, "target": {"kind": "replicas", "count": 2}},
+            "2 replicas out daily at 03:05 for 600 s",
+        ),
+        (
+            {
+                "when": {"kind": "renewal", "up": 300.0, "down": {"kind": "exponential", "mean_s": 20.0}},
+                "target": {"kind": "links", "groups": ["a", "b"], "share": 0.5, "correlated": False},
+                "effect": {"kind": "slowdown", "factor": 4.0},
+            },
+            "50% of links of a and b, each on its own, 4 times slower at random, up 300 s, "
+            "down exponential (mean 20)",
+        ),
+        (
+            {"when": {"kind": "intermittent", "availability": 0.8, "mean_cycle_s": 30.0}, "effect": DOWN},
+            "server out at random, 20% of the time in cycles of 30 s",
+        ),
+    ],
+)
+def test_an_outage_in_words(outage: dict[str, Any], words: str) -> None:
+    assert outages_in_words([outage]) == words
+
+
+def test_two_outages_are_told_as_a_person_would() -> None:
+    outages = [{"when": {"kind": "intervals", "at": [[at, at + 20.0]]}} for at in (100.0, 200.0)]
+    told = scenario_differences(scenario(), scenario(outages=outages))
+    assert differences(told) == ["server: no outages → server out 100–120 s; server out 200–220 s"]
+
+
+def test_a_part_that_one_side_lacks_is_one_line() -> None:
+    one = scenario() | {"training": {"online": {"every_s": 60.0, "steps": 100}}}
+    told = scenario_differences(one, scenario() | {"training": {"online": None}})
+    assert differences(told) == ["training.online: {every_s: 60.0, steps: 100} → absent"]
+
+
+def test_groups_that_came_and_went() -> None:
+    told = scenario_differences(scenario(), scenario({"group": "cameras", "deadline_s": None}))
+    assert differences(told) == [
+        "cameras: a group that the other has not: 60 clients; l2h above a threshold of 0; 3 attempts",
+        "sensors: this group is gone",
+    ]
+
+
 @pytest.mark.parametrize("service", [{"kind": "per_batch", "time": 0.1}, SERVER["service"]])
 def test_what_no_sentence_is_about_stays_a_path(service: dict[str, Any]) -> None:
     """A key that no sentence has is told by its path, though its part is the same in words."""
-    one, two = scenario(service=service, outages=[{"at": 1}]), scenario(service=service, outages=[{"at": 2}])
+    one, two = scenario(service=service, queue_limit=1), scenario(service=service, queue_limit=2)
     assert changes(one, two) == {}
 
 

@@ -15,7 +15,7 @@ from run_folders import write_tiny
 import analysis
 from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics.page import page
-from analysis.metrics.summary import SECTIONS
+from analysis.metrics.summary import OF_SEVERAL, SECTIONS
 from analysis.metrics.without_interval import WITHOUT, why_without
 from analysis.reports.formatting import data_size, percent, seconds, sentences, with_interval
 from analysis.reports.tables import facts, windows
@@ -23,8 +23,10 @@ from analysis.reports.tables import facts, windows
 Finished = tuple[Path, dict[str, Any]]
 
 
-def test_every_number_has_a_definition_and_every_definition_a_number(finished: Finished) -> None:
-    paths = list(leaves(finished[1]))
+def test_every_number_has_a_definition_and_every_definition_a_number(
+    finished: Finished, of_several: Finished
+) -> None:
+    paths = [path for _, summary in (finished, of_several) for path in leaves(summary)]
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
     assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
@@ -42,11 +44,13 @@ def has_interval(summary: dict[str, Any], path: str) -> bool:
     return beside or spread or in_time or path in ("predictions", "reliability")
 
 
-def test_every_number_has_an_interval_or_a_reason_why_not(finished: Finished) -> None:
-    paths = [path for path in leaves(finished[1]) if not path.startswith("intervals.")]
-    wrong = {path for path in paths if has_interval(finished[1], path) == (why_without(path) is not None)}
-    assert not wrong, "one of both"
-    met = {pattern for pattern in WITHOUT for path in paths if fits(pattern, path)}
+def test_every_number_has_an_interval_or_a_reason_why_not(finished: Finished, of_several: Finished) -> None:
+    met = set()
+    for _, summary in (finished, of_several):
+        paths = [path for path in leaves(summary) if not path.startswith("intervals.")]
+        wrong = {path for path in paths if has_interval(summary, path) == (why_without(path) is not None)}
+        assert not wrong, "one of both"
+        met |= {pattern for pattern in WITHOUT for path in paths if fits(pattern, path)}
     assert set(WITHOUT) == met, "nothing is excused that is not there"
 
 
@@ -84,7 +88,11 @@ def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None
 
     text = (finished[0] / "summary.json").read_text()
     assert json.loads(text, parse_constant=refuse) == finished[1]
-    assert list(finished[1]) == ["valid", "invalid_because", *SECTIONS]
+    assert list(finished[1]) == [
+        "valid",
+        "invalid_because",
+        *(name for name in SECTIONS if name not in OF_SEVERAL),
+    ]
 
 
 def test_same_folder_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:

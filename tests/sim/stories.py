@@ -54,7 +54,7 @@ class Story:
         scenario = scenario_of(
             horizon_s=horizon_s,
             fleet=tuple(fleet) if isinstance(fleet, list) else (fleet,),
-            server=server or {"service": {"kind": "affine", "base_s": 1.0}},
+            server=None if "servers" in parts else server or {"service": {"kind": "affine", "base_s": 1.0}},
             **parts,
         )
         learned, written = made_up(scenario), WrittenArrivals(arrivals)

@@ -66,7 +66,8 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
         fallback=draw(st.sampled_from(["client", "none"])),
-        hedge_after_s=draw(seldom(spans(lattice, 0, 4))),
+        priority=draw(st.integers(0, 2)),
+        provisional_after_s=draw(seldom(spans(lattice, 0, 4))),
         breaker=draw(
             seldom(st.fixed_dictionaries({"failures": st.integers(1, 3), "cooldown_s": spans(lattice, 1, 8)}))
         ),
@@ -106,12 +107,46 @@ def policies(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
         {"kind": "threshold", "at": draw(st.sampled_from([-0.5, 0.5]))},
         {"kind": "bounded_rate", "rate": rate},
         {"kind": "rate_controller", "rate": rate, "gain": draw(st.sampled_from([0.05, 0.5, 2.0]))},
+        draw(learners()),
     ]
     price = draw(st.sampled_from([*of_gains, *of_both, {"kind": "bounded_rate_thinned", "rate": rate}]))
     scores = gains if price in of_gains else ranks + gains
     if price["kind"] == "bounded_rate_thinned":
         scores = ["l2h", "plug_in", "oracle"]
     return {"score": draw(st.sampled_from(scores)), "price": price}
+
+
+def learners() -> st.SearchStrategy[dict[str, Any]]:
+    """Prices that learn from answers, quickly and on few levels."""
+    shared = {
+        "levels": st.sampled_from([2, 5, 8]),
+        "low": st.sampled_from([-1.5, -0.3]),
+        "on_failure": st.sampled_from(["ignore", "ignore", "count", "forget"]),
+        "kept": st.sampled_from([0.0, 0.1, 1.0]),
+    }
+    drawing = {
+        "eta": st.sampled_from([0.1, 2.0]),
+        "epsilon": st.sampled_from([0.05, 0.4]),
+        "queue": st.sampled_from([1, 3]),
+        "wait_s": st.sampled_from([0.5, 4.0]),
+    }
+    own: dict[str, dict[str, Any]] = {
+        "hi_lcb": {"alpha": st.sampled_from([0.02, 0.5])},
+        "hi_lcb_lite": {"alpha": st.sampled_from([0.02, 0.5])},
+        "ucb": {"alpha": st.sampled_from([0.02, 0.5])},
+        "thompson": {"scale": st.sampled_from([0.5, 1.0])},
+        "weighted_median": {"eta": st.sampled_from([0.06, 2.0])},
+        "h2t2": {
+            **drawing,
+            "positive": st.sampled_from([1, 3]),
+            "false_negative": st.sampled_from([0.5, 2.0]),
+        },
+        "hedge_queue": drawing,
+        "lyapunov_exp4": {**drawing, "rate": st.sampled_from([0.4, 0.7]), "v": st.sampled_from([2.0, 20.0])},
+    }
+    return st.sampled_from(list(own)).flatmap(
+        lambda kind: st.fixed_dictionaries({"kind": st.just(kind), **shared, **own[kind]})
+    )
 
 
 def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -266,12 +301,14 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
         "queue_survives": draw(st.booleans()),
-        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair"])),
+        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair", "priority"])),
         "admission": draw(admissions()),
         "drop_expired": draw(st.sampled_from([False, False, True])),
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
-        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish"])),
+        "in_flight": draw(st.sampled_from(["lose", "requeue", "finish", "resume", "restart"])),
     }
+    if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
+        found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     found["queue_survives"] |= found["in_flight"] == "requeue"
     return found
 
@@ -379,6 +416,9 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     if group["retry"]:
         group["retry"] = group["retry"] | {"next": draw(st.sampled_from(["same", "other"]))}
     score, price = group["policy"]["score"], group["policy"]["price"]
+    after = st.fixed_dictionaries({"after_s": spans(lattice, 0, 6), "cancel": st.booleans()})
+    if len(pairs if chosen is None else chosen) > 1:
+        group["hedge"] = draw(st.none() | after)
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
     ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
     group["choose"] = draw(st.sampled_from(ways))

@@ -401,3 +401,113 @@ def test_a_server_that_scales_in_to_what_an_outage_took_loses_its_queue():
     )
     story = Story((1.5, 0), server=rules)
     assert (story["started_at_s"], story["server_cause"]) == ([None], ["lost"])
+
+
+# Batches that stand still with their replica.
+
+
+def test_a_batch_that_was_stopped_goes_on_where_it_was():
+    """Started at 1.0, stopped at 1.5 with half a second left: up again at 3.0, it ends at 3.5."""
+    story = Story((1.0, 0), (1.25, 0), server=server(((1.5, 3),), in_flight="resume"))
+    assert (story["started_at_s"], story["finished_at_s"]) == ([1.0, 3.5], [3.5, 4.5])
+    assert story["replica"] == [0, 0]
+
+
+def test_a_batch_that_was_stopped_starts_over_on_its_replica():
+    """The same draw again: a second from 3.0 on, and from 5.0 on, since it is stopped once more at 3.75."""
+    story = Story((1.0, 0), (1.25, 0), server=server(((1.5, 3), (3.75, 5)), in_flight="restart"))
+    assert (story["started_at_s"], story["finished_at_s"]) == ([1.0, 6.0], [6.0, 7.0])
+
+
+@pytest.mark.parametrize(("in_flight", "finished"), [("resume", [2.0, 4.5]), ("restart", [2.0, 5.0])])
+def test_a_batch_stands_still_with_its_own_replica_while_others_work(in_flight, finished):
+    """Two replicas; the higher is down in [1.5, 4). Its batch of 1.0 waits for it, though the other is
+    idle."""
+    story = Story(
+        (1.0, 0), (1.0, 0), server=server(replicas_down=((1.5, 4),), replicas=2, in_flight=in_flight)
+    )
+    assert story["finished_at_s"] == finished
+
+
+def test_what_stands_still_keeps_its_replica_and_no_place_in_the_queue():
+    story = Story(
+        *[(t, 0) for t in (1.0, 1.25, 2.0)], server=server(((1.5, 3),), in_flight="resume", queue_limit=1)
+    )
+    assert story["server_cause"] == ["none", "none", "queue_full"]
+    assert story["started_at_s"] == [1.0, 3.5, None]
+
+
+def test_a_batch_that_ends_as_the_outage_begins_ends_with_the_outage():
+    """Capacity comes before completions: at 2.0 nothing of it is left but its end, which waits until 3.0."""
+    story = Story((1.0, 0), server=server(((2.0, 3),), in_flight="resume"))
+    assert story["finished_at_s"] == [3.0]
+
+
+def test_a_batch_that_starts_over_takes_as_long_as_a_batch_that_starts_then():
+    """Twice as long in [3, 4): stopped at 1.5, it starts over at 3.0 and ends at 5.0."""
+    slow = outage({"kind": "server"}, (3, 4), factor=2.0)
+    stop = outage({"kind": "server"}, (1.5, 3))
+    over, on = (
+        Story((1.0, 0), server=server(outages=(stop, slow), in_flight=in_flight))
+        for in_flight in ("restart", "resume")
+    )
+    assert (over["finished_at_s"], on["finished_at_s"]) == ([5.0], [3.5])
+
+
+def test_a_replica_that_was_scaled_in_goes_on_once_anything_is_usable():
+    """Of two replicas with batches of eight seconds the tick of 4.0 keeps one; the total outage of [5, 6)
+    stops both, and both go on at 6.0, also that which is no longer one of the usable."""
+    scaling = {"target_utilisation": 1.0, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    story = Story(
+        (3.0, 0),
+        (3.0, 0),
+        server=server(
+            ((5, 6),),
+            replicas=2,
+            autoscaling=scaling,
+            service={"kind": "affine", "base_s": 8.0},
+            in_flight="resume",
+        ),
+    )
+    assert story["finished_at_s"] == [12.0, 12.0]
+
+
+# Priorities.
+
+
+def classes(*arrivals: tuple[float, int], **parts: Any) -> Story:
+    """Clients 0, 1 and 2 have the priorities 0, 1 and 2: the smaller goes first."""
+    fleet = [devices(f"g{n}", priority=n) for n in range(3)]
+    return Story(*arrivals, fleet=fleet, server=server(discipline="priority", **parts))
+
+
+def test_the_smaller_priority_goes_first_and_nobody_is_stopped_for_it():
+    """One of priority 2 is served from 1.0 on; four wait, and those of a priority in their order."""
+    story = classes((1.75, 0), (1.5, 1), (1.0, 2), (1.25, 2), (1.5, 2))
+    assert story["started_at_s"] == [2.0, 3.0, 1.0, 4.0, 5.0]
+
+
+def test_a_full_queue_pushes_out_who_came_last_of_the_largest_priority():
+    """Two places, taken at 1.25 and 1.5 by priority 2. That of 1.75 takes the place of the later, and that of
+    1.875 of the earlier; nobody waits any more who is worse than that of 1.9375."""
+    story = classes((1.875, 0), (1.75, 1), (1.9375, 1), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=2)
+    assert story["server_cause"] == ["none", "none", "queue_full", "none", "queue_full", "queue_full"]
+    assert story["started_at_s"] == [2.0, 3.0, None, 1.0, None, None]
+    assert story["answered_at_s"][4:] == [1.875, 1.75]  # refused when they are pushed out
+
+
+def test_nobody_is_pushed_out_by_equals_nor_by_whom_the_admission_refuses():
+    bucket = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
+    story = classes((1.75, 0), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=1, admission=bucket)
+    assert story["server_cause"] == ["admission", "none", "none", "queue_full"]
+
+
+def test_what_an_outage_put_back_is_not_pushed_out():
+    story = Story(
+        (1.75, 0),
+        (1.0, 1),
+        fleet=[devices("first"), devices("second", priority=1)],
+        server=server(((1.5, 3),), discipline="priority", queue_limit=1, in_flight="requeue"),
+    )
+    assert story["server_cause"] == ["queue_full", "none"]
+    assert story["started_at_s"] == [None, 3.0]

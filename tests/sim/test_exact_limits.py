@@ -259,7 +259,7 @@ def test_breaker_link_and_budget_are_asked_in_this_order():
 
 
 def hedged(after_s: float, **parts: Any) -> Story:
-    return Story((1.0, 0), fleet=devices(hedge_after_s=after_s, **parts))
+    return Story((1.0, 0), fleet=devices(provisional_after_s=after_s, **parts))
 
 
 @pytest.mark.parametrize(("after_s", "first"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0), (3.0, 2.0)])
@@ -274,7 +274,7 @@ def test_a_hedge_never_comes_after_the_fallback():
 
 
 def test_a_hedge_is_shown_though_the_server_has_not_answered_at_the_horizon():
-    story = Story((19.5, 0), (19.75, 0), fleet=devices(hedge_after_s=0.25))
+    story = Story((19.5, 0), (19.75, 0), fleet=devices(provisional_after_s=0.25))
     assert story["first_answer_at_s"] == [19.75, None]
     assert story["outcome"] == ["in_flight", "in_flight"]
 

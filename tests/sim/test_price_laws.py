@@ -348,7 +348,7 @@ def crowd(price: dict[str, Any], *down: tuple[float, float], clients: int = 6) -
         "outages": outages,
         "service": {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 0.5}},
     }
-    return scenario_of(horizon_s=60.0, fleet=(group,), server=server)
+    return scenario_of(horizon_s=60.0, fleet=(group,), server=server, costs={"c_e": 0.3})
 
 
 @each_memory
@@ -357,7 +357,7 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
 
     What a reply said of the queue is counted from everybody's sends, as the server would."""
     scenario = crowd(price, (20.0, 30.0))
-    requests, _ = product(scenario, made_up(scenario), poisson(scenario, 60.0), 7.25)
+    requests, _ = product(scenario, sensible(scenario), poisson(scenario, 60.0), 7.25)
     requests = requests[requests["decided_at_s"].notna()]
     ruled = moving_price(scenario, scenario.fleet[0])
     value = (
@@ -376,13 +376,28 @@ def test_a_client_alone_with_what_it_heard_decides_the_same(price):
                 known.append((row.answered_at_s, 0, said, row))
         for now, is_decision, what, row in sorted(known, key=lambda one: one[:2]):
             if is_decision:
-                is_sent = what > ruled.threshold(ruled.parameters(), own, now, ASKED)
+                is_sent = what > ruled.threshold(ruled.parameters(), own, now, told_of(scenario, row))
                 assert is_sent == row.deferred
                 ruled.on_decision(ruled.parameters(), own, now, is_sent)
                 decided_differently.add(is_sent)
             else:
-                ruled.on_outcome(ruled.parameters(), own, now, heard(OUTCOMES.index(row.outcome), what))
+                ruled.on_outcome(ruled.parameters(), own, now, told_by(row, what))
     assert decided_differently == {True, False}
+
+
+def told_of(scenario: Scenario, row: Any) -> Request:
+    """A request as its client knows it."""
+    draw = Draws(scenario.seed, "policy").one(row.request_id)
+    return Request(row.request_id, row.client_id, row.score, row.arrived_at_s, inf, row.client_label, draw)
+
+
+def told_by(row: Any, backlog: int) -> Outcome:
+    """What its end told of it."""
+    label = row.server_label if row.outcome == "remote" else -1
+    outcome = OUTCOMES.index(row.outcome)
+    return Outcome(
+        row.request_id, row.client_id, row.score, 0, row.sent_at_s, outcome, backlog, label, row.client_label
+    )
 
 
 def standings(scenario: Scenario, requests: pd.DataFrame) -> pd.Series:
@@ -407,14 +422,23 @@ def waiting(requests: pd.DataFrame, row: Any) -> int:
 def test_nobody_knows_of_an_outage_before_it_was_told(price):
     """Until a client's replies differ it decides as in the world without the outage."""
     with_outage, without = (
-        product(scenario, made_up(scenario), poisson(scenario, 60.0), 60.0)[0]
+        product(scenario, sensible(scenario), poisson(scenario, 60.0), 60.0)[0]
         for scenario in (crowd(price, (20.0, 40.0)), crowd(price))
     )
     before = with_outage["decided_at_s"] < 20.0
     columns = ["request_id", "decided_at_s", "deferred", "propensity"]
     pd.testing.assert_frame_equal(with_outage[before][columns], without[before][columns])
     differs = (with_outage["deferred"] != without["deferred"]).any()
-    assert differs == (price["kind"] in ("availability_aware", "queue_aware"))
+    assert differs == PRICES[price["kind"]].uses_feedback
+
+
+def sensible(scenario: Scenario) -> Learned:
+    """Made up, with clients that are right iff their score is below 0."""
+    learned = made_up(scenario)
+    (table,) = learned.tables.groups
+    server = learned.tables.server_label
+    table.client_label[:] = np.where(table.score[0] < 0, server, (server + 1) % 10)
+    return learned
 
 
 @settings(max_examples=30, deadline=None)
@@ -429,6 +453,8 @@ def test_who_else_there_is_matters_only_through_replies(price, seed):
         learned = made_up(scenario)
         for table in learned.tables.groups:  # one score for all, so that the curve does not depend on them
             table.score[:] = np.linspace(-1, 1, 40)
+            table.client_label[:] = np.arange(40) % 10
+        learned.tables.server_label[:] = np.arange(40) % 7
         times = [(float(t), 0) for t in np.random.default_rng(seed).uniform(0, 59, 40)]
         others = [(float(t), c) for c in range(1, clients) for t in np.arange(0.5, 59, 0.7)]
         requests, _ = product(scenario, learned, WrittenArrivals((*times, *others)), 60.0)

@@ -16,6 +16,7 @@ from sim.registry.disciplines import DISCIPLINES
 
 DEADLINES = [5.0, 2.0, inf, 2.0, 7.0, inf, 1.0, 3.0, 3.0, 9.0]
 CLIENTS = [0, 1, 2, 0, 1, 2, 0, 0, 3, 1]
+PRIORITIES = [1.0, 0.0, 2.0, 1.0]  # of each client, who are groups of their own here
 STEPS = st.lists(st.sampled_from(["come", "go", "go", "back"]), max_size=40)
 
 
@@ -26,7 +27,8 @@ def world() -> Any:
     return SimpleNamespace(
         sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)]),
         rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS),
-        clients=SimpleNamespace(last_started=[-inf] * 4),
+        clients=SimpleNamespace(last_started=[-inf] * 4, group=list(range(4))),
+        groups=SimpleNamespace(priority=PRIORITIES),
         lists=SimpleNamespace(**numbers, line=line),
     )
 
@@ -40,6 +42,7 @@ KEYS = {
     "fifo": lambda position, _send, _started: position,
     "lifo": lambda position, _send, _started: -position,
     "edf": lambda position, send, _started: (DEADLINES[send], position),
+    "priority": lambda position, send, _started: (PRIORITIES[CLIENTS[send]], position),
     "fair": lambda position, send, started: (started[CLIENTS[send]], CLIENTS[send], position),
 }
 

@@ -84,7 +84,7 @@ def test_every_column_equals_a_count_second_by_second(world):
     """Of worlds in which a send is in the queue once, and replicas are known beforehand."""
     scenario, arrivals, chunk_s = world
     plain = {"autoscaling": None}
-    if scenario.server.in_flight == "requeue":
+    if scenario.server.in_flight in ("requeue", "resume", "restart"):
         plain["in_flight"] = "finish"
     scenario = scenario.model_copy(update={"server": scenario.server.model_copy(update=plain)})
     chunks, arrived, sends = play(scenario, arrivals, chunk_s)
@@ -173,6 +173,30 @@ def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
     ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (0.75, 0))), 60.0)
     assert rows["requeued_s"].tolist() == [0, 0, 1.75 + 1.25, 0, 0, 0, 0, 0, 0]
     assert rows["busy_replicas_mean"].tolist() == [0.5, 2.0, 0.5, 2.0, 2.0, 2.0, 2.0, 0, 0]
+
+
+@pytest.mark.parametrize(("in_flight", "again"), [("resume", 0.0), ("restart", 0.75)])
+@pytest.mark.parametrize("chunk_s", [1.0, 60.0])
+def test_a_batch_that_stands_still_is_in_service_and_keeps_nobody_busy(in_flight, again, chunk_s):
+    """Two seconds from 0.5 on, stopped in [1.25, 3.5): it goes on until 4.75, or starts over until 5.5."""
+    outage = {"when": {"kind": "intervals", "at": ((1.25, 3.5),)}}
+    server = {"service": {"kind": "affine", "base_s": 2.0}, "in_flight": in_flight, "outages": (outage,)}
+    scenario = scenario_of(horizon_s=6.0, server=server)
+    chunks, _, _ = play(scenario, WrittenArrivals(((0.5, 0),)), chunk_s)
+    rows = {name: [n for _, _, part in chunks for n in part[name].tolist()] for name in chunks[0][2]}
+    assert rows["busy_replicas_mean"] == [0.5, 0.25, 0.0, 0.5, *([0.75, 0.0] if not again else [1.0, 0.5])]
+    assert rows["in_service"] == [0, 1, 1, 1, 1, int(again > 0)]
+    assert rows["requeued_s"] == [0.0, again, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_batch_that_stands_still_beside_what_is_told_fails_the_run(monkeypatch):
+    def tampered(state, played, start, end):
+        state.stations[0].left[0] = 1.0
+        return observe(state, played, start, end)
+
+    monkeypatch.setattr(sim.engine.window, "observe", tampered)
+    with pytest.raises(RunFailed, match=r"batches stand still on replicas \[0\] at 4\.0 s, not 0 stopped"):
+        play(scenario_of(horizon_s=4.0), WrittenArrivals(((1.0, 0),)), 4.0)
 
 
 @pytest.mark.parametrize(

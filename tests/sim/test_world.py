@@ -91,7 +91,9 @@ def test_a_whole_run_with_its_learners_derives_everything_once(tmp_path):
 
 def test_nobody_but_a_world_derives_what_it_holds():
     names = {one.__name__ for one in DERIVATIONS if isinstance(one, FunctionType)} - {"__init__"}
-    for path in [file for room in ("sim", "agents", "commands") for file in (ROOT / room).rglob("*.py")]:
+    for path in [
+        file for room in ("sim", "live", "agents", "commands") for file in (ROOT / room).rglob("*.py")
+    ]:
         taken = {
             alias.name
             for node in ast.walk(ast.parse(path.read_text()))

@@ -4,6 +4,7 @@ Textbook numbers: L. Kleinrock, Queueing Systems (1975); D. Gross and C. Harris,
 from __future__ import annotations
 
 from heapq import heapify, heapreplace
+from itertools import pairwise
 from math import exp, factorial, floor
 
 import numpy as np
@@ -152,3 +153,11 @@ def mean_wait_of_erlang_arrivals(load: float, stages: int) -> float:
 
     sigma = optimize.brentq(missing, 0.0, 1 - 1e-6)
     return float(sigma / (1 - sigma))
+
+
+def cobham(servers: int, loads: list[float]) -> list[float]:
+    """M/M/c with priorities that stop nobody (Cobham 1954): the mean wait of each class, in service times;
+    loads: of each class per server, the first going first."""
+    first = erlang_c(servers, servers * sum(loads)) / servers
+    before = np.append(0.0, np.cumsum(loads))
+    return [float(first / (1 - a) / (1 - b)) for a, b in pairwise(before.tolist())]

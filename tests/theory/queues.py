@@ -82,7 +82,7 @@ def run(scenario: Scenario, source: ArrivalSource | None = None) -> Run:
     done = Run(
         scenario, requests.sort_values(["arrived_at_s", "request_id"], ignore_index=True), attempts, seconds
     )
-    if scenario.server.in_flight != "requeue" and not scenario.server.drop_expired:
+    if scenario.server.in_flight not in ("requeue", "resume", "restart") and not scenario.server.drop_expired:
         assert_books_balance(done)
     return done
 
@@ -90,7 +90,8 @@ def run(scenario: Scenario, source: ArrivalSource | None = None) -> Run:
 def assert_books_balance(run: Run) -> None:
     """The integrals of the time line are the sums of the stays that the tables tell, to 1e-9 of them.
 
-    (The tables do not tell when a service that began again began first, nor when the expired were thrown out;
+    (The tables do not tell when a service that began again began first, how long one stood still, nor when
+    the expired were thrown out;
     there the loop's own count, checked in every run against its own instants, is all there is.)
     """
     for integral, stays in (in_queue(run), in_service(run)):

@@ -9,12 +9,14 @@ enough to forget how they began cost more than they tell, and the recursions jud
 
 from __future__ import annotations
 
+import json
 from math import exp, sqrt
 
 import numpy as np
 import pytest
 from agreement import Statistics, assert_agreement, replicate, with_truth
 from formulas import (
+    cobham,
     erlang_b,
     erlang_c,
     md1_wait_beyond,
@@ -269,3 +271,26 @@ def test_mm1_with_breakdowns():
         "available": REPAIRS / (FAILS + REPAIRS),
     }
     assert_agreement(with_truth(simulated, exact), {"mean wait": 0.18, "lost": 0.1, "available": 0.02})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("servers", [1, 3])
+def test_priorities_that_stop_nobody(servers):
+    """Three classes of a load of 0.3, 0.2 and 0.3 a server: each waits as Cobham says."""
+    loads = [0.3, 0.2, 0.3]
+    group = {"clients": 10, "policy": {"score": "l2h", "price": {"kind": "always_remote"}}}
+    fleet = [
+        {"group": f"g{n}", "priority": n, "arrivals": {"process": {"kind": "poisson", "rate_hz": rate}}}
+        | group
+        for n, rate in enumerate(load * servers / MEAN_S / 10 for load in loads)
+    ]
+    scenario = queue(0.8, f"fleet={json.dumps(fleet)}", "server.discipline=priority", servers=servers)
+
+    def waits(run: Run) -> dict[str, float]:
+        settled = run.settled
+        waited = (settled["started_at_s"] - settled["reached_at_s"]) / MEAN_S
+        return waited.groupby(settled["group"].astype(str)).mean().to_dict()
+
+    exact = dict(zip(("g0", "g1", "g2"), cobham(servers, loads), strict=True))
+    simulated = replicate(scenario, range(8000, 8012), waits)
+    assert_agreement(with_truth(simulated, exact), {"g0": 0.12, "g1": 0.2, "g2": 0.35})

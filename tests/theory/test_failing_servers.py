@@ -121,3 +121,39 @@ def test_expired_requests_are_thrown_out_as_customers_of_ciw_renege():
         check_names=False,
     )
     np.testing.assert_allclose(theirs["started_at_s"][known], ours["started_at_s"][known], rtol=0, atol=1e-9)
+
+
+def completions(run: Run) -> dict[str, float]:
+    settled = run.settled
+    assert settled["finished_at_s"].notna().all(), "the cool-down is too short"
+    spent = settled["finished_at_s"] - settled["started_at_s"]
+    return {"mean completion": float(spent.mean() / MEAN_S)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_flight", ["resume", "restart"])
+def test_completion_times_with_breakdowns(in_flight):
+    """M/D/1 with exponential failures at rate ξ and repairs of mean E[D]: from its start to its end a service
+    of length s takes, where it goes on, s·(1 + ξ·E[D]) (Avi-Itzhak and Naor 1963); where it starts over,
+    (e^(ξs) − 1)/ξ·(1 + ξ·E[D]) (Gaver 1962). A failure that finds the server idle delays nobody's service
+    here, since a service begins on a replica that is up."""
+    fails, repairs = 0.5, 1.0  # per service time
+    changes = (f"server.in_flight={in_flight}", "server.when_down=queue", "horizon_s=1500")
+    scenario = queue(0.2, renewal(fails, repairs), *changes, time=MEAN_S)
+    simulated = replicate(scenario, range(7200, 7212), completions)
+    working = 1.0 if in_flight == "resume" else (np.exp(fails) - 1) / fails
+    exact = {"mean completion": working * (1 + fails / repairs)}
+    assert_agreement(with_truth(simulated, exact), {"mean completion": 0.05})
+
+
+@pytest.mark.slow
+def test_waits_with_breakdowns_where_services_go_on():
+    """A queue whose services are completion times C, with failures of an idle server on top: for M/M/1 where
+    services go on it is that of White and Christie, as exponential services forget how far they were."""
+    load = 0.6
+    changes = ("server.when_down=queue", "server.in_flight=resume", "horizon_s=2000")
+    simulated = replicate(queue(load, renewal(FAILS, REPAIRS), *changes), range(7300, 7320), sojourns)
+    up = REPAIRS / (FAILS + REPAIRS)
+    number = (load + load * FAILS / (FAILS + REPAIRS) ** 2) / (up - load)
+    exact = {"mean sojourn": number / load, "available": up}
+    assert_agreement(with_truth(simulated, exact), {"mean sojourn": 0.3, "available": 0.02})

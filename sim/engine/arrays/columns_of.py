@@ -47,6 +47,8 @@ def replicas_of(state: State) -> Replicas:
         head=np.array([batch[0] if batch else -1 for batch in batches], dtype=np.int64),
         size=np.array([len(batch) for batch in batches], dtype=np.int64),
         ends=np.concatenate([np.array(server.ends, dtype=np.float64) for server in state.stations]),
+        since=np.concatenate([np.array(server.since, dtype=np.float64) for server in state.stations]),
+        left=np.concatenate([np.array(server.left, dtype=np.float64) for server in state.stations]),
         is_idle=np.zeros(n, dtype=bool),
         lost=np.zeros(n, dtype=np.int64),
         server=np.repeat(np.arange(len(room)), room),

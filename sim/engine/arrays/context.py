@@ -55,9 +55,9 @@ class Context:
         self.stations = stations(rules, state, begin)
         changes = np.isin(known.do, (CAPACITY, SCALE, READY))
         ordered = sum(len(server.scaling.coming) for server in servers)
-        steps = np.empty((1 + len(servers) + 2 * np.count_nonzero(changes) + ordered, 3))
+        steps = np.empty((1 + len(servers) + 2 * np.count_nonzero(changes) + ordered, 5))
         for number, server in enumerate(servers):
-            steps[number] = begin, server.usable, number
+            steps[number] = begin, server.usable, number, server.held, 0.0
         self._ahead = (
             RequestsAhead(rules, learning, state, begin, stretch.end) if rules.has_closed_loops else None
         )
@@ -194,7 +194,8 @@ class Context:
         sent[:first] = False
         group = rules.clients.group[w.rows.client[:n]]
         for g, patience in enumerate(rules.patience):
-            if attempt <= patience.max_attempts and place < len(w.drawn.up):
+            most = patience.max_attempts + (patience.hedge_after_s < np.inf)
+            if attempt <= most and place < len(w.drawn.up):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
                 for row, option in enumerate(rules.options[g], start=place):
@@ -231,10 +232,12 @@ class Context:
                 setattr(server.scaling, name, float(s[name]))
             self._read_batches(server, int(s.first_replica))
         steps: list[list[tuple[float, int]]] = [[] for _ in state.stations]
-        for at, usable, number in w.steps[: r["steps"]].tolist():
+        halts: list[list[tuple[float, int, float]]] = [[] for _ in state.stations]
+        for at, usable, number, held, thrown_away_s in w.steps[: r["steps"]].tolist():
             steps[int(number)].append((at, int(usable)))
+            halts[int(number)].append((at, int(held), thrown_away_s))
         stopped = w.stopped[: r["stopped"]].copy()
-        return Played(self.stations["area"].tolist(), stopped, steps)
+        return Played(self.stations["area"].tolist(), stopped, steps, halts)
 
     def _read_batches(self, server: StationState, first: int) -> None:
         replicas, after = self.arrays.replicas, self.arrays.lists.after
@@ -246,3 +249,5 @@ class Context:
             server.batch_of[place] = batch
             if batch:
                 server.ends[place] = float(replicas.ends[first + place])
+                server.since[place] = float(replicas.since[first + place])
+            server.left[place] = float(replicas.left[first + place])

@@ -16,6 +16,7 @@ from sim.engine.events import (
     CAPACITY,
     ERROR,
     GAIN,
+    HEDGE,
     KIND_SHIFT,
     REACH,
     REFUSALS,
@@ -167,6 +168,14 @@ def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) ->
         heard = found.due(back)
         heard = heard[(sends["failure"][heard] == 0) & is_in_time(back[heard], sends["timer"][heard])]
         add(back, heard[rules.hears[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
+    after_s = np.array([p.hedge_after_s for p in rules.patience])
+    if np.isfinite(after_s).any():
+        first_ones = np.flatnonzero(sends["attempt"][:first] == 1)
+        at = np.full(len(sends["sent"]), np.nan)
+        at[first_ones] = (
+            sends["sent"][first_ones] + after_s[rules.clients.group[client_of[sends["row"][first_ones]]]]
+        )
+        add(at, found.due(at), Kind.HEDGE, HEDGE)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 

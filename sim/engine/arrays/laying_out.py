@@ -212,6 +212,9 @@ def _groups(rules: Rules) -> Groups:
         scores=np.array([scores_of(rules, g) for g in range(len(own))], dtype=np.int64),
         choose=np.array([choice.code for choice in rules.chooses], dtype=np.int64),
         asks_others=np.array([p.asks_others for p in patience], dtype=bool),
+        hedge_after_s=np.array([p.hedge_after_s for p in patience], dtype=np.float64),
+        cancels=np.array([p.cancels for p in patience], dtype=bool),
+        priority=np.array([p.priority for p in patience], dtype=np.float64),
     )
 
 

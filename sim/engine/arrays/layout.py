@@ -68,11 +68,14 @@ class Lists(NamedTuple):
 
 class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
+    since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
     whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
 
     head: Ints
     size: Ints
     ends: Floats
+    since: Floats
+    left: Floats
     is_idle: Flags
     lost: Ints
     server: Ints
@@ -186,7 +189,7 @@ class Arrays(NamedTuple):
     slow_service: Slowdowns
     drawn: Drawn
     stopped: Floats  # (n, 4): size of the batch, start, stop, server
-    steps: Floats  # (n, 3): instant, usable replicas, server
+    steps: Floats  # (n, 5): instant, usable replicas, server, batches that stand still, seconds thrown away
     coming: Floats  # when replicas that were ordered are there, server after server
 
 
@@ -245,6 +248,7 @@ STATION = np.dtype(
         ("inside", "i8"),
         ("busy", "i8"),  # usable replicas that work
         ("coming", "i8"),  # replicas on order
+        ("held", "i8"),  # batches that stand still with their replica
         ("idle", "i8"),
         ("lowest", "i8"),  # no replica below it is idle
         ("replicas", "i8"),

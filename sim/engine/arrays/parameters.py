@@ -69,6 +69,9 @@ class Groups(NamedTuple):
     scores: Ints  # how many scores decide: one, or one of each option
     choose: Ints
     asks_others: Flags
+    hedge_after_s: Floats  # inf: never
+    cancels: Flags
+    priority: Floats  # the smaller goes first
 
 
 class Options(NamedTuple):

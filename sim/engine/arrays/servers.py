@@ -52,6 +52,7 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "returned": now.returned,
             "inside": len(now.waiting) + sum(map(len, now.batch_of)),
             "coming": len(now.scaling.coming),
+            "held": now.held,
             "replicas": now.replicas,
             "taken": now.taken,
             "counted_to": begin,

@@ -36,7 +36,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     rows.deadline[row] = now + w.groups.deadline_s[group]
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
-    rows.threshold[row] = nan
+    rows.threshold[row], rows.open[row], rows.hedged[row] = nan, 0, False
     if decided >= w.terms.end:  # decided when the clock goes on
         return NOTHING
     case = phase * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]

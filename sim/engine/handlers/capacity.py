@@ -3,13 +3,14 @@ Handlers say whether the queue is to be served afterwards."""
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Any
 
-from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, SCALE
+from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, REQUEUE, RESTART, SCALE
 from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
-from sim.engine.handlers.server import count, make_idle, swallow
+from sim.engine.handlers.server import batch_s, count, go_on, make_idle, swallow
 from sim.engine.linking import handler
 
 
@@ -64,6 +65,7 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
     """
     was = max(0, s.replicas - s.taken)
     is_total = taken > s.taken and taken >= replicas
+    held, thrown_away_s = s.held, 0.0
     if s.scales:
         measure(s, now)
     s.replicas, s.taken = replicas, taken
@@ -72,17 +74,23 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
         last = s.room if is_total else was
         stopping = 0
         for replica in range(s.first_replica + usable, s.first_replica + last):
-            if w.replicas.size[replica] > 0:
+            if w.replicas.size[replica] > 0 and isnan(w.replicas.left[replica]):
                 stopping = sort_in(w, replica, stopping)
         if stopping > 0:
             if in_flight == LOSE:
                 lose_batches(w, s, now, stopping)
-            else:
+            elif in_flight == REQUEUE:
                 put_batches_back(w, r, s, now, stopping)
+            else:
+                thrown_away_s = hold_batches(w, s, now, stopping)
+    if s.held > 0:
+        release_batches(w, r, s, now, usable)
+    if usable != was or s.held != held:
+        w.steps[r.steps, 0], w.steps[r.steps, 1], w.steps[r.steps, 2] = now, usable, s.number
+        w.steps[r.steps, 3], w.steps[r.steps, 4] = s.held, thrown_away_s
+        r.steps += 1
     if usable == was:
         return False
-    w.steps[r.steps, 0], w.steps[r.steps, 1], w.steps[r.steps, 2] = now, usable, s.number
-    r.steps += 1
     set_limit(s)
     for replica in range(s.first_replica + was, s.first_replica + usable):
         if w.replicas.size[replica] == 0:
@@ -150,6 +158,34 @@ def put_batches_back(w: Any, r: Any, s: Any, now: Any, stopping: Any) -> Any:
     for place in range(n - 1, -1, -1):
         put_back(w, s, w.lists.listed[place])
     r.put_back = n if s.is_redrawn else 0
+
+
+@handler
+def hold_batches(w: Any, s: Any, now: Any, stopping: Any) -> Any:
+    """Batches stand still with their replicas; gives the seconds of work that starting over throws away."""
+    thrown_away_s = 0.0
+    for place in range(stopping):
+        replica = w.replicas.order[place]
+        w.replicas.left[replica] = w.replicas.ends[replica] - now
+        w.replicas.lost[replica] += 1
+        if s.in_flight == RESTART:
+            thrown_away_s += now - w.replicas.since[replica]
+    s.held += stopping
+    return thrown_away_s
+
+
+@handler
+def release_batches(w: Any, r: Any, s: Any, now: Any, usable: Any) -> Any:
+    """Those go on whose replica is usable again; or was scaled in meanwhile, once anything is usable."""
+    for place in range(s.room):
+        replica = s.first_replica + place
+        left = w.replicas.left[replica]
+        if not isnan(left) and (place < usable or (usable > 0 and place >= s.replicas)):
+            if s.in_flight == RESTART:
+                left = batch_s(w, s, now, replica)
+            w.replicas.left[replica] = nan
+            s.held -= 1
+            go_on(w, r, now, replica, left)
 
 
 @handler

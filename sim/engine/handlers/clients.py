@@ -11,7 +11,10 @@ from sim.engine.events import (
     ARRIVE,
     ASK,
     ERROR,
+    HEDGE,
+    IN_FLIGHT,
     KEY_ARRIVAL,
+    KEY_HEDGE,
     KEY_REACH,
     KEY_TIMER,
     LOST,
@@ -48,14 +51,17 @@ def gain(w: Any, client: Any) -> Any:
 def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
 
-    A first attempt (ASK) or the next one (RETRY) may leave; an error or an answer has come, or the timer has
-    fired. Each step stands here once, since compiled code takes time to make for each place where it is used.
+    A first attempt (ASK) or the next one (RETRY, HEDGE) may leave; an error or an answer has come, or the
+    timer has fired. Each step stands here once, since compiled code takes time to make for each place where
+    it is used.
     """
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
     leaves, settled = -1, SENDS
-    if code in (ASK, RETRY):
+    if code == HEDGE:
+        leaves = hedge(w, r, now, attempt)
+    elif code in (ASK, RETRY):
         option = whole_number(sends.option[attempt])
         if code == ASK and w.groups.decides[group]:
             settled = decide_now(w, now, row)
@@ -72,21 +78,44 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
             sends.over[attempt] = now
-    elif code != TIMER or (
-        sends.failure[attempt] == 0
-        and not is_in_time(sends.finished[attempt] + sends.down[attempt], sends.timer[attempt])
-    ):
+    elif is_heard(w, code, attempt):
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
-        if why == REMOTE or not tries_again(w, r, now, attempt):
+        w.rows.open[row] -= 1
+        if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
     if settled != SENDS:
-        if settled != REMOTE:  # an answer in time is written down with all others, by `sim.engine.window`
-            w.rows.outcome[row] = settled
-            w.rows.resolved[row] = now
+        write_down(w, now, row, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
+
+
+@handler
+def is_heard(w: Any, code: Any, attempt: Any) -> Any:
+    """Whether the end of an attempt means anything to its client: a request that is answered hears no more,
+    and no timer fires of an attempt that has ended."""
+    sends = w.sends
+    if w.rows.outcome[sends.row[attempt]] != IN_FLIGHT:
+        return False
+    return code != TIMER or (
+        sends.failure[attempt] == 0
+        and not is_in_time(sends.finished[attempt] + sends.down[attempt], sends.timer[attempt])
+    )
+
+
+@handler
+def write_down(w: Any, now: Any, row: Any, settled: Any) -> Any:
+    """A request is over for its client. An answer in time is written down with all others, by
+    `sim.engine.window`; but of two the first, and what the other has reserved stays spent."""
+    client = w.rows.client[row]
+    if settled == REMOTE and w.groups.hedge_after_s[w.clients.group[client]] == inf:
+        return
+    w.rows.outcome[row] = settled
+    w.rows.resolved[row] = now
+    if w.terms.is_held and w.clients.asks[client]:
+        for _ in range(w.rows.open[row]):
+            settle(w.budgets, w.clients.account[client], now, now, True)
 
 
 @handler
@@ -117,7 +146,7 @@ def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
 def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """Whether another attempt is planned after one that failed; else the client falls back."""
     sends, groups = w.sends, w.groups
-    row, number = sends.row[attempt], sends.attempt[attempt]
+    row, number = sends.row[attempt], last_of(w, attempt)
     client = w.rows.client[row]
     group = w.clients.group[client]
     is_limited = groups.is_limited[group]
@@ -132,7 +161,8 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     if is_limited:
         w.clients.allowance[client] -= TOKEN
     sends.retry_at[attempt] = at
-    put(w.events, r, at, KEY_TIMER | (rank(w, attempt) + 1), RETRY, attempt)
+    place_of_next = rank(w, attempt) + number + 1 - sends.attempt[attempt]
+    put(w.events, r, at, KEY_TIMER | place_of_next, RETRY, attempt)
     return True
 
 
@@ -153,18 +183,55 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
+    w.rows.open[row] += 1
     if code == ASK:
         gain(w, client)
         if w.groups.options[group] > 1:
             address(w, group, attempt, row, option)
+        if w.groups.hedge_after_s[group] < inf:
+            at = now + w.groups.hedge_after_s[group]
+            put(w.events, r, at, KEY_HEDGE | rank(w, attempt), HEDGE, attempt)
         return attempt
-    number, new = sends.attempt[attempt] + 1, r.sends
+    number, new = last_of(w, attempt) + 1, r.sends
     r.sends += 1
     sends.row[new] = row
     sends.attempt[new] = number
     sends.sent[new] = now
     sends.timer[new] = _timer_of(now, w.groups.timeout_s[group], w.rows.deadline[row])
     address(w, group, new, row, option)
+    return new
+
+
+@handler
+def last_of(w: Any, attempt: Any) -> Any:
+    """The number of the last attempt of a request of which one has ended: a hedge counts."""
+    number = w.sends.attempt[attempt]
+    if number == 1 and w.rows.hedged[w.sends.row[attempt]]:
+        number = 2
+    return number
+
+
+@handler
+def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
+    """The first attempt has come to nothing yet: a second one leaves to another option that would do and that
+    nothing keeps its client from, if there is one; gives it, else -1."""
+    row = w.sends.row[attempt]
+    client = w.rows.client[row]
+    group = w.clients.group[client]
+    first = w.groups.first_option[group]
+    if (
+        w.rows.outcome[row] != IN_FLIGHT
+        or w.sends.failure[attempt] != 0
+        or is_too_late(now, w.rows.deadline[row])
+    ):
+        return -1
+    before = whole_number(w.sends.option[attempt])
+    option = whole_number(choose(w, now, row, 1, before))
+    server = w.options.server[first + option]
+    if option == before or obstacle(w, now, client, server) != 0:
+        return -1
+    new = leave(w, r, now, HEDGE, attempt, option)
+    w.rows.hedged[row] = True
     return new
 
 

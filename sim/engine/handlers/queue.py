@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.engine.events import EDF, FAIR, FIFO, LIFO
-from sim.engine.handlers.primitives import drop_first, push
+from sim.engine.events import EDF, FAIR, FIFO, LIFO, NOBODY, PRIORITY
+from sim.engine.handlers.primitives import drop_first, move, push
 from sim.engine.linking import handler
 
 
@@ -26,6 +26,9 @@ def append(w: Any, s: Any, send: Any) -> Any:
     if s.discipline == EDF:
         s.came += 1
         s.lined = push(lists.line, s.number, s.lined, w.rows.deadline[w.sends.row[send]], s.came, send)
+    elif s.discipline == PRIORITY:
+        s.came += 1
+        s.lined = push(lists.line, s.number, s.lined, priority_of(w, send), s.came, send)
     elif s.discipline == FAIR:
         stand_behind_own(w, s, send)
 
@@ -57,11 +60,18 @@ def pop_next(w: Any, s: Any) -> Any:
         return send
     if s.discipline == LIFO:
         send = s.last
-    elif s.discipline == EDF:
+    elif s.discipline == EDF or s.discipline == PRIORITY:  # noqa: PLR1714  (plain numbers: faster than a set)
         send = lists.line.what[s.number, 0]
         s.lined = drop_first(lists.line, s.number, s.lined)
     else:
         send = first_of_next_client(w, s)
+    unlink(lists, s, send)
+    return send
+
+
+@handler
+def unlink(lists: Any, s: Any, send: Any) -> Any:
+    """Takes one out of the list in order of arrival."""
     before, after = lists.before[send], lists.after[send]
     if before < 0:
         s.first = after
@@ -71,6 +81,41 @@ def pop_next(w: Any, s: Any) -> Any:
         s.last = before
     else:
         lists.before[after] = before
+
+
+@handler
+def priority_of(w: Any, send: Any) -> Any:
+    return w.groups.priority[w.clients.group[w.rows.client[w.sends.row[send]]]]
+
+
+@handler
+def last_of_worse(w: Any, s: Any, send: Any) -> Any:
+    """The place in the line of whoever came last of the largest priority there, if that is larger than this
+    one's; else -1. Who was put back stands in no line."""
+    line, n, place = w.lists.line, s.number, NOBODY
+    for other in range(s.lined):
+        if (
+            place < 0
+            or line.at[n, other] > line.at[n, place]
+            or (line.at[n, other] == line.at[n, place] and line.key[n, other] > line.key[n, place])
+        ):
+            place = other
+    if place >= 0 and line.at[n, place] > priority_of(w, send):
+        return place
+    return NOBODY
+
+
+@handler
+def push_out(w: Any, s: Any, place: Any) -> Any:
+    """Takes whoever stands at a place of the line out of the queue; gives it."""
+    line, send = w.lists.line, w.lists.line.what[s.number, place]
+    while place > 0:
+        above = (place - 1) >> 1
+        move(line, s.number, above, place)
+        place = above
+    s.lined = drop_first(line, s.number, s.lined)
+    unlink(w.lists, s, send)
+    s.waiting -= 1
     return send
 
 

@@ -9,6 +9,7 @@ from sim.engine import events
 from sim.engine.events import (
     ADMISSION,
     ANSWER,
+    CANCELLED,
     COMPLETE,
     DEADLINE_FEASIBLE,
     DOWN,
@@ -21,15 +22,18 @@ from sim.engine.events import (
     KEY_REPLY,
     LOST,
     LOST_BITS,
+    NOBODY,
     OPEN,
+    PRIORITY,
     QUEUE,
     QUEUE_FULL,
     REFUSE,
+    REMOTE,
 )
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
-from sim.engine.handlers.queue import append, oldest, pop_next
+from sim.engine.handlers.queue import append, last_of_worse, oldest, pop_next, push_out
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -77,33 +81,47 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
-    sends = w.sends
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
-    why = 0
+    why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
-            why = QUEUE_FULL
+            if s.discipline == PRIORITY:
+                worse = last_of_worse(w, s, send)
+            why = QUEUE_FULL if worse < 0 else 0
         elif s.when_down == REFUSE:
             why = DOWN
         else:
-            swallow(sends.cause, sends.over, now, send)
+            swallow(w.sends.cause, w.sends.over, now, send)
             return False
-    elif not admits(w, s, now, send):
+    if why == 0 and not admits(w, s, now, send):
         why = ADMISSION
-    if why == 0:
-        count(s, now, 1)
-        append(w, s, send)
-        return s.idle > 0
+    refused = send if why != 0 else NOBODY
+    if why == 0 and worse >= 0:
+        refused, why = push_out(w, s, worse), QUEUE_FULL
+        count(s, now, -1)
+        w.sends.shed[refused] = now
+    if refused >= 0:
+        turn_away(w, r, s, now, refused, why)
+    if refused == send:
+        return False
+    count(s, now, 1)
+    append(w, s, send)
+    return s.idle > 0
+
+
+@handler
+def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
+    """The server's refusal goes down to the client."""
+    sends = w.sends
     sends.cause[send] = why
     if w.terms.tells_backlog:
         sends.backlog[send] = s.waiting
     if not goes_down(w, now, send):
         sends.over[send] = now
-        return False
+        return
     sends.over[send] = now + sends.down[send]
     if is_in_time(sends.over[send], sends.timer[send]):
         put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
-    return False
 
 
 @handler
@@ -165,6 +183,11 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
             sends.cause[send] = EXPIRED
             sends.over[send] = now
             continue
+        if is_called_back(w, now, send):
+            count(s, now, -1)
+            sends.cause[send] = CANCELLED
+            sends.over[send] = now
+            continue
         if s.discipline == FAIR:
             w.clients.last_started[s.first_client + w.rows.client[sends.row[send]]] = now
         if last < 0:
@@ -174,6 +197,16 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
         last = send
         size += 1
     replicas.size[replica] = size
+
+
+@handler
+def is_called_back(w: Any, now: Any, send: Any) -> Any:
+    """Whether the other attempt of its request was answered, and the word that this one is not needed has
+    come: it takes as long as the attempt itself."""
+    row = w.sends.row[send]
+    if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
+        return False
+    return now >= w.rows.resolved[row] + (w.sends.reached[send] - w.sends.sent[send])
 
 
 @handler
@@ -191,14 +224,27 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    takes = w.scale[s.first_scale + size] * sends.factor[head]
+    go_on(w, r, now, replica, batch_s(w, s, now, replica))
+
+
+@handler
+def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
+    """A replica works on its batch, so many seconds of which are left."""
+    w.replicas.since[replica] = now
+    w.replicas.ends[replica] = now + left
+    put_completion(w, r, replica)
+
+
+@handler
+def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
+    """Seconds that a replica's batch takes if it starts now."""
+    head, size = w.replicas.head[replica], w.replicas.size[replica]
+    takes = w.scale[s.first_scale + size] * w.sends.factor[head]
     if len(w.work) > 0:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
-    takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
-    replicas.ends[replica] = now + takes
-    put_completion(w, r, replica)
+    return takes * slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
 
 
 @handler
@@ -226,22 +272,12 @@ def put_completion(w: Any, r: Any, replica: Any) -> Any:
 
 @handler
 def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
-    sends, replicas, clients = w.sends, w.replicas, w.clients
+    replicas = w.replicas
     if ended & ((1 << LOST_BITS) - 1) != replicas.lost[replica]:
         return False  # of a batch that an outage stopped
     size, send = replicas.size[replica], replicas.head[replica]
     for _ in range(size):
-        if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
-            if not goes_down(w, now, send):
-                swallow(sends.cause, sends.over, now, send)
-            elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
-                now + sends.down[send], sends.timer[send]
-            ):
-                key = KEY_REPLY | rank(w, send)
-                put(w.events, r, now + sends.down[send], key, ANSWER, send)
-        sends.finished[send] = now
-        if w.terms.tells_backlog:
-            sends.backlog[send] = s.waiting
+        hand_back(w, r, s, now, send)
         send = w.lists.after[send]
     if s.scales:
         measure(s, now)
@@ -252,6 +288,22 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
         return False
     make_idle(w, s, replica)
     return s.waiting > 0
+
+
+@handler
+def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
+    """An answer is ready and goes down to the client."""
+    sends, clients = w.sends, w.clients
+    if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
+        if not goes_down(w, now, send):
+            swallow(sends.cause, sends.over, now, send)
+        elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
+            now + sends.down[send], sends.timer[send]
+        ):
+            put(w.events, r, now + sends.down[send], KEY_REPLY | rank(w, send), ANSWER, send)
+    sends.finished[send] = now
+    if w.terms.tells_backlog:
+        sends.backlog[send] = s.waiting
 
 
 @handler

@@ -17,6 +17,7 @@ from sim.engine.events import (
     DUE,
     ERROR,
     GAIN,
+    HEDGE,
     KEY_READY,
     NO_ROOM,
     NOBODY,
@@ -35,7 +36,7 @@ from sim.engine.events import (
 from sim.engine.handlers.arriving import arrive
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
-from sim.engine.handlers.clients import gain, send_or_hear
+from sim.engine.handlers.clients import gain, last_of, send_or_hear
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
 from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, reach, serve
@@ -99,7 +100,7 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
     if code == ARRIVE:
         subject = arrive(w, r, now, subject)
         code = ASK if subject >= 0 else NOTHING
-    if code in (ASK, RETRY, TIMER, ERROR, ANSWER):
+    if code in (ASK, RETRY, HEDGE, TIMER, ERROR, ANSWER):
         subject = send_or_hear(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
     if code == REACH:
@@ -145,7 +146,8 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
         for place in range(s.room):
             replica = s.first_replica + place
             if w.replicas.size[replica] > 0:
-                put_completion(w, r, replica)
+                if isnan(w.replicas.left[replica]):
+                    put_completion(w, r, replica)
             elif place < s.replicas - s.taken:
                 make_idle(w, s, replica)
         if s.idle > 0 and s.waiting > 0:  # whoever waits beside an idle replica waits for a batch to fill
@@ -171,7 +173,7 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
     most_events = len(w.replicas.size) + w.terms.max_batch + 4
     if (
-        (code in (RETRY, ARRIVE) and r.sends >= len(w.sends.row))
+        (code in (RETRY, HEDGE, ARRIVE) and r.sends >= len(w.sends.row))
         or (code == ARRIVE and r.rows >= len(w.rows.client))
         or r.events + most_events > w.events.at.shape[1]
         or (code in (CAPACITY, SCALE, READY) and r.steps >= len(w.steps))
@@ -181,8 +183,8 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
         s = stations[subject >> TAKEN_BITS]
         if r.stopped + s.inside - s.waiting > len(w.stopped):
             return NO_ROOM
-    if code == RETRY:
-        attempt = w.sends.attempt[subject]  # its number counts from 1, so this is the place of the next one
+    if code in (RETRY, HEDGE):
+        attempt = last_of(w, subject)  # its number counts from 1, so this is the place of the next one
         if attempt + 1 > r.attempts_drawn or isnan(
             w.drawn.up[attempt * w.terms.options, w.sends.row[subject]]
         ):
@@ -198,7 +200,7 @@ def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
     client = -1
     if code == ARRIVE:
         client = subject
-    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY):
+    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY, HEDGE):
         client = w.rows.client[w.sends.row[subject]]
     if client < 0 or w.requests.member[client] < 0:
         return False

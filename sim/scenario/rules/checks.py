@@ -169,11 +169,11 @@ def tokens_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
             yield path, bucket.rate_hz, rule
 
 
-def a_hedge_has_an_answer_to_show(scenario: Scenario) -> Iterator[Breach]:
+def a_provisional_answer_is_there(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
-        if group.hedge_after_s is not None and group.fallback != "client":
+        if group.provisional_after_s is not None and group.fallback != "client":
             rule = "needs fallback: client, whose answer it shows"
-            yield ("fleet", index, "hedge_after_s"), group.hedge_after_s, rule
+            yield ("fleet", index, "provisional_after_s"), group.provisional_after_s, rule
 
 
 def requests_can_arrive(scenario: Scenario) -> Iterator[Breach]:
@@ -222,7 +222,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,
-    a_hedge_has_an_answer_to_show,
+    a_provisional_answer_is_there,
     requests_can_arrive,
     personal_rejectors_are_few,
     momentum_goes_with_sgd,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sim.registry.brought import BROUGHT
 from sim.registry.budgets import Budget
+from sim.registry.online_prices import LyapunovExp4, OnlineRule
 from sim.registry.prices import AvailabilityAware, RateController
 from sim.registry.scores import SCORES
 from sim.scenario.files.rows import BadFile
@@ -17,6 +18,7 @@ from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
+NARROWEST = 1e-9  # of a level: beside it, scores in float32 are points
 
 
 def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
@@ -26,6 +28,9 @@ def prices_suit_their_scores(scenario: Scenario) -> Iterator[Breach]:
         if price.unit == "cost" and score.unit == "rank":
             instead = f"did you mean score: {score.gain_like}?"
             yield path, price.kind, f"needs a score in cost units, and {score.name} only ranks: {instead}"
+        elif price.is_chosen and score.made_from == "draw":
+            rule = f"is found on calibration scores, and {score.name} is drawn per request"
+            yield path, price.kind, f"{rule}: did you mean bounded_rate?"
         elif price.needs_bayes_price and not score.has_bayes_price:
             instead = "did you mean bounded_rate?"
             yield (
@@ -44,8 +49,20 @@ def rates_leave_room_for_exploration(scenario: Scenario) -> Iterator[Breach]:
             yield ("fleet", index, "policy", "price", "rate"), price.rate, rule
 
 
+def levels_and_rates_of_learners(scenario: Scenario) -> Iterator[Breach]:
+    """Prices that learn from answers: their levels have a width, and what they explore fits into their
+    rate."""
+    for index, group in enumerate(scenario.fleet):
+        price, path = group.policy.price, ("fleet", index, "policy", "price")
+        if isinstance(price, OnlineRule) and (price.high - price.low) / price.levels < NARROWEST:
+            yield (*path, "high"), price.high, f"must be above low ({price.low:.12g})"
+        if isinstance(price, LyapunovExp4) and price.rate < price.epsilon:
+            rule = f"epsilon alone sends more: must be at least {price.epsilon:.12g}"
+            yield (*path, "rate"), price.rate, rule
+
+
 def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
-    """A price that follows availability needs a timer, or a server that says no."""
+    """A price that follows failures needs a timer, or a server that says no."""
     refuses = any(
         server.queue_limit is not None
         or server.admission.refuses
@@ -54,9 +71,14 @@ def failures_are_heard_of(scenario: Scenario) -> Iterator[Breach]:
     )
     for index, group in enumerate(scenario.fleet):
         has_timer = group.timeout_s is not None or group.deadline_s is not None
-        if isinstance(group.policy.price, AvailabilityAware) and not has_timer and not refuses:
-            rule = "would hear of no failure: needs timeout_s or deadline_s, or a server that refuses"
-            yield ("fleet", index, "policy", "price", "kind"), group.policy.price.kind, rule
+        if has_timer or refuses:
+            continue
+        price, path = group.policy.price, ("fleet", index, "policy", "price")
+        rule = "would hear of no failure: needs timeout_s or deadline_s, or a server that refuses"
+        if isinstance(price, AvailabilityAware):
+            yield (*path, "kind"), price.kind, rule
+        elif isinstance(price, OnlineRule) and price.on_failure != "ignore":
+            yield (*path, "on_failure"), price.on_failure, rule
 
 
 def rates_fit_their_budgets(scenario: Scenario) -> Iterator[Breach]:
@@ -126,6 +148,7 @@ def own_prices_can_be_made(scenario: Scenario) -> Iterator[Breach]:
 PRICE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prices_suit_their_scores,
     rates_leave_room_for_exploration,
+    levels_and_rates_of_learners,
     failures_are_heard_of,
     rates_fit_their_budgets,
     own_prices_can_be_made,

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.registry.choices import CHOICES
 from sim.registry.data_sets import DATA_SETS
+from sim.registry.disciplines import DISCIPLINES
 from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
 from sim.registry.scores import SCORES
 from sim.registry.service import Affine
@@ -62,7 +63,7 @@ def servers_and_models_are_there(scenario: Scenario) -> Iterator[Breach]:
             )
             yield ("servers", place, "max_batch"), server.max_batch, rule
     offered = {name for place in range(len(names)) for name in scenario.models_of(place)}
-    for model in models:
+    for model in models if offered <= set(models) else ():
         if model not in offered:
             yield ("models", model), "...", "no server has this model"
 
@@ -100,6 +101,8 @@ def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
                 yield (*path, "choose"), group.choose, "there is one option: nothing is to choose"
             if group.retry is not None and group.retry.next == "other":
                 yield (*path, "retry", "next"), "other", "there is one option: must be same"
+            if group.hedge is not None:
+                yield (*path, "hedge"), "...", "there is one option, and a hedge asks another: must be null"
             continue
         if CHOICES[group.choose].needs_scores and not score.is_per_option:
             rule = (
@@ -191,6 +194,19 @@ def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "max_batch"), server.max_batch, rule
 
 
+def priorities_are_heeded(scenario: Scenario) -> Iterator[Breach]:
+    """A priority needs a server that looks at it."""
+    if len({group.priority for group in scenario.fleet}) == 1:
+        return
+    heeding = [DISCIPLINES[one.discipline].heeds_priority for one in scenario.stations]
+    for index, group in enumerate(scenario.fleet):
+        asked = {one.server for one in group.options or ()} or set(scenario.station_names)
+        asks = [heeds for name, heeds in zip(scenario.station_names, heeding, strict=True) if name in asked]
+        if group.priority and not any(asks):
+            rule = "no server that the group asks heeds it: set discipline: priority, or leave it 0"
+            yield ("fleet", index, "priority"), group.priority, rule
+
+
 def service_takes_time(scenario: Scenario) -> Iterator[Breach]:
     for path, server in stations(scenario):
         service = server.service
@@ -221,6 +237,7 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     several_are_not_trained_during_the_run,
     outages_hit_what_stands_near,
     a_batch_fits_the_queue,
+    priorities_are_heeded,
     service_takes_time,
     autoscaling_starts_within_its_bounds,
 )

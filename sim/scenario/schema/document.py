@@ -71,6 +71,13 @@ class Scenario(Part):
         return sum(group.clients for group in self.fleet)
 
     @property
+    def one_server(self) -> Server:
+        """The one server, for what knows no others. Raises ValueError where there are several."""
+        if self.server is None:
+            raise ValueError("the scenario has several servers")
+        return self.server
+
+    @property
     def stations(self) -> tuple[Station, ...]:
         """The servers, one or several."""
         return (self.server,) if self.server is not None else self.servers or ()

@@ -12,7 +12,7 @@ from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
 from sim.registry.mixes import MixAll, Traffic
 from sim.registry.partitions import Iid, Partition
-from sim.registry.prices import Price, Threshold
+from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
@@ -56,7 +56,7 @@ class Policy(Part):
     """A number per client and sample, larger means send."""
     column: str | None = None
     """Of `given`: the NAME of the table's column `score.NAME`; null: the only one that it has."""
-    price: Price = Threshold(kind="threshold", at=0.0)
+    price: Price = Safe()
     """What the score is held against."""
 
 
@@ -87,6 +87,15 @@ class Breaker(Part):
     """Failed attempts on end that open it."""
     cooldown_s: Span
     """How long it stays open; the first send after that is the probe."""
+
+
+class Hedge(Part):
+    """A second send to another option, where the first has not come to anything in time."""
+
+    after_s: SpanOrZero
+    """From the first send: when the second leaves, if no word has come by then."""
+    cancel: bool = True
+    """Whether the other is called back once one is answered: what still waits then is not served."""
 
 
 class Option(Part):
@@ -141,11 +150,15 @@ class Group(Part):
     """From a send: when its client gives the attempt up; null: none."""
     retry: Retry | None = None
     """Sending again what failed; null: never."""
-    hedge_after_s: SpanOrZero | None = None
+    provisional_after_s: SpanOrZero | None = None
     """From the decision: when the local answer is shown provisionally; null: never."""
+    hedge: Hedge | None = None
+    """A second send to another option; the first answer wins; null: none."""
     breaker: Breaker | None = None
     """Stops sending after failures; null: none."""
     budget: Budget | None = None
     """Limits sends; null: none."""
+    priority: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
     fallback: Literal["client", "none"] = "client"
     """Who answers what the server did not: the client's own model, or nobody."""

@@ -73,6 +73,8 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
     """
     path = locate(source, STUDIES)
     draft = read_draft(path)
+    if "fleet" in draft.value and "policies" not in draft.value:
+        raise BadInput(f"{draft.origin(()).label}: is a scenario: give it to the command run")
     study = _checked(draft)
     beside = path.parent / study.scenario
     base = changed_draft(beside if beside.is_file() else study.scenario, overrides)

@@ -72,8 +72,9 @@ class Station(Part):
     queue_limit: Whole | None = None
     """Requests that wait at most; null: no limit."""
     discipline: DisciplineName = "fifo"
-    """Who goes into a batch first: `fifo`, `lifo`, `edf` (the next deadline) or `fair` (the client served
-    least recently)."""
+    """Who goes into a batch first: `fifo`, `lifo`, `edf` (the next deadline), `fair` (the client served
+    least recently) or `priority` (the group with the smallest; a full queue then pushes out whoever came last
+    of the largest)."""
     service: Service
     """How long a batch takes."""
     admission: Admission = NoAdmission()
@@ -84,8 +85,9 @@ class Station(Part):
     """Replicas follow the load; null: they do not."""
     when_down: Literal["refuse", "silent", "queue"] = "queue"
     """What becomes of who comes while no replica is usable: an error, silence, or a place in the queue."""
-    in_flight: Literal["lose", "requeue", "finish"] = "lose"
-    """What becomes of a batch whose replica stops: lost, put back, or finished."""
+    in_flight: Literal["lose", "requeue", "finish", "resume", "restart"] = "lose"
+    """What becomes of a batch whose replica stops: lost, put back, finished; or it stays there until the
+    replica is up again, and goes on where it was (`resume`) or starts over (`restart`)."""
     queue_survives: bool = True
     """Whether who waits stays in a total outage."""
     outages: tuple[Outage, ...] = ()

@@ -132,9 +132,9 @@ class Online(Part):
 class Training(Part):
     """How server and rejectors learn."""
 
-    form: Form = "nonnegative"
-    """Weights of the rejectors' loss; `released` is that of the authors' public code and not Bayes
-    consistent."""
+    form: Form = "cost_sensitive"
+    """Weights of the rejectors' loss; `nonnegative` drowns what can be learned where c_1 is large, `released`
+    is that of the authors' public code and not Bayes consistent."""
     availability: PositiveShare | Literal["observed"] | None = None
     """P(answered in time | sent) that rejectors are trained for; `observed`: the share of the run in which a
     replica is usable; null: every send is answered."""

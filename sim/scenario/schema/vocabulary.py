@@ -99,7 +99,8 @@ def _narrowed(annotations: list[Any], written: tuple[str, Any] | None) -> list[A
 
 
 def _below(annotation: Any, step: str | int) -> Any:
-    """The annotation of a key of a part or of an entry of a list; None where there is none."""
+    """The annotation of a key of a part, or of an entry of a list or of a mapping by name; None where there
+    is none."""
     if is_part(annotation) and step in annotation.model_fields:
         return annotation.model_fields[step].annotation
     if get_origin(annotation) is tuple and isinstance(step, int):
@@ -107,4 +108,6 @@ def _below(annotation: Any, step: str | int) -> Any:
         if entries[-1] is Ellipsis:
             return entries[0]
         return entries[step] if step < len(entries) else None
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
     return None

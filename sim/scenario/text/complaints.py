@@ -18,10 +18,11 @@ from sim.scenario.schema.vocabulary import (
     parts_at,
     tag_and_kind,
 )
-from sim.scenario.text.draft import Finding, Path, refusal
+from sim.scenario.text.draft import MISSING, Finding, Path, refusal
 from sim.scenario.text.wording import nearest, number, one_of, show, type_noun
 
 Error = dict[str, Any]
+RENAMED: dict[str | int, str] = {"hedge_after_s": "provisional_after_s"}  # keys that had other names once
 
 
 def findings(error: ValidationError, value: Any) -> list[Finding]:
@@ -69,7 +70,7 @@ def _missing(path: Path, error: Error, value: Any) -> Finding:
     if isinstance(path[-1], int):
         entries, received = _length_of_fixed_list(path[:-1], value), error["input"]
         return refusal(path[:-1], received, f"must be a list of {entries} entries, not {len(received)}")
-    return Finding(path, "is missing: this key must be given")
+    return Finding(path, f"{MISSING}this key must be given")
 
 
 def _length_of_fixed_list(path: Path, value: Any) -> int:
@@ -83,17 +84,30 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
     here = value
     for step in path[:-1]:
         here = child(here, step)
+    if path[-1] in RENAMED and RENAMED[path[-1]] in keys:
+        return Finding(path, f"unknown key: it is called {RENAMED[path[-1]]} now")
     tag = tag_and_kind(here)
     if tag is None or tag[0] not in keys or len(parts) > 1:
-        return Finding(path, f"unknown key: {nearest(path[-1], keys)}")
+        return Finding(path, f"unknown key: {_kind_within(path, value, keys) or nearest(path[-1], keys)}")
     if len(keys) == 1:
         return Finding(path, f"unknown key: {tag[0]} {tag[1]} takes no other key")
     return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {nearest(path[-1], keys)}")
 
 
+def _kind_within(path: Path, value: Any, keys: list[str]) -> str:
+    """Where a kind was written one level too high: the key under which it may stand; else nothing."""
+    here = value
+    for step in path:
+        here = child(here, step)
+    if path[-1] not in TAGS or not isinstance(here, str):
+        return ""
+    holders = [key for key in keys if here in choices_at((*path[:-1], key, path[-1]), value)]
+    return f"did you mean {holders[0]}: {{{path[-1]}: {here}}}?" if len(holders) == 1 else ""
+
+
 def _tag_missing(path: Path, error: Error, value: Any) -> Finding:
     tag = _tag_of(error)
-    return Finding((*path, tag), f"is missing: must be {one_of(choices_at((*path, tag), value))}")
+    return Finding((*path, tag), f"{MISSING}must be {one_of(choices_at((*path, tag), value))}")
 
 
 def _tag_invalid(path: Path, error: Error, value: Any) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sim.scenario.text.wording import is_bare, show
 
 Path = tuple[str | int, ...]
+MISSING = "is missing: "
 
 
 class Origin(NamedTuple):
@@ -41,14 +42,23 @@ class Draft:
         return self.origins[path]
 
 
+def is_absence(finding: Finding) -> bool:
+    """Whether it tells of a key that is not there."""
+    return finding.sentence.startswith(MISSING)
+
+
 def refusal(path: Path, value: Any, rule: str) -> Finding:
     """The usual complaint: a value, and the rule it breaks."""
     return Finding(path, f"{show(value)} is not allowed: {rule}")
 
 
 def complaint(draft: Draft, findings: Iterable[Finding]) -> str:
-    """One line: the first finding in the order of the file, and how many more there are."""
-    ordered = sorted(findings, key=lambda finding: draft.origin(finding.path).order)
+    """One line: the finding that helps first, and how many more there are.
+
+    What was written comes before what is missing, since a key is often missing because it was written
+    otherwise; within each the order of the file decides.
+    """
+    ordered = sorted(findings, key=lambda one: (is_absence(one), draft.origin(one.path).order))
     first = ordered[0]
     label = draft.origin(first.path).label
     named = name_path(draft.value, first.path)

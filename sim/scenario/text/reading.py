@@ -42,6 +42,8 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
 def changed_draft(source: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Draft:
     """What `read` judges: the draft of a file with its overrides, files made absolute."""
     draft = read_draft(source)
+    if "policies" in draft.value and "fleet" not in draft.value:
+        raise BadInput(f"{draft.origin(()).label}: is a study of policies: give it to the command study")
     for nth, written in enumerate(overrides):
         draft = override(draft, written, nth)
     draft = rooted(draft, Path.cwd())

@@ -18,7 +18,7 @@ from sim.results.columns import OUTCOMES
 from sim.scenario.rules.prices import prices_suit_their_scores
 from sim.scenario.schema.fleet import Policy
 
-ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.0)
+ASKED = Request(0, 0, 0.0, 0.0, inf, 0, 0.5)
 
 
 def heard(outcome: int, backlog: int) -> Outcome:
@@ -45,7 +45,8 @@ def test_costs_are_held_against_gains_alone(written: dict[str, Any], score: str)
     price, known = PRICES[written["kind"]], SCORES[score]
     lacks_gain = price.unit == "cost" and known.unit == "rank"
     lacks_rule = price.needs_bayes_price and not known.has_bayes_price
-    assert len(told) == (lacks_gain or lacks_rule)
+    lacks_calibration = price.is_chosen and known.made_from == "draw"
+    assert len(told) == (lacks_gain or lacks_rule or lacks_calibration)
     assert is_calibrated(ruled) == (price.needs_calibration and score != "random")
 
 

@@ -26,7 +26,10 @@ def test_what_the_schema_refuses_is_said_in_one_line(case: Case, spoilt: Spoil) 
 def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], example_text: str) -> None:
     budget = "budget: {kind: count, count: 5, per_s: 1}"
     line = complaint(example_text.replace("budget: null", budget))
-    assert line == "x.yaml:24: fleet.sensors.budget.limit: is missing: this key must be given (and 1 more)"
+    assert line == (
+        "x.yaml:24: fleet.sensors.budget.count: unknown key for kind count: "
+        "must be one of kind, limit, per_s, shared_by (and 1 more)"
+    )
 
 
 def test_groups_stand_by_index_where_their_names_do_not_tell_them_apart(
@@ -88,3 +91,12 @@ def test_any_value_is_shown_on_one_short_line(value: Any) -> None:
     assert show(value).isprintable()
     assert len(show(value)) <= 60
     assert type_noun(value) is None or type_noun(value)
+
+
+def test_what_helps_first_comes_first(complaint: Callable[..., str], example_text: str) -> None:
+    """A key is often missing because it was written otherwise: then what was written says more."""
+    line = complaint(example_text.replace("\nserver:", "\nservr:"))
+    assert line.endswith("servr: unknown key: did you mean server? (and 1 more)")
+    flat = "\n  outages:\n    - {kind: replicas, replicas: [0, 1], when: {kind: intervals, at: [[1, 2]]}}\n"
+    line = complaint(example_text.replace("\nserver:", f"\nserver:{flat}"))
+    assert "outages.0.kind: unknown key: did you mean target: {kind: replicas}?" in line

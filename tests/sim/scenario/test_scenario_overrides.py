@@ -101,7 +101,7 @@ def test_overrides_apply_in_turn(bare: Path) -> None:
         ("fleet.-1.clients=3", 'no group is called "-1": must be sensors'),
         ("fleet.7.clients=3", "leads nowhere: fleet has the entries 0 to 0, not 7"),
         ("fleet.0.clients.x=3", "leads nowhere: fleet.sensors.clients is 120, which has no parts"),
-        ("fleet.0.hedge_after_s.x=3", "leads nowhere: fleet.sensors.hedge_after_s has no parts"),
+        ("fleet.0.provisional_after_s.x=3", "leads nowhere: fleet.sensors.provisional_after_s has no parts"),
         (
             "server.outages.first.when=3",
             "leads nowhere: server.outages is a list: give an entry from 0 to 1, or *",

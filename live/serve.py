@@ -1,0 +1,215 @@
+"""Ray Serve on the loopback device, as the wall's clock asks it: replicas that sleep, batches by its own
+decorator, a queue at its router. With `live.processes`, what may stand behind the clients of a live run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import ray
+from ray import serve
+from ray.serve.exceptions import BackPressureError
+
+from agents.backends.cluster import QUIET, private_folder
+from live.needs import Terms
+from live.service import Law
+from live.slots import Slots
+from sim.engine.wall_clock import Ask, Time, Word
+from sim.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[1]
+COME_UP_S = 90.0  # wall time for Ray, Serve and the replicas
+BACK_S = 60.0  # wall time for replicas to be there again
+LOOK_S = 0.02
+REFUSED = 503  # of HTTP: the queue is full
+APP = "live"
+
+
+class Replica:
+    """What Serve starts in each process: it waits for a place, and sleeps for each batch."""
+
+    def __init__(self, folder: str, max_batch: int, batch_wait_s: float, drop_expired: bool) -> None:
+        self._slots, self._drops = Slots(Path(folder)), drop_expired
+        self._index = self._slots.hold()
+        self._serve.set_max_batch_size(max_batch)  # type: ignore[attr-defined]
+        self._serve.set_batch_wait_timeout_s(batch_wait_s)  # type: ignore[attr-defined]
+
+    async def __call__(self, request: Any) -> Any:
+        """request: [factor, work, due], as such or as the JSON of an HTTP request."""
+        asked = request if isinstance(request, list) else await request.json()
+        return await self._serve(asked)
+
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
+    async def _serve(self, asked: list[Any]) -> list[Any]:
+        began = time.monotonic()
+        served = [not (self._drops and due is not None and began > due) for _factor, _work, due in asked]
+        works = [one[1] for one, is_served in zip(asked, served, strict=True) if is_served]
+        if works:
+            takes = self._slots.law().wall_s(self._index, asked[served.index(True)][0], works, began)
+            await asyncio.get_running_loop().run_in_executor(None, time.sleep, takes)
+        ended = time.monotonic()
+        return [
+            ["answered", began, ended, self._index, len(works)]
+            if is_served
+            else ["expired", None, None, -1, 0]
+            for is_served in served
+        ]
+
+
+class Serve:
+    """A private Ray cluster with one deployment; all of it ends with `stop`, or with this process."""
+
+    name = "serve"
+
+    def __init__(self, terms: Terms, law: Law, clock: Time, via: str, port: int) -> None:
+        self.hear: Callable[[Word], None] = lambda _word: None
+        self._terms, self._law, self._time = terms, law, clock
+        self._via, self._port = via, port
+        self._at_end, self._asked = ExitStack(), set[asyncio.Task[None]]()
+        self._usable = terms.replicas
+        if terms.finishes:
+            raise BadInput(
+                "server.in_flight: Ray Serve's replicas are killed, so 'finish' is not played; use lose"
+            )
+
+    async def start(self) -> None:
+        if self._via == "http":
+            self._port = _free_port(self._port)
+        try:
+            async with asyncio.timeout(COME_UP_S):
+                await asyncio.to_thread(self._start)
+        except TimeoutError:
+            raise BadInput(f"--server serve: did not come up within {COME_UP_S:g} s") from None
+        if self._via == "http":
+            pool = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(connector=pool)
+
+    def _start(self) -> None:
+        terms = self._terms
+        folder = self._at_end.enter_context(private_folder())
+        self._slots = Slots(folder)
+        self._slots.allow(terms.replicas)
+        self.take_law(self._law)
+        self._at_end.callback(ray.shutdown)
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")
+        ray.init(
+            "local",
+            num_cpus=1,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            **QUIET,
+        )
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        quiet = {"log_level": "ERROR", "enable_access_log": False}
+        serve.start(
+            proxy_location="HeadOnly" if self._via == "http" else "Disabled",
+            http_options={"host": "127.0.0.1", "port": self._port},
+            logging_config=quiet,
+        )
+        deployment: Any = serve.deployment(
+            Replica,
+            name="replica",
+            num_replicas=terms.replicas,
+            ray_actor_options={"num_cpus": 0},
+            max_ongoing_requests=terms.max_batch,
+            max_queued_requests=-1 if terms.queue_limit is None else terms.queue_limit,
+            health_check_period_s=0.2,
+            graceful_shutdown_timeout_s=0.1,
+            graceful_shutdown_wait_loop_s=0.05,
+        )
+        app = deployment.bind(str(folder), terms.max_batch, terms.batch_wait_s, terms.drop_expired)
+        self._handle = serve.run(app, name=APP, route_prefix="/", logging_config=quiet)
+
+    def begin(self) -> None:
+        self.take_law(self._law._replace(origin=self._time.origin))
+
+    def take_law(self, law: Law) -> None:
+        """What batches take from now on."""
+        self._slots.tell_law(law)
+
+    def ask(self, ask: Ask) -> None:
+        terms = self._terms
+        if self._usable == 0 and terms.when_down != "queue":  # the way to it is cut
+            self._say(ask, "down" if terms.when_down == "refuse" else "lost")
+            return
+        task = asyncio.get_running_loop().create_task(self._ask(ask))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _ask(self, ask: Ask) -> None:
+        due = self._time.monotonic(ask.deadline_s) if math.isfinite(ask.deadline_s) else None
+        try:
+            told = await self._answer([float(ask.factor), float(ask.work), due])
+        except BackPressureError:
+            told = ["queue_full", None, None, -1, 0]
+        except (ray.exceptions.RayError, aiohttp.ClientError, asyncio.CancelledError):
+            told = ["lost", None, None, -1, 0]
+        self._say(ask, *told)
+
+    async def _answer(self, asked: list[Any]) -> list[Any]:
+        if self._via == "handle":
+            found: list[Any] = await self._handle.remote(asked)
+            return found
+        async with self._session.post(f"http://127.0.0.1:{self._port}/", json=asked) as response:
+            if response.status == REFUSED:
+                return ["queue_full", None, None, -1, 0]
+            if response.status != 200:
+                return ["lost", None, None, -1, 0]
+            return list(await response.json())
+
+    def _say(self, ask: Ask, what: str, *told: Any) -> None:
+        started, ended, replica, size = told or (None, None, -1, 0)
+        begun, over = (math.nan if t is None else self._time.at(t) for t in (started, ended))
+        self.hear(Word(ask.attempt, what, begun, over, replica, size, len(self._asked)))
+
+    async def set_usable(self, replicas: int) -> None:
+        """Kills those of the highest places; Serve starts others, which wait until there is one."""
+        was, self._usable = self._usable, replicas
+        self._slots.allow(replicas)
+        for place in range(replicas, was):
+            self._slots.kill(place)
+        if replicas == 0 and not self._terms.queue_survives:
+            for task in list(self._asked):
+                task.cancel()
+        until = time.monotonic() + BACK_S
+        while time.monotonic() < until:
+            held = [self._slots.holder(place) is not None for place in range(self._terms.replicas)]
+            if sum(held) == replicas:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    def is_there(self) -> bool:
+        """Whether Ray still runs."""
+        return bool(ray.is_initialized())
+
+    async def stop(self) -> None:
+        if hasattr(self, "_session"):
+            await self._session.close()
+        for task in list(self._asked):
+            task.cancel()
+        self._at_end.close()
+
+
+def _free_port(port: int) -> int:
+    """This one, or any that is free. Raises BadInput if it is taken."""
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            line.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadInput(f"--port {port}: cannot be listened on ({error.strerror or error})") from error
+        found: int = line.getsockname()[1]
+        return found

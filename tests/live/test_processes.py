@@ -1,0 +1,247 @@
+"""Small runs in real time before a server of processes: outcomes and conservation, no timings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds import group_of, made_up, scenario_of
+
+from live.needs import require_playable
+from live.playing import LivePath, Served, live_path
+from sim.engine.run import Chunk, Run, chunks
+from sim.errors import BadInput, RunFailed
+from sim.scenario import Scenario
+from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.windows import EvenWindows
+from sim.world.world import World
+
+pytestmark = pytest.mark.xdist_group("live")
+
+ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = Served("processes", speed=2.0)
+SERVICE = {"kind": "affine", "base_s": 0.02, "per_item_s": 0.01}
+OUTAGE = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}, "target": {"kind": "server"}}
+
+
+def small(**server: object) -> Scenario:
+    """Five seconds, forty requests a second before two replicas."""
+    arrivals = {"process": {"kind": "poisson", "rate_hz": 10.0}}
+    group = group_of(clients=4, arrivals=arrivals, timeout_s=0.8, retry={"attempts": 2, "backoff_s": 0.1})
+    base = {"replicas": 2, "max_batch": 4, "batch_wait_s": 0.01, "queue_limit": 64, "service": SERVICE}
+    return scenario_of(horizon_s=5.0, fleet=(group,), server=base | server)
+
+
+def played(plan: Scenario, served: Served = PROCESSES) -> tuple[Chunk, LivePath]:
+    """The whole run; every law of a run has been checked on it."""
+    world = World(plan)
+    with live_path(plan, served, lambda _word: None, lambda: False) as path:
+        run = Run(world, made_up(plan), ScenarioArrivals(world), None, path, EvenWindows(plan.horizon_s))
+        chunk = run.advance()
+        run.finish()
+    return chunk, path
+
+
+def simulated(plan: Scenario) -> Chunk:
+    world = World(plan)
+    (chunk,) = chunks(world, made_up(plan), ScenarioArrivals(world), plan.horizon_s)
+    return chunk
+
+
+def outcomes(chunk: Chunk) -> dict[str, int]:
+    names, numbers = np.unique(chunk.requests["outcome"].to_numpy(zero_copy_only=False), return_counts=True)
+    return dict(zip(names.tolist(), numbers.tolist(), strict=True))
+
+
+def test_a_live_run_has_the_simulation_s_requests_and_decisions():
+    plan = small()
+    live, of_simulation = played(plan)[0].requests, simulated(plan).requests
+    for name in ("request_id", "arrived_at_s", "decided_at_s", "sample_id", "score", "threshold", "deferred"):
+        assert live.sort_by("request_id")[name].equals(of_simulation.sort_by("request_id")[name]), name
+
+
+def test_who_is_answered_was_served_by_a_replica_in_a_batch_that_fits():
+    chunk, _ = played(small())
+    answered = chunk.requests.to_pandas().query("outcome == 'remote'")
+    assert len(answered) > 0.9 * len(chunk.requests)
+    assert set(answered.replica) == {0, 1}
+    assert answered.batch_size.between(1, 4).all()
+    together = answered.groupby(["replica", "started_at_s"])
+    assert (together.size() <= together.batch_size.first()).all()
+    begun = answered.drop_duplicates(["replica", "started_at_s"]).sort_values(["replica", "started_at_s"])
+    overlaps = begun.groupby("replica").apply(
+        lambda one: (one.started_at_s.to_numpy()[1:] < one.finished_at_s.to_numpy()[:-1]).any()
+    )
+    assert not overlaps.any()
+
+
+def test_an_outage_really_stops_the_replicas_and_its_clients_are_refused():
+    chunk, path = played(small(outages=(OUTAGE,), when_down="refuse"))
+    requests = chunk.requests.to_pandas()
+    during = requests[requests.sent_at_s.between(2.0, 2.9)]
+    assert len(during) > 0
+    assert during.started_at_s.isna().all()
+    assert set(during.server_cause) == {"down"}
+    assert [change["usable_replicas"] for change in path.observed()["capacity"]] == [0, 2]
+    assert outcomes(chunk)["refused"] > 0
+    assert (requests[requests.sent_at_s > 3.8].outcome == "remote").any()
+
+
+@pytest.mark.parametrize("when_down", ["silent", "queue"])
+def test_without_a_word_clients_give_up(when_down):
+    found = outcomes(played(small(outages=(OUTAGE,), when_down=when_down, queue_limit=None))[0])
+    assert "refused" not in found
+    assert found["timed_out"] > 0
+
+
+def test_the_queue_is_bounded_and_refuses():
+    slow = {"kind": "affine", "base_s": 0.3, "per_item_s": 0.0}
+    chunk, _ = played(small(service=slow, max_batch=1, batch_wait_s=0.0, queue_limit=2))
+    causes = chunk.attempts.to_pandas().server_cause.value_counts()
+    assert causes["queue_full"] > causes["none"] > 0, causes
+
+
+def test_clients_of_closed_loops_hear_and_ask_again():
+    group = group_of(clients=3, arrivals={"process": {"kind": "closed_loop", "think": 0.05}})
+    plan = small().model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet})
+    chunk, _ = played(plan)
+    rows = chunk.requests.to_pandas().sort_values("request_id")
+    assert len(rows) > 30
+    for _, of_client in rows.groupby("client_id"):
+        assert (of_client.arrived_at_s.to_numpy()[1:] >= of_client.answered_at_s.to_numpy()[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("server", "word"),
+    [
+        ({"discipline": "edf"}, "server.discipline"),
+        ({"in_flight": "requeue"}, "server.in_flight"),
+        ({"admission": {"kind": "deadline_feasible"}}, "server.admission"),
+    ],
+)
+def test_what_only_a_simulated_server_does_is_refused_in_one_line(server, word):
+    with pytest.raises(BadInput, match=word):
+        require_playable(small(**server))
+
+
+def test_a_port_that_is_taken_is_one_line_and_leaves_nothing(children):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(BadInput, match=f"--port {port}: cannot be listened on"),
+            live_path(small(), Served("processes", port=port), lambda _word: None, lambda: False),
+        ):
+            pass
+    assert children() == []
+
+
+def test_rates_that_no_machine_plays_are_told_before_the_run(children):
+    group = group_of(clients=2000, arrivals={"process": {"kind": "poisson", "rate_hz": 500.0}})
+    plan = small().model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet})
+    with (
+        pytest.raises(BadInput, match=r"cannot play 2000000 attempts/s: .* fallen behind by \d+ ms"),
+        live_path(plan, PROCESSES, lambda _word: None, lambda: False),
+    ):
+        pass
+    assert children() == []
+
+
+def test_who_stops_it_leaves_no_process_behind(children):
+    plan = small()
+    world, asked = World(plan), []
+
+    def stops() -> bool:
+        asked.append(None)
+        return len(asked) > 20
+
+    with live_path(plan, PROCESSES, lambda _word: None, stops) as path:
+        assert children() != []
+        run = Run(world, made_up(plan), ScenarioArrivals(world), None, path, EvenWindows(5.0))
+        with pytest.raises(KeyboardInterrupt):
+            run.advance()
+    assert children() == []
+
+
+def test_a_server_that_dies_fails_the_run(children):
+    plan = small()
+    world = World(plan)
+    with live_path(plan, PROCESSES, lambda _word: None, lambda: False) as path:
+        (front,) = [pid for pid, line in children() if "live.front" in line]
+        os.kill(front, 9)
+        run = Run(world, made_up(plan), ScenarioArrivals(world), None, path, EvenWindows(5.0))
+        with pytest.raises(RunFailed, match="has ended by itself"):
+            run.advance()
+    assert children() == []
+
+
+def test_ctrl_c_is_one_line_and_ends_everything(tmp_path):
+    words = [sys.executable, str(ROOT / "run_sim.py"), "live", "smoke", "--server", "processes"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as command:
+        said = ""
+        while "is there" not in said:
+            said = command.stderr.readline()
+            assert said
+        started = [pid for pid in _running() if _descends(pid, command.pid) and pid != command.pid]
+        assert len(started) == 3  # the queue and two replicas
+        command.send_signal(signal.SIGINT)
+        rest = command.stderr.read().strip().splitlines()
+        assert command.wait(20) == 130
+    assert rest[-1].startswith("interrupted")
+    assert not any("Traceback" in line for line in rest)
+    until = time.monotonic() + 5
+    while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
+        time.sleep(0.05)  # they notice by themselves that nobody is there
+    assert left == []
+
+
+def test_everything_listens_on_the_loopback_device_alone(children):
+    with live_path(small(), PROCESSES, lambda _word: None, lambda: False):
+        (front,) = [pid for pid, line in children() if "live.front" in line]
+        links = [str(link.readlink()) for link in Path(f"/proc/{front}/fd").iterdir()]
+        tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+        rows = [row.split() for table in tables for row in table]
+        listening = [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
+    assert len(listening) == 1
+    assert listening[0].startswith("0100007F:")  # 127.0.0.1, in the kernel's order of bytes
+
+
+@pytest.fixture
+def children():
+    """What this process started and has not ended, as (pid, command line): those of the server alone."""
+
+    def found() -> list[tuple[int, str]]:
+        return [
+            (pid, words)
+            for pid, words in _running().items()
+            if ("live.front" in words or "sleeper.py" in words) and _descends(pid, os.getpid())
+        ]
+
+    return found
+
+
+def _running() -> dict[int, str]:
+    """The command lines of all processes."""
+    seen = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            seen[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return seen
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False

@@ -1,0 +1,49 @@
+"""One small run before Ray Serve, over its handle and over HTTP: outcomes and conservation, no timings."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+
+import pytest
+from test_processes import OUTAGE, outcomes, played, small
+
+from live.playing import Served, live_path
+from sim.errors import BadInput
+
+pytestmark = pytest.mark.xdist_group("live")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("via", ["handle", "http"])
+def test_serve_answers_refuses_and_loses_its_replicas(via):
+    pytest.importorskip("ray.serve")
+    plan = small(outages=(OUTAGE,), when_down="refuse")
+    chunk, path = played(plan, Served("serve", via, speed=0.5))
+    found = outcomes(chunk)
+    assert found["remote"] > 0
+    assert found["refused"] + found["timed_out"] > 0
+    rows = chunk.requests.to_pandas()
+    assert rows[rows.sent_at_s.between(2.0, 2.9)].started_at_s.isna().all()
+    assert path.observed()["capacity"][0]["usable_replicas"] == 0
+    answered = rows[rows.outcome == "remote"]
+    assert answered.batch_size.between(1, 4).all()
+    assert set(answered.replica) <= {0, 1}
+
+
+def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
+    asked = builtins.__import__
+
+    def without(name, *rest):
+        if name == "live.serve":
+            raise ImportError("No module named 'aiohttp'")
+        return asked(name, *rest)
+
+    monkeypatch.delitem(sys.modules, "live.serve", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with (
+        pytest.raises(BadInput, match=r"needs Ray Serve .*: pip install 'l2h-fleet\[live\]'"),
+        live_path(small(), Served("serve"), lambda _word: None, lambda: False),
+    ):
+        pass

@@ -1,0 +1,205 @@
+"""Several servers and options, told request by request: whom a client asks, and what fails with whom.
+
+As in `test_exact_timelines`: spans are multiples of a quarter of a second, a client sends everything, links
+take no time and a server takes one second, unless a story says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from stories import Story, devices, retries
+from worlds import WrittenArrivals, group_of, made_up, product, scenario_of
+
+from sim.world.world import World
+
+EVERYTHING = {"score": "random", "price": {"kind": "always_remote"}}
+
+
+def station(name: str, **parts: Any) -> dict[str, Any]:
+    return {"server": name, "service": {"kind": "affine", "base_s": 1.0}} | parts
+
+
+def two(**parts: Any) -> tuple[dict[str, Any], ...]:
+    """An edge, which takes a second, and a cloud, which takes two."""
+    slow = {"kind": "affine", "base_s": 2.0}
+    return station("edge", **parts), station("cloud", service=slow)
+
+
+def asking(choose: str = "order", **parts: Any) -> dict[str, Any]:
+    options = ({"option": "near", "server": "edge"}, {"option": "far", "server": "cloud"})
+    return devices(**({"choose": choose, "policy": EVERYTHING, "options": options} | parts))
+
+
+def down(*at: tuple[float, float]) -> dict[str, Any]:
+    return {"when": {"kind": "intervals", "at": at}}
+
+
+def test_each_server_has_a_queue_of_its_own():
+    """Two clients of one group each: the edge serves 1.0 and 2.0, the cloud 1.0 and 3.0."""
+    fleet = [
+        devices(name, clients=2, policy=EVERYTHING, options=({"option": "it", "server": server},))
+        for name, server in (("here", "edge"), ("there", "cloud"))
+    ]
+    story = Story((0.0, 0), (0.0, 1), (0.0, 2), (0.0, 3), fleet=fleet, servers=two())
+    assert story["finished_at_s"] == [1.0, 2.0, 2.0, 4.0]
+    assert story["replica"] == [0, 0, 0, 0]
+
+
+def test_the_order_asks_the_first_whose_breaker_is_closed():
+    """The edge is down from 1 s to 9 s and refuses; a breaker opens at the first refusal for eight seconds.
+
+    1.25 is refused, and falls back; 2.5 goes to the cloud, as the edge's breaker is open; 10.0 probes the
+    edge.
+    """
+    fleet = asking(breaker={"failures": 1, "cooldown_s": 8.0})
+    servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
+    story = Story((1.25, 0), (2.5, 0), (10.0, 0), fleet=fleet, servers=servers)
+    assert story["outcome"] == ["refused", "remote", "remote"]
+    assert story["server"] == ["edge", "cloud", "edge"]
+    assert story["option"] == [0, 1, 0]
+    assert story["finished_at_s"] == [None, 4.5, 11.0]
+
+
+def test_a_retry_asks_another_option():
+    """Refused at the edge at 1.25, the retry of 1.5 goes to the cloud; with `same` it is refused again."""
+    servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
+    for next_, server, outcome in (("other", "cloud", "remote"), ("same", "edge", "refused")):
+        fleet = asking(retry=retries(2, 0.25, next=next_))
+        story = Story((1.25, 0), fleet=fleet, servers=servers)
+        assert story.sends("server") == ["edge", server]
+        assert story["outcome"] == [outcome]
+
+
+def test_a_hedge_asks_another_option_and_the_first_answer_wins():
+    """The edge serves all four, from 0.0, 1.0, 2.0 and 3.0 on. Each hedges half a second after its send: the
+    cloud serves the first from 0.5 to 2.5; the second was answered at 2.0 by then, and is called back; the
+    third, not answered before 3.0, is served from 2.5 to 4.5; the last was answered at 4.0.
+    """
+    arrivals = ((0.0, 0), (0.0, 0), (0.25, 1), (0.5, 1))
+    for cancel, started in ((True, [0.5, None, 2.5, None]), (False, [0.5, 2.5, 4.5, 6.5])):
+        fleet = asking(clients=2, hedge={"after_s": 0.5, "cancel": cancel})
+        story = Story(*arrivals, fleet=fleet, servers=two(), horizon_s=30.0)
+        assert story["outcome"] == ["remote"] * 4
+        assert story["attempts"] == [2, 2, 2, 2]
+        assert story["server"] == ["edge"] * 4
+        assert story["answered_at_s"] == [1.0, 2.0, 3.0, 4.0]
+        assert story.sends("started_at_s")[1::2] == started
+        cause = "cancelled" if cancel else "none"
+        assert story.sends("server_cause")[1::2] == ["none", cause, "none", cause]
+
+
+def test_without_a_free_option_there_is_no_hedge():
+    """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
+    servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))
+    fleet = asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 90.0})
+    story = Story((0.0, 0), (5.0, 0), fleet=fleet, servers=servers)
+    assert story["attempts"] == [2, 1]
+    assert story["answered_at_s"] == [1.0, 6.0]
+
+
+def test_they_take_turns():
+    fleet = asking("round_robin")
+    story = Story(*((float(n), 0) for n in range(0, 12, 3)), fleet=fleet, servers=two())
+    assert story["server"] == ["edge", "cloud", "edge", "cloud"]
+
+
+def test_a_home_is_a_clients_own():
+    fleet = asking("home", clients=3)
+    story = Story((0.0, 0), (0.0, 1), (0.0, 2), (5.0, 1), fleet=fleet, servers=two())
+    assert story["server"] == ["edge", "cloud", "cloud", "edge"]  # by client, then by time
+
+
+def test_the_least_backlog_is_the_one_last_told_and_may_be_stale():
+    """Client 0 fills the edge: its answers of 1.0, 2.0 and 3.0 tell that 2, 1 and none still waited. Client 1
+    knows nothing and asks the edge, the first: its answer of 4.0 tells of an empty queue.
+
+    At 1.5 client 0 knows of 2 at the edge and of none at the cloud, which it has never asked.
+    """
+    fleet = asking("least_backlog", clients=2)
+    story = Story((0.0, 0), (0.0, 0), (0.0, 0), (0.25, 1), (1.5, 0), fleet=fleet, servers=two())
+    assert story["server"] == ["edge", "edge", "edge", "cloud", "edge"]
+    assert story["finished_at_s"] == [1.0, 2.0, 3.0, 3.5, 4.0]
+
+
+def test_the_best_option_is_the_one_of_the_largest_score():
+    """Scores of 0.25 for the edge and 0.5 for the cloud, which costs 0.5 more than `costs` say: as a gain it
+    is 0. The price is 0: the edge is asked, and with its breaker open nobody, as the cloud is not worth it.
+    """
+    options = ({"option": "near", "server": "edge"}, {"option": "far", "server": "cloud", "c_e": 0.6})
+    policy = {"score": "plug_in", "price": {"kind": "threshold", "at": 0.0}}
+    group = group_of(policy=policy, options=options, breaker={"failures": 1, "cooldown_s": 50.0})
+    servers = two(when_down="refuse", outages=(down((5.0, 9.0)),))
+    scenario = scenario_of(server=None, servers=servers, fleet=(group,))
+    learned = made_up(scenario)
+    learned.tables.groups[0].score[:] = np.array([0.25, 0.5], dtype=np.float32)[:, None]
+    arrivals = WrittenArrivals(((0.0, 0), (6.0, 0), (10.0, 0)))
+    requests, _ = product(scenario, learned, arrivals, 60.0)
+    assert requests["server"].tolist() == ["edge", "edge", "edge"]
+    assert requests["outcome"].tolist() == ["remote", "refused", "breaker_open"]
+    assert requests["score"].tolist() == [0.25] * 3
+    assert requests["cost"].tolist() == pytest.approx([0.1, 0.1, 0.0])
+
+
+def test_an_option_costs_what_it_says():
+    options = ({"option": "near", "server": "edge", "c_e": 0.25}, {"option": "far", "server": "cloud"})
+    fleet = asking("round_robin", options=options)
+    story = Story((0.0, 0), (4.0, 0), fleet=fleet, servers=two())
+    assert story["cost"] == pytest.approx([0.25, 0.1])
+
+
+def test_servers_of_one_site_fail_together_and_links_cut_the_way_to_all():
+    """Both are down from 2 s to 4 s, as one site; the links from 6 s to 8 s."""
+    site = down((2.0, 4.0)) | {"target": {"kind": "servers", "names": ("edge", "cloud")}}
+    links = down((6.0, 8.0)) | {"target": {"kind": "links", "groups": ("devices",)}}
+    fleet = asking(timeout_s=1.5)
+    servers = tuple(one | {"when_down": "refuse"} for one in two())
+    story = Story((2.5, 0), (6.5, 0), (9.0, 0), fleet=fleet, servers=servers, outages=(site, links))
+    assert story["outcome"] == ["refused", "link_down", "remote"]
+
+
+def test_a_model_works_as_much_as_it_says():
+    """Of one server: small takes its second, large three; each batch is of one model."""
+    servers = (station("edge", models=("small", "large")),)
+    models = {"small": {}, "large": {"work": 3.0}}
+    options = (
+        {"option": "a", "server": "edge", "model": "small"},
+        {"option": "b", "server": "edge", "model": "large"},
+    )
+    fleet = asking("round_robin", options=options)
+    story = Story((0.0, 0), (0.0, 0), fleet=fleet, servers=servers, models=models)
+    assert story["model"] == ["small", "large"]
+    assert story["finished_at_s"] == [1.0, 4.0]
+
+
+@pytest.mark.parametrize("a", [0.5, 0.8])
+def test_two_replicas_that_fail_independently_are_seldom_both_down(a):
+    """One of two with availability a is usable 1 − (1 − a)² of the time, drawn and not converted."""
+    when = {"kind": "intermittent", "availability": a, "mean_cycle_s": 10.0}
+    target = {"kind": "replicas", "count": 2, "each": True}
+    server = {
+        "replicas": 2,
+        "service": {"kind": "affine", "base_s": 1.0},
+        "outages": ({"when": when, "target": target},),
+    }
+    world = World(scenario_of(horizon_s=400_000.0, server=server))
+    (capacity,), (seen,) = world.capacities, world.availabilities
+    assert seen == pytest.approx(1 - (1 - a) ** 2, abs=0.01)
+    seconds = np.diff(np.append(capacity.at_s, 400_000.0))
+    shares = [float(seconds[capacity.usable == n].sum() / 400_000.0) for n in range(3)]
+    assert shares == pytest.approx([(1 - a) ** 2, 2 * a * (1 - a), a**2], abs=0.01)
+
+
+def test_two_choices_are_two_and_differ():
+    """Of three options with never a word from any the first of two drawn is asked: the last of three never
+    first, the first in two of three draws."""
+    servers = tuple(station(name, replicas=50) for name in ("a", "b", "c"))
+    options = tuple({"option": name, "server": name} for name in ("a", "b", "c"))
+    fleet = asking("two_choices", options=options, timeout_s=0.25)
+    story = Story(*((n / 8, 0) for n in range(120)), fleet=fleet, servers=servers)
+    share = {name: story["server"].count(name) / 120 for name in "abc"}
+    assert share["a"] == pytest.approx(2 / 3, abs=0.13)
+    assert share["b"] == pytest.approx(1 / 3, abs=0.13)
+    assert share["c"] == 0.0
