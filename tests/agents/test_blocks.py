@@ -146,7 +146,7 @@ def test_it_equals_the_plain_algorithm(interval: int | str, shared_batch: bool) 
     asked = synchronised(
         scenario(
             group(clients=1, partition=MISSING),
-            training={"shared_batch": shared_batch, "pretrain": {"epochs": 2}},
+            training={"form": "nonnegative", "shared_batch": shared_batch, "pretrain": {"epochs": 2}},
         ),
         interval,
     )
