@@ -97,18 +97,20 @@ def usable_steps(run: Run) -> tuple[Floats, Floats]:
 def replica_steps(run: Run) -> tuple[Floats, Floats]:
     """The replicas that there are, whether outages stop them or not, as a step function like `usable_steps`.
 
-    Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
-    nothing is usable, as many as there were.
+    Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while an
+    outage leaves nothing usable, as many as there were. Without one nothing usable means that there are none.
     """
     at_s, usable = usable_steps(run)
     if run.scenario["server"]["autoscaling"] is None:
         return np.zeros(1), np.array([float(run.scenario["server"]["replicas"])])
-    taken = np.zeros(at_s.size)
+    taken, is_hit = np.zeros(at_s.size), np.zeros(at_s.size, dtype=bool)
     for outage in find_outages(run):
         kind, _, count = outage.target.partition(":")
+        if outage.slower is None and kind != "links":
+            is_hit |= (at_s >= outage.from_s) & (at_s < outage.to_s)
         if outage.slower is None and kind == "replicas":
             taken += float(count) * ((at_s >= outage.from_s) & (at_s < outage.to_s))
-    latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
+    latest = np.maximum.accumulate(np.where((usable > 0) | ~is_hit, np.arange(at_s.size), 0))
     return at_s, (usable + taken)[latest]
 
 

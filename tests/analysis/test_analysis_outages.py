@@ -12,7 +12,7 @@ from run_folders import write_outages, write_table, write_tiny
 from analysis import load_run, summarise
 from analysis.reports.formatting import headline, sentences
 from analysis.reports.tables import facts, windows
-from analysis.run_folder.outages import Outage, find_outages
+from analysis.run_folder.outages import Outage, find_outages, replica_steps
 from sim.results import columns
 
 
@@ -184,3 +184,21 @@ def test_requests_without_answer_take_for_ever(tmp_path: Path, unanswered: int, 
 def test_window_without_requests_has_a_dash_not_never(tmp_path: Path) -> None:
     summary = summarise(load_run(write_tiny(tmp_path, [{}], outages=(("server", 50, 60),))))
     assert windows(summary)[2][-1] == "–"
+
+
+def test_a_server_that_is_scaled_to_nothing_has_no_replicas_and_loses_none(tmp_path: Path) -> None:
+    """None from 10 to 30 as nobody asks; of the one that there is then an outage takes ten seconds of
+    twenty."""
+    scaling = {"target_queue": 1.0, "interval_s": 5.0, "provisioning_s": 0.0, "min": 0, "max": 1}
+    write_tiny(tmp_path, [{}], horizon_s=50, outages=(("server", 40, 50),))
+    rows = {
+        "at_s": [10.0, 30.0, 40.0],
+        "kind": ["usable_replicas"] * 3,
+        "target": ["server"] * 3,
+        "value": [0.0, 1.0, 0.0],
+    }
+    write_table(tmp_path / "events.parquet", rows, columns.EVENTS)
+    run = load_run(tmp_path)
+    run.scenario["server"] |= {"autoscaling": scaling, "replicas": 1}
+    at_s, replicas = replica_steps(run)
+    assert (at_s.tolist(), replicas.tolist()) == ([0.0, 10.0, 30.0, 40.0], [1.0, 0.0, 1.0, 1.0])

@@ -28,7 +28,7 @@ from sim.engine.events import (
     QUEUE_FULL,
     REFUSE,
 )
-from sim.engine.handlers.autoscaling import measure
+from sim.engine.handlers.autoscaling import measure, order_first
 from sim.engine.handlers.lookups import is_up_through, slowed, take
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import append, last_of_worse, oldest, pop_next, push_out
@@ -80,6 +80,8 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
+    if s.scales and s.replicas + s.coming == 0:
+        order_first(w, r, s, now)
     why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
