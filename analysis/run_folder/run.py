@@ -164,17 +164,6 @@ class Run:
         return has_column(self.path / "samples.parquet", columns.WORK.name)
 
     @cached_property
-    def has_work_of_traces(self) -> bool:
-        """Whether the work of a trace's requests multiplies their service times."""
-        return any(group["arrivals"]["process"].get("work_of_one") for group in self.scenario["fleet"])
-
-    @cached_property
-    def has_own_work(self) -> bool:
-        """Whether service takes longer for some requests than for others, by sample, group or trace."""
-        longer = any(group.get("service_factor", 1.0) != 1.0 for group in self.scenario["fleet"])
-        return self.has_work_of_samples or self.has_work_of_traces or longer
-
-    @cached_property
     def work(self) -> pd.DataFrame:
         """sample_id and what its service time is multiplied by; of a run that `has_work_of_samples`."""
         schema = pa.schema([columns.SAMPLES.field("sample_id"), columns.WORK])
