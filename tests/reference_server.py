@@ -92,6 +92,8 @@ class Server:
         self.bucket = Bucket(admission.rate_hz, admission.burst) if admission.kind == "token_bucket" else None
         self.busy_s = self.usable_s = self.replica_s = self.measured_at = 0.0
         self.coming: list[float] = []  # when each ordered replica is there
+        self.wanted: list[tuple[int, int]] = []  # (tick, how many replicas were)
+        self.changed_at = -inf
 
     @property
     def usable(self) -> int:
@@ -108,6 +110,9 @@ class Server:
 
     def reach(self, send: Any) -> None:
         """A message arrives: it is refused, swallowed, taken at once, or waits."""
+        if self.rule.autoscaling and self.replicas + len(self.coming) == 0:
+            self.changed_at = self.env.now
+            self.scale_to(1)
         everybody, worse = [*self.returned, *self.waiting], self.last_of_worse(send)
         taken_at_once = self.idle() and self.is_due([*everybody, send])
         if not self.usable and self.rule.when_down == "refuse":
@@ -318,11 +323,37 @@ class Server:
         for tick in count(1):
             yield self.env.at(tick * rule.interval_s, Kind.CAPACITY_DOWN, 2 * self.place + 1)
             self.measure()
-            if self.usable_s > 0:
-                load = self.replica_s / rule.interval_s * (self.busy_s / self.usable_s)
-                needed = ceil(round(load / rule.target_utilisation, 6))
-                self.scale_to(min(max(needed, rule.min), rule.max))
+            needed = self.needed()
             self.busy_s = self.usable_s = self.replica_s = 0.0
+            if needed is None:
+                continue
+            if abs(needed - self.replicas) <= rule.tolerance * self.replicas:
+                needed = self.replicas
+            fewest = max(rule.min, 1 if self.inside() else 0)
+            wanted = max(min(max(ceil(round(needed, 6)), rule.min), rule.max), fewest)
+            self.wanted.append((tick, wanted))
+            if self.env.now < self.changed_at + rule.cool_down_s:
+                continue
+            ordered = self.replicas + len(self.coming)
+            since = tick - rule.stabilise_s / rule.interval_s - 1e-9
+            lately = max(then for at, then in self.wanted if at >= since)
+            wanted = max(wanted, min(ordered, lately))
+            if wanted != ordered:
+                self.changed_at = self.env.now
+            self.scale_to(wanted)
+
+    def needed(self) -> float | None:
+        """How many replicas it would take, not rounded; None: nobody can say, since nothing was usable."""
+        rule = self.rule.autoscaling
+        if not self.usable_s and (self.replicas or not rule.target_queue):
+            return None
+        if rule.target_queue:
+            return self.inside() / rule.target_queue
+        load = self.replica_s / rule.interval_s * (self.busy_s / self.usable_s)
+        return load / rule.target_utilisation
+
+    def inside(self) -> int:
+        return self.backlog() + sum(map(len, self.batches))
 
     def scale_to(self, wanted: int) -> None:
         """More are ordered; fewer: the last ordered are cancelled, then replicas take no more batches."""

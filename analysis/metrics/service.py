@@ -17,6 +17,7 @@ from analysis.run_folder.outages import (
     replica_steps,
     seconds_touched,
 )
+from analysis.run_folder.own_work import has_own_work
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
@@ -107,7 +108,7 @@ def _mean_work(traffic: Traffic) -> float:
     """What service times are multiplied by on average, over the requests that were sent; 1 where nothing."""
     sent = traffic.requests["attempts"].to_numpy() > 0
     requests, run = traffic.requests, traffic.run
-    if not run.has_own_work or not sent.any():
+    if not has_own_work(run) or not sent.any():
         return 1.0
     found = np.ones(np.count_nonzero(sent))
     if run.has_work_of_samples:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis.metrics.replica_time import replica_seconds
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.run import Run
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
@@ -127,7 +128,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 
 def _schema(run: Run) -> pa.Schema:
-    told = ("work",) if run.has_work_of_traces else ()
+    told = ("work",) if has_work_of_traces(run) else ()
     return columns_by_run.requests(run.is_graded, run.has_own_costs, told, run.has_options)
 
 
@@ -188,7 +189,7 @@ def _narrow(
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
         **_right(run, rows),
         **({columns_by_run.OWN_COST.name: rows[columns_by_run.OWN_COST.name]} if run.has_own_costs else {}),
-        **({"work": rows["work"]} if run.has_work_of_traces else {}),
+        **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         "charged": _charged(run, rows, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),

@@ -109,8 +109,8 @@ def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
     """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step
     function like `usable_steps`.
 
-    Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while
-    nothing is usable, as many as there were.
+    Those of the scenario, or as many as the autoscaler has: usable ones and those that outages take; while an
+    outage leaves nothing usable, as many as there were. Without one nothing usable means that there are none.
     """
     return _added([_replica_steps(run, name) for name in ([server] if server else run.servers)])
 
@@ -119,13 +119,15 @@ def _replica_steps(run: Run, server: str) -> tuple[Floats, Floats]:
     at_s, usable = _usable_steps(run, server)
     if run.servers[server]["autoscaling"] is None:
         return np.zeros(1), np.array([float(run.servers[server]["replicas"])])
-    taken = np.zeros(at_s.size)
+    taken, is_hit = np.zeros(at_s.size), np.zeros(at_s.size, dtype=bool)
     for outage in find_outages(run):
         whose, _, part = outage.target.rpartition("/")
         kind, _, count = part.partition(":")
+        if outage.slower is None and hits(run, outage, server):
+            is_hit |= (at_s >= outage.from_s) & (at_s < outage.to_s)
         if outage.slower is None and kind == "replicas" and whose in ("", server):
             taken += float(count) * ((at_s >= outage.from_s) & (at_s < outage.to_s))
-    latest = np.maximum.accumulate(np.where(usable > 0, np.arange(at_s.size), 0))
+    latest = np.maximum.accumulate(np.where((usable > 0) | ~is_hit, np.arange(at_s.size), 0))
     return at_s, (usable + taken)[latest]
 
 

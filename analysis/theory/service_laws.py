@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr
 
+from analysis.run_folder.own_work import has_own_work
 from analysis.run_folder.run import Run
 
 Floats = NDArray[np.float64]
@@ -76,7 +77,7 @@ class Service(NamedTuple):
 def service_law(run: Run) -> Service | None:
     """The law of a run's service; None for times from a file of unknown mean, and where each request has work
     of its own."""
-    return None if run.has_own_work else service_of(run.server["service"])
+    return None if has_own_work(run) else service_of(run.server["service"])
 
 
 def service_of(service: dict[str, Any]) -> Service | None:

@@ -27,7 +27,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     table = read_table(traffic.run.path / "links.parquet", LINKS).to_pandas()
     found: list[Prediction] = []
     for link in links:
-        sends = [one for one in streams if one.group["link"]["over"] == [link["link"]]]
+        sends = [one for one in streams if one.group["link"]["over"][:1] == [link["link"]]]
         elsewhere = [one for one in streams if link["link"] in one.group["link"]["over"][1:]]
         if link["bandwidth_bps"] is not None and sends and not elsewhere:
             found += _compare(traffic, link, sends, table[table["link"] == link["link"]])
@@ -57,7 +57,7 @@ def _compare(traffic: Traffic, link: dict[str, Any], streams: list[Stream], rows
         Prediction(
             "payloads on it",
             link["link"],
-            "number",
+            "requests",
             inside,
             widened(seen["payloads_mean"], inside / busy * error / (1 - busy)),
         ),
@@ -79,8 +79,8 @@ LAW = Law(
     title="Links that many share",
     formula="ρ = Σ λ_i·x_i with x_i = 8·bytes/bandwidth; payloads on the link: ps ρ/(1 − ρ), whatever the "
     "sizes; fifo ρ + λ·Σ λ_i·x_i²/(2(1 − ρ))",
-    assumes="steady Poisson requests, no retries, options or outages; constant bandwidth; it is the only "
-    "shared one of those who pass it",
+    assumes="steady Poisson requests, no retries, options or outages; constant bandwidth; whoever passes the "
+    "link passes no shared one before",
     source="Kleinrock, Queueing Systems II (1976), 4.4 (processor sharing); Pollaczek and Khinchine (fifo)",
     fails="where the devices' own queues smooth what they send",
     predict=predict,

@@ -145,7 +145,8 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
-    write_table(folder / "events.parquet", table_of(events(world, done.steps), EVENTS))
+    steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
+    write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
 

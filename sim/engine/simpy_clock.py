@@ -39,8 +39,7 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-# Something; else there is room for all.
-_MAY_LACK = {RETRY, HEDGE, ARRIVE, CAPACITY, SCALE, READY, PASS}
+_MAY_LACK = {RETRY, HEDGE, ARRIVE, CAPACITY, SCALE, READY, PASS}  # something; else there is room
 
 Callbacks = list[Callable[[Any], None]]
 

@@ -124,9 +124,12 @@ def join(first: Columns, second: Columns) -> Columns:
 
 @dataclass
 class Scaling:
-    """The autoscaler between two ticks: when ordered replicas are there, and seconds measured so far."""
+    """The autoscaler between two ticks: when ordered replicas are there, what was wanted at the last ticks
+    (-1: nothing was decided), when it last changed something, and seconds measured so far."""
 
     coming: list[float] = field(default_factory=list)
+    wanted: list[int] = field(default_factory=list)
+    changed_at: float = -np.inf
     busy_s: float = 0.0
     usable_s: float = 0.0
     replica_s: float = 0.0

@@ -4,6 +4,7 @@ A process runs at its constant law in operational time; its instants come out th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from math import cos, pi
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -209,6 +210,58 @@ class Profile(RateShape):
     def breaches(self) -> Iterator[tuple[str, Any, str]]:
         if not any(self.factors):
             yield "factors", self.factors, "at least one factor must be greater than 0"
+
+
+@SHAPES.part
+class Ramp(RateShape):
+    """The rate times a factor that goes in a straight line from each point to the next, and stays at the
+    last; two points at one instant are a step."""
+
+    kind: Literal["ramp"]
+    examples: ClassVar[Examples] = {
+        "ramp": {"points": ((20.0, 0.5), (60.0, 3.0), (60.0, 1.0))},
+        "opening": {"points": ((10.0, 0.0), (40.0, 2.0))},
+    }
+    points: Annotated[tuple[tuple[Instant, NonNegative], ...], Field(min_length=1, max_length=10_000)]
+    """Each an instant and a factor, in order; before the first its factor holds."""
+
+    def _pieces(self) -> tuple[Instants, Instants, Instants, Instants]:
+        """Of each stretch its begin, the factor there, its slope, and the operational time before it."""
+        at, factor = np.array([(0.0, self.points[0][1]), *self.points]).T
+        lasts = np.append(np.diff(at), np.inf)
+        slope, area = np.diff(factor, append=factor[-1]) / np.where(lasts > 0, lasts, 1.0), np.zeros(len(at))
+        area[1:] = np.cumsum(lasts[:-1] * (factor[:-1] + factor[1:]) / 2)
+        some = lasts > 0
+        return at[some], factor[some], slope[some], area[some]
+
+    def operational_s(self, at_s: float) -> float:
+        at, factor, slope, area = self._pieces()
+        piece = int(np.searchsorted(at, at_s, side="right")) - 1
+        into = at_s - at[piece]
+        return float(area[piece] + into * (factor[piece] + slope[piece] * into / 2))
+
+    def inverse(self) -> Inverse:
+        """The root of a parabola within a stretch, written so that nothing cancels."""
+        at, factor, slope, area = self._pieces()
+
+        def to_virtual(x: Instants) -> Instants:
+            piece = np.searchsorted(area, x, side="right") - 1
+            rest, begins = x - area[piece], factor[piece]
+            root = begins + np.sqrt(np.maximum(begins**2 + 2 * slope[piece] * rest, 0.0))
+            into = np.where(root > 0, 2 * rest / np.where(root > 0, root, 1.0), 0.0)
+            ends = np.append(at[1:], np.inf)[piece]
+            return np.asarray(np.minimum(at[piece] + into, ends))
+
+        return to_virtual
+
+    def peak(self) -> float:
+        return max(factor for _, factor in self.points)
+
+    def breaches(self) -> Iterator[tuple[str, Any, str]]:
+        if any(later[0] < one[0] for one, later in pairwise(self.points)):
+            yield "points", self.points, "instants must not fall"
+        if not self.points[-1][1]:
+            yield "points", self.points, "the last factor must be greater than 0, since it stays"
 
 
 if TYPE_CHECKING:

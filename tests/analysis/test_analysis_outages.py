@@ -14,7 +14,7 @@ from analysis.metrics.service import apart
 from analysis.reports.formatting import headline
 from analysis.reports.sentences import sentences
 from analysis.reports.tables import facts, windows
-from analysis.run_folder.outages import Outage, find_outages, in_any, seconds_touched
+from analysis.run_folder.outages import Outage, find_outages, in_any, replica_steps, seconds_touched
 from analysis.run_folder.traffic import traffic_of
 from sim.results import columns
 
@@ -232,3 +232,21 @@ def test_a_part_of_the_traffic_tells_what_its_requests_tell(finished: tuple[Path
         ),
     ):
         assert inside == pytest.approx(outside, rel=1e-9)
+
+
+def test_a_server_that_is_scaled_to_nothing_has_no_replicas_and_loses_none(tmp_path: Path) -> None:
+    """None from 10 to 30 as nobody asks; of the one that there is then an outage takes ten seconds of
+    twenty."""
+    scaling = {"target_queue": 1.0, "interval_s": 5.0, "provisioning_s": 0.0, "min": 0, "max": 1}
+    write_tiny(tmp_path, [{}], horizon_s=50, outages=(("server", 40, 50),))
+    rows = {
+        "at_s": [10.0, 30.0, 40.0],
+        "kind": ["usable_replicas"] * 3,
+        "target": ["server"] * 3,
+        "value": [0.0, 1.0, 0.0],
+    }
+    write_table(tmp_path / "events.parquet", rows, columns.EVENTS)
+    run = load_run(tmp_path)
+    run.scenario["server"] |= {"autoscaling": scaling, "replicas": 1}
+    at_s, replicas = replica_steps(run)
+    assert (at_s.tolist(), replicas.tolist()) == ([0.0, 10.0, 30.0, 40.0], [1.0, 0.0, 1.0, 1.0])

@@ -357,5 +357,5 @@ def test_the_offered_load_counts_the_work_of_groups_and_traces() -> None:
     requests = pd.DataFrame(
         {"group": ["a", "a", "b", "b"], "work": [50, 150, np.nan, np.nan], "attempts": [1, 2, 1, 0]}
     )
-    run = SimpleNamespace(scenario={"fleet": fleet}, has_own_work=True, has_work_of_samples=False)
+    run = SimpleNamespace(scenario={"fleet": fleet}, has_work_of_samples=False)
     assert _mean_work(SimpleNamespace(requests=requests, run=run)) == pytest.approx((1.0 + 3.0 + 3.0) / 3)

@@ -237,11 +237,17 @@ def times(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
 
 @st.composite
 def scalings(draw: st.DrawFn, replicas: int, lattice: bool) -> dict[str, Any]:
+    target = draw(
+        st.sampled_from([("utilisation", 0.3), ("utilisation", 0.7), ("queue", 1.0), ("queue", 2.5)])
+    )
     return {
-        "target_utilisation": draw(st.sampled_from([0.3, 0.7, 1.0])),
+        f"target_{target[0]}": target[1],
+        "tolerance": draw(st.sampled_from([0.0, 0.0, 0.2])),
+        "stabilise_s": draw(st.just(0.0) | spans(lattice, 0, 16)),
+        "cool_down_s": draw(st.just(0.0) | spans(lattice, 0, 8)),
         "interval_s": draw(spans(lattice, 2, 8)),
         "provisioning_s": draw(spans(lattice, 0, 6)),
-        "min": draw(st.integers(1, replicas)),
+        "min": draw(st.integers(0, replicas)),
         "max": draw(st.integers(replicas, 5)),
     }
 
@@ -320,6 +326,7 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
     if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     found["queue_survives"] |= found["in_flight"] == "requeue"
+    found["queue_survives"] |= bool(found["autoscaling"]) and found["autoscaling"]["min"] == 0
     return found
 
 

@@ -511,3 +511,65 @@ def test_what_an_outage_put_back_is_not_pushed_out():
     )
     assert story["server_cause"] == ["queue_full", "none"]
     assert story["started_at_s"] == [None, 3.0]
+
+
+# What keeps an autoscaler calm, and its queue target.
+
+
+def calm(*arrivals: tuple[float, int], replicas: int = 1, base_s: float = 1.0, **scaling: Any) -> Story:
+    rule = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 4} | scaling
+    service = {"kind": "affine", "base_s": base_s}
+    return Story(
+        *arrivals, server=server(replicas=replicas, service=service, autoscaling=rule), horizon_s=60.0
+    )
+
+
+def test_as_many_replicas_as_the_requests_that_are_there_ask_for():
+    """Five are there at the tick of 4.0, two for each replica: three, so that two more start at once."""
+    story = calm(*[(3.5, 0)] * 5, base_s=8.0, target_queue=2.0)
+    assert story["started_at_s"] == [3.5, 4.0, 4.0, 11.5, 12.0]
+
+
+@pytest.mark.parametrize(("tolerance", "started"), [(0.0, [3.0, 4.0]), (0.5, [3.0, 11.0])])
+def test_what_is_nearly_enough_is_left_alone(tolerance, started):
+    """One replica for one and a half: half too few."""
+    story = calm((3.0, 0), (3.0, 0), base_s=8.0, target_queue=4 / 3, tolerance=tolerance)
+    assert story["started_at_s"] == started
+
+
+@pytest.mark.parametrize(("stabilise_s", "second"), [(0.0, 22.0), (16.0, 21.0)])
+def test_replicas_stay_as_long_as_they_were_wanted_lately(stabilise_s, second):
+    """Two are wanted at 4.0, when two requests are there; at 21.0 two more come. Within 16 seconds of 4.0 no
+    tick scales in, so that of 20.0 is the last that keeps both."""
+    arrivals = ((3.5, 0), (3.5, 0), (21.0, 0), (21.0, 0))
+    story = calm(*arrivals, target_queue=1.0, stabilise_s=stabilise_s)
+    assert story["started_at_s"][3] == second
+
+
+def test_after_a_change_nothing_is_decided_for_a_while():
+    """Two at 4.0 for two that are there; at 8.0 four are, but only at 12.0 the cool-down of five seconds is
+    over."""
+    story = calm(*[(3.5, 0)] * 2, *[(7.5, 0)] * 2, base_s=20.0, target_queue=1.0, cool_down_s=5.0)
+    assert story["started_at_s"] == [3.5, 4.0, 12.0, 12.0]
+
+
+def test_a_server_without_replicas_orders_one_for_who_comes():
+    """Idle from the start, it has none from the tick of 4.0 on. That of 9.0 has one ordered, there at
+    10.5."""
+    story = calm((9.0, 0), (9.25, 0), target_utilisation=0.5, min=0, provisioning_s=1.5)
+    assert story["started_at_s"] == [10.5, 11.5]
+
+
+def test_whoever_is_refused_by_a_server_without_replicas_wakes_it():
+    rule = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2, "target_utilisation": 0.5}
+    story = Story(
+        (9.0, 0), (9.25, 0), server=server(autoscaling=rule | {"provisioning_s": 0.25}, when_down="refuse")
+    )
+    assert story["server_cause"] == ["down", "none"]
+
+
+def test_there_is_never_no_replica_while_somebody_is_there():
+    """A request waits for its batch to fill from 3.5 to 6.5, over the tick of 4.0, which saw nobody busy."""
+    rule = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2, "target_utilisation": 0.5}
+    story = Story((3.5, 0), server=server(autoscaling=rule, max_batch=2, batch_wait_s=3.0))
+    assert story["started_at_s"] == [6.5]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from arrival_kinds import SHAPES
@@ -31,6 +33,11 @@ def factor(shape: Shape, t: float) -> float:
         return 1 + shape.amplitude * np.sin(2 * np.pi * (t - shape.phase_s) / shape.period_s)
     if shape.kind == "profile":
         return shape.factors[int(t // shape.each_s) % len(shape.factors)]
+    if shape.kind == "ramp":
+        for (begin, low), (end, high) in pairwise(shape.points):
+            if begin <= t < end:
+                return low + (high - low) * (t - begin) / (end - begin)
+        return shape.points[0 if t < shape.points[0][0] else -1][1]
     if shape.kind == "flash_crowd" and shape.at_s <= t < shape.at_s + shape.for_s:
         return shape.factor
     return 1.0
@@ -39,7 +46,7 @@ def factor(shape: Shape, t: float) -> float:
 @every_shape
 @pytest.mark.parametrize("t", [0.0, 3.0, 55.0, 60.0, 76.0, 99.0, 171.0])
 def test_operational_time_is_the_integral_of_the_factor(shape, t):
-    steps = (55.0, 76.0, 100.0, *(21.0 * n for n in range(1, 9)))
+    steps = (10.0, 20.0, 40.0, 55.0, 60.0, 76.0, 100.0, *(21.0 * n for n in range(1, 9)))
     edges = sorted(edge for edge in steps if edge < t)
     integral = quad(lambda u: factor(shape, u), 0, t, points=edges or None, epsabs=1e-10, limit=200)[0]
     assert shape.operational_s(t) == pytest.approx(integral, abs=1e-7)
@@ -64,6 +71,20 @@ def test_a_profile_holds_each_factor_and_begins_again():
     assert read({"kind": "profile", "factors": (1.0,) * 24}).operational_s(1e5) == 1e5
     ((key, _, _),) = read({"kind": "profile", "factors": (0.0, 0.0)}).breaches()
     assert key == "factors"
+
+
+def test_a_ramp_rises_in_straight_lines_and_stays_at_its_last_point():
+    """From 0 at 10 s to 2 at 30 s is an area of 20: half of it has come when the square of the way is a half.
+    The step at 30 s is at once; then one comes for each second."""
+    ramp = read({"kind": "ramp", "points": ((10.0, 0.0), (30.0, 2.0), (30.0, 1.0))})
+    found = ramp.inverse()(np.array([0.0, 10.0, 20.0, 25.0]))
+    assert found.tolist() == pytest.approx([10.0, 10 + 20 / np.sqrt(2), 30.0, 35.0])
+    assert [key for key, _, _ in ramp.breaches()] == []
+
+
+@pytest.mark.parametrize("points", [((5.0, 1.0), (4.0, 1.0)), ((0.0, 1.0), (4.0, 0.0))])
+def test_points_of_a_ramp_are_in_order_and_it_never_ends(points):
+    assert [key for key, _, _ in read({"kind": "ramp", "points": points}).breaches()] == ["points"]
 
 
 @pytest.mark.parametrize(("peak", "phase_s"), [("20:00", 50_400.0), (0.0, 64_800.0), ("1d 6h", 0.0)])

@@ -134,8 +134,8 @@ def usable_seconds(scenario: Scenario, low: float, high: float) -> float:
     total = 0.0
     for begin, end in pairwise(cuts):
         middle = (begin + end) / 2
-        down = max([p.takes for p in periods if p.from_s <= middle < p.until_s], default=0)
-        total += (replicas - down) * (end - begin)
+        down = sum(p.takes for p in periods if p.from_s <= middle < p.until_s)
+        total += max(0, replicas - down) * (end - begin)
     return total
 
 

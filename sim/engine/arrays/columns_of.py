@@ -3,6 +3,8 @@ Parts of `sim.engine.arrays.context`, which keeps them together."""
 
 from __future__ import annotations
 
+from math import floor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from sim.engine.clock import Stretch
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Rules
+from sim.world.stations import Station
 
 
 def lists_of(n: int, clients: int, rules: Rules) -> Lists:
@@ -57,3 +60,18 @@ def coming_of(rules: Rules, state: State) -> NDArray[np.float64]:
     for of_server, server in zip(room, state.stations, strict=True):
         of_server[: len(server.scaling.coming)] = server.scaling.coming
     return np.concatenate(room)
+
+
+def wanted_of(rules: Rules, state: State) -> NDArray[np.int64]:
+    """What each autoscaler wanted at the ticks that it remembers, the last of them behind."""
+    room = [np.full(ticks_remembered(rule), -1) for rule in rules.stations]
+    for of_server, server in zip(room, state.stations, strict=True):
+        if server.scaling.wanted:
+            of_server[:] = server.scaling.wanted
+    return np.concatenate(room)
+
+
+def ticks_remembered(rule: Station) -> int:
+    """The ticks within `stabilise_s`, this one included; none without an autoscaler."""
+    scaling = rule.autoscaling
+    return 1 + floor(scaling.stabilise_s / scaling.interval_s + 1e-9) if scaling else 0

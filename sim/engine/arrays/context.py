@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.columns_of import asked_of, coming_of, lists_of, replicas_of
+from sim.engine.arrays.columns_of import asked_of, coming_of, lists_of, replicas_of, wanted_of
 from sim.engine.arrays.laying_out import (
     Fixed,
     labels_of,
@@ -93,6 +93,7 @@ class Context:
             stopped=np.empty((in_service + 16, 4)),
             steps=steps,
             coming=coming_of(rules, state),
+            wanted=wanted_of(rules, state),
         )
         self._rows_drawn, listed = rows, [send for server in servers for send in server.waiting]
         self.arrays.lists.listed[: len(listed)] = listed
@@ -231,6 +232,7 @@ class Context:
             server.returned = int(s.returned)
             server.replicas, server.taken = int(s.replicas), int(s.taken)
             server.scaling.coming = w.coming[s.first_coming : s.first_coming + s.coming].tolist()
+            server.scaling.wanted = w.wanted[s.first_wanted : s.first_wanted + s.remembers].tolist()
             for name in MEASURED:
                 setattr(server.scaling, name, float(s[name]))
             self._read_batches(server, int(s.first_replica))

@@ -191,6 +191,7 @@ class Arrays(NamedTuple):
     stopped: Floats  # (n, 4): size of the batch, start, stop, server
     steps: Floats  # (n, 5): instant, usable replicas, server, batches that stand still, seconds thrown away
     coming: Floats  # when replicas that were ordered are there, server after server
+    wanted: Ints  # how many were wanted at the last ticks, server after server, -1: nothing was decided
 
 
 # Numbers of the walk, one record. The counts say how far arrays are filled.
@@ -228,7 +229,13 @@ STATION = np.dtype(
         ("is_redrawn", "i8"),
         ("scales", "i8"),
         ("interval_s", "f8"),
-        ("target_utilisation", "f8"),
+        ("target_utilisation", "f8"),  # 0: it goes by the queue
+        ("target_queue", "f8"),
+        ("tolerance", "f8"),
+        ("cool_down_s", "f8"),
+        ("first_wanted", "i8"),
+        ("remembers", "i8"),  # ticks, of which it does not go below the most that was wanted
+        ("changed_at", "f8"),
         ("asked", "i8"),  # of the autoscaler from outside, -1: nothing
         ("least", "i8"),
         ("most", "i8"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.engine.arrays.columns_of import ticks_remembered
 from sim.engine.arrays.layout import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
@@ -14,13 +15,13 @@ from sim.registry.disciplines import DISCIPLINES
 from sim.world.budgets import admission_bucket
 from sim.world.parameters import Rules
 
-MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at")
+MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 
 
 def stations(rules: Rules, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
     found = np.zeros(len(rules.stations), dtype=STATION).view(np.recarray)
-    scale = replica = coming = fair = door = 0
+    scale = replica = coming = wanted = fair = door = 0
     for number, (rule, now) in enumerate(zip(rules.stations, state.stations, strict=True)):
         scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
@@ -37,7 +38,12 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "is_redrawn": rule.service.constant is None,
             "scales": scaling is not None,
             "interval_s": scaling.interval_s if scaling else 1.0,
-            "target_utilisation": scaling.target_utilisation if scaling else 1.0,
+            "target_utilisation": (scaling.target_utilisation or 0.0) if scaling else 0.0,
+            "target_queue": (scaling.target_queue or 0.0) if scaling else 0.0,
+            "tolerance": scaling.tolerance if scaling else 0.0,
+            "cool_down_s": scaling.cool_down_s if scaling else 0.0,
+            "first_wanted": wanted,
+            "remembers": ticks_remembered(rule),
             "asked": now.steered.replicas,
             "least": scaling.min if scaling else 0,
             "most": scaling.max if scaling else 0,
@@ -60,6 +66,6 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
         for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
             found[name][number] = value
         scale, replica = scale + rule.max_batch + 1, replica + rule.most_replicas
-        coming += scaling.max if scaling else 0
+        coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
         fair, door = fair + discipline.is_by_client, door + len(admission_bucket(rule.admission))
     return found

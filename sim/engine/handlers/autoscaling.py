@@ -1,12 +1,14 @@
 """The autoscaler: at every tick as many replicas as would keep the busy ones at the target utilisation.
 wanted = ceil(replicas · utilisation / target), as Kubernetes' horizontal pod autoscaler begins; by the load
-of the whole interval, not of the moment (docs/semantics.md)."""
+of the whole interval, not of the moment, or by the requests that are there (docs/semantics.md)."""
 
 from __future__ import annotations
 
 from math import floor
 from typing import Any
 
+from sim.engine.events import KEY_READY, READY
+from sim.engine.handlers.primitives import put
 from sim.engine.linking import handler
 
 _UNITS = 1_000_000  # of a replica: 2.0000000001 is two
@@ -33,18 +35,62 @@ def count_busy(w: Any, s: Any) -> Any:
 
 
 @handler
-def wanted(s: Any) -> Any:
+def wanted(w: Any, s: Any, now: Any) -> Any:
     """How many replicas there should be, by what was measured since the last tick, which begins anew; -1 if
-    nothing was usable: an outage says nothing about the traffic. Who steers from outside is obeyed."""
+    nothing is decided: an outage says nothing about the traffic. Who steers from outside is obeyed."""
     found = -1
     if s.asked >= 0:
-        found = min(max(s.asked, s.least), s.most)
+        found = within(s, s.asked)
+    elif s.target_queue > 0.0:
+        if s.usable_s > 0.0 or s.replicas == 0:
+            found = needed(s, s.inside / s.target_queue)
     elif s.usable_s > 0.0:
         load = s.replica_s / s.interval_s * (s.busy_s / s.usable_s)
-        units = int(floor(load / s.target_utilisation * _UNITS + 0.5))  # noqa: RUF046  (a float to Numba)
-        found = min(max(-(-units // _UNITS), s.least), s.most)
+        found = needed(s, load / s.target_utilisation)
     s.busy_s = s.usable_s = s.replica_s = 0.0
+    most = remember(w, s, found)
+    if s.asked < 0:
+        if now < s.changed_at + s.cool_down_s:
+            return -1
+        if found >= 0:
+            found = max(found, min(s.replicas + s.coming, most))
+    if found >= 0 and found != s.replicas + s.coming:
+        s.changed_at = now
     return found
+
+
+@handler
+def needed(s: Any, share: Any) -> Any:
+    """So many replicas, which need not be whole; as many as there are where that is near enough."""
+    if abs(share - s.replicas) <= s.tolerance * s.replicas:
+        return within(s, s.replicas)
+    units = int(floor(share * _UNITS + 0.5))  # noqa: RUF046  (a float to Numba)
+    return within(s, -(-units // _UNITS))
+
+
+@handler
+def within(s: Any, replicas: Any) -> Any:
+    """Between the fewest and the most; never none while somebody is there."""
+    return max(min(max(replicas, s.least), s.most), 1 if s.inside > 0 else 0)
+
+
+@handler
+def remember(w: Any, s: Any, found: Any) -> Any:
+    """Notes what is wanted at this tick; gives the most at those that are remembered."""
+    most, last = found, s.first_wanted + s.remembers - 1
+    for place in range(s.first_wanted, last):
+        w.wanted[place] = w.wanted[place + 1]
+        most = max(most, w.wanted[place])
+    w.wanted[last] = found
+    return most
+
+
+@handler
+def order_first(w: Any, r: Any, s: Any, now: Any) -> Any:
+    """Somebody has come where there is no replica, and none on order: one is."""
+    s.changed_at = now
+    order(w, s, now + s.provisioning_s, 1)
+    put(w.events, r, now + s.provisioning_s, KEY_READY | s.number << 1, READY, s.number)
 
 
 @handler

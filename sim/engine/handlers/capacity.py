@@ -36,7 +36,7 @@ def scaled(w: Any, r: Any, s: Any, now: Any, code: Any) -> Any:
     """How many replicas there are from now on; -1 if that does not change."""
     if code == SCALE:
         measure(s, now)
-        target = wanted(s)
+        target = wanted(w, s, now)
         if target < 0:
             return -1
         ready_at = now + s.provisioning_s

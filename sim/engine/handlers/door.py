@@ -18,6 +18,7 @@ from sim.engine.events import (
     QUEUE_FULL,
     REFUSE,
 )
+from sim.engine.handlers.autoscaling import order_first
 from sim.engine.handlers.lookups import take
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import append, last_of_worse, push_out
@@ -28,6 +29,8 @@ from sim.engine.linking import handler
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
+    if s.scales and s.replicas + s.coming == 0:
+        order_first(w, r, s, now)
     why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:

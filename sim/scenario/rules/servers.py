@@ -220,6 +220,15 @@ def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]
         scaling, replicas = server.autoscaling, server.replicas
         if scaling is None:
             continue
+        if (scaling.target_utilisation is None) == (scaling.target_queue is None):
+            rule = "goes by target_utilisation or by target_queue: give one of the two"
+            yield (*path, "autoscaling"), "...", rule
+        if scaling.min == 0 and not server.queue_survives:
+            rule = "needs queue_survives: true, or who waits while there is no replica would be lost"
+            yield (*path, "autoscaling", "min"), 0, rule
+        if scaling.stabilise_s > 1_000 * scaling.interval_s:
+            rule = f"must be at most 1,000 times interval_s, {1_000 * scaling.interval_s:g}"
+            yield (*path, "autoscaling", "stabilise_s"), scaling.stabilise_s, rule
         if scaling.min > scaling.max:
             yield (*path, "autoscaling", "min"), scaling.min, f"must be at most max, {scaling.max}"
         elif not scaling.min <= replicas <= scaling.max:

@@ -35,18 +35,26 @@ class ServerModel(Part):
 
 
 class Autoscaling(Part):
-    """Every `interval_s` as many replicas as keep the busy ones at the target; new ones come later."""
+    """Every `interval_s` as many replicas as keep them at the target; new ones come later."""
 
-    target_utilisation: Annotated[float, Field(ge=1e-3, le=1)]
+    target_utilisation: Annotated[float, Field(ge=1e-3, le=1)] | None = None
     """Share of the usable replicas that should be busy."""
+    target_queue: Annotated[float, Field(ge=1e-3, le=1e6)] | None = None
+    """In place of it: requests at the server, those in service too, that should be there for each replica."""
     interval_s: Beat
     """Time between two decisions."""
     provisioning_s: SpanOrZero
     """Time from an order to the new replica."""
-    min: Replicas
-    """Replicas at least."""
+    min: Annotated[int, Field(ge=0, le=10_000)]
+    """Replicas at least; 0: none while nobody is there, and who comes then has one ordered at once."""
     max: Replicas
     """Replicas at most."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Nothing changes while as many are needed as there are, but for this share of them."""
+    stabilise_s: SpanOrZero = 0.0
+    """Replicas go only down to the most that was wanted in so many seconds."""
+    cool_down_s: SpanOrZero = 0.0
+    """After a change nothing is decided for so long."""
 
 
 class Outage(Part):

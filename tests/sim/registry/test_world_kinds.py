@@ -66,7 +66,7 @@ def times(
     outage = Outage.model_construct(when=when, target=target)
     members = MEMBERS if is_each else MEMBERS[:0]
     found: tuple[Downtime, dict[int, Downtime]] = when.times(
-        Hit(4, 1, horizon_s, outage, members, 9, is_each)
+        Hit(4, 1, horizon_s, outage, "server", members, 9, is_each)
     )
     return found
 

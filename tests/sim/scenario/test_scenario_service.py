@@ -57,3 +57,21 @@ def test_a_breaker_opens_in_one_way(breaker: dict[str, Any], paths: list[str]) -
 def test_tokens_that_are_shared_are_limited(allowance: float | None, paths: list[str]) -> None:
     retry = {"allowance": allowance, "allowance_by": "group"}
     assert broken(fleet=(group_of(retry=retry, timeout_s=1.0),)) == paths
+
+
+SCALING = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 4}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "survives", "paths"),
+    [
+        ({"target_queue": 2.0}, False, []),
+        ({}, True, ["server.autoscaling"]),
+        ({"target_queue": 2.0, "target_utilisation": 0.5}, True, ["server.autoscaling"]),
+        ({"target_queue": 2.0, "min": 0}, True, []),
+        ({"target_queue": 2.0, "min": 0}, False, ["server.autoscaling.min"]),
+        ({"target_queue": 2.0, "stabilise_s": 4_001.0}, True, ["server.autoscaling.stabilise_s"]),
+    ],
+)
+def test_an_autoscaler_goes_by_one_target(scaling: dict[str, Any], survives: bool, paths: list[str]) -> None:
+    assert broken(server=server(autoscaling=SCALING | scaling, queue_survives=survives)) == paths
