@@ -38,6 +38,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "train_clients": "build",
     "adopt": "build",
     "wrong": "learn",
+    "chances": "learn",
     "specialise": "learn",
     "pretrain": "learn",
     "learn": "learn",
