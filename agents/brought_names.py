@@ -15,16 +15,24 @@ def name_of(group: Group) -> str:
     return f"fleet.{group.group}"
 
 
+def server_names(scenario: Scenario) -> tuple[str, ...]:
+    """The servers' models, in order: `server` where there is one, else models.NAME."""
+    names = tuple(scenario.server_models)
+    return (SERVER,) if len(names) == 1 else tuple(f"models.{name}" for name in names)
+
+
 def files_of(scenario: Scenario) -> dict[str, str]:
     """The files of the models that are brought, by name."""
-    found = {SERVER: scenario.first_model.file}
+    servers = zip(server_names(scenario), scenario.server_models.values(), strict=True)
+    found = {name: model.file for name, model in servers}
     found |= {name_of(group): group.model.file for group in scenario.fleet}
     return {name: file for name, file in found.items() if file is not None}
 
 
 def libraries_of(scenario: Scenario) -> dict[str, str]:
     """The versions of the libraries that only brought models need, by name; empty where none does."""
-    families = [scenario.first_model.family, *(group.model.family for group in scenario.fleet)]
+    servers = (model.family for model in scenario.server_models.values())
+    families = [*servers, *(group.model.family for group in scenario.fleet)]
     needed = {
         "onnxruntime": any(file.endswith(".onnx") for file in files_of(scenario).values()),
         "timm": any(family.startswith("timm:") for family in families),

@@ -4,7 +4,7 @@ settle it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import PurePath
 from typing import Any
@@ -19,6 +19,7 @@ from sim.registry.arrivals import TraceArrivals
 from sim.registry.families import REJECTOR_FAMILIES, model_family
 from sim.scenario import Group, Scenario
 from sim.scenario.files.traces import first_other_sample
+from sim.scenario.schema.server import ServerModel
 
 
 def validate(scenario: Scenario) -> None:
@@ -29,7 +30,8 @@ def validate(scenario: Scenario) -> None:
 def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) -> Plan:
     """The plan of a scenario that passes every check. models: objects that a caller brings, by name. Raises
     BadInput, one line, if a check fails."""
-    _require_known(scenario.first_model.family, "server.model.family")
+    for path, server in _server_models(scenario):
+        _require_known(server.family, f"{path}.family")
     for group in scenario.fleet:
         _require_known(group.model.family, f"fleet.{group.group}.model.family")
     plan = make_plan(scenario, models or ())
@@ -37,6 +39,8 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
         from agents.models.own_models import require_own  # noqa: PLC0415  (torch takes seconds to load)
 
         require_own(plan, models or {})
+    if scenario.training.specialise and any(map(plan.is_given, range(len(scenario.server_models)))):
+        raise BadInput("training.specialise: true: is for models that are trained, not for a server's own")
     _check_named_samples(plan)
     if plan.given is None:
         _check_models(plan)
@@ -49,6 +53,13 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
     return plan
 
 
+def _server_models(scenario: Scenario) -> Iterator[tuple[str, ServerModel]]:
+    """Every model of the servers, and where it stands."""
+    one = scenario.server is not None
+    for name, model in scenario.server_models.items():
+        yield "server.model" if one else f"models.{name}", model
+
+
 def _require_known(family: str, path: str) -> None:
     known = model_family(family)
     if known is None or known.least_side is None:
@@ -59,9 +70,12 @@ def _require_known(family: str, path: str) -> None:
 
 def _check_models(plan: Plan) -> None:
     """Raises BadInput if a family cannot take the images, or batches as small as some would be."""
-    pretrain, server = plan.scenario.training.pretrain, plan.scenario.first_model
-    batch = min(pretrain.batch, len(plan.pools.server))
-    asked = set() if plan.has_given_server else {("server.model", server.family, server.image_size, batch)}
+    batch = min(plan.scenario.training.pretrain.batch, len(plan.pools.server))
+    asked = {
+        (path, server.family, server.image_size, batch)
+        for place, (path, server) in enumerate(_server_models(plan.scenario))
+        if not plan.is_given(place)
+    }
     for place, (group, drawn) in enumerate(zip(plan.scenario.fleet, plan.trains_on, strict=True)):
         if plan.is_brought(place):
             continue

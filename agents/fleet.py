@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agents.backends.before_ray import before_ray
 from agents.backends.client_shard import BlockUpdate
 from agents.backends.in_process import Backend, InProcess
+from agents.backends.scattering import gather, scatter
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
 from agents.evaluation.answers import Answers, server_right
@@ -39,10 +40,8 @@ from sim.messages import Learned, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
 
-log = logging.getLogger(__name__)
+log, Item = logging.getLogger(__name__), TypeVar("Item")
 ProgressCallback = Callable[[str, int, int], None]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @contextmanager
@@ -138,6 +137,8 @@ class Fleet:
         needs one call per epoch of the server and one per shard. Raises RunFailed if a loss diverges.
         """
         epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
+        if self._plan.scenario.training.specialise:
+            self._backend.ask_server("specialise", self._wrong())
         for epoch in range(epochs):
             self._trajectory = self._backend.ask_server("pretrain", 1)
             tick(epoch + 1, epochs)
@@ -272,6 +273,15 @@ class Fleet:
         confidence: NDArray[np.float32] = self._backend.ask_server("confidence")
         return Answers(self._plan, server_label, confidence, of_models, of_blocks)
 
+    def _wrong(self) -> list[NDArray[np.float64]]:
+        """Per group the share of its clients that are wrong on each sample of the server's pool, (pool,)."""
+        plan, variants = self._plan, self._plan.variants
+        wrong = gather(
+            variants, self._backend.ask_shards("wrong", [(share,) for share in self._scatter(variants)])
+        )
+        by_group = self._by_group(wrong)
+        return [plan.shares(place, len(one)) @ np.stack(one) for place, one in enumerate(by_group)]
+
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""
         needed = set(self._scatter(self._plan.variants)[shard])
@@ -282,20 +292,9 @@ class Fleet:
     def _scatter(self, items: Sequence[Item]) -> list[Sequence[Item]]:
         return scatter(items, self._backend.shards)
 
-    def _by_group(self, hashes: Mapping[Variant, str]) -> tuple[tuple[str, ...], ...]:
-        places = range(len(self._plan.scenario.fleet))
-        return tuple(tuple(hashes[v] for v in self._plan.variants if v.group == place) for place in places)
+    def _by_group(self, found: Mapping[Variant, Item]) -> tuple[tuple[Item, ...], ...]:
+        variants, places = self._plan.variants, range(len(self._plan.scenario.fleet))
+        return tuple(tuple(found[v] for v in variants if v.group == place) for place in places)
 
     def _tick(self, what: str) -> Tick:
         return lambda done, total: self._progress(what, done, total)
-
-
-def scatter(items: Sequence[Item], shards: int) -> list[Sequence[Item]]:
-    """Items in turn to the shards."""
-    return [items[shard::shards] for shard in range(shards)]
-
-
-def gather(items: Sequence[Item], results: Sequence[Sequence[Result]]) -> dict[Item, Result]:
-    """The results of scattered items by item, in the items' order: `results[i % shards][i // shards]`."""
-    shards = len(results)
-    return {item: results[place % shards][place // shards] for place, item in enumerate(items)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.brought_names import SERVER, files_of, name_of
+from agents.brought_names import files_of, name_of, server_names
 from agents.data.datasets import DataSet, load
 from agents.data.met import held_out_of
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
@@ -57,8 +57,7 @@ class Plan:
     shifts: the views; view_of: the one that each group's models train on; trains_on: per group and
     variant, sample_ids int32; traffic: per group, positions on the sample axis that its requests are drawn
     from before any drift; phases: per group, how they are drawn; blocks: in order of group, then score, then
-    row. untrained: the models that are brought, `SERVER` or fleet.NAME; said: what these say, by name, once
-    they were asked (`agents.models.own_models`).
+    row. untrained: the models that are brought (`agents.brought_names`); said: what these say, once asked.
     """
 
     scenario: Scenario
@@ -76,8 +75,12 @@ class Plan:
 
     @property
     def has_given_server(self) -> bool:
-        """Whether the server is not trained: its answers are given, or its model is brought."""
-        return self.given is not None or SERVER in self.untrained
+        """Whether no model of the servers is trained."""
+        return all(self.is_given(model) for model in range(len(self.scenario.server_models)))
+
+    def is_given(self, model: int) -> bool:
+        """Whether a model of the servers is not trained: its answers are given, or it is brought."""
+        return self.given is not None or server_names(self.scenario)[model] in self.untrained
 
     def is_brought(self, place: int) -> bool:
         """Whether the models of a group are brought, so that nothing is trained on its partition."""
@@ -91,8 +94,7 @@ class Plan:
     @property
     def sent_views(self) -> tuple[int, ...]:
         """The views that the server is trained on: the clean one and those in which requests reach it."""
-        sent = {int(view) for positions in self.traffic for view in np.unique(self.samples.view[positions])}
-        return tuple(sorted(sent | {0}))
+        return tuple(sorted({0}.union(*(np.unique(self.samples.view[at]).tolist() for at in self.traffic))))
 
     @cached_property
     def weight_of_view(self) -> NDArray[np.float32]:
@@ -134,8 +136,7 @@ class Plan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in one pass over the server's pool, or the rejectors' where the server is given;
-        pretraining counts its steps in these."""
+        """Batches in one pass over the server's pool, or the rejectors' where no server is trained."""
         pool = self.rejector_pool if self.has_given_server else self.server_pool
         return -(-len(pool) // self.scenario.training.pretrain.batch)
 
@@ -147,8 +148,7 @@ class Plan:
     @cached_property
     def intervals(self) -> tuple[int, ...]:
         """The distinct numbers of batches after which some rejector's copy of the server is refreshed."""
-        networks = (network for served in self.served for network in served)
-        return tuple(sorted({network.interval(self.steps_per_epoch) for network in networks}))
+        return tuple(sorted({one.interval(self.steps_per_epoch) for each in self.served for one in each}))
 
     @cached_property
     def images(self) -> Images:
@@ -287,8 +287,7 @@ def make_plan(scenario: Scenario, objects: Collection[str] = ()) -> Plan:
 
 
 def _blocks(scenario: Scenario, place: int) -> list[Block]:
-    group = scenario.fleet[place]
-    blocks = []
+    group, blocks = scenario.fleet[place], list[Block]()
     for score, networks in Counter(network.score for network in networks_of(scenario, group)).items():
         rows = owners_of(group) * networks
         blocks += [Block(place, score, first, min(BLOCK, rows - first)) for first in range(0, rows, BLOCK)]

@@ -30,8 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.backends.in_process import Backend
+from agents.backends.scattering import gather, scatter
 from agents.checks import checked_plan
-from agents.fleet import gather, new_backend, scatter
+from agents.fleet import new_backend
 from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib
 from sim.scenario import Scenario

@@ -16,7 +16,7 @@ _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _TO_UNIT = 2.0**-52
 
 
-def key(seed: int, purpose: str, *entity: int) -> int:
+def key(seed: int, purpose: str, *entity: int | str) -> int:
     """A 64-bit key for (seed, purpose, entity): the root of every stream, also torch's seeds."""
     return _digest("/".join([str(seed), purpose, *map(str, entity)]))
 
@@ -25,7 +25,7 @@ def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def stream(seed: int, purpose: str, *entity: int) -> np.random.Generator:
+def stream(seed: int, purpose: str, *entity: int | str) -> np.random.Generator:
     """A generator for bulk draws of one purpose and entity, e.g. `stream(7, "arrivals", block, chunk)`."""
     return np.random.Generator(np.random.Philox(key=key(seed, purpose, *entity)))
 

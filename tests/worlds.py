@@ -30,8 +30,8 @@ from sim.results.columns import (
     STUDY_LOSSES,
 )
 from sim.scenario import Group, Scenario
+from sim.scenario.options import written
 from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals, in_order
-from sim.world.options import written
 from sim.world.population import population
 from sim.world.world import World
 

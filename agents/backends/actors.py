@@ -22,8 +22,9 @@ from agents.backends.cluster import Cluster
 from agents.backends.in_process import Arguments
 from agents.models.training import Tick
 from agents.plan import Plan
-from agents.server.given import GivenServer, server_kind
+from agents.server.given import GivenServer
 from agents.server.model import ServerModel
+from agents.server.several import ServerModels, server_kind
 from sim.errors import RunFailed, Stage
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "start": "build",
     "train_clients": "build",
     "adopt": "build",
+    "wrong": "learn",
+    "chances": "learn",
+    "specialise": "learn",
     "pretrain": "learn",
     "learn": "learn",
     "labels": "decide",
@@ -50,6 +54,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
 }
 SETS_UP = {"start", "adopt"}  # what a newcomer is always told
 CHANGES_STATE = {
+    "specialise",
     "pretrain",
     "learn",
     "train_round",
@@ -57,7 +62,7 @@ CHANGES_STATE = {
 }  # until the next state; all else changes nothing
 
 Call = tuple[str, Arguments]
-Learner = type[ServerModel] | type[GivenServer] | type[ClientShard]
+Learner = type[ServerModel] | type[GivenServer] | type[ServerModels] | type[ClientShard]
 
 
 class StateLostError(Exception):

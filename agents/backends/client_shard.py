@@ -27,6 +27,7 @@ from agents.models.outputs import FrozenModel, frozen_weights, output_of
 from agents.models.own_models import SaidOnce
 from agents.models.snapshots import State
 from agents.models.training import Tick, quietly, require_finite
+from agents.options import options_of
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
 from agents.rejectors.blocks import RejectorBlock
@@ -85,6 +86,13 @@ class ClientShard:
             else:
                 self._models[variant] = live_model(self._plan, variant, weights[variant])
 
+    def wrong(self, variants: Sequence[Variant]) -> list[NDArray[np.bool_]]:
+        """On which samples of the server's pool, as their group's requests show it, each of `variants` is
+        wrong, (pool,)."""
+        plan = self._plan
+        asked = {v: plan.in_view(plan.server_pool, plan.traffic_view(v.group)) for v in variants}
+        return [~output_of(self._models[v], plan, asked[v]).right.numpy() for v in variants]
+
     def learn(
         self, blocks: Sequence[Block], correct: NDArray[np.bool_], tick: Tick = quietly
     ) -> list[NDArray[np.float64]]:
@@ -101,7 +109,8 @@ class ClientShard:
     def answer(
         self, variants: Sequence[Variant], server_right: Right, tick: Tick = quietly
     ) -> list[ModelAnswers]:
-        """What each of `variants` makes of the sample axis. server_right: (n,)."""
+        """What each of `variants` makes of the sample axis. server_right: (n,), of several models (models,
+        n)."""
         answers = []
         for done, variant in enumerate(variants, start=1):
             answers.append(self._answer(variant, server_right))
@@ -109,7 +118,7 @@ class ClientShard:
         return answers
 
     def score(self, blocks: Sequence[Block], server_right: Right) -> list[BlockAnswers]:
-        """What the rejectors of each block decide. server_right: on the sample axis, (n,)."""
+        """What the rejectors of each block decide. server_right: on the sample axis, as in `answer`."""
         answers = [answers_of(self._plan, block, self._blocks[block], server_right) for block in blocks]
         self._predictions.forget()
         return answers
@@ -183,7 +192,7 @@ class ClientShard:
         evidence = Evidence(
             log_probabilities=torch.log_softmax(made.logits.double(), dim=1).numpy(),
             client_correct=made.right.numpy(),
-            server_correct=server_right,
+            server_correct=options_of(plan.scenario, variant.group)[0].of(server_right),
             c_1=plan.scenario.costs.c_1,
             given=None if own is None else own[plan.samples.base_id],
         )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from agents.backends.client_shard import ClientShard
 from agents.models.training import Tick
 from agents.plan import Plan
-from agents.server.given import server_kind
+from agents.server.several import server_kind
 
 Arguments = tuple[Any, ...]
 

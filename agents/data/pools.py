@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.data.datasets import DataSet
-from agents.data.tables import own_c_e, server_of
+from agents.data.tables import own_c_e, own_work
 from sim.errors import BadInput
 from sim.messages import Samples
 from sim.scenario import POOLS, Scenario
@@ -99,14 +99,14 @@ def sample_axis(data: DataSet, pools: Pools, views: int) -> Samples:
 
 
 def with_server(samples: Samples, scenario: Scenario, given: AnswerTable) -> Samples:
-    """The sample axis with what sends to a given server cost, and with their work, where the table says so.
+    """The sample axis with what sends to given models cost, and with their work, where the table says so.
 
     Warns if the price that policies hold gains against is far from what a send of the calibration pool costs.
     """
-    own, work = own_c_e(given, scenario), server_of(given, scenario).work
+    own, work = own_c_e(given, scenario), own_work(given, scenario)
     if own is not None:
-        cost = own[samples.base_id]
-        mean = float(cost[samples.pool == POOLS.index("calibration")].mean())
+        cost = own[..., samples.base_id]
+        mean = float(cost[..., samples.pool == POOLS.index("calibration")].mean())
         if abs(mean - scenario.costs.c_e) > FAR * max(mean, scenario.costs.c_e):
             log.warning(
                 "costs.c_e: %.4g, which prices hold gains against, but a send of the calibration pool costs "
@@ -114,4 +114,4 @@ def with_server(samples: Samples, scenario: Scenario, given: AnswerTable) -> Sam
                 *(scenario.costs.c_e, mean),
             )
         samples = replace(samples, c_e=cost)
-    return samples if work is None else replace(samples, work=work[samples.base_id])
+    return samples if work is None else replace(samples, work=work[..., samples.base_id])

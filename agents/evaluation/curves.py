@@ -28,7 +28,9 @@ class EvaluationSet:
     variant_of_row, share: for each row of a score, its variant and its part of the group's clients (int64 and
     float64, (rows,); shares sum to 1). c_e: of each sample, float64 (h,), None where all cost alike. weight:
     how much each row is asked of a sample, float64 (rows, h), mean 1; None: all alike. witness: which samples
-    are one in several views, int64 (h,), numbered from 0; None: none are.
+    are one in several views, int64 (h,), numbered from 0; None: none are. Where each variant chooses among
+    options server_correct and c_e are of its choice, (variants, h); least is the smallest cost of any option,
+    float64 (variants, h), None: there is one.
     """
 
     client_correct: Right
@@ -38,6 +40,7 @@ class EvaluationSet:
     c_e: NDArray[np.float64] | None = None
     weight: NDArray[np.float64] | None = None
     witness: NDArray[np.int64] | None = None
+    least: NDArray[np.float64] | None = None
 
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
         """Each row's sum over its samples, of values (..., rows, h)."""
@@ -52,18 +55,26 @@ class EvaluationSet:
         return means
 
 
-def met_by(client_correct: Right, server_correct: Right, met: Met, samples: Samples) -> EvaluationSet:
+def met_by(
+    client_correct: Right,
+    server_correct: Right,
+    met: Met,
+    samples: Samples,
+    c_e: NDArray[np.float64] | None,
+    least: NDArray[np.float64] | None = None,
+) -> EvaluationSet:
     """The set of rows that each have a model of their own, which meets h samples: (rows, h) and (h,).
-    samples: the whole sample axis."""
+    samples: the whole sample axis; c_e, least: as in `EvaluationSet`."""
     base, which = np.unique(samples.base_id[met.positions], return_inverse=True)
     return EvaluationSet(
         client_correct,
         server_correct,
         np.arange(len(client_correct)),
         met.share,
-        None if samples.c_e is None else samples.c_e[met.positions],
+        c_e,
         met.weight,
         which.astype(np.int64) if len(base) < len(which) else None,
+        least,
     )
 
 

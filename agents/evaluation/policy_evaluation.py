@@ -55,12 +55,16 @@ def evaluate(
     counts = np.stack([[total(side), total(_right(side, m)), total(_right(side, e))] for side in sides])
     exact_m, exact_e = m.astype(np.float64), e.astype(np.float64)
     local, remote = 1.0 - exact_m, cost_model.cost_remote(exact_m, exact_e, evaluation_set.c_e)
-    best = np.minimum(local, remote)
+    least = remote if evaluation_set.least is None else evaluation_set.least[evaluation_set.variant_of_row]
+    best = np.minimum(local, least)
     own = np.zeros(2)
     if evaluation_set.c_e is not None:
         beyond = cost_model.charged * (evaluation_set.c_e - cost_model.c_e)
         weight = 1.0 if evaluation_set.weight is None else evaluation_set.weight
-        own = np.stack([(side * weight) @ beyond for side in sides]) @ share
+        if beyond.ndim == 1:
+            own = np.stack([(side * weight) @ beyond for side in sides]) @ share
+        else:
+            own = np.stack([(side * weight * beyond).sum(axis=1) for side in sides]) @ share
     with np.errstate(invalid="ignore"):  # some never send and some always do: NaN
         mean_price = float(price @ share)
     return PolicyEvaluation(
@@ -132,12 +136,14 @@ def known_of(
     score: NDArray[np.float32], known: EvaluationSet, cost_model: CostModel, bayes: float
 ) -> Iterator[Known]:
     """What thresholds are chosen on, row by row."""
-    e = known.server_correct.astype(np.float64)
+    all_e, all_c_e = known.server_correct.astype(np.float64), known.c_e
     ends = float(cost_model.cost_remote(1.0, 0.0)), float(cost_model.cost_remote(0.0, 1.0))
     for row, variant in enumerate(known.variant_of_row):
         m = known.client_correct[variant].astype(np.float64)
+        e = all_e if all_e.ndim == 1 else all_e[row]
+        c_e = all_c_e if all_c_e is None or all_c_e.ndim == 1 else all_c_e[row]
         weight = np.ones(len(m)) if known.weight is None else known.weight[row]
-        remote = cost_model.cost_remote(m, e, known.c_e)
+        remote = cost_model.cost_remote(m, e, c_e)
         yield Known(score[row], 1.0 - m, remote, 1.0 - m, weight, *ends, bayes)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers
 from agents.evaluation.reliability_bins import SUMS, ReliabilityBins, reliability_bins
+from agents.options import costs_for, options_of
 from agents.plan import Plan
 from agents.rejectors.surrogates import SURROGATES
 
@@ -41,11 +42,15 @@ def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
 
 def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins | None:
     """The largest probability that a model itself gives, over a group's held-out samples; None where it gives
-    none."""
-    held_out = answers.plan.held_out(place)
-    evaluation_set = answers.held_out_set(place)
+    none, and of the server where the group has several options."""
+    plan, options = answers.plan, options_of(answers.plan.scenario, place)
+    held_out, costs = plan.held_out(place), plan.scenario.costs
+    cost_model = costs_for(plan.scenario, place, costs.c_e, costs.c_1)
+    evaluation_set = answers.held_out_set(place, cost_model)
     if model == "server":
-        estimated = answers.server_confidence[None, held_out]
+        if len(options) > 1:
+            return None
+        estimated = options[0].of(answers.server_confidence)[None, held_out]
         if np.isnan(estimated).any():
             return None
         met = None

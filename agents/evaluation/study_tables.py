@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers
 from agents.evaluation.bounded_rate import BOUNDS
-from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import RATES
 from agents.evaluation.policy_evaluation import PolicyEvaluation, measures
+from agents.options import costs_for
 from agents.plan import Block, Plan
 from agents.rejectors.settings import Setting, network_of, settings_of
 from agents.server.steps import staleness
@@ -30,7 +30,7 @@ def study_of(plan: Plan, answers: Answers, losses: Losses) -> Columns:
     for place, name in _groups(plan):
         curves, price = loss_curves(plan, losses, place), plan.scenario.fleet[place].policy.price
         for each, evaluation in answers.evaluations[place].items():
-            cost_model = cost_model_of(plan.scenario, each.c_e, each.c_1)
+            cost_model = costs_for(plan.scenario, place, each.c_e, each.c_1)
             final = {
                 "price_from": price.kind
                 if price.is_chosen
@@ -57,7 +57,7 @@ def study_bounded_of(plan: Plan, answers: Answers) -> Columns:
     rows = []
     for place, name in _groups(plan):
         for each, evaluation in answers.evaluations[place].items():
-            measured = measures(evaluation, cost_model_of(plan.scenario, each.c_e, each.c_1))
+            measured = measures(evaluation, costs_for(plan.scenario, place, each.c_e, each.c_1))
             ends = 1.0 - measured["risk_all_local"], _server_accuracy(evaluation)
             for bound, *coin in zip(BOUNDS, *evaluation.bounded, strict=True):
                 rows.append(

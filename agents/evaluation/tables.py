@@ -3,13 +3,12 @@ Pure assembly in a fixed order; nothing is learned or drawn here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.evaluation.answers import Answers, server_right
-from agents.evaluation.cost_model import cost_model_of
 from agents.evaluation.curves import (
     Curve,
     LearningCurve,
@@ -19,6 +18,7 @@ from agents.evaluation.curves import (
 )
 from agents.evaluation.study_tables import loss_curves, staleness_per_epoch
 from agents.models.frozen import FrozenClient
+from agents.options import costs_for
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.scores import in_order
 from agents.rejectors.settings import own_setting
@@ -48,8 +48,9 @@ def deferral_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
         for name in names:
             own = own_setting(plan.scenario, name)
             if name == "random":
-                cost_model = cost_model_of(plan.scenario, own.c_e, own.c_1)
-                curves[name][group.group] = random_curve(answers.held_out_set(place), cost_model)
+                cost_model = costs_for(plan.scenario, place, own.c_e, own.c_1)
+                held_out = answers.held_out_set(place, cost_model)
+                curves[name][group.group] = random_curve(held_out, cost_model)
             elif own in evaluations:
                 curves[name][group.group] = evaluations[own].curve
     traffic = {
@@ -66,9 +67,9 @@ def learning_of(
     rejector_losses: Mapping[Block, NDArray[np.float64]],
 ) -> dict[str, list[object]]:
     """The learning table: clients, server, rejectors in the run's own setting, a row per epoch, groups
-    averaged over their members."""
+    averaged over their members. Of several models of the servers `group` is the name."""
     groups = [(place, group.group) for place, group in enumerate(plan.scenario.fleet)]
-    epochs = np.arange(1, len(trajectory.loss) + 1) * plan.steps_per_epoch
+    epochs = np.arange(1, trajectory.loss.shape[-1] + 1) * plan.steps_per_epoch
     unknown = np.full(len(epochs), np.nan)
     curves = []
     for place, name in groups:
@@ -78,7 +79,8 @@ def learning_of(
         curves.append(
             LearningCurve("client", name, members[0].steps, loss, accuracy, np.full(len(loss), np.nan))
         )
-    curves.append(LearningCurve("server", "", epochs, trajectory.loss, trajectory.accuracy, unknown))
+    for name, loss, accuracy in _servers(plan, trajectory):
+        curves.append(LearningCurve("server", name, epochs, loss, accuracy, unknown))
     for place, name in groups:
         own = own_setting(plan.scenario, plan.scenario.fleet[place].policy.score)
         losses = loss_curves(plan, rejector_losses, place).get(own)
@@ -89,3 +91,15 @@ def learning_of(
                 LearningCurve("rejector", name, steps, losses, np.full(len(losses), np.nan), behind)
             )
     return learning_table(curves)
+
+
+def _servers(
+    plan: Plan, trajectory: Trajectory
+) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Name, loss and accuracy of each model of the servers that is trained; "" where there is one."""
+    if trajectory.loss.ndim == 1:
+        yield "", trajectory.loss, trajectory.accuracy
+        return
+    for model, name in enumerate(plan.scenario.server_models):
+        if not plan.is_given(model):
+            yield name, trajectory.loss[model], trajectory.accuracy[model]

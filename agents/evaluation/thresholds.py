@@ -121,12 +121,14 @@ def mean_and_error(values: Floats, weight: Floats) -> tuple[float, float]:
     return mean, float(np.sqrt(spread) / total)
 
 
-def told_less(score: NDArray[np.float32], threshold: Floats) -> NDArray[np.float32]:
-    """Scores (rows, n) less each row's threshold, (rows,): above 0 exactly where they exceeded it. One beyond
-    all scores becomes the next number there, so that the order is kept."""
-    exact = score.astype(np.float64)
-    finite = np.clip(threshold, exact.min(axis=1) - 1.0, exact.max(axis=1) + 1.0)
-    less: NDArray[np.float32] = (exact - finite[:, None]).astype(np.float32)
+def told_less(score: NDArray[np.float32], threshold: Floats, surcharge: float = 0.0) -> NDArray[np.float32]:
+    """Scores (rows, n), or by option (rows, options, n), less each row's threshold, (rows,): above 0 exactly
+    where they exceeded it. One beyond all scores becomes the next number there, so that the order is kept.
+    surcharge: by how much at most an option's score is still to be less, or more."""
+    exact, apart = score.astype(np.float64), tuple(range(1, score.ndim))
+    least, most = exact.min(axis=apart) - 1.0 - surcharge, exact.max(axis=apart) + 1.0 + surcharge
+    finite = np.expand_dims(np.clip(threshold, least, most), apart)
+    less: NDArray[np.float32] = (exact - finite).astype(np.float32)
     return less
 
 

@@ -15,14 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from agents.brought_names import name_of
+from agents.brought_names import name_of, server_names
 from agents.models.families import Classifier, model_of, outline
 from agents.models.library_models import library_of
 from agents.models.training import read
 from agents.plan import Plan
 from sim.errors import BadInput
 from sim.scenario.files.machine import gib, installed_bytes
-from sim.scenario.schema.client_data import Scaling
+from sim.scenario.schema.client_data import ClientModel, Scaling
+from sim.scenario.schema.server import ServerModel
 
 Said = tuple[Any, Any]  # logits or probabilities (n, classes), and features (n, width) or None
 COPIES = 3  # of a file's weights: as read, as tensors, as they work
@@ -35,8 +36,8 @@ def read_model(plan: Plan, name: str, file: str, path: str) -> Callable[[NDArray
     """What asks the model of a file. path: how messages begin. Raises BadInput for what it cannot be."""
     _require_room(file, path)
     scenario = plan.scenario
-    of_group = {name_of(group): group.model for group in scenario.fleet}
-    asked = of_group.get(name, scenario.first_model)
+    owners: dict[str, ClientModel | ServerModel] = {name_of(group): group.model for group in scenario.fleet}
+    asked = (owners | dict(zip(server_names(scenario), scenario.server_models.values(), strict=True)))[name]
     ask = _onnx(file, plan, path) if file.endswith(".onnx") else _weights(file, plan, asked, path)
     scaling = asked.scaling
     return ask if scaling is None else lambda images: ask(_scaled(images, scaling, path))

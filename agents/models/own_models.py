@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.brought_names import SERVER, files_of, name_of
+from agents.brought_names import files_of, name_of, server_names
 from agents.models.frozen import Weights, hash_of
 from agents.models.model_files import Said, read_model
 from agents.models.outputs import ModelOutput
@@ -52,7 +52,7 @@ def names_of(plan: Plan) -> dict[str, str | None]:
 def require_own(plan: Plan, models: Mapping[str, OwnModel]) -> None:
     """Raises BadInput, one line, for a model that cannot be read, or does not answer as it should when it is
     asked about one sample; and for an object that belongs to no group."""
-    known = [SERVER, *map(name_of, plan.scenario.fleet)]
+    known = [*server_names(plan.scenario), *map(name_of, plan.scenario.fleet)]
     for name in models:
         if name not in known:
             raise BadInput(f"models: '{name}' is neither of {', '.join(known)}")

@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.data.met import Met
-from agents.evaluation.cost_model import CostModel, cost_model_of
-from agents.evaluation.curves import EvaluationSet, Right, met_by
+from agents.evaluation.best_option import Asked, by_best
+from agents.evaluation.cost_model import CostModel
+from agents.evaluation.curves import EvaluationSet, Right
 from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
 from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
 from agents.evaluation.thresholds import told_less
+from agents.options import costs_for, most_surcharge
 from agents.plan import Block, Plan
 from agents.rejectors.blocks import RejectorBlock
+from agents.rejectors.option_surrogates import surrogate_of
 from agents.rejectors.settings import Setting
-from agents.rejectors.surrogates import SURROGATES, Client
+from agents.rejectors.surrogates import Client, Surrogate
 from agents.server.online import own_rows
-from sim.messages import Samples
 from sim.registry.prices import PriceRule
 
 
 @dataclass(frozen=True)
 class BlockAnswers:
-    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n); evaluations: on
-    each setting that rows of this block serve, a part of the sum over the group's clients; estimates: such a
-    part too, by model, of what rows in the scenario's own setting say of its being right on held-out samples.
+    """score: of the rows that the run itself uses, on the sample axis, float32 (own rows, n), or by option
+    (own rows, options, n); evaluations: on each setting that rows of this block serve, a part of the sum over
+    the group's clients; estimates: such a part too, by model, of what rows in the scenario's own setting say
+    of its being right on held-out samples.
     """
 
     score: NDArray[np.float32]
@@ -39,7 +42,8 @@ class BlockAnswers:
 
 
 def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right) -> BlockAnswers:
-    """What a trained block decides. server_right: (n,), whether the server is right on the sample axis."""
+    """What a trained block decides. server_right: whether the server is right on the sample axis, (n,), of
+    several models (models, n)."""
     is_own, place = own_rows(plan, block), block.group
     owners, price = plan.owners(block), plan.scenario.fleet[place].policy.price
     held_out, calibration = (
@@ -53,7 +57,7 @@ def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right:
         rows = network_of_row == number
         judged, known = held_out.of(owners[rows]), calibration.of(owners[rows])
         for setting in plan.served[place][networks[number]]:
-            cost_model = cost_model_of(plan.scenario, setting.c_e, setting.c_1)
+            cost_model = costs_for(plan.scenario, place, setting.c_e, setting.c_1)
             evaluations[setting] = scored.evaluate(rows, setting, cost_model, judged, known, price)
     score = scored.in_run(plan, block)
     of_own = network_of_row == 0
@@ -64,17 +68,18 @@ def answers_of(plan: Plan, block: Block, rejectors: RejectorBlock, server_right:
 class Scored:
     """A block's rows on some positions of the sample axis, n of them, ascending.
 
-    outputs: (rows, n, outputs); client: of each row's model; client_correct, server_correct: bool (rows, n)
-    and (n,), or grades; samples: the whole sample axis.
+    outputs: (rows, n, outputs); client: of each row's model; client_correct: bool (rows, n), or grades;
+    server_right: on the whole sample axis, as `answers_of` has it.
     """
 
-    name: str
+    plan: Plan
+    block: Block
+    surrogate: Surrogate
     positions: NDArray[np.integer]
     outputs: Tensor
     client: Client
     client_correct: Right
-    server_correct: Right
-    samples: Samples
+    server_right: Right
 
     @classmethod
     def of(
@@ -88,20 +93,21 @@ class Scored:
         """Asks the rejectors and their models."""
         sample_ids = plan.samples.sample_id[positions]
         return cls(
-            block.score,
+            plan,
+            block,
+            surrogate_of(plan, block),
             positions,
             rejectors.outputs(sample_ids),
             rejectors.client(sample_ids),
             rejectors.client_right(sample_ids).numpy(),
-            server_right[positions],
-            plan.samples,
+            server_right,
         )
 
     def score(self, rows: NDArray[np.bool_], c_1: float) -> NDArray[np.float32]:
-        """The scores of some rows, float32 (those rows, n)."""
+        """The scores of some rows, float32 (those rows, n), or (those rows, options, n)."""
         chosen = torch.from_numpy(rows)
         client = Client(self.client.answer[chosen], self.client.uncertainty[chosen])
-        made: NDArray[np.float32] = SURROGATES[self.name].score(self.outputs[chosen], client, c_1).numpy()
+        made: NDArray[np.float32] = self.surrogate.score(self.outputs[chosen], client, c_1).numpy()
         return made
 
     def in_run(self, plan: Plan, block: Block) -> NDArray[np.float32]:
@@ -112,8 +118,9 @@ class Scored:
         if not price.is_chosen or not rows.any():
             return score
         known = calibrated_on(plan, place, plan.owners_in(place)).of(plan.owners(block)[rows])
-        cost_model = cost_model_of(plan.scenario, costs.c_e, costs.c_1)
-        return told_less(score, self.prices(rows, costs.c_1, cost_model, known, price))
+        cost_model = costs_for(plan.scenario, place, costs.c_e, costs.c_1)
+        chosen = self.prices(rows, costs.c_1, cost_model, known, price)
+        return told_less(score, chosen, most_surcharge(plan.scenario, place, cost_model))
 
     def evaluate(
         self,
@@ -125,38 +132,43 @@ class Scored:
         own_price: PriceRule,
     ) -> PolicyEvaluation:
         """The evaluation of a setting that these rows serve, on what they meet of the held-out samples."""
-        score = self.score(rows, setting.c_1)
-        at, known_at = (np.searchsorted(self.positions, met.positions) for met in (held_out, calibration))
+        (at, judged), (known_at, _) = (
+            self._asked(rows, setting.c_1, cost_model, met) for met in (held_out, calibration)
+        )
         price = self.prices(rows, setting.c_1, cost_model, calibration, own_price)
-        calibrated = calibration.mean(score[:, known_at] > price[:, None])
-        judged = self.evaluation_set(rows, held_out)
-        return evaluate(score[:, at], price, judged, cost_model, calibrated)
+        calibrated = calibration.mean(known_at > price[:, None])
+        return evaluate(at, price, judged, cost_model, calibrated)
 
     def prices(
         self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, calibration: Met, own: PriceRule
     ) -> NDArray[np.float64]:
         """The price that each of some rows decides at, float64 (those rows,)."""
-        at = np.searchsorted(self.positions, calibration.positions)
-        known = self.evaluation_set(rows, calibration)
-        return prices(self.name, cost_model, self.score(rows, c_1)[:, at], known, own)
+        at, known = self._asked(rows, c_1, cost_model, calibration)
+        return prices(self.block.score, cost_model, at, known, own)
 
     def estimates(self, rows: NDArray[np.bool_], held_out: Met) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
-        judged, at = self.evaluation_set(rows, held_out), np.searchsorted(self.positions, held_out.positions)
-        server = np.broadcast_to(judged.server_correct, judged.client_correct.shape)
-        right = {"client": judged.client_correct, "server": server}
+        at = np.searchsorted(self.positions, held_out.positions)
+        correct = self.client_correct[rows][:, at]
+        server = Asked.of(self.plan, self.block.group, self.server_right, held_out).right[0]
+        right = {"client": correct, "server": np.broadcast_to(server, correct.shape)}
         said = self.outputs[torch.from_numpy(rows)][:, at]
         return {
             model: reliability_bins(
-                torch.sigmoid(said[..., place]).numpy(), right[model], judged.share, judged.weight
+                torch.sigmoid(said[..., place]).numpy(), right[model], held_out.share, held_out.weight
             )
-            for model, place in SURROGATES[self.name].says.items()
+            for model, place in self.surrogate.says.items()
         }
 
-    def evaluation_set(self, rows: NDArray[np.bool_], met: Met) -> EvaluationSet:
-        """What some rows are asked, each with its model."""
-        at = np.searchsorted(self.positions, met.positions)
-        return met_by(self.client_correct[rows][:, at], self.server_correct[at], met, self.samples)
+    def _asked(
+        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, met: Met
+    ) -> tuple[NDArray[np.float32], EvaluationSet]:
+        """Some rows' scores where they meet samples, (those rows, h), and what sends come to there."""
+        at, place = np.searchsorted(self.positions, met.positions), self.block.group
+        correct = self.client_correct[rows][:, at]
+        asked = Asked.of(self.plan, place, self.server_right, met)
+        score = self.score(rows, c_1)[..., at]
+        return by_best(self.plan, place, self.block.score, score, correct, asked, cost_model)
 
 
 def own_scores(

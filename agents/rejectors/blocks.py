@@ -11,18 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.evaluation.cost_model import cost_model_of
 from agents.models.snapshots import State, remembered, remind
 from agents.models.training import optimiser_of, require_finite, to_tensor
+from agents.options import costs_for
 from agents.plan import Block, Plan
 from agents.rejectors.client_predictions import ClientPredictions
 from agents.rejectors.feedback import Feedback
 from agents.rejectors.feedback_buffer import FeedbackBuffer
 from agents.rejectors.inputs import INPUTS, RejectorInput, scale_of
-from agents.rejectors.outcome_costs import own_costs, weights_of
+from agents.rejectors.option_losses import OptionTargets
+from agents.rejectors.option_surrogates import surrogate_of
+from agents.rejectors.outcome_costs import weights_of
 from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
-from agents.rejectors.surrogates import SURROGATES, Client, Targets
+from agents.rejectors.surrogates import Client, Targets
+from agents.rejectors.told import told
 from agents.server.online import rejector_round, row_of_client, training_rows
 from agents.server.steps import rejector_batches
 from sim.messages import TrainingRound
@@ -50,7 +53,7 @@ class RejectorBlock:
         variants = plan.variants_of(block)
         self._variants = sorted(set(variants))
         self._model_of_row = torch.tensor([self._variants.index(variant) for variant in variants])
-        self._surrogate = SURROGATES[block.score]
+        self._surrogate = surrogate_of(plan, block)
         self._pool = plan.in_view(plan.rejector_pool, plan.traffic_view(block.group))
         seeds = [key(plan.scenario.seed, "rejector", block.group, int(owner)) for owner in self._owners]
         outputs, inputs = self._surrogate.outputs(plan.data.classes), self._inputs(self._pool)
@@ -70,7 +73,8 @@ class RejectorBlock:
         step, if a loss is no longer a number.
         """
         plan, epochs = self._plan, self._plan.scenario.training.pretrain.epochs
-        inputs, targets = self._scale.apply(self._inputs(self._pool)), self._targets(correct)
+        inputs, client_right = self._scale.apply(self._inputs(self._pool)), self.client_right(self._pool)
+        targets = told(plan, self._block, self.settings, client_right, self._pool, correct)
         draws = [
             stream(plan.scenario.seed, "feedback", self._block.group, int(owner)) for owner in self._owners
         ]
@@ -158,7 +162,7 @@ class RejectorBlock:
     def _fit(
         self,
         inputs: RejectorInput,
-        targets: Targets,
+        targets: Targets | OptionTargets,
         batches: Tensor,
         weigh: Weigh | None,
         check_every: int,
@@ -240,7 +244,7 @@ class RejectorBlock:
         """Of what the rejectors train on; nothing where every outcome is known. draws: one a row."""
         if (scenario := self._plan.scenario).training.feedback == "full":
             return None
-        costs = [cost_model_of(scenario, each.c_e, each.c_1) for each in self.settings]
+        costs = [costs_for(scenario, self._block.group, each.c_e, each.c_1) for each in self.settings]
         prices = [bayes_price(self._block.score, each.bayes_price) for each in costs]
         return Feedback(
             self._surrogate.score,
@@ -251,20 +255,6 @@ class RejectorBlock:
             draws,
         )
 
-    def _targets(self, correct: NDArray[np.bool_]) -> Targets:
-        plan = self._plan
-        view = plan.rejector_views.index(plan.traffic_view(self._block.group))
-        interval = [plan.intervals.index(each.interval(plan.steps_per_epoch)) for each in self.settings]
-        return Targets(
-            self.client_right(self._pool),
-            to_tensor(correct[:, :, view]).swapaxes(0, 1)[:, torch.tensor(interval)],
-            to_tensor(plan.labels(self._pool).astype(np.int64)),
-            weights_of(plan, self.settings),
-            torch.tensor([[each.c_1] for each in self.settings]),
-            stream(plan.scenario.seed, "rejector prices", self._block.group),
-            own_costs(plan, self.settings),
-        )
-
     def _targets_in_run(
         self, training_round: TrainingRound, sample_ids: NDArray[np.int32], server_correct: Tensor
     ) -> Targets:
@@ -273,7 +263,7 @@ class RejectorBlock:
             self.client_right(sample_ids),
             server_correct,
             to_tensor(plan.labels(sample_ids).astype(np.int64)),
-            weights_of(plan, self.settings),
+            weights_of(plan, self._block.group, self.settings),
             torch.tensor([[each.c_1] for each in self.settings]),
             stream(plan.scenario.seed, "online prices", self._block.group, training_round.version),
         )

@@ -13,27 +13,30 @@ from torch import Tensor
 from agents.data.tables import own_c_e
 from agents.evaluation.cost_model import cost_model_of
 from agents.models.training import to_tensor
+from agents.options import costs_for, options_of
 from agents.plan import Plan
 from agents.rejectors.losses import outcome_weights, slope_of_cost
 from agents.rejectors.settings import Setting
 from agents.rejectors.surrogates import OwnCosts
 
 
-def weights_of(plan: Plan, settings: Sequence[Setting]) -> Tensor:
-    """What each outcome weighs in each row's setting, (rows, 4, 3); where samples have costs of their own, of
-    one as dear as the dearest of the pool."""
-    own = _pool(plan)
+def weights_of(plan: Plan, place: int, settings: Sequence[Setting]) -> Tensor:
+    """What each outcome weighs in each row's setting, (rows, 4, 3), of a group with one option; where
+    samples have costs of their own, of one as dear as the dearest of the pool."""
+    own = _pool(plan, place)
     dearest = None if own is None else float(own.max())
     costs = (each.c_e if dearest is None else dearest for each in settings)
-    models = [cost_model_of(plan.scenario, c_e, each.c_1) for c_e, each in zip(costs, settings, strict=True)]
+    models = [
+        costs_for(plan.scenario, place, c_e, each.c_1) for c_e, each in zip(costs, settings, strict=True)
+    ]
     return torch.stack(
         [outcome_weights(model, each.form) for model, each in zip(models, settings, strict=True)]
     )
 
 
-def own_costs(plan: Plan, settings: Sequence[Setting]) -> OwnCosts | None:
+def own_costs(plan: Plan, place: int, settings: Sequence[Setting]) -> OwnCosts | None:
     """What samples of the pool cost less than the dearest; None where all cost alike."""
-    own = _pool(plan)
+    own = _pool(plan, place)
     if own is None:
         return None
     charged = cost_model_of(plan.scenario, 0.0, 1.0).charged
@@ -41,6 +44,7 @@ def own_costs(plan: Plan, settings: Sequence[Setting]) -> OwnCosts | None:
     return OwnCosts(to_tensor(less), torch.tensor([[slope_of_cost(each.form)] for each in settings]))
 
 
-def _pool(plan: Plan) -> NDArray[np.float64] | None:
+def _pool(plan: Plan, place: int) -> NDArray[np.float64] | None:
     own = None if plan.given is None else own_c_e(plan.given, plan.scenario)
-    return None if own is None else own[plan.rejector_pool]
+    (option,) = options_of(plan.scenario, place)
+    return None if own is None else option.of(own)[plan.rejector_pool]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -207,15 +208,15 @@ def _at_labels(values: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a batch, each
-    sample's own, (rows, n). score: of outputs, the clients' own answers, and c_1, a number or
-    (rows, 1), float32 (rows, n). says: which output is the logit of P(m=y|x), under
-    "client", or of P(e=y|x), under "server". believes_client: whether the score takes the client's own
-    uncertainty for a probability.
+    """outputs: how many, given the number of classes. loss: of outputs (rows, n, outputs) and a `Batch`, of
+    several options an `OptionBatch`, each sample's own, (rows, n). score: of outputs, the clients' own
+    answers, and c_1, a number or (rows, 1), float32 (rows, n), or (rows, options, n). says: which output is
+    the logit of P(m=y|x), under "client", or of P(e=y|x), under "server". believes_client: whether the score
+    takes the client's own uncertainty for a probability.
     """
 
     outputs: Callable[[int], int]
-    loss: Callable[[Tensor, Batch], Tensor]
+    loss: Callable[[Tensor, Any], Tensor]
     score: Callable[[Tensor, Client, Tensor | float], Tensor]
     says: Mapping[str, int] = field(default_factory=dict)
     believes_client: bool = False

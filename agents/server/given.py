@@ -8,28 +8,29 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.brought_names import SERVER
-from agents.data.tables import server_of
+from agents.brought_names import server_names
+from agents.data.tables import servers_of
 from agents.models.given import GivenAnswers, given_weights
 from agents.models.outputs import Brought, ModelOutput
 from agents.models.own_models import SaidOnce
 from agents.models.snapshots import State
 from agents.plan import Plan
-from agents.server.model import ServerModel, ServerUpdate, Trajectory
+from agents.server.model import ServerUpdate, Trajectory
 from agents.server.steps import rejector_batches
 from sim.messages import TrainingRound
 
 
 class GivenServer:
-    """The server of a table, which is the same at every step."""
+    """A server's model that is the same at every step, the one there is or one of several."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, model: int = 0) -> None:
+        """model: its place among the servers' models."""
         self._plan = plan
         self._model: Brought
         if plan.given is not None:
-            self._model = GivenAnswers(given_weights(server_of(plan.given, plan.scenario)))
+            self._model = GivenAnswers(given_weights(servers_of(plan.given, plan.scenario)[model]))
         else:
-            self._model = SaidOnce(dict(plan.said[SERVER]))
+            self._model = SaidOnce(dict(plan.said[server_names(plan.scenario)[model]]))
 
     def pretrain(self, _epochs: int | None = None) -> Trajectory:
         """What the rejectors see of it: every copy answers alike, so that no loss and no accuracy is told."""
@@ -69,8 +70,3 @@ class GivenServer:
 
     def _output(self, sample_ids: NDArray[np.int32]) -> ModelOutput:
         return self._model.output(self._plan, sample_ids)
-
-
-def server_kind(plan: Plan) -> type[ServerModel] | type[GivenServer]:
-    """What hosts the server of a plan."""
-    return GivenServer if plan.has_given_server else ServerModel

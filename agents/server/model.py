@@ -51,12 +51,20 @@ class ServerUpdate:
 
 
 class ServerModel:
-    """The one classifier e that all clients share."""
+    """A classifier e that all clients share: the one there is, or one of several, each with its own draws.
 
-    def __init__(self, plan: Plan) -> None:
+    sent: what a sample of `Plan.server_pool` weighs in its loss beside what its view does, float32 (pool,);
+    None: all alike (`agents.server.specialising`).
+    """
+
+    def __init__(self, plan: Plan, model: int = 0) -> None:
+        """model: its place among the servers' models."""
         self._plan = plan
-        asked = plan.scenario.first_model
-        seed = key(plan.scenario.seed, "server model")
+        name, asked = list(plan.scenario.server_models.items())[model]
+        self._name = (name,) if len(plan.scenario.server_models) > 1 else ()
+        self._told = " ".join(["server", *self._name])
+        self.sent: NDArray[np.float32] | None = None
+        seed = key(plan.scenario.seed, "server model", *self._name)
         shape, classes = plan.data.image_shape, plan.data.classes
         self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
         pretrain = plan.scenario.training.pretrain
@@ -85,17 +93,19 @@ class ServerModel:
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
         views = np.array(self._plan.sent_views, dtype=np.int32)
-        view_draws = stream(self._plan.scenario.seed, "server views")
-        batches = server_batches(self._plan)
+        view_draws = stream(self._plan.scenario.seed, "server views", *self._name)
+        batches = server_batches(self._plan, *self._name)
         curve = np.zeros((pretrain.epochs, per_epoch, 2))
         seen = SeenByClients(self._plan)
         self._record_copies(seen, version=0)
         for step in range(self._plan.steps):
-            base = self._plan.server_pool[next(batches)]
+            places = next(batches)
+            base = self._plan.server_pool[places]
             drawn = view_draws.choice(views, size=len(base))
             chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
-            loss, accuracy = self._step(chosen, self._plan.weight_of_view[drawn])
-            require_finite(loss, "learn", "server, pretraining", f"the loss is {loss} at step {step}")
+            weights = self._plan.weight_of_view[drawn]
+            loss, accuracy = self._step(chosen, weights if self.sent is None else weights * self.sent[places])
+            require_finite(loss, "learn", f"{self._told}, pretraining", f"the loss is {loss} at step {step}")
             curve[divmod(step, per_epoch)] = loss, accuracy
             self._record_copies(seen, version=step + 1)
             if step + 1 == self._plan.steps:
@@ -120,7 +130,7 @@ class ServerModel:
     def labels(self) -> NDArray[np.int16]:
         """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""
         logits = self._logits(self._plan.samples.sample_id)
-        require_finite(logits.numpy(), "decide", "server", "an answer is not a finite number")
+        require_finite(logits.numpy(), "decide", self._told, "an answer is not a finite number")
         return _labels(logits)
 
     def confidence(self) -> NDArray[np.float32]:
@@ -131,6 +141,12 @@ class ServerModel:
         sure = np.full(len(samples.sample_id), np.nan, dtype=np.float32)
         sure[samples.held_out] = logits.softmax(dim=1).amax(dim=1).numpy()
         return sure
+
+    def chances(self, sample_ids: NDArray[np.int32]) -> NDArray[np.float64]:
+        """The probability of each sample's own class by the softmax as it is now, float64 (n,)."""
+        shares = self._logits(sample_ids).double().softmax(dim=1)
+        own: NDArray[np.float64] = shares.numpy()[np.arange(len(sample_ids)), self._plan.labels(sample_ids)]
+        return own
 
     def state(self) -> State:
         """What the rounds to come depend on besides their messages."""

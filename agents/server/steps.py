@@ -16,9 +16,11 @@ from sim.streams import stream
 Step = TypeVar("Step", int, NDArray[np.int64])
 
 
-def server_batches(plan: Plan) -> Iterator[NDArray[np.int64]]:
-    """Endless batches of stage 1: positions in `Plan.server_pool`, int64 (batch,)."""
-    order = stream(plan.scenario.seed, "server order")
+def server_batches(plan: Plan, *model: str) -> Iterator[NDArray[np.int64]]:
+    """Endless batches of stage 1: positions in `Plan.server_pool`, int64 (batch,). model: its name, where
+    there are several; with `training.shared_batch` they share theirs."""
+    own = () if plan.scenario.training.shared_batch else model
+    order = stream(plan.scenario.seed, "server order", *own)
     batch = plan.scenario.training.pretrain.batch
     return (rows[0] for rows in batch_order([order], len(plan.server_pool), batch))
 

@@ -91,6 +91,7 @@ SCORES: Family[Score] = Family(
         has_bayes_price=True,
         depends_on=("c_e", "c_1"),
         needs="label",
+        is_per_option=True,
     ),
     Score("one_vs_all", "rank", "rejector", has_bayes_price=False, needs="label"),
     Score("random", "rank", "draw", has_bayes_price=False),

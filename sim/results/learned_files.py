@@ -56,8 +56,9 @@ def write_learned(
         "pool": [POOLS[pool] for pool in samples.pool],
         "held_out": samples.held_out,
     }
-    own = {} if samples.work is None else {WORK.name: samples.work}
-    schema = SAMPLES if samples.work is None else SAMPLES.append(WORK)
+    own, schema = _work(world, learned), SAMPLES
+    for name in own:
+        schema = schema.append(WORK.with_name(name))
     write_table(folder / "samples.parquet", table_of(of_samples | own, schema))
     write_table(folder / "clients.parquet", table_of(_clients(world, learned, hashes_after), CLIENTS))
     write_table(folder / "learning.parquet", table_of(learning, LEARNING))
@@ -92,6 +93,14 @@ def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, 
         "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
         "outages": _hit_by(world),
     }
+
+
+def _work(world: World, learned: Learned) -> dict[str, Any]:
+    """The work of samples as columns: `work`, of several models `work.NAME`; none where all are alike."""
+    work = learned.samples.work
+    if work is None or work.ndim == 1:
+        return {} if work is None else {WORK.name: work}
+    return {f"{WORK.name}.{name}": own for name, own in zip(world.scenario.server_models, work, strict=True)}
 
 
 def _hit_by(world: World) -> list[str]:

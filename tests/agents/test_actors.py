@@ -33,6 +33,7 @@ from agents.backends.client_shard import ClientShard
 from agents.fleet import Fleet, open_fleet
 from agents.plan import make_plan
 from agents.server.model import ServerModel
+from agents.server.several import ServerModels
 from sim.errors import BadInput, RunFailed
 from sim.scenario import Scenario
 
@@ -225,7 +226,9 @@ def test_a_death_is_told_in_the_stage_it_breaks(cache: Path) -> None:
 
 
 def test_every_method_has_its_stage() -> None:
-    methods = {name for kind in (ServerModel, ClientShard) for name in vars(kind) if name[0] != "_"}
+    methods = {
+        name for kind in (ServerModel, ServerModels, ClientShard) for name in vars(kind) if name[0] != "_"
+    }
     assert set(STAGE_OF) == methods | {"start"}
     assert methods | {"start"} > SETS_UP | CHANGES_STATE
 

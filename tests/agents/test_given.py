@@ -28,6 +28,7 @@ from sim.errors import BadInput
 from sim.messages import Learned
 from sim.scenario import POOLS, Scenario
 from sim.scenario.rules.checks import findings
+from sim.scenario.schema.server import Server
 
 POOLED = [0.0, 0.0, 0.4, 0.2, 0.4]
 C_1 = 1.5
@@ -39,7 +40,7 @@ def asked(path: Path, *groups: dict[str, Any], server: str | None = None, **chan
     served = {"model": model, "service": {"kind": "affine", "base_s": 0.05}}
     costs = {"c_e": 0.1, "c_1": C_1} | changes.pop("costs", {})
     return scenario(*groups, data=data, costs=costs, **changes).model_copy(
-        update={"server": Scenario.model_fields["server"].annotation.model_validate(served)}
+        update={"server": Server.model_validate(served)}
     )
 
 

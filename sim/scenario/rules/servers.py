@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.registry.choices import CHOICES
+from sim.registry.data_sets import DATA_SETS
 from sim.registry.disciplines import DISCIPLINES
 from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
 from sim.registry.scores import SCORES
 from sim.registry.service import Affine
+from sim.scenario import options
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group, Option
 from sim.scenario.schema.server import ServerModel, Station
+from sim.scenario.schema.training import Study
 from sim.scenario.schema.values import SHORTEST_S
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest
@@ -112,11 +115,44 @@ def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "policy", "price", "kind"), price.kind, rule
 
 
+def several_options_can_be_learned_about(scenario: Scenario) -> Iterator[Breach]:
+    """What of learning is for one option alone."""
+    groups = [index for index, group in enumerate(scenario.fleet) if has_several(scenario, group)]
+    if not groups:
+        return
+    training, study = scenario.training, scenario.study or Study()
+    asked: list[tuple[Path, str]] = [
+        (("fleet", index, "policy", "score"), scenario.fleet[index].policy.score) for index in groups
+    ]
+    asked += [(("study", "score"), score) for score in study.score or ()]
+    for path, name in asked:
+        if SCORES[name].needs_rejector and not SCORES[name].is_per_option:
+            rule = "learns about one option, and clients have several: use l2h, plug_in or l2h_priced"
+            yield path, name, rule
+    forms: list[tuple[Path, str]] = [(("training", "form"), training.form)]
+    forms += [(("study", "form"), form) for form in study.form or ()]
+    for path, form in forms:
+        if form == "released" and any("form" in SCORES[name].depends_on for _, name in asked):
+            yield path, form, "is the loss of one option, and clients have several: use nonnegative"
+    if training.feedback == "deferred_only" and any(SCORES[name].needs_rejector for _, name in asked):
+        rule = "an answer tells of one option, and clients have several: must be full"
+        yield ("training", "feedback"), training.feedback, rule
+
+
+def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
+    if not scenario.training.specialise:
+        return
+    path: Path = ("training", "specialise")
+    if scenario.training.online is not None:
+        yield path, True, "is settled before the run: training.online must be null"
+    files = any(model.file is not None for model in scenario.server_models.values())
+    if files or DATA_SETS[scenario.data.set].has_answers:
+        yield path, True, "is for models that are trained: a table or a file has its answers already"
+
+
 def has_several(scenario: Scenario, group: Group) -> bool:
     """Whether the clients of a group have several options."""
-    if group.options is not None:
-        return len(group.options) > 1
-    return sum(len(scenario.models_of(place)) for place in range(len(scenario.stations))) > 1
+    return len(options.written(scenario, group)) > 1
 
 
 def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breach]:
@@ -205,6 +241,8 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     servers_and_models_are_there,
     options_are_there,
     several_options_can_be_chosen_among,
+    several_options_can_be_learned_about,
+    models_can_specialise,
     several_are_not_trained_during_the_run,
     outages_hit_what_stands_near,
     a_batch_fits_the_queue,

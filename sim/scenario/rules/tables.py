@@ -164,6 +164,17 @@ def costs_of_a_table_are_not_studied(scenario: Scenario) -> Iterator[Breach]:
         yield ("study", "c_e"), study.c_e, rule
 
 
+def options_have_the_costs_of_the_table(scenario: Scenario) -> Iterator[Breach]:
+    table = table_of(scenario)
+    if table is None or all(server.cost is None for server in table.servers.values()):
+        return
+    for index, group in enumerate(scenario.fleet):
+        for position, option in enumerate(group.options or ()):
+            if option.c_e is not None:
+                path: Path = ("fleet", index, "options", position, "c_e")
+                yield path, option.c_e, "each sample of the table has its own cost: must be null"
+
+
 def table_of(scenario: Scenario) -> AnswerTable | None:
     """The table of a scenario; None if it has none, or one that cannot be read, as another rule says."""
     data = scenario.data
@@ -242,4 +253,5 @@ TABLE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     models_are_in_the_table,
     scores_have_what_they_need,
     costs_of_a_table_are_not_studied,
+    options_have_the_costs_of_the_table,
 )

@@ -144,6 +144,8 @@ class Training(Part):
     """Whether a rejector knows if the server is right on every sample, or on what was sent alone."""
     exploration: Share = 0.0
     """Probability of sending what the policy would keep."""
+    specialise: bool = False
+    """Whether samples weigh, for each model of the servers, by how many clients would send them to it."""
     pretrain: Pretrain = Pretrain()
     """Training before the run."""
     online: Online | None = None

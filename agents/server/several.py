@@ -1,0 +1,92 @@
+"""Several models of the servers as one learner: each is asked in turn, what they say laid side by side.
+Takes the place of `agents.server.model.ServerModel` where a scenario has several, or has them specialise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.models.snapshots import State
+from agents.plan import Plan
+from agents.server.given import GivenServer
+from agents.server.model import ServerModel, Trajectory
+from agents.server.specialising import Wrong, sent_to
+
+
+class ServerModels:
+    """The models of all servers, in order; the first axis of what they say where there are several."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._models = [
+            GivenServer(plan, model) if plan.is_given(model) else ServerModel(plan, model)
+            for model in range(len(plan.scenario.server_models))
+        ]
+        self._wrong: Wrong | None = None
+
+    def specialise(self, wrong: Wrong) -> None:
+        """From the second epoch on each model's samples weigh by what would be sent to it."""
+        self._wrong = wrong
+
+    def pretrain(self, epochs: int | None = None) -> Trajectory | None:
+        """As `ServerModel.pretrain`, all models epoch by epoch. Raises RunFailed if a loss diverges.
+
+        correct: bool (models, intervals, steps, views, batch); loss, accuracy: (models, epochs), NaN of
+        models that are not trained.
+        """
+        made: list[Trajectory | None] = []
+        for _ in range(self._plan.scenario.training.pretrain.epochs if epochs is None else epochs):
+            made = [model.pretrain(1) for model in self._models]
+            found = [one for one in made if one is not None]
+            if len(found) == len(made):
+                return self._side_by_side(found)
+            if self._wrong is not None:
+                self._weigh(self._wrong)
+        return None
+
+    def labels(self) -> NDArray[np.int16]:
+        """The models' answers on the sample axis, int16 (models, n)."""
+        return _stacked([model.labels() for model in self._models])
+
+    def confidence(self) -> NDArray[np.float32]:
+        """As `ServerModel.confidence`, float32 (models, n)."""
+        return _stacked([model.confidence() for model in self._models])
+
+    def state(self) -> State:
+        """What would go on, of each model; none is trained during the run."""
+        return {"models": [model.state() for model in self._models]}
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken, of the same plan."""
+        for model, own in zip(self._models, state["models"], strict=True):
+            model.restore(own)
+
+    def _weigh(self, wrong: Wrong) -> None:
+        trained = [model for model in self._models if isinstance(model, ServerModel)]
+        for model, sent in zip(trained, sent_to(self._plan, trained, wrong), strict=True):
+            model.sent = sent
+
+    def _side_by_side(self, trajectories: list[Trajectory]) -> Trajectory:
+        epochs = self._plan.scenario.training.pretrain.epochs
+        curves = ((one.loss, one.accuracy) for one in trajectories)
+        nothing = np.full(epochs, np.nan)
+        losses, accuracies = zip(
+            *((loss, right) if len(loss) else (nothing, nothing) for loss, right in curves), strict=True
+        )
+        correct = _stacked([one.correct for one in trajectories])
+        return Trajectory(correct, _stacked(losses), _stacked(accuracies))
+
+
+def _stacked(of_models: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """A model's own array where there is one, else (models, ...)."""
+    return of_models[0] if len(of_models) == 1 else np.stack(of_models)
+
+
+def server_kind(plan: Plan) -> type[ServerModel] | type[GivenServer] | type[ServerModels]:
+    """What hosts the models of the servers of a plan."""
+    if len(plan.scenario.server_models) > 1 or plan.scenario.training.specialise:
+        return ServerModels
+    return GivenServer if plan.has_given_server else ServerModel
