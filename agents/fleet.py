@@ -40,8 +40,9 @@ from sim.messages import Learned, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
 
-log, Item = logging.getLogger(__name__), TypeVar("Item")
+log = logging.getLogger(__name__)
 ProgressCallback = Callable[[str, int, int], None]
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -79,10 +80,9 @@ def open_fleet(
 
 def _with(scenario: Scenario, availability: float | None) -> Scenario:
     """The scenario with a number in place of `observed`."""
-    training = scenario.training
-    if training.availability != "observed" or availability is None:
+    if scenario.training.availability != "observed" or availability is None:
         return scenario
-    known = training.model_copy(update={"availability": availability})
+    known = scenario.training.model_copy(update={"availability": availability})
     return scenario.model_copy(update={"training": known})
 
 
