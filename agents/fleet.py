@@ -80,10 +80,9 @@ def open_fleet(
 
 def _with(scenario: Scenario, availability: float | None) -> Scenario:
     """The scenario with a number in place of `observed`."""
-    training = scenario.training
-    if training.availability != "observed" or availability is None:
+    if scenario.training.availability != "observed" or availability is None:
         return scenario
-    known = training.model_copy(update={"availability": availability})
+    known = scenario.training.model_copy(update={"availability": availability})
     return scenario.model_copy(update={"training": known})
 
 
@@ -293,8 +292,8 @@ class Fleet:
         return scatter(items, self._backend.shards)
 
     def _by_group(self, found: Mapping[Variant, Item]) -> tuple[tuple[Item, ...], ...]:
-        places = range(len(self._plan.scenario.fleet))
-        return tuple(tuple(found[v] for v in self._plan.variants if v.group == place) for place in places)
+        variants, places = self._plan.variants, range(len(self._plan.scenario.fleet))
+        return tuple(tuple(found[v] for v in variants if v.group == place) for place in places)
 
     def _tick(self, what: str) -> Tick:
         return lambda done, total: self._progress(what, done, total)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
+from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import OF_TRACES, OWN_COST, QUALITIES
+from sim.results.columns_by_run import OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.whom import Whom
@@ -38,6 +39,7 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
                 for group in scenario.fleet
             ]
         ),
+        told=told_by_traces(scenario),
         whom=Whom.of(world.parameters, len(scenario.server_models), learning.learned.samples.c_e),
         servers=scenario.station_names,
         models=tuple(scenario.server_models),
@@ -54,6 +56,7 @@ class Tabulator:
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
     provisional_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
+    told: tuple[str, ...]  # what traces say of requests
     whom: Whom
     servers: tuple[str, ...]
     models: tuple[str, ...]
@@ -82,11 +85,10 @@ class Tabulator:
             columns[OWN_COST.name] = self.whom.sample_c_e[
                 self.whom.models(rows["client"], last["option"]), rows["sample"]
             ]
-        told = [name for name in OF_TRACES.names if name in rows]
-        columns |= {name: rows[name] for name in told}
+        columns |= {name: rows[name] for name in self.told}
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last["option"])
-        schema = columns_of_requests(is_graded, self.whom.sample_c_e is not None, told, self.has_options)
+        schema = columns_of_requests(is_graded, self.whom.sample_c_e is not None, self.told, self.has_options)
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:

@@ -102,7 +102,7 @@ def test_every_shipped_scenario_asks_a_question_and_reads() -> None:
 
 def test_the_json_schema_knows_every_part() -> None:
     schema = json_schema()
-    assert set(schema["required"]) == {"name", "horizon_s", "fleet", "server"}
+    assert set(schema["required"]) == {"name", "horizon_s", "fleet"}
     assert {"Group", "Server", "Training", "Poisson", "MissingClasses"} <= set(schema["$defs"])
 
 
