@@ -85,7 +85,7 @@ FILES = {  # "Here is `name.csv`", and then its content
         r"Here is `([\w.]+)`[^`]*\n```text\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
     )
 }
-SCENARIOS = [results for results in blocks("yaml") if "\nfleet:" in results.text]
+SCENARIOS = [results for results in blocks("yaml") if re.search(r"(?ms)^name:.*^fleet:", results.text)]
 
 
 def words_of(results: list[Found], program: str) -> list[Any]:
