@@ -200,8 +200,8 @@ def test_a_batch_that_stood_still_took_no_time_of_its_replica(in_flight, worked)
     events = pd.DataFrame(rows, columns=["at_s", "kind", "target", "value"])
     periods = pd.DataFrame([("replicas:1", 3.0, 5.0)], columns=["target", "from_s", "until_s"])
     periods = periods.assign(client_id=-1, effect="down", factor=1.0, outage=0)
-    scenario = {"server": {"replicas": 2, "in_flight": in_flight, "autoscaling": None}}
-    run = SimpleNamespace(events=events, periods=periods, scenario=scenario, horizon_s=100.0)
+    servers = {"server": {"replicas": 2, "in_flight": in_flight, "autoscaling": None}}
+    run = SimpleNamespace(events=events, periods=periods, servers=servers, horizon_s=100.0)
     batches = {
         "started_at_s": [2.0, 2.0],
         "finished_at_s": [7.0, 6.0],

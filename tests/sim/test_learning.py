@@ -223,7 +223,8 @@ def of_link(client: int, from_s: float, until_s: float, slower: float | None = N
     target = {"kind": "links", "groups": ("devices",)}
     when = {"kind": "intervals", "at": ((from_s, until_s),)}
     outage = Outage.model_validate({"when": when, "target": target, "effect": effect})
-    return Links((OutageTimes(outage, Downtime(outage.when.at), clients=np.array([client])),))
+    times = OutageTimes(outage, (), outage.target.told(), Downtime(outage.when.at), clients=np.array([client]))
+    return Links((times,))
 
 
 @pytest.mark.parametrize(
@@ -521,7 +522,7 @@ def test_tables_of_another_shape_fail_the_run():
 
 def test_events_tell_of_rounds_versions_and_copies():
     scenario = scenario_of(down=((4.5, 6.5),), group={"clients": 2}, horizon_s=9.5)
-    told = events(World(scenario), [(0.0, 1)])
+    told = events(World(scenario), [[(0.0, 1)]])
     rows = zip(told["at_s"], told["kind"], told["target"], told["value"], strict=True)
     assert [row for row in rows if not row[1].startswith(("outage", "usable"))] == [
         (0.0, "model_in_force", "model", 0.0),

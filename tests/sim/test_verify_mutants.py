@@ -24,7 +24,7 @@ from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
 from sim.world.budgets import TOKEN, Bucket
-from sim.world.parameters import rules
+from sim.world.parameters import Rules, rules
 from sim.world.world import World
 
 Patch = pytest.MonkeyPatch
@@ -96,11 +96,11 @@ def twice_as_fast(accounts: Any, account: Any, now: Any) -> Any:
 @pytest.mark.parametrize(
     ("budget", "charge_on", "place", "mutant"),
     [
-        (PER_PERIOD, "send", "clients.take", always),
-        (PER_PERIOD, "send", "clients.take", one_more),
-        (MONEY, "send", "clients.take", one_more),
+        (PER_PERIOD, "send", "obstacles.take", always),
+        (PER_PERIOD, "send", "obstacles.take", one_more),
+        (MONEY, "send", "obstacles.take", one_more),
         (PER_PERIOD, "accept", "clients.settle", again),
-        (BUCKET, "send", "clients.take", always),
+        (BUCKET, "send", "obstacles.take", always),
         (BUCKET, "send", "lookups.fill", twice_as_fast),
         (BUCKET, "send", "lookups.fill", without_brim),
     ],
@@ -140,7 +140,12 @@ def test_a_bucket_recounted(instants, is_within):
 def test_more_wait_than_there_are_places(monkeypatch: Patch):
     scenario = world({"queue_limit": 2})
     run(scenario)
-    monkeypatch.setattr(sim.world.world, "rules", lambda one: replace(rules(one), queue_limit=np.inf))
+
+    def endless(one: World) -> Rules:
+        told = rules(one)
+        return replace(told, stations=tuple(replace(server, queue_limit=np.inf) for server in told.stations))
+
+    monkeypatch.setattr(sim.world.world, "rules", endless)
     with pytest.raises(RunFailed, match=r"requests waited in a queue of 2 places"):
         run(scenario)
 
