@@ -1,4 +1,5 @@
-"""Exact time lines of what keeps clients from sending: breakers, links, budgets; of provisional answers, charges.
+"""Exact time lines of what keeps clients from sending: breakers, links, budgets; of provisional answers and
+charges.
 
 Spans are multiples of a quarter of a second, so sums are exact and asserted as such.
 """

@@ -42,6 +42,8 @@ def written_path(loc: tuple[str | int, ...], value: Any) -> Path:
     path: list[str | int] = []
     here, before = value, None
     for step in loc:
+        if step == "[key]":
+            continue  # what is wrong with a key of a mapping is said of the key
         tag = tag_and_kind(here)
         if isinstance(here, dict):
             if tag is not None and step == tag[1] and before is not here:
@@ -196,7 +198,8 @@ def _length(path: Path, error: Error, value: Any) -> Finding:
     least, most = _bounds_of_length(path, error, value)
     count = f"{least}" if least == most else f"at least {least}" if most is None else f"at most {most}"
     entries = "entry" if count.endswith(" 1") or count == "1" else "entries"
-    return refusal(path, error["input"], f"must be a list of {count} {entries}, not {len(error['input'])}")
+    noun = "mapping" if isinstance(error["input"], dict) else "list"
+    return refusal(path, error["input"], f"must be a {noun} of {count} {entries}, not {len(error['input'])}")
 
 
 def _bounds_of_length(path: Path, error: Error, value: Any) -> tuple[int | None, int | None]:
