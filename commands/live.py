@@ -49,7 +49,7 @@ Port = Annotated[
 ]
 
 
-def read_for(scenario: Path, changes: list[str] | None, seed: int | None, for_s: float | None) -> Scenario:
+def read_for(scenario: str, changes: list[str] | None, seed: int | None, for_s: float | None) -> Scenario:
     """The scenario, of another length where one is given; a length that it cannot have is told as such."""
     from sim.scenario import read
 
