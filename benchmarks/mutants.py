@@ -1,10 +1,11 @@
 """Every rule of the handlers put wrong, one at a time: which of the checks finds it.
 
 A mutant is one change to one handler: a comparison moved, + and - exchanged, a number one larger, a flag
-turned over, `and` for `or`, a statement left out. Each plays those of the random worlds (`soak_worlds`) that
-come to its line, by SimPy's clock (`walk` and `primitives` by the loop of the compiled one, in plain Python),
-and is found by the run itself (`sim.results.verify`, the law of the time line), by a breakdown, by never
-coming to an end, by a request that nothing will end, or by the oracle. What no check finds is told by line:
+turned over, `and` for `or`, a statement left out. Each plays those of the suite's random worlds
+(`tests/sim/strategies.py`) that come to its line, by SimPy's clock; those of `walk` and `primitives` by the
+loop of the compiled one, in plain Python. It is found by the run itself (`sim.results.verify`, the law of the
+time line), by a breakdown, by never coming to an end, by a request that nothing will end, or by the oracle;
+with `--stories` what is left meets the exact stories of the suite, too. What no check finds is told by line:
 it is equivalent, or a hole. Made with `--table`: docs/tables/mutants.md.
 
 `python -m benchmarks.mutants` takes an hour; `--sample 20 --worlds 20` a minute. The last line is one JSON
@@ -19,35 +20,35 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from strategies import several
+from strategies import worlds as random_worlds
 from worlds import differences, frame, made_up, reference
 
+from benchmarks import TESTS
 from benchmarks.mutations import Mutant, mutants
-from benchmarks.soak_documents import wrong
 from benchmarks.soak_played import Broken, in_order, played, require_alive
-from benchmarks.soak_worlds import Drawing, write_files
 from sim.engine.handlers import MODULES
 from sim.errors import RunFailed
 from sim.messages import Learned
-from sim.scenario import Scenario, read
-from sim.world.arrivals.source import ScenarioArrivals
-from sim.world.world import World
+from sim.scenario import Scenario
+from sim.world.arrivals.source import ArrivalSource
 
-SEED = 22
-MOST_REQUESTS = 400
-FEW, DRAWN_AT_MOST = 5, 10
+MOST_WORLDS = 20  # of those that come to a line
+FEW = 3
 PLAIN = {"NUMBA_DISABLE_JIT": "1"}
-LIMIT_S = 20  # of one world under one mutant
+LIMIT_S = 30  # of one world under one mutant
 BY_THE_WALK = {"walk", "primitives"}
-FOUND = ("verify", "breakdown", "no end", "liveness", "oracle")
+FOUND = ("verify", "breakdown", "no end", "liveness", "oracle", "story")
+STORIES = ("capacity", "limits", "timelines")
 MISSED = ("another time line", "survived", "not reached")
 
 
@@ -56,38 +57,56 @@ class Case:
     """A world with what the oracle says of it, what the sound run tells, and the lines that it comes to."""
 
     scenario: Scenario
+    arrivals: ArrivalSource
     learned: Learned
     told: Any
     sound: list[Any]
     lines: frozenset[tuple[str, int]]
 
+    def played(self, path: str) -> list[Any]:
+        return played(self.scenario, self.learned, path, arrivals=self.arrivals)
+
 
 def cases(worlds: int) -> list[Case]:
-    """So many small worlds that come each to a line that few before it came to, or all that do among the
-    first; the smallest first. Raises Broken where a sound run is found wrong."""
+    """Of so many random worlds of the suite of either sort those that come each to a line that few before it
+    came to; the smallest first. Raises Broken where a sound run is found wrong."""
     found: list[Case] = []
-    number, come_to = 0, Counter[tuple[str, int]]()
-    while len(found) < worlds and number < DRAWN_AT_MOST * worlds:
-        document, number = Drawing(SEED, number).scenario(), number + 1
-        if document.get("horizon_s", 0) > 60 or next(wrong(document), None) is not None:
-            continue
-        Path("soak.yaml").write_text(json.dumps(document))
-        scenario = read("soak.yaml")
+    come_to = Counter[tuple[str, int]]()
+    for scenario, arrivals, _ in (*drawn(several(), worlds), *drawn(random_worlds(), worlds)):
         learned = made_up(scenario)
-        sound = played(scenario, learned, "simpy")
-        if not sound or not 20 <= len(sound[0]) <= MOST_REQUESTS:
+        case = Case(scenario, arrivals, learned, None, [], frozenset())
+        sound = case.played("simpy")
+        if not sound or len(sound[0]) < 5:
             continue
-        told = reference(scenario, learned, ScenarioArrivals(World(scenario)), 60.0)
-        case = Case(scenario, learned, told, sound, frozenset())
+        told = reference(scenario, learned, arrivals, 60.0)
+        case = Case(scenario, arrivals, learned, told, sound, frozenset())
         if _judged(sound, case) != "survived":
-            raise Broken(f"world {number - 1} of seed {SEED} is found wrong without a mutant")
-        lines = _lines(
-            lambda one=case: [played(one.scenario, one.learned, path) for path in ("simpy", "compiled")]
-        )
+            raise Broken(f"a sound run is found wrong: {scenario}")
+        lines = _lines(lambda one=case: [one.played(path) for path in ("simpy", "compiled")])
         if any(come_to[line] < FEW for line in lines):
             come_to.update(lines)
-            found.append(Case(scenario, learned, told, sound, lines))
+            found.append(Case(scenario, arrivals, learned, told, sound, lines))
     return sorted(found, key=lambda case: len(case.sound[0]))
+
+
+def drawn(strategy: Any, worlds: int) -> list[Any]:
+    """The same worlds every time."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=worlds,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(world: Any) -> None:
+        found.append(world)
+
+    collect()
+    return found
 
 
 def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
@@ -109,10 +128,8 @@ def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
 
 
 def _judged(tables: list[Any], case: Case) -> str:
-    try:
-        require_alive(case.scenario, tables[0])
-    except Broken:
-        return "liveness"
+    if not _is_alive(case.scenario, tables) and _is_alive(case.scenario, case.sound):
+        return "liveness"  # worlds of the suite need not obey the rule that nobody waits for ever
     for table, told in zip(tables, case.told, strict=False):
         if differences(frame(table), in_order(told)):
             return "oracle"
@@ -121,26 +138,28 @@ def _judged(tables: list[Any], case: Case) -> str:
     return "survived" if same else "another time line"
 
 
-def found_by(mutant: Mutant, case: Case) -> str:
-    """What finds it in one world, in a process that it may spoil."""
+def _is_alive(scenario: Scenario, tables: list[Any]) -> bool:
+    try:
+        require_alive(scenario, tables[0])
+    except Broken:
+        return False
+    return True
+
+
+def outcome(mutant: Mutant, worlds: list[Case]) -> str:
+    """What finds a mutant first, in a process that it may spoil; of what nothing finds, what is known."""
+    near = [case for case in worlds if (str(mutant.module.__file__), mutant.line) in case.lines]
+    if not near:
+        return "not reached"
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         os.close(reading)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LIMIT_S)
-        said = "breakdown"
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            mutant.put()
-            path = "compiled" if mutant.module.__name__.rpartition(".")[2] in BY_THE_WALK else "simpy"
-            said = _judged(played(case.scenario, case.learned, path), case)
-        except RunFailed:
-            said = "verify"
-        except BaseException:  # whatever it is, the mutant is found
-            said = "breakdown"
+            os.write(writing, _found_by(mutant, near).encode())
         finally:
-            os.write(writing, said.encode())
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as told:
@@ -149,12 +168,35 @@ def found_by(mutant: Mutant, case: Case) -> str:
     return said or "no end"
 
 
-def outcome(mutant: Mutant, worlds: list[Case]) -> str:
-    """What finds a mutant first; of what nothing finds, what is known."""
-    near = [case for case in worlds if (str(mutant.module.__file__), mutant.line) in case.lines]
-    said = "survived" if near else "not reached"
-    for case in near:
-        now = found_by(mutant, case)
+def finds_a_story(mutant: Mutant) -> bool:
+    """Whether an exact story of the suite fails, in a process of its own."""
+    process = os.fork()
+    if process == 0:
+        signal.alarm(10 * LIMIT_S)
+        try:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            mutant.put()
+            stories = [str(TESTS / "sim" / f"test_exact_{name}.py") for name in STORIES]
+            os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *stories])))
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
+
+
+def _found_by(mutant: Mutant, near: list[Case]) -> str:
+    """Spoils this process."""
+    said = "survived"
+    path = "compiled" if mutant.module.__name__.rpartition(".")[2] in BY_THE_WALK else "simpy"
+    mutant.put()
+    for case in near[:MOST_WORLDS]:
+        signal.alarm(LIMIT_S)
+        try:
+            now = _judged(case.played(path), case)
+        except RunFailed:
+            return "verify"
+        except Exception:
+            return "breakdown"
         if now in FOUND:
             return now
         said = now if now == MISSED[0] else said
@@ -178,10 +220,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--worlds", type=int, default=60, help="so many random worlds")
+    parser.add_argument("--worlds", type=int, default=150, help="so many random worlds of either sort")
     parser.add_argument("--sample", type=int, help="so many mutants, drawn; all without")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--module", help="of this module alone")
+    parser.add_argument("--stories", action="store_true", help="what is left meets the stories, too")
     parser.add_argument("--table", type=Path, help="write what was found there, as Markdown")
     chosen = parser.parse_args()
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":
@@ -191,17 +234,17 @@ def main() -> None:
     logging.disable(logging.WARNING)
     every = [one for one in mutants() if chosen.module in (None, one.place.partition(".")[0])]
     if chosen.sample:
-        drawn = np.random.default_rng(chosen.seed).permutation(len(every))[: chosen.sample]
-        every = [every[number] for number in sorted(drawn)]
+        some = np.random.default_rng(chosen.seed).permutation(len(every))[: chosen.sample]
+        every = [every[number] for number in sorted(some)]
     found = []
-    with tempfile.TemporaryDirectory() as home, chdir(home):
-        write_files(Path(home))
-        worlds = cases(chosen.worlds)
-        for one in every:
-            how = outcome(one, worlds)
-            found.append((one, how))
-            if how in MISSED:
-                print(f"{how}: {one.place}: {one.what}", flush=True)
+    worlds = cases(chosen.worlds)
+    for one in every:
+        how = outcome(one, worlds)
+        if how in MISSED and chosen.stories and finds_a_story(one):
+            how = "story"
+        found.append((one, how))
+        if how in MISSED:
+            print(f"{how}: {one.place}: {one.what}", flush=True)
     if chosen.table:
         chosen.table.write_text(table(found))
     counts = Counter(how for _, how in found)

@@ -15,7 +15,7 @@ from sim.engine.run import Run
 from sim.messages import Learned
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
-from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
 from sim.world.population import population
 from sim.world.windows import EvenWindows, Windows
 from sim.world.world import World
@@ -33,14 +33,17 @@ def played(
     path: str,
     windows: Windows | None = None,
     broken_off: int | None = None,
+    arrivals: ArrivalSource | None = None,
 ) -> list[Any]:
     """What a run in memory gives: requests, attempts, seconds; broken_off: after which window it is kept, and
-    goes on in another `Run`."""
+    goes on in another `Run`. arrivals: in place of the scenario's own."""
 
     def begun() -> Run:
         world = World(scenario)
         learner = MadeUpLearner(scenario, learned) if scenario.training.online else None
-        return Run(world, learned, ScenarioArrivals(world), learner, EnginePath(path, ""), windows)
+        return Run(
+            world, learned, arrivals or ScenarioArrivals(world), learner, EnginePath(path, ""), windows
+        )
 
     run, parts = begun(), []
     while not run.is_over:
