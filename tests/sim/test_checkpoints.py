@@ -251,7 +251,7 @@ HARMS = {
     lose_a_file: "its learners cannot be read",
     empty_the_manifest: r"its manifest\.json cannot be read",
     forget_the_files: r"its manifest\.json cannot be read",
-    be_of_tomorrow: "was written in format 99, not 5",
+    be_of_tomorrow: f"was written in format 99, not {checkpoints.FORMAT}",
     lose_a_part: r"requests/part-0000003\.parquet is missing",
     shorten_a_part: r"attempts/part-0000003\.parquet is not as it was written",
     turn_a_bit_of_a_part: r"checkpoint/timeline/part-0000003\.parquet is not as it was written",

@@ -214,6 +214,8 @@ def _lacks(table: AnswerTable, group: Group, score: str) -> str:
         return "compares classes, and the answers of the table are graded"
     if known.needs == "probability" and not has_probabilities:
         return "needs probabilities of the clients (probability.NAME.0, ...), which the table does not have"
+    if known.needs == "logits" and not all(variant.has_logits for variant in variants):
+        return "needs logits of the clients (logits.NAME.0, ...), which the table does not have"
     if not known.needs_rejector:
         return ""
     looks = group.rejector.input
