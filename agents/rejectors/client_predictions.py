@@ -94,9 +94,7 @@ class ClientPredictions:
         return self._temperatures[variant]
 
 
-def temperature_of(
-    plan: Plan, variant: Variant, logits_at: Callable[[NDArray[np.integer]], Tensor]
-) -> float:
+def temperature_of(plan: Plan, variant: Variant, logits_at: Callable[[NDArray[np.integer]], Tensor]) -> float:
     """The temperature that the calibration pool asks for, as the clients of a model meet it; 1 where the
     model gives no probabilities, or no label says what is right. logits_at: of the model, at positions of the
     sample axis."""

@@ -21,9 +21,10 @@ class Evidence:
     """What is known of a frozen client's n samples. What a device knows comes first, up to `temperature`.
 
     log_probabilities: float64 (n, classes); log_partition: log sum_y exp z_y of its logits z, float64 (n,);
-    temperature: by what the calibration pool asks logits to be divided; client_correct, server_correct: bool (n,), or grades in [0, 1],
-    float32; c_1: weight of a wrong server answer; beyond_c_e: by how much the price of each sample's own send
-    lies above the common one, float64 (n,); given: a score from the table of answers, float32 (n,).
+    temperature: by what the calibration pool asks logits to be divided; client_correct, server_correct: bool
+    (n,), or grades in [0, 1], float32; c_1: weight of a wrong server answer; beyond_c_e: by how much the
+    price of each sample's own send lies above the common one, float64 (n,); given: a score from the table of
+    answers, float32 (n,).
     """
 
     log_probabilities: NDArray[np.float64]
@@ -51,8 +52,8 @@ def confidence(evidence: Evidence) -> NDArray[np.float32]:
 
 @OF_CLIENTS.of("confidence_calibrated")
 def confidence_calibrated(evidence: Evidence) -> NDArray[np.float32]:
-    """1 - max_y q(y|x), q the softmax at the temperature that the calibration pool asks for: a rank. Needs the
-    client's softmax and labels of the calibration pool (Guo et al. 2017)."""
+    """1 - max_y q(y|x), q the softmax at the temperature that the calibration pool asks for: a rank. Needs
+    the client's softmax and labels of the calibration pool (Guo et al. 2017)."""
     scaled = evidence.log_probabilities / evidence.temperature
     return _beside_the_largest(scaled - special.logsumexp(scaled, axis=1, keepdims=True))
 

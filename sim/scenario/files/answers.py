@@ -41,7 +41,7 @@ class GivenModel:
 
 
 def are_probabilities(log_partition: NDArray[np.floating]) -> bool:
-    """Whether logits with these logarithms of the sum of their exponentials are logarithms of probabilities."""
+    """Whether logits are logarithms of probabilities: log sum_y exp z_y of each is 0."""
     return bool(np.abs(log_partition).max(initial=0.0) <= SUMS_TO_ONE)
 
 
