@@ -33,6 +33,7 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules
 
+OPTION_TYPES = dict.fromkeys(Options._fields, np.float64) | {"server": np.int64, "model": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -172,10 +173,10 @@ def fixed(rules: Rules) -> Fixed:
         budgets=accounts(rules.accounts.allotments),
         door=accounts(rules.doors),
         options=Options(
-            *(
-                np.array([getattr(o, name) for options in rules.options for o in options], dtype=np.int64)
-                for name in Options._fields
-            )
+            **{
+                name: np.array([getattr(o, name) for options in rules.options for o in options], dtype=kind)
+                for name, kind in OPTION_TYPES.items()
+            }
         ),
     )
 

@@ -18,6 +18,7 @@ from sim.engine.events import (
     KEY_REACH,
     KEY_TIMER,
     LOST,
+    NO_POWER,
     REACH,
     REFUSED,
     REMOTE,
@@ -27,7 +28,8 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
-from sim.engine.handlers.links import has_shared_links, set_out
+from sim.engine.handlers.energy import is_on, transmits
+from sim.engine.handlers.links import has_shared_links, option_of, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
 from sim.engine.handlers.obstacles import obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
@@ -60,11 +62,16 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     leaves, settled = -1, SENDS
+    is_so = means_something(w, now, code, attempt)
+    if is_so and not is_on(w, now, client, row):
+        settled = NO_POWER
     if code == HEDGE:
-        leaves = hedge(w, r, now, attempt)
+        if is_so and settled == SENDS:
+            leaves = hedge(w, r, now, attempt)
+        settled = SENDS  # who cannot send a second one still waits for the first
     elif code in (ASK, RETRY):
         option = whole_number(sends.option[attempt])
-        if code == ASK and w.groups.decides[group]:
+        if settled == SENDS and code == ASK and w.groups.decides[group]:
             settled = decide_now(w, now, row)
         if settled == SENDS and w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
             failed = -1 if code == ASK else option
@@ -79,17 +86,27 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
             sends.over[attempt] = now
-    elif is_heard(w, code, attempt):
+    elif is_so and settled == SENDS:
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
         w.rows.open[row] -= 1
         if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
+    if leaves >= 0 and w.power.is_metered[group] and not transmits(w, now, leaves, option_of(w, leaves)):
+        settled, leaves = NO_POWER, -1
     if settled != SENDS:
         write_down(w, now, row, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
+
+
+@handler
+def means_something(w: Any, now: Any, code: Any, attempt: Any) -> Any:
+    """Whether an event still means anything to the client of an attempt."""
+    if code in (ASK, RETRY):
+        return True
+    return may_hedge(w, now, attempt) if code == HEDGE else is_heard(w, code, attempt)
 
 
 @handler
@@ -213,6 +230,14 @@ def last_of(w: Any, attempt: Any) -> Any:
 
 
 @handler
+def may_hedge(w: Any, now: Any, attempt: Any) -> Any:
+    """Whether the first attempt of a request has come to nothing yet, and there is time left."""
+    row = w.sends.row[attempt]
+    is_open = w.rows.outcome[row] == IN_FLIGHT and w.sends.failure[attempt] == 0
+    return is_open and not is_too_late(now, w.rows.deadline[row])
+
+
+@handler
 def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """The first attempt has come to nothing yet: a second one leaves to another option that would do and that
     nothing keeps its client from, if there is one; gives it, else -1."""
@@ -220,12 +245,6 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     first = w.groups.first_option[group]
-    if (
-        w.rows.outcome[row] != IN_FLIGHT
-        or w.sends.failure[attempt] != 0
-        or is_too_late(now, w.rows.deadline[row])
-    ):
-        return -1
     before = whole_number(w.sends.option[attempt])
     option = whole_number(choose(w, now, row, 1, before))
     server = w.options.server[first + option]

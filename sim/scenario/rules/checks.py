@@ -138,7 +138,7 @@ def _round_trip_s(group: Group) -> float:
     """The least that an error takes: constant latencies count, drawn ones may be next to nothing."""
     link = group.link
     latency_s = float(link.latency) if isinstance(link.latency, float | int) else 0.0
-    return 2 * latency_s + (8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0)
+    return 2 * latency_s + link.transfer_s
 
 
 def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
