@@ -21,7 +21,8 @@ from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
 from sim.results.columns import EVENTS, OUTAGES, TIMELINE
-from sim.results.columns_by_run import LINKS, SERVERS
+from sim.results.columns_by_run import ENERGY, LINKS, SERVERS
+from sim.results.energy import accounts_at, of_energy
 from sim.results.events import events
 from sim.results.links import of_links
 from sim.results.packing import fill
@@ -145,6 +146,8 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
+    if (energy := run.energy()) is not None:
+        write_table(folder / "energy.parquet", table_of(energy, ENERGY))
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
     write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
@@ -220,6 +223,7 @@ class Run:
         self._verifier.passed(ended)
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
+        self._verifier.drew(ended, open_since)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
@@ -257,7 +261,17 @@ class Run:
 
     def finish(self) -> None:
         """Raises RunFailed if a law of the whole run is broken."""
-        self._verifier.finish(self._state)
+        self._verifier.finish(self._state, self._energy(), self.at_s)
+
+    def energy(self) -> Columns | None:
+        """The rows of `energy`, where something is said of it."""
+        if not self._rules.power.is_metered.any():
+            return None
+        return of_energy(self._rules, self._energy(), tuple(group.group for group in self._scenario.fleet))
+
+    def _energy(self) -> Columns:
+        """Of each client, as it stands after the last window."""
+        return accounts_at(self._rules, self._state, self.at_s)
 
     def kept(self) -> dict[str, Any]:
         """All that the windows to come depend on, besides the scenario and what was learned before t = 0."""

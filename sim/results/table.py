@@ -14,14 +14,17 @@ from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import OWN_COST, QUALITIES
+from sim.results.columns_by_run import DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.whom import Whom
+from sim.world.energy import JOULE
 from sim.world.parameters import Rules
 from sim.world.world import World
 
-_LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
+_LOCAL, _REMOTE, _IN_FLIGHT, _NO_POWER = (
+    OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight", "no_power")
+)
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
@@ -88,7 +91,11 @@ class Tabulator:
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last["option"])
-        schema = columns_of_requests(is_graded, self.whom.sample_c_e is not None, self.told, self.has_options)
+        if is_metered := bool(self.rules.power.is_metered.any()):
+            columns[DRAWN.name] = rows["drawn"] / JOULE
+        schema = columns_of_requests(
+            is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
+        )
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -208,7 +215,7 @@ class Tabulator:
         group = clients.group[rows["client"]]
         falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
         by = np.select(
-            [outcome == _LOCAL, outcome == _REMOTE, outcome == _IN_FLIGHT],
+            [outcome == _LOCAL, outcome == _REMOTE, (outcome == _IN_FLIGHT) | (outcome == _NO_POWER)],
             [_BY_CLIENT, _BY_SERVER, _BY_NONE],
             falls_back,
         )
@@ -218,7 +225,9 @@ class Tabulator:
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
-            "first_answer_at_s": self._first_answers(rows, group, answered_at),
+            "first_answer_at_s": np.where(
+                outcome == _NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
+            ),
             "answered_at_s": answered_at,
             "outcome": outcome,
             "answered_by": by,

@@ -93,7 +93,7 @@ def lines_of(pieces: Sequence[tuple[Floats, Floats, float]]) -> Bandwidths:
     passed = [np.append(0.0, np.cumsum(bps[:-1] * np.diff(at_s))) for at_s, bps, _ in pieces]
     periods = np.array([period_s for _, _, period_s in pieces], dtype=np.float64)
     lasts = [
-        bits[-1] + bps[-1] * (period_s - at_s[-1])
+        bits[-1] + bps[-1] * (period_s - at_s[-1]) if period_s < inf else inf
         for (at_s, bps, period_s), bits in zip(pieces, passed, strict=True)
     ]
     return Bandwidths(
