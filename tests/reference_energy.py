@@ -105,7 +105,7 @@ class Device:
     def runs_empty(self) -> None:
         self.left, self.is_silent = 0, True
         self.deaths.append(self.now)
-        self.free_at = self.listens_until = self.now
+        self.free_at = self.now
 
     # What requests do.
 
@@ -125,7 +125,9 @@ class Device:
         """The payload, and a tail behind it; of a tail that is on, what is left of it is paid already."""
         takes_s = link.transfer_s * longer
         already_s = max(0.0, self.listens_until - now)
-        wants = whole(link.tx_w * NANO * takes_s) + whole(link.rx_w * NANO * max(0.0, link.tail_s - already_s))
+        wants = whole(link.tx_w * NANO * takes_s) + whole(
+            link.rx_w * NANO * max(0.0, link.tail_s - already_s)
+        )
         self.listens_until = max(self.listens_until, now + (takes_s + link.tail_s))
         self.sent += self.take(request, wants)
         return not self.is_silent

@@ -356,7 +356,9 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
 
 
 def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -> dict[str, object]:
-    by = {"local": "client", "remote": "server", "in_flight": "none", "no_power": "none"}.get(request.outcome, group.fallback)
+    by = {"local": "client", "remote": "server", "in_flight": "none", "no_power": "none"}.get(
+        request.outcome, group.fallback
+    )
     answered = nan if by == "none" else request.resolved
     shown = inf if group.provisional_after_s is None else request.decided + group.provisional_after_s
     shown = nan if request.outcome == "no_power" else shown

@@ -47,8 +47,10 @@ def batteries_at_start(power: Power, group: NDArray[np.int16]) -> Columns:
 
 
 def draw_inference(power: Power, batteries: Columns, group: NDArray[np.int16], rows: Columns) -> None:
-    """What inference takes of requests that have come to devices on mains, whose groups are given; devices that
-    may run empty draw it in the loop."""
+    """What inference takes of requests that have come to devices on mains; batteries give it in the loop.
+
+    group: of each request.
+    """
     if len(batteries["at"]) and len(rows["client"]):
         rows["drawn"][:] = np.where(power.capacity[group] > 0, 0, power.inference[group])
         np.add.at(batteries["inference"], rows["client"], rows["drawn"])

@@ -190,7 +190,8 @@ class State:
     server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`. rows, sends:
     columns as declared above, rows sorted by request. told: what traces say of these requests, see
     `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. network: per shared link.
-    batteries: per client. stations: the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
+    batteries: per client. stations: the servers. What lies ahead (messages, timers, retries) follows from
+    these and is not kept.
     """
 
     next_k: NDArray[np.int64]

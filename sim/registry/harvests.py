@@ -38,7 +38,7 @@ class HarvestProfile(ChangingHarvest):
     """Length of a piece; an hour, so that 24 make a day."""
 
     def pieces(self) -> Pieces:
-        at_s = self.each_s * np.arange(len(self.watts))
+        at_s = np.arange(len(self.watts), dtype=np.float64) * self.each_s
         return Pieces(at_s, np.array(self.watts, dtype=np.float64), self.each_s * len(self.watts))
 
 

@@ -1,4 +1,4 @@
-"""What devices drew, counted again from requests and sends alone, in whole nanojoules; and that accounts add up.
+"""What devices drew, counted again from requests and sends alone, to the nanojoule; and that accounts add up.
 Asked by `sim.results.verify`; shares nothing with the handlers that took the energy but what is whole."""
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ class EnergyAudit:
         which = np.where(attempt > 1, _RETRY, np.where(at_once, _AT_ONCE, _FIRST))
         which[(attempt == 2) & rows["hedged"][row]] = _HEDGE
         mine = rules.power.is_metered[group[row]]
-        columns = (sends["sent"], rows["client"][row], which, rows["request_id"][row], attempt, sends["option"])
+        columns = (
+            sends["sent"],
+            rows["client"][row],
+            which,
+            rows["request_id"][row],
+            attempt,
+            sends["option"],
+        )
         self.sent += zip(*(column[mine].tolist() for column in columns), strict=True)
         self.sent.sort()
         known = 0

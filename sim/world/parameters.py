@@ -97,7 +97,8 @@ class Rules:
     @property
     def comes_in_loop(self) -> NDArray[np.bool_]:
         """Per group whether what its devices do with requests of an open loop depends on what happens."""
-        return self.has_battery & np.array([think is None for think in self.thinks])
+        found: NDArray[np.bool_] = self.has_battery & np.array([think is None for think in self.thinks])
+        return found
 
     @property
     def takes_turns(self) -> bool:

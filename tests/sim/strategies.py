@@ -50,15 +50,18 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
             "allowance_by": st.sampled_from(["client", "client", "group", "fleet"]),
         }
     )
+    device, policy = draw(devices(lattice)), draw(policies(lattice))
+    if device.get("battery") and not draw(st.integers(0, 3)):
+        policy["price"] = {"kind": "energy_aware", "at": draw(st.sampled_from([-0.5, 0.1])), "weight": 0.8}
     return group_of(
         name,
         arrivals={"process": draw(processes(lattice))},
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
-        policy=draw(policies(lattice)),
+        policy=policy,
         traffic=draw(traffics(lattice)),
-        device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))} | draw(devices(lattice)),
+        device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))} | device,
         link={
             # Links without delay are where most happens at once.
             "latency": draw(st.just(0.0) | durations(lattice, 0, 3)),
@@ -391,8 +394,10 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     for group in fleet:
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
-        if "online" in training and "battery" in group["device"]:
+        if "online" in training and group["device"].get("battery"):
             group["device"]["battery"] = None
+            if group["policy"]["price"]["kind"] == "energy_aware":
+                group["policy"]["price"] = {"kind": "always_remote"}
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,

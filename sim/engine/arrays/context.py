@@ -105,7 +105,7 @@ class Context:
                 self.arrays.lists.after[batch[:-1]] = batch[1:]
         if fixed.groups.max_attempts.max() > 1 or rules.has_closed_loops:
             self.make_room()
-        # Nobody looks at those of the first, but where links are slow, there are several, or the loop makes it.
+        # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
         if len(fixed.slow_links.line) or rules.most_options > 1 or rules.comes_in_loop.any():
             self.set(attempts_drawn=0)

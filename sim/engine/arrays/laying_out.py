@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,8 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules
 
-OPTION_TYPES = dict.fromkeys(Options._fields, np.float64) | {"server": np.int64, "model": np.int64}
+OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
+OPTION_TYPES |= {"server": np.int64, "model": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 

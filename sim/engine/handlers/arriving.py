@@ -31,10 +31,7 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
         if w.groups.is_closed[group]:
             think(w, r, now, client)
         return NOTHING
-    decided = w.clients.device_free[client]
-    if decided < now:
-        decided = now
-    decided += w.groups.inference_s[group]
+    decided = max(w.clients.device_free[client], now) + w.groups.inference_s[group]
     w.rows.decided[row] = w.clients.device_free[client] = decided
     if decided >= w.terms.end:  # decided when the clock goes on
         return NOTHING

@@ -63,30 +63,27 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     group = w.clients.group[client]
     leaves, settled = -1, SENDS
     is_so = means_something(w, now, code, attempt)
-    if is_so and not is_on(w, now, client, row):
+    works = is_so and is_on(w, now, client, row)
+    if is_so and not works and code != HEDGE:  # who cannot send a second one still waits for the first
         settled = NO_POWER
     if code == HEDGE:
-        if is_so and settled == SENDS:
-            leaves = hedge(w, r, now, attempt)
-        settled = SENDS  # who cannot send a second one still waits for the first
+        leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):
         option = whole_number(sends.option[attempt])
         if settled == SENDS and code == ASK and w.groups.decides[group]:
             settled = decide_now(w, now, row)
-        if settled == SENDS and w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
-            failed = -1 if code == ASK else option
-            option = whole_number(choose(w, now, row, whole_number(sends.attempt[attempt]), failed))
-        if settled == SENDS and (code == ASK or w.clients.asks[client]):
-            why = obstacle(w, now, client, w.options.server[w.groups.first_option[group] + option])
-            if why != 0:
-                settled = why if code == ASK else whole_number(sends.failure[attempt])
+        if settled == SENDS:
+            if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
+                failed = -1 if code == ASK else option
+                option = whole_number(choose(w, now, row, whole_number(sends.attempt[attempt]), failed))
+            settled = kept_back(w, now, code, attempt, option)
         if settled == SENDS:
             leaves = leave(w, r, now, code, attempt, option)
         elif code == ASK:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
             sends.over[attempt] = now
-    elif is_so and settled == SENDS:
+    elif works:
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
         w.rows.open[row] -= 1
@@ -99,6 +96,18 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
+
+
+@handler
+def kept_back(w: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
+    """The outcome of a request that something keeps its client from sending to an option, else SENDS."""
+    client = w.rows.client[w.sends.row[attempt]]
+    if code != ASK and not w.clients.asks[client]:
+        return SENDS
+    why = obstacle(w, now, client, w.options.server[w.groups.first_option[w.clients.group[client]] + option])
+    if why == 0:
+        return SENDS
+    return why if code == ASK else whole_number(w.sends.failure[attempt])
 
 
 @handler

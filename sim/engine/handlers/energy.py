@@ -88,7 +88,7 @@ def fall_silent(w: Any, now: Any, client: Any) -> Any:
     of = w.batteries
     of.is_silent[client], of.died_at[client] = True, now
     of.deaths[client] += 1
-    of.listens_until[client] = w.clients.device_free[client] = now
+    w.clients.device_free[client] = now
     if isnan(of.first_died_at[client]):
         of.first_died_at[client] = now
 
@@ -135,8 +135,7 @@ def transmits(w: Any, now: Any, send: Any, option: Any) -> Any:
         listens_s = listens_s - left_s if listens_s > left_s else 0.0
     amount = _nearest(w.options.tx[option] * takes_s) + _nearest(w.options.rx[option] * listens_s)
     until = now + (takes_s + w.options.tail_s[option])
-    if until > of.listens_until[client]:
-        of.listens_until[client] = until
+    of.listens_until[client] = max(of.listens_until[client], until)
     of.radio[client] += take_charge(w, now, client, row, whole_number(amount))
     if not of.is_silent[client]:
         return True

@@ -87,8 +87,8 @@ def _of_packets(at_ms: Floats) -> Pieces:
 
 
 def since_the_line_before(rows: Floats, negative: str) -> tuple[Floats, Floats, float]:
-    """Lines of a time and a rate that holds since the line before, as pieces: when each begins, from 0 on, its
-    rate, and the period. What the first line says, nobody meets.
+    """Lines of a time and a rate that holds since the line before, as pieces: when each begins, from 0 on,
+    its rate, and the period. What the first line says, nobody meets.
 
     negative: what a message calls a rate below 0. Raises BadFile for one, and where no time passes.
     """

@@ -11,6 +11,7 @@ from sim.registry.budgets import Budget, MoneyBudget
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.partitions import MissingClasses
+from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
@@ -223,6 +224,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *SERVER_CHECKS,
     *LIMIT_CHECKS,
     *NETWORK_CHECKS,
+    *ENERGY_CHECKS,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,
