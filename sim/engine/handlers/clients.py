@@ -61,11 +61,11 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
-    leaves, settled = -1, SENDS
+    leaves = -1
     is_so = means_something(w, now, code, attempt)
     works = is_so and is_on(w, now, client, row)
-    if is_so and not works and code != HEDGE:  # who cannot send a second one still waits for the first
-        settled = NO_POWER
+    # Who cannot send a second one still waits for the first.
+    settled = SENDS if works or not is_so or code == HEDGE else NO_POWER
     if code == HEDGE:
         leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):
