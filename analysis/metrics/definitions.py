@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.metrics import energy
 from analysis.metrics.part_definitions import OF_PARTS
 from analysis.run_folder.parts import OF_WHOM
 
@@ -237,7 +238,7 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= OF_PARTS
+DEFINITIONS |= OF_PARTS | energy.DEFINITIONS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (
@@ -252,6 +253,8 @@ DEFINITIONS |= {
         "retries.*",
         "wire.*",
         "cost.*",
+        "energy.per_request_j",
+        "energy.per_right_answer_j",
         "availability.*",
         "outages.whole_run.*",
         *(f"{section}.*.whole_run.*" for section in OF_WHOM),

@@ -223,7 +223,9 @@ def of_link(client: int, from_s: float, until_s: float, slower: float | None = N
     target = {"kind": "links", "groups": ("devices",)}
     when = {"kind": "intervals", "at": ((from_s, until_s),)}
     outage = Outage.model_validate({"when": when, "target": target, "effect": effect})
-    times = OutageTimes(outage, (), outage.target.told(), Downtime(outage.when.at), clients=np.array([client]))
+    times = OutageTimes(
+        outage, (), outage.target.told(), Downtime(outage.when.at), clients=np.array([client])
+    )
     return Links((times,))
 
 
