@@ -1,5 +1,5 @@
 """How long batteries last, or how much they have left: what they hold over the mean power that is drawn.
-One of the laws of this package; reads powers from the scenario, and from the run only the share that is sent."""
+One of the laws of this package; from the run it reads only the share that is sent."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def power_w(asks_hz: float, share: float, device: dict[str, Any], link: dict[str
 
 LAW = Law(
     title="How long a battery lasts",
-    formula="T = E/(w + λ·e + μ·(p·x) + r·exp(−μ·x)·(1 − exp(−μ·τ)) − h); after t < T, E·(1 − t/T) is left",
-    assumes="steady Poisson requests, λ a client, μ = λ times the share sent, each once; inference takes e, the "
-    "radio p for the x seconds of a payload and r for a tail of τ; constant harvest h of at most what idling "
-    "takes; no outages",
-    source="Wald's identity for a sum of independent draws (Ross, Stochastic Processes, 3.3); the tail is the "
-    "busy share of M/G/∞",
+    formula="T = E/(w + λ·e + μ·p·x + r·exp(−μ·x)·(1 − exp(−μ·τ)) − h); after t < T, E·(1 − t/T) is left",
+    assumes="steady Poisson requests, λ a client; μ = λ times the share sent, each once; inference takes e, "
+    "the radio p for the x seconds of a payload and r for a tail of τ; constant harvest h of at most what "
+    "idling takes; no outages",
+    source="Wald's identity for a sum of independent draws (Ross, Stochastic Processes, 3.3); the tail is "
+    "the busy share of M/G/∞",
     fails="a device that runs empty misses the energy of its last request: the margin is one request's",
     predict=predict,
 )

@@ -139,8 +139,9 @@ def _collect(state: State, end: float, last: bool) -> Ended:
         ended[:] = True
     ends = ended[sends["row"]]
     place = np.where(ended, np.cumsum(ended), np.cumsum(~ended)) - 1
-    new_send = np.cumsum(~ends) - 1
-    sends = sends | {"row": place[sends["row"]]}
+    new_send = np.where(ends, np.cumsum(ends), np.cumsum(~ends)) - 1
+    rival = np.where(sends["rival"] >= 0, new_send[sends["rival"]], -1)
+    sends = sends | {"row": place[sends["row"]], "rival": rival}
     if not last:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
         for server in state.stations:

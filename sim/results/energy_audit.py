@@ -43,7 +43,7 @@ class EnergyAudit:
         row, attempt = sends["row"], sends["attempt"]
         at_once = rows["decided"][row] == rows["arrived"][row]
         which = np.where(attempt > 1, _RETRY, np.where(at_once, _AT_ONCE, _FIRST))
-        which[(attempt == 2) & rows["hedged"][row]] = _HEDGE
+        which[(attempt == 2) & (sends["rival"] >= 0)] = _HEDGE
         mine = rules.power.is_metered[group[row]]
         columns = (
             sends["sent"],

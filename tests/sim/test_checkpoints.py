@@ -19,11 +19,12 @@ from strategies import worlds
 from test_engine import busy
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
-from sim.engine.run import Chunk, Run, simulate
+from sim.engine.run import Chunk, Run
 from sim.errors import RunFailed
 from sim.results import checkpoints
 from sim.results.checkpoints import Checkpoints
 from sim.results.packing import pack, unpack
+from sim.simulation import simulate
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
 from sim.world.world import World

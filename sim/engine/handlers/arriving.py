@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Any
 
 from sim.engine.events import ARRIVE, ASK, IN_FLIGHT, KEY_DECISION, NO_POWER, NOTHING
-from sim.engine.handlers.clients import think, write_down
+from sim.engine.handlers.clients import end_request, think
 from sim.engine.handlers.energy import begins
 from sim.engine.handlers.lookups import version_at
 from sim.engine.handlers.primitives import put
@@ -27,7 +27,7 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     if not begins(w, now, row):
-        write_down(w, now, row, NO_POWER)
+        end_request(w, now, row, NO_POWER)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
         return NOTHING
@@ -67,7 +67,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
     rows.threshold[row], rows.worth[row] = nan, 0
-    rows.open[row], rows.hedged[row], rows.drawn[row] = 0, False, 0
+    rows.open[row] = rows.drawn[row] = 0
     return row
 
 

@@ -23,6 +23,7 @@ from sim.engine.events import (
     REFUSED,
     REMOTE,
     RETRY,
+    ROUND_ROBIN,
     TIMED_OUT,
     TIMER,
 )
@@ -31,7 +32,7 @@ from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.energy import is_on, transmits
 from sim.engine.handlers.links import has_shared_links, option_of, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
-from sim.engine.handlers.obstacles import obstacle, tell_breaker
+from sim.engine.handlers.obstacles import forget_probe, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -75,7 +76,8 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         if settled == SENDS:
             if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
                 failed = -1 if code == ASK else option
-                option = whole_number(choose(w, now, row, whole_number(sends.attempt[attempt]), failed))
+                number = 1 if code == ASK else last_of(w, attempt) + 1
+                option = whole_number(choose(w, now, row, number, failed))
             settled = kept_back(w, now, code, attempt, option)
         if settled == SENDS:
             leaves = leave(w, r, now, code, attempt, option)
@@ -90,9 +92,9 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
     if leaves >= 0 and w.power.is_metered[group] and not transmits(w, now, leaves, option_of(w, leaves)):
-        settled, leaves = NO_POWER, -1
+        settled, attempt, leaves = NO_POWER, leaves, -1
     if settled != SENDS:
-        write_down(w, now, row, settled)
+        write_down(w, now, attempt, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
@@ -132,17 +134,34 @@ def is_heard(w: Any, code: Any, attempt: Any) -> Any:
 
 
 @handler
-def write_down(w: Any, now: Any, row: Any, settled: Any) -> Any:
+def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
     """A request is over for its client. An answer in time is written down with all others, by
-    `sim.engine.window`; but of two the first, and what the other has reserved stays spent."""
+    `sim.engine.window`; but of two the first. Without power nothing more is heard of either."""
+    row, other = w.sends.row[attempt], w.sends.rival[attempt]
     client = w.rows.client[row]
     if settled == REMOTE and w.groups.hedge_after_s[w.clients.group[client]] == inf:
         return
-    w.rows.outcome[row] = settled
+    end_request(w, now, row, settled)
+    left = w.rows.open[row]
+    if left > 0 and settled == NO_POWER:
+        left -= 1
+        give_up(w, now, client, attempt)
+    if left > 0 and other >= 0:
+        give_up(w, now, client, other)
+
+
+@handler
+def end_request(w: Any, now: Any, row: Any, outcome: Any) -> Any:
+    w.rows.outcome[row] = outcome
     w.rows.resolved[row] = now
+
+
+@handler
+def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
+    """Nobody waits for an attempt any more: what it has reserved stays spent."""
     if w.terms.is_held and w.clients.asks[client]:
-        for _ in range(w.rows.open[row]):
-            settle(w.budgets, w.clients.account[client], now, now, True)
+        settle(w.budgets, w.clients.account[client], now, now, True)
+    forget_probe(w, client, w.sends.server[attempt], w.sends.sent[attempt])
 
 
 @handler
@@ -233,7 +252,7 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any
 def last_of(w: Any, attempt: Any) -> Any:
     """The number of the last attempt of a request of which one has ended: a hedge counts."""
     number = w.sends.attempt[attempt]
-    if number == 1 and w.rows.hedged[w.sends.row[attempt]]:
+    if number == 1 and w.sends.rival[attempt] >= 0:
         number = 2
     return number
 
@@ -255,12 +274,12 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     group = w.clients.group[client]
     first = w.groups.first_option[group]
     before = whole_number(w.sends.option[attempt])
-    option = whole_number(choose(w, now, row, 1, before))
+    option = whole_number(choose(w, now, row, 2, before))
     server = w.options.server[first + option]
     if option == before or obstacle(w, now, client, server) != 0:
         return -1
     new = leave(w, r, now, HEDGE, attempt, option)
-    w.rows.hedged[row] = True
+    w.sends.rival[attempt], w.sends.rival[new] = new, attempt
     return new
 
 
@@ -273,6 +292,8 @@ def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     sends.reached[send] = sends.sent[send] + w.drawn.up[drawn, row]
     sends.down[send] = w.drawn.down[drawn, row]
     sends.factor[send] = w.drawn.factor[drawn, row]
+    if w.groups.choose[group] == ROUND_ROBIN:
+        w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
 
 
 @handler
