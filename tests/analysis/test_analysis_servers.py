@@ -22,9 +22,9 @@ from analysis.reports.trace import SERVER, trace_of
 from analysis.run_folder.attempts import batches_and_sends
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import traffic_of
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import read, write
+from sim.simulation import simulate
 from sim.world.world import World
 
 Play = Callable[..., Run]
