@@ -32,7 +32,7 @@ from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.energy import is_on, transmits
 from sim.engine.handlers.links import has_shared_links, option_of, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
-from sim.engine.handlers.obstacles import forget_probe, obstacle, tell_breaker
+from sim.engine.handlers.obstacles import give_up, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -154,14 +154,6 @@ def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
 def end_request(w: Any, now: Any, row: Any, outcome: Any) -> Any:
     w.rows.outcome[row] = outcome
     w.rows.resolved[row] = now
-
-
-@handler
-def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
-    """Nobody waits for an attempt any more: what it has reserved stays spent."""
-    if w.terms.is_held and w.clients.asks[client]:
-        settle(w.budgets, w.clients.account[client], now, now, True)
-    forget_probe(w, client, w.sends.server[attempt], w.sends.sent[attempt])
 
 
 @handler

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.events import BREAKER_OPEN, LINK_DOWN, OVER_BUDGET
-from sim.engine.handlers.lookups import is_up_through, take
+from sim.engine.handlers.lookups import is_up_through, settle, take
 from sim.engine.linking import handler
 
 
@@ -50,6 +50,14 @@ def forget_probe(w: Any, client: Any, server: Any, sent: Any) -> Any:
     if is_open(w, client, server):
         mine = client * w.terms.servers + server
         w.clients.probing[mine] -= sent >= w.clients.open_until[mine]
+
+
+@handler
+def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
+    """Nobody waits for an attempt any more: what it has reserved stays spent."""
+    if w.terms.is_held and w.clients.asks[client]:
+        settle(w.budgets, w.clients.account[client], now, now, True)
+    forget_probe(w, client, w.sends.server[attempt], w.sends.sent[attempt])
 
 
 @handler
