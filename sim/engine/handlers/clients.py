@@ -32,7 +32,7 @@ from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.energy import is_on, transmits
 from sim.engine.handlers.links import has_shared_links, option_of, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
-from sim.engine.handlers.obstacles import give_up, obstacle, tell_breaker
+from sim.engine.handlers.obstacles import give_up, kept_back, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -98,18 +98,6 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
-
-
-@handler
-def kept_back(w: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
-    """The outcome of a request that something keeps its client from sending to an option, else SENDS."""
-    client = w.rows.client[w.sends.row[attempt]]
-    if code != ASK and not w.clients.asks[client]:
-        return SENDS
-    why = obstacle(w, now, client, w.options.server[w.groups.first_option[w.clients.group[client]] + option])
-    if why == 0:
-        return SENDS
-    return why if code == ASK else whole_number(w.sends.failure[attempt])
 
 
 @handler
