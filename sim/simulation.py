@@ -15,7 +15,7 @@ from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
 from sim.results.columns import EVENTS, OUTAGES, TIMELINE
-from sim.results.columns_by_run import LINKS, SERVERS
+from sim.results.columns_by_run import ENERGY, LINKS, SERVERS
 from sim.results.events import events
 from sim.results.packing import fill
 from sim.results.resuming import tidy
@@ -115,6 +115,8 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
+    if (energy := run.energy()) is not None:
+        write_table(folder / "energy.parquet", table_of(energy, ENERGY))
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
     write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))

@@ -17,6 +17,7 @@ from math import inf, nan
 
 import numpy as np
 import simpy
+from reference_energy import Device
 from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_network import Link as SharedLink
@@ -79,9 +80,11 @@ class Request:
     deadline: float
     decided: float = nan
     work: float = 1.0
+    drawn: int = 0  # nanojoules
     server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
+    charge: float = 1.0
     score: float = nan
     client_label: int = -1
     threshold: float = nan
@@ -127,7 +130,10 @@ class Reference:
         self.shared_links = [
             SharedLink(self.env, World(scenario).network, place) for place in range(len(scenario.network))
         ]
-        self.device_free = [-inf] * scenario.clients
+        power = World(scenario).power
+        self.devices = [
+            Device(scenario.fleet[g], power, g) for g in map(int, self.clients.group[: scenario.clients])
+        ]
         self.allowance: dict[object, int] = {}  # retry tokens that each owner has
         self.breakers = [
             [CircuitBreaker(rule) if (rule := self.group(client).breaker) else None for _ in self.servers]
@@ -198,10 +204,16 @@ class Reference:
         """From arrival to the client's last word."""
         group = self.group(request.client)
         yield self.env.at(request.arrived, Kind.ARRIVAL, request.request_id, 0)
-        begins = max(request.arrived, self.device_free[request.client])
-        self.device_free[request.client] = begins + group.device.inference_s
-        yield self.env.at(self.device_free[request.client], Kind.DECISION, request.request_id, 0)
-        request.decided = self.env.now
+        device = self.devices[request.client]
+        if not device.begins(self.env.now, request):
+            request.outcome, request.resolved = "no_power", self.env.now
+            return
+        device.free_at = max(request.arrived, device.free_at) + group.device.inference_s
+        yield self.env.at(device.free_at, Kind.DECISION, request.request_id, 0)
+        if not device.works(self.env.now, request):
+            request.outcome, request.resolved = "no_power", self.env.now
+            return
+        request.decided, request.charge = self.env.now, device.charge()
         self.school.note_versions(request)
         request.client_label = self.client_label(request)
         self.policies[request.client].decide(request, self.scores(request))
@@ -225,7 +237,7 @@ class Reference:
                 self.earn(request.client, group)
             outcome = yield from self.outcome_of(request, group, option)
             sent = len(request.sends)
-            if outcome == "remote" or sent >= (group.retry.attempts if group.retry else 1):
+            if outcome in ("remote", "no_power") or sent >= (group.retry.attempts if group.retry else 1):
                 return outcome
             if group.retry.allowance is not None and self.tokens(request.client, group) < TOKEN:
                 return outcome
@@ -235,37 +247,52 @@ class Reference:
             if group.retry.allowance is not None:
                 self.allowance[self.owner(request.client, group)] -= TOKEN
             yield self.env.at(again, Kind.TIMER, request.request_id, sent + 1)
+            if not self.devices[request.client].works(self.env.now, request):
+                return "no_power"
 
     def outcome_of(self, request: Request, group: Group, option: Option) -> Life:
         """One attempt, or the first and a hedge beside it: the first answer, or the last of the failures."""
         is_first = not request.sends
-        under_way = [self.send(request, group, option)]
+        device, under_way = self.devices[request.client], [self.send(request, group, option)]
+        if device.is_silent:
+            return self.gives_up(request, group, under_way, "no_power")
         if is_first and group.hedge:
             hedge_at = request.decided + group.hedge.after_s
             due = self.env.at(hedge_at, Kind.HEDGE, request.request_id, 1)
             yield under_way[0].verdict | due
             if not under_way[0].verdict.triggered:
-                under_way += self.hedge(request, group)
+                another = self.hedge(request, group)
+                under_way += another
+                if another and device.is_silent:
+                    return self.gives_up(request, group, under_way, "no_power")
         while True:
             yield simpy.AnyOf(self.env, [send.verdict for send in under_way])
+            if not device.works(self.env.now, request):
+                return self.gives_up(request, group, under_way, "no_power")
             send = next(send for send in under_way if send.verdict.triggered)
             under_way.remove(send)
             outcome = send.verdict.value
             self.told(send, group, outcome)
             if outcome == "remote":
-                for loser in under_way:  # nobody waits for it any more; what it reserved stays spent
-                    if group.budget and self.may_release:
-                        self.account(request.client, group).settle(self.env.now, self.env.now, True)
-                    breaker = self.breakers[request.client][loser.option.server]
-                    if breaker:
-                        breaker.forgets(loser.sent)
-                return outcome
+                return self.gives_up(request, group, under_way, outcome)
             if not under_way:
                 return outcome
+
+    def gives_up(self, request: Request, group: Group, under_way: list[Send], outcome: str) -> str:
+        """Nobody waits for these any more; what they reserved stays spent."""
+        for loser in under_way:
+            if group.budget and self.may_release:
+                self.account(request.client, group).settle(self.env.now, self.env.now, True)
+            breaker = self.breakers[request.client][loser.option.server]
+            if breaker:
+                breaker.forgets(loser.sent)
+        return outcome
 
     def hedge(self, request: Request, group: Group) -> list[Send]:
         """A second attempt to another option that nothing keeps the client from, if there is one."""
         if self.env.now >= request.deadline:
+            return []
+        if not self.devices[request.client].works(self.env.now, request):
             return []
         option = self.choose(request, group, is_hedge=True)
         if option is request.sends[0].option or self.obstacle(request.client, group, option.server):
@@ -340,6 +367,10 @@ class Reference:
         request.sends.append(send)
         options = self.options[self.clients.group[request.client]]
         self.turns[request.client] = (options.index(option) + 1) % len(options)
+        longer = self.links.factor(request.client, self.env.now)
+        if not self.devices[request.client].sends(self.env.now, request, self.link(send), longer):
+            send.cause = "lost"
+            return send
         self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
         return send

@@ -54,6 +54,7 @@ class Client:
         self.answered = self.charged = 1.0
         self.heard_at = self.sent_at = 0.0
         self.backlog = self.told_at = 0.0
+        self.charge = 1.0  # the share of its battery that is left
         self.learner = LEARNERS[self.rule.kind](self.rule, self.c_e) if self.rule.kind in LEARNERS else None
 
     def decide(self, request: Any, scores: list[float]) -> None:
@@ -64,6 +65,7 @@ class Client:
             draw = Draws(self.scenario.seed, "policy").one(request.request_id)
             self.controlled = self.learner.threshold(request.decided, request, draw)
         is_coin = self.rule.kind == "bounded_rate_thinned"
+        self.charge = request.charge
         request.threshold = self.bayes_price() if is_coin else self.price(request.decided)
         request.scores = scores
         sends, chance = self.weigh(request)
@@ -150,6 +152,8 @@ class Client:
             case "queue_aware":
                 faded = 1.0 if self.rule.memory_s is None else exp(-(now - self.told_at) / self.rule.memory_s)
                 return self.c_e + self.rule.weight * (self.backlog * faded)
+            case "energy_aware":
+                return self.rule.at + self.rule.weight * (1.0 - self.charge)
             case "availability_aware":
                 return self.price_of_an_answer(now)
         raise ValueError(self.rule.kind)

@@ -290,6 +290,7 @@ def reference(
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
     whom = ASKED if max(map(len, loop.options)) > 1 else []
+    drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
@@ -297,7 +298,7 @@ def reference(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom,
+        columns=COMPARED + whom + drawn,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -355,9 +356,12 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
 
 
 def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -> dict[str, object]:
-    by = {"local": "client", "remote": "server", "in_flight": "none"}.get(request.outcome, group.fallback)
+    by = {"local": "client", "remote": "server", "in_flight": "none", "no_power": "none"}.get(
+        request.outcome, group.fallback
+    )
     answered = nan if by == "none" else request.resolved
     shown = inf if group.provisional_after_s is None else request.decided + group.provisional_after_s
+    shown = nan if request.outcome == "no_power" else shown
     first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
     charged = [c_e_of(learned, send) for send in request.sends if _is_charged(send, scenario)]
     return {
@@ -374,6 +378,7 @@ def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -
         "answered_at_s": answered,
         "cost": np.float32(charged[0] * len(charged) if len(set(charged)) == 1 else sum(charged)),
         "outcome": request.outcome,
+        "energy_j": request.drawn / 1e9,
         "answered_by": by,
     } | _sent(told_of(request), scenario.horizon_s)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.metrics import energy
 from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS
 from analysis.run_folder.parts import OF_WHOM
 
@@ -239,7 +240,7 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= OF_PARTS | OF_CLASSES
+DEFINITIONS |= OF_PARTS | OF_CLASSES | energy.DEFINITIONS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (
@@ -254,6 +255,8 @@ DEFINITIONS |= {
         "retries.*",
         "wire.*",
         "cost.*",
+        "energy.per_request_j",
+        "energy.per_right_answer_j",
         "availability.*",
         "outages.whole_run.*",
         *(f"{section}.*.whole_run.*" for section in OF_WHOM),

@@ -13,6 +13,7 @@ import numpy as np
 from analysis.metrics import answers, service
 from analysis.metrics.breakdown import by_whom
 from analysis.metrics.classes import classes, ranking
+from analysis.metrics.energy import energy
 from analysis.metrics.intervals import intervals
 from analysis.metrics.outages import outages
 from analysis.metrics.queues import queues
@@ -62,6 +63,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "retries": service.retries,
     "wire": service.wire,
     "cost": service.cost,
+    "energy": energy,
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
@@ -75,7 +77,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 }
 
 
-OF_SEVERAL = ("servers", "models", "options", "queues")
+WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "energy")
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
         summary |= {name: section(traffic) for name, section in SECTIONS.items()}
-        for name in OF_SEVERAL:  # nothing where there is one
+        for name in WHERE_THERE_ARE_ANY:  # several of them, or something said of it
             if not summary[name]:
                 del summary[name]
     return {name: json_safe(part) for name, part in summary.items()}

@@ -27,6 +27,11 @@ WITHOUT: dict[str, str] = {
         ),
         "bent by chance itself (a worst decile is always low), so what chance alone gives stands beside it",
     ),
+    **dict.fromkeys(
+        ("energy.by_outcome.*", "energy.ran_empty_share", "energy.silent_share", "energy.lifetime_s"),
+        "of devices alike under one course of events; only other seeds show how another would go",
+    ),
+    "energy.first_empty_at_s": "a minimum falls with the number of devices",
     "queue.max": "a maximum grows with the length of the run",
     **dict.fromkeys(
         (
@@ -37,6 +42,7 @@ WITHOUT: dict[str, str] = {
             "cost.charged_attempts",
             "cost.total",
             "cost.spend",
+            *(f"energy.{name}_j" for name in ("idle", "inference", "radio", "harvested", "spilled")),
         ),
         TOTAL,
     ),

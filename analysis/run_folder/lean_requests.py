@@ -130,7 +130,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 def _schema(run: Run) -> pa.Schema:
     told = ("work",) if has_work_of_traces(run) else ()
-    return columns_by_run.requests(run.is_graded, run.has_own_costs, told, run.has_options)
+    return columns_by_run.requests(run.is_graded, run.has_own_costs, told, run.has_options, run.is_metered)
 
 
 def _needed(run: Run) -> list[str]:
@@ -187,6 +187,7 @@ def _narrow(
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
         **_right(run, rows),
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
+        **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),

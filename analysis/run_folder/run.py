@@ -91,7 +91,9 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        schema = columns_by_run.requests(self.is_graded, self.has_own_costs, has_options=self.has_options)
+        schema = columns_by_run.requests(
+            self.is_graded, self.has_own_costs, has_options=self.has_options, is_metered=self.is_metered
+        )
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
@@ -128,6 +130,11 @@ class Run(AskedOf, WhatItTells):
     def seconds_of_servers(self) -> pd.DataFrame:
         """The time line of each of several servers: a row per second and server."""
         return read_frame(self.path / "servers.parquet", columns_by_run.SERVERS).astype({"server": "str"})
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        """What each client's device held, harvested and drew; of a run that `is_metered`."""
+        return read_frame(self.path / "energy.parquet", columns_by_run.ENERGY).astype({"group": "str"})
 
     @cached_property
     def events(self) -> pd.DataFrame:

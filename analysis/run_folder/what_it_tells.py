@@ -11,7 +11,7 @@ from sim.results import columns, columns_by_run
 
 
 class WhatItTells:
-    """What of a run is graded, priced by the sample, or of unequal work."""
+    """What of a run is graded, priced by the sample, metered, or of unequal work."""
 
     path: Path
 
@@ -24,6 +24,11 @@ class WhatItTells:
     def has_own_costs(self) -> bool:
         """Whether sends of each sample have a cost of their own, in place of `costs.c_e`."""
         return self._has(columns_by_run.OWN_COST.name)
+
+    @cached_property
+    def is_metered(self) -> bool:
+        """Whether something is said of what devices draw."""
+        return self._has(columns_by_run.DRAWN.name)
 
     @cached_property
     def has_work_of_samples(self) -> bool:

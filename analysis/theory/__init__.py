@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.run_folder.traffic import Traffic
-from analysis.theory import backlog, cut_off, deciding, shared_links, sharing, staleness, waiting
+from analysis.theory import backlog, batteries, cut_off, deciding, shared_links, sharing, staleness, waiting
 from analysis.theory.prediction import Law, Prediction, reported
 
 LAWS: dict[str, Law] = {
@@ -17,6 +17,7 @@ LAWS: dict[str, Law] = {
     "deciding": deciding.LAW,
     "staleness": staleness.LAW,
     "shared_links": shared_links.LAW,
+    "batteries": batteries.LAW,
 }
 
 OURS = frozenset(LAWS)

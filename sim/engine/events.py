@@ -31,12 +31,13 @@ class Kind(IntEnum):
 
 # What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
 # retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
-# of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client) and COMPLETE (a
-# replica, counted over all servers).
+# of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and
+# COMPLETE (a replica, counted over all servers).
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
-HEDGE, COMPLETE, PASS, JOIN = range(12, 16)
+HEDGE, COMPLETE, PASS, JOIN, BEGIN = range(12, 17)
+CODES = range(17)
 NOTHING = NOBODY = -1
-CODE_BITS = 4
+CODE_BITS = 5
 TAKEN_BITS = 20
 
 # A key is one number: the kind above, the rank below. The rank of an attempt is its request's, shifted, and
@@ -66,7 +67,7 @@ REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")
 DOWN, QUEUE_FULL, ADMISSION, EXPIRED, LOST, CANCELLED = (
     CAUSES.index(cause) for cause in ("down", "queue_full", "admission", "expired", "lost", "cancelled")
 )
-LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIGHT = (
+LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIGHT, NO_POWER = (
     OUTCOMES.index(outcome)
     for outcome in (
         "local",
@@ -77,6 +78,7 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
         "link_down",
         "breaker_open",
         "in_flight",
+        "no_power",
     )
 )
 

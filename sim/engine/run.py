@@ -18,6 +18,7 @@ from sim.engine.state import Columns, at_start
 from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
+from sim.results.energy import accounts_at, of_energy
 from sim.results.links import of_links
 from sim.results.packing import fill
 from sim.results.table import tabulator
@@ -118,6 +119,7 @@ class Run:
         self._verifier.passed(ended)
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
+        self._verifier.drew(ended, open_since)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
@@ -155,7 +157,17 @@ class Run:
 
     def finish(self) -> None:
         """Raises RunFailed if a law of the whole run is broken."""
-        self._verifier.finish(self._state)
+        self._verifier.finish(self._state, self._energy(), self.at_s)
+
+    def energy(self) -> Columns | None:
+        """The rows of `energy`, where something is said of it."""
+        if not self._rules.power.is_metered.any():
+            return None
+        return of_energy(self._rules, self._energy(), tuple(group.group for group in self._scenario.fleet))
+
+    def _energy(self) -> Columns:
+        """Of each client, as it stands after the last window."""
+        return accounts_at(self._rules, self._state, self.at_s)
 
     def kept(self) -> dict[str, Any]:
         """All that the windows to come depend on, besides the scenario and what was learned before t = 0."""

@@ -17,11 +17,12 @@ from sim.engine.arrays.views import views
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import (
     ARRIVE,
+    BEGIN,
     CAPACITY,
+    CODES,
     COMPLETE,
     DONE,
     HEDGE,
-    JOIN,
     PASS,
     REACH,
     READY,
@@ -39,7 +40,7 @@ from sim.streams import mixed_word
 from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, HEDGE, ARRIVE, CAPACITY, SCALE, READY, PASS}  # something; else there is room
+_MAY_LACK = {RETRY, HEDGE, ARRIVE, BEGIN, CAPACITY, SCALE, READY, PASS}  # something; else there is room
 
 Callbacks = list[Callable[[Any], None]]
 
@@ -196,7 +197,7 @@ class Playing:
         self._callbacks: dict[int, Callbacks] = {}
         self._read_registers()
         self._look()
-        self._callbacks.update({code: [self._firing(code)] for code in range(JOIN + 1)})
+        self._callbacks.update({code: [self._firing(code)] for code in CODES})
 
     def _look(self) -> None:
         """Sees the arrays as they are now."""

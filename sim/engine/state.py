@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.batteries import batteries_at_start
 from sim.engine.passages import Passages
 from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
@@ -38,6 +39,7 @@ ROW_TYPES: dict[str, str] = {
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
     "open": "i1",  # attempts whose end its client still awaits
+    "drawn": "i8",  # nanojoules that its device has drawn for it
     "outcome": "i1",  # index into OUTCOMES
     "resolved": "f8",  # when the client knew the outcome; NaN = it waits
 }
@@ -85,7 +87,6 @@ BREAKER_TYPES = {
     "recent": "i8",
     "heard": "i1",
 }
-
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
 NEW_SEND: dict[str, float] = {
@@ -191,7 +192,8 @@ class State:
     server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`. rows, sends:
     columns as declared above, rows sorted by request. told: what traces say of these requests, see
     `sim.engine.traces_told`. budgets, admission: accounts, see `sim.world.budgets`. network: per shared link.
-    stations: the servers. What lies ahead (messages, timers, retries) follows from these and is not kept.
+    batteries: per client. stations: the servers. What lies ahead (messages, timers, retries) follows from
+    these and is not kept.
     """
 
     next_k: NDArray[np.int64]
@@ -206,6 +208,7 @@ class State:
     budgets: Columns
     admission: Columns
     network: Columns
+    batteries: Columns
     rows: Columns
     sends: Columns
     told: Columns
@@ -240,6 +243,7 @@ def at_start(world: World) -> State:
         budgets=full(world.accounts.allotments),
         admission=full(rules.doors),
         network=empty(LINK_TYPES, len(rules.network.names)),
+        batteries=batteries_at_start(world.power, world.population.group),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),
         told=nothing_told(scenario),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.engine.arrays.known_events import known_events
+from sim.engine.batteries import draw_inference
 from sim.engine.clock import Clock, Played, Stretch
 from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import IN_FLIGHT, REMOTE
@@ -66,17 +67,20 @@ def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -
     at, client = arrivals.at_s, arrivals.client
     begins = np.searchsorted(client, client, side="left")
     k = state.next_k[client] + np.arange(len(client)) - begins
-    inference_s = np.array(rules.inference_s)[rules.clients.group[client]]
-    decided = done_at(at, client, inference_s, state.device_free)
+    group = rules.clients.group[client]
+    later = rules.comes_in_loop[group]  # what their devices do depends on what happens
+    inference_s = np.array(rules.inference_s)[group]
+    decided = np.where(later, np.inf, done_at(at, client, inference_s, state.device_free))
     request_id = client.astype(np.int64) << CLIENT_SHIFT | k
     new = new_rows(rules, learning, request_id, client, at, decided)
     if arrivals.told is not None:
         new["sample"] = learning.traffic.asked(arrivals.told["sample"], new["sample"], client, at)
-        works = arrivals.told["work"] / rules.one_work[rules.clients.group[client]]
+        works = arrivals.told["work"] / rules.one_work[group]
         new["work"] *= np.where(np.isnan(works), 1.0, works)
         state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
-    np.maximum.at(state.device_free, client, decided)
+    np.maximum.at(state.device_free, client[~later], decided[~later])
+    draw_inference(rules.power, state.batteries, group, new)
     _put_in_order(state, join(state.rows, new))
 
 
@@ -96,7 +100,8 @@ def _decide(rules: Rules, learning: Learning, state: State, end: float) -> tuple
     """
     rows = state.rows
     due = (rows["window"] < 0) & (rows["decided"] < end)
-    undecided = decide_due(rules, learning, rows, due)
+    comes = (rows["decided"] == np.inf) & np.isnan(rows["resolved"])  # to its device, in this stretch
+    undecided = decide_due(rules, learning, rows, due | comes)
     before, sent = len(state.sends["row"]), np.flatnonzero(due & np.isnan(rows["resolved"]))
     state.sends = join(state.sends, first_sends(rules, rows, sent))
     return before, undecided
@@ -134,7 +139,7 @@ def _collect(state: State, end: float, last: bool) -> Ended:
         ended[:] = True
     ends = ended[sends["row"]]
     place = np.where(ended, np.cumsum(ended), np.cumsum(~ended)) - 1
-    new_send = np.cumsum(~ends) - 1
+    new_send = np.where(ends, np.cumsum(ends), np.cumsum(~ends)) - 1
     rival = np.where(sends["rival"] >= 0, new_send[sends["rival"]], -1)
     sends = sends | {"row": place[sends["row"]], "rival": rival}
     if not last:

@@ -20,7 +20,14 @@ from sim.policy.online import bounds, weights
 from sim.policy.online.levels import FAILURES
 from sim.policy.outcomes import Outcome, Request
 from sim.registry import online_prices as online
-from sim.registry.prices import PRICES, AvailabilityAware, DriftPlusPenalty, QueueAware, RateController
+from sim.registry.prices import (
+    PRICES,
+    AvailabilityAware,
+    DriftPlusPenalty,
+    EnergyAware,
+    QueueAware,
+    RateController,
+)
 from sim.registry.registry import Code
 from sim.results.columns import OUTCOMES
 from sim.scenario import Scenario
@@ -154,6 +161,26 @@ class Backlog(Parameters):
             m[0], m[1] = heard.backlog, now
 
 
+@dataclass(frozen=True)
+class Charge(Parameters):
+    """λ = at + weight·(1 − charge), charge being the share of its battery that a device has left.
+
+    m: nothing. What is empty of a battery is a virtual queue of energy, and (θ − E)/V what drift plus penalty
+    pays for a unit of it (Huang and Neely 2013, "Utility optimal scheduling in energy-harvesting networks"):
+    with θ the capacity that is this λ, with weight = capacity·energy of a send/V.
+    """
+
+    at: float
+    weight: float
+
+    def begin(self) -> tuple[float, ...]:
+        return ()
+
+    @staticmethod
+    def threshold(p: Any, m: Any, now: float, request: Request) -> float:
+        return p[0] + p[1] * (1.0 - request.charge)  # type: ignore[no-any-return]
+
+
 # What makes the price of a kind that keeps state, of its part of the scenario and the costs.
 CONTROLLERS: Code[Callable[[Any, Costs], Price]] = Code(PRICES)
 
@@ -177,6 +204,11 @@ def _availability(price: AvailabilityAware, costs: Costs) -> Price:
 @CONTROLLERS.of("queue_aware")
 def _backlog(price: QueueAware, costs: Costs) -> Price:
     return Backlog(costs.c_e, price.weight, inf if price.memory_s is None else price.memory_s)
+
+
+@CONTROLLERS.of("energy_aware")
+def _charge(price: EnergyAware, _costs: Costs) -> Price:
+    return Charge(price.at, price.weight)
 
 
 @CONTROLLERS.of("hi_lcb", "hi_lcb_lite", "ucb")

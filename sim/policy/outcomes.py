@@ -11,7 +11,8 @@ class Request(NamedTuple):
 
     score: by the rejector in force, or the frozen model. deadline_s: an instant, inf without one.
     client_label: what the client itself would answer. draw: a uniform number in (0, 1) of this request's own,
-    for a price that says `draws`; else 0.
+    for a price that says `draws`; else 0. charge: the share of its battery that the device has left, 1 on
+    mains.
     """
 
     request_id: int
@@ -21,6 +22,7 @@ class Request(NamedTuple):
     deadline_s: float
     client_label: int
     draw: float
+    charge: float = 1.0
 
 
 class Outcome(NamedTuple):

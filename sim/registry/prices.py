@@ -24,7 +24,8 @@ class PriceRule(Kind):
     exploration may send what it keeps. is_chosen: whether the learners choose it on the labels of the
     calibration pool, for each rejector or model: scores are then told less the threshold. aims_at: the key of
     what it aims at, `rate` (a share of the requests) or `rate_hz` (sends per second); "": at neither.
-    is_python: whether it is plain Python, which SimPy's clock alone can call.
+    is_python: whether it is plain Python, which SimPy's clock alone can call. needs_battery: whether it asks
+    how much a battery has left.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class PriceRule(Kind):
     is_chosen: ClassVar[bool] = False
     aims_at: ClassVar[str] = ""
     is_python: ClassVar[bool] = False
+    needs_battery: ClassVar[bool] = False
 
 
 PRICES: PartFamily[PriceRule] = PartFamily("price", "price", is_open=True)
@@ -187,6 +189,21 @@ class DriftPlusPenalty(PriceRule):
     """How much cost weighs against the virtual queue."""
     rate_hz: Positive
     """Sends per second of each client in the long run."""
+
+
+@PRICES.part
+class EnergyAware(PriceRule):
+    """A price that rises in a straight line as the battery empties."""
+
+    kind: Literal["energy_aware"]
+    examples: ClassVar[Examples] = {"energy_aware": {"at": 0.1, "weight": 0.5}}
+    unit: ClassVar[Unit] = "score"
+    keeps_state: ClassVar[bool] = True
+    needs_battery: ClassVar[bool] = True
+    at: float = 0.0
+    """Price with a full battery; in the unit of the score."""
+    weight: NonNegative
+    """By how much it is higher with an empty one."""
 
 
 if TYPE_CHECKING:

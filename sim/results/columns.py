@@ -19,6 +19,7 @@ OUTCOMES = (
     "refused",
     "timed_out",
     "in_flight",
+    "no_power",
 )
 CAUSES = ("none", "down", "queue_full", "admission", "expired", "lost", "cancelled")
 ANSWERERS = ("client", "server", "none")

@@ -1,5 +1,5 @@
 """Columns that `requests` and `attempts` have in some runs alone, behind those that `columns` declares.
-What is traced, graded, priced by the sample, or asked of several options."""
+What is traced, graded, priced by the sample, asked of several options, or drawn by devices."""
 
 from __future__ import annotations
 
@@ -30,14 +30,19 @@ ASKED = (
     pa.field("model", NAME),
 )
 OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
+DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
 
 def requests(
-    is_graded: bool, has_own_costs: bool, told: Sequence[str] = (), has_options: bool = False
+    is_graded: bool,
+    has_own_costs: bool,
+    told: Sequence[str] = (),
+    has_options: bool = False,
+    is_metered: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
-    own = (*own, *(ASKED if has_options else ()))
+    own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
@@ -76,5 +81,24 @@ LINKS = pa.schema(
         ("payloads_mean", pa.float64()),
         ("busy_mean", pa.float64()),  # share of the second in which it has something to do
         ("passed_bytes", pa.int64()),  # of payloads that have passed
+    ]
+)
+
+# Of runs that say what devices draw: a row per client of whose energy something is said, as at the horizon.
+ENERGY = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("capacity_j", pa.float64()),  # of its battery; NaN on mains, as the two others
+        ("start_j", pa.float64()),
+        ("harvested_j", pa.float64()),
+        ("spilled_j", pa.float64()),  # harvested by a full battery
+        ("idle_j", pa.float64()),
+        ("inference_j", pa.float64()),
+        ("radio_j", pa.float64()),
+        ("left_j", pa.float64()),
+        ("empty_at_s", pa.float64()),  # when it first ran empty; NaN: never
+        ("times_empty", pa.int64()),
+        ("silent_s", pa.float64()),
     ]
 )

@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
-from sim.engine.state import NEW_SEND, Columns, Ended, take
+from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import OWN_COST, QUALITIES
+from sim.results.columns_by_run import DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
+from sim.results.last_sends import is_answer, last_sends
 from sim.results.whom import Whom
+from sim.world.energy import JOULE
 from sim.world.parameters import Rules
 from sim.world.world import World
 
-_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
-_LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
+_LOCAL, _REMOTE, _IN_FLIGHT, _NO_POWER = (
+    OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight", "no_power")
+)
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
@@ -70,7 +73,7 @@ class Tabulator:
 
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
-        rows, last = ended.rows, self._last_sends(ended)
+        rows, last = ended.rows, last_sends(ended)
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
@@ -89,7 +92,11 @@ class Tabulator:
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last["option"])
-        schema = columns_of_requests(is_graded, self.whom.sample_c_e is not None, self.told, self.has_options)
+        if is_metered := bool(self.rules.power.is_metered.any()):
+            columns[DRAWN.name] = rows["drawn"] / JOULE
+        schema = columns_of_requests(
+            is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
+        )
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -132,17 +139,6 @@ class Tabulator:
             "answered_by": ANSWERERS,
             "server": self.servers,
             "model": self.models,
-        }
-
-    def _last_sends(self, ended: Ended) -> Columns:
-        """Per row the send that was answered, else its last; rows without one get one that never happened."""
-        sends = ended.sends
-        last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
-        order = np.lexsort((sends["attempt"], is_answer(ended)))
-        last[sends["row"][order]] = order
-        return {
-            name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
-            for name, column in sends.items()
         }
 
     def _asked(self, rows: Columns) -> Columns:
@@ -209,7 +205,7 @@ class Tabulator:
         group = clients.group[rows["client"]]
         falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
         by = np.select(
-            [outcome == _LOCAL, outcome == _REMOTE, outcome == _IN_FLIGHT],
+            [outcome == _LOCAL, outcome == _REMOTE, (outcome == _IN_FLIGHT) | (outcome == _NO_POWER)],
             [_BY_CLIENT, _BY_SERVER, _BY_NONE],
             falls_back,
         )
@@ -219,7 +215,9 @@ class Tabulator:
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
         return {
-            "first_answer_at_s": self._first_answers(rows, group, answered_at),
+            "first_answer_at_s": np.where(
+                outcome == _NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
+            ),
             "answered_at_s": answered_at,
             "outcome": outcome,
             "answered_by": by,
@@ -271,20 +269,6 @@ class Tabulator:
             client_label[mine] = tables.client_label[variant[mine], sample[mine]]
         said = self.learning.models.server_label[np.maximum(server_version, 0), model, sample]
         return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
-
-
-def is_answer(ended: Ended) -> NDArray[np.bool_]:
-    """Which sends are those whose answer the client took, bool (sends,): of two that come at the same instant
-    that of the earlier attempt, and none of an attempt that the client had given up."""
-    sends, rows = ended.sends, ended.rows
-    back, row, attempt = sends["finished"] + sends["down"], sends["row"], sends["attempt"]
-    found: NDArray[np.bool_] = (rows["outcome"][row] == _REMOTE) & (back == rows["resolved"][row])
-    found &= sends["failure"] == 0
-    if np.count_nonzero(found) > np.count_nonzero(rows["outcome"] == _REMOTE):
-        first = np.full(len(rows["outcome"]), np.iinfo(attempt.dtype).max, attempt.dtype)
-        np.minimum.at(first, row[found], attempt[found])
-        found &= attempt == first[row]
-    return found
 
 
 def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.engine.state import Ended, State
+from sim.engine.state import Columns, Ended, State
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.results.columns import OUTCOMES
+from sim.results.energy_audit import EnergyAudit
 from sim.results.link_audit import audited
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.population import CLIENT_SHIFT
@@ -27,6 +28,7 @@ _ORDERS = (
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
+_KEPT_OF_ENERGY = ("drawn", "asked", "listens_until", "sent")
 
 
 def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
@@ -53,6 +55,7 @@ class Verifier:
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
         self._links: list[list[float]] = [[] for _ in rules.network.names]
+        self._energy = EnergyAudit(rules)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -98,6 +101,10 @@ class Verifier:
                 raise RunFailed("run", f"more was spent than the budget held, by a send at {sent} s")
         del self._charged[:known]
 
+    def drew(self, ended: Ended, open_since: float) -> None:
+        """Takes note of the energy of requests that ended; open_since: as for `spent`."""
+        self._energy.add(ended, open_since)
+
     def passed(self, ended: Ended) -> None:
         """Raises RunFailed if a shared link let more or less pass than it could, or in another order."""
         self._links = audited(self._rules.network, ended.passages, self._links)
@@ -108,8 +115,12 @@ class Verifier:
             limit = f"a queue of {self._most_waiting[server]:.0f}"
             raise RunFailed("run", f"{most.max()} requests waited in {limit} places")
 
-    def finish(self, state: State) -> None:
-        """Raises RunFailed if some request is missing, or was counted twice."""
+    def finish(self, state: State, energy: Columns, at_s: float) -> None:
+        """Raises RunFailed if some request is missing, or was counted twice, or energy was lost or made.
+
+        energy: of each client at the end of the run, which is `at_s`.
+        """
+        self._energy.finish(energy, at_s)
         arrived, written = int(state.next_k.sum()), int(self._outcomes.sum())
         if arrived != written or not np.array_equal(state.next_k, self._rows_of):
             raise RunFailed("run", f"{arrived} requests arrived, {written} have an outcome")
@@ -118,12 +129,15 @@ class Verifier:
 
     def kept(self) -> dict[str, Any]:
         """What the checks to come depend on."""
-        return {name: getattr(self, name) for name in _KEPT}
+        own = {name: getattr(self, name) for name in _KEPT}
+        return own | {"energy": {name: getattr(self._energy, name) for name in _KEPT_OF_ENERGY}}
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Goes on where `kept` was taken."""
         for name in _KEPT:
             setattr(self, name, kept[name])
+        for name in _KEPT_OF_ENERGY:
+            setattr(self._energy, name, kept["energy"][name])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)

@@ -50,7 +50,7 @@ class LinkDelays:
             (Delay(seed, f"uplink of {name}", latency), Delay(seed, f"downlink of {name}", latency))
             for name, latency in over
         )
-        self._transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        self._transfer_s = link.transfer_s
 
     def up_many(self, request_ids: Ids, attempt: int = 1) -> Seconds:
         """Uplink seconds of many sends of one attempt number, shape (n,)."""

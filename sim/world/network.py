@@ -3,6 +3,7 @@ Made once per run; functions of plain arrays, asked by the loop for each message
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, inf
 from typing import Any, NamedTuple
@@ -80,24 +81,28 @@ class Network:
 
 def network(scenario: Scenario) -> Network:
     """Unfolds those of a scenario."""
-    pieces = [_pieces(one) for one in scenario.network]
-    passed = [np.append(0.0, np.cumsum(bps[:-1] * np.diff(at_s))) for at_s, bps, _ in pieces]
-    periods = np.array([period_s for _, _, period_s in pieces], dtype=np.float64)
-    lasts = [
-        bits[-1] + bps[-1] * (period_s - at_s[-1])
-        for (at_s, bps, period_s), bits in zip(pieces, passed, strict=True)
-    ]
     return Network(
         names=tuple(one.link for one in scenario.network),
         is_shared=np.array([one.discipline == "ps" for one in scenario.network], dtype=bool),
-        lines=Bandwidths(
-            first=np.append(0, np.cumsum([len(bits) for bits in passed], dtype=np.int64)),
-            at_s=np.concatenate([np.zeros(0), *(at_s for at_s, _, _ in pieces)]),
-            bps=np.concatenate([np.zeros(0), *(bps for _, bps, _ in pieces)]),
-            bits=np.concatenate([np.zeros(0), *passed]),
-            period_s=periods,
-            period_bits=np.array(lasts, dtype=np.float64),
-        ),
+        lines=lines_of([_pieces(one) for one in scenario.network]),
+    )
+
+
+def lines_of(pieces: Sequence[tuple[Floats, Floats, float]]) -> Bandwidths:
+    """Rates by piece: when each piece begins, its rate, and after which time all come again."""
+    passed = [np.append(0.0, np.cumsum(bps[:-1] * np.diff(at_s))) for at_s, bps, _ in pieces]
+    periods = np.array([period_s for _, _, period_s in pieces], dtype=np.float64)
+    lasts = [
+        bits[-1] + bps[-1] * (period_s - at_s[-1]) if period_s < inf else inf
+        for (at_s, bps, period_s), bits in zip(pieces, passed, strict=True)
+    ]
+    return Bandwidths(
+        first=np.append(0, np.cumsum([len(bits) for bits in passed], dtype=np.int64)),
+        at_s=np.concatenate([np.zeros(0), *(at_s for at_s, _, _ in pieces)]),
+        bps=np.concatenate([np.zeros(0), *(bps for _, bps, _ in pieces)]),
+        bits=np.concatenate([np.zeros(0), *passed]),
+        period_s=periods,
+        period_bits=np.array(lasts, dtype=np.float64),
     )
 
 

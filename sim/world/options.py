@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from sim.scenario import Group, Scenario
 from sim.scenario.options import model_of, written
 from sim.world.delays import LinkDelays
+from sim.world.energy import JOULE
 
 
 @dataclass(frozen=True)
 class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
-    the way, by their places; bits: of a payload on them."""
+    the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
+    tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload."""
 
     name: str
     server: int
@@ -22,6 +24,10 @@ class Option:
     c_e: float
     over: tuple[int, ...] = ()
     bits: float = 0.0
+    transfer_s: float = 0.0
+    tx: float = 0.0
+    rx: float = 0.0
+    tail_s: float = 0.0
 
 
 def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
@@ -41,6 +47,10 @@ def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
                 scenario.costs.c_e if one.c_e is None else one.c_e,
                 tuple(shared[name][0] for name in over),
                 8.0 * link.payload_bytes,
+                link.transfer_s,
+                link.tx_w * JOULE,
+                link.rx_w * JOULE,
+                float(link.tail_s),
             )
         )
     return tuple(found)

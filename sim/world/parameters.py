@@ -20,6 +20,7 @@ from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, Accounts
 from sim.world.delays import Backoff
+from sim.world.energy import Power
 from sim.world.network import Network
 from sim.world.options import Option
 from sim.world.outages.links import Links
@@ -70,6 +71,7 @@ class Rules:
     doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
     network: Network
+    power: Power
     breakers: tuple[Breaker | None, ...]  # per group
     accounts: Accounts
     allowances: Allowances
@@ -89,6 +91,17 @@ class Rules:
         return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all())
 
     @property
+    def has_battery(self) -> NDArray[np.bool_]:
+        """Per group whether its devices run on one."""
+        return self.power.capacity > 0
+
+    @property
+    def comes_in_loop(self) -> NDArray[np.bool_]:
+        """Per group whether what its devices do with requests of an open loop depends on what happens."""
+        found: NDArray[np.bool_] = self.has_battery & np.array([think is None for think in self.thinks])
+        return found
+
+    @property
     def takes_turns(self) -> bool:
         """Whether some client asks its options in turn."""
         return any(one.name == "round_robin" for one in self.chooses)
@@ -102,8 +115,8 @@ class Rules:
 def rules(world: World) -> Rules:
     """Unfolds a scenario that has passed its checks.
 
-    Decided as their requests come are groups whose price moves, whose loop is closed, or that have several
-    options: whom they ask depends on what they meet.
+    Decided as their requests come are groups whose price moves, whose loop is closed, whose devices may run
+    empty, or that have several options: whom they ask depends on what they meet.
     """
     scenario, clients = world.scenario, world.population
     links, drawn_on, thinks = world.links, world.accounts, world.think_times
@@ -113,7 +126,8 @@ def rules(world: World) -> Rules:
     uses_feedback = np.array([group.policy.price.uses_feedback for group in scenario.fleet])
     is_closed = np.array([think is not None for think in thinks])
     has_several = np.array([len(options) > 1 for options in world.options])
-    decides = is_closed | np.array([price is not None for price in prices]) | has_several
+    has_battery = world.power.capacity > 0
+    decides = is_closed | np.array([price is not None for price in prices]) | has_several | has_battery
     has_breaker = np.array([breaker is not None for breaker in breakers])
     bayes, surcharges = _bayes(world), []
     for of_options, group, options in zip(bayes, scenario.fleet, world.options, strict=True):
@@ -143,18 +157,19 @@ def rules(world: World) -> Rules:
         doors=tuple(one for one in (station.admission.bucket() for station in world.stations) if one),
         links=links,
         network=world.network,
+        power=world.power,
         breakers=breakers,
         accounts=drawn_on,
         allowances=allowances(scenario, clients),
         charge_on=scenario.costs.charge_on,
         hears=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
-        | (is_closed | uses_feedback | looks_at_backlogs | hedges)[clients.group],
+        | (is_closed | uses_feedback | looks_at_backlogs | hedges | has_battery)[clients.group],
         # Who decides as requests come sends then, too.
         asks=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
-        | (decides | passes_network)[clients.group],
+        | (decides | passes_network | world.power.is_metered)[clients.group],
         thinks=thinks,
         service_factor=np.array([group.service_factor for group in scenario.fleet]),
         one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),

@@ -9,6 +9,7 @@ from functools import cached_property
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
+from sim.world.energy import Power, power
 from sim.world.network import Network, network
 from sim.world.options import Option, options
 from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
@@ -81,6 +82,11 @@ class World:
     def network(self) -> Network:
         """The links that clients share."""
         return network(self.scenario)
+
+    @cached_property
+    def power(self) -> Power:
+        """What devices draw and harvest."""
+        return power(self.scenario)
 
     @cached_property
     def rounds(self) -> tuple[Round, ...]:

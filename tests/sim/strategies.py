@@ -50,21 +50,25 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
             "allowance_by": st.sampled_from(["client", "client", "group", "fleet"]),
         }
     )
+    device, policy = draw(devices(lattice)), draw(policies(lattice))
+    if device.get("battery") and not draw(st.integers(0, 3)):
+        policy["price"] = {"kind": "energy_aware", "at": draw(st.sampled_from([-0.5, 0.1])), "weight": 0.8}
     return group_of(
         name,
         arrivals={"process": draw(processes(lattice))},
         clients=draw(st.integers(1, 3)),
         model={"variants": draw(st.integers(1, 3))},
         rejector={"per": draw(st.sampled_from(["client", "variant"]))},
-        policy=draw(policies(lattice)),
+        policy=policy,
         traffic=draw(traffics(lattice)),
-        device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))},
+        device={"inference_s": draw(st.just(0.0) | spans(lattice, 0, 2))} | device,
         link={
             # Links without delay are where most happens at once.
             "latency": draw(st.just(0.0) | durations(lattice, 0, 3)),
             "payload_bytes": draw(st.sampled_from([0, 1000])),
             "bandwidth_bps": draw(st.sampled_from([None, 32_000.0])),
-        },
+        }
+        | draw(radios(lattice)),
         deadline_s=draw(st.none() | spans(lattice, 4, 24)),
         timeout_s=draw(spans(lattice, 1, 8) if draw(st.integers(0, 2)) else st.none()),
         retry=draw(retry if draw(st.integers(0, 3)) else st.none()),
@@ -75,6 +79,49 @@ def groups(draw: st.DrawFn, name: str, lattice: bool) -> dict[str, Any]:
         breaker=draw(seldom(breakers(lattice))),
         budget=draw(seldom(budgets(lattice))),
     )
+
+
+@st.composite
+def devices(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
+    """Mostly nobody says what they draw; some run empty, and of those some work again."""
+    if draw(st.integers(0, 3)):
+        return {}
+    found: dict[str, Any] = {
+        "inference_j": draw(st.sampled_from([0.0, 0.2, 0.25, 0.7])),
+        "idle_w": draw(st.sampled_from([0.0, 0.25, 0.3])),
+        "battery": None,
+    }
+    if draw(st.integers(0, 3)):
+        capacity = draw(st.sampled_from([1.0, 1.5, 3.3]))
+        profile = {
+            "kind": "profile",
+            "watts": tuple(draw(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.1]), min_size=1, max_size=4))),
+            "each_s": draw(spans(lattice, 1, 12)),
+        }
+        trace = {"kind": "trace", "file": str(BANDWIDTHS.parent / "harvests" / "sun.csv")}
+        harvest = draw(st.sampled_from([None, None, profile, trace]))
+        watts = draw(st.sampled_from([0.0, 0.25, 0.7])) if harvest is None else 0.0
+        charges = bool(watts or (harvest and any(harvest.get("watts", (1.0,)))))
+        found["battery"] = {
+            "capacity_j": capacity,
+            "start_j": draw(st.sampled_from([None, 0.5, 1.0])),
+            "restart_j": draw(st.sampled_from([None, 0.5, 0.5, 1.0])) if charges else None,
+            "harvest_w": watts,
+            "harvest": harvest,
+        }
+    return found
+
+
+def radios(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Mostly nothing is said of them."""
+    drawing = st.fixed_dictionaries(
+        {
+            "tx_w": st.sampled_from([0.0, 1.0, 2.2]),
+            "rx_w": st.sampled_from([0.0, 0.5]),
+            "tail_s": spans(lattice, 0, 8),
+        }
+    )
+    return st.one_of(*[st.just(dict[str, Any]())] * 4, drawing)
 
 
 def breakers(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -343,16 +390,21 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     server["outages"] = draw(outages(server["replicas"], len(fleet), horizon, lattice))
     charge_on = draw(st.sampled_from(["send", "accept", "answer"]))
     network = draw(networks(lattice))
+    training = draw(trainings(horizon, lattice))
     for group in fleet:
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
+        if "online" in training and group["device"].get("battery"):
+            group["device"]["battery"] = None
+            if group["policy"]["price"]["kind"] == "energy_aware":
+                group["policy"]["price"] = {"kind": "always_remote"}
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,
         fleet=fleet,
         network=network,
         server=server,
-        training=draw(trainings(horizon, lattice)),
+        training=training,
         costs={"charge_on": charge_on, "c_e": draw(st.sampled_from([0.1, 0.35]))},
     )
     return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))

@@ -22,6 +22,7 @@ from sim.engine.arrays.layout import (
     Ahead,
     Arrays,
     Asked,
+    Batteries,
     Drawn,
     Prices,
     Rows,
@@ -90,6 +91,8 @@ class Context:
             slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in rules.stations),
             drawn=Drawn(*(np.zeros((0, rows)) for _ in range(3))),
             network=network_of(rules, state),
+            power=rules.power,
+            batteries=Batteries(**state.batteries),
             stopped=np.empty((in_service + 16, 4)),
             steps=steps,
             coming=coming_of(rules, state),
@@ -102,9 +105,9 @@ class Context:
                 self.arrays.lists.after[batch[:-1]] = batch[1:]
         if fixed.groups.max_attempts.max() > 1 or rules.has_closed_loops:
             self.make_room()
-        # Nobody looks at those of the first, but where links are slow or there are several.
+        # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
-        if len(fixed.slow_links.line) or rules.most_options > 1:
+        if len(fixed.slow_links.line) or rules.most_options > 1 or rules.comes_in_loop.any():
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
@@ -190,13 +193,14 @@ class Context:
         self._rows_drawn = rows
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
-        """Draws an attempt of the rows from the first on that were sent, for each option."""
+        """Draws an attempt of the rows from the first on that were sent, or may be, for each option."""
         w, n, rules = self.arrays, int(self.registers["rows"][0]), self._rules
         place = (attempt - 1) * rules.most_options
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
-        sent[:first] = False
         group = rules.clients.group[w.rows.client[:n]]
+        sent |= rules.comes_in_loop[group] & np.isnan(w.rows.resolved[:n])
+        sent[:first] = False
         for g, patience in enumerate(rules.patience):
             most = patience.max_attempts + (patience.hedge_after_s < np.inf)
             if attempt <= most and place < len(w.drawn.up):

@@ -13,6 +13,7 @@ from sim.engine.events import (
     ANSWER,
     ARRIVE,
     ASK,
+    BEGIN,
     CAPACITY,
     ERROR,
     GAIN,
@@ -91,6 +92,8 @@ def known_events(rules: Rules, state: State, first: int, start: float, end: floa
     _add_capacity(found, rules)
     _add_first_sends(found, rules, state, first)
     _add_under_way(found, rules, state, first)
+    if rules.comes_in_loop.any():
+        _add_who_comes(found, rules, state)
     if rules.has_closed_loops:
         asking = found.due(state.next_at)
         request = place(asking << CLIENT_SHIFT | state.next_k[asking], place_bits(rules.clients.size))
@@ -100,11 +103,26 @@ def known_events(rules: Rules, state: State, first: int, start: float, end: floa
 
 def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of these sends among events of a kind."""
-    row = state.sends["row"][which]
-    request = row
-    if rules.has_closed_loops:
-        request = place(state.rows["request_id"][row], place_bits(rules.clients.size))
+    request = _place_of_rows(rules, state, state.sends["row"][which])
     found: NDArray[np.int64] = rank(request, state.sends["attempt"][which].astype(np.int64))
+    return found
+
+
+def _add_who_comes(found: _Collected, rules: Rules, state: State) -> None:
+    """Requests come to devices that may have no power."""
+    rows = state.rows
+    coming = np.where((rows["decided"] == np.inf) & np.isnan(rows["resolved"]), rows["arrived"], np.nan)
+    which = found.due(coming)
+    which = which[rules.comes_in_loop[rules.clients.group[rows["client"][which]]]]
+    request = _place_of_rows(rules, state, which)
+    found.add(coming[which], Kind.ARRIVAL, rank(request, 0), BEGIN, which)
+
+
+def _place_of_rows(rules: Rules, state: State, row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What these rows rank by."""
+    if not rules.has_closed_loops:
+        return row
+    found: NDArray[np.int64] = place(state.rows["request_id"][row], place_bits(rules.clients.size))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules
 
+OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
+OPTION_TYPES |= {"server": np.int64, "model": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -173,10 +176,10 @@ def fixed(rules: Rules) -> Fixed:
         budgets=accounts(rules.accounts.allotments),
         door=accounts(rules.doors),
         options=Options(
-            *(
-                np.array([getattr(o, name) for options in rules.options for o in options], dtype=np.int64)
-                for name in Options._fields
-            )
+            **{
+                name: np.array([getattr(o, name) for options in rules.options for o in options], dtype=kind)
+                for name, kind in OPTION_TYPES.items()
+            }
         ),
     )
 

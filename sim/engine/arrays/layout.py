@@ -24,12 +24,17 @@ from sim.engine.arrays.parameters import (
     VersionsHeld,
 )
 from sim.engine.arrays.room import Heap
+from sim.engine.batteries import BATTERY_TYPES
 from sim.engine.state import ROW_TYPES, SEND_TYPES
+from sim.world.energy import Power
 
 Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
 
 
 Rows: Any = namedtuple("Rows", tuple(ROW_TYPES))  # type: ignore[misc]
+
+
+Batteries: Any = namedtuple("Batteries", tuple(BATTERY_TYPES))  # type: ignore[misc]
 
 
 class Ahead(NamedTuple):
@@ -188,6 +193,8 @@ class Arrays(NamedTuple):
     slow_service: Slowdowns
     drawn: Drawn
     network: Network
+    power: Power
+    batteries: Any
     stopped: Floats  # (n, 4): size of the batch, start, stop, server
     steps: Floats  # (n, 5): instant, usable replicas, server, batches that stand still, seconds thrown away
     coming: Floats  # when replicas that were ordered are there, server after server

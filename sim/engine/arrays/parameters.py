@@ -83,10 +83,15 @@ class Groups(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Per option, those of a group on end: its server and its model."""
+    """Per option, those of a group on end: its server and its model, and what its link draws, see
+    `sim.world.options`."""
 
     server: Ints
     model: Ints
+    transfer_s: Floats
+    tx: Floats
+    rx: Floats
+    tail_s: Floats
 
 
 class Terms(NamedTuple):

@@ -1,12 +1,14 @@
-"""Requests of closed loops: they arrive in the loop, each once its client is done with the one before.
-What chance decides for them was drawn ahead, by the columns that decide everybody else's."""
+"""Requests that come to their devices in the loop: of closed loops, each once its client is done with the one
+before, and to devices that may have no power. What chance decides for them was drawn ahead."""
 
 from __future__ import annotations
 
 from math import inf, nan
 from typing import Any
 
-from sim.engine.events import ASK, IN_FLIGHT, KEY_DECISION, NOTHING
+from sim.engine.events import ARRIVE, ASK, IN_FLIGHT, KEY_DECISION, NO_POWER, NOTHING
+from sim.engine.handlers.clients import end_request, think
+from sim.engine.handlers.energy import begins
 from sim.engine.handlers.lookups import version_at
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import rank
@@ -18,33 +20,77 @@ _timer_of = handler(timer_of)
 
 
 @handler
+def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
+    """A request comes to a device: a client of a closed loop asks (ARRIVE), or one of an open loop has come
+    (BEGIN, a row). Gives its first attempt if that is decided at once, else -1."""
+    row = arrive(w, r, now, subject) if code == ARRIVE else subject
+    client = w.rows.client[row]
+    group = w.clients.group[client]
+    if not begins(w, now, row):
+        end_request(w, now, row, NO_POWER)
+        if w.groups.is_closed[group]:
+            think(w, r, now, client)
+        return NOTHING
+    decided = max(w.clients.device_free[client], now) + w.groups.inference_s[group]
+    w.rows.decided[row] = w.clients.device_free[client] = decided
+    if decided >= w.terms.end:  # decided when the clock goes on
+        return NOTHING
+    send = first_attempt(w, r, row, group, decided)
+    if w.groups.is_closed[group]:
+        look_up(w, group, now, row, send)
+    else:
+        sends, drawn = w.sends, w.drawn
+        sends.reached[send] = decided + drawn.up[0, row]
+        sends.down[send], sends.factor[send] = drawn.down[0, row], drawn.factor[0, row]
+    if decided > now:
+        put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
+        return NOTHING
+    return send  # what takes no time happens at the place of its cause
+
+
+@handler
 def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
-    """A client asks; gives its first attempt if that is decided at once, else -1."""
-    clients, rows, sends, requests = w.clients, w.rows, w.sends, w.requests
+    """A client of a closed loop asks; gives the row of its request."""
+    clients, rows, requests = w.clients, w.rows, w.requests
     group, k = clients.group[client], clients.next_k[client]
-    member = requests.member[client]
-    place = member * w.terms.requests + k - requests.base[member]
-    decided = now + w.groups.inference_s[group]
+    place = place_of_next(w, client)
     clients.next_k[client] = k + 1
-    clients.next_at[client], clients.device_free[client] = inf, decided
+    clients.next_at[client] = inf
     row = r.rows
     r.rows += 1
     phase, every = phase_at(w, group, now), w.terms.members * w.terms.requests
     rows.request_id[row], rows.client[row] = client << CLIENT_SHIFT | k, client
     rows.sample[row] = requests.sample[phase * every + place]
-    rows.arrived[row], rows.decided[row] = now, decided
+    rows.arrived[row], rows.decided[row] = now, inf
     rows.work[row] = w.groups.service_factor[group]
     rows.deadline[row] = now + w.groups.deadline_s[group]
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
     rows.threshold[row], rows.worth[row] = nan, 0
-    rows.open[row] = 0
-    if decided >= w.terms.end:  # decided when the clock goes on
-        return NOTHING
-    case = phase * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]
+    rows.open[row] = rows.drawn[row] = 0
+    return row
+
+
+@handler
+def first_attempt(w: Any, r: Any, row: Any, group: Any, decided: Any) -> Any:
+    """The first attempt of a request, to the first of its options; whoever has several chooses later."""
+    sends, send = w.sends, r.sends
+    r.sends += 1
+    sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
+    sends.option[send], sends.server[send] = 0, w.options.server[w.groups.first_option[group]]
+    sends.timer[send] = _timer_of(decided, w.groups.timeout_s[group], w.rows.deadline[row])
+    return send
+
+
+@handler
+def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
+    """What was drawn ahead for a request of a closed loop and its first attempt."""
+    rows, sends, requests, asked = w.rows, w.sends, w.requests, w.asked
+    client, decided = rows.client[row], rows.decided[row]
+    place, every = place_of_next(w, client) - 1, w.terms.members * w.terms.requests
+    case = phase_at(w, group, now) * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]
     case = case * every + place
     rows.score[row] = requests.score[case]
-    asked = w.asked
     for one in range(len(requests.value)):
         asked.value[one, row], asked.low[one, row], asked.high[one, row], asked.threshold[one, row] = (
             requests.value[one, case],
@@ -58,17 +104,15 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
             w.drawn.up[one, row] = requests.up[one, place]
             w.drawn.down[one, row] = requests.down[one, place]
             w.drawn.factor[one, row] = requests.factor[one, place]
-    send = r.sends
-    r.sends += 1
-    sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
     sends.reached[send] = decided + requests.up[0, place]
     sends.down[send], sends.factor[send] = requests.down[0, place], requests.factor[0, place]
-    sends.option[send], sends.server[send] = 0, w.options.server[w.groups.first_option[group]]
-    sends.timer[send] = _timer_of(decided, w.groups.timeout_s[group], rows.deadline[row])
-    if decided > now:
-        put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
-        return NOTHING
-    return send  # what takes no time happens at the place of its cause
+
+
+@handler
+def place_of_next(w: Any, client: Any) -> Any:
+    """Where what was drawn ahead for the next request of a closed loop stands."""
+    member = w.requests.member[client]
+    return member * w.terms.requests + w.clients.next_k[client] - w.requests.base[member]
 
 
 @handler

@@ -18,6 +18,7 @@ from sim.engine.events import (
     KEY_REACH,
     KEY_TIMER,
     LOST,
+    NO_POWER,
     REACH,
     REFUSED,
     REMOTE,
@@ -28,9 +29,10 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
-from sim.engine.handlers.links import has_shared_links, set_out
+from sim.engine.handlers.energy import is_on, transmits
+from sim.engine.handlers.links import has_shared_links, option_of, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
-from sim.engine.handlers.obstacles import forget_probe, obstacle, tell_breaker
+from sim.engine.handlers.obstacles import give_up, kept_back, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -60,38 +62,50 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
-    leaves, settled = -1, SENDS
+    leaves = -1
+    is_so = means_something(w, now, code, attempt)
+    works = is_so and is_on(w, now, client, row)
+    # Who cannot send a second one still waits for the first.
+    settled = SENDS if works or not is_so or code == HEDGE else NO_POWER
     if code == HEDGE:
-        leaves = hedge(w, r, now, attempt)
+        leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):
         option = whole_number(sends.option[attempt])
-        if code == ASK and w.groups.decides[group]:
+        if settled == SENDS and code == ASK and w.groups.decides[group]:
             settled = decide_now(w, now, row)
-        if settled == SENDS and w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
-            failed = -1 if code == ASK else option
-            number = 1 if code == ASK else last_of(w, attempt) + 1
-            option = whole_number(choose(w, now, row, number, failed))
-        if settled == SENDS and (code == ASK or w.clients.asks[client]):
-            why = obstacle(w, now, client, w.options.server[w.groups.first_option[group] + option])
-            if why != 0:
-                settled = why if code == ASK else whole_number(sends.failure[attempt])
+        if settled == SENDS:
+            if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
+                failed = -1 if code == ASK else option
+                number = 1 if code == ASK else last_of(w, attempt) + 1
+                option = whole_number(choose(w, now, row, number, failed))
+            settled = kept_back(w, now, code, attempt, option)
         if settled == SENDS:
             leaves = leave(w, r, now, code, attempt, option)
         elif code == ASK:
             sends.sent[attempt] = sends.reached[attempt] = nan
             sends.timer[attempt] = inf
             sends.over[attempt] = now
-    elif is_heard(w, code, attempt):
+    elif works:
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
         w.rows.open[row] -= 1
         if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
+    if leaves >= 0 and w.power.is_metered[group] and not transmits(w, now, leaves, option_of(w, leaves)):
+        settled, attempt, leaves = NO_POWER, leaves, -1
     if settled != SENDS:
         write_down(w, now, attempt, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
+
+
+@handler
+def means_something(w: Any, now: Any, code: Any, attempt: Any) -> Any:
+    """Whether an event still means anything to the client of an attempt."""
+    if code in (ASK, RETRY):
+        return True
+    return may_hedge(w, now, attempt) if code == HEDGE else is_heard(w, code, attempt)
 
 
 @handler
@@ -110,17 +124,24 @@ def is_heard(w: Any, code: Any, attempt: Any) -> Any:
 @handler
 def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
     """A request is over for its client. An answer in time is written down with all others, by
-    `sim.engine.window`; but of two the first, and what the other has reserved stays spent."""
+    `sim.engine.window`; but of two the first. Without power nothing more is heard of either."""
     row, other = w.sends.row[attempt], w.sends.rival[attempt]
     client = w.rows.client[row]
     if settled == REMOTE and w.groups.hedge_after_s[w.clients.group[client]] == inf:
         return
-    w.rows.outcome[row] = settled
+    end_request(w, now, row, settled)
+    left = w.rows.open[row]
+    if left > 0 and settled == NO_POWER:
+        left -= 1
+        give_up(w, now, client, attempt)
+    if left > 0 and other >= 0:
+        give_up(w, now, client, other)
+
+
+@handler
+def end_request(w: Any, now: Any, row: Any, outcome: Any) -> Any:
+    w.rows.outcome[row] = outcome
     w.rows.resolved[row] = now
-    if other >= 0 and w.rows.open[row] > 0:
-        if w.terms.is_held and w.clients.asks[client]:
-            settle(w.budgets, w.clients.account[client], now, now, True)
-        forget_probe(w, client, w.sends.server[other], w.sends.sent[other])
 
 
 @handler
@@ -217,6 +238,14 @@ def last_of(w: Any, attempt: Any) -> Any:
 
 
 @handler
+def may_hedge(w: Any, now: Any, attempt: Any) -> Any:
+    """Whether the first attempt of a request has come to nothing yet, and there is time left."""
+    row = w.sends.row[attempt]
+    is_open = w.rows.outcome[row] == IN_FLIGHT and w.sends.failure[attempt] == 0
+    return is_open and not is_too_late(now, w.rows.deadline[row])
+
+
+@handler
 def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """The first attempt has come to nothing yet: a second one leaves to another option that would do and that
     nothing keeps its client from, if there is one; gives it, else -1."""
@@ -224,12 +253,6 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     first = w.groups.first_option[group]
-    if (
-        w.rows.outcome[row] != IN_FLIGHT
-        or w.sends.failure[attempt] != 0
-        or is_too_late(now, w.rows.deadline[row])
-    ):
-        return -1
     before = whole_number(w.sends.option[attempt])
     option = whole_number(choose(w, now, row, 2, before))
     server = w.options.server[first + option]

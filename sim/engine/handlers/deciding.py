@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
+from sim.engine.handlers.energy import charge_of
 from sim.engine.handlers.lookups import in_force
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
 from sim.engine.handlers.server import model_of
@@ -120,6 +121,7 @@ def request_of(w: Any, row: Any) -> Any:
         real_number(rows.deadline[row]),
         whole_number(own_label(w, row)),
         draw,
+        real_number(charge_of(w, client)),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.engine.events import BREAKER_OPEN, LINK_DOWN, OVER_BUDGET
-from sim.engine.handlers.lookups import is_up_through, take
+from sim.engine.events import ASK, BREAKER_OPEN, LINK_DOWN, OVER_BUDGET
+from sim.engine.handlers.deciding import SENDS
+from sim.engine.handlers.lookups import is_up_through, settle, take
+from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
 
 
@@ -21,6 +23,18 @@ def obstacle(w: Any, now: Any, client: Any, server: Any) -> Any:
     if is_open(w, client, server):
         w.clients.probing[client * w.terms.servers + server] += 1
     return 0
+
+
+@handler
+def kept_back(w: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
+    """The outcome of a request that something keeps its client from sending to an option, else SENDS."""
+    client = w.rows.client[w.sends.row[attempt]]
+    if code != ASK and not w.clients.asks[client]:
+        return SENDS
+    why = obstacle(w, now, client, w.options.server[w.groups.first_option[w.clients.group[client]] + option])
+    if why == 0:
+        return SENDS
+    return why if code == ASK else whole_number(w.sends.failure[attempt])
 
 
 @handler
@@ -50,6 +64,14 @@ def forget_probe(w: Any, client: Any, server: Any, sent: Any) -> Any:
     if is_open(w, client, server):
         mine = client * w.terms.servers + server
         w.clients.probing[mine] -= sent >= w.clients.open_until[mine]
+
+
+@handler
+def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
+    """Nobody waits for an attempt any more: what it has reserved stays spent."""
+    if w.terms.is_held and w.clients.asks[client]:
+        settle(w.budgets, w.clients.account[client], now, now, True)
+    forget_probe(w, client, w.sends.server[attempt], w.sends.sent[attempt])
 
 
 @handler

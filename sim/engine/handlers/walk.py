@@ -10,6 +10,7 @@ from sim.engine.events import (
     ANSWER,
     ARRIVE,
     ASK,
+    BEGIN,
     CAPACITY,
     CODE_BITS,
     COMPLETE,
@@ -35,7 +36,7 @@ from sim.engine.events import (
     WANTS_REDRAWS,
     WANTS_REQUESTS,
 )
-from sim.engine.handlers.arriving import arrive
+from sim.engine.handlers.arriving import come
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, last_of, send_or_hear
@@ -101,8 +102,8 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
     """One event; gives the server whose queue is to be served, else -1. What takes no time to arrive does so
     at once."""
     now, must_serve = r.now, NOBODY
-    if code == ARRIVE:
-        subject = arrive(w, r, now, subject)
+    if code in (ARRIVE, BEGIN):
+        subject = come(w, r, now, code, subject)
         code = ASK if subject >= 0 else NOTHING
     if code in (ASK, RETRY, HEDGE, TIMER, ERROR, ANSWER):
         subject = send_or_hear(w, r, now, code, subject)
@@ -181,7 +182,7 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
     most_events = len(w.replicas.size) + w.terms.max_batch + 4
     if (
-        (code in (RETRY, HEDGE, ARRIVE) and r.sends >= len(w.sends.row))
+        (code in (RETRY, HEDGE, ARRIVE, BEGIN) and r.sends >= len(w.sends.row))
         or (code == ARRIVE and r.rows >= len(w.rows.client))
         or r.events + most_events > w.events.at.shape[1]
         or (code in (CAPACITY, SCALE, READY) and r.steps >= len(w.steps))

@@ -31,22 +31,22 @@ def bandwidth_of(path: str, form: str) -> Pieces:
 
 @lru_cache(maxsize=16)
 def _read(form: str, path: str, _changed_ns: int, _bytes: int) -> Pieces:
-    rows = _numbers(path, 1 if form == "mahimahi" else 2)
-    at = rows[:, 0]
-    if at[0] < 0:
-        raise BadFile(f"line 1: {at[0]:g} lies before 0")
-    falls = np.flatnonzero(np.diff(at) < 0)
-    if len(falls):
-        raise BadFile(f"line {falls[0] + 2}: the times fall")
-    found = _of_packets(at) if form == "mahimahi" else _of_rates(at, rows[:, 1])
+    if form == "mahimahi":
+        found = _of_packets(numbers_of(path, 1, "one number")[:, 0])
+    else:
+        rows = numbers_of(path, 2, "a time and a bandwidth")
+        at_s, mbps, period_s = since_the_line_before(rows, "a bandwidth of {:g} Mbit/s")
+        found = Pieces(at_s, mbps * 1e6, period_s)
     if not found.bps.any():
         raise BadFile("lets nothing pass")
     return found
 
 
-def _numbers(path: str, columns: int) -> Floats:
-    """The numbers of all lines, float64 (n, columns)."""
-    wanted = "one number" if columns == 1 else "a time and a bandwidth"
+def numbers_of(path: str, columns: int, wanted: str) -> Floats:
+    """The numbers of all lines, float64 (n, columns), the first of each a time that does not fall.
+
+    wanted: what a line holds, in words. Raises BadFile where the file does not.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().rstrip().splitlines()
@@ -63,7 +63,14 @@ def _numbers(path: str, columns: int) -> Floats:
         if len(numbers) != columns or not np.all(np.isfinite(numbers)):
             raise BadFile(f"line {count}: {show(line)} is not {wanted}")
         found.append(numbers)
-    return np.array(found, dtype=np.float64)
+    rows = np.array(found, dtype=np.float64)
+    at = rows[:, 0]
+    if at[0] < 0:
+        raise BadFile(f"line 1: {at[0]:g} lies before 0")
+    falls = np.flatnonzero(np.diff(at) < 0)
+    if len(falls):
+        raise BadFile(f"line {falls[0] + 2}: the times fall")
+    return rows
 
 
 def _of_packets(at_ms: Floats) -> Pieces:
@@ -79,12 +86,17 @@ def _of_packets(at_ms: Floats) -> Pieces:
     return Pieces(begins / 1e3, packets[begins] * PACKET_BITS * 1e3, last / 1e3)
 
 
-def _of_rates(at_s: Floats, mbps: Floats) -> Pieces:
-    """A line's bandwidth holds since the line before; what the first says, nobody meets."""
+def since_the_line_before(rows: Floats, negative: str) -> tuple[Floats, Floats, float]:
+    """Lines of a time and a rate that holds since the line before, as pieces: when each begins, from 0 on,
+    its rate, and the period. What the first line says, nobody meets.
+
+    negative: what a message calls a rate below 0. Raises BadFile for one, and where no time passes.
+    """
+    at_s, rate = rows[:, 0], rows[:, 1]
     if len(at_s) < 2 or at_s[-1] <= at_s[0]:
         raise BadFile("needs two lines with different times")
-    below = np.flatnonzero(mbps < 0)
+    below = np.flatnonzero(rate < 0)
     if len(below):
-        raise BadFile(f"line {below[0] + 1}: a bandwidth of {mbps[below[0]]:g} Mbit/s")
+        raise BadFile(f"line {below[0] + 1}: {negative.format(rate[below[0]])}")
     takes_time = np.diff(at_s) > 0
-    return Pieces((at_s[:-1] - at_s[0])[takes_time], mbps[1:][takes_time] * 1e6, float(at_s[-1] - at_s[0]))
+    return (at_s[:-1] - at_s[0])[takes_time], rate[1:][takes_time], float(at_s[-1] - at_s[0])

@@ -11,6 +11,7 @@ from sim.registry.budgets import Budget, MoneyBudget
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.partitions import MissingClasses
+from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
@@ -145,7 +146,7 @@ def _round_trip_s(group: Group) -> float:
     """The least that an error takes: constant latencies count, drawn ones may be next to nothing."""
     link = group.link
     latency_s = float(link.latency) if isinstance(link.latency, float | int) else 0.0
-    return 2 * latency_s + (8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0)
+    return 2 * latency_s + link.transfer_s
 
 
 def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
@@ -231,6 +232,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *OPTION_CHECKS,
     *LIMIT_CHECKS,
     *NETWORK_CHECKS,
+    *ENERGY_CHECKS,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,

@@ -95,6 +95,5 @@ def fastest_answer_s(scenario: Scenario, group: Group) -> float:
     found = []
     for place, link in ways or [(place, group.link) for place in range(len(scenario.stations))]:
         service = scenario.stations[place].service
-        transfer_s = 8.0 * link.payload_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-        found.append(2 * mean_s(link.latency) + transfer_s + service.scale_s(1) * service.mean_factor())
+        found.append(2 * mean_s(link.latency) + link.transfer_s + service.scale_s(1) * service.mean_factor())
     return min(found)

@@ -11,13 +11,14 @@ from sim.registry.budgets import Budget, SharedBy
 from sim.registry.choices import ChoiceName
 from sim.registry.durations import DurationOrZero
 from sim.registry.families import RejectorName
+from sim.registry.harvests import HarvestInTime
 from sim.registry.mixes import MixAll, Traffic
 from sim.registry.partitions import Iid, Partition
 from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
-from sim.scenario.schema.values import Bandwidth, Count, Name, Part, Span, SpanOrZero, Whole
+from sim.scenario.schema.values import Bandwidth, Count, Joules, Name, Part, Span, SpanOrZero, Watts, Whole
 
 
 class Rejector(Part):
@@ -32,11 +33,32 @@ class Rejector(Part):
     share one."""
 
 
+class Battery(Part):
+    """What a device runs on. Empty, the device is silent: requests then come to `no_power`."""
+
+    capacity_j: Joules
+    """Energy that it holds at most."""
+    start_j: Joules | None = None
+    """Energy at t = 0; null: it is full."""
+    restart_j: Joules | None = None
+    """Energy at which a device that ran empty works again; null: it never does."""
+    harvest_w: Watts = 0.0
+    """Power that charges it."""
+    harvest: HarvestInTime | None = None
+    """Power that charges it and changes, in place of `harvest_w`; null: it does not."""
+
+
 class Device(Part):
     """The device that runs a client's model and rejector."""
 
     inference_s: SpanOrZero = 0.0
     """Time per request, first come, first served; 0 takes no time."""
+    inference_j: Annotated[float, Field(ge=0, le=1e3)] = 0.0
+    """Energy per request, drawn as it comes."""
+    idle_w: Watts = 0.0
+    """Power that it draws all the time, beside what requests take."""
+    battery: Battery | None = None
+    """What it runs on; null: mains, which never end."""
 
 
 class Link(Part):
@@ -50,6 +72,17 @@ class Link(Part):
     """Size of a request; answers have none."""
     over: tuple[Name, ...] = ()
     """Shared links of `network` that a request passes after its own, in this order."""
+    tx_w: Watts = 0.0
+    """Power of the device's radio while a payload passes this link: 8·payload_bytes/bandwidth_bps."""
+    rx_w: Watts = 0.0
+    """Power of the radio while it listens, for `tail_s` after a payload."""
+    tail_s: SpanOrZero = 0.0
+    """How long the radio listens after a payload; one that is sent meanwhile begins it anew."""
+
+    @property
+    def transfer_s(self) -> float:
+        """Seconds that a payload takes to pass it alone."""
+        return 8.0 * self.payload_bytes / self.bandwidth_bps if self.bandwidth_bps else 0.0
 
 
 class Policy(Part):

@@ -1,0 +1,38 @@
+"""Which attempt of a request its row tells of: the one whose answer was taken, else the last.
+Asked by `sim.results.table`, for all ended rows of a chunk together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.events import REMOTE
+from sim.engine.state import NEW_SEND, Columns, Ended
+
+_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
+
+
+def last_sends(ended: Ended) -> Columns:
+    """Per row the send that was answered, else its last; rows without one get one that never happened."""
+    sends = ended.sends
+    last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
+    order = np.lexsort((sends["attempt"], is_answer(ended)))
+    last[sends["row"][order]] = order
+    return {
+        name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
+        for name, column in sends.items()
+    }
+
+
+def is_answer(ended: Ended) -> NDArray[np.bool_]:
+    """Which sends are those whose answer the client took, bool (sends,): of two that come at the same instant
+    that of the earlier attempt, and none of an attempt that the client had given up."""
+    sends, rows = ended.sends, ended.rows
+    back, row, attempt = sends["finished"] + sends["down"], sends["row"], sends["attempt"]
+    found: NDArray[np.bool_] = (rows["outcome"][row] == REMOTE) & (back == rows["resolved"][row])
+    found &= sends["failure"] == 0
+    if np.count_nonzero(found) > np.count_nonzero(rows["outcome"] == REMOTE):
+        first = np.full(len(rows["outcome"]), np.iinfo(attempt.dtype).max, attempt.dtype)
+        np.minimum.at(first, row[found], attempt[found])
+        found &= attempt == first[row]
+    return found

@@ -1,0 +1,35 @@
+"""Energy: exact stories of batteries, each held against the reference loop, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stories import Story, devices
+
+
+def on_battery(inference_j: float = 0.0, idle_w: float = 0.0, **battery: Any) -> dict[str, Any]:
+    device = {"inference_j": inference_j, "idle_w": idle_w, "battery": {"capacity_j": 1.0} | battery}
+    return devices(clients=1) | {"device": device}
+
+
+def empty(story: Story) -> list[bool]:
+    return [outcome == "no_power" for outcome in story["outcome"]]
+
+
+def test_whoever_takes_all_that_is_left_runs_empty() -> None:
+    told = Story((1.0, 0), (5.0, 0), (9.0, 0), (13.0, 0), fleet=on_battery(0.4))
+    assert empty(told) == [False, False, True, True]
+    assert told["energy_j"] == pytest.approx([0.4, 0.4, 0.2, 0.0])
+
+
+def test_idling_empties_a_battery() -> None:
+    told = Story((5.0, 0), (11.0, 0), fleet=on_battery(idle_w=0.1))
+    assert empty(told) == [False, True]
+
+
+def test_a_device_works_again_once_it_has_what_it_needs() -> None:
+    fleet = on_battery(0.4, start_j=0.3, restart_j=0.5, harvest_w=0.1)
+    told = Story((0.0, 0), (4.9, 0), (5.1, 0), fleet=fleet)
+    assert empty(told) == [True, True, False]
+    assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
