@@ -110,6 +110,7 @@ def simulate(
             )
         finally:
             passing.discard()
+    world = world.sharing(learned.shared_numbers)
     done, source = Simulated(), source or ScenarioArrivals(world)
     run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
@@ -182,6 +183,7 @@ class Run:
         path: EnginePath | None = None,
         windows: Windows | None = None,
     ) -> None:
+        world = world.sharing(learned.shared_numbers)
         self._scenario, self._source = world.scenario, source
         self._rules = world.parameters
         self._learning = Learning(world, learned, learner)
