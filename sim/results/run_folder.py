@@ -35,6 +35,7 @@ ENTRIES = {
     "timeline.parquet",
     "servers.parquet",
     "links.parquet",
+    "federation.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",
