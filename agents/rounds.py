@@ -72,7 +72,8 @@ class Rounds:
             for share, right in self._with_server(self._blocks)
         ]
         made = gather(self._blocks, self._backend.ask_shards("take_merged", calls))
-        return update_of(plan, None, self._answers, None, self._after(made))
+        updates = self._after(made)
+        return update_of(plan, None, self._answers, None, updates)
 
     def restored(self) -> None:
         """Looks anew at learners that were given another state."""
