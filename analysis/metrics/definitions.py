@@ -202,12 +202,28 @@ DEFINITIONS = {
         "(units of money)."
     ),
     "staleness.copy_mean": (
-        "Versions by which the clients' copies of the server's model lie behind it, mean over clients and "
-        "over time after the warm-up; none where nothing is trained during the run (versions)."
+        "Versions by which the clients' copies of the server's model, or where they learn together of the "
+        "merged rejector, lie behind it, mean over clients and over time after the warm-up; none where "
+        "nothing is trained during the run (versions)."
     ),
     "staleness.copy_max": "The largest mean over clients in any second (versions).",
-    "staleness.rejector_mean": "The same of the version that a rejector has learned against (versions).",
+    "staleness.rejector_mean": (
+        "The same of the version that a rejector has learned against; where clients learn together of all "
+        "versions of rejectors, what clients trained themselves included (versions)."
+    ),
     "staleness.rejector_max": "The largest mean over clients in any second (versions).",
+    "federation.merged": "Rounds in which clients learned together and the server merged (rounds).",
+    "federation.lost": (
+        "Such rounds in which the server was down when it would merge, or no upload was there (rounds)."
+    ),
+    "federation.own": "Such rounds in which nothing is merged, as the scenario has it (rounds).",
+    "federation.unfinished": "Such rounds that the horizon cut short (rounds).",
+    "federation.uploaded_share": "Share of the clients that took part whose upload came in time (share).",
+    "federation.received_share": (
+        "Share of the clients that took part in merged rounds who got the result before their next (share)."
+    ),
+    "federation.bytes_up": "Uploads that came in time, over the whole run (bytes).",
+    "federation.bytes_down": "Broadcasts that arrived, over the whole run (bytes).",
     "rounds.made": "Rounds of training during the run that made a new version of the server (rounds).",
     "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
     "rounds.skipped": "Rounds that were due while no replica was usable (rounds).",

@@ -18,6 +18,7 @@ from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
+from analysis.metrics.together import federation
 from analysis.metrics.validity import reasons_against
 from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.provenance import in_one_line
@@ -62,6 +63,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
+    "federation": federation,
     **{section: by_whom(section) for section in OF_WHOM},
     "queues": queues,
     "outages": outages,
@@ -72,7 +74,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 }
 
 
-OF_SEVERAL = ("servers", "models", "options", "queues")
+OF_SOME = ("servers", "models", "options", "queues", "federation")
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
         summary |= {name: section(traffic) for name, section in SECTIONS.items()}
-        for name in OF_SEVERAL:  # nothing where there is one
+        for name in OF_SOME:  # nothing where there is one server, or nobody learns together
             if not summary[name]:
                 del summary[name]
     return {name: json_safe(part) for name, part in summary.items()}

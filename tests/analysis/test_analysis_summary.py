@@ -15,7 +15,7 @@ from run_folders import write_tiny
 import analysis
 from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics.page import page
-from analysis.metrics.summary import OF_SEVERAL, SECTIONS
+from analysis.metrics.summary import OF_SOME, SECTIONS
 from analysis.metrics.without_interval import WITHOUT, why_without
 from analysis.reports.formatting import data_size, percent, rate, seconds, with_interval
 from analysis.reports.sentences import sentences
@@ -92,7 +92,7 @@ def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None
     assert list(finished[1]) == [
         "valid",
         "invalid_because",
-        *(name for name in SECTIONS if name not in OF_SEVERAL),
+        *(name for name in SECTIONS if name not in OF_SOME),
     ]
 
 
