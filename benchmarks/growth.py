@@ -19,8 +19,8 @@ from worlds import made_up
 from benchmarks.peers import in_memory
 from benchmarks.stages import timed
 from benchmarks.workloads import Drawn, busy, mm4
-from sim.engine.run import simulate
 from sim.scenario.schema.document import Engine
+from sim.simulation import simulate
 from sim.world.world import World
 
 WORLDS = {"mm4": mm4, "batching_outage_retries": busy}

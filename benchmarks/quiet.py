@@ -14,8 +14,8 @@ from typing import Any
 
 from worlds import group_of, made_up, scenario_of
 
-from sim.engine.run import simulate
 from sim.scenario import Scenario
+from sim.simulation import simulate
 from sim.world.windows import EvenWindows, Windows
 from sim.world.world import World
 

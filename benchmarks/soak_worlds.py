@@ -1,23 +1,33 @@
 """Random scenarios over the whole vocabulary, for `benchmarks.soak`: a mapping from a seed and a number.
-Kinds come from the registry's own examples, their numbers moved about; many are refused, which counts too."""
+
+Every key of the schema is drawn, a new one too: values by their type and bounds, kinds from the examples of
+the registry, their numbers moved about. `OWN` says it of keys that must fit others, such as names. Most
+worlds are mended: what a rule refuses is taken out, or drawn where it is missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.soak_documents import Table, at_path, frozen, put_in, without, wrong
+from benchmarks.soak_draws import Draws
 from sim.registry.registry import FAMILIES, PartFamily
 from sim.registry.scores import SCORES
+from sim.scenario.schema.vocabulary import TAGS, parts_at
+from sim.scenario.text.writing import json_schema
 
 FILES = {
-    "trace.csv": "time,client\n" + "".join(f"{0.37 * n:.2f},{n % 2}\n" for n in range(60)),
+    "trace.csv": "time,client\n" + "".join(f"{0.25 * (n // 2)},{n % 2}\n" for n in range(80)),
     "seconds.csv": "seconds\n0.1\n0.4\n0.05\n",
     "outages.csv": "from_s,until_s\n3,8\n20,21.5\n",
+    "cell.trace": "".join(f"{7 * n}\n" for n in range(1, 400)),
+    "partitions.json": "[[" + ", ".join(map(str, range(90))) + "]]",
 }
-Table = dict[str, Any]
+OMITTED = object()
+TIMES_MENDED = 60
 
 
 def write_files(folder: Path) -> None:
@@ -26,211 +36,240 @@ def write_files(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def tidy(scenario: Table) -> None:
-    """Takes out what would do nothing, which is refused."""
-    if not any("deadline_s" in group for group in scenario["fleet"]):
-        scenario["server"].pop("drop_expired", None)
-    for group in scenario["fleet"]:
-        if group.get("fallback") == "none":
-            group.pop("provisional_after_s", None)
+@cache
+def schema() -> Table:
+    return json_schema(resolved=True)
 
 
-class Drawing:
+@cache
+def examples() -> dict[str, list[Table]]:
+    """How the parts of every family may be written, by the name of their class."""
+    families = [family for family in FAMILIES.values() if isinstance(family, PartFamily)]
+    return {
+        part.__name__: [dict(keys) for keys in part.examples.values()] or [{}]
+        for family in families
+        for part in family.values()
+    }
+
+
+class Drawing(Draws):
     """Draws one scenario."""
 
     def __init__(self, seed: int, number: int) -> None:
-        self._draw = np.random.default_rng([seed, number])
+        super().__init__(seed, number)
+        self.groups = [f"g{n}" for n in range(self.number(1, 3))]
+        self.has_one, self.named = self.chance(0.5), 0
+        self.servers = ["server"] if self.has_one else [f"s{n}" for n in range(self.number(1, 3))]
+        self.models = ["model"] if self.has_one else [f"m{n}" for n in range(self.number(1, 3))]
+        self.links = [f"l{n}" for n in range(self.one_of(0, 0, 1, 2))]
 
     def scenario(self) -> Table:
-        horizon_s = float(self.one_of(10, 30, 60, 150))
-        groups = [self.group(f"g{n}") for n in range(self.number(1, 3))]
-        names = [group["group"] for group in groups]
-        found: Table = {
-            "name": "soak",
-            "seed": self.number(0, 2**31),
-            "horizon_s": horizon_s,
-            "warm_up_s": self.one_of(0.0, 0.0, 3.0),
-            "costs": {
-                "c_e": self.share(),
-                "c_1": self.seconds(),
-                "charge_on": self.word("send", "accept", "answer"),
-            },
-            "fleet": groups,
-            "server": self.server(names),
-        }
-        if self.chance(0.8):
-            tidy(found)
-        if self.chance(0.3):
-            found["training"] = {"online": self.online(), "exploration": self.one_of(0.0, 0.2)}
+        found = self.part("Scenario")
+        if self.has_one:
+            found["server"] = self.part("Server")
+        else:
+            found["servers"] = [self.part("NamedServer") | {"server": name} for name in self.servers]
+            found["models"] = {name: self.part("ServerModel") for name in self.models}
+        return self.mended(found) if self.chance(0.85) else found
+
+    def mended(self, document: Table) -> Table:
+        """Without what is refused, key by key, and with what is missing; it may not come to an end."""
+        for _ in range(TIMES_MENDED):
+            finding = next(wrong(document), None)
+            if finding is None:
+                break
+            document = self._mended_at(document, finding.path)
+        return document
+
+    def _mended_at(self, document: Table, path: tuple[Any, ...]) -> Table:
+        while path:
+            around = at_path(document, path[:-1])
+            key = path[-1]
+            if isinstance(around, list) and isinstance(key, int) and len(around) > max(1, key):
+                return without(document, path)
+            parts = parts_at(path[:-1], frozen(document)) if isinstance(around, dict) else []
+            if parts and key not in TAGS and key in self._properties(parts[0].__name__):
+                part = parts[0].__name__
+                is_needed = key in self._root(part).get("required", ())
+                if key in around and not is_needed:
+                    return without(document, path)
+                if key not in around or self.chance(0.5):
+                    drawn = self.value(part, key)
+                    return document if drawn is OMITTED else put_in(document, path, drawn)
+            path = path[:-1]
+        return document
+
+    def _root(self, name: str) -> Table:
+        found: Table = schema() if name == "Scenario" else schema()["$defs"][name]
         return found
 
-    def group(self, name: str) -> Table:
-        found: Table = {
-            "group": name,
-            "clients": self.number(1, 8),
-            "model": {"variants": 1},
-            "arrivals": {"process": self.kind("arrivals")},
-            "policy": self.policy(),
-        }
-        maybe: list[tuple[str, Any]] = [
-            ("device", lambda: {"inference_s": self.seconds()}),
-            (
-                "link",
-                lambda: {
-                    "latency": self.duration(),
-                    "bandwidth_bps": 1e6,
-                    "payload_bytes": self.number(0, 9999),
-                },
-            ),
-            ("deadline_s", self.seconds),
-            ("timeout_s", self.seconds),
-            ("retry", self.retry),
-            ("provisional_after_s", self.seconds),
-            ("breaker", lambda: {"failures": self.number(1, 4), "cooldown_s": self.seconds()}),
-            ("budget", lambda: self.kind("budget")),
-            ("fallback", lambda: self.word("client", "none")),
-        ]
-        for key, make in maybe:
-            if self.chance(0.3):
-                found[key] = make()
-        if "retry" in found and self.chance(0.9):
-            found.setdefault("timeout_s", 0.7)
-        if self.chance(0.3) and found["arrivals"]["process"]["kind"] != "closed_loop":
-            found["arrivals"]["shape"] = self.kind("shape")
+    def _properties(self, name: str) -> Table:
+        found: Table = self._root(name)["properties"]
         return found
+
+    def part(self, name: str) -> Table:
+        """A part by the name of its class: what it must have, some of what it may have."""
+        kinds = examples().get(name)
+        found: Table = self.moved(kinds[self.number(0, len(kinds) - 1)]) if kinds else {}
+        for key, value in self._properties(name).items():
+            if key in TAGS:
+                if "const" in value:
+                    found[key] = value["const"]
+            elif (name, key) in OWN or key not in found:
+                must = key in self._root(name).get("required", ()) or key in found
+                if must or self.chance(OFTEN.get((name, key), 0.25)):
+                    drawn = self.value(name, key)
+                    found |= {} if drawn is OMITTED else {key: drawn}
+        return found
+
+    def value(self, name: str, key: str) -> Any:
+        """What a key of a part may hold."""
+        own = OWN.get((name, key))
+        if own:
+            return own(self)
+        written = [one[key] for one in examples().get(name, ()) if key in one]
+        return self.moved(written[0]) if written else self.of(key, self._properties(name)[key])
+
+    def of(self, key: str, told: Table) -> Any:  # noqa: PLR0911  (one line for each type)
+        """A value by its type and bounds, as the schema tells them."""
+        if "$ref" in told:
+            return self.part(told["$ref"].rpartition("/")[2])
+        if "enum" in told:
+            return self.one_of(*told["enum"])
+        if "const" in told:
+            return told["const"]
+        alternatives = [one for one in told.get("anyOf", told.get("oneOf", ())) if one.get("type") != "null"]
+        if alternatives:
+            return self.of(key, self.one_of(*alternatives))
+        if told["type"] == "array":
+            return [self.of(key, told["items"]) for _ in range(self.number(1, 2))]
+        if told["type"] == "boolean":
+            return self.chance(0.5)
+        if told["type"] == "integer":
+            low = told.get("minimum", 0)
+            return self.number(low, min(told.get("maximum", low + 4), low + 4))
+        return self.real(key, told) if told["type"] == "number" else OMITTED
+
+    # What must fit something else.
+
+    def group(self) -> Table:
+        found = self.part("Group")
+        if self.chance(0.8) and "retry" in found:
+            found.setdefault("timeout_s", self.one_of(0.7, 2.0))
+        return found
+
+    def name_of_group(self) -> str:
+        self.named += 1
+        return self.groups[self.named - 1] if self.named <= len(self.groups) else f"more{self.named}"
+
+    def network(self) -> list[Table]:
+        return [self.part("SharedLink") | {"link": name} for name in self.links]
 
     def policy(self) -> Table:
         """Half of the time a score that goes with every price."""
         score = self.word("plug_in", "l2h_priced") if self.chance(0.5) else self.word(*SCORES)
-        return {"score": score, "price": self.kind("price")}
+        found = {"score": score, "price": self.of("price", self._properties("Policy")["price"])}
+        return found | ({"price": {"kind": "always_remote"}} if self.chance(0.3) else {})
 
-    def server(self, groups: list[str]) -> Table:
-        found: Table = {"service": self.kind("service"), "replicas": self.number(1, 4)}
-        maybe: list[tuple[str, Any]] = [
-            ("max_batch", lambda: self.number(1, 5)),
-            ("batch_wait_s", lambda: self.one_of(0.0, 0.02, 0.5)),
-            ("queue_limit", lambda: self.number(0, 20)),
-            ("discipline", lambda: self.word(*FAMILIES["discipline"])),
-            ("admission", lambda: self.kind("admission")),
-            ("drop_expired", lambda: True),
-            ("when_down", lambda: self.word("refuse", "silent", "queue")),
-            ("in_flight", lambda: self.word("lose", "requeue", "finish")),
-            ("queue_survives", lambda: self.chance(0.5)),
-            ("outages", lambda: [self.outage(groups) for _ in range(self.number(1, 3))]),
-            ("autoscaling", self.autoscaling),
-        ]
-        for key, make in maybe:
-            if self.chance(0.3):
-                found[key] = make()
-        if "autoscaling" in found and self.chance(0.9):
-            found["replicas"] = found["autoscaling"]["min"]
-        return found
-
-    def outage(self, groups: list[str]) -> Table:
-        found: Table = {
-            "when": self.kind("outage"),
-            "target": self.kind("outage_target"),
-            "effect": self.kind("outage_effect"),
-        }
-        if "groups" in found["target"]:
-            found["target"]["groups"] = [self.word(*groups)]
-        return found
+    def breaker(self) -> Table:
+        by = {"ratio": self.one_of(0.3, 0.5, 1.0), "window": self.number(1, 5)}
+        by = by if self.chance(0.5) else {"failures": self.number(1, 4)}
+        return by | {"cooldown_s": self.seconds(), "probes": self.number(1, 3)}
 
     def autoscaling(self) -> Table:
-        least = self.number(1, 3)
+        least = self.number(0, 2)
+        by = self.one_of({"target_utilisation": self.one_of(0.3, 0.7, 1.0)}, {"target_queue": 1.5})
+        more = {key: self.one_of(0.0, 1.0, 5.0) for key in ("stabilise_s", "cool_down_s") if self.chance(0.4)}
         return {
+            **by,
+            **more,
             "min": least,
-            "max": least + self.number(0, 4),
-            "target_utilisation": self.one_of(0.3, 0.7, 1.0),
+            "max": max(1, least) + self.number(0, 4),
+            "tolerance": self.one_of(0.0, 0.0, 0.2),
             "interval_s": self.one_of(0.5, 2.0, 7.0),
             "provisioning_s": self.one_of(0.0, 1.0, 5.0),
         }
 
-    def retry(self) -> Table:
-        return {
-            "attempts": self.number(1, 5),
-            "backoff_s": self.one_of(0.0, 0.05, 1.0),
-            "jitter": self.word("none", "full"),
-            "allowance": self.one_of(None, 0.0, 0.2, 1.0),
-        }
-
     def online(self) -> Table:
-        return {
+        return self.part("Online") | {
             "every_s": self.one_of(5.0, 12.5),
             "steps": self.number(1, 3),
             "step_s": self.one_of(0.0, 0.4),
             "rejector_steps": 1,
-            "rejector_step_s": self.one_of(0.0, 0.1),
-            "source": self.word("pool", "deferred", "mix"),
-            "capacity_share": self.one_of(0.0, 0.5),
             "copy_bytes": self.one_of(0, 10_000),
         }
 
-    def duration(self) -> Any:
-        return self.seconds() if self.chance(0.3) else self.kind("duration")
-
-    def kind(self, family: str) -> Table:
-        """An example of any kind of a family, its numbers moved half of the time."""
-        kinds = FAMILIES[family]
-        assert isinstance(kinds, PartFamily)
-        examples = list(kinds.examples().values())
-        found: Table = self.moved(examples[self.number(0, len(examples) - 1)])
-        return found
-
-    def moved(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: self.moved(part) for key, part in value.items()}
-        if isinstance(value, tuple | list):
-            return [self.moved(part) for part in value]
-        if isinstance(value, float) and self.chance(0.3):
-            return float(np.round(value * np.exp(self._draw.normal(0, 0.7)), self.number(1, 4)))
-        return value
-
-    def seconds(self) -> float:
-        return float(np.round(10 ** self._draw.uniform(-2.0, 1.0), self.number(2, 4)))
-
-    def share(self) -> float:
-        return float(np.round(self._draw.random(), 2))
-
-    def number(self, low: int, high: int) -> int:
-        return int(self._draw.integers(low, high, endpoint=True))
-
-    def chance(self, share: float) -> bool:
-        return bool(self._draw.random() < share)
-
-    def word(self, *words: str) -> str:
-        return words[self.number(0, len(words) - 1)]
-
-    def one_of(self, *values: Any) -> Any:
-        return values[self.number(0, len(values) - 1)]
+    def drift(self) -> list[Table]:
+        at = sorted({self.one_of(2.0, 5.0, 9.0) for _ in range(self.number(1, 2))})
+        return [{"at_s": s, "classes": [self.one_of(0.0, 1.0, 3.0) for _ in range(9)] + [0.5]} for s in at]
 
 
-def shrunk(document: Table, still_fails: Callable[[Table], bool]) -> Table:
-    """The document with every key left out that the failure does not need."""
-    changed = True
-    while changed:
-        changed = False
-        for path in list(_keys(document)):
-            smaller = _without(document, path)
-            if still_fails(smaller):
-                document, changed = smaller, True
-                break
-    return document
+def _omitted(_one: Drawing) -> Any:
+    return OMITTED
 
 
-def _keys(value: Any, path: tuple[Any, ...] = ()) -> Any:
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, part in entries:
-        yield (*path, key)
-        yield from _keys(part, (*path, key))
-
-
-def _without(value: Any, path: tuple[Any, ...]) -> Any:
-    smaller = dict(value) if isinstance(value, dict) else list(value)
-    if len(path) == 1:
-        del smaller[path[0]]
-    else:
-        smaller[path[0]] = _without(value[path[0]], path[1:])
-    return smaller
+OFTEN = {
+    ("Group", "timeout_s"): 0.6,
+    ("Group", "retry"): 0.4,
+    ("Group", "link"): 0.6,
+    ("Group", "policy"): 0.9,
+    ("Link", "over"): 0.6,
+    ("Option", "over"): 0.6,
+    ("Scenario", "network"): 1.0,
+    ("Server", "outages"): 0.4,
+    ("NamedServer", "outages"): 0.4,
+    ("Outage", "target"): 0.7,
+    ("Scenario", "training"): 0.3,
+    ("Scenario", "data"): 0.1,
+    ("Scenario", "study"): 0.05,
+}
+FILES_OF_OTHERS = (  # learning from what users bring has tests of its own
+    *(("ClientModel", key) for key in ("file", "scaling", "answers", "image_size")),
+    *(("ServerModel", key) for key in ("file", "scaling", "answers", "image_size")),
+    *(("TraceArrivals", key) for key in ("format", "columns", "unit", "start", "client_by", "work_of_one")),
+    ("TraceOutage", "format"),
+    ("Policy", "column"),
+)
+OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
+    **dict.fromkeys(FILES_OF_OTHERS, _omitted),
+    **{("Scenario", key): _omitted for key in ("server", "servers", "models", "engine")},
+    ("Scenario", "name"): lambda _one: "soak",
+    ("Scenario", "horizon_s"): lambda one: one.one_of(10.0, 30.0, 60.0, 150.0),
+    ("Scenario", "warm_up_s"): lambda one: one.one_of(0.0, 3.0),
+    ("Scenario", "seed"): lambda one: one.number(0, 2**31),
+    ("Scenario", "fleet"): lambda one: [one.group() for _ in one.groups],
+    ("Scenario", "network"): lambda one: one.network() or OMITTED,
+    ("Scenario", "data"): lambda one: {"set": "gaussian_mixture", "samples": one.one_of(400, 900)},
+    ("Scenario", "costs"): lambda one: one.part("Costs") | {"c_e": one.share(), "c_1": one.seconds()},
+    ("SharedLink", "link"): lambda one: one.word(*one.links),
+    ("SharedLink", "bandwidth"): lambda one: one.moved({"kind": "trace", **examples()["BandwidthTrace"][0]}),
+    ("SharedLink", "bandwidth_bps"): lambda one: one.one_of(16_000.0, 1e6),
+    ("Link", "bandwidth_bps"): lambda one: one.one_of(16_000.0, 1e6),
+    ("Link", "payload_bytes"): lambda one: one.number(0, 9999),
+    ("Link", "over"): lambda one: one.some(one.links),
+    ("Group", "group"): Drawing.name_of_group,
+    ("Group", "clients"): lambda one: one.number(1, 8),
+    ("Group", "policy"): Drawing.policy,
+    ("Group", "breaker"): Drawing.breaker,
+    ("Group", "weight"): lambda one: one.one_of(0.5, 1.0, 3.0),
+    ("ClientModel", "family"): lambda one: one.word("linear", "mlp"),
+    ("ClientModel", "train_samples"): lambda one: one.number(20, 100),
+    ("ClientModel", "epochs"): lambda one: one.number(1, 3),
+    ("ClientModel", "variants"): lambda one: one.number(1, 2),
+    ("ServerModel", "family"): lambda one: one.word("linear", "mlp"),
+    ("Pretrain", "epochs"): lambda one: one.number(1, 3),
+    ("Training", "online"): Drawing.online,
+    ("MixAll", "drift"): Drawing.drift,
+    ("MixOwn", "drift"): Drawing.drift,
+    ("MixDirichlet", "drift"): Drawing.drift,
+    ("Option", "server"): lambda one: one.word(*one.servers),
+    ("Option", "model"): lambda one: one.word(*one.models),
+    ("Option", "over"): lambda one: one.some(one.links),
+    ("Option", "option"): lambda one: f"o{one.number(1, 99)}",
+    ("NamedServer", "server"): lambda one: one.word(*one.servers),
+    ("NamedServer", "models"): lambda one: one.some(one.models, least=1),
+    **{(name, "queue_limit"): lambda one: one.number(0, 20) for name in ("Server", "NamedServer")},
+    **{(name, "autoscaling"): Drawing.autoscaling for name in ("Server", "NamedServer")},
+    ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
+    ("ServersTarget", "names"): lambda one: one.some(one.servers, least=1),
+}

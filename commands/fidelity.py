@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from commands.interrupts import CtrlC, ending_at_once
-from commands.live import For, How, Port, Server, ServerKind, Speed, Via
+from commands.live import For, How, Port, Server, ServerKind, Speed, Via, read_for
 from commands.options import Changes, Quietly, ScenarioName, Seed
 from commands.progress import Quiet, Reporter
 
@@ -90,10 +90,8 @@ def fidelity(
         from commands.main import Interrupted
         from commands.progress import reporter_for
         from live.playing import Served
-        from sim.scenario import read
 
-    changes = [*(changes or []), *([f"horizon_s={for_s:g}"] if for_s is not None else [])]
-    plan = read(scenario, changes, seed)
+    plan = read_for(scenario, changes, seed, for_s)
     folder = out or Path("runs") / f"{plan.name}-fidelity"
     require_fidelity(folder)
     served, ctrl_c, progress = Served(server.value, via.value, port, speed), CtrlC(), reporter_for(quiet)

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.options import Changes, Quietly, ScenarioName, Seed
+from sim.errors import BadInput
+
+if TYPE_CHECKING:
+    from sim.scenario import Scenario
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -45,6 +49,19 @@ Port = Annotated[
 ]
 
 
+def read_for(scenario: str, changes: list[str] | None, seed: int | None, for_s: float | None) -> Scenario:
+    """The scenario, of another length where one is given; a length that it cannot have is told as such."""
+    from sim.scenario import read
+
+    plan = read(scenario, changes or [], seed)
+    if for_s is None:
+        return plan
+    try:
+        return read(scenario, [*(changes or []), f"horizon_s={for_s!r}"], seed)
+    except BadInput as error:
+        raise BadInput(f"--for {for_s:g}: {error}") from None
+
+
 @app.command()
 def live(
     scenario: ScenarioName,
@@ -71,11 +88,10 @@ def live(
         from commands.progress import reporter_for
         from live.playing import Served, live_path
         from sim.results.run_folder import require_free
-        from sim.scenario import question_of, read
+        from sim.scenario import question_of
         from sim.scenario.library import locate
 
-    changes = [*(changes or []), *([f"horizon_s={for_s:g}"] if for_s is not None else [])]
-    plan, question = read(scenario, changes, seed), question_of(locate(scenario))
+    plan, question = read_for(scenario, changes, seed, for_s), question_of(locate(scenario))
     folder = out or Path("runs") / f"{plan.name}-live"
     require_free(folder, force)
     progress, ctrl_c = reporter_for(quiet), CtrlC()

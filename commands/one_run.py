@@ -14,7 +14,6 @@ from commands.options import CHECKPOINT_EVERY_S
 from commands.plugins.loading import call_hooks, preparation
 from commands.progress import Reporter
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
-from sim.engine.run import Simulated, simulate
 from sim.errors import RunFailed
 from sim.messages import Learned
 from sim.results.checkpoints import LEARNED, Checkpoints
@@ -25,6 +24,7 @@ from sim.results.run_folder import LIVE, VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
 from sim.scenario.learning_part import learning_part
+from sim.simulation import Simulated, simulate
 from sim.world.windows import EvenWindows
 from sim.world.world import World
 

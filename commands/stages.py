@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from commands.progress import Reporter
 from sim.engine.choice import EnginePath, chosen, is_compiled, is_half_compiled, is_worth_compiling_beside
 from sim.engine.compiling.beside import compiled_beside
-from sim.engine.run import Simulated
 from sim.errors import RunFailed, Stage
 from sim.results.checkpoints import Cost
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario
+from sim.simulation import Simulated
 
 KIB_IN_MIB = 2**10  # Linux tells a process's memory in KiB
 BESIDE = "the event loop, in another process while the fleet learns"

@@ -26,7 +26,12 @@ def require_playable(plan: Scenario) -> None:
         (plan.training.online is not None, "training.online", "training during the run", "set it to null"),
         (plan.federation is not None, "federation", "training during the run", "set it to null"),
         (server.discipline != "fifo", "server.discipline", f"'{server.discipline}'", "use fifo"),
-        (server.in_flight == "requeue", "server.in_flight", "'requeue'", "use lose or finish"),
+        (
+            server.in_flight not in ("lose", "finish"),
+            "server.in_flight",
+            f"'{server.in_flight}'",
+            "use lose or finish",
+        ),
         (
             server.admission.kind == "deadline_feasible",
             "server.admission",

@@ -98,6 +98,10 @@ class CircuitBreaker:
     def sends(self) -> None:
         self.probes += self.is_open
 
+    def forgets(self, sent: float) -> None:
+        """An attempt is waited for no more: if it was a probe, another may go."""
+        self.probes -= self.is_open and sent >= self.open_until
+
     def hears(self, is_success: bool, sent: float, now: float) -> None:
         """What became of an attempt; those sent before the last cooldown ended are ignored."""
         if sent < self.open_until:

@@ -253,9 +253,12 @@ class Reference:
             outcome = send.verdict.value
             self.told(send, group, outcome)
             if outcome == "remote":
-                for _ in under_way:  # nobody waits for it any more; what it reserved stays spent
+                for loser in under_way:  # nobody waits for it any more; what it reserved stays spent
                     if group.budget and self.may_release:
                         self.account(request.client, group).settle(self.env.now, self.env.now, True)
+                    breaker = self.breakers[request.client][loser.option.server]
+                    if breaker:
+                        breaker.forgets(loser.sent)
                 return outcome
             if not under_way:
                 return outcome
@@ -280,7 +283,7 @@ class Reference:
             return before
         failed = options.index(before) if before else None
         n = len(options)
-        two = self.two_of(request, n, self.ended_last(request).attempt if request.sends else 1)
+        two = self.two_of(request, n)
 
         def place(j: int) -> tuple[float, ...]:
             backlog = self.backlogs.get((client, options[j].server), 0)
@@ -298,16 +301,15 @@ class Reference:
 
         worth = sorted(request.worth, key=place)
         free = [j for j in worth if not self.blocked(client, options[j].server)]
-        chosen = (free or worth)[0]
-        self.turns[client] = (chosen + 1) % n
-        return options[chosen]
+        return options[(free or worth)[0]]
 
     def ended_last(self, request: Request) -> Send:
         """The attempt that a retry or a hedge follows: the one heard of last, the first if none was yet."""
         return request.heard or request.sends[0]
 
-    def two_of(self, request: Request, n: int, number: int) -> set[int]:
-        """Two different options, drawn by the attempt that was before, 1 for the first itself."""
+    def two_of(self, request: Request, n: int) -> set[int]:
+        """Two different options, drawn by the attempt."""
+        number = len(request.sends) + 1
         draws = [Draws(self.scenario.seed, "choice").one(request.request_id, 2 * number + i) for i in (0, 1)]
         one, other = int(draws[0] * n), int(draws[1] * (n - 1))
         return {one, other + (other >= one)}
@@ -336,6 +338,8 @@ class Reference:
         timer, number = min(self.env.now + timeout, request.deadline), len(request.sends) + 1
         send = Send(request, number, self.env.now, timer, self.env.event(), option)
         request.sends.append(send)
+        options = self.options[self.clients.group[request.client]]
+        self.turns[request.client] = (options.index(option) + 1) % len(options)
         self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
         return send

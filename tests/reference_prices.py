@@ -127,6 +127,8 @@ class Client:
         match self.rule.kind:
             case "threshold":
                 return self.rule.at
+            case "safe" | "risk_controlled":
+                return 0.0  # the learners' scores are told less the threshold
             case "always_local":
                 return inf
             case "always_remote":

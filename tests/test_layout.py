@@ -95,13 +95,13 @@ def test_only_one_module_knows_both_sides():
     both = [
         str(path.relative_to(ROOT))
         for path in [*ROOT.glob("*.py"), *(p for package in PACKAGES for p in modules(package))]
-        if {"sim.engine.run", "agents.fleet"} <= imports(path)
+        if {"sim.simulation", "agents.fleet"} <= imports(path)
     ]
     assert both == ["commands/one_run.py"]
 
 
 def test_the_simulation_runs_without_torch_or_ray():
-    code = "import sys, sim.engine.run; print(sorted({'torch', 'ray'} & set(sys.modules)))"
+    code = "import sys, sim.simulation; print(sorted({'torch', 'ray'} & set(sys.modules)))"
     reported = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -13,6 +13,7 @@ from analysis.metrics.by_client import (
     worst_decile,
     worst_decile_by_chance,
 )
+from analysis.metrics.measures import local_risk, oracle_risk, realised_risk, remote_risk
 from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
 
@@ -97,23 +98,18 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     everything been sent and answered.
     Means over held-out requests for which the server's answer is on record.
     """
-    costs = traffic.run.scenario["costs"]
-    c_e, c_1 = traffic.c_e, float(costs["c_1"])
-    requests = traffic.requests
-    among = traffic.held_out & np.asarray(requests["server_known"])
-    weight = np.where(traffic.is_answered_by("server"), c_1, 1.0)
-    realised = c_e * requests["charged"].to_numpy() + weight * (1.0 - traffic.correct)
-    remote_loss = c_e + c_1 * (1.0 - requests["server_right"].to_numpy())
-    local_loss = 1.0 - requests["client_right"].to_numpy()
-    oracle = np.minimum(local_loss, remote_loss)
+    among = traffic.held_out & np.asarray(traffic.requests["server_known"])
+    realised, oracle, local, remote = (
+        risk_of_each(traffic) for risk_of_each in (realised_risk, oracle_risk, local_risk, remote_risk)
+    )
     mean = traffic.clusters.mean
     return {
         "realised": mean(realised, among),
         "oracle": mean(oracle, among),
         "excess": mean(realised - oracle, among),
-        "all_local": mean(local_loss, among),
-        "all_remote": mean(remote_loss, among),
-        "above_all_local": mean(realised - local_loss, among),
+        "all_local": mean(local, among),
+        "all_remote": mean(remote, among),
+        "above_all_local": mean(realised - local, among),
     }
 
 

@@ -54,12 +54,14 @@ DEFINITIONS = {
     "run.held_out_clients": "Clients that made them (count).",
     "run_length.verdict": (
         "OVERLOADED: more is sent outside outages than can be served; BACKLOGGED: less, but at the end more "
-        "than twice as much waits as in 95% of the time outside outages; STABLE: neither (text)."
+        "than twice as much waits as in 95% of the time outside outages; STABLE: neither. Of several servers "
+        "that of the worst one (text)."
     ),
+    "run_length.server": "Of several servers the worst one; queues tells the verdict of each (text).",
     "run_length.relaxation_s": (
         "The time in which the server forgets its state: s/(1 - √load)² of M/M/1, scaled by how variable "
         "arrivals and service are, at least one batch and at most what a full queue takes to empty and fill; "
-        "none where it never forgets (s)."
+        "none where it never forgets; of several servers the longest (s)."
     ),
     "run_length.relaxations": (
         "The counted time over it: about as many independent looks at the server; none without bound (ratio)."

@@ -104,20 +104,33 @@ def _gain(traffic: Traffic) -> Floats:
 
 def realised_risk(traffic: Traffic) -> Floats:
     """The generalised 0-1 loss of each request as it was paid (DESIGN §6), under the run's own costs."""
-    return risk_of(traffic, traffic.c_e)
+    return _risk(traffic, traffic.paid)
 
 
-def risk_of(traffic: Traffic, c_e: float | Floats) -> Floats:
+def risk_of(traffic: Traffic, c_e: float) -> Floats:
     """The same had a charged attempt cost `c_e`."""
+    return _risk(traffic, c_e * _column("charged")(traffic))
+
+
+def _risk(traffic: Traffic, paid: Floats) -> Floats:
     weight = np.where(_by_server(traffic), float(traffic.run.scenario["costs"]["c_1"]), 1.0)
-    return np.asarray(c_e * _column("charged")(traffic) + weight * (1.0 - traffic.correct))
+    return np.asarray(paid + weight * (1.0 - traffic.correct))
+
+
+def local_risk(traffic: Traffic) -> Floats:
+    """What each request would have paid had it not been sent."""
+    return np.asarray(1.0 - _column("client_right")(traffic))
+
+
+def remote_risk(traffic: Traffic) -> Floats:
+    """What it would have paid had it been sent, and been answered once and in time."""
+    wrong = 1.0 - _column("server_right")(traffic)
+    return np.asarray(traffic.c_e + float(traffic.run.scenario["costs"]["c_1"]) * wrong)
 
 
 def oracle_risk(traffic: Traffic) -> Floats:
     """What an oracle that knows both answers would pay for each request."""
-    costs = traffic.run.scenario["costs"]
-    remote = traffic.c_e + float(costs["c_1"]) * (1.0 - _column("server_right")(traffic))
-    return np.asarray(np.minimum(1.0 - _column("client_right")(traffic), remote))
+    return np.asarray(np.minimum(local_risk(traffic), remote_risk(traffic)))
 
 
 def _excess(traffic: Traffic) -> Floats:
@@ -133,7 +146,7 @@ def _bytes_up(traffic: Traffic) -> Floats:
 
 
 def _cost(traffic: Traffic) -> Floats:
-    return traffic.c_e * _column("charged")(traffic)
+    return traffic.paid
 
 
 def _sends(traffic: Traffic) -> Sums:

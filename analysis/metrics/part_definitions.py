@@ -49,6 +49,11 @@ OF_PARTS = {
     for name, meaning in WINDOW.items()
 }
 OF_PARTS |= {
+    "queues.*.verdict": "As in run_length, of one of several servers (text).",
+    "queues.*.offered": (
+        "Requests per second that asked it first, outside outages of anything, x what one takes it in full "
+        "batches of the models that they asked / its replicas: 1 is all that it can serve (ratio)."
+    ),
     "queues.*.utilisation": "As in load, of one of several servers (share).",
     "queues.*.waiting_mean": "Requests that wait at it, mean over time (count).",
     "queues.*.waiting_max": "Requests that wait at it, at most (count).",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.metrics.each_server import each_server
 from analysis.metrics.run_length import seconds_covered
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic, ratio
@@ -17,19 +18,18 @@ def queues(traffic: Traffic) -> dict[str, Any]:
     run = traffic.run
     if len(run.servers) == 1 or run.observed_s <= 0:
         return {}
-    every, weight = run.seconds_of_servers, seconds_covered(traffic)
-    found = {}
-    for name in run.servers:
-        mine = every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)]
-        waiting, busy, usable = (
-            mine[column].to_numpy(dtype=float)
-            for column in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
-        )
-        at_s, replicas = usable_steps(run, name)
+    every, weight, found = run.seconds_of_servers, seconds_covered(traffic), {}
+    for one in each_server(traffic):
+        mine = every[(every["server"] == one.name) & (every["at_s"] >= run.warm_up_s)]
+        at_s, replicas = usable_steps(run, one.name)
         edges = np.clip(np.append(at_s, run.horizon_s), run.warm_up_s, run.horizon_s)
-        found[name] = {
-            "utilisation": ratio((busy * weight).sum(), (np.maximum(usable, busy) * weight).sum()),
-            "waiting_mean": ratio((waiting * weight).sum(), weight.sum()),
+        found[one.name] = {
+            "verdict": one.verdict,
+            "offered": one.load,
+            "utilisation": ratio(
+                (one.busy * weight).sum(), (np.maximum(one.usable, one.busy) * weight).sum()
+            ),
+            "waiting_mean": ratio((one.waiting * weight).sum(), weight.sum()),
             "waiting_max": int(mine["waiting_max"].max()),
             "usable_share": float(np.diff(edges)[replicas > 0].sum() / run.observed_s),
         }

@@ -25,7 +25,7 @@ def recoveries(traffic: Traffic, normal: float | None) -> list[dict[str, float |
     queue, found = _queue_recoveries(traffic, normal), []
     services = {number: _Service(traffic, outages[0]) for number, outages in traffic.alike.items()}
     for outage, queue_s in zip(traffic.outages, queue, strict=True):
-        service = services[outage.number if outage.groups else None]
+        service = services[traffic.reach(outage)]
         service_s = service.recovery_s(outage)
         both = queue_s
         if queue_s is not None and service.usual is not None:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.metrics.measures import realised_risk
+from analysis.metrics.measures import local_risk, realised_risk, remote_risk
 from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.outages import hits
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from sim.results import columns_by_run
@@ -43,9 +44,7 @@ def regret_of(run: Run) -> pd.DataFrame:
     requests = traffic.requests
     known = traffic.known & np.asarray(requests["server_known"] & requests["is_decided"])
     score, down = _scores(run, requests["request_id"].to_numpy()), _is_down(traffic)
-    kept = 1.0 - requests["client_right"].to_numpy(dtype=float)
-    wrong = float(run.scenario["costs"]["c_1"]) * (1.0 - requests["server_right"].to_numpy(dtype=float))
-    sent = traffic.c_e + wrong
+    kept, sent = local_risk(traffic), remote_risk(traffic)
     least = kept.copy()
     for name in run.groups:
         mine = known & np.asarray(requests["group"] == name) & ~down
@@ -58,12 +57,20 @@ def regret_of(run: Run) -> pd.DataFrame:
 
 
 def _is_down(traffic: Traffic) -> Mask:
-    """Which requests came while none of their sends could have been answered."""
-    at_s, found = traffic.arrived_at_s, traffic.on_own_outage.copy()
+    """Which requests came while none of their sends could have been answered: while the way to the servers is
+    down, or every server that they may ask."""
+    run, at_s, found = traffic.run, traffic.arrived_at_s, traffic.on_own_outage.copy()
+    are_down = {name: np.zeros(at_s.size, dtype=bool) for name in run.servers}
     for outage in traffic.outages:
-        if outage.slower is None and not outage.target.startswith("replicas"):
-            is_on = (at_s >= outage.from_s) & (at_s < outage.to_s)
+        is_on = (at_s >= outage.from_s) & (at_s < outage.to_s)
+        if outage.groups and outage.slower is None:
             found |= is_on & traffic.could_touch(outage)
+        elif outage.stops_a_server:
+            for name in run.servers:
+                are_down[name] |= is_on & hits(run, outage, name)
+    for name, options in run.options.items():
+        mine = np.asarray(traffic.requests["group"] == name)
+        found |= mine & np.all([are_down[one["server"]] for one in options], axis=0)
     return found
 
 

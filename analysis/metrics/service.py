@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.metrics.mean_work import mean_work
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
 from analysis.run_folder.outages import (
@@ -17,7 +18,6 @@ from analysis.run_folder.outages import (
     replica_steps,
     seconds_touched,
 )
-from analysis.run_folder.own_work import has_own_work
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
@@ -95,32 +95,14 @@ def load(traffic: Traffic) -> dict[str, Any]:
         replicas = float(traffic.run.server["replicas"])
         if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
-        offered = ratio(first_hz * per_request_s * _mean_work(traffic), replicas)
+        sent = traffic.requests["attempts"].to_numpy() > 0
+        offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
         "utilisation": ratio((busy * weight).sum(), (np.maximum(usable, busy) * weight).sum()),
     }
-
-
-def _mean_work(traffic: Traffic) -> float:
-    """What service times are multiplied by on average, over the requests that were sent; 1 where nothing."""
-    sent = traffic.requests["attempts"].to_numpy() > 0
-    requests, run = traffic.requests, traffic.run
-    if not has_own_work(run) or not sent.any():
-        return 1.0
-    found = np.ones(np.count_nonzero(sent))
-    if run.has_work_of_samples:
-        of_sample = run.work.set_index("sample_id")["work"]
-        found = of_sample.loc[requests["sample_id"].to_numpy()[sent]].to_numpy(dtype=float)
-    name = requests["group"].to_numpy()[sent]
-    for group in run.scenario["fleet"]:
-        mine, one_work = name == group["group"], group["arrivals"]["process"].get("work_of_one")
-        found[mine] *= group.get("service_factor", 1.0)
-        if one_work is not None:
-            found[mine] *= requests["work"].to_numpy(dtype=float)[sent][mine] / one_work
-    return float(found.mean())
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
@@ -210,6 +192,8 @@ def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
 def _paid(traffic: Traffic, charged: Floats) -> float:
     """c_e of all charged attempts (n,), in units of the loss."""
     c_e = traffic.c_e
+    if "paid" in traffic.requests:
+        return float(traffic.paid[charged > 0].sum())
     return c_e * float(charged.sum()) if isinstance(c_e, float) else float(c_e @ charged)
 
 

@@ -16,6 +16,10 @@ GENERAL = {
         "reliability is that of answers that are right or wrong, so it is an upper bound. Where samples have "
         "costs of their own, these stand for c_e."
     ),
+    "options with a c_e of their own": (
+        "A request's c_e is that of the option it asked last, of one that asked none that of its group's "
+        "first."
+    ),
     "known outcome": (
         "Requests in flight at the horizon are counted, but every accuracy, gain, risk and fairness, and "
         "every share of a window, is over the others alone."
@@ -47,6 +51,12 @@ GENERAL = {
         "before = warm-up to the first outage, during, after = its end to the next outage or the horizon, "
         "less what another outage still touches; a request belongs to the window in which it arrived. "
         "during_any: in any outage, also one of its own client's link alone (own_links); affected: those of "
-        "them that it could touch, as an outage of links is none to clients of other groups."
+        "them that it could touch, as an outage of links is none to clients of other groups, nor one of a "
+        "server to those who may not ask it."
+    ),
+    "several servers": (
+        "load, queue, availability, outages.normal_waiting and queue_recovery_s are of all of them together: "
+        "usable is any of them, what waits is the sum, and load.offered is none. Whether one is overloaded "
+        "while others idle tells queues, a section of each alone."
     ),
 }

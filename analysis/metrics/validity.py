@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from analysis.metrics.each_server import OneServer, each_server
 from analysis.metrics.run_length import LEAST_RELAXATIONS, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
@@ -45,26 +46,38 @@ def queue_still_growing(traffic: Traffic) -> str | None:
     A straight line is fitted to ten batch means of the waiting requests, as successive seconds are far
     from independent (method of batch means; Law, Simulation Modeling and Analysis, chapter 9).
     """
-    run, waiting = traffic.run, _last_quiet_waiting(traffic)
-    if waiting.size < LEAST_TREND_S:
-        return (
-            f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
-            "without an outage"
-        )
-    means = np.array([part.mean() for part in np.array_split(waiting, BATCHES)])
+    for one in each_server(traffic):
+        waiting = _last_quiet(traffic, one.waiting)
+        if waiting.size < LEAST_TREND_S:
+            return (
+                f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
+                "without an outage"
+            )
+        rise = _rise(traffic, one, waiting)
+        if rise is not None:
+            name = f" of {one.name}" if len(traffic.run.servers) > 1 else ""
+            return (
+                f"the queue{name} is still growing: by {rise:.0f} requests over the last {waiting.size} s "
+                "without outage"
+            )
+    return None
+
+
+def _rise(traffic: Traffic, one: OneServer, waiting: Floats) -> float | None:
+    """By how many requests a queue rose, None where that is no steady rise."""
+    run, means = traffic.run, np.array([part.mean() for part in np.array_split(waiting, BATCHES)])
     x = np.arange(BATCHES) - (BATCHES - 1) / 2
     slope = float((x * means).sum() / (x**2).sum())
     residual = means - means.mean() - slope * x
     error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
     rise = slope * (BATCHES - 1)
-    replicas = mean_of_steps(replica_steps(run), run.warm_up_s, run.horizon_s) or 0.0
-    if slope <= T_OF_TREND * error or rise <= replicas * run.server["max_batch"]:
-        return None
-    return f"the queue is still growing: by {rise:.0f} requests over the last {waiting.size} s without outage"
+    replicas = mean_of_steps(replica_steps(run, one.name), run.warm_up_s, run.horizon_s) or 0.0
+    is_steady = slope > T_OF_TREND * error and rise > replicas * one.largest
+    return rise if is_steady else None
 
 
-def _last_quiet_waiting(traffic: Traffic) -> Floats:
-    """Waiting requests by second at the end of the latest 20 s or more that no outage touches.
+def _last_quiet(traffic: Traffic, waiting: Floats) -> Floats:
+    """Of the requests that wait, by second, those at the end of the latest 20 s or more without outage.
 
     Of that stretch the last seconds, as many as a quarter of the run has or 60, so that a slow wave in a
     short run is not taken for growth; empty where there is no such stretch.
@@ -77,16 +90,18 @@ def _last_quiet_waiting(traffic: Traffic) -> Floats:
         return np.zeros(0)
     start, end = edges[quiet[-1]] + 1, edges[quiet[-1] + 1]
     most = max(GOOD_TREND_S, int(traffic.run.observed_s / 4))
-    waiting: Floats = traffic.timeline["waiting_mean"].to_numpy(dtype=float)[max(start, end - most) : end]
-    return waiting
+    return waiting[max(start, end - most) : end]
 
 
 def more_than_it_can_serve(traffic: Traffic) -> str | None:
     """A server that is offered over 1 is saturated even if a bound on the queue hides that it would grow."""
-    offered = load(traffic)["offered"]
+    offered, name = load(traffic)["offered"], ""
+    if len(traffic.run.servers) > 1:
+        most = max(each_server(traffic), key=lambda one: one.load or 0.0)
+        offered, name = most.load, f" of {most.name}"
     if offered is None or offered <= 1:
         return None
-    return f"offered load {offered:.2f}: more is sent than full batches can serve"
+    return f"offered load{name} {offered:.2f}: more is sent than full batches can serve"
 
 
 def nothing_is_answered(traffic: Traffic) -> str | None:

@@ -55,11 +55,20 @@ def changes(base: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
                 told[f"fleet.{name}.{part}"] = f"{name}: {part}: {one} → {two}"
     there = {group["group"] for group in other["fleet"]}
     told |= {f"fleet.{name}": f"{name}: this group is gone" for name in groups if name not in there}
-    for name, server in _servers(base).items():
-        if name not in _servers(other):
-            continue
-        one_server, two_server = dict(_of_server(server)), dict(_of_server(_servers(other)[name]))
+    return told | _changes_of_servers(_servers(base), _servers(other))
+
+
+def _changes_of_servers(base: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
+    told = {}
+    for name in {**base, **other}:
         path = "server" if name == "server" else f"servers.{name}"
+        if name not in other:
+            told[path] = f"{name}: this server is gone: {_server(base[name])}"
+            continue
+        if name not in base:
+            told[path] = f"{name}: a server that the other has not: {_server(other[name])}"
+            continue
+        one_server, two_server = dict(_of_server(base[name])), dict(_of_server(other[name]))
         for part, one in one_server.items():
             if one != two_server[part]:
                 told[f"{path}.{part}"] = f"{name}: {one} → {two_server[part]}"

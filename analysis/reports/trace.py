@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.style import bin_width_s
-from analysis.run_folder.attempts import batches_and_sends, lanes
+from analysis.run_folder.attempts import BATCH, batches_and_sends, lanes
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
@@ -37,10 +37,10 @@ def trace_of(traffic: Traffic) -> dict[str, Any]:
     each = max(1, -(-len(batches) // MOST_BATCHES))
     events = [
         *_names(run, batches),
-        *_batches(batches, sends, each),
+        *_batches(run, batches, sends, each),
         *_counters(run),
         *_happenings(run),
-        *_requests(run, sample, sends),
+        *_requests(run, sample, sends, _tracks(run, batches)),
     ]
     events.sort(key=lambda event: (event["ph"] != "M", event.get("ts", 0)))  # stable: parents before children
     rule = f"every request that is number 1, {every + 1}, {2 * every + 1}, ... in order of arrival"
@@ -84,33 +84,50 @@ def _names(run: Run, batches: pd.DataFrame) -> list[Event]:
         events.append(
             {"ph": "M", "pid": pid, "tid": 0, "name": "process_sort_index", "args": {"sort_index": pid}}
         )
-    seen = 0 if batches.empty else int(batches["replica"].max()) + 1  # more than at first, where it scaled
-    for replica in range(max(seen, int(run.server["replicas"]))):
-        args = {"name": f"replica {replica}"}
-        events.append({"ph": "M", "pid": SERVER, "tid": replica + 1, "name": "thread_name", "args": args})
+    for (server, replica), tid in _tracks(run, batches).items():
+        whose = f"{list(run.servers)[server]} " if len(run.servers) > 1 else ""
+        args = {"name": f"{whose}replica {replica}"}
+        events.append({"ph": "M", "pid": SERVER, "tid": tid, "name": "thread_name", "args": args})
     return events
 
 
-def _batches(batches: pd.DataFrame, sends: pd.DataFrame, each: int) -> list[Event]:
+def _tracks(run: Run, batches: pd.DataFrame) -> dict[tuple[int, int], int]:
+    """The track of each server's place and replica, from 1: of as many replicas as there were at most."""
+    seen = {} if batches.empty else batches.groupby("server")["replica"].max().to_dict()
+    pairs = [
+        (place, replica)
+        for place, server in enumerate(run.servers.values())
+        for replica in range(max(int(seen.get(place, -1)) + 1, int(server["replicas"])))
+    ]
+    return {pair: number for number, pair in enumerate(pairs, start=1)}
+
+
+def _batches(run: Run, batches: pd.DataFrame, sends: pd.DataFrame, each: int) -> list[Event]:
     """A slice per batch on its replica's track."""
-    served = set(zip(sends["replica"], sends["started_at_s"], strict=True))
-    rows = zip(
-        *(batches[name] for name in ("replica", "started_at_s", "ended_at_s", "batch_size")), strict=True
-    )
+    tracks = _tracks(run, batches)
+    served = set(zip(sends["server"], sends["replica"], sends["started_at_s"], strict=True))
+    rows = zip(*(batches[name] for name in BATCH), strict=True)
     return [
-        _slice(SERVER, int(replica) + 1, f"batch of {int(size)}", start, end, size=int(size))
-        for index, (replica, start, end, size) in enumerate(rows)
-        if index % each == 0 or (replica, start) in served
+        _slice(SERVER, tracks[server, replica], f"batch of {int(size)}", start, end, size=int(size))
+        for index, (server, replica, start, end, size) in enumerate(rows)
+        if index % each == 0 or (server, replica, start) in served
     ]
 
 
 def _counters(run: Run) -> list[Event]:
-    """Waiting requests and usable replicas, in bins of a second or more."""
+    """Waiting requests and usable replicas of each server, in bins of a second or more."""
     width = bin_width_s(run.horizon_s, 1, MOST_COUNTS)
-    rows = run.timeline.groupby((run.timeline["at_s"] // width).astype("int64"))
-    waiting, usable = rows["waiting_mean"].mean(), rows["usable_replicas_mean"].mean()
+    lines = {"": run.timeline}
+    if len(run.servers) > 1:
+        every = run.seconds_of_servers
+        lines = {f"{name} ": every[every["server"] == name] for name in run.servers}
+    told = []
+    for whose, seconds in lines.items():
+        rows = seconds.groupby((seconds["at_s"] // width).astype("int64"))
+        told.append((rows["waiting_mean"].mean(), f"{whose}waiting", "requests"))
+        told.append((rows["usable_replicas_mean"].mean(), f"{whose}usable", "replicas"))
     events: list[Event] = []
-    for series, name, key in ((waiting, "waiting", "requests"), (usable, "usable", "replicas")):
+    for series, name, key in told:
         for start, value in series.items():
             at = {"ts": microseconds(float(str(start)) * width), "args": {key: round(float(value), 3)}}
             events.append({"ph": "C", "pid": SERVER, "tid": 0, "name": name} | at)
@@ -171,7 +188,9 @@ def _edges(kind: str, value: float) -> tuple[str, str]:
     return "", "round" if kind in ("model_in_force", "round_lost") else ""
 
 
-def _requests(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> list[Event]:
+def _requests(
+    run: Run, sample: pd.DataFrame, sends: pd.DataFrame, tracks: dict[tuple[int, int], int]
+) -> list[Event]:
     """Slices of the sampled requests, of their sends, and the flows that lead from one to the next."""
     sample = sample.assign(ended_at_s=_ends(run, sample, sends))
     lane = lanes(sample["arrived_at_s"].to_numpy(), sample["ended_at_s"].to_numpy())
@@ -182,7 +201,7 @@ def _requests(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> list[Event
         kept = ("outcome", "server_cause", "answered_by", "correct", "attempts", "sample_id")
         args = {"request_id": number} | {key: row[key] for key in kept}
         events.append(_slice(CLIENTS, row["tid"], name, row["arrived_at_s"], row["ended_at_s"], **args))
-    return events + _sends_of(requests, sends)
+    return events + _sends_of(requests, sends, tracks)
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -199,7 +218,9 @@ def _ends(run: Run, sample: pd.DataFrame, sends: pd.DataFrame) -> np.ndarray:
     return np.asarray(np.fmin(np.fmax(ends, arrived), run.horizon_s))
 
 
-def _sends_of(requests: dict[int, dict[str, Any]], sends: pd.DataFrame) -> list[Event]:
+def _sends_of(
+    requests: dict[int, dict[str, Any]], sends: pd.DataFrame, tracks: dict[tuple[int, int], int]
+) -> list[Event]:
     """Link and queue slices of each send, and its flow: client, uplink, replica, downlink if it was used.
 
     Arrows lead from slices to slices that start later, as Perfetto draws them; so the answer's way back is a
@@ -228,7 +249,7 @@ def _sends_of(requests: dict[int, dict[str, Any]], sends: pd.DataFrame) -> list[
         events.append(_slice(LINKS, tid, "waiting", row["reached_at_s"], row["started_at_s"], **args))
         events.append(_flow("t", number, LINKS, tid, sent_at_s))
         last = "t" if row["is_used"] else "f"
-        events.append(_flow(last, number, SERVER, row["replica"] + 1, row["started_at_s"]))
+        events.append(_flow(last, number, SERVER, tracks[row["server"], row["replica"]], row["started_at_s"]))
         if row["is_used"]:
             events.append(_slice(LINKS, tid, "downlink", row["finished_at_s"], request["ended_at_s"], **args))
             events.append(_flow("f", number, LINKS, tid, row["finished_at_s"]))

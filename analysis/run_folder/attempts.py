@@ -15,34 +15,35 @@ from analysis.metrics.replica_time import ends_at_s
 from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.lean_requests import Filled
 from analysis.run_folder.run import Run
-from sim.results import columns
+from analysis.run_folder.whom import server_asked
+from sim.results import columns_by_run
 
 SEND = ["request_id", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
-BATCH = ["replica", "started_at_s", "ended_at_s", "batch_size"]
+BATCH = ["server", "replica", "started_at_s", "ended_at_s", "batch_size"]
 OWN = [*SEND, "attempts"]
 
 
 def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The batches of all replicas, and the sends of the requests `sampled` (sorted ids).
 
-    Batches by replica and start: replica, started_at_s, ended_at_s (when the replica was free again),
-    batch_size. Sends by request and time: the columns of SEND and ended_at_s.
+    Batches by server, replica and start: server (its place among them), replica, started_at_s, ended_at_s
+    (when the replica was free again), batch_size. Sends by request and time: SEND, server, ended_at_s.
     """
     batches, sends = Filled(int(run.timeline["first_sends"].sum())), []
     for part in _sends(run):
-        rows = {name: part[name].to_numpy() for name in SEND}
+        rows = {name: part[name].to_numpy() for name in [*SEND, "server"]}
         rows["ended_at_s"] = ends_at_s(run, rows)
         started = ~np.isnan(rows["started_at_s"])
         batches.add({name: rows[name][started] for name in BATCH})
         hit = _is_in(rows["request_id"], sampled)
         sends.append(pd.DataFrame({name: values[hit] for name, values in rows.items()}))
     if not sends:
-        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in [*SEND, "ended_at_s"]})
+        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in {*SEND, *BATCH}})
         return empty, empty
     every = batches.columns()
-    order = np.lexsort((every["started_at_s"], every["replica"]))
-    replica, started_at_s = every["replica"][order], every["started_at_s"][order]
-    is_next = np.append(True, (replica[1:] != replica[:-1]) | (started_at_s[1:] != started_at_s[:-1]))
+    keys = [every[name] for name in ("started_at_s", "replica", "server")]
+    order = np.lexsort(keys)
+    is_next = np.append(True, np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0))
     firsts = order[is_next[: order.size]]
     return (
         pd.DataFrame({name: every.pop(name)[firsts] for name in BATCH}),
@@ -51,11 +52,15 @@ def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFram
 
 
 def _sends(run: Run) -> Iterator[pd.DataFrame]:
+    whom = ["server"] if run.has_options else []
+    of_requests = columns_by_run.requests(False, False, has_options=run.has_options)
     for path in part_paths(run.path, "requests", needed=False):
-        rows = read_table(path, columns.REQUESTS, OWN).to_pandas()
-        yield rows.loc[rows["attempts"] == 1, SEND]
+        table = read_table(path, of_requests, [*OWN, *whom])
+        rows = table.select(OWN).to_pandas().assign(server=server_asked(run, table))
+        yield rows[rows["attempts"] == 1]
     for path in part_paths(run.path, "attempts", needed=False):
-        yield read_table(path, columns.ATTEMPTS, SEND).to_pandas()
+        table = read_table(path, columns_by_run.attempts(run.has_options), [*SEND, *whom])
+        yield table.select(SEND).to_pandas().assign(server=server_asked(run, table))
 
 
 def _is_in(ids: NDArray[np.int64], sampled: NDArray[np.int64]) -> NDArray[np.bool_]:

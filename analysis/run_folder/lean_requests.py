@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import replica_seconds
+from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
-from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.run import Run
+from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -48,7 +49,6 @@ NEEDED = (
     "correct",
     "cost",
 )
-REFUSALS = ("down", "queue_full", "admission")  # causes of who was not let in
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
@@ -84,9 +84,11 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds
     from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
     included); client_right, server_right, server_known (its answer to this sample is on record); charged
-    (attempts); of graded answers correct and both right are qualities in [0, 1]; c_e, where samples have
-    costs of their own; service_s (replica time of all attempts, each its equal share of its batch's) and
-    wasted_s (the part of it whose answer was not the one given, and that is known).
+    (attempts); of graded answers correct and both right are qualities in [0, 1]; service_s (replica time of
+    all attempts, each its equal share of its batch's) and wasted_s (the part of it whose answer was not the
+    one given, and that is known). Where samples or options have costs of their own, c_e (of a charged send to
+    the option asked last, else to the first) and, where the attempts of a request may differ in it, paid (for
+    all of them). Of several servers first_server (the place of the one that was asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -115,9 +117,6 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     if skipped is None:
         refuse_gaps(run.path / "requests", frame["request_id"].to_numpy(), arrivals)
         _add_several(run, frame, several)
-    if run.has_several_prices:
-        charged = np.maximum(frame["charged"].to_numpy(), 1)
-        frame["c_e"] = frame.pop("paid").to_numpy(dtype=float) / charged
     for name, known in names.items():
         frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
     order = np.lexsort((frame["request_id"].to_numpy(), frame["arrived_at_s"].to_numpy()))
@@ -146,10 +145,6 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
     }
 
 
-def names_of_models(run: Run) -> tuple[str, ...]:
-    return tuple(run.scenario.get("models") or ("model",))
-
-
 def _narrow(
     run: Run,
     table: pa.Table,
@@ -158,7 +153,7 @@ def _narrow(
     several: list[pd.DataFrame],
 ) -> dict[str, Array]:
     """One part's columns; requests with several attempts are noted in `several`."""
-    codes = {name: _codes(run, table, name, values) for name, values in names.items()}
+    codes = {name: codes_of(run, table, name, values) for name, values in names.items()}
     rows = {name: table[name].to_numpy() for name in _needed(run) if name not in names}
     base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
     if np.isnan(base_id).any():
@@ -167,7 +162,7 @@ def _narrow(
     deadline_s = np.array([_deadline_s(group) for group in run.groups.values()])[codes["group"]]
     is_remote = codes["outcome"] == columns.OUTCOMES.index("remote")
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
-    asked = {"server": codes["server"]} if run.has_options else _server_of_groups(run, codes["group"])
+    asked = {"server": server_asked(run, table)} if len(run.servers) > 1 else {}
     service_s = replica_seconds(run, {name: rows[name] for name in SERVED} | asked)
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
@@ -181,28 +176,28 @@ def _narrow(
         **{name: rows[name] for name in ("deferred", "attempts")},
         **codes,
         **({"option": rows["option"]} if run.has_options else {}),
-        **({"paid": rows["cost"]} if run.has_several_prices else {}),
+        **({"first_server": asked["server"]} if "server" in asked else {}),
+        **_prices(run, rows, codes["group"]),
         "base_id": base_id.astype(np.int32),
         "is_decided": ~np.isnan(rows["decided_at_s"]),
         "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "in_time": rows["answered_at_s"] <= rows["arrived_at_s"] + deadline_s,
         **_right(run, rows),
-        **({columns_by_run.OWN_COST.name: rows[columns_by_run.OWN_COST.name]} if run.has_own_costs else {}),
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
-        "charged": _charged(run, rows, codes["server_cause"], is_remote),
+        "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
 
 
-def _server_of_groups(run: Run, group: NDArray[np.int16]) -> dict[str, Array]:
-    """The server that the clients of each group ask, as its place, where each group asks one of several."""
-    if len(run.servers) == 1:
-        return {}
-    places = list(run.servers)
-    asked = np.array([places.index(options[0]["server"]) for options in run.options.values()])
-    return {"server": asked[group]}
+def _prices(run: Run, rows: dict[str, Array], group: NDArray[np.int16]) -> dict[str, Array]:
+    """What a charged send costs and what was paid, where these are not the same for all."""
+    option = rows["option"] if run.has_options else np.zeros(len(group), np.int8)
+    if run.has_own_costs:
+        c_e = {columns_by_run.OWN_COST.name: rows[columns_by_run.OWN_COST.name]}
+        return c_e | ({"paid": rows["cost"]} if run.has_options else {})
+    return {"c_e": price_of(run, group, option), "paid": rows["cost"]} if run.has_several_prices else {}
 
 
 def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
@@ -224,58 +219,22 @@ def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _codes(run: Run, table: pa.Table, name: str, values: tuple[str, ...]) -> NDArray[np.int16]:
-    """A dictionary column as codes into `values`, whatever order the part's own dictionary has."""
-    column = table[name].combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    own = column.dictionary.to_pylist()
-    if column.null_count or not set(own) <= set(values):
-        raise BadInput(f"{run.path / 'requests'}: {name} holds a value other than {', '.join(values)}")
-    place = np.array([values.index(value) for value in own], dtype=np.int16)
-    codes: NDArray[np.int16] = place[column.indices.to_numpy()] if own else np.zeros(len(column), np.int16)
-    return codes
-
-
 def _deadline_s(group: dict[str, Any]) -> float:
     return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
-
-
-def _charged(
-    run: Run, rows: dict[str, Array], cause: NDArray[np.int16], is_remote: NDArray[np.bool_]
-) -> NDArray[np.int16]:
-    """Charged attempts per request: the cost in units of c_e, which is stored in single precision.
-
-    Where c_e is 0, or each sample or option has its own, the cost does not tell, and the rule of `charge_on`
-    does; what it takes in of requests with several attempts is in the attempts' own table (`_add_several`).
-    """
-    costs = run.scenario["costs"]
-    c_e, rule = float(costs["c_e"]), costs["charge_on"]
-    if c_e > 0 and not run.has_own_costs and not run.has_several_prices:
-        return np.rint(rows["cost"].astype(np.float64) / c_e).astype(np.int16)
-    if rule == "send":
-        return rows["attempts"].astype(np.int16)
-    if rule == "answer":
-        return is_remote.astype(np.int16)
-    came = (rows["attempts"] > 0) & (rows["reached_at_s"] < run.horizon_s)
-    turned_away = np.isin(cause, [columns.CAUSES.index(name) for name in REFUSALS])
-    if run.server["when_down"] == "silent":
-        at_s, usable = usable_steps(run)
-        turned_away |= usable[np.maximum(np.searchsorted(at_s, rows["reached_at_s"], "right") - 1, 0)] == 0
-    return (came & ~turned_away).astype(np.int16)
 
 
 def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> None:
     """Replica time and charges of the requests with several attempts, from the attempts' own table."""
     known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
     ids = known["request_id"].to_numpy()
-    service_s, wasted_s, charged = (np.zeros(len(known)) for _ in range(3))
+    service_s, wasted_s, charged, first_server = (np.zeros(len(known)) for _ in range(4))
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
         schema = columns_by_run.attempts(run.has_options)
         whom = ["server"] if run.has_options else []
-        table = read_table(path, schema, ["request_id", "charged", *SERVED, *whom])
+        table = read_table(path, schema, ["request_id", "attempt", "charged", *SERVED, *whom])
         rows = {name: table[name].to_numpy() for name in table.column_names if name not in whom}
-        rows |= {name: _codes(run, table, name, tuple(run.servers)) for name in whom}
+        rows |= {"server": server_asked(run, table)}
         at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
         if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
             raise BadInput(f"{run.path / 'attempts'}: rows of a request without several attempts")
@@ -285,6 +244,8 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         np.add.at(service_s, at, seconds)
         np.add.at(charged, at, rows["charged"])
         np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
+        first = rows["attempt"] == 1
+        first_server[at[first]] = rows["server"][first]
         listed += at.size
     made = int(known["attempts"].sum())
     if listed != made:
@@ -292,8 +253,10 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
     found = {"service_s": service_s, "wasted_s": wasted_s}
-    if run.has_own_costs or run.has_several_prices or float(run.scenario["costs"]["c_e"]) == 0:
+    if not tells_by_cost(run):
         found["charged"] = charged
+    if len(run.servers) > 1:
+        found["first_server"] = first_server
     for name, values in found.items():
         column = frame[name].to_numpy().copy()
         column[again] = values[place]

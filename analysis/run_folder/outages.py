@@ -35,6 +35,12 @@ class Outage:
         return tuple(detail.split("+")) if kind == "links" else ()
 
     @property
+    def stops_a_server(self) -> bool:
+        """Whether it takes all replicas of whom it hits."""
+        part = self.target.rpartition("/")[2].partition(":")[0]
+        return self.slower is None and part not in ("links", "replicas")
+
+    @property
     def label(self) -> str:
         """The target in words."""
         server, _, part = self.target.rpartition("/")

@@ -12,6 +12,12 @@ def has_work_of_traces(run: Run) -> bool:
 
 
 def has_own_work(run: Run) -> bool:
-    """Whether anything multiplies service times: samples, groups or traces."""
+    """Whether anything multiplies service times: samples, models, groups or traces."""
     longer = any(group.get("service_factor", 1.0) != 1.0 for group in run.scenario["fleet"])
-    return bool(run.has_work_of_samples or has_work_of_traces(run) or longer)
+    heavy = any(factor != 1.0 for factor in work_of_models(run).values())
+    return bool(run.has_work_of_samples or has_work_of_traces(run) or longer or heavy)
+
+
+def work_of_models(run: Run) -> dict[str, float]:
+    """What service times are multiplied by where a model answers, by its name."""
+    return {name: float(model["work"]) for name, model in (run.scenario.get("models") or {}).items()}

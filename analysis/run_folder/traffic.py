@@ -17,6 +17,7 @@ from analysis.run_folder.outages import (
     clients_hit,
     edges,
     find_outages,
+    hits,
     in_any,
     on_own_outage,
     seconds_touched,
@@ -28,6 +29,7 @@ from analysis.statistics.percentiles import Latencies, latencies
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Reach = int | tuple[str, ...]
 NEEDED_OF_PARTS = (
     "client_id",
     "sample_id",
@@ -45,6 +47,7 @@ NEEDED_OF_PARTS = (
     "correct",
     "client_right",
     "c_e",
+    "paid",
 )
 
 
@@ -91,20 +94,26 @@ class Arrivals:
 
     @cached_property
     def is_affected(self) -> Mask:
-        """Which of those it could touch: an outage of links is none to those whose links it does not hit."""
+        """Which of those it could touch: an outage of links is none to those whose links it does not hit, one
+        of a server none to those who may not ask it."""
         touched = self.on_own_outage.copy()
         for outages in self.alike.values():
             touched |= in_any(outages, self.arrived_at_s) & self.could_touch(outages[0])
         return touched
 
     @cached_property
-    def alike(self) -> dict[int | None, tuple[Outage, ...]]:
-        """The outages that could touch the same requests: all of what is shared, and each of the scenario's
-        outages of links."""
-        found: dict[int | None, list[Outage]] = {}
+    def alike(self) -> dict[Reach, tuple[Outage, ...]]:
+        """The outages that could touch the same requests, by `reach`."""
+        found: dict[Reach, list[Outage]] = {}
         for outage in self.outages:
-            found.setdefault(outage.number if outage.groups else None, []).append(outage)
-        return {number: tuple(outages) for number, outages in found.items()}
+            found.setdefault(self.reach(outage), []).append(outage)
+        return {reach: tuple(outages) for reach, outages in found.items()}
+
+    def reach(self, outage: Outage) -> Reach:
+        """What tells whom an outage could touch: of links each on its own, of servers which they are."""
+        if outage.groups:
+            return outage.number
+        return tuple(name for name in self.run.servers if hits(self.run, outage, name))
 
     def next_begin_s(self, at_s: float) -> float:
         """When the next outage begins, from an instant on; inf if none does."""
@@ -117,12 +126,21 @@ class Arrivals:
 
     def could_touch(self, outage: Outage) -> Mask:
         """Whose requests an outage could touch, whenever they came."""
-        if not outage.groups:
-            return np.ones(len(self.requests), dtype=bool)
+        reach = self.reach(outage)
+        if not isinstance(reach, int):
+            return self._asks(reach)
         if outage.number not in self._hit:
             hit = clients_hit(self.run, outage)
             self._hit[outage.number] = np.isin(self.requests["client_id"].to_numpy(), hit)
         return self._hit[outage.number]
+
+    def _asks(self, servers: tuple[str, ...]) -> Mask:
+        """Who may ask one of these servers."""
+        found = np.zeros(len(self.requests), dtype=bool)
+        for name, options in self.run.options.items():
+            if any(one["server"] in servers for one in options):
+                found |= self._is("group", name)
+        return found
 
     @cached_property
     def _hit(self) -> dict[int, Mask]:
@@ -195,9 +213,16 @@ class Traffic(Arrivals):
 
     @property
     def c_e(self) -> float | Floats:
-        """What a charged send costs: one number, or each request's own (n,)."""
+        """What a charged send costs: one number, or each request's own (n,), to the option asked last."""
         own = self.requests.get("c_e")
         return float(self.run.scenario["costs"]["c_e"]) if own is None else own.to_numpy(dtype=float)
+
+    @property
+    def paid(self) -> Floats:
+        """What the charged sends of each request cost together, (n,); options have costs of their own."""
+        told = self.requests.get("paid")
+        charged = self.requests["charged"].to_numpy(dtype=float)
+        return np.asarray(self.c_e * charged if told is None else told.to_numpy(dtype=float))
 
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:

@@ -123,6 +123,9 @@ def _by_client_and_sample(base: Traffic, other: Traffic, shared: int) -> Pairing
     return Pairing("clients and samples", sentence, first, second)
 
 
+NAMED_BY = ("group", "option", "server", "link")  # keys that hold the name of an entry of a list
+
+
 def what_differs(base: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """The scenario's paths at which two runs differ, with both values; None where one lacks it."""
     one, two = dict(_leaves(base)), dict(_leaves(other))
@@ -136,6 +139,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(part, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         for index, part in enumerate(value):
-            yield from _leaves(part, f"{path}.{part.get('group', index)}")
+            name = next((part[key] for key in NAMED_BY if isinstance(part.get(key), str)), index)
+            yield from _leaves(part, f"{path}.{name}")
     else:
         yield path, value

@@ -12,7 +12,7 @@ from analysis.run_folder.outages import Outage
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
 from analysis.theory.regimes import cut_groups
-from analysis.theory.streams import attempts_in_time, names_samples, timer_s
+from analysis.theory.streams import attempts_in_time, longest_pause_s, names_samples, timer_s
 
 LEAST_REQUESTS = 400  # fewer leave an interval of more than ten points
 
@@ -50,10 +50,8 @@ def patience_s(group: dict[str, Any]) -> float:
     retry, timer, inference_s = group["retry"], timer_s(group), float(group["device"]["inference_s"])
     if retry is None or timer == inf:
         return inference_s + timer
-    longest = max(
-        float(retry["backoff_s"]) * float(retry["factor"]) ** n for n in range(int(retry["attempts"]))
-    )
-    return inference_s + attempts_in_time(group) * (timer + min(longest, retry["cap_s"] or inf))
+    longest_s = longest_pause_s(retry, int(retry["attempts"]))
+    return inference_s + attempts_in_time(group) * (timer + longest_s)
 
 
 def _is_drifted(group: dict[str, Any], until_s: float) -> bool:

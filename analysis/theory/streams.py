@@ -172,11 +172,17 @@ def backoffs_s(group: dict[str, Any]) -> tuple[float, ...]:
     retry = group["retry"]
     if retry is None:
         return ()
-    longest, jitter = retry["cap_s"], 0.5 if retry["jitter"] == "full" else 1.0
-    pauses = (
-        float(retry["backoff_s"]) * float(retry["factor"]) ** n for n in range(int(retry["attempts"]) - 1)
-    )
-    return tuple(jitter * min(pause, inf if longest is None else float(longest)) for pause in pauses)
+    jitter = 0.5 if retry["jitter"] == "full" else 1.0
+    return tuple(jitter * longest_pause_s(retry, n) for n in range(1, int(retry["attempts"])))
+
+
+def longest_pause_s(retry: dict[str, Any], n: int) -> float:
+    """The longest pause before the n-th retry, whatever the draw of its jitter; inf beyond all floats."""
+    try:
+        pause_s = float(retry["backoff_s"]) * float(retry["factor"]) ** (n - 1)
+    except OverflowError:
+        pause_s = inf if retry["backoff_s"] else 0.0
+    return min(pause_s, inf if retry["cap_s"] is None else float(retry["cap_s"]))
 
 
 def attempts_in_time(group: dict[str, Any]) -> int:

@@ -1,11 +1,10 @@
-"""A run from t = 0 to the horizon: window after window, rows written as they end, laws checked on the way.
-Needs a scenario, what the learners made of it, and a folder; knows nothing of torch or Ray."""
+"""A run from t = 0 to the horizon: window after window, rows as they end, laws checked on the way.
+Needs a scenario and what the learners made of it; knows nothing of torch or Ray, and writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -19,22 +18,13 @@ from sim.engine.state import Columns, at_start
 from sim.engine.window import run_window
 from sim.messages import Learned
 from sim.ports import OnlineLearner
-from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
-from sim.results.columns import EVENTS, OUTAGES, TIMELINE
-from sim.results.columns_by_run import LINKS, SERVERS
-from sim.results.events import events
 from sim.results.links import of_links
 from sim.results.packing import fill
-from sim.results.resuming import tidy
-from sim.results.run_folder import Parts, StreamedTable, part, table_of, write_table
 from sim.results.table import tabulator
-from sim.results.verify import Verifier, add_changes
-from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
-from sim.world.outages.capacity import Interval
+from sim.results.verify import Verifier
+from sim.world.arrivals.source import ArrivalSource
 from sim.world.windows import EvenWindows, Windows, WindowsByWork
 from sim.world.world import World
-
-Progress = Callable[[float, int], None]  # virtual seconds done, requests that have arrived
 
 
 @dataclass(frozen=True)
@@ -57,99 +47,6 @@ class Chunk:
     arrived: int
     loop_s: float
     steps: list[list[tuple[float, int]]]
-
-
-@dataclass
-class Simulated:
-    """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the table `learning`, and of each server (instant, usable replicas)
-    at its changes.
-    path: which loop played it, for `timing.json`.
-    """
-
-    requests: int = 0
-    loop_s: float = 0.0
-    path: dict[str, Any] = field(default_factory=dict)
-    learning: dict[str, list[object]] = field(default_factory=dict)
-    steps: list[list[tuple[float, int]]] = field(default_factory=list)
-
-    def add(self, chunk: Chunk) -> None:
-        self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
-        for name, values in chunk.learning.items():
-            self.learning.setdefault(name, []).extend(values)
-        self.steps = self.steps or [[] for _ in chunk.steps]
-        for known, more in zip(self.steps, chunk.steps, strict=True):
-            add_changes(known, more)
-
-
-def simulate(
-    world: World,
-    learned: Learned,
-    folder: Path,
-    progress: Progress = lambda _at, _n: None,
-    source: ArrivalSource | None = None,
-    learner: OnlineLearner | None = None,
-    checkpoints: Checkpoints | None = None,
-    since: dict[str, Any] | None = None,
-    is_to_stop: Callable[[], bool] = lambda: False,
-    path: EnginePath | None = None,
-    windows: Windows | None = None,
-) -> Simulated:
-    """Runs the scenario and writes requests, attempts, timeline and events below `folder`.
-
-    source: gives other arrivals than the scenario's. learner: trains during the run, if the scenario says so.
-    checkpoints: where states of the run are left; since: the one to go on from. is_to_stop: asked at
-    the end of each window; if so, a checkpoint is left and KeyboardInterrupt raised. path, windows: as
-    for `Run`. Raises RunFailed if a law is broken or the disk does not take a part.
-    """
-    if checkpoints is None:  # nobody will go on with this run
-        passing = Checkpoints(folder, every_s=np.inf)
-        try:
-            return simulate(
-                world, learned, folder, progress, source, learner, passing, None, is_to_stop, path, windows
-            )
-        finally:
-            passing.discard()
-    world = world.sharing(learned.shared_numbers)
-    done, source = Simulated(), source or ScenarioArrivals(world)
-    run = Run(world, learned, source, learner, path, windows)
-    timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
-    links = StreamedTable(folder / "links.parquet", LINKS, folder / LINKS_PIECES)
-    servers = StreamedTable(folder / "servers.parquet", SERVERS, folder / SERVERS_PIECES)
-    if since:
-        run.restore(since)
-        fill(done, since["done"])
-    tidy(folder, run.chunks)
-    done.path = run.path.told()
-    with Parts(checkpoints.written) as parts:
-        while not run.is_over:
-            index, chunk = run.chunks, run.advance()
-            of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}
-            tables = {part(folder / name, index): table for name, table in of_chunk.items()}
-            tables |= timeline.piece(index, chunk.seconds)
-            if chunk.of_servers is not None:
-                tables |= servers.piece(index, chunk.of_servers)
-            if chunk.of_links is not None:
-                tables |= links.piece(index, chunk.of_links)
-            parts.write(tables)
-            done.add(chunk)
-            progress(chunk.end, chunk.arrived)
-            stops = is_to_stop()
-            if stops or checkpoints.is_due():
-                parts.wait()  # whoever goes on needs all before it
-                checkpoints.save_run(run.chunks, run.kept() | {"done": done})
-            if stops:
-                raise KeyboardInterrupt
-    run.finish()
-    timeline.finish(run.chunks)
-    if len(world.stations) > 1:
-        servers.finish(run.chunks)
-    if world.scenario.network:
-        links.finish(run.chunks)
-    steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
-    write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
-    write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
-    return done
 
 
 def chunks(
@@ -282,16 +179,3 @@ class Run:
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])
         self._clock.restore(loop["clock"])
-
-
-def outages(periods: list[Interval]) -> dict[str, list[Any]]:
-    """The columns of `outages`: every period of every time line, which `when: {kind: trace}` reads again."""
-    return {
-        "target": [period.target for period in periods],
-        "effect": [period.effect for period in periods],
-        "factor": [period.factor for period in periods],
-        "client_id": [period.client for period in periods],
-        "from_s": [period.from_s for period in periods],
-        "until_s": [period.until_s for period in periods],
-        "outage": [period.outage for period in periods],
-    }

@@ -37,7 +37,6 @@ ROW_TYPES: dict[str, str] = {
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
     "open": "i1",  # attempts whose end its client still awaits
-    "hedged": "?",  # whether a second one has left beside the first
     "outcome": "i1",  # index into OUTCOMES
     "resolved": "f8",  # when the client knew the outcome; NaN = it waits
 }
@@ -66,6 +65,7 @@ SEND_TYPES: dict[str, str] = {
     "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
     "hop": "i1",  # which of the shared links on its way it is at, or on its way to; -1 = none
     "joined": "f8",  # when it comes, or came, to that link
+    "rival": "i8",  # the other attempt of two that a hedge has set side by side; -1 = there is none
     "passes": "f8",  # when it will have passed; of a link that payloads share at which level; NaN = not there
 }
 
@@ -101,6 +101,7 @@ NEW_SEND: dict[str, float] = {
     "backlog": -1,
     "hop": -1,
     "joined": np.nan,
+    "rival": -1,
     "passes": np.nan,
 }
 

@@ -156,11 +156,11 @@ class _InRealTime(Playing):
         self._linked[server.count](s, now, 1)
         s.waiting = s.inside
         self._asked[send] = None
-        row, work = w.sends.row[send], w.work
-        sample = w.rows.sample[row]
-        self._clock.real.ask(
-            Ask(send, w.sends.factor[send], work[sample] if len(work) else 1.0, w.rows.deadline[row], sample)
-        )
+        row = w.sends.row[send]
+        sample, work = w.rows.sample[row], w.rows.work[row]
+        if len(w.work):
+            work *= w.work[sample]
+        self._clock.real.ask(Ask(send, w.sends.factor[send], work, w.rows.deadline[row], sample))
         return False
 
     def change_capacity(self, s: Any, now: float, taken: int) -> bool:
@@ -180,7 +180,7 @@ class _InRealTime(Playing):
         done = self._clock.time.now()
         self._clock.measured.changes.append((planned, done, usable))
         at = min(done if is_less else began, self._stretch.end)
-        self._w.steps[self._r.steps, 0], self._w.steps[self._r.steps, 1] = at, usable
+        self._w.steps[self._r.steps] = at, usable, 0, 0, 0.0  # one server, whose batches never stand still
         self._r.steps += 1
 
     # What the server says.

@@ -135,7 +135,8 @@ def _collect(state: State, end: float, last: bool) -> Ended:
     ends = ended[sends["row"]]
     place = np.where(ended, np.cumsum(ended), np.cumsum(~ended)) - 1
     new_send = np.cumsum(~ends) - 1
-    sends = sends | {"row": place[sends["row"]]}
+    rival = np.where(sends["rival"] >= 0, new_send[sends["rival"]], -1)
+    sends = sends | {"row": place[sends["row"]], "rival": rival}
     if not last:
         state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
         for server in state.stations:

@@ -1,5 +1,5 @@
 """The columns of a run folder's tables, declared once: names, types, and the codes behind the dictionaries.
-Filled by `sim.results.table`, `sim.results.timeline`, `sim.engine.run` and `sim.results.learned_files`; read
+Filled by `sim.results.table`, `sim.results.timeline`, `sim.simulation` and `sim.results.learned_files`; read
 by `analysis`."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What the learners made, as files of a run folder: samples, clients, partitions, learning, studies.
-Written once per run, beside the tables of `sim.engine.run`."""
+Written once per run, beside the tables of `sim.simulation`."""
 
 from __future__ import annotations
 

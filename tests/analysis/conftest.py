@@ -14,9 +14,9 @@ from worlds import made_up
 
 import analysis
 from analysis.reports import page, partial_report, run_page
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import read, write
+from sim.simulation import simulate
 from sim.world.world import World
 
 

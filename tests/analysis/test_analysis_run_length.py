@@ -10,7 +10,8 @@ import pytest
 from run_folders import write_tiny
 
 from analysis import load_run, summarise
-from analysis.metrics.run_length import run_length, span_of, verdict
+from analysis.metrics.each_server import each_server
+from analysis.metrics.run_length import run_length, span_of
 from analysis.metrics.validity import too_short
 from analysis.run_folder.traffic import Traffic, traffic_of
 
@@ -53,6 +54,11 @@ def test_few_outages_forbid_intervals_in_time_and_many_set_the_pace(tmp_path: Pa
     often = tuple(("server", start, start + 5) for start in range(10, 400, 40))
     many = span_of(at_load(tmp_path / "many", 0.5, outages=often))
     assert (many.against, many.relaxation_s) == (None, 40.0)
+
+
+def verdict(traffic: Traffic) -> str:
+    (server,) = each_server(traffic)
+    return server.verdict
 
 
 def test_states(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from worlds import MadeUpLearner, group_of, made_up, scenario_of
 import analysis
 from analysis.reports.sentences import sentences
 from analysis.reports.tables import of_groups, windows
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, write
+from sim.simulation import simulate
 from sim.world.world import World
 
 ALWAYS = {"score": "random", "price": {"kind": "always_remote"}}

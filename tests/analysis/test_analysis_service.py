@@ -12,8 +12,9 @@ import pytest
 from run_folders import write_table, write_tiny
 
 from analysis import load_run, summarise
+from analysis.metrics.mean_work import mean_work
 from analysis.metrics.replica_time import ends_at_s, replica_seconds
-from analysis.metrics.service import _mean_work, seconds_per_request, spread, staleness
+from analysis.metrics.service import seconds_per_request, spread, staleness
 from analysis.reports.tables import facts
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.percentiles import Latencies
@@ -358,4 +359,6 @@ def test_the_offered_load_counts_the_work_of_groups_and_traces() -> None:
         {"group": ["a", "a", "b", "b"], "work": [50, 150, np.nan, np.nan], "attempts": [1, 2, 1, 0]}
     )
     run = SimpleNamespace(scenario={"fleet": fleet}, has_work_of_samples=False)
-    assert _mean_work(SimpleNamespace(requests=requests, run=run)) == pytest.approx((1.0 + 3.0 + 3.0) / 3)
+    run.options, run.has_options = {}, False
+    traffic = SimpleNamespace(requests=requests, run=run)
+    assert mean_work(traffic, np.array([True, True, True, False])) == pytest.approx((1.0 + 3.0 + 3.0) / 3)

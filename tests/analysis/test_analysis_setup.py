@@ -117,6 +117,25 @@ def test_groups_that_came_and_went() -> None:
     ]
 
 
+def test_one_server_and_several_are_told_as_servers() -> None:
+    edge, cloud = (
+        SERVER | {"server": "edge", "replicas": 1, "when_down": "refuse"},
+        SERVER | {"server": "cloud"},
+    )
+    one, two = scenario() | {"server": SERVER}, {"fleet": [GROUP], "servers": [edge, cloud]}
+    what = "batches of up to 8, 0.05 s a batch and 0.02 s a request, no outages"
+    assert differences(scenario_differences(one, two)) == [
+        f"server: this server is gone: 2 replicas, {what}",
+        f"edge: a server that the other has not: 1 replica, {what}",
+        f"cloud: a server that the other has not: 2 replicas, {what}",
+    ]
+    other = {"fleet": [GROUP], "servers": [edge | {"replicas": 3, "when_down": "silent"}, cloud]}
+    assert differences(scenario_differences(two, other)) == [
+        "edge: 1 replica → 3 replicas",
+        "servers.edge.when_down: refuse → silent",
+    ]
+
+
 @pytest.mark.parametrize("service", [{"kind": "per_batch", "time": 0.1}, SERVER["service"]])
 def test_what_no_sentence_is_about_stays_a_path(service: dict[str, Any]) -> None:
     """A key that no sentence has is told by its path, though its part is the same in words."""

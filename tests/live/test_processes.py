@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from worlds import group_of, made_up, scenario_of
 
 from live.needs import require_playable
 from live.playing import LivePath, Served, live_path
+from sim.engine.arrays import context
+from sim.engine.arrays.room import longer
 from sim.engine.run import Chunk, Run, chunks
 from sim.errors import BadInput, RunFailed
 from sim.scenario import Scenario
@@ -143,13 +146,43 @@ def test_clients_of_closed_loops_hear_and_ask_again():
     ("server", "word"),
     [
         ({"discipline": "edf"}, "server.discipline"),
-        ({"in_flight": "requeue"}, "server.in_flight"),
+        *(({"in_flight": way}, "server.in_flight") for way in ("requeue", "resume", "restart")),
         ({"admission": {"kind": "deadline_feasible"}}, "server.admission"),
     ],
 )
 def test_what_only_a_simulated_server_does_is_refused_in_one_line(server, word):
     with pytest.raises(BadInput, match=word):
         require_playable(small(**server))
+
+
+def test_what_requests_bring_and_what_samples_take_make_batches_longer():
+    """A group's factor of 3 and samples' own of 2: the server is asked for what the simulation takes."""
+    plan = small(max_batch=1, service={"kind": "affine", "base_s": 0.01})
+    group = group_of(clients=2, arrivals={"process": {"kind": "poisson", "rate_hz": 3.0}}, service_factor=3.0)
+    plan = plan.model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet, "horizon_s": 2.0})
+    learned = made_up(plan)
+    learned = replace(
+        learned, samples=replace(learned.samples, work=np.full(len(learned.samples.label), 2.0))
+    )
+    world = World(plan)
+    with live_path(plan, PROCESSES, lambda _word: None, lambda: False) as path:
+        chunk = Run(world, learned, ScenarioArrivals(world), None, path, EvenWindows(2.0)).advance()
+    served = chunk.requests.to_pandas().query("outcome == 'remote'")
+    assert len(served) > 5
+    assert (served["finished_at_s"] - served["started_at_s"]).min() >= 0.999 * 0.01 * 3 * 2
+
+
+def test_replicas_that_stop_leave_no_batch_standing_still_whatever_memory_held(monkeypatch):
+    """The columns of a change that only simulated servers fill are filled all the same."""
+
+    def dirty(column: np.ndarray, n: int, more: int) -> np.ndarray:
+        found = longer(column, n, more)
+        found[n:] = 2**30 if found.ndim == 2 else found[n:]
+        return found
+
+    monkeypatch.setattr(context, "longer", dirty)
+    chunk, _ = played(small(outages=(OUTAGE,)))
+    assert outcomes(chunk)["remote"] > 0
 
 
 def test_a_port_that_is_taken_is_one_line_and_leaves_nothing(children):

@@ -10,8 +10,8 @@ import pytest
 from arrival_kinds import PROCESSES, SHAPES, drawn, group, scenario
 from worlds import differences, frame, made_up, product, reference, scenario_of
 
-from sim.engine.run import simulate
 from sim.scenario import Scenario, read, write
+from sim.simulation import simulate
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.population import CLIENT_SHIFT
 from sim.world.world import World

@@ -19,11 +19,12 @@ from strategies import worlds
 from test_engine import busy
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
-from sim.engine.run import Chunk, Run, simulate
+from sim.engine.run import Chunk, Run
 from sim.errors import RunFailed
 from sim.results import checkpoints
 from sim.results.checkpoints import Checkpoints
 from sim.results.packing import pack, unpack
+from sim.simulation import simulate
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
 from sim.world.world import World
@@ -250,7 +251,7 @@ HARMS = {
     lose_a_file: "its learners cannot be read",
     empty_the_manifest: r"its manifest\.json cannot be read",
     forget_the_files: r"its manifest\.json cannot be read",
-    be_of_tomorrow: "was written in format 99, not 5",
+    be_of_tomorrow: f"was written in format 99, not {checkpoints.FORMAT}",
     lose_a_part: r"requests/part-0000003\.parquet is missing",
     shorten_a_part: r"attempts/part-0000003\.parquet is not as it was written",
     turn_a_bit_of_a_part: r"checkpoint/timeline/part-0000003\.parquet is not as it was written",

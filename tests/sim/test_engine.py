@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import WrittenArrivals, differences, frame, group_of, made_up, poisson, product, scenario_of
 
-from sim.engine.run import simulate
 from sim.errors import RunFailed
 from sim.results.columns import ATTEMPTS, EVENTS, OUTAGES, REQUESTS, TIMELINE
 from sim.scenario import Scenario
 from sim.scenario.schema.values import CHUNK_S
+from sim.simulation import simulate
 from sim.world.windows import EvenWindows
 from sim.world.world import World
 

@@ -11,8 +11,8 @@ import pytest
 from stories import Story, devices, server
 from worlds import scenario_of
 
-from sim.engine.run import outages
 from sim.results.events import events
+from sim.simulation import outages
 from sim.world.world import World
 
 

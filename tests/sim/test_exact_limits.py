@@ -1,4 +1,5 @@
-"""Exact time lines of what keeps clients from sending: breakers, links, budgets; and of hedges and charges.
+"""Exact time lines of what keeps clients from sending: breakers, links, budgets; of provisional answers and
+charges.
 
 Spans are multiples of a quarter of a second, so sums are exact and asserted as such.
 """
@@ -316,25 +317,25 @@ def test_breaker_link_and_budget_are_asked_in_this_order():
     ]
 
 
-# Hedges.
+# Provisional answers.
 
 
-def hedged(after_s: float, **parts: Any) -> Story:
+def provisional(after_s: float, **parts: Any) -> Story:
     return Story((1.0, 0), fleet=devices(provisional_after_s=after_s, **parts))
 
 
 @pytest.mark.parametrize(("after_s", "first"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0), (3.0, 2.0)])
-def test_a_hedge_shows_the_local_answer_until_the_servers_comes(after_s, first):
-    story = hedged(after_s)
+def test_a_provisional_answer_shows_the_local_answer_until_the_servers_comes(after_s, first):
+    story = provisional(after_s)
     assert story["first_answer_at_s"] == [first]
     assert (story["answered_at_s"], story["answered_by"]) == ([2.0], ["server"])
 
 
-def test_a_hedge_never_comes_after_the_fallback():
-    assert hedged(0.75, timeout_s=0.5)["first_answer_at_s"] == [1.5]
+def test_a_provisional_answer_never_comes_after_the_fallback():
+    assert provisional(0.75, timeout_s=0.5)["first_answer_at_s"] == [1.5]
 
 
-def test_a_hedge_is_shown_though_the_server_has_not_answered_at_the_horizon():
+def test_a_provisional_answer_is_shown_though_the_server_has_not_answered_at_the_horizon():
     story = Story((19.5, 0), (19.75, 0), fleet=devices(provisional_after_s=0.25))
     assert story["first_answer_at_s"] == [19.75, None]
     assert story["outcome"] == ["in_flight", "in_flight"]

@@ -13,11 +13,11 @@ import pytest
 from worlds import group_of, made_up, scenario_of
 
 from sim.engine.choice import EnginePath
-from sim.engine.run import simulate
 from sim.registry.fits import FITS
 from sim.scenario import Scenario
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.outages import traces_of_outages_can_be_replayed
+from sim.simulation import simulate
 from sim.world.outages.failure_traces import FTA_COLUMNS, failures, nodes_down, the_node
 from sim.world.outages.times import OutageTimes
 from sim.world.world import World

@@ -19,7 +19,7 @@ from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of,
 from worlds import scenario_of as plain_scenario
 
 from sim.engine.learning import Learning
-from sim.engine.run import chunks, simulate
+from sim.engine.run import chunks
 from sim.engine.state import at_start
 from sim.errors import RunFailed
 from sim.messages import Learned, TrainingRound, Update
@@ -28,6 +28,7 @@ from sim.results.events import events
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario
 from sim.scenario.schema.server import Outage
+from sim.simulation import simulate
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes
@@ -223,7 +224,9 @@ def of_link(client: int, from_s: float, until_s: float, slower: float | None = N
     target = {"kind": "links", "groups": ("devices",)}
     when = {"kind": "intervals", "at": ((from_s, until_s),)}
     outage = Outage.model_validate({"when": when, "target": target, "effect": effect})
-    times = OutageTimes(outage, (), outage.target.told(), Downtime(outage.when.at), clients=np.array([client]))
+    times = OutageTimes(
+        outage, (), outage.target.told(), Downtime(outage.when.at), clients=np.array([client])
+    )
     return Links((times,))
 
 

@@ -11,12 +11,13 @@ import pytest
 from stories import Story, devices, retries
 from worlds import made_up, poisson, product, scenario_of
 
-from sim.engine.run import chunks, simulate
+from sim.engine.run import chunks
 from sim.results.columns_by_run import LINKS
 from sim.results.run_folder import table_of
 from sim.scenario import read
 from sim.scenario.files.bandwidth import bandwidth_of
 from sim.scenario.files.rows import BadFile
+from sim.simulation import simulate
 from sim.world.network import bits_by, network, passed_at
 from sim.world.world import World
 

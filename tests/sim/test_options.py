@@ -100,10 +100,32 @@ def test_without_a_free_option_there_is_no_hedge():
     assert story["answered_at_s"] == [1.0, 6.0]
 
 
+def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
+    """Refused at 1.25, the edge's breaker opens until 3.25. It is slow as the probe of 4.0 comes, which takes
+    until 12.0; the hedge of 4.5 is answered by the cloud at 6.5. So 8.0 probes again and waits behind it: the
+    cloud answers at 10.5; and so does 20.0, which the edge answers.
+    """
+    slow = {"when": {"kind": "intervals", "at": ((3.0, 6.0),)}, "effect": {"kind": "slowdown", "factor": 8.0}}
+    servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))
+    fleet = asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.0})
+    story = Story((1.25, 0), (4.0, 0), (8.0, 0), (20.0, 0), fleet=fleet, servers=servers, horizon_s=30.0)
+    assert story["server"] == ["edge", "cloud", "cloud", "edge"]
+    assert story["answered_at_s"] == [1.25, 6.5, 10.5, 21.0]
+
+
 def test_they_take_turns():
     fleet = asking("round_robin")
     story = Story(*((float(n), 0) for n in range(0, 12, 3)), fleet=fleet, servers=two())
     assert story["server"] == ["edge", "cloud", "edge", "cloud"]
+
+
+def test_a_turn_passes_on_with_what_is_sent():
+    """At 3.0 the client's link is cut: nothing is sent, and it is still the cloud's turn at 6.0."""
+    cut = down((2.0, 4.0)) | {"target": {"kind": "links", "groups": ("devices",)}}
+    arrivals = ((0.0, 0), (3.0, 0), (6.0, 0))
+    story = Story(*arrivals, fleet=asking("round_robin"), servers=two(), outages=(cut,))
+    assert story["outcome"] == ["remote", "link_down", "remote"]
+    assert [story["server"][n] for n in (0, 2)] == ["edge", "cloud"]
 
 
 def test_a_home_is_a_clients_own():

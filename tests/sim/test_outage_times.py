@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 from worlds import WrittenArrivals, group_of, made_up, scenario_of
 
-from sim.engine.run import simulate
 from sim.scenario import Scenario
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.outages import drawn_outages_can_be_counted
+from sim.simulation import simulate
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes
 from sim.world.outages.trace import read_trace

@@ -14,12 +14,12 @@ import pytest
 from worlds import differences, group_of, made_up, poisson, product, scenario_of
 
 from sim.engine.choice import COMPILE_S, EnginePath, chosen, is_worth_compiling_beside
-from sim.engine.run import simulate
 from sim.engine.simpy_clock import SimPyClock
 from sim.errors import RunFailed
 from sim.policy.controllers import Backlog
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
+from sim.simulation import simulate
 from sim.world.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,7 +202,7 @@ def test_without_numba_a_run_goes_through(tmp_path):
     code = (
         "import sys; sys.modules['numba'] = None; sys.path[:0] = ['tests', 'tests/sim']\n"
         "from pathlib import Path; from worlds import made_up; from test_paths import small\n"
-        "from sim.engine.run import simulate; from sim.world.world import World; s = small('auto')\n"
+        "from sim.simulation import simulate; from sim.world.world import World; s = small('auto')\n"
         f"print(simulate(World(s), made_up(s), Path({str(tmp_path)!r})).path['name'])"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

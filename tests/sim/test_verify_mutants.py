@@ -5,7 +5,6 @@ Each world runs soundly first, so that it is the mutant that is found.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import floor
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
 import sim.engine.window
-import sim.world.world
 from sim.engine.decisions import first_sends
 from sim.engine.handlers import links, lookups
 from sim.engine.handlers.primitives import whole_number
@@ -24,7 +22,6 @@ from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
 from sim.world.budgets import TOKEN, Bucket
-from sim.world.parameters import Rules, rules
 from sim.world.world import World
 
 Patch = pytest.MonkeyPatch
@@ -141,11 +138,12 @@ def test_more_wait_than_there_are_places(monkeypatch: Patch):
     scenario = world({"queue_limit": 2})
     run(scenario)
 
-    def endless(one: World) -> Rules:
-        told = rules(one)
-        return replace(told, stations=tuple(replace(server, queue_limit=np.inf) for server in told.stations))
+    @handler
+    def endless(s: Any) -> Any:
+        s.limit = np.inf
 
-    monkeypatch.setattr(sim.world.world, "rules", endless)
+    monkeypatch.setattr("sim.engine.handlers.capacity.set_limit", endless)
+    monkeypatch.setattr("sim.engine.handlers.walk.set_limit", endless)
     with pytest.raises(RunFailed, match=r"requests waited in a queue of 2 places"):
         run(scenario)
 

@@ -19,9 +19,10 @@ from test_loop import SLOW_IS_FINE
 from worlds import MadeUpLearner, differences, frame, group_of, made_up, scenario_of
 
 from sim.engine.choice import EnginePath
-from sim.engine.run import Run, chunks, simulate
+from sim.engine.run import Run, chunks
 from sim.scenario import Scenario
 from sim.scenario.rules.rates import requests_before
+from sim.simulation import simulate
 from sim.world import windows
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import MOST_REQUESTS, MOST_S, EvenWindows, WindowsByWork

@@ -16,9 +16,9 @@ from worlds import MadeUpLearner, made_up, scenario_of
 
 from commands import one_run
 from commands.progress import Quiet
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, read
+from sim.simulation import simulate
 from sim.world.arrivals.think_times import think_times
 from sim.world.budgets import accounts
 from sim.world.outages.capacity import capacity, intervals, mean_availability, slowness

@@ -15,11 +15,11 @@ import analysis
 from analysis.run_folder.traffic import traffic_of
 from analysis.theory import predicted
 from analysis.theory.prediction import Prediction
-from sim.engine.run import simulate
 from sim.messages import Learned
 from sim.results.columns import STUDY
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, read, write
+from sim.simulation import simulate
 from sim.world.world import World
 
 WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand

@@ -19,9 +19,9 @@ from analysis.metrics.summary import json_safe
 from analysis.run_folder.traffic import traffic_of
 from analysis.theory import LAWS, predicted
 from analysis.theory.prediction import reported
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import write
+from sim.simulation import simulate
 from sim.world.world import World
 
 

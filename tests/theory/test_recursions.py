@@ -15,8 +15,8 @@ from queues import MEAN_S, queue
 from reference_server import service_s
 from worlds import made_up
 
-from sim.engine.run import simulate
 from sim.scenario import Scenario
+from sim.simulation import simulate
 from sim.world.delays import ServiceTimes
 from sim.world.world import World
 

@@ -14,9 +14,9 @@ import analysis
 from analysis.run_folder.traffic import traffic_of
 from analysis.theory import predicted
 from analysis.theory.shared_links import on_link
-from sim.engine.run import simulate
 from sim.results.learned_files import write_learned
 from sim.scenario import write
+from sim.simulation import simulate
 from sim.world.world import World
 
 

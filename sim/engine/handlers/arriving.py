@@ -38,7 +38,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
     rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
     rows.threshold[row], rows.worth[row] = nan, 0
-    rows.open[row], rows.hedged[row] = 0, False
+    rows.open[row] = 0
     if decided >= w.terms.end:  # decided when the clock goes on
         return NOTHING
     case = phase * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]

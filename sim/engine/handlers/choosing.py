@@ -15,7 +15,8 @@ LATER = 1 << 31  # behind every backlog and every place
 
 @handler
 def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
-    """The option that an attempt asks. failed: the one that the attempt before asked, -1: it is the first.
+    """The option that an attempt asks. attempt: its number, from 1; failed: the option that the attempt
+    before asked, -1: it is the first.
 
     Where all that would do have obstacles, the first of them, whose obstacle is then what happens.
     """
@@ -33,8 +34,6 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
         free = blocked(w, now, client, server) == 0
         if not has_any or (free and not is_free) or (free == is_free and at < found_at):
             found, found_at, is_free, has_any = option, at, free, True
-    if w.groups.choose[group] == ROUND_ROBIN:
-        w.clients.turn[client] = (found + 1) % options
     return found
 
 

@@ -22,6 +22,7 @@ from sim.engine.events import (
     REFUSED,
     REMOTE,
     RETRY,
+    ROUND_ROBIN,
     TIMED_OUT,
     TIMER,
 )
@@ -29,7 +30,7 @@ from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.links import has_shared_links, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
-from sim.engine.handlers.obstacles import obstacle, tell_breaker
+from sim.engine.handlers.obstacles import forget_probe, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
@@ -68,7 +69,8 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             settled = decide_now(w, now, row)
         if settled == SENDS and w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
             failed = -1 if code == ASK else option
-            option = whole_number(choose(w, now, row, whole_number(sends.attempt[attempt]), failed))
+            number = 1 if code == ASK else last_of(w, attempt) + 1
+            option = whole_number(choose(w, now, row, number, failed))
         if settled == SENDS and (code == ASK or w.clients.asks[client]):
             why = obstacle(w, now, client, w.options.server[w.groups.first_option[group] + option])
             if why != 0:
@@ -86,7 +88,7 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
     if settled != SENDS:
-        write_down(w, now, row, settled)
+        write_down(w, now, attempt, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
     return depart(w, r, now, leaves) if leaves >= 0 else -1
@@ -106,17 +108,19 @@ def is_heard(w: Any, code: Any, attempt: Any) -> Any:
 
 
 @handler
-def write_down(w: Any, now: Any, row: Any, settled: Any) -> Any:
+def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
     """A request is over for its client. An answer in time is written down with all others, by
     `sim.engine.window`; but of two the first, and what the other has reserved stays spent."""
+    row, other = w.sends.row[attempt], w.sends.rival[attempt]
     client = w.rows.client[row]
     if settled == REMOTE and w.groups.hedge_after_s[w.clients.group[client]] == inf:
         return
     w.rows.outcome[row] = settled
     w.rows.resolved[row] = now
-    if w.terms.is_held and w.clients.asks[client]:
-        for _ in range(w.rows.open[row]):
+    if other >= 0 and w.rows.open[row] > 0:
+        if w.terms.is_held and w.clients.asks[client]:
             settle(w.budgets, w.clients.account[client], now, now, True)
+        forget_probe(w, client, w.sends.server[other], w.sends.sent[other])
 
 
 @handler
@@ -207,7 +211,7 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any
 def last_of(w: Any, attempt: Any) -> Any:
     """The number of the last attempt of a request of which one has ended: a hedge counts."""
     number = w.sends.attempt[attempt]
-    if number == 1 and w.rows.hedged[w.sends.row[attempt]]:
+    if number == 1 and w.sends.rival[attempt] >= 0:
         number = 2
     return number
 
@@ -227,12 +231,12 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     ):
         return -1
     before = whole_number(w.sends.option[attempt])
-    option = whole_number(choose(w, now, row, 1, before))
+    option = whole_number(choose(w, now, row, 2, before))
     server = w.options.server[first + option]
     if option == before or obstacle(w, now, client, server) != 0:
         return -1
     new = leave(w, r, now, HEDGE, attempt, option)
-    w.rows.hedged[row] = True
+    w.sends.rival[attempt], w.sends.rival[new] = new, attempt
     return new
 
 
@@ -245,6 +249,8 @@ def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     sends.reached[send] = sends.sent[send] + w.drawn.up[drawn, row]
     sends.down[send] = w.drawn.down[drawn, row]
     sends.factor[send] = w.drawn.factor[drawn, row]
+    if w.groups.choose[group] == ROUND_ROBIN:
+        w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
 
 
 @handler

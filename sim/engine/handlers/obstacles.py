@@ -45,6 +45,14 @@ def is_open(w: Any, client: Any, server: Any) -> Any:
 
 
 @handler
+def forget_probe(w: Any, client: Any, server: Any, sent: Any) -> Any:
+    """Of an attempt that its client waits for no more nothing is heard: if it was a probe, another may go."""
+    if is_open(w, client, server):
+        mine = client * w.terms.servers + server
+        w.clients.probing[mine] -= sent >= w.clients.open_until[mine]
+
+
+@handler
 def tell_breaker(w: Any, client: Any, server: Any, is_success: Any, sent: Any, now: Any) -> Any:
     """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
     clients, groups, group = w.clients, w.groups, w.clients.group[client]

@@ -17,7 +17,9 @@ from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.limits import LIMIT_CHECKS
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
+from sim.scenario.rules.names import NAME_CHECKS
 from sim.scenario.rules.network import NETWORK_CHECKS
+from sim.scenario.rules.options import OPTION_CHECKS
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.own_models import OWN_MODEL_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
@@ -35,11 +37,16 @@ MOST_CLASSES = 2**15
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
-    """Every breach of every rule; without a server nothing else can be judged."""
+    """Every breach of every rule; but without a server, or with names that do not hold, of no other."""
     if not scenario.stations:
         yield Finding(("server",), "is missing: this key must be given, or servers")
         return
-    for check in CHECKS:
+    names_hold = True
+    for check in NAME_CHECKS:
+        for path, value, rule in check(scenario):
+            names_hold = False
+            yield refusal(path, value, rule)
+    for check in CHECKS if names_hold else ():
         for path, value, rule in check(scenario):
             yield refusal(path, value, rule)
 
@@ -222,6 +229,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     missing_classes_exist,
     *PRICE_CHECKS,
     *SERVER_CHECKS,
+    *OPTION_CHECKS,
     *LIMIT_CHECKS,
     *NETWORK_CHECKS,
     retries_can_fit_their_deadline,

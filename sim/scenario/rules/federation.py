@@ -10,7 +10,7 @@ from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.registry.scores import SCORES
 from sim.scenario.rules.learning import MOST_ROUNDS
-from sim.scenario.rules.servers import has_several
+from sim.scenario.rules.options import has_several
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 

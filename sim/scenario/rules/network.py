@@ -54,11 +54,9 @@ def ways_lead_over_links_that_are_there(scenario: Scenario) -> Iterator[Breach]:
 def shared_links_are_passed(scenario: Scenario) -> Iterator[Breach]:
     used = {name for _, _, over, _ in ways(scenario) for name in over}
     for place, one in enumerate(scenario.network):
-        path: Path = ("network", place)
-        if one.link in [other.link for other in scenario.network[:place]]:
-            yield (*path, "link"), one.link, "another link has this name"
-        elif one.link not in used:
-            yield (*path, "link"), one.link, "nobody's way leads over this link: name it in some `over`"
+        if one.link not in used:
+            rule = "nobody's way leads over this link: name it in some `over`"
+            yield ("network", place, "link"), one.link, rule
 
 
 def shared_links_let_something_pass(scenario: Scenario) -> Iterator[Breach]:

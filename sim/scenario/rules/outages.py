@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from sim.registry.disciplines import DISCIPLINES
-from sim.registry.outage_targets import LinksTarget, ReplicasTarget
+from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
 from sim.registry.outages import Intervals, TraceOutage
 from sim.registry.prices import AlwaysLocal
 from sim.scenario.files.rows import BadFile
@@ -23,6 +23,27 @@ from sim.world.outages.capacity import most_replicas
 
 Breach = tuple[Path, Any, str]
 MOST_PERIODS = 10_000_000
+
+
+def outages_hit_what_stands_near(scenario: Scenario) -> Iterator[Breach]:
+    """Of a server what is its own; beside the servers what several share."""
+    names = scenario.station_names
+    for written in scenario.all_outages:
+        target, path = written.outage.target, (*written.path, "target")
+        if written.station is None and isinstance(target, ServerTarget | ReplicasTarget):
+            rule = "stands beside the servers: use kind: servers with names, or write it under its server"
+            yield (*path, "kind"), target.kind, rule
+        if written.station is not None and isinstance(target, ServersTarget):
+            rule = "stands under one server: write it under the outages of the scenario"
+            yield (*path, "kind"), target.kind, rule
+        if written.station is not None and len(names) > 1 and isinstance(target, LinksTarget):
+            rule = "hits the ways to all servers: write it under the outages of the scenario"
+            yield (*path, "kind"), target.kind, rule
+        for position, name in enumerate(getattr(target, "names", ())):
+            if name in getattr(target, "names", ())[:position]:
+                yield (*path, "names", position), name, "is named twice"
+            if name not in names:
+                yield (*path, "names", position), name, f"there is no such server: {nearest(name, names)}"
 
 
 def intervals_lie_in_the_run(scenario: Scenario) -> Iterator[Breach]:
@@ -206,6 +227,7 @@ def _target_key(outage: Outage) -> Any:
 
 
 OUTAGE_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    outages_hit_what_stands_near,
     intervals_lie_in_the_run,
     intervals_of_a_target_are_apart,
     drawn_outages_can_be_counted,

@@ -6,17 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sim.registry.choices import CHOICES
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.disciplines import DISCIPLINES
-from sim.registry.outage_targets import LinksTarget, ReplicasTarget, ServersTarget, ServerTarget
-from sim.registry.scores import SCORES
 from sim.registry.service import Affine
-from sim.scenario import options
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import Group, Option
 from sim.scenario.schema.server import ServerModel, Station
-from sim.scenario.schema.training import Study
 from sim.scenario.schema.values import SHORTEST_S
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest
@@ -38,105 +32,21 @@ def server_models(scenario: Scenario) -> Iterator[tuple[Path, ServerModel]]:
         yield ("models", name), model
 
 
-def there_are_servers(scenario: Scenario) -> Iterator[Breach]:
-    if scenario.server is not None and scenario.servers is not None:
-        yield ("servers",), "...", "there is a server, too: give one of the two"
-    if scenario.models is not None and scenario.servers is None:
-        yield ("models",), "...", "is for servers: the model of the one server stands in server.model"
-
-
-def servers_and_models_are_there(scenario: Scenario) -> Iterator[Breach]:
-    names, models = scenario.station_names, list(scenario.server_models)
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            yield ("servers", place, "server"), name, "another server has this name"
+def a_batch_is_of_one_model(scenario: Scenario) -> Iterator[Breach]:
     for place, server in enumerate(scenario.servers or ()):
-        for position, model in enumerate(server.models or ()):
-            path: Path = ("servers", place, "models", position)
-            if model not in models:
-                yield path, model, f"there is no such model: {nearest(model, models)}"
-            elif model in (server.models or ())[:position]:
-                yield path, model, "is named twice"
         if len(scenario.models_of(place)) > 1 and server.max_batch > 1:
             rule = (
                 "a batch is of one model: must be 1 where a server has several, or give each its own server"
             )
             yield ("servers", place, "max_batch"), server.max_batch, rule
-    offered = {name for place in range(len(names)) for name in scenario.models_of(place)}
-    for model in models if offered <= set(models) else ():
+
+
+def every_model_has_a_server(scenario: Scenario) -> Iterator[Breach]:
+    offered = [name for place in range(len(scenario.stations)) for name in scenario.models_of(place)]
+    for model in scenario.server_models:
         if model not in offered:
-            yield ("models", model), "...", "no server has this model"
-
-
-def options_are_there(scenario: Scenario) -> Iterator[Breach]:
-    for index, group in enumerate(scenario.fleet):
-        seen: set[str] = set()
-        for position, option in enumerate(group.options or ()):
-            path: Path = ("fleet", index, "options", position)
-            if option.option in seen:
-                yield (*path, "option"), option.option, "another option of the group has this name"
-            seen.add(option.option)
-            yield from _asks_what_is_there(scenario, option, path)
-
-
-def _asks_what_is_there(scenario: Scenario, option: Option, path: Path) -> Iterator[Breach]:
-    names = scenario.station_names
-    if option.server not in names:
-        yield (*path, "server"), option.server, f"there is no such server: {nearest(option.server, names)}"
-        return
-    models = scenario.models_of(names.index(option.server))
-    if option.model is None and len(models) > 1:
-        yield (*path, "model"), None, f"the server has several: must be one of {', '.join(models)}"
-    elif option.model is not None and option.model not in models:
-        rule = f"the server has no such model: {nearest(option.model, models)}"
-        yield (*path, "model"), option.model, rule
-
-
-def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
-    for index, group in enumerate(scenario.fleet):
-        score, price, several = SCORES[group.policy.score], group.policy.price, has_several(scenario, group)
-        path: Path = ("fleet", index)
-        if not several:
-            if "choose" in group.model_fields_set and group.choose != "best":
-                yield (*path, "choose"), group.choose, "there is one option: nothing is to choose"
-            if group.retry is not None and group.retry.next == "other":
-                yield (*path, "retry", "next"), "other", "there is one option: must be same"
-            if group.hedge is not None:
-                yield (*path, "hedge"), "...", "there is one option, and a hedge asks another: must be null"
-            continue
-        if CHOICES[group.choose].needs_scores and not score.is_per_option:
-            rule = (
-                f"score {score.name} ranks the client against all options alike: "
-                "use order, least_backlog, two_choices, round_robin or home"
-            )
-            yield (*path, "choose"), group.choose, rule
-        if score.is_per_option and price.needs_calibration:
-            rule = f"holds a rate by one score, where {score.name} gives each option its own: use threshold"
-            yield (*path, "policy", "price", "kind"), price.kind, rule
-
-
-def several_options_can_be_learned_about(scenario: Scenario) -> Iterator[Breach]:
-    """What of learning is for one option alone."""
-    groups = [index for index, group in enumerate(scenario.fleet) if has_several(scenario, group)]
-    if not groups:
-        return
-    training, study = scenario.training, scenario.study or Study()
-    asked: list[tuple[Path, str]] = [
-        (("fleet", index, "policy", "score"), scenario.fleet[index].policy.score) for index in groups
-    ]
-    asked += [(("study", "score"), score) for score in study.score or ()]
-    for path, name in asked:
-        if SCORES[name].needs_rejector and not SCORES[name].is_per_option:
-            rule = "learns about one option, and clients have several: use l2h, plug_in or l2h_priced"
-            yield path, name, rule
-    forms: list[tuple[Path, str]] = [(("training", "form"), training.form)]
-    forms += [(("study", "form"), form) for form in study.form or ()]
-    for path, form in forms:
-        if form == "released" and any("form" in SCORES[name].depends_on for _, name in asked):
-            yield path, form, "is the loss of one option, and clients have several: use nonnegative"
-    if training.feedback == "deferred_only" and any(SCORES[name].needs_rejector for _, name in asked):
-        rule = "an answer tells of one option, and clients have several: must be full"
-        yield ("training", "feedback"), training.feedback, rule
+            rule = f"no server has this model: {nearest(model, [*dict.fromkeys(offered)])}"
+            yield ("models", model), "...", rule
 
 
 def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
@@ -150,11 +60,6 @@ def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
         yield path, True, "is for models that are trained: a table or a file has its answers already"
 
 
-def has_several(scenario: Scenario, group: Group) -> bool:
-    """Whether the clients of a group have several options."""
-    return len(options.written(scenario, group)) > 1
-
-
 def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breach]:
     if scenario.training.online is not None and (
         len(scenario.stations) > 1 or len(scenario.server_models) > 1
@@ -166,25 +71,6 @@ def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breac
             "observed",
             "is for one server: give a number, which holds for all",
         )
-
-
-def outages_hit_what_stands_near(scenario: Scenario) -> Iterator[Breach]:
-    """Of a server what is its own; beside the servers what several share."""
-    names = scenario.station_names
-    for written in scenario.all_outages:
-        target, path = written.outage.target, (*written.path, "target")
-        if written.station is None and isinstance(target, ServerTarget | ReplicasTarget):
-            rule = "stands beside the servers: use kind: servers with names, or write it under its server"
-            yield (*path, "kind"), target.kind, rule
-        if written.station is not None and isinstance(target, ServersTarget):
-            rule = "stands under one server: write it under the outages of the scenario"
-            yield (*path, "kind"), target.kind, rule
-        if written.station is not None and len(names) > 1 and isinstance(target, LinksTarget):
-            rule = "hits the ways to all servers: write it under the outages of the scenario"
-            yield (*path, "kind"), target.kind, rule
-        for position, name in enumerate(getattr(target, "names", ())):
-            if name not in names:
-                yield (*path, "names", position), name, f"there is no such server: {nearest(name, names)}"
 
 
 def a_batch_fits_the_queue(scenario: Scenario) -> Iterator[Breach]:
@@ -237,14 +123,10 @@ def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]
 
 
 SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
-    there_are_servers,
-    servers_and_models_are_there,
-    options_are_there,
-    several_options_can_be_chosen_among,
-    several_options_can_be_learned_about,
+    a_batch_is_of_one_model,
+    every_model_has_a_server,
     models_can_specialise,
     several_are_not_trained_during_the_run,
-    outages_hit_what_stands_near,
     a_batch_fits_the_queue,
     priorities_are_heeded,
     service_takes_time,

@@ -11,12 +11,12 @@ from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
     ImageSize,
-    NonNegative,
     Part,
     PositiveShare,
     Share,
     Span,
     SpanOrZero,
+    Weight,
     Whole,
 )
 
@@ -37,7 +37,7 @@ class Mixture(Part):
     """Numbers in a sample."""
     components: Annotated[int, Field(ge=1, le=100)] = 2
     """Gaussians a class."""
-    separation: NonNegative = 5.0
+    separation: Weight = 5.0
     """Distance between means, in standard deviations of a Gaussian."""
 
 

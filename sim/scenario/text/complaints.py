@@ -4,6 +4,7 @@ Each kind of error has one short function; the line itself is put together in `d
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,6 +43,8 @@ def written_path(loc: tuple[str | int, ...], value: Any) -> Path:
     path: list[str | int] = []
     here, before = value, None
     for step in loc:
+        if step == "[key]":
+            continue  # what is wrong with a key of a mapping is said of the key
         tag = tag_and_kind(here)
         if isinstance(here, dict):
             if tag is not None and step == tag[1] and before is not here:
@@ -91,7 +94,23 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
         return Finding(path, f"unknown key: {_kind_within(path, value, keys) or nearest(path[-1], keys)}")
     if len(keys) == 1:
         return Finding(path, f"unknown key: {tag[0]} {tag[1]} takes no other key")
-    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {nearest(path[-1], keys)}")
+    others = _kinds_that_take(path, tag[0], value)
+    hint = f"; {tag[0]} {' or '.join(others)} takes it" if others else ""
+    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {nearest(path[-1], keys)}{hint}")
+
+
+def _kinds_that_take(path: Path, tag: str, value: Any) -> list[str]:
+    """The kinds under which the key at the end of `path` may stand."""
+    found = []
+    for kind in choices_at((*path[:-1], tag), value):
+        other = deepcopy(value)
+        here = other
+        for step in path[:-1]:
+            here = child(here, step)
+        here[tag] = kind
+        if any(path[-1] in part.model_fields for part in parts_at(path[:-1], other)):
+            found.append(str(kind))
+    return found
 
 
 def _kind_within(path: Path, value: Any, keys: list[str]) -> str:
@@ -196,7 +215,8 @@ def _length(path: Path, error: Error, value: Any) -> Finding:
     least, most = _bounds_of_length(path, error, value)
     count = f"{least}" if least == most else f"at least {least}" if most is None else f"at most {most}"
     entries = "entry" if count.endswith(" 1") or count == "1" else "entries"
-    return refusal(path, error["input"], f"must be a list of {count} {entries}, not {len(error['input'])}")
+    noun = "mapping" if isinstance(error["input"], dict) else "list"
+    return refusal(path, error["input"], f"must be a {noun} of {count} {entries}, not {len(error['input'])}")
 
 
 def _bounds_of_length(path: Path, error: Error, value: Any) -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from worlds import group_of, made_up, scenario_of
 
 from sim.engine.choice import EnginePath
-from sim.engine.run import Run, simulate
+from sim.engine.run import Run
 from sim.policy.controllers import CONTROLLERS, Parameters
 from sim.policy.outcomes import Request
 from sim.registry.arrivals import PROCESSES, ArrivalProcess
@@ -26,6 +26,7 @@ from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.scenario.schema.server import Outage
 from sim.scenario.schema.values import Count, Part, Positive, Span
+from sim.simulation import simulate
 from sim.world.arrivals.processes import Columns, Drawn, Group
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.outages.downtime import Downtime

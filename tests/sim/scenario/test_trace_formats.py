@@ -16,7 +16,6 @@ from arrival_kinds import group, scenario
 from worlds import made_up
 
 from sim.engine.choice import EnginePath
-from sim.engine.run import simulate
 from sim.errors import BadInput, RunFailed
 from sim.registry.trace_formats import TRACE_FORMATS
 from sim.scenario import Scenario, read, write
@@ -26,6 +25,7 @@ from sim.scenario.files.requests_of_traces import Requests, joined
 from sim.scenario.files.rows import BadFile
 from sim.scenario.files.traces import read_trace, totals
 from sim.scenario.rules.traces import traces_in_words, why_nothing_arrives
+from sim.simulation import simulate
 from sim.world.world import World
 
 AZURE_2019 = "HashOwner,HashApp,HashFunction,Trigger," + ",".join(str(m) for m in range(1, 1441))

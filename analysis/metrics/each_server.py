@@ -1,0 +1,137 @@
+"""Each server of a run as a queue of its own: what came, waited and was served, second by second.
+Between the tables and what is said of load, length and validity; a run with one server has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.metrics.mean_work import mean_work
+from analysis.run_folder.outages import seconds_touched
+from analysis.run_folder.traffic import Floats, Traffic
+from analysis.statistics.percentiles import quantile
+from analysis.statistics.run_length import dispersion_of, relaxation_s
+
+STRETCHES = 50  # in which arrivals are counted, to see how bursty they are
+BACKLOG = 2.0  # times the queue's usual high that waits at the end
+STABLE, BACKLOGGED, OVERLOADED = VERDICTS = "STABLE", "BACKLOGGED", "OVERLOADED"
+
+
+@dataclass(frozen=True)
+class OneServer:
+    """A server after the warm-up.
+
+    waiting, busy, usable: means per second; sends: first sends that went to it; is_quiet: whether no outage
+    of anything touches the second; all (seconds,). asked: as the scenario has it. work: what its service
+    times are multiplied by on average. measured_s: replica time of a request as it was, 0 without any.
+    """
+
+    name: str
+    asked: dict[str, Any]
+    waiting: Floats
+    busy: Floats
+    usable: Floats
+    sends: Floats
+    is_quiet: NDArray[np.bool_]
+    work: float
+    measured_s: float
+
+    @property
+    def per_request_s(self) -> float:
+        """Replica time of a request in full batches; as it was measured where the scenario has none."""
+        law = service_law(self.asked)
+        return self.measured_s if law is None else law.of_full_batches_s(self.largest) * self.work
+
+    @property
+    def largest(self) -> int:
+        return int(self.asked["max_batch"])
+
+    @property
+    def load(self) -> float | None:
+        """First sends outside outages times `per_request_s`, over the replicas there are; None where no
+        second is without outage."""
+        usable = float(self.usable[self.is_quiet].sum())
+        return float(self.sends[self.is_quiet].sum()) * self.per_request_s / usable if usable else None
+
+    @property
+    def forgets_s(self) -> float:
+        """The relaxation time at the load outside outages; 0 where nothing is sent to it."""
+        load = self.load
+        if load is None or load == 0:
+            return 0.0
+        law, per_request_s = service_law(self.asked), self.per_request_s
+        batch_s = per_request_s * self.largest if law is None else law.mean_s(self.largest) * self.work
+        stretch = max(1, self.sends.size // STRETCHES)
+        counts = self.sends[: self.sends.size // stretch * stretch].reshape(-1, stretch).sum(axis=1)
+        replicas = max(1.0, float(self.usable[self.is_quiet].mean()))
+        return relaxation_s(
+            load,
+            per_request_s / replicas,
+            batch_s,
+            1.0 if law is None else law.cv,
+            self.largest,
+            dispersion_of(counts),
+            self.asked["queue_limit"],
+        )
+
+    @property
+    def verdict(self) -> str:
+        """In what state it is.
+
+        OVERLOADED: more is sent outside outages than can be served. BACKLOGGED: less, but at the end more
+        waits than is usual outside outages, as in one or after it. STABLE: neither.
+        """
+        load = self.load
+        if load is not None and load >= 1:
+            return OVERLOADED
+        last = max(5, self.waiting.size // 20)
+        if self.waiting.size < 3 * last:
+            return STABLE
+        quiet = self.is_quiet[:-last]
+        usual = quantile(self.waiting[:-last][quiet] if quiet.any() else self.waiting[:-last], 0.95)
+        round_of_batches = float(self.asked["replicas"]) * float(self.asked["max_batch"])
+        is_more = self.waiting[-last:].mean() > BACKLOG * usual + round_of_batches
+        return BACKLOGGED if is_more else STABLE
+
+
+def service_law(asked: dict[str, Any]) -> Any:
+    """The mean and variation of a server's service; None for times from a file."""
+    from analysis.theory.queues import service_of  # noqa: PLC0415  (the laws are told by these metrics)
+
+    return service_of(asked["service"])
+
+
+def each_server(traffic: Traffic) -> list[OneServer]:
+    """The servers of a run, in its order."""
+    run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)
+    is_quiet = ~seconds_touched(traffic.outages, at_s)
+    sent = traffic.requests["attempts"].to_numpy() > 0
+    took_s = traffic.requests["service_s"].to_numpy(dtype=float)
+    found = []
+    for place, (name, asked) in enumerate(run.servers.items()):
+        if len(run.servers) == 1:
+            seconds, work, mine = traffic.timeline, 1.0, sent
+            sends = seconds["first_sends"].to_numpy(dtype=float)
+        else:
+            every = run.seconds_of_servers
+            seconds = every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)]
+            mine = sent & (traffic.requests["first_server"].to_numpy() == place)
+            came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
+            sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
+            work = mean_work(traffic, mine)
+        served = took_s[mine & (took_s > 0)]
+        waiting, busy, usable = (
+            seconds[column].to_numpy(dtype=float)
+            for column in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
+        )
+        measured_s = float(served.mean()) if served.size else 0.0
+        found.append(OneServer(name, asked, waiting, busy, usable, sends, is_quiet, work, measured_s))
+    return found
+
+
+def worst(servers: list[OneServer]) -> OneServer:
+    """The one to speak of: of the worst verdict, and of those of the largest load."""
+    return max(servers, key=lambda one: (VERDICTS.index(one.verdict), one.load or 0.0))

@@ -1,0 +1,255 @@
+"""Every rule of the handlers put wrong, one at a time: which of the checks finds it.
+
+A mutant is one change to one handler: a comparison moved, + and - exchanged, a number one larger, a flag
+turned over, `and` for `or`, a statement left out. Each plays those of the suite's random worlds
+(`tests/sim/strategies.py`) that come to its line, by SimPy's clock; those of `walk` and `primitives` by the
+loop of the compiled one, in plain Python. It is found by the run itself (`sim.results.verify`, the law of the
+time line), by a breakdown, by never coming to an end, by a request that nothing will end, or by the oracle;
+with `--stories` what is left meets the exact stories of the suite, too. What no check finds is told by line:
+it is equivalent, or a hole. Made with `--table`: docs/tables/mutants.md.
+
+`python -m benchmarks.mutants` takes an hour; `--sample 20 --worlds 20` a minute. The last line is one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from strategies import several
+from strategies import worlds as random_worlds
+from worlds import differences, frame, made_up, reference
+
+from benchmarks import TESTS
+from benchmarks.mutations import Mutant, mutants
+from benchmarks.soak_played import Broken, in_order, played, require_alive
+from sim.engine.handlers import MODULES
+from sim.errors import RunFailed
+from sim.messages import Learned
+from sim.scenario import Scenario
+from sim.world.arrivals.source import ArrivalSource
+
+MOST_WORLDS = 20  # of those that come to a line
+FEW = 3
+PLAIN = {"NUMBA_DISABLE_JIT": "1"}
+LIMIT_S = 30  # of one world under one mutant
+BY_THE_WALK = {"walk", "primitives"}
+FOUND = ("verify", "breakdown", "no end", "liveness", "oracle", "story")
+STORIES = ("capacity", "limits", "timelines")
+MISSED = ("another time line", "survived", "not reached")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world with what the oracle says of it, what the sound run tells, and the lines that it comes to."""
+
+    scenario: Scenario
+    arrivals: ArrivalSource
+    learned: Learned
+    told: Any
+    sound: list[Any]
+    lines: frozenset[tuple[str, int]]
+
+    def played(self, path: str) -> list[Any]:
+        return played(self.scenario, self.learned, path, arrivals=self.arrivals)
+
+
+def cases(worlds: int) -> list[Case]:
+    """Of so many random worlds of the suite of either sort those that come each to a line that few before it
+    came to; the smallest first. Raises Broken where a sound run is found wrong."""
+    found: list[Case] = []
+    come_to = Counter[tuple[str, int]]()
+    for scenario, arrivals, _ in (*drawn(several(), worlds), *drawn(random_worlds(), worlds)):
+        learned = made_up(scenario)
+        case = Case(scenario, arrivals, learned, None, [], frozenset())
+        sound = case.played("simpy")
+        if not sound or len(sound[0]) < 5:
+            continue
+        told = reference(scenario, learned, arrivals, 60.0)
+        case = Case(scenario, arrivals, learned, told, sound, frozenset())
+        if _judged(sound, case) != "survived":
+            raise Broken(f"a sound run is found wrong: {scenario}")
+        lines = _lines(lambda one=case: [one.played(path) for path in ("simpy", "compiled")])
+        if any(come_to[line] < FEW for line in lines):
+            come_to.update(lines)
+            found.append(Case(scenario, arrivals, learned, told, sound, lines))
+    return sorted(found, key=lambda case: len(case.sound[0]))
+
+
+def drawn(strategy: Any, worlds: int) -> list[Any]:
+    """The same worlds every time."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=worlds,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(world: Any) -> None:
+        found.append(world)
+
+    collect()
+    return found
+
+
+def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
+    """The lines of the handlers that are come to."""
+    files, seen = {str(module.__file__) for module in MODULES}, set[tuple[str, int]]()
+
+    def watch(frame: Any, _event: str, _of: Any) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        seen.add((frame.f_code.co_filename, frame.f_lineno))
+        return watch
+
+    sys.settrace(watch)
+    try:
+        play()
+    finally:
+        sys.settrace(None)
+    return frozenset(seen)
+
+
+def _judged(tables: list[Any], case: Case) -> str:
+    if not _is_alive(case.scenario, tables) and _is_alive(case.scenario, case.sound):
+        return "liveness"  # worlds of the suite need not obey the rule that nobody waits for ever
+    for table, told in zip(tables, case.told, strict=False):
+        if differences(frame(table), in_order(told)):
+            return "oracle"
+    seconds, sound = tables[2], case.sound[2]
+    same = all(np.array_equal(seconds[name], sound[name], equal_nan=True) for name in sound)
+    return "survived" if same else "another time line"
+
+
+def _is_alive(scenario: Scenario, tables: list[Any]) -> bool:
+    try:
+        require_alive(scenario, tables[0])
+    except Broken:
+        return False
+    return True
+
+
+def outcome(mutant: Mutant, worlds: list[Case]) -> str:
+    """What finds a mutant first, in a process that it may spoil; of what nothing finds, what is known."""
+    near = [case for case in worlds if (str(mutant.module.__file__), mutant.line) in case.lines]
+    if not near:
+        return "not reached"
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(reading)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os.write(writing, _found_by(mutant, near).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        said = told.read()
+    os.waitpid(process, 0)
+    return said or "no end"
+
+
+def finds_a_story(mutant: Mutant) -> bool:
+    """Whether an exact story of the suite fails, in a process of its own."""
+    process = os.fork()
+    if process == 0:
+        signal.alarm(10 * LIMIT_S)
+        try:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            mutant.put()
+            stories = [str(TESTS / "sim" / f"test_exact_{name}.py") for name in STORIES]
+            os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *stories])))
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
+
+
+def _found_by(mutant: Mutant, near: list[Case]) -> str:
+    """Spoils this process."""
+    said = "survived"
+    path = "compiled" if mutant.module.__name__.rpartition(".")[2] in BY_THE_WALK else "simpy"
+    mutant.put()
+    for case in near[:MOST_WORLDS]:
+        signal.alarm(LIMIT_S)
+        try:
+            now = _judged(case.played(path), case)
+        except RunFailed:
+            return "verify"
+        except Exception:
+            return "breakdown"
+        if now in FOUND:
+            return now
+        said = now if now == MISSED[0] else said
+    return said
+
+
+def table(found: list[tuple[Mutant, str]]) -> str:
+    """What found how many, by module, and every mutant that nothing found."""
+    columns = (*FOUND, *MISSED)
+    counts: dict[str, Counter[str]] = {}
+    for mutant, how in found:
+        counts.setdefault(mutant.module.__name__.rpartition(".")[2], Counter())[how] += 1
+    counts["all"] = sum(counts.values(), Counter())
+    lines = ["| module | mutants | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 2) + "|"]
+    for name, by in counts.items():
+        lines.append(f"| {name} | {by.total()} | " + " | ".join(str(by[one]) for one in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--worlds", type=int, default=150, help="so many random worlds of either sort")
+    parser.add_argument("--sample", type=int, help="so many mutants, drawn; all without")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("--module", help="of this module alone")
+    parser.add_argument("--stories", action="store_true", help="what is left meets the stories, too")
+    parser.add_argument("--table", type=Path, help="write what was found there, as Markdown")
+    chosen = parser.parse_args()
+    if os.environ.get("NUMBA_DISABLE_JIT") != "1":
+        os.execve(
+            sys.executable, [sys.executable, "-m", "benchmarks.mutants", *sys.argv[1:]], os.environ | PLAIN
+        )
+    logging.disable(logging.WARNING)
+    every = [one for one in mutants() if chosen.module in (None, one.place.partition(".")[0])]
+    if chosen.sample:
+        some = np.random.default_rng(chosen.seed).permutation(len(every))[: chosen.sample]
+        every = [every[number] for number in sorted(some)]
+    found = []
+    worlds = cases(chosen.worlds)
+    for one in every:
+        how = outcome(one, worlds)
+        if how in MISSED and chosen.stories and finds_a_story(one):
+            how = "story"
+        found.append((one, how))
+        if how in MISSED:
+            print(f"{how}: {one.place}: {one.what}", flush=True)
+    if chosen.table:
+        chosen.table.write_text(table(found))
+    counts = Counter(how for _, how in found)
+    print(json.dumps({"mutants": len(found), **counts, "found": sum(counts[one] for one in FOUND)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What random scenarios are made of, for `benchmarks.soak_worlds`: numbers, words, and examples moved about.
+Every third world stands on a lattice of quarters of a second, where much happens at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Draws:
+    """Draws of one world, each in its turn."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._draw = np.random.default_rng([seed, number])
+        self.on_lattice = self.chance(0.3)
+
+    def moved(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.moved(part) for key, part in value.items()}
+        if isinstance(value, tuple | list):
+            return [self.moved(part) for part in value]
+        if isinstance(value, float) and self.chance(0.3):
+            return float(np.round(value * np.exp(self._draw.normal(0, 0.7)), self.number(1, 4)))
+        return value
+
+    def seconds(self) -> float:
+        if self.on_lattice:
+            return self.number(1, 12) / 4
+        return float(np.round(10 ** self._draw.uniform(-2.0, 1.0), self.number(2, 4)))
+
+    def share(self) -> float:
+        return float(np.round(self._draw.random(), 2))
+
+    def number(self, low: int, high: int) -> int:
+        return int(self._draw.integers(low, high, endpoint=True))
+
+    def chance(self, share: float) -> bool:
+        return bool(self._draw.random() < share)
+
+    def word(self, *words: str) -> str:
+        return words[self.number(0, len(words) - 1)]
+
+    def one_of(self, *values: Any) -> Any:
+        return values[self.number(0, len(values) - 1)]
+
+    def real(self, key: str, told: dict[str, Any]) -> float:
+        low, high = told.get("minimum", told.get("exclusiveMinimum", 0.0)), told.get("maximum", 1e9)
+        high = min(high, told.get("exclusiveMaximum", 1e9))
+        if high <= 1:
+            return float(np.clip(self.share(), max(low, 0.01 * self.chance(0.8)), 0.99 * high))
+        found = self.seconds() if key.endswith("_s") else float(np.round(10 ** self._draw.uniform(-1, 1), 2))
+        return float(np.clip(found, low, high))
+
+    def some(self, names: list[str], least: int = 0) -> list[str]:
+        return [str(name) for name in self._draw.permutation(names)[: self.number(least, len(names))]]

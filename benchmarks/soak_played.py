@@ -1,0 +1,137 @@
+"""A random world played in memory, without learners: both clocks, windows, checkpoints, the oracle, liveness.
+Used by `benchmarks.soak` for every world that is not refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from worlds import MadeUpLearner, brought, differences, frame, made_up, reference
+
+from sim.engine.choice import EnginePath
+from sim.engine.run import Run
+from sim.messages import Learned
+from sim.results.packing import pack, unpack
+from sim.scenario import Scenario
+from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
+from sim.world.population import population
+from sim.world.windows import EvenWindows, Windows
+from sim.world.world import World
+
+MOST_FOR_THE_ORACLE = 3_000  # requests: it is written to be read, and slow
+
+
+class Broken(Exception):
+    """A promise that does not hold, in a line."""
+
+
+def played(
+    scenario: Scenario,
+    learned: Learned,
+    path: str,
+    windows: Windows | None = None,
+    broken_off: int | None = None,
+    arrivals: ArrivalSource | None = None,
+) -> list[Any]:
+    """What a run in memory gives: requests, attempts, seconds; broken_off: after which window it is kept, and
+    goes on in another `Run`. arrivals: in place of the scenario's own."""
+
+    def begun() -> Run:
+        world = World(scenario)
+        learner = MadeUpLearner(scenario, learned) if scenario.training.online else None
+        return Run(
+            world, learned, arrivals or ScenarioArrivals(world), learner, EnginePath(path, ""), windows
+        )
+
+    run, parts = begun(), []
+    while not run.is_over:
+        if broken_off == run.chunks:
+            kept = unpack(pack(run.kept()))
+            run = begun()
+            run.restore(kept)
+            broken_off = None
+        parts.append(run.advance())
+    run.finish()
+    if not parts:
+        return []
+    tables = [
+        pa.concat_tables([getattr(part, name) for part in parts])
+        .combine_chunks()
+        .unify_dictionaries()
+        .sort_by([("request_id", "ascending")] + ([("attempt", "ascending")] if name == "attempts" else []))
+        for name in ("requests", "attempts")
+    ]
+    seconds = {name: np.concatenate([part.seconds[name] for part in parts]) for name in parts[0].seconds}
+    return [*tables, seconds]
+
+
+def require_same(one: list[Any], other: list[Any], what: str) -> None:
+    for name, first, second in zip(("requests", "attempts", "timeline"), one, other, strict=True):
+        if isinstance(first, dict):
+            differ = [key for key in first if first[key].tobytes() != second[key].tobytes()]
+        else:
+            pairs = (
+                (column, first[column].to_pylist(), second[column].to_pylist())
+                for column in first.column_names
+            )
+            differ = [column for column, left, right in pairs if repr(left) != repr(right)]
+        if differ:
+            raise Broken(f"{what}: {name} differs in {', '.join(differ)}")
+
+
+def require_oracle(scenario: Scenario, learned: Learned, ours: list[Any]) -> None:
+    """Every column of both tables as the readable loop has it."""
+    told = reference(scenario, learned, ScenarioArrivals(World(scenario)), 60.0)
+    for name, table, expected in zip(("requests", "attempts"), ours, told, strict=False):
+        found = differences(frame(table), in_order(expected))
+        if found:
+            raise Broken(f"the oracle has other {name}: {found[0]}")
+
+
+def in_order(table: Any) -> Any:
+    """Rows of the oracle by request, and by attempt."""
+    return table.sort_values([*table.columns[:2]], ignore_index=True)
+
+
+def require_alive(scenario: Scenario, requests: pa.Table) -> None:
+    """Every request has ended, or something may still end it: a timer that has not fired, or an answer."""
+    rows = frame(requests)
+    if rows["outcome"].isna().any():
+        raise Broken("a request without an outcome")
+    rows = rows[(rows["outcome"] == "in_flight") & (rows["decided_at_s"] < scenario.horizon_s)]
+    for request in rows.itertuples():
+        group = scenario.fleet[int(population(scenario).group[request.client_id])]
+        until = math.inf if group.deadline_s is None else request.arrived_at_s + group.deadline_s
+        if group.timeout_s is not None and group.retry is None and group.hedge is None:
+            until = min(until, request.sent_at_s + group.timeout_s)
+        is_lost = until == math.inf and group.timeout_s is None and request.server_cause == "lost"
+        if until < scenario.horizon_s or is_lost:
+            raise Broken(f"request {request.request_id} is in flight, and nothing will end it")
+
+
+def try_in_memory(scenario: Scenario, draw: np.random.Generator) -> bool:
+    """All promises of a run that need no learners; gives whether the oracle was asked, too."""
+    learned = made_up(scenario)
+    if draw.random() < 0.2 and scenario.training.online is None:
+        learned = brought(learned)
+    simpy = played(scenario, learned, "simpy")
+    require_same(simpy, played(scenario, learned, "compiled"), "the compiled clock")
+    length_s = float(draw.choice([1.0, 7.0, 60.0]))
+    windows = EvenWindows(length_s)
+    path = str(draw.choice(["simpy", "compiled"]))
+    require_same(simpy, played(scenario, learned, path, windows), f"windows of {length_s:g} s")
+    after = int(draw.integers(0, max(1, math.ceil(scenario.horizon_s / length_s))))
+    require_same(
+        simpy,
+        played(scenario, learned, path, windows, after),
+        f"kept after {after} windows of {length_s:g} s",
+    )
+    if not simpy:
+        return False
+    require_alive(scenario, simpy[0])
+    is_asked = len(simpy[0]) <= MOST_FOR_THE_ORACLE and bool(draw.random() < 0.5)
+    if is_asked:
+        require_oracle(scenario, learned, simpy)
+    return is_asked
