@@ -57,7 +57,10 @@ def document(score: str, groups: list[str], study: Table | None) -> Table:
             "model": {"family": "lenet5"},
             "service": {"kind": "affine", "base_s": 0.05, "per_item_s": 0.02},
         },
-        "training": {"pretrain": {"epochs": EPOCHS, "batch": 64, "server_lr": 1e-3, "rejector_lr": 1e-3}},
+        "training": {
+            "form": "nonnegative",
+            "pretrain": {"epochs": EPOCHS, "batch": 64, "server_lr": 1e-3, "rejector_lr": 1e-3},
+        },
         "study": study,
     }
 

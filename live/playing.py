@@ -94,6 +94,19 @@ class LivePath(EnginePath):
         return found
 
 
+class _OwnLoop(asyncio.SelectorEventLoop):
+    """May be run where another event loop runs, as in a notebook: that one stands still meanwhile, as it does
+    while any other call is on."""
+
+    def run_until_complete(self, future: Any) -> Any:
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            return super().run_until_complete(future)
+        finally:
+            asyncio._set_running_loop(outer)
+
+
 @contextmanager
 def live_path(
     plan: Scenario, served: Served, tell: Callable[[str], None], is_to_stop: Callable[[], bool]
@@ -108,7 +121,7 @@ def live_path(
     law = law_of(world, clock)
     # Python's own loop wakes to the millisecond where it can poll, to the microsecond with select.
     real = _server(served, Terms.of(plan, served.speed), law, clock)
-    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    loop = _OwnLoop(selectors.SelectSelector())
     try:
         tell("the server comes up")
         loop.run_until_complete(real.start())

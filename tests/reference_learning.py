@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reference_loop import Request, Timeline
 
 IN_FORCE, BEGIN, COPY, READY = range(4)
-FOLLOWS_NOBODY = ("confidence", "entropy", "margin", "random")
+FOLLOWS_NOBODY = ("confidence", "confidence_calibrated", "energy", "entropy", "margin", "random")
 Life = Iterator[simpy.Event]
 
 

@@ -20,7 +20,17 @@ from sim.world.options import Option
 from sim.world.world import World
 
 Calibration = list[tuple[float, int]]  # scores and how much each weighs
-RANKS = ("l2h", "confidence", "entropy", "margin", "mozannar_sontag", "one_vs_all", "random")
+RANKS = (
+    "l2h",
+    "confidence",
+    "confidence_calibrated",
+    "energy",
+    "entropy",
+    "margin",
+    "mozannar_sontag",
+    "one_vs_all",
+    "random",
+)
 
 
 class Client:

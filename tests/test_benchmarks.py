@@ -176,10 +176,9 @@ def test_the_benchmark_of_regret_has_every_price_beside_a_fixed_one(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_soak_breaks_no_promise(tmp_path):
-    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "150", "--whole", "25")
+@pytest.mark.timeout(900)  # the last world may be a long one
+def test_a_soak_of_three_minutes_breaks_no_promise(tmp_path):
+    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--minutes", "3", "--whole", "25")
     assert found["broken"] == 0
-    assert found["played"] > 50
-    assert found["refused"] > 30
+    assert min(found["played"], found["refused"]) > 5
     assert found["whole"] >= 1

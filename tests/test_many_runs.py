@@ -146,7 +146,7 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
     assert ended.value.exit_code == 1
     assert capsys.readouterr().err.splitlines() == [
         "cell costs.c_e=0.3 seed=1: failed in stage 'learn': no such chance",
-        "cell costs.c_e=0.35 seed=1: ZeroDivisionError: nor such",
+        "cell costs.c_e=0.35 seed=1: failed: ZeroDivisionError: nor such",
         "2 of 3 cells failed; the others are finished",
     ]
     assert pd.read_parquet(tmp_path / "out/sweep.parquet")["costs.c_e"].tolist() == [0.05]
@@ -276,7 +276,7 @@ def test_whoever_wants_a_cell_that_is_being_computed_waits_for_it(tmp_path, monk
     assert done.exists()
     os.waitpid(child, 0)
     cell.folder.joinpath("summary.json").unlink()
-    assert compute(cell) == "AssertionError: this is being computed already"
+    assert compute(cell) == "failed: AssertionError: this is being computed already"
 
 
 def test_a_store_on_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):

@@ -32,11 +32,13 @@ from agents.options import options_of
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.block_answers import BlockAnswers, answers_of, own_scores
 from agents.rejectors.blocks import RejectorBlock
-from agents.rejectors.client_predictions import ClientPredictions
+from agents.rejectors.client_predictions import ClientPredictions, temperature_of
 from agents.rejectors.scores import OF_CLIENTS, Evidence
 from agents.server.online import traffic_view_at, training_rows
+from sim.errors import RunFailed
 from sim.messages import TrainingRound
 from sim.registry.scores import SCORES
+from sim.scenario.files.answers import are_probabilities
 
 
 @dataclass(frozen=True)
@@ -213,14 +215,25 @@ class ClientShard:
         )
         is_given = SCORES[group.policy.score].is_given and plan.given is not None
         own = score_of(plan.given, group, variant.number) if is_given and plan.given else None
+        logits = made.logits.double()
+        partition = torch.logsumexp(logits, dim=1).numpy()
         evidence = Evidence(
-            log_probabilities=torch.log_softmax(made.logits.double(), dim=1).numpy(),
+            log_probabilities=torch.log_softmax(logits, dim=1).numpy(),
+            log_partition=partition,
+            temperature=temperature_of(plan, variant, lambda at: made.logits[at]),
             client_correct=made.right.numpy(),
             server_correct=options_of(plan.scenario, variant.group)[0].of(server_right),
             c_1=plan.scenario.costs.c_1,
             given=None if own is None else own[plan.samples.base_id],
         )
-        lacking = {"probability"} if not made.logits.shape[1] else set()
+        lacking = set()
+        if not made.logits.shape[1]:
+            lacking = {"probability", "logits"}
+        elif are_probabilities(partition):
+            lacking = {"logits"}
+        if SCORES[group.policy.score].needs in lacking:
+            needed = f"{group.policy.score} needs {SCORES[group.policy.score].needs}, which it does not give"
+            raise RunFailed("decide", f"{owner(plan, variant)}: {needed}")
         names = [name for name in OF_CLIENTS if SCORES[name].needs not in lacking]
         scores = {name: OF_CLIENTS[name](evidence) for name in names if is_given or not SCORES[name].is_given}
         return ModelAnswers(made.answer.numpy().astype(np.int16), scores, made.right.numpy())

@@ -4,7 +4,7 @@ Made by `agents.fleet` from what the shards send; read by the modules that make 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -139,14 +139,13 @@ class Answers:
         models = [model for variant, model in self.of_models.items() if variant.group == place]
         if name != "oracle":
             return np.stack([model.scores[name] for model in models])
-        nothing, right = np.empty((0, 0)), server_right(self.plan, self.server_label)
+        right = server_right(self.plan, self.server_label)
+        known = Evidence(np.empty((0, 0)), np.empty(0), 1.0, right, right, c_1)
         options = options_of(self.plan.scenario, place)
         about = [(option.of(right), beyond_c_e(self.plan, option, c_1)) for option in options]
+        asked = [replace(known, server_correct=of, beyond_c_e=beyond) for of, beyond in about]
         by_option = np.stack(
-            [
-                [oracle(Evidence(nothing, model.right, of, c_1, beyond)) for of, beyond in about]
-                for model in models
-            ]
+            [[oracle(replace(one, client_correct=model.right)) for one in asked] for model in models]
         )
         return by_option[:, 0] if len(options) == 1 else by_option
 

@@ -3,7 +3,7 @@ Made once for all blocks of a group that ask about the same samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,20 +87,23 @@ class ClientPredictions:
         if variant.group not in self._believed:
             return 1.0
         if variant not in self._temperatures:
-            self._temperatures[variant] = temperature_of(self._plan, variant, self._models[variant])
+            sample_id, model = self._plan.samples.sample_id, self._models[variant]
+            self._temperatures[variant] = temperature_of(
+                self._plan, variant, lambda at: output_of(model, self._plan, sample_id[at]).logits
+            )
         return self._temperatures[variant]
 
 
-def temperature_of(plan: Plan, variant: Variant, model: FrozenModel) -> float:
+def temperature_of(plan: Plan, variant: Variant, logits_at: Callable[[NDArray[np.integer]], Tensor]) -> float:
     """The temperature that the calibration pool asks for, as the clients of a model meet it; 1 where the
-    model gives no probabilities, or no label says what is right."""
+    model gives no probabilities, or no label says what is right. logits_at: of the model, at positions of the
+    sample axis."""
     if plan.given is not None and plan.given.is_graded:
         return 1.0
     met = calibrated_on(plan, variant.group, len(plan.trains_on[variant.group])).of(
         np.array([variant.number])
     )
-    pool = plan.samples.sample_id[met.positions]
-    logits = output_of(model, plan, pool).logits
+    pool, logits = plan.samples.sample_id[met.positions], logits_at(met.positions)
     weight = None if met.weight is None or not met.weight.any() else torch.from_numpy(met.weight[0])
     return temperature(logits, torch.from_numpy(plan.labels(pool)), weight) if logits.shape[1] else 1.0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from sim.registry.registry import Code
 from sim.registry.scores import SCORES, Score
@@ -17,14 +18,18 @@ from sim.registry.scores import SCORES, Score
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a frozen client's n samples. Only the first field exists on a real device.
+    """What is known of a frozen client's n samples. What a device knows comes first, up to `temperature`.
 
-    log_probabilities: float64 (n, classes); client_correct, server_correct: bool (n,), or grades in [0, 1],
-    float32; c_1: weight of a wrong server answer; beyond_c_e: by how much the price of each sample's own send
-    lies above the common one, float64 (n,); given: a score from the table of answers, float32 (n,).
+    log_probabilities: float64 (n, classes); log_partition: log sum_y exp z_y of its logits z, float64 (n,);
+    temperature: by what the calibration pool asks logits to be divided; client_correct, server_correct: bool
+    (n,), or grades in [0, 1], float32; c_1: weight of a wrong server answer; beyond_c_e: by how much the
+    price of each sample's own send lies above the common one, float64 (n,); given: a score from the table of
+    answers, float32 (n,).
     """
 
     log_probabilities: NDArray[np.float64]
+    log_partition: NDArray[np.float64]
+    temperature: float
     client_correct: NDArray[Any]
     server_correct: NDArray[Any]
     c_1: float
@@ -42,9 +47,29 @@ def confidence(evidence: Evidence) -> NDArray[np.float32]:
     Summed over the other classes: the difference itself is 0 in float32 wherever p is above 1 - 3e-8, and
     all those samples would tie.
     """
-    others = np.sort(evidence.log_probabilities, axis=1)[:, :-1]
+    return _beside_the_largest(evidence.log_probabilities)
+
+
+@OF_CLIENTS.of("confidence_calibrated")
+def confidence_calibrated(evidence: Evidence) -> NDArray[np.float32]:
+    """1 - max_y q(y|x), q the softmax at the temperature that the calibration pool asks for: a rank. Needs
+    the client's softmax and labels of the calibration pool (Guo et al. 2017)."""
+    scaled = evidence.log_probabilities / evidence.temperature
+    return _beside_the_largest(scaled - special.logsumexp(scaled, axis=1, keepdims=True))
+
+
+def _beside_the_largest(log_probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+    others = np.sort(log_probabilities, axis=1)[:, :-1]
     unsure: NDArray[np.float32] = np.exp(others).sum(axis=1).astype(np.float32)
     return unsure
+
+
+@OF_CLIENTS.of("energy")
+def energy(evidence: Evidence) -> NDArray[np.float32]:
+    """-log sum_y exp z_y, z the client's logits: a rank, the free energy at temperature 1. Needs logits:
+    of probabilities it is 0 (Liu et al. 2020)."""
+    free: NDArray[np.float32] = (-evidence.log_partition).astype(np.float32)
+    return free
 
 
 @OF_CLIENTS.of("entropy")

@@ -20,7 +20,7 @@ def mean_work(traffic: Traffic, among: Mask) -> float:
     found = np.ones(np.count_nonzero(among))
     if run.has_work_of_samples:
         of_sample = run.work.set_index("sample_id")["work"]
-        found = of_sample.loc[requests["sample_id"].to_numpy()[among]].to_numpy(dtype=float)
+        found *= of_sample.loc[requests["sample_id"].to_numpy()[among]].to_numpy(dtype=float)
     name, of_model = requests["group"].to_numpy()[among], work_of_models(run)
     for group in run.scenario["fleet"]:
         mine, one_work = name == group["group"], group["arrivals"]["process"].get("work_of_one")

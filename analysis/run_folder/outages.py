@@ -45,7 +45,7 @@ class Outage:
         """The target in words."""
         server, _, part = self.target.rpartition("/")
         kind, _, detail = part.partition(":")
-        name = f"{kind} {detail}".strip()
+        name = self.target.replace(":", " ")
         if kind == "replicas":
             name = f"{detail} replica{'' if detail == '1' else 's'}{f' of {server}' if server else ''}"
         return name if self.slower is None else f"{name} {self.slower:g} times slower"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sim.engine.passages import Passages
 from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
+from sim.registry.allotments import TOKEN
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.budgets import TOKEN, full
+from sim.world.budgets import full
 from sim.world.stations import Station
 from sim.world.world import World
 

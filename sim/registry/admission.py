@@ -1,5 +1,5 @@
 """Admission: whom the server lets in, a place in its queue given.
-The code that admits stands in `sim.engine`, by `code`; the bucket in `sim.world.budgets`."""
+The code that admits stands in `sim.engine`, by `code`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from sim.registry.allotments import Bucket
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.schema.values import MOST_TOKENS, Positive
 
@@ -22,6 +23,10 @@ class AdmissionRule(Kind):
     code: ClassVar[int]
     refuses: ClassVar[bool] = True
     needs_deadline: ClassVar[bool] = False
+
+    def bucket(self) -> Bucket | None:
+        """The account that a server draws on for each that it lets in, if it keeps one."""
+        return None
 
 
 ADMISSIONS: PartFamily[AdmissionRule] = PartFamily("admission", "rule of admission")
@@ -56,6 +61,9 @@ class TokenBucketAdmission(AdmissionRule):
     """Tokens per second."""
     burst: Annotated[float, Field(ge=1, le=MOST_TOKENS)]
     """Tokens that it holds at most."""
+
+    def bucket(self) -> Bucket:
+        return Bucket(self.rate_hz, self.burst)
 
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """Budgets: what limits how much may be sent, by a client, its group or the fleet.
-Kept by the accounts of `sim.world.budgets`; rules ask how much one allows."""
+`sim.world.budgets` says whose account each is; rules ask how much one allows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from sim.periods import periods_before
+from sim.registry.allotments import Allotment, Bucket, Periods
 from sim.registry.registry import Examples, Kind, PartFamily
 from sim.scenario.schema.values import MOST_TOKENS, NonNegative, Positive, Span, Whole
 
 SharedBy = Literal["client", "group", "fleet"]
+_UNLIMITED = 1 << 62  # sends
 
 
 class SendBudget(Kind):
@@ -25,6 +27,10 @@ class SendBudget(Kind):
 
     def allowed_in(self, horizon_s: float) -> float:
         """The most sends that it allows in a run."""
+        raise NotImplementedError
+
+    def allotment(self) -> Allotment:
+        """What its account allots, in whole numbers."""
         raise NotImplementedError
 
 
@@ -47,6 +53,9 @@ class TokenBucket(SendBudget):
     def allowed_in(self, horizon_s: float) -> float:
         return self.burst + self.rate_hz * horizon_s
 
+    def allotment(self) -> Bucket:
+        return Bucket(self.rate_hz, self.burst)
+
 
 @BUDGETS.part
 class CountBudget(SendBudget):
@@ -63,6 +72,9 @@ class CountBudget(SendBudget):
 
     def allowed_in(self, horizon_s: float) -> float:
         return periods_before(horizon_s, self.per_s) * self.limit
+
+    def allotment(self) -> Periods:
+        return Periods(self.per_s, self.limit)
 
 
 @BUDGETS.part
@@ -82,6 +94,9 @@ class MoneyBudget(SendBudget):
 
     def allowed_in(self, horizon_s: float) -> float:
         return periods_before(horizon_s, self.per_s) * self.sends()
+
+    def allotment(self) -> Periods:
+        return Periods(self.per_s, int(min(self.sends(), _UNLIMITED)))
 
     def sends(self) -> float:
         """Sends that the money of a period buys, by the decimals as they are written; inf: they are free."""

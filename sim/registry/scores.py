@@ -16,7 +16,8 @@ class Score(NamedTuple):
     made_from: a trained rejector, the answers of the client's frozen model, or a uniform draw per request.
     is_per_option: whether each option of a client has one of its own; else it ranks the client's own answer
     against all of them.
-    needs: what of a table of answers it cannot do without, "label" or "probability"; "" where nothing.
+    needs: what of a table of answers it cannot do without, "label", "probability" or "logits", of which
+    probabilities alone are none; "" where nothing.
     is_given: whether it is a column of such a table.
     has_bayes_price: whether a price is known at which it decides best: 0 for a rank, c_e·P(charged)/a for a
     gain. depends_on: which of form, c_e and c_1 the loss of a trained one looks at. gain_like: for a rank,
@@ -75,6 +76,22 @@ SCORES: Family[Score] = Family(
         has_bayes_price=False,
         gain_like="compare_confidence",
         needs="probability",
+    ),
+    Score(
+        "confidence_calibrated",
+        "rank",
+        "client",
+        has_bayes_price=False,
+        gain_like="compare_confidence",
+        needs="probability",
+    ),
+    Score(
+        "energy",
+        "rank",
+        "client",
+        has_bayes_price=False,
+        gain_like="compare_confidence",
+        needs="logits",
     ),
     Score(
         "compare_confidence",

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim.periods import period_of
-from sim.world.budgets import TOKEN, Allotment, Bucket, Columns
+from sim.registry.allotments import TOKEN, Allotment, Bucket
+from sim.world.budgets import Columns
 
 # What is earned by an instant is rounded to whole millionths there and here, and a burst as well.
 _ROUNDING = 3

@@ -273,10 +273,16 @@ class Tabulator:
 
 
 def is_answer(ended: Ended) -> NDArray[np.bool_]:
-    """Which sends are those whose answer the client took, bool (sends,)."""
+    """Which sends are those whose answer the client took, bool (sends,): of two that come at the same instant
+    that of the earlier attempt, and none of an attempt that the client had given up."""
     sends, rows = ended.sends, ended.rows
-    back, row = sends["finished"] + sends["down"], sends["row"]
+    back, row, attempt = sends["finished"] + sends["down"], sends["row"], sends["attempt"]
     found: NDArray[np.bool_] = (rows["outcome"][row] == _REMOTE) & (back == rows["resolved"][row])
+    found &= sends["failure"] == 0
+    if np.count_nonzero(found) > np.count_nonzero(rows["outcome"] == _REMOTE):
+        first = np.full(len(rows["outcome"]), np.iinfo(attempt.dtype).max, attempt.dtype)
+        np.minimum.at(first, row[found], attempt[found])
+        found &= attempt == first[row]
     return found
 
 

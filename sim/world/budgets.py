@@ -5,74 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.registry.admission import Admission, TokenBucketAdmission
-from sim.registry.budgets import Budget, CountBudget, MoneyBudget, TokenBucket
+from sim.registry.allotments import Allotment, Bucket
 from sim.scenario import Scenario
 from sim.world.population import Population
 
 Columns = dict[str, NDArray[Any]]
 
-TOKEN = 1_000_000  # one send: whole numbers, since ten times 0.1 must be one
 NO_ACCOUNT = -1
-_UNLIMITED = 1 << 62
-NOTHING = 1e-3  # of a millionth: what a product of decimals may fall short of
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """A token bucket, full at t = 0; tokens in millionths.
-
-    A reservation that may still be released is held: it keeps its room in the bucket until the client learns
-    what became of it. Else the bucket would fill up behind it, and be fuller than full once it is released.
-    What has been earned by an instant is a whole number, so the law holds exactly: between two instants at
-    most `burst` and the difference of what has been earned are spent.
-    """
-
-    rate_hz: float
-    burst: float
-
-    @property
-    def full(self) -> int:
-        return floor(self.burst * TOKEN + NOTHING)
-
-
-@dataclass(frozen=True)
-class Periods:
-    """At most `limit` of the sends of one period of `sim.periods`."""
-
-    per_s: float
-    limit: int
-
-    @property
-    def full(self) -> int:
-        return self.limit
-
-
-Allotment = Bucket | Periods
-
-
-def allotment(budget: Budget) -> Allotment:
-    """A budget as whole numbers; money as the sends that it buys."""
-    if isinstance(budget, TokenBucket):
-        return Bucket(budget.rate_hz, budget.burst)
-    if isinstance(budget, CountBudget):
-        return Periods(budget.per_s, budget.limit)
-    if isinstance(budget, MoneyBudget):
-        return Periods(budget.per_s, int(min(budget.sends(), _UNLIMITED)))
-    raise TypeError(f"nobody keeps accounts of {budget.kind}")
-
-
-def admission_bucket(admission: Admission) -> tuple[Bucket, ...]:
-    """The one account that a server draws on which admits by a token bucket; else none."""
-    if isinstance(admission, TokenBucketAdmission):
-        return (Bucket(admission.rate_hz, admission.burst),)
-    return ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +48,7 @@ def accounts(scenario: Scenario, clients: Population) -> Accounts:
         budget, members = group.budget, np.flatnonzero(clients.group == g)
         if budget is None:
             continue
-        own = allotment(budget)
+        own = budget.allotment()
         if budget.shared_by == "client":
             of_client[members] = len(allotments) + np.arange(len(members))
             allotments += [own] * len(members)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from sim.policy.controllers import Price, moving_price
 from sim.policy.prices import bayes_price
+from sim.registry.allotments import TOKEN, Allotment
 from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Breaker, Policy, Retry
 from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
-from sim.world.budgets import NO_ACCOUNT, TOKEN, Accounts, Allotment, admission_bucket
+from sim.world.budgets import NO_ACCOUNT, Accounts
 from sim.world.delays import Backoff
 from sim.world.network import Network
 from sim.world.options import Option
@@ -139,7 +140,7 @@ def rules(world: World) -> Rules:
         stations=world.stations,
         options=world.options,
         chooses=chooses,
-        doors=tuple(bucket for one in world.stations for bucket in admission_bucket(one.admission)),
+        doors=tuple(one for one in (station.admission.bucket() for station in world.stations) if one),
         links=links,
         network=world.network,
         breakers=breakers,

@@ -58,7 +58,7 @@ def test_the_curves_have_their_columns(learned: Learned) -> None:
         *(("rejector", name) for name in groups),
     ]
     curves = list(dict.fromkeys(zip(learned.deferral["score"], learned.deferral["group"], strict=True)))
-    scores = ("l2h", "confidence", "entropy", "margin", "random", "oracle")
+    scores = ("l2h", "confidence", "entropy", "margin", "confidence_calibrated", "energy", "random", "oracle")
     assert curves == [(score, name) for score in scores for name in (*groups, "all")]
 
 

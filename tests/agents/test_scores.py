@@ -18,6 +18,8 @@ from sim.registry.scores import SCORES
 # (client, server): both wrong, server right, client right, both right
 EVIDENCE = Evidence(
     log_probabilities=np.array([np.log([0.5, 0.5]), np.log([0.75, 0.25]), [0.0, -np.inf], [-np.inf, 0.0]]),
+    log_partition=np.array([0.0, 2.0, -1.0, 3.0]),
+    temperature=2.0,
     client_correct=np.array([False, False, True, True]),
     server_correct=np.array([False, True, False, True]),
     c_1=2.0,
@@ -97,7 +99,14 @@ def test_entropy_and_margin_by_hand() -> None:
     np.testing.assert_allclose(values["margin"], [1.0, 0.5, 0.0, 0.0], atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["confidence", "entropy", "margin"])
+def test_calibrated_confidence_and_energy_by_hand() -> None:
+    """At temperature 2 of probabilities 3/4 and 1/4: as √3 to 1."""
+    unsure = OF_CLIENTS["confidence_calibrated"](EVIDENCE)
+    np.testing.assert_allclose(unsure, [0.5, 1 / (1 + 3**0.5), 0.0, 0.0], rtol=1e-6)
+    assert OF_CLIENTS["energy"](EVIDENCE).tolist() == [0.0, -2.0, 1.0, -3.0]
+
+
+@pytest.mark.parametrize("name", ["confidence", "confidence_calibrated", "entropy", "margin"])
 def test_two_classes_are_ranked_alike_by_all_that_look_at_the_softmax(name: str) -> None:
     chance = np.linspace(0.501, 0.999, 40)
     known = replace(EVIDENCE, log_probabilities=np.log(np.stack([chance, 1 - chance], axis=1)))

@@ -195,7 +195,7 @@ def test_provenance_warnings_are_shown_in_a_comparison(finished: Finished, tmp_p
     ("old", "new", "figures"),
     [
         ("c_e: 0.1, c_1", "c_1", set()),
-        ("  service: {", "  serving: {", {"outcomes", "latency", "contrast"}),
+        ("  service: {", "  serving: {", {"outcomes", "contrast"}),
         ("warm_up_s: ", "warm_up_s: soon  # ", set()),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -89,6 +90,15 @@ def test_a_live_run_has_the_simulation_s_requests_and_decisions():
     live, of_simulation = played(plan)[0].requests, simulated(plan).requests
     for name in ("request_id", "arrived_at_s", "decided_at_s", "sample_id", "score", "threshold", "deferred"):
         assert live.sort_by("request_id")[name].equals(of_simulation.sort_by("request_id")[name]), name
+
+
+def test_it_may_be_started_where_an_event_loop_runs():
+    """As in a cell of a notebook."""
+
+    async def cell() -> int:
+        return played(small())[0].requests.num_rows
+
+    assert asyncio.run(cell()) > 0
 
 
 def test_who_is_answered_was_served_by_a_replica_in_a_batch_that_fits():

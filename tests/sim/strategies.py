@@ -472,7 +472,9 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     if group["retry"]:
         group["retry"] = group["retry"] | {"next": draw(st.sampled_from(["same", "other"]))}
     score, price = group["policy"]["score"], group["policy"]["price"]
-    after = st.fixed_dictionaries({"after_s": spans(lattice, 0, 6), "cancel": st.booleans()})
+    after = st.fixed_dictionaries(
+        {"after_s": spans(lattice, 0, 2), "cancel": st.sampled_from([True, True, False])}
+    )
     if len(pairs if chosen is None else chosen) > 1:
         group["hedge"] = draw(st.none() | after)
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option

@@ -13,8 +13,9 @@ from worlds import group_of, scenario_of
 from sim.engine.arrays.laying_out import accounts as laid_out
 from sim.engine.handlers.lookups import settle, take
 from sim.periods import period_of
+from sim.registry.allotments import TOKEN, Bucket, Periods
 from sim.registry.budgets import MoneyBudget
-from sim.world.budgets import TOKEN, Bucket, Periods, accounts, allotment
+from sim.world.budgets import accounts
 from sim.world.population import population
 
 INSTANTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=60).map(sorted)
@@ -77,7 +78,7 @@ def test_a_release_counts_for_the_period_of_the_send():
     ("limit", "price", "sends"), [(0.3, 0.1, 3), (1.0, 0.3, 3), (0.0, 0.1, 0), (1e9, 1e-9, 10**18)]
 )
 def test_money_is_counted_in_the_sends_that_it_buys(limit, price, sends):
-    budget = allotment(MoneyBudget(kind="money", per_s=1.0, limit=limit, price=price))
+    budget = MoneyBudget(kind="money", per_s=1.0, limit=limit, price=price).allotment()
     assert isinstance(budget, Periods)
     assert budget.limit == sends
 

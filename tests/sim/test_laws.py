@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import in_loop, worlds
+from strategies import in_loop, several, worlds
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, made_up, product
 
 from sim.engine.learning import Learning
@@ -190,7 +190,7 @@ def started(scenario: Scenario) -> State:
 
 def assert_is_data(value: Any) -> None:
     """Arrays, numbers, and lists and records of them: nothing that runs."""
-    if isinstance(value, State) or type(value).__name__ in ("Scaling", "Steered"):
+    if isinstance(value, State) or type(value).__name__ in ("StationState", "Scaling", "Steered"):
         value = vars(value)
     if isinstance(value, dict):
         for one in value.values():
@@ -209,11 +209,11 @@ def test_the_sample_of_worlds_has_something_of_everything():
     causes: Counter[str] = Counter()
 
     @settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(worlds())
+    @given(worlds() | several())
     def look(world):
-        requests, _ = product(world[0], made_up(world[0]), *world[1:])
+        requests, attempts = product(world[0], made_up(world[0]), *world[1:])
         outcomes.update(set(requests["outcome"]))
-        causes.update(set(requests["server_cause"]))
+        causes.update({*requests["server_cause"], *attempts["server_cause"]})
 
     look()
     assert set(outcomes) == set(OUTCOMES)

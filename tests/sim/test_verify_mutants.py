@@ -19,9 +19,9 @@ from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
 from sim.engine.run import chunks
 from sim.errors import RunFailed
+from sim.registry.allotments import TOKEN, Bucket
 from sim.results.budget_audit import charge, nothing_charged
 from sim.scenario import Scenario
-from sim.world.budgets import TOKEN, Bucket
 from sim.world.world import World
 
 Patch = pytest.MonkeyPatch

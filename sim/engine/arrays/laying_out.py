@@ -27,8 +27,9 @@ from sim.engine.state import ALLOWANCE_CAP, State
 from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
+from sim.registry.allotments import Allotment, Bucket
 from sim.streams import Draws
-from sim.world.budgets import Allotment, Bucket, full
+from sim.world.budgets import full
 from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Rules

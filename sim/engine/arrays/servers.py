@@ -12,7 +12,6 @@ from sim.engine.arrays.layout import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.budgets import admission_bucket
 from sim.world.parameters import Rules
 
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
@@ -52,7 +51,7 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "first_replica": replica,
             "room": rule.most_replicas,
             "first_coming": coming,
-            "door": door if admission_bucket(rule.admission) else -1,
+            "door": door if rule.admission.bucket() else -1,
             "first_client": fair * rules.clients.size,
             "waiting": len(now.waiting),
             "returned": now.returned,
@@ -67,5 +66,5 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             found[name][number] = value
         scale, replica = scale + rule.max_batch + 1, replica + rule.most_replicas
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
-        fair, door = fair + discipline.is_by_client, door + len(admission_bucket(rule.admission))
+        fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)
     return found

@@ -35,7 +35,7 @@ from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
-from sim.world.budgets import TOKEN
+from sim.registry.allotments import TOKEN
 from sim.world.population import CLIENT_SHIFT
 
 _timer_of = handler(timer_of)

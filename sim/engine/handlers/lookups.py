@@ -9,7 +9,7 @@ from typing import Any
 from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
 from sim.periods import period_of
-from sim.world.budgets import NOTHING, TOKEN
+from sim.registry.allotments import NOTHING, TOKEN
 
 
 @handler

@@ -34,6 +34,16 @@ class GivenModel:
     cost: NDArray[np.float64] | None = None
     work: NDArray[np.float64] | None = None
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether it has logits that are more than logarithms of probabilities."""
+        return self.logits is not None and not are_probabilities(np.logaddexp.reduce(self.logits, axis=1))
+
+
+def are_probabilities(log_partition: NDArray[np.floating]) -> bool:
+    """Whether logits are logarithms of probabilities: log sum_y exp z_y of each is 0."""
+    return bool(np.abs(log_partition).max(initial=0.0) <= SUMS_TO_ONE)
+
 
 @dataclass(frozen=True)
 class AnswerTable:

@@ -212,8 +212,10 @@ def _lacks(table: AnswerTable, group: Group, score: str) -> str:
     has_probabilities = all(variant.logits is not None for variant in variants)
     if known.needs == "label" and table.is_graded:
         return "compares classes, and the answers of the table are graded"
-    if known.needs == "probability" and not has_probabilities:
-        return "needs probabilities of the clients (probability.NAME.0, ...), which the table does not have"
+    has = {"probability": has_probabilities, "logits": all(variant.has_logits for variant in variants)}
+    if not has.get(known.needs, True):
+        what = {"probability": "probabilities"}.get(known.needs, known.needs)
+        return f"needs {what} of the clients ({known.needs}.NAME.0, ...), which the table does not have"
     if not known.needs_rejector:
         return ""
     looks = group.rejector.input

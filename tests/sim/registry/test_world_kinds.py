@@ -16,7 +16,6 @@ from sim.registry.outage_targets import LinksTarget, ServerTarget
 from sim.registry.outages import WHEN
 from sim.registry.service import SERVICES
 from sim.scenario.schema.server import Outage
-from sim.world.budgets import allotment
 from sim.world.outages.downtime import Downtime
 from sim.world.outages.drawn import Hit
 
@@ -37,7 +36,7 @@ def read(family: Any, written: dict[str, Any]) -> Any:
 def test_nobody_sends_more_than_a_budget_allows(written: dict[str, Any], horizon_s: float) -> None:
     """Who asks ten times a second gets all of it, but for what is earned at the very end."""
     budget = read(BUDGETS, written)
-    kept = allotment(budget)
+    kept = budget.allotment()
     account = laid_out([kept])
     asked = np.arange(0.0, horizon_s, 0.1).tolist()
     sent = sum(bool(take(account, 0, now, False)) for now in asked)

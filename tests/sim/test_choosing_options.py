@@ -91,6 +91,18 @@ def test_a_hedge_asks_another_option_and_the_first_answer_wins():
         assert story.sends("server_cause")[1::2] == ["none", cause, "none", cause]
 
 
+def test_of_two_answers_at_one_instant_the_first_attempt_s_is_taken_and_charged():
+    """The cloud answers at 2.0, as does the edge, which the hedge of 1.0 asks and which stands before it."""
+    options = ({"option": "far", "server": "cloud"}, {"option": "near", "server": "edge"})
+    fleet = asking(options=options, hedge={"after_s": 1.0})
+    costs = {"c_e": 0.25, "c_1": 1.0, "charge_on": "answer"}
+    story = Story((0.0, 0), fleet=fleet, servers=two(), costs=costs)
+    assert story.sends("finished_at_s") == [2.0, 2.0]
+    assert story["server"] == ["cloud"]
+    assert story.sends("charged") == [True, False]
+    assert story["cost"] == [0.25]
+
+
 def test_without_a_free_option_there_is_no_hedge():
     """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
     servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))
