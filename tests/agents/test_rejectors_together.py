@@ -10,8 +10,9 @@ from fingerprints import fingerprint
 from small_fleets import group, model, scenario
 from test_online import assert_same, heard, kept, opened, round_of  # noqa: F401  (a fixture)
 
-from agents.federation.merging import Uploads, merged
+from agents.federation.merging import Uploads, merged, starts_of
 from agents.fleet import Fleet
+from agents.plan import make_plan
 from sim.messages import Learned, Merge, Update
 from sim.scenario import Scenario
 
@@ -54,6 +55,16 @@ def test_members_of_a_set_begin_alike_and_others_do_not(opened):  # noqa: F811
     assert all(rows[c].tobytes() == rows[c % 2].tobytes() for c in range(6))
     assert rows[0].tobytes() != rows[1].tobytes()
     assert uploads_of(fleet).numbers.shape == (6, learned.shared_numbers[0])
+
+
+@pytest.mark.parametrize("per", ["client", "variant"])
+def test_without_federation_each_rejector_begins_by_its_own_key(per):
+    """As it did before clients could learn together, so what is learned has the bytes it had."""
+    several = group(clients=70, model=model(variants=2), policy=AT_0, rejector={"per": per})
+    plan = make_plan(scenario(several))
+    assert len(plan.blocks) == (2 if per == "client" else 1)
+    for block in plan.blocks:
+        assert starts_of(plan, block).tolist() == plan.owners(block).tolist()
 
 
 def test_what_one_client_was_answered_changes_no_other(opened):  # noqa: F811
