@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.metrics.part_definitions import OF_PARTS
+from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS
 from analysis.run_folder.parts import OF_WHOM
 
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
@@ -255,7 +255,7 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= OF_PARTS
+DEFINITIONS |= OF_PARTS | OF_CLASSES
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (

@@ -92,3 +92,23 @@ OF_PARTS |= {
     ),
 }
 OF_PARTS |= {f"outages.{place}.{name}": meaning for place in PLACES for name, meaning in WINDOW.items()}
+
+OF_CLASSES = {
+    "classes.balanced_accuracy": (
+        "Accuracy over held-out requests class by class, mean over the classes that were asked about (share)."
+    ),
+    "classes.balanced_client_accuracy": "The same, had the clients' own models answered all of them (share).",
+    "classes.by_class.*.accuracy": "Right answers over the held-out requests of this true class (share).",
+    "classes.by_class.*.client_accuracy": "Those of them that the client's own model gets right (share).",
+    "classes.by_class.*.server_accuracy": "Those of them that the server's model gets right (share).",
+    "classes.by_class.*.deferral_rate": "Those of them that the policy sent (share).",
+    "ranking.*.auroc": (
+        "Of each group the chance that its score, as in the requests, is higher for a held-out request that "
+        "the client's model gets wrong than for one that it gets right, ties counted half; none where it "
+        "gets all right, or none (share)."
+    ),
+    "ranking.*.aurc": (
+        "The area under the group's risk-coverage curve: of the held-out requests of the lowest scores the "
+        "share that the client's model gets wrong, mean over how many are kept (share)."
+    ),
+}

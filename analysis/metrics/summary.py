@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.metrics import answers, service
 from analysis.metrics.breakdown import by_whom
+from analysis.metrics.classes import classes, ranking
 from analysis.metrics.intervals import intervals
 from analysis.metrics.outages import outages
 from analysis.metrics.queues import queues
@@ -48,6 +49,8 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "run_length": run_length,
     "counts": answers.counts,
     "accuracy": answers.accuracy,
+    "classes": classes,
+    "ranking": ranking,
     "contrast": answers.contrast,
     "rates": answers.rates,
     "risk": answers.risk,

@@ -13,6 +13,7 @@ from analysis.metrics.definitions import DEFINITIONS
 from analysis.metrics.terms import GENERAL
 from analysis.reports import page
 from analysis.reports import predictions as predicted
+from analysis.reports.class_table import CLASS_COLUMNS, of_classes
 from analysis.reports.contrast_table import HEAD, contrast_rows
 from analysis.reports.formatting import headline, outcome_shares, program, verdict
 from analysis.reports.page import Saved, saved, write_figure
@@ -83,6 +84,8 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         contrast=contrast_rows(run),
         has_traffic=run.horizon_s > 0,
         window_columns=WINDOW_COLUMNS_LONG,
+        class_columns=CLASS_COLUMNS,
+        classes=of_classes(summary),
         windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
         outcomes=outcome_shares(summary),
         notes=notes(summary) if run.horizon_s > 0 else [],

@@ -31,6 +31,7 @@ NEEDED = (
     "label",
     "arrived_at_s",
     "decided_at_s",
+    "score",
     "deferred",
     "attempts",
     "sent_at_s",
@@ -80,15 +81,16 @@ class Filled:
 def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     """Every request, in order of arrival, then of request_id.
 
-    As in the tables: request_id, client_id, sample_id, group, held_out, arrived_at_s, deferred, attempts,
-    outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s (seconds
-    from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline, exactly at it
-    included); client_right, server_right, server_known (its answer to this sample is on record); charged
-    (attempts); of graded answers correct and both right are qualities in [0, 1]; service_s (replica time of
-    all attempts, each its equal share of its batch's) and wasted_s (the part of it whose answer was not the
-    one given, and that is known). Where samples or options have costs of their own, c_e (of a charged send to
-    the option asked last, else to the first) and, where the attempts of a request may differ in it, paid (for
-    all of them). Of several servers first_server (the place of the one that was asked first).
+    As in the tables: request_id, client_id, sample_id, group, held_out, label, arrived_at_s, score, deferred,
+    attempts, outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s
+    (seconds from arrival to that answer, single precision, NaN: none); in_time (by the group's deadline,
+    exactly at it included); client_right, server_right, server_known (its answer to this sample is on
+    record); charged (attempts); of graded answers correct and both right are qualities in [0, 1]; service_s
+    (replica time of all attempts, each its equal share of its batch's) and wasted_s (the part of it whose
+    answer was not the one given, and that is known). Where samples or options have costs of their own, c_e
+    (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
+    differ in it, paid (for all of them). Of several servers first_server (the place of the one that was
+    asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -173,7 +175,7 @@ def _narrow(
     )
     return {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
-        **{name: rows[name] for name in ("deferred", "attempts")},
+        **{name: rows[name] for name in ("label", "score", "deferred", "attempts")},
         **codes,
         **({"option": rows["option"]} if run.has_options else {}),
         **({"first_server": asked["server"]} if "server" in asked else {}),

@@ -3,18 +3,15 @@ Below the laws of this package, which ask for rates and never for what became of
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import cache
-from math import inf, sqrt
+from math import inf, pi, sin, sqrt
 from typing import Any
 
 import numpy as np
 
 from analysis.run_folder.traffic import Traffic
-from sim.registry.shapes import SHAPES, RateShape
 
-SLOPE_S = 1e-3  # over which a slope is taken
+SHAPES = ("constant", "diurnal", "flash_crowd", "profile", "ramp")
 STEP_S = 60.0  # a share that the scenario does not tell is read off the decisions of each minute
 FIXED = ("threshold", "always_local", "always_remote")
 BOUNDED = ("bounded_rate", "bounded_rate_thinned", "rate_controller")
@@ -76,7 +73,7 @@ def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream
     process, kind = group["arrivals"]["process"], group["policy"]["price"]["kind"]
     if process["kind"] in ("closed_loop", "trace") or group["budget"] is not None:
         return None
-    if group["arrivals"]["shape"]["kind"] not in SHAPES:  # one of a user's own, who is not here to say
+    if group["arrivals"]["shape"]["kind"] not in SHAPES:  # one of a user's own
         return None
     if kind not in FIXED + BOUNDED:
         return None
@@ -143,14 +140,20 @@ def names_samples(group: dict[str, Any]) -> bool:
 
 
 def factor(shape: dict[str, Any], at_s: float) -> float:
-    """By how much a shape multiplies the rate at an instant: the slope of its operational time."""
-    known = _shape(json.dumps(shape, sort_keys=True))
-    return (known.operational_s(at_s + SLOPE_S) - known.operational_s(at_s)) / SLOPE_S
-
-
-@cache
-def _shape(written: str) -> RateShape:
-    return SHAPES[json.loads(written)["kind"]].model_validate_json(written)
+    """By how much a shape multiplies the rate at an instant."""
+    if shape["kind"] == "diurnal":
+        turn = 2 * pi * (at_s - float(shape["phase_s"])) / float(shape["period_s"])
+        return 1 + float(shape["amplitude"]) * sin(turn)
+    if shape["kind"] == "flash_crowd":
+        since = at_s - float(shape["at_s"])
+        return float(shape["factor"]) if 0 <= since < float(shape["for_s"]) else 1.0
+    if shape["kind"] == "profile":
+        factors = shape["factors"]
+        return float(factors[int(at_s // float(shape["each_s"])) % len(factors)])
+    if shape["kind"] == "ramp":
+        instants, factors = zip(*shape["points"], strict=True)
+        return float(np.interp(at_s, instants, factors))
+    return 1.0
 
 
 def mean_s(duration: float | dict[str, Any]) -> float:

@@ -21,6 +21,7 @@ from sim.results.whom import Whom
 from sim.world.parameters import Rules
 from sim.world.world import World
 
+_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
 _LOCAL, _REMOTE, _IN_FLIGHT = (OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight"))
 _BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
@@ -284,9 +285,6 @@ def is_answer(ended: Ended) -> NDArray[np.bool_]:
         np.minimum.at(first, row[found], attempt[found])
         found &= attempt == first[row]
     return found
-
-
-_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
 
 
 def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:

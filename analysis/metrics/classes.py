@@ -1,0 +1,115 @@
+"""How good answers are class by class, and how well a score tells wrong answers from right ones.
+From held-out requests; sections of the summary, defined in `definitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.run_folder.traffic import Floats, Mask, Traffic
+
+MOST = 1_000_000  # requests that are put in order
+
+
+def classes(traffic: Traffic) -> dict[str, Any]:
+    """By true class the accuracy of what was answered, of the clients' models and of the server's, and the
+    share that was sent; and the mean over classes, however often each is asked about."""
+    held_out, label = traffic.held_out, traffic.requests["label"].to_numpy()
+    by_class = {str(one): _of_class(traffic, held_out & (label == one)) for one in np.unique(label[held_out])}
+    client_right = traffic.requests["client_right"].to_numpy(dtype=float)
+    return {
+        "balanced_accuracy": _balanced(traffic, traffic.correct.astype(float)),
+        "balanced_client_accuracy": _balanced(traffic, client_right),
+        "by_class": by_class,
+    }
+
+
+def _of_class(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    requests, share = traffic.requests, traffic.clusters.share
+    return {
+        "accuracy": share(traffic.correct, among),
+        "client_accuracy": share(np.asarray(requests["client_right"]), among),
+        "server_accuracy": share(
+            np.asarray(requests["server_right"]), among & np.asarray(requests["server_known"])
+        ),
+        "deferral_rate": share(np.asarray(requests["deferred"], dtype=bool), among),
+    }
+
+
+def _balanced(traffic: Traffic, right: Floats) -> dict[str, Any]:
+    """The mean over classes of the share that is right; its interval is that of the linear part of it."""
+    held_out, label = traffic.held_out, traffic.requests["label"].to_numpy()
+    there, place, count = np.unique(label[held_out], return_inverse=True, return_counts=True)
+    values = np.zeros(len(label))
+    if there.size:
+        of_class = np.bincount(place, right[held_out]) / count
+        weight = len(place) / (there.size * count)
+        values[held_out] = of_class.mean() + weight[place] * (right[held_out] - of_class[place])
+    return traffic.clusters.mean(values, held_out)
+
+
+def ranking(traffic: Traffic) -> dict[str, Any]:
+    """Of each group whose score is not drawn: how well it orders requests by how wrong the client is."""
+    found = {}
+    for name, group in traffic.run.groups.items():
+        mine = traffic.held_out & np.asarray(traffic.requests["group"] == name)
+        mine &= np.asarray(traffic.requests["is_decided"], dtype=bool)
+        mine = _thinned(mine)
+        if group["policy"]["score"] != "random" and mine.any():
+            found[name] = {"auroc": _auroc(traffic, mine), "aurc": _aurc(traffic, mine)}
+    return found
+
+
+def _thinned(among: Mask) -> Mask:
+    """The same, of more than MOST of them every second or third or so, which are as good and take less."""
+    places = np.flatnonzero(among)
+    kept = np.zeros(among.size, dtype=bool)
+    kept[places[:: 1 + places.size // MOST]] = True
+    return kept
+
+
+def _auroc(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """P(score of one whom the client has wrong > that of one whom it has right), ties half; its interval by
+    DeLong, DeLong and Clarke-Pearson (1988), over clients and samples. NaN where all are alike."""
+    score, wrong = _of(traffic, among)
+    values, (mass, right) = np.full(len(among), np.nan), (wrong.sum(), (1.0 - wrong).sum())
+    if mass > 0 and right > 0:
+        below, beside = _below(score, 1.0 - wrong), _below(-score, wrong)
+        of_wrong, of_right = below / right, beside / mass
+        area = float((of_wrong * wrong).sum() / mass)
+        n = len(score)
+        values[among] = area + n * (
+            wrong * (of_wrong - area) / mass + (1.0 - wrong) * (of_right - area) / right
+        )
+    return traffic.clusters.mean(values, among)
+
+
+def _below(score: Floats, weight: Floats) -> Floats:
+    """The weight whose score is lower than each one's, and half of that whose score is the same, (n,)."""
+    _, place = np.unique(score, return_inverse=True)
+    at = np.bincount(place, weight)
+    below: Floats = (at.cumsum() - at / 2)[place]
+    return below
+
+
+def _aurc(traffic: Traffic, among: Mask) -> dict[str, Any]:
+    """The share of the client's answers that are wrong among the lowest scores, mean over how many are kept
+    (the area under the risk-coverage curve, Geifman and El-Yaniv 2017); its interval from its linear part."""
+    score, wrong = _of(traffic, among)
+    order = np.argsort(score, kind="stable")
+    n, lost = len(score), wrong[order]
+    kept = np.arange(1, n + 1)
+    harmonic = (1.0 / kept)[::-1].cumsum()[::-1]  # over all coverages at which each is kept
+    later = (lost / kept)[::-1].cumsum()[::-1]
+    values = np.zeros(len(among))
+    place = np.flatnonzero(among)[order]
+    values[place] = lost * harmonic + lost.mean() - later
+    return traffic.clusters.mean(values, among)
+
+
+def _of(traffic: Traffic, among: Mask) -> tuple[Floats, Floats]:
+    """Scores, and how wrong the client's answers are, in [0, 1]."""
+    requests = traffic.requests
+    right = requests["client_right"].to_numpy(dtype=float)[among]
+    return requests["score"].to_numpy(dtype=float)[among], 1.0 - right
