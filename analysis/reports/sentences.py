@@ -72,9 +72,9 @@ def _together(summary: Summary) -> list[str]:
         return []
     if rounds["own"]:
         return [f"In {rounds['own']} rounds rejectors learned from their clients' answers, each alone."]
-    lost = f", {rounds['lost']} were lost to outages" if rounds["lost"] else ""
+    lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
     return [
-        f"Clients learned together: {rounds['merged']} rounds were merged{lost}. "
+        f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
         f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
         f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
         f"lay {number(behind['copy_mean'])} versions behind the merged rejector on average, at most "
