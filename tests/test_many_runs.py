@@ -175,6 +175,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypat
 SLOW_ON_RAY = (pytest.mark.ray, pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "blow", "least"),
     [

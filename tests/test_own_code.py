@@ -178,6 +178,7 @@ def test_a_scenario_alone_imports_nothing(here: Path) -> None:
     assert (here / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(here: Path) -> None:
     (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text())
     (here / "asked.yaml").write_text(json.dumps(with_price("doubling_in_python")))
@@ -528,6 +529,7 @@ def test_a_notebook_may_register_again(here: Path) -> None:
         l2h_fleet.register("policy", "threshold", Mine)
 
 
+@pytest.mark.slow
 def test_processes_of_ray_know_the_same_kinds(here: Path) -> None:
     """Actors of one run, and runs side by side."""
     l2h_fleet.load_plugin(PLUGINS / "every_family.py")

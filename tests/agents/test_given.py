@@ -167,6 +167,7 @@ def test_pools_may_be_written(tmp_path: Path, cache: Path) -> None:
     assert learned.samples.held_out.tolist() == (there == "held_out").tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_law_of_workers_holds_for_given_answers(files: Path, cache: Path) -> None:
     plan = asked(files / "graded.parquet", clients("small", "tiny"), server="large/4.1")

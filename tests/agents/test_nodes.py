@@ -32,6 +32,7 @@ def nodes() -> Iterator[Cluster]:
         made.shutdown()
 
 
+@pytest.mark.slow
 def test_two_nodes_give_the_same_run_and_the_death_of_one_changes_nothing(
     nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

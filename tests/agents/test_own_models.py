@@ -315,6 +315,7 @@ def test_rules_of_own_models() -> None:
         assert any(told in one for one in said), said
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_law_of_workers_holds_for_own_models(tmp_path: Path, cache: Path) -> None:
     save_file(weights(), tmp_path / "a.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,8 +63,8 @@ def test_they_are_those_of_scikit_learn(rows: list[tuple[int, bool, int]]) -> No
     else:
         assert np.isnan(value)
     answered = [one if is_right else -1 for one, is_right in zip(label, right, strict=True)]
-    with np.testing.suppress_warnings() as hide:
-        hide.filter(UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         balanced = balanced_accuracy_score(label, answered)
     assert classes(traffic)["balanced_accuracy"]["value"] == pytest.approx(balanced)
 

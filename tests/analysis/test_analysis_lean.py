@@ -48,6 +48,7 @@ def test_gaps_are_found_in_any_order(counts: list[int], spoilt: str, seed: int) 
         refuse_gaps(Path("requests"), ids, arrivals)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 999), n=st.integers(0, 60), many=st.sampled_from([3, 40, 2_000_000]))
 def test_cells_are_those_of_a_sort(seed: int, n: int, many: int) -> None:
     """Few names, whose cells are dense, and so many that they are sorted."""

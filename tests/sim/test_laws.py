@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import in_loop, several, worlds
@@ -203,6 +204,7 @@ def assert_is_data(value: Any) -> None:
         assert getattr(value, "dtype", None) != np.dtype(object)
 
 
+@pytest.mark.slow
 def test_the_sample_of_worlds_has_something_of_everything():
     """Or the laws above would say little: every outcome and every cause is met."""
     outcomes: Counter[str] = Counter()

@@ -464,6 +464,7 @@ def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(
         assert all(pair in found for pair in zip(known["client_id"], known["finished_at_s"], strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, **SLOW_IS_FINE)
 @given(worlds())
 def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):

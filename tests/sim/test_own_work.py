@@ -32,6 +32,7 @@ def without_rounds(scenario):
     return scenario.model_copy(update={"training": scenario.training.model_copy(update={"online": None})})
 
 
+@pytest.mark.slow
 @settings(max_examples=100, derandomize=True, **SLOW_IS_FINE)
 @given(worlds())
 def test_both_clocks_equal_the_reference(world):
