@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from agents.backends.before_ray import before_ray
-from agents.backends.client_shard import BlockUpdate
 from agents.backends.in_process import Backend, InProcess
 from agents.backends.scattering import gather, scatter
 from agents.checks import checked_plan
@@ -32,11 +31,10 @@ from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
 from agents.rejectors.losses import RELEASED
-from agents.server.model import ServerUpdate, Trajectory
-from agents.server.online import own_blocks
-from agents.server.updates import after_round, update_of
+from agents.rounds import Rounds
+from agents.server.model import Trajectory
 from sim.errors import RunFailed
-from sim.messages import Learned, TrainingRound, Update
+from sim.messages import Learned, Merge, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
 
@@ -115,7 +113,7 @@ class Fleet:
         self._plan, self._backend, self._cache, self._progress = plan, backend, cache, progress
         self._frozen: dict[Variant, FrozenClient] = {}
         self._trajectory: Trajectory | None = None
-        self._decided: Answers | None = None
+        self._rounds: Rounds | None = None
         self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
 
     def build(self) -> None:
@@ -161,7 +159,8 @@ class Fleet:
         """The tables in force at t = 0, with the sample axis, and the curves of what was learned."""
         if self._trajectory is None:
             raise RuntimeError("decide() comes after learn()")
-        answers = self._decided = self._answers()
+        answers = self._answers()
+        self._rounds = Rounds(self._plan, self._backend, answers)
         return Learned(
             samples=self._plan.samples,
             traffic=self._plan.phases,
@@ -176,6 +175,7 @@ class Fleet:
             partitions=class_counts(self._plan),
             calibration=self._plan.calibration_phases,
             reliability=reliability_of(self._plan, answers),
+            shared_numbers=self._rounds.shared_numbers(),
         )
 
     def train_round(self, training_round: TrainingRound) -> Update:
@@ -184,17 +184,15 @@ class Fleet:
         A killed actor is rebuilt from its last state by repeating the rounds since. Raises RunFailed if a
         loss diverges.
         """
-        if self._decided is None:
-            raise RuntimeError("train_round() comes after decide()")
-        server: ServerUpdate = self._backend.ask_server("train_round", training_round)
-        blocks = own_blocks(self._plan)
-        correct = self._backend.share(server.correct)
-        right = self._backend.share(server_right(self._plan, server.label))
-        calls = [(share, training_round, correct, right) for share in self._scatter(blocks)]
-        made = gather(blocks, self._backend.ask_shards("train_round", calls)) if blocks else {}
-        updates = {block: answer for block, answer in made.items() if answer is not None}
-        self._decided = after_round(self._decided, server.label, updates)
-        return update_of(self._plan, training_round, self._decided, server, updates)
+        return self._during_run.train_round(training_round)
+
+    def train_rejectors(self, training_round: TrainingRound) -> Update:
+        """The same of clients that learn together."""
+        return self._during_run.train_rejectors(training_round)
+
+    def merge(self, merge: Merge) -> Update:
+        """What comes of their merge."""
+        return self._during_run.merge(merge)
 
     def state(self) -> State:
         """All that the rounds to come depend on besides their messages; comes after `learn`."""
@@ -220,13 +218,8 @@ class Fleet:
         nothing = np.empty((0, 0, 0, 0), dtype=np.bool_)  # what rejectors learned along is not needed again
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
-        if self._decided is not None:
-            own, label = own_blocks(self._plan), self._backend.ask_server("labels")
-            right = self._backend.share(server_right(self._plan, label))
-            calls = [(share, right) for share in self._scatter(own)]
-            scores = gather(own, self._backend.ask_shards("own_scores", calls))
-            made = {block: BlockUpdate(score, 0.0, 0) for block, score in scores.items()}
-            self._decided = after_round(self._decided, label, made)
+        if self._rounds is not None:
+            self._rounds.restored()
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.
@@ -240,6 +233,12 @@ class Fleet:
                     group = self._plan.scenario.fleet[variant.group].group
                     raise RunFailed("run", f"group {group}, model {variant.number}: shards hold two of it")
         return self._by_group(hashes)
+
+    @property
+    def _during_run(self) -> Rounds:
+        if self._rounds is None:
+            raise RuntimeError("training during the run comes after decide()")
+        return self._rounds
 
     def _frozen_clients(self) -> dict[Variant, FrozenClient]:
         """Every variant's frozen client. The cache is this process's business, so a cluster needs no disk."""

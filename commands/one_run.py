@@ -124,7 +124,7 @@ def learners(
 ) -> Iterator[Fleet | None]:
     """The learners; None where nobody will ask them, since all that they would give before t = 0 is kept and
     nothing is trained later."""
-    if kept is not None and part.training.online is None:
+    if kept is not None and not part.learns_in_run:
         yield None
         return
     with ending_at_once():

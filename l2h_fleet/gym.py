@@ -102,8 +102,9 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
             raise BadInput(f"controls: {', '.join(asked)}: each once")
         if plan.horizon_s == 0:
             raise BadInput("horizon_s: 0 is not allowed: an environment needs traffic")
-        if plan.training.online is not None:
-            raise BadInput("training.online: an environment plays what was learned before t = 0")
+        if plan.learns_in_run:
+            where = "federation" if plan.federation else "training.online"
+            raise BadInput(f"{where}: an environment plays what was learned before t = 0")
         places = [one.place for one in self._controls if one.place is not None]
         self._plan, self._groups = _set_by_agent(plan, places, unit), places
         self._learned: Learned | None = None

@@ -94,7 +94,8 @@ class Learned:
     """All that the learners give a run before t = 0.
 
     traffic: per group its phases, the first at 0 s. calibration: per group the calibration pool as its
-    requests show it before any drift; may be left out if no price asks for it. client_hashes: per group and
+    requests show it before any drift; may be left out if no price asks for it. shared_numbers: per group how
+    many numbers a rejector shares where clients learn together, else empty. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
     study_losses, reliability: columns of the tables of those names in `sim.results.columns`.
     """
@@ -112,6 +113,7 @@ class Learned:
     study_losses: dict[str, list[object]] = field(default_factory=dict)
     reliability: dict[str, list[object]] = field(default_factory=dict)
     calibration: tuple[Phase, ...] = ()
+    shared_numbers: tuple[int, ...] = ()
 
 
 def learned_of(kept: Mapping[str, Any]) -> Learned:
@@ -124,6 +126,7 @@ def learned_of(kept: Mapping[str, Any]) -> Learned:
         "tables": Tables(groups, tables["server_label"], tables["server_quality"]),
         "client_hashes": tuple(tuple(hashes) for hashes in kept["client_hashes"]),
         "calibration": tuple(Phase(**phase) for phase in kept["calibration"]),
+        "shared_numbers": tuple(kept["shared_numbers"]),
     }
     return Learned(**(dict(kept) | again))
 
@@ -172,7 +175,8 @@ class Feedback:
 
 @dataclass(frozen=True)
 class TrainingRound:
-    """A round of training that begins at `at_s` and makes `version`, in force at `in_force_at_s`.
+    """A round of training that begins at `at_s` and makes `version`, in force at `in_force_at_s`; where
+    clients learn together `version` is the number of their round.
 
     deferred, feedback: what became known since the last round, each request once; empty where the
     scenario has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will
@@ -188,14 +192,25 @@ class TrainingRound:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """What the server merges in a round: the rejectors of `uploads`; `receives` get what comes of them.
+    Clients of the fleet, ascending, int32."""
+
+    number: int
+    uploads: NDArray[np.int32]
+    receives: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class Update:
     """What a round made.
 
-    server_label: int16 (n,), the new version's answers. score: per group float32 (rows, n), rows as in
-    `GroupTables`, or None where nothing changed; rows of clients that do not train are not looked at.
-    learning: columns of the table of that name, to be appended, but `staleness`, which the run knows better.
+    server_label: int16 (n,), the new version's answers, None where the server learns nothing. score: per
+    group float32 (rows, n), rows as in `GroupTables`, or None where nothing changed; rows of clients that do
+    not train are not looked at. learning: columns of the table of that name, to be appended, but `staleness`,
+    which the run knows better.
     """
 
-    server_label: NDArray[np.int16]
+    server_label: NDArray[np.int16] | None
     score: tuple[NDArray[np.float32] | None, ...]
     learning: dict[str, list[object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from sim.messages import TrainingRound, Update
+from sim.messages import Merge, TrainingRound, Update
 
 
 class OnlineLearner(Protocol):
@@ -18,6 +18,14 @@ class OnlineLearner(Protocol):
         come not at all, so nothing has to be taken back. The law: an update is a function of the rounds so
         far. Raises RunFailed if a loss diverges.
         """
+
+    def train_rejectors(self, training_round: TrainingRound) -> Update:
+        """Trains the rejectors named in it on all that their own clients were answered, and the server not at
+        all. The law: what one client was answered changes no other's rejector. Raises RunFailed as above.
+        """
+
+    def merge(self, merge: Merge) -> Update:
+        """Merges rejectors that clients uploaded, and gives what comes of them to those who receive it."""
 
     def state(self) -> dict[str, Any]:
         """All that the rounds to come depend on besides their messages: what `sim.results.packing` takes."""

@@ -80,6 +80,7 @@ def simulate(
             )
         finally:
             passing.discard()
+    world = world.sharing(learned.shared_numbers)
     done, source = Simulated(), source or ScenarioArrivals(world)
     run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)

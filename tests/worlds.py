@@ -16,7 +16,7 @@ from reference_loop import Reference, Request, Send
 
 from sim.engine.choice import EnginePath
 from sim.engine.run import chunks
-from sim.messages import GroupTables, Learned, Phase, Samples, Tables, TrainingRound, Update
+from sim.messages import GroupTables, Learned, Merge, Phase, Samples, Tables, TrainingRound, Update
 from sim.ports import OnlineLearner
 from sim.registry.scores import SCORES
 from sim.results.columns import (
@@ -186,6 +186,7 @@ class MadeUpLearner:
     def __init__(self, scenario: Scenario, learned: Learned) -> None:
         self._scenario, self._learned = scenario, learned
         self.training_rounds: list[TrainingRound] = []
+        self.merges: list[Merge] = []
         self._feedback_buffer = 0
 
     def state(self) -> dict[str, Any]:
@@ -193,6 +194,19 @@ class MadeUpLearner:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._feedback_buffer = state["feedback_buffer"]
+
+    def train_rejectors(self, training_round: TrainingRound) -> Update:
+        update = self.train_round(training_round)
+        rows = update.learning | {"stage": ["rejector"], "group": [self._scenario.fleet[0].group]}
+        return replace(update, server_label=None, learning=rows)
+
+    def merge(self, merge: Merge) -> Update:
+        self.merges.append(merge)
+        self._feedback_buffer = crc32(
+            merge.uploads.tobytes() + merge.receives.tobytes(), self._feedback_buffer
+        )
+        draw = np.random.default_rng([merge.number, self._feedback_buffer])
+        return Update(None, self._drawn(draw), {name: [] for name in ("stage", "group", "step", "at_s")})
 
     def train_round(self, training_round: TrainingRound) -> Update:
         self.training_rounds.append(training_round)
@@ -208,18 +222,21 @@ class MadeUpLearner:
         tables = self._learned.tables
         return Update(
             server_label=draw.integers(0, 10, len(tables.server_label)).astype(np.int16),
-            score=tuple(
-                None
-                if group.score is None
-                else np.round(draw.normal(size=group.score.shape), 1).astype(np.float32)
-                for group in tables.groups
-            ),
+            score=self._drawn(draw),
             learning={
                 "stage": ["server"],
                 "group": [""],
                 "step": [training_round.version],
                 "at_s": [training_round.in_force_at_s],
             },
+        )
+
+    def _drawn(self, draw: np.random.Generator) -> tuple[NDArray[np.float32] | None, ...]:
+        return tuple(
+            None
+            if group.score is None
+            else np.round(draw.normal(size=group.score.shape), 1).astype(np.float32)
+            for group in self._learned.tables.groups
         )
 
 

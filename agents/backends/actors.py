@@ -48,6 +48,8 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "score": "decide",
     "own_scores": "decide",
     "train_round": "learn",
+    "uploads": "learn",
+    "take_merged": "learn",
     "state": "run",
     "restore": "learn",
     "hashes": "run",
@@ -58,6 +60,7 @@ CHANGES_STATE = {
     "pretrain",
     "learn",
     "train_round",
+    "take_merged",
     "restore",
 }  # until the next state; all else changes nothing
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.data.tables import score_of
 from agents.evaluation.curves import Right
+from agents.federation.merging import Numbers, Uploads
 from agents.models.frozen import (
     FrozenClient,
     Weights,
@@ -137,9 +138,9 @@ class ClientShard:
         correct: as `ServerUpdate`; server_right: whether that version is right on the sample axis, (n,).
         """
         made: list[BlockUpdate | None] = []
-        training = self._plan.scenario.training
+        on_feedback = self._plan.scenario.learns_from_answers
         for block in blocks:
-            rejectors, on_feedback = self._blocks[block], training.feedback == "deferred_only"
+            rejectors = self._blocks[block]
             if on_feedback:
                 rejectors.add_feedback(training_round)
             trains = (
@@ -157,6 +158,29 @@ class ClientShard:
                 trained, losses = rejectors.train_round(training_round, view, correct[view])
             score = own_scores(self._plan, block, rejectors, server_right)
             made.append(BlockUpdate(score, float(losses[trained].sum()), int(trained.sum())))
+        self._predictions.forget()
+        return made
+
+    def uploads(self, blocks: Sequence[Block]) -> list[Uploads]:
+        """What the rejectors of each block share with others."""
+        return [self._blocks[block].uploads() for block in blocks]
+
+    def take_merged(
+        self,
+        blocks: Sequence[Block],
+        merged: Sequence[tuple[NDArray[np.bool_], Numbers]],
+        server_right: Right,
+    ) -> list[BlockUpdate | None]:
+        """Puts what came of a merge into some rows of each block, and scores; None where no row gets any."""
+        made: list[BlockUpdate | None] = []
+        for block, (rows, numbers) in zip(blocks, merged, strict=True):
+            if not rows.any():
+                made.append(None)
+                continue
+            rejectors = self._blocks[block]
+            rejectors.take_merged(rows, numbers)
+            score = own_scores(self._plan, block, rejectors, server_right)
+            made.append(BlockUpdate(score, 0.0, 0))
         self._predictions.forget()
         return made
 

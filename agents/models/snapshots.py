@@ -3,7 +3,8 @@ Taken and put back by the server's model and by blocks of rejectors, to the last
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +27,21 @@ def remind(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], state
     """Has the optimiser remember what it did then, in the layout in memory that it would have chosen."""
     for one, known in zip(parameters, state, strict=True):
         optimiser.state[one] = {name: _like(one, to_tensor(array)) for name, array in known.items()}
+
+
+@contextmanager
+def rows_kept(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], rows: Tensor) -> Iterator[None]:
+    """Leaves these rows as they were, bool (rows,), whatever a step does to all of them."""
+    tensors = [
+        tensor
+        for parameter in parameters
+        for tensor in (parameter.detach(), *optimiser.state[parameter].values())
+        if tensor is not None and tensor.ndim  # else a count of steps, which all rows share
+    ]
+    before = [tensor[rows].clone() for tensor in tensors]
+    yield
+    for tensor, kept in zip(tensors, before, strict=True):
+        tensor[rows] = kept
 
 
 def _like(parameter: Tensor, tensor: Tensor) -> Tensor:

@@ -3,15 +3,16 @@ The unit of work that shards share out; what a block computes does not depend on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.models.snapshots import State, remembered, remind
+from agents.federation.merging import Numbers, Uploads, starts_of
+from agents.federation.shared import Precision, numbers_of, put, shared_tensors
+from agents.models.snapshots import State, remembered, remind, rows_kept
 from agents.models.training import optimiser_of, require_finite, to_tensor
 from agents.options import costs_for
 from agents.plan import Block, Plan
@@ -26,7 +27,7 @@ from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import Client, Targets
 from agents.rejectors.told import told
-from agents.server.online import rejector_round, row_of_client, training_rows
+from agents.server.online import rejector_round, row_of_client, steps_in_round, training_rows
 from agents.server.steps import rejector_batches
 from sim.messages import TrainingRound
 from sim.registry.families import REJECTOR_FAMILIES
@@ -55,7 +56,8 @@ class RejectorBlock:
         self._model_of_row = torch.tensor([self._variants.index(variant) for variant in variants])
         self._surrogate = surrogate_of(plan, block)
         self._pool = plan.in_view(plan.rejector_pool, plan.traffic_view(block.group))
-        seeds = [key(plan.scenario.seed, "rejector", block.group, int(owner)) for owner in self._owners]
+        starts = starts_of(plan, block).tolist()
+        seeds = [key(plan.scenario.seed, "rejector", block.group, start) for start in starts]
         outputs, inputs = self._surrogate.outputs(plan.data.classes), self._inputs(self._pool)
         family = self._group.rejector.family
         self._scale = scale_of(inputs, picture_is_flat=not REJECTOR_FAMILIES[family].convolutions)
@@ -64,6 +66,8 @@ class RejectorBlock:
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
         self._feedback_buffer = FeedbackBuffer(row_of_client(plan, block), block.rows)
+        self._shared = shared_tensors(plan, self._rejectors)
+        self._precision: Numbers = np.empty((0, 0), dtype=np.float32)
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Trains stage 2 through all steps; returns the mean loss per epoch and row, (epochs, rows).
@@ -101,7 +105,7 @@ class RejectorBlock:
             self._targets_in_run(training_round, pool, of_each),
         )
         weigh = self._weigh(training_round.in_force_at_s, None)
-        with self._kept(torch.from_numpy(~trains)):
+        with rows_kept(self._optimiser, self._rejectors.parameters, torch.from_numpy(~trains)):
             losses = self._fit(inputs, targets, to_tensor(batches), weigh, len(batches))
         return trains, losses.mean(axis=0)
 
@@ -124,8 +128,7 @@ class RejectorBlock:
         """
         plan, trains, version = self._plan, self.rows_with_feedback(training_round), training_round.version
         training, rows = plan.scenario.training, self._block.rows
-        assert training.online is not None
-        steps, seed, place = training.online.rejector_steps, plan.scenario.seed, self._block.group
+        steps, seed, place = steps_in_round(plan), plan.scenario.seed, self._block.group
         draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
         drawn = self._feedback_buffer.batch(steps * training.pretrain.batch, draws)
         batches, right, weights = (
@@ -137,10 +140,23 @@ class RejectorBlock:
             self._scale.apply(self._inputs(axis)),
             self._targets_in_run(training_round, axis, right),
         )
-        weigh = iter(weights)
-        with self._kept(torch.from_numpy(~trains)):
-            losses = self._fit(inputs, targets, batches, lambda _outputs, _samples: next(weigh), steps)
+        weigh, federation = iter(weights), plan.scenario.federation
+        precision = Precision(self._shared) if federation and federation.merge == "laplace" else None
+        with rows_kept(self._optimiser, self._rejectors.parameters, torch.from_numpy(~trains)):
+            losses = self._fit(
+                inputs, targets, batches, lambda _outputs, _samples: next(weigh), steps, precision
+            )
+        if precision is not None:
+            self._precision = precision.of(self._feedback_buffer.answers)
         return trains, losses.mean(axis=0)
+
+    def uploads(self) -> Uploads:
+        """What each row shares with others."""
+        return Uploads(numbers_of(self._shared), self._feedback_buffer.answers, self._precision)
+
+    def take_merged(self, rows: NDArray[np.bool_], numbers: Numbers) -> None:
+        """Puts what came of a merge, (those rows, n), into some rows; what is their own stays."""
+        put(self._shared, rows, numbers)
 
     def state(self) -> State:
         """What the rounds to come depend on besides their messages."""
@@ -149,6 +165,7 @@ class RejectorBlock:
             "parameters": [one.detach().numpy().copy() for one in parameters],
             "optimiser": remembered(self._optimiser, parameters),
             "feedback_buffer": self._feedback_buffer.state(),
+            "precision": self._precision,
         }
 
     def restore(self, state: State) -> None:
@@ -158,6 +175,7 @@ class RejectorBlock:
             one.data.copy_(to_tensor(array))
         remind(self._optimiser, parameters, state["optimiser"])
         self._feedback_buffer.restore(state["feedback_buffer"])
+        self._precision = state["precision"]
 
     def _fit(
         self,
@@ -166,6 +184,7 @@ class RejectorBlock:
         batches: Tensor,
         weigh: Weigh | None,
         check_every: int,
+        precision: Precision | None = None,
     ) -> NDArray[np.float64]:
         """A step for each batch, (steps, n) for all rows or (steps, rows, n); the losses before it, (steps,
         rows). weigh: given outputs and samples step by step, what each loss weighs, (rows, n)."""
@@ -180,6 +199,8 @@ class RejectorBlock:
             loss = (each if weigh is None else each * weigh(outputs, samples)).mean(dim=1)
             self._optimiser.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
+            if precision is not None:
+                precision.add(samples.shape[-1])
             self._optimiser.step()
             losses[step] = loss.detach().numpy()
             if (step + 1) % check_every == 0:
@@ -197,21 +218,6 @@ class RejectorBlock:
         if feedback is None:
             return lambda _outputs, samples: of_rows[:, samples]
         return lambda outputs, samples: of_rows[:, samples] * feedback.weights(outputs, samples)
-
-    @contextmanager
-    def _kept(self, rows: Tensor) -> Iterator[None]:
-        """Leaves these rows as they were, bool (rows,), whatever a step does to all of them."""
-        state = self._optimiser.state
-        tensors = [
-            tensor
-            for parameter in self._rejectors.parameters
-            for tensor in (parameter.detach(), *state[parameter].values())
-            if tensor is not None and tensor.ndim  # else a count of steps, which all rows share
-        ]
-        before = [tensor[rows].clone() for tensor in tensors]
-        yield
-        for tensor, kept in zip(tensors, before, strict=True):
-            tensor[rows] = kept
 
     @torch.no_grad()
     def outputs(self, sample_ids: NDArray[np.int32]) -> Tensor:

@@ -44,7 +44,7 @@ class ClientPredictions:
 
     def __init__(self, plan: Plan, models: Mapping[Variant, FrozenModel]) -> None:
         self._plan, self._models = plan, models
-        self._keeps_all = plan.scenario.training.online is not None
+        self._keeps_all = plan.scenario.learns_in_run
         self._known: dict[tuple[int, bytes], dict[Variant, Predictions]] = {}
         self._believed = {block.group for block in plan.blocks if SURROGATES[block.score].believes_client}
         self._temperatures: dict[Variant, float] = {}

@@ -61,6 +61,11 @@ class StackedRejectors:
         layers = [tensor for layer in (*self.convolutions, *self._rest) for tensor in layer]
         return [*self._first, self._bias, *layers]
 
+    @property
+    def head(self) -> list[Tensor]:
+        """Of these the last layer."""
+        return list(self._rest[-1]) if self._rest else [*self._first, self._bias]
+
     def outputs(self, inputs: RejectorInput) -> Tensor:
         """(rows, n, outputs) of an input whose features have an entry per row."""
         parts = [] if inputs.pixels is None else [self._convolved(inputs.pixels)]

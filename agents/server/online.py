@@ -25,7 +25,7 @@ def trained_views(plan: Plan, training_round: TrainingRound) -> tuple[int, ...]:
     """The views in which some rejector trains on its pool after this round, ascending: its sensor's, as it is
     then. None where rejectors learn from their clients' answers.
     """
-    if plan.scenario.training.feedback == "deferred_only":
+    if plan.scenario.learns_from_answers:
         return ()
     places = {block.group for block in own_blocks(plan)}
     return tuple(sorted({traffic_view_at(plan, place, training_round.in_force_at_s) for place in places}))
@@ -85,6 +85,14 @@ def rejector_round(plan: Plan, version: int) -> NDArray[np.int64]:
     draw = stream(plan.scenario.seed, "online rejectors", version)
     batch = min(training.pretrain.batch, len(plan.rejector_pool))
     return draw.integers(len(plan.rejector_pool), size=(training.online.rejector_steps, batch))
+
+
+def steps_in_round(plan: Plan) -> int:
+    """Steps of each rejector in a round of the run."""
+    online, federation = plan.scenario.training.online, plan.scenario.federation
+    if federation is not None:
+        return federation.steps
+    return 0 if online is None else online.rejector_steps
 
 
 def own_blocks(plan: Plan) -> list[Block]:

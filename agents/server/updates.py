@@ -15,13 +15,14 @@ from agents.evaluation.curves import LearningCurve, learning_table
 from agents.plan import Block, Plan
 from agents.rejectors.scores import is_trained
 from agents.server.model import ServerUpdate
+from agents.server.online import steps_in_round
 from sim.messages import TrainingRound, Update
 
 
 def after_round(
     answers: Answers, server_label: NDArray[np.int16], block_updates: Mapping[Block, BlockUpdate]
 ) -> Answers:
-    """All models on the sample axis after a round: the new server, and rejectors where some trained."""
+    """All models on the sample axis after a round: the server, and rejectors where some changed."""
     blocks = {
         block: replace(known, score=block_updates[block].score) if block in block_updates else known
         for block, known in answers.of_blocks.items()
@@ -31,44 +32,49 @@ def after_round(
 
 def update_of(
     plan: Plan,
-    training_round: TrainingRound,
+    training_round: TrainingRound | None,
     answers: Answers,
-    server: ServerUpdate,
+    server: ServerUpdate | None,
     block_updates: Mapping[Block, BlockUpdate],
 ) -> Update:
-    """The update of a round, given all models after it."""
+    """The update of a round, given all models after it. server: None where it learned nothing;
+    training_round: None where nothing was trained, but merged."""
     changed = {block.group for block in block_updates}
     score = []
     for place, group in enumerate(plan.scenario.fleet):
         if is_trained(group.policy.score):
             follows = place in changed
         else:  # what it sends depends on the server, or its threshold does
-            follows = group.policy.score == "oracle" or group.policy.price.is_chosen
+            follows = server is not None and (group.policy.score == "oracle" or group.policy.price.is_chosen)
         score.append(answers.score_in_force(place) if follows else None)
-    return Update(server.label, tuple(score), _learning(plan, training_round, server, block_updates))
+    label = None if server is None else server.label
+    rows = _learning(plan, training_round, server, block_updates) if training_round else learning_table([])
+    return Update(label, tuple(score), rows)
 
 
 def _learning(
     plan: Plan,
     training_round: TrainingRound,
-    server: ServerUpdate,
+    server: ServerUpdate | None,
     block_updates: Mapping[Block, BlockUpdate],
 ) -> dict[str, list[object]]:
-    """A row for the server, and one for each group in which rejectors trained: steps since the first of
-    pretraining, were every round theirs; the instant at which the server's version comes into force."""
+    """A row for the server if it learned, and one for each group in which rejectors trained: steps since the
+    first of pretraining, were every round theirs; the instant at which the server's version comes into
+    force."""
     online = plan.scenario.training.online
-    assert online is not None
     unknown = np.full(1, np.nan)
 
     def row(stage: str, group: str, steps: int, loss: float, accuracy: float) -> LearningCurve:
         step = np.array([plan.steps + training_round.version * steps])
         return LearningCurve(stage, group, step, np.array([loss]), np.array([accuracy]), unknown)
 
-    curves = [row("server", "", online.steps, server.loss, server.accuracy)]
+    curves = []
+    if server is not None and online is not None:
+        curves.append(row("server", "", online.steps, server.loss, server.accuracy))
     for place, group in enumerate(plan.scenario.fleet):
         parts = [made for block, made in block_updates.items() if block.group == place]
         if parts:
             loss = sum(part.loss for part in parts) / sum(part.rows for part in parts)
-            curves.append(row("rejector", group.group, online.rejector_steps, loss, np.nan))
+            curves.append(row("rejector", group.group, steps_in_round(plan), loss, np.nan))
     table = learning_table(curves)
     return table | {"at_s": [training_round.in_force_at_s] * len(curves)}

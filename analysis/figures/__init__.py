@@ -28,6 +28,7 @@ from analysis.figures.study import (
     study_risk,
 )
 from analysis.figures.timeline import timeline
+from analysis.figures.together import learns_together, together
 from analysis.run_folder.run import Run
 from analysis.run_folder.study_rows import is_study
 from analysis.run_folder.traffic import Traffic
@@ -204,6 +205,16 @@ FIGURES = {
         "version is its way to them, and what stays up is who cannot be reached or is still training.",
         needs=frozenset({"requests", "timeline", "events"}),
         fits=learns_online,
+    ),
+    "together": Drawing(
+        together,
+        "Learning together",
+        alt.together,
+        "While the server is down nothing is merged: clients go on with what they learned from their own "
+        "answers, of which no more come then. Staleness is the way of a merged rejector to the clients, and "
+        "what stays up is who cannot be reached or is absent.",
+        needs=frozenset({"requests", "timeline", "events"}),
+        fits=learns_together,
     ),
 }
 

@@ -138,3 +138,12 @@ def online(traffic: Traffic, summary: Summary) -> str:
         f"{number(behind['copy_mean'])} versions behind on average and {number(behind['copy_max'])} at most, "
         f"rejectors {number(behind['rejector_mean'])} and {number(behind['rejector_max'])}."
     )
+
+
+def together(_traffic: Traffic, summary: Summary) -> str:
+    rounds, behind = summary["federation"], summary["staleness"]
+    return (
+        f"Of the rounds of learning together {rounds['merged']} were merged, {rounds['lost']} lost; "
+        f"clients lie {number(behind['copy_mean'])} versions behind the merged rejector on average, "
+        f"{number(behind['copy_max'])} at most. The risk over time stands above, a line per group."
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.metrics import energy
-from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS
+from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS, OF_ROUNDS
 from analysis.run_folder.parts import OF_WHOM
 
 ESTIMATE = {"value", "low", "high", "n", "samples", "clients"}
@@ -205,11 +205,15 @@ DEFINITIONS = {
         "(units of money)."
     ),
     "staleness.copy_mean": (
-        "Versions by which the clients' copies of the server's model lie behind it, mean over clients and "
-        "over time after the warm-up; none where nothing is trained during the run (versions)."
+        "Versions by which the clients' copies of the server's model, or where they learn together of the "
+        "merged rejector, lie behind it, mean over clients and over time after the warm-up; none where "
+        "nothing is trained during the run (versions)."
     ),
     "staleness.copy_max": "The largest mean over clients in any second (versions).",
-    "staleness.rejector_mean": "The same of the version that a rejector has learned against (versions).",
+    "staleness.rejector_mean": (
+        "The same of the version that a rejector has learned against; where clients learn together of all "
+        "versions of rejectors, what clients trained themselves included (versions)."
+    ),
     "staleness.rejector_max": "The largest mean over clients in any second (versions).",
     "rounds.made": "Rounds of training during the run that made a new version of the server (rounds).",
     "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
@@ -240,7 +244,7 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= OF_PARTS | OF_CLASSES | energy.DEFINITIONS
+DEFINITIONS |= OF_PARTS | OF_CLASSES | OF_ROUNDS | energy.DEFINITIONS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (

@@ -112,3 +112,18 @@ OF_CLASSES = {
         "share that the client's model gets wrong, mean over how many are kept (share)."
     ),
 }
+
+OF_ROUNDS = {  # in which clients learn together
+    "federation.merged": "Rounds in which clients learned together and the server merged (rounds).",
+    "federation.lost": (
+        "Such rounds in which the server was down when it would merge, or no upload was there (rounds)."
+    ),
+    "federation.own": "Such rounds in which nothing is merged, as the scenario has it (rounds).",
+    "federation.unfinished": "Such rounds that the horizon cut short (rounds).",
+    "federation.uploaded_share": "Share of the clients that took part whose upload came in time (share).",
+    "federation.received_share": (
+        "Share of the clients that took part in merged rounds who got the result before their next (share)."
+    ),
+    "federation.bytes_up": "Uploads that came in time, over the whole run (bytes).",
+    "federation.bytes_down": "Broadcasts that arrived, over the whole run (bytes).",
+}

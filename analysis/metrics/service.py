@@ -234,7 +234,8 @@ def rounds(traffic: Traffic) -> dict[str, Any]:
 def staleness(traffic: Traffic) -> dict[str, Any]:
     """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
     result: dict[str, Any] = {}
-    trains = traffic.run.scenario.get("training", {}).get("online") is not None
+    scenario = traffic.run.scenario
+    trains = scenario.get("training", {}).get("online") is not None or scenario.get("federation") is not None
     for of in ("copy", "rejector"):
         values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
         result[f"{of}_mean"] = (

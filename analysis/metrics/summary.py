@@ -20,6 +20,7 @@ from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
+from analysis.metrics.together import federation
 from analysis.metrics.validity import reasons_against
 from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.provenance import in_one_line
@@ -67,6 +68,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
+    "federation": federation,
     **{section: by_whom(section) for section in OF_WHOM},
     "queues": queues,
     "outages": outages,
@@ -77,7 +79,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 }
 
 
-WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "energy")
+WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "energy", "federation")
 
 
 def summarise(run: Run) -> dict[str, Any]:

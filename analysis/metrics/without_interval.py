@@ -46,7 +46,9 @@ WITHOUT: dict[str, str] = {
         ),
         TOTAL,
     ),
-    **dict.fromkeys(("staleness.*", "rounds.*"), "follows from when versions were made in this run"),
+    **dict.fromkeys(
+        ("staleness.*", "rounds.*", "federation.*"), "follows from when versions were made in this run"
+    ),
     **dict.fromkeys(
         (
             "availability.usable_share",

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.reports.formatting import NOTHING, Summary, instant, number, percent, recovery, taken
+from analysis.reports.formatting import (
+    NOTHING,
+    Summary,
+    data_size,
+    instant,
+    number,
+    percent,
+    recovery,
+    taken,
+)
 from analysis.reports.learning_alone import learning_alone
 
 
@@ -17,7 +26,7 @@ def sentences(summary: Summary) -> list[str]:
         ]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
-    parts += [*_single_links(summary), *_training(summary)]
+    parts += [*_single_links(summary), *_training(summary), *_together(summary)]
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
@@ -53,6 +62,23 @@ def _training(summary: Summary) -> list[str]:
     return [
         f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
         f"{number(behind['rejector_max'])}."
+    ]
+
+
+def _together(summary: Summary) -> list[str]:
+    """What became of rounds in which clients learned together; nothing where they did not."""
+    rounds, behind = summary.get("federation"), summary["staleness"]
+    if not rounds:
+        return []
+    if rounds["own"]:
+        return [f"In {rounds['own']} rounds rejectors learned from their clients' answers, each alone."]
+    lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
+    return [
+        f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
+        f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
+        f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
+        f"lay {number(behind['copy_mean'])} versions behind the merged rejector on average, at most "
+        f"{number(behind['copy_max'])}."
     ]
 
 

@@ -220,6 +220,11 @@ class Run(AskedOf, WhatItTells):
         """How likely models are said to be right, and whether they are; no rows without such a file."""
         return self._if_there("reliability", columns.RELIABILITY)
 
+    @cached_property
+    def federation(self) -> pd.DataFrame:
+        """What became of rounds in which clients learned together, by group; no rows where they did not."""
+        return self._if_there("federation", columns_by_run.FEDERATION)
+
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         file = self.path / f"{name}.parquet"
         if not file.is_file():

@@ -6,7 +6,17 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.run_folder.traffic import Traffic
-from analysis.theory import backlog, batteries, cut_off, deciding, shared_links, sharing, staleness, waiting
+from analysis.theory import (
+    backlog,
+    batteries,
+    cut_off,
+    deciding,
+    shared_links,
+    sharing,
+    staleness,
+    together,
+    waiting,
+)
 from analysis.theory.prediction import Law, Prediction, reported
 
 LAWS: dict[str, Law] = {
@@ -16,6 +26,7 @@ LAWS: dict[str, Law] = {
     "cut_off": cut_off.LAW,
     "deciding": deciding.LAW,
     "staleness": staleness.LAW,
+    "together": together.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
 }
@@ -23,7 +34,7 @@ LAWS: dict[str, Law] = {
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
-KNOW_THE_WAY = {"shared_links", "staleness"}  # the latter is of copies, which take the clients' own links
+KNOW_THE_WAY = {"shared_links", "staleness", "together"}  # the latter are of what takes clients' own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:

@@ -49,7 +49,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     """Deferral rate and risk of each group that decides at a fixed price by a score the study has a row for,
     and the deferral rate of each that holds one."""
     scenario = traffic.run.scenario
-    if scenario["training"].get("online") is not None or scenario["training"]["exploration"]:
+    learns = scenario["training"].get("online") is not None or scenario.get("federation") is not None
+    if learns or scenario["training"]["exploration"]:
         return None
     predictions: list[Prediction] = []
     for group in traffic.run.groups.values():

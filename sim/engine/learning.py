@@ -13,7 +13,7 @@ from sim.engine.models import TRAINED, Models
 from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
 from sim.engine.state import Columns, Ended, State, empty
 from sim.errors import RunFailed
-from sim.messages import Deferred, Feedback, Learned, TrainingRound, hash_of
+from sim.messages import Deferred, Feedback, Learned, Merge, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
 from sim.world.traffic import Traffic
@@ -42,9 +42,10 @@ class Learning:
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
-        self._uses_feedback = online is not None and scenario.training.feedback == "deferred_only"
+        self._uses_feedback = scenario.learns_from_answers
+        labels = online or scenario.federation
         self.replay_buffer = ReplayBuffer(
-            learned.samples.held_out, online.label_delay_s if online else 0.0, self._uses_feedback
+            learned.samples.held_out, labels.label_delay_s if labels else 0.0, self._uses_feedback
         )
         self._clients, self._population = scenario.clients, world.population
         self._bounds = list(pairwise([*self._population.first, scenario.clients]))
@@ -52,7 +53,7 @@ class Learning:
         self._learner = learner
         self._rows: dict[str, list[object]] = {}
         if len(self.schedule.starts_at_s) and learner is None:
-            raise ValueError("training.online needs a learner")
+            raise ValueError("training during the run needs a learner")
 
     @property
     def samples(self) -> int:
@@ -71,17 +72,22 @@ class Learning:
         index = int(np.searchsorted(starts, now, side="left"))
         if index == len(starts) or starts[index] != now or self._learner is None:
             return
-        before, version = float(starts[index - 1]) if index else -np.inf, index + 1
-        update = self._learner.train_round(
-            TrainingRound(
-                version=version,
+        version, before = index + 1, self._news_before(now)
+        lesson = self.schedule.lessons[index] if self.schedule.lessons else None
+        if lesson is not None and lesson.merges:
+            held = lesson.of
+            update = self._learner.merge(Merge(held.number, held.uploads, held.receives))
+        else:
+            training_round = TrainingRound(
+                version=version if lesson is None else lesson.of.number,
                 at_s=now,
-                in_force_at_s=float(self.schedule.in_force_at_s[version]),
+                in_force_at_s=float(self.schedule.learned_at_s[version]),
                 deferred=self._deferred(state, before, now),
                 feedback=self._feedback(state, before, now),
-                trains=self.schedule.rejectors.clients_of(version),
+                trains=self.schedule.rejectors.clients_of(version) if lesson is None else lesson.of.trains,
             )
-        )
+            teach = self._learner.train_round if lesson is None else self._learner.train_rejectors
+            update = teach(training_round)
         self.models.add(version, update)
         for group, (first, stop) in enumerate(self._bounds):
             self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
@@ -93,9 +99,13 @@ class Learning:
     def remember(self, ended: Ended, end: float) -> None:
         """Takes notes of requests whose rows leave the state at `end`."""
         if self._uses_deferred or self._uses_feedback:
-            held = self.schedule.starts_at_s[self.schedule.starts_at_s < end]
-            before = float(held[-1]) if len(held) else -np.inf
-            self.replay_buffer.keep(ended.rows, ended.sends, before)
+            self.replay_buffer.keep(ended.rows, ended.sends, self._news_before(end))
+
+    def _news_before(self, at_s: float) -> float:
+        """When what requests taught was used last before an instant; -inf if never."""
+        used = self.schedule.news_at_s
+        index = int(np.searchsorted(used, at_s, side="left"))
+        return float(used[index - 1]) if index else -np.inf
 
     def take_rows(self) -> dict[str, list[object]]:
         """The rows of the table `learning` that rounds gave since the last time."""
@@ -144,28 +154,43 @@ class Learning:
 
     def staleness(self, at_s: Instants) -> Columns:
         """Columns of the time line, just before each instant: the server's version, and by how many versions
-        copies and rejectors lie behind it, averaged over the clients that follow it (0 if nobody does).
+        copies and rejectors lie behind the newest, averaged over the clients that follow it (0 if nobody
+        does).
         """
         plan = self.schedule
         newest = np.searchsorted(plan.in_force_at_s, at_s, side="left") - 1
         followers = max(1, int(plan.follows.sum()))
         behind = [
-            np.where(plan.follows.any(), newest - held.total_before(at_s) / followers, 0.0)
-            for held in (plan.copies, plan.rejectors)
+            np.where(
+                plan.follows.any(),
+                np.searchsorted(there_s, at_s, side="left") - 1 - held.total_before(at_s) / followers,
+                0.0,
+            )
+            for held, there_s in ((plan.copies, plan.copied_at_s), (plan.rejectors, plan.learned_at_s))
         ]
         return {"server_version": newest, "copy_staleness": behind[0], "rejector_staleness": behind[1]}
 
     def _behind(self, version: int, groups: list[object]) -> list[object]:
         """By how many steps of the server the copies of each of these groups lie behind while `version` is
-        the newest, mean over that time and the group's clients; NaN for "", the server itself."""
+        the newest, mean over that time and the group's clients; NaN for "", the server itself. Where clients
+        learn together by how many merged versions as `version` is begun, mean over the clients."""
         in_force, online = self.schedule.in_force_at_s, self._scenario.training.online
-        assert online is not None
+        if online is None:
+            return [self._merges_behind(version, str(name)) for name in groups]
         until = np.append(in_force, self._scenario.horizon_s)[version + 1]
         held = {
             group.group: self.schedule.copies.mean(*bounds, float(in_force[version]), float(until))
             for group, bounds in zip(self._scenario.fleet, self._bounds, strict=True)
         }
         return [online.steps * (version - held[str(name)]) if name else np.nan for name in groups]
+
+    def _merges_behind(self, version: int, name: str) -> float:
+        place = [group.group for group in self._scenario.fleet].index(name)
+        first, stop = self._bounds[place]
+        at_s = float(self.schedule.starts_at_s[version - 1])
+        made = int(np.searchsorted(self.schedule.copied_at_s, at_s, side="right")) - 1
+        held = self.schedule.copies.of(np.arange(first, stop, dtype=np.int32), np.full(stop - first, at_s))
+        return made - float(held.mean())
 
     def _deferred(self, state: State, before: float, now: float) -> Deferred:
         found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)

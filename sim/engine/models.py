@@ -34,10 +34,13 @@ class Models:
         ]
 
     def add(self, version: int, update: Update) -> None:
-        """Takes the tables of the next version. Raises RunFailed if they have another shape."""
-        if update.server_label.shape != self.server_label[0, TRAINED].shape:
-            raise RunFailed("learn", f"version {version}: the server's answers have another shape")
-        self.server_label[version, TRAINED], self.newest = update.server_label, version
+        """Takes the tables of the next version, of the rejectors alone where the server learned nothing.
+        Raises RunFailed if they have another shape."""
+        self.newest = version
+        if update.server_label is not None:
+            if update.server_label.shape != self.server_label[0, TRAINED].shape:
+                raise RunFailed("learn", f"version {version}: the server's answers have another shape")
+            self.server_label[version, TRAINED] = update.server_label
         for known, new in zip(self.scores, update.score, strict=True):
             if known is None:
                 continue

@@ -81,6 +81,7 @@ class Run:
         path: EnginePath | None = None,
         windows: Windows | None = None,
     ) -> None:
+        world = world.sharing(learned.shared_numbers)
         self._scenario, self._source = world.scenario, source
         self._rules = world.parameters
         self._learning = Learning(world, learned, learner)

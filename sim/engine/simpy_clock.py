@@ -41,7 +41,6 @@ from sim.world.parameters import Rules
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
 _MAY_LACK = {RETRY, HEDGE, ARRIVE, BEGIN, CAPACITY, SCALE, READY, PASS}  # something; else there is room
-
 Callbacks = list[Callable[[Any], None]]
 
 

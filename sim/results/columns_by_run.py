@@ -102,3 +102,21 @@ ENERGY = pa.schema(
         ("silent_s", pa.float64()),
     ]
 )
+
+# Of runs in which clients learn together: a row per round and group.
+FEDERATION = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("group", NAME),
+        ("due_at_s", pa.float64()),
+        ("merges_at_s", pa.float64()),  # when it would, whatever became of it
+        ("fate", NAME),  # "merged", "lost", "own" (as the scenario has it), "unfinished"
+        ("version", pa.int32()),  # the number of the merged version, 0: none
+        ("trained", pa.int32()),  # clients that took part; that uploaded in time; that got what was merged
+        ("uploaded", pa.int32()),
+        ("received", pa.int32()),
+        ("last_received_at_s", pa.float64()),
+        ("bytes_up", pa.int64()),  # of what got through in time
+        ("bytes_down", pa.int64()),
+    ]
+)

@@ -21,6 +21,7 @@ def events(world: World, steps: list[list[tuple[float, int]]]) -> dict[str, list
     """The columns of `events`, by time. steps: of each server (instant, usable replicas), as the run had."""
     plan = world.schedule
     found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan), *_of_clients(world)]
+    found += _of_merges(world)
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
 
@@ -54,6 +55,16 @@ def _of_rounds(plan: Schedule) -> list[Event]:
     for version, at in enumerate(plan.in_force_at_s[1:].tolist(), start=1):
         found.append((at, "model_in_force", "model", float(version)))
     return found
+
+
+def _of_merges(world: World) -> list[Event]:
+    """Merged versions by their number, rounds without one by theirs."""
+    held = world.federated.rounds if world.federated is not None else ()
+    found = [
+        (one.merges_at_s, "rejectors_merged", "rejectors", float(one.merged)) for one in held if one.merged
+    ]
+    lost = [one for one in held if one.fate == "lost"]
+    return found + [(one.merges_at_s, "merge_lost", "rejectors", float(one.number)) for one in lost]
 
 
 def _of_clients(world: World) -> list[Event]:

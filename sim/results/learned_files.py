@@ -24,6 +24,8 @@ from sim.results.columns import (
     STUDY_LOSSES,
     WORK,
 )
+from sim.results.columns_by_run import FEDERATION
+from sim.results.federation import rounds_together
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
 from sim.scenario.files.measurements import measurements
@@ -40,12 +42,16 @@ def write_learned(
     folder: Path,
     later: Mapping[str, list[object]] | None = None,
 ) -> None:
-    """Writes what was learned, and what files of measured durations amount to, where the scenario names any.
+    """Writes what was learned, what became of rounds in which clients learned together, and what files of
+    measured durations amount to, where the scenario names any.
 
     hashes_after: of the client models after the run. later: rows of `learning` that the run itself gave.
     """
     learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
+    world = world.sharing(learned.shared_numbers)
+    if world.federated is not None:
+        write_table(folder / "federation.parquet", table_of(rounds_together(world), FEDERATION))
     if known := measurements(world.scenario):
         write_json(folder / MEASURED, known)
     of_samples = {

@@ -3,23 +3,22 @@ Pure functions of the scenario, known before t = 0; `sim.engine.learning` walks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
-from sim.scenario import Group, Scenario
-from sim.world.delays import Delay
-from sim.world.outages.capacity import Capacity, most_replicas
+from sim.scenario import Scenario
+from sim.world.federation import Federated, Lesson
+from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
+from sim.world.reachable import Reachable, TransferTimes, usable_of
 from sim.world.versions import Log, Versions
 
-TRAINS = 0  # the server that trains during the run: the only one, for those that have several do not
 Instants = NDArray[np.float64]
-Clients = NDArray[np.int64]
 Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
 
 
@@ -40,10 +39,15 @@ class Round:
 class Schedule:
     """All instants of a run's learning. Version 0 is what there was before it.
 
-    rounds: every round that was due before the horizon. starts_at_s: float64 (V,), the starts of those that
-    make the versions 1 to V. in_force_at_s: float64 (V + 1,), -inf for version 0. copies: which version of
-    the server each client holds a copy of; rejectors: the one that its rejector learned against last.
-    follows: bool (clients,), whose scores depend on the server's version.
+    rounds: every round that was due before the horizon. starts_at_s: float64 (V,), when learners are asked
+    for the versions 1 to V. in_force_at_s: float64, of the server's versions, -inf for version 0. copies:
+    which version of the server each client holds a copy of; rejectors: the one that its rejector learned
+    against last. follows: bool (clients,), whose scores depend on that.
+
+    With federation the server has version 0 alone. What is versioned are the rejectors, by `lessons`, one for
+    each start: copies are of what the server merged, counted by themselves. news_at_s: when what requests
+    taught is used; copied_at_s, learned_at_s: from when on there are the versions that copies and rejectors
+    count.
     """
 
     rounds: tuple[Round, ...]
@@ -52,6 +56,10 @@ class Schedule:
     copies: Versions
     rejectors: Versions
     follows: NDArray[np.bool_]
+    news_at_s: Instants
+    copied_at_s: Instants
+    learned_at_s: Instants
+    lessons: tuple[Lesson, ...] = ()
 
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
         """The server's version in force at each instant; a version is in force from its instant on."""
@@ -67,7 +75,7 @@ def rounds(scenario: Scenario, drawn: Capacity) -> tuple[Round, ...]:
     online, horizon_s = scenario.training.online, scenario.horizon_s
     if online is None:
         return ()
-    usable, takes_s = _usable(scenario, drawn), online.steps * online.step_s
+    usable, takes_s = usable_of(scenario, drawn), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
     found = []
     for due in begin_of(np.arange(1, periods_before(horizon_s, online.every_s)), online.every_s).tolist():
@@ -106,7 +114,7 @@ def schedule(
     """
     made = [one for one in held if one.fate == "made"]
     in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, clients, _usable(scenario, drawn), links)
+    fleet = _Fleet(scenario, clients, usable_of(scenario, drawn), links)
     for version in range(1, len(in_force)):
         until = in_force[version + 1] if version < len(made) else scenario.horizon_s
         fleet.release(version, float(in_force[version]), float(until))
@@ -118,13 +126,27 @@ def schedule(
         copies=fleet.copies.versions(),
         rejectors=fleet.rejectors.versions(),
         follows=fleet.follows,
+        news_at_s=np.array([one.due_at_s for one in made]),
+        copied_at_s=in_force,
+        learned_at_s=in_force,
     )
 
 
-def _usable(scenario: Scenario, drawn: Capacity) -> Capacity:
-    """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
-    run, which a schedule does not wait for."""
-    return replace(drawn, usable=np.maximum(most_replicas(scenario.stations[TRAINS]) - drawn.taken, 0))
+def schedule_of(known: Federated) -> Schedule:
+    """The schedule where clients learn together, and the server not at all."""
+    merged = [one.merges_at_s for one in known.rounds if one.merged]
+    return Schedule(
+        rounds=(),
+        starts_at_s=np.array([one.at_s for one in known.lessons]),
+        in_force_at_s=np.array([-np.inf]),
+        copies=known.copies,
+        rejectors=known.rejectors,
+        follows=known.listens,
+        news_at_s=np.array([one.at_s for one in known.lessons if not one.merges]),
+        copied_at_s=np.array([-np.inf, *merged]),
+        learned_at_s=np.array([-np.inf, *(one.in_force_at_s for one in known.lessons)]),
+        lessons=known.lessons,
+    )
 
 
 class _Fleet:
@@ -135,10 +157,10 @@ class _Fleet:
         self._listens = np.array([SCORES[score].needs_rejector for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
         self.follows = self._listens | self._knows_all
-        self._links, self._hit = links, np.flatnonzero(links.hit(n)).tolist()
-        self._usable, self._server_up = usable, _next_usable(usable)
+        self._reachable = Reachable(usable, links, n)
         self._scenario, self._group = scenario, clients.group
-        self._copy_times = [_CopyTimes(scenario, group) for group in scenario.fleet]
+        copy_bytes = 0 if scenario.training.online is None else scenario.training.online.copy_bytes
+        self._copy_times = [TransferTimes(scenario, group, "copy", copy_bytes) for group in scenario.fleet]
         self._link_free, self._device_free = np.full(n, -np.inf), np.full(n, -np.inf)
         self._newest, self._newest_at = np.zeros(n, dtype=np.int32), np.full(n, np.inf)  # not trained on yet
         self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
@@ -146,13 +168,15 @@ class _Fleet:
     def release(self, version: int, at_s: float, until_s: float) -> None:
         """A version comes into force at `at_s`, the next one at `until_s`."""
         ready = np.maximum(at_s, self._link_free)
-        leaves, takes = self._server_next_up(ready), np.zeros(len(ready))
+        leaves, takes = self._reachable.server_next_up(ready), np.zeros(len(ready))
         for g, times in enumerate(self._copy_times):
             mine = np.flatnonzero(self._group == g)
             takes[mine] = times.of(mine, version)
-        for client in self._hit:
-            leaves[client], cut = self._over(client, float(ready[client]), float(takes[client]), until_s)
-            takes[client] *= self._links.factor(client, float(leaves[client]))
+        for client in self._reachable.hit:
+            leaves[client], cut = self._reachable.over(
+                client, float(ready[client]), float(takes[client]), until_s
+            )
+            takes[client] *= self._reachable.factor(client, float(leaves[client]))
             self._link_free[client] = max(self._link_free[client], cut)
         sent = self._listens & (leaves < until_s)
         arrives = np.where(sent, leaves + takes, np.inf)
@@ -175,44 +199,3 @@ class _Fleet:
         done = begins + online.rejector_steps * online.rejector_step_s
         self.rejectors.add(self._newest, trains, done)
         self._device_free[trains] = done[trains]
-
-    def _over(self, client: int, at_s: float, takes_s: float, until_s: float) -> tuple[float, float]:
-        """The first instant at or after `at_s` from which a copy gets through a failing link, inf if it is
-        superseded first; and when the link last broke off one that had left, -inf if it never did."""
-        cut, link = -np.inf, self._links.downtime(client)
-        while at_s < until_s:
-            leaves = float(self._server_next_up(np.array([link.next_up(at_s)]))[0])
-            if link.is_up_through(leaves, leaves + takes_s * self._links.factor(client, leaves)):
-                return (leaves if leaves < until_s else np.inf), cut
-            if leaves < link.next_up(leaves):
-                at_s = leaves
-                continue
-            at_s = link.next_change(leaves)
-            if leaves < until_s:
-                cut = at_s
-        return np.inf, cut
-
-    def _server_next_up(self, at_s: Instants) -> Instants:
-        piece = np.maximum(np.searchsorted(self._usable.at_s, at_s, side="right") - 1, 0)
-        return np.maximum(at_s, self._server_up[piece])
-
-
-class _CopyTimes:
-    """Seconds that a copy takes to a client of a group: a downlink latency, keyed (client, version), and
-    8·copy_bytes/bandwidth."""
-
-    def __init__(self, scenario: Scenario, group: Group) -> None:
-        online, link = scenario.training.online, group.link
-        copy_bytes = 0 if online is None else online.copy_bytes
-        self._latency = Delay(scenario.seed, "copy", link.latency)
-        self._transfer_s = 8.0 * copy_bytes / link.bandwidth_bps if link.bandwidth_bps else 0.0
-
-    def of(self, client: Clients, version: int) -> Instants:
-        return self._latency.many(client, version) + self._transfer_s
-
-
-def _next_usable(usable: Capacity) -> Instants:
-    """Per stretch of constant capacity: the start of the first stretch from it on with a usable replica."""
-    begins = np.where(usable.usable > 0, usable.at_s, np.inf)
-    found: Instants = np.minimum.accumulate(begins[::-1])[::-1]
-    return found

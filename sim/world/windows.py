@@ -47,6 +47,10 @@ class WindowsByWork:
         self._parts = [_requests(scenario, place) for place in range(len(scenario.fleet))]
         self._parts += [_stays(scenario, place) for place in range(len(scenario.fleet))]
         online = scenario.training.online
+        if scenario.federation is not None:
+            self._parts.append(
+                _regular(scenario.federation.every_s / (2 * MOST_REQUESTS))
+            )  # it trains, and merges
         if online is not None:
             self._parts.append(_regular(online.every_s / MOST_REQUESTS))  # a round takes the learners a while
         for server in scenario.stations:

@@ -3,13 +3,14 @@ Made once per run; everything in the rooms beside it is a pure function that thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
 from sim.world.energy import Power, power
+from sim.world.federation import Federated, federated
 from sim.world.network import Network, network
 from sim.world.options import Option, options
 from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
@@ -17,15 +18,25 @@ from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
 from sim.world.parameters import Rules, rules
 from sim.world.population import Population, population
-from sim.world.release_schedule import TRAINS, Round, Schedule, rounds, schedule, training_spans
+from sim.world.reachable import TRAINS
+from sim.world.release_schedule import Round, Schedule, rounds, schedule, schedule_of, training_spans
 from sim.world.stations import Station, station
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """One scenario, unfolded. The law: nothing of it depends on what happens in the run, or on who asks."""
+    """One scenario, unfolded. The law: nothing of it depends on what happens in the run, or on who asks.
+
+    shared_numbers: how many numbers a rejector of each group shares where clients learn together, which the
+    learners know; empty: nobody asked them.
+    """
 
     scenario: Scenario
+    shared_numbers: tuple[int, ...] = ()
+
+    def sharing(self, numbers: tuple[int, ...]) -> World:
+        """The same, given how much is shared."""
+        return self if numbers == self.shared_numbers else replace(self, shared_numbers=numbers)
 
     @cached_property
     def population(self) -> Population:
@@ -93,7 +104,17 @@ class World:
         return rounds(self.scenario, self.capacities[TRAINS])
 
     @cached_property
+    def federated(self) -> Federated | None:
+        """Where clients learn together."""
+        if self.scenario.federation is None:
+            return None
+        known = self.population, self.shared_numbers, self.capacities[TRAINS], self.links
+        return federated(self.scenario, *known)
+
+    @cached_property
     def schedule(self) -> Schedule:
+        if self.federated is not None:
+            return schedule_of(self.federated)
         return schedule(self.scenario, self.population, self.rounds, self.capacities[TRAINS], self.links)
 
     @cached_property

@@ -507,7 +507,7 @@ def test_tables_of_versions_that_nobody_uses_are_forgotten():
 
 def test_training_without_a_learner_is_refused():
     scenario = scenario_of()
-    with pytest.raises(ValueError, match=r"training\.online needs a learner"):
+    with pytest.raises(ValueError, match="training during the run needs a learner"):
         Learning(World(scenario), made_up(scenario))
 
 

@@ -48,7 +48,7 @@ class RequestsAhead:
         self.sizes = each, len(versions), n
         member = np.full(rules.clients.size, -1, dtype=np.int64)
         member[self._clients] = np.arange(n)
-        case_of = np.zeros(len(learning.schedule.in_force_at_s), dtype=np.int64)
+        case_of = np.zeros(len(learning.schedule.learned_at_s), dtype=np.int64)
         case_of[versions] = np.arange(len(versions))
         phase_at_s = np.full((len(closed), max(map(len, phases))), np.inf)
         for row, of_group in zip(phase_at_s, phases, strict=True):

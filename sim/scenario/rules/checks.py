@@ -13,6 +13,7 @@ from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.partitions import MissingClasses
 from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
+from sim.scenario.rules.federation import FEDERATION_CHECKS
 from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.limits import LIMIT_CHECKS
@@ -246,6 +247,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *TABLE_CHECKS,
     *OWN_MODEL_CHECKS,
     *LEARNING_CHECKS,
+    *FEDERATION_CHECKS,
     the_compiled_clock_can_play_it,
     memory,
 )

@@ -85,7 +85,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     tables = rows if SCORES[group.policy.score].needs_rejector else group.model.variants
     samples, width = samples_of(scenario), sum(rejector_widths(scenario, group))
     looked_up = samples * (calibration + traffic) * views(scenario)
-    kept = 1 if scenario.training.online is None else VERSIONS_KEPT
+    kept = VERSIONS_KEPT if scenario.learns_in_run else 1
     scores = tables * looked_up * SCORE_BYTES * kept
     versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
     networks = rows * settings_in(scenario, group)
@@ -157,7 +157,7 @@ def looked_at_bytes(scenario: Scenario, group: Group) -> float:
     pixels, features = rejector_widths(scenario, group)
     one_way = samples_of(scenario) * (pixels + group.model.variants * features) * FLOAT_BYTES
     trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * views(scenario)
-    return max(trains, scores) if scenario.training.online is None else trains + scores
+    return trains + scores if scenario.learns_in_run else max(trains, scores)
 
 
 def model_bytes(group: Group) -> int:
@@ -194,13 +194,17 @@ def views(scenario: Scenario) -> int:
 
 def rounds(scenario: Scenario) -> float:
     """How many rounds of training fall due in the run."""
-    online = scenario.training.online
+    online, federation = scenario.training.online, scenario.federation
+    if federation is not None:
+        return 2 * scenario.horizon_s / federation.every_s  # each trains, and merges
     return 0.0 if online is None else scenario.horizon_s / online.every_s
 
 
 def _rounds(scenario: Scenario) -> tuple[Path, Any]:
     """The key that says how many versions a run has."""
-    online = scenario.training.online
+    online, federation = scenario.training.online, scenario.federation
+    if federation is not None:
+        return ("federation", "every_s"), federation.every_s
     if online is None:
         return ("horizon_s",), scenario.horizon_s
     return ("training", "online", "every_s"), online.every_s

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from sim.scenario.schema.federation import Federation
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.network import SharedLink
 from sim.scenario.schema.server import NamedServer, Outage, Server, ServerModel, Station
@@ -63,6 +64,9 @@ class Scenario(Part):
     """Links that many clients share, such as a cell's uplink."""
     training: Training = Training()
     """How server and rejectors learn, before and during the run."""
+    federation: Federation | None = None
+    """Rejectors that learn during the run, each from its client's own answers, and are merged; null: none
+    do."""
     study: Study | None = None
     """More settings in which rejectors are trained and judged, without traffic; null: none."""
     engine: Engine = Engine()
@@ -79,6 +83,18 @@ class Scenario(Part):
         if self.server is None:
             raise ValueError("the scenario has several servers")
         return self.server
+
+    @property
+    def learns_from_answers(self) -> bool:
+        """Whether rejectors learn during the run from the answers that their clients got."""
+        training = self.training
+        on_feedback = training.online is not None and training.feedback == "deferred_only"
+        return on_feedback or self.federation is not None
+
+    @property
+    def learns_in_run(self) -> bool:
+        """Whether anything is trained during the run."""
+        return self.training.online is not None or self.federation is not None
 
     @property
     def stations(self) -> tuple[Station, ...]:

@@ -1,0 +1,104 @@
+"""How many merged rejectors there are, and how far clients lie behind the newest, from the timetable alone.
+One of the laws of this package: rounds of a federation, written from the scenario."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.traffic import Traffic
+from analysis.theory.prediction import Floats, Law, Prediction, Simulated
+from analysis.theory.streams import mean_s
+
+
+def predict(traffic: Traffic) -> list[Prediction] | None:
+    """Versions that are merged, bytes of a round, and by how much copies of the merged lie behind."""
+    run, scenario = traffic.run, traffic.run.scenario
+    federation = scenario.get("federation")
+    rows = run.federation
+    if not federation or federation["merge"] == "none" or rows.empty:
+        return None
+    if scenario["server"]["autoscaling"] is not None or _is_cut(scenario):
+        return None
+    groups = [run.groups[name] for name in rows["group"].unique()]
+    takes_s = [_transfer_s(group, rows, "bytes_down", "received") for group in groups]
+    there_s = max(_transfer_s(group, rows, "bytes_up", "uploaded") for group in groups)
+    ready_s = float(federation["steps"]) * float(federation["step_s"])
+    if ready_s + 2 * there_s >= float(federation["wait_s"]):
+        return None  # some uploads come too late
+    merges_s = merges(traffic, federation, there_s)
+    made = float((run.events["kind"] == "rejectors_merged").sum())
+    found = [Prediction("rejectors merged", "server", "versions", float(merges_s.size), _exactly(made))]
+    if not federation["absent"] and merges_s.size and len(groups) == 1:
+        mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
+        expected = merges_s.size * takes_s[0] / run.horizon_s
+        # The time line looks once a second: a broadcast is seen in one second more or less.
+        slack = merges_s.size / run.horizon_s
+        found.append(
+            Prediction(
+                "behind the merged", groups[0]["group"], "versions", expected, _exactly(mean), margin=slack
+            )
+        )
+    return found
+
+
+def merges(traffic: Traffic, federation: dict[str, Any], least_s: float) -> Floats:
+    """When a merge is made: at k·every_s + wait_s before the horizon, if a replica is usable then and was for
+    the last `least_s` of the wait or so, so that uploads arrived."""
+    run = traffic.run
+    due = np.arange(1, int(np.ceil(run.horizon_s / float(federation["every_s"]))) + 1) * float(
+        federation["every_s"]
+    )
+    due = due[due < run.horizon_s]
+    at_s = due + float(federation["wait_s"])
+    steps, usable = usable_steps(run)
+    ready = due + float(federation["steps"]) * float(federation["step_s"])
+    up = [_gets_through(steps, usable, a, b, least_s) for a, b in zip(ready, at_s, strict=True)]
+    found: Floats = at_s[(at_s < run.horizon_s) & np.array(up, dtype=bool)]
+    return found
+
+
+def _gets_through(steps: Floats, usable: Floats, from_s: float, to_s: float, least_s: float) -> bool:
+    """Whether a replica is usable at `to_s`, and for `least_s` at a stretch in [from_s, to_s]."""
+    first, last = (int(np.searchsorted(steps, at, side="right")) - 1 for at in (from_s, to_s))
+    if usable[last] == 0:
+        return False
+    begins = np.clip(np.append(steps[first : last + 1], to_s), from_s, to_s)
+    return any(
+        works > 0 and end - begin >= least_s
+        for works, begin, end in zip(usable[first : last + 1], begins[:-1], begins[1:], strict=True)
+    ) or bool((usable[first : last + 1] > 0).all())
+
+
+def _transfer_s(group: dict[str, Any], rows: pd.DataFrame, size: str, count: str) -> float:
+    """What a transfer takes on average: the latency, and its bytes over the bandwidth."""
+    mine = rows[(rows["group"] == group["group"]) & (rows[count] > 0)]
+    each = float((mine[size] / mine[count]).max()) if len(mine) else 0.0
+    link = group["link"]
+    return mean_s(link["latency"]) + (
+        8.0 * each / float(link["bandwidth_bps"]) if link["bandwidth_bps"] else 0
+    )
+
+
+def _is_cut(scenario: dict[str, Any]) -> bool:
+    outages = [*scenario["server"]["outages"], *scenario.get("outages", [])]
+    return any(one["target"]["kind"] == "links" for one in outages)
+
+
+def _exactly(value: float) -> Simulated:
+    return Simulated(value, value, value)
+
+
+LAW = Law(
+    "Learning together",
+    "a version for each k with the server up at k·every_s + wait_s; behind = versions·(latency + "
+    "8·bytes/bandwidth)/horizon",
+    "uploads that fit into the wait twice over, no outage of links, no autoscaling; the second for one group "
+    "without absent clients",
+    "follows from the timetable of rounds",
+    "where outages are as short as an upload, which may then be sent again in time or not",
+    predict,
+)

@@ -1,0 +1,53 @@
+"""The table `federation`: what became of each round in which clients learned together, by group.
+All of it follows from the scenario and from how many numbers a rejector shares."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.results.columns_by_run import FEDERATION
+from sim.world.federation import NUMBER_BYTES, Clients, upload_bytes
+from sim.world.world import World
+
+
+def rounds_together(world: World) -> dict[str, list[Any]]:
+    """Its columns, round after round, group after group of those that learn."""
+    scenario, known = world.scenario, world.federated
+    found: dict[str, list[Any]] = {name: [] for name in FEDERATION.names}
+    if known is None:
+        return found
+    bounds = list(pairwise([*world.population.first, scenario.clients]))
+    numbers = world.shared_numbers or (0,) * len(bounds)
+    for held in known.rounds:
+        for group, (first, end), shared in zip(scenario.fleet, bounds, numbers, strict=True):
+            if not known.listens[first]:
+                continue
+            uploaded = _in(held.uploads, first, end).sum()
+            received = _in(held.receives, first, end)
+            arrived = held.received_at_s[received]
+            row = (
+                held.number,
+                group.group,
+                held.due_at_s,
+                held.merges_at_s,
+                held.fate,
+                held.merged,
+                _in(held.trains, first, end).sum(),
+                uploaded,
+                received.sum(),
+                arrived.max() if len(arrived) else np.nan,
+                uploaded * upload_bytes(scenario, shared),
+                received.sum() * NUMBER_BYTES * shared,
+            )
+            for name, value in zip(FEDERATION.names, row, strict=True):
+                found[name].append(value)
+    return found
+
+
+def _in(who: Clients, first: int, end: int) -> NDArray[np.bool_]:
+    """Which of these clients are first to end - 1."""
+    return (first <= who) & (who < end)

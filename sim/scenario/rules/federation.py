@@ -1,0 +1,76 @@
+"""Rules for rejectors that learn together during the run, each a small function over the scenario.
+Beside `sim.scenario.rules.checks`, which runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sim.registry.data_sets import DATA_SETS
+from sim.registry.families import REJECTOR_FAMILIES
+from sim.registry.scores import SCORES
+from sim.scenario.rules.learning import MOST_ROUNDS
+from sim.scenario.rules.options import has_several
+from sim.scenario.schema.document import Scenario
+from sim.scenario.text.draft import Path
+
+Breach = tuple[Path, Any, str]
+
+
+def a_round_fits_between_two(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None:
+        return
+    path, takes_s = ("federation", "wait_s"), federation.steps * federation.step_s
+    if federation.wait_s <= takes_s:
+        rule = f"must be greater than steps * step_s, {takes_s:.12g} s, or nothing is uploaded by then"
+        yield path, federation.wait_s, rule
+    elif federation.wait_s >= federation.every_s:
+        yield path, federation.wait_s, f"must be less than every_s, {federation.every_s:.12g}"
+    if 0 < scenario.horizon_s <= federation.every_s:
+        rule = f"must be less than horizon_s, {scenario.horizon_s:.12g}, or no round is ever held"
+        yield ("federation", "every_s"), federation.every_s, rule
+    if scenario.horizon_s > MOST_ROUNDS * federation.every_s:
+        rule = f"would hold more than {MOST_ROUNDS:,} rounds before horizon_s"
+        yield ("federation", "every_s"), federation.every_s, rule
+
+
+def it_is_of_one_trained_server(scenario: Scenario) -> Iterator[Breach]:
+    if scenario.federation is None:
+        return
+    if len(scenario.stations) > 1 or len(scenario.server_models) > 1:
+        yield ("federation",), "...", "is for one server with one model: must be null"
+    if DATA_SETS[scenario.data.set].has_answers:
+        yield ("federation",), "...", "is for models that are trained: a table has its answers already"
+    if scenario.training.online is not None:
+        rule = "rejectors learn by federation from their own answers: must be null"
+        yield ("training", "online"), "...", rule
+
+
+def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None:
+        return
+    learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
+    if not any(learns):
+        yield ("federation",), "...", "no group has a score that is learned: must be null"
+    for index, group in enumerate(scenario.fleet):
+        path: Path = ("fleet", index, "rejector")
+        if not learns[index]:
+            continue
+        if group.rejector.per != "client":
+            rule = "federation merges rejectors of clients: must be client"
+            yield (*path, "per"), group.rejector.per, rule
+        if federation.share == "body" and not REJECTOR_FAMILIES[group.rejector.family].hidden:
+            rule = f"a rejector of family {group.rejector.family} is all head: must be all or head"
+            yield ("federation", "share"), federation.share, rule
+        if has_several(scenario, group):
+            rule = "an answer tells of one option, and with federation that is all they learn from"
+            yield ("fleet", index, "options"), "...", rule
+
+
+FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    a_round_fits_between_two,
+    it_is_of_one_trained_server,
+    everybody_has_a_rejector_of_its_own,
+)

@@ -1,0 +1,34 @@
+"""What a scenario says about clients that learn together: rounds, how rejectors are merged, what is
+shared."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sim.scenario.schema.values import Count, Part, Share, Span, SpanOrZero
+
+
+class Federation(Part):
+    """Rejectors that learn during the run from what their own clients were answered, and are merged."""
+
+    every_s: Span
+    """Time between two rounds."""
+    steps: Count
+    """Steps of each rejector in a round."""
+    step_s: SpanOrZero
+    """Time of such a step on the device."""
+    wait_s: Span
+    """From the beginning of a round: when the server merges what has been uploaded by then."""
+    merge: Literal["none", "average", "laplace", "median"] = "average"
+    """`none`: each client keeps its own; `average`: weighed by the number of answers; `laplace`: each
+    parameter weighed by its precision (diagonal Fisher information), which is uploaded, too; `median`: of
+    each parameter."""
+    among: Literal["variant", "group"] = "variant"
+    """Whose rejectors are merged: those of clients with the same frozen model, or of the whole group."""
+    share: Literal["all", "body", "head"] = "all"
+    """What of a rejector is merged; `head` is its last layer, `body` what lies before, and the rest stays the
+    client's own."""
+    absent: Share = 0.0
+    """Probability that a client takes no part in a round."""
+    label_delay_s: SpanOrZero = 0.0
+    """From an answer to the label."""

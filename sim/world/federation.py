@@ -1,0 +1,210 @@
+"""When clients learn together: rounds, uploads, merges and broadcasts over time, before any traffic.
+Pure functions of the scenario and of how many numbers a rejector shares; `sim.engine.learning` walks along
+them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.periods import begin_of, periods_before
+from sim.registry.scores import SCORES
+from sim.scenario import Scenario
+from sim.streams import Draws
+from sim.world.outages.capacity import Capacity
+from sim.world.outages.links import Links
+from sim.world.population import Population
+from sim.world.reachable import Reachable, TransferTimes, usable_of
+from sim.world.versions import Log, Versions
+
+Instants = NDArray[np.float64]
+Clients = NDArray[np.int32]
+NUMBER_BYTES = 4
+NOBODY: Clients = np.empty(0, dtype=np.int32)
+FATES = ("merged", "lost", "own", "unfinished")
+
+
+@dataclass(frozen=True)
+class FederationRound:
+    """One round, and its fate.
+
+    "merged": the server merged what had been uploaded by `merges_at_s`; "lost": it was down then, or nothing
+    was there; "own": nothing is merged, as the scenario has it; "unfinished": it would merge, or the
+    rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
+    none. trains: who takes part; uploads: whose rejector was there in time; receives, at received_at_s: who
+    was sent the merged one and got it before its next round and the horizon. All ascending.
+    """
+
+    number: int
+    due_at_s: float
+    merges_at_s: float
+    fate: str
+    merged: int = 0
+    trains: Clients = field(default_factory=lambda: NOBODY)
+    uploads: Clients = field(default_factory=lambda: NOBODY)
+    receives: Clients = field(default_factory=lambda: NOBODY)
+    received_at_s: Instants = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What learners do at an instant: train the rejectors of a round, or merge them. It makes the next
+    version of the rejectors, counted from 1 in order of time."""
+
+    at_s: float
+    in_force_at_s: float
+    merges: bool
+    of: FederationRound
+
+
+@dataclass(frozen=True)
+class Federated:
+    """All instants of it.
+
+    lessons: in order of time, one for each version of the rejectors. copies: which merged version each client
+    got last; rejectors: which version of all it decides by. listens: bool (clients,), who learns.
+    """
+
+    rounds: tuple[FederationRound, ...]
+    lessons: tuple[Lesson, ...]
+    copies: Versions
+    rejectors: Versions
+    listens: NDArray[np.bool_]
+
+
+def federated(
+    scenario: Scenario, clients: Population, numbers: tuple[int, ...], drawn: Capacity, links: Links
+) -> Federated:
+    """Rounds are due at k·every_s. A client that takes part trains at once, and is ready after steps·step_s.
+
+    Then it uploads what is shared, at the first instant at which the server and its link are up; what its
+    link breaks off, or meets the server down, starts over. At due + wait_s the server merges what is there,
+    if it is up, and sends it to all who took part in the round and had a fellow's upload in theirs. A
+    broadcast that does not arrive before its client's next round is of no use and not sent. numbers: how many
+    a rejector shares, by group. drawn: what outages leave of the server.
+    """
+    assert scenario.federation is not None
+    walk = _Walk(scenario, clients, numbers, Reachable(usable_of(scenario, drawn), links, clients.size))
+    every_s = scenario.federation.every_s
+    due_s = begin_of(np.arange(1, periods_before(scenario.horizon_s, every_s)), every_s).tolist()
+    for number, due in enumerate(due_s, start=1):
+        walk.hold(number, due, due_s[number] if number < len(due_s) else scenario.horizon_s)
+    return Federated(
+        tuple(walk.rounds),
+        tuple(walk.lessons),
+        walk.copies.versions(),
+        walk.rejectors.versions(),
+        walk.listens,
+    )
+
+
+def upload_bytes(scenario: Scenario, numbers: int) -> int:
+    """Size of an upload: the numbers, and where they are weighed by it their precision."""
+    federation = scenario.federation
+    twice = federation is not None and federation.merge == "laplace"
+    return NUMBER_BYTES * numbers * (2 if twice else 1)
+
+
+class _Walk:
+    """From round to round, all clients together."""
+
+    def __init__(
+        self, scenario: Scenario, clients: Population, numbers: tuple[int, ...], reachable: Reachable
+    ) -> None:
+        assert scenario.federation is not None
+        self._scenario, self._federation = scenario, scenario.federation
+        self._clients, self._reachable, n = clients, reachable, clients.size
+        learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
+        self.listens = np.array(learns)[clients.group]
+        sizes = [
+            (upload_bytes(scenario, many), NUMBER_BYTES * many)
+            for many in (numbers or (0,) * len(scenario.fleet))
+        ]
+        self._times = [
+            (TransferTimes(scenario, group, "upload", up), TransferTimes(scenario, group, "broadcast", down))
+            for group, (up, down) in zip(scenario.fleet, sizes, strict=True)
+        ]
+        self._absent = Draws(scenario.seed, "absent from a round")
+        self._set_of = _sets(scenario, clients)
+        self.rounds: list[FederationRound] = []
+        self.lessons: list[Lesson] = []
+        self._merged = 0
+        self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
+
+    def hold(self, number: int, due_s: float, next_s: float) -> None:
+        """One round; next_s: when the next one is due, or the horizon."""
+        federation, horizon_s = self._federation, self._scenario.horizon_s
+        ready_s, merges_s = due_s + federation.steps * federation.step_s, due_s + federation.wait_s
+        if ready_s >= horizon_s:
+            self.rounds.append(FederationRound(number, due_s, merges_s, "unfinished"))
+            return
+        present = self.listens & self._takes_part(number)
+        trains = _these(present)
+        if federation.merge == "none":
+            self._train(FederationRound(number, due_s, merges_s, "own", trains=trains), present, ready_s)
+            return
+        if merges_s >= horizon_s:
+            self._train(
+                FederationRound(number, due_s, merges_s, "unfinished", trains=trains), present, ready_s
+            )
+            return
+        ready = np.where(present, ready_s, np.inf)
+        uploaded = present & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
+        is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
+        if not is_up or not uploaded.any():
+            lost = FederationRound(number, due_s, merges_s, "lost", trains=trains, uploads=_these(uploaded))
+            self._train(lost, present, ready_s)
+            return
+        served = present & np.isin(self._set_of, self._set_of[uploaded])
+        arrives = self._reachable.arrivals(
+            np.where(served, merges_s, np.inf), self._take(number, 1), min(next_s, horizon_s)
+        )
+        received = served & (arrives < min(next_s, horizon_s))
+        self._merged += 1
+        held = FederationRound(
+            number,
+            due_s,
+            merges_s,
+            "merged",
+            self._merged,
+            trains,
+            _these(uploaded),
+            _these(received),
+            arrives[received],
+        )
+        self._train(held, present, ready_s)
+        self.lessons.append(Lesson(merges_s, merges_s, True, held))
+        self.rejectors.add(len(self.lessons), received, arrives)
+        self.copies.add(self._merged, received, arrives)
+
+    def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
+        self.rounds.append(held)
+        self.lessons.append(Lesson(held.due_at_s, ready_s, False, held))
+        self.rejectors.add(len(self.lessons), present, np.full(len(present), ready_s))
+
+    def _takes_part(self, number: int) -> NDArray[np.bool_]:
+        every = np.arange(self._clients.size)
+        if not self._federation.absent:
+            return np.ones(len(every), dtype=bool)
+        return self._absent.many(every, number) >= self._federation.absent
+
+    def _take(self, number: int, direction: int) -> Instants:
+        """What the transfer of a round takes each client, up (0) or down (1)."""
+        every, takes = np.arange(self._clients.size), np.zeros(self._clients.size)
+        for g, times in enumerate(self._times):
+            mine = np.flatnonzero(self._clients.group == g)
+            takes[mine] = times[direction].of(every[mine], number)
+        return takes
+
+
+def _sets(scenario: Scenario, clients: Population) -> NDArray[np.int64]:
+    """Per client a number that those share whose rejectors are merged."""
+    assert scenario.federation is not None
+    number = clients.group.astype(np.int64) << 32
+    return number + clients.variant if scenario.federation.among == "variant" else number
+
+
+def _these(who: NDArray[np.bool_]) -> Clients:
+    return np.flatnonzero(who).astype(np.int32)
