@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from stories import Story, devices
+from strategies import several, worlds
+from worlds import differences, made_up, product
+
+from sim.scenario import Scenario
+from sim.scenario.schema.fleet import Battery, Device
 
 
 def on_battery(inference_j: float = 0.0, idle_w: float = 0.0, **battery: Any) -> dict[str, Any]:
@@ -33,3 +39,26 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
     told = Story((0.0, 0), (4.9, 0), (5.1, 0), fleet=fleet)
     assert empty(told) == [True, True, False]
     assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds() | several())
+def test_a_battery_that_never_runs_empty_changes_nothing(world) -> None:
+    scenario, arrivals, chunk_s = world
+    assume(scenario.training.online is None)  # which batteries do not go with
+    assume(all(group.policy.price.kind != "energy_aware" for group in scenario.fleet))
+    learned = made_up(scenario)
+    plain, full = (
+        product(with_devices(scenario, **energy), learned, arrivals, chunk_s)[0]
+        for energy in ({}, {"inference_j": 0.1, "idle_w": 0.2, "battery": Battery(capacity_j=1e6)})
+    )
+    assert differences(full, plain.drop(columns="energy_j", errors="ignore")) == []
+    assert (full["energy_j"] > 0).any() or full.empty
+
+
+def with_devices(scenario: Scenario, **energy: Any) -> Scenario:
+    fleet = tuple(
+        group.model_copy(update={"device": Device(inference_s=group.device.inference_s, **energy)})
+        for group in scenario.fleet
+    )
+    return scenario.model_copy(update={"fleet": fleet})

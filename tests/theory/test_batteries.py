@@ -1,0 +1,26 @@
+"""The law of batteries against runs: how long they last, and what they have left."""
+
+from __future__ import annotations
+
+import pytest
+from predicted_runs import predict_run
+
+
+@pytest.mark.parametrize("price", ["always_remote", "always_local"])
+def test_lifetimes_agree(price, tmp_path):
+    """Who asks always runs empty within the run; who asks never does not."""
+    changes = f"fleet.*.policy={{score: random, price: {{kind: {price}}}}}"
+    laws = predict_run(tmp_path, "battery", changes, "fleet.*.clients=40")
+    quantity = "lifetime" if price == "always_remote" else "left at the end"
+    (found,) = laws.of("batteries", quantity)
+    assert found.predicted > 0
+    laws.assert_agree("batteries")
+
+
+@pytest.mark.parametrize("rate_hz", ["0.1", "0.4", "1.5"])
+def test_tails_that_overlap_are_paid_once(rate_hz, tmp_path):
+    """At a high rate the radio listens nearly always, at a low one for a whole tail after each payload."""
+    policy = "fleet.*.policy={score: random, price: {kind: threshold, at: 0.5}}"
+    rate = f"fleet.*.arrivals.process={{kind: poisson, rate_hz: {rate_hz}}}"
+    laws = predict_run(tmp_path, "battery", policy, rate, "fleet.*.clients=40")
+    laws.assert_agree("batteries")
