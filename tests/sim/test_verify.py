@@ -47,7 +47,7 @@ def verify(tables: list[tuple[pa.Table, pa.Table]]) -> None:
     verifier = Verifier(World(SCENARIO))
     for index, (requests, attempts) in enumerate(tables):
         verifier.chunk(requests, attempts, index == len(tables) - 1)
-    verifier.finish(arrived())
+    verifier.finish(arrived(), {}, SCENARIO.horizon_s)
 
 
 def changed(table: pa.Table, row: int, **values: Any) -> pa.Table:
