@@ -4,6 +4,7 @@ decorator, a queue at its router. With `live.processes`, what may stand behind t
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import math
 import os
@@ -35,10 +36,22 @@ REFUSED = 503  # of HTTP: the queue is full
 APP = "live"
 
 
+def _stay_on_loopback() -> None:
+    """Serve opens a port of its own in each replica, once that is made, on all devices; here on one alone."""
+    module: Any = importlib.import_module("ray.serve._private.replica")
+    bind = module.add_port_to_grpc_server
+
+    def add_port(server: Any, address: str) -> Any:
+        return bind(server, address.replace("[::]", "127.0.0.1"))
+
+    module.add_port_to_grpc_server = add_port
+
+
 class Replica:
     """What Serve starts in each process: it waits for a place, and sleeps for each batch."""
 
     def __init__(self, folder: str, max_batch: int, batch_wait_s: float, drop_expired: bool) -> None:
+        _stay_on_loopback()
         self._slots, self._drops = Slots(Path(folder)), drop_expired
         self._index = self._slots.hold()
         self._serve.set_max_batch_size(max_batch)  # type: ignore[attr-defined]

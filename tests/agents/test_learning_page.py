@@ -10,7 +10,7 @@ from sim.registry.scores import SCORES
 
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs/learning.md").read_text()
-FILES = sorted(HERE.glob("test_*.py"))
+FILES = sorted([*HERE.glob("test_*.py"), *HERE.parent.glob("sim/test_*.py")])
 RANKS_OF_THE_SOFTMAX = ("confidence", "confidence_calibrated", "entropy", "margin")
 HAVE_A_CLASSIFIER = ("mozannar_sontag", "one_vs_all")  # asked for nothing: a frozen model answers
 ABOUT_THE_THEORY = (
