@@ -37,6 +37,7 @@ OUTCOME_COLOURS = {
     "refused": ORANGE,
     "timed_out": VERMILION,
     "in_flight": GREY,
+    "no_power": BLACK,
 }
 SCORE_STYLES: dict[str, dict[str, Any]] = {
     "l2h": {"color": BLUE, "linewidth": 2.2},

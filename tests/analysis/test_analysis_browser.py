@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import analysis
-from analysis.figures import FIGURES
+from analysis.figures import drawings_of
 from analysis.reports.cell_table import Made, cell_table
 from analysis.reports.many_runs_report import write_result
 from analysis.reports.policy_study import POLICY, study_result
@@ -69,11 +69,11 @@ def test_no_error_and_nothing_asked_of_the_network(opened: Opened, finished: Fin
     assert elsewhere == [(finished[0] / "report.html").resolve().as_uri()]
 
 
-def test_every_figure_is_drawn(opened: Opened) -> None:
+def test_every_figure_is_drawn(opened: Opened, finished: Finished) -> None:
     sizes = opened.page.eval_on_selector_all(
         "figure img", "all => all.map(i => [i.complete, i.naturalWidth])"
     )
-    assert len(sizes) == len(FIGURES) + 1  # and that of the predictions
+    assert len(sizes) == len(drawings_of(analysis.load_run(finished[0]))) + 1  # and that of the predictions
     assert all(complete and width > 200 for complete, width in sizes)
     paths = opened.page.eval_on_selector_all(
         "#zoom svg", "all => all.map(s => s.querySelectorAll('path').length)"
