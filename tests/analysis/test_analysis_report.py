@@ -17,7 +17,7 @@ import pytest
 from run_folders import write_outages, write_table, write_tiny
 
 import analysis
-from analysis.figures import FIGURES
+from analysis.figures import drawings_of
 from analysis.reports import predictions as predicted
 from analysis.reports.run_page import command
 from analysis.reports.sentences import sentences
@@ -60,13 +60,14 @@ def page(html: str) -> Page:
 def test_every_figure_is_there_with_words_for_who_cannot_see_it(finished: Finished, page: Page) -> None:
     alts = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"]
     traffic = traffic_of(analysis.load_run(finished[0]))
-    figures = {name: drawing.alt(traffic, finished[1]) for name, drawing in FIGURES.items()}
+    drawn = drawings_of(traffic.run)
+    figures = {name: drawing.alt(traffic, finished[1]) for name, drawing in drawn.items()}
     first, last = figures.pop("timeline"), predicted.alt(finished[1]["predictions"])
     assert alts == [first, *figures.values(), last], "it opens with the time line; laws come last"
     for alt in alts:
         assert re.search(r"\d", alt), "the numbers are in it"
         assert re.findall(r"[.!?](?= |$)", alt) == ["."], "one sentence"
-    for drawing in FIGURES.values():
+    for drawing in drawn.values():
         assert drawing.caption in page.text
 
 
