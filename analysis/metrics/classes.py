@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
@@ -65,7 +66,7 @@ def _thinned(among: Mask) -> Mask:
     """The same, of more than MOST of them every second or third or so, which are as good and take less."""
     places = np.flatnonzero(among)
     kept = np.zeros(among.size, dtype=bool)
-    kept[places[:: 1 + places.size // MOST]] = True
+    kept[places[:: max(1, -(-places.size // MOST))]] = True
     return kept
 
 
@@ -95,17 +96,27 @@ def _below(score: Floats, weight: Floats) -> Floats:
 
 def _aurc(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """The share of the client's answers that are wrong among the lowest scores, mean over how many are kept
-    (the area under the risk-coverage curve, Geifman and El-Yaniv 2017); its interval from its linear part."""
+    (the area under the risk-coverage curve, Geifman and El-Yaniv 2017), ties in no order; its interval from
+    its linear part."""
     score, wrong = _of(traffic, among)
     order = np.argsort(score, kind="stable")
     n, lost = len(score), wrong[order]
     kept = np.arange(1, n + 1)
-    harmonic = (1.0 / kept)[::-1].cumsum()[::-1]  # over all coverages at which each is kept
-    later = (lost / kept)[::-1].cumsum()[::-1]
+    tied = np.unique(score, return_inverse=True)[1][order]
+    expected = _mean_of_each(lost, tied)
+    # Over all coverages at which each is kept, by the mean over the orders of what ties.
+    harmonic = _mean_of_each((1.0 / kept)[::-1].cumsum()[::-1], tied)
+    later = _mean_of_each((expected / kept)[::-1].cumsum()[::-1], tied)
     values = np.zeros(len(among))
     place = np.flatnonzero(among)[order]
     values[place] = lost * harmonic + lost.mean() - later
     return traffic.clusters.mean(values, among)
+
+
+def _mean_of_each(values: Floats, tied: NDArray[np.intp]) -> Floats:
+    """In place of each value the mean of those that it ties with, (n,)."""
+    mean: Floats = (np.bincount(tied, values) / np.bincount(tied))[tied]
+    return mean
 
 
 def _of(traffic: Traffic, among: Mask) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ from analysis.theory.streams import Stream, streams_of
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Of each group on batteries the lifetime, if all of its devices ran empty, or what they have left, if
     none did."""
-    scenario, streams = traffic.run.scenario, streams_of(traffic)
+    scenario, streams = traffic.run.scenario, streams_of(traffic, beside_batteries=False)
     if not traffic.run.is_metered or streams is None:
         return None
     if scenario.get("outages") or (scenario.get("server") or {}).get("outages"):

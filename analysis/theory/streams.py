@@ -57,13 +57,17 @@ class Stream:
         return float(np.mean([self.first_sends_hz(float(at)) for at in instants]))
 
 
-def streams_of(traffic: Traffic, as_decided: bool = False) -> list[Stream] | None:
+def streams_of(
+    traffic: Traffic, as_decided: bool = False, beside_batteries: bool = True
+) -> list[Stream] | None:
     """The streams of all groups; None if any of them depends on how the server fares.
 
-    That is so with closed loops, traces (whose rate is their own), budgets, prices that react, and a
-    shape of the rate that nobody here knows.
+    That is so with closed loops, traces (whose rate is their own), budgets, prices that react, and a shape of
+    the rate that nobody here knows; beside_batteries: and if a device may run empty, and send nothing then.
     as_decided: with the shares that were sent, where the scenario says others.
     """
+    if beside_batteries and any(group["device"].get("battery") for group in traffic.run.groups.values()):
+        return None
     made = [_stream(traffic, group, as_decided) for group in traffic.run.groups.values()]
     known = [stream for stream in made if stream is not None]
     return known if len(known) == len(made) else None

@@ -53,6 +53,14 @@ def test_areas_by_hand() -> None:
     assert found["aurc"]["value"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
 
 
+def test_ties_are_in_no_order() -> None:
+    """A score that says nothing keeps the share of all that is wrong, in whatever order requests stand."""
+    for right in ([True, True, False, False], [False, False, True, True]):
+        found = ranking(of([0.5] * 4, right))["devices"]
+        assert found["aurc"]["value"] == pytest.approx(0.5)
+        assert found["auroc"]["value"] == pytest.approx(0.5)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=60))
 def test_they_are_those_of_scikit_learn(rows: list[tuple[int, bool, int]]) -> None:
     score, right, label = (list(each) for each in zip(*rows, strict=True))

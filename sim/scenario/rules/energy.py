@@ -74,14 +74,14 @@ def _harvested_w(battery: Battery) -> tuple[float, float]:
 
 
 def devices_can_be_metered(scenario: Scenario) -> Iterator[Breach]:
-    online = scenario.training.online is not None
     for index, group in enumerate(scenario.fleet):
         path: Path = ("fleet", index)
         if group.device.idle_w * scenario.horizon_s > MOST_JOULES:
             rule = f"comes to more than {MOST_JOULES:.0e} J in the run, which is beyond counting"
             yield (*path, "device", "idle_w"), group.device.idle_w, rule
-        if online and group.device.battery is not None:
-            rule = "not yet with training.online: must be null"
+        if scenario.learns_in_run and group.device.battery is not None:
+            what = "federation" if scenario.training.online is None else "training.online"
+            rule = f"not yet with {what}: must be null"
             yield (*path, "device", "battery"), "...", rule
         price = group.policy.price
         if price.needs_battery and group.device.battery is None:

@@ -54,6 +54,13 @@ def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
     learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
     if not any(learns):
         yield ("federation",), "...", "no group has a score that is learned: must be null"
+    families = [
+        group.rejector.family for group, learned in zip(scenario.fleet, learns, strict=True) if learned
+    ]
+    all_head = [family for family in families if not REJECTOR_FAMILIES[family].hidden]
+    if federation.share == "body" and all_head:
+        rule = f"a rejector of family {all_head[0]} is all head: must be all or head"
+        yield ("federation", "share"), federation.share, rule
     for index, group in enumerate(scenario.fleet):
         path: Path = ("fleet", index, "rejector")
         if not learns[index]:
@@ -61,9 +68,6 @@ def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
         if group.rejector.per != "client":
             rule = "federation merges rejectors of clients: must be client"
             yield (*path, "per"), group.rejector.per, rule
-        if federation.share == "body" and not REJECTOR_FAMILIES[group.rejector.family].hidden:
-            rule = f"a rejector of family {group.rejector.family} is all head: must be all or head"
-            yield ("federation", "share"), federation.share, rule
         if has_several(scenario, group):
             rule = "an answer tells of one option, and with federation that is all they learn from"
             yield ("fleet", index, "options"), "...", rule
