@@ -10,7 +10,8 @@ from stories import Story, devices
 from strategies import several, worlds
 from worlds import differences, made_up, product
 
-from sim.scenario import Scenario
+from sim.errors import BadInput
+from sim.scenario import Scenario, read
 from sim.scenario.schema.fleet import Battery, Device
 
 
@@ -39,6 +40,18 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
     told = Story((0.0, 0), (4.9, 0), (5.1, 0), fleet=fleet)
     assert empty(told) == [True, True, False]
     assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("training.online", "every_s: 60, steps: 1, step_s: 0.1, rejector_steps: 1, rejector_step_s: 0.1"),
+        ("federation", "every_s: 60, steps: 1, step_s: 0.1, wait_s: 30"),
+    ],
+)
+def test_batteries_do_not_go_with_learning_during_the_run(name: str, keys: str) -> None:
+    with pytest.raises(BadInput, match=f"not yet with {name}"):
+        read("battery", [f"{name}={{{keys}}}", "fleet.*.rejector.per=client"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

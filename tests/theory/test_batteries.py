@@ -24,3 +24,15 @@ def test_tails_that_overlap_are_paid_once(rate_hz, tmp_path):
     rate = f"fleet.*.arrivals.process={{kind: poisson, rate_hz: {rate_hz}}}"
     laws = predict_run(tmp_path, "battery", policy, rate, "fleet.*.clients=40")
     laws.assert_agree("batteries")
+
+
+def test_laws_that_know_of_no_silence_are_silent(tmp_path):
+    policy = "fleet.*.policy={score: random, price: {kind: always_remote}}"
+    one = (
+        "server.replicas=1",
+        "server.max_batch=1",
+        "fleet.*.arrivals.process={kind: poisson, rate_hz: 0.1}",
+    )
+    laws = predict_run(tmp_path, "battery", policy, *one, "fleet.*.clients=20")
+    assert laws.by_law.keys() & {"waiting", "backlog", "sharing", "shared_links"} == set()
+    laws.assert_agree("batteries")
