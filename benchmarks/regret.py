@@ -96,7 +96,7 @@ def _decide(
     sends = 0
     for place in range(len(score)):
         now = 0.01 * place
-        asked = Request(place, 0, score[place], now, inf, 0, draw[place])
+        asked = Request(place, 0, score[place], now, inf, 0, draw[place], 1.0)
         is_sent = score[place] > threshold(p, m, now, asked)
         on_decision(p, m, now, is_sent)
         if is_sent:
