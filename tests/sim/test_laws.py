@@ -210,14 +210,14 @@ def test_the_sample_of_worlds_has_something_of_everything():
     outcomes: Counter[str] = Counter()
     causes: Counter[str] = Counter()
 
-    @settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(worlds() | several())
     def look(world):
         requests, attempts = product(world[0], made_up(world[0]), *world[1:])
         outcomes.update(set(requests["outcome"]))
         causes.update({*requests["server_cause"], *attempts["server_cause"]})
 
-    look()
+    for kind in (worlds(), several()):
+        many = settings(**LAWS | {"max_examples": 400}, derandomize=True)
+        many(given(kind)(look))()
     assert set(outcomes) == set(OUTCOMES)
     assert set(causes) == set(CAUSES)
     assert min(outcomes.values()) > 5
