@@ -174,6 +174,8 @@ def _match(legend: Legend, looks: dict[str, dict[str, Any]]) -> None:
 def _stand_below(legend: Legend, width_in: float) -> None:
     """Puts a legend under its panel, or under the figure, in as many columns as fit; the figure grows."""
     names, entries = [text.get_text() for text in legend.get_texts()], list[Any](legend.legend_handles)
+    if not names:  # nothing could be drawn
+        return
     widest_pt = LEAST_PT * (4.5 + 0.62 * max(len(line) for name in names for line in name.split("\n")))
     columns = max(1, min(len(names), int((width_in - 0.6) * 72 / widest_pt)))
     looks: Any = {"ncols": columns, "columnspacing": 1.0, "handlelength": 2.6, "borderaxespad": 0.2}

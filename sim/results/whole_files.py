@@ -1,5 +1,5 @@
 """Writes files that appear whole or not at all, and removes what writers that were killed left of theirs.
-Everything that goes into a run folder or a cache passes through here; nothing of the project is needed."""
+Everything that goes into a run folder or a cache passes through here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from sim.errors import BadInput
 
 UNFINISHED = ".partial"  # ends the name of a file that is being written
 SUMS = "SHA256SUMS"  # checksums of the files beside and below it, as `sha256sum -c` reads them
@@ -26,7 +28,7 @@ def appearing(path: Path) -> Iterator[Path]:
     """Within it an empty file to be written, which at the end takes its place at `path`, or is gone.
 
     It lies in the same folder, so that the rename stays within one file system, and is locked as long as its
-    writer lives: see `sweep`.
+    writer lives: see `sweep`. Raises BadInput where a folder stands at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = _hidden(path)
@@ -35,8 +37,10 @@ def appearing(path: Path) -> Iterator[Path]:
         os.fsync(handle)
         Path(name).chmod(0o644)  # mkstemp gives 0600, and results are made to be shared
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, IsADirectoryError) and path.is_dir():
+            raise BadInput(f"{path}: is a folder, and a file is to stand there; move it away") from None
         raise
     finally:
         os.close(handle)

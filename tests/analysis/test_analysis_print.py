@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -107,3 +108,10 @@ def test_what_there_is_not_is_told(
 ) -> None:
     with pytest.raises(BadInput, match=why):
         print_figure(finished[0], name, width, "pdf", panels)
+
+
+def test_a_legend_of_nothing_is_printed_too() -> None:
+    """As of a figure whose table could not be read."""
+    figure = Figure()
+    figure.subplots().legend(handles=[])
+    for_print(figure, 3.33)

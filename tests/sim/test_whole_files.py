@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.errors import BadInput
 from sim.results.whole_files import sweep, write_whole
 
 
@@ -104,3 +105,10 @@ def test_a_writer_whose_file_was_swept_before_it_was_locked_takes_another(tmp_pa
     write_whole(tmp_path / "file", b"x")
     assert swept
     assert files(tmp_path) == {"file": "x"}
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_and_nothing_is_left(tmp_path):
+    (tmp_path / "risk.svg").mkdir()
+    with pytest.raises(BadInput, match=r"risk\.svg: is a folder, and a file is to stand there"):
+        write_whole(tmp_path / "risk.svg", b"picture")
+    assert [path.name for path in tmp_path.iterdir()] == ["risk.svg"]
