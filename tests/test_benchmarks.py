@@ -177,7 +177,8 @@ def test_the_benchmark_of_regret_has_every_price_beside_a_fixed_one(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the last world may be a long one
-def test_a_soak_in_memory_breaks_no_promise(tmp_path):
-    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "50", "--whole", "0")
+def test_a_soak_breaks_no_promise(tmp_path):
+    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "51", "--whole", "50")
     assert found["broken"] == 0
     assert min(found["played"], found["refused"]) > 5
+    assert found["whole"] == 1
