@@ -79,7 +79,9 @@ def _scores(run: Run, request_id: NDArray[np.int64]) -> Floats:
     tables = [
         read_table(
             path,
-            columns_by_run.requests(run.is_graded, run.has_own_costs, (), run.has_options, run.is_metered),
+            columns_by_run.requests(
+                run.is_graded, run.has_own_costs, (), run.has_options, run.is_metered, run.has_calls
+            ),
             ["request_id", "score"],
         )
         for path in part_paths(run.path, "requests", needed=False)

@@ -15,6 +15,7 @@ from analysis.metrics.breakdown import by_whom
 from analysis.metrics.classes import classes, ranking
 from analysis.metrics.energy import energy
 from analysis.metrics.intervals import intervals
+from analysis.metrics.money import calls, money
 from analysis.metrics.outages import outages
 from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
@@ -64,6 +65,8 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "retries": service.retries,
     "wire": service.wire,
     "cost": service.cost,
+    "calls": calls,
+    "money": money,
     "energy": energy,
     "availability": service.availability,
     "staleness": service.staleness,
@@ -79,7 +82,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 }
 
 
-WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "energy", "federation")
+WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "calls", "money", "energy", "federation")
 
 
 def summarise(run: Run) -> dict[str, Any]:

@@ -42,6 +42,8 @@ WITHOUT: dict[str, str] = {
             "cost.charged_attempts",
             "cost.total",
             "cost.spend",
+            *(f"calls.{name}" for name in ("made", "cold", "usd")),
+            *(f"money.{name}" for name in ("calls_usd", "replicas_usd", "usd_per_1000_answers")),
             *(f"energy.{name}_j" for name in ("idle", "inference", "radio", "harvested", "spilled")),
         ),
         TOTAL,

@@ -31,6 +31,11 @@ class WhatItTells:
         return self._has(columns_by_run.DRAWN.name)
 
     @cached_property
+    def has_calls(self) -> bool:
+        """Whether some server is serverless, so that calls may be cold."""
+        return self._has(columns_by_run.COLD.name)
+
+    @cached_property
     def has_work_of_samples(self) -> bool:
         """Whether each sample's service time is multiplied by a number of its own."""
         return has_column(self.path / "samples.parquet", columns.WORK.name)

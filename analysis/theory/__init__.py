@@ -9,6 +9,7 @@ from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
     backlog,
     batteries,
+    calls,
     cut_off,
     deciding,
     shared_links,
@@ -29,25 +30,28 @@ LAWS: dict[str, Law] = {
     "together": together.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
+    "calls": calls.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
+OF_CALLS = {"calls"}  # those that know of several servers and of cold starts; all others are silent on these
 KNOW_THE_WAY = {"shared_links", "staleness", "together"}  # the latter are of what takes clients' own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers;
-    where clients share links, all but those that know of it.
+    Ours are silent on a run with arrivals, service or outages that somebody brought; all but those that know
+    of it where there are several servers, or serverless ones, or where clients share links.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
-    laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
+    is_plain = len(run.servers) == 1 and not run.has_options and not run.has_calls
+    ours = set() if run.brought & KNOWN else OURS if is_plain else OF_CALLS
+    laws = {name: law for name, law in LAWS.items() if name not in OURS or name in ours}
     if traffic.run.scenario.get("network"):
         laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}

@@ -14,7 +14,7 @@ from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import DRAWN, OWN_COST, QUALITIES
+from sim.results.columns_by_run import COLD, DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -71,6 +71,11 @@ class Tabulator:
         """Whether some client may ask more than one."""
         return self.rules.most_options > 1
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether some server is serverless."""
+        return any(station.serverless for station in self.rules.stations)
+
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
         rows, last = ended.rows, last_sends(ended)
@@ -94,8 +99,15 @@ class Tabulator:
             columns |= self.whom.columns(rows["client"], last["option"])
         if is_metered := bool(self.rules.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
+        if self.has_calls:
+            columns[COLD.name] = last["is_cold"]
         schema = columns_of_requests(
-            is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
+            is_graded,
+            self.whom.sample_c_e is not None,
+            self.told,
+            self.has_options,
+            is_metered,
+            self.has_calls,
         )
         return _table(columns, schema, self._dictionaries())
 
@@ -112,7 +124,9 @@ class Tabulator:
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
-        return _table(columns, columns_of_attempts(self.has_options), self._dictionaries())
+        if self.has_calls:
+            columns[COLD.name] = sends["is_cold"]
+        return _table(columns, columns_of_attempts(self.has_options, self.has_calls), self._dictionaries())
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.

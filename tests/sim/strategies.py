@@ -299,6 +299,17 @@ def scalings(draw: st.DrawFn, replicas: int, lattice: bool) -> dict[str, Any]:
     }
 
 
+def calls(replicas: int, lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Instances that are cold soon, and some that never are."""
+    return st.fixed_dictionaries(
+        {
+            "keep_alive_s": spans(lattice, 0, 12),
+            "cold_start_s": spans(lattice, 0, 6),
+            "provisioned": st.sampled_from([0, 0, min(1, replicas), replicas]),
+        }
+    )
+
+
 def admissions() -> st.SearchStrategy[dict[str, Any]]:
     bucket = {"kind": "token_bucket", "rate_hz": 0.8, "burst": 2.0}
     return st.sampled_from([{"kind": "none"}] * 4 + [{"kind": "deadline_feasible"}, bucket])
@@ -372,6 +383,9 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
     }
     if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
+    if not draw(st.integers(0, 5)):
+        found |= {"serverless": draw(calls(replicas, lattice)), "max_batch": 1, "autoscaling": None}
+        found["in_flight"] = draw(st.sampled_from(["lose", "finish"]))
     found["queue_survives"] |= found["in_flight"] == "requeue"
     found["queue_survives"] |= bool(found["autoscaling"]) and found["autoscaling"]["min"] == 0
     return found

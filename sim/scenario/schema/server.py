@@ -12,7 +12,7 @@ from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
 from sim.scenario.schema.client_data import Scaling
-from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Whole
+from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Usd, Whole
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -57,6 +57,21 @@ class Autoscaling(Part):
     """After a change nothing is decided for so long."""
 
 
+class Serverless(Part):
+    """Instances that are invoked by requests, one each: a server's `replicas` are as many as run at once."""
+
+    keep_alive_s: SpanOrZero
+    """How long after a call its instance is still warm."""
+    cold_start_s: SpanOrZero
+    """What a call takes longer that finds no warm instance."""
+    provisioned: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Instances, those with the lowest indices, that are always warm."""
+    usd_per_call: Usd = 0.0
+    """Price of a call."""
+    usd_per_s: Usd = 0.0
+    """Price of a second that an instance runs, cold starts included."""
+
+
 class Outage(Part):
     """A period in which something does not work: when, what, and how badly."""
 
@@ -91,6 +106,10 @@ class Station(Part):
     """Whether requests past their deadline are thrown out when a batch forms."""
     autoscaling: Autoscaling | None = None
     """Replicas follow the load; null: they do not."""
+    serverless: Serverless | None = None
+    """Replicas are instances that requests invoke, cold after a while; null: they are always there."""
+    usd_per_replica_s: Usd = 0.0
+    """Price of a second of each replica that is there, of serverless ones of those provisioned."""
     when_down: Literal["refuse", "silent", "queue"] = "queue"
     """What becomes of who comes while no replica is usable: an error, silence, or a place in the queue."""
     in_flight: Literal["lose", "requeue", "finish", "resume", "restart"] = "lose"
