@@ -141,6 +141,11 @@ class Run(AskedOf, WhatItTells):
         return read_frame(self.path / "energy.parquet", columns_by_run.ENERGY).astype({"group": "str"})
 
     @cached_property
+    def visits(self) -> pd.DataFrame:
+        """When clients of groups that come and go were there; no rows where none do."""
+        return self._if_there("presence", columns_by_run.PRESENCE)
+
+    @cached_property
     def events(self) -> pd.DataFrame:
         frame = read_frame(self.path / "events.parquet", columns.EVENTS)
         return frame.astype({"kind": "str", "target": "str"})

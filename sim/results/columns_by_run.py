@@ -106,6 +106,16 @@ ENERGY = pa.schema(
     ]
 )
 
+# Of runs whose clients join and leave: a row per visit of a client that began before the horizon.
+PRESENCE = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("from_s", pa.float64()),
+        ("until_s", pa.float64()),  # may lie behind the horizon
+    ]
+)
+
 # Of runs in which clients learn together: a row per round and group.
 FEDERATION = pa.schema(
     [

@@ -18,6 +18,7 @@ from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
 from sim.world.parameters import Rules, rules
 from sim.world.population import Population, population
+from sim.world.presence import Presence, presence
 from sim.world.reachable import TRAINS
 from sim.world.release_schedule import Round, Schedule, rounds, schedule, schedule_of, training_spans
 from sim.world.stations import Station, station
@@ -41,6 +42,11 @@ class World:
     @cached_property
     def population(self) -> Population:
         return population(self.scenario)
+
+    @cached_property
+    def presence(self) -> Presence:
+        """Which clients are there when."""
+        return presence(self.scenario, self.population)
 
     @cached_property
     def outage_times(self) -> tuple[OutageTimes, ...]:
@@ -108,7 +114,7 @@ class World:
         """Where clients learn together."""
         if self.scenario.federation is None:
             return None
-        known = self.population, self.shared_numbers, self.capacities[TRAINS], self.links
+        known = self.population, self.presence, self.shared_numbers, self.capacities[TRAINS], self.links
         return federated(self.scenario, *known)
 
     @cached_property
