@@ -7,7 +7,7 @@ import numpy as np
 
 from sim.engine.state import Ended
 from sim.errors import RunFailed
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 Call = tuple[float, int, int, float, bool]
 
@@ -19,9 +19,9 @@ class CallAudit:
     outage stopped it). calls: not yet recounted: start, server, instance, end, whether it was cold.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self._stations = rules.stations
-        self._first = np.cumsum([0, *(one.replicas if one.serverless else 0 for one in rules.stations)])
+    def __init__(self, parameters: Parameters) -> None:
+        self._stations = parameters.stations
+        self._first = np.cumsum([0, *(one.replicas if one.serverless else 0 for one in parameters.stations)])
         self.ended = np.full(self._first[-1], -np.inf)
         self.calls: list[Call] = []
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sim.engine.arrays.network import Network
 from sim.engine.arrays.parameters import (
     Accounts,
+    Constants,
     Downtimes,
     Flags,
     Floats,
@@ -20,7 +21,6 @@ from sim.engine.arrays.parameters import (
     Labels,
     Options,
     Slowdowns,
-    Terms,
     VersionsHeld,
 )
 from sim.engine.arrays.room import Heap
@@ -67,7 +67,8 @@ class Lists(NamedTuple):
 
 class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
-    since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
+    since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not), until
+    when an instance is warm,
     whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
 
     head: Ints
@@ -75,6 +76,7 @@ class Replicas(NamedTuple):
     ends: Floats
     since: Floats
     left: Floats
+    warm_until: Floats
     is_idle: Flags
     lost: Ints
     server: Ints
@@ -85,8 +87,8 @@ class Clients(NamedTuple):
     """Per client: its group, what may keep it from sending, and what it remembers."""
 
     group: NDArray[np.int16]
-    asks: Flags
-    hears: Flags
+    has_obstacles: Flags
+    heeds_answers: Flags
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
     wallet: Ints  # the account of its retry tokens
@@ -100,7 +102,7 @@ class Clients(NamedTuple):
     heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
     turn: Ints  # the option that is next, empty where nobody takes turns
-    memory: Floats  # of the prices, `terms.memory` each
+    memory: Floats  # of the prices, `constants.memory` each
     last_started: Floats  # per fair server and client
     next_k: Ints
     next_at: Floats
@@ -122,10 +124,11 @@ class Asked(NamedTuple):
 
 
 class Requests(NamedTuple):
-    """What chance decides for the next requests of clients in closed loops, `terms.requests` of each.
+    """What chance decides for the next requests of clients in closed loops, `constants.requests` of each.
 
     member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
-    think_s, coin: per member and request; up, down, factor: so for each option. sample: once for each phase
+    think_s, coin: per member and request; uplink_s, downlink_s, service_factor: so for each
+    option. sample: once for each phase
     of the traffic; value, low, high, threshold: for each score and case, a phase and a version of the
     rejectors; score: for each case.
     phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
@@ -134,9 +137,9 @@ class Requests(NamedTuple):
     member: Ints
     base: Ints
     think_s: Floats
-    up: Floats
-    down: Floats
-    factor: Floats
+    uplink_s: Floats
+    downlink_s: Floats
+    service_factor: Floats
     coin: Floats
     sample: NDArray[np.int32]
     score: NDArray[np.float32]
@@ -160,15 +163,15 @@ class Drawn(NamedTuple):
     """Per attempt, from the first, and option, and row: seconds up and down, and the factor of the service
     time."""
 
-    up: Floats
-    down: Floats
-    factor: Floats
+    uplink_s: Floats
+    downlink_s: Floats
+    service_factor: Floats
 
 
 class Arrays(NamedTuple):
     """All of it."""
 
-    terms: Terms
+    constants: Constants
     scale: Floats  # seconds of a batch by its size, server after server
     mean: Floats
     work: Floats  # per model and sample; empty where all take alike
@@ -234,6 +237,10 @@ STATION = np.dtype(
         ("in_flight", "i8"),
         ("queue_survives", "i8"),
         ("is_redrawn", "i8"),
+        ("is_serverless", "i8"),
+        ("keep_alive_s", "f8"),
+        ("cold_start_s", "f8"),
+        ("provisioned", "i8"),
         ("scales", "i8"),
         ("interval_s", "f8"),
         ("target_utilisation", "f8"),  # 0: it goes by the queue

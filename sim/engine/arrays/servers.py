@@ -12,17 +12,17 @@ from sim.engine.arrays.layout import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 
 
-def stations(rules: Rules, state: State, begin: float) -> Any:
+def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
-    found = np.zeros(len(rules.stations), dtype=STATION).view(np.recarray)
+    found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
     scale = replica = coming = wanted = fair = door = 0
-    for number, (rule, now) in enumerate(zip(rules.stations, state.stations, strict=True)):
-        scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
+    for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
+        calls, scaling, discipline = rule.serverless, rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
             "number": number,
             "max_batch": rule.max_batch,
@@ -35,6 +35,10 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "in_flight": IN_FLIGHTS.index(rule.in_flight),
             "queue_survives": rule.queue_survives,
             "is_redrawn": rule.service.constant is None,
+            "is_serverless": calls is not None,
+            "keep_alive_s": float(calls.keep_alive_s) if calls else 0.0,
+            "cold_start_s": float(calls.cold_start_s) if calls else 0.0,
+            "provisioned": calls.provisioned if calls else 0,
             "scales": scaling is not None,
             "interval_s": scaling.interval_s if scaling else 1.0,
             "target_utilisation": (scaling.target_utilisation or 0.0) if scaling else 0.0,
@@ -52,7 +56,7 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "room": rule.most_replicas,
             "first_coming": coming,
             "door": door if rule.admission.bucket() else -1,
-            "first_client": fair * rules.clients.size,
+            "first_client": fair * parameters.clients.size,
             "waiting": len(now.waiting),
             "returned": now.returned,
             "inside": len(now.waiting) + sum(map(len, now.batch_of)),

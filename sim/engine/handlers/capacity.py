@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, REQUEUE, RESTART, SCALE
 from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
+from sim.engine.handlers.calls import turn_cold
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
 from sim.engine.handlers.server import batch_s, count, go_on, make_idle, swallow
@@ -101,6 +102,8 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
             s.idle -= 1
     if s.scales:
         count_busy(w, s)
+    if s.is_serverless:
+        turn_cold(w, s, usable, was)
     if usable == 0 and not s.queue_survives:
         lose_queue(w, s, now)
     return True
@@ -128,7 +131,7 @@ def lose_batches(w: Any, s: Any, now: Any, stopping: Any) -> Any:
         replica = w.replicas.order[place]
         send = w.replicas.head[replica]
         for _ in range(w.replicas.size[replica]):
-            swallow(w.sends.cause, w.sends.over, now, send)
+            swallow(w.sends.cause, w.sends.closed_at, now, send)
             send = w.lists.after[send]
         w.replicas.size[replica] = 0
         w.replicas.lost[replica] += 1
@@ -195,4 +198,4 @@ def lose_queue(w: Any, s: Any, now: Any) -> Any:
     forget_all(w, s)
     count(s, now, -gone)
     for place in range(gone):
-        swallow(w.sends.cause, w.sends.over, now, w.lists.listed[place])
+        swallow(w.sends.cause, w.sends.closed_at, now, w.lists.listed[place])

@@ -21,6 +21,7 @@ from sim.engine.events import (
     REMOTE,
 )
 from sim.engine.handlers.autoscaling import measure
+from sim.engine.handlers.calls import is_warm, keep_warm, warmest
 from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
@@ -36,8 +37,8 @@ is_in_time, is_too_late = handler(waiting.is_in_time), handler(waiting.is_too_la
 def rank(w: Any, send: Any) -> Any:
     """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
     request = w.sends.row[send]
-    if w.terms.adds_rows:
-        request = place(w.rows.request_id[request], w.terms.place_bits)
+    if w.constants.adds_rows:
+        request = place(w.rows.request_id[request], w.constants.place_bits)
     return rank_of(request, whole_number(w.sends.attempt[send]))
 
 
@@ -59,16 +60,16 @@ def swallow(cause: Any, over: Any, now: Any, send: Any) -> Any:
 def goes_down(w: Any, now: Any, send: Any) -> Any:
     """Whether the server's word to the client passes its link; sets how long it takes."""
     client = w.rows.client[w.sends.row[send]]
-    w.sends.down[send] *= slowed(w.slow_links, client, now, 0)
-    if is_up_through(w.cuts, w.clients.link[client], now, now + w.sends.down[send]):
+    w.sends.downlink_s[send] *= slowed(w.slow_links, client, now, 0)
+    if is_up_through(w.cuts, w.clients.link[client], now, now + w.sends.downlink_s[send]):
         return True
-    w.sends.down[send] = float("nan")
+    w.sends.downlink_s[send] = float("nan")
     return False
 
 
 @handler
 def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
-    """Starts every batch that may start, each on the idle replica with the lowest index."""
+    """Starts every batch that may start, each on the idle replica with the lowest index, warm ones first."""
     replicas = w.replicas
     while s.idle > 0 and s.waiting > 0:
         if s.waiting < s.max_batch and s.batch_wait_s > 0.0:
@@ -78,9 +79,10 @@ def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
                 return
         while not replicas.is_idle[s.lowest]:
             s.lowest += 1
-        form(w, s, now, s.lowest)
-        if replicas.size[s.lowest] > 0:
-            start(w, r, s, now, s.lowest)
+        replica = warmest(w, s, now) if s.is_serverless else s.lowest
+        form(w, s, now, replica)
+        if replicas.size[replica] > 0:
+            start(w, r, s, now, replica)
 
 
 @handler
@@ -101,12 +103,12 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
         if s.drops_expired and is_too_late(now, w.rows.deadline[sends.row[send]]):
             count(s, now, -1)
             sends.cause[send] = EXPIRED
-            sends.over[send] = now
+            sends.closed_at[send] = now
             continue
         if is_called_back(w, now, send):
             count(s, now, -1)
             sends.cause[send] = CANCELLED
-            sends.over[send] = now
+            sends.closed_at[send] = now
             continue
         if s.discipline == FAIR:
             w.clients.last_started[s.first_client + w.rows.client[sends.row[send]]] = now
@@ -126,7 +128,7 @@ def is_called_back(w: Any, now: Any, send: Any) -> Any:
     row = w.sends.row[send]
     if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
         return False
-    return now >= w.rows.resolved[row] + (w.sends.reached[send] - w.sends.sent[send])
+    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - w.sends.sent[send])
 
 
 @handler
@@ -144,7 +146,11 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    go_on(w, r, now, replica, batch_s(w, s, now, replica))
+    takes = batch_s(w, s, now, replica)
+    if s.is_serverless and not is_warm(w, s, now, replica):
+        sends.is_cold[head] = True
+        takes += s.cold_start_s
+    go_on(w, r, now, replica, takes)
 
 
 @handler
@@ -159,8 +165,8 @@ def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
 def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     """Seconds that a replica's batch takes if it starts now."""
     head, size = w.replicas.head[replica], w.replicas.size[replica]
-    takes = w.scale[s.first_scale + size] * w.sends.factor[head]
-    if len(w.work) > 0 or w.terms.has_own_work:
+    takes = w.scale[s.first_scale + size] * w.sends.service_factor[head]
+    if len(w.work) > 0 or w.constants.has_own_work:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
@@ -175,7 +181,7 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
         row = w.sends.row[send]
         one = w.rows.work[row]
         if len(w.work) > 0:
-            one *= w.work[model_of(w, send) * w.terms.samples + w.rows.sample[row]]
+            one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
         total += one
         send = w.lists.after[send]
     return total / size
@@ -210,6 +216,8 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
     replicas.size[replica] = 0
     if replica - s.first_replica >= s.replicas - s.taken:  # it has outlived its place among the usable ones
         return False
+    if s.is_serverless:
+        keep_warm(w, s, now, replica)
     make_idle(w, s, replica)
     return s.waiting > 0
 
@@ -218,15 +226,15 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
 def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     """An answer is ready and goes down to the client."""
     sends, clients = w.sends, w.clients
-    if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
+    if w.constants.anyone_has_obstacles and clients.has_obstacles[w.rows.client[sends.row[send]]]:
         if not goes_down(w, now, send):
-            swallow(sends.cause, sends.over, now, send)
-        elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
-            now + sends.down[send], sends.timer[send]
+            swallow(sends.cause, sends.closed_at, now, send)
+        elif clients.heeds_answers[w.rows.client[sends.row[send]]] and is_in_time(
+            now + sends.downlink_s[send], sends.timeout_at[send]
         ):
-            put(w.events, r, now + sends.down[send], KEY_REPLY | rank(w, send), ANSWER, send)
+            put(w.events, r, now + sends.downlink_s[send], KEY_REPLY | rank(w, send), ANSWER, send)
     sends.finished[send] = now
-    if w.terms.tells_backlog:
+    if w.constants.tells_backlog:
         sends.backlog[send] = s.waiting
 
 
