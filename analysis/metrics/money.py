@@ -102,8 +102,8 @@ DEFINITIONS = {
     ),
     "money.calls_usd": "As calls.usd (USD).",
     "money.replicas_usd": (
-        "usd_per_replica_s of every replica that was there after the warm-up, outages included; of serverless "
-        "servers of those provisioned (USD)."
+        "usd_per_replica_s of every replica that was there after the warm-up, outages included; of "
+        "serverless servers of those provisioned (USD)."
     ),
     "money.usd_per_1000_answers": "1,000 x both over the requests that any server answered in time (USD).",
 }

@@ -27,7 +27,8 @@ def calls_of(run: Run, attempts: Mapping[str, Array], seconds: NDArray[np.float6
     terms = [one["serverless"] or {} for one in run.servers.values()]
     asked = attempts.get("server", np.zeros(len(seconds), dtype=np.int64))
     usd_per_call, usd_per_s = (
-        np.array([float(one.get(name, 0.0)) for one in terms])[asked] for name in ("usd_per_call", "usd_per_s")
+        np.array([float(one.get(name, 0.0)) for one in terms])[asked]
+        for name in ("usd_per_call", "usd_per_s")
     )
     is_call = np.array([bool(one) for one in terms])[asked] & ~np.isnan(attempts["started_at_s"])
     return {

@@ -90,9 +90,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     (replica time of all attempts, each its equal share of its batch's) and wasted_s (the part of it whose
     answer was not the one given, and that is known). Where samples or options have costs of their own, c_e
     (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
-    differ in it, paid (for all of them). Where servers are serverless, calls of them, cold_calls and what these
-    cost, calls_usd. Of several servers first_server (the place of the one that was
-    asked first).
+    differ in it, paid (for all of them). Where servers are serverless, calls, cold_calls and what calls
+    cost, calls_usd. Of several servers first_server (the place of the one that was asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -197,7 +196,9 @@ def _narrow(
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
-        **{name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()},
+        **{
+            name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()
+        },
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }

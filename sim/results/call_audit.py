@@ -1,4 +1,4 @@
-"""Calls of serverless servers, counted again from their starts and ends alone: which were cold, and had to be.
+"""Calls of serverless servers, recounted from their starts and ends alone: which were cold, and had to be.
 Asked by `sim.results.verify`; shares nothing with the handlers."""
 
 from __future__ import annotations

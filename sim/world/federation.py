@@ -89,10 +89,13 @@ def federated(
     link breaks off, or meets the server down, starts over. At due + wait_s the server merges what is there,
     if it is up, and sends it to all who took part in the round and had a fellow's upload in theirs. A
     broadcast that does not arrive before its client's next round is of no use and not sent. numbers: how many
-    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave of the server.
+    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave of
+    the server.
     """
     assert scenario.federation is not None
-    walk = _Walk(scenario, clients, presence, numbers, Reachable(usable_of(scenario, drawn), links, clients.size))
+    walk = _Walk(
+        scenario, clients, presence, numbers, Reachable(usable_of(scenario, drawn), links, clients.size)
+    )
     every_s = scenario.federation.every_s
     due_s = begin_of(np.arange(1, periods_before(scenario.horizon_s, every_s)), every_s).tolist()
     for number, due in enumerate(due_s, start=1):

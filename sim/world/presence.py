@@ -65,8 +65,8 @@ def presence(scenario: Scenario, clients: Population) -> Presence:
 
 def _written(group: Group) -> list[Visit]:
     """All clients of the group, whenever it is there."""
-    assert group.presence is not None and group.presence.at is not None
-    return [(who, *period) for who in range(group.clients) for period in group.presence.at]
+    periods = group.presence.at if group.presence else None
+    return [(who, *period) for who in range(group.clients) for period in periods or ()]
 
 
 def _drawn(scenario: Scenario, group: Group, place: int) -> list[Visit]:
@@ -76,7 +76,9 @@ def _drawn(scenario: Scenario, group: Group, place: int) -> list[Visit]:
     a stay that is met, a uniform share of a length-biased one.
     """
     rule = group.presence
-    assert rule is not None and rule.join_hz is not None and rule.stay is not None
+    assert rule is not None
+    assert rule.join_hz is not None
+    assert rule.stay is not None
     stays, met = quantile(rule.stay), length_biased(rule.stay)
     draws, left = Draws(scenario.seed, "stay"), Draws(scenario.seed, "rest of a stay")
     draw = stream(scenario.seed, "join", place)

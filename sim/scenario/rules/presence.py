@@ -48,8 +48,8 @@ def _written_ones_lie_in_the_run(scenario: Scenario, rule: Presence, path: Path)
 
 
 def _enough_may_come(scenario: Scenario, group: Group, path: Path) -> Iterator[Breach]:
-    assert group.presence is not None and group.presence.join_hz is not None
-    join_hz = group.presence.join_hz
+    join_hz = group.presence.join_hz if group.presence else None
+    assert join_hz is not None
     if join_hz * scenario.horizon_s > MOST_VISITS:
         yield (*path, "join_hz"), join_hz, f"comes to more than {MOST_VISITS:,} visits in the run"
     try:
@@ -57,7 +57,9 @@ def _enough_may_come(scenario: Scenario, group: Group, path: Path) -> Iterator[B
     except BadFile:  # which another rule tells
         return
     if there is not None and there > group.clients:
-        rule = f"with this stay {there:.4g} clients would be there on average, of {group.clients} that there are"
+        rule = (
+            f"with this stay {there:.4g} clients would be there on average, of {group.clients} that there are"
+        )
         yield (*path, "join_hz"), join_hz, rule
 
 

@@ -130,7 +130,9 @@ def instances_can_be_invoked(scenario: Scenario) -> Iterator[Breach]:
         if server.max_batch > 1:
             yield (*path, "max_batch"), server.max_batch, "a call is one request: must be 1 with serverless"
         if server.autoscaling is not None:
-            rule = "instances come and go with the calls: must be null with serverless, whose most are replicas"
+            rule = (
+                "instances come and go with the calls: must be null with serverless, whose most are replicas"
+            )
             yield (*path, "autoscaling"), "...", rule
         if server.in_flight not in ("lose", "finish"):
             yield (*path, "in_flight"), server.in_flight, "must be lose or finish with serverless"

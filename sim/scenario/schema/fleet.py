@@ -18,7 +18,18 @@ from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
-from sim.scenario.schema.values import Bandwidth, Count, Instant, Joules, Name, Part, Span, SpanOrZero, Watts, Whole
+from sim.scenario.schema.values import (
+    Bandwidth,
+    Count,
+    Instant,
+    Joules,
+    Name,
+    Part,
+    Span,
+    SpanOrZero,
+    Watts,
+    Whole,
+)
 
 
 class Rejector(Part):
@@ -49,7 +60,7 @@ class Battery(Part):
 
 
 class Presence(Part):
-    """Clients that join and leave: who is away asks nothing, and what it has under way as it leaves goes on."""
+    """Clients that join and leave: who is away asks nothing; what it has under way as it leaves goes on."""
 
     join_hz: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Clients that join per second, as a Poisson process: each the one that has been away longest; none while
