@@ -157,8 +157,9 @@ class StationState:
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
     per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
     began, or last went on; left: seconds left of one that stands still (NaN: it does not); warm_until: until
-    when an instance of a serverless server is warm. replicas: those there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
-    wherever they changed in it, for those who keep a record.
+    when an instance of a serverless server is warm. replicas: those there are; taken: by outages. steps:
+    (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for those who
+    keep a record.
     """
 
     waiting: list[int]

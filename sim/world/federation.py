@@ -89,8 +89,8 @@ def federated(
     link breaks off, or meets the server down, starts over. At due + wait_s the server merges what is there,
     if it is up, and sends it to all who took part in the round and had a fellow's upload in theirs. A
     broadcast that does not arrive before its client's next round is of no use and not sent. numbers: how many
-    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave of
-    the server.
+    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave
+    of the server.
     """
     assert scenario.federation is not None
     walk = _Walk(

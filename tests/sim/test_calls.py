@@ -1,4 +1,4 @@
-"""Serverless servers, told call by call: which instances are warm, who finds none, and what outages do to them.
+"""Serverless servers, told call by call: which instances are warm, who finds none, and what outages do.
 
 A call takes one second, and half a second more on a cold instance, unless a story says otherwise.
 """

@@ -68,7 +68,8 @@ class Lists(NamedTuple):
 class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
     since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
-    until when an instance is warm, whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
+    until when an instance is warm, whether it is idle, how many of its batches were stopped, its server; and
+    room to sort those that stop."""
 
     head: Ints
     size: Ints
