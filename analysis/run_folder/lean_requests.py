@@ -131,9 +131,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 def _schema(run: Run) -> pa.Schema:
     told = ("work",) if has_work_of_traces(run) else ()
-    return columns_by_run.requests(
-        run.is_graded, run.has_own_costs, told, run.has_options, run.is_metered, run.has_calls
-    )
+    return run.columns_of_requests(run.has_options, told)
 
 
 def _needed(run: Run) -> list[str]:

@@ -91,13 +91,7 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        schema = columns_by_run.requests(
-            self.is_graded,
-            self.has_own_costs,
-            has_options=self.has_options,
-            is_metered=self.is_metered,
-            has_calls=self.has_calls,
-        )
+        schema = self.columns_of_requests(self.has_options)
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())

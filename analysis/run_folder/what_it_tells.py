@@ -3,8 +3,11 @@ A part of `analysis.run_folder.run`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+
+import pyarrow as pa
 
 from analysis.run_folder.files import has_column, part_paths
 from sim.results import columns, columns_by_run
@@ -14,6 +17,12 @@ class WhatItTells:
     """What of a run is graded, priced by the sample, metered, or of unequal work."""
 
     path: Path
+
+    def columns_of_requests(self, has_options: bool, told: Sequence[str] = ()) -> pa.Schema:
+        """Those that its requests have, where traces say so much of them."""
+        return columns_by_run.requests(
+            self.is_graded, self.has_own_costs, told, has_options, self.is_metered, self.has_calls
+        )
 
     @cached_property
     def is_graded(self) -> bool:

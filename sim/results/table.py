@@ -71,11 +71,6 @@ class Tabulator:
         """Whether some client may ask more than one."""
         return self.parameters.most_options > 1
 
-    @property
-    def has_calls(self) -> bool:
-        """Whether some server is serverless."""
-        return any(station.serverless for station in self.parameters.stations)
-
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
         rows, last = ended.rows, last_sends(ended)
@@ -99,16 +94,10 @@ class Tabulator:
             columns |= self.whom.columns(rows["client"], last["option"])
         if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
-        if self.has_calls:
+        if has_calls := self.parameters.has_calls:
             columns[COLD.name] = last["is_cold"]
-        schema = columns_of_requests(
-            is_graded,
-            self.whom.sample_c_e is not None,
-            self.told,
-            self.has_options,
-            is_metered,
-            self.has_calls,
-        )
+        is_priced = self.whom.sample_c_e is not None
+        schema = columns_of_requests(is_graded, is_priced, self.told, self.has_options, is_metered, has_calls)
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -124,9 +113,9 @@ class Tabulator:
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
-        if self.has_calls:
+        if has_calls := self.parameters.has_calls:
             columns[COLD.name] = sends["is_cold"]
-        return _table(columns, columns_of_attempts(self.has_options, self.has_calls), self._dictionaries())
+        return _table(columns, columns_of_attempts(self.has_options, has_calls), self._dictionaries())
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
