@@ -46,6 +46,14 @@ class Presence:
             found[asked] = number > 0
         return found
 
+    def away(self, client: int, horizon_s: float) -> list[tuple[float, float]]:
+        """When a client is away before the horizon."""
+        if not self.comes_and_goes[client]:
+            return []
+        mine = self.client == client
+        begins, ends = np.append(0.0, self.until_s[mine]), np.append(self.from_s[mine], horizon_s)
+        return [(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True) if a < b]
+
 
 def presence(scenario: Scenario, clients: Population) -> Presence:
     """The visits of a run. The law: a longer horizon only adds to them."""

@@ -17,6 +17,7 @@ from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, 
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
 from sim.world.parameters import Parameters, parameters_of
+from sim.world.peers import away
 from sim.world.population import Population, population
 from sim.world.presence import Presence, presence
 from sim.world.reachable import TRAINS
@@ -59,7 +60,11 @@ class World:
     @cached_property
     def capacities(self) -> tuple[Capacity, ...]:
         """Per server."""
-        return tuple(capacity(self.scenario, place, self.outage_times) for place in self._places)
+        times, there = self.outage_times, self.presence
+        return tuple(
+            capacity(self.scenario, place, times, away(self.scenario, place, times, there))
+            for place in self._places
+        )
 
     @cached_property
     def availabilities(self) -> tuple[float, ...]:

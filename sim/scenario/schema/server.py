@@ -30,6 +30,10 @@ class ServerModel(Part):
     """What images are scaled by for a model of your own; null: they stay between 0 and 1."""
     answers: str | None = None
     """The server of a table; null: the only one that it has."""
+    of_group: Name | None = None
+    """The frozen model of this group's clients, in place of one that is trained; null: its own."""
+    variant: Whole = 0
+    """Of `of_group`: which of its models."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long as its server says a batch takes that it answers."""
 
@@ -135,6 +139,9 @@ class _WithName(Part):
     """Name of the server; each has its own."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Names of the models that it has; null: all."""
+    peers_of: Name | None = None
+    """Its replicas are devices of this group that have its model: they serve while they are there and their
+    links are up; null: they are a server's own."""
 
 
 class NamedServer(Station, _WithName):
