@@ -263,6 +263,8 @@ DEFINITIONS |= {
         "cost.*",
         "energy.per_request_j",
         "energy.per_right_answer_j",
+        "calls.cold_share",
+        "calls.usd_per_1000_answers",
         "availability.*",
         "outages.whole_run.*",
         *(f"{section}.*.whole_run.*" for section in OF_WHOM),

@@ -60,9 +60,9 @@ class World:
     @cached_property
     def capacities(self) -> tuple[Capacity, ...]:
         """Per server."""
-        times, there = self.outage_times, self.presence
+        scenario, clients, times = self.scenario, self.population, self.outage_times
         return tuple(
-            capacity(self.scenario, place, times, away(self.scenario, place, times, there))
+            capacity(scenario, place, times, away(scenario, clients, place, times, self.presence))
             for place in self._places
         )
 

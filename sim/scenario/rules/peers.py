@@ -11,7 +11,6 @@ from sim.scenario.rules.servers import server_models
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest
-from sim.world.peers import devices_with
 
 Breach = tuple[Path, Any, str]
 
@@ -51,9 +50,15 @@ def peers_are_devices(scenario: Scenario) -> Iterator[Breach]:
             yield path, server.peers_of, "needs one model, with of_group the same group"
         elif server.autoscaling is not None:
             yield ("servers", place, "autoscaling"), "...", "peers are as many as there are: must be null"
-        elif server.replicas > (there := len(devices_with(scenario, place))):
+        elif server.replicas > (there := _devices(scenario, server.peers_of, models[0].variant)):
             rule = f"must be at most {there}, the devices of {server.peers_of} that have this model"
             yield ("servers", place, "replicas"), server.replicas, rule
+
+
+def _devices(scenario: Scenario, name: str, variant: int) -> int:
+    """How many clients of a group have a model, which are dealt to them in turn."""
+    (group,) = (group for group in scenario.fleet if group.group == name)
+    return len(range(variant, group.clients, group.model.variants))
 
 
 PEER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
