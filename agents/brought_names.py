@@ -29,6 +29,18 @@ def files_of(scenario: Scenario) -> dict[str, str]:
     return {name: file for name, file in found.items() if file is not None}
 
 
+def peers_in(scenario: Scenario) -> dict[str, tuple[int, int]]:
+    """The servers' models that are frozen ones of clients, by name: whose, as the places of group and
+    variant."""
+    places = [group.group for group in scenario.fleet]
+    servers = zip(server_names(scenario), scenario.server_models.values(), strict=True)
+    return {
+        name: (places.index(model.of_group), model.variant)
+        for name, model in servers
+        if model.of_group is not None
+    }
+
+
 def libraries_of(scenario: Scenario) -> dict[str, str]:
     """The versions of the libraries that only brought models need, by name; empty where none does."""
     servers = (model.family for model in scenario.server_models.values())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.brought_names import files_of, name_of, server_names
+from agents.brought_names import files_of, name_of, peers_in, server_names
 from agents.data.datasets import DataSet, load
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
 from agents.data.partitions import known_classes, traffic_of, training_sets
@@ -80,7 +80,8 @@ class Plan:
 
     def is_given(self, model: int) -> bool:
         """Whether a model of the servers is not trained: its answers are given, or it is brought."""
-        return self.given is not None or server_names(self.scenario)[model] in self.untrained
+        name = server_names(self.scenario)[model]
+        return self.given is not None or name in self.untrained or name in peers_in(self.scenario)
 
     def is_brought(self, place: int) -> bool:
         """Whether the models of a group are brought, so that nothing is trained on its partition."""

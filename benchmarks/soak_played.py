@@ -40,7 +40,7 @@ def played(
 
     def begun() -> Run:
         world = World(scenario)
-        learner = MadeUpLearner(scenario, learned) if scenario.training.online else None
+        learner = MadeUpLearner(scenario, learned) if scenario.learns_in_run else None
         return Run(
             world, learned, arrivals or ScenarioArrivals(world), learner, EnginePath(path, ""), windows
         )

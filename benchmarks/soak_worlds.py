@@ -176,6 +176,11 @@ class Drawing(Draws):
         by = by if self.chance(0.5) else {"failures": self.number(1, 4)}
         return by | {"cooldown_s": self.seconds(), "probes": self.number(1, 3)}
 
+    def presence(self) -> Table:
+        if self.chance(0.3):
+            return {"at": [[1.0, 6.0], [7.0, 9.5]]}
+        return {"join_hz": self.one_of(0.05, 0.5), "stay": self.one_of(1.0, 4.0)}
+
     def autoscaling(self) -> Table:
         least = self.number(0, 2)
         by = self.one_of({"target_utilisation": self.one_of(0.3, 0.7, 1.0)}, {"target_queue": 1.5})
@@ -271,5 +276,8 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     **{(name, "queue_limit"): lambda one: one.number(0, 20) for name in ("Server", "NamedServer")},
     **{(name, "autoscaling"): Drawing.autoscaling for name in ("Server", "NamedServer")},
     ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
+    ("Group", "presence"): Drawing.presence,
+    ("NamedServer", "peers_of"): lambda one: one.word(*one.groups),
+    ("ServerModel", "of_group"): lambda one: one.word(*one.groups),
     ("ServersTarget", "names"): lambda one: one.some(one.servers, least=1),
 }

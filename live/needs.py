@@ -22,6 +22,7 @@ def require_playable(plan: Scenario) -> None:
         raise BadInput(NOT_PLAYED.format("servers", "more than one server", "write one as server"))
     server = plan.one_server
     wrong = [
+        (server.serverless is not None, "server.serverless", "serverless instances", "take it out"),
         (server.autoscaling is not None, "server.autoscaling", "an autoscaler", "take it out"),
         (plan.training.online is not None, "training.online", "training during the run", "set it to null"),
         (plan.federation is not None, "federation", "training during the run", "set it to null"),

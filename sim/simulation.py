@@ -15,7 +15,7 @@ from sim.messages import Learned
 from sim.ports import OnlineLearner
 from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
 from sim.results.columns import EVENTS, OUTAGES, TIMELINE
-from sim.results.columns_by_run import ENERGY, LINKS, SERVERS
+from sim.results.columns_by_run import ENERGY, LINKS, PRESENCE, SERVERS
 from sim.results.events import events
 from sim.results.packing import fill
 from sim.results.resuming import tidy
@@ -118,10 +118,23 @@ def simulate(
         links.finish(run.chunks)
     if (energy := run.energy()) is not None:
         write_table(folder / "energy.parquet", table_of(energy, ENERGY))
+    if world.presence.comes_and_goes.any():
+        write_table(folder / "presence.parquet", table_of(visits(world), PRESENCE))
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
     write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
     return done
+
+
+def visits(world: World) -> dict[str, Any]:
+    """The columns of `presence`: every visit of a client that joins and leaves."""
+    there, groups = world.presence, np.array([group.group for group in world.scenario.fleet])
+    return {
+        "client_id": there.client,
+        "group": groups[world.population.group[there.client]],
+        "from_s": there.from_s,
+        "until_s": there.until_s,
+    }
 
 
 def outages(periods: list[Interval]) -> dict[str, list[Any]]:

@@ -61,6 +61,7 @@ class Send:
     batch_size: int = 0
     cause: str = "none"
     accepted: bool = False
+    is_cold: bool = False
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
 

@@ -87,6 +87,7 @@ class Server:
         self.replicas, self.taken = self.rule.replicas, 0
         self.runs: dict[int, Run] = {}  # per replica that works
         self.held: dict[int, float] = {}  # per replica whose batch stands still: seconds left of it
+        self.warm_until: dict[int, float] = {}  # per instance of a serverless server
         self.last_started: dict[int, float] = {}  # per client
         admission = self.rule.admission
         self.bucket = Bucket(admission.rate_hz, admission.burst) if admission.kind == "token_bucket" else None
@@ -178,7 +179,7 @@ class Server:
         while self.idle() and self.is_due([*self.returned, *self.waiting]):
             batch = self.form_batch()
             if batch:
-                replica = self.idle()[0]
+                replica = ([one for one in self.idle() if self.is_warm(one)] or self.idle())[0]
                 self.measure()
                 self.batches[replica] = batch
                 self.env.process(self.work(replica, batch))
@@ -225,7 +226,18 @@ class Server:
     def work(self, replica: int, batch: list[Any]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        yield from self.go_on(replica, batch, self.batch_s(replica, batch))
+        takes = self.batch_s(replica, batch)
+        if not self.is_warm(replica):
+            batch[0].is_cold = True
+            takes += self.rule.serverless.cold_start_s
+        yield from self.go_on(replica, batch, takes)
+
+    def is_warm(self, replica: int) -> bool:
+        """Whether a call on it starts at once; where nothing is serverless all do."""
+        calls = self.rule.serverless
+        if calls is None or replica < calls.provisioned:
+            return True
+        return self.env.now <= self.warm_until.get(replica, -inf)
 
     def batch_s(self, replica: int, batch: list[Any]) -> float:
         """Seconds that a batch takes if it starts now."""
@@ -243,6 +255,8 @@ class Server:
         del self.runs[replica]
         self.measure()
         self.batches[replica] = []
+        if self.rule.serverless and replica < self.usable:
+            self.warm_until[replica] = self.env.now + self.rule.serverless.keep_alive_s
         for send in batch:
             send.finished, send.backlog = self.env.now, self.backlog()
             self.env.process(self.answer(send, "remote"))
@@ -273,6 +287,8 @@ class Server:
         was, is_total = self.usable, taken > self.taken and taken >= replicas
         self.measure()
         self.replicas, self.taken = replicas, taken
+        for replica in range(self.usable, was):
+            self.warm_until.pop(replica, None)
         if in_flight != "finish":
             last = len(self.batches) if is_total else was
             stopped = [replica for replica in range(self.usable, last) if replica in self.runs]

@@ -307,6 +307,7 @@ def reference(
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
     whom = ASKED if max(map(len, loop.options)) > 1 else []
+    cold = ["cold_start"] if any(one.serverless for one in scenario.stations) else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     requests = pd.DataFrame(
         [
@@ -315,7 +316,7 @@ def reference(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn,
+        columns=COMPARED + whom + drawn + cold,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -328,7 +329,7 @@ def reference(
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT, "charged", *whom],
+        columns=["request_id", "attempt", *SENT, "charged", *whom, *cold],
     )
     return requests, attempts
 
@@ -367,6 +368,7 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
     scenario = loop.scenario
     return {
         "option": options.index(one) if send else -1,
+        "cold_start": bool(send and send.is_cold),
         "server": scenario.station_names[one.server],
         "model": [*scenario.server_models][one.model],
     }

@@ -70,9 +70,14 @@ def answers_of(plan: Plan, models: Mapping[str, OwnModel]) -> dict[str, Weights]
     classes): probabilities, or else logits; or a pair of these and features, (n, width), for rejectors.
     Raises BadInput for numbers that are neither.
     """
-    pool = np.concatenate([plan.in_view(plan.rejector_pool, view) for view in range(len(plan.shifts))])
-    asked = np.unique(np.concatenate([pool, plan.samples.sample_id])).astype(np.int32)
+    asked = samples_asked(plan)
     return {name: _said(plan, name, models, asked) for name in names_of(plan)}
+
+
+def samples_asked(plan: Plan) -> NDArray[np.int32]:
+    """All samples that a run looks at, ascending."""
+    pool = np.concatenate([plan.in_view(plan.rejector_pool, view) for view in range(len(plan.shifts))])
+    return np.unique(np.concatenate([pool, plan.samples.sample_id])).astype(np.int32)
 
 
 def digests_of(models: Mapping[str, OwnModel], scenario: Scenario) -> dict[str, str]:

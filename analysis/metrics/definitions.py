@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.metrics import energy
+from analysis.metrics import energy, money, presence
 from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS, OF_ROUNDS
 from analysis.run_folder.parts import OF_WHOM
 
@@ -244,7 +244,9 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= OF_PARTS | OF_CLASSES | OF_ROUNDS | energy.DEFINITIONS
+DEFINITIONS |= (
+    OF_PARTS | OF_CLASSES | OF_ROUNDS | energy.DEFINITIONS | money.DEFINITIONS | presence.DEFINITIONS
+)
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (
@@ -261,6 +263,8 @@ DEFINITIONS |= {
         "cost.*",
         "energy.per_request_j",
         "energy.per_right_answer_j",
+        "calls.cold_share",
+        "calls.usd_per_1000_answers",
         "availability.*",
         "outages.whole_run.*",
         *(f"{section}.*.whole_run.*" for section in OF_WHOM),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.energy import OF_REQUESTS
+from analysis.metrics import energy, money
 from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
 from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
@@ -49,8 +49,12 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
         "availability": {"answered_in_time_if_sent": _of(OF_PART["answered_in_time_if_sent"], traffic, span)},
         "outages": {"whole_run": _of_part(traffic, span)},
     }
-    if traffic.run.is_metered:
-        found["energy"] = {name: _of(ratio, traffic, span) for name, ratio in OF_REQUESTS.items()}
+    for name, ratios, is_told in (
+        ("energy", energy.OF_REQUESTS, traffic.run.is_metered),
+        ("calls", money.OF_REQUESTS, traffic.run.has_calls),
+    ):
+        if is_told:
+            found[name] = {number: _of(ratio, traffic, span) for number, ratio in ratios.items()}
     for section in OF_WHOM:
         parts = {
             name: {"whole_run": _of_part(traffic.only(rows), span)}

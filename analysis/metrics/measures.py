@@ -270,6 +270,7 @@ IN_TIME = (  # paths of numbers that are no measures, but alike in this
     "wire.",
     "cost.",
     "energy.",
+    "calls.",
     "rates.remote_answer_rate",
     "rates.answered_if_sent",
     "availability.answered_in_time_if_sent",

@@ -13,7 +13,6 @@ from analysis.run_folder.files import part_paths, read_table
 from analysis.run_folder.outages import hits
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
-from sim.results import columns_by_run
 
 
 def best_threshold(score: Floats, kept: Floats, sent: Floats) -> float:
@@ -79,7 +78,7 @@ def _scores(run: Run, request_id: NDArray[np.int64]) -> Floats:
     tables = [
         read_table(
             path,
-            columns_by_run.requests(run.is_graded, run.has_own_costs, (), run.has_options, run.is_metered),
+            run.columns_of_requests(run.has_options),
             ["request_id", "score"],
         )
         for path in part_paths(run.path, "requests", needed=False)

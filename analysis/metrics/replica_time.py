@@ -82,6 +82,8 @@ def _stops(run: Run, server: str, replica: int) -> Floats:
     if run.servers[server]["in_flight"] in ("finish", "resume", "restart"):
         return np.empty(0)
     at_s, usable = usable_steps(run, server)
+    if run.servers[server].get("peers_of"):  # whom outages of links take, and leaving
+        return at_s[1:][(usable[1:] <= replica) & (usable[:-1] > replica)]
     outages = find_outages(run)
     begins = np.unique([one.from_s for one in outages if one.slower is None and hits(run, one, server)])
     before = usable[np.maximum(np.searchsorted(at_s, begins, "left") - 1, 0)]

@@ -15,7 +15,9 @@ from analysis.metrics.breakdown import by_whom
 from analysis.metrics.classes import classes, ranking
 from analysis.metrics.energy import energy
 from analysis.metrics.intervals import intervals
+from analysis.metrics.money import calls, money
 from analysis.metrics.outages import outages
+from analysis.metrics.presence import presence
 from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
@@ -64,7 +66,10 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "retries": service.retries,
     "wire": service.wire,
     "cost": service.cost,
+    "calls": calls,
+    "money": money,
     "energy": energy,
+    "presence": presence,
     "availability": service.availability,
     "staleness": service.staleness,
     "rounds": service.rounds,
@@ -79,7 +84,17 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
 }
 
 
-WHERE_THERE_ARE_ANY = ("servers", "models", "options", "queues", "energy", "federation")
+WHERE_THERE_ARE_ANY = (
+    "servers",
+    "models",
+    "options",
+    "queues",
+    "calls",
+    "money",
+    "energy",
+    "presence",
+    "federation",
+)
 
 
 def summarise(run: Run) -> dict[str, Any]:

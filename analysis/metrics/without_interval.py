@@ -31,6 +31,10 @@ WITHOUT: dict[str, str] = {
         ("energy.by_outcome.*", "energy.ran_empty_share", "energy.silent_share", "energy.lifetime_s"),
         "of devices alike under one course of events; only other seeds show how another would go",
     ),
+    **dict.fromkeys(
+        (f"presence.{name}" for name in ("there_mean", "there_share", "joined_hz", "stay_mean_s")),
+        "follows from visits that are drawn before the run; the law of presence has its interval",
+    ),
     "energy.first_empty_at_s": "a minimum falls with the number of devices",
     "queue.max": "a maximum grows with the length of the run",
     **dict.fromkeys(
@@ -42,6 +46,8 @@ WITHOUT: dict[str, str] = {
             "cost.charged_attempts",
             "cost.total",
             "cost.spend",
+            *(f"calls.{name}" for name in ("made", "cold", "usd")),
+            *(f"money.{name}" for name in ("calls_usd", "replicas_usd", "usd_per_1000_answers")),
             *(f"energy.{name}_j" for name in ("idle", "inference", "radio", "harvested", "spilled")),
         ),
         TOTAL,

@@ -142,6 +142,8 @@ MOST_DIGITS = 6
 SHOWN_AS = {  # unit of a measure: the unit it is shown in, the factor, and digits after the point
     "share": ("%", 100.0, 1),
     "J": ("J", 1.0, 2),
+    "calls": ("", 1.0, 0),
+    "clients": ("", 1.0, 1),
     "s": ("ms", 1000.0, 1),
     "bytes": ("kB", 0.001, 2),
     "loss": ("loss", 1.0, 4),

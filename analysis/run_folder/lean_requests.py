@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import replica_seconds
+from analysis.run_folder.calls import calls_of
 from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.own_work import has_work_of_traces
@@ -89,8 +90,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     (replica time of all attempts, each its equal share of its batch's) and wasted_s (the part of it whose
     answer was not the one given, and that is known). Where samples or options have costs of their own, c_e
     (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
-    differ in it, paid (for all of them). Of several servers first_server (the place of the one that was
-    asked first).
+    differ in it, paid (for all of them). Where servers are serverless, calls, cold_calls and what calls
+    cost, calls_usd. Of several servers first_server (the place of the one that was asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -130,11 +131,15 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 def _schema(run: Run) -> pa.Schema:
     told = ("work",) if has_work_of_traces(run) else ()
-    return columns_by_run.requests(run.is_graded, run.has_own_costs, told, run.has_options, run.is_metered)
+    return run.columns_of_requests(run.has_options, told)
 
 
 def _needed(run: Run) -> list[str]:
     return [*NEEDED, *_schema(run).names[len(columns.REQUESTS) :]]
+
+
+def _cold(run: Run) -> list[str]:
+    return [columns_by_run.COLD.name] if run.has_calls else []
 
 
 def _categories(run: Run) -> dict[str, tuple[str, ...]]:
@@ -189,6 +194,9 @@ def _narrow(
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
+        **{
+            name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()
+        },
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
@@ -231,11 +239,12 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
     ids = known["request_id"].to_numpy()
     service_s, wasted_s, charged, first_server = (np.zeros(len(known)) for _ in range(4))
+    calls: dict[str, Array] = {}
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
-        schema = columns_by_run.attempts(run.has_options)
+        schema = columns_by_run.attempts(run.has_options, run.has_calls)
         whom = ["server"] if run.has_options else []
-        table = read_table(path, schema, ["request_id", "attempt", "charged", *SERVED, *whom])
+        table = read_table(path, schema, ["request_id", "attempt", "charged", *SERVED, *_cold(run), *whom])
         rows = {name: table[name].to_numpy() for name in table.column_names if name not in whom}
         rows |= {"server": server_asked(run, table)}
         at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
@@ -246,6 +255,8 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         is_used = of["is_remote"].to_numpy() & (of["sent_at_s"].to_numpy() == rows["sent_at_s"])
         np.add.at(service_s, at, seconds)
         np.add.at(charged, at, rows["charged"])
+        for name, values in calls_of(run, rows, seconds).items():
+            np.add.at(calls.setdefault(name, np.zeros(len(known))), at, values)
         np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
         first = rows["attempt"] == 1
         first_server[at[first]] = rows["server"][first]
@@ -255,7 +266,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
-    found = {"service_s": service_s, "wasted_s": wasted_s}
+    found = {"service_s": service_s, "wasted_s": wasted_s, **calls}
     if not tells_by_cost(run):
         found["charged"] = charged
     if len(run.servers) > 1:

@@ -91,9 +91,7 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
-        schema = columns_by_run.requests(
-            self.is_graded, self.has_own_costs, has_options=self.has_options, is_metered=self.is_metered
-        )
+        schema = self.columns_of_requests(self.has_options)
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
@@ -118,7 +116,7 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        schema = columns_by_run.attempts(self.has_options)
+        schema = columns_by_run.attempts(self.has_options, self.has_calls)
         frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 
@@ -135,6 +133,11 @@ class Run(AskedOf, WhatItTells):
     def energy(self) -> pd.DataFrame:
         """What each client's device held, harvested and drew; of a run that `is_metered`."""
         return read_frame(self.path / "energy.parquet", columns_by_run.ENERGY).astype({"group": "str"})
+
+    @cached_property
+    def visits(self) -> pd.DataFrame:
+        """When clients of groups that come and go were there; no rows where none do."""
+        return self._if_there("presence", columns_by_run.PRESENCE)
 
     @cached_property
     def events(self) -> pd.DataFrame:

@@ -3,8 +3,11 @@ A part of `analysis.run_folder.run`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+
+import pyarrow as pa
 
 from analysis.run_folder.files import has_column, part_paths
 from sim.results import columns, columns_by_run
@@ -14,6 +17,12 @@ class WhatItTells:
     """What of a run is graded, priced by the sample, metered, or of unequal work."""
 
     path: Path
+
+    def columns_of_requests(self, has_options: bool, told: Sequence[str] = ()) -> pa.Schema:
+        """Those that its requests have, where traces say so much of them."""
+        return columns_by_run.requests(
+            self.is_graded, self.has_own_costs, told, has_options, self.is_metered, self.has_calls
+        )
 
     @cached_property
     def is_graded(self) -> bool:
@@ -29,6 +38,11 @@ class WhatItTells:
     def is_metered(self) -> bool:
         """Whether something is said of what devices draw."""
         return self._has(columns_by_run.DRAWN.name)
+
+    @cached_property
+    def has_calls(self) -> bool:
+        """Whether some server is serverless, so that calls may be cold."""
+        return self._has(columns_by_run.COLD.name)
 
     @cached_property
     def has_work_of_samples(self) -> bool:

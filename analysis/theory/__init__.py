@@ -9,8 +9,10 @@ from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
     backlog,
     batteries,
+    calls,
     cut_off,
     deciding,
+    presence,
     shared_links,
     sharing,
     staleness,
@@ -29,25 +31,30 @@ LAWS: dict[str, Law] = {
     "together": together.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
+    "calls": calls.LAW,
+    "presence": presence.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
-KNOW_THE_WAY = {"shared_links", "staleness", "together"}  # the latter are of what takes clients' own links
+KNOW_MORE = {"calls", "presence"}  # of several servers, of cold starts, of clients that come and go
+KNOW_THE_WAY = {"shared_links", "presence", "staleness", "together"}  # the last are of what takes own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers;
-    where clients share links, all but those that know of it.
+    Ours are silent on a run with arrivals, service or outages that somebody brought; all but those that know
+    of it where there are several servers, or serverless ones, where clients come and go or share links.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
-    laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
+    is_plain = len(run.servers) == 1 and not run.has_options and not run.has_calls
+    is_plain &= not any(group.get("presence") for group in run.groups.values())
+    ours = set() if run.brought & KNOWN else OURS if is_plain else KNOW_MORE
+    laws = {name: law for name, law in LAWS.items() if name not in OURS or name in ours}
     if traffic.run.scenario.get("network"):
         laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}

@@ -32,6 +32,8 @@ simulator is for.
 | `retry_storm` | *Backlog and retries* |
 | `partition` | *Cut off from the server*, *Load and wait* |
 | `stale_copy` | *Age of what was learned* |
+| `burst` | *Cold calls* |
+| `churn` | *Clients that come and go* |
 | `unfair` | *Shares of a server that is asked for too much* |
 
 A new law is a module of `analysis/theory` with a function of the traffic, and a line in `LAWS`.

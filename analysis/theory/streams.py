@@ -62,8 +62,9 @@ def streams_of(
 ) -> list[Stream] | None:
     """The streams of all groups; None if any of them depends on how the server fares.
 
-    That is so with closed loops, traces (whose rate is their own), budgets, prices that react, and a shape of
-    the rate that nobody here knows; beside_batteries: and if a device may run empty, and send nothing then.
+    That is so with closed loops, traces (whose rate is their own), budgets, prices that react, clients that
+    come and go, and a shape of the rate that nobody here knows; beside_batteries: and if a device may run
+    empty, and send nothing then.
     as_decided: with the shares that were sent, where the scenario says others.
     """
     if beside_batteries and any(group["device"].get("battery") for group in traffic.run.groups.values()):
@@ -74,6 +75,8 @@ def streams_of(
 
 
 def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream | None:
+    if group.get("presence"):
+        return None
     process, kind = group["arrivals"]["process"], group["policy"]["price"]["kind"]
     if process["kind"] in ("closed_loop", "trace") or group["budget"] is not None:
         return None

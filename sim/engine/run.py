@@ -121,6 +121,7 @@ class Run:
         open_since = np.inf if last else state.rows["arrived"].min(initial=end)
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self._verifier.drew(ended, open_since)
+        self._verifier.called(ended, open_since)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None

@@ -63,6 +63,7 @@ SEND_TYPES: dict[str, str] = {
     "replica": "i2",
     "batch_size": "i2",
     "cause": "i1",  # index into CAUSES
+    "is_cold": "?",  # a call of a serverless server that found no warm instance
     "failure": "i1",  # index into OUTCOMES: how it ended for the client, who no longer waits; 0 = it did not
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
     "returns": "i2",  # to the queue, from batches that an outage stopped
@@ -98,6 +99,7 @@ NEW_SEND: dict[str, float] = {
     "replica": -1,
     "batch_size": 0,
     "cause": 0,
+    "is_cold": 0,
     "failure": 0,
     "retry_at": np.nan,
     "returns": 0,
@@ -167,9 +169,10 @@ class StationState:
 
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
     per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
-    began, or last went on; left: seconds left of one that stands still (NaN: it does not). replicas: those
-    there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
-    wherever they changed in it, for those who keep a record.
+    began, or last went on; left: seconds left of one that stands still (NaN: it does not); warm_until: until
+    when an instance of a serverless server is warm. replicas: those there are; taken: by outages. steps:
+    (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for those who
+    keep a record.
     """
 
     waiting: list[int]
@@ -178,6 +181,7 @@ class StationState:
     ends: list[float]
     since: list[float]
     left: list[float]
+    warm_until: list[float]
     replicas: int
     taken: int
     scaling: Scaling
@@ -273,6 +277,7 @@ def _station_at_start(one: Station) -> StationState:
         ends=[np.inf] * one.most_replicas,
         since=[np.nan] * one.most_replicas,
         left=[np.nan] * one.most_replicas,
+        warm_until=[-np.inf] * one.most_replicas,
         replicas=one.replicas,
         taken=one.replicas - usable,
         scaling=Scaling(),

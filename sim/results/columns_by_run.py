@@ -30,6 +30,7 @@ ASKED = (
     pa.field("model", NAME),
 )
 OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
+COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: whether its call found none warm
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
 
@@ -39,16 +40,18 @@ def requests(
     told: Sequence[str] = (),
     has_options: bool = False,
     is_metered: bool = False,
+    has_calls: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
+    own = (*own, *((COLD,) if has_calls else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
-def attempts(has_options: bool = False) -> pa.Schema:
+def attempts(has_options: bool = False, has_calls: bool = False) -> pa.Schema:
     """The columns of `attempts`; in runs with several options whom each asked."""
-    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ())])
+    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ()), *((COLD,) if has_calls else ())])
 
 
 # Of runs with several servers: those columns of the time line that are a server's own, a row per second and
@@ -100,6 +103,16 @@ ENERGY = pa.schema(
         ("empty_at_s", pa.float64()),  # when it first ran empty; NaN: never
         ("times_empty", pa.int64()),
         ("silent_s", pa.float64()),
+    ]
+)
+
+# Of runs whose clients join and leave: a row per visit of a client that began before the horizon.
+PRESENCE = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("from_s", pa.float64()),
+        ("until_s", pa.float64()),  # may lie behind the horizon
     ]
 )
 

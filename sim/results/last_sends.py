@@ -14,7 +14,7 @@ _NEVER = {
     "sent": np.nan,
     "reached": np.nan,
     "option": -1,
-    **{name: NEW_SEND[name] for name in ("started", "finished", "replica", "batch_size", "cause")},
+    **{name: NEW_SEND[name] for name in ("started", "finished", "replica", "batch_size", "cause", "is_cold")},
 }
 
 

@@ -36,6 +36,7 @@ ENTRIES = {
     "servers.parquet",
     "links.parquet",
     "energy.parquet",
+    "presence.parquet",
     "federation.parquet",
     "events.parquet",
     "outages.parquet",

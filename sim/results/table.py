@@ -14,7 +14,7 @@ from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import DRAWN, OWN_COST, QUALITIES
+from sim.results.columns_by_run import COLD, DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -94,9 +94,10 @@ class Tabulator:
             columns |= self.whom.columns(rows["client"], last["option"])
         if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
-        schema = columns_of_requests(
-            is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
-        )
+        if has_calls := self.parameters.has_calls:
+            columns[COLD.name] = last["is_cold"]
+        is_priced = self.whom.sample_c_e is not None
+        schema = columns_of_requests(is_graded, is_priced, self.told, self.has_options, is_metered, has_calls)
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -112,7 +113,9 @@ class Tabulator:
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
-        return _table(columns, columns_of_attempts(self.has_options), self._dictionaries())
+        if has_calls := self.parameters.has_calls:
+            columns[COLD.name] = sends["is_cold"]
+        return _table(columns, columns_of_attempts(self.has_options, has_calls), self._dictionaries())
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.

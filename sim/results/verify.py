@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim.engine.state import Columns, Ended, State
 from sim.errors import RunFailed
 from sim.results.budget_audit import charge, nothing_charged
+from sim.results.call_audit import CallAudit
 from sim.results.columns import OUTCOMES
 from sim.results.energy_audit import EnergyAudit
 from sim.results.link_audit import audited
@@ -28,6 +29,7 @@ _ORDERS = (
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
+_KEPT_OF_CALLS = ("ended", "calls")
 _KEPT_OF_ENERGY = ("drawn", "asked", "listens_until", "sent")
 
 
@@ -58,7 +60,7 @@ class Verifier:
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
         self._links: list[list[float]] = [[] for _ in parameters.network.names]
-        self._energy = EnergyAudit(parameters)
+        self._energy, self._calls = EnergyAudit(parameters), CallAudit(parameters)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -108,6 +110,11 @@ class Verifier:
         """Takes note of the energy of requests that ended; open_since: as for `spent`."""
         self._energy.add(ended, open_since)
 
+    def called(self, ended: Ended, open_since: float) -> None:
+        """Raises RunFailed if a serverless server's call was cold and need not be, or the reverse;
+        open_since: as for `spent`."""
+        self._calls.add(ended, open_since)
+
     def passed(self, ended: Ended) -> None:
         """Raises RunFailed if a shared link let more or less pass than it could, or in another order."""
         self._links = audited(self._parameters.network, ended.passages, self._links)
@@ -133,7 +140,10 @@ class Verifier:
     def kept(self) -> dict[str, Any]:
         """What the checks to come depend on."""
         own = {name: getattr(self, name) for name in _KEPT}
-        return own | {"energy": {name: getattr(self._energy, name) for name in _KEPT_OF_ENERGY}}
+        return own | {
+            "energy": {name: getattr(self._energy, name) for name in _KEPT_OF_ENERGY},
+            "calls": {name: getattr(self._calls, name) for name in _KEPT_OF_CALLS},
+        }
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Goes on where `kept` was taken."""
@@ -141,6 +151,8 @@ class Verifier:
             setattr(self, name, kept[name])
         for name in _KEPT_OF_ENERGY:
             setattr(self._energy, name, kept["energy"][name])
+        for name in _KEPT_OF_CALLS:
+            setattr(self._calls, name, kept["calls"][name])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)

@@ -84,7 +84,7 @@ def _value(key: str, value: Schema) -> str:
         return ", ".join(f"`{on_one_line(one)}`" for one in value.get("enum", [value.get("const")]))
     if "discriminator" in value:
         return ", ".join(f"`{kind}`" for kind in value["discriminator"]["mapping"])
-    if set(_parts_in(value)) & set(NAMES_OF_DURATIONS):
+    if "oneOf" in value and set(_parts_in(value)) & set(NAMES_OF_DURATIONS):
         return _number("_s", value["oneOf"][0]) + ", or a [duration](#durations)"
     if "anyOf" in value:
         return ", or ".join(_value(key, one) for one in value["anyOf"])

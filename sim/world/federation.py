@@ -16,6 +16,7 @@ from sim.streams import Draws
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
+from sim.world.presence import Presence
 from sim.world.reachable import Reachable, TransferTimes, usable_of
 from sim.world.versions import Log, Versions
 
@@ -75,7 +76,12 @@ class Federated:
 
 
 def federated(
-    scenario: Scenario, clients: Population, numbers: tuple[int, ...], drawn: Capacity, links: Links
+    scenario: Scenario,
+    clients: Population,
+    presence: Presence,
+    numbers: tuple[int, ...],
+    drawn: Capacity,
+    links: Links,
 ) -> Federated:
     """Rounds are due at k·every_s. A client that takes part trains at once, and is ready after steps·step_s.
 
@@ -83,10 +89,13 @@ def federated(
     link breaks off, or meets the server down, starts over. At due + wait_s the server merges what is there,
     if it is up, and sends it to all who took part in the round and had a fellow's upload in theirs. A
     broadcast that does not arrive before its client's next round is of no use and not sent. numbers: how many
-    a rejector shares, by group. drawn: what outages leave of the server.
+    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave
+    of the server.
     """
     assert scenario.federation is not None
-    walk = _Walk(scenario, clients, numbers, Reachable(usable_of(scenario, drawn), links, clients.size))
+    walk = _Walk(
+        scenario, clients, presence, numbers, Reachable(usable_of(scenario, drawn), links, clients.size)
+    )
     every_s = scenario.federation.every_s
     due_s = begin_of(np.arange(1, periods_before(scenario.horizon_s, every_s)), every_s).tolist()
     for number, due in enumerate(due_s, start=1):
@@ -111,11 +120,16 @@ class _Walk:
     """From round to round, all clients together."""
 
     def __init__(
-        self, scenario: Scenario, clients: Population, numbers: tuple[int, ...], reachable: Reachable
+        self,
+        scenario: Scenario,
+        clients: Population,
+        presence: Presence,
+        numbers: tuple[int, ...],
+        reachable: Reachable,
     ) -> None:
         assert scenario.federation is not None
         self._scenario, self._federation = scenario, scenario.federation
-        self._clients, self._reachable, n = clients, reachable, clients.size
+        self._clients, self._presence, self._reachable, n = clients, presence, reachable, clients.size
         learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
         self.listens = np.array(learns)[clients.group]
         sizes = [
@@ -140,7 +154,9 @@ class _Walk:
         if ready_s >= horizon_s:
             self.rounds.append(FederationRound(number, due_s, merges_s, "unfinished"))
             return
-        present = self.listens & self._takes_part(number)
+        every = np.arange(self._clients.size, dtype=np.int32)
+        is_there = self._presence.is_there(np.full(len(every), due_s), every)
+        present = self.listens & is_there & self._takes_part(number)
         trains = _these(present)
         if federation.merge == "none":
             self._train(FederationRound(number, due_s, merges_s, "own", trains=trains), present, ready_s)

@@ -95,6 +95,11 @@ class Parameters:
         return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all())
 
     @property
+    def has_calls(self) -> bool:
+        """Whether some server is serverless."""
+        return any(station.serverless for station in self.stations)
+
+    @property
     def has_battery(self) -> NDArray[np.bool_]:
         """Per group whether its devices run on one."""
         return self.power.capacity > 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.registry.admission import Admission
 from sim.scenario import Scenario
-from sim.scenario.schema.server import Autoscaling
+from sim.scenario.schema.server import Autoscaling, Serverless
 from sim.world.delays import ServiceTimes
 from sim.world.outages.capacity import Capacity, Slowness, most_replicas
 
@@ -31,6 +31,7 @@ class Station:
     admission: Admission
     drop_expired: bool
     autoscaling: Autoscaling | None
+    serverless: Serverless | None
     when_down: str
     in_flight: str
     queue_survives: bool
@@ -53,6 +54,7 @@ def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowne
         admission=server.admission,
         drop_expired=server.drop_expired,
         autoscaling=server.autoscaling,
+        serverless=server.serverless,
         when_down=server.when_down,
         in_flight=server.in_flight,
         queue_survives=server.queue_survives,

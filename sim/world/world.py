@@ -17,7 +17,9 @@ from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, 
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
 from sim.world.parameters import Parameters, parameters_of
+from sim.world.peers import away
 from sim.world.population import Population, population
+from sim.world.presence import Presence, presence
 from sim.world.reachable import TRAINS
 from sim.world.release_schedule import Round, Schedule, rounds, schedule, schedule_of, training_spans
 from sim.world.stations import Station, station
@@ -43,6 +45,11 @@ class World:
         return population(self.scenario)
 
     @cached_property
+    def presence(self) -> Presence:
+        """Which clients are there when."""
+        return presence(self.scenario, self.population)
+
+    @cached_property
     def outage_times(self) -> tuple[OutageTimes, ...]:
         return outage_times(self.scenario, self.population)
 
@@ -53,7 +60,11 @@ class World:
     @cached_property
     def capacities(self) -> tuple[Capacity, ...]:
         """Per server."""
-        return tuple(capacity(self.scenario, place, self.outage_times) for place in self._places)
+        scenario, clients, times = self.scenario, self.population, self.outage_times
+        return tuple(
+            capacity(scenario, place, times, away(scenario, clients, place, times, self.presence))
+            for place in self._places
+        )
 
     @cached_property
     def availabilities(self) -> tuple[float, ...]:
@@ -108,7 +119,7 @@ class World:
         """Where clients learn together."""
         if self.scenario.federation is None:
             return None
-        known = self.population, self.shared_numbers, self.capacities[TRAINS], self.links
+        known = self.population, self.presence, self.shared_numbers, self.capacities[TRAINS], self.links
         return federated(self.scenario, *known)
 
     @cached_property

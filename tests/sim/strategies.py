@@ -299,6 +299,17 @@ def scalings(draw: st.DrawFn, replicas: int, lattice: bool) -> dict[str, Any]:
     }
 
 
+def calls(replicas: int, lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Instances that are cold soon, and some that never are."""
+    return st.fixed_dictionaries(
+        {
+            "keep_alive_s": spans(lattice, 0, 12),
+            "cold_start_s": spans(lattice, 0, 6),
+            "provisioned": st.sampled_from([0, 0, min(1, replicas), replicas]),
+        }
+    )
+
+
 def admissions() -> st.SearchStrategy[dict[str, Any]]:
     bucket = {"kind": "token_bucket", "rate_hz": 0.8, "burst": 2.0}
     return st.sampled_from([{"kind": "none"}] * 4 + [{"kind": "deadline_feasible"}, bucket])
@@ -372,6 +383,9 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
     }
     if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
+    if not draw(st.integers(0, 5)):
+        found |= {"serverless": draw(calls(replicas, lattice)), "max_batch": 1, "autoscaling": None}
+        found["in_flight"] = draw(st.sampled_from(["lose", "finish"]))
     found["queue_survives"] |= found["in_flight"] == "requeue"
     found["queue_survives"] |= bool(found["autoscaling"]) and found["autoscaling"]["min"] == 0
     return found
@@ -444,6 +458,11 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
             if option["link"]:
                 option["link"] |= {"payload_bytes": draw(st.sampled_from([500, 2000]))}
             option["over"] = draw(st.sampled_from([None, over_some(draw, network)]))
+    of_models: dict[str, dict[str, Any]] = {
+        name: {"work": draw(st.sampled_from([1.0, 1.0, 2.0]))} for name in models
+    }
+    if not draw(st.integers(0, 3)):
+        ask_peers(draw, servers[0], fleet[0], of_models)
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,
@@ -451,7 +470,7 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         fleet=fleet,
         server=None,
         servers=tuple(servers),
-        models={name: {"work": draw(st.sampled_from([1.0, 1.0, 2.0]))} for name in models},
+        models=of_models,
         outages=draw(shared_outages([one["server"] for one in servers], len(fleet), horizon, lattice)),
         training={"exploration": draw(st.sampled_from([0.0, 0.0, 0.3]))},
         costs={
@@ -460,6 +479,20 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         },
     )
     return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+def ask_peers(
+    draw: st.DrawFn, server: dict[str, Any], group: dict[str, Any], models: dict[str, dict[str, Any]]
+) -> None:
+    """Devices of a group are a server's replicas, if it has one model; its clients may come and go."""
+    if len(server["models"]) > 1:
+        return
+    models[server["models"][0]] |= {"of_group": group["group"], "variant": 0}
+    server |= {"peers_of": group["group"], "autoscaling": None}
+    devices = -(-group["clients"] // group["model"]["variants"])
+    server["replicas"] = draw(st.integers(1, devices))
+    if group["arrivals"]["process"]["kind"] != "closed_loop" and draw(st.booleans()):
+        group["presence"] = {"join_hz": 0.05, "stay": draw(st.sampled_from([2.0, 5.0]))}
 
 
 @st.composite

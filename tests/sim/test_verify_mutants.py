@@ -238,3 +238,29 @@ def test_a_queue_that_lets_the_last_pass_first(monkeypatch: Patch):
     monkeypatch.setattr("sim.engine.handlers.links.passed_at", by_turns)
     with pytest.raises(RunFailed, match="before one that had come earlier"):
         run(scenario)
+
+
+# Calls of serverless servers.
+
+
+@handler
+def the_coldest(w: Any, s: Any, _now: Any) -> Any:
+    found = s.lowest
+    for replica in range(s.lowest, s.first_replica + s.replicas):
+        if w.replicas.is_idle[replica] and w.replicas.warm_until[replica] < w.replicas.warm_until[found]:
+            found = replica
+    return found
+
+
+@pytest.mark.parametrize(
+    ("place", "mutant", "told"),
+    [("server.is_warm", always, "was warm"), ("server.warmest", the_coldest, "was cold, and instance . was")],
+    ids=["always warm", "the coldest"],
+)
+def test_a_call_that_was_warm_or_cold_and_need_not_be(monkeypatch: Patch, place, mutant, told):
+    calls = {"keep_alive_s": 2.0, "cold_start_s": 1.0}
+    scenario = world({"replicas": 20, "serverless": calls})
+    run(scenario)
+    monkeypatch.setattr(f"sim.engine.handlers.{place}", mutant)
+    with pytest.raises(RunFailed, match=told):
+        run(scenario)

@@ -47,6 +47,9 @@ def replicas_of(state: State) -> Replicas:
         ends=np.concatenate([np.array(server.ends, dtype=np.float64) for server in state.stations]),
         since=np.concatenate([np.array(server.since, dtype=np.float64) for server in state.stations]),
         left=np.concatenate([np.array(server.left, dtype=np.float64) for server in state.stations]),
+        warm_until=np.concatenate(
+            [np.array(server.warm_until, dtype=np.float64) for server in state.stations]
+        ),
         is_idle=np.zeros(n, dtype=bool),
         lost=np.zeros(n, dtype=np.int64),
         server=np.repeat(np.arange(len(room)), room),

@@ -266,4 +266,5 @@ class Context:
             if batch:
                 server.ends[place] = float(replicas.ends[first + place])
                 server.since[place] = float(replicas.since[first + place])
+            server.warm_until[place] = float(replicas.warm_until[first + place])
             server.left[place] = float(replicas.left[first + place])

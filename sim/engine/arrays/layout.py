@@ -68,13 +68,15 @@ class Lists(NamedTuple):
 class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
     since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
-    whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
+    until when an instance is warm, whether it is idle, how many of its batches were stopped, its server; and
+    room to sort those that stop."""
 
     head: Ints
     size: Ints
     ends: Floats
     since: Floats
     left: Floats
+    warm_until: Floats
     is_idle: Flags
     lost: Ints
     server: Ints
@@ -243,6 +245,10 @@ STATION = np.dtype(
         ("in_flight", "i8"),
         ("queue_survives", "i8"),
         ("is_redrawn", "i8"),
+        ("is_serverless", "i8"),
+        ("keep_alive_s", "f8"),
+        ("cold_start_s", "f8"),
+        ("provisioned", "i8"),
         ("scales", "i8"),
         ("interval_s", "f8"),
         ("target_utilisation", "f8"),  # 0: it goes by the queue

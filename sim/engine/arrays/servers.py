@@ -24,7 +24,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
     ranks = ranks_of(parameters)
     scale = replica = coming = wanted = fair = door = 0
     for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
-        scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
+        calls, scaling, discipline = rule.serverless, rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
             "number": number,
             "max_batch": rule.max_batch,
@@ -39,6 +39,10 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "in_flight": IN_FLIGHTS.index(rule.in_flight),
             "queue_survives": rule.queue_survives,
             "is_redrawn": rule.service.constant is None,
+            "is_serverless": calls is not None,
+            "keep_alive_s": float(calls.keep_alive_s) if calls else 0.0,
+            "cold_start_s": float(calls.cold_start_s) if calls else 0.0,
+            "provisioned": calls.provisioned if calls else 0,
             "scales": scaling is not None,
             "interval_s": scaling.interval_s if scaling else 1.0,
             "target_utilisation": (scaling.target_utilisation or 0.0) if scaling else 0.0,

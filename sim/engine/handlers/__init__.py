@@ -5,6 +5,7 @@ A new rule is a function here; what it needs stands in `sim.engine.arrays.layout
 from sim.engine.handlers import (
     arriving,
     autoscaling,
+    calls,
     capacity,
     choosing,
     clients,
@@ -24,6 +25,7 @@ MODULES = (
     primitives,
     lookups,
     autoscaling,
+    calls,
     queue,
     server,
     capacity,

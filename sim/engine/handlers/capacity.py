@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, REQUEUE, RESTART, SCALE
 from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
+from sim.engine.handlers.calls import turn_cold
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
 from sim.engine.handlers.server import batch_s, count, go_on, make_idle, swallow
@@ -101,6 +102,8 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
             s.idle -= 1
     if s.scales:
         count_busy(w, s)
+    if s.is_serverless:
+        turn_cold(w, s, usable, was)
     if usable == 0 and not s.queue_survives:
         lose_queue(w, s, now)
     return True

@@ -21,6 +21,7 @@ from sim.engine.events import (
     REMOTE,
 )
 from sim.engine.handlers.autoscaling import measure
+from sim.engine.handlers.calls import is_warm, keep_warm, warmest
 from sim.engine.handlers.lookups import is_up_through, slowed, work_of
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
@@ -68,7 +69,7 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 @handler
 def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
-    """Starts every batch that may start, each on the idle replica with the lowest index."""
+    """Starts every batch that may start, each on the idle replica with the lowest index, warm ones first."""
     replicas = w.replicas
     while s.idle > 0 and s.waiting > 0:
         if s.waiting < s.max_batch and s.batch_wait_s > 0.0:
@@ -78,9 +79,10 @@ def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
                 return
         while not replicas.is_idle[s.lowest]:
             s.lowest += 1
-        form(w, s, now, s.lowest)
-        if replicas.size[s.lowest] > 0:
-            start(w, r, s, now, s.lowest)
+        replica = warmest(w, s, now) if s.is_serverless else s.lowest
+        form(w, s, now, replica)
+        if replicas.size[replica] > 0:
+            start(w, r, s, now, replica)
 
 
 @handler
@@ -144,7 +146,11 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    go_on(w, r, now, replica, batch_s(w, s, now, replica))
+    takes = batch_s(w, s, now, replica)
+    if s.is_serverless and not is_warm(w, s, now, replica):
+        sends.is_cold[head] = True
+        takes += s.cold_start_s
+    go_on(w, r, now, replica, takes)
 
 
 @handler
@@ -201,6 +207,8 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
     replicas.size[replica] = 0
     if replica - s.first_replica >= s.replicas - s.taken:  # it has outlived its place among the usable ones
         return False
+    if s.is_serverless:
+        keep_warm(w, s, now, replica)
     make_idle(w, s, replica)
     return s.waiting > 0
 

@@ -23,6 +23,8 @@ from sim.scenario.rules.network import NETWORK_CHECKS
 from sim.scenario.rules.options import OPTION_CHECKS
 from sim.scenario.rules.outages import OUTAGE_CHECKS
 from sim.scenario.rules.own_models import OWN_MODEL_CHECKS
+from sim.scenario.rules.peers import PEER_CHECKS
+from sim.scenario.rules.presence import PRESENCE_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
 from sim.scenario.rules.servers import SERVER_CHECKS, server_models, stations
 from sim.scenario.rules.tables import TABLE_CHECKS
@@ -234,6 +236,8 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *LIMIT_CHECKS,
     *NETWORK_CHECKS,
     *ENERGY_CHECKS,
+    *PRESENCE_CHECKS,
+    *PEER_CHECKS,
     retries_can_fit_their_deadline,
     budgets_can_be_kept,
     tokens_can_be_counted,

@@ -122,6 +122,25 @@ def autoscaling_starts_within_its_bounds(scenario: Scenario) -> Iterator[Breach]
             yield (*path, "replicas"), replicas, rule
 
 
+def instances_can_be_invoked(scenario: Scenario) -> Iterator[Breach]:
+    """A call is one request, whose instance nobody else scales, and which is over where that stops."""
+    for path, server in stations(scenario):
+        if server.serverless is None:
+            continue
+        if server.max_batch > 1:
+            yield (*path, "max_batch"), server.max_batch, "a call is one request: must be 1 with serverless"
+        if server.autoscaling is not None:
+            rule = (
+                "instances come and go with the calls: must be null with serverless, whose most are replicas"
+            )
+            yield (*path, "autoscaling"), "...", rule
+        if server.in_flight not in ("lose", "finish"):
+            yield (*path, "in_flight"), server.in_flight, "must be lose or finish with serverless"
+        if server.serverless.provisioned > server.replicas:
+            rule = f"must be at most replicas, {server.replicas}"
+            yield (*path, "serverless", "provisioned"), server.serverless.provisioned, rule
+
+
 SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_batch_is_of_one_model,
     every_model_has_a_server,
@@ -131,4 +150,5 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     priorities_are_heeded,
     service_takes_time,
     autoscaling_starts_within_its_bounds,
+    instances_can_be_invoked,
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.registry.budgets import Budget, SharedBy
 from sim.registry.choices import ChoiceName
-from sim.registry.durations import DurationOrZero
+from sim.registry.durations import DurationOrZero, PositiveDuration
 from sim.registry.families import RejectorName
 from sim.registry.harvests import HarvestInTime
 from sim.registry.mixes import MixAll, Traffic
@@ -18,7 +18,18 @@ from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
-from sim.scenario.schema.values import Bandwidth, Count, Joules, Name, Part, Span, SpanOrZero, Watts, Whole
+from sim.scenario.schema.values import (
+    Bandwidth,
+    Count,
+    Instant,
+    Joules,
+    Name,
+    Part,
+    Span,
+    SpanOrZero,
+    Watts,
+    Whole,
+)
 
 
 class Rejector(Part):
@@ -46,6 +57,18 @@ class Battery(Part):
     """Power that charges it."""
     harvest: HarvestInTime | None = None
     """Power that charges it and changes, in place of `harvest_w`; null: it does not."""
+
+
+class Presence(Part):
+    """Clients that join and leave: who is away asks nothing; what it has under way as it leaves goes on."""
+
+    join_hz: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Clients that join per second, as a Poisson process: each the one that has been away longest; none while
+    all are there."""
+    stay: PositiveDuration | None = None
+    """How long each stays."""
+    at: Annotated[tuple[tuple[Instant, Instant], ...], Field(min_length=1)] | None = None
+    """In place of both: when all of them are there, pairs of instants."""
 
 
 class Device(Part):
@@ -184,6 +207,8 @@ class Group(Part):
     """What learns when to ask the server."""
     arrivals: Arrivals
     """When requests arrive."""
+    presence: Presence | None = None
+    """When its clients are there; null: always."""
     device: Device = Device()
     """How fast the device is."""
     link: Link = Link()

@@ -12,7 +12,7 @@ from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
 from sim.scenario.schema.client_data import Scaling
-from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Whole
+from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Usd, Whole
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -30,6 +30,10 @@ class ServerModel(Part):
     """What images are scaled by for a model of your own; null: they stay between 0 and 1."""
     answers: str | None = None
     """The server of a table; null: the only one that it has."""
+    of_group: Name | None = None
+    """The frozen model of this group's clients, in place of one that is trained; null: its own."""
+    variant: Whole = 0
+    """Of `of_group`: which of its models."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long as its server says a batch takes that it answers."""
 
@@ -55,6 +59,21 @@ class Autoscaling(Part):
     """Replicas go only down to the most that was wanted in so many seconds."""
     cool_down_s: SpanOrZero = 0.0
     """After a change nothing is decided for so long."""
+
+
+class Serverless(Part):
+    """Instances that are invoked by requests, one each: a server's `replicas` are as many as run at once."""
+
+    keep_alive_s: SpanOrZero
+    """How long after a call its instance is still warm."""
+    cold_start_s: SpanOrZero
+    """What a call takes longer that finds no warm instance."""
+    provisioned: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Instances, those with the lowest indices, that are always warm."""
+    usd_per_call: Usd = 0.0
+    """Price of a call."""
+    usd_per_s: Usd = 0.0
+    """Price of a second that an instance runs, cold starts included."""
 
 
 class Outage(Part):
@@ -91,6 +110,10 @@ class Station(Part):
     """Whether requests past their deadline are thrown out when a batch forms."""
     autoscaling: Autoscaling | None = None
     """Replicas follow the load; null: they do not."""
+    serverless: Serverless | None = None
+    """Replicas are instances that requests invoke, cold after a while; null: they are always there."""
+    usd_per_replica_s: Usd = 0.0
+    """Price of a second of each replica that is there, of serverless ones of those provisioned."""
     when_down: Literal["refuse", "silent", "queue"] = "queue"
     """What becomes of who comes while no replica is usable: an error, silence, or a place in the queue."""
     in_flight: Literal["lose", "requeue", "finish", "resume", "restart"] = "lose"
@@ -116,6 +139,9 @@ class _WithName(Part):
     """Name of the server; each has its own."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Names of the models that it has; null: all."""
+    peers_of: Name | None = None
+    """Its replicas are devices of this group that have its model: they serve while they are there and their
+    links are up; null: they are a server's own."""
 
 
 class NamedServer(Station, _WithName):

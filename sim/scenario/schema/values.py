@@ -24,6 +24,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]  # sums of more could overflow
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Usd = Annotated[float, Field(ge=0, le=1e6)]
 Watts = Annotated[float, Field(ge=0, le=1e6)]
 MOST_JOULES = 1e9  # of an account: it counts in whole nanojoules
 Joules = Annotated[float, Field(ge=1e-9, le=MOST_JOULES)]

@@ -53,15 +53,24 @@ class ScenarioArrivals:
             group.arrivals.process.source(scenario, clients, place)
             for place, group in enumerate(scenario.fleet)
         ]
+        self._presence = world.presence
 
     def draw(self, _index: int, start_s: float, end_s: float) -> Arrivals:
         """The requests in [start_s, end_s), by client and then by time."""
-        drawn = [Drawn(*group.draw(start_s, end_s)) for group in self._groups]
+        drawn = [self._of_those_there(Drawn(*group.draw(start_s, end_s))) for group in self._groups]
         at, client = (np.concatenate([one[place] for one in drawn]) for place in (0, 1))
         if all(one.told is None for one in drawn):
             return Arrivals(at, client)
         told = [told_of(one) for one in drawn]
         return Arrivals(at, client, {name: np.concatenate([one[name] for one in told]) for name in told[0]})
+
+    def _of_those_there(self, drawn: Drawn) -> Drawn:
+        """What its clients would ask while they are away does not happen; nothing else changes."""
+        if not self._presence.comes_and_goes.any():
+            return drawn
+        kept = self._presence.is_there(drawn.at_s, drawn.client)
+        told = None if drawn.told is None else {name: of[kept] for name, of in drawn.told.items()}
+        return Drawn(drawn.at_s[kept], drawn.client[kept], told)
 
     def state(self) -> Columns:
         """All that is kept between two draws: arrays of its own, named `place.name`."""

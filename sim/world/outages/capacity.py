@@ -88,12 +88,14 @@ def intervals(scenario: Scenario, times: tuple[OutageTimes, ...]) -> list[Interv
     return sorted(found, key=lambda i: (i.from_s, i.until_s, i.target, i.factor, i.client, i.outage))
 
 
-def capacity(scenario: Scenario, station: int, times: tuple[OutageTimes, ...]) -> Capacity:
+def capacity(
+    scenario: Scenario, station: int, times: tuple[OutageTimes, ...], away: Sequence[Downtime] = ()
+) -> Capacity:
     """Each outage of a server takes its replicas from those that the others leave, as far as there are any;
-    simultaneous edges are one net change."""
+    simultaneous edges are one net change. away: when single replicas are not to be had beside outages."""
     server = scenario.stations[station]
     most = most_replicas(server)
-    takers = []
+    takers = [(1, alone) for alone in away]
     for one in times:
         if station in one.stations and one.outage.effect.stops:
             takers += [(_takes(one.outage, most), one.shared)] if len(one.shared) else []

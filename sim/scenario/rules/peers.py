@@ -1,0 +1,67 @@
+"""Rules about clients that answer for others: whose model that is, and which devices have it.
+Part of the table in `checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sim.registry.data_sets import DATA_SETS
+from sim.scenario.rules.servers import server_models
+from sim.scenario.schema.document import Scenario
+from sim.scenario.text.draft import Path
+from sim.scenario.text.wording import nearest
+
+Breach = tuple[Path, Any, str]
+
+
+def models_of_groups_are_there(scenario: Scenario) -> Iterator[Breach]:
+    variants = {group.group: group.model.variants for group in scenario.fleet}
+    for path, model in server_models(scenario):
+        if model.of_group is None:
+            if model.variant:
+                yield (*path, "variant"), model.variant, "is one of a group's models: give of_group"
+        elif model.of_group not in variants:
+            rule = f"there is no such group: {nearest(model.of_group, [*variants])}"
+            yield (*path, "of_group"), model.of_group, rule
+        elif model.variant >= variants[model.of_group]:
+            rule = f"{model.of_group} has the models 0 to {variants[model.of_group] - 1}"
+            yield (*path, "variant"), model.variant, rule
+        elif model.file is not None or model.answers is not None:
+            yield (*path, "of_group"), model.of_group, "is a model already: leave out file and answers"
+        elif DATA_SETS[scenario.data.set].has_answers:
+            yield (*path, "of_group"), model.of_group, "not yet with a table: must be null"
+        elif scenario.training.online is not None:
+            yield ("training", "online"), "...", "a client's model is frozen: must be null"
+        elif scenario.training.specialise:
+            yield ("training", "specialise"), True, "is for models that are trained: a client's is frozen"
+
+
+def peers_are_devices(scenario: Scenario) -> Iterator[Breach]:
+    groups = [group.group for group in scenario.fleet]
+    for place, server in enumerate(scenario.servers or ()):
+        path: Path = ("servers", place, "peers_of")
+        if server.peers_of is None:
+            continue
+        models = [scenario.server_models[name] for name in scenario.models_of(place)]
+        if server.peers_of not in groups:
+            yield path, server.peers_of, f"there is no such group: {nearest(server.peers_of, groups)}"
+        elif [model.of_group for model in models] != [server.peers_of]:
+            yield path, server.peers_of, "needs one model, with of_group the same group"
+        elif server.autoscaling is not None:
+            yield ("servers", place, "autoscaling"), "...", "peers are as many as there are: must be null"
+        elif server.replicas > (there := _devices(scenario, server.peers_of, models[0].variant)):
+            rule = f"must be at most {there}, the devices of {server.peers_of} that have this model"
+            yield ("servers", place, "replicas"), server.replicas, rule
+
+
+def _devices(scenario: Scenario, name: str, variant: int) -> int:
+    """How many clients of a group have a model, which are dealt to them in turn."""
+    (group,) = (group for group in scenario.fleet if group.group == name)
+    return len(range(variant, group.clients, group.model.variants))
+
+
+PEER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
+    models_of_groups_are_there,
+    peers_are_devices,
+)
