@@ -11,6 +11,7 @@ from analysis.theory import (
     batteries,
     cut_off,
     deciding,
+    pipelines,
     shared_links,
     sharing,
     staleness,
@@ -29,25 +30,31 @@ LAWS: dict[str, Law] = {
     "together": together.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
+    "pipelines": pipelines.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
+OF_ONE_STAGE = {"waiting", "backlog", "sharing", "cut_off", "deciding"}  # at the server
 KNOW_THE_WAY = {"shared_links", "staleness", "together"}  # the latter are of what takes clients' own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers;
-    where clients share links, all but those that know of it.
+    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several options;
+    with several servers or stages, and where clients share links, all but those that know of it.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
+    is_ours = not run.brought & KNOWN and not run.has_options
     laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
+    if len(run.servers) > 1:
+        laws = {name: law for name, law in laws.items() if name not in OURS - {"pipelines"}}
+    elif run.server.get("stages", 1) > 1:
+        laws = {name: law for name, law in laws.items() if name not in OF_ONE_STAGE}
     if traffic.run.scenario.get("network"):
         laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}

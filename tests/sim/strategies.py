@@ -370,6 +370,9 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
         "in_flight": draw(st.sampled_from(["lose", "requeue", "finish", "resume", "restart"])),
     }
+    if not draw(st.integers(0, 3)):
+        found["stages"], found["stage_overhead"] = draw(st.integers(2, 3)), draw(st.sampled_from([1.0, 1.5]))
+        found["in_flight"] = draw(st.sampled_from(["lose", "requeue", "finish"]))
     if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     found["queue_survives"] |= found["in_flight"] == "requeue"

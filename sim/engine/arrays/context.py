@@ -265,3 +265,4 @@ class Context:
                 server.ends[place] = float(replicas.ends[first + place])
                 server.since[place] = float(replicas.since[first + place])
             server.left[place] = float(replicas.left[first + place])
+        server.cleared = replicas.cleared[first : first + len(server.batch_of)].tolist()

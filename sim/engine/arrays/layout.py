@@ -68,7 +68,11 @@ class Lists(NamedTuple):
 class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
     since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
-    whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop."""
+    whether it is idle, how many of its batches were stopped, its server; and room to sort those that stop.
+
+    A pipeline stands here once for each stage, for the batches in it. cleared: there, by stage, when the last
+    batch leaves it; -inf: nothing was in it, or of the first stage it is free.
+    """
 
     head: Ints
     size: Ints
@@ -79,6 +83,7 @@ class Replicas(NamedTuple):
     lost: Ints
     server: Ints
     order: Ints
+    cleared: Floats
 
 
 class Clients(NamedTuple):
@@ -226,6 +231,9 @@ STATION = np.dtype(
     [
         ("number", "i8"),
         ("max_batch", "i8"),
+        ("stages", "i8"),
+        ("stage_share", "f8"),  # of a batch's service time, that each stage takes
+        ("stage_overhead", "f8"),
         ("batch_wait_s", "f8"),
         ("queue_limit", "f8"),
         ("discipline", "i8"),
@@ -250,7 +258,7 @@ STATION = np.dtype(
         ("provisioning_s", "f8"),
         ("first_scale", "i8"),  # where its part of `scale` and `mean` begins
         ("first_replica", "i8"),
-        ("room", "i8"),  # replicas that there will ever be
+        ("room", "i8"),  # replicas that there will ever be, pipelines once for each stage
         ("first_coming", "i8"),
         ("door", "i8"),  # the account of its token bucket, -1: none
         ("first_client", "i8"),  # of what is kept per server and client

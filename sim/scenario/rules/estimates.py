@@ -86,7 +86,7 @@ def _served_hz(server: Station) -> float:
     """Requests a second in full batches on as many replicas as there may be."""
     most = server.replicas if server.autoscaling is None else server.autoscaling.max
     batch_s = server.service.scale_s(server.max_batch) * server.service.mean_factor()
-    return most * server.max_batch / batch_s
+    return most * server.max_batch / (batch_s * server.stage_overhead / server.stages)
 
 
 def fastest_answer_s(scenario: Scenario, group: Group) -> float:
@@ -94,6 +94,7 @@ def fastest_answer_s(scenario: Scenario, group: Group) -> float:
     ways = [(scenario.station_names.index(one.server), one.link or group.link) for one in group.options or ()]
     found = []
     for place, link in ways or [(place, group.link) for place in range(len(scenario.stations))]:
-        service = scenario.stations[place].service
-        found.append(2 * mean_s(link.latency) + link.transfer_s + service.scale_s(1) * service.mean_factor())
+        server = scenario.stations[place]
+        answer_s = server.service.scale_s(1) * server.service.mean_factor() * server.stage_overhead
+        found.append(2 * mean_s(link.latency) + link.transfer_s + answer_s)
     return min(found)
