@@ -27,6 +27,7 @@ from sim.errors import RunFailed
 from sim.world.parameters import Parameters
 
 types: Any = numba.types
+Expected = tuple[tuple[str, Any], ...]  # per field its name, and its dtype, its own fields, or None
 
 
 linked = link(MODULES, {}, lambda function, mark: view(function) if mark == VIEW else handler(function))
@@ -82,24 +83,35 @@ def _walked(context: Context) -> Any:
     if is_switched_off():
         with np.errstate(over="ignore"):  # in plain Python the words of keyed draws warn as they wrap
             return walk(context.arrays, context.registers, context.stations)
-    ((signature, only),) = walk.overloads.items()
-    check(signature[0], context.arrays)
+    (only,) = walk.overloads.values()
+    check(_expected(), context.arrays)
     return only.entry_point(context.arrays, context.registers, context.stations)
 
 
-def check(expected: Any, world: Any) -> None:
+def check(expected: Expected, world: Any) -> None:
     """Raises TypeError if an array is not what was compiled for, which nobody else would notice."""
-    for name, kind, value in zip(expected.fields, expected.types, world, strict=True):
-        if isinstance(value, np.ndarray):
-            if value.dtype.num != _number_of(kind.dtype) or not value.flags.c_contiguous:
-                raise TypeError(f"{name} is {value.dtype} with strides {value.strides}, not {kind}")
-        elif isinstance(kind, types.BaseNamedTuple) and kind is not PRICES:
+    for (name, kind), value in zip(expected, world, strict=True):
+        if isinstance(kind, tuple):
             check(kind, value)
+        elif kind is not None and (value.dtype != kind or not value.flags.c_contiguous):
+            raise TypeError(f"{name} is {value.dtype} with strides {value.strides}, not {kind} in one piece")
 
 
 @cache
-def _number_of(dtype: Any) -> int:
-    return int(np.dtype(str(dtype)).num)
+def _expected() -> Expected:
+    ((signature, _),) = walk.overloads.items()
+    return expected_of(signature[0])
+
+
+def expected_of(kind: Any) -> Expected:
+    """The arrays of a named tuple that Numba compiled for."""
+    return tuple((name, _dtype_or_fields(one)) for name, one in zip(kind.fields, kind.types, strict=True))
+
+
+def _dtype_or_fields(kind: Any) -> Any:
+    if isinstance(kind, types.Array):
+        return np.dtype(str(kind.dtype))
+    return expected_of(kind) if isinstance(kind, types.BaseNamedTuple) and kind is not PRICES else None
 
 
 def types_of(context: Context) -> tuple[Any, ...]:

@@ -169,11 +169,7 @@ class Handlers(NamedTuple):
             }
             | dict(own or {}),
         )
-        reach = linked[walk.reach_server]
-        often = {
-            REACH: lambda w, r, stations, now, subject, _key: reach(w, r, stations, now, subject),
-            COMPLETE: linked[walk.complete_batch],
-        }
+        often = {REACH: linked[walk.reach_server], COMPLETE: linked[walk.complete_batch]}
         return cls(
             linked[walk.begin],
             linked[walk.happen],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +124,18 @@ def take(columns: Columns, index: NDArray[Any]) -> Columns:
 def join(first: Columns, second: Columns) -> Columns:
     """The rows of the first, then those of the second."""
     return {name: np.concatenate([column, second[name]]) for name, column in first.items()}
+
+
+def merged(parts: Sequence[Columns], place: NDArray[np.int64]) -> Columns:
+    """The rows of all parts, each at its place; place: of the first part's rows, then of the next one's."""
+    found = {name: np.empty(len(place), dtype=column.dtype) for name, column in parts[0].items()}
+    first = 0
+    for part in parts:
+        here = place[first : first + len(next(iter(part.values())))]
+        for name, column in part.items():
+            found[name][here] = column
+        first += len(here)
+    return found
 
 
 @dataclass

@@ -39,6 +39,7 @@ from sim.engine.state import NEW_SEND, State, StationState
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
+MOST_ROOM = 1 << 14  # so for requests of closed loops, of which there will be many
 
 
 class Context:
@@ -65,6 +66,7 @@ class Context:
             if parameters.has_closed_loops
             else None
         )
+        self._room = ROOM if self._ahead is None else min(max(ROOM, self._ahead.count), MOST_ROOM)
         self.arrays = Arrays(
             constants=fixed.constants(
                 stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
@@ -135,7 +137,7 @@ class Context:
     def make_room(self) -> None:
         """Twice as much of everything that may have run full."""
         w, n = self.arrays, int(self.registers["sends"][0])
-        more, most = n + ROOM, len(w.replicas.size)
+        more, most = n + self._room, len(w.replicas.size)
         sends = {name: longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
@@ -169,7 +171,7 @@ class Context:
 
     def _make_room_for_rows(self) -> None:
         w, n = self.arrays, int(self.registers["rows"][0])
-        more = n + ROOM
+        more = n + self._room
         asked = [wider(column, n + more) for column in w.asked[:-1]]
         coin = longer(w.asked.coin, n, more)
         self.arrays = w._replace(

@@ -148,6 +148,7 @@ class Fixed:
             policy_root=np.uint64(Draws(parameters.seed, "policy").root),
             choice_root=np.uint64(Draws(parameters.seed, "choice").root),
             tells_backlog=bool(parameters.uses_feedback.any()) or parameters.looks_at_backlogs,
+            cancels=any(p.cancels for p in parameters.patience),
             has_own_work=parameters.has_own_work,
             adds_rows=parameters.has_closed_loops,
             place_bits=place_bits(parameters.clients.size),

@@ -108,6 +108,7 @@ class Constants(NamedTuple):
     policy_root: np.uint64
     choice_root: np.uint64
     tells_backlog: bool
+    cancels: bool  # some attempt may be called back
     has_own_work: bool  # some take longer than others by their group or trace
     adds_rows: bool
     place_bits: int

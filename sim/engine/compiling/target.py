@@ -46,4 +46,4 @@ def _learned() -> Learned:
 
 def is_kept() -> bool:
     """Whether there is nothing to compile, for any run."""
-    return is_switched_off() or kept.is_kept(function, argument_types())
+    return is_switched_off() or bool(function.signatures) or kept.is_kept(function, argument_types())

@@ -56,17 +56,16 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
 
     A first attempt (ASK) or the next one (RETRY, HEDGE) may leave; an error or an answer has come, or the
-    timer has fired. Each step stands here once, since compiled code takes time to make for each place where
-    it is used.
+    timer has fired; `means_something` was asked. Each step stands here once, since compiled code takes time
+    to make for each place where it is used.
     """
     sends, row = w.sends, w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
     leaves = -1
-    is_so = means_something(w, now, code, attempt)
-    works = is_so and is_on(w, now, client, row)
+    works = is_on(w, now, client, row)
     # Who cannot send a second one still waits for the first.
-    settled = SENDS if works or not is_so or code == HEDGE else NO_POWER
+    settled = SENDS if works or code == HEDGE else NO_POWER
     if code == HEDGE:
         leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):

@@ -42,7 +42,7 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
         else:
             swallow(w.sends.cause, w.sends.closed_at, now, send)
             return False
-    if why == 0 and not admits(w, s, now, send):
+    if why == 0 and s.admission != OPEN and not admits(w, s, now, send):
         why = ADMISSION
     refused = send if why != 0 else NOBODY
     if why == 0 and worse >= 0:
@@ -75,9 +75,7 @@ def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
 
 @handler
 def admits(w: Any, s: Any, now: Any, send: Any) -> Any:
-    """Whether a send that has found a place is let in."""
-    if s.admission == OPEN:
-        return True
+    """Whether a send that has found a place is let in by a server that does not let in all."""
     if s.admission == DEADLINE_FEASIBLE:
         usable, most = s.replicas - s.taken, s.max_batch
         if usable <= 0:

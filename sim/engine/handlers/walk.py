@@ -40,7 +40,7 @@ from sim.engine.events import (
 from sim.engine.handlers.arriving import come
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
-from sim.engine.handlers.clients import gain, last_of, send_or_hear
+from sim.engine.handlers.clients import gain, last_of, means_something, send_or_hear
 from sim.engine.handlers.door import reach
 from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
@@ -116,13 +116,14 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
         subject = come(w, r, now, code, subject)
         code = ASK if subject >= 0 else NOTHING
     if code in (ASK, RETRY, HEDGE, TIMER, ERROR, ANSWER):
-        subject = send_or_hear(w, r, now, code, subject)
+        concerns = means_something(w, now, code, subject)  # most timers do not
+        subject = send_or_hear(w, r, now, code, subject) if concerns else NOBODY
         code = REACH if subject >= 0 else NOTHING
     if code in (JOIN, PASS):
         subject = on_shared_link(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
     if code == REACH:
-        must_serve = reach_server(w, r, stations, now, subject)
+        must_serve = reach_server(w, r, stations, now, subject, key)
     elif code == COMPLETE:
         must_serve = complete_batch(w, r, stations, now, subject, key)
     elif code == INTAKE:
@@ -141,7 +142,7 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
 
 
 @handler
-def reach_server(w: Any, r: Any, stations: Any, now: Any, send: Any) -> Any:
+def reach_server(w: Any, r: Any, stations: Any, now: Any, send: Any, _key: Any) -> Any:
     """An attempt is there; gives its server if the queue is to be served, else -1."""
     server = whole_number(w.sends.server[send])
     return server if reach(w, r, stations[server], now, send) else NOBODY
