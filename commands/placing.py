@@ -138,7 +138,7 @@ class Placing:
             for model in wanted
             if (server, model) in placement
         ]
-        changed: dict[str, object] = {}
+        changed: dict[str, object] = {"homes": None}
         if not options:
             server, model = min(placement)
             options = [_option(names[server], self.models[model], known)]
@@ -146,7 +146,7 @@ class Placing:
         if len(options) == 1:
             changed |= {"choose": "best", "hedge": None}
             changed["retry"] = group.retry and group.retry.model_copy(update={"next": "same"})
-        elif len(known) == 1:
+        elif len(known) == 1 or group.homes is not None:
             changed["choose"] = "least_backlog"
         return group.model_copy(update=changed | {"options": tuple(options)})
 

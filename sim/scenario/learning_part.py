@@ -11,6 +11,7 @@ from sim.scenario.schema.server import NamedServer, Server
 NO_SERVICE = Affine(kind="affine", base_s=1.0)
 UNSEEN_OF_GROUPS = (
     "choose",
+    "homes",
     "deadline_s",
     "timeout_s",
     "retry",

@@ -535,6 +535,10 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
     ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
     group["choose"] = draw(st.sampled_from(ways))
+    names = [one["option"] for one in group.get("options") or ()]
+    if has_several and group["choose"] == "home" and names:
+        homes = st.lists(st.sampled_from(names), min_size=group["clients"], max_size=group["clients"])
+        group["homes"] = draw(st.none() | homes.map(tuple))
     if has_several and has_own and PRICES[price["kind"]].needs_calibration:
         group["policy"] = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
     return group

@@ -12,6 +12,7 @@ from predicted_runs import Laws
 from worlds import group_of, made_up, poisson, product, scenario_of
 
 import analysis
+from analysis.reports.tables import facts
 from analysis.run_folder.traffic import traffic_of
 from analysis.theory import predicted
 from analysis.theory.pipelines import wait_s
@@ -80,7 +81,9 @@ def test_a_run_agrees(shared, overhead, wait, tmp_path):
 
 def test_goodput_at_the_client_is_told_of_each_model(tmp_path):
     laws(tmp_path, world(True, horizon_s=200.0))
-    models = analysis.summarise(analysis.load_run(tmp_path))["models"]
+    summary = analysis.summarise(analysis.load_run(tmp_path))
+    models = summary["models"]
+    assert ("served in time", "a 100.0%, b 100.0%") in facts(summary)["service"]
     assert {name: one["whole_run"]["served_in_time_share"] for name, one in models.items()} == {
         "a": 1.0,
         "b": 1.0,

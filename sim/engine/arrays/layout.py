@@ -104,6 +104,7 @@ class Clients(NamedTuple):
     recent: Ints
     heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
+    home: Ints  # the option that is its own, or a number of which the rest by the options is
     turn: Ints  # the option that is next, empty where nobody takes turns
     memory: Floats  # of the prices, `constants.memory` each
     last_started: Floats  # per fair server and client

@@ -63,7 +63,7 @@ def place_of(
     elif by == ROUND_ROBIN:
         found = (option - w.clients.turn[client]) % options * 1.0
     elif by == HOME:
-        found = (option - client) % options * 1.0
+        found = (option - w.clients.home[client]) % options * 1.0
     elif failed >= 0:
         found = (option - failed - 1) % options * 1.0
     elif by == BEST:

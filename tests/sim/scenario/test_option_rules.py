@@ -65,6 +65,9 @@ MODELS = (
             "models: [large, small], memory_bytes: 2.5, ",
             "memory_bytes: 2.5 is not allowed: its models take 3: large 2, small 1",
         ),
+        ("choose: best", "choose: best\n    homes: [near, far]", "is for choose: home: must be null"),
+        ("choose: best", "choose: home\n    homes: [near]", "an option for each of 2 clients, not 1"),
+        ("choose: best", "choose: home\n    homes: [near, fra]", 'homes.1: "fra" is not allowed'),
         ("models: [large], ", "models: [large], stage_overhead: 1.5, ", "there is one stage: must be 1"),
         (
             "models: [large], ",
