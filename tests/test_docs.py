@@ -42,7 +42,7 @@ SMALL = (
     "training.online=null",
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
-OF_SEVERAL_SERVERS = {"multiplexing"}
+OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_policies"}
 MANY_RUNS = {"sweep", "study", "capacity"}
 SMALL_PAPER = (
     "data.samples=400",
