@@ -253,6 +253,7 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     ("Link", "payload_bytes"): lambda one: one.number(0, 9999),
     ("Link", "over"): lambda one: one.some(one.links),
     ("Group", "group"): Drawing.name_of_group,
+    ("Group", "homes"): lambda one: [f"o{one.number(1, 3)}" for _ in range(one.number(1, 8))],
     ("Group", "clients"): lambda one: one.number(1, 8),
     ("Group", "policy"): Drawing.policy,
     ("Group", "breaker"): Drawing.breaker,

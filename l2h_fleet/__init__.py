@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from commands.plugins.registering import register
     from l2h_fleet.checks import check
     from l2h_fleet.gym import FleetEnv, make_env, make_vec_env
-    from l2h_fleet.many import Capacity, capacity, compare, study, sweep
+    from l2h_fleet.many import Capacity, capacity, compare, placement, study, sweep
     from l2h_fleet.one import run
     from l2h_fleet.own import (
         LOCAL,
@@ -66,6 +66,7 @@ __all__ = [
     "load_run",
     "make_env",
     "make_vec_env",
+    "placement",
     "register",
     "run",
     "study",
@@ -92,6 +93,7 @@ _STANDS_IN = {
     "load_run": "analysis.run_folder.run",
     "make_env": "l2h_fleet.gym",
     "make_vec_env": "l2h_fleet.gym",
+    "placement": "l2h_fleet.many",
     "register": "commands.plugins.registering",
     "run": "l2h_fleet.one",
     "study": "l2h_fleet.many",

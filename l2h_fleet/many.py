@@ -11,9 +11,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.reports.compare_report import write_comparison
+from analysis.reports.placement_report import Found
 from analysis.run_folder.run import Run
 from commands.cells import table_of
 from commands.checking import validate_all, variants_of
+from commands.placing import Placing
+from commands.placing import searched as placed_best
 from commands.progress import Reporter
 from commands.run_cache import Cell, How, cells_of, compute_all
 from commands.search import Runs, searched, slos_of, span_of
@@ -128,6 +131,30 @@ def capacity(
     finally:
         reporter.close()
     return Capacity(found.best, ". ".join(found.said), found.table)
+
+
+def placement(
+    scenario: str | PathLike[str] | Mapping[str, Any] | Scenario,
+    *,
+    beam: int = 3,
+    exhaustive: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    progress: bool | Reporter = False,
+) -> Found:
+    """Which servers should have which models, by simulation; as the command of this name.
+
+    Gives `best` (by server its models), `answer` in words, `scenario` so placed as YAML, and `table`: a row
+    for each placement that was looked at, rates per second of virtual time, the best first. beam: placements
+    that are followed at a time. exhaustive: all that fit are looked at, too. Raises BadInput before anything
+    runs.
+    """
+    asked = Scenario(scenario).set(changes or {})
+    asked.check()
+    reporter = reporter_of(progress)
+    try:
+        return placed_best(Placing(asked.document), beam, exhaustive, reporter)
+    finally:
+        reporter.close()
 
 
 def _table(

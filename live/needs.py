@@ -26,6 +26,7 @@ def require_playable(plan: Scenario) -> None:
         (server.autoscaling is not None, "server.autoscaling", "an autoscaler", "take it out"),
         (plan.training.online is not None, "training.online", "training during the run", "set it to null"),
         (plan.federation is not None, "federation", "training during the run", "set it to null"),
+        (server.stages > 1, "server.stages", "a pipeline", "use 1"),
         (server.discipline != "fifo", "server.discipline", f"'{server.discipline}'", "use fifo"),
         (
             server.in_flight not in ("lose", "finish"),

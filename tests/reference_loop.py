@@ -315,7 +315,7 @@ class Reference:
 
         def place(j: int) -> tuple[float, ...]:
             backlog = self.backlogs.get((client, options[j].server), 0)
-            turns = {"round_robin": self.turns.get(client, 0), "home": client}
+            turns = {"round_robin": self.turns.get(client, 0), "home": self.home(client, group, options)}
             by = group.choose
             if by in turns:
                 at = (j - turns[by]) % n
@@ -330,6 +330,13 @@ class Reference:
         worth = sorted(request.worth, key=place)
         free = [j for j in worth if not self.blocked(client, options[j].server)]
         return options[(free or worth)[0]]
+
+    def home(self, client: int, group: Group, options: list[Option]) -> int:
+        """The place of the option that is its own."""
+        if group.homes is None:
+            return client
+        member = client - int(self.clients.first[self.clients.group[client]])
+        return [option.name for option in options].index(group.homes[member])
 
     def ended_last(self, request: Request) -> Send:
         """The attempt that a retry or a hedge follows: the one heard of last, the first if none was yet."""

@@ -54,9 +54,10 @@ def service_s(times: ServiceTimes, n: int, factor: float, work: float = 1.0) -> 
 
 @dataclass(eq=False)
 class Run:
-    """A replica at work on its batch, until it is done or an outage stops it."""
+    """A replica at work on a batch, until it is done or an outage stops it."""
 
-    ends: float
+    batch: list[Any]
+    ends: float = inf
 
 
 class Server:
@@ -83,9 +84,10 @@ class Server:
         self.work_of = work  # what the service time of a send is multiplied by
         self.returned: list[Any] = []
         self.waiting: list[Any] = []
-        self.batches: list[list[Any]] = [[] for _ in range(most_replicas(self.rule))]
+        self.runs: list[list[Run]] = [[] for _ in range(most_replicas(self.rule))]  # per replica, in order
+        self.takes_next = [True] * len(self.runs)  # whether the first stage of its pipeline is free
+        self.left_at = [[-inf] * self.rule.stages for _ in self.runs]  # when the last batch left each stage
         self.replicas, self.taken = self.rule.replicas, 0
-        self.runs: dict[int, Run] = {}  # per replica that works
         self.held: dict[int, float] = {}  # per replica whose batch stands still: seconds left of it
         self.warm_until: dict[int, float] = {}  # per instance of a serverless server
         self.last_started: dict[int, float] = {}  # per client
@@ -105,7 +107,9 @@ class Server:
         return len(self.returned) + len(self.waiting)
 
     def idle(self) -> list[int]:
-        return [replica for replica in range(self.usable) if not self.batches[replica]]
+        if self.rule.stages > 1:
+            return [replica for replica in range(self.usable) if self.takes_next[replica]]
+        return [replica for replica in range(self.usable) if not self.runs[replica]]
 
     # The door.
 
@@ -157,8 +161,11 @@ class Server:
         """When a request that arrives now would be finished, were every batch full and of mean length."""
         ahead, most = len(self.returned) + len(self.waiting), self.rule.max_batch
         batches = ahead // most + (0 if self.idle() else 1)
+        share, longer = self.rule.stage_overhead / self.rule.stages, self.rule.stage_overhead
         return (
-            self.env.now + batches * self.times.mean[most] / self.usable + self.times.mean[ahead % most + 1]
+            self.env.now
+            + batches * self.times.mean[most] * share / self.usable
+            + self.times.mean[ahead % most + 1] * longer
         )
 
     def refuse(self, send: Any, cause: str) -> None:
@@ -181,8 +188,10 @@ class Server:
             if batch:
                 replica = ([one for one in self.idle() if self.is_warm(one)] or self.idle())[0]
                 self.measure()
-                self.batches[replica] = batch
-                self.env.process(self.work(replica, batch))
+                run = Run(batch)
+                self.runs[replica].append(run)
+                self.takes_next[replica] = False
+                self.env.process(self.work(replica, run))
 
     def form_batch(self) -> list[Any]:
         """The next requests in the order of the discipline; those past their deadline are thrown out."""
@@ -223,14 +232,35 @@ class Server:
         position, _ = min(enumerate(self.waiting), key=lambda one: order(*one))
         return self.waiting.pop(position)
 
-    def work(self, replica: int, batch: list[Any]) -> Life:
-        for send in batch:
-            send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
-        takes = self.batch_s(replica, batch)
+    def work(self, replica: int, run: Run) -> Life:
+        for send in run.batch:
+            send.started, send.replica, send.batch_size = self.env.now, replica, len(run.batch)
+        takes = self.batch_s(replica, run.batch)
         if not self.is_warm(replica):
-            batch[0].is_cold = True
+            run.batch[0].is_cold = True
             takes += self.rule.serverless.cold_start_s
-        yield from self.go_on(replica, batch, takes)
+        if self.rule.stages == 1:
+            yield from self.go_on(replica, run, self.env.now + takes)
+        else:
+            yield from self.pass_stages(replica, run, takes)
+
+    def pass_stages(self, replica: int, run: Run, takes: float) -> Life:
+        """Through the stages of a pipeline: each keeps a batch until the next one has room for it."""
+        stage_s = max(takes * (self.rule.stage_overhead / self.rule.stages), SHORTEST_S)
+        left_at, at = self.left_at[replica], self.env.now
+        for stage in range(self.rule.stages):
+            at += stage_s
+            if stage + 1 < self.rule.stages:
+                at = max(at, left_at[stage + 1])
+            left_at[stage] = at
+        self.env.process(self.take_next(replica, run, left_at[0]))
+        yield from self.go_on(replica, run, at)
+
+    def take_next(self, replica: int, run: Run, at: float) -> Life:
+        yield self.env.at(at, Kind.INTAKE, self.place, replica)
+        if run in self.runs[replica]:
+            self.takes_next[replica] = True
+            self.serve()
 
     def is_warm(self, replica: int) -> bool:
         """Whether a call on it starts at once; where nothing is serverless all do."""
@@ -246,18 +276,17 @@ class Server:
         time = service_s(self.times, len(batch), factor, sum(works) / len(batch))
         return time * (self.slowed(replica) * self.slows())
 
-    def go_on(self, replica: int, batch: list[Any], left: float) -> Life:
-        """Works on a batch, so many seconds of which are left."""
-        this = self.runs[replica] = Run(self.env.now + left)
-        yield self.env.at(this.ends, Kind.COMPLETE, self.place, replica)
-        if self.runs.get(replica) is not this:
+    def go_on(self, replica: int, run: Run, ends: float) -> Life:
+        """Works on a batch until it is done."""
+        run.ends = ends
+        yield self.env.at(ends, Kind.COMPLETE, self.place, replica)
+        if run not in self.runs[replica] or run.ends != ends:
             return  # stopped by an outage
-        del self.runs[replica]
         self.measure()
-        self.batches[replica] = []
+        self.runs[replica].remove(run)
         if self.rule.serverless and replica < self.usable:
             self.warm_until[replica] = self.env.now + self.rule.serverless.keep_alive_s
-        for send in batch:
+        for send in run.batch:
             send.finished, send.backlog = self.env.now, self.backlog()
             self.env.process(self.answer(send, "remote"))
         self.serve()
@@ -290,16 +319,24 @@ class Server:
         for replica in range(self.usable, was):
             self.warm_until.pop(replica, None)
         if in_flight != "finish":
-            last = len(self.batches) if is_total else was
-            stopped = [replica for replica in range(self.usable, last) if replica in self.runs]
-            stopped.sort(key=lambda replica: self.batches[replica][0].started)
-            sends = [send for replica in stopped for send in self.batches[replica]]
-            for replica in stopped:
-                run = self.runs.pop(replica)
+            last = len(self.runs) if is_total else was
+            stopped = [
+                (replica, run)
+                for replica in range(self.usable, last)
+                if replica not in self.held
+                for run in self.runs[replica]
+            ]
+            stopped.sort(key=lambda one: one[1].batch[0].started)
+            sends = [send for _, run in stopped for send in run.batch]
+            for replica, run in stopped:
                 if in_flight in ("resume", "restart"):
                     self.held[replica] = run.ends - self.env.now
+                    run.ends = inf
                 else:
-                    self.batches[replica] = []
+                    self.runs[replica].remove(run)
+            for replica in range(self.usable, last):
+                self.takes_next[replica] = True
+                self.left_at[replica] = [-inf] * self.rule.stages
             for send in sends:
                 if in_flight == "lose":
                     send.cause = "lost"
@@ -320,17 +357,17 @@ class Server:
         meanwhile, once anything is usable."""
         for replica in sorted(self.held):
             if replica < self.usable or (self.usable and replica >= self.replicas):
-                left, batch = self.held.pop(replica), self.batches[replica]
+                left, (run,) = self.held.pop(replica), self.runs[replica]
                 if self.rule.in_flight == "restart":
-                    left = self.batch_s(replica, batch)
-                self.env.process(self.go_on(replica, batch, left))
+                    left = self.batch_s(replica, run.batch)
+                self.env.process(self.go_on(replica, run, self.env.now + left))
 
     # Autoscaling.
 
     def measure(self) -> None:
         """Adds up the seconds that usable replicas were busy, were usable, and that replicas were there."""
         span = self.env.now - self.measured_at
-        self.busy_s += sum(map(bool, self.batches[: self.usable])) * span
+        self.busy_s += sum(map(len, self.runs[: self.usable])) * span / self.rule.stages
         self.usable_s += self.usable * span
         self.replica_s += self.replicas * span
         self.measured_at = self.env.now
@@ -370,7 +407,7 @@ class Server:
         return load / rule.target_utilisation
 
     def inside(self) -> int:
-        return self.backlog() + sum(map(len, self.batches))
+        return self.backlog() + sum(len(run.batch) for runs in self.runs for run in runs)
 
     def scale_to(self, wanted: int) -> None:
         """More are ordered; fewer: the last ordered are cancelled, then replicas take no more batches."""

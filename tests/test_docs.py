@@ -42,6 +42,7 @@ SMALL = (
     "training.online=null",
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
+OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_policies"}
 MANY_RUNS = {"sweep", "study", "capacity"}
 SMALL_PAPER = (
     "data.samples=400",
@@ -176,7 +177,8 @@ def test_every_command_can_be_given(
             shutil.copytree(small_run, folder)
         assert call(monkeypatch, words) == 0, capsys.readouterr().err
     elif words[0] in MANY_RUNS:
-        less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0", "server.outages=[]")]
+        less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0")]
+        less += [] if words[1] in OF_SEVERAL_SERVERS else ["--set=server.outages=[]"]
         seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
         assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
     elif "scenario" in reported:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics.mean_work import mean_work
 from analysis.run_folder.outages import seconds_touched
+from analysis.run_folder.servers import intake_share
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.percentiles import quantile
 from analysis.statistics.run_length import dispersion_of, relaxation_s
@@ -43,7 +44,9 @@ class OneServer:
     def per_request_s(self) -> float:
         """Replica time of a request in full batches; as it was measured where the scenario has none."""
         law = service_law(self.asked)
-        return self.measured_s if law is None else law.of_full_batches_s(self.largest) * self.work
+        if law is None:
+            return self.measured_s
+        return float(law.of_full_batches_s(self.largest)) * self.work * intake_share(self.asked)
 
     @property
     def largest(self) -> int:
@@ -63,7 +66,11 @@ class OneServer:
         if load is None or load == 0:
             return 0.0
         law, per_request_s = service_law(self.asked), self.per_request_s
-        batch_s = per_request_s * self.largest if law is None else law.mean_s(self.largest) * self.work
+        batch_s = (
+            per_request_s * self.largest
+            if law is None
+            else law.mean_s(self.largest) * self.work * intake_share(self.asked)
+        )
         stretch = max(1, self.sends.size // STRETCHES)
         counts = self.sends[: self.sends.size // stretch * stretch].reshape(-1, stretch).sum(axis=1)
         replicas = max(1.0, float(self.usable[self.is_quiet].mean()))

@@ -31,6 +31,7 @@ def replica_seconds(run: Run, attempts: Mapping[str, NDArray[Any]]) -> Floats:
             members = (of_server == place) & ~np.isnan(started)
             spans = attempts["replica"][members], started[members], ends[members]
             worked[members] = _worked(run, name, *spans, goes_on=server["in_flight"] == "resume")
+        worked[of_server == place] /= server.get("stages", 1)  # each takes one stage of its replica at a time
     seconds: Floats = np.nan_to_num(worked / size)
     return seconds
 

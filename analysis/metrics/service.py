@@ -18,6 +18,7 @@ from analysis.run_folder.outages import (
     replica_steps,
     seconds_touched,
 )
+from analysis.run_folder.servers import intake_share
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
@@ -106,14 +107,14 @@ def load(traffic: Traffic) -> dict[str, Any]:
 
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
-    """Mean replica time per request with full batches, base_s/B + per_item_s; None for a file of unknown
-    mean, or a law that somebody brought."""
-    service, batch = server["service"], float(server["max_batch"])
+    """Mean replica time per request with full batches, base_s/B + per_item_s, of a pipeline that of a stage;
+    None for a file of unknown mean, or a law that somebody brought."""
+    service, batch, share = server["service"], float(server["max_batch"]), intake_share(server)
     if service["kind"] == "affine":
-        return float(service["base_s"]) / batch + float(service["per_item_s"])
+        return (float(service["base_s"]) / batch + float(service["per_item_s"])) * share
     time = service.get("time", {})
     mean_s = time.get("mean_s") if isinstance(time, dict) else time
-    return None if mean_s is None else float(mean_s) / batch
+    return None if mean_s is None else float(mean_s) / batch * share
 
 
 def queue(traffic: Traffic) -> dict[str, Any]:

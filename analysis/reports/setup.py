@@ -107,6 +107,8 @@ def _of_server(server: dict[str, Any]) -> Iterator[tuple[str, str]]:
     largest = int(server["max_batch"])
     yield "max_batch", "one request at a time" if largest == 1 else f"batches of up to {largest}"
     yield "service", _service(server["service"])
+    if int(server.get("stages", 1)) > 1:
+        yield "stages", f"a pipeline of {server['stages']} stages, overhead {server['stage_overhead']:g}"
     yield "outages", outages_in_words(server.get("outages") or [])
 
 

@@ -29,6 +29,7 @@ from analysis.reports.learning_alone import pays_too_much
 
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
+MOST_MODELS = 4
 MOST_LINES = 12  # in all, so many groups are shown as well
 RECOVERY = "recovery after outages"
 
@@ -135,6 +136,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
         "service": [
             *_latencies(summary),
             ("answered / served in time", _in_time(summary["goodput"])),
+            *_of_models(summary),
             ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
             ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
             ("offered load", number(load["offered"])),
@@ -218,6 +220,16 @@ def _fairness(fairness: dict[str, Any]) -> str:
 
 def _in_time(goodput: dict[str, Any]) -> str:
     return f"{percent(goodput['answered_in_time_share'])} / {percent(goodput['served_in_time_share'])}"
+
+
+def _of_models(summary: Summary) -> list[tuple[str, str]]:
+    """Goodput at the client of each model, where there are several, but not many."""
+    shares = {
+        name: percent(part["whole_run"]["served_in_time_share"])
+        for name, part in summary.get("models", {}).items()
+    }
+    said = ", ".join(f"{name} {share}" for name, share in shares.items())
+    return [("served in time", said)] * (1 < len(shares) <= MOST_MODELS)
 
 
 def _latencies(summary: Summary) -> list[tuple[str, str]]:

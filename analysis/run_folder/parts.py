@@ -79,16 +79,17 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
 
 
 def names_of(run: Run, section: str) -> list[str]:
-    """The parts of a section of `OF_WHOM`; those by whom was asked only where clients have several options or
-    there are several servers."""
+    """The parts of a section of `OF_WHOM`; those by whom was asked only where clients have several options,
+    or there are several servers or models."""
     if section == "groups":
         return list(run.groups)
     if section == "servers":
         return list(run.servers) if len(run.servers) > 1 else []
+    models = list(dict.fromkeys(one["model"] for options in run.options.values() for one in options))
+    if section == "models" and (run.has_options or len(models) > 1):
+        return models
     if not run.has_options:
         return []
-    if section == "models":
-        return list(dict.fromkeys(one["model"] for options in run.options.values() for one in options))
     return [f"{group}/{one['option']}" for group, options in run.options.items() for one in options]
 
 
@@ -102,9 +103,10 @@ def of_whom(of: Arrivals, section: str, name: str) -> Mask:
         group, _, option = name.partition("/")
         place = [one["option"] for one in of.run.options[group]].index(option)
         return np.asarray((requests["group"] == group) & (requests["option"] == place))
+    of_what = section.removesuffix("s")
     if of.run.has_options:
-        return np.asarray(sent & (requests[section.removesuffix("s")] == name))
-    asks = [group for group, options in of.run.options.items() if options[0]["server"] == name]
+        return np.asarray(sent & (requests[of_what] == name))
+    asks = [group for group, options in of.run.options.items() if options[0][of_what] == name]
     return np.asarray(sent & requests["group"].isin(asks))
 
 

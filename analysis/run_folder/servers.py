@@ -53,6 +53,12 @@ class AskedOf:
         return any(one["c_e"] != usual for options in self.options.values() for one in options)
 
 
+def intake_share(server: dict[str, Any]) -> float:
+    """The share of a batch's service time after which a replica can take the next: 1 unless it is a
+    pipeline, where each stage takes `stage_overhead` over `stages` of it."""
+    return float(server.get("stage_overhead", 1.0)) / int(server.get("stages", 1))
+
+
 ALIKE = ("in_flight", "when_down", "discipline")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
     backlog,
@@ -12,6 +13,7 @@ from analysis.theory import (
     calls,
     cut_off,
     deciding,
+    pipelines,
     presence,
     shared_links,
     sharing,
@@ -33,12 +35,14 @@ LAWS: dict[str, Law] = {
     "batteries": batteries.LAW,
     "calls": calls.LAW,
     "presence": presence.LAW,
+    "pipelines": pipelines.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
-KNOW_MORE = {"calls", "presence"}  # of several servers, of cold starts, of clients that come and go
+KNOW_MORE = frozenset({"calls", "presence"})  # of several servers, cold starts, clients that come and go
+OF_ONE_STAGE = {"waiting", "backlog", "sharing", "cut_off", "deciding"}  # at the server
 KNOW_THE_WAY = {"shared_links", "presence", "staleness", "together"}  # the last are of what takes own links
 
 
@@ -46,14 +50,13 @@ def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
     Ours are silent on a run with arrivals, service or outages that somebody brought; all but those that know
-    of it where there are several servers, or serverless ones, where clients come and go or share links.
+    of it where there are several servers or options, serverless servers, pipelines, or where clients come
+    and go or share links.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    is_plain = len(run.servers) == 1 and not run.has_options and not run.has_calls
-    is_plain &= not any(group.get("presence") for group in run.groups.values())
-    ours = set() if run.brought & KNOWN else OURS if is_plain else KNOW_MORE
+    ours = _that_know(run)
     laws = {name: law for name, law in LAWS.items() if name not in OURS or name in ours}
     if traffic.run.scenario.get("network"):
         laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
@@ -64,3 +67,15 @@ def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
 def predictions(traffic: Traffic) -> list[dict[str, Any]]:
     """A section of the summary: per law that applies its words, and its numbers beside the simulated ones."""
     return [reported(name, LAWS[name], of_law) for name, of_law in predicted(traffic).items()]
+
+
+def _that_know(run: Run) -> frozenset[str]:
+    """Our laws that know of all that there is in a run, but for its links."""
+    has_presence = any(group.get("presence") for group in run.groups.values())
+    if run.brought & KNOWN:
+        return frozenset()
+    if run.has_options or run.has_calls or has_presence:
+        return KNOW_MORE
+    if len(run.servers) > 1:
+        return KNOW_MORE | {"pipelines"}
+    return OURS - OF_ONE_STAGE if run.server.get("stages", 1) > 1 else OURS

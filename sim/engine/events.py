@@ -19,22 +19,23 @@ class Kind(IntEnum):
     CAPACITY_DOWN = 1
     MODEL = 2
     COMPLETE = 3
-    REACH = 4
-    DUE = 5
-    REPLY = 6
-    TIMER = 7
-    HEDGE = 8
-    DECISION = 9
-    ARRIVAL = 10
+    INTAKE = 4
+    REACH = 5
+    DUE = 6
+    REPLY = 7
+    TIMER = 8
+    HEDGE = 9
+    DECISION = 10
+    ARRIVAL = 11
 
 
 # What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
 # retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
 # of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and
-# COMPLETE (a replica, counted over all servers).
+# COMPLETE and INTAKE, the first stage of a pipeline is free (a replica, counted over all servers).
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
-HEDGE, COMPLETE, PASS, JOIN, BEGIN = range(12, 17)
-CODES = range(17)
+HEDGE, COMPLETE, PASS, JOIN, BEGIN, INTAKE = range(12, 18)
+CODES = range(18)
 NOTHING = NOBODY = -1
 CODE_BITS = 5
 TAKEN_BITS = 20
@@ -60,6 +61,7 @@ KEY_READY, KEY_COMPLETE, KEY_REACH, KEY_DUE, KEY_REPLY, KEY_TIMER, KEY_HEDGE, KE
         Kind.ARRIVAL,
     )
 )
+KEY_INTAKE = int(Kind.INTAKE) << KIND_SHIFT
 KEY_READY |= 1  # after outages, which change capacity at the same instant
 
 REFUSALS = [CAUSES.index(cause) for cause in ("down", "queue_full", "admission")]

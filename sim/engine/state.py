@@ -169,10 +169,11 @@ class StationState:
 
     waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
     per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
-    began, or last went on; left: seconds left of one that stands still (NaN: it does not); warm_until: until
-    when an instance of a serverless server is warm. replicas: those there are; taken: by outages. steps:
-    (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for those who
-    keep a record.
+    began, or last went on; left: seconds left of one that stands still (NaN: it does not). A pipeline of
+    several `stages` stands there once for each; cleared: of these when the last batch leaves the stage (-inf:
+    none, or the first is free). warm_until: until when an instance of a serverless server is warm. replicas:
+    those there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
+    wherever they changed in it, for those who keep a record.
     """
 
     waiting: list[int]
@@ -182,6 +183,8 @@ class StationState:
     since: list[float]
     left: list[float]
     warm_until: list[float]
+    cleared: list[float]
+    stages: int
     replicas: int
     taken: int
     scaling: Scaling
@@ -269,15 +272,17 @@ def at_start(world: World) -> State:
 
 
 def _station_at_start(one: Station) -> StationState:
-    usable = int(one.capacity.usable[0])
+    usable, places = int(one.capacity.usable[0]), one.most_replicas * one.stages
     return StationState(
         waiting=[],
         returned=0,
-        batch_of=[[] for _ in range(one.most_replicas)],
-        ends=[np.inf] * one.most_replicas,
-        since=[np.nan] * one.most_replicas,
-        left=[np.nan] * one.most_replicas,
-        warm_until=[-np.inf] * one.most_replicas,
+        batch_of=[[] for _ in range(places)],
+        ends=[np.inf] * places,
+        since=[np.nan] * places,
+        left=[np.nan] * places,
+        cleared=[-np.inf] * places,
+        stages=one.stages,
+        warm_until=[-np.inf] * places,
         replicas=one.replicas,
         taken=one.replicas - usable,
         scaling=Scaling(),

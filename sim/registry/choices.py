@@ -14,13 +14,15 @@ BEHIND_ALL = float(1 << 31)  # behind every backlog
 class Candidate(NamedTuple):
     """An option that a client may ask now, as a choice ranks it.
 
-    option: its number in the group; options: how many the group has. score: the option's own, net of what it
+    home: the option that is the client's own, or its number, of which the rest by `options` is. option: its
+    number in the group; options: how many the group has. score: the option's own, net of what it
     costs more than others, or the one of all; c_e: price of a charged send. backlog: how many waited at its
     server when that last told this client; 0 without a word. turn: the option whose turn it is, where the
     choice `takes_turns`. is_drawn: whether it is one of two that this attempt has drawn, where it `draws`.
     """
 
     client: int
+    home: int
     attempt: int
     option: int
     options: int
@@ -73,7 +75,7 @@ def whose_turn(one: Candidate) -> float:
 
 
 def from_home(one: Candidate) -> float:
-    return 1.0 * ((one.option - one.client) % one.options)
+    return 1.0 * ((one.option - one.home) % one.options)
 
 
 CHOICES: Family[Choice] = Family(
@@ -95,7 +97,7 @@ CHOICES: Family[Choice] = Family(
         draws=True,
     ),
     Choice("round_robin", whose_turn, "each in turn, per client", takes_turns=True),
-    Choice("home", from_home, "the client's own, by its number, or the next"),
+    Choice("home", from_home, "the client's own, by plan or by its number, or the next"),
     is_open=True,
 )
 

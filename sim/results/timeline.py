@@ -73,9 +73,9 @@ def _of_server(
         "in_service": serving.number_before(),
         "waiting_mean": waiting.mean(),
         "waiting_max": waiting.most(),
-        "busy_replicas_mean": serving.of(is_one_of_batch).without(halted_at, held).mean(),
+        "busy_replicas_mean": serving.of(is_one_of_batch).without(halted_at, held).mean() / server.stages,
         "usable_replicas_mean": _usable(steps, edges),
-        "requeued_s": _requeued_seconds(stopped, halted_at, thrown_away, edges),
+        "requeued_s": _requeued_seconds(stopped, halted_at, thrown_away, edges) / server.stages,
     }
 
 

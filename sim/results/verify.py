@@ -18,6 +18,7 @@ from sim.results.call_audit import CallAudit
 from sim.results.columns import OUTCOMES
 from sim.results.energy_audit import EnergyAudit
 from sim.results.link_audit import audited
+from sim.results.stage_audit import audit_stages
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.population import CLIENT_SHIFT
 from sim.world.stations import Station
@@ -116,7 +117,9 @@ class Verifier:
         self._calls.add(ended, open_since)
 
     def passed(self, ended: Ended) -> None:
-        """Raises RunFailed if a shared link let more or less pass than it could, or in another order."""
+        """Raises RunFailed if a shared link let more or less pass than it could, or in another order; or a
+        pipeline did."""
+        audit_stages(self._parameters, ended.sends)
         self._links = audited(self._parameters.network, ended.passages, self._links)
 
     def waited(self, server: int, most: NDArray[np.int64]) -> None:
@@ -239,5 +242,6 @@ def _is_remote(requests: pa.Table) -> NDArray[np.bool_]:
 
 def _most_waiting(station: Station) -> float:
     """Places in the queue; what an outage puts back may wait beside them, no more than was in service."""
-    returned = station.most_replicas * station.max_batch if station.in_flight == "requeue" else 0
+    inside = station.most_replicas * station.stages * station.max_batch
+    returned = inside if station.in_flight == "requeue" else 0
     return station.queue_limit + returned

@@ -12,6 +12,7 @@ NO_SERVICE = Affine(kind="affine", base_s=1.0)
 UNSEEN_OF_GROUPS = (
     "choose",
     "presence",
+    "homes",
     "deadline_s",
     "timeout_s",
     "retry",

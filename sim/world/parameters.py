@@ -86,6 +86,7 @@ class Parameters:
     service_factor: NDArray[np.float64]  # per group: how many times as long service takes
     one_work: NDArray[np.float64]  # per group: the work of its trace that counts as one; NaN: none does
     has_closed_loops: bool
+    homes: NDArray[np.int64]  # per client: the option that is its own; its number where nobody says
     looks_at_backlogs: bool  # whether some client chooses by what it heard of queues
 
     @property
@@ -185,8 +186,20 @@ def parameters_of(world: World) -> Parameters:
         service_factor=np.array([group.service_factor for group in scenario.fleet]),
         one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),
         has_closed_loops=any(think is not None for think in thinks),
+        homes=_homes(world),
         looks_at_backlogs=bool(looks_at_backlogs.any()),
     )
+
+
+def _homes(world: World) -> NDArray[np.int64]:
+    found = np.arange(world.population.size)
+    for first, group, options in zip(
+        world.population.first, world.scenario.fleet, world.options, strict=True
+    ):
+        if group.homes is not None:
+            names = [option.name for option in options]
+            found[first : first + group.clients] = [names.index(home) for home in group.homes]
+    return found
 
 
 def _bayes(world: World) -> tuple[tuple[float, ...], ...]:

@@ -25,6 +25,8 @@ class Station:
     capacity: Capacity
     slowness: Slowness
     max_batch: int
+    stages: int
+    stage_overhead: float
     batch_wait_s: float
     queue_limit: float
     discipline: str
@@ -48,6 +50,8 @@ def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowne
         capacity=capacity,
         slowness=slowness,
         max_batch=server.max_batch,
+        stages=server.stages,
+        stage_overhead=float(server.stage_overhead),
         batch_wait_s=float(server.batch_wait_s),
         queue_limit=np.inf if server.queue_limit is None else server.queue_limit,
         discipline=server.discipline,

@@ -158,6 +158,7 @@ def test_clients_of_closed_loops_hear_and_ask_again():
     ("server", "word"),
     [
         ({"discipline": "edf"}, "server.discipline"),
+        ({"stages": 2}, "server.stages"),
         *(({"in_flight": way}, "server.in_flight") for way in ("requeue", "resume", "restart")),
         ({"admission": {"kind": "deadline_feasible"}}, "server.admission"),
     ],

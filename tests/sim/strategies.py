@@ -381,6 +381,9 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         "autoscaling": draw(seldom(scalings(replicas, lattice))),
         "in_flight": draw(st.sampled_from(["lose", "requeue", "finish", "resume", "restart"])),
     }
+    if not draw(st.integers(0, 3)):
+        found["stages"], found["stage_overhead"] = draw(st.integers(2, 3)), draw(st.sampled_from([1.0, 1.5]))
+        found["in_flight"] = draw(st.sampled_from(["lose", "requeue", "finish"]))
     if found["discipline"] == "priority":  # most of it is what becomes of who waits behind a full queue
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     if not draw(st.integers(0, 5)):
@@ -565,6 +568,10 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
     ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
     group["choose"] = draw(st.sampled_from(ways))
+    names = [one["option"] for one in group.get("options") or ()]
+    if has_several and group["choose"] == "home" and names:
+        homes = st.lists(st.sampled_from(names), min_size=group["clients"], max_size=group["clients"])
+        group["homes"] = draw(st.none() | homes.map(tuple))
     if has_several and has_own and PRICES[price["kind"]].needs_calibration:
         group["policy"] = {"score": score, "price": {"kind": "threshold", "at": 0.0}}
     return group

@@ -63,6 +63,14 @@ def test_the_order_asks_the_first_whose_breaker_is_closed():
     assert story["finished_at_s"] == [None, 4.5, 11.0]
 
 
+def test_a_home_is_the_clients_own_by_plan():
+    """Three clients, of which the plan gives two the cloud; without it client 1 alone would ask that."""
+    servers, asked = two(), [(0.0, 0), (0.0, 1), (0.0, 2)]
+    for homes, told in ((("far", "near", "far"), [1, 0, 1]), (None, [0, 1, 0])):
+        story = Story(*asked, fleet=asking("home", clients=3, homes=homes), servers=servers)
+        assert story["option"] == told
+
+
 def test_a_retry_asks_another_option():
     """Refused at the edge at 1.25, the retry of 1.5 goes to the cloud; with `same` it is refused again."""
     servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))

@@ -92,6 +92,7 @@ def test_every_column_equals_a_count_second_by_second(world):
     seen = at_server(sends, scenario.horizon_s)
     plan = World(scenario).schedule
     follow = np.flatnonzero(plan.follows).tolist()
+    stages = scenario.server.stages
     busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
     for start, end, rows in chunks:
         assert set(rows) == set(TIMELINE.names)
@@ -107,7 +108,7 @@ def test_every_column_equals_a_count_second_by_second(world):
             most = max(sum(one.joined <= t < one.left for one in seen) for t in instants)
             assert rows["waiting_max"][n] == most
             works = sum(overlap(begin, end, low, high) for begin, end, _ in busy)
-            assert rows["busy_replicas_mean"][n] == pytest.approx(works / width, abs=1e-8)
+            assert rows["busy_replicas_mean"][n] == pytest.approx(works / width / stages, abs=1e-8)
             usable = usable_seconds(scenario, low, high)
             assert rows["usable_replicas_mean"][n] == pytest.approx(usable / width, abs=1e-9)
             assert rows["arrivals"][n] == sum(low <= at < high for at in arrived)

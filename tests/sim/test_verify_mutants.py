@@ -14,13 +14,14 @@ from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_o
 
 import sim.engine.window
 from sim.engine.decisions import first_sends
-from sim.engine.handlers import links, lookups
+from sim.engine.handlers import links, lookups, pipelines
 from sim.engine.handlers.primitives import whole_number
 from sim.engine.linking import handler
 from sim.engine.run import chunks
 from sim.errors import RunFailed
 from sim.registry.allotments import TOKEN, Bucket
 from sim.results.budget_audit import charge, nothing_charged
+from sim.results.stage_audit import audit_stages
 from sim.scenario import Scenario
 from sim.world.world import World
 
@@ -132,6 +133,39 @@ def test_a_bucket_recounted(instants, is_within):
 
 
 # The server and the links.
+
+
+sound_enter = pipelines.enter
+
+
+@handler
+def in_no_time(w: Any, r: Any, s: Any, now: Any, replica: Any, takes: Any) -> Any:
+    """A batch is done when it would be if it never waited for a stage."""
+    sound_enter(w, r, s, now, replica, takes)
+    return now + takes * s.stage_overhead
+
+
+def test_a_batch_overtakes_another_in_a_pipeline(monkeypatch: Patch):
+    unlike = {"service": {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 0.25}}}
+    scenario = world(unlike | {"stages": 3})
+    run(scenario)
+    monkeypatch.setattr("sim.engine.handlers.server.enter", in_no_time)
+    with pytest.raises(RunFailed, match="overtook another in pipeline server"):
+        run(scenario)
+
+
+def test_more_batches_are_in_a_pipeline_than_stages():
+    scenario = world({"stages": 2})
+    sends = {
+        "server": np.zeros(4, dtype=np.int64),
+        "replica": np.array([0, 0, 0, 1]),
+        "started": np.array([0.0, 0.5, 1.0, 0.2]),
+        "finished": np.array([1.0, 1.5, 2.0, 9.0]),
+    }
+    parameters = World(scenario).parameters
+    audit_stages(parameters, sends)
+    with pytest.raises(RunFailed, match=r"more than 2 batches were in pipeline server at 0\.9 s"):
+        audit_stages(parameters, sends | {"started": np.array([0.0, 0.5, 0.9, 0.2])})
 
 
 def test_more_wait_than_there_are_places(monkeypatch: Patch):

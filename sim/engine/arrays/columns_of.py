@@ -54,6 +54,7 @@ def replicas_of(state: State) -> Replicas:
         lost=np.zeros(n, dtype=np.int64),
         server=np.repeat(np.arange(len(room)), room),
         order=np.empty(n, dtype=np.int64),
+        cleared=np.concatenate([np.array(server.cleared, dtype=np.float64) for server in state.stations]),
     )
 
 

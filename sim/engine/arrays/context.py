@@ -268,3 +268,4 @@ class Context:
                 server.since[place] = float(replicas.since[first + place])
             server.warm_until[place] = float(replicas.warm_until[first + place])
             server.left[place] = float(replicas.left[first + place])
+        server.cleared = replicas.cleared[first : first + len(server.batch_of)].tolist()

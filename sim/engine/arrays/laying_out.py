@@ -127,6 +127,7 @@ class Fixed:
             most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
             **state.breakers,
             backlog=state.backlog,
+            home=parameters.homes,
             turn=state.turn,
             memory=state.memory.reshape(-1),
             last_started=state.last_started,

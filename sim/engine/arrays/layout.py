@@ -69,7 +69,11 @@ class Replicas(NamedTuple):
     """Per replica, those of a server on end: the first send of its batch (-1: none), the size, when it ends,
     since when it works without a stop, the seconds left of a batch that stands still (NaN: it does not),
     until when an instance is warm, whether it is idle, how many of its batches were stopped, its server; and
-    room to sort those that stop."""
+    room to sort those that stop.
+
+    A pipeline stands here once for each stage, for the batches in it. cleared: there, by stage, when the last
+    batch leaves it; -inf: nothing was in it, or of the first stage it is free.
+    """
 
     head: Ints
     size: Ints
@@ -81,6 +85,7 @@ class Replicas(NamedTuple):
     lost: Ints
     server: Ints
     order: Ints
+    cleared: Floats
 
 
 class Clients(NamedTuple):
@@ -101,6 +106,7 @@ class Clients(NamedTuple):
     recent: Ints
     heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
+    home: Ints  # the option that is its own, or a number of which the rest by the options is
     turn: Ints  # the option that is next, empty where nobody takes turns
     memory: Floats  # of the prices, `constants.memory` each
     last_started: Floats  # per fair server and client
@@ -234,6 +240,9 @@ STATION = np.dtype(
     [
         ("number", "i8"),
         ("max_batch", "i8"),
+        ("stages", "i8"),
+        ("stage_share", "f8"),  # of a batch's service time, that each stage takes
+        ("stage_overhead", "f8"),
         ("batch_wait_s", "f8"),
         ("queue_limit", "f8"),
         ("discipline", "i8"),
@@ -264,7 +273,7 @@ STATION = np.dtype(
         ("provisioning_s", "f8"),
         ("first_scale", "i8"),  # where its part of `scale` and `mean` begins
         ("first_replica", "i8"),
-        ("room", "i8"),  # replicas that there will ever be
+        ("room", "i8"),  # replicas that there will ever be, pipelines once for each stage
         ("first_coming", "i8"),
         ("door", "i8"),  # the account of its token bucket, -1: none
         ("first_client", "i8"),  # of what is kept per server and client

@@ -28,6 +28,9 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
         numbers = {
             "number": number,
             "max_batch": rule.max_batch,
+            "stages": rule.stages,
+            "stage_share": rule.stage_overhead / rule.stages,
+            "stage_overhead": rule.stage_overhead,
             "batch_wait_s": rule.batch_wait_s,
             "queue_limit": now.steered.queue_limit,
             "discipline": discipline.code,
@@ -57,7 +60,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "provisioning_s": float(scaling.provisioning_s) if scaling else 0.0,
             "first_scale": scale,
             "first_replica": replica,
-            "room": rule.most_replicas,
+            "room": len(now.batch_of),
             "first_coming": coming,
             "door": door if rule.admission.bucket() else -1,
             "first_client": fair * parameters.clients.size,
@@ -72,7 +75,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
         }
         for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
             found[name][number] = value
-        scale, replica = scale + rule.max_batch + 1, replica + rule.most_replicas
+        scale, replica = scale + rule.max_batch + 1, replica + len(now.batch_of)
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
         fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)
     return found

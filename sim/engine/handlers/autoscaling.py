@@ -19,7 +19,7 @@ def measure(s: Any, now: Any) -> Any:
     """Adds up the replica-seconds that were busy, usable and there since the last tick. A replica that is not
     usable any more and only ends its batch is no part of the load. Asked before any of these changes."""
     span = now - s.measured_at
-    s.busy_s += s.busy * span
+    s.busy_s += s.busy * span / s.stages
     s.usable_s += max(0, s.replicas - s.taken) * span
     s.replica_s += s.replicas * span
     s.measured_at = now
@@ -29,7 +29,7 @@ def measure(s: Any, now: Any) -> Any:
 def count_busy(w: Any, s: Any) -> Any:
     """Counts the usable replicas that work. Asked whenever others are usable than before."""
     s.busy = 0
-    for replica in range(max(0, s.replicas - s.taken)):
+    for replica in range(max(0, s.replicas - s.taken) * s.stages):
         if w.replicas.size[s.first_replica + replica] > 0:
             s.busy += 1
 

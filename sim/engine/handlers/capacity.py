@@ -9,9 +9,10 @@ from typing import Any
 from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, REQUEUE, RESTART, SCALE
 from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
 from sim.engine.handlers.calls import turn_cold
+from sim.engine.handlers.pipelines import empty
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
-from sim.engine.handlers.server import batch_s, count, go_on, make_idle, swallow
+from sim.engine.handlers.server import batch_s, count, go_on, make_usable, swallow
 from sim.engine.linking import handler
 
 
@@ -71,10 +72,11 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
         measure(s, now)
     s.replicas, s.taken = replicas, taken
     usable = max(0, replicas - taken)
+    from_replica, was_to = s.first_replica + usable * s.stages, s.first_replica + was * s.stages
     if in_flight != FINISH and (usable < was or is_total):
-        last = s.room if is_total else was
+        last = s.first_replica + s.room if is_total else was_to
         stopping = 0
-        for replica in range(s.first_replica + usable, s.first_replica + last):
+        for replica in range(from_replica, last):
             if w.replicas.size[replica] > 0 and isnan(w.replicas.left[replica]):
                 stopping = sort_in(w, replica, stopping)
         if stopping > 0:
@@ -84,6 +86,8 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
                 put_batches_back(w, r, s, now, stopping)
             else:
                 thrown_away_s = hold_batches(w, s, now, stopping)
+        if s.stages > 1:
+            empty(w, from_replica, last)
     if s.held > 0:
         release_batches(w, r, s, now, usable)
     if usable != was or s.held != held:
@@ -93,10 +97,9 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
     if usable == was:
         return False
     set_limit(s)
-    for replica in range(s.first_replica + was, s.first_replica + usable):
-        if w.replicas.size[replica] == 0:
-            make_idle(w, s, replica)
-    for replica in range(s.first_replica + usable, s.first_replica + was):
+    for replica in range(was_to, from_replica):
+        make_usable(w, s, replica)
+    for replica in range(from_replica, was_to):
         if w.replicas.is_idle[replica]:
             w.replicas.is_idle[replica] = False
             s.idle -= 1

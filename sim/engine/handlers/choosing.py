@@ -64,6 +64,7 @@ def candidate(w: Any, row: Any, attempt: Any, group: Any, option: Any, drawn: An
         turn = w.clients.turn[client]
     return Candidate(
         whole_number(client),
+        whole_number(w.clients.home[client]),
         whole_number(attempt),
         whole_number(option),
         whole_number(w.groups.options[group]),

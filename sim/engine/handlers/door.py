@@ -82,8 +82,8 @@ def admits(w: Any, s: Any, now: Any, send: Any) -> Any:
         batches = s.waiting // most + (0 if s.idle > 0 else 1)
         finish = (
             now
-            + batches * w.mean[s.first_scale + most] / usable
-            + w.mean[s.first_scale + s.waiting % most + 1]
+            + batches * w.mean[s.first_scale + most] * s.stage_share / usable
+            + w.mean[s.first_scale + s.waiting % most + 1] * s.stage_overhead
         )
         return finish <= w.rows.deadline[w.sends.row[send]]
     return take(w.door, s.door, now, False)

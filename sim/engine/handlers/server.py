@@ -3,6 +3,7 @@ Handlers say whether the queue is to be served afterwards; `capacity` changes wh
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from sim.engine import events
@@ -23,6 +24,7 @@ from sim.engine.events import (
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.calls import is_warm, keep_warm, warmest
 from sim.engine.handlers.lookups import is_up_through, slowed, work_of
+from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
 from sim.engine.linking import handler
@@ -140,17 +142,28 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
     replicas.is_idle[replica] = False
     s.idle -= 1
     head, size = replicas.head[replica], replicas.size[replica]
-    send = head
+    send, number = head, number_of(s, replica)
     for _ in range(size):
         sends.started[send] = now
-        sends.replica[send] = replica - s.first_replica
+        sends.replica[send] = number
         sends.batch_size[send] = size
         send = w.lists.after[send]
     takes = batch_s(w, s, now, replica)
     if s.is_serverless and not is_warm(w, s, now, replica):
         sends.is_cold[head] = True
         takes += s.cold_start_s
-    go_on(w, r, now, replica, takes)
+    if s.stages == 1:
+        go_on(w, r, now, replica, takes)
+        return
+    replicas.since[replica] = now
+    replicas.ends[replica] = enter(w, r, s, now, replica, takes)
+    put_completion(w, r, replica)
+
+
+@handler
+def number_of(s: Any, replica: Any) -> Any:
+    """Its number among the server's; a pipeline stands there once for each stage."""
+    return replica - s.first_replica if s.stages == 1 else (replica - s.first_replica) // s.stages
 
 
 @handler
@@ -171,7 +184,7 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
     if len(w.slow_service.line) > 0:
-        takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
+        takes *= slowed(w.slow_service, s.number, now, s.replicas - number_of(s, replica) - 1)
     return takes
 
 
@@ -200,12 +213,15 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
     for _ in range(size):
         hand_back(w, r, s, now, send)
         send = w.lists.after[send]
+    number = number_of(s, replica)
     if s.scales:
         measure(s, now)
-        s.busy -= whole_number(replica - s.first_replica < s.replicas - s.taken)
+        s.busy -= whole_number(number < s.replicas - s.taken)
     count(s, now, -size)
     replicas.size[replica] = 0
-    if replica - s.first_replica >= s.replicas - s.taken:  # it has outlived its place among the usable ones
+    if number >= s.replicas - s.taken:  # it has outlived its place among the usable ones
+        return False
+    if s.stages > 1:  # whose next batch enters as the first stage is free
         return False
     if s.is_serverless:
         keep_warm(w, s, now, replica)
@@ -227,6 +243,37 @@ def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     sends.finished[send] = now
     if w.constants.tells_backlog:
         sends.backlog[send] = s.waiting
+
+
+@handler
+def take_in(w: Any, s: Any, now: Any, first: Any) -> Any:
+    """The first stage of a pipeline is free, and its next batch may enter if the replica is usable."""
+    if not free_first_stage(w, now, first) or number_of(s, first) >= s.replicas - s.taken:
+        return False
+    make_idle(w, s, free_place(w, first))
+    return s.waiting > 0
+
+
+@handler
+def begin_pipelines(w: Any, r: Any, s: Any) -> Any:
+    """Which of them may take a batch, and when the others may, from what the state says."""
+    for first in range(s.first_replica, s.first_replica + s.room, s.stages):
+        if w.replicas.cleared[first] != -inf:
+            put_intake(w, r, first)
+        elif number_of(s, first) < s.replicas - s.taken:
+            make_usable(w, s, first)
+
+
+@handler
+def make_usable(w: Any, s: Any, replica: Any) -> Any:
+    """It may take a batch, unless it still has one."""
+    if s.stages == 1:
+        if w.replicas.size[replica] == 0:
+            make_idle(w, s, replica)
+    elif replica == first_place(s, replica):
+        place = free_place(w, replica)
+        if place >= 0:
+            make_idle(w, s, place)
 
 
 @handler

@@ -19,6 +19,7 @@ from sim.engine.events import (
     ERROR,
     GAIN,
     HEDGE,
+    INTAKE,
     JOIN,
     KEY_READY,
     NO_ROOM,
@@ -44,7 +45,16 @@ from sim.engine.handlers.door import reach
 from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
-from sim.engine.handlers.server import complete, count, make_idle, put_completion, put_due, serve
+from sim.engine.handlers.server import (
+    begin_pipelines,
+    complete,
+    count,
+    make_idle,
+    put_completion,
+    put_due,
+    serve,
+    take_in,
+)
 from sim.engine.linking import handler
 
 
@@ -116,6 +126,9 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
         must_serve = reach_server(w, r, stations, now, subject, key)
     elif code == COMPLETE:
         must_serve = complete_batch(w, r, stations, now, subject, key)
+    elif code == INTAKE:
+        server = w.replicas.server[subject]
+        must_serve = server if take_in(w, stations[server], now, subject) else NOBODY
     elif code == GAIN:
         gain(w, subject)
     elif code == DUE:
@@ -152,14 +165,16 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
         s = stations[number]
         listed = load(w, s, listed)
         set_limit(s)
-        s.idle, s.lowest = 0, s.first_replica + s.replicas
+        s.idle, s.lowest = 0, s.first_replica + s.room
         for place in range(s.room):
             replica = s.first_replica + place
             if w.replicas.size[replica] > 0:
                 if isnan(w.replicas.left[replica]):
                     put_completion(w, r, replica)
-            elif place < s.replicas - s.taken:
+            elif s.stages == 1 and place < s.replicas - s.taken:
                 make_idle(w, s, replica)
+        if s.stages > 1:
+            begin_pipelines(w, r, s)
         if s.idle > 0 and s.waiting > 0:  # whoever waits beside an idle replica waits for a batch to fill
             put_due(w, r, s, oldest(w, s))
         if s.scales:

@@ -42,7 +42,7 @@ def estimate(scenario: Scenario) -> Estimate:
     """Of a scenario that has passed its checks. Raises BadFile for a file that has changed since."""
     fleet, horizon_s = scenario.fleet, scenario.horizon_s
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
-    a_request_s = mean_work(scenario) / sum(map(_served_hz, scenario.stations))
+    a_request_s = mean_work(scenario) / sum(map(served_hz, scenario.stations))
     mean, busiest = (
         sum(group.clients * rate(scenario, place) * _most_work(group) for place, group in enumerate(fleet))
         for rate in (mean_rate_hz, busiest_rate_hz)
@@ -82,11 +82,11 @@ def _most_work(group: Group) -> float:
     return most_sent(group) * group.service_factor
 
 
-def _served_hz(server: Station) -> float:
+def served_hz(server: Station) -> float:
     """Requests a second in full batches on as many replicas as there may be."""
     most = server.replicas if server.autoscaling is None else server.autoscaling.max
     batch_s = server.service.scale_s(server.max_batch) * server.service.mean_factor()
-    return most * server.max_batch / batch_s
+    return most * server.max_batch / (batch_s * server.stage_overhead / server.stages)
 
 
 def fastest_answer_s(scenario: Scenario, group: Group) -> float:
@@ -94,6 +94,7 @@ def fastest_answer_s(scenario: Scenario, group: Group) -> float:
     ways = [(scenario.station_names.index(one.server), one.link or group.link) for one in group.options or ()]
     found = []
     for place, link in ways or [(place, group.link) for place in range(len(scenario.stations))]:
-        service = scenario.stations[place].service
-        found.append(2 * mean_s(link.latency) + link.transfer_s + service.scale_s(1) * service.mean_factor())
+        server = scenario.stations[place]
+        answer_s = server.service.scale_s(1) * server.service.mean_factor() * server.stage_overhead
+        found.append(2 * mean_s(link.latency) + link.transfer_s + answer_s)
     return min(found)

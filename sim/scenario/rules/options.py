@@ -66,6 +66,26 @@ def several_options_can_be_chosen_among(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "policy", "price", "kind"), price.kind, rule
 
 
+def homes_are_options(scenario: Scenario) -> Iterator[Breach]:
+    for index, group in enumerate(scenario.fleet):
+        if group.homes is None:
+            continue
+        path: Path = ("fleet", index, "homes")
+        if group.choose != "home":
+            yield path, "...", "is for choose: home: must be null"
+        elif len(group.homes) != group.clients:
+            yield (
+                path,
+                "...",
+                f"must name an option for each of {group.clients} clients, not {len(group.homes)}",
+            )
+        names = [option.option for option in options.written(scenario, group)]
+        for client, name in enumerate(group.homes):
+            if name not in names:
+                yield (*path, client), name, f"there is no such option: {nearest(name, names)}"
+                break
+
+
 def a_hedge_can_leave(scenario: Scenario) -> Iterator[Breach]:
     """A first attempt that has failed by then is not hedged."""
     for index, group in enumerate(scenario.fleet):
@@ -108,6 +128,7 @@ def has_several(scenario: Scenario, group: Group) -> bool:
 OPTION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     options_are_there,
     several_options_can_be_chosen_among,
+    homes_are_options,
     a_hedge_can_leave,
     several_options_can_be_learned_about,
 )

@@ -49,6 +49,26 @@ def every_model_has_a_server(scenario: Scenario) -> Iterator[Breach]:
             yield ("models", model), "...", rule
 
 
+def models_fit_the_memory(scenario: Scenario) -> Iterator[Breach]:
+    models = scenario.server_models
+    for place, (path, server) in enumerate(stations(scenario)):
+        takes = {name: models[name].memory_bytes for name in scenario.models_of(place) if name in models}
+        if server.memory_bytes is not None and sum(takes.values()) > server.memory_bytes:
+            each = ", ".join(f"{name} {one:g}" for name, one in takes.items())
+            rule = f"its models take {sum(takes.values()):g}: {each}"
+            yield (*path, "memory_bytes"), server.memory_bytes, rule
+
+
+def a_pipeline_has_stages(scenario: Scenario) -> Iterator[Breach]:
+    for path, server in stations(scenario):
+        if server.stages == 1 and server.stage_overhead > 1:
+            rule = "there is one stage: must be 1, or set stages"
+            yield (*path, "stage_overhead"), server.stage_overhead, rule
+        if server.stages > 1 and server.in_flight in ("resume", "restart"):
+            rule = "a batch that stands still would block its pipeline: use lose, requeue or finish"
+            yield (*path, "in_flight"), server.in_flight, rule
+
+
 def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
     if not scenario.training.specialise:
         return
@@ -129,6 +149,8 @@ def instances_can_be_invoked(scenario: Scenario) -> Iterator[Breach]:
             continue
         if server.max_batch > 1:
             yield (*path, "max_batch"), server.max_batch, "a call is one request: must be 1 with serverless"
+        if server.stages > 1:
+            yield (*path, "stages"), server.stages, "an instance is no pipeline: must be 1 with serverless"
         if server.autoscaling is not None:
             rule = (
                 "instances come and go with the calls: must be null with serverless, whose most are replicas"
@@ -144,6 +166,8 @@ def instances_can_be_invoked(scenario: Scenario) -> Iterator[Breach]:
 SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_batch_is_of_one_model,
     every_model_has_a_server,
+    models_fit_the_memory,
+    a_pipeline_has_stages,
     models_can_specialise,
     several_are_not_trained_during_the_run,
     a_batch_fits_the_queue,

@@ -217,8 +217,10 @@ class Group(Part):
     """Whom the clients may ask; null: every model of every server, over `link`."""
     choose: ChoiceName = "best"
     """Which option is asked of those that would do: `best` (the largest score), `order` (the
-    first), `least_backlog`, `two_choices` (the shorter backlog of two drawn), `round_robin` or `home` (by the
-    client's number)."""
+    first), `least_backlog`, `two_choices` (the shorter backlog of two drawn), `round_robin` or `home` (by
+    `homes`, or the client's number)."""
+    homes: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Under `home` the option of each client, by its name; null: by the client's number."""
     policy: Policy = Policy()
     """What is sent."""
     deadline_s: Span | None = None

@@ -12,7 +12,17 @@ from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
 from sim.scenario.schema.client_data import Scaling
-from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Usd, Whole
+from sim.scenario.schema.values import (
+    Beat,
+    ImageSize,
+    Name,
+    NonNegative,
+    Part,
+    Positive,
+    SpanOrZero,
+    Usd,
+    Whole,
+)
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -36,6 +46,8 @@ class ServerModel(Part):
     """Of `of_group`: which of its models."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long as its server says a batch takes that it answers."""
+    memory_bytes: NonNegative = 0.0
+    """Memory that it takes of each server that has it."""
 
 
 class Autoscaling(Part):
@@ -92,6 +104,14 @@ class Station(Part):
 
     replicas: Replicas = 1
     """How many of it serve at once."""
+    memory_bytes: Positive | None = None
+    """Memory of a replica, all stages of it together, which its models must fit; null: enough."""
+    stages: Annotated[int, Field(ge=1, le=64)] = 1
+    """Parts into which a replica cuts its models, a device each: a pipeline that takes a batch as soon as the
+    one before has left its first stage."""
+    stage_overhead: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """How many times as long a batch takes in all for being cut: each stage takes this share of the service
+    time, over `stages`."""
     max_batch: Annotated[int, Field(ge=1, le=32_767)] = 1
     """Requests in a batch at most."""
     batch_wait_s: SpanOrZero = 0.0

@@ -14,8 +14,8 @@ name: two
 horizon_s: 10
 costs: {c_e: 0.1}
 models:
-  small: {family: linear}
-  large: {family: small_cnn}
+  small: {family: linear, memory_bytes: 1}
+  large: {family: small_cnn, memory_bytes: 2}
 servers:
   - {server: edge, models: [small], service: {kind: affine, base_s: 0.1}}
   - {server: cloud, models: [large], service: {kind: affine, base_s: 0.1}}
@@ -38,7 +38,9 @@ fleet:
 
 
 ONLINE = "training: {online: {every_s: 2, steps: 1, step_s: 0, rejector_steps: 1, rejector_step_s: 0}}\n"
-MODELS = "models:\n  small: {family: linear}\n  large: {family: small_cnn}\n"
+MODELS = (
+    "models:\n  small: {family: linear, memory_bytes: 1}\n  large: {family: small_cnn, memory_bytes: 2}\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,20 @@ MODELS = "models:\n  small: {family: linear}\n  large: {family: small_cnn}\n"
         ),
         ("models: [large]", "models: [large, small], max_batch: 4", "a batch is of one model"),
         ("models: [large]", "models: [small]", "no server has this model: must be"),
+        (
+            "models: [large], ",
+            "models: [large, small], memory_bytes: 2.5, ",
+            "memory_bytes: 2.5 is not allowed: its models take 3: large 2, small 1",
+        ),
+        ("choose: best", "choose: best\n    homes: [near, far]", "is for choose: home: must be null"),
+        ("choose: best", "choose: home\n    homes: [near]", "an option for each of 2 clients, not 1"),
+        ("choose: best", "choose: home\n    homes: [near, fra]", 'homes.1: "fra" is not allowed'),
+        ("models: [large], ", "models: [large], stage_overhead: 1.5, ", "there is one stage: must be 1"),
+        (
+            "models: [large], ",
+            "models: [large], stages: 2, in_flight: resume, ",
+            "a batch that stands still would block its pipeline: use lose",
+        ),
         ("names: [edge, cloud]", "names: [edge, clod]", "did you mean cloud?"),
         ("names: [edge, cloud]", "names: [edge, edge]", 'names.1: "edge" is not allowed: is named twice'),
         (
