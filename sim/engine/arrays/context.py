@@ -24,7 +24,7 @@ from sim.engine.arrays.layout import (
     Asked,
     Batteries,
     Drawn,
-    Prices,
+    Functions,
     Rows,
     Sends,
 )
@@ -46,7 +46,7 @@ class Context:
     """The arrays of one stretch."""
 
     def __init__(
-        self, fixed: Fixed, prices: Prices, state: State, stretch: Stretch, learning: Learning
+        self, fixed: Fixed, functions: Functions, state: State, stretch: Stretch, learning: Learning
     ) -> None:
         self._parameters, self._state = fixed.parameters, state
         self._max_batch = max(one.max_batch for one in fixed.parameters.stations)
@@ -84,7 +84,7 @@ class Context:
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
             versions=versions_held(learning),
             labels=labels_of(parameters, learning),
-            prices=prices,
+            functions=functions,
             lists=lists_of(n, len(state.last_started), parameters),
             replicas=replicas_of(state),
             groups=fixed.groups,

@@ -23,7 +23,6 @@ from sim.engine.events import (
     REFUSED,
     REMOTE,
     RETRY,
-    ROUND_ROBIN,
     TIMED_OUT,
     TIMER,
 )
@@ -271,7 +270,7 @@ def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     sends.reached[send] = sends.sent[send] + w.drawn.uplink_s[drawn, row]
     sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     sends.service_factor[send] = w.drawn.service_factor[drawn, row]
-    if w.groups.choose[group] == ROUND_ROBIN:
+    if w.groups.takes_turns[group]:
         w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
 
 

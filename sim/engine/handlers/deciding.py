@@ -7,9 +7,8 @@ from typing import Any
 
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
 from sim.engine.handlers.energy import charge_of
-from sim.engine.handlers.lookups import in_force
+from sim.engine.handlers.lookups import in_force, model_of
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
-from sim.engine.handlers.server import model_of
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome, Request
@@ -30,7 +29,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     group = w.clients.group[client]
     price, threshold = w.groups.price[group], asked.threshold[0, row]
     if price >= 0:
-        threshold = w.prices.threshold[price](
+        threshold = w.functions.threshold[price](
             parameters_of(w, group), memory_of(w, client), now, request_of(w, row)
         )
     best, scores = 0, w.groups.scores[group]
@@ -48,7 +47,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
         w.groups.exploration[group],
     )
     if price >= 0:
-        w.prices.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
+        w.functions.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
     rows.server_version[row] = 0  # decided; which version was in force, its instant tells
     rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
     if not is_sent:
@@ -102,7 +101,7 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
         whole_number(server_label),
         whole_number(own_label(w, row)),
     )
-    w.prices.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
+    w.functions.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
 
 
 @handler

@@ -13,7 +13,6 @@ from sim.engine.events import (
     KEY_REPLY,
     NOBODY,
     OPEN,
-    PRIORITY,
     QUEUE,
     QUEUE_FULL,
     REFUSE,
@@ -34,7 +33,7 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
-            if s.discipline == PRIORITY:
+            if s.sheds_worse:
                 worse = last_of_worse(w, s, send)
             why = QUEUE_FULL if worse < 0 else 0
         elif s.when_down == REFUSE:

@@ -22,7 +22,7 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.calls import is_warm, keep_warm, warmest
-from sim.engine.handlers.lookups import is_up_through, slowed
+from sim.engine.handlers.lookups import is_up_through, slowed, work_of
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
 from sim.engine.linking import handler
@@ -180,20 +180,9 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
     """Of the requests in a batch, added up in its order."""
     total, send = 0.0, head
     for _ in range(size):
-        row = w.sends.row[send]
-        one = w.rows.work[row]
-        if len(w.work) > 0:
-            one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
-        total += one
+        total += work_of(w, send)
         send = w.lists.after[send]
     return total / size
-
-
-@handler
-def model_of(w: Any, send: Any) -> Any:
-    """The model that an attempt asks."""
-    group = w.clients.group[w.rows.client[w.sends.row[send]]]
-    return w.options.model[w.groups.first_option[group] + w.sends.option[send]]
 
 
 @handler

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sim.errors import BadInput
 from sim.registry.admission import ADMISSIONS
 from sim.registry.data_sets import DATA_SETS
-from sim.registry.disciplines import DISCIPLINES
+from sim.registry.disciplines import BY_RANK, DISCIPLINES
 from sim.registry.durations import DURATIONS, DurationOrZero
 from sim.registry.prices import PRICES
 from sim.registry.registry import FAMILIES, Code, Family, PartFamily
@@ -104,8 +104,9 @@ def test_every_kind_can_be_written_in_a_scenario() -> None:
 
 
 def test_codes_count_up() -> None:
-    for family in (DISCIPLINES, ADMISSIONS):
-        assert [kind.code for kind in family.values()] == list(range(len(family)))
+    assert [kind.code for kind in ADMISSIONS.values()] == list(range(len(ADMISSIONS)))
+    assert [kind.code for kind in DISCIPLINES.values() if kind.rank is None] == list(range(BY_RANK))
+    assert {kind.code for kind in DISCIPLINES.values() if kind.rank} == {BY_RANK}
 
 
 def test_any_module_of_the_room_may_be_the_first_that_is_imported() -> None:
