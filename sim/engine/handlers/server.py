@@ -24,7 +24,10 @@ from sim.engine.events import (
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.calls import is_warm, keep_warm, warmest
 from sim.engine.handlers.lookups import is_up_through, slowed, work_of
+<<<<<<< HEAD
 from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
+=======
+>>>>>>> serverless
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
 from sim.engine.linking import handler
