@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from commands import capacity, fidelity, live, many_runs, reading, replay
+from commands import capacity, fidelity, live, many_runs, planning, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from commands.terminal import Terminal, printable
@@ -33,6 +33,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 app.add_typer(reading.app)
 app.add_typer(many_runs.app)
 app.add_typer(capacity.app)
+app.add_typer(planning.app)
 app.add_typer(live.app)
 app.add_typer(fidelity.app)
 app.add_typer(replay.app)

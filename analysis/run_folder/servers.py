@@ -57,7 +57,8 @@ ALIKE = ("in_flight", "when_down", "discipline")
 
 
 def options_of(scenario: dict[str, Any], group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Whom the clients of a group may ask, with names of server and model, the link and c_e of each."""
+    """Whom the clients of a group may ask, with names of server and model, the link with its payload, c_e,
+    and what the device and the server have to do of each."""
     c_e, link = scenario["costs"]["c_e"], group["link"]
     written = group.get("options") or _every_one(scenario)
     models = {server: of[0] for server, of in _models_by_server(scenario).items()}
@@ -66,11 +67,18 @@ def options_of(scenario: dict[str, Any], group: dict[str, Any]) -> list[dict[str
             "option": one["option"],
             "server": one["server"],
             "model": one.get("model") or models[one["server"]],
-            "link": one.get("link") or link,
+            "link": _with_payload(one.get("link") or link, one.get("payload_bytes")),
+            "over": tuple((one.get("link") or link)["over"] if one.get("over") is None else one["over"]),
+            "device_s": one.get("device_s") or 0.0,
+            "work": one.get("work") or 1.0,
             "c_e": c_e if one.get("c_e") is None else one["c_e"],
         }
         for one in written
     ]
+
+
+def _with_payload(link: dict[str, Any], payload_bytes: int | None) -> dict[str, Any]:
+    return link if payload_bytes is None else link | {"payload_bytes": payload_bytes}
 
 
 def together(servers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
+    asking,
     backlog,
     batteries,
     cut_off,
@@ -29,25 +30,29 @@ LAWS: dict[str, Law] = {
     "together": together.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
+    "asking": asking.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
-KNOW_THE_WAY = {"shared_links", "staleness", "together"}  # the latter are of what takes clients' own links
+KNOW_OPTIONS = {"asking"}
+KNOW_THE_WAY = {"shared_links", "staleness", "together", "asking"}  # the latter are of what takes clients' own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, or with several servers;
-    where clients share links, all but those that know of it.
+    Ours are silent on a run with arrivals, service or outages that somebody brought, and but for those that know
+    of options where there are several, or several servers; where clients share links, all but those that know of it.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    is_ours = not run.brought & KNOWN and len(run.servers) == 1 and not run.has_options
-    laws = {name: law for name, law in LAWS.items() if name not in OURS or is_ours}
+    ours = frozenset() if run.brought & KNOWN else OURS
+    if len(run.servers) > 1 or run.has_options:
+        ours &= KNOW_OPTIONS
+    laws = {name: law for name, law in LAWS.items() if name in ours or name not in OURS}
     if traffic.run.scenario.get("network"):
         laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
     by_law = {name: law.predict(traffic) for name, law in laws.items()}
