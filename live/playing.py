@@ -22,7 +22,7 @@ from sim.engine.clock import Clock
 from sim.engine.wall_clock import Measured, Time, WallClock
 from sim.errors import BadInput, RunFailed
 from sim.scenario import Scenario
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.world import World
 
 
@@ -52,12 +52,12 @@ class LivePath(EnginePath):
 
     is_measured: ClassVar[bool] = True
 
-    def clock(self, rules: Rules) -> Clock:
+    def clock(self, parameters: Parameters) -> Clock:
         """Its time begins as it plays."""
-        usable = int(rules.stations[0].capacity.usable[0])
+        usable = int(parameters.stations[0].capacity.usable[0])
         if usable != self.world.scenario.one_server.replicas:
             self.loop.run_until_complete(self.real.set_usable(usable))
-        clock = WallClock(rules, self.loop, self.real, self.time, self._stops)
+        clock = WallClock(parameters, self.loop, self.real, self.time, self._stops)
         self.measured = clock.measured
         return clock
 

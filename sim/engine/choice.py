@@ -15,7 +15,7 @@ from sim.engine.simpy_clock import SimPyClock
 from sim.errors import RunFailed
 from sim.scenario import Scenario
 from sim.scenario.rules.rates import mean_rate_hz
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 WORTH_LOADING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
 SAVED_S = 5e-6  # wall time that compiled code saves with each request, at most
@@ -42,13 +42,13 @@ class EnginePath:
 
     is_measured: ClassVar[bool] = False  # whether replicas stop and start when they do, and not as planned
 
-    def clock(self, rules: Rules) -> Clock:
+    def clock(self, parameters: Parameters) -> Clock:
         """What plays the stretches of a run.
 
         Raises RunFailed if compiled code is demanded and Numba cannot be loaded.
         """
         if self.name == "simpy":
-            return SimPyClock(rules)
+            return SimPyClock(parameters)
         began = perf_counter()
         try:
             from sim.engine.compiled_clock import CompiledClock  # noqa: PLC0415  (takes time)
@@ -59,14 +59,14 @@ class EnginePath:
                     "run", f"engine.path is compiled, but Numba cannot be loaded: {error}"
                 ) from error
             self.name, self.why = "simpy", f"Numba cannot be loaded: {error}"
-            return SimPyClock(rules)
+            return SimPyClock(parameters)
         try:
-            clock, is_cold = CompiledClock(rules), not target.is_kept()
+            clock, is_cold = CompiledClock(parameters), not target.is_kept()
         except TypeError as error:  # a price that Numba cannot compile
             if self.is_demanded:
                 raise RunFailed("run", f"engine.path is compiled, but {error}") from error
             self.name, self.why = "simpy", f"the compiled clock cannot play it: {error}"
-            return SimPyClock(rules)
+            return SimPyClock(parameters)
         if is_cold:
             kept.wait(
                 target.function, target.argument_types(), lambda since_s: self.tell(_share(since_s), True)

@@ -24,7 +24,7 @@ from sim.engine.learning import Learning
 from sim.engine.linking import VIEW, link
 from sim.engine.state import State
 from sim.errors import RunFailed
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 types: Any = numba.types
 
@@ -47,8 +47,8 @@ class CompiledClock:
     Raises TypeError, in one line, if a price of the fleet cannot be compiled or if there are too many kinds.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self._fixed, self._prices = fixed(rules), compiled(kinds_of(rules))
+    def __init__(self, parameters: Parameters) -> None:
+        self._fixed, self._prices = fixed(parameters), compiled(kinds_of(parameters))
 
     def compile(self) -> None:
         """Compiles the walk, or reads it from the disk, if this process has not yet."""

@@ -15,7 +15,7 @@ from sim.policy.prices import Asked, asked, decide_all, explored, is_calibrated
 from sim.policy.waiting import is_too_late, timer_of
 from sim.registry.scores import SCORES
 from sim.streams import Draws
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 Ids = NDArray[np.int64]
 
@@ -29,7 +29,7 @@ class Undecided(NamedTuple):
 
 
 def new_rows(
-    rules: Rules,
+    parameters: Parameters,
     learning: Learning,
     request_id: Ids,
     client: NDArray[np.int32],
@@ -40,47 +40,51 @@ def new_rows(
     new = empty(ROW_TYPES, len(client))
     new["request_id"], new["client"], new["arrived"], new["decided"] = request_id, client, at, decided
     new["sample"] = learning.traffic.samples(request_id, client, at)
-    new["work"] = rules.service_factor[rules.clients.group[client]]
-    new["deadline"] = at + np.array([p.deadline_s for p in rules.patience])[rules.clients.group[client]]
-    new["window"][:], new["outcome"][:], new["resolved"][:] = -1, IN_FLIGHT, np.nan
+    new["work"] = parameters.service_factor[parameters.clients.group[client]]
+    new["deadline"] = (
+        at + np.array([p.deadline_s for p in parameters.patience])[parameters.clients.group[client]]
+    )
+    new["server_version"][:], new["outcome"][:], new["completed_at"][:] = -1, IN_FLIGHT, np.nan
     new["threshold"][:] = np.nan
     return new
 
 
-def decide_due(rules: Rules, learning: Learning, rows: Columns, due: NDArray[np.bool_]) -> list[Undecided]:
+def decide_due(
+    parameters: Parameters, learning: Learning, rows: Columns, due: NDArray[np.bool_]
+) -> list[Undecided]:
     """Decides these rows where nothing that happens can change it; what is kept, or too late, is settled.
 
     Gives the others, whose clients decide as they come: of them only the score is known yet.
     """
-    undecided, group = [], rules.clients.group[rows["client"]]
-    for g, policy in enumerate(rules.policies):
+    undecided, group = [], parameters.clients.group[rows["client"]]
+    for g, policy in enumerate(parameters.policies):
         mine = np.flatnonzero(due & (group == g))
         if not len(mine):
             continue
         request_id, client = rows["request_id"][mine], rows["client"][mine]
         version = learning.schedule.rejectors.of(client, rows["decided"][mine])
-        found = ask(rules, learning, g, request_id, client, rows["sample"][mine], version)
-        coin = coins(rules, request_id)
+        found = ask(parameters, learning, g, request_id, client, rows["sample"][mine], version)
+        coin = coins(parameters, request_id)
         rows["score"][mine] = found[0].score if len(found) == 1 else np.max([one.score for one in found], 0)
-        if rules.decides[g]:
+        if parameters.decided_in_loop[g]:
             undecided.append(Undecided(mine, found, coin))
             continue
         (only,) = found
-        decisions = decide_all(only, coin, explored(policy, rules.exploration))
-        rows["window"][mine] = learning.schedule.server_version(rows["decided"][mine])
+        decisions = decide_all(only, coin, explored(policy, parameters.exploration))
+        rows["server_version"][mine] = learning.schedule.server_version(rows["decided"][mine])
         rows["threshold"][mine], rows["propensity"][mine] = only.threshold, decisions.propensity
         rows["deferred"][mine] = decisions.deferred
-    decided = due & ~rules.decides[group]
+    decided = due & ~parameters.decided_in_loop[group]
     local = decided & ~rows["deferred"]
     late = decided & rows["deferred"] & is_too_late(rows["decided"], rows["deadline"])
     for which, outcome in ((local, LOCAL), (late, TIMED_OUT)):
         rows["outcome"][which] = outcome
-        rows["resolved"][which] = rows["decided"][which]
+        rows["completed_at"][which] = rows["decided"][which]
     return undecided
 
 
 def ask(
-    rules: Rules,
+    parameters: Parameters,
     learning: Learning,
     g: int,
     request_id: Ids,
@@ -90,47 +94,49 @@ def ask(
 ) -> list[Asked]:
     """Requests of one group as their price sees them, scored by the given versions of their rejectors: by one
     score, or by one of each option. Scores are net of what an option costs more than others."""
-    policy, bayes = rules.policies[g], rules.bayes[g]
+    policy, bayes = parameters.policies[g], parameters.bayes[g]
     if learning.learned.tables.groups[g].score is None:
-        score = Draws(rules.seed, "score").many(request_id).astype(np.float32)[None]
+        score = Draws(parameters.seed, "score").many(request_id).astype(np.float32)[None]
     else:
         score = learning.models.score(g, version, learning.table_rows(g, client), sample)
     if not is_calibrated(policy):
-        net = [one - more if more else one for one, more in zip(score, rules.surcharges[g], strict=False)]
+        net = [
+            one - more if more else one for one, more in zip(score, parameters.surcharges[g], strict=False)
+        ]
         return [asked(policy, one, bayes=bayes[place]) for place, one in enumerate(net)]
     curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
-    return [asked(policy, score[0], Draws(rules.seed, "price").many(request_id), curves, bayes[0])]
+    return [asked(policy, score[0], Draws(parameters.seed, "price").many(request_id), curves, bayes[0])]
 
 
-def scores_of(rules: Rules, g: int) -> int:
+def scores_of(parameters: Parameters, g: int) -> int:
     """How many scores decide for a group: one of each option, or one for all."""
-    options = len(rules.options[g])
-    return options if SCORES[rules.policies[g].score].is_per_option else 1
+    options = len(parameters.options[g])
+    return options if SCORES[parameters.policies[g].score].is_per_option else 1
 
 
-def coins(rules: Rules, request_id: Ids) -> NDArray[np.float64]:
+def coins(parameters: Parameters, request_id: Ids) -> NDArray[np.float64]:
     """The coins of exploration; 1, which explores nothing, where there is none."""
-    if not rules.exploration:
+    if not parameters.exploration:
         return np.ones(len(request_id))
-    return Draws(rules.seed, "exploration").many(request_id)
+    return Draws(parameters.seed, "exploration").many(request_id)
 
 
-def first_sends(rules: Rules, rows: Columns, row: NDArray[np.int64]) -> Columns:
+def first_sends(parameters: Parameters, rows: Columns, row: NDArray[np.int64]) -> Columns:
     """The first attempts of the given rows, sent at their decisions to the first of their options; whoever
     has several chooses then."""
     sends = empty(SEND_TYPES, len(row))
     request, sent = rows["request_id"][row], rows["decided"][row]
-    group = rules.clients.group[rows["client"][row]]
+    group = parameters.clients.group[rows["client"][row]]
     sends["row"], sends["attempt"][:], sends["sent"] = row, 1, sent
-    for g, patience in enumerate(rules.patience):
-        mine, option = group == g, rules.options[g][0]
+    for g, patience in enumerate(parameters.patience):
+        mine, option = group == g, parameters.options[g][0]
         sends["server"][mine] = option.server
         sends["reached"][mine] = sent[mine] + option.link.up_many(request[mine])
-        sends["down"][mine] = option.link.down_many(request[mine])
-        sends["timer"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
-    for server, station in enumerate(rules.stations):
+        sends["downlink_s"][mine] = option.link.down_many(request[mine])
+        sends["timeout_at"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
+    for server, station in enumerate(parameters.stations):
         mine = sends["server"] == server
-        sends["factor"][mine] = station.service.factor_many(request[mine])
+        sends["service_factor"][mine] = station.service.factor_many(request[mine])
     for name, nothing in NEW_SEND.items():
         sends[name][:] = nothing
     return sends

@@ -38,10 +38,10 @@ def notes(
     last = np.full(n, -1)
     order = np.argsort(sends["attempt"], kind="stable")
     last[sends["row"][order]] = order
-    answered = (rows["outcome"] == _REMOTE) & ~np.isnan(rows["resolved"])
+    answered = (rows["outcome"] == _REMOTE) & ~np.isnan(rows["completed_at"])
     found = {name: rows[name] for name in ("request_id", "client", "sample", "propensity")} | {
         "finished": finished,
-        "answered": np.where(answered, rows["resolved"], np.inf),
+        "answered": np.where(answered, rows["completed_at"], np.inf),
         "started": np.append(sends["started"], np.nan)[last],
         "decided": rows["decided"] if counts_decisions else np.full(n, np.inf),
     }

@@ -83,12 +83,12 @@ class Run:
     ) -> None:
         world = world.sharing(learned.shared_numbers)
         self._scenario, self._source = world.scenario, source
-        self._rules = world.parameters
+        self._parameters = world.parameters
         self._learning = Learning(world, learned, learner)
         self._made = tabulator(world, self._learning)
         self._state = at_start(world)
         self.path = path or chosen(world.scenario)
-        self._clock = self.path.clock(self._rules)
+        self._clock = self.path.clock(self._parameters)
         self._verifier = Verifier(world)
         self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over
@@ -107,12 +107,12 @@ class Run:
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
         ended, seconds, of_servers = run_window(
-            self._rules, learning, state, arrivals, start, end, last, self._clock
+            self._parameters, learning, state, arrivals, start, end, last, self._clock
         )
         loop_s = perf_counter() - began
         requests, attempts = self._made.requests(ended), self._made.attempts(ended)
         for place, server in enumerate(state.stations):
-            if self._rules.stations[place].autoscaling or self.path.is_measured:
+            if self._parameters.stations[place].autoscaling or self.path.is_measured:
                 self._verifier.scaled(place, server.steps)
             if not self.path.is_measured:  # who is on the way to a real server seems to wait in it
                 self._verifier.waited(place, of_servers[place]["waiting_max"])
@@ -125,7 +125,7 @@ class Run:
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
         steps = [server.steps for server in state.stations]
-        links = self._rules.network.names
+        links = self._parameters.network.names
         shared = of_links(ended.passages, links, start, end) if links else None
         return Chunk(end, requests, attempts, seconds, apart, shared, rows, arrived, loop_s, steps)
 
@@ -142,18 +142,18 @@ class Run:
     ) -> None:
         """Sets what holds from the next window on: by the place of a group the first number that the prices
         of its clients remember; the queue's limit, at most the scenario's; what the autoscaler asks for."""
-        state, group = self._state, self._rules.clients.group
+        state, group = self._state, self._parameters.clients.group
         for place, number in (memory or {}).items():
             state.memory[group == place, 0] = number
-        for server, rule in zip(state.stations, self._rules.stations, strict=True):
+        for server, rule in zip(state.stations, self._parameters.stations, strict=True):
             if queue_limit is not None:
                 server.steered.queue_limit = min(float(queue_limit), rule.queue_limit)
             server.steered.replicas = replicas
 
     def asked_by_group(self) -> NDArray[np.float64]:
         """How many requests have arrived so far, float64 (groups,)."""
-        groups, asked = self._rules.clients.group, self._state.next_k.astype(np.float64)
-        counts = np.bincount(groups, weights=asked, minlength=len(self._rules.policies))
+        groups, asked = self._parameters.clients.group, self._state.next_k.astype(np.float64)
+        counts = np.bincount(groups, weights=asked, minlength=len(self._parameters.policies))
         return np.asarray(counts, dtype=np.float64)
 
     def finish(self) -> None:
@@ -162,13 +162,15 @@ class Run:
 
     def energy(self) -> Columns | None:
         """The rows of `energy`, where something is said of it."""
-        if not self._rules.power.is_metered.any():
+        if not self._parameters.power.is_metered.any():
             return None
-        return of_energy(self._rules, self._energy(), tuple(group.group for group in self._scenario.fleet))
+        return of_energy(
+            self._parameters, self._energy(), tuple(group.group for group in self._scenario.fleet)
+        )
 
     def _energy(self) -> Columns:
         """Of each client, as it stands after the last window."""
-        return accounts_at(self._rules, self._state, self.at_s)
+        return accounts_at(self._parameters, self._state, self.at_s)
 
     def kept(self) -> dict[str, Any]:
         """All that the windows to come depend on, besides the scenario and what was learned before t = 0."""

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from sim.engine.passages import Passages
 from sim.engine.state import State
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 Floats = NDArray[np.float64]
 
 
-def link_of_sends(rules: Rules, state: State) -> NDArray[np.int64]:
+def link_of_sends(parameters: Parameters, state: State) -> NDArray[np.int64]:
     """The shared link that each attempt is at, or on its way to; -1: none."""
     sends = state.sends
     found = np.full(len(sends["row"]), -1, dtype=np.int64)
-    group = rules.clients.group[state.rows["client"][sends["row"]]]
-    for g, options in enumerate(rules.options):
+    group = parameters.clients.group[state.rows["client"][sends["row"]]]
+    for g, options in enumerate(parameters.options):
         for place, option in enumerate(options):
             if option.over:
                 mine = np.flatnonzero((sends["hop"] >= 0) & (group == g) & (sends["option"] == place))
@@ -26,14 +26,14 @@ def link_of_sends(rules: Rules, state: State) -> NDArray[np.int64]:
     return found
 
 
-def passages(rules: Rules, state: State, passed: Floats, end: float) -> Passages:
+def passages(parameters: Parameters, state: State, passed: Floats, end: float) -> Passages:
     """What has passed, as `Played` tells it, and what is on links before `end`."""
     sends = state.sends
-    link = link_of_sends(rules, state)
+    link = link_of_sends(parameters, state)
     here = np.flatnonzero((link >= 0) & (sends["joined"] < end))
-    group = rules.clients.group[state.rows["client"][sends["row"][here]]]
-    first = np.cumsum([0, *map(len, rules.options)])
-    bits = np.array([option.bits for options in rules.options for option in options])
+    group = parameters.clients.group[state.rows["client"][sends["row"][here]]]
+    first = np.cumsum([0, *map(len, parameters.options)])
+    bits = np.array([option.bits for options in parameters.options for option in options])
     return Passages(
         np.append(passed[:, 0].astype(np.int64), link[here]),
         np.append(passed[:, 1], sends["joined"][here]),

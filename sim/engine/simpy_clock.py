@@ -37,7 +37,7 @@ from sim.engine.state import State
 from sim.errors import RunFailed
 from sim.policy.own import Player, PythonPolicy, ending_calls_that_last
 from sim.streams import mixed_word
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
 _MAY_LACK = {RETRY, HEDGE, ARRIVE, BEGIN, CAPACITY, SCALE, READY, PASS}  # something; else there is room
@@ -92,9 +92,9 @@ class Environment(simpy.Environment):
 class SimPyClock:
     """Plays any stretch of one run."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._handlers, self._fixed = Handlers.linked(), fixed(rules)
-        played = [kind.player() if isinstance(kind, PythonPolicy) else kind for kind in kinds_of(rules)]
+    def __init__(self, parameters: Parameters) -> None:
+        self._handlers, self._fixed = Handlers.linked(), fixed(parameters)
+        played = [kind.player() if isinstance(kind, PythonPolicy) else kind for kind in kinds_of(parameters)]
         self._players = [one for one in played if isinstance(one, Player)]
         self._prices = Prices(
             *(
@@ -262,7 +262,7 @@ class Playing:
         env, r, often = self._env, self._r, self._handlers.often.get(code)
         stations = self._stations
         happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
-        may_lack = code in _MAY_LACK or self._w.terms.adds_rows
+        may_lack = code in _MAY_LACK or self._w.constants.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now

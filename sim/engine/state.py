@@ -32,7 +32,7 @@ ROW_TYPES: dict[str, str] = {
     "decided": "f8",  # when the device is done; may lie ahead
     "deadline": "f8",  # an instant; inf = none
     "work": "f8",  # what its group and its trace multiply the service time by
-    "window": "i4",  # tables in force at the decision; -1 = not decided yet
+    "server_version": "i4",  # tables in force at the decision; -1 = not decided yet
     "score": "f4",
     "threshold": "f8",  # of the decision; NaN = not decided
     "propensity": "f4",
@@ -41,7 +41,7 @@ ROW_TYPES: dict[str, str] = {
     "open": "i1",  # attempts whose end its client still awaits
     "drawn": "i8",  # nanojoules that its device has drawn for it
     "outcome": "i1",  # index into OUTCOMES
-    "resolved": "f8",  # when the client knew the outcome; NaN = it waits
+    "completed_at": "f8",  # when the client knew the outcome; NaN = it waits
 }
 
 # A send, the first or a retry, of such a request.
@@ -52,13 +52,13 @@ SEND_TYPES: dict[str, str] = {
     "server": "i2",
     "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
-    "down": "f8",  # seconds back to the client; NaN = swallowed by the link
-    "timer": "f8",  # when the client gives this attempt up; inf = never
-    "factor": "f8",  # of the service time, if it heads a batch
+    "downlink_s": "f8",  # seconds back to the client; NaN = swallowed by the link
+    "timeout_at": "f8",  # when the client gives this attempt up; inf = never
+    "service_factor": "f8",  # of the service time, if it heads a batch
     "started": "f8",
     "finished": "f8",
     "shed": "f8",  # when it was pushed out of the queue; NaN = it was not
-    "over": "f8",  # nothing of this attempt is under way any more
+    "closed_at": "f8",  # nothing of this attempt is under way any more
     "replica": "i2",
     "batch_size": "i2",
     "cause": "i1",  # index into CAUSES
@@ -93,7 +93,7 @@ NEW_SEND: dict[str, float] = {
     "started": np.nan,
     "finished": np.nan,
     "shed": np.nan,
-    "over": np.nan,
+    "closed_at": np.nan,
     "replica": -1,
     "batch_size": 0,
     "cause": 0,
@@ -227,22 +227,22 @@ class Ended:
 
 def at_start(world: World) -> State:
     """Nobody has arrived, every device and replica is idle, every client holds one retry token."""
-    scenario, rules, stations = world.scenario, world.parameters, world.stations
+    scenario, parameters, stations = world.scenario, world.parameters, world.stations
     n, fair = scenario.clients, [DISCIPLINES[one.discipline].is_by_client for one in stations]
     has_breakers = any(group.breaker is not None for group in scenario.fleet)
     return State(
         next_k=np.zeros(n, dtype=np.int64),
         device_free=np.full(n, -np.inf),
         next_at=_first_arrivals(world),
-        allowance=TOKEN * rules.allowances.members,
+        allowance=TOKEN * parameters.allowances.members,
         breakers=empty(BREAKER_TYPES, n * len(stations) if has_breakers else 0),
-        memory=memories(rules.prices, world.population.group),
-        backlog=np.zeros(n * len(stations) if rules.looks_at_backlogs else 0, dtype=np.int64),
-        turn=np.zeros(n if rules.takes_turns else 0, dtype=np.int64),
+        memory=memories(parameters.prices, world.population.group),
+        backlog=np.zeros(n * len(stations) if parameters.looks_at_backlogs else 0, dtype=np.int64),
+        turn=np.zeros(n if parameters.takes_turns else 0, dtype=np.int64),
         last_started=np.full(n * sum(fair), -np.inf),
         budgets=full(world.accounts.allotments),
-        admission=full(rules.doors),
-        network=empty(LINK_TYPES, len(rules.network.names)),
+        admission=full(parameters.doors),
+        network=empty(LINK_TYPES, len(parameters.network.names)),
         batteries=batteries_at_start(world.power, world.population.group),
         rows=empty(ROW_TYPES),
         sends=empty(SEND_TYPES),

@@ -18,7 +18,7 @@ from sim.engine.clock import Stretch
 from sim.engine.events import ADMISSION, DOWN, EXPIRED, KEY_COMPLETE, LOST, QUEUE_FULL, REFUSALS
 from sim.engine.handlers import capacity, door, server
 from sim.engine.simpy_clock import Handlers, Happening, Playing, SimPyClock
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 LONGEST_WAIT_S = 0.05  # wall time between two looks at whether to stop
 BREATHE_S = 0.002  # wall time that events are played on end before replies are looked for
@@ -106,13 +106,13 @@ class WallClock(SimPyClock):
 
     def __init__(
         self,
-        rules: Rules,
+        parameters: Parameters,
         loop: asyncio.AbstractEventLoop,
         real: LiveServer,
         clock: Time,
         is_to_stop: Callable[[], bool],
     ) -> None:
-        super().__init__(rules)
+        super().__init__(parameters)
         self.loop, self.real, self.time, self.is_to_stop = loop, real, clock, is_to_stop
         self.measured = Measured()
         self._now_playing: _InRealTime
@@ -160,7 +160,7 @@ class _InRealTime(Playing):
         sample, work = w.rows.sample[row], w.rows.work[row]
         if len(w.work):
             work *= w.work[sample]
-        self._clock.real.ask(Ask(send, w.sends.factor[send], work, w.rows.deadline[row], sample))
+        self._clock.real.ask(Ask(send, w.sends.service_factor[send], work, w.rows.deadline[row], sample))
         return False
 
     def change_capacity(self, s: Any, now: float, taken: int) -> bool:
@@ -227,15 +227,15 @@ class _InRealTime(Playing):
             self._linked[server.hand_back](w, r, s, now, send)
             if sends.finished[send] == now:  # it goes down from where it was ready
                 sends.finished[send] = finished
-                sends.down[send] += now - finished
+                sends.downlink_s[send] += now - finished
             self._clock.measured.return_s.append(now - finished)
         else:
             finished = now
-            self._linked[server.swallow](sends.cause, sends.over, now, send)
+            self._linked[server.swallow](sends.cause, sends.closed_at, now, send)
             sends.cause[send] = cause
             if cause == LOST:
                 self._clock.measured.losses.append(now)
-        if w.terms.tells_backlog:
+        if w.constants.tells_backlog:
             sends.backlog[send] = word.waiting
         return finished
 

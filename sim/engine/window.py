@@ -20,12 +20,12 @@ from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
 from sim.world.arrivals.source import Arrivals
 from sim.world.devices import done_at
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
 
 def run_window(
-    rules: Rules,
+    parameters: Parameters,
     learning: Learning,
     state: State,
     arrivals: Arrivals,
@@ -41,46 +41,46 @@ def run_window(
     are given for the whole window. With `last`, `end` is the horizon: every row is given, those without an
     outcome as in_flight.
     """
-    _admit(rules, learning, state, arrivals)
+    _admit(parameters, learning, state, arrivals)
     played = Played.nothing(len(state.stations))
     for begin, until in learning.pieces(start, end):
         learning.attend(state, begin)
-        first, undecided = _decide(rules, learning, state, until)
-        known = known_events(rules, state, first, begin, until)
+        first, undecided = _decide(parameters, learning, state, until)
+        known = known_events(parameters, state, first, begin, until)
         played += clock.play(state, Stretch(begin, until, known, undecided), learning)
-        if rules.has_closed_loops:  # requests that arrived meanwhile stand behind the others
+        if parameters.has_closed_loops:  # requests that arrived meanwhile stand behind the others
             _put_in_order(state, state.rows)
-        _note_versions(rules, learning, state, begin)
+        _note_versions(parameters, learning, state, begin)
         _settle(state, until)
     for server, steps in zip(state.stations, played.steps, strict=True):
         server.steps = steps
     seconds, of_servers = observe(state, played, start, end)
     seconds |= learning.staleness(seconds["at_s"])
-    passed = passages(rules, state, played.passed, end)
+    passed = passages(parameters, state, played.passed, end)
     ended = replace(_collect(state, end, last), passages=passed)
     learning.remember(ended, end)
     return ended, seconds, of_servers
 
 
-def _admit(rules: Rules, learning: Learning, state: State, arrivals: Arrivals) -> None:
+def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: Arrivals) -> None:
     """Gives the new requests their names, samples and devices, and sorts them in among the open ones."""
     at, client = arrivals.at_s, arrivals.client
     begins = np.searchsorted(client, client, side="left")
     k = state.next_k[client] + np.arange(len(client)) - begins
-    group = rules.clients.group[client]
-    later = rules.comes_in_loop[group]  # what their devices do depends on what happens
-    inference_s = np.array(rules.inference_s)[group]
+    group = parameters.clients.group[client]
+    later = parameters.comes_in_loop[group]  # what their devices do depends on what happens
+    inference_s = np.array(parameters.inference_s)[group]
     decided = np.where(later, np.inf, done_at(at, client, inference_s, state.device_free))
     request_id = client.astype(np.int64) << CLIENT_SHIFT | k
-    new = new_rows(rules, learning, request_id, client, at, decided)
+    new = new_rows(parameters, learning, request_id, client, at, decided)
     if arrivals.told is not None:
         new["sample"] = learning.traffic.asked(arrivals.told["sample"], new["sample"], client, at)
-        works = arrivals.told["work"] / rules.one_work[group]
+        works = arrivals.told["work"] / parameters.one_work[group]
         new["work"] *= np.where(np.isnan(works), 1.0, works)
         state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client[~later], decided[~later])
-    draw_inference(rules.power, state.batteries, group, new)
+    draw_inference(parameters.power, state.batteries, group, new)
     _put_in_order(state, join(state.rows, new))
 
 
@@ -93,47 +93,49 @@ def _put_in_order(state: State, rows: Columns) -> None:
     state.sends["row"] = place[state.sends["row"]]
 
 
-def _decide(rules: Rules, learning: Learning, state: State, end: float) -> tuple[int, list[Undecided]]:
+def _decide(
+    parameters: Parameters, learning: Learning, state: State, end: float
+) -> tuple[int, list[Undecided]]:
     """Decides what the devices finish before `end`, where nothing that happens can change it.
 
     Gives from which on the first attempts are new, and whom the clock must decide.
     """
     rows = state.rows
-    due = (rows["window"] < 0) & (rows["decided"] < end)
-    comes = (rows["decided"] == np.inf) & np.isnan(rows["resolved"])  # to its device, in this stretch
-    undecided = decide_due(rules, learning, rows, due | comes)
-    before, sent = len(state.sends["row"]), np.flatnonzero(due & np.isnan(rows["resolved"]))
-    state.sends = join(state.sends, first_sends(rules, rows, sent))
+    due = (rows["server_version"] < 0) & (rows["decided"] < end)
+    comes = (rows["decided"] == np.inf) & np.isnan(rows["completed_at"])  # to its device, in this stretch
+    undecided = decide_due(parameters, learning, rows, due | comes)
+    before, sent = len(state.sends["row"]), np.flatnonzero(due & np.isnan(rows["completed_at"]))
+    state.sends = join(state.sends, first_sends(parameters, rows, sent))
     return before, undecided
 
 
-def _note_versions(rules: Rules, learning: Learning, state: State, begin: float) -> None:
+def _note_versions(parameters: Parameters, learning: Learning, state: State, begin: float) -> None:
     """Writes down the server's version in force at each decision that was taken as its request came."""
     rows = state.rows
-    if rules.decides.any():
-        mine = rules.decides[rules.clients.group[rows["client"]]]
-        here = np.flatnonzero(mine & (rows["window"] >= 0) & (rows["decided"] >= begin))
-        rows["window"][here] = learning.schedule.server_version(rows["decided"][here])
+    if parameters.decided_in_loop.any():
+        mine = parameters.decided_in_loop[parameters.clients.group[rows["client"]]]
+        here = np.flatnonzero(mine & (rows["server_version"] >= 0) & (rows["decided"] >= begin))
+        rows["server_version"][here] = learning.schedule.server_version(rows["decided"][here])
 
 
 def _settle(state: State, end: float) -> None:
     """Writes down the answers that reached their clients in time: known without an event of their own."""
     rows, sends = state.rows, state.sends
-    over = sends["over"]
-    back = sends["finished"] + sends["down"]
+    over = sends["closed_at"]
+    back = sends["finished"] + sends["downlink_s"]
     served = ~np.isnan(back)
-    state.sends = sends | {"over": np.where(served, back, over)}
-    in_time = served & is_in_time(back, sends["timer"]) & (sends["failure"] == 0) & (back < end)
+    state.sends = sends | {"closed_at": np.where(served, back, over)}
+    in_time = served & is_in_time(back, sends["timeout_at"]) & (sends["failure"] == 0) & (back < end)
     in_time &= rows["outcome"][sends["row"]] == IN_FLIGHT  # of two answers the first was written down
     rows["outcome"][sends["row"][in_time]] = REMOTE
-    rows["resolved"][sends["row"][in_time]] = back[in_time]
+    rows["completed_at"][sends["row"][in_time]] = back[in_time]
 
 
 def _collect(state: State, end: float, last: bool) -> Ended:
     """Takes the ended rows out of the state, and the numbers of what stays along with them."""
     rows, sends = state.rows, state.sends
-    under_way = ~(sends["over"] < end)
-    ended = ~np.isnan(rows["resolved"])
+    under_way = ~(sends["closed_at"] < end)
+    ended = ~np.isnan(rows["completed_at"])
     ended[sends["row"][under_way]] = False
     if last:
         ended[:] = True

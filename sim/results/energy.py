@@ -11,14 +11,14 @@ from sim.engine.batteries import BATTERY_TYPES, Columns
 from sim.engine.handlers.energy import charge_to, idled_by
 from sim.engine.state import State
 from sim.world.energy import JOULE
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 
-def accounts_at(rules: Rules, state: State, at_s: float) -> Columns:
+def accounts_at(parameters: Parameters, state: State, at_s: float) -> Columns:
     """Those of `state.batteries`, none of which was asked for later, as they would stand at an instant; of
     devices on mains idling alone goes on. The state stays as it is."""
     found = {name: state.batteries[name].copy() for name in BATTERY_TYPES}
-    group, power = rules.clients.group, rules.power
+    group, power = parameters.clients.group, parameters.power
     clients = SimpleNamespace(group=group, device_free=state.device_free.copy())
     w = SimpleNamespace(batteries=SimpleNamespace(**found), power=power, clients=clients)
     for client in range(len(found["at"])):
@@ -29,9 +29,9 @@ def accounts_at(rules: Rules, state: State, at_s: float) -> Columns:
     return found
 
 
-def of_energy(rules: Rules, accounts: Columns, groups: tuple[str, ...]) -> Columns:
+def of_energy(parameters: Parameters, accounts: Columns, groups: tuple[str, ...]) -> Columns:
     """The columns of `energy`: a row per client of whose energy something is said. Joules; NaN on mains."""
-    power, group = rules.power, rules.clients.group
+    power, group = parameters.power, parameters.clients.group
     mine = np.flatnonzero(power.is_metered[group])
     on_battery = power.capacity[group[mine]] > 0
 

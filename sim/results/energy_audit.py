@@ -13,7 +13,7 @@ from sim.engine.state import Ended
 from sim.errors import RunFailed
 from sim.world.energy import nearest
 from sim.world.network import bits_by
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 # Of attempts that one client sends at one instant: retries, hedges, first ones, those that took no time.
 _RETRY, _HEDGE, _FIRST, _AT_ONCE = range(4)
@@ -23,9 +23,9 @@ Sent = tuple[float, int, int, int, int, int]
 class EnergyAudit:
     """Recounts in the order of the sends; what it depends on is kept with checkpoints."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        clients = rules.clients.size if rules.power.is_metered.any() else 0
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        clients = parameters.clients.size if parameters.power.is_metered.any() else 0
         self.drawn, self.asked = (np.zeros(clients, dtype=np.int64) for _ in range(2))
         self.listens_until = np.full(clients, -np.inf)
         self.sent: list[Sent] = []  # not yet recounted: instant, client, which, request, attempt, option
@@ -35,16 +35,16 @@ class EnergyAudit:
         recounted later."""
         if not len(self.drawn):
             return
-        rows, sends, rules = ended.rows, ended.sends, self._rules
+        rows, sends, parameters = ended.rows, ended.sends, self._parameters
         begun = (rows["decided"] < np.inf) | (rows["drawn"] > 0)
-        group = rules.clients.group[rows["client"]]
+        group = parameters.clients.group[rows["client"]]
         np.add.at(self.drawn, rows["client"], rows["drawn"])
-        np.add.at(self.asked, rows["client"], np.where(begun, rules.power.inference[group], 0))
+        np.add.at(self.asked, rows["client"], np.where(begun, parameters.power.inference[group], 0))
         row, attempt = sends["row"], sends["attempt"]
         at_once = rows["decided"][row] == rows["arrived"][row]
         which = np.where(attempt > 1, _RETRY, np.where(at_once, _AT_ONCE, _FIRST))
         which[(attempt == 2) & (sends["rival"] >= 0)] = _HEDGE
-        mine = rules.power.is_metered[group[row]]
+        mine = parameters.power.is_metered[group[row]]
         columns = (
             sends["sent"],
             rows["client"][row],
@@ -64,8 +64,8 @@ class EnergyAudit:
     def _recount(self, one: Sent) -> None:
         """What the radio takes: a payload's time, and the tail of which nothing is paid yet."""
         sent, client, _, _, _, place = one
-        option = self._rules.options[self._rules.clients.group[client]][place]
-        takes_s = option.transfer_s * self._rules.links.factor(client, sent)
+        option = self._parameters.options[self._parameters.clients.group[client]][place]
+        takes_s = option.transfer_s * self._parameters.links.factor(client, sent)
         paid_s = max(0.0, self.listens_until[client] - sent)
         self.asked[client] += nearest(option.tx * takes_s)
         self.asked[client] += nearest(option.rx * max(0.0, option.tail_s - paid_s))
@@ -73,10 +73,10 @@ class EnergyAudit:
 
     def finish(self, accounts: Columns, at_s: float) -> None:
         """Raises RunFailed unless every account adds up. accounts: at the horizon, which is `at_s`."""
-        power, of = self._rules.power, accounts
+        power, of = self._parameters.power, accounts
         if not len(self.drawn):
             return
-        group = self._rules.clients.group
+        group = self._parameters.clients.group
         on_battery, taken = power.capacity[group] > 0, of["inference"] + of["radio"]
         _require(self.drawn == taken, "requests drew {}, the account says {}", self.drawn, taken)
         wanted = taken + of["missing"]

@@ -28,8 +28,8 @@ def is_answer(ended: Ended) -> NDArray[np.bool_]:
     """Which sends are those whose answer the client took, bool (sends,): of two that come at the same instant
     that of the earlier attempt, and none of an attempt that the client had given up."""
     sends, rows = ended.sends, ended.rows
-    back, row, attempt = sends["finished"] + sends["down"], sends["row"], sends["attempt"]
-    found: NDArray[np.bool_] = (rows["outcome"][row] == REMOTE) & (back == rows["resolved"][row])
+    back, row, attempt = sends["finished"] + sends["downlink_s"], sends["row"], sends["attempt"]
+    found: NDArray[np.bool_] = (rows["outcome"][row] == REMOTE) & (back == rows["completed_at"][row])
     found &= sends["failure"] == 0
     if np.count_nonzero(found) > np.count_nonzero(rows["outcome"] == REMOTE):
         first = np.full(len(rows["outcome"]), np.iinfo(attempt.dtype).max, attempt.dtype)

@@ -20,7 +20,7 @@ from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
 from sim.results.whom import Whom
 from sim.world.energy import JOULE
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.world import World
 
 _LOCAL, _REMOTE, _IN_FLIGHT, _NO_POWER = (
@@ -33,7 +33,7 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
     """The one that completes the rows of this run."""
     scenario = world.scenario
     return Tabulator(
-        rules=world.parameters,
+        parameters=world.parameters,
         learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
         client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
@@ -55,7 +55,7 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
 class Tabulator:
     """Knows what rows are completed with: the run's rules, models, group names and the price of a send."""
 
-    rules: Rules
+    parameters: Parameters
     learning: Learning
     groups: tuple[str, ...]
     client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
@@ -69,7 +69,7 @@ class Tabulator:
     @property
     def has_options(self) -> bool:
         """Whether some client may ask more than one."""
-        return self.rules.most_options > 1
+        return self.parameters.most_options > 1
 
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
@@ -92,7 +92,7 @@ class Tabulator:
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last["option"])
-        if is_metered := bool(self.rules.power.is_metered.any()):
+        if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
         schema = columns_of_requests(
             is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
@@ -120,11 +120,13 @@ class Tabulator:
         What is swallowed at the door was over when it came. An answer counts if its client had it in time.
         """
         sends = ended.sends
-        if self.rules.charge_on == "send":
+        if self.parameters.charge_on == "send":
             return np.ones(len(sends["row"]), dtype=bool)
-        if self.rules.charge_on == "accept":
+        if self.parameters.charge_on == "accept":
             at_door = (
-                (sends["cause"] == LOST) & np.isnan(sends["started"]) & (sends["over"] == sends["reached"])
+                (sends["cause"] == LOST)
+                & np.isnan(sends["started"])
+                & (sends["closed_at"] == sends["reached"])
             )
             came = sends["reached"] < self.horizon_s
             taken_in: NDArray[np.bool_] = came & ~at_door & ~np.isin(sends["cause"], REFUSALS)
@@ -144,7 +146,7 @@ class Tabulator:
     def _asked(self, rows: Columns) -> Columns:
         """What the request was and what the policy made of it."""
         samples, client = self.learning.learned.samples, rows["client"]
-        decided, group = rows["window"] >= 0, self.rules.clients.group[client]
+        decided, group = rows["server_version"] >= 0, self.parameters.clients.group[client]
         return {
             "request_id": rows["request_id"],
             "client_id": client,
@@ -152,7 +154,7 @@ class Tabulator:
             "sample_id": samples.sample_id[rows["sample"]],
             "held_out": samples.held_out[rows["sample"]],
             "label": samples.label[rows["sample"]],
-            "server_version_at_decision": rows["window"],
+            "server_version_at_decision": rows["server_version"],
             "arrived_at_s": rows["arrived"],
             "decided_at_s": np.where(decided, rows["decided"], np.nan),
             "score": np.where(decided, rows["score"], np.nan),
@@ -167,17 +169,17 @@ class Tabulator:
     def _is_coin(self) -> NDArray[np.bool_]:
         """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the
         coin's."""
-        return np.array([policy.price.needs_bayes_price for policy in self.rules.policies])
+        return np.array([policy.price.needs_bayes_price for policy in self.parameters.policies])
 
     @property
     def _bayes(self) -> NDArray[np.float64]:
-        return np.array([of_options[0] for of_options in self.rules.bayes])
+        return np.array([of_options[0] for of_options in self.parameters.bayes])
 
     def _versions(self, rows: Columns, last: Columns) -> Columns:
         """Of the server when its work started, or at the decision if it never did; of the client's copy and
         rejector at the decision; -1 before it."""
         plan, client = self.learning.schedule, rows["client"]
-        decided, started = rows["window"] >= 0, last["started"]
+        decided, started = rows["server_version"] >= 0, last["started"]
         asked = np.where(np.isnan(started), rows["decided"], started)
         versions = {
             "server_version": plan.server_version(asked),
@@ -200,7 +202,7 @@ class Tabulator:
 
     def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
         """Who answered, what, when, and what it cost."""
-        clients, outcome = self.rules.clients, rows["outcome"]
+        clients, outcome = self.parameters.clients, rows["outcome"]
         label = self.learning.learned.samples.label[rows["sample"]]
         group = clients.group[rows["client"]]
         falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
@@ -213,7 +215,7 @@ class Tabulator:
             rows, group, server_version, self.whom.models(rows["client"], last["option"])
         )
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
-        answered_at = np.where(by == _BY_NONE, np.nan, rows["resolved"])
+        answered_at = np.where(by == _BY_NONE, np.nan, rows["completed_at"])
         return {
             "first_answer_at_s": np.where(
                 outcome == _NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
@@ -230,8 +232,10 @@ class Tabulator:
     def _qualities(self, rows: Columns, model: NDArray[np.int64], by: NDArray[np.integer]) -> Columns:
         """Of graded answers: of the client's model, of the server's, NaN before a decision; and of the answer
         that was given, 0 where none was."""
-        decided, sample, tables = rows["window"] >= 0, rows["sample"], self.learning.learned.tables
-        group, variant = (of[rows["client"]] for of in (self.rules.clients.group, self.rules.clients.variant))
+        decided, sample, tables = rows["server_version"] >= 0, rows["sample"], self.learning.learned.tables
+        group, variant = (
+            of[rows["client"]] for of in (self.parameters.clients.group, self.parameters.clients.variant)
+        )
         client = np.full(len(sample), np.nan, dtype=np.float32)
         for g, of_group in enumerate(tables.groups):
             mine = decided & (group == g)
@@ -247,7 +251,9 @@ class Tabulator:
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """When the client first had an answer: the final one, or a provisional one that was shown before."""
-        shown_at = np.where(rows["window"] >= 0, rows["decided"], np.nan) + self.provisional_after_s[group]
+        shown_at = (
+            np.where(rows["server_version"] >= 0, rows["decided"], np.nan) + self.provisional_after_s[group]
+        )
         first: NDArray[np.float64] = np.fmin(
             np.where(shown_at < self.horizon_s, shown_at, np.nan), answered_at
         )
@@ -261,8 +267,8 @@ class Tabulator:
         model: NDArray[np.int64],
     ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """What the client's model says, and the server's says or would have said; -1 before a decision."""
-        decided, sample = rows["window"] >= 0, rows["sample"]
-        variant = self.rules.clients.variant[rows["client"]]
+        decided, sample = rows["server_version"] >= 0, rows["sample"]
+        variant = self.parameters.clients.variant[rows["client"]]
         client_label = np.full(len(sample), -1, dtype=np.int16)
         for g, tables in enumerate(self.learning.learned.tables.groups):
             mine = decided & (group == g)

@@ -191,10 +191,10 @@ def _stays(
     is_shed = ~np.isnan(sends["shed"])
     accepted = (sends["reached"] < edges[-1]) & (~np.isin(sends["cause"], REFUSALS) | is_shed)
     served = ~np.isnan(sends["started"])
-    left = np.where(is_shed, sends["shed"], np.where(served, sends["started"], sends["over"]))
+    left = np.where(is_shed, sends["shed"], np.where(served, sends["started"], sends["closed_at"]))
     left = np.nan_to_num(left, nan=np.inf)
     accepted &= left > sends["reached"]
-    ended = np.where(np.isnan(sends["finished"]), sends["over"], sends["finished"])
+    ended = np.where(np.isnan(sends["finished"]), sends["closed_at"], sends["finished"])
     ends = np.nan_to_num(ended, nan=np.inf)
     size, started, stopped = told.T
     served_alone = _one_of_each(*(sends[name][served] for name in ("batch_size", "started", "replica")))

@@ -42,20 +42,23 @@ class Verifier:
     """Looks at every part of `requests` and `attempts` once, and at the whole at the end."""
 
     def __init__(self, world: World) -> None:
-        scenario, rules = world.scenario, world.parameters
-        clients, self._names = rules.clients.size, scenario.station_names
-        known = [station.capacity for station in rules.stations]
+        scenario, parameters = world.scenario, world.parameters
+        clients, self._names = parameters.clients.size, scenario.station_names
+        known = [station.capacity for station in parameters.stations]
         self._steps = [[*zip(one.at_s.tolist(), one.usable.tolist(), strict=True)] for one in known]
         self._is_scaled = [False] * len(known)
-        self._rules, self._most_waiting = rules, [_most_waiting(station) for station in rules.stations]
-        self._cut = rules.links.hit(clients)
-        self._ledger = nothing_charged(rules.accounts.allotments)
+        self._parameters, self._most_waiting = (
+            parameters,
+            [_most_waiting(station) for station in parameters.stations],
+        )
+        self._cut = parameters.links.hit(clients)
+        self._ledger = nothing_charged(parameters.accounts.allotments)
         self._charged: list[tuple[float, int]] = []  # (sent, account), not yet recounted
         self._rows_of = np.zeros(clients, dtype=np.int64)
         self._numbers_of = np.zeros(clients)  # sum of the numbers k of a client's rows
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
-        self._links: list[list[float]] = [[] for _ in rules.network.names]
-        self._energy = EnergyAudit(rules)
+        self._links: list[list[float]] = [[] for _ in parameters.network.names]
+        self._energy = EnergyAudit(parameters)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -88,7 +91,7 @@ class Verifier:
 
         open_since: when the oldest request arrived that has not ended; later sends are recounted later.
         """
-        drawn_on, sends = self._rules.accounts, ended.sends
+        drawn_on, sends = self._parameters.accounts, ended.sends
         if not drawn_on.allotments:
             return
         account = drawn_on.of_client[ended.rows["client"][sends["row"]]]
@@ -107,7 +110,7 @@ class Verifier:
 
     def passed(self, ended: Ended) -> None:
         """Raises RunFailed if a shared link let more or less pass than it could, or in another order."""
-        self._links = audited(self._rules.network, ended.passages, self._links)
+        self._links = audited(self._parameters.network, ended.passages, self._links)
 
     def waited(self, server: int, most: NDArray[np.int64]) -> None:
         """Raises RunFailed if more waited at a server, second by second, than there are places."""
@@ -167,9 +170,9 @@ class Verifier:
             return found
         if len(self._steps) == 1:
             return None
-        server = np.array([options[0].server for options in self._rules.options])
+        server = np.array([options[0].server for options in self._parameters.options])
         asked: NDArray[np.int64] = server[
-            self._rules.clients.group[table["request_id"].to_numpy() >> CLIENT_SHIFT]
+            self._parameters.clients.group[table["request_id"].to_numpy() >> CLIENT_SHIFT]
         ]
         return asked
 
@@ -177,8 +180,8 @@ class Verifier:
         """An answer that counts came while its client still waited for it."""
         names = ("arrived_at_s", "sent_at_s", "answered_at_s")
         arrived, sent, answered = (requests[name].to_numpy() for name in names)
-        group = self._rules.clients.group[requests["client_id"].to_numpy()]
-        timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._rules.patience]).T
+        group = self._parameters.clients.group[requests["client_id"].to_numpy()]
+        timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._parameters.patience]).T
         gives_up = np.minimum(sent + timeout_s[group], arrived + deadline_s[group])
         late = np.flatnonzero(_is_remote(requests) & ~(answered <= gives_up))
         if len(late):
@@ -203,7 +206,7 @@ class Verifier:
             for who, t0, t1 in zip(
                 client[here].tolist(), left[here].tolist(), until[here].tolist(), strict=True
             ):
-                if not self._rules.links.downtime(who).is_up_through(t0, t1):
+                if not self._parameters.links.downtime(who).is_up_through(t0, t1):
                     raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
 
     def _usable_at(self, server: int, t: NDArray[np.float64]) -> NDArray[np.float64]:

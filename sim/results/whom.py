@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.state import Columns
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Whom:
     sample_c_e: NDArray[np.float64] | None
 
     @staticmethod
-    def of(rules: Rules, models: int, sample_c_e: NDArray[np.float64] | None) -> Whom:
-        every = [option for options in rules.options for option in options]
+    def of(parameters: Parameters, models: int, sample_c_e: NDArray[np.float64] | None) -> Whom:
+        every = [option for options in parameters.options for option in options]
         own = None if sample_c_e is None else np.broadcast_to(sample_c_e, (models, sample_c_e.shape[-1]))
         return Whom(
             server=np.array([option.server for option in every]),
             model=np.array([option.model for option in every]),
             c_e=np.array([option.c_e for option in every], dtype=np.float64),
-            first=np.cumsum([0, *map(len, rules.options)]),
-            group=rules.clients.group,
+            first=np.cumsum([0, *map(len, parameters.options)]),
+            group=parameters.clients.group,
             sample_c_e=own,
         )
 

@@ -49,7 +49,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Rules:
+class Parameters:
     """The scenario, unfolded."""
 
     seed: int
@@ -60,7 +60,7 @@ class Rules:
         tuple[np.float32, ...], ...
     ]  # so, by how much that lies above what `costs` would make it
     prices: tuple[Price | None, ...]  # per group: of a price that moves
-    decides: NDArray[np.bool_]  # per group: as its requests come, see `rules`
+    decided_in_loop: NDArray[np.bool_]  # per group: as its requests come, see `parameters_of`
     uses_feedback: NDArray[np.bool_]  # per group: its price hears what becomes of attempts
     exploration: float
     patience: tuple[Patience, ...]
@@ -76,8 +76,12 @@ class Rules:
     accounts: Accounts
     allowances: Allowances
     charge_on: str
-    asks: NDArray[np.bool_]  # per client: its price, breaker, link or budget may keep it from sending
-    hears: NDArray[np.bool_]  # per client: an answer in time changes what it may send, or when it asks again
+    has_obstacles: NDArray[
+        np.bool_
+    ]  # per client: its price, breaker, link or budget may keep it from sending
+    heeds_answers: NDArray[
+        np.bool_
+    ]  # per client: an answer in time changes what it may send, or when it asks again
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
     service_factor: NDArray[np.float64]  # per group: how many times as long service takes
     one_work: NDArray[np.float64]  # per group: the work of its trace that counts as one; NaN: none does
@@ -112,7 +116,7 @@ class Rules:
         return max(map(len, self.options))
 
 
-def rules(world: World) -> Rules:
+def parameters_of(world: World) -> Parameters:
     """Unfolds a scenario that has passed its checks.
 
     Decided as their requests come are groups whose price moves, whose loop is closed, whose devices may run
@@ -127,7 +131,9 @@ def rules(world: World) -> Rules:
     is_closed = np.array([think is not None for think in thinks])
     has_several = np.array([len(options) > 1 for options in world.options])
     has_battery = world.power.capacity > 0
-    decides = is_closed | np.array([price is not None for price in prices]) | has_several | has_battery
+    decided_in_loop = (
+        is_closed | np.array([price is not None for price in prices]) | has_several | has_battery
+    )
     has_breaker = np.array([breaker is not None for breaker in breakers])
     bayes, surcharges = _bayes(world), []
     for of_options, group, options in zip(bayes, scenario.fleet, world.options, strict=True):
@@ -139,14 +145,14 @@ def rules(world: World) -> Rules:
     hedges = np.array([group.hedge is not None for group in scenario.fleet])
     passes_network = np.array([any(option.over for option in options) for options in world.options])
     looks_at_backlogs = has_several & np.array([choice.needs_backlog for choice in chooses])
-    return Rules(
+    return Parameters(
         seed=scenario.seed,
         clients=clients,
         policies=tuple(group.policy for group in scenario.fleet),
         bayes=bayes,
         surcharges=tuple(surcharges),
         prices=prices,
-        decides=decides,
+        decided_in_loop=decided_in_loop,
         uses_feedback=uses_feedback,
         exploration=scenario.training.exploration,
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
@@ -162,14 +168,14 @@ def rules(world: World) -> Rules:
         accounts=drawn_on,
         allowances=allowances(scenario, clients),
         charge_on=scenario.costs.charge_on,
-        hears=has_breaker[clients.group]
+        heeds_answers=has_breaker[clients.group]
         | (drawn_on.holding() & (scenario.costs.charge_on != "send"))
         | (is_closed | uses_feedback | looks_at_backlogs | hedges | has_battery)[clients.group],
         # Who decides as requests come sends then, too.
-        asks=has_breaker[clients.group]
+        has_obstacles=has_breaker[clients.group]
         | links.hit(clients.size)
         | (drawn_on.of_client != NO_ACCOUNT)
-        | (decides | passes_network | world.power.is_metered)[clients.group],
+        | (decided_in_loop | passes_network | world.power.is_metered)[clients.group],
         thinks=thinks,
         service_factor=np.array([group.service_factor for group in scenario.fleet]),
         one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),

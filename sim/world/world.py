@@ -16,7 +16,7 @@ from sim.world.options import Option, options
 from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
-from sim.world.parameters import Rules, rules
+from sim.world.parameters import Parameters, parameters_of
 from sim.world.population import Population, population
 from sim.world.reachable import TRAINS
 from sim.world.release_schedule import Round, Schedule, rounds, schedule, schedule_of, training_spans
@@ -127,6 +127,6 @@ class World:
         return tuple(think_times(self.scenario.seed, group) for group in self.scenario.fleet)
 
     @cached_property
-    def parameters(self) -> Rules:
+    def parameters(self) -> Parameters:
         """What the loop reads."""
-        return rules(self)
+        return parameters_of(self)

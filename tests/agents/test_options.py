@@ -22,7 +22,7 @@ from agents.server.specialising import FLOOR, sent_to
 from sim.messages import Learned, hash_of
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
-from sim.world.parameters import rules
+from sim.world.parameters import parameters_of
 from sim.world.world import World
 
 SERVICE = {"kind": "affine", "base_s": 0.05}
@@ -89,7 +89,7 @@ def risk_by_hand(asked: Scenario, found: Learned, price: float) -> float:
     """The mean cost of asking the option of the largest net score, if that is above the price."""
     held = found.traffic[0][0].positions
     held = np.sort(held[found.samples.held_out[held]])
-    more, total = np.array(rules(World(asked)).surcharges[0]), []
+    more, total = np.array(parameters_of(World(asked)).surcharges[0]), []
     for client in range(asked.fleet[0].clients):
         rows = found.tables.groups[0].score
         row = client if len(rows) > 2 else client % 2

@@ -18,7 +18,7 @@ from agents.plan import make_plan
 from sim.messages import Learned
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
-from sim.world.parameters import rules
+from sim.world.parameters import parameters_of
 from sim.world.world import World
 
 OWN_MIX = {"partition": {"kind": "dirichlet", "alpha": 0.3}, "traffic": {"mix": "own"}}
@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chosen(asked: Scenario, found: Learned, met: Met, price: float) -> np.ndarray:
     """Whom each client asks, 0 for none, (clients, h): of the largest net score, if above the price."""
-    more = np.array(rules(World(asked)).surcharges[0])
+    more = np.array(parameters_of(World(asked)).surcharges[0])
     net = found.tables.groups[0].score[..., met.positions] - more[:, None]
     return np.where(net.max(axis=1) > price, 1 + net.argmax(axis=1), 0)
 
@@ -98,7 +98,7 @@ def test_safe_of_a_score_that_needs_no_rejector_keeps_what_is_too_dear_to_send(
 ) -> None:
     dear = tuple(option | {"c_e": 3.0 + place} for place, option in enumerate(OPTIONS))
     asked = two_servers(asking(score, options=dear, choose=choose) | {"policy": {"score": score}})
-    found, more = learn(asked, cache), np.array(rules(World(asked)).surcharges[0])
+    found, more = learn(asked, cache), np.array(parameters_of(World(asked)).surcharges[0])
     made = found.tables.groups[0].score
     assert (made - more[:, None] if made.ndim == 3 else made).max() < 0
     study = pd.DataFrame(found.study).set_index("score").loc[score]

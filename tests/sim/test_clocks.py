@@ -39,25 +39,25 @@ from sim.engine.window import run_window
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 from sim.streams import Draws
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
 
 
-def simpy(laid_down: Rules) -> Clock:
+def simpy(laid_down: Parameters) -> Clock:
     return SimPyClock(laid_down)
 
 
-def compiled(laid_down: Rules) -> Clock:
+def compiled(laid_down: Parameters) -> Clock:
     return compiled_clock.CompiledClock(laid_down)
 
 
 class InTurns:
     """One stretch by SimPy's clock, the next by the compiled one."""
 
-    def __init__(self, laid_down: Rules) -> None:
+    def __init__(self, laid_down: Parameters) -> None:
         self._clocks = [simpy(laid_down), compiled(laid_down)]
 
     def play(self, *given: Any) -> Any:

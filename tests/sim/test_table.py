@@ -55,13 +55,13 @@ def row(client: int, k: int, sample: int, outcome: str, resolved: float, **parts
         "arrived": 10.0,
         "decided": 11.0,
         "deadline": inf,
-        "window": 0,
+        "server_version": 0,
         "score": 0.25,
         "threshold": 0.125,
         "propensity": 1.0,
         "deferred": True,
         "outcome": OUTCOMES.index(outcome),
-        "resolved": resolved,
+        "completed_at": resolved,
     } | parts
 
 
@@ -72,7 +72,7 @@ def send(row: int, attempt: int, sent: float, cause: str = "none", **parts: Any)
         "attempt": attempt,
         "sent": sent,
         "reached": sent + 1,
-        "timer": inf,
+        "timeout_at": inf,
         "started": nan,
         "finished": nan,
         "replica": -1,
@@ -86,7 +86,9 @@ ROWS = [
     row(1, 0, 1, "timed_out", 40.0),
     row(1, 1, 0, "timed_out", 11.0),
     row(2, 0, 2, "refused", 13.0),
-    row(2, 1, 1, "in_flight", nan, decided=120.0, window=-1, score=0.0, propensity=0.0, deferred=False),
+    row(
+        2, 1, 1, "in_flight", nan, decided=120.0, server_version=-1, score=0.0, propensity=0.0, deferred=False
+    ),
     row(2, 2, 2, "in_flight", nan),
 ]
 SERVED = {"started": 13.0, "finished": 15.0, "replica": 2, "batch_size": 4}

@@ -66,7 +66,7 @@ def at_server(sends: list[dict[str, Any]], horizon: float) -> list[Seen]:
         is_shed = not isnan(send["shed"])
         if not send["reached"] < horizon or (cause in ("down", "queue_full", "admission") and not is_shed):
             continue
-        lost_at = send["shed"] if is_shed else send["over"] if cause in ("lost", "expired") else inf
+        lost_at = send["shed"] if is_shed else send["closed_at"] if cause in ("lost", "expired") else inf
         began = inf if isnan(send["started"]) else send["started"]
         finished = inf if isnan(send["finished"]) else send["finished"]
         found.append(
@@ -204,12 +204,12 @@ def test_a_batch_that_stands_still_beside_what_is_told_fails_the_run(monkeypatch
     ("of", "column", "value", "complaint"),
     [
         ("waiting", "started", 2.5, "1 requests are waiting at 4.0 s, but 0 have not left"),
-        ("waiting", "over", 3.5, "1 requests are waiting at 4.0 s, but 0 have not left"),
+        ("waiting", "closed_at", 3.5, "1 requests are waiting at 4.0 s, but 0 have not left"),
         ("waiting", "cause", CAUSES.index("queue_full"), "1 requests are waiting at 4.0 s, but 0"),
         ("waiting", "reached", 9.0, "1 requests are waiting at 4.0 s, but 0 have not left"),
         ("served", "started", np.nan, "1 requests are waiting at 4.0 s, but 2 have not left"),
         ("served", "finished", 3.5, "1 requests are in service at 4.0 s, but 0 have not left"),
-        ("served", "over", 3.5, "1 requests are in service at 4.0 s, but 0 have not left"),
+        ("served", "closed_at", 3.5, "1 requests are in service at 4.0 s, but 0 have not left"),
     ],
 )
 def test_a_send_that_was_tampered_with_fails_the_run(monkeypatch, of, column, value, complaint):

@@ -174,7 +174,7 @@ def test_an_answer_counts_that_came_too_late(monkeypatch: Patch, patience):
 
     def patient(*given: Any) -> dict[str, Any]:
         sends = first_sends(*given)
-        return sends | {"timer": sends["timer"] + 1.0}
+        return sends | {"timeout_at": sends["timeout_at"] + 1.0}
 
     monkeypatch.setattr(sim.engine.window, "first_sends", patient)
     with pytest.raises(RunFailed, match=r"counts an answer of .* s, when its client had given up"):

@@ -24,7 +24,7 @@ from sim.world.budgets import accounts
 from sim.world.outages.capacity import capacity, intervals, mean_availability, slowness
 from sim.world.outages.links import Links
 from sim.world.outages.times import outage_times
-from sim.world.parameters import rules
+from sim.world.parameters import parameters_of
 from sim.world.population import population
 from sim.world.release_schedule import rounds, schedule, training_spans
 from sim.world.world import World
@@ -42,7 +42,7 @@ DERIVATIONS: tuple[Callable[..., Any], ...] = (
     training_spans,
     schedule,
     accounts,
-    rules,
+    parameters_of,
 )
 ONLINE = {"every_s": 40.0, "steps": 2, "step_s": 4.0, "rejector_steps": 1, "rejector_step_s": 0.5}
 

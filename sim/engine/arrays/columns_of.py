@@ -13,15 +13,15 @@ from sim.engine.arrays.room import heap_of
 from sim.engine.clock import Stretch
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.stations import Station
 
 
-def lists_of(n: int, clients: int, rules: Rules) -> Lists:
+def lists_of(n: int, clients: int, parameters: Parameters) -> Lists:
     """clients: how many have lines of their own, of all servers together."""
     after, before, listed = (np.empty(n, dtype=np.int64) for _ in range(3))
-    kinds = [DISCIPLINES[one.discipline] for one in rules.stations]
-    room = max(n, rules.clients.size if clients else 0) if any(kind.has_line for kind in kinds) else 0
+    kinds = [DISCIPLINES[one.discipline] for one in parameters.stations]
+    room = max(n, parameters.clients.size if clients else 0) if any(kind.has_line for kind in kinds) else 0
     behind, last_of = np.empty(n, dtype=np.int64), np.empty(clients, dtype=np.int64)
     first_of, line = np.full(clients, -1, dtype=np.int64), heap_of(len(kinds), room)
     return Lists(after, before, np.zeros(n, dtype=bool), line, listed, behind, first_of, last_of)
@@ -54,17 +54,17 @@ def replicas_of(state: State) -> Replicas:
     )
 
 
-def coming_of(rules: Rules, state: State) -> NDArray[np.float64]:
+def coming_of(parameters: Parameters, state: State) -> NDArray[np.float64]:
     """When ordered replicas are there, with room for all that each autoscaler may order."""
-    room = [np.zeros(rule.autoscaling.max if rule.autoscaling else 0) for rule in rules.stations]
+    room = [np.zeros(rule.autoscaling.max if rule.autoscaling else 0) for rule in parameters.stations]
     for of_server, server in zip(room, state.stations, strict=True):
         of_server[: len(server.scaling.coming)] = server.scaling.coming
     return np.concatenate(room)
 
 
-def wanted_of(rules: Rules, state: State) -> NDArray[np.int64]:
+def wanted_of(parameters: Parameters, state: State) -> NDArray[np.int64]:
     """What each autoscaler wanted at the ticks that it remembers, the last of them behind."""
-    room = [np.full(ticks_remembered(rule), -1) for rule in rules.stations]
+    room = [np.full(ticks_remembered(rule), -1) for rule in parameters.stations]
     for of_server, server in zip(room, state.stations, strict=True):
         if server.scaling.wanted:
             of_server[:] = server.scaling.wanted

@@ -47,39 +47,43 @@ class Context:
     def __init__(
         self, fixed: Fixed, prices: Prices, state: State, stretch: Stretch, learning: Learning
     ) -> None:
-        self._rules, self._state = fixed.rules, state
-        self._max_batch = max(one.max_batch for one in fixed.rules.stations)
-        rules, n, servers = fixed.rules, len(state.sends["row"]), state.stations
+        self._parameters, self._state = fixed.parameters, state
+        self._max_batch = max(one.max_batch for one in fixed.parameters.stations)
+        parameters, n, servers = fixed.parameters, len(state.sends["row"]), state.stations
         in_service = sum(len(batch) for server in servers for batch in server.batch_of)
         begin, known, rows = stretch.begin, stretch.known, len(state.rows["client"])
         self.registers = np.zeros(1, dtype=REGISTERS).view(np.recarray)  # so that plain Python reads it, too
         self.set(now=begin, sends=n, steps=len(servers), rows=rows, must_serve=NOBODY)
-        self.stations = stations(rules, state, begin)
+        self.stations = stations(parameters, state, begin)
         changes = np.isin(known.do, (CAPACITY, SCALE, READY))
         ordered = sum(len(server.scaling.coming) for server in servers)
         steps = np.empty((1 + len(servers) + 2 * np.count_nonzero(changes) + ordered, 5))
         for number, server in enumerate(servers):
             steps[number] = begin, server.usable, number, server.held, 0.0
         self._ahead = (
-            RequestsAhead(rules, learning, state, begin, stretch.end) if rules.has_closed_loops else None
+            RequestsAhead(parameters, learning, state, begin, stretch.end)
+            if parameters.has_closed_loops
+            else None
         )
         self.arrays = Arrays(
-            terms=fixed.terms(
+            constants=fixed.constants(
                 stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
             ),
-            scale=np.concatenate([one.service.scale for one in rules.stations]),
-            mean=np.concatenate([one.service.mean for one in rules.stations]),
+            scale=np.concatenate([one.service.scale for one in parameters.stations]),
+            mean=np.concatenate([one.service.mean for one in parameters.stations]),
             work=work_of(learning),
             ahead=Ahead(*known),
             events=heap_of(1, EVENTS + sum(len(one.batch_of) for one in servers) + self._max_batch),
             sends=Sends(**state.sends),
             rows=Rows(**state.rows),
-            asked=asked_of(fixed.groups.scores.max(), stretch, rows if rules.decides.any() else 0),
+            asked=asked_of(
+                fixed.groups.scores.max(), stretch, rows if parameters.decided_in_loop.any() else 0
+            ),
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
             versions=versions_held(learning),
-            labels=labels_of(rules, learning),
+            labels=labels_of(parameters, learning),
             prices=prices,
-            lists=lists_of(n, len(state.last_started), rules),
+            lists=lists_of(n, len(state.last_started), parameters),
             replicas=replicas_of(state),
             groups=fixed.groups,
             options=fixed.options,
@@ -88,26 +92,26 @@ class Context:
             door=fixed.door._replace(**state.admission),
             cuts=fixed.cuts,
             slow_links=fixed.slow_links,
-            slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in rules.stations),
+            slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in parameters.stations),
             drawn=Drawn(*(np.zeros((0, rows)) for _ in range(3))),
-            network=network_of(rules, state),
-            power=rules.power,
+            network=network_of(parameters, state),
+            power=parameters.power,
             batteries=Batteries(**state.batteries),
             stopped=np.empty((in_service + 16, 4)),
             steps=steps,
-            coming=coming_of(rules, state),
-            wanted=wanted_of(rules, state),
+            coming=coming_of(parameters, state),
+            wanted=wanted_of(parameters, state),
         )
         self._rows_drawn, listed = rows, [send for server in servers for send in server.waiting]
         self.arrays.lists.listed[: len(listed)] = listed
         for server in servers:
             for batch in server.batch_of:
                 self.arrays.lists.after[batch[:-1]] = batch[1:]
-        if fixed.groups.max_attempts.max() > 1 or rules.has_closed_loops:
+        if fixed.groups.max_attempts.max() > 1 or parameters.has_closed_loops:
             self.make_room()
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
-        if len(fixed.slow_links.line) or rules.most_options > 1 or rules.comes_in_loop.any():
+        if len(fixed.slow_links.line) or parameters.most_options > 1 or parameters.comes_in_loop.any():
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
@@ -144,7 +148,7 @@ class Context:
             is_due_set=longer(w.lists.is_due_set, n, more),
         )
         lists.is_due_set[n:] = False
-        if self._rules.has_closed_loops:
+        if self._parameters.has_closed_loops:
             self._make_room_for_rows()
         self.arrays = self.arrays._replace(
             sends=Sends(**sends),
@@ -178,12 +182,12 @@ class Context:
         """What chance decides for one more attempt of every request that was sent, even if it never comes; in
         closed loops first for those that have arrived since."""
         rows, drawn = int(self.registers["rows"][0]), int(self.registers["attempts_drawn"][0])
-        options = self._rules.most_options
+        options = self._parameters.most_options
         if rows > self._rows_drawn:
             for attempt in range(1, drawn + 1):
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
-            known = len(self.arrays.drawn.up) // options
+            known = len(self.arrays.drawn.uplink_s) // options
             more = np.full(((1 if known else drawn + 1) * options, len(self.arrays.rows.client)), np.nan)
             self.arrays = self.arrays._replace(
                 drawn=Drawn(*(np.concatenate([one, more]) for one in self.arrays.drawn))
@@ -194,31 +198,31 @@ class Context:
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
         """Draws an attempt of the rows from the first on that were sent, or may be, for each option."""
-        w, n, rules = self.arrays, int(self.registers["rows"][0]), self._rules
-        place = (attempt - 1) * rules.most_options
+        w, n, parameters = self.arrays, int(self.registers["rows"][0]), self._parameters
+        place = (attempt - 1) * parameters.most_options
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
-        group = rules.clients.group[w.rows.client[:n]]
-        sent |= rules.comes_in_loop[group] & np.isnan(w.rows.resolved[:n])
+        group = parameters.clients.group[w.rows.client[:n]]
+        sent |= parameters.comes_in_loop[group] & np.isnan(w.rows.completed_at[:n])
         sent[:first] = False
-        for g, patience in enumerate(rules.patience):
+        for g, patience in enumerate(parameters.patience):
             most = patience.max_attempts + (patience.hedge_after_s < np.inf)
-            if attempt <= most and place < len(w.drawn.up):
+            if attempt <= most and place < len(w.drawn.uplink_s):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
-                for row, option in enumerate(rules.options[g], start=place):
-                    service = rules.stations[option.server].service
-                    w.drawn.up[row, mine] = option.link.up_many(request, attempt)
-                    w.drawn.down[row, mine] = option.link.down_many(request, attempt)
-                    w.drawn.factor[row, mine] = service.factor_many(request, attempt)
+                for row, option in enumerate(parameters.options[g], start=place):
+                    service = parameters.stations[option.server].service
+                    w.drawn.uplink_s[row, mine] = option.link.up_many(request, attempt)
+                    w.drawn.downlink_s[row, mine] = option.link.down_many(request, attempt)
+                    w.drawn.service_factor[row, mine] = service.factor_many(request, attempt)
 
     def redraw(self) -> None:
         """Another factor of the service time for each send that was put back."""
         sends, rows = self.arrays.sends, self.arrays.rows
         for send in self.arrays.lists.listed[: self.registers["put_back"][0]].tolist():
             request = int(rows.request_id[sends.row[send]])
-            service = self._rules.stations[int(sends.server[send])].service
-            sends.factor[send] = service.factor_one(
+            service = self._parameters.stations[int(sends.server[send])].service
+            sends.service_factor[send] = service.factor_one(
                 request, int(sends.attempt[send]), int(sends.returns[send])
             )
         self.set(put_back=0)
@@ -227,7 +231,7 @@ class Context:
         """Leaves the state as it is now; tells what its columns do not."""
         w, state, r = self.arrays, self._state, self.registers[0]
         state.sends = {name: column[: r["sends"]] for name, column in w.sends._asdict().items()}
-        if self._rules.has_closed_loops:
+        if self._parameters.has_closed_loops:
             state.rows = {name: column[: r["rows"]] for name, column in w.rows._asdict().items()}
         listed = 0
         for server, s in zip(state.stations, self.stations, strict=True):

@@ -36,7 +36,7 @@ from sim.engine.shared_links import link_of_sends
 from sim.engine.state import State
 from sim.periods import begin_of, period_of, periods_before
 from sim.policy.waiting import is_in_time
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
 
@@ -81,7 +81,7 @@ class _Collected:
         return KnownEvents._make(column[order] for column in found)
 
 
-def known_events(rules: Rules, state: State, first: int, start: float, end: float) -> KnownEvents:
+def known_events(parameters: Parameters, state: State, first: int, start: float, end: float) -> KnownEvents:
     """The events of [start, end) known at `start`, given the first sends decided in between, in order.
 
     first: from which on the sends are those. Each event is on the known events even if something may come in
@@ -89,50 +89,50 @@ def known_events(rules: Rules, state: State, first: int, start: float, end: floa
     loop makes them from the replicas and the queue.
     """
     found = _Collected(start, end)
-    _add_capacity(found, rules)
-    _add_first_sends(found, rules, state, first)
-    _add_under_way(found, rules, state, first)
-    if rules.comes_in_loop.any():
-        _add_who_comes(found, rules, state)
-    if rules.has_closed_loops:
+    _add_capacity(found, parameters)
+    _add_first_sends(found, parameters, state, first)
+    _add_under_way(found, parameters, state, first)
+    if parameters.comes_in_loop.any():
+        _add_who_comes(found, parameters, state)
+    if parameters.has_closed_loops:
         asking = found.due(state.next_at)
-        request = place(asking << CLIENT_SHIFT | state.next_k[asking], place_bits(rules.clients.size))
+        request = place(asking << CLIENT_SHIFT | state.next_k[asking], place_bits(parameters.clients.size))
         found.add(state.next_at[asking], Kind.ARRIVAL, rank(request, 0), ARRIVE, asking)
     return found.in_order()
 
 
-def _place(rules: Rules, state: State, which: NDArray[np.int64]) -> NDArray[np.int64]:
+def _place(parameters: Parameters, state: State, which: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of these sends among events of a kind."""
-    request = _place_of_rows(rules, state, state.sends["row"][which])
+    request = _place_of_rows(parameters, state, state.sends["row"][which])
     found: NDArray[np.int64] = rank(request, state.sends["attempt"][which].astype(np.int64))
     return found
 
 
-def _add_who_comes(found: _Collected, rules: Rules, state: State) -> None:
+def _add_who_comes(found: _Collected, parameters: Parameters, state: State) -> None:
     """Requests come to devices that may have no power."""
     rows = state.rows
-    coming = np.where((rows["decided"] == np.inf) & np.isnan(rows["resolved"]), rows["arrived"], np.nan)
+    coming = np.where((rows["decided"] == np.inf) & np.isnan(rows["completed_at"]), rows["arrived"], np.nan)
     which = found.due(coming)
-    which = which[rules.comes_in_loop[rules.clients.group[rows["client"][which]]]]
-    request = _place_of_rows(rules, state, which)
+    which = which[parameters.comes_in_loop[parameters.clients.group[rows["client"][which]]]]
+    request = _place_of_rows(parameters, state, which)
     found.add(coming[which], Kind.ARRIVAL, rank(request, 0), BEGIN, which)
 
 
-def _place_of_rows(rules: Rules, state: State, row: NDArray[np.int64]) -> NDArray[np.int64]:
+def _place_of_rows(parameters: Parameters, state: State, row: NDArray[np.int64]) -> NDArray[np.int64]:
     """What these rows rank by."""
-    if not rules.has_closed_loops:
+    if not parameters.has_closed_loops:
         return row
-    found: NDArray[np.int64] = place(state.rows["request_id"][row], place_bits(rules.clients.size))
+    found: NDArray[np.int64] = place(state.rows["request_id"][row], place_bits(parameters.clients.size))
     return found
 
 
-def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) -> None:
+def _add_first_sends(found: _Collected, parameters: Parameters, state: State, first: int) -> None:
     """They leave, or ask whether they may, and reach the server. None has been sent before `start`.
 
     What takes no time keeps the place of its cause: a decision that of the arrival, a send the decision's.
     """
     sent, reached = state.sends["sent"], state.sends["reached"]
-    earns = np.array([(p.max_attempts > 1 or p.is_shared) and p.allowance > 0 for p in rules.patience])
+    earns = np.array([(p.max_attempts > 1 or p.is_shared) and p.allowance > 0 for p in parameters.patience])
 
     def client(which: NDArray[np.int64]) -> NDArray[np.int32]:
         return state.rows["client"][state.sends["row"][which]]
@@ -144,71 +144,74 @@ def _add_first_sends(found: _Collected, rules: Rules, state: State, first: int) 
         return np.where(at_once, Kind.ARRIVAL, Kind.DECISION)
 
     new = np.arange(first, len(sent))
-    if rules.asks.any():  # whether those are sent at all is not known yet
-        asks = rules.asks[client(new)]
-        asking, new = new[asks], new[~asks]
-        found.add(sent[asking], decision(asking), _place(rules, state, asking), ASK, asking)
+    if parameters.has_obstacles.any():  # whether those are sent at all is not known yet
+        kept = parameters.has_obstacles[client(new)]
+        asking, new = new[kept], new[~kept]
+        found.add(sent[asking], decision(asking), _place(parameters, state, asking), ASK, asking)
     if earns.any():  # it earns just before it sends
-        earning = new[earns[rules.clients.group[client(new)]]]
-        before = _place(rules, state, earning) - 1
+        earning = new[earns[parameters.clients.group[client(new)]]]
+        before = _place(parameters, state, earning) - 1
         found.add(sent[earning], decision(earning), before, GAIN, client(earning))
     coming = new[found.due(reached[new])]
     no_delay = reached[coming] == sent[coming]
     kind = np.full(len(coming), Kind.REACH)
     kind[no_delay] = decision(coming[no_delay])
-    found.add(reached[coming], kind, _place(rules, state, coming), REACH, coming)
+    found.add(reached[coming], kind, _place(parameters, state, coming), REACH, coming)
 
 
-def _add_under_way(found: _Collected, rules: Rules, state: State, first: int) -> None:
+def _add_under_way(found: _Collected, parameters: Parameters, state: State, first: int) -> None:
     """What may become of sends: those of before reach the server, clients hear of them or give them up."""
     sends, client_of = state.sends, state.rows["client"]
 
     def waits(which: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether the client still waits for it, as far as one knows; who asks first sets its own timer."""
-        back = sends["finished"][which] + sends["down"][which]
-        asks = (which >= first) & rules.asks[client_of[sends["row"][which]]]
-        is_sent = ~asks & ~np.isnan(sends["sent"][which])
+        """Whether the client still waits for it, as far as one knows; who kept first sets its own timer."""
+        back = sends["finished"][which] + sends["downlink_s"][which]
+        kept = (which >= first) & parameters.has_obstacles[client_of[sends["row"][which]]]
+        is_sent = ~kept & ~np.isnan(sends["sent"][which])
         found: NDArray[np.bool_] = (
-            is_sent & (sends["failure"][which] == 0) & ~is_in_time(back, sends["timer"][which])
+            is_sent & (sends["failure"][which] == 0) & ~is_in_time(back, sends["timeout_at"][which])
         )
         return found
 
     def add(at: NDArray[np.float64], which: NDArray[np.int64], kind: Kind, do: int, later: int = 0) -> None:
-        found.add(at[which], kind, _place(rules, state, which) + later, do, which)
+        found.add(at[which], kind, _place(parameters, state, which) + later, do, which)
 
     add(sends["reached"], found.due(sends["reached"][:first]), Kind.REACH, REACH)
-    given_up = found.due(sends["timer"])
-    add(sends["timer"], given_up[waits(given_up)], Kind.TIMER, TIMER)
-    told = found.due(sends["over"])
+    given_up = found.due(sends["timeout_at"])
+    add(sends["timeout_at"], given_up[waits(given_up)], Kind.TIMER, TIMER)
+    told = found.due(sends["closed_at"])
     told = told[
-        np.isin(sends["cause"][told], REFUSALS) & is_in_time(sends["over"][told], sends["timer"][told])
+        np.isin(sends["cause"][told], REFUSALS)
+        & is_in_time(sends["closed_at"][told], sends["timeout_at"][told])
     ]
-    add(sends["over"], told[waits(told)], Kind.REPLY, ERROR)
-    if rules.hears.any():
-        back = sends["finished"] + sends["down"]
+    add(sends["closed_at"], told[waits(told)], Kind.REPLY, ERROR)
+    if parameters.heeds_answers.any():
+        back = sends["finished"] + sends["downlink_s"]
         heard = found.due(back)
-        heard = heard[(sends["failure"][heard] == 0) & is_in_time(back[heard], sends["timer"][heard])]
-        add(back, heard[rules.hears[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
-    after_s = np.array([p.hedge_after_s for p in rules.patience])
+        heard = heard[(sends["failure"][heard] == 0) & is_in_time(back[heard], sends["timeout_at"][heard])]
+        add(back, heard[parameters.heeds_answers[client_of[sends["row"][heard]]]], Kind.REPLY, ANSWER)
+    after_s = np.array([p.hedge_after_s for p in parameters.patience])
     if np.isfinite(after_s).any():
         first_ones = np.flatnonzero(sends["attempt"][:first] == 1)
         at = np.full(len(sends["sent"]), np.nan)
         at[first_ones] = (
-            sends["sent"][first_ones] + after_s[rules.clients.group[client_of[sends["row"][first_ones]]]]
+            sends["sent"][first_ones] + after_s[parameters.clients.group[client_of[sends["row"][first_ones]]]]
         )
         add(at, found.due(at), Kind.HEDGE, HEDGE)
-    if len(rules.network.names):
-        link = link_of_sends(rules, state)
+    if len(parameters.network.names):
+        link = link_of_sends(parameters, state)
         coming = found.due(np.where(sends["hop"] >= 0, sends["joined"], np.nan))
         add(sends["joined"], coming, Kind.REACH, JOIN)
-        passing = found.due(np.where((link >= 0) & ~rules.network.is_shared[link], sends["passes"], np.nan))
+        passing = found.due(
+            np.where((link >= 0) & ~parameters.network.is_shared[link], sends["passes"], np.nan)
+        )
         add(sends["passes"], passing, Kind.REACH, PASS)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 
 
-def _add_capacity(found: _Collected, rules: Rules) -> None:
-    for server, station in enumerate(rules.stations):
+def _add_capacity(found: _Collected, parameters: Parameters) -> None:
+    for server, station in enumerate(parameters.stations):
         at_s, taken = station.capacity.at_s, station.capacity.taken
         kind = np.where(np.diff(taken, prepend=taken[0]) < 0, Kind.CAPACITY_UP, Kind.CAPACITY_DOWN)
         come = found.due(np.where(at_s > 0, at_s, np.nan))

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from sim.engine.arrays.layout import Clients
 from sim.engine.arrays.parameters import (
     Accounts,
+    Constants,
     Downtimes,
     Groups,
     Labels,
     Options,
     Slowdowns,
-    Terms,
     VersionsHeld,
 )
 from sim.engine.decisions import scores_of
@@ -33,7 +33,7 @@ from sim.streams import Draws
 from sim.world.budgets import full
 from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
 OPTION_TYPES |= {"server": np.int64, "model": np.int64}
@@ -102,7 +102,7 @@ def accounts(allotments: Sequence[Allotment]) -> Accounts:
 class Fixed:
     """What stays the same for a whole run; accounts are those of t = 0, whose columns the state replaces."""
 
-    rules: Rules
+    parameters: Parameters
     groups: Groups
     link: NDArray[np.int64]
     cuts: Downtimes
@@ -113,16 +113,16 @@ class Fixed:
 
     def clients(self, state: State) -> Clients:
         """Beside the rules what clients remember: the state's own columns, which handlers write to."""
-        rules = self.rules
+        parameters = self.parameters
         return Clients(
-            group=rules.clients.group,
-            asks=rules.asks,
-            hears=rules.hears,
+            group=parameters.clients.group,
+            has_obstacles=parameters.has_obstacles,
+            heeds_answers=parameters.heeds_answers,
             link=self.link,
-            account=rules.accounts.of_client,
-            wallet=rules.allowances.of_client,
+            account=parameters.accounts.of_client,
+            wallet=parameters.allowances.of_client,
             allowance=state.allowance,
-            most_allowed=ALLOWANCE_CAP * rules.allowances.members,
+            most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
             **state.breakers,
             backlog=state.backlog,
             turn=state.turn,
@@ -133,67 +133,69 @@ class Fixed:
             device_free=state.device_free,
         )
 
-    def terms(self, end: float, state: State, drawn: tuple[int, int, int], samples: int) -> Terms:
+    def constants(self, end: float, state: State, drawn: tuple[int, int, int], samples: int) -> Constants:
         """What holds for the fleet until `end`. drawn: requests per member, cases per phase, members."""
-        rules = self.rules
-        return Terms(
+        parameters = self.parameters
+        return Constants(
             end=end,
-            max_batch=max(one.max_batch for one in rules.stations),
-            servers=len(rules.stations),
-            models=1 + max(option.model for options in rules.options for option in options),
-            options=rules.most_options,
-            anyone_asks=bool(rules.asks.any()),
-            is_held=rules.charge_on != "send",
-            backoff_root=np.uint64(rules.patience[0].backoff.draws.root),
-            policy_root=np.uint64(Draws(rules.seed, "policy").root),
-            choice_root=np.uint64(Draws(rules.seed, "choice").root),
-            tells_backlog=bool(rules.uses_feedback.any()) or rules.looks_at_backlogs,
-            has_own_work=rules.has_own_work,
-            adds_rows=rules.has_closed_loops,
-            place_bits=place_bits(rules.clients.size),
+            max_batch=max(one.max_batch for one in parameters.stations),
+            servers=len(parameters.stations),
+            models=1 + max(option.model for options in parameters.options for option in options),
+            options=parameters.most_options,
+            anyone_has_obstacles=bool(parameters.has_obstacles.any()),
+            is_held=parameters.charge_on != "send",
+            backoff_root=np.uint64(parameters.patience[0].backoff.draws.root),
+            policy_root=np.uint64(Draws(parameters.seed, "policy").root),
+            choice_root=np.uint64(Draws(parameters.seed, "choice").root),
+            tells_backlog=bool(parameters.uses_feedback.any()) or parameters.looks_at_backlogs,
+            has_own_work=parameters.has_own_work,
+            adds_rows=parameters.has_closed_loops,
+            place_bits=place_bits(parameters.clients.size),
             requests=drawn[0],
             cases=drawn[1],
             members=drawn[2],
             samples=samples,
             memory=state.memory.shape[1],
-            parameters=len(self.groups.parameters) // len(rules.policies),
+            parameters=len(self.groups.parameters) // len(parameters.policies),
         )
 
 
-def fixed(rules: Rules) -> Fixed:
+def fixed(parameters: Parameters) -> Fixed:
     """Lays out the rules."""
-    lines, links, every = Lines(), rules.links, range(rules.clients.size)
-    hit = links.hit(rules.clients.size)
+    lines, links, every = Lines(), parameters.links, range(parameters.clients.size)
+    hit = links.hit(parameters.clients.size)
     link = [lines.add(links.downtime(client)) if hit[client] else -1 for client in every]
     return Fixed(
-        rules=rules,
-        groups=_groups(rules),
+        parameters=parameters,
+        groups=_groups(parameters),
         link=np.array(link, dtype=np.int64),
         cuts=lines.arrays(),
         slow_links=slowdowns(
             [(when, EVERY_REPLICA, by) for when, by in links.slowdowns(client)] for client in every
         ),
-        budgets=accounts(rules.accounts.allotments),
-        door=accounts(rules.doors),
+        budgets=accounts(parameters.accounts.allotments),
+        door=accounts(parameters.doors),
         options=Options(
             **{
-                name: np.array([getattr(o, name) for options in rules.options for o in options], dtype=kind)
+                name: np.array(
+                    [getattr(o, name) for options in parameters.options for o in options], dtype=kind
+                )
                 for name, kind in OPTION_TYPES.items()
             }
         ),
     )
 
 
-def _groups(rules: Rules) -> Groups:
-    patience, breakers = rules.patience, rules.breakers
+def _groups(parameters: Parameters) -> Groups:
+    patience, breakers = parameters.patience, parameters.breakers
     backoff_s = np.zeros((len(patience), max(p.max_attempts for p in patience)))
     for row, p in zip(backoff_s, patience, strict=True):
         row[: len(p.backoff.steps)] = p.backoff.steps
-    own = [price.parameters() if price else () for price in rules.prices]
-    parameters = np.zeros((len(own), max(1, *map(len, own))))
-    for row, one in zip(parameters, own, strict=True):
+    own = [price.parameters() if price else () for price in parameters.prices]
+    of_prices = np.zeros((len(own), max(1, *map(len, own))))
+    for row, one in zip(of_prices, own, strict=True):
         row[: len(one)] = one
-    kinds, options = kinds_of(rules), np.array(list(map(len, rules.options)), dtype=np.int64)
+    kinds, options = kinds_of(parameters), np.array(list(map(len, parameters.options)), dtype=np.int64)
     return Groups(
         timeout_s=np.array([p.timeout_s for p in patience], dtype=np.float64),
         deadline_s=np.array([p.deadline_s for p in patience], dtype=np.float64),
@@ -207,31 +209,31 @@ def _groups(rules: Rules) -> Groups:
         needed=np.array([b.needed if b else 0 for b in breakers], dtype=np.int64),
         probes=np.array([b.probes if b else 0 for b in breakers], dtype=np.int64),
         cooldown_s=np.array([b.cooldown_s if b else 0.0 for b in breakers], dtype=np.float64),
-        decides=rules.decides,
+        decided_in_loop=parameters.decided_in_loop,
         price=np.array(
-            [kinds.index(kind_of(price)) if price else -1 for price in rules.prices], dtype=np.int64
+            [kinds.index(kind_of(price)) if price else -1 for price in parameters.prices], dtype=np.int64
         ),
-        parameters=parameters.reshape(-1),
-        uses_feedback=rules.uses_feedback,
-        draws=np.array([policy.price.draws for policy in rules.policies]),
-        exploration=np.array([explored(policy, rules.exploration) for policy in rules.policies]),
-        is_closed=np.array([think is not None for think in rules.thinks]),
-        inference_s=np.array(rules.inference_s, dtype=np.float64),
+        parameters=of_prices.reshape(-1),
+        uses_feedback=parameters.uses_feedback,
+        draws=np.array([policy.price.draws for policy in parameters.policies]),
+        exploration=np.array([explored(policy, parameters.exploration) for policy in parameters.policies]),
+        is_closed=np.array([think is not None for think in parameters.thinks]),
+        inference_s=np.array(parameters.inference_s, dtype=np.float64),
         first_option=np.append(0, np.cumsum(options)[:-1]),
         options=options,
-        scores=np.array([scores_of(rules, g) for g in range(len(own))], dtype=np.int64),
-        choose=np.array([choice.code for choice in rules.chooses], dtype=np.int64),
+        scores=np.array([scores_of(parameters, g) for g in range(len(own))], dtype=np.int64),
+        choose=np.array([choice.code for choice in parameters.chooses], dtype=np.int64),
         asks_others=np.array([p.asks_others for p in patience], dtype=bool),
         hedge_after_s=np.array([p.hedge_after_s for p in patience], dtype=np.float64),
         cancels=np.array([p.cancels for p in patience], dtype=bool),
-        service_factor=rules.service_factor,
+        service_factor=parameters.service_factor,
         priority=np.array([p.priority for p in patience], dtype=np.float64),
     )
 
 
-def kinds_of(rules: Rules) -> list[type[Price] | PythonPolicy]:
+def kinds_of(parameters: Parameters) -> list[type[Price] | PythonPolicy]:
     """The kinds of prices that move in this fleet, in order of the groups."""
-    return list(dict.fromkeys(kind_of(price) for price in rules.prices if price))
+    return list(dict.fromkeys(kind_of(price) for price in parameters.prices if price))
 
 
 def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:
@@ -239,10 +241,10 @@ def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:
     return price if isinstance(price, PythonPolicy) else type(price)
 
 
-def labels_of(rules: Rules, learning: Learning) -> Labels:
+def labels_of(parameters: Parameters, learning: Learning) -> Labels:
     """What the models answer; of clients only where their price moves."""
     first, found, tables = [], [np.zeros(0, dtype=np.int16)], learning.learned.tables.groups
-    for price, table in zip(rules.prices, tables, strict=True):
+    for price, table in zip(parameters.prices, tables, strict=True):
         first.append(sum(map(len, found)))
         if price:
             found.append(table.client_label.reshape(-1))
@@ -251,7 +253,7 @@ def labels_of(rules: Rules, learning: Learning) -> Labels:
         in_force_at_s=learning.schedule.in_force_at_s,
         client=np.concatenate(found),
         first=np.array(first, dtype=np.int64),
-        variant=rules.clients.variant,
+        variant=parameters.clients.variant,
     )
 
 

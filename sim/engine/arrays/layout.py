@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sim.engine.arrays.network import Network
 from sim.engine.arrays.parameters import (
     Accounts,
+    Constants,
     Downtimes,
     Flags,
     Floats,
@@ -20,7 +21,6 @@ from sim.engine.arrays.parameters import (
     Labels,
     Options,
     Slowdowns,
-    Terms,
     VersionsHeld,
 )
 from sim.engine.arrays.room import Heap
@@ -85,8 +85,8 @@ class Clients(NamedTuple):
     """Per client: its group, what may keep it from sending, and what it remembers."""
 
     group: NDArray[np.int16]
-    asks: Flags
-    hears: Flags
+    has_obstacles: Flags
+    heeds_answers: Flags
     link: Ints  # the time line of its link, -1: never cut
     account: Ints
     wallet: Ints  # the account of its retry tokens
@@ -100,7 +100,7 @@ class Clients(NamedTuple):
     heard: NDArray[np.int8]
     backlog: Ints  # per client and server, as last told; empty where nobody looks at it
     turn: Ints  # the option that is next, empty where nobody takes turns
-    memory: Floats  # of the prices, `terms.memory` each
+    memory: Floats  # of the prices, `constants.memory` each
     last_started: Floats  # per fair server and client
     next_k: Ints
     next_at: Floats
@@ -122,10 +122,11 @@ class Asked(NamedTuple):
 
 
 class Requests(NamedTuple):
-    """What chance decides for the next requests of clients in closed loops, `terms.requests` of each.
+    """What chance decides for the next requests of clients in closed loops, `constants.requests` of each.
 
     member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
-    think_s, coin: per member and request; up, down, factor: so for each option. sample: once for each phase
+    think_s, coin: per member and request; uplink_s, downlink_s, service_factor: so for each
+    option. sample: once for each phase
     of the traffic; value, low, high, threshold: for each score and case, a phase and a version of the
     rejectors; score: for each case.
     phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
@@ -134,9 +135,9 @@ class Requests(NamedTuple):
     member: Ints
     base: Ints
     think_s: Floats
-    up: Floats
-    down: Floats
-    factor: Floats
+    uplink_s: Floats
+    downlink_s: Floats
+    service_factor: Floats
     coin: Floats
     sample: NDArray[np.int32]
     score: NDArray[np.float32]
@@ -160,15 +161,15 @@ class Drawn(NamedTuple):
     """Per attempt, from the first, and option, and row: seconds up and down, and the factor of the service
     time."""
 
-    up: Floats
-    down: Floats
-    factor: Floats
+    uplink_s: Floats
+    downlink_s: Floats
+    service_factor: Floats
 
 
 class Arrays(NamedTuple):
     """All of it."""
 
-    terms: Terms
+    constants: Constants
     scale: Floats  # seconds of a batch by its size, server after server
     mean: Floats
     work: Floats  # per model and sample; empty where all take alike

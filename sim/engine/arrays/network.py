@@ -11,7 +11,7 @@ from sim.engine.arrays.parameters import Flags, Floats, Ints
 from sim.engine.arrays.room import Heap, heap_of, longer, wider
 from sim.engine.state import State
 from sim.world.network import Bandwidths
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 PASSED = 4  # numbers noted of each payload that has passed a link
 
@@ -40,21 +40,21 @@ class Network(NamedTuple):
     passed: Floats
 
 
-def network_of(rules: Rules, state: State) -> Network:
+def network_of(parameters: Parameters, state: State) -> Network:
     """As it stands in the state."""
-    every, n = [option for options in rules.options for option in options], len(rules.network.names)
+    every, n = [option for options in parameters.options for option in options], len(parameters.network.names)
     return Network(
         first=np.append(0, np.cumsum([len(option.over) for option in every], dtype=np.int64)),
         links=np.array([link for option in every for link in option.over], dtype=np.int64),
         bits=np.array([option.bits for option in every], dtype=np.float64),
-        is_shared=rules.network.is_shared,
-        lines=rules.network.lines,
+        is_shared=parameters.network.is_shared,
+        lines=parameters.network.lines,
         level=state.network["level"],
         seen=state.network["seen"],
         inside=np.zeros(n, dtype=np.int64),
         due_at=np.zeros(n),
         due=np.full(n, -1, dtype=np.int64),
-        line=heap_of(n, len(state.sends["row"]) if rules.network.is_shared.any() else 0),
+        line=heap_of(n, len(state.sends["row"]) if parameters.network.is_shared.any() else 0),
         passed=np.empty((64 if n else 0, PASSED)),
     )
 

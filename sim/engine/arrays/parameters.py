@@ -1,4 +1,4 @@
-"""Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, terms of the fleet.
+"""Parameters of a run as plain arrays: groups, accounts, time lines, versions, labels, constants.
 Filled by `laying_out`; parts of what the handlers work on, see `layout`."""
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Groups(NamedTuple):
     needed: Ints
     probes: Ints
     cooldown_s: Floats
-    decides: Flags  # in the loop, by a price that remembers or in a closed loop
+    decided_in_loop: Flags  # in the loop, by a price that remembers or in a closed loop
     price: Ints  # the place of its price among `Prices`; -1: a fixed one
-    parameters: Floats  # of the prices, `terms.parameters` each
+    parameters: Floats  # of the prices, `constants.parameters` each
     uses_feedback: Flags
     draws: Flags
     exploration: Floats
@@ -94,7 +94,7 @@ class Options(NamedTuple):
     tail_s: Floats
 
 
-class Terms(NamedTuple):
+class Constants(NamedTuple):
     """What holds for the whole fleet, as numbers. max_batch: the largest of all servers."""
 
     end: float
@@ -102,7 +102,7 @@ class Terms(NamedTuple):
     servers: int
     models: int
     options: int  # of a group at most
-    anyone_asks: bool
+    anyone_has_obstacles: bool
     is_held: bool
     backoff_root: np.uint64
     policy_root: np.uint64

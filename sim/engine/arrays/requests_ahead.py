@@ -13,7 +13,7 @@ from sim.engine.arrays.layout import Requests
 from sim.engine.decisions import ask, coins, scores_of
 from sim.engine.learning import Learning
 from sim.engine.state import State
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
 FEWEST, MOST = 8, 256  # requests of a client that are drawn at once
@@ -36,17 +36,19 @@ NO_REQUESTS = Requests(*_NOTHING)
 class RequestsAhead:
     """The next requests of every client of a closed loop, for a stretch [begin, end)."""
 
-    def __init__(self, rules: Rules, learning: Learning, state: State, begin: float, end: float) -> None:
-        self._rules, self._learning = rules, learning
-        closed = np.array([think is not None for think in rules.thinks])
-        self._clients = np.flatnonzero(closed[rules.clients.group])
+    def __init__(
+        self, parameters: Parameters, learning: Learning, state: State, begin: float, end: float
+    ) -> None:
+        self._parameters, self._learning = parameters, learning
+        closed = np.array([think is not None for think in parameters.thinks])
+        self._clients = np.flatnonzero(closed[parameters.clients.group])
         self._versions = {g: self._held(g, begin, end) for g in np.flatnonzero(closed).tolist()}
         versions = sorted(set().union(*self._versions.values()))
         phases = [learning.traffic.phases[g] if closed[g] else () for g in range(len(closed))]
         n, cases = len(self._clients), max(map(len, phases)) * len(versions)
         each = min(max(AT_ONCE // max(1, n * cases), FEWEST), MOST)
         self.sizes = each, len(versions), n
-        member = np.full(rules.clients.size, -1, dtype=np.int64)
+        member = np.full(parameters.clients.size, -1, dtype=np.int64)
         member[self._clients] = np.arange(n)
         case_of = np.zeros(len(learning.schedule.learned_at_s), dtype=np.int64)
         case_of[versions] = np.arange(len(versions))
@@ -54,12 +56,12 @@ class RequestsAhead:
         for row, of_group in zip(phase_at_s, phases, strict=True):
             row[: len(of_group)] = [phase.at_s for phase in of_group]
         own, every = n * each, n * each * cases  # in each phase a sample, in each case a decision
-        scores = max(scores_of(rules, g) for g in self._versions)
+        scores = max(scores_of(parameters, g) for g in self._versions)
         columns: Any = (
             member,
             np.zeros(n, dtype=np.int64),
             np.zeros(own),
-            *(np.zeros((rules.most_options, own)) for _ in range(3)),
+            *(np.zeros((parameters.most_options, own)) for _ in range(3)),
             np.zeros(own),
             np.zeros(every, dtype=np.int32),
             np.zeros(every, dtype=np.float32),
@@ -72,7 +74,7 @@ class RequestsAhead:
 
     def _held(self, g: int, begin: float, end: float) -> set[int]:
         """The versions of the rejectors that some client of a group has in [begin, end)."""
-        held, clients = self._learning.schedule.rejectors, self._rules.clients
+        held, clients = self._learning.schedule.rejectors, self._parameters.clients
         mine = np.flatnonzero(clients.group == g)
         here = slice(held.first[mine[0]], held.first[mine[-1] + 1])
         later = (begin < held.at_s[here]) & (held.at_s[here] < end)
@@ -85,32 +87,32 @@ class RequestsAhead:
         base, k = self.requests.base, next_k[self._clients]
         which = np.flatnonzero(k - base >= each - each // 4) if only_short else np.arange(n)
         base[which] = k[which]
-        group = self._rules.clients.group[self._clients[which]]
+        group = self._parameters.clients.group[self._clients[which]]
         for g in self._versions:
             self._draw_group(g, which[group == g])
 
     def _draw_group(self, g: int, which: NDArray[np.int64]) -> None:
-        rules, learning, to = self._rules, self._learning, self.requests
+        parameters, learning, to = self._parameters, self._learning, self.requests
         each, versions, n = self.sizes
         client: Any = np.repeat(self._clients[which], each)
         k = (to.base[which][:, None] + np.arange(each)).ravel()
         place = (which[:, None] * each + np.arange(each)).ravel()
         request_id = client << CLIENT_SHIFT | k
-        think = rules.thinks[g]
+        think = parameters.thinks[g]
         assert think is not None
-        to.think_s[place], to.coin[place] = think.before(request_id), coins(rules, request_id)
-        for row, option in enumerate(rules.options[g]):
-            to.up[row, place], to.down[row, place] = (
+        to.think_s[place], to.coin[place] = think.before(request_id), coins(parameters, request_id)
+        for row, option in enumerate(parameters.options[g]):
+            to.uplink_s[row, place], to.downlink_s[row, place] = (
                 option.link.up_many(request_id),
                 option.link.down_many(request_id),
             )
-            to.factor[row, place] = rules.stations[option.server].service.factor_many(request_id)
+            to.service_factor[row, place] = parameters.stations[option.server].service.factor_many(request_id)
         for phase in range(len(learning.traffic.phases[g])):
             sample = learning.traffic.samples_in(g, phase, request_id, client)
             to.sample[phase * n * each + place] = sample
             for version in self._versions[g]:
                 one = np.full(len(place), version, dtype=np.int32)
-                found = ask(rules, learning, g, request_id, client, sample, one)
+                found = ask(parameters, learning, g, request_id, client, sample, one)
                 case = (phase * versions + int(to.case_of[version])) * n * each + place
                 to.score[case] = found[0].score if len(found) == 1 else np.max([o.score for o in found], 0)
                 for row, price in enumerate(found):

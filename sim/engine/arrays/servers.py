@@ -12,16 +12,16 @@ from sim.engine.arrays.layout import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
-from sim.world.parameters import Rules
+from sim.world.parameters import Parameters
 
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 
 
-def stations(rules: Rules, state: State, begin: float) -> Any:
+def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
-    found = np.zeros(len(rules.stations), dtype=STATION).view(np.recarray)
+    found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
     scale = replica = coming = wanted = fair = door = 0
-    for number, (rule, now) in enumerate(zip(rules.stations, state.stations, strict=True)):
+    for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
         scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
             "number": number,
@@ -52,7 +52,7 @@ def stations(rules: Rules, state: State, begin: float) -> Any:
             "room": rule.most_replicas,
             "first_coming": coming,
             "door": door if rule.admission.bucket() else -1,
-            "first_client": fair * rules.clients.size,
+            "first_client": fair * parameters.clients.size,
             "waiting": len(now.waiting),
             "returned": now.returned,
             "inside": len(now.waiting) + sum(map(len, now.batch_of)),

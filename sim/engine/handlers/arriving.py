@@ -33,15 +33,18 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
         return NOTHING
     decided = max(w.clients.device_free[client], now) + w.groups.inference_s[group]
     w.rows.decided[row] = w.clients.device_free[client] = decided
-    if decided >= w.terms.end:  # decided when the clock goes on
+    if decided >= w.constants.end:  # decided when the clock goes on
         return NOTHING
     send = first_attempt(w, r, row, group, decided)
     if w.groups.is_closed[group]:
         look_up(w, group, now, row, send)
     else:
         sends, drawn = w.sends, w.drawn
-        sends.reached[send] = decided + drawn.up[0, row]
-        sends.down[send], sends.factor[send] = drawn.down[0, row], drawn.factor[0, row]
+        sends.reached[send] = decided + drawn.uplink_s[0, row]
+        sends.downlink_s[send], sends.service_factor[send] = (
+            drawn.downlink_s[0, row],
+            drawn.service_factor[0, row],
+        )
     if decided > now:
         put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
         return NOTHING
@@ -58,14 +61,19 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     clients.next_at[client] = inf
     row = r.rows
     r.rows += 1
-    phase, every = phase_at(w, group, now), w.terms.members * w.terms.requests
+    phase, every = phase_at(w, group, now), w.constants.members * w.constants.requests
     rows.request_id[row], rows.client[row] = client << CLIENT_SHIFT | k, client
     rows.sample[row] = requests.sample[phase * every + place]
     rows.arrived[row], rows.decided[row] = now, inf
     rows.work[row] = w.groups.service_factor[group]
     rows.deadline[row] = now + w.groups.deadline_s[group]
-    rows.outcome[row], rows.resolved[row] = IN_FLIGHT, nan
-    rows.window[row], rows.score[row], rows.propensity[row], rows.deferred[row] = NOTHING, 0.0, 0.0, False
+    rows.outcome[row], rows.completed_at[row] = IN_FLIGHT, nan
+    rows.server_version[row], rows.score[row], rows.propensity[row], rows.deferred[row] = (
+        NOTHING,
+        0.0,
+        0.0,
+        False,
+    )
     rows.threshold[row], rows.worth[row] = nan, 0
     rows.open[row] = rows.drawn[row] = 0
     return row
@@ -78,7 +86,7 @@ def first_attempt(w: Any, r: Any, row: Any, group: Any, decided: Any) -> Any:
     r.sends += 1
     sends.row[send], sends.attempt[send], sends.sent[send] = row, 1, decided
     sends.option[send], sends.server[send] = 0, w.options.server[w.groups.first_option[group]]
-    sends.timer[send] = _timer_of(decided, w.groups.timeout_s[group], w.rows.deadline[row])
+    sends.timeout_at[send] = _timer_of(decided, w.groups.timeout_s[group], w.rows.deadline[row])
     return send
 
 
@@ -87,8 +95,11 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
     """What was drawn ahead for a request of a closed loop and its first attempt."""
     rows, sends, requests, asked = w.rows, w.sends, w.requests, w.asked
     client, decided = rows.client[row], rows.decided[row]
-    place, every = place_of_next(w, client) - 1, w.terms.members * w.terms.requests
-    case = phase_at(w, group, now) * w.terms.cases + requests.case_of[version_at(w.versions, client, decided)]
+    place, every = place_of_next(w, client) - 1, w.constants.members * w.constants.requests
+    case = (
+        phase_at(w, group, now) * w.constants.cases
+        + requests.case_of[version_at(w.versions, client, decided)]
+    )
     case = case * every + place
     rows.score[row] = requests.score[case]
     for one in range(len(requests.value)):
@@ -99,20 +110,23 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
             requests.threshold[one, case],
         )
     asked.coin[row] = requests.coin[place]
-    if len(w.slow_links.line) > 0 or w.terms.options > 1:
-        for one in range(w.terms.options):
-            w.drawn.up[one, row] = requests.up[one, place]
-            w.drawn.down[one, row] = requests.down[one, place]
-            w.drawn.factor[one, row] = requests.factor[one, place]
-    sends.reached[send] = decided + requests.up[0, place]
-    sends.down[send], sends.factor[send] = requests.down[0, place], requests.factor[0, place]
+    if len(w.slow_links.line) > 0 or w.constants.options > 1:
+        for one in range(w.constants.options):
+            w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
+            w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]
+            w.drawn.service_factor[one, row] = requests.service_factor[one, place]
+    sends.reached[send] = decided + requests.uplink_s[0, place]
+    sends.downlink_s[send], sends.service_factor[send] = (
+        requests.downlink_s[0, place],
+        requests.service_factor[0, place],
+    )
 
 
 @handler
 def place_of_next(w: Any, client: Any) -> Any:
     """Where what was drawn ahead for the next request of a closed loop stands."""
     member = w.requests.member[client]
-    return member * w.terms.requests + w.clients.next_k[client] - w.requests.base[member]
+    return member * w.constants.requests + w.clients.next_k[client] - w.requests.base[member]
 
 
 @handler

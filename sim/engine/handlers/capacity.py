@@ -128,7 +128,7 @@ def lose_batches(w: Any, s: Any, now: Any, stopping: Any) -> Any:
         replica = w.replicas.order[place]
         send = w.replicas.head[replica]
         for _ in range(w.replicas.size[replica]):
-            swallow(w.sends.cause, w.sends.over, now, send)
+            swallow(w.sends.cause, w.sends.closed_at, now, send)
             send = w.lists.after[send]
         w.replicas.size[replica] = 0
         w.replicas.lost[replica] += 1
@@ -195,4 +195,4 @@ def lose_queue(w: Any, s: Any, now: Any) -> Any:
     forget_all(w, s)
     count(s, now, -gone)
     for place in range(gone):
-        swallow(w.sends.cause, w.sends.over, now, w.lists.listed[place])
+        swallow(w.sends.cause, w.sends.closed_at, now, w.lists.listed[place])

@@ -55,9 +55,9 @@ def place_of(
     """
     by, found = w.groups.choose[group], 0.0
     if by == LEAST_BACKLOG:
-        found = w.clients.backlog[client * w.terms.servers + server] * 1.0
+        found = w.clients.backlog[client * w.constants.servers + server] * 1.0
     elif by == TWO_CHOICES:
-        found = w.clients.backlog[client * w.terms.servers + server] * 1.0
+        found = w.clients.backlog[client * w.constants.servers + server] * 1.0
         if drawn & (1 << option) == 0:
             found += LATER
     elif by == ROUND_ROBIN:
@@ -77,6 +77,6 @@ def place_of(
 def two_drawn(w: Any, row: Any, attempt: Any, options: Any) -> Any:
     """Two different options of the client's, drawn by the attempt, as bits."""
     request_id = whole_number(w.rows.request_id[row])
-    one = whole_number(uniform(w.terms.choice_root, request_id, 2 * attempt) * options)
-    other = whole_number(uniform(w.terms.choice_root, request_id, 2 * attempt + 1) * (options - 1))
+    one = whole_number(uniform(w.constants.choice_root, request_id, 2 * attempt) * options)
+    other = whole_number(uniform(w.constants.choice_root, request_id, 2 * attempt + 1) * (options - 1))
     return 1 << one | 1 << (other + (1 if other >= one else 0))

@@ -71,7 +71,7 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
         leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):
         option = whole_number(sends.option[attempt])
-        if settled == SENDS and code == ASK and w.groups.decides[group]:
+        if settled == SENDS and code == ASK and w.groups.decided_in_loop[group]:
             settled = decide_now(w, now, row)
         if settled == SENDS:
             if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
@@ -83,8 +83,8 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
             leaves = leave(w, r, now, code, attempt, option)
         elif code == ASK:
             sends.sent[attempt] = sends.reached[attempt] = nan
-            sends.timer[attempt] = inf
-            sends.over[attempt] = now
+            sends.timeout_at[attempt] = inf
+            sends.closed_at[attempt] = now
     elif works:
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
@@ -117,7 +117,7 @@ def is_heard(w: Any, code: Any, attempt: Any) -> Any:
         return False
     return code != TIMER or (
         sends.failure[attempt] == 0
-        and not is_in_time(sends.finished[attempt] + sends.down[attempt], sends.timer[attempt])
+        and not is_in_time(sends.finished[attempt] + sends.downlink_s[attempt], sends.timeout_at[attempt])
     )
 
 
@@ -141,7 +141,7 @@ def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
 @handler
 def end_request(w: Any, now: Any, row: Any, outcome: Any) -> Any:
     w.rows.outcome[row] = outcome
-    w.rows.resolved[row] = now
+    w.rows.completed_at[row] = now
 
 
 @handler
@@ -156,12 +156,12 @@ def outcome_of(code: Any) -> Any:
 def hear(w: Any, now: Any, attempt: Any, client: Any, why: Any) -> Any:
     """An attempt has ended for its client: its budget, its breaker and its price are told."""
     sent = w.sends.sent[attempt]
-    if w.terms.is_held and w.clients.asks[client]:
+    if w.constants.is_held and w.clients.has_obstacles[client]:
         settle(w.budgets, w.clients.account[client], sent, now, why != REFUSED)
     server = w.sends.server[attempt]
     tell_breaker(w, client, server, why == REMOTE, sent, now)
     if len(w.clients.backlog) > 0 and why != TIMED_OUT:
-        w.clients.backlog[client * w.terms.servers + server] = w.sends.backlog[attempt]
+        w.clients.backlog[client * w.constants.servers + server] = w.sends.backlog[attempt]
     if why != REMOTE:
         w.sends.failure[attempt] = why
     if w.groups.uses_feedback[w.clients.group[client]]:
@@ -180,7 +180,7 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
         return False
     step = groups.backoff_s[group, number - 1]
     if groups.is_jittered[group]:
-        step *= uniform(w.terms.backoff_root, w.rows.request_id[row], number)
+        step *= uniform(w.constants.backoff_root, w.rows.request_id[row], number)
     at = now + step
     if is_too_late(at, w.rows.deadline[row]):
         return False
@@ -196,10 +196,10 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 def think(w: Any, r: Any, now: Any, client: Any) -> Any:
     """A client of a closed loop is done with a request, and thinks before it asks again."""
     member, k = w.requests.member[client], w.clients.next_k[client]
-    at = now + w.requests.think_s[member * w.terms.requests + k - w.requests.base[member]]
+    at = now + w.requests.think_s[member * w.constants.requests + k - w.requests.base[member]]
     w.clients.next_at[client] = at
-    if at < w.terms.end:
-        of_request = rank_of(place(client << CLIENT_SHIFT | k, w.terms.place_bits), 0)
+    if at < w.constants.end:
+        of_request = rank_of(place(client << CLIENT_SHIFT | k, w.constants.place_bits), 0)
         put(w.events, r, at, KEY_ARRIVAL | of_request, ARRIVE, client)
 
 
@@ -223,7 +223,7 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any
     sends.row[new] = row
     sends.attempt[new] = number
     sends.sent[new] = now
-    sends.timer[new] = _timer_of(now, w.groups.timeout_s[group], w.rows.deadline[row])
+    sends.timeout_at[new] = _timer_of(now, w.groups.timeout_s[group], w.rows.deadline[row])
     address(w, group, new, row, option)
     return new
 
@@ -267,11 +267,11 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     """Whom an attempt asks, and what chance has decided for it."""
     sends = w.sends
-    drawn = (sends.attempt[send] - 1) * w.terms.options + option
+    drawn = (sends.attempt[send] - 1) * w.constants.options + option
     sends.option[send], sends.server[send] = option, w.options.server[w.groups.first_option[group] + option]
-    sends.reached[send] = sends.sent[send] + w.drawn.up[drawn, row]
-    sends.down[send] = w.drawn.down[drawn, row]
-    sends.factor[send] = w.drawn.factor[drawn, row]
+    sends.reached[send] = sends.sent[send] + w.drawn.uplink_s[drawn, row]
+    sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
+    sends.service_factor[send] = w.drawn.service_factor[drawn, row]
     if w.groups.choose[group] == ROUND_ROBIN:
         w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
 
@@ -281,15 +281,15 @@ def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
     """An attempt leaves, and its link may swallow it; gives it if it reaches the server at once, else -1."""
     sends, row = w.sends, w.sends.row[send]
     client = w.rows.client[row]
-    if sends.timer[send] < inf:
-        put(w.events, r, sends.timer[send], KEY_TIMER | rank(w, send), TIMER, send)
+    if sends.timeout_at[send] < inf:
+        put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0:
-        drawn = (sends.attempt[send] - 1) * w.terms.options + sends.option[send]
-        sends.reached[send] = now + w.drawn.up[drawn, row] * longer
+        drawn = (sends.attempt[send] - 1) * w.constants.options + sends.option[send]
+        sends.reached[send] = now + w.drawn.uplink_s[drawn, row] * longer
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
         sends.reached[send] = nan
-        sends.over[send] = now
+        sends.closed_at[send] = now
         sends.cause[send] = LOST
         return -1
     if has_shared_links(w, send):

@@ -49,7 +49,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     )
     if price >= 0:
         w.prices.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
-    rows.window[row] = 0  # decided; which version was in force, its instant tells
+    rows.server_version[row] = 0  # decided; which version was in force, its instant tells
     rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
     if not is_sent:
         return LOCAL
@@ -89,8 +89,8 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
         backlog = sends.backlog[send]
     if outcome == REMOTE:
         version = in_force(labels.in_force_at_s, sends.started[send])
-        of_version = version * w.terms.models + model_of(w, send)
-        server_label = labels.server[of_version * w.terms.samples + sample]
+        of_version = version * w.constants.models + model_of(w, send)
+        server_label = labels.server[of_version * w.constants.samples + sample]
     heard = Outcome(
         whole_number(rows.request_id[row]),
         whole_number(client),
@@ -112,7 +112,7 @@ def request_of(w: Any, row: Any) -> Any:
     client, request_id = rows.client[row], whole_number(rows.request_id[row])
     draw = 0.0
     if w.groups.draws[w.clients.group[client]]:
-        draw = uniform(w.terms.policy_root, request_id, 0)
+        draw = uniform(w.constants.policy_root, request_id, 0)
     return Request(
         request_id,
         whole_number(client),
@@ -129,16 +129,16 @@ def request_of(w: Any, row: Any) -> Any:
 def own_label(w: Any, row: Any) -> Any:
     """What the client itself answers."""
     labels, client = w.labels, w.rows.client[row]
-    first = labels.first[w.clients.group[client]] + labels.variant[client] * w.terms.samples
+    first = labels.first[w.clients.group[client]] + labels.variant[client] * w.constants.samples
     return labels.client[first + w.rows.sample[row]]
 
 
 @view
 def memory_of(w: Any, client: Any) -> Any:
     """The numbers of one client: a price is never handed anybody else's."""
-    return w.clients.memory[w.terms.memory * client : w.terms.memory * (client + 1)]
+    return w.clients.memory[w.constants.memory * client : w.constants.memory * (client + 1)]
 
 
 @view
 def parameters_of(w: Any, group: Any) -> Any:
-    return w.groups.parameters[w.terms.parameters * group : w.terms.parameters * (group + 1)]
+    return w.groups.parameters[w.constants.parameters * group : w.constants.parameters * (group + 1)]

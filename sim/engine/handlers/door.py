@@ -40,7 +40,7 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
         elif s.when_down == REFUSE:
             why = DOWN
         else:
-            swallow(w.sends.cause, w.sends.over, now, send)
+            swallow(w.sends.cause, w.sends.closed_at, now, send)
             return False
     if why == 0 and not admits(w, s, now, send):
         why = ADMISSION
@@ -63,14 +63,14 @@ def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
     """The server's refusal goes down to the client."""
     sends = w.sends
     sends.cause[send] = why
-    if w.terms.tells_backlog:
+    if w.constants.tells_backlog:
         sends.backlog[send] = s.waiting
     if not goes_down(w, now, send):
-        sends.over[send] = now
+        sends.closed_at[send] = now
         return
-    sends.over[send] = now + sends.down[send]
-    if is_in_time(sends.over[send], sends.timer[send]):
-        put(w.events, r, sends.over[send], KEY_REPLY | rank(w, send), ERROR, send)
+    sends.closed_at[send] = now + sends.downlink_s[send]
+    if is_in_time(sends.closed_at[send], sends.timeout_at[send]):
+        put(w.events, r, sends.closed_at[send], KEY_REPLY | rank(w, send), ERROR, send)
 
 
 @handler

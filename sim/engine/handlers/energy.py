@@ -139,7 +139,7 @@ def transmits(w: Any, now: Any, send: Any, option: Any) -> Any:
     of.radio[client] += take_charge(w, now, client, row, whole_number(amount))
     if not of.is_silent[client]:
         return True
-    swallow(w.sends.cause, w.sends.over, now, send)
+    swallow(w.sends.cause, w.sends.closed_at, now, send)
     w.sends.reached[send] = nan
     return False
 

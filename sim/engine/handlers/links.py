@@ -56,7 +56,7 @@ def on_shared_link(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
     client = w.rows.client[sends.row[send]]
     if not is_up_through(w.cuts, w.clients.link[client], sends.joined[send], now):
         sends.hop[send], sends.reached[send], sends.passes[send] = -1, nan, nan
-        swallow(sends.cause, sends.over, now, send)
+        swallow(sends.cause, sends.closed_at, now, send)
         return -1
     sends.hop[send] += 1
     sends.joined[send] = now
@@ -107,7 +107,7 @@ def join(w: Any, r: Any, now: Any, send: Any) -> Any:
         return
     net.level[link] = max(net.level[link], bits_by(net.lines, link, now)) + bits
     w.sends.passes[send] = max(now, passed_at(net.lines, link, net.level[link]))
-    if w.sends.passes[send] < w.terms.end:  # later ones are known when the clock goes on
+    if w.sends.passes[send] < w.constants.end:  # later ones are known when the clock goes on
         put(w.events, r, w.sends.passes[send], KEY_REACH | rank(w, send), PASS, send)
 
 
@@ -143,7 +143,7 @@ def put_next(w: Any, r: Any, now: Any, link: Any) -> Any:
     if send == net.due[link] and at == net.due_at[link]:
         return
     net.due[link], net.due_at[link] = send, at
-    if at < w.terms.end:
+    if at < w.constants.end:
         put(w.events, r, at, KEY_REACH | rank(w, send), PASS, send)
 
 

@@ -18,10 +18,10 @@ def obstacle(w: Any, now: Any, client: Any, server: Any) -> Any:
     why = blocked(w, now, client, server)
     if why != 0:
         return why
-    if not take(w.budgets, w.clients.account[client], now, w.terms.is_held):
+    if not take(w.budgets, w.clients.account[client], now, w.constants.is_held):
         return OVER_BUDGET
     if is_open(w, client, server):
-        w.clients.probing[client * w.terms.servers + server] += 1
+        w.clients.probing[client * w.constants.servers + server] += 1
     return 0
 
 
@@ -29,7 +29,7 @@ def obstacle(w: Any, now: Any, client: Any, server: Any) -> Any:
 def kept_back(w: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
     """The outcome of a request that something keeps its client from sending to an option, else SENDS."""
     client = w.rows.client[w.sends.row[attempt]]
-    if code != ASK and not w.clients.asks[client]:
+    if code != ASK and not w.clients.has_obstacles[client]:
         return SENDS
     why = obstacle(w, now, client, w.options.server[w.groups.first_option[w.clients.group[client]] + option])
     if why == 0:
@@ -40,7 +40,7 @@ def kept_back(w: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any:
 @handler
 def blocked(w: Any, now: Any, client: Any, server: Any) -> Any:
     """Whether its breaker or its link keeps it from sending, as an outcome; 0: neither."""
-    mine = client * w.terms.servers + server
+    mine = client * w.constants.servers + server
     if is_open(w, client, server) and (
         now < w.clients.open_until[mine]
         or w.clients.probing[mine] >= w.groups.probes[w.clients.group[client]]
@@ -55,21 +55,21 @@ def blocked(w: Any, now: Any, client: Any, server: Any) -> Any:
 def is_open(w: Any, client: Any, server: Any) -> Any:
     """Whether the breaker of a client for a server is open, be it that some sends may probe."""
     failures = w.groups.failures[w.clients.group[client]]
-    return failures > 0 and w.clients.failed[client * w.terms.servers + server] >= failures
+    return failures > 0 and w.clients.failed[client * w.constants.servers + server] >= failures
 
 
 @handler
 def forget_probe(w: Any, client: Any, server: Any, sent: Any) -> Any:
     """Of an attempt that its client waits for no more nothing is heard: if it was a probe, another may go."""
     if is_open(w, client, server):
-        mine = client * w.terms.servers + server
+        mine = client * w.constants.servers + server
         w.clients.probing[mine] -= sent >= w.clients.open_until[mine]
 
 
 @handler
 def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
     """Nobody waits for an attempt any more: what it has reserved stays spent."""
-    if w.terms.is_held and w.clients.asks[client]:
+    if w.constants.is_held and w.clients.has_obstacles[client]:
         settle(w.budgets, w.clients.account[client], now, now, True)
     forget_probe(w, client, w.sends.server[attempt], w.sends.sent[attempt])
 
@@ -78,7 +78,7 @@ def give_up(w: Any, now: Any, client: Any, attempt: Any) -> Any:
 def tell_breaker(w: Any, client: Any, server: Any, is_success: Any, sent: Any, now: Any) -> Any:
     """Tells a client's circuit breaker; what was sent before the last cooldown ended is ignored."""
     clients, groups, group = w.clients, w.groups, w.clients.group[client]
-    mine, failures = client * w.terms.servers + server, w.groups.failures[group]
+    mine, failures = client * w.constants.servers + server, w.groups.failures[group]
     if failures == 0 or sent < clients.open_until[mine]:
         return
     if clients.failed[mine] >= failures:  # a probe

@@ -36,8 +36,8 @@ is_in_time, is_too_late = handler(waiting.is_in_time), handler(waiting.is_too_la
 def rank(w: Any, send: Any) -> Any:
     """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
     request = w.sends.row[send]
-    if w.terms.adds_rows:
-        request = place(w.rows.request_id[request], w.terms.place_bits)
+    if w.constants.adds_rows:
+        request = place(w.rows.request_id[request], w.constants.place_bits)
     return rank_of(request, whole_number(w.sends.attempt[send]))
 
 
@@ -59,10 +59,10 @@ def swallow(cause: Any, over: Any, now: Any, send: Any) -> Any:
 def goes_down(w: Any, now: Any, send: Any) -> Any:
     """Whether the server's word to the client passes its link; sets how long it takes."""
     client = w.rows.client[w.sends.row[send]]
-    w.sends.down[send] *= slowed(w.slow_links, client, now, 0)
-    if is_up_through(w.cuts, w.clients.link[client], now, now + w.sends.down[send]):
+    w.sends.downlink_s[send] *= slowed(w.slow_links, client, now, 0)
+    if is_up_through(w.cuts, w.clients.link[client], now, now + w.sends.downlink_s[send]):
         return True
-    w.sends.down[send] = float("nan")
+    w.sends.downlink_s[send] = float("nan")
     return False
 
 
@@ -101,12 +101,12 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
         if s.drops_expired and is_too_late(now, w.rows.deadline[sends.row[send]]):
             count(s, now, -1)
             sends.cause[send] = EXPIRED
-            sends.over[send] = now
+            sends.closed_at[send] = now
             continue
         if is_called_back(w, now, send):
             count(s, now, -1)
             sends.cause[send] = CANCELLED
-            sends.over[send] = now
+            sends.closed_at[send] = now
             continue
         if s.discipline == FAIR:
             w.clients.last_started[s.first_client + w.rows.client[sends.row[send]]] = now
@@ -126,7 +126,7 @@ def is_called_back(w: Any, now: Any, send: Any) -> Any:
     row = w.sends.row[send]
     if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
         return False
-    return now >= w.rows.resolved[row] + (w.sends.reached[send] - w.sends.sent[send])
+    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - w.sends.sent[send])
 
 
 @handler
@@ -159,8 +159,8 @@ def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
 def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     """Seconds that a replica's batch takes if it starts now."""
     head, size = w.replicas.head[replica], w.replicas.size[replica]
-    takes = w.scale[s.first_scale + size] * w.sends.factor[head]
-    if len(w.work) > 0 or w.terms.has_own_work:
+    takes = w.scale[s.first_scale + size] * w.sends.service_factor[head]
+    if len(w.work) > 0 or w.constants.has_own_work:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
@@ -175,7 +175,7 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
         row = w.sends.row[send]
         one = w.rows.work[row]
         if len(w.work) > 0:
-            one *= w.work[model_of(w, send) * w.terms.samples + w.rows.sample[row]]
+            one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
         total += one
         send = w.lists.after[send]
     return total / size
@@ -218,15 +218,15 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
 def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     """An answer is ready and goes down to the client."""
     sends, clients = w.sends, w.clients
-    if w.terms.anyone_asks and clients.asks[w.rows.client[sends.row[send]]]:
+    if w.constants.anyone_has_obstacles and clients.has_obstacles[w.rows.client[sends.row[send]]]:
         if not goes_down(w, now, send):
-            swallow(sends.cause, sends.over, now, send)
-        elif clients.hears[w.rows.client[sends.row[send]]] and is_in_time(
-            now + sends.down[send], sends.timer[send]
+            swallow(sends.cause, sends.closed_at, now, send)
+        elif clients.heeds_answers[w.rows.client[sends.row[send]]] and is_in_time(
+            now + sends.downlink_s[send], sends.timeout_at[send]
         ):
-            put(w.events, r, now + sends.down[send], KEY_REPLY | rank(w, send), ANSWER, send)
+            put(w.events, r, now + sends.downlink_s[send], KEY_REPLY | rank(w, send), ANSWER, send)
     sends.finished[send] = now
-    if w.terms.tells_backlog:
+    if w.constants.tells_backlog:
         sends.backlog[send] = s.waiting
 
 

@@ -71,7 +71,7 @@ def walk(w: Any, registers: Any, stations: Any) -> Any:
                 heap.at[0, 0] < ahead.at[r.cursor]
                 or (heap.at[0, 0] == ahead.at[r.cursor] and heap.key[0, 0] <= ahead.key[r.cursor])
             )
-        elif not (in_heap and heap.at[0, 0] < w.terms.end):
+        elif not (in_heap and heap.at[0, 0] < w.constants.end):
             break
         if in_heap:
             at, key = heap.at[0, 0], heap.key[0, 0]
@@ -147,7 +147,7 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
     r.has_begun = 1
     load_shared_links(w, r)
     listed = 0
-    for number in range(w.terms.servers):
+    for number in range(w.constants.servers):
         s = stations[number]
         listed = load(w, s, listed)
         set_limit(s)
@@ -172,15 +172,15 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
 def finish(w: Any, stations: Any) -> Any:
     """The end of the stretch: integrals are complete, queues listed."""
     listed = 0
-    for number in range(w.terms.servers):
-        count(stations[number], w.terms.end, 0)
+    for number in range(w.constants.servers):
+        count(stations[number], w.constants.end, 0)
         listed = list_all(w, stations[number], listed)
 
 
 @handler
 def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
-    most_events = len(w.replicas.size) + w.terms.max_batch + 4
+    most_events = len(w.replicas.size) + w.constants.max_batch + 4
     if (
         (code in (RETRY, HEDGE, ARRIVE, BEGIN) and r.sends >= len(w.sends.row))
         or (code == ARRIVE and r.rows >= len(w.rows.client))
@@ -196,10 +196,10 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     if code in (RETRY, HEDGE):
         attempt = last_of(w, subject)  # its number counts from 1, so this is the place of the next one
         if attempt + 1 > r.attempts_drawn or isnan(
-            w.drawn.up[attempt * w.terms.options, w.sends.row[subject]]
+            w.drawn.uplink_s[attempt * w.constants.options, w.sends.row[subject]]
         ):
             return WANTS_ATTEMPT
-    if w.terms.adds_rows and is_short_of_requests(w, code, subject):
+    if w.constants.adds_rows and is_short_of_requests(w, code, subject):
         return WANTS_REQUESTS
     return DONE
 
@@ -214,5 +214,5 @@ def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
         client = w.rows.client[w.sends.row[subject]]
     if client < 0 or w.requests.member[client] < 0:
         return False
-    left = w.terms.requests - (w.clients.next_k[client] - w.requests.base[w.requests.member[client]])
+    left = w.constants.requests - (w.clients.next_k[client] - w.requests.base[w.requests.member[client]])
     return left < 2
