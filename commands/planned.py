@@ -1,4 +1,4 @@
-"""A scenario's ways of asking as `analysis.statistics.effectiveness` plans them, and the scenario with a plan in it.
+"""A scenario's ways of asking as `analysis.statistics.effectiveness` plans them, and the scenario so planned.
 Between the command `plan` and what `sim.scenario.asking` knows of each way."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALONE = "alone"  # what those of a group are called that ask nobody
 
 
 class Prices(NamedTuple):
-    """What a second of service costs, a megabyte on its way, and a replica for a second that it stands there."""
+    """What a second of service costs, a megabyte on its way, and a second that a replica stands there."""
 
     service: float
     megabyte: float
@@ -73,7 +73,9 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
         clients=np.array([float(group.clients) for group in scenario.fleet]),
         uses=np.stack([*at_servers, *on_links]),
         limits=most_load
-        * np.array([*(float(one.replicas) for one in capacity), *(float(one.bandwidth_bps or 0) for one in links)]),
+        * np.array(
+            [*(float(one.replicas) for one in capacity), *(float(one.bandwidth_bps or 0) for one in links)]
+        ),
         standing=prices.replica * sum(one.replicas for one in capacity),
     )
     best = bound(ways)
@@ -100,7 +102,9 @@ def with_plan(plan: Plan) -> dict[str, Any]:
     document["fleet"] = tuple(part for made in parts.values() for part in made)
     names = [part["group"] for part in document["fleet"]]
     if len(set(names)) < len(names) or max(map(len, names)) > 64:
-        raise BadInput("parts of groups would share a name, or have one beyond 64 letters: rename groups or options")
+        raise BadInput(
+            "parts of groups would share a name, or have one beyond 64 letters: rename groups or options"
+        )
     return {key: _renamed(value, parts) for key, value in document.items()}
 
 

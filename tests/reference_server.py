@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappush
 from itertools import count
-from math import ceil, inf, nan
+from math import ceil, inf, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,8 @@ class Server:
         hedge = self.scenario.fleet[int(self.group_of[send.request.client])].hedge
         if send.request.outcome != "remote" or not (hedge and hedge.cancel):
             return False
-        return self.env.now >= send.request.resolved + (send.reached - send.sent)
+        left = send.sent if isnan(send.computed) else send.computed
+        return self.env.now >= send.request.resolved + (send.reached - left)
 
     def next_of_discipline(self) -> Any:
         key: dict[str, Callable[[int, Any], Any]] = {

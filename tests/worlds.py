@@ -308,6 +308,7 @@ def reference(
     horizon, group = scenario.horizon_s, population(scenario).group
     whom = ASKED if max(map(len, loop.options)) > 1 else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
+    computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
@@ -315,7 +316,7 @@ def reference(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn,
+        columns=COMPARED + whom + drawn + computed,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -328,7 +329,7 @@ def reference(
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT, "charged", *whom],
+        columns=["request_id", "attempt", *SENT, "charged", *whom, *computed],
     )
     return requests, attempts
 
@@ -435,7 +436,9 @@ def told_of(request: Request) -> Send | None:
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:
     if send is None:
-        return dict(zip(SENT, (nan, nan, nan, nan, -1, 0, "none"), strict=True))
+        return dict(zip(SENT, (nan, nan, nan, nan, -1, 0, "none"), strict=True)) | {"computed_at_s": nan}
+    computed = send.computed if send.computed < horizon else nan
     reached = send.reached if send.reached < horizon else nan
     times = (send.sent, reached, send.started, send.finished)
-    return dict(zip(SENT, (*times, send.replica, send.batch_size, send.cause), strict=True))
+    told = dict(zip(SENT, (*times, send.replica, send.batch_size, send.cause), strict=True))
+    return told | {"computed_at_s": computed}

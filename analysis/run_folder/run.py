@@ -92,7 +92,11 @@ class Run(AskedOf, WhatItTells):
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
         schema = columns_by_run.requests(
-            self.is_graded, self.has_own_costs, has_options=self.has_options, is_metered=self.is_metered
+            self.is_graded,
+            self.has_own_costs,
+            has_options=self.has_options,
+            is_metered=self.is_metered,
+            computes=self.computes,
         )
         frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
         frame = frame.sort_values("request_id", ignore_index=True)
@@ -118,7 +122,7 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        schema = columns_by_run.attempts(self.has_options)
+        schema = columns_by_run.attempts(self.has_options, self.computes)
         frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 

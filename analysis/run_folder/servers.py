@@ -47,6 +47,11 @@ class AskedOf:
         return any(len(options) > 1 for options in self.options.values())
 
     @cached_property
+    def computes(self) -> bool:
+        """Whether devices have a part in what some option asks."""
+        return any(one["device_s"] > 0 for options in self.options.values() for one in options)
+
+    @cached_property
     def has_several_prices(self) -> bool:
         """Whether some option has a c_e of its own."""
         usual = self.scenario["costs"]["c_e"]

@@ -23,9 +23,9 @@ class Ways:
     """The ways of asking, n of them.
 
     gain, cost: per second of a client that asks so, (n,); kind: of each the kind of client that may, (n,);
-    clients: how many there are of each kind, (kinds,); uses: what a client takes of each resource, (resources,
-    n), and limits: what there is, (resources,). standing: cost per second of what is there whoever asks, more
-    than 0, or the best plan would be the one dearest client's.
+    clients: how many there are of each kind, (kinds,); uses: what a client takes of each resource,
+    (resources, n), and limits: what there is, (resources,). standing: cost per second of what is there
+    whoever asks, more than 0, or the best plan would be the one dearest client's.
     """
 
     gain: Floats
@@ -80,7 +80,7 @@ def bound(ways: Ways) -> Bound:
             b_ub=np.concatenate([ways.clients, ways.limits]),
             method="highs",
         )
-        best = np.maximum(found.x, 0.0)
+        best: Floats = np.maximum(np.asarray(found.x, dtype=np.float64), 0.0)
         if net @ best - rounds[-1] * ways.standing <= SLACK * ways.standing * max(rounds[-1], SLACK):
             break
         plan = best

@@ -37,14 +37,20 @@ OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
 KNOW_OPTIONS = {"asking"}
-KNOW_THE_WAY = {"shared_links", "staleness", "together", "asking"}  # the latter are of what takes clients' own links
+KNOW_THE_WAY = {
+    "shared_links",
+    "staleness",
+    "together",
+    "asking",
+}  # the latter are of what takes clients' own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought, and but for those that know
-    of options where there are several, or several servers; where clients share links, all but those that know of it.
+    Ours are silent on a run with arrivals, service or outages that somebody brought; where there are several
+    options or servers, all but those that know of options; where clients share links, all but those that know
+    of it.
     """
     run = traffic.run
     if not len(traffic.requests):

@@ -1,5 +1,5 @@
 """How long an answer takes by each option where hardly anybody else asks: the sum of what stands on its way.
-One of the laws of this package, and the one that knows of options; points to split a model at are a case of it."""
+The law of this package that knows of options; points to split a model at are a case of it."""
 
 from __future__ import annotations
 
@@ -70,12 +70,15 @@ def _way(traffic: Traffic, stream: Stream, option: dict[str, Any]) -> Way:
     run, device, link = traffic.run, stream.group["device"], option["link"]
     service = service_of(run.servers[option["server"]]["service"])
     work = option["work"] * work_of_models(run).get(option["model"], 1.0) * stream.group["service_factor"]
-    bits, shared = 8.0 * link["payload_bytes"], {one["link"]: one for one in run.scenario.get("network") or ()}
+    bits, shared = (
+        8.0 * link["payload_bytes"],
+        {one["link"]: one for one in run.scenario.get("network") or ()},
+    )
     takes = {
         ("device", stream.name): device["inference_s"] + option["device_s"],
         ("server", option["server"]): np.nan if service is None else service.mean_s(1) * work,
     }
-    spread = {key: 1.0 for key in takes} | {
+    spread = dict.fromkeys(takes, 1.0) | {
         ("server", option["server"]): 1.0 if service is None else 1.0 + service.cv**2
     }
     rest_s = 2 * mean_s(link["latency"]) + (bits / link["bandwidth_bps"] if link["bandwidth_bps"] else 0.0)
@@ -89,8 +92,8 @@ def _way(traffic: Traffic, stream: Stream, option: dict[str, Any]) -> Way:
 def _longest_waits(
     traffic: Traffic, streams: list[Stream], ways: dict[str, list[Way]]
 ) -> dict[Key, float] | None:
-    """How long others keep a request waiting at most, were everybody to ask for what takes longest there; None
-    where somewhere that is too much to be called nobody else."""
+    """How long others keep a request waiting at most, were everybody to ask for what takes longest there;
+    None where somewhere that is too much to be called nobody else."""
     waits: dict[Key, float] = {}
     for key in {key for of_group in ways.values() for way in of_group for key in way.shared_s}:
         rate_hz, load, square = 0.0, 0.0, 0.0
@@ -126,12 +129,12 @@ def _compare(traffic: Traffic, stream: Stream, place: int, alone_s: float, wait_
 
 LAW = Law(
     title="What asking takes",
-    formula="T = inference + device_s + 2·latency + 8·bytes/bandwidth + E[S]·work, and half of the longest wait, "
-    "Σ λ·E[S²]/(2(1 − ρ)) of device, links and server, were everybody to ask for what takes longest",
-    assumes="several options; steady Poisson requests; nothing fails; device, shared links and servers loaded "
-    "by at most a quarter; no batches; clients wait for four times as long",
-    source="Pollaczek and Khinchine; a server of c replicas waits no longer than one that gets each c-th (Wolff, "
-    "Stochastic Modeling, 1989)",
+    formula="T = inference + device_s + 2·latency + 8·bytes/bandwidth + E[S]·work, and half of the longest "
+    "wait, Σ λ·E[S²]/(2(1 − ρ)) of device, links and server, were everybody to ask for what takes longest",
+    assumes="several options; steady Poisson requests; nothing fails; device, shared links and servers "
+    "loaded by at most a quarter; no batches; clients wait for four times as long",
+    source="Pollaczek and Khinchine; a server of c replicas waits no longer than one that gets each c-th "
+    "(Wolff, Stochastic Modeling, 1989)",
     fails="the margin is half of the longest wait, so it says little where that is long",
     predict=predict,
 )

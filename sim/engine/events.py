@@ -34,8 +34,8 @@ class Kind(IntEnum):
 # of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and
 # COMPLETE (a replica, counted over all servers).
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
-HEDGE, COMPLETE, PASS, JOIN, BEGIN = range(12, 17)
-CODES = range(17)
+HEDGE, COMPLETE, PASS, JOIN, BEGIN, UPLOAD = range(12, 18)
+CODES = range(18)
 NOTHING = NOBODY = -1
 CODE_BITS = 5
 TAKEN_BITS = 20

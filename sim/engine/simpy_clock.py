@@ -28,6 +28,7 @@ from sim.engine.events import (
     READY,
     RETRY,
     SCALE,
+    UPLOAD,
     WANTS_REDRAWS,
 )
 from sim.engine.handlers import MODULES, primitives, server, walk
@@ -40,7 +41,17 @@ from sim.streams import mixed_word
 from sim.world.parameters import Parameters
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, HEDGE, ARRIVE, BEGIN, CAPACITY, SCALE, READY, PASS}  # something; else there is room
+_MAY_LACK = {
+    RETRY,
+    HEDGE,
+    UPLOAD,
+    ARRIVE,
+    BEGIN,
+    CAPACITY,
+    SCALE,
+    READY,
+    PASS,
+}  # something; else there is room
 Callbacks = list[Callable[[Any], None]]
 
 

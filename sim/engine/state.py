@@ -39,6 +39,7 @@ ROW_TYPES: dict[str, str] = {
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
     "open": "i1",  # attempts whose end its client still awaits
+    "computed": "i8",  # the options whose part its device has done, a bit of each
     "drawn": "i8",  # nanojoules that its device has drawn for it
     "outcome": "i1",  # index into OUTCOMES
     "completed_at": "f8",  # when the client knew the outcome; NaN = it waits
@@ -51,6 +52,7 @@ SEND_TYPES: dict[str, str] = {
     "option": "i1",  # whom of its group's options it asks
     "server": "i2",
     "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
+    "computed_at": "f8",  # when the device is done with its part of it; NaN = it has none
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
     "downlink_s": "f8",  # seconds back to the client; NaN = swallowed by the link
     "timeout_at": "f8",  # when the client gives this attempt up; inf = never
@@ -90,6 +92,7 @@ BREAKER_TYPES = {
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
 NEW_SEND: dict[str, float] = {
+    "computed_at": np.nan,
     "started": np.nan,
     "finished": np.nan,
     "shed": np.nan,

@@ -157,9 +157,7 @@ class _InRealTime(Playing):
         s.waiting = s.inside
         self._asked[send] = None
         row = w.sends.row[send]
-        sample, work = w.rows.sample[row], w.rows.work[row]
-        if len(w.work):
-            work *= w.work[sample]
+        sample, work = w.rows.sample[row], self._linked[server.work_of](w, send)
         self._clock.real.ask(Ask(send, w.sends.service_factor[send], work, w.rows.deadline[row], sample))
         return False
 

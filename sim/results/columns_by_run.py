@@ -1,5 +1,5 @@
 """Columns that `requests` and `attempts` have in some runs alone, behind those that `columns` declares.
-What is traced, graded, priced by the sample, asked of several options, or drawn by devices."""
+What is traced, graded, priced by the sample, asked of several options, or drawn and computed by devices."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ ASKED = (
     pa.field("model", NAME),
 )
 OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
+# Of runs whose devices have a part in what some option asks: when they were done with it, NaN: they had none.
+COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
 
@@ -39,16 +41,18 @@ def requests(
     told: Sequence[str] = (),
     has_options: bool = False,
     is_metered: bool = False,
+    computes: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
+    own = (*own, *((COMPUTED,) if computes else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
-def attempts(has_options: bool = False) -> pa.Schema:
-    """The columns of `attempts`; in runs with several options whom each asked."""
-    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ())])
+def attempts(has_options: bool = False, computes: bool = False) -> pa.Schema:
+    """The columns of `attempts`; in runs with several options whom each asked, and when devices were done."""
+    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ()), *((COMPUTED,) if computes else ())])
 
 
 # Of runs with several servers: those columns of the time line that are a server's own, a row per second and

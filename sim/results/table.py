@@ -14,7 +14,7 @@ from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import DRAWN, OWN_COST, QUALITIES
+from sim.results.columns_by_run import COMPUTED, DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -95,7 +95,12 @@ class Tabulator:
         if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
         schema = columns_of_requests(
-            is_graded, self.whom.sample_c_e is not None, self.told, self.has_options, is_metered
+            is_graded,
+            self.whom.sample_c_e is not None,
+            self.told,
+            self.has_options,
+            is_metered,
+            bool(self.parameters.computes.any()),
         )
         return _table(columns, schema, self._dictionaries())
 
@@ -112,7 +117,11 @@ class Tabulator:
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
-        return _table(columns, columns_of_attempts(self.has_options), self._dictionaries())
+        return _table(
+            columns,
+            columns_of_attempts(self.has_options, bool(self.parameters.computes.any())),
+            self._dictionaries(),
+        )
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
@@ -193,6 +202,7 @@ class Tabulator:
         return {
             "sent_at_s": sends["sent"],
             "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
+            COMPUTED.name: np.where(sends["computed_at"] < self.horizon_s, sends["computed_at"], np.nan),
             "started_at_s": sends["started"],
             "finished_at_s": sends["finished"],
             "replica": sends["replica"],

@@ -24,7 +24,10 @@ from sim.world.world import World
 
 _REMOTE = OUTCOMES.index("remote")
 _ORDERS = (
-    ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
+    (
+        *("arrived_at_s", "decided_at_s", "sent_at_s", "computed_at_s"),
+        *("reached_at_s", "started_at_s", "finished_at_s"),
+    ),
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
@@ -145,6 +148,8 @@ class Verifier:
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)
         for name in names:
+            if name not in table.column_names:
+                continue
             at = table[name].to_numpy()
             is_wrong |= at < latest  # what did not happen is NaN, and neither early nor late
             latest = np.fmax(latest, at)
@@ -199,6 +204,8 @@ class Verifier:
         names += [("finished_at_s", "answered_at_s")] if "answered_at_s" in table.column_names else []
         for leaves, arrives in names:
             left, came = table[leaves].to_numpy(), table[arrives].to_numpy()
+            if leaves == "sent_at_s" and "computed_at_s" in table.column_names:
+                left = np.where(np.isnan(came), left, np.fmax(left, table["computed_at_s"].to_numpy()))
             here = self._cut[client] & ~np.isnan(left)
             if leaves == "finished_at_s":
                 here &= _is_remote(table)

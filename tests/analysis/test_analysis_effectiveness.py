@@ -1,4 +1,4 @@
-"""Plans of the largest gain per cost: Dinkelbach's method against another way to the same optimum, and rounding."""
+"""Plans of the largest gain per cost: Dinkelbach's method against another way there, and rounding."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ def test_it_finds_what_the_transform_of_charnes_and_cooper_finds(of):
     """With y = x·t and t = 1/(standing + cost·x) the ratio is a linear program of its own."""
     n = len(of.gain)
     limits = np.block(
-        [[members(of), -of.clients[:, None]], [of.uses, -of.limits[:, None]], [np.zeros((1, n)), -np.ones((1, 1))]]
+        [
+            [members(of), -of.clients[:, None]],
+            [of.uses, -of.limits[:, None]],
+            [np.zeros((1, n)), -np.ones((1, 1))],
+        ]
     )
     found = linprog(
         -np.append(of.gain, 0.0),
@@ -96,7 +100,9 @@ def test_the_best_of_all_whole_plans_lies_between_rounding_and_the_bound():
         )
         plans = [np.array(one, dtype=float) for one in product(range(3), repeat=6)]
         allowed = [
-            one for one in plans if np.all(members(of) @ one <= of.clients) and np.all(of.uses @ one <= of.limits)
+            one
+            for one in plans
+            if np.all(members(of) @ one <= of.clients) and np.all(of.uses @ one <= of.limits)
         ]
         best = max(map(of.effectiveness, allowed))
         found = bound(of)

@@ -392,6 +392,8 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     network = draw(networks(lattice))
     training = draw(trainings(horizon, lattice))
     for group in fleet:
+        if "online" not in training and (part := draw(seldom(parts(lattice)))):
+            group["options"] = ({"option": "part", "server": "server"} | part,)
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
         if "online" in training and group["device"].get("battery"):
@@ -506,6 +508,17 @@ def named(draw: st.DrawFn, name: str, models: list[str], horizon: float, lattice
 
 
 @st.composite
+def parts(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
+    """What the device and the server have to do of an option, and what goes between them."""
+    found = {
+        "payload_bytes": draw(st.sampled_from([None, 500, 2000])),
+        "device_s": draw(st.just(0.0) | spans(lattice, 1, 4)),
+        "work": draw(st.sampled_from([0.5, 1.0, 1.5])),
+    }
+    return found | {"device_j": draw(st.sampled_from([0.0, 0.5, 3.0])) if found["device_s"] else 0.0}
+
+
+@st.composite
 def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: bool) -> dict[str, Any]:
     """A group with options of its own, or with all that there are."""
     group = draw(groups(name, lattice))
@@ -519,6 +532,7 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
                 "link": draw(st.none() | st.just({"latency": draw(durations(lattice, 0, 3))})),
                 "c_e": draw(st.sampled_from([None, 0.05, 0.2])),
             }
+            | (draw(seldom(parts(lattice))) or {})
             for n, (server, model) in enumerate(chosen)
         )
     if group["retry"]:

@@ -111,7 +111,8 @@ class Context:
             self.make_room()
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
-        if len(fixed.slow_links.line) or parameters.most_options > 1 or parameters.comes_in_loop.any():
+        is_drawn = parameters.most_options > 1 or parameters.comes_in_loop.any() or parameters.computes.any()
+        if len(fixed.slow_links.line) or is_drawn:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 

@@ -36,7 +36,7 @@ from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
 OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
-OPTION_TYPES |= {"server": np.int64, "model": np.int64}
+OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -149,6 +149,7 @@ class Fixed:
             choice_root=np.uint64(Draws(parameters.seed, "choice").root),
             tells_backlog=bool(parameters.uses_feedback.any()) or parameters.looks_at_backlogs,
             has_own_work=parameters.has_own_work,
+            computes=bool(parameters.computes.any()),
             adds_rows=parameters.has_closed_loops,
             place_bits=place_bits(parameters.clients.size),
             requests=drawn[0],

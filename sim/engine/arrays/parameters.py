@@ -83,8 +83,8 @@ class Groups(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Per option, those of a group on end: its server and its model, and what its link draws, see
-    `sim.world.options`."""
+    """Per option, those of a group on end: its server and its model, what its link draws, and what the
+    device and the server have to do, see `sim.world.options`."""
 
     server: Ints
     model: Ints
@@ -92,6 +92,9 @@ class Options(NamedTuple):
     tx: Floats
     rx: Floats
     tail_s: Floats
+    device_s: Floats
+    device: Ints
+    work: Floats
 
 
 class Constants(NamedTuple):
@@ -109,6 +112,7 @@ class Constants(NamedTuple):
     choice_root: np.uint64
     tells_backlog: bool
     has_own_work: bool  # some take longer than others by their group or trace
+    computes: bool  # some options have a part for the device
     adds_rows: bool
     place_bits: int
     requests: int

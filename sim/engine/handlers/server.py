@@ -126,7 +126,10 @@ def is_called_back(w: Any, now: Any, send: Any) -> Any:
     row = w.sends.row[send]
     if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
         return False
-    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - w.sends.sent[send])
+    begun = w.sends.sent[send]
+    if w.constants.computes and w.sends.computed_at[send] > begun:
+        begun = w.sends.computed_at[send]
+    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - begun)
 
 
 @handler
@@ -172,20 +175,31 @@ def mean_work(w: Any, head: Any, size: Any) -> Any:
     """Of the requests in a batch, added up in its order."""
     total, send = 0.0, head
     for _ in range(size):
-        row = w.sends.row[send]
-        one = w.rows.work[row]
-        if len(w.work) > 0:
-            one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
-        total += one
+        total += work_of(w, send)
         send = w.lists.after[send]
     return total / size
 
 
 @handler
+def work_of(w: Any, send: Any) -> Any:
+    """What the service time of an attempt is multiplied by."""
+    row = w.sends.row[send]
+    one = w.rows.work[row]
+    if len(w.work) > 0:
+        one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
+    return one * w.options.work[option_of(w, send)]
+
+
+@handler
+def option_of(w: Any, send: Any) -> Any:
+    """The place of the option that an attempt asks among those of all groups."""
+    return w.groups.first_option[w.clients.group[w.rows.client[w.sends.row[send]]]] + w.sends.option[send]
+
+
+@handler
 def model_of(w: Any, send: Any) -> Any:
     """The model that an attempt asks."""
-    group = w.clients.group[w.rows.client[w.sends.row[send]]]
-    return w.options.model[w.groups.first_option[group] + w.sends.option[send]]
+    return w.options.model[option_of(w, send)]
 
 
 @handler
