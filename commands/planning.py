@@ -66,3 +66,29 @@ def plan(
             out.unlink()
             raise
         print(f"written: {out}")
+
+
+@app.command("split-points")
+def split_points(
+    scenario: ScenarioName,
+    bits: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Of each number that is sent.")] = 8,
+    changes: Changes = None,
+) -> None:
+    """Says where the servers' networks may be cut in two.
+
+    Of each point the share of the work in front of it, and the bytes that pass it: `device_s`, `work` and
+    `payload_bytes` of an option follow from them.
+    """
+    with ending_at_once():
+        from rich.table import Table
+
+        from agents.data.datasets import load
+        from agents.models.split_points import points_of
+        from sim.scenario import read
+
+    asked = read(scenario, changes or [])
+    data, table = load(asked), Table("model", "behind", "share of the work", "bytes")
+    for name, model in asked.server_models.items():
+        for point in points_of(name, model, data.image_shape, data.classes, bits):
+            table.add_row(name, point.after or "(the picture)", f"{point.share:.4f}", str(point.bytes))
+    Terminal().print(table, crop=False)

@@ -1,5 +1,5 @@
 """Where a network may be cut in two, so that a device computes its front and a server the rest.
-Told by the command `split-points`; shapes alone, on torch's meta device, without weights or data."""
+Told by the command `split-points`: shapes alone, on torch's meta device, without weights or data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.models.classifiers import Headed
-from agents.models.families import ImageShape, outline
+from agents.models.families import ImageShape, outline, size_of
+from sim.errors import BadInput
+from sim.scenario.schema.server import ServerModel
 
 
 class SplitPoint(NamedTuple):
@@ -48,3 +50,11 @@ def split_points(
         if work not in points or point.bytes < points[work].bytes:
             points[work] = point
     return list(points.values())
+
+
+def points_of(name: str, model: ServerModel, shape: ImageShape, classes: int, bits: int) -> list[SplitPoint]:
+    """Those of a scenario's model. Raises BadInput for one whose layers do not stand in a row."""
+    try:
+        return split_points(model.family, shape, classes, size_of(model.family, model.image_size), bits)
+    except ValueError as error:
+        raise BadInput(f"models.{name}.family: {model.family} cannot be cut: {error}") from None

@@ -33,6 +33,7 @@ simulator is for.
 | `partition` | *Cut off from the server*, *Load and wait* |
 | `stale_copy` | *Age of what was learned* |
 | `unfair` | *Shares of a server that is asked for too much* |
+| `split` | *What asking takes* |
 
 A new law is a module of `analysis/theory` with a function of the traffic, and a line in `LAWS`.
 """

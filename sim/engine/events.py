@@ -36,6 +36,17 @@ class Kind(IntEnum):
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
 HEDGE, COMPLETE, PASS, JOIN, BEGIN, UPLOAD = range(12, 18)
 CODES = range(18)
+MAY_LACK = {
+    RETRY,
+    HEDGE,
+    UPLOAD,
+    ARRIVE,
+    BEGIN,
+    CAPACITY,
+    SCALE,
+    READY,
+    PASS,
+}  # something; else there is room
 NOTHING = NOBODY = -1
 CODE_BITS = 5
 TAKEN_BITS = 20

@@ -15,22 +15,7 @@ from sim.engine.arrays.laying_out import fixed, kinds_of
 from sim.engine.arrays.layout import REGISTERS, STATION, Prices
 from sim.engine.arrays.views import views
 from sim.engine.clock import Played, Stretch
-from sim.engine.events import (
-    ARRIVE,
-    BEGIN,
-    CAPACITY,
-    CODES,
-    COMPLETE,
-    DONE,
-    HEDGE,
-    PASS,
-    REACH,
-    READY,
-    RETRY,
-    SCALE,
-    UPLOAD,
-    WANTS_REDRAWS,
-)
+from sim.engine.events import CAPACITY, CODES, COMPLETE, DONE, MAY_LACK, REACH, SCALE, WANTS_REDRAWS
 from sim.engine.handlers import MODULES, primitives, server, walk
 from sim.engine.learning import Learning
 from sim.engine.linking import link
@@ -41,17 +26,6 @@ from sim.streams import mixed_word
 from sim.world.parameters import Parameters
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {
-    RETRY,
-    HEDGE,
-    UPLOAD,
-    ARRIVE,
-    BEGIN,
-    CAPACITY,
-    SCALE,
-    READY,
-    PASS,
-}  # something; else there is room
 Callbacks = list[Callable[[Any], None]]
 
 
@@ -273,7 +247,7 @@ class Playing:
         env, r, often = self._env, self._r, self._handlers.often.get(code)
         stations = self._stations
         happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
-        may_lack = code in _MAY_LACK or self._w.constants.adds_rows
+        may_lack = code in MAY_LACK or self._w.constants.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now

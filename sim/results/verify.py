@@ -71,6 +71,7 @@ class Verifier:
         for table in (requests, attempts):
             self._check_replicas(table)
             self._check_links(table)
+            self._check_parts(table)
         self._check_answers(requests)
         outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
         if outcomes[OUTCOMES.index("in_flight")] and not last:
@@ -147,9 +148,8 @@ class Verifier:
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)
+        names = tuple(name for name in names if name in table.column_names)
         for name in names:
-            if name not in table.column_names:
-                continue
             at = table[name].to_numpy()
             is_wrong |= at < latest  # what did not happen is NaN, and neither early nor late
             latest = np.fmax(latest, at)
@@ -215,6 +215,24 @@ class Verifier:
             ):
                 if not self._parameters.links.downtime(who).is_up_through(t0, t1):
                     raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
+
+    def _check_parts(self, table: pa.Table) -> None:
+        """No device did its part of an attempt in less time than it takes; no first one left without."""
+        if "computed_at_s" not in table.column_names:
+            return
+        options, ids = self._parameters.options, table["request_id"].to_numpy()
+        group = self._parameters.clients.group[ids >> CLIENT_SHIFT]
+        place = np.cumsum([0, *map(len, options)])[group]
+        if "option" in table.column_names:
+            place = place + np.maximum(table["option"].to_numpy(), 0)
+        takes_s = np.array([one.device_s for of_group in options for one in of_group])[place]
+        computed = table["computed_at_s"].to_numpy()
+        wrong = computed - table["sent_at_s"].to_numpy() < takes_s - 1e-9 * (1.0 + computed)
+        number = table["attempt" if "attempt" in table.column_names else "attempts"].to_numpy()
+        left = ~np.isnan(table["reached_at_s"].to_numpy())
+        wrong |= (number == 1) & left & (takes_s > 0) & np.isnan(computed)
+        if np.any(wrong):
+            raise RunFailed("run", f"request {ids[wrong][0]} left before its device had done its part")
 
     def _usable_at(self, server: int, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """As many replicas of a server as were usable at each instant; where several changes share it, the
