@@ -65,6 +65,7 @@ class Send:
     accepted: bool = False
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
+    model: int = -1  # which answers
 
     @property
     def place(self) -> tuple[int, int]:
@@ -367,6 +368,7 @@ class Reference:
         timeout = inf if group.timeout_s is None else group.timeout_s
         timer, number = min(self.env.now + timeout, request.deadline), len(request.sends) + 1
         send = Send(request, number, self.env.now, timer, self.env.event(), option)
+        send.model = option.model
         request.sends.append(send)
         options = self.options[self.clients.group[request.client]]
         self.turns[request.client] = (options.index(option) + 1) % len(options)
@@ -416,7 +418,7 @@ class Reference:
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
         version = bisect_right(self.school.in_force, send.started) - 1
-        label = int(np.atleast_2d(self.school.server_label[version])[option.model, request.sample])
+        label = int(np.atleast_2d(self.school.server_label[version])[send.model, request.sample])
         self.policies[request.client].hears(self.env.now, outcome, send.backlog, request, label)
         if outcome != "timed_out":
             self.backlogs[request.client, option.server] = send.backlog
@@ -523,9 +525,9 @@ class Reference:
     def work(self, send: Send) -> float:
         """What the service time of a send is multiplied by: for its group and trace, as its model works, and
         for its sample."""
-        name = [*self.scenario.server_models][send.option.model]
+        name = [*self.scenario.server_models][send.model]
         own = self.learned.samples.work
-        factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.option.model]
+        factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.model]
         of_sample = 1.0 if own is None else float(factor[send.request.sample])
         of_model = self.scenario.server_models[name].work * of_sample
         return send.request.work * of_model * self.written(send).work

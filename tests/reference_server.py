@@ -17,6 +17,7 @@ import simpy
 from reference_limits import Bucket
 
 from sim.engine.events import Kind
+from sim.periods import period_of
 from sim.scenario import Scenario
 from sim.scenario.schema.values import SHORTEST_S
 from sim.world.delays import Delay, ServiceTimes
@@ -94,6 +95,10 @@ class Server:
         self.coming: list[float] = []  # when each ordered replica is there
         self.wanted: list[tuple[int, int]] = []  # (tick, how many replicas were)
         self.changed_at = -inf
+        self.switch, names = scenario.switch_of(place), list(scenario.server_models)
+        self.models = [names.index(name) for name in scenario.models_of(place)]
+        self.width = len(self.models) - 1  # the place of the model that it is at
+        self.came: list[float] = []
 
     @property
     def usable(self) -> int:
@@ -110,6 +115,7 @@ class Server:
 
     def reach(self, send: Any) -> None:
         """A message arrives: it is refused, swallowed, taken at once, or waits."""
+        self.came.append(self.env.now)
         if self.rule.autoscaling and self.replicas + len(self.coming) == 0:
             self.changed_at = self.env.now
             self.scale_to(1)
@@ -225,7 +231,38 @@ class Server:
     def work(self, replica: int, batch: list[Any]) -> Life:
         for send in batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(batch)
+        if self.switch:
+            self.width = self.choose_model(batch)
+            self.answer_by(batch, self.width)
         yield from self.go_on(replica, batch, self.batch_s(replica, batch))
+
+    def choose_model(self, batch: list[Any]) -> int:
+        """The place of the model that answers a batch which starts now."""
+        switch, top = self.switch, len(self.models) - 1
+        if switch.kind == "backlog":
+            if self.backlog() >= switch.above:
+                return max(0, self.width - 1)
+            return min(top, self.width + 1) if self.backlog() <= switch.below else self.width
+        for width in range(top, 0, -1):
+            self.answer_by(batch, width)
+            if switch.kind == "deadline":
+                works = [self.work_of(send) for send in batch]
+                takes = self.times.mean[len(batch)] * (sum(works) / len(works))
+                if self.env.now + takes <= min(send.request.deadline for send in batch):
+                    return width
+            else:
+                now = period_of(self.env.now, switch.every_s)
+                came = sum(period_of(at, switch.every_s) == now - 1 for at in self.came)
+                work = list(self.scenario.server_models.values())[self.models[width]].work
+                busy_s = came * (self.times.mean[self.rule.max_batch] * work)
+                served = self.usable * self.rule.max_batch * switch.most_load
+                if busy_s <= switch.every_s * served:
+                    return width
+        return 0
+
+    def answer_by(self, batch: list[Any], width: int) -> None:
+        for send in batch:
+            send.model = self.models[width]
 
     def batch_s(self, replica: int, batch: list[Any]) -> float:
         """Seconds that a batch takes if it starts now."""
@@ -289,6 +326,7 @@ class Server:
                     send.cause = "lost"
                 elif in_flight == "requeue":
                     send.started, send.replica, send.batch_size = nan, -1, 0
+                    send.model = send.option.model
                     send.returns += 1
             if in_flight == "requeue":
                 self.returned = sends + self.returned

@@ -306,7 +306,8 @@ def reference(
     loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
-    whom = ASKED if max(map(len, loop.options)) > 1 else []
+    switches = any(server.switch for server in loop.servers)
+    whom = ASKED if switches or max(map(len, loop.options)) > 1 else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
     requests = pd.DataFrame(
@@ -369,7 +370,7 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
     return {
         "option": options.index(one) if send else -1,
         "server": scenario.station_names[one.server],
-        "model": [*scenario.server_models][one.model],
+        "model": [*scenario.server_models][send.model if send else one.model],
     }
 
 
@@ -424,7 +425,7 @@ def _versions(loop: Reference, request: Request) -> dict[str, object]:
 def _model(loop: Reference, request: Request) -> int:
     options = loop.options[loop.clients.group[request.client]]
     send = told_of(request)
-    return (send.option if send else options[0]).model
+    return send.model if send else options[0].model
 
 
 def told_of(request: Request) -> Send | None:

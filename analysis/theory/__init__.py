@@ -15,6 +15,7 @@ from analysis.theory import (
     shared_links,
     sharing,
     staleness,
+    switching,
     together,
     waiting,
 )
@@ -31,12 +32,13 @@ LAWS: dict[str, Law] = {
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
     "asking": asking.LAW,
+    "switching": switching.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
-KNOW_OPTIONS = {"asking"}
+KNOW_OPTIONS = {"asking", "switching"}
 KNOW_THE_WAY = {
     "shared_links",
     "staleness",
@@ -48,15 +50,15 @@ KNOW_THE_WAY = {
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought; where there are several
-    options or servers, all but those that know of options; where clients share links, all but those that know
+    Ours are silent on a run with arrivals, service or outages that somebody brought; where options or
+    servers have names, all but those that know of options; where clients share links, all but those that know
     of it.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
     ours = frozenset() if run.brought & KNOWN else OURS
-    if len(run.servers) > 1 or run.has_options:
+    if run.scenario.get("server") is None or any(group.get("options") for group in run.groups.values()):
         ours &= KNOW_OPTIONS
     laws = {name: law for name, law in LAWS.items() if name in ours or name not in OURS}
     if traffic.run.scenario.get("network"):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.run_folder.own_work import has_work_of_traces, work_of_models
+from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_over_time
 from analysis.theory.service_laws import service_of
@@ -35,7 +36,7 @@ class Way(NamedTuple):
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """The mean time from request to answer, of each group and option."""
     streams = streams_of(traffic)
-    if not traffic.run.has_options or streams is None or not _is_plain(traffic, streams):
+    if streams is None or not _is_plain(traffic, streams):
         return None
     ways = {one.name: [_way(traffic, one, o) for o in traffic.run.options[one.name]] for one in streams}
     waits = _longest_waits(traffic, streams, ways)
@@ -51,8 +52,11 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
 
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
-    """Whether nothing fails, scales, trains, is refused, or is asked twice at a time."""
+    """Whether some options are written, and nothing fails, scales, trains, is refused, or is asked twice at a
+    time."""
     run = traffic.run
+    if not any(group.get("options") for group in run.groups.values()):
+        return False
     servers = run.servers.values()
     return (
         all(one.is_steady_poisson and one.group["hedge"] is None for one in streams)
@@ -62,6 +66,7 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
         and not has_work_of_traces(run)
         and all(one["admission"]["kind"] == "none" and one["autoscaling"] is None for one in servers)
         and all(one["max_batch"] == 1 and one["discipline"] == "fifo" for one in servers)
+        and not any(map(switches, servers))
     )
 
 
@@ -116,7 +121,9 @@ def _longest_waits(
 def _compare(traffic: Traffic, stream: Stream, place: int, alone_s: float, wait_s: float) -> Prediction:
     requests = traffic.requests
     mine = traffic.is_outcome("remote") & np.asarray(traffic.requests["group"] == stream.name)
-    mine &= (requests["option"].to_numpy() == place) & (requests["attempts"].to_numpy() == 1)
+    mine &= requests["attempts"].to_numpy() == 1
+    if traffic.run.has_options:
+        mine &= requests["option"].to_numpy() == place
     seen = mean_over_time(
         requests["final_s"].to_numpy(dtype=float)[mine],
         traffic.arrived_at_s[mine],
@@ -131,8 +138,8 @@ LAW = Law(
     title="What asking takes",
     formula="T = inference + device_s + 2·latency + 8·bytes/bandwidth + E[S]·work, and half of the longest "
     "wait, Σ λ·E[S²]/(2(1 − ρ)) of device, links and server, were everybody to ask for what takes longest",
-    assumes="several options; steady Poisson requests; nothing fails; device, shared links and servers "
-    "loaded by at most a quarter; no batches; clients wait for four times as long",
+    assumes="options that are written; steady Poisson requests; nothing fails; device, shared links and "
+    "servers loaded by at most a quarter; no batches; clients wait for four times as long",
     source="Pollaczek and Khinchine; a server of c replicas waits no longer than one that gets each c-th "
     "(Wolff, Stochastic Modeling, 1989)",
     fails="the margin is half of the longest wait, so it says little where that is long",

@@ -34,6 +34,7 @@ simulator is for.
 | `stale_copy` | *Age of what was learned* |
 | `unfair` | *Shares of a server that is asked for too much* |
 | `split` | *What asking takes* |
+| `switchable` | *A server that switches models under overload* |
 
 A new law is a module of `analysis/theory` with a function of the traffic, and a line in `LAWS`.
 """

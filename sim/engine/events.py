@@ -9,6 +9,7 @@ from typing import Any
 from sim.registry.admission import ADMISSIONS
 from sim.registry.choices import CHOICES
 from sim.registry.disciplines import DISCIPLINES
+from sim.registry.switches import SWITCHES
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.world.population import CLIENT_SHIFT
 
@@ -102,6 +103,7 @@ BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
 OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
     ADMISSIONS[name].code for name in ("none", "deadline_feasible", "token_bucket")
 )
+BACKLOG_SWITCH, DEADLINE_SWITCH, GEAR = (SWITCHES[name].code for name in ("backlog", "deadline", "gear"))
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
 IN_FLIGHTS = ("lose", "requeue", "finish", "resume", "restart")

@@ -51,6 +51,7 @@ SEND_TYPES: dict[str, str] = {
     "attempt": "i1",
     "option": "i1",  # whom of its group's options it asks
     "server": "i2",
+    "model": "i2",  # which answers, where its server has chosen one; -1 = whom it asked said which
     "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
     "computed_at": "f8",  # when the device is done with its part of it; NaN = it has none
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
@@ -92,6 +93,7 @@ BREAKER_TYPES = {
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
 NEW_SEND: dict[str, float] = {
+    "model": -1,
     "computed_at": np.nan,
     "started": np.nan,
     "finished": np.nan,
@@ -152,6 +154,17 @@ class Steered:
 
 
 @dataclass
+class Switched:
+    """A server that chooses among its models: the place of the one that it is at (-1: it does not choose),
+    and how many came in the interval `period` so far, and in the one before."""
+
+    width: int = -1
+    period: int = 0
+    arrivals: int = 0
+    arrivals_before: int = 0
+
+
+@dataclass
 class StationState:
     """A server between two chunks.
 
@@ -172,6 +185,7 @@ class StationState:
     taken: int
     scaling: Scaling
     steered: Steered
+    switched: Switched
     steps: list[tuple[float, int]]
 
     @property
@@ -267,6 +281,7 @@ def _station_at_start(one: Station) -> StationState:
         taken=one.replicas - usable,
         scaling=Scaling(),
         steered=Steered(float(one.queue_limit)),
+        switched=Switched(len(one.widths) - 1 if one.switch else -1),
         steps=[(0.0, usable)],
     )
 

@@ -68,8 +68,8 @@ class Tabulator:
 
     @property
     def has_options(self) -> bool:
-        """Whether some client may ask more than one."""
-        return self.parameters.most_options > 1
+        """Whether it has to be told whom a request asked, or which model answered."""
+        return self.parameters.most_options > 1 or self.parameters.switches
 
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
@@ -81,17 +81,15 @@ class Tabulator:
         columns["cost"] = self.whom.cost(rows, take(ended.sends, self.charged(ended)))
         is_graded = self.learning.learned.tables.server_quality is not None
         if is_graded:
-            columns |= self._qualities(
-                rows, self.whom.models(rows["client"], last["option"]), columns["answered_by"]
-            )
+            columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
             columns["correct"] = columns["quality"] == 1.0
         if self.whom.sample_c_e is not None:
             columns[OWN_COST.name] = self.whom.sample_c_e[
-                self.whom.models(rows["client"], last["option"]), rows["sample"]
+                self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
-            columns |= self.whom.columns(rows["client"], last["option"])
+            columns |= self.whom.columns(rows["client"], last)
         if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
         schema = columns_of_requests(
@@ -116,7 +114,7 @@ class Tabulator:
             "charged": charged[several],
         }
         if self.has_options:
-            columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
+            columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)
         return _table(
             columns,
             columns_of_attempts(self.has_options, bool(self.parameters.computes.any())),
@@ -222,7 +220,7 @@ class Tabulator:
             falls_back,
         )
         client_label, server_label = self._labels(
-            rows, group, server_version, self.whom.models(rows["client"], last["option"])
+            rows, group, server_version, self.whom.models(rows["client"], last)
         )
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["completed_at"])

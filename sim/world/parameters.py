@@ -115,6 +115,11 @@ class Parameters:
         return any(one.name == "round_robin" for one in self.chooses)
 
     @property
+    def switches(self) -> bool:
+        """Whether some server chooses among its models itself."""
+        return any(one.switch is not None for one in self.stations)
+
+    @property
     def most_options(self) -> int:
         """Of any group."""
         return max(map(len, self.options))

@@ -436,7 +436,17 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     servers = [draw(named(f"s{n}", models, horizon, lattice)) for n in range(draw(st.integers(1, 3)))]
     servers[-1]["models"] = tuple(models)  # so that each has a server
     servers[-1]["max_batch"] = 1 if len(models) > 1 else servers[-1]["max_batch"]
-    pairs = [(one["server"], model) for one in servers for model in one["models"]]
+    works = [draw(st.sampled_from([1.0, 1.0, 2.0])) for _ in models]
+    if len(models) > 1 and draw(st.booleans()):  # the server that has all of them chooses itself
+        works = [0.5, 1.0, 2.5][: len(models)]
+        servers[-1] |= {"switch": draw(switches(lattice)), "max_batch": draw(st.integers(1, 4))}
+        if servers[-1]["queue_limit"] is not None:
+            servers[-1]["queue_limit"] = max(servers[-1]["queue_limit"], servers[-1]["max_batch"] - 1)
+    pairs = [
+        (one["server"], model)
+        for one in servers
+        for model in ([None] if one.get("switch") else one["models"])
+    ]
     fleet = tuple(draw(choosers(f"g{g}", pairs, lattice)) for g in range(draw(st.integers(1, 3))))
     network = draw(networks(lattice))
     for group in fleet:
@@ -453,7 +463,7 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         fleet=fleet,
         server=None,
         servers=tuple(servers),
-        models={name: {"work": draw(st.sampled_from([1.0, 1.0, 2.0]))} for name in models},
+        models={name: {"work": work} for name, work in zip(models, works, strict=True)},
         outages=draw(shared_outages([one["server"] for one in servers], len(fleet), horizon, lattice)),
         training={"exploration": draw(st.sampled_from([0.0, 0.0, 0.3]))},
         costs={
@@ -462,6 +472,25 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         },
     )
     return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+def switches(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    above = st.integers(1, 3)
+    return (
+        above.flatmap(
+            lambda n: st.fixed_dictionaries(
+                {"kind": st.just("backlog"), "above": st.just(n), "below": st.integers(0, n - 1)}
+            )
+        )
+        | st.just({"kind": "deadline"})
+        | st.fixed_dictionaries(
+            {
+                "kind": st.just("gear"),
+                "every_s": spans(lattice, 2, 12),
+                "most_load": st.sampled_from([0.3, 1.0]),
+            }
+        )
+    )
 
 
 @st.composite

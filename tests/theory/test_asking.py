@@ -26,6 +26,18 @@ def test_it_holds_on_a_link_that_many_share(tmp_path):
     laws.assert_agree("asking")
 
 
+def test_it_holds_of_one_option(tmp_path):
+    """Where clients have one, tables tell no option; other laws, which know of no parts, are silent."""
+    one = "fleet.*.options=[{option: features, server: site, payload_bytes: 128, device_s: 0.4, work: 0.01}]"
+    laws = predict_run(tmp_path, "split", one, "fleet.*.choose=best")
+    assert list(laws.by_law) == ["asking"]
+    laws.assert_agree("asking")
+
+
+def test_a_server_with_a_name_and_no_options_breaks_no_law(tmp_path):
+    assert predict_run(tmp_path, "split", "fleet.*.options=null", "fleet.*.choose=best").by_law == {}
+
+
 def test_it_is_silent_where_others_are_in_the_way(tmp_path):
     rate = "fleet.*.arrivals.process={kind: poisson, rate_hz: 1.0}"
     assert "asking" not in predict_run(tmp_path, "split", rate).by_law

@@ -14,6 +14,7 @@ from sim.engine.arrays.laying_out import (
     labels_of,
     slowdowns,
     versions_held,
+    widths_of,
     within,
     work_of,
 )
@@ -31,7 +32,7 @@ from sim.engine.arrays.layout import (
 from sim.engine.arrays.network import network_of, with_room
 from sim.engine.arrays.requests_ahead import NO_REQUESTS, RequestsAhead
 from sim.engine.arrays.room import Heap, heap_of, longer, wider
-from sim.engine.arrays.servers import MEASURED, stations
+from sim.engine.arrays.servers import MEASURED, SWITCHED, stations
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
@@ -72,6 +73,7 @@ class Context:
             scale=np.concatenate([one.service.scale for one in parameters.stations]),
             mean=np.concatenate([one.service.mean for one in parameters.stations]),
             work=work_of(learning),
+            widths=widths_of(parameters),
             ahead=Ahead(*known),
             events=heap_of(1, EVENTS + sum(len(one.batch_of) for one in servers) + self._max_batch),
             sends=Sends(**state.sends),
@@ -244,6 +246,8 @@ class Context:
             server.scaling.wanted = w.wanted[s.first_wanted : s.first_wanted + s.remembers].tolist()
             for name in MEASURED:
                 setattr(server.scaling, name, float(s[name]))
+            for name in SWITCHED:
+                setattr(server.switched, name, int(s[name]))
             self._read_batches(server, int(s.first_replica))
         steps: list[list[tuple[float, int]]] = [[] for _ in state.stations]
         halts: list[list[tuple[float, int, float]]] = [[] for _ in state.stations]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.layout import Clients
+from sim.engine.arrays.layout import Clients, Widths
 from sim.engine.arrays.parameters import (
     Accounts,
     Constants,
@@ -265,6 +265,13 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
         return np.zeros(0)
     work = np.ones(len(samples.label)) if samples.work is None else samples.work
     return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
+
+
+def widths_of(parameters: Parameters) -> Widths:
+    """The models of every server, in order."""
+    every = [width for station in parameters.stations for width in station.widths]
+    model, work = (np.array(column) for column in zip(*every, strict=True))
+    return Widths(model.astype(np.int64), work.astype(np.float64))
 
 
 def versions_held(learning: Learning) -> VersionsHeld:

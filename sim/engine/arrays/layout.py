@@ -149,6 +149,13 @@ class Requests(NamedTuple):
     case_of: Ints
 
 
+class Widths(NamedTuple):
+    """The models of servers that choose among them, server after server: their places, and work."""
+
+    model: Ints
+    work: Floats
+
+
 class Prices(NamedTuple):
     """The functions of the fleet's prices, see `sim.policy.controllers.Price`; SLOTS of each."""
 
@@ -173,6 +180,7 @@ class Arrays(NamedTuple):
     scale: Floats  # seconds of a batch by its size, server after server
     mean: Floats
     work: Floats  # per model and sample; empty where all take alike
+    widths: Widths
     ahead: Ahead
     events: Heap
     sends: Any
@@ -254,6 +262,17 @@ STATION = np.dtype(
         ("first_coming", "i8"),
         ("door", "i8"),  # the account of its token bucket, -1: none
         ("first_client", "i8"),  # of what is kept per server and client
+        ("switch", "i8"),  # how it chooses among its models as a batch starts, 0: it does not
+        ("first_width", "i8"),  # where these begin in `widths`
+        ("widths", "i8"),
+        ("above", "i8"),
+        ("below", "i8"),
+        ("every_s", "f8"),
+        ("most_load", "f8"),
+        ("width", "i8"),  # the model that it is at
+        ("period", "i8"),
+        ("arrivals", "i8"),
+        ("arrivals_before", "i8"),
         ("waiting", "i8"),
         ("returned", "i8"),  # of those that wait: put back, served first
         ("first_returned", "i8"),

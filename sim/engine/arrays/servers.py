@@ -14,13 +14,14 @@ from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Parameters
 
+SWITCHED = ("width", "period", "arrivals", "arrivals_before")
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 
 
 def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
     found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
-    scale = replica = coming = wanted = fair = door = 0
+    scale = replica = coming = wanted = fair = door = width = 0
     for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
         scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
@@ -53,6 +54,9 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "first_coming": coming,
             "door": door if rule.admission.bucket() else -1,
             "first_client": fair * parameters.clients.size,
+            "every_s": 1.0,
+            "first_width": width,
+            "widths": len(rule.widths),
             "waiting": len(now.waiting),
             "returned": now.returned,
             "inside": len(now.waiting) + sum(map(len, now.batch_of)),
@@ -62,9 +66,12 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "taken": now.taken,
             "counted_to": begin,
         }
+        numbers |= rule.switch.numbers() if rule.switch else {}
+        numbers |= {name: getattr(now.switched, name) for name in SWITCHED}
         for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
             found[name][number] = value
         scale, replica = scale + rule.max_batch + 1, replica + rule.most_replicas
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
+        width += len(rule.widths)
         fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)
     return found

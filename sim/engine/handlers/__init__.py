@@ -19,7 +19,9 @@ from sim.engine.handlers import (
     primitives,
     queue,
     server,
+    switching,
     walk,
+    work,
 )
 
 MODULES = (
@@ -27,6 +29,8 @@ MODULES = (
     lookups,
     autoscaling,
     queue,
+    work,
+    switching,
     server,
     capacity,
     deciding,

@@ -10,7 +10,8 @@ from sim.engine.events import CANCELLED, IN_FLIGHT, KEY_DECISION, KEY_TIMER, NO_
 from sim.engine.handlers.deciding import SENDS
 from sim.engine.handlers.energy import take_charge, transmits
 from sim.engine.handlers.primitives import put, whole_number
-from sim.engine.handlers.server import option_of, rank
+from sim.engine.handlers.server import rank
+from sim.engine.handlers.work import option_of
 from sim.engine.linking import handler
 
 

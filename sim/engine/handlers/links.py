@@ -9,7 +9,8 @@ from typing import Any
 from sim.engine.events import JOIN, KEY_REACH, PASS
 from sim.engine.handlers.lookups import is_up_through
 from sim.engine.handlers.primitives import drop_first, push, put, real_number
-from sim.engine.handlers.server import option_of, rank, swallow
+from sim.engine.handlers.server import rank, swallow
+from sim.engine.handlers.work import option_of
 from sim.engine.linking import handler
 from sim.world import network
 

@@ -24,6 +24,8 @@ from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
+from sim.engine.handlers.switching import switch_model
+from sim.engine.handlers.work import mean_work
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -147,6 +149,8 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = replica - s.first_replica
         sends.batch_size[send] = size
         send = w.lists.after[send]
+    if s.switch > 0:
+        switch_model(w, s, now, head, size)
     go_on(w, r, now, replica, batch_s(w, s, now, replica))
 
 
@@ -168,38 +172,6 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
     return takes * slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
-
-
-@handler
-def mean_work(w: Any, head: Any, size: Any) -> Any:
-    """Of the requests in a batch, added up in its order."""
-    total, send = 0.0, head
-    for _ in range(size):
-        total += work_of(w, send)
-        send = w.lists.after[send]
-    return total / size
-
-
-@handler
-def work_of(w: Any, send: Any) -> Any:
-    """What the service time of an attempt is multiplied by."""
-    row = w.sends.row[send]
-    one = w.rows.work[row]
-    if len(w.work) > 0:
-        one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
-    return one * w.options.work[option_of(w, send)]
-
-
-@handler
-def option_of(w: Any, send: Any) -> Any:
-    """The place of the option that an attempt asks among those of all groups."""
-    return w.groups.first_option[w.clients.group[w.rows.client[w.sends.row[send]]]] + w.sends.option[send]
-
-
-@handler
-def model_of(w: Any, send: Any) -> Any:
-    """The model that an attempt asks."""
-    return w.options.model[option_of(w, send)]
 
 
 @handler

@@ -35,7 +35,16 @@ def _asks_what_is_there(scenario: Scenario, option: Option, path: Path) -> Itera
     if option.server not in names:
         yield (*path, "server"), option.server, f"there is no such server: {nearest(option.server, names)}"
         return
-    models = scenario.models_of(names.index(option.server))
+    place = names.index(option.server)
+    models = scenario.models_of(place)
+    if scenario.switch_of(place) is not None:
+        if option.model is not None:
+            yield (
+                (*path, "model"),
+                option.model,
+                "its server chooses the model as a batch starts: must be null",
+            )
+        return
     if option.model is None and len(models) > 1:
         yield (*path, "model"), None, f"the server has several: must be one of {', '.join(models)}"
     elif option.model is not None and option.model not in models:

@@ -11,6 +11,7 @@ from sim.registry.disciplines import DisciplineName
 from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
+from sim.registry.switches import Switch
 from sim.scenario.schema.client_data import Scaling
 from sim.scenario.schema.values import Beat, ImageSize, Name, Part, SpanOrZero, Whole
 
@@ -116,6 +117,9 @@ class _WithName(Part):
     """Name of the server; each has its own."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Names of the models that it has; null: all."""
+    switch: Switch | None = None
+    """How it chooses among its models, in order of their `work`, as a batch starts; null: who asks says
+    which."""
 
 
 class NamedServer(Station, _WithName):
