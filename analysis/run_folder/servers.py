@@ -76,7 +76,9 @@ def options_of(scenario: dict[str, Any], group: dict[str, Any]) -> list[dict[str
             "server": one["server"],
             "model": one.get("model") or models[one["server"]],
             "link": _with_payload(one.get("link") or link, one.get("payload_bytes")),
-            "over": tuple((one.get("link") or link)["over"] if one.get("over") is None else one["over"]),
+            "over": tuple(
+                (one.get("link") or link).get("over", ()) if one.get("over") is None else one["over"]
+            ),
             "device_s": one.get("device_s") or 0.0,
             "work": one.get("work") or 1.0,
             "c_e": c_e if one.get("c_e") is None else one["c_e"],

@@ -20,6 +20,7 @@ from sim.registry.durations import DURATIONS, DurationOrZero
 from sim.registry.prices import PRICES
 from sim.registry.registry import FAMILIES, Code, Family, PartFamily
 from sim.registry.scores import SCORES
+from sim.registry.switches import SWITCHES
 from sim.scenario import json_schema
 from sim.scenario.schema.vocabulary import TAGS
 
@@ -104,8 +105,12 @@ def test_every_kind_can_be_written_in_a_scenario() -> None:
 
 
 def test_codes_count_up() -> None:
-    for family in (DISCIPLINES, ADMISSIONS):
-        assert [kind.code for kind in family.values()] == list(range(len(family)))
+    for family, first in (
+        (DISCIPLINES, 0),
+        (ADMISSIONS, 0),
+        (SWITCHES, 1),
+    ):  # 0: a server that does not switch
+        assert [kind.code - first for kind in family.values()] == list(range(len(family)))
 
 
 def test_any_module_of_the_room_may_be_the_first_that_is_imported() -> None:
