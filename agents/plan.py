@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from agents.brought_names import files_of, name_of, server_names
 from agents.data.datasets import DataSet, load
-from agents.data.met import held_out_of
 from agents.data.mixes import calibration_of, phases_of, traffic_class_weights
 from agents.data.partitions import known_classes, traffic_of, training_sets
 from agents.data.pools import Pools, sample_axis, split, with_server
+from agents.data.sample_mix import held_out_of
 from agents.data.views import Images, Shift, seen, views_of
 from agents.rejectors.settings import Setting, networks_of
 from sim.messages import Phase, Samples

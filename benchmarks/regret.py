@@ -30,7 +30,8 @@ from online_worlds import C_E, learned_for, learner, losses, played, scenario_fo
 from worlds import group_of, scenario_of
 
 from analysis.metrics.regret import best_threshold
-from sim.engine.compiled_prices import SIGNATURES, NoPrice, compiled_price
+from sim.engine.arrays.layout import OF_PRICES
+from sim.engine.compiled_functions import SIGNATURES, NoPrice, compiled_price
 from sim.policy.controllers import moving_price
 from sim.policy.outcomes import Outcome, Request
 
@@ -108,7 +109,14 @@ def _decide(
 
 _FLOATS, _WHOLE = numba.types.Array(numba.types.float64, 1, "C"), numba.types.Array(numba.types.int64, 1, "C")
 decide = numba.njit(
-    (*(numba.types.FunctionType(one) for one in SIGNATURES), _FLOATS, _FLOATS, _FLOATS, _WHOLE, _FLOATS)
+    (
+        *(numba.types.FunctionType(one) for one in SIGNATURES[: len(OF_PRICES)]),
+        _FLOATS,
+        _FLOATS,
+        _FLOATS,
+        _WHOLE,
+        _FLOATS,
+    )
 )(_decide)
 
 

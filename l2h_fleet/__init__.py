@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from l2h_fleet.scenario import Scenario
     from sim.errors import BadInput, RunFailed
+    from sim.registry.choices import Candidate
+    from sim.registry.disciplines import Waiting
 
 __all__ = [
     "LOCAL",
@@ -39,6 +41,7 @@ __all__ = [
     "TIMED_OUT",
     "Arrivals",
     "BadInput",
+    "Candidate",
     "Capacity",
     "Duration",
     "FleetEnv",
@@ -54,6 +57,7 @@ __all__ = [
     "Service",
     "Shape",
     "Simulated",
+    "Waiting",
     "__version__",
     "capacity",
     "check",
@@ -70,6 +74,8 @@ __all__ = [
 
 _STANDS_IN = {
     "BadInput": "sim.errors",
+    "Candidate": "sim.registry.choices",
+    "Waiting": "sim.registry.disciplines",
     "FleetEnv": "l2h_fleet.gym",
     "Law": "analysis.theory.prediction",
     "Prediction": "analysis.theory.prediction",

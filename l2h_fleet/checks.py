@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from math import inf, isnan
 from typing import Any
 
@@ -17,6 +18,8 @@ from sim.policy.outcomes import Outcome, Request
 from sim.policy.own import PythonPolicy, completed, ending_calls_that_last
 from sim.registry import brought
 from sim.registry.arrivals import PROCESSES
+from sim.registry.choices import Candidate
+from sim.registry.disciplines import Waiting
 from sim.registry.durations import DURATIONS
 from sim.registry.outages import WHEN
 from sim.registry.prices import PRICES
@@ -74,7 +77,7 @@ def _price(made: Any, keys: dict[str, Any]) -> None:
     _require(
         told == _lives(whole, p, begin.copy()), made, "says something else to the same client the second time"
     )
-    _compiles(made, whole)
+    _compiled_alone(made, "compiled_price", type(whole))
 
 
 def _lives(price: Any, p: Any, m: Any) -> list[float]:
@@ -88,14 +91,13 @@ def _lives(price: Any, p: Any, m: Any) -> list[float]:
     return told
 
 
-def _compiles(made: Any, price: Any) -> None:
-    from importlib.util import find_spec  # noqa: PLC0415
-
+def _compiled_alone(made: Any, compiler: str, what: Any) -> None:
+    """Tries `compiler` of `sim.engine.compiled_functions` on what is to be compiled."""
     if find_spec("numba"):
-        from sim.engine.compiled_prices import compiled_price  # noqa: PLC0415
+        from sim.engine import compiled_functions  # noqa: PLC0415
 
         try:
-            compiled_price(type(price))
+            getattr(compiled_functions, compiler)(what)
         except TypeError as error:
             raise BadInput(f"{made.__name__}: plays on SimPy's clock alone: {error}") from None
 
@@ -140,6 +142,33 @@ def _score(made: Any, _keys: dict[str, Any]) -> None:
     except RunFailed as error:
         raise BadInput(error.why) from None
     _require(bool(np.isclose(found[0], one[0])), made, "scores a sample otherwise when others are beside it")
+
+
+def _discipline(made: Any, _keys: dict[str, Any]) -> None:
+    waits = [
+        Waiting(
+            n % 4, 1 + n % 2, 0.1 * n, 0.1 * n + 0.05, inf if n % 3 else n + 1.0, n % 3 * 1.0, 0.5 + n % 5
+        )
+        for n in range(30)
+    ]
+    _ranks_well(made, waits, "compiled_discipline")
+
+
+def _choice(made: Any, _keys: dict[str, Any]) -> None:
+    asked = [Candidate(n, 1, n % 3, 3, n % 7 / 7, 0.1, n % 5, n % 2, n % 2 == 0) for n in range(30)]
+    _ranks_well(made, asked, "compiled_choice")
+
+
+def _ranks_well(made: Any, told: list[Any], compiler: str) -> None:
+    ranks = [made(one) for one in told]
+    numbers = [isinstance(rank, int | float | np.number) and not isnan(rank) for rank in ranks]
+    _require(
+        all(numbers),
+        made,
+        f"must give a number, not {ranks[numbers.index(False)] if not all(numbers) else ''!r}",
+    )
+    _require(ranks == [made(one) for one in told], made, "ranks the same otherwise the second time")
+    _compiled_alone(made, compiler, made)
 
 
 def _arrivals(made: Any, keys: dict[str, Any]) -> None:
@@ -254,6 +283,8 @@ CHECKS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "price": _price,
     "policy": _policy,
     "score": _score,
+    "discipline": _discipline,
+    "choice": _choice,
     "arrivals": _arrivals,
     "duration": _duration,
     "service": _service,

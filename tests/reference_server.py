@@ -218,6 +218,7 @@ class Server:
             "lifo": lambda position, _: -position,
             "edf": lambda position, send: (send.request.deadline, position),
             "priority": lambda position, send: (self.priority(send), position),
+            "sjf": lambda position, send: (self.work_of(send), position),
             "fair": lambda position, send: (
                 self.last_started.get(send.request.client, -inf),
                 send.request.client,

@@ -85,6 +85,82 @@ def requests_of(run: l2h_fleet.Run) -> pd.DataFrame:
     return pd.read_parquet(run.path / "requests").drop(columns="threshold")
 
 
+def ranked(here: Path, path: str, document: dict[str, Any]) -> pd.DataFrame:
+    run = l2h_fleet.run(document, {"engine.path": path}, out=here / path)
+    return pd.read_parquet(run.path / "requests")
+
+
+def alike_on_both(here: Path, document: dict[str, Any]) -> pd.DataFrame:
+    """What both clocks make of it, in the same bits."""
+    simpy, compiled = (ranked(here, path, document) for path in ("simpy", "compiled"))
+    pd.testing.assert_frame_equal(simpy, compiled)
+    return simpy
+
+
+def test_a_discipline_of_ones_own_orders_the_queue_on_both_clocks(here: Path) -> None:
+    """Six clients ask at one instant, and the one server takes one after the other."""
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    group = TINY["fleet"][0] | {
+        "arrivals": {"process": {"kind": "metronome", "beat_s": 10.0}},
+        "policy": {"score": "plug_in", "price": {"kind": "always_remote"}},
+        "timeout_s": None,
+    }
+    server = {"service": {"kind": "affine", "base_s": 0.05}, "discipline": "newest_client"}
+    requests = alike_on_both(here, TINY | {"fleet": [group], "server": server})
+    first = requests[requests["arrived_at_s"] == 10.0].sort_values("started_at_s")
+    assert first["client_id"].tolist() == [0, 5, 4, 3, 2, 1]  # whoever comes first finds it idle
+
+
+def test_a_choice_of_ones_own_says_whom_clients_ask_on_both_clocks(here: Path) -> None:
+    l2h_fleet.load_plugin(PLUGINS / "every_family.py")
+    slow, fast = ({"service": {"kind": "affine", "base_s": base_s}} for base_s in (0.9, 0.05))
+    group = TINY["fleet"][0] | {
+        "arrivals": {"process": {"kind": "metronome", "beat_s": 1.0}},
+        "policy": {"score": "confidence", "price": {"kind": "always_remote"}},
+        "timeout_s": None,
+        "choose": "last_first",
+    }
+    servers = [{"server": "fast", **fast}, {"server": "slow", **slow}]
+    document = {name: value for name, value in TINY.items() if name != "server"}
+    requests = alike_on_both(here, document | {"fleet": [group], "servers": servers})
+    asked = requests.sort_values("arrived_at_s")["server"].tolist()
+    assert asked[:6] == ["slow"] * 6  # nobody has had a word from it
+    assert {"fast", "slow"} == set(asked[6:])
+
+
+@pytest.mark.parametrize(
+    ("family", "made", "line"),
+    [
+        ("discipline", max, "must be a function of an attempt that waits"),
+        ("choice", object(), "must be a function of an option that gives a number"),
+        ("discipline", lambda waiting: str(waiting.client), "must give a number, not '0'"),
+        ("choice", lambda one: float("nan") * one.option, "must give a number, not nan"),
+        ("discipline", lambda waiting: float(str(waiting.client)), "plays on SimPy's clock alone"),
+        ("choice", lambda one: 1.0 / one.option, "ZeroDivisionError"),
+    ],
+)
+def test_what_ranks_is_a_function_that_gives_numbers(family: str, made: Any, line: str) -> None:
+    with pytest.raises(l2h_fleet.BadInput, match=line) as refusal:
+        l2h_fleet.check(family, made)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_discipline_that_raises_ends_the_run_in_one_line() -> None:
+    @l2h_fleet.register("discipline", "breaks")
+    def breaks(waiting: Any) -> float:
+        return 1.0 / (waiting.client - waiting.client)
+
+    with pytest.raises(l2h_fleet.RunFailed, match=r"breaks broke: ZeroDivisionError: .*py:\d+\)"):
+        l2h_fleet.run(
+            TINY | {"server": TINY["server"] | {"discipline": "breaks"}, "fleet": [asks_always()]},
+            {"engine.path": "simpy"},
+        )
+
+
+def asks_always() -> dict[str, Any]:
+    return TINY["fleet"][0] | {"policy": {"score": "plug_in", "price": {"kind": "always_remote"}}}
+
+
 def test_a_price_plays_on_both_clocks_and_a_policy_in_python_decides_the_same(here: Path) -> None:
     l2h_fleet.load_plugin(PLUGINS / "backoff.py")
     simpy = l2h_fleet.run(TINY, {"engine.path": "simpy"}, out=here / "simpy")
@@ -146,6 +222,8 @@ def test_what_the_plugins_hold_keeps_its_contract(family: str, name: str) -> Non
     ("family", "name", "keys"),
     [
         ("score", "gini", {}),
+        ("discipline", "newest_client", {}),
+        ("choice", "last_first", {}),
         ("arrivals", "Metronome", {}),
         ("duration", "Triangle", {"most_s": 2.0}),
         ("service", "Root", {"base_s": 1.0}),
@@ -589,6 +667,8 @@ def test_the_page_runs() -> None:
         ("price", "doubling"),
         ("arrivals", "metronome"),
         ("score", "gini"),
+        ("discipline", "oldest_request"),
+        ("choice", "cheap_unless_busy"),
     }
     for family in ADOPTERS:
         assert f"`{family}`" in page or family in ("price", "policy")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.backends.client_shard import ModelAnswers
-from agents.data.met import Met
+from agents.data.sample_mix import SampleMix
 from agents.data.tables import servers_of
 from agents.evaluation.best_option import Asked, by_best
 from agents.evaluation.cost_model import CostModel, cost_model_of
@@ -73,26 +73,26 @@ class Answers:
         met = self._judged_on(place)
         return self._options(place, met).first(self._right(place, met), cost_model)
 
-    def _judged_on(self, place: int) -> Met:
+    def _judged_on(self, place: int) -> SampleMix:
         return judged_on(self.plan, place, self._models_in(place))
 
-    def _calibrated_on(self, place: int) -> Met:
+    def _calibrated_on(self, place: int) -> SampleMix:
         return calibrated_on(self.plan, place, self._models_in(place))
 
     def _models_in(self, place: int) -> int:
         return sum(variant.group == place for variant in self.of_models)
 
-    def _right(self, place: int, met: Met) -> Right:
+    def _right(self, place: int, met: SampleMix) -> Right:
         """Whether each frozen model of a group is right, (variants, h)."""
         models = [model for variant, model in self.of_models.items() if variant.group == place]
         found: Right = np.stack([model.right for model in models])[:, met.positions]
         return found
 
-    def _options(self, place: int, met: Met) -> Asked:
+    def _options(self, place: int, met: SampleMix) -> Asked:
         return Asked.of(self.plan, place, server_right(self.plan, self.server_label), met)
 
     def _asked(
-        self, place: int, name: str, score: NDArray[np.float32], cost_model: CostModel, met: Met
+        self, place: int, name: str, score: NDArray[np.float32], cost_model: CostModel, met: SampleMix
     ) -> tuple[NDArray[np.float32], EvaluationSet]:
         """A score of a group's frozen models where they meet samples, and what sends come to there."""
         correct, asked = self._right(place, met), self._options(place, met)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.data.met import Met
+from agents.data.sample_mix import SampleMix
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet, Right, met_by
 from agents.options import options_of, surcharges
@@ -25,11 +25,11 @@ class Asked:
 
     right: Right
     c_e: tuple[NDArray[np.float64] | None, ...]
-    met: Met
+    met: SampleMix
     samples: Samples
 
     @classmethod
-    def of(cls, plan: Plan, place: int, right: Right, met: Met) -> Asked:
+    def of(cls, plan: Plan, place: int, right: Right, met: SampleMix) -> Asked:
         """right: of the servers' models on the sample axis, (n,), or of several (models, n)."""
         options = options_of(plan.scenario, place)
         return cls(

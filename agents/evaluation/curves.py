@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.data.met import Met
+from agents.data.sample_mix import SampleMix
 from agents.evaluation.cost_model import CostModel
 from sim.messages import Samples
 
@@ -58,7 +58,7 @@ class EvaluationSet:
 def met_by(
     client_correct: Right,
     server_correct: Right,
-    met: Met,
+    met: SampleMix,
     samples: Samples,
     c_e: NDArray[np.float64] | None,
     least: NDArray[np.float64] | None = None,

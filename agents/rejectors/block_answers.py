@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.data.met import Met
+from agents.data.sample_mix import SampleMix
 from agents.evaluation.best_option import Asked, by_best
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet, Right
@@ -127,8 +127,8 @@ class Scored:
         rows: NDArray[np.bool_],
         setting: Setting,
         cost_model: CostModel,
-        held_out: Met,
-        calibration: Met,
+        held_out: SampleMix,
+        calibration: SampleMix,
         own_price: PriceRule,
     ) -> PolicyEvaluation:
         """The evaluation of a setting that these rows serve, on what they meet of the held-out samples."""
@@ -140,13 +140,18 @@ class Scored:
         return evaluate(at, price, judged, cost_model, calibrated)
 
     def prices(
-        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, calibration: Met, own: PriceRule
+        self,
+        rows: NDArray[np.bool_],
+        c_1: float,
+        cost_model: CostModel,
+        calibration: SampleMix,
+        own: PriceRule,
     ) -> NDArray[np.float64]:
         """The price that each of some rows decides at, float64 (those rows,)."""
         at, known = self._asked(rows, c_1, cost_model, calibration)
         return prices(self.block.score, cost_model, at, known, own)
 
-    def estimates(self, rows: NDArray[np.bool_], held_out: Met) -> dict[str, ReliabilityBins]:
+    def estimates(self, rows: NDArray[np.bool_], held_out: SampleMix) -> dict[str, ReliabilityBins]:
         """What some rows say of each model's being right on the held-out positions, where they say it."""
         at = np.searchsorted(self.positions, held_out.positions)
         correct = self.client_correct[rows][:, at]
@@ -161,7 +166,7 @@ class Scored:
         }
 
     def _asked(
-        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, met: Met
+        self, rows: NDArray[np.bool_], c_1: float, cost_model: CostModel, met: SampleMix
     ) -> tuple[NDArray[np.float32], EvaluationSet]:
         """Some rows' scores where they meet samples, (those rows, h), and what sends come to there."""
         at, place = np.searchsorted(self.positions, met.positions), self.block.group

@@ -144,7 +144,7 @@ def call_hooks(folder: Path) -> None:
     if not any(one.family == "hook" for one in brought.BROUGHT):
         return
     from analysis.run_folder.run import load_run
-    from commands.plugins.registering import HOOKS
+    from commands.plugins.of_results import HOOKS
 
     for name, hook in HOOKS.items():
         try:

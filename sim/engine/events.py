@@ -7,7 +7,6 @@ from enum import IntEnum
 from typing import Any
 
 from sim.registry.admission import ADMISSIONS
-from sim.registry.choices import CHOICES
 from sim.registry.disciplines import DISCIPLINES
 from sim.registry.switches import SWITCHES
 from sim.results.columns import CAUSES, OUTCOMES
@@ -94,12 +93,7 @@ LOCAL, REMOTE, REFUSED, TIMED_OUT, OVER_BUDGET, LINK_DOWN, BREAKER_OPEN, IN_FLIG
     )
 )
 
-FIFO, LIFO, EDF, FAIR, PRIORITY = (
-    DISCIPLINES[name].code for name in ("fifo", "lifo", "edf", "fair", "priority")
-)
-BEST, ORDER, LEAST_BACKLOG, TWO_CHOICES, ROUND_ROBIN, HOME = (
-    CHOICES[name].code for name in ("best", "order", "least_backlog", "two_choices", "round_robin", "home")
-)
+FIFO, LIFO, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "fair"))  # the others rank
 OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
     ADMISSIONS[name].code for name in ("none", "deadline_feasible", "token_bucket")
 )

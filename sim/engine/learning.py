@@ -73,20 +73,20 @@ class Learning:
         if index == len(starts) or starts[index] != now or self._learner is None:
             return
         version, before = index + 1, self._news_before(now)
-        lesson = self.schedule.lessons[index] if self.schedule.lessons else None
-        if lesson is not None and lesson.merges:
-            held = lesson.of
+        planned = self.schedule.updates[index] if self.schedule.updates else None
+        if planned is not None and planned.merges:
+            held = planned.of
             update = self._learner.merge(Merge(held.number, held.uploads, held.receives))
         else:
             training_round = TrainingRound(
-                version=version if lesson is None else lesson.of.number,
+                version=version if planned is None else planned.of.number,
                 at_s=now,
                 in_force_at_s=float(self.schedule.learned_at_s[version]),
                 deferred=self._deferred(state, before, now),
                 feedback=self._feedback(state, before, now),
-                trains=self.schedule.rejectors.clients_of(version) if lesson is None else lesson.of.trains,
+                trains=self.schedule.rejectors.clients_of(version) if planned is None else planned.of.trains,
             )
-            teach = self._learner.train_round if lesson is None else self._learner.train_rejectors
+            teach = self._learner.train_round if planned is None else self._learner.train_rejectors
             update = teach(training_round)
         self.models.add(version, update)
         for group, (first, stop) in enumerate(self._bounds):

@@ -28,6 +28,8 @@ def link_of_sends(parameters: Parameters, state: State) -> NDArray[np.int64]:
 
 def passages(parameters: Parameters, state: State, passed: Floats, end: float) -> Passages:
     """What has passed, as `Played` tells it, and what is on links before `end`."""
+    if not parameters.network.names:
+        return Passages.none()
     sends = state.sends
     link = link_of_sends(parameters, state)
     here = np.flatnonzero((link >= 0) & (sends["joined"] < end))

@@ -11,8 +11,8 @@ import numpy as np
 import simpy
 
 from sim.engine.arrays.context import Context
-from sim.engine.arrays.laying_out import fixed, kinds_of
-from sim.engine.arrays.layout import REGISTERS, STATION, Prices
+from sim.engine.arrays.laying_out import choices_of, fixed, kinds_of, ranks_of
+from sim.engine.arrays.layout import OF_PRICES, REGISTERS, STATION, Functions
 from sim.engine.arrays.views import views
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, CODES, COMPLETE, DONE, MAY_LACK, REACH, SCALE, WANTS_REDRAWS
@@ -21,7 +21,7 @@ from sim.engine.learning import Learning
 from sim.engine.linking import link
 from sim.engine.state import State
 from sim.errors import RunFailed
-from sim.policy.own import Player, PythonPolicy, ending_calls_that_last
+from sim.policy.own import Player, PythonPolicy, ending_calls_that_last, guarded
 from sim.streams import mixed_word
 from sim.world.parameters import Parameters
 
@@ -81,16 +81,15 @@ class SimPyClock:
         self._handlers, self._fixed = Handlers.linked(), fixed(parameters)
         played = [kind.player() if isinstance(kind, PythonPolicy) else kind for kind in kinds_of(parameters)]
         self._players = [one for one in played if isinstance(one, Player)]
-        self._prices = Prices(
-            *(
-                tuple(getattr(one, name) for one in played)
-                for name in ("threshold", "on_decision", "on_outcome")
-            )
+        self._functions = Functions(
+            **{name: tuple(guarded(getattr(one, name)) for one in played) for name in OF_PRICES},
+            rank_waiting=tuple(map(guarded, ranks_of(parameters))),
+            rank_option=tuple(map(guarded, choices_of(parameters))),
         )
 
     def play(self, state: State, stretch: Stretch, learning: Learning) -> Played:
         """Runs the events of the stretch and leaves in `state` what they changed."""
-        context = Context(self._fixed, self._prices, state, stretch, learning)
+        context = Context(self._fixed, self._functions, state, stretch, learning)
         with ending_calls_that_last(self._players):
             self.playing(context, stretch).run()
         return context.read_back()
@@ -154,11 +153,7 @@ class Handlers(NamedTuple):
             }
             | dict(own or {}),
         )
-        reach = linked[walk.reach_server]
-        often = {
-            REACH: lambda w, r, stations, now, subject, _key: reach(w, r, stations, now, subject),
-            COMPLETE: linked[walk.complete_batch],
-        }
+        often = {REACH: linked[walk.reach_server], COMPLETE: linked[walk.complete_batch]}
         return cls(
             linked[walk.begin],
             linked[walk.happen],

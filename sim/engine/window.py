@@ -14,7 +14,7 @@ from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import IN_FLIGHT, REMOTE
 from sim.engine.learning import Learning
 from sim.engine.shared_links import passages
-from sim.engine.state import Columns, Ended, State, join, take
+from sim.engine.state import Columns, Ended, State, join, merged, take
 from sim.engine.traces_told import taken, with_more
 from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
@@ -81,15 +81,15 @@ def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: A
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client[~later], decided[~later])
     draw_inference(parameters.power, state.batteries, group, later, new)
-    _put_in_order(state, join(state.rows, new))
+    _put_in_order(state, state.rows, new)
 
 
-def _put_in_order(state: State, rows: Columns) -> None:
-    """Rows are sorted by request, and sends know theirs."""
-    order = np.argsort(rows["request_id"], kind="stable")
+def _put_in_order(state: State, *rows: Columns) -> None:
+    """Rows, the state's first, are sorted by request, and sends know theirs."""
+    order = np.argsort(np.concatenate([one["request_id"] for one in rows]), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    state.rows = take(rows, order)
+    state.rows = merged(rows, place)
     state.sends["row"] = place[state.sends["row"]]
 
 

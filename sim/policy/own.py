@@ -23,6 +23,7 @@ from sim.results.packing import pack
 LOCAL = -1  # what a policy gives to keep a request; to send it, the number of an option: 0, the server
 OPTIONS = 1
 LIMIT_S = 10.0  # wall time of one call
+OURS = __name__.partition(".")[0]
 
 
 class TooLong(BaseException):
@@ -138,9 +139,7 @@ class Player:
     def _broken(self, error: BaseException, name: str, now: float) -> RunFailed:
         if isinstance(error, TooLong):
             return RunFailed("run", f"a policy's call took more than {LIMIT_S:g} s of wall time")
-        where = extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        return RunFailed("run", f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}: {why}")
+        return broken(f"the policy '{self._policy.name}' broke at {now:.12g} s in {name}", error)
 
     def kept(self) -> dict[str, Any]:
         """What each client's object remembers, by the client's number.
@@ -165,6 +164,27 @@ class Player:
             one = self._of_client[int(client)] = self._policy.make()
             vars(one).clear()
             vars(one).update(remembered)
+
+
+def broken(what: str, error: BaseException) -> RunFailed:
+    """Of somebody's code: which, and where."""
+    where = extract_tb(error.__traceback__)[-1]
+    return RunFailed("run", f"{what}: {type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as plain Python calls it: one that somebody brought ends the run in one line if it
+    raises."""
+    if function.__module__.partition(".")[0] == OURS:
+        return function
+
+    def call(*told: Any) -> Any:
+        try:
+            return function(*told)
+        except Exception as error:
+            raise broken(f"{function.__qualname__} broke", error) from error
+
+    return call
 
 
 def _require_plain(value: Any, seen: set[int]) -> None:

@@ -125,6 +125,8 @@ def _is_brought(made: Any) -> bool:
     """Whether an object is defined by whoever registers, and not by this tool or a package that has a
     version: in a notebook, a script, or a file outside the installed packages."""
     name = str(getattr(made, "__module__", "builtins"))
+    if name == "__main__":
+        return True
     path = getattr(sys.modules.get(name), "__file__", None)
     own = name.partition(".")[0] in ("sim", "agents", "analysis", "commands", "live", "l2h_fleet", "builtins")
     return not own and (path is None or not is_installed(path)) and name not in sys.stdlib_module_names

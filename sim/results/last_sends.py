@@ -9,18 +9,28 @@ from numpy.typing import NDArray
 from sim.engine.events import REMOTE
 from sim.engine.state import NEW_SEND, Columns, Ended
 
-_NEVER = NEW_SEND | {"sent": np.nan, "reached": np.nan, "option": -1}
+# What rows tell of it, and what stands there in a row without one.
+_NEVER = {
+    "sent": np.nan,
+    "reached": np.nan,
+    "option": -1,
+    **{
+        name: NEW_SEND[name]
+        for name in ("model", "computed_at", "started", "finished", "replica", "batch_size", "cause")
+    },
+}
 
 
 def last_sends(ended: Ended) -> Columns:
-    """Per row the send that was answered, else its last; rows without one get one that never happened."""
+    """Per row what `_NEVER` names of the send that was answered, else of its last; rows without one get one
+    that never happened."""
     sends = ended.sends
     last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
     order = np.lexsort((sends["attempt"], is_answer(ended)))
     last[sends["row"][order]] = order
     return {
-        name: np.append(column, np.array(_NEVER.get(name, 0), dtype=column.dtype))[last]
-        for name, column in sends.items()
+        name: np.append(sends[name], np.array(nothing, dtype=sends[name].dtype))[last]
+        for name, nothing in _NEVER.items()
     }
 
 

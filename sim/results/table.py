@@ -78,7 +78,7 @@ class Tabulator:
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
         columns["attempts"] = np.bincount(ended.sends["row"], minlength=len(rows["client"]))
-        columns["cost"] = self.whom.cost(rows, take(ended.sends, self.charged(ended)))
+        columns["cost"] = self.whom.cost(rows, ended.sends, self.charged(ended))
         is_graded = self.learning.learned.tables.server_quality is not None
         if is_graded:
             columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
@@ -104,14 +104,14 @@ class Tabulator:
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
-        sends = take(ended.sends, np.lexsort((ended.sends["attempt"], ended.sends["row"])))
-        charged = self.charged(Ended(ended.rows, sends))
-        several = (np.bincount(sends["row"], minlength=len(ended.rows["client"])) > 1)[sends["row"]]
-        sends = take(sends, several)
+        row, attempt = ended.sends["row"], ended.sends["attempt"]
+        several = np.flatnonzero((np.bincount(row, minlength=len(ended.rows["client"])) > 1)[row])
+        several = several[np.lexsort((attempt[several], row[several]))]
+        sends = take(ended.sends, several)
         columns = self._sent(sends) | {
             "request_id": ended.rows["request_id"][sends["row"]],
             "attempt": sends["attempt"],
-            "charged": charged[several],
+            "charged": self.charged(ended)[several],
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)

@@ -55,14 +55,15 @@ class Whom:
         server = self.server[self.place(client, asked["option"])]
         return {"option": asked["option"], "server": server, "model": self.models(client, asked)}
 
-    def cost(self, rows: Columns, charged: Columns) -> NDArray[np.float64]:
+    def cost(self, rows: Columns, sends: Columns, charged: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What the charged attempts of each row cost."""
-        row, n = charged["row"], len(rows["client"])
+        row, option, n = sends["row"][charged], sends["option"][charged], len(rows["client"])
         if self.sample_c_e is None and np.all(self.c_e == self.c_e[0]):
             return float(self.c_e[0]) * np.bincount(row, minlength=n).astype(np.float64)
         client = rows["client"][row]
         if self.sample_c_e is None:
-            price = self.c_e[self.place(client, charged["option"])]
+            price = self.c_e[self.place(client, option)]
         else:
-            price = self.sample_c_e[self.models(client, charged), rows["sample"][row]]
+            models = self.models(client, {name: sends[name][charged] for name in ("option", "model")})
+            price = self.sample_c_e[models, rows["sample"][row]]
         return np.bincount(row, weights=price, minlength=n).astype(np.float64)

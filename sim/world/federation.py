@@ -49,7 +49,7 @@ class FederationRound:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class RejectorUpdate:
     """What learners do at an instant: train the rejectors of a round, or merge them. It makes the next
     version of the rejectors, counted from 1 in order of time."""
 
@@ -63,12 +63,12 @@ class Lesson:
 class Federated:
     """All instants of it.
 
-    lessons: in order of time, one for each version of the rejectors. copies: which merged version each client
+    updates: in order of time, one for each version of the rejectors. copies: which merged version each client
     got last; rejectors: which version of all it decides by. listens: bool (clients,), who learns.
     """
 
     rounds: tuple[FederationRound, ...]
-    lessons: tuple[Lesson, ...]
+    updates: tuple[RejectorUpdate, ...]
     copies: Versions
     rejectors: Versions
     listens: NDArray[np.bool_]
@@ -93,7 +93,7 @@ def federated(
         walk.hold(number, due, due_s[number] if number < len(due_s) else scenario.horizon_s)
     return Federated(
         tuple(walk.rounds),
-        tuple(walk.lessons),
+        tuple(walk.updates),
         walk.copies.versions(),
         walk.rejectors.versions(),
         walk.listens,
@@ -129,7 +129,7 @@ class _Walk:
         self._absent = Draws(scenario.seed, "absent from a round")
         self._set_of = _sets(scenario, clients)
         self.rounds: list[FederationRound] = []
-        self.lessons: list[Lesson] = []
+        self.updates: list[RejectorUpdate] = []
         self._merged = 0
         self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
 
@@ -175,14 +175,14 @@ class _Walk:
             arrives[received],
         )
         self._train(held, present, ready_s)
-        self.lessons.append(Lesson(merges_s, merges_s, True, held))
-        self.rejectors.add(len(self.lessons), received, arrives)
+        self.updates.append(RejectorUpdate(merges_s, merges_s, True, held))
+        self.rejectors.add(len(self.updates), received, arrives)
         self.copies.add(self._merged, received, arrives)
 
     def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
         self.rounds.append(held)
-        self.lessons.append(Lesson(held.due_at_s, ready_s, False, held))
-        self.rejectors.add(len(self.lessons), present, np.full(len(present), ready_s))
+        self.updates.append(RejectorUpdate(held.due_at_s, ready_s, False, held))
+        self.rejectors.add(len(self.updates), present, np.full(len(present), ready_s))
 
     def _takes_part(self, number: int) -> NDArray[np.bool_]:
         every = np.arange(self._clients.size)

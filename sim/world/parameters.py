@@ -112,7 +112,7 @@ class Parameters:
     @property
     def takes_turns(self) -> bool:
         """Whether some client asks its options in turn."""
-        return any(one.name == "round_robin" for one in self.chooses)
+        return any(one.takes_turns for one in self.chooses)
 
     @property
     def switches(self) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Scenario
-from sim.world.federation import Federated, Lesson
+from sim.world.federation import Federated, RejectorUpdate
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -44,7 +44,7 @@ class Schedule:
     which version of the server each client holds a copy of; rejectors: the one that its rejector learned
     against last. follows: bool (clients,), whose scores depend on that.
 
-    With federation the server has version 0 alone. What is versioned are the rejectors, by `lessons`, one for
+    With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
     each start: copies are of what the server merged, counted by themselves. news_at_s: when what requests
     taught is used; copied_at_s, learned_at_s: from when on there are the versions that copies and rejectors
     count.
@@ -59,7 +59,7 @@ class Schedule:
     news_at_s: Instants
     copied_at_s: Instants
     learned_at_s: Instants
-    lessons: tuple[Lesson, ...] = ()
+    updates: tuple[RejectorUpdate, ...] = ()
 
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
         """The server's version in force at each instant; a version is in force from its instant on."""
@@ -137,15 +137,15 @@ def schedule_of(known: Federated) -> Schedule:
     merged = [one.merges_at_s for one in known.rounds if one.merged]
     return Schedule(
         rounds=(),
-        starts_at_s=np.array([one.at_s for one in known.lessons]),
+        starts_at_s=np.array([one.at_s for one in known.updates]),
         in_force_at_s=np.array([-np.inf]),
         copies=known.copies,
         rejectors=known.rejectors,
         follows=known.listens,
-        news_at_s=np.array([one.at_s for one in known.lessons if not one.merges]),
+        news_at_s=np.array([one.at_s for one in known.updates if not one.merges]),
         copied_at_s=np.array([-np.inf, *merged]),
-        learned_at_s=np.array([-np.inf, *(one.in_force_at_s for one in known.lessons)]),
-        lessons=known.lessons,
+        learned_at_s=np.array([-np.inf, *(one.in_force_at_s for one in known.updates)]),
+        updates=known.updates,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from small_fleets import learn
 from test_options import OPTIONS, asking, two_servers
 
-from agents.data.met import Met
+from agents.data.sample_mix import SampleMix
 from agents.evaluation.judged import calibrated_on, judged_on
 from agents.options import options_of
 from agents.plan import make_plan
@@ -29,14 +29,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def chosen(asked: Scenario, found: Learned, met: Met, price: float) -> np.ndarray:
+def chosen(asked: Scenario, found: Learned, met: SampleMix, price: float) -> np.ndarray:
     """Whom each client asks, 0 for none, (clients, h): of the largest net score, if above the price."""
     more = np.array(parameters_of(World(asked)).surcharges[0])
     net = found.tables.groups[0].score[..., met.positions] - more[:, None]
     return np.where(net.max(axis=1) > price, 1 + net.argmax(axis=1), 0)
 
 
-def paid(asked: Scenario, found: Learned, met: Met, choice: np.ndarray) -> np.ndarray:
+def paid(asked: Scenario, found: Learned, met: SampleMix, choice: np.ndarray) -> np.ndarray:
     """The mean cost of a client's choices on what it meets, (clients,)."""
     label, tables = found.samples.label[met.positions], found.tables
     means = []

@@ -18,6 +18,18 @@ def gini(log_probabilities: Any) -> Any:
     return 1.0 - np.exp(2.0 * log_probabilities).sum(axis=1)
 
 
+@register("discipline", "newest_client")
+def newest_client(waiting: Any) -> float:
+    """The client of the largest number first."""
+    return -1.0 * waiting.client
+
+
+@register("choice", "last_first")
+def last_first(one: Any) -> float:
+    """The last option, unless its queue is longer than two."""
+    return 1.0 * one.backlog if one.backlog > 2 else -1.0 * one.option
+
+
 @register("arrivals", "metronome")
 class Metronome(Arrivals):
     """Every client asks at every full beat."""

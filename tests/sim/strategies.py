@@ -364,7 +364,7 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         ),
         "when_down": draw(st.sampled_from(["refuse", "silent", "queue"])),
         "queue_survives": draw(st.booleans()),
-        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair", "priority"])),
+        "discipline": draw(st.sampled_from(["fifo", "fifo", "lifo", "edf", "fair", "priority", "sjf"])),
         "admission": draw(admissions()),
         "drop_expired": draw(st.sampled_from([False, False, True])),
         "autoscaling": draw(seldom(scalings(replicas, lattice))),

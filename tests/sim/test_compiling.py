@@ -331,7 +331,8 @@ def test_an_array_of_another_type_or_order_is_refused():
     learning = Learning(known, made_up(known.scenario))
     clock = compiled_clock.CompiledClock(known.parameters)
     found = clock.context_of_nothing(at_start(known), learning)
-    expected, arrays = compiled_clock.types_of(found)[0], found.arrays
+    kinds, arrays = compiled_clock.types_of(found)[0], found.arrays
+    expected = compiled_clock.expected_of(kinds)
     compiled_clock.check(expected, arrays)
     for wrong in (arrays.scale.astype(np.float32), np.zeros(8)[::2]):
         with pytest.raises(TypeError, match=r"^scale is "):

@@ -38,6 +38,7 @@ def busy(group: object = MANY, path: str = "auto", **server: object) -> Scenario
 def cold(tmp_path, monkeypatch) -> None:
     """No earlier run has left compiled code."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("sim.engine.compiling.target.is_in_memory", lambda: False)
 
 
 def test_what_the_compiled_loop_can_play_it_plays(monkeypatch):
@@ -216,7 +217,7 @@ def worded(_p: Any, _m: Any, _now: float, _request: Any) -> float:
 @pytest.fixture
 def not_for_numba(monkeypatch) -> None:
     """The price `queue_aware` has a function that Numba cannot compile."""
-    monkeypatch.setattr("sim.engine.compiled_prices._COMPILED", {})
+    monkeypatch.setattr("sim.engine.compiled_functions._COMPILED", {})
     monkeypatch.setattr(Backlog, "threshold", staticmethod(worded))
 
 
@@ -241,7 +242,7 @@ def test_a_ninth_kind_of_price_goes_to_simpys_clock_with_one_line():
     path = EnginePath("compiled", "")
     assert isinstance(path.clock(nine_kinds(few_priced(9))), SimPyClock)
     assert path.told()["why"] == (
-        "the compiled clock cannot play it: the fleet has 9 kinds of prices that move, more than 8"
+        "the compiled clock cannot play it: the scenario has 9 kinds of prices that move, more than 8"
     )
 
 
@@ -255,7 +256,7 @@ def few_priced(groups: int) -> Scenario:
 def test_where_the_compiled_clock_is_demanded_such_a_fleet_is_refused(groups):
     scenario = few_priced(groups)
     made = World(scenario).parameters if groups == 1 else nine_kinds(scenario)
-    with pytest.raises(RunFailed, match=r"engine\.path is compiled, but the (price|fleet)"):
+    with pytest.raises(RunFailed, match=r"engine\.path is compiled, but the (price|scenario)"):
         EnginePath("compiled", "", is_demanded=True).clock(made)
 
 

@@ -16,6 +16,7 @@ from sim.registry.disciplines import DISCIPLINES
 
 DEADLINES = [5.0, 2.0, inf, 2.0, 7.0, inf, 1.0, 3.0, 3.0, 9.0]
 CLIENTS = [0, 1, 2, 0, 1, 2, 0, 0, 3, 1]
+WORKS = [2.0, 1.0, 1.0, 3.0, 0.5, 2.0, 1.0, 4.0, 0.5, 1.0]
 PRIORITIES = [1.0, 0.0, 2.0, 1.0]  # of each client, who are groups of their own here
 STEPS = st.lists(st.sampled_from(["come", "go", "go", "back"]), max_size=40)
 
@@ -25,8 +26,10 @@ def world() -> Any:
     numbers = {name: [-1] * 10 for name in ("after", "before", "behind", "first_of", "last_of", "listed")}
     line = SimpleNamespace(at=np.zeros((1, 10)), key=np.zeros((1, 10)), what=np.zeros((1, 10), dtype=int))
     return SimpleNamespace(
-        sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)]),
-        rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS),
+        sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)], attempt=[1] * 10),
+        work=[],
+        functions=SimpleNamespace(rank_waiting=[one.rank for one in DISCIPLINES.values()]),
+        rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS, arrived=[0.0] * 10, work=WORKS),
         clients=SimpleNamespace(last_started=[-inf] * 4, group=list(range(4))),
         groups=SimpleNamespace(priority=PRIORITIES),
         lists=SimpleNamespace(**numbers, line=line),
@@ -35,7 +38,9 @@ def world() -> Any:
 
 def server(discipline: str) -> Any:
     names = ("number", "first_client", "waiting", "returned", "lined", "came")
-    return SimpleNamespace(discipline=DISCIPLINES[discipline].code, **dict.fromkeys(names, 0))
+    ranked_by = list(DISCIPLINES).index(discipline) if DISCIPLINES[discipline].rank else -1
+    code = DISCIPLINES[discipline].code
+    return SimpleNamespace(discipline=code, ranked_by=ranked_by, **dict.fromkeys(names, 0))
 
 
 KEYS = {
@@ -43,6 +48,7 @@ KEYS = {
     "lifo": lambda position, _send, _started: -position,
     "edf": lambda position, send, _started: (DEADLINES[send], position),
     "priority": lambda position, send, _started: (PRIORITIES[CLIENTS[send]], position),
+    "sjf": lambda position, send, _started: (WORKS[send], position),
     "fair": lambda position, send, started: (started[CLIENTS[send]], CLIENTS[send], position),
 }
 

@@ -25,7 +25,7 @@ from sim.engine.arrays.layout import (
     Asked,
     Batteries,
     Drawn,
-    Prices,
+    Functions,
     Rows,
     Sends,
 )
@@ -36,17 +36,19 @@ from sim.engine.arrays.servers import MEASURED, SWITCHED, stations
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
-from sim.engine.state import NEW_SEND, State, StationState
+from sim.engine.state import NEW_SEND, State
+from sim.engine.station_state import StationState
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
+MOST_ROOM = 1 << 14  # so for requests of closed loops, of which there will be many
 
 
 class Context:
     """The arrays of one stretch."""
 
     def __init__(
-        self, fixed: Fixed, prices: Prices, state: State, stretch: Stretch, learning: Learning
+        self, fixed: Fixed, functions: Functions, state: State, stretch: Stretch, learning: Learning
     ) -> None:
         self._parameters, self._state = fixed.parameters, state
         self._max_batch = max(one.max_batch for one in fixed.parameters.stations)
@@ -66,6 +68,7 @@ class Context:
             if parameters.has_closed_loops
             else None
         )
+        self._room = ROOM if self._ahead is None else min(max(ROOM, self._ahead.count), MOST_ROOM)
         self.arrays = Arrays(
             constants=fixed.constants(
                 stretch.end, state, self._ahead.sizes if self._ahead else (0, 0, 0), learning.samples
@@ -84,7 +87,7 @@ class Context:
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
             versions=versions_held(learning),
             labels=labels_of(parameters, learning),
-            prices=prices,
+            functions=functions,
             lists=lists_of(n, len(state.last_started), parameters),
             replicas=replicas_of(state),
             groups=fixed.groups,
@@ -138,7 +141,7 @@ class Context:
     def make_room(self) -> None:
         """Twice as much of everything that may have run full."""
         w, n = self.arrays, int(self.registers["sends"][0])
-        more, most = n + ROOM, len(w.replicas.size)
+        more, most = n + self._room, len(w.replicas.size)
         sends = {name: longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
@@ -172,7 +175,7 @@ class Context:
 
     def _make_room_for_rows(self) -> None:
         w, n = self.arrays, int(self.registers["rows"][0])
-        more = n + ROOM
+        more = n + self._room
         asked = [wider(column, n + more) for column in w.asked[:-1]]
         coin = longer(w.asked.coin, n, more)
         self.arrays = w._replace(

@@ -3,14 +3,14 @@ Made once per run; what depends on the stretch that is played is put beside it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.layout import Clients, Widths
+from sim.engine.arrays.layout import Clients
 from sim.engine.arrays.parameters import (
     Accounts,
     Constants,
@@ -20,6 +20,7 @@ from sim.engine.arrays.parameters import (
     Options,
     Slowdowns,
     VersionsHeld,
+    Widths,
 )
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
@@ -29,6 +30,8 @@ from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
 from sim.policy.prices import explored
 from sim.registry.allotments import Allotment, Bucket
+from sim.registry.choices import Candidate
+from sim.registry.disciplines import DISCIPLINES, Waiting
 from sim.streams import Draws
 from sim.world.budgets import full
 from sim.world.outages.capacity import EVERY_REPLICA, Slowness
@@ -148,6 +151,7 @@ class Fixed:
             policy_root=np.uint64(Draws(parameters.seed, "policy").root),
             choice_root=np.uint64(Draws(parameters.seed, "choice").root),
             tells_backlog=bool(parameters.uses_feedback.any()) or parameters.looks_at_backlogs,
+            cancels=any(p.cancels for p in parameters.patience),
             has_own_work=parameters.has_own_work,
             computes=bool(parameters.computes.any()),
             adds_rows=parameters.has_closed_loops,
@@ -196,7 +200,8 @@ def _groups(parameters: Parameters) -> Groups:
     of_prices = np.zeros((len(own), max(1, *map(len, own))))
     for row, one in zip(of_prices, own, strict=True):
         row[: len(one)] = one
-    kinds, options = kinds_of(parameters), np.array(list(map(len, parameters.options)), dtype=np.int64)
+    kinds, choices = kinds_of(parameters), choices_of(parameters)
+    options = np.array(list(map(len, parameters.options)), dtype=np.int64)
     return Groups(
         timeout_s=np.array([p.timeout_s for p in patience], dtype=np.float64),
         deadline_s=np.array([p.deadline_s for p in patience], dtype=np.float64),
@@ -223,7 +228,10 @@ def _groups(parameters: Parameters) -> Groups:
         first_option=np.append(0, np.cumsum(options)[:-1]),
         options=options,
         scores=np.array([scores_of(parameters, g) for g in range(len(own))], dtype=np.int64),
-        choose=np.array([choice.code for choice in parameters.chooses], dtype=np.int64),
+        choose=np.array([choices.index(choice.rank) for choice in parameters.chooses], dtype=np.int64),
+        takes_turns=np.array([choice.takes_turns for choice in parameters.chooses]),
+        draws_options=np.array([choice.draws for choice in parameters.chooses]),
+        goes_on=np.array([choice.goes_on for choice in parameters.chooses]),
         asks_others=np.array([p.asks_others for p in patience], dtype=bool),
         hedge_after_s=np.array([p.hedge_after_s for p in patience], dtype=np.float64),
         cancels=np.array([p.cancels for p in patience], dtype=bool),
@@ -235,6 +243,17 @@ def _groups(parameters: Parameters) -> Groups:
 def kinds_of(parameters: Parameters) -> list[type[Price] | PythonPolicy]:
     """The kinds of prices that move in this fleet, in order of the groups."""
     return list(dict.fromkeys(kind_of(price) for price in parameters.prices if price))
+
+
+def ranks_of(parameters: Parameters) -> list[Callable[[Waiting], float]]:
+    """By which functions the disciplines of its servers rank, each once."""
+    every = (DISCIPLINES[station.discipline].rank for station in parameters.stations)
+    return list(dict.fromkeys(rank for rank in every if rank is not None))
+
+
+def choices_of(parameters: Parameters) -> list[Callable[[Candidate], float]]:
+    """By which functions its clients choose among options, each once."""
+    return list(dict.fromkeys(choice.rank for choice in parameters.chooses))
 
 
 def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:

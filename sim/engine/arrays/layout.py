@@ -22,6 +22,7 @@ from sim.engine.arrays.parameters import (
     Options,
     Slowdowns,
     VersionsHeld,
+    Widths,
 )
 from sim.engine.arrays.room import Heap
 from sim.engine.batteries import BATTERY_TYPES
@@ -29,11 +30,7 @@ from sim.engine.state import ROW_TYPES, SEND_TYPES
 from sim.world.energy import Power
 
 Sends: Any = namedtuple("Sends", tuple(SEND_TYPES))  # type: ignore[misc]
-
-
 Rows: Any = namedtuple("Rows", tuple(ROW_TYPES))  # type: ignore[misc]
-
-
 Batteries: Any = namedtuple("Batteries", tuple(BATTERY_TYPES))  # type: ignore[misc]
 
 
@@ -149,19 +146,18 @@ class Requests(NamedTuple):
     case_of: Ints
 
 
-class Widths(NamedTuple):
-    """The models of servers that choose among them, server after server: their places, and work."""
-
-    model: Ints
-    work: Floats
-
-
-class Prices(NamedTuple):
-    """The functions of the fleet's prices, see `sim.policy.controllers.Price`; SLOTS of each."""
+class Functions(NamedTuple):
+    """What the handlers call of the objects that a scenario names, or somebody brings, by its place among
+    those of the run: of prices, see `sim.policy.controllers.Price`; of disciplines; of choices."""
 
     threshold: Any
     on_decision: Any
     on_outcome: Any
+    rank_waiting: Any
+    rank_option: Any
+
+
+OF_PRICES = ("threshold", "on_decision", "on_outcome")
 
 
 class Drawn(NamedTuple):
@@ -189,7 +185,7 @@ class Arrays(NamedTuple):
     requests: Requests
     versions: VersionsHeld
     labels: Labels
-    prices: Prices
+    functions: Functions
     lists: Lists
     replicas: Replicas
     groups: Groups
@@ -237,6 +233,8 @@ STATION = np.dtype(
         ("batch_wait_s", "f8"),
         ("queue_limit", "f8"),
         ("discipline", "i8"),
+        ("ranked_by", "i8"),  # the place of its discipline among the functions, -1: it does not rank
+        ("sheds_worse", "i8"),
         ("admission", "i8"),
         ("drops_expired", "i8"),
         ("when_down", "i8"),

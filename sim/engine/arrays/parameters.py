@@ -64,7 +64,7 @@ class Groups(NamedTuple):
     probes: Ints
     cooldown_s: Floats
     decided_in_loop: Flags  # in the loop, by a price that remembers or in a closed loop
-    price: Ints  # the place of its price among `Prices`; -1: a fixed one
+    price: Ints  # the place of its price among the functions; -1: a fixed one
     parameters: Floats  # of the prices, `constants.parameters` each
     uses_feedback: Flags
     draws: Flags
@@ -74,7 +74,10 @@ class Groups(NamedTuple):
     first_option: Ints  # of its options among all
     options: Ints  # how many it has
     scores: Ints  # how many scores decide: one, or one of each option
-    choose: Ints
+    choose: Ints  # the place of its choice among the functions
+    takes_turns: Flags
+    draws_options: Flags
+    goes_on: Flags
     asks_others: Flags
     hedge_after_s: Floats  # inf: never
     cancels: Flags
@@ -83,17 +86,25 @@ class Groups(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Per option, those of a group on end: its server and its model, what its link draws, and what the
-    device and the server have to do, see `sim.world.options`."""
+    """Per option, those of a group on end: its server, its model, the price of a charged send, what its link
+    draws, and what the device and the server have to do, see `sim.world.options`."""
 
     server: Ints
     model: Ints
+    c_e: Floats
     transfer_s: Floats
     tx: Floats
     rx: Floats
     tail_s: Floats
     device_s: Floats
     device: Ints
+    work: Floats
+
+
+class Widths(NamedTuple):
+    """The models of servers that choose among them, server after server: their places, and work."""
+
+    model: Ints
     work: Floats
 
 
@@ -111,6 +122,7 @@ class Constants(NamedTuple):
     policy_root: np.uint64
     choice_root: np.uint64
     tells_backlog: bool
+    cancels: bool  # some attempt may be called back
     has_own_work: bool  # some take longer than others by their group or trace
     computes: bool  # some options have a part for the device
     adds_rows: bool

@@ -72,6 +72,12 @@ class RequestsAhead:
         self.requests = Requests(*columns)
         self.draw(state.next_k, only_short=False)
 
+    @property
+    def count(self) -> int:
+        """How many requests are drawn at once."""
+        each, _, clients = self.sizes
+        return each * clients
+
     def _held(self, g: int, begin: float, end: float) -> set[int]:
         """The versions of the rejectors that some client of a group has in [begin, end)."""
         held, clients = self._learning.schedule.rejectors, self._parameters.clients

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sim.engine.arrays.columns_of import ticks_remembered
+from sim.engine.arrays.laying_out import ranks_of
 from sim.engine.arrays.layout import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
@@ -21,6 +22,7 @@ MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
     found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
+    ranks = ranks_of(parameters)
     scale = replica = coming = wanted = fair = door = width = 0
     for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
         scaling, discipline = rule.autoscaling, DISCIPLINES[rule.discipline]
@@ -30,6 +32,8 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "batch_wait_s": rule.batch_wait_s,
             "queue_limit": now.steered.queue_limit,
             "discipline": discipline.code,
+            "ranked_by": ranks.index(discipline.rank) if discipline.rank else -1,
+            "sheds_worse": discipline.sheds_worse,
             "admission": rule.admission.code,
             "drops_expired": rule.drop_expired,
             "when_down": WHEN_DOWN.index(rule.when_down),

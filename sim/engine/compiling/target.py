@@ -46,4 +46,9 @@ def _learned() -> Learned:
 
 def is_kept() -> bool:
     """Whether there is nothing to compile, for any run."""
-    return is_switched_off() or kept.is_kept(function, argument_types())
+    return is_switched_off() or is_in_memory() or kept.is_kept(function, argument_types())
+
+
+def is_in_memory() -> bool:
+    """Whether this process has compiled it, or read it, already."""
+    return bool(function.signatures)

@@ -1,16 +1,15 @@
 """Which of its options a client asks: of those that would do and have no obstacle, the first in some order.
-A choice is the order that `place_of` gives; see `sim.registry.choices`."""
+The order is what a function of `sim.registry.choices` gives, or one that somebody brings."""
 
 from __future__ import annotations
 
+from math import inf, isnan
 from typing import Any
 
-from sim.engine.events import BEST, HOME, LEAST_BACKLOG, ORDER, ROUND_ROBIN, TWO_CHOICES
 from sim.engine.handlers.obstacles import blocked
-from sim.engine.handlers.primitives import uniform, whole_number
+from sim.engine.handlers.primitives import real_number, uniform, whole_number
 from sim.engine.linking import handler
-
-LATER = 1 << 31  # behind every backlog and every place
+from sim.registry.choices import BEHIND_ALL, Candidate
 
 
 @handler
@@ -25,52 +24,55 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     first, options = w.groups.first_option[group], w.groups.options[group]
     found, found_at, is_free = 0, 0.0, False
     has_any = False
-    drawn = two_drawn(w, row, attempt, options)
+    drawn = two_drawn(w, row, attempt, options) if w.groups.draws_options[group] else 0
     for option in range(options):
         if w.rows.worth[row] & (1 << option) == 0:
             continue
-        server = w.options.server[first + option]
-        at = place_of(w, row, client, group, option, options, server, failed, drawn)
-        free = blocked(w, now, client, server) == 0
+        at = place_of(w, row, attempt, group, option, failed, drawn)
+        free = blocked(w, now, client, w.options.server[first + option]) == 0
         if not has_any or (free and not is_free) or (free == is_free and at < found_at):
             found, found_at, is_free, has_any = option, at, free, True
     return found
 
 
 @handler
-def place_of(
-    w: Any,
-    row: Any,
-    client: Any,
-    group: Any,
-    option: Any,
-    options: Any,
-    server: Any,
-    failed: Any,
-    drawn: Any,
-) -> Any:
+def place_of(w: Any, row: Any, attempt: Any, group: Any, option: Any, failed: Any, drawn: Any) -> Any:
     """Where an option stands among its client's: the lowest number is asked, of equals the first option.
 
-    A retry goes on from the option that failed, which comes last.
+    The option that failed comes last; what is no number as well.
     """
-    by, found = w.groups.choose[group], 0.0
-    if by == LEAST_BACKLOG:
-        found = w.clients.backlog[client * w.constants.servers + server] * 1.0
-    elif by == TWO_CHOICES:
-        found = w.clients.backlog[client * w.constants.servers + server] * 1.0
-        if drawn & (1 << option) == 0:
-            found += LATER
-    elif by == ROUND_ROBIN:
-        found = (option - w.clients.turn[client]) % options * 1.0
-    elif by == HOME:
-        found = (option - client) % options * 1.0
-    elif failed >= 0:
-        found = (option - failed - 1) % options * 1.0
-    elif by == BEST:
-        found = -w.asked.value[option, row]
-    elif by == ORDER:
-        found = option * 1.0
-    return found + 2.0 * LATER if option == failed else found
+    options = w.groups.options[group]
+    if failed >= 0 and w.groups.goes_on[group]:
+        found = real_number((option - failed - 1) % options)
+    else:
+        found = w.functions.rank_option[w.groups.choose[group]](
+            candidate(w, row, attempt, group, option, drawn)
+        )
+    if isnan(found):
+        return inf
+    return found + 2.0 * BEHIND_ALL if option == failed else found
+
+
+@handler
+def candidate(w: Any, row: Any, attempt: Any, group: Any, option: Any, drawn: Any) -> Any:
+    """What a choice is told of an option."""
+    client, place = w.rows.client[row], w.groups.first_option[group] + option
+    backlog, turn = 0, 0
+    if len(w.clients.backlog) > 0:
+        backlog = w.clients.backlog[client * w.constants.servers + w.options.server[place]]
+    if len(w.clients.turn) > 0:
+        turn = w.clients.turn[client]
+    return Candidate(
+        whole_number(client),
+        whole_number(attempt),
+        whole_number(option),
+        whole_number(w.groups.options[group]),
+        real_number(w.asked.value[option if w.groups.scores[group] > 1 else 0, row]),
+        real_number(w.options.c_e[place]),
+        whole_number(backlog),
+        whole_number(turn),
+        drawn & (1 << option) != 0,
+    )
 
 
 @handler

@@ -20,7 +20,6 @@ from sim.engine.events import (
     REFUSED,
     REMOTE,
     RETRY,
-    ROUND_ROBIN,
     TIMED_OUT,
     TIMER,
     UPLOAD,
@@ -56,14 +55,14 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
 
     A first attempt (ASK) or the next one (RETRY, HEDGE) may leave, or one that its device is done with
-    (UPLOAD); an error or an answer has come, or the timer has fired. Each step stands here once, since
-    compiled code takes time to make for each place where it is used.
+    (UPLOAD); an error or an answer has come, or the timer has fired; but for UPLOAD `means_something` was
+    asked. Each step stands here once, since compiled code takes time to make for each place where it is used.
     """
     row = w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
     leaves = -1
-    is_so = means_something(w, now, code, attempt)
+    is_so = code != UPLOAD or means_something(w, now, code, attempt)
     works = is_so and is_on(w, now, client, row)
     # Who cannot send a second one still waits for the first.
     settled = SENDS if works or not is_so or code == HEDGE else NO_POWER
@@ -242,7 +241,7 @@ def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     sends.reached[send] = sends.sent[send] + w.drawn.uplink_s[drawn, row]
     sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     sends.service_factor[send] = w.drawn.service_factor[drawn, row]
-    if w.groups.choose[group] == ROUND_ROBIN:
+    if w.groups.takes_turns[group]:
         w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
 
 

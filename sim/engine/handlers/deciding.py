@@ -30,7 +30,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     group = w.clients.group[client]
     price, threshold = w.groups.price[group], asked.threshold[0, row]
     if price >= 0:
-        threshold = w.prices.threshold[price](
+        threshold = w.functions.threshold[price](
             parameters_of(w, group), memory_of(w, client), now, request_of(w, row)
         )
     best, scores = 0, w.groups.scores[group]
@@ -48,7 +48,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
         w.groups.exploration[group],
     )
     if price >= 0:
-        w.prices.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
+        w.functions.on_decision[price](parameters_of(w, group), memory_of(w, client), now, is_sent)
     rows.server_version[row] = 0  # decided; which version was in force, its instant tells
     rows.threshold[row], rows.propensity[row], rows.deferred[row] = threshold, chance, is_sent
     if not is_sent:
@@ -102,7 +102,7 @@ def hear_outcome(w: Any, now: Any, send: Any, outcome: Any) -> Any:
         whole_number(server_label),
         whole_number(own_label(w, row)),
     )
-    w.prices.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
+    w.functions.on_outcome[w.groups.price[group]](parameters_of(w, group), memory_of(w, client), now, heard)
 
 
 @handler

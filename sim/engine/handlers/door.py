@@ -14,7 +14,6 @@ from sim.engine.events import (
     KEY_REPLY,
     NOBODY,
     OPEN,
-    PRIORITY,
     QUEUE,
     QUEUE_FULL,
     REFUSE,
@@ -38,7 +37,7 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     why, worse = 0, NOBODY
     if s.waiting >= s.limit and not at_once:
         if s.replicas > s.taken or s.when_down == QUEUE:
-            if s.discipline == PRIORITY:
+            if s.sheds_worse:
                 worse = last_of_worse(w, s, send)
             why = QUEUE_FULL if worse < 0 else 0
         elif s.when_down == REFUSE:
@@ -46,7 +45,7 @@ def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
         else:
             swallow(w.sends.cause, w.sends.closed_at, now, send)
             return False
-    if why == 0 and not admits(w, s, now, send):
+    if why == 0 and s.admission != OPEN and not admits(w, s, now, send):
         why = ADMISSION
     refused = send if why != 0 else NOBODY
     if why == 0 and worse >= 0:
@@ -79,9 +78,7 @@ def turn_away(w: Any, r: Any, s: Any, now: Any, send: Any, why: Any) -> Any:
 
 @handler
 def admits(w: Any, s: Any, now: Any, send: Any) -> Any:
-    """Whether a send that has found a place is let in."""
-    if s.admission == OPEN:
-        return True
+    """Whether a send that has found a place is let in by a server that does not let in all."""
     if s.admission == DEADLINE_FEASIBLE:
         usable, most = s.replicas - s.taken, s.max_batch
         if usable <= 0:

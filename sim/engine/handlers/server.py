@@ -105,7 +105,7 @@ def form(w: Any, s: Any, now: Any, replica: Any) -> Any:
             sends.cause[send] = EXPIRED
             sends.closed_at[send] = now
             continue
-        if is_called_back(w, now, send):
+        if w.constants.cancels and is_called_back(w, now, send):
             count(s, now, -1)
             sends.cause[send] = CANCELLED
             sends.closed_at[send] = now
@@ -171,7 +171,9 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
         takes = SHORTEST_S
-    return takes * slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
+    if len(w.slow_service.line) > 0:
+        takes *= slowed(w.slow_service, s.number, now, s.replicas - (replica - s.first_replica) - 1)
+    return takes
 
 
 @handler
@@ -220,4 +222,5 @@ def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
 def make_idle(w: Any, s: Any, replica: Any) -> Any:
     w.replicas.is_idle[replica] = True
     s.idle += 1
-    s.lowest = min(s.lowest, replica)
+    if replica < s.lowest:  # noqa: PLR1730  (plain numbers: min() takes three times as long)
+        s.lowest = replica

@@ -42,7 +42,7 @@ from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, send_or_hear
 from sim.engine.handlers.door import reach
-from sim.engine.handlers.heeding import last_of
+from sim.engine.handlers.heeding import last_of, means_something
 from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
@@ -108,13 +108,15 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
         subject = come(w, r, now, code, subject)
         code = ASK if subject >= 0 else NOTHING
     if code in (ASK, RETRY, HEDGE, UPLOAD, TIMER, ERROR, ANSWER):
-        subject = send_or_hear(w, r, now, code, subject)
+        # Most timers do not concern anybody any more.
+        concerns = code == UPLOAD or means_something(w, now, code, subject)
+        subject = send_or_hear(w, r, now, code, subject) if concerns else NOBODY
         code = REACH if subject >= 0 else NOTHING
     if code in (JOIN, PASS):
         subject = on_shared_link(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
     if code == REACH:
-        must_serve = reach_server(w, r, stations, now, subject)
+        must_serve = reach_server(w, r, stations, now, subject, key)
     elif code == COMPLETE:
         must_serve = complete_batch(w, r, stations, now, subject, key)
     elif code == GAIN:
@@ -130,7 +132,7 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
 
 
 @handler
-def reach_server(w: Any, r: Any, stations: Any, now: Any, send: Any) -> Any:
+def reach_server(w: Any, r: Any, stations: Any, now: Any, send: Any, _key: Any) -> Any:
     """An attempt is there; gives its server if the queue is to be served, else -1."""
     server = whole_number(w.sends.server[send])
     return server if reach(w, r, stations[server], now, send) else NOBODY

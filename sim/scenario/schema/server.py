@@ -81,9 +81,9 @@ class Station(Part):
     queue_limit: Whole | None = None
     """Requests that wait at most; null: no limit."""
     discipline: DisciplineName = "fifo"
-    """Who goes into a batch first: `fifo`, `lifo`, `edf` (the next deadline), `fair` (the client served
-    least recently) or `priority` (the group with the smallest; a full queue then pushes out whoever came last
-    of the largest)."""
+    """Who goes into a batch first: `fifo`, `lifo`, `edf` (the next deadline), `sjf` (the least work),
+    `fair` (the client served least recently) or `priority` (the group with the smallest; a full queue then
+    pushes out whoever came last of the largest)."""
     service: Service
     """How long a batch takes."""
     admission: Admission = NoAdmission()

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sim.errors import BadInput
 from sim.registry.admission import ADMISSIONS
 from sim.registry.data_sets import DATA_SETS
-from sim.registry.disciplines import DISCIPLINES
+from sim.registry.disciplines import BY_RANK, DISCIPLINES
 from sim.registry.durations import DURATIONS, DurationOrZero
 from sim.registry.prices import PRICES
 from sim.registry.registry import FAMILIES, Code, Family, PartFamily
@@ -105,12 +105,10 @@ def test_every_kind_can_be_written_in_a_scenario() -> None:
 
 
 def test_codes_count_up() -> None:
-    for family, first in (
-        (DISCIPLINES, 0),
-        (ADMISSIONS, 0),
-        (SWITCHES, 1),
-    ):  # 0: a server that does not switch
-        assert [kind.code - first for kind in family.values()] == list(range(len(family)))
+    assert [kind.code for kind in ADMISSIONS.values()] == list(range(len(ADMISSIONS)))
+    assert [kind.code for kind in DISCIPLINES.values() if kind.rank is None] == list(range(BY_RANK))
+    assert {kind.code for kind in DISCIPLINES.values() if kind.rank} == {BY_RANK}
+    assert [kind.code for kind in SWITCHES.values()] == [1, 2, 3]  # 0: a server that does not switch
 
 
 def test_any_module_of_the_room_may_be_the_first_that_is_imported() -> None:

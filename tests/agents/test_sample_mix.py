@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_fleets import SKEWED, group, model, scenario
 
-from agents.data.met import in_force, met_of
+from agents.data.sample_mix import in_force, sample_mix_of
 from agents.evaluation.cost_model import CostModel
 from agents.evaluation.curves import EvaluationSet, deferral_curve, random_curve
 from agents.evaluation.judged import calibrated_on, judged_on
@@ -76,7 +76,7 @@ def test_phases_weigh_by_how_long_they_last() -> None:
     """A quarter of the time samples 0 and 1, then 1 and 2; what begins at the horizon never comes."""
     parts = in_force((phase(0.0, 0, 1), phase(15.0, 1, 2), phase(60.0, 3)), 60.0)
     assert [part for _, part in parts] == [0.25, 0.75]
-    met = met_of(parts, np.arange(3), clients=2, owners=1)
+    met = sample_mix_of(parts, np.arange(3), clients=2, owners=1)
     np.testing.assert_allclose(met.weight, [[0.375, 1.5, 1.125]])
     assert in_force((phase(0.0, 0), phase(5.0, 1)), 0.0)[0][1] == 1.0, "without time the first alone"
 
@@ -92,7 +92,7 @@ def test_a_drift_is_part_of_what_is_judged() -> None:
 
 def test_who_meets_nothing_held_out_has_no_share() -> None:
     two = Phase(0.0, np.array([0, 1], np.int32), np.array([0, 1, 2]), np.array([[1.0, 1.0], [0.0, 1.0]]))
-    met = met_of([(two, 1.0)], np.array([1]), clients=2, owners=2)
+    met = sample_mix_of([(two, 1.0)], np.array([1]), clients=2, owners=2)
     assert met.share.tolist() == [0.0, 1.0]
     np.testing.assert_array_equal(met.weight, [[0.0], [1.0]])
 

@@ -1,5 +1,5 @@
-"""A fleet's prices as functions that compiled handlers call by address, whichever prices they are.
-So no scenario and no user's price has the event loop compiled anew."""
+"""Prices, disciplines and choices as functions that compiled handlers call by address, whichever they are.
+So no scenario and nothing that somebody brings has the event loop compiled anew."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from numba.core import cgutils
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.experimental.function_type import FunctionModel
 
-from sim.engine.arrays.layout import Prices
+from sim.engine.arrays.laying_out import choices_of, kinds_of, ranks_of
+from sim.engine.arrays.layout import OF_PRICES, Functions
 from sim.engine.compiling.decorators import handler as inlined
 from sim.engine.compiling.decorators import is_switched_off
 from sim.policy.outcomes import Outcome, Request
 from sim.policy.own import PythonPolicy
+from sim.registry.choices import Candidate, as_written
+from sim.registry.disciplines import Waiting, by_work
+from sim.world.parameters import Parameters
 
 types: Any = numba.types
 _extending: Any = extending
 _cgutils: Any = cgutils
 warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # of functions as arguments, which it is
-SLOTS = 8  # kinds of prices that one fleet may have
+SLOTS = 8  # kinds of prices, of disciplines and of choices that one scenario may have
 _FLOATS = types.Array(types.float64, 1, "C")
+_NUMBERS = {float: types.float64, int: types.int64, bool: types.boolean}
 
 
 def _named(told: type[Any]) -> Any:
-    """Numba's type of what a price is told."""
-    kinds = (types.float64 if hint is float else types.int64 for hint in get_type_hints(told).values())
-    return types.NamedTuple(tuple(kinds), told)
+    """Numba's type of what a function is told."""
+    return types.NamedTuple(tuple(_NUMBERS[hint] for hint in get_type_hints(told).values()), told)
 
 
-SIGNATURES = Prices(
+SIGNATURES = Functions(
     threshold=types.float64(_FLOATS, _FLOATS, types.float64, _named(Request)),
     on_decision=types.void(_FLOATS, _FLOATS, types.float64, types.boolean),
     on_outcome=types.void(_FLOATS, _FLOATS, types.float64, _named(Outcome)),
+    rank_waiting=types.float64(_named(Waiting)),
+    rank_option=types.float64(_named(Candidate)),
 )
 
 
@@ -69,8 +75,8 @@ def _unbox(kind: Any, value: Any, c: Any) -> Any:
     return _extending.NativeValue(found._getvalue())
 
 
-PRICES = types.NamedTuple(
-    tuple(types.UniTuple(AddressedType(signature), SLOTS) for signature in SIGNATURES), Prices
+FUNCTIONS = types.NamedTuple(
+    tuple(types.UniTuple(AddressedType(signature), SLOTS) for signature in SIGNATURES), Functions
 )
 
 
@@ -88,16 +94,24 @@ class NoPrice:
     def on_outcome(p: Any, m: Any, now: float, heard: Outcome) -> None: ...
 
 
-def compiled(kinds: list[Any]) -> Prices:
-    """The functions of these kinds of prices, and of nothing in the slots that are left.
+def compiled(parameters: Parameters) -> Functions:
+    """What the handlers call in a run, with a stand-in in the slots that are left.
 
-    Raises TypeError, in one line, if one of them cannot be compiled or if there are too many.
+    Raises TypeError, in one line, if something cannot be compiled or if there are too many.
     """
-    if len(kinds) > SLOTS:
-        raise TypeError(f"the fleet has {len(kinds)} kinds of prices that move, more than {SLOTS}")
-    found = [compiled_price(kind) for kind in kinds]
-    found += [compiled_price(NoPrice)] * (SLOTS - len(found))
-    return Prices(*zip(*found, strict=True))
+    kinds, ranks, choices = kinds_of(parameters), ranks_of(parameters), choices_of(parameters)
+    prices = _filled("kinds of prices that move", [*map(compiled_price, kinds)], compiled_price(NoPrice))
+    return Functions(
+        **dict(zip(OF_PRICES, zip(*prices, strict=True), strict=True)),
+        rank_waiting=_filled("disciplines", [*map(compiled_discipline, ranks)], compiled_discipline(by_work)),
+        rank_option=_filled("choices", [*map(compiled_choice, choices)], compiled_choice(as_written)),
+    )
+
+
+def _filled(noun: str, found: list[Any], stand_in: Any) -> tuple[Any, ...]:
+    if len(found) > SLOTS:
+        raise TypeError(f"the scenario has {len(found)} {noun}, more than {SLOTS}")
+    return (*found, *[stand_in] * (SLOTS - len(found)))
 
 
 _COMPILED: dict[Any, tuple[Any, ...]] = {}
@@ -107,15 +121,32 @@ def compiled_price(kind: Any) -> tuple[Any, ...]:
     """The three functions of a kind of price, compiled once per process."""
     if isinstance(kind, PythonPolicy):
         raise TypeError(f"the policy '{kind.name}' is plain Python")
-    if kind not in _COMPILED:
+    functions = {name: getattr(kind, name) for name in OF_PRICES}
+    return _once(kind, f"the price {kind.__name__}", functions)
+
+
+def compiled_discipline(rank: Callable[[Waiting], float]) -> Any:
+    """By which a discipline ranks."""
+    (found,) = _once(rank, f"the discipline {rank.__name__}", {"rank_waiting": rank})
+    return found
+
+
+def compiled_choice(rank: Callable[[Candidate], float]) -> Any:
+    """By which a choice ranks."""
+    (found,) = _once(rank, f"the choice {rank.__name__}", {"rank_option": rank})
+    return found
+
+
+def _once(whose: Any, noun: str, functions: dict[str, Callable[..., Any]]) -> tuple[Any, ...]:
+    if whose not in _COMPILED:
         try:
-            _COMPILED[kind] = tuple(
-                _compiled(getattr(kind, name), signature) for name, signature in SIGNATURES._asdict().items()
+            _COMPILED[whose] = tuple(
+                _compiled(function, getattr(SIGNATURES, name)) for name, function in functions.items()
             )
         except numba.core.errors.NumbaError as error:
             why = " ".join(str(error).split())
-            raise TypeError(f"the price {kind.__name__} cannot be compiled: {why}") from error
-    return _COMPILED[kind]
+            raise TypeError(f"{noun} cannot be compiled: {why}") from error
+    return _COMPILED[whose]
 
 
 def _compiled(function: Callable[..., Any], signature: Any) -> Any:

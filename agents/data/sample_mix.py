@@ -14,7 +14,7 @@ from sim.messages import Phase, Samples
 
 
 @dataclass(frozen=True)
-class Met:
+class SampleMix:
     """What the owners of a group's rows are asked, h samples.
 
     positions: places on the sample axis, ascending, (h,). share: the part of the group's clients that each
@@ -26,10 +26,10 @@ class Met:
     share: NDArray[np.float64]
     weight: NDArray[np.float64] | None = None
 
-    def of(self, owners: NDArray[np.integer]) -> Met:
+    def of(self, owners: NDArray[np.integer]) -> SampleMix:
         """The same for some owners, whose shares need not sum to 1."""
         weight = None if self.weight is None else self.weight[owners]
-        return Met(self.positions, self.share[owners], weight)
+        return SampleMix(self.positions, self.share[owners], weight)
 
     def mean(self, values: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Each row's mean over its samples, (owners,), of values (owners, h)."""
@@ -55,9 +55,9 @@ def held_out_of(phases: Sequence[Phase], horizon_s: float, samples: Samples) -> 
     return held_out
 
 
-def met_of(
+def sample_mix_of(
     parts: Sequence[tuple[Phase, float]], positions: NDArray[np.integer], clients: int, owners: int
-) -> Met:
+) -> SampleMix:
     """What each of `owners` is asked of the samples at `positions`, clients taking owners in turn.
 
     parts: phases with what each weighs. A row is the mean over the clients of its owner; one that is asked
@@ -65,7 +65,7 @@ def met_of(
     """
     share = np.bincount(np.arange(clients) % owners, minlength=owners) / clients
     if len(parts) == 1 and parts[0][0].upto.shape[1] == 1:
-        return Met(positions, share)
+        return SampleMix(positions, share)
     weight = np.zeros((owners, len(positions)))
     for phase, part in parts:
         size = np.diff(phase.first)
@@ -79,4 +79,4 @@ def met_of(
     total = weight.sum(axis=1)
     share = np.where(total > 0, share, 0.0)
     weight *= np.divide(len(positions), total, out=np.zeros(owners), where=total > 0)[:, None]
-    return Met(positions, share / share.sum(), weight)
+    return SampleMix(positions, share / share.sum(), weight)
