@@ -12,21 +12,29 @@ from numpy.typing import NDArray
 from agents.evaluation.cost_model import CostModel, cost_model_of
 from sim.messages import Samples
 from sim.scenario import Scenario
-from sim.scenario.options import model_of, written
+from sim.scenario.options import model_of, shares_of, written
 
 
 @dataclass(frozen=True)
 class Option:
-    """model: its place among the servers' models. c_e: its own price of a charged send; None: that of a
+    """model: its place among the servers' models; shares: of its answers that each of them is expected to
+    give, where its server chooses, None: one gives all. c_e: its own price of a charged send; None: that of a
     setting, or of each sample."""
 
     name: str
     model: int
     c_e: float | None
+    shares: tuple[float, ...] | None = None
 
     def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        """What an array over models says of this one's, (n,); of one model it is (n,) itself."""
-        return array if array.ndim == 1 else array[self.model]
+        """What an array over models says of this one's, (n,), on average where several answer; of one model
+        it is (n,) itself."""
+        if array.ndim == 1:
+            return array
+        found: NDArray[Any] = array[self.model]
+        if self.shares is not None:
+            found = np.tensordot(np.array(self.shares, dtype=np.float32), array.astype(np.float32), 1)
+        return found
 
     def c_e_of(self, samples: Samples, positions: NDArray[np.integer]) -> NDArray[np.float64] | None:
         """What a charged send of samples costs, float64 (positions,); None where a setting says it."""
@@ -38,7 +46,7 @@ class Option:
 def options_of(scenario: Scenario, place: int) -> tuple[Option, ...]:
     """Those of a group, in order."""
     return tuple(
-        Option(one.option, model_of(scenario, one), one.c_e)
+        Option(one.option, model_of(scenario, one), one.c_e, shares_of(scenario, one))
         for one in written(scenario, scenario.fleet[place])
     )
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from commands import capacity, fidelity, homes, live, many_runs, placement, reading, replay
+from commands import capacity, fidelity, homes, live, many_runs, placement, planning, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from commands.terminal import Terminal, printable
@@ -35,6 +35,7 @@ app.add_typer(many_runs.app)
 app.add_typer(capacity.app)
 app.add_typer(placement.app)
 app.add_typer(homes.app)
+app.add_typer(planning.app)
 app.add_typer(live.app)
 app.add_typer(fidelity.app)
 app.add_typer(replay.app)

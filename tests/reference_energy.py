@@ -132,6 +132,11 @@ class Device:
         self.sent += self.take(request, wants)
         return not self.is_silent
 
+    def computes(self, request: Any, joules: float) -> bool:
+        """Its part of an option, as it is taken on."""
+        self.inferred += self.take(request, whole(joules * NANO))
+        return not self.is_silent
+
     def take(self, request: Any, wants: int) -> int:
         if self.battery and wants >= self.left:
             got, self.in_vain = self.left, self.in_vain + wants - self.left

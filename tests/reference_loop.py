@@ -30,6 +30,7 @@ from sim.ports import OnlineLearner
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.scenario.schema.fleet import Link
+from sim.scenario.schema.fleet import Option as WrittenOption
 from sim.streams import Draws
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
@@ -54,6 +55,7 @@ class Send:
     timer: float
     verdict: simpy.Event
     option: Option
+    computed: float = nan  # when its device is done with its part of it
     reached: float = nan
     started: float = nan
     finished: float = nan
@@ -64,6 +66,7 @@ class Send:
     is_cold: bool = False
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
+    model: int = -1  # which answers
 
     @property
     def place(self) -> tuple[int, int]:
@@ -93,6 +96,7 @@ class Request:
     deferred: bool = False
     scores: list[float] = field(default_factory=list)
     worth: list[int] = field(default_factory=list)  # the options that would do
+    computed: set[str] = field(default_factory=set)  # the options whose part its device has done
     outcome: str = "in_flight"
     resolved: float = nan
     heard: Send | None = None  # the attempt that was heard of last
@@ -372,16 +376,45 @@ class Reference:
         timeout = inf if group.timeout_s is None else group.timeout_s
         timer, number = min(self.env.now + timeout, request.deadline), len(request.sends) + 1
         send = Send(request, number, self.env.now, timer, self.env.event(), option)
+        send.model = option.model
         request.sends.append(send)
         options = self.options[self.clients.group[request.client]]
         self.turns[request.client] = (options.index(option) + 1) % len(options)
-        longer = self.links.factor(request.client, self.env.now)
-        if not self.devices[request.client].sends(self.env.now, request, self.link(send), longer):
-            send.cause = "lost"
+        device, part = self.devices[request.client], self.written(send)
+        if part.device_s and option.name not in request.computed:
+            send.computed = device.free_at = max(device.free_at, self.env.now) + part.device_s
+            if not device.computes(request, part.device_j):
+                send.cause = "cancelled"
+                return send
+            self.env.process(self.compute(send))
+        elif not self.leaves(send):
             return send
-        self.env.process(self.travel(send))
         self.env.process(self.give_up(send))
         return send
+
+    def leaves(self, send: Send) -> bool:
+        """Whether the device has what its radio takes for an attempt, which is under way then."""
+        request, now = send.request, self.env.now
+        longer = self.links.factor(request.client, now)
+        if not self.devices[request.client].sends(now, request, self.link(send), longer):
+            send.cause = "lost"
+            return False
+        self.env.process(self.travel(send))
+        return True
+
+    def compute(self, send: Send) -> Life:
+        """The device does its part; then the attempt leaves, if its client still waits for it."""
+        request = send.request
+        yield self.env.at(send.computed, Kind.DECISION, *send.place)
+        request.computed.add(send.option.name)
+        if request.outcome != "in_flight" or send.verdict.triggered:
+            send.cause = "cancelled"
+            return
+        is_gone = not self.devices[request.client].works(self.env.now, request)
+        if is_gone:
+            send.cause = "cancelled"
+        if is_gone or not self.leaves(send):
+            send.verdict.succeed("no_power")
 
     def told(self, send: Send, group: Group, outcome: str) -> None:
         """An attempt has ended for its client, whose budget, breaker and price are told."""
@@ -393,7 +426,7 @@ class Reference:
         if breaker:
             breaker.hears(outcome == "remote", send.sent, self.env.now)
         version = bisect_right(self.school.in_force, send.started) - 1
-        label = int(np.atleast_2d(self.school.server_label[version])[option.model, request.sample])
+        label = int(np.atleast_2d(self.school.server_label[version])[send.model, request.sample])
         self.policies[request.client].hears(self.env.now, outcome, send.backlog, request, label)
         if outcome != "timed_out":
             self.backlogs[request.client, option.server] = send.backlog
@@ -432,11 +465,12 @@ class Reference:
     def travel(self, send: Send) -> Life:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
+        left = self.env.now
         takes = alone(send.option.link.latency_up, *send.place) + self.transfer_s(send)
         for up, _ in send.option.link.over:
             takes += alone(up, *send.place)
-        reaches = send.sent + takes * self.links.factor(client, send.sent)
-        if not self.links.downtime(client).is_up_through(send.sent, reaches):
+        reaches = left + takes * self.links.factor(client, left)
+        if not self.links.downtime(client).is_up_through(left, reaches):
             send.cause = "lost"
             return
         yield self.env.at(reaches, Kind.REACH, *send.place)
@@ -472,9 +506,16 @@ class Reference:
 
     def link(self, send: Send) -> Link:
         """Its client's own link to whom it asks."""
-        group = self.group(send.request.client)
-        written = {one.option: one.link for one in group.options or ()}
-        return written.get(send.option.name) or group.link
+        link, size = (
+            self.written(send).link or self.group(send.request.client).link,
+            self.written(send).payload_bytes,
+        )
+        return link if size is None else link.model_copy(update={"payload_bytes": size})
+
+    def written(self, send: Send) -> WrittenOption:
+        """Its option, as the scenario has it."""
+        named = {one.option: one for one in self.group(send.request.client).options or ()}
+        return named.get(send.option.name) or WrittenOption(option="o", server="s")
 
     def transfer_s(self, send: Send) -> float:
         link = self.link(send)
@@ -492,11 +533,12 @@ class Reference:
     def work(self, send: Send) -> float:
         """What the service time of a send is multiplied by: for its group and trace, as its model works, and
         for its sample."""
-        name = [*self.scenario.server_models][send.option.model]
+        name = [*self.scenario.server_models][send.model]
         own = self.learned.samples.work
-        factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.option.model]
+        factor = 1.0 if own is None else np.atleast_2d(own)[-1 if own.ndim == 1 else send.model]
         of_sample = 1.0 if own is None else float(factor[send.request.sample])
-        return send.request.work * (self.scenario.server_models[name].work * of_sample)
+        of_model = self.scenario.server_models[name].work * of_sample
+        return send.request.work * of_model * self.written(send).work
 
     def scores(self, request: Request) -> list[float]:
         """One, or one of each option."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappush
 from itertools import count
-from math import ceil, inf, nan
+from math import ceil, inf, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import simpy
 from reference_limits import Bucket
 
 from sim.engine.events import Kind
+from sim.periods import period_of
 from sim.scenario import Scenario
 from sim.scenario.schema.values import SHORTEST_S
 from sim.world.delays import Delay, ServiceTimes
@@ -97,6 +98,10 @@ class Server:
         self.coming: list[float] = []  # when each ordered replica is there
         self.wanted: list[tuple[int, int]] = []  # (tick, how many replicas were)
         self.changed_at = -inf
+        self.switch, names = scenario.switch_of(place), list(scenario.server_models)
+        self.models = [names.index(name) for name in scenario.models_of(place)]
+        self.width = len(self.models) - 1  # the place of the model that it is at
+        self.came: list[float] = []
 
     @property
     def usable(self) -> int:
@@ -115,6 +120,7 @@ class Server:
 
     def reach(self, send: Any) -> None:
         """A message arrives: it is refused, swallowed, taken at once, or waits."""
+        self.came.append(self.env.now)
         if self.rule.autoscaling and self.replicas + len(self.coming) == 0:
             self.changed_at = self.env.now
             self.scale_to(1)
@@ -213,7 +219,8 @@ class Server:
         hedge = self.scenario.fleet[int(self.group_of[send.request.client])].hedge
         if send.request.outcome != "remote" or not (hedge and hedge.cancel):
             return False
-        return self.env.now >= send.request.resolved + (send.reached - send.sent)
+        left = send.sent if isnan(send.computed) else send.computed
+        return self.env.now >= send.request.resolved + (send.reached - left)
 
     def next_of_discipline(self) -> Any:
         key: dict[str, Callable[[int, Any], Any]] = {
@@ -235,6 +242,9 @@ class Server:
     def work(self, replica: int, run: Run) -> Life:
         for send in run.batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(run.batch)
+        if self.switch:
+            self.width = self.choose_model(run.batch)
+            self.answer_by(run.batch, self.width)
         takes = self.batch_s(replica, run.batch)
         if not self.is_warm(replica):
             run.batch[0].is_cold = True
@@ -268,6 +278,34 @@ class Server:
         if calls is None or replica < calls.provisioned:
             return True
         return self.env.now <= self.warm_until.get(replica, -inf)
+
+    def choose_model(self, batch: list[Any]) -> int:
+        """The place of the model that answers a batch which starts now."""
+        switch, top = self.switch, len(self.models) - 1
+        if switch.kind == "backlog":
+            if self.backlog() >= switch.above:
+                return max(0, self.width - 1)
+            return min(top, self.width + 1) if self.backlog() <= switch.below else self.width
+        for width in range(top, 0, -1):
+            self.answer_by(batch, width)
+            if switch.kind == "deadline":
+                works = [self.work_of(send) for send in batch]
+                takes = self.times.mean[len(batch)] * (sum(works) / len(works))
+                if self.env.now + takes <= min(send.request.deadline for send in batch):
+                    return width
+            else:
+                now = period_of(self.env.now, switch.every_s)
+                came = sum(period_of(at, switch.every_s) == now - 1 for at in self.came)
+                work = list(self.scenario.server_models.values())[self.models[width]].work
+                busy_s = came * (self.times.mean[self.rule.max_batch] * work)
+                served = self.usable * self.rule.max_batch * switch.most_load
+                if busy_s <= switch.every_s * served:
+                    return width
+        return 0
+
+    def answer_by(self, batch: list[Any], width: int) -> None:
+        for send in batch:
+            send.model = self.models[width]
 
     def batch_s(self, replica: int, batch: list[Any]) -> float:
         """Seconds that a batch takes if it starts now."""
@@ -342,6 +380,7 @@ class Server:
                     send.cause = "lost"
                 elif in_flight == "requeue":
                     send.started, send.replica, send.batch_size = nan, -1, 0
+                    send.model = send.option.model
                     send.returns += 1
             if in_flight == "requeue":
                 self.returned = sends + self.returned

@@ -306,9 +306,11 @@ def reference(
     loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
-    whom = ASKED if max(map(len, loop.options)) > 1 else []
+    switches = any(server.switch for server in loop.servers)
+    whom = ASKED if switches or max(map(len, loop.options)) > 1 else []
     cold = ["cold_start"] if any(one.serverless for one in scenario.stations) else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
+    computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
@@ -316,7 +318,7 @@ def reference(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold,
+        columns=COMPARED + whom + drawn + cold + computed,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -329,7 +331,7 @@ def reference(
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT, "charged", *whom, *cold],
+        columns=["request_id", "attempt", *SENT, "charged", *whom, *cold, *computed],
     )
     return requests, attempts
 
@@ -370,7 +372,7 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
         "option": options.index(one) if send else -1,
         "cold_start": bool(send and send.is_cold),
         "server": scenario.station_names[one.server],
-        "model": [*scenario.server_models][one.model],
+        "model": [*scenario.server_models][send.model if send else one.model],
     }
 
 
@@ -425,7 +427,7 @@ def _versions(loop: Reference, request: Request) -> dict[str, object]:
 def _model(loop: Reference, request: Request) -> int:
     options = loop.options[loop.clients.group[request.client]]
     send = told_of(request)
-    return (send.option if send else options[0]).model
+    return send.model if send else options[0].model
 
 
 def told_of(request: Request) -> Send | None:
@@ -437,7 +439,9 @@ def told_of(request: Request) -> Send | None:
 
 def _sent(send: Send | None, horizon: float) -> dict[str, object]:
     if send is None:
-        return dict(zip(SENT, (nan, nan, nan, nan, -1, 0, "none"), strict=True))
+        return dict(zip(SENT, (nan, nan, nan, nan, -1, 0, "none"), strict=True)) | {"computed_at_s": nan}
+    computed = send.computed if send.computed < horizon else nan
     reached = send.reached if send.reached < horizon else nan
     times = (send.sent, reached, send.started, send.finished)
-    return dict(zip(SENT, (*times, send.replica, send.batch_size, send.cause), strict=True))
+    told = dict(zip(SENT, (*times, send.replica, send.batch_size, send.cause), strict=True))
+    return told | {"computed_at_s": computed}

@@ -42,13 +42,13 @@ def reliability_of(plan: Plan, answers: Answers) -> dict[str, list[object]]:
 
 def _softmax(answers: Answers, place: int, model: str) -> ReliabilityBins | None:
     """The largest probability that a model itself gives, over a group's held-out samples; None where it gives
-    none, and of the server where the group has several options."""
+    none, and of the server where the group has several options, or several models answer."""
     plan, options = answers.plan, options_of(answers.plan.scenario, place)
     held_out, costs = plan.held_out(place), plan.scenario.costs
     cost_model = costs_for(plan.scenario, place, costs.c_e, costs.c_1)
     evaluation_set = answers.held_out_set(place, cost_model)
     if model == "server":
-        if len(options) > 1:
+        if len(options) > 1 or options[0].shares is not None:
             return None
         estimated = options[0].of(answers.server_confidence)[None, held_out]
         if np.isnan(estimated).any():

@@ -13,7 +13,7 @@ from torch import Tensor
 from agents.data.tables import own_c_e
 from agents.evaluation.cost_model import cost_model_of
 from agents.models.training import to_tensor
-from agents.options import options_of
+from agents.options import Option, options_of
 from agents.plan import Block, Plan
 from agents.rejectors.option_losses import OptionTargets, bound_of
 from agents.rejectors.outcome_costs import own_costs, weights_of
@@ -39,11 +39,15 @@ def told(
     prices = stream(plan.scenario.seed, "rejector prices", block.group)
     by_model = correct if correct.ndim == 5 else correct[None]
     if len(options) == 1:
-        seen = _seen(plan, block, settings, by_model[options[0].model])
+        seen = _seen(plan, block, settings, options[0], by_model)
+        client_right = client_right.to(seen.dtype) if seen.is_floating_point() else client_right
         weights = weights_of(plan, block.group, settings)
         own = own_costs(plan, block.group, settings)
         return Targets(client_right, seen, labels, weights, c_1, prices, own)
-    server = torch.stack([_seen(plan, block, settings, by_model[one.model]) for one in options], dim=-1)
+    each_seen = [_seen(plan, block, settings, one, by_model) for one in options]
+    if any(one.is_floating_point() for one in each_seen):  # several models answer some: outcomes are grades
+        client_right, each_seen = client_right.float(), [one.float() for one in each_seen]
+    server = torch.stack(each_seen, dim=-1)
     own_prices = _pool_prices(plan, block.group)
     dearest = own_prices.max(axis=1)
     models = [
@@ -68,8 +72,13 @@ def told(
     )
 
 
-def _seen(plan: Plan, block: Block, settings: Sequence[Setting], correct: Correct) -> Tensor:
-    """Of a model whether each row's copy of it is right, (steps, rows, batch)."""
+def _seen(plan: Plan, block: Block, settings: Sequence[Setting], option: Option, by_model: Correct) -> Tensor:
+    """Of an option whether each row's copy of its model is right, (steps, rows, batch); how often, where
+    several models answer."""
+    if option.shares is None:
+        correct = by_model[option.model]
+    else:
+        correct = np.tensordot(np.array(option.shares, dtype=np.float32), by_model.astype(np.float32), 1)
     view = plan.rejector_views.index(plan.traffic_view(block.group))
     interval = [plan.intervals.index(each.interval(plan.steps_per_epoch)) for each in settings]
     return to_tensor(correct[:, :, view]).swapaxes(0, 1)[:, torch.tensor(interval)]

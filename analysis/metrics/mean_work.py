@@ -1,5 +1,5 @@
 """How much longer than the server says the requests of a run take it, on average.
-Below every number of load: what samples, models, groups and traces multiply service times by."""
+Below every number of load: what samples, models, options, groups and traces multiply service times by."""
 
 from __future__ import annotations
 
@@ -27,8 +27,15 @@ def mean_work(traffic: Traffic, among: Mask) -> float:
         found[mine] *= group.get("service_factor", 1.0)
         if one_work is not None:
             found[mine] *= requests["work"].to_numpy(dtype=float)[among][mine] / one_work
-        if of_model and not run.has_options:
-            found[mine] *= of_model[run.options[group["group"]][0]["model"]]
+        options = run.options[group["group"]]
+        of_option = np.array([one["work"] for one in options])
+        if run.has_options:
+            asked = np.maximum(requests["option"].to_numpy()[among][mine], 0)
+            found[mine] *= of_option[asked]
+            continue
+        found[mine] *= of_option[0]
+        if of_model:
+            found[mine] *= of_model[options[0]["model"]]
     if of_model and run.has_options:
         found *= requests["model"].map(of_model).to_numpy(dtype=float)[among]
     return float(found.mean())

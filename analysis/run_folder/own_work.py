@@ -12,10 +12,11 @@ def has_work_of_traces(run: Run) -> bool:
 
 
 def has_own_work(run: Run) -> bool:
-    """Whether anything multiplies service times: samples, models, groups or traces."""
+    """Whether anything multiplies service times: samples, models, options, groups or traces."""
     longer = any(group.get("service_factor", 1.0) != 1.0 for group in run.scenario["fleet"])
     heavy = any(factor != 1.0 for factor in work_of_models(run).values())
-    return bool(run.has_work_of_samples or has_work_of_traces(run) or longer or heavy)
+    lighter = any(one["work"] != 1.0 for options in run.options.values() for one in options)
+    return bool(run.has_work_of_samples or has_work_of_traces(run) or longer or heavy or lighter)
 
 
 def work_of_models(run: Run) -> dict[str, float]:

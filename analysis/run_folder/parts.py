@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage
 from analysis.run_folder.run import Run
+from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Arrivals, Mask
 
 Part = Callable[[Arrivals], Mask]
@@ -85,12 +86,21 @@ def names_of(run: Run, section: str) -> list[str]:
         return list(run.groups)
     if section == "servers":
         return list(run.servers) if len(run.servers) > 1 else []
-    models = list(dict.fromkeys(one["model"] for options in run.options.values() for one in options))
+    models = models_asked(run)
     if section == "models" and (run.has_options or len(models) > 1):
         return models
     if not run.has_options:
         return []
     return [f"{group}/{one['option']}" for group, options in run.options.items() for one in options]
+
+
+def models_asked(run: Run) -> list[str]:
+    """The models that may answer, in the order of options, and of a server that chooses among its own."""
+    found: list[str] = []
+    for one in (one for options in run.options.values() for one in options):
+        server = run.servers[one["server"]]
+        found += server["models"] or list(run.scenario["models"]) if switches(server) else [one["model"]]
+    return list(dict.fromkeys(found))
 
 
 def of_whom(of: Arrivals, section: str, name: str) -> Mask:

@@ -116,7 +116,7 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        schema = columns_by_run.attempts(self.has_options, self.has_calls)
+        schema = columns_by_run.attempts(self.has_options, self.has_calls, self.computes)
         frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 

@@ -43,8 +43,11 @@ class AskedOf:
 
     @cached_property
     def has_options(self) -> bool:
-        """Whether some client may ask several, so that requests tell whom they asked."""
-        return any(len(options) > 1 for options in self.options.values())
+        """Whether some client may ask several, or a server chooses among its models, so that requests tell
+        who answers."""
+        return any(len(options) > 1 for options in self.options.values()) or any(
+            map(switches, self.servers.values())
+        )
 
     @cached_property
     def has_several_prices(self) -> bool:
@@ -63,20 +66,35 @@ ALIKE = ("in_flight", "when_down", "discipline")
 
 
 def options_of(scenario: dict[str, Any], group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Whom the clients of a group may ask, with names of server and model, the link and c_e of each."""
+    """Whom the clients of a group may ask, with names of server and model, the link with its payload, c_e,
+    and what the device and the server have to do of each."""
     c_e, link = scenario["costs"]["c_e"], group["link"]
     written = group.get("options") or _every_one(scenario)
-    models = {server: of[0] for server, of in _models_by_server(scenario).items()}
+    models = {server: of[-1] for server, of in _models_by_server(scenario).items()}
     return [
         {
             "option": one["option"],
             "server": one["server"],
             "model": one.get("model") or models[one["server"]],
-            "link": one.get("link") or link,
+            "link": _with_payload(one.get("link") or link, one.get("payload_bytes")),
+            "over": tuple(
+                (one.get("link") or link).get("over", ()) if one.get("over") is None else one["over"]
+            ),
+            "device_s": one.get("device_s") or 0.0,
+            "work": one.get("work") or 1.0,
             "c_e": c_e if one.get("c_e") is None else one["c_e"],
         }
         for one in written
     ]
+
+
+def _with_payload(link: dict[str, Any], payload_bytes: int | None) -> dict[str, Any]:
+    return link if payload_bytes is None else link | {"payload_bytes": payload_bytes}
+
+
+def switches(server: dict[str, Any]) -> bool:
+    """Whether a server chooses among its models itself."""
+    return server.get("switch") is not None
 
 
 def together(servers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -107,10 +125,13 @@ def _models_by_server(scenario: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _every_one(scenario: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every model of every server, named as the run names them."""
-    pairs = [(server, model) for server, of in _models_by_server(scenario).items() for model in of]
+    """Every model of every server, named as the run names them; of one that chooses itself it alone."""
+    chooses = {one["server"] for one in scenario.get("servers") or () if switches(one)}
+    pairs: list[tuple[str, str | None]] = []
+    for server, of in _models_by_server(scenario).items():
+        pairs += [(server, model) for model in ([None] if server in chooses else of)]
     several = len({model for _, model in pairs}) > 1
     return [
-        {"option": f"{server}-{model}" if several else server, "server": server, "model": model}
+        {"option": f"{server}-{model}" if several and model else server, "server": server, "model": model}
         for server, model in pairs
     ]

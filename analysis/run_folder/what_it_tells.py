@@ -21,8 +21,19 @@ class WhatItTells:
     def columns_of_requests(self, has_options: bool, told: Sequence[str] = ()) -> pa.Schema:
         """Those that its requests have, where traces say so much of them."""
         return columns_by_run.requests(
-            self.is_graded, self.has_own_costs, told, has_options, self.is_metered, self.has_calls
+            self.is_graded,
+            self.has_own_costs,
+            told,
+            has_options,
+            self.is_metered,
+            self.has_calls,
+            self.computes,
         )
+
+    @cached_property
+    def computes(self) -> bool:
+        """Whether devices have a part in what some option asks."""
+        return self._has(columns_by_run.COMPUTED.name)
 
     @cached_property
     def is_graded(self) -> bool:

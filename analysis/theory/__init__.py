@@ -8,6 +8,7 @@ from typing import Any
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
+    asking,
     backlog,
     batteries,
     calls,
@@ -18,6 +19,7 @@ from analysis.theory import (
     shared_links,
     sharing,
     staleness,
+    switching,
     together,
     waiting,
 )
@@ -36,14 +38,23 @@ LAWS: dict[str, Law] = {
     "calls": calls.LAW,
     "presence": presence.LAW,
     "pipelines": pipelines.LAW,
+    "asking": asking.LAW,
+    "switching": switching.LAW,
 }
 
 OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
 
 KNOW_MORE = frozenset({"calls", "presence"})  # of several servers, cold starts, clients that come and go
-OF_ONE_STAGE = {"waiting", "backlog", "sharing", "cut_off", "deciding"}  # at the server
-KNOW_THE_WAY = {"shared_links", "presence", "staleness", "together"}  # the last are of what takes own links
+KNOW_OPTIONS = frozenset({"asking", "switching"})
+OF_ONE_STAGE = {"waiting", "backlog", "sharing", "cut_off", "deciding", *KNOW_OPTIONS}  # at the server
+KNOW_THE_WAY = {
+    "shared_links",
+    "presence",
+    "staleness",
+    "together",
+    "asking",
+}  # the last are of what takes own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
@@ -74,8 +85,10 @@ def _that_know(run: Run) -> frozenset[str]:
     has_presence = any(group.get("presence") for group in run.groups.values())
     if run.brought & KNOWN:
         return frozenset()
-    if run.has_options or run.has_calls or has_presence:
+    if run.has_calls or has_presence:
         return KNOW_MORE
+    if run.has_options:
+        return KNOW_MORE | KNOW_OPTIONS
     if len(run.servers) > 1:
-        return KNOW_MORE | {"pipelines"}
+        return KNOW_MORE | KNOW_OPTIONS | {"pipelines"}
     return OURS - OF_ONE_STAGE if run.server.get("stages", 1) > 1 else OURS

@@ -35,6 +35,8 @@ simulator is for.
 | `burst` | *Cold calls* |
 | `churn` | *Clients that come and go* |
 | `unfair` | *Shares of a server that is asked for too much* |
+| `split` | *What asking takes* |
+| `switchable` | *A server that switches models under overload* |
 
 A new law is a module of `analysis/theory` with a function of the traffic, and a line in `LAWS`.
 """

@@ -46,11 +46,13 @@ def batteries_at_start(power: Power, group: NDArray[np.int16]) -> Columns:
     return found
 
 
-def draw_inference(power: Power, batteries: Columns, group: NDArray[np.int16], rows: Columns) -> None:
-    """What inference takes of requests that have come to devices on mains; batteries give it in the loop.
+def draw_inference(
+    power: Power, batteries: Columns, group: NDArray[np.int16], later: NDArray[np.bool_], rows: Columns
+) -> None:
+    """What inference takes of requests that have come to their devices.
 
-    group: of each request.
+    group: of each request; later: whether it comes to its device in the loop, which takes it then.
     """
     if len(batteries["at"]) and len(rows["client"]):
-        rows["drawn"][:] = np.where(power.capacity[group] > 0, 0, power.inference[group])
+        rows["drawn"][:] = np.where(later, 0, power.inference[group])
         np.add.at(batteries["inference"], rows["client"], rows["drawn"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.registry.admission import ADMISSIONS
 from sim.registry.disciplines import DISCIPLINES
+from sim.registry.switches import SWITCHES
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.world.population import CLIENT_SHIFT
 
@@ -34,8 +35,19 @@ class Kind(IntEnum):
 # of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and
 # COMPLETE and INTAKE, the first stage of a pipeline is free (a replica, counted over all servers).
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
-HEDGE, COMPLETE, PASS, JOIN, BEGIN, INTAKE = range(12, 18)
-CODES = range(18)
+HEDGE, COMPLETE, PASS, JOIN, BEGIN, INTAKE, UPLOAD = range(12, 19)
+CODES = range(19)
+MAY_LACK = {
+    RETRY,
+    HEDGE,
+    UPLOAD,
+    ARRIVE,
+    BEGIN,
+    CAPACITY,
+    SCALE,
+    READY,
+    PASS,
+}  # something; else there is room
 NOTHING = NOBODY = -1
 CODE_BITS = 5
 TAKEN_BITS = 20
@@ -87,6 +99,7 @@ FIFO, LIFO, FAIR = (DISCIPLINES[name].code for name in ("fifo", "lifo", "fair"))
 OPEN, DEADLINE_FEASIBLE, TOKEN_BUCKET = (
     ADMISSIONS[name].code for name in ("none", "deadline_feasible", "token_bucket")
 )
+BACKLOG_SWITCH, DEADLINE_SWITCH, GEAR = (SWITCHES[name].code for name in ("backlog", "deadline", "gear"))
 WHEN_DOWN = ("refuse", "silent", "queue")
 REFUSE, SILENT, QUEUE = range(3)
 IN_FLIGHTS = ("lose", "requeue", "finish", "resume", "restart")

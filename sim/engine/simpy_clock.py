@@ -12,24 +12,11 @@ import simpy
 
 from sim.engine.arrays.context import Context
 from sim.engine.arrays.laying_out import choices_of, fixed, kinds_of, ranks_of
-from sim.engine.arrays.layout import OF_PRICES, REGISTERS, STATION, Functions
+from sim.engine.arrays.layout import OF_PRICES, Functions
+from sim.engine.arrays.records import REGISTERS, STATION
 from sim.engine.arrays.views import views
 from sim.engine.clock import Played, Stretch
-from sim.engine.events import (
-    ARRIVE,
-    BEGIN,
-    CAPACITY,
-    CODES,
-    COMPLETE,
-    DONE,
-    HEDGE,
-    PASS,
-    REACH,
-    READY,
-    RETRY,
-    SCALE,
-    WANTS_REDRAWS,
-)
+from sim.engine.events import CAPACITY, CODES, COMPLETE, DONE, MAY_LACK, REACH, SCALE, WANTS_REDRAWS
 from sim.engine.handlers import MODULES, primitives, server, walk
 from sim.engine.learning import Learning
 from sim.engine.linking import link
@@ -40,7 +27,6 @@ from sim.streams import mixed_word
 from sim.world.parameters import Parameters
 
 _HAVE_LIVES_OF_THEIR_OWN = {CAPACITY, SCALE}
-_MAY_LACK = {RETRY, HEDGE, ARRIVE, BEGIN, CAPACITY, SCALE, READY, PASS}  # something; else there is room
 Callbacks = list[Callable[[Any], None]]
 
 
@@ -257,7 +243,7 @@ class Playing:
         env, r, often = self._env, self._r, self._handlers.often.get(code)
         stations = self._stations
         happen, lacks, serve = self._handlers.happen, self._handlers.lacks, self._handlers.serve
-        may_lack = code in _MAY_LACK or self._w.constants.adds_rows
+        may_lack = code in MAY_LACK or self._w.constants.adds_rows
 
         def fire(event: Any) -> None:
             r.now = now = env._now

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim.engine.batteries import batteries_at_start
 from sim.engine.passages import Passages
+from sim.engine.station_state import Scaling, StationState, Steered, Switched
 from sim.engine.traces_told import nothing_told
 from sim.policy.controllers import memories
 from sim.registry.allotments import TOKEN
@@ -40,6 +41,7 @@ ROW_TYPES: dict[str, str] = {
     "deferred": "?",
     "worth": "i8",  # the options that would do, a bit of each
     "open": "i1",  # attempts whose end its client still awaits
+    "computed": "i8",  # the options whose part its device has done, a bit of each
     "drawn": "i8",  # nanojoules that its device has drawn for it
     "outcome": "i1",  # index into OUTCOMES
     "completed_at": "f8",  # when the client knew the outcome; NaN = it waits
@@ -51,7 +53,9 @@ SEND_TYPES: dict[str, str] = {
     "attempt": "i1",
     "option": "i1",  # whom of its group's options it asks
     "server": "i2",
+    "model": "i2",  # which answers, where its server has chosen one; -1 = whom it asked said which
     "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
+    "computed_at": "f8",  # when the device is done with its part of it; NaN = it has none
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
     "downlink_s": "f8",  # seconds back to the client; NaN = swallowed by the link
     "timeout_at": "f8",  # when the client gives this attempt up; inf = never
@@ -92,6 +96,8 @@ BREAKER_TYPES = {
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
 NEW_SEND: dict[str, float] = {
+    "model": -1,
+    "computed_at": np.nan,
     "started": np.nan,
     "finished": np.nan,
     "shed": np.nan,
@@ -138,67 +144,6 @@ def merged(parts: Sequence[Columns], place: NDArray[np.int64]) -> Columns:
             found[name][here] = column
         first += len(here)
     return found
-
-
-@dataclass
-class Scaling:
-    """The autoscaler between two ticks: when ordered replicas are there, what was wanted at the last ticks
-    (-1: nothing was decided), when it last changed something, and seconds measured so far."""
-
-    coming: list[float] = field(default_factory=list)
-    wanted: list[int] = field(default_factory=list)
-    changed_at: float = -np.inf
-    busy_s: float = 0.0
-    usable_s: float = 0.0
-    replica_s: float = 0.0
-    measured_at: float = 0.0
-
-
-@dataclass
-class Steered:
-    """What may be set from outside between two windows: the queue's limit (inf: none), and how many replicas
-    the autoscaler asks for at its next tick (-1: it says itself)."""
-
-    queue_limit: float
-    replicas: int = -1
-
-
-@dataclass
-class StationState:
-    """A server between two chunks.
-
-    waiting: sends in the order of the queue, the first `returned` of them put back by an outage. batch_of:
-    per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
-    began, or last went on; left: seconds left of one that stands still (NaN: it does not). A pipeline of
-    several `stages` stands there once for each; cleared: of these when the last batch leaves the stage (-inf:
-    none, or the first is free). warm_until: until when an instance of a serverless server is warm. replicas:
-    those there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
-    wherever they changed in it, for those who keep a record.
-    """
-
-    waiting: list[int]
-    returned: int
-    batch_of: list[list[int]]
-    ends: list[float]
-    since: list[float]
-    left: list[float]
-    warm_until: list[float]
-    cleared: list[float]
-    stages: int
-    replicas: int
-    taken: int
-    scaling: Scaling
-    steered: Steered
-    steps: list[tuple[float, int]]
-
-    @property
-    def usable(self) -> int:
-        return max(0, self.replicas - self.taken)
-
-    @property
-    def held(self) -> int:
-        """How many batches stand still with their replicas."""
-        return int(np.count_nonzero(~np.isnan(self.left)))
 
 
 @dataclass
@@ -287,6 +232,7 @@ def _station_at_start(one: Station) -> StationState:
         taken=one.replicas - usable,
         scaling=Scaling(),
         steered=Steered(float(one.queue_limit)),
+        switched=Switched(len(one.widths) - 1 if one.switch else -1),
         steps=[(0.0, usable)],
     )
 

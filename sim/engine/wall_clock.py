@@ -16,7 +16,7 @@ import simpy
 from sim.engine.arrays.context import Context
 from sim.engine.clock import Stretch
 from sim.engine.events import ADMISSION, DOWN, EXPIRED, KEY_COMPLETE, LOST, QUEUE_FULL, REFUSALS
-from sim.engine.handlers import capacity, door, server
+from sim.engine.handlers import capacity, door, server, work
 from sim.engine.simpy_clock import Handlers, Happening, Playing, SimPyClock
 from sim.world.parameters import Parameters
 
@@ -157,10 +157,8 @@ class _InRealTime(Playing):
         s.waiting = s.inside
         self._asked[send] = None
         row = w.sends.row[send]
-        sample, work = w.rows.sample[row], w.rows.work[row]
-        if len(w.work):
-            work *= w.work[sample]
-        self._clock.real.ask(Ask(send, w.sends.service_factor[send], work, w.rows.deadline[row], sample))
+        sample, factor = w.rows.sample[row], self._linked[work.work_of](w, send)
+        self._clock.real.ask(Ask(send, w.sends.service_factor[send], factor, w.rows.deadline[row], sample))
         return False
 
     def change_capacity(self, s: Any, now: float, taken: int) -> bool:

@@ -80,7 +80,7 @@ def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: A
         state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client[~later], decided[~later])
-    draw_inference(parameters.power, state.batteries, group, new)
+    draw_inference(parameters.power, state.batteries, group, later, new)
     _put_in_order(state, state.rows, new)
 
 

@@ -1,5 +1,5 @@
 """Columns that `requests` and `attempts` have in some runs alone, behind those that `columns` declares.
-What is traced, graded, priced by the sample, asked of several options, or drawn by devices."""
+What is traced, graded, priced by the sample, asked of several options, or drawn and computed by devices."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ ASKED = (
 )
 OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
 COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: whether its call found none warm
+# Of runs whose devices have a part in what some option asks: when they were done with it, NaN: they had none.
+COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
 
@@ -41,17 +43,19 @@ def requests(
     has_options: bool = False,
     is_metered: bool = False,
     has_calls: bool = False,
+    computes: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
-    own = (*own, *((COLD,) if has_calls else ()))
+    own = (*own, *((COLD,) if has_calls else ()), *((COMPUTED,) if computes else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
-def attempts(has_options: bool = False, has_calls: bool = False) -> pa.Schema:
+def attempts(has_options: bool = False, has_calls: bool = False, computes: bool = False) -> pa.Schema:
     """The columns of `attempts`; in runs with several options whom each asked."""
-    return pa.schema([*ATTEMPTS, *(ASKED if has_options else ()), *((COLD,) if has_calls else ())])
+    own = (*(ASKED if has_options else ()), *((COLD,) if has_calls else ()))
+    return pa.schema([*ATTEMPTS, *own, *((COMPUTED,) if computes else ())])
 
 
 # Of runs with several servers: those columns of the time line that are a server's own, a row per second and

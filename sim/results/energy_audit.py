@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.batteries import Columns
+from sim.engine.events import CANCELLED
 from sim.engine.state import Ended
 from sim.errors import RunFailed
 from sim.world.energy import nearest
 from sim.world.network import bits_by
+from sim.world.options import Option
 from sim.world.parameters import Parameters
 
 # Of attempts that one client sends at one instant: retries, hedges, first ones, those that took no time.
-_RETRY, _HEDGE, _FIRST, _AT_ONCE = range(4)
+_RETRY, _HEDGE, _FIRST, _AT_ONCE = range(4)  # one whose device computed first leaves among first ones
 Sent = tuple[float, int, int, int, int, int]
 
 
@@ -44,9 +46,13 @@ class EnergyAudit:
         at_once = rows["decided"][row] == rows["arrived"][row]
         which = np.where(attempt > 1, _RETRY, np.where(at_once, _AT_ONCE, _FIRST))
         which[(attempt == 2) & (sends["rival"] >= 0)] = _HEDGE
-        mine = parameters.power.is_metered[group[row]]
+        mine, computes = parameters.power.is_metered[group[row]], ~np.isnan(sends["computed_at"])
+        which[computes] = _FIRST
+        for one in np.flatnonzero(mine & computes).tolist():
+            self.asked[rows["client"][row[one]]] += self._option(group[row[one]], sends["option"][one]).device
+        mine &= ~computes | _has_left(sends)
         columns = (
-            sends["sent"],
+            np.where(computes, sends["computed_at"], sends["sent"]),
             rows["client"][row],
             which,
             rows["request_id"][row],
@@ -64,12 +70,15 @@ class EnergyAudit:
     def _recount(self, one: Sent) -> None:
         """What the radio takes: a payload's time, and the tail of which nothing is paid yet."""
         sent, client, _, _, _, place = one
-        option = self._parameters.options[self._parameters.clients.group[client]][place]
+        option = self._option(self._parameters.clients.group[client], place)
         takes_s = option.transfer_s * self._parameters.links.factor(client, sent)
         paid_s = max(0.0, self.listens_until[client] - sent)
         self.asked[client] += nearest(option.tx * takes_s)
         self.asked[client] += nearest(option.rx * max(0.0, option.tail_s - paid_s))
         self.listens_until[client] = max(self.listens_until[client], sent + (takes_s + option.tail_s))
+
+    def _option(self, group: Any, place: Any) -> Option:
+        return self._parameters.options[int(group)][int(place)]
 
     def finish(self, accounts: Columns, at_s: float) -> None:
         """Raises RunFailed unless every account adds up. accounts: at the horizon, which is `at_s`."""
@@ -90,6 +99,14 @@ class EnergyAudit:
         idle = power.idle[group] * (at_s - of["silent_s"])
         slack = 2.0 + 2.0 * of["deaths"] + 1e-9 * np.abs(idle)
         _require(np.abs(of["idle"] - idle) <= slack, "idled for {}, and not {}", of["idle"], idle)
+
+
+def _has_left(sends: Columns) -> NDArray[np.bool_]:
+    """Which attempts left their devices, of those on which these computed first, bool (sends,)."""
+    called_off = (sends["cause"] == CANCELLED) & np.isnan(sends["reached"])
+    computing = np.isinf(sends["reached"]) & np.isnan(sends["closed_at"]) & (sends["hop"] < 0)
+    left: NDArray[np.bool_] = ~called_off & ~computing
+    return left
 
 
 def _require(holds: NDArray[np.bool_], rule: str, one: NDArray[Any], other: NDArray[Any]) -> None:

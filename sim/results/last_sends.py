@@ -14,7 +14,19 @@ _NEVER = {
     "sent": np.nan,
     "reached": np.nan,
     "option": -1,
-    **{name: NEW_SEND[name] for name in ("started", "finished", "replica", "batch_size", "cause", "is_cold")},
+    **{
+        name: NEW_SEND[name]
+        for name in (
+            "model",
+            "computed_at",
+            "started",
+            "finished",
+            "replica",
+            "batch_size",
+            "cause",
+            "is_cold",
+        )
+    },
 }
 
 

@@ -14,7 +14,7 @@ from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import COLD, DRAWN, OWN_COST, QUALITIES
+from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, OWN_COST, QUALITIES
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -68,8 +68,8 @@ class Tabulator:
 
     @property
     def has_options(self) -> bool:
-        """Whether some client may ask more than one."""
-        return self.parameters.most_options > 1
+        """Whether it has to be told whom a request asked, or which model answered."""
+        return self.parameters.most_options > 1 or self.parameters.switches
 
     def requests(self, ended: Ended) -> pa.Table:
         """One row per ended request, sorted by request_id."""
@@ -81,23 +81,23 @@ class Tabulator:
         columns["cost"] = self.whom.cost(rows, ended.sends, self.charged(ended))
         is_graded = self.learning.learned.tables.server_quality is not None
         if is_graded:
-            columns |= self._qualities(
-                rows, self.whom.models(rows["client"], last["option"]), columns["answered_by"]
-            )
+            columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
             columns["correct"] = columns["quality"] == 1.0
         if self.whom.sample_c_e is not None:
             columns[OWN_COST.name] = self.whom.sample_c_e[
-                self.whom.models(rows["client"], last["option"]), rows["sample"]
+                self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
-            columns |= self.whom.columns(rows["client"], last["option"])
+            columns |= self.whom.columns(rows["client"], last)
         if is_metered := bool(self.parameters.power.is_metered.any()):
             columns[DRAWN.name] = rows["drawn"] / JOULE
         if has_calls := self.parameters.has_calls:
             columns[COLD.name] = last["is_cold"]
-        is_priced = self.whom.sample_c_e is not None
-        schema = columns_of_requests(is_graded, is_priced, self.told, self.has_options, is_metered, has_calls)
+        is_priced, computes = self.whom.sample_c_e is not None, bool(self.parameters.computes.any())
+        schema = columns_of_requests(
+            is_graded, is_priced, self.told, self.has_options, is_metered, has_calls, computes
+        )
         return _table(columns, schema, self._dictionaries())
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -112,10 +112,11 @@ class Tabulator:
             "charged": self.charged(ended)[several],
         }
         if self.has_options:
-            columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends["option"])
+            columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)
         if has_calls := self.parameters.has_calls:
             columns[COLD.name] = sends["is_cold"]
-        return _table(columns, columns_of_attempts(self.has_options, has_calls), self._dictionaries())
+        schema = columns_of_attempts(self.has_options, has_calls, bool(self.parameters.computes.any()))
+        return _table(columns, schema, self._dictionaries())
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
@@ -196,6 +197,7 @@ class Tabulator:
         return {
             "sent_at_s": sends["sent"],
             "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
+            COMPUTED.name: np.where(sends["computed_at"] < self.horizon_s, sends["computed_at"], np.nan),
             "started_at_s": sends["started"],
             "finished_at_s": sends["finished"],
             "replica": sends["replica"],
@@ -215,7 +217,7 @@ class Tabulator:
             falls_back,
         )
         client_label, server_label = self._labels(
-            rows, group, server_version, self.whom.models(rows["client"], last["option"])
+            rows, group, server_version, self.whom.models(rows["client"], last)
         )
         answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
         answered_at = np.where(by == _BY_NONE, np.nan, rows["completed_at"])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sim.engine.clock import Played
 from sim.engine.events import REFUSALS
-from sim.engine.state import Columns, State, StationState, take
+from sim.engine.state import Columns, State, take
+from sim.engine.station_state import StationState
 from sim.errors import RunFailed
 
 Instants = NDArray[np.float64]

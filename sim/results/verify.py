@@ -26,7 +26,10 @@ from sim.world.world import World
 
 _REMOTE = OUTCOMES.index("remote")
 _ORDERS = (
-    ("arrived_at_s", "decided_at_s", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s"),
+    (
+        *("arrived_at_s", "decided_at_s", "sent_at_s", "computed_at_s"),
+        *("reached_at_s", "started_at_s", "finished_at_s"),
+    ),
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
@@ -71,6 +74,7 @@ class Verifier:
         for table in (requests, attempts):
             self._check_replicas(table)
             self._check_links(table)
+            self._check_parts(table)
         self._check_answers(requests)
         outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
         if outcomes[OUTCOMES.index("in_flight")] and not last:
@@ -159,6 +163,7 @@ class Verifier:
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)
+        names = tuple(name for name in names if name in table.column_names)
         for name in names:
             at = table[name].to_numpy()
             is_wrong |= at < latest  # what did not happen is NaN, and neither early nor late
@@ -214,6 +219,8 @@ class Verifier:
         names += [("finished_at_s", "answered_at_s")] if "answered_at_s" in table.column_names else []
         for leaves, arrives in names:
             left, came = table[leaves].to_numpy(), table[arrives].to_numpy()
+            if leaves == "sent_at_s" and "computed_at_s" in table.column_names:
+                left = np.where(np.isnan(came), left, np.fmax(left, table["computed_at_s"].to_numpy()))
             here = self._cut[client] & ~np.isnan(left)
             if leaves == "finished_at_s":
                 here &= _is_remote(table)
@@ -223,6 +230,24 @@ class Verifier:
             ):
                 if not self._parameters.links.downtime(who).is_up_through(t0, t1):
                     raise RunFailed("run", f"a message of client {who} passed a link that was cut, at {t0} s")
+
+    def _check_parts(self, table: pa.Table) -> None:
+        """No device did its part of an attempt in less time than it takes; no first one left without."""
+        if "computed_at_s" not in table.column_names:
+            return
+        options, ids = self._parameters.options, table["request_id"].to_numpy()
+        group = self._parameters.clients.group[ids >> CLIENT_SHIFT]
+        place = np.cumsum([0, *map(len, options)])[group]
+        if "option" in table.column_names:
+            place = place + np.maximum(table["option"].to_numpy(), 0)
+        takes_s = np.array([one.device_s for of_group in options for one in of_group])[place]
+        computed = table["computed_at_s"].to_numpy()
+        wrong = computed - table["sent_at_s"].to_numpy() < takes_s - 1e-9 * (1.0 + computed)
+        number = table["attempt" if "attempt" in table.column_names else "attempts"].to_numpy()
+        left = ~np.isnan(table["reached_at_s"].to_numpy())
+        wrong |= (number == 1) & left & (takes_s > 0) & np.isnan(computed)
+        if np.any(wrong):
+            raise RunFailed("run", f"request {ids[wrong][0]} left before its device had done its part")
 
     def _usable_at(self, server: int, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """As many replicas of a server as were usable at each instant; where several changes share it, the

@@ -43,14 +43,17 @@ class Whom:
         found: NDArray[np.int64] = self.first[self.group[client]] + np.maximum(option, 0)
         return found
 
-    def models(self, client: NDArray[np.int32], option: NDArray[np.int8]) -> NDArray[np.int64]:
-        """The models of what was asked, or of the first option."""
-        return self.model[self.place(client, option)]
+    def models(self, client: NDArray[np.int32], asked: Columns) -> NDArray[np.int64]:
+        """The models that answered these attempts, or would have; of none asked that of the first option."""
+        found: NDArray[np.int64] = np.where(
+            asked["model"] >= 0, asked["model"], self.model[self.place(client, asked["option"])]
+        )
+        return found
 
-    def columns(self, client: NDArray[np.int32], option: NDArray[np.int8]) -> Columns:
-        """What tables tell of it."""
-        server = self.server[self.place(client, option)]
-        return {"option": option, "server": server, "model": self.models(client, option)}
+    def columns(self, client: NDArray[np.int32], asked: Columns) -> Columns:
+        """What tables tell of attempts."""
+        server = self.server[self.place(client, asked["option"])]
+        return {"option": asked["option"], "server": server, "model": self.models(client, asked)}
 
     def cost(self, rows: Columns, sends: Columns, charged: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What the charged attempts of each row cost."""
@@ -61,5 +64,6 @@ class Whom:
         if self.sample_c_e is None:
             price = self.c_e[self.place(client, option)]
         else:
-            price = self.sample_c_e[self.models(client, option), rows["sample"][row]]
+            models = self.models(client, {name: sends[name][charged] for name in ("option", "model")})
+            price = self.sample_c_e[models, rows["sample"][row]]
         return np.bincount(row, weights=price, minlength=n).astype(np.float64)

@@ -57,7 +57,8 @@ def is_metered(group: Group) -> bool:
     """Whether anything that its devices draw is said."""
     device, links = group.device, [group.link, *(one.link for one in group.options or () if one.link)]
     radios = [link.tx_w or link.rx_w for link in links]
-    return bool(device.inference_j or device.idle_w or device.battery or any(radios))
+    works = [one.device_j for one in group.options or ()]
+    return bool(device.inference_j or device.idle_w or device.battery or any(radios) or any(works))
 
 
 def start_j(battery: Battery) -> float:

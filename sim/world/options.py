@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from sim.scenario import Group, Scenario
 from sim.scenario.options import model_of, written
 from sim.world.delays import LinkDelays
-from sim.world.energy import JOULE
+from sim.world.energy import JOULE, nearest
 
 
 @dataclass(frozen=True)
 class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
     the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
-    tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload."""
+    tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload. device_s, device:
+    time and nanojoules that the device takes before it sends; work: what service is multiplied by."""
 
     name: str
     server: int
@@ -28,6 +29,9 @@ class Option:
     tx: float = 0.0
     rx: float = 0.0
     tail_s: float = 0.0
+    device_s: float = 0.0
+    device: int = 0
+    work: float = 1.0
 
 
 def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
@@ -36,7 +40,7 @@ def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
     shared = {one.link: (place, one.latency) for place, one in enumerate(scenario.network)}
     found = []
     for one in written(scenario, group):
-        link = one.link or group.link
+        link = one.over_link(group.link)
         over = link.over if one.over is None else one.over
         found.append(
             Option(
@@ -51,6 +55,9 @@ def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
                 link.tx_w * JOULE,
                 link.rx_w * JOULE,
                 float(link.tail_s),
+                float(one.device_s),
+                nearest(one.device_j * JOULE),
+                one.work,
             )
         )
     return tuple(found)

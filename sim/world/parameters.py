@@ -85,6 +85,7 @@ class Parameters:
     thinks: tuple[ThinkTimes | None, ...]  # per group: of a closed loop
     service_factor: NDArray[np.float64]  # per group: how many times as long service takes
     one_work: NDArray[np.float64]  # per group: the work of its trace that counts as one; NaN: none does
+    computes: NDArray[np.bool_]  # per group: its devices have a part in what some option asks
     has_closed_loops: bool
     homes: NDArray[np.int64]  # per client: the option that is its own; its number where nobody says
     looks_at_backlogs: bool  # whether some client chooses by what it heard of queues
@@ -93,7 +94,8 @@ class Parameters:
     def has_own_work(self) -> bool:
         """Whether service takes longer for some requests than for others by what their groups or traces
         say."""
-        return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all())
+        lighter = any(option.work != 1.0 for options in self.options for option in options)
+        return bool(np.any(self.service_factor != 1.0) or not np.isnan(self.one_work).all() or lighter)
 
     @property
     def has_calls(self) -> bool:
@@ -108,13 +110,20 @@ class Parameters:
     @property
     def comes_in_loop(self) -> NDArray[np.bool_]:
         """Per group whether what its devices do with requests of an open loop depends on what happens."""
-        found: NDArray[np.bool_] = self.has_battery & np.array([think is None for think in self.thinks])
+        found: NDArray[np.bool_] = (self.has_battery | self.computes) & np.array(
+            [think is None for think in self.thinks]
+        )
         return found
 
     @property
     def takes_turns(self) -> bool:
         """Whether some client asks its options in turn."""
         return any(one.takes_turns for one in self.chooses)
+
+    @property
+    def switches(self) -> bool:
+        """Whether some server chooses among its models itself."""
+        return any(one.switch is not None for one in self.stations)
 
     @property
     def most_options(self) -> int:
@@ -137,8 +146,9 @@ def parameters_of(world: World) -> Parameters:
     is_closed = np.array([think is not None for think in thinks])
     has_several = np.array([len(options) > 1 for options in world.options])
     has_battery = world.power.capacity > 0
+    computes = np.array([any(one.device_s > 0 for one in options) for options in world.options])
     decided_in_loop = (
-        is_closed | np.array([price is not None for price in prices]) | has_several | has_battery
+        is_closed | np.array([price is not None for price in prices]) | has_several | has_battery | computes
     )
     has_breaker = np.array([breaker is not None for breaker in breakers])
     bayes, surcharges = _bayes(world), []
@@ -185,6 +195,7 @@ def parameters_of(world: World) -> Parameters:
         thinks=thinks,
         service_factor=np.array([group.service_factor for group in scenario.fleet]),
         one_work=np.array([g.arrivals.process.one_work() or np.nan for g in scenario.fleet]),
+        computes=computes,
         has_closed_loops=any(think is not None for think in thinks),
         homes=_homes(world),
         looks_at_backlogs=bool(looks_at_backlogs.any()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.registry.admission import Admission
+from sim.registry.switches import Switch
 from sim.scenario import Scenario
 from sim.scenario.schema.server import Autoscaling, Serverless
 from sim.world.delays import ServiceTimes
@@ -37,11 +38,13 @@ class Station:
     when_down: str
     in_flight: str
     queue_survives: bool
+    switch: Switch | None
+    widths: tuple[tuple[int, float], ...]  # of its models, in order: their places, and work
 
 
 def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowness) -> Station:
     """Unfolds the server at a place."""
-    server = scenario.stations[place]
+    server, names = scenario.stations[place], list(scenario.server_models)
     return Station(
         name=scenario.station_names[place],
         replicas=server.replicas,
@@ -62,4 +65,8 @@ def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowne
         when_down=server.when_down,
         in_flight=server.in_flight,
         queue_survives=server.queue_survives,
+        switch=scenario.switch_of(place),
+        widths=tuple(
+            (names.index(name), scenario.server_models[name].work) for name in scenario.models_of(place)
+        ),
     )

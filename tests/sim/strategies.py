@@ -409,6 +409,8 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     network = draw(networks(lattice))
     training = draw(trainings(horizon, lattice))
     for group in fleet:
+        if "online" not in training and (part := draw(seldom(parts(lattice)))):
+            group["options"] = ({"option": "part", "server": "server"} | part,)
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
         if "online" in training and group["device"].get("battery"):
@@ -451,7 +453,18 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     servers = [draw(named(f"s{n}", models, horizon, lattice)) for n in range(draw(st.integers(1, 3)))]
     servers[-1]["models"] = tuple(models)  # so that each has a server
     servers[-1]["max_batch"] = 1 if len(models) > 1 else servers[-1]["max_batch"]
-    pairs = [(one["server"], model) for one in servers for model in one["models"]]
+    works = [draw(st.sampled_from([1.0, 1.0, 2.0])) for _ in models]
+    if len(models) > 1 and draw(st.booleans()):  # the server that has all of them chooses itself
+        works = [0.5, 1.0, 2.5][: len(models)]
+        most = 1 if servers[-1].get("serverless") else 4
+        servers[-1] |= {"switch": draw(switches(lattice)), "max_batch": draw(st.integers(1, most))}
+        if servers[-1]["queue_limit"] is not None:
+            servers[-1]["queue_limit"] = max(servers[-1]["queue_limit"], servers[-1]["max_batch"] - 1)
+    pairs = [
+        (one["server"], model)
+        for one in servers
+        for model in ([None] if one.get("switch") else one["models"])
+    ]
     fleet = tuple(draw(choosers(f"g{g}", pairs, lattice)) for g in range(draw(st.integers(1, 3))))
     network = draw(networks(lattice))
     for group in fleet:
@@ -462,7 +475,7 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
                 option["link"] |= {"payload_bytes": draw(st.sampled_from([500, 2000]))}
             option["over"] = draw(st.sampled_from([None, over_some(draw, network)]))
     of_models: dict[str, dict[str, Any]] = {
-        name: {"work": draw(st.sampled_from([1.0, 1.0, 2.0]))} for name in models
+        name: {"work": work} for name, work in zip(models, works, strict=True)
     }
     if not draw(st.integers(0, 3)):
         ask_peers(draw, servers[0], fleet[0], of_models)
@@ -496,6 +509,25 @@ def ask_peers(
     server["replicas"] = draw(st.integers(1, devices))
     if group["arrivals"]["process"]["kind"] != "closed_loop" and draw(st.booleans()):
         group["presence"] = {"join_hz": 0.05, "stay": draw(st.sampled_from([2.0, 5.0]))}
+
+
+def switches(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    above = st.integers(1, 3)
+    return (
+        above.flatmap(
+            lambda n: st.fixed_dictionaries(
+                {"kind": st.just("backlog"), "above": st.just(n), "below": st.integers(0, n - 1)}
+            )
+        )
+        | st.just({"kind": "deadline"})
+        | st.fixed_dictionaries(
+            {
+                "kind": st.just("gear"),
+                "every_s": spans(lattice, 2, 12),
+                "most_load": st.sampled_from([0.3, 1.0]),
+            }
+        )
+    )
 
 
 @st.composite
@@ -542,6 +574,17 @@ def named(draw: st.DrawFn, name: str, models: list[str], horizon: float, lattice
 
 
 @st.composite
+def parts(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
+    """What the device and the server have to do of an option, and what goes between them."""
+    found = {
+        "payload_bytes": draw(st.sampled_from([None, 500, 2000])),
+        "device_s": draw(st.just(0.0) | spans(lattice, 1, 4)),
+        "work": draw(st.sampled_from([0.5, 1.0, 1.5])),
+    }
+    return found | {"device_j": draw(st.sampled_from([0.0, 0.5, 3.0])) if found["device_s"] else 0.0}
+
+
+@st.composite
 def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: bool) -> dict[str, Any]:
     """A group with options of its own, or with all that there are."""
     group = draw(groups(name, lattice))
@@ -555,6 +598,7 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
                 "link": draw(st.none() | st.just({"latency": draw(durations(lattice, 0, 3))})),
                 "c_e": draw(st.sampled_from([None, 0.05, 0.2])),
             }
+            | (draw(seldom(parts(lattice))) or {})
             for n, (server, model) in enumerate(chosen)
         )
     if group["retry"]:

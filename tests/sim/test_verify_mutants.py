@@ -215,6 +215,46 @@ def test_an_answer_counts_that_came_too_late(monkeypatch: Patch, patience):
         run(scenario)
 
 
+# What devices compute.
+
+
+def in_parts(**keys: Any) -> Scenario:
+    option = {"option": "rest", "server": "server", "device_s": 0.5} | keys
+    return world(options=(option,))
+
+
+@handler
+def never(*_: Any) -> bool:
+    return False
+
+
+@handler
+def at_once(w: Any, send: Any) -> Any:
+    """A device that takes a part on as if it took no time."""
+    w.options.device_s[0] = 1e-6
+    return w.rows.computed[w.sends.row[send]] == 0
+
+
+@pytest.mark.parametrize("mutant", [never, at_once], ids=["never", "in no time"])
+def test_a_request_that_leaves_before_its_device_is_done(monkeypatch: Patch, mutant):
+    run(in_parts())
+    monkeypatch.setattr("sim.engine.handlers.device.computes_first", mutant)
+    with pytest.raises(RunFailed, match="left before its device had done its part"):
+        run(in_parts())
+
+
+def test_a_part_that_takes_no_energy(monkeypatch: Patch):
+    run(in_parts(device_j=0.5))
+
+    @handler
+    def nothing(_w: Any, _now: Any, _client: Any, _row: Any, _amount: Any) -> Any:
+        return whole_number(0)
+
+    monkeypatch.setattr("sim.engine.handlers.device.take_charge", nothing)
+    with pytest.raises(RunFailed, match="requests asked for"):
+        run(in_parts(device_j=0.5))
+
+
 # Shared links.
 
 

@@ -14,28 +14,21 @@ from sim.engine.arrays.laying_out import (
     labels_of,
     slowdowns,
     versions_held,
+    widths_of,
     within,
     work_of,
 )
-from sim.engine.arrays.layout import (
-    REGISTERS,
-    Ahead,
-    Arrays,
-    Asked,
-    Batteries,
-    Drawn,
-    Functions,
-    Rows,
-    Sends,
-)
+from sim.engine.arrays.layout import Ahead, Arrays, Asked, Batteries, Drawn, Functions, Rows, Sends
 from sim.engine.arrays.network import network_of, with_room
+from sim.engine.arrays.records import REGISTERS
 from sim.engine.arrays.requests_ahead import NO_REQUESTS, RequestsAhead
 from sim.engine.arrays.room import Heap, heap_of, longer, wider
-from sim.engine.arrays.servers import MEASURED, stations
+from sim.engine.arrays.servers import MEASURED, SWITCHED, stations
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
-from sim.engine.state import NEW_SEND, State, StationState
+from sim.engine.state import NEW_SEND, State
+from sim.engine.station_state import StationState
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
@@ -74,6 +67,7 @@ class Context:
             scale=np.concatenate([one.service.scale for one in parameters.stations]),
             mean=np.concatenate([one.service.mean for one in parameters.stations]),
             work=work_of(learning),
+            widths=widths_of(parameters),
             ahead=Ahead(*known),
             events=heap_of(1, EVENTS + sum(len(one.batch_of) for one in servers) + self._max_batch),
             sends=Sends(**state.sends),
@@ -113,7 +107,8 @@ class Context:
             self.make_room()
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
-        if len(fixed.slow_links.line) or parameters.most_options > 1 or parameters.comes_in_loop.any():
+        is_drawn = parameters.most_options > 1 or parameters.comes_in_loop.any() or parameters.computes.any()
+        if len(fixed.slow_links.line) or is_drawn:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
@@ -245,6 +240,8 @@ class Context:
             server.scaling.wanted = w.wanted[s.first_wanted : s.first_wanted + s.remembers].tolist()
             for name in MEASURED:
                 setattr(server.scaling, name, float(s[name]))
+            for name in SWITCHED:
+                setattr(server.switched, name, int(s[name]))
             self._read_batches(server, int(s.first_replica))
         steps: list[list[tuple[float, int]]] = [[] for _ in state.stations]
         halts: list[list[tuple[float, int, float]]] = [[] for _ in state.stations]

@@ -27,6 +27,7 @@ from sim.engine.events import (
     SCALE,
     TAKEN_BITS,
     TIMER,
+    UPLOAD,
     Kind,
     place,
     place_bits,
@@ -206,6 +207,10 @@ def _add_under_way(found: _Collected, parameters: Parameters, state: State, firs
             np.where((link >= 0) & ~parameters.network.is_shared[link], sends["passes"], np.nan)
         )
         add(sends["passes"], passing, Kind.REACH, PASS)
+    if parameters.computes.any():
+        is_open = (sends["reached"] == np.inf) & np.isnan(sends["closed_at"]) & (sends["hop"] < 0)
+        computing = found.due(np.where(is_open, sends["computed_at"], np.nan))
+        add(sends["computed_at"], computing, Kind.DECISION, UPLOAD)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 

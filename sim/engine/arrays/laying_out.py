@@ -20,6 +20,7 @@ from sim.engine.arrays.parameters import (
     Options,
     Slowdowns,
     VersionsHeld,
+    Widths,
 )
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
@@ -38,7 +39,7 @@ from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
 OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
-OPTION_TYPES |= {"server": np.int64, "model": np.int64}
+OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -153,6 +154,7 @@ class Fixed:
             tells_backlog=bool(parameters.uses_feedback.any()) or parameters.looks_at_backlogs,
             cancels=any(p.cancels for p in parameters.patience),
             has_own_work=parameters.has_own_work,
+            computes=bool(parameters.computes.any()),
             adds_rows=parameters.has_closed_loops,
             place_bits=place_bits(parameters.clients.size),
             requests=drawn[0],
@@ -283,6 +285,13 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
         return np.zeros(0)
     work = np.ones(len(samples.label)) if samples.work is None else samples.work
     return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
+
+
+def widths_of(parameters: Parameters) -> Widths:
+    """The models of every server, in order."""
+    every = [width for station in parameters.stations for width in station.widths]
+    model, work = (np.array(column) for column in zip(*every, strict=True))
+    return Widths(model.astype(np.int64), work.astype(np.float64))
 
 
 def versions_held(learning: Learning) -> VersionsHeld:

@@ -86,8 +86,8 @@ class Groups(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Per option, those of a group on end: its server, its model, the price of a charged send, and what
-    its link draws, see `sim.world.options`."""
+    """Per option, those of a group on end: its server, its model, the price of a charged send, what its link
+    draws, and what the device and the server have to do, see `sim.world.options`."""
 
     server: Ints
     model: Ints
@@ -96,6 +96,16 @@ class Options(NamedTuple):
     tx: Floats
     rx: Floats
     tail_s: Floats
+    device_s: Floats
+    device: Ints
+    work: Floats
+
+
+class Widths(NamedTuple):
+    """The models of servers that choose among them, server after server: their places, and work."""
+
+    model: Ints
+    work: Floats
 
 
 class Constants(NamedTuple):
@@ -114,6 +124,7 @@ class Constants(NamedTuple):
     tells_backlog: bool
     cancels: bool  # some attempt may be called back
     has_own_work: bool  # some take longer than others by their group or trace
+    computes: bool  # some options have a part for the device
     adds_rows: bool
     place_bits: int
     requests: int

@@ -1,4 +1,4 @@
-"""A record of each server: its rules as numbers, and how it stands, see `layout.STATION`.
+"""A record of each server: its rules as numbers, and how it stands, see `records.STATION`.
 Made for each stretch from the run's rules and the state."""
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import numpy as np
 
 from sim.engine.arrays.columns_of import ticks_remembered
 from sim.engine.arrays.laying_out import ranks_of
-from sim.engine.arrays.layout import STATION
+from sim.engine.arrays.records import STATION
 from sim.engine.events import IN_FLIGHTS, WHEN_DOWN
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Parameters
 
+SWITCHED = ("width", "period", "arrivals", "arrivals_before")
 MEASURED = ("busy_s", "usable_s", "replica_s", "measured_at", "changed_at")
 
 
@@ -22,7 +23,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
     found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
     ranks = ranks_of(parameters)
-    scale = replica = coming = wanted = fair = door = 0
+    scale = replica = coming = wanted = fair = door = width = 0
     for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
         calls, scaling, discipline = rule.serverless, rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
@@ -64,6 +65,9 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "first_coming": coming,
             "door": door if rule.admission.bucket() else -1,
             "first_client": fair * parameters.clients.size,
+            "every_s": 1.0,
+            "first_width": width,
+            "widths": len(rule.widths),
             "waiting": len(now.waiting),
             "returned": now.returned,
             "inside": len(now.waiting) + sum(map(len, now.batch_of)),
@@ -73,9 +77,12 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "taken": now.taken,
             "counted_to": begin,
         }
+        numbers |= rule.switch.numbers() if rule.switch else {}
+        numbers |= {name: getattr(now.switched, name) for name in SWITCHED}
         for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
             found[name][number] = value
         scale, replica = scale + rule.max_batch + 1, replica + len(now.batch_of)
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
+        width += len(rule.widths)
         fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)
     return found

@@ -10,8 +10,10 @@ from sim.engine.handlers import (
     choosing,
     clients,
     deciding,
+    device,
     door,
     energy,
+    heeding,
     links,
     lookups,
     obstacles,
@@ -19,7 +21,9 @@ from sim.engine.handlers import (
     primitives,
     queue,
     server,
+    switching,
     walk,
+    work,
 )
 
 MODULES = (
@@ -28,6 +32,8 @@ MODULES = (
     autoscaling,
     calls,
     queue,
+    work,
+    switching,
     pipelines,
     server,
     capacity,
@@ -37,6 +43,8 @@ MODULES = (
     obstacles,
     choosing,
     links,
+    device,
+    heeding,
     clients,
     arriving,
     walk,

@@ -75,7 +75,7 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
         False,
     )
     rows.threshold[row], rows.worth[row] = nan, 0
-    rows.open[row] = rows.drawn[row] = 0
+    rows.open[row] = rows.drawn[row] = rows.computed[row] = 0
     return row
 
 
@@ -110,7 +110,7 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
             requests.threshold[one, case],
         )
     asked.coin[row] = requests.coin[place]
-    if len(w.slow_links.line) > 0 or w.constants.options > 1:
+    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes:
         for one in range(w.constants.options):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]

@@ -154,6 +154,7 @@ def put_batches_back(w: Any, r: Any, s: Any, now: Any, stopping: Any) -> Any:
             w.stopped[r.stopped, 3] = s.number
             r.stopped += 1
             sends.returns[send] += 1
+            sends.model[send] = -1
             sends.started[send] = float("nan")
             sends.replica[send] = -1
             sends.batch_size[send] = 0

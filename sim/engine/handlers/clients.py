@@ -7,12 +7,9 @@ from math import inf, nan
 from typing import Any
 
 from sim.engine.events import (
-    ANSWER,
     ARRIVE,
     ASK,
-    ERROR,
     HEDGE,
-    IN_FLIGHT,
     KEY_ARRIVAL,
     KEY_HEDGE,
     KEY_REACH,
@@ -25,15 +22,18 @@ from sim.engine.events import (
     RETRY,
     TIMED_OUT,
     TIMER,
+    UPLOAD,
 )
 from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
-from sim.engine.handlers.energy import is_on, transmits
-from sim.engine.handlers.links import has_shared_links, option_of, set_out
+from sim.engine.handlers.device import end_computing, leaves_device
+from sim.engine.handlers.energy import is_on
+from sim.engine.handlers.heeding import last_of, means_something, outcome_of
+from sim.engine.handlers.links import has_shared_links, set_out
 from sim.engine.handlers.lookups import is_up_through, settle, slowed
 from sim.engine.handlers.obstacles import give_up, kept_back, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
-from sim.engine.handlers.server import is_in_time, is_too_late, place, rank, rank_of
+from sim.engine.handlers.server import is_too_late, place, rank, rank_of
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
 from sim.registry.allotments import TOKEN
@@ -54,69 +54,65 @@ def gain(w: Any, client: Any) -> Any:
 def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     """What becomes of a request at its client; gives the attempt that reaches the server at once, else -1.
 
-    A first attempt (ASK) or the next one (RETRY, HEDGE) may leave; an error or an answer has come, or the
-    timer has fired; `means_something` was asked. Each step stands here once, since compiled code takes time
-    to make for each place where it is used.
+    A first attempt (ASK) or the next one (RETRY, HEDGE) may leave, or one that its device is done with
+    (UPLOAD); an error or an answer has come, or the timer has fired; but for UPLOAD `means_something` was
+    asked. Each step stands here once, since compiled code takes time to make for each place where it is used.
     """
-    sends, row = w.sends, w.sends.row[attempt]
+    row = w.sends.row[attempt]
     client = w.rows.client[row]
     group = w.clients.group[client]
     leaves = -1
-    works = is_on(w, now, client, row)
+    is_so = code != UPLOAD or means_something(w, now, code, attempt)
+    works = is_so and is_on(w, now, client, row)
     # Who cannot send a second one still waits for the first.
-    settled = SENDS if works or code == HEDGE else NO_POWER
+    settled = SENDS if works or not is_so or code == HEDGE else NO_POWER
     if code == HEDGE:
         leaves = hedge(w, r, now, attempt) if works else -1
     elif code in (ASK, RETRY):
-        option = whole_number(sends.option[attempt])
-        if settled == SENDS and code == ASK and w.groups.decided_in_loop[group]:
-            settled = decide_now(w, now, row)
-        if settled == SENDS:
-            if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
-                failed = -1 if code == ASK else option
-                number = 1 if code == ASK else last_of(w, attempt) + 1
-                option = whole_number(choose(w, now, row, number, failed))
-            settled = kept_back(w, now, code, attempt, option)
-        if settled == SENDS:
-            leaves = leave(w, r, now, code, attempt, option)
-        elif code == ASK:
-            sends.sent[attempt] = sends.reached[attempt] = nan
-            sends.timeout_at[attempt] = inf
-            sends.closed_at[attempt] = now
+        settled, leaves = set_off(w, r, now, code, attempt, settled)
+    elif code == UPLOAD:
+        leaves = end_computing(w, now, attempt, works)
     elif works:
         why = outcome_of(code)
         hear(w, now, attempt, client, why)
         w.rows.open[row] -= 1
         if why == REMOTE or (w.rows.open[row] <= 0 and not tries_again(w, r, now, attempt)):
             settled = why
-    if leaves >= 0 and w.power.is_metered[group] and not transmits(w, now, leaves, option_of(w, leaves)):
-        settled, attempt, leaves = NO_POWER, leaves, -1
+    if leaves >= 0 and (w.constants.computes or w.power.is_metered[group]):
+        fate = leaves_device(w, r, now, code, leaves)
+        if fate == NO_POWER:
+            settled, attempt = NO_POWER, leaves
+        if fate != SENDS:
+            leaves = -1
     if settled != SENDS:
         write_down(w, now, attempt, settled)
         if w.groups.is_closed[group]:
             think(w, r, now, client)
-    return depart(w, r, now, leaves) if leaves >= 0 else -1
+    return depart(w, r, now, code, leaves) if leaves >= 0 else -1
 
 
 @handler
-def means_something(w: Any, now: Any, code: Any, attempt: Any) -> Any:
-    """Whether an event still means anything to the client of an attempt."""
-    if code in (ASK, RETRY):
-        return True
-    return may_hedge(w, now, attempt) if code == HEDGE else is_heard(w, code, attempt)
-
-
-@handler
-def is_heard(w: Any, code: Any, attempt: Any) -> Any:
-    """Whether the end of an attempt means anything to its client: a request that is answered hears no more,
-    and no timer fires of an attempt that has ended."""
-    sends = w.sends
-    if w.rows.outcome[sends.row[attempt]] != IN_FLIGHT:
-        return False
-    return code != TIMER or (
-        sends.failure[attempt] == 0
-        and not is_in_time(sends.finished[attempt] + sends.downlink_s[attempt], sends.timeout_at[attempt])
-    )
+def set_off(w: Any, r: Any, now: Any, code: Any, attempt: Any, settled: Any) -> Any:
+    """A first attempt, or the next one, is to leave, unless that is settled otherwise; gives what is settled,
+    and the attempt that leaves, else -1."""
+    sends, row = w.sends, w.sends.row[attempt]
+    group = w.clients.group[w.rows.client[row]]
+    option = whole_number(sends.option[attempt])
+    if settled == SENDS and code == ASK and w.groups.decided_in_loop[group]:
+        settled = decide_now(w, now, row)
+    if settled == SENDS:
+        if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
+            failed = -1 if code == ASK else option
+            number = 1 if code == ASK else last_of(w, attempt) + 1
+            option = whole_number(choose(w, now, row, number, failed))
+        settled = kept_back(w, now, code, attempt, option)
+    if settled == SENDS:
+        return settled, whole_number(leave(w, r, now, code, attempt, option))
+    if code == ASK:
+        sends.sent[attempt] = sends.reached[attempt] = nan
+        sends.timeout_at[attempt] = inf
+        sends.closed_at[attempt] = now
+    return settled, whole_number(-1)
 
 
 @handler
@@ -140,14 +136,6 @@ def write_down(w: Any, now: Any, attempt: Any, settled: Any) -> Any:
 def end_request(w: Any, now: Any, row: Any, outcome: Any) -> Any:
     w.rows.outcome[row] = outcome
     w.rows.completed_at[row] = now
-
-
-@handler
-def outcome_of(code: Any) -> Any:
-    """What an attempt comes to whose client hears an error, or an answer, or nothing in time."""
-    if code == ANSWER:
-        return REMOTE
-    return REFUSED if code == ERROR else TIMED_OUT
 
 
 @handler
@@ -227,23 +215,6 @@ def leave(w: Any, r: Any, now: Any, code: Any, attempt: Any, option: Any) -> Any
 
 
 @handler
-def last_of(w: Any, attempt: Any) -> Any:
-    """The number of the last attempt of a request of which one has ended: a hedge counts."""
-    number = w.sends.attempt[attempt]
-    if number == 1 and w.sends.rival[attempt] >= 0:
-        number = 2
-    return number
-
-
-@handler
-def may_hedge(w: Any, now: Any, attempt: Any) -> Any:
-    """Whether the first attempt of a request has come to nothing yet, and there is time left."""
-    row = w.sends.row[attempt]
-    is_open = w.rows.outcome[row] == IN_FLIGHT and w.sends.failure[attempt] == 0
-    return is_open and not is_too_late(now, w.rows.deadline[row])
-
-
-@handler
 def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
     """The first attempt has come to nothing yet: a second one leaves to another option that would do and that
     nothing keeps its client from, if there is one; gives it, else -1."""
@@ -275,14 +246,14 @@ def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
 
 
 @handler
-def depart(w: Any, r: Any, now: Any, send: Any) -> Any:
+def depart(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
     """An attempt leaves, and its link may swallow it; gives it if it reaches the server at once, else -1."""
     sends, row = w.sends, w.sends.row[send]
     client = w.rows.client[row]
-    if sends.timeout_at[send] < inf:
+    if sends.timeout_at[send] < inf and code != UPLOAD:
         put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
-    if longer != 1.0:
+    if longer != 1.0 or code == UPLOAD:
         drawn = (sends.attempt[send] - 1) * w.constants.options + sends.option[send]
         sends.reached[send] = now + w.drawn.uplink_s[drawn, row] * longer
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):

@@ -7,8 +7,9 @@ from typing import Any
 
 from sim.engine.events import LOCAL, REFUSED, REMOTE, TIMED_OUT
 from sim.engine.handlers.energy import charge_of
-from sim.engine.handlers.lookups import in_force, model_of
+from sim.engine.handlers.lookups import in_force
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
+from sim.engine.handlers.work import model_of
 from sim.engine.linking import handler, view
 from sim.policy.decision import decide
 from sim.policy.outcomes import Outcome, Request

@@ -10,6 +10,7 @@ from sim.engine.events import (
     DEADLINE_FEASIBLE,
     DOWN,
     ERROR,
+    GEAR,
     KEY_REPLY,
     NOBODY,
     OPEN,
@@ -22,12 +23,15 @@ from sim.engine.handlers.lookups import take
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import append, last_of_worse, push_out
 from sim.engine.handlers.server import count, goes_down, is_in_time, rank, swallow
+from sim.engine.handlers.switching import note_arrival
 from sim.engine.linking import handler
 
 
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
+    if s.switch == GEAR:
+        note_arrival(s, now)
     if s.scales and s.replicas + s.coming == 0:
         order_first(w, r, s, now)
     why, worse = 0, NOBODY

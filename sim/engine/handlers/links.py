@@ -10,16 +10,11 @@ from sim.engine.events import JOIN, KEY_REACH, PASS
 from sim.engine.handlers.lookups import is_up_through
 from sim.engine.handlers.primitives import drop_first, push, put, real_number
 from sim.engine.handlers.server import rank, swallow
+from sim.engine.handlers.work import option_of
 from sim.engine.linking import handler
 from sim.world import network
 
 bits_by, passed_at = handler(network.bits_by), handler(network.passed_at)
-
-
-@handler
-def option_of(w: Any, send: Any) -> Any:
-    """The place of the option that an attempt asks among those of all groups."""
-    return w.groups.first_option[w.clients.group[w.rows.client[w.sends.row[send]]]] + w.sends.option[send]
 
 
 @handler

@@ -83,23 +83,6 @@ def settle(accounts: Any, account: Any, sent: Any, now: Any, is_spent: Any) -> A
 
 
 @handler
-def model_of(w: Any, send: Any) -> Any:
-    """The model that an attempt asks."""
-    group = w.clients.group[w.rows.client[w.sends.row[send]]]
-    return w.options.model[w.groups.first_option[group] + w.sends.option[send]]
-
-
-@handler
-def work_of(w: Any, send: Any) -> Any:
-    """What the service time of an attempt is multiplied by."""
-    row = w.sends.row[send]
-    one = w.rows.work[row]
-    if len(w.work) > 0:
-        one *= w.work[model_of(w, send) * w.constants.samples + w.rows.sample[row]]
-    return one
-
-
-@handler
 def version_at(held: Any, client: Any, at: Any) -> Any:
     """The version that a client has at an instant."""
     low, high = held.first[client], held.first[client + 1] - 1

@@ -7,8 +7,8 @@ from math import inf, isnan
 from typing import Any
 
 from sim.engine.events import FAIR, FIFO, LIFO, NOBODY
-from sim.engine.handlers.lookups import work_of
 from sim.engine.handlers.primitives import drop_first, move, push, real_number, whole_number
+from sim.engine.handlers.work import work_of
 from sim.engine.linking import handler
 from sim.registry.disciplines import Waiting
 

@@ -23,13 +23,12 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.calls import is_warm, keep_warm, warmest
-from sim.engine.handlers.lookups import is_up_through, slowed, work_of
-<<<<<<< HEAD
+from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
-=======
->>>>>>> serverless
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
+from sim.engine.handlers.switching import switch_model
+from sim.engine.handlers.work import mean_work
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -133,7 +132,10 @@ def is_called_back(w: Any, now: Any, send: Any) -> Any:
     row = w.sends.row[send]
     if w.rows.outcome[row] != REMOTE or not w.groups.cancels[w.clients.group[w.rows.client[row]]]:
         return False
-    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - w.sends.sent[send])
+    begun = w.sends.sent[send]
+    if w.constants.computes and w.sends.computed_at[send] > begun:
+        begun = w.sends.computed_at[send]
+    return now >= w.rows.completed_at[row] + (w.sends.reached[send] - begun)
 
 
 @handler
@@ -151,6 +153,8 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = number
         sends.batch_size[send] = size
         send = w.lists.after[send]
+    if s.switch > 0:
+        switch_model(w, s, now, head, size)
     takes = batch_s(w, s, now, replica)
     if s.is_serverless and not is_warm(w, s, now, replica):
         sends.is_cold[head] = True
@@ -189,16 +193,6 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     if len(w.slow_service.line) > 0:
         takes *= slowed(w.slow_service, s.number, now, s.replicas - number_of(s, replica) - 1)
     return takes
-
-
-@handler
-def mean_work(w: Any, head: Any, size: Any) -> Any:
-    """Of the requests in a batch, added up in its order."""
-    total, send = 0.0, head
-    for _ in range(size):
-        total += work_of(w, send)
-        send = w.lists.after[send]
-    return total / size
 
 
 @handler

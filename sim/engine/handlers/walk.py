@@ -33,6 +33,7 @@ from sim.engine.events import (
     SCALE,
     TAKEN_BITS,
     TIMER,
+    UPLOAD,
     WANTS_ATTEMPT,
     WANTS_REDRAWS,
     WANTS_REQUESTS,
@@ -40,8 +41,9 @@ from sim.engine.events import (
 from sim.engine.handlers.arriving import come
 from sim.engine.handlers.autoscaling import count_busy
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
-from sim.engine.handlers.clients import gain, last_of, means_something, send_or_hear
+from sim.engine.handlers.clients import gain, send_or_hear
 from sim.engine.handlers.door import reach
+from sim.engine.handlers.heeding import last_of, means_something
 from sim.engine.handlers.links import load_shared_links, on_shared_link
 from sim.engine.handlers.primitives import drop_first, put, whole_number
 from sim.engine.handlers.queue import list_all, load, oldest
@@ -115,8 +117,9 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
     if code in (ARRIVE, BEGIN):
         subject = come(w, r, now, code, subject)
         code = ASK if subject >= 0 else NOTHING
-    if code in (ASK, RETRY, HEDGE, TIMER, ERROR, ANSWER):
-        concerns = means_something(w, now, code, subject)  # most timers do not
+    if code in (ASK, RETRY, HEDGE, UPLOAD, TIMER, ERROR, ANSWER):
+        # Most timers do not concern anybody any more.
+        concerns = code == UPLOAD or means_something(w, now, code, subject)
         subject = send_or_hear(w, r, now, code, subject) if concerns else NOBODY
         code = REACH if subject >= 0 else NOTHING
     if code in (JOIN, PASS):
@@ -209,8 +212,9 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
         s = stations[subject >> TAKEN_BITS]
         if r.stopped + s.inside - s.waiting > len(w.stopped):
             return NO_ROOM
-    if code in (RETRY, HEDGE):
-        attempt = last_of(w, subject)  # its number counts from 1, so this is the place of the next one
+    if code in (RETRY, HEDGE, UPLOAD):
+        # The number of the last one counts from 1, so it is the place of the next.
+        attempt = w.sends.attempt[subject] - 1 if code == UPLOAD else last_of(w, subject)
         if attempt + 1 > r.attempts_drawn or isnan(
             w.drawn.uplink_s[attempt * w.constants.options, w.sends.row[subject]]
         ):
@@ -226,7 +230,7 @@ def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
     client = -1
     if code == ARRIVE:
         client = subject
-    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY, HEDGE):
+    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY, HEDGE, UPLOAD):
         client = w.rows.client[w.sends.row[subject]]
     if client < 0 or w.requests.member[client] < 0:
         return False

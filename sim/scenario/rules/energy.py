@@ -93,11 +93,14 @@ def radios_draw_something(scenario: Scenario) -> Iterator[Breach]:
     for index, group in enumerate(scenario.fleet):
         path: Path = ("fleet", index)
         links: list[tuple[Path, Link]] = [((*path, "link"), group.link)]
-        links += [
-            ((*path, "options", place, "link"), one.link)
-            for place, one in enumerate(group.options or ())
-            if one.link is not None
-        ]
+        if group.options and all(one.payload_bytes is not None for one in group.options):
+            links = []
+        for place, one in enumerate(group.options or ()):
+            if one.link is not None or one.payload_bytes is not None:
+                links.append(((*path, "options", place, "link"), one.over_link(group.link)))
+            if one.device_j and not one.device_s:
+                rule = "the device does nothing in no time: give device_s"
+                yield (*path, "options", place, "device_j"), one.device_j, rule
         for here, link in links:
             if link.tx_w and not link.transfer_s:
                 rule = "a payload takes no time: give bandwidth_bps and payload_bytes"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from sim.registry.durations import mean_s
+from sim.scenario.asking import ways_of
 from sim.scenario.rules.memory import memory_bytes
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.rules.tables import mean_work
@@ -79,7 +79,8 @@ def most_sent(group: Group) -> float:
 
 def _most_work(group: Group) -> float:
     """Of the requests that it sends at most, in those that take as long as servers say."""
-    return most_sent(group) * group.service_factor
+    of_options = max((one.work for one in group.options or ()), default=1.0)
+    return most_sent(group) * group.service_factor * of_options
 
 
 def served_hz(server: Station) -> float:
@@ -90,11 +91,5 @@ def served_hz(server: Station) -> float:
 
 
 def fastest_answer_s(scenario: Scenario, group: Group) -> float:
-    """From a send to its answer at a server without a queue, on average, by the fastest option."""
-    ways = [(scenario.station_names.index(one.server), one.link or group.link) for one in group.options or ()]
-    found = []
-    for place, link in ways or [(place, group.link) for place in range(len(scenario.stations))]:
-        server = scenario.stations[place]
-        answer_s = server.service.scale_s(1) * server.service.mean_factor() * server.stage_overhead
-        found.append(2 * mean_s(link.latency) + link.transfer_s + answer_s)
-    return min(found)
+    """From a decision to its answer, with nobody else there, on average, by the fastest option."""
+    return min(way.answer_s for way in ways_of(scenario, group)) - group.device.inference_s

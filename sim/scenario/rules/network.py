@@ -26,15 +26,17 @@ def ways(scenario: Scenario) -> Iterator[tuple[Path, Path, tuple[str, ...], Link
 def ways_of(group: Group, path: Path) -> Iterator[tuple[Path, Path, tuple[str, ...], Link]]:
     """Those of one group: of its options, or of its link where an option leaves that to it."""
     options = group.options or ()
-    if not options or any(one.over is None and one.link is None for one in options):
-        yield (*path, "link", "over"), (*path, "link"), group.link.over, group.link
+    plain = [one.over_link(group.link) for one in options if one.over is None and one.link is None]
+    if not options or plain:
+        smallest = min(plain, key=lambda link: link.payload_bytes, default=group.link)
+        yield (*path, "link", "over"), (*path, "link"), group.link.over, smallest
     for place, option in enumerate(options):
         here: Path = (*path, "options", place)
         own = (*here, "link") if option.link else (*path, "link")
         if option.over is not None:
-            yield (*here, "over"), own, option.over, option.link or group.link
+            yield (*here, "over"), own, option.over, option.over_link(group.link)
         elif option.link is not None:
-            yield (*here, "link", "over"), own, option.link.over, option.link
+            yield (*here, "link", "over"), own, option.link.over, option.over_link(group.link)
 
 
 def ways_lead_over_links_that_are_there(scenario: Scenario) -> Iterator[Breach]:

@@ -35,7 +35,16 @@ def _asks_what_is_there(scenario: Scenario, option: Option, path: Path) -> Itera
     if option.server not in names:
         yield (*path, "server"), option.server, f"there is no such server: {nearest(option.server, names)}"
         return
-    models = scenario.models_of(names.index(option.server))
+    place = names.index(option.server)
+    models = scenario.models_of(place)
+    if scenario.switch_of(place) is not None:
+        if option.model is not None:
+            yield (
+                (*path, "model"),
+                option.model,
+                "its server chooses the model as a batch starts: must be null",
+            )
+        return
     if option.model is None and len(models) > 1:
         yield (*path, "model"), None, f"the server has several: must be one of {', '.join(models)}"
     elif option.model is not None and option.model not in models:
@@ -120,6 +129,16 @@ def several_options_can_be_learned_about(scenario: Scenario) -> Iterator[Breach]
         yield ("training", "feedback"), training.feedback, rule
 
 
+def devices_compute_before_the_run_is_learned(scenario: Scenario) -> Iterator[Breach]:
+    """When a device comes to decide is not known beforehand, and versions of rejectors go by that."""
+    what = "federation" if scenario.training.online is None else "training.online"
+    for index, group in enumerate(scenario.fleet):
+        for position, option in enumerate(group.options or ()):
+            if option.device_s and scenario.learns_in_run:
+                path: Path = ("fleet", index, "options", position, "device_s")
+                yield path, option.device_s, f"not yet with {what}: must be 0"
+
+
 def has_several(scenario: Scenario, group: Group) -> bool:
     """Whether the clients of a group have several options."""
     return len(options.written(scenario, group)) > 1
@@ -131,4 +150,5 @@ OPTION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     homes_are_options,
     a_hedge_can_leave,
     several_options_can_be_learned_about,
+    devices_compute_before_the_run_is_learned,
 )

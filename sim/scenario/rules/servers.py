@@ -9,6 +9,7 @@ from typing import Any
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.disciplines import DISCIPLINES
 from sim.registry.service import Affine
+from sim.registry.switches import BacklogSwitch
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.server import ServerModel, Station
 from sim.scenario.schema.values import SHORTEST_S
@@ -34,11 +35,37 @@ def server_models(scenario: Scenario) -> Iterator[tuple[Path, ServerModel]]:
 
 def a_batch_is_of_one_model(scenario: Scenario) -> Iterator[Breach]:
     for place, server in enumerate(scenario.servers or ()):
-        if len(scenario.models_of(place)) > 1 and server.max_batch > 1:
+        if len(scenario.models_of(place)) > 1 and server.max_batch > 1 and server.switch is None:
             rule = (
-                "a batch is of one model: must be 1 where a server has several, or give each its own server"
+                "a batch is of one model: must be 1 where a server has several and no switch, or give each "
+                "its own server"
             )
             yield ("servers", place, "max_batch"), server.max_batch, rule
+
+
+def switches_have_models_in_order(scenario: Scenario) -> Iterator[Breach]:
+    for place, server in enumerate(scenario.servers or ()):
+        path: Path = ("servers", place, "switch")
+        names, switch = scenario.models_of(place), server.switch
+        if switch is None:
+            continue
+        if len(names) < 2:
+            yield path, "...", "the server has one model, and nothing to switch between: must be null"
+        works = [scenario.server_models[name].work for name in names if name in scenario.server_models]
+        for name, less, more in zip(names[1:], works[:-1], works[1:], strict=True):
+            if less >= more:
+                rule = (
+                    f"a switch wants models that work the more the later they stand: {more:g} after {less:g}"
+                )
+                yield ("models", name, "work"), more, rule
+        if isinstance(switch, BacklogSwitch) and switch.below >= switch.above:
+            yield (*path, "below"), switch.below, f"must be less than above, {switch.above}"
+        if switch.shares is not None and len(switch.shares) != len(names):
+            yield (*path, "shares"), switch.shares, f"must be {len(names)}, one for each model"
+        elif switch.shares is not None and abs(sum(switch.shares) - 1.0) > 1e-6:
+            yield (*path, "shares"), switch.shares, "must come to 1 together"
+        if switch.needs_deadline and all(group.deadline_s is None for group in scenario.fleet):
+            yield (*path, "kind"), switch.kind, "no group has a deadline_s: give one, or another switch"
 
 
 def every_model_has_a_server(scenario: Scenario) -> Iterator[Breach]:
@@ -75,6 +102,8 @@ def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
     path: Path = ("training", "specialise")
     if scenario.training.online is not None:
         yield path, True, "is settled before the run: training.online must be null"
+    if any(scenario.switch_of(place) for place in range(len(scenario.stations))):
+        yield path, True, "is for models that clients choose: no server may have a switch"
     files = any(model.file is not None for model in scenario.server_models.values())
     if files or DATA_SETS[scenario.data.set].has_answers:
         yield path, True, "is for models that are trained: a table or a file has its answers already"
@@ -165,6 +194,7 @@ def instances_can_be_invoked(scenario: Scenario) -> Iterator[Breach]:
 
 SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_batch_is_of_one_model,
+    switches_have_models_in_order,
     every_model_has_a_server,
     models_fit_the_memory,
     a_pipeline_has_stages,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from sim.registry.switches import Switch
 from sim.scenario.schema.federation import Federation
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.network import SharedLink
@@ -129,6 +130,10 @@ class Scenario(Part):
         """The names of the models that a server has."""
         named = None if self.server is not None else (self.servers or ())[station].models
         return tuple(self.server_models) if named is None else named
+
+    def switch_of(self, station: int) -> Switch | None:
+        """How a server chooses among its models itself, if it does."""
+        return None if self.server is not None else (self.servers or ())[station].switch
 
     @property
     def all_outages(self) -> tuple[WrittenOutage, ...]:

@@ -186,6 +186,21 @@ class Option(Part):
     """Shared links on the way; null: as its link has it."""
     c_e: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Price of one charged send; null: as `costs` have it."""
+    payload_bytes: Whole | None = None
+    """Size of a request; null: as its link has it."""
+    device_s: SpanOrZero = 0.0
+    """Time that the device works on a request before it is sent, once for each request."""
+    device_j: Annotated[float, Field(ge=0, le=1e3)] = 0.0
+    """Energy that this takes."""
+    work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """How many times as long service takes of what is asked so."""
+
+    def over_link(self, link: Link) -> Link:
+        """The way there, of a group whose own link this is."""
+        mine = self.link or link
+        if self.payload_bytes is None:
+            return mine
+        return mine.model_copy(update={"payload_bytes": self.payload_bytes})
 
 
 class Group(Part):

@@ -11,6 +11,7 @@ from sim.registry.disciplines import DisciplineName
 from sim.registry.outage_targets import Down, Effect, ServerTarget, Target
 from sim.registry.outages import When
 from sim.registry.service import Service
+from sim.registry.switches import Switch
 from sim.scenario.schema.client_data import Scaling
 from sim.scenario.schema.values import (
     Beat,
@@ -162,6 +163,9 @@ class _WithName(Part):
     peers_of: Name | None = None
     """Its replicas are devices of this group that have its model: they serve while they are there and their
     links are up; null: they are a server's own."""
+    switch: Switch | None = None
+    """How it chooses among its models, in order of their `work`, as a batch starts; null: who asks says
+    which."""
 
 
 class NamedServer(Station, _WithName):

@@ -20,6 +20,7 @@ from sim.registry.durations import DURATIONS, DurationOrZero
 from sim.registry.prices import PRICES
 from sim.registry.registry import FAMILIES, Code, Family, PartFamily
 from sim.registry.scores import SCORES
+from sim.registry.switches import SWITCHES
 from sim.scenario import json_schema
 from sim.scenario.schema.vocabulary import TAGS
 
@@ -107,6 +108,7 @@ def test_codes_count_up() -> None:
     assert [kind.code for kind in ADMISSIONS.values()] == list(range(len(ADMISSIONS)))
     assert [kind.code for kind in DISCIPLINES.values() if kind.rank is None] == list(range(BY_RANK))
     assert {kind.code for kind in DISCIPLINES.values() if kind.rank} == {BY_RANK}
+    assert [kind.code for kind in SWITCHES.values()] == [1, 2, 3]  # 0: a server that does not switch
 
 
 def test_any_module_of_the_room_may_be_the_first_that_is_imported() -> None:

@@ -1,0 +1,142 @@
+"""Servers that choose among their models: exact stories, each held against the reference loop, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from stories import Story, devices
+from worlds import WrittenArrivals, made_up, poisson, product, scenario_of
+
+from sim.errors import BadInput
+from sim.scenario import read
+
+MODELS = {"small": {"work": 0.5}, "large": {}}
+
+
+def site(switch: dict[str, Any] | None, models: tuple[str, ...] = ("small", "large"), **keys: Any) -> Any:
+    service = {"kind": "affine", "base_s": 1.0}
+    return ({"server": "site", "models": models, "switch": switch, "service": service} | keys,)
+
+
+def story(*arrivals: tuple[float, int], switch: dict[str, Any], fleet: Any = None, **keys: Any) -> Story:
+    return Story(*arrivals, fleet=fleet or devices(), servers=site(switch, **keys), models=MODELS)
+
+
+BACKLOG = {"kind": "backlog", "above": 2, "below": 0}
+
+
+def test_who_waits_makes_it_smaller_and_an_empty_queue_larger_again() -> None:
+    """Nobody waits behind the first; two behind the second, one behind the third: as before; then none."""
+    told = story((1.0, 0), (1.1, 0), (1.2, 0), (1.3, 0), switch=BACKLOG)
+    assert told["model"] == ["large", "small", "small", "large"]
+    assert told["finished_at_s"] == [2.0, 2.5, 3.0, 4.0]
+
+
+def test_the_deadline_says_which_is_in_time() -> None:
+    """Two seconds each: the second starts with one left, the third with less."""
+    told = story(*((1.0, 0), (1.0, 0), (1.1, 0)), switch={"kind": "deadline"}, fleet=devices(deadline_s=2.0))
+    assert told["model"] == ["large", "large", "small"]
+
+
+def test_a_gear_goes_by_the_interval_before() -> None:
+    """Three come in the first two seconds, which full batches of the large model would not serve."""
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    told = story((0.1, 0), (0.2, 0), (0.3, 0), (4.5, 0), switch=gear)
+    assert told["model"] == ["large", "large", "small", "large"]
+
+
+def test_a_batch_is_of_one_model_and_all_of_it_is_told_so() -> None:
+    switch = {"kind": "backlog", "above": 1, "below": 0}
+    told = story(*((1.0 + n / 10, 0) for n in range(4)), switch=switch, max_batch=2)
+    assert told["batch_size"] == [1, 2, 2, 1]
+    assert told["model"] == ["large", "small", "small", "large"]
+
+
+def test_the_answer_is_the_models_that_gave_it() -> None:
+    scenario = scenario_of(server=None, servers=site(BACKLOG), models=MODELS, fleet=(devices(),))
+    learned = made_up(scenario)
+    arrivals = WrittenArrivals(tuple((1.0 + n / 4, 0) for n in range(30)))
+    requests, _ = product(scenario, learned, arrivals, 60.0)
+    places = {one: at for at, one in enumerate(learned.samples.sample_id.tolist())}
+    sample = [places[one] for one in requests["sample_id"]]
+    model = [["small", "large"].index(one) for one in requests["model"]]
+    assert set(model) == {0, 1}
+    assert requests["server_label"].tolist() == learned.tables.server_label[model, sample].tolist()
+
+
+def test_what_an_outage_puts_back_is_chosen_anew() -> None:
+    outage = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}}
+    told = story(
+        *((1.0, 0), (1.1, 0), (1.2, 0)),
+        switch={"kind": "backlog", "above": 1, "below": 0},
+        in_flight="requeue",
+        outages=(outage,),
+    )
+    assert told["model"] == ["small", "small", "large"]
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"kind": "backlog", "above": 3, "below": 2},
+        {"kind": "deadline"},
+        {"kind": "gear", "every_s": 50.0, "most_load": 1.0},
+    ],
+    ids=lambda one: one["kind"],
+)
+def test_at_low_load_nothing_is_otherwise_than_without_a_switch(switch: dict[str, Any]) -> None:
+    """The same requests before the large model alone: every column that both have, to the last bit."""
+    rate = {"process": {"kind": "poisson", "rate_hz": 0.05}}
+    fleet = (devices(clients=2, arrivals=rate, deadline_s=40.0),)
+    tables = []
+    for servers, models in (
+        (site(switch), MODELS),
+        (site(None, ("large",)), {"large": {}}),
+    ):
+        scenario = scenario_of(server=None, servers=servers, models=models, fleet=fleet, horizon_s=900.0)
+        learned = made_up(scenario)
+        tables.append((scenario, learned))
+    (with_switch, two), (without, one) = tables
+    two.tables.server_label[1] = np.atleast_1d(one.tables.server_label)
+    ours, theirs = (
+        product(scenario, learned, poisson(scenario, 60.0), 60.0)[0]
+        for scenario, learned in ((with_switch, two), (without, one))
+    )
+    assert len(ours) > 50
+    assert set(ours["model"]) == {"large"}
+    for name in theirs.columns:
+        assert ours[name].equals(theirs[name]), name
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("servers.0.switch.below=8", "must be less than above, 8"),
+        ("servers.0.switch.shares=[0.7]", "at least 2"),
+        ("servers.0.switch.shares=[0.2, 0.3, 0.5]", "must be 2, one for each model"),
+        ("servers.0.switch.shares=[0.7, 0.7]", "must come to 1 together"),
+        ("models.small.work=2", "work the more the later they stand"),
+        ("servers.0.switch={kind: backlogs, above: 8, below: 2}", "did you mean backlog"),
+        (
+            "fleet.phones.options=[{option: a, server: site, model: small}]",
+            "its server chooses the model as a batch starts: must be null",
+        ),
+        ("training.specialise=true", "no server may have a switch"),
+    ],
+)
+def test_bad_switches_are_refused_in_one_line(change: str, rule: str) -> None:
+    with pytest.raises(BadInput, match=rule) as refused:
+        read("switchable", [change])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_switch_needs_something_to_switch_and_to_go_by() -> None:
+    with pytest.raises(BadInput, match="one model, and nothing to switch between"):
+        read(
+            "switchable",
+            ["servers.0.models=[large]", "models={large: {}}", "servers.0.switch.shares=null"],
+        )
+    with pytest.raises(BadInput, match="no group has a deadline_s"):
+        read("switchable", ["fleet.phones.deadline_s=null", "servers.0.switch={kind: deadline}"])
