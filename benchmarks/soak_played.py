@@ -114,7 +114,7 @@ def require_alive(scenario: Scenario, requests: pa.Table) -> None:
 def try_in_memory(scenario: Scenario, draw: np.random.Generator) -> bool:
     """All promises of a run that need no learners; gives whether the oracle was asked, too."""
     learned = made_up(scenario)
-    if draw.random() < 0.2 and scenario.training.online is None:
+    if draw.random() < 0.2 and not scenario.learns_in_run:
         learned = brought(learned)
     simpy = played(scenario, learned, "simpy")
     require_same(simpy, played(scenario, learned, "compiled"), "the compiled clock")
@@ -132,6 +132,7 @@ def try_in_memory(scenario: Scenario, draw: np.random.Generator) -> bool:
         return False
     require_alive(scenario, simpy[0])
     is_asked = len(simpy[0]) <= MOST_FOR_THE_ORACLE and bool(draw.random() < 0.5)
+    is_asked &= scenario.federation is None  # of which the oracle knows nothing
     if is_asked:
         require_oracle(scenario, learned, simpy)
     return is_asked
