@@ -24,7 +24,7 @@ def timeline(traffic: Traffic, summary: Summary) -> str:
         where, usual, weak = "", windows["whole_run"], windows["whole_run"]
     own = percent(weak["client_accuracy"]["value"])
     return (
-        f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where the "
+        f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where "
         f"the clients' own models would get {own}; {number(queue['mean'], 1)} requests wait on average, "
         f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
     )

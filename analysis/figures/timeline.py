@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from analysis.figures.style import (
     GREEN,
     INK,
     PURPLE,
+    SERIES,
     SKY,
     VERMILION,
     WIDTH_IN,
@@ -39,12 +41,13 @@ LEAST_IN_BIN = 20  # held-out requests, on average
 
 @styled
 def timeline(traffic: Traffic) -> Figure:
-    """Accuracy, load, queue and usable replicas above one another, on one time axis."""
+    """Accuracy, load, queue and usable replicas above one another, on one time axis; queues and replicas of
+    several servers each on their own."""
     run, outages = traffic.run, traffic.outages
     figure = Figure(figsize=(WIDTH_IN, 7.4), layout=ConstrainedLayoutEngine(hspace=0.04))
     panels = figure.subplots(4, 1, sharex=True, height_ratios=[1.5, 1.1, 1.0, 0.7])
     seconds = binned_seconds(run)
-    draws = (_load, _queue, _replicas)
+    draws = (_load, _queue, _replicas) if len(run.servers) == 1 else (_load, _queues, _replicas_of_each)
     _accuracy(panels[0], accuracy_bins(traffic))
     for draw, axes in zip(draws, panels[1:], strict=True):
         draw(axes, run, seconds)
@@ -120,6 +123,41 @@ def _replicas(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
     axes.set_ylim(0, 1.15 * float(usable.max()) or 1.0)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_ylabel("replicas\n(number)")
+
+
+def _queues(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
+    for (name, bins), colour in zip(bins_of_servers(run).items(), cycle(SERIES), strict=False):
+        axes.plot(bins["middle_s"], bins["waiting_mean"], color=colour, lw=1.1, label=name)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylabel("waiting, mean\n(requests)")
+
+
+def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
+    """What is usable of a serverless server is how many calls it takes at once, which would flatten all."""
+    for (name, bins), colour in zip(bins_of_servers(run).items(), cycle(SERIES), strict=False):
+        axes.plot(bins["middle_s"], bins["busy_replicas_mean"], color=colour, lw=1.1)
+        if run.servers[name].get("serverless") is None:
+            usable = bins["usable_replicas_mean"]
+            axes.step(bins["middle_s"], usable, where="mid", color=colour, lw=1.1, ls=(0, (4, 2)))
+    for label, style in (("busy", "-"), ("usable", (0, (4, 2)))):
+        axes.plot([], [], color=INK, lw=1.1, ls=style, label=label)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.set_ylabel("replicas\n(number)")
+
+
+def bins_of_servers(run: Run, most_bins: int = 150) -> dict[str, pd.DataFrame]:
+    """Means of each server's seconds, in bins as those of `binned_seconds`, by its name."""
+    width = bin_width_s(run.horizon_s, 1, most_bins)
+    names = ["waiting_mean", "busy_replicas_mean", "usable_replicas_mean"]
+    every = run.seconds_of_servers
+    found = {}
+    for name in run.servers:
+        mine = every[every["server"] == name]
+        bins = mine.groupby((mine["at_s"] // width).astype("int64"))[names].mean()
+        found[name] = bins.assign(middle_s=(bins.index.to_numpy(dtype=float) + 0.5) * width)
+    return found
 
 
 def _steps(axes: Axes, at_s: Floats, values: Floats, horizon_s: float, **style: Any) -> None:

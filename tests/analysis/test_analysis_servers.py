@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from worlds import made_up
 
 import analysis
+from analysis.figures.timeline import bins_of_servers, timeline
 from analysis.metrics.each_server import each_server, worst
 from analysis.metrics.regret import regret_of
 from analysis.metrics.summary import summarise
@@ -194,3 +195,18 @@ def test_groups_that_ask_one_server_each_are_told_apart_too(play: Play) -> None:
     np.testing.assert_array_equal(sends["server"] == 0, is_sensor)
     assert sends["request_id"].duplicated().any()
     assert set(batches["server"]) == {0, 1}
+
+
+def test_the_time_line_has_a_curve_of_each_server(play: Play) -> None:
+    """What is usable of a serverless one, calls at once, would flatten the others."""
+    calls = {"serverless": {"keep_alive_s": 5.0, "cold_start_s": 0.1}, "replicas": 200, "max_batch": 1}
+    run = play(edge=calls | {"autoscaling": None, "in_flight": "lose"})
+    queues, replicas = timeline(traffic_of(run)).axes[2:4]
+    assert [line.get_label() for line in queues.lines if not line.get_label().startswith("_")] == list(
+        run.servers
+    )
+    for line, (name, bins) in zip(queues.lines, bins_of_servers(run).items(), strict=False):
+        mine = run.seconds_of_servers[run.seconds_of_servers["server"] == name]
+        assert np.mean(line.get_ydata()) == pytest.approx(mine["waiting_mean"].mean())
+        assert len(bins) == len(line.get_ydata())
+    assert replicas.get_ylim()[1] < 200
