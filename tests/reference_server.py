@@ -290,14 +290,15 @@ class Server:
             self.answer_by(batch, width)
             if switch.kind == "deadline":
                 works = [self.work_of(send) for send in batch]
-                takes = self.times.mean[len(batch)] * (sum(works) / len(works))
+                takes = self.times.mean[len(batch)] * (sum(works) / len(works)) * self.rule.stage_overhead
                 if self.env.now + takes <= min(send.request.deadline for send in batch):
                     return width
             else:
                 now = period_of(self.env.now, switch.every_s)
                 came = sum(period_of(at, switch.every_s) == now - 1 for at in self.came)
                 work = list(self.scenario.server_models.values())[self.models[width]].work
-                busy_s = came * (self.times.mean[self.rule.max_batch] * work)
+                share = self.rule.stage_overhead / self.rule.stages
+                busy_s = came * (self.times.mean[self.rule.max_batch] * work * share)
                 served = self.usable * self.rule.max_batch * switch.most_load
                 if busy_s <= switch.every_s * served:
                     return width

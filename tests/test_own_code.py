@@ -128,6 +128,27 @@ def test_a_choice_of_ones_own_says_whom_clients_ask_on_both_clocks(here: Path) -
     assert {"fast", "slow"} == set(asked[6:])
 
 
+def test_a_choice_may_rank_by_large_numbers_and_a_retry_still_asks_another(here: Path) -> None:
+    @l2h_fleet.register("choice", "far_apart")
+    def far_apart(one: Any) -> float:
+        return 1e12 * one.option
+
+    servers = [
+        {"server": "first", "service": {"kind": "affine", "base_s": 0.05}, "when_down": "refuse"},
+        {"server": "second", "service": {"kind": "affine", "base_s": 0.05}},
+    ]
+    servers[0]["outages"] = [{"when": {"kind": "intervals", "at": [[0, 100]]}}]
+    group = asks_always() | {
+        "policy": {"score": "confidence", "price": {"kind": "always_remote"}},
+        "choose": "far_apart",
+        "retry": {"attempts": 2, "backoff_s": 0.01, "next": "other"},
+        "timeout_s": None,
+    }
+    document = {name: value for name, value in TINY.items() if name != "server"}
+    requests = alike_on_both(here, document | {"fleet": [group], "servers": servers})
+    assert set(requests["outcome"]) <= {"remote", "in_flight"}
+
+
 @pytest.mark.parametrize(
     ("family", "made", "line"),
     [

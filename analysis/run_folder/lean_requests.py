@@ -242,7 +242,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     calls: dict[str, Array] = {}
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
-        schema = columns_by_run.attempts(run.has_options, run.has_calls)
+        schema = columns_by_run.attempts(run.has_options, run.has_calls, run.computes)
         whom = ["server"] if run.has_options else []
         table = read_table(path, schema, ["request_id", "attempt", "charged", *SERVED, *_cold(run), *whom])
         rows = {name: table[name].to_numpy() for name in table.column_names if name not in whom}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.run_folder.run import Run
+from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
     asking,
@@ -42,35 +43,24 @@ LAWS: dict[str, Law] = {
     "switching": switching.LAW,
 }
 
-OURS = frozenset(LAWS)
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
-
-KNOW_MORE = frozenset({"calls", "presence"})  # of several servers, cold starts, clients that come and go
-KNOW_OPTIONS = frozenset({"asking", "switching"})
-OF_ONE_STAGE = {"waiting", "backlog", "sharing", "cut_off", "deciding", *KNOW_OPTIONS}  # at the server
-KNOW_THE_WAY = {
-    "shared_links",
-    "presence",
-    "staleness",
-    "together",
-    "asking",
-}  # the last are of what takes own links
 
 
 def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     """The predictions of each law that applies to a run with traffic, in the order of LAWS.
 
-    Ours are silent on a run with arrivals, service or outages that somebody brought; all but those that know
-    of it where there are several servers or options, serverless servers, pipelines, or where clients come
-    and go or share links.
+    Each speaks only where it knows of all that there is; ours are also silent on a run with arrivals, service
+    or outages that somebody brought.
     """
     run = traffic.run
     if not len(traffic.requests):
         return {}
-    ours = _that_know(run)
-    laws = {name: law for name, law in LAWS.items() if name not in OURS or name in ours}
-    if traffic.run.scenario.get("network"):
-        laws = {name: law for name, law in laws.items() if name not in OURS - KNOW_THE_WAY}
+    there, is_brought = what_there_is(run), bool(run.brought & KNOWN)
+    laws = {
+        name: law
+        for name, law in LAWS.items()
+        if law.knows is None or (not is_brought and there <= law.knows)
+    }
     by_law = {name: law.predict(traffic) for name, law in laws.items()}
     return {name: predictions for name, predictions in by_law.items() if predictions}
 
@@ -80,15 +70,18 @@ def predictions(traffic: Traffic) -> list[dict[str, Any]]:
     return [reported(name, LAWS[name], of_law) for name, of_law in predicted(traffic).items()]
 
 
-def _that_know(run: Run) -> frozenset[str]:
-    """Our laws that know of all that there is in a run, but for its links."""
-    has_presence = any(group.get("presence") for group in run.groups.values())
-    if run.brought & KNOWN:
-        return frozenset()
-    if run.has_calls or has_presence:
-        return KNOW_MORE
-    if run.has_options:
-        return KNOW_MORE | KNOW_OPTIONS
-    if len(run.servers) > 1:
-        return KNOW_MORE | KNOW_OPTIONS | {"pipelines"}
-    return OURS - OF_ONE_STAGE if run.server.get("stages", 1) > 1 else OURS
+def what_there_is(run: Run) -> frozenset[str]:
+    """What a run has beyond one plain server that every client asks over a link of its own, in the words of
+    `Law.knows`."""
+    servers, groups = run.servers.values(), run.groups.values()
+    has = {
+        "servers": run.scenario.get("server") is None,
+        "options": any(group.get("options") for group in groups),
+        "choices": any(len(options) > 1 for options in run.options.values()),
+        "stages": any(server.get("stages", 1) > 1 for server in servers),
+        "switches": any(map(switches, servers)),
+        "calls": any(server.get("serverless") for server in servers),
+        "presence": any(group.get("presence") for group in groups),
+        "links": bool(run.scenario.get("network")),
+    }
+    return frozenset(name for name, is_there in has.items() if is_there)

@@ -144,4 +144,5 @@ LAW = Law(
     "(Wolff, Stochastic Modeling, 1989)",
     fails="the margin is half of the longest wait, so it says little where that is long",
     predict=predict,
+    knows=frozenset({"servers", "options", "choices", "links"}),
 )

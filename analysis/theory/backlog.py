@@ -294,4 +294,5 @@ LAW = Law(
     "have saved up an allowance, and so send more again; where attempts end by refusals long before "
     "their timers",
     predict,
+    knows=frozenset(),
 )

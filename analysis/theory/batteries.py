@@ -107,4 +107,5 @@ LAW = Law(
     "the busy share of M/G/∞",
     fails="a device that runs empty misses the energy of its last request: the margin is one request's",
     predict=predict,
+    knows=frozenset({"stages"}),
 )

@@ -122,4 +122,5 @@ LAW = Law(
     "which is Poisson's after E[S] + cold_start, and by simulation at most 0.6 standard deviations above",
     fails="where clients give up on cold calls and call again, which starts more",
     predict=predict,
+    knows=frozenset({"calls", "servers", "options", "choices"}),
 )

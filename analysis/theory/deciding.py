@@ -231,4 +231,5 @@ LAW = Law(
     "where queues or retries decide who is answered; with few outages, whose chance the interval shows; on "
     "samples of the training half, which have tables of their own",
     predict,
+    knows=frozenset(),
 )

@@ -60,11 +60,11 @@ def _is_plain(stream: Stream) -> bool:
 
 def _takes_s(run: Run, server: dict[str, Any], stream: Stream) -> float | None:
     """The service time of a group's requests alone; None where it varies."""
-    law = service_of(server["service"])
+    law, (option,) = service_of(server["service"]), run.options[stream.name]
     if law is None or law.cv > 0:
         return None
-    of_model = work_of_models(run).get(run.options[stream.name][0]["model"], 1.0)
-    return law.mean_s(1) * of_model * float(stream.group["service_factor"])
+    of_model = work_of_models(run).get(option["model"], 1.0) * option["work"]
+    return float(law.mean_s(1) * of_model * stream.group["service_factor"])
 
 
 def _is_simple(server: dict[str, Any]) -> bool:
@@ -140,4 +140,5 @@ LAW = Law(
     fails="near a load of 1; where service varies, since a stage then waits for the next one, and the whole "
     "pipeline for its slowest batch",
     predict=predict,
+    knows=frozenset({"stages", "servers", "options"}),
 )

@@ -63,7 +63,8 @@ class Prediction:
 class Law:
     """A law and the function that applies it to a run: None where its assumptions do not hold.
 
-    fails: where it applies and is still no guide.
+    fails: where it applies and is still no guide. knows: of what it knows beyond a plain server, in the words
+    of `analysis.theory.what_there_is`; None: it sees to that itself.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Law:
     source: str
     fails: str
     predict: Callable[[Traffic], list[Prediction] | None]
+    knows: frozenset[str] | None = None
 
 
 def reported(name: str, law: Law, predictions: list[Prediction]) -> dict[str, Any]:

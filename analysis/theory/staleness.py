@@ -226,4 +226,5 @@ LAW = Law(
     "for groups whose links fail; where latencies vary as much as the interval between versions; accuracies "
     "before and after are the run's own, the law says only how long each holds",
     predict,
+    knows=frozenset({"stages", "links"}),
 )

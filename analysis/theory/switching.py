@@ -113,4 +113,5 @@ LAW = Law(
     source="conservation of work: who is never idle serves c seconds a second",
     fails="where the backlog falls to nothing between two switches",
     predict=predict,
+    knows=frozenset({"switches", "servers", "options", "choices"}),
 )

@@ -101,4 +101,5 @@ LAW = Law(
     "follows from the timetable of rounds",
     "where outages are as short as an upload, which may then be sent again in time or not",
     predict,
+    knows=frozenset({"stages", "links"}),
 )

@@ -388,7 +388,7 @@ def stations(draw: st.DrawFn, lattice: bool, most_in_batch: int = 4) -> dict[str
         found["queue_limit"] = draw(st.none() | st.integers(max_batch - 1, max_batch + 1))
     if not draw(st.integers(0, 5)):
         found |= {"serverless": draw(calls(replicas, lattice)), "max_batch": 1, "autoscaling": None}
-        found["in_flight"] = draw(st.sampled_from(["lose", "finish"]))
+        found |= {"in_flight": draw(st.sampled_from(["lose", "finish"])), "stages": 1, "stage_overhead": 1.0}
     found["queue_survives"] |= found["in_flight"] == "requeue"
     found["queue_survives"] |= bool(found["autoscaling"]) and found["autoscaling"]["min"] == 0
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from sim.engine.handlers.obstacles import blocked
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
 from sim.engine.linking import handler
-from sim.registry.choices import BEHIND_ALL, Candidate
+from sim.registry.choices import Candidate
 
 
 @handler
@@ -22,25 +22,26 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     client = w.rows.client[row]
     group = w.clients.group[client]
     first, options = w.groups.first_option[group], w.groups.options[group]
-    found, found_at, is_free = 0, 0.0, False
+    found, found_at, is_free, is_last = 0, 0.0, False, False
     has_any = False
     drawn = two_drawn(w, row, attempt, options) if w.groups.draws_options[group] else 0
     for option in range(options):
         if w.rows.worth[row] & (1 << option) == 0:
             continue
         at = place_of(w, row, attempt, group, option, failed, drawn)
-        free = blocked(w, now, client, w.options.server[first + option]) == 0
-        if not has_any or (free and not is_free) or (free == is_free and at < found_at):
-            found, found_at, is_free, has_any = option, at, free, True
+        free, last = blocked(w, now, client, w.options.server[first + option]) == 0, option == failed
+        is_before = is_last if last != is_last else at < found_at
+        if free != is_free:
+            is_before = free
+        if not has_any or is_before:
+            found, found_at, is_free, is_last, has_any = option, at, free, last, True
     return found
 
 
 @handler
 def place_of(w: Any, row: Any, attempt: Any, group: Any, option: Any, failed: Any, drawn: Any) -> Any:
-    """Where an option stands among its client's: the lowest number is asked, of equals the first option.
-
-    The option that failed comes last; what is no number as well.
-    """
+    """Where an option stands among its client's, behind which comes the one that failed: the lowest number is
+    asked, of equals the first option. What is no number comes last."""
     options = w.groups.options[group]
     if failed >= 0 and w.groups.goes_on[group]:
         found = real_number((option - failed - 1) % options)
@@ -48,9 +49,7 @@ def place_of(w: Any, row: Any, attempt: Any, group: Any, option: Any, failed: An
         found = w.functions.rank_option[w.groups.choose[group]](
             candidate(w, row, attempt, group, option, drawn)
         )
-    if isnan(found):
-        return inf
-    return found + 2.0 * BEHIND_ALL if option == failed else found
+    return inf if isnan(found) else found
 
 
 @handler

@@ -52,7 +52,7 @@ def gear(w: Any, s: Any) -> Any:
     usable, full_s = s.replicas - s.taken, w.mean[s.first_scale + s.max_batch]
     width = s.widths - 1
     while width > 0:
-        batch_s = full_s * w.widths.work[s.first_width + width]
+        batch_s = full_s * w.widths.work[s.first_width + width] * s.stage_share
         if s.arrivals_before * batch_s <= s.every_s * (usable * s.max_batch * s.most_load):
             break
         width -= 1
@@ -69,7 +69,8 @@ def widest_in_time(w: Any, s: Any, now: Any, head: Any, size: Any) -> Any:
     width = s.widths - 1
     while width > 0:
         answer_by(w, s, width, head, size)
-        if now + w.mean[s.first_scale + size] * mean_work(w, head, size) <= first:
+        takes = w.mean[s.first_scale + size] * mean_work(w, head, size) * s.stage_overhead
+        if now + takes <= first:
             break
         width -= 1
     return width
