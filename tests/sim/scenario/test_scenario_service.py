@@ -75,3 +75,22 @@ SCALING = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 4}
 )
 def test_an_autoscaler_goes_by_one_target(scaling: dict[str, Any], survives: bool, paths: list[str]) -> None:
     assert broken(server=server(autoscaling=SCALING | scaling, queue_survives=survives)) == paths
+
+
+CALLS = {"keep_alive_s": 1.0, "cold_start_s": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("parts", "paths"),
+    [
+        ({}, []),
+        ({"in_flight": "finish"}, []),
+        ({"max_batch": 2}, ["server.max_batch"]),
+        ({"stages": 2}, ["server.stages"]),
+        ({"autoscaling": SCALING | {"target_queue": 2.0}, "queue_survives": True}, ["server.autoscaling"]),
+        ({"in_flight": "requeue", "queue_survives": True}, ["server.in_flight"]),
+        ({"serverless": CALLS | {"provisioned": 5}}, ["server.serverless.provisioned"]),
+    ],
+)
+def test_instances_are_invoked_one_request_at_a_time(parts: dict[str, Any], paths: list[str]) -> None:
+    assert broken(server=server(serverless=CALLS, replicas=4) | parts) == paths
