@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import is_dataclass
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -191,7 +192,7 @@ def started(scenario: Scenario) -> State:
 
 def assert_is_data(value: Any) -> None:
     """Arrays, numbers, and lists and records of them: nothing that runs."""
-    if isinstance(value, State) or type(value).__name__ in ("StationState", "Scaling", "Steered"):
+    if is_dataclass(value):
         value = vars(value)
     if isinstance(value, dict):
         for one in value.values():
