@@ -57,4 +57,6 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
 
 def _switch(switch: SwitchRule | None) -> BacklogSwitch | None:
     """Any that expects the same shares: when it switches is not learned from."""
-    return switch and BacklogSwitch(kind="backlog", above=1, below=0, shares=switch.shares)
+    if switch is None:
+        return None
+    return BacklogSwitch(kind="backlog", above=1, below=0, shares=switch.shares)
