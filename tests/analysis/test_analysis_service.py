@@ -359,6 +359,6 @@ def test_the_offered_load_counts_the_work_of_groups_and_traces() -> None:
         {"group": ["a", "a", "b", "b"], "work": [50, 150, np.nan, np.nan], "attempts": [1, 2, 1, 0]}
     )
     run = SimpleNamespace(scenario={"fleet": fleet}, has_work_of_samples=False)
-    run.options, run.has_options = {}, False
+    run.options, run.has_options = {name: [{"work": 1.0}] for name in "ab"}, False
     traffic = SimpleNamespace(requests=requests, run=run)
     assert mean_work(traffic, np.array([True, True, True, False])) == pytest.approx((1.0 + 3.0 + 3.0) / 3)
