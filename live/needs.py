@@ -19,7 +19,8 @@ NOT_PLAYED = "{}: {} is not played on the wall's clock; {}"
 def require_playable(plan: Scenario) -> None:
     """Raises BadInput for what only a simulated server does."""
     if plan.server is None:
-        raise BadInput(NOT_PLAYED.format("servers", "more than one server", "write one as server"))
+        what = "more than one server" if len(plan.stations) > 1 else "a server with a name"
+        raise BadInput(NOT_PLAYED.format("servers", what, "write one as server"))
     server = plan.one_server
     wrong = [
         (server.serverless is not None, "server.serverless", "serverless instances", "take it out"),

@@ -97,6 +97,61 @@ def test_the_whole_scenario_teaches_what_its_part_does(name):
     assert is_same(asdict(learned_of(unpack(pack(whole)))), asdict(whole))
 
 
+SWITCHING = """
+name: switching
+seed: 4
+horizon_s: 20
+data: {set: digits, pools: [0.2, 0.2, 0.12, 0.05, 0.43]}
+models:
+  small: {family: linear, work: 0.3}
+  large: {family: small_cnn}
+servers:
+  - server: site
+    models: [small, large]
+    switch: {kind: backlog, above: 8, below: 2}
+    service: {kind: affine, base_s: 0.05}
+fleet:
+  - group: all
+    clients: 2
+    model: {family: linear, train_samples: 200, epochs: 1}
+    arrivals: {process: {kind: poisson, rate_hz: 0.75}}
+    policy: {score: compare_confidence, price: {kind: bounded_rate, rate: 0.3}}
+training: {pretrain: {epochs: 1, batch: 64}}
+"""
+
+
+@pytest.fixture
+def switching(tmp_path) -> str:
+    (tmp_path / "switching.yaml").write_text(SWITCHING)
+    return str(tmp_path / "switching.yaml")
+
+
+def test_who_chooses_the_model_and_by_which_shares_is_learned_from(switching):
+    def path_of(*changes: str) -> Path:
+        return Learnings(learning_part(read(switching, list(changes)), None), {})._path
+
+    known = path_of()
+    assert path_of("servers.0.switch.above=9") == known
+    assert path_of("servers.0.switch={kind: gear, every_s: 1}") == known
+    assert path_of("servers.0.switch.shares=[0.5,0.5]") != known
+    plain = "fleet.*.policy.price={kind: threshold, at: 0}"
+    assert path_of(plain, "servers.0.switch=null") != path_of(plain)
+
+
+@pytest.mark.parametrize("changes", [(), ("servers.0.switch.shares=[1,0]", "fleet.*.policy.score=oracle")])
+def test_a_server_that_switches_is_one_option_to_learning(switching, changes):
+    scenario = read(switching, list(changes))
+    whole, part = learned_by(scenario), learned_by(learning_part(scenario, None))
+    assert whole.tables.groups[0].score.ndim == part.tables.groups[0].score.ndim == 2
+    assert pack(whole) == pack(part)
+
+
+def test_a_run_before_a_server_that_switches_goes_through(switching, tmp_path):
+    (tmp_path / "run").mkdir()
+    one_run.execute(read(switching, []), "?", tmp_path / "run", False, 0, None, Quiet(), pictures=False)
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
 def run_into(folder: Path, *changes: str) -> dict[str, bytes]:
     folder.mkdir(parents=True)
     one_run.execute(read("smoke", list(changes)), "?", folder, False, 0, None, Quiet(), pictures=False)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.metrics.service import served_in_time, sizes_of
+from analysis.metrics.service import served_in_time
 from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
@@ -141,10 +141,6 @@ def _useful(traffic: Traffic) -> NDArray[Any]:
     return np.asarray(traffic.requests["in_time"].to_numpy(dtype=bool) * traffic.correct)
 
 
-def _bytes_up(traffic: Traffic) -> Floats:
-    return sizes_of(traffic) * _column("attempts")(traffic)
-
-
 def _cost(traffic: Traffic) -> Floats:
     return traffic.paid
 
@@ -200,7 +196,7 @@ RATIOS = {
     ),
     "cost": Ratio("cost per request", "loss", _of(_cost, _everyone), in_time=True),
     "amplification": Ratio("sends per sent request", "ratio", _sends, in_time=True),
-    "bytes_up": Ratio("payload up per request", "bytes", _of(_bytes_up, _everyone), in_time=True),
+    "bytes_up": Ratio("payload up per request", "bytes", _of(_column("bytes_up"), _everyone), in_time=True),
     "service": Ratio("replica time per request", "s", _of(_column("service_s"), _everyone), in_time=True),
     "wasted": Ratio("wasted share of replica time", "share", _columns("wasted_s", "service_s"), in_time=True),
 }

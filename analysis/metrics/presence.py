@@ -18,12 +18,13 @@ def presence(traffic: Traffic) -> dict[str, Any]:
     if not coming or run.observed_s <= 0:
         return {}
     mean = there_mean(run, visits)
+    begun = visits[visits["from_s"] > 0]
     joined = ((visits["from_s"] >= run.warm_up_s) & (visits["from_s"] > 0)).sum()
     return {
         "there_mean": mean,
         "there_share": ratio(mean, sum(int(group["clients"]) for group in coming)),
         "joined_hz": ratio(float(joined), run.observed_s),
-        "stay_mean_s": ratio((visits["until_s"] - visits["from_s"]).sum(), len(visits)),
+        "stay_mean_s": ratio((begun["until_s"] - begun["from_s"]).sum(), len(begun)),
     }
 
 
@@ -40,5 +41,5 @@ DEFINITIONS = {
     ),
     "presence.there_share": "The same over all clients of these groups (share).",
     "presence.joined_hz": "Clients of theirs that joined after the warm-up, per second (1/s).",
-    "presence.stay_mean_s": "How long a visit lasts, those that outlast the run to their end; mean (s).",
+    "presence.stay_mean_s": "How long visits last that began after the start, to their ends; mean (s).",
 }

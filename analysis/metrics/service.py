@@ -152,21 +152,10 @@ def amplification(traffic: Traffic, among: Mask) -> float | None:
 
 
 def wire(traffic: Traffic) -> dict[str, Any]:
-    """Payload bytes sent to the server, every attempt counted; answers carry no payload."""
-    sends = traffic.requests["attempts"].to_numpy(dtype=float)
-    total = float((sizes_of(traffic) * sends).sum())
-    return {"bytes_up": int(total), "bytes_up_per_request": ratio(total, sends.size)}
-
-
-def sizes_of(traffic: Traffic) -> Floats:
-    """The payload of each request in bytes, by the option that it asked last; (n,)."""
-    options = traffic.run.options.values()
-    sizes = np.array([float(one["link"]["payload_bytes"]) for of_group in options for one in of_group])
-    place = np.cumsum([0, *map(len, options)])[traffic.requests["group"].cat.codes.to_numpy()]
-    if traffic.run.has_options:
-        place = place + np.maximum(traffic.requests["option"].to_numpy(), 0)
-    sized: Floats = sizes[place]
-    return sized
+    """Payload bytes sent to the server, every attempt counted that left; answers carry no payload."""
+    sent = traffic.requests["bytes_up"].to_numpy()
+    total = int(sent.sum())
+    return {"bytes_up": total, "bytes_up_per_request": ratio(float(total), sent.size)}
 
 
 def cost(traffic: Traffic) -> dict[str, Any]:

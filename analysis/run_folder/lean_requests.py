@@ -16,6 +16,7 @@ from analysis.run_folder.calls import calls_of
 from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.own_work import has_work_of_traces
+from analysis.run_folder.payloads import bytes_up
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from sim.errors import BadInput
@@ -88,7 +89,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     exactly at it included); client_right, server_right, server_known (its answer to this sample is on
     record); charged (attempts); of graded answers correct and both right are qualities in [0, 1]; service_s
     (replica time of all attempts, each its equal share of its batch's) and wasted_s (the part of it whose
-    answer was not the one given, and that is known). Where samples or options have costs of their own, c_e
+    answer was not the one given, and that is known), bytes_up (payload of all attempts that left). Where
+    samples or options have costs of their own, c_e
     (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
     differ in it, paid (for all of them). Where servers are serverless, calls, cold_calls and what calls
     cost, calls_usd. Of several servers first_server (the place of the one that was asked first).
@@ -173,11 +175,9 @@ def _narrow(
     service_s = replica_seconds(run, {name: rows[name] for name in SERVED} | asked)
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
-    several.append(
-        pd.DataFrame({"request_id": rows["request_id"], "sent_at_s": rows["sent_at_s"]}).assign(
-            attempts=rows["attempts"], is_remote=is_remote, is_open=is_open
-        )[again]
-    )
+    told = {name: rows[name] for name in ("request_id", "attempts", *_used(run))}
+    told |= {"group": codes["group"], "is_remote": is_remote, "is_open": is_open}
+    several.append(pd.DataFrame(told)[again])
     return {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
         **{name: rows[name] for name in ("label", "score", "deferred", "attempts")},
@@ -197,9 +197,16 @@ def _narrow(
         **{
             name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()
         },
+        "bytes_up": bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"],
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
+
+
+def _used(run: Run) -> list[str]:
+    """What a request's own row keeps of the attempt whose answer was given, and no other has: two may leave
+    at one instant, to different options."""
+    return ["sent_at_s", "finished_at_s", *(["option"] if run.has_options else [])]
 
 
 def _prices(run: Run, rows: dict[str, Array], group: NDArray[np.int16]) -> dict[str, Array]:
@@ -235,26 +242,31 @@ def _deadline_s(group: dict[str, Any]) -> float:
 
 
 def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> None:
-    """Replica time and charges of the requests with several attempts, from the attempts' own table."""
+    """Replica time, bytes and charges of the requests with several attempts, from the attempts' own table."""
     known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
     ids = known["request_id"].to_numpy()
-    service_s, wasted_s, charged, first_server = (np.zeros(len(known)) for _ in range(4))
+    service_s, wasted_s, charged, sent, first_server = (np.zeros(len(known)) for _ in range(5))
     calls: dict[str, Array] = {}
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
         schema = columns_by_run.attempts(run.has_options, run.has_calls, run.computes)
-        whom = ["server"] if run.has_options else []
-        table = read_table(path, schema, ["request_id", "attempt", "charged", *SERVED, *_cold(run), *whom])
-        rows = {name: table[name].to_numpy() for name in table.column_names if name not in whom}
+        asked = ["option", "server"] if run.has_options else []
+        named = ["request_id", "attempt", "charged", "server_cause", "reached_at_s"]
+        table = read_table(path, schema, [*named, *SERVED, *_cold(run), *asked])
+        coded = {"server_cause", "server"}
+        rows = {name: table[name].to_numpy() for name in table.column_names if name not in coded}
         rows |= {"server": server_asked(run, table)}
+        cause = codes_of(run, table, "server_cause", columns.CAUSES)
         at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
         if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
             raise BadInput(f"{run.path / 'attempts'}: rows of a request without several attempts")
         of, seconds = known.iloc[at], replica_seconds(run, rows)
-        # A request's own row keeps the times of the attempt whose answer was given: equality identifies it.
-        is_used = of["is_remote"].to_numpy() & (of["sent_at_s"].to_numpy() == rows["sent_at_s"])
+        is_used = of["is_remote"].to_numpy().copy()
+        for name in _used(run):
+            is_used &= of[name].to_numpy() == rows[name]
         np.add.at(service_s, at, seconds)
         np.add.at(charged, at, rows["charged"])
+        np.add.at(sent, at, bytes_up(run, rows, of["group"].to_numpy(), cause))
         for name, values in calls_of(run, rows, seconds).items():
             np.add.at(calls.setdefault(name, np.zeros(len(known))), at, values)
         np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
@@ -266,7 +278,7 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
     again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
     place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
-    found = {"service_s": service_s, "wasted_s": wasted_s, **calls}
+    found = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
     if not tells_by_cost(run):
         found["charged"] = charged
     if len(run.servers) > 1:

@@ -149,9 +149,7 @@ def checked_scores(name: str, made: Callable[[Any], Any], log_probabilities: Any
 def _discipline(name: str, made: Any) -> Callable[[], None]:
     require_free(name, DISCIPLINES, "discipline")
     _ranks("discipline", name, made, "an attempt that waits")
-    facts = {
-        one: bool(getattr(made, one, False)) for one in ("needs_deadline", "heeds_priority", "sheds_worse")
-    }
+    facts = facts_of(made, "needs_deadline", "heeds_priority", "sheds_worse")
     DISCIPLINES.register(name, Discipline(name, BY_RANK, meaning_of(made, name), made, **facts))
     return lambda: forget(name, DISCIPLINES)
 
@@ -159,9 +157,7 @@ def _discipline(name: str, made: Any) -> Callable[[], None]:
 def _choice(name: str, made: Any) -> Callable[[], None]:
     require_free(name, CHOICES, "choice")
     _ranks("choice", name, made, "an option")
-    facts = {
-        one: bool(getattr(made, one, False)) for one in ("needs_scores", "takes_turns", "draws", "goes_on")
-    }
+    facts = facts_of(made, "needs_scores", "takes_turns", "draws", "goes_on")
     CHOICES.register(name, Choice(name, made, meaning_of(made, name), needs_backlog=True, **facts))
     return lambda: forget(name, CHOICES)
 

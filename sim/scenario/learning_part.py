@@ -4,6 +4,7 @@ Two scenarios with the same part share what was learned, by `commands.learnings`
 from __future__ import annotations
 
 from sim.registry.service import Affine
+from sim.registry.switches import BacklogSwitch, SwitchRule
 from sim.scenario.schema.document import Engine, Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.server import NamedServer, Server
@@ -26,7 +27,8 @@ UNSEEN_OF_GROUPS = (
 def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
     """The scenario as learning sees it. availability: what `training.availability: observed` stands for.
 
-    Of servers only their models are left, of groups all but what becomes of a send.
+    Of servers only their models are left, and who chooses among them, by which `shares`; of groups all but
+    what becomes of a send.
     """
     training = scenario.training
     if training.availability == "observed" and availability is not None:
@@ -41,7 +43,9 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "server": scenario.server and Server(model=scenario.server.model, service=NO_SERVICE),
             "servers": scenario.servers
             and tuple(
-                NamedServer(server=one.server, models=one.models, service=NO_SERVICE)
+                NamedServer(
+                    server=one.server, models=one.models, switch=_switch(one.switch), service=NO_SERVICE
+                )
                 for one in scenario.servers
             ),
             "outages": (),
@@ -49,3 +53,10 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "engine": Engine(),
         }
     )
+
+
+def _switch(switch: SwitchRule | None) -> BacklogSwitch | None:
+    """Any that expects the same shares: when it switches is not learned from."""
+    if switch is None:
+        return None
+    return BacklogSwitch(kind="backlog", above=1, below=0, shares=switch.shares)

@@ -496,6 +496,7 @@ def write_tiny(
         path / "requests/part-0000000.parquet", {n: [r[n] for r in rows] for n in names}, columns.REQUESTS
     )
     if attempts:
+        attempts = [{"server_cause": "none"} | row for row in attempts]
         write_table(
             path / "attempts/part-0000000.parquet",
             {name: [row[name] for row in attempts] for name in attempts[0]},

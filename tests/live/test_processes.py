@@ -168,6 +168,14 @@ def test_what_only_a_simulated_server_does_is_refused_in_one_line(server, word):
         require_playable(small(**server))
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "a server with a name"), (2, "more than one server")])
+def test_servers_with_names_are_refused_for_what_they_are(count, words):
+    named = [{"server": f"s{n}", "models": ("large",), "service": SERVICE} for n in range(count)]
+    plan = scenario_of(fleet=(group_of(),), models={"large": {}}, server=None, servers=tuple(named))
+    with pytest.raises(BadInput, match=f"servers: {words} is not played.*write one as server"):
+        require_playable(plan)
+
+
 def test_what_requests_bring_and_what_samples_take_make_batches_longer():
     """A group's factor of 3 and samples' own of 2: the server is asked for what the simulation takes."""
     plan = small(max_batch=1, service={"kind": "affine", "base_s": 0.01})
