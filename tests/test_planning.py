@@ -64,6 +64,13 @@ def test_where_nothing_is_in_time_there_is_nothing_to_plan() -> None:
         plan_of(read("split", ["fleet.*.deadline_s=0.05"]), PRICES, 0.8)
 
 
+def test_points_of_a_groups_model_are_of_its_family(tmp_path: Path) -> None:
+    """The default family could be cut; these clients have a linear model."""
+    reported = call("split-points", "split", "--set", "models.network={of_group: wide}", cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "models.network.family: linear cannot be cut" in reported.stderr
+
+
 def test_points_are_told(tmp_path: Path) -> None:
     reported = call("split-points", "split", cwd=tmp_path, COLUMNS="120")
     assert reported.returncode == 0, reported.stderr
