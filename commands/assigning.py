@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from analysis.statistics.assignment import Homes, Instance, Worth, learned, nearest, program, worth
 from sim.errors import BadInput
-from sim.registry.durations import mean_s
 from sim.scenario import Group, Scenario, write
-from sim.scenario.options import model_of, written
+from sim.scenario.asking import ways_of
+from sim.scenario.options import written
 from sim.scenario.rules.estimates import most_sent, served_hz
 from sim.scenario.rules.rates import mean_rate_hz
 from sim.world.world import World
@@ -66,7 +66,7 @@ class Assigning:
             np.concatenate(one) for one in zip(*map(self._of, self.choosers), strict=True)
         )
         rate = rates[:, None]
-        capacity = MOST_BUSY * np.array([served_hz(one) for one in self.plan.stations])
+        capacity = MOST_BUSY * np.array(list(map(served_hz, self.plan.stations))) / self._most_work()
         room = capacity * np.array([self._usable(seed, case) for case in range(self.cases)])
         return Instance(
             cost=rate * cost,
@@ -108,13 +108,19 @@ class Assigning:
 
     def _price(self, group: Group, position: int) -> tuple[float, float]:
         """c_e of an option, and the seconds to its answer without a queue, on average."""
-        option = written(self.plan, group)[position]
-        server = self.plan.stations[self.plan.station_names.index(option.server)]
-        link = option.link or group.link
-        work = [*self.plan.server_models.values()][model_of(self.plan, option)].work
-        service_s = server.service.scale_s(1) * server.service.mean_factor() * server.stage_overhead * work
-        c_e = self.plan.costs.c_e if option.c_e is None else option.c_e
-        return c_e, 2 * mean_s(link.latency) + link.transfer_s + service_s
+        way = ways_of(self.plan, group)[position]
+        c_e = self.plan.costs.c_e if way.option.c_e is None else way.option.c_e
+        return c_e, way.answer_s
+
+    def _most_work(self) -> NDArray[np.float64]:
+        """The most work that a request of any group is to each server, beside its group's factor."""
+        most = np.zeros(len(self.plan.stations))
+        for _, group in self.choosers:
+            ways = ways_of(self.plan, group)
+            for server, position in enumerate(self._by_server(group)):
+                if position >= 0:
+                    most[server] = max(most[server], ways[position].work / group.service_factor)
+        return np.where(most > 0, most, 1.0)
 
     def _usable(self, seed: int, case: int) -> list[float]:
         """The share of each server's replicas that outages leave at the case's instant."""

@@ -44,6 +44,8 @@ def placement(
         from commands.checking import load
         from commands.placing import Placing, searched
         from commands.progress import reporting
+        from sim.errors import BadInput
+        from sim.scenario import read
 
     plan = load(scenario, changes or [], seed)
     placing = Placing(plan)
@@ -52,6 +54,11 @@ def placement(
     with reporting(quiet) as progress:
         found = searched(placing, beam, exhaustive, progress)
     write_placement(found, out)
+    try:
+        read(out / "placed.yaml")
+    except BadInput:
+        (out / "placed.yaml").unlink()
+        raise
     Terminal().print(placement_table(found), crop=False)
     print(found.answer)
     print(f"scenario: {out / 'placed.yaml'}")

@@ -56,6 +56,10 @@ class Placing:
             raise BadInput(
                 f"placement: {plan.name} trains during the run: set training.online, federation to null"
             )
+        if any(model.of_group for model in plan.server_models.values()):
+            raise BadInput(f"placement: {plan.name} has peers_of or of_group: a client's model stays with it")
+        if any(plan.switch_of(place) for place in range(len(plan.servers))):
+            raise BadInput(f"placement: {plan.name} has a server with a switch, which chooses models itself")
         if plan.horizon_s <= plan.warm_up_s:
             raise BadInput(f"placement: {plan.name} has no time to look at: horizon_s is {plan.horizon_s:g}")
         self.plan, self.models = plan, list(plan.server_models)
@@ -64,6 +68,12 @@ class Placing:
             list(dict.fromkeys(model_of(plan, option) for option in written(plan, group)))
             for group in plan.fleet
         ]
+        for group in plan.fleet:
+            pairs = [(one.server, model_of(plan, one)) for one in written(plan, group)]
+            if len(set(pairs)) < len(pairs):
+                raise BadInput(
+                    f"placement: {group.group} has several ways to one model of one server: keep one of them"
+                )
 
     @cached_property
     def room(self) -> Room:
@@ -133,7 +143,7 @@ class Placing:
     def _group(self, group: Group, wanted: list[int], placement: Placement) -> Group:
         names, known = [one.server for one in self.servers], written(self.plan, group)
         options = [
-            _option(names[server], self.models[model], known)
+            _option(names[server], self.models[model], *self._like(known, server, model))
             for server in range(len(names))
             for model in wanted
             if (server, model) in placement
@@ -141,7 +151,7 @@ class Placing:
         changed: dict[str, object] = {"homes": None}
         if not options:
             server, model = min(placement)
-            options = [_option(names[server], self.models[model], known)]
+            options = [_option(names[server], self.models[model], known[0], known[0])]
             changed["policy"] = Policy(score="random", price=AlwaysLocal(kind="always_local"))
         if len(options) == 1:
             changed |= {"choose": "best", "hedge": None}
@@ -149,6 +159,14 @@ class Placing:
         elif len(known) == 1 or group.homes is not None:
             changed["choose"] = "least_backlog"
         return group.model_copy(update=changed | {"options": tuple(options)})
+
+    def _like(self, known: tuple[Option, ...], server: int, model: int) -> tuple[Option, Option]:
+        """The written options whose way, and whose payload and work, a placed one has: the way of the one to
+        this server, else of the one for this model; the rest of the one for this model, here if there is one.
+        """
+        here = [one for one in known if one.server == self.servers[server].server]
+        of_model = [one for one in known if model_of(self.plan, one) == model]
+        return (here or of_model)[0], ([one for one in here if one in of_model] or of_model)[0]
 
     @cached_property
     def wanted_hz(self) -> NDArray[np.float64]:
@@ -202,18 +220,11 @@ class Placing:
         return replace(self.learned, tables=replace(self.learned.tables, groups=tuple(groups)))
 
 
-def _option(server: str, model: str, known: tuple[Option, ...]) -> Option:
-    """An option as the group's written one to this server, or for this model, has it."""
-    here = [one for one in known if one.server == server] or [one for one in known if one.model == model]
-    like = here[0] if here else None
-    return Option(
-        option=f"{server}-{model}"[:64],
-        server=server,
-        model=model,
-        link=like.link if like else None,
-        over=like.over if like else None,
-        c_e=like.c_e if like else None,
-    )
+def _option(server: str, model: str, way: Option, asked: Option) -> Option:
+    """With the way of one option, and what another one asks of the device and the model."""
+    named = {"option": f"{server}-{model}"[:64], "server": server, "model": model}
+    own = {key: getattr(asked, key) for key in ("payload_bytes", "device_s", "device_j", "work")}
+    return way.model_copy(update=named | own)
 
 
 def _among(outage: Outage, names: set[str]) -> Outage | None:

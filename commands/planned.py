@@ -13,7 +13,7 @@ from analysis.statistics.effectiveness import Bound, Ways, bound, rounded
 from sim.errors import BadInput
 from sim.scenario import Scenario
 from sim.scenario.asking import Way, ways_of
-from sim.scenario.rules.estimates import most_sent
+from sim.scenario.rules.estimates import most_sent, served_hz
 from sim.scenario.rules.rates import mean_rate_hz
 
 Floats = NDArray[np.float64]
@@ -49,10 +49,10 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
     No server and no shared link is loaded beyond `most_load`; a way takes, beside what it would alone, the
     wait at a server that is so loaded, as M/M/1 has it. Raises BadInput where no way is in time.
     """
-    found, capacity = [], scenario.stations
+    found, capacity = [], list(map(served_hz, scenario.stations))
     for place, group in enumerate(scenario.fleet):
         for way in ways_of(scenario, group):
-            waits_s = way.service_s * most_load / (1.0 - most_load) / capacity[way.server].replicas
+            waits_s = way.work / capacity[way.server] * most_load / (1.0 - most_load)
             if group.deadline_s is None or way.answer_s + waits_s <= group.deadline_s:
                 found.append((place, way))
     if not found:
@@ -62,8 +62,8 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
     bits = np.array([way.bits for _, way in found])
     links = [one for one in scenario.network if one.bandwidth_bps is not None]
     at_servers = [
-        hz * service_s * np.array([way.server == number for _, way in found])
-        for number in range(len(capacity))
+        hz * np.array([way.work / served if way.server == place else 0.0 for _, way in found])
+        for place, served in enumerate(capacity)
     ]
     on_links = [hz * bits * np.array([one.link in way.over for _, way in found]) for one in links]
     ways = Ways(
@@ -73,10 +73,8 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
         clients=np.array([float(group.clients) for group in scenario.fleet]),
         uses=np.stack([*at_servers, *on_links]),
         limits=most_load
-        * np.array(
-            [*(float(one.replicas) for one in capacity), *(float(one.bandwidth_bps or 0) for one in links)]
-        ),
-        standing=prices.replica * sum(one.replicas for one in capacity),
+        * np.array([*(1.0 for _ in capacity), *(float(one.bandwidth_bps or 0) for one in links)]),
+        standing=prices.replica * sum(one.replicas for one in scenario.stations),
     )
     best = bound(ways)
     return Plan(scenario, found, ways, best, rounded(ways, best.plan))
@@ -85,8 +83,13 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
 def with_plan(plan: Plan) -> dict[str, Any]:
     """The scenario in which each group is divided by what its clients ask, as plain data.
 
-    Raises BadInput where a part would have no name of its own.
+    Raises BadInput where a part would have no name of its own, or parts could not have what their group has.
     """
+    for name, model in plan.scenario.server_models.items():
+        if model.of_group is not None:
+            raise BadInput(
+                f"models.{name}.of_group: {model.of_group} would be divided, which is not handled yet"
+            )
     document = plan.scenario.model_dump()
     parts: dict[str, list[dict[str, Any]]] = {}
     for place, group in enumerate(document["fleet"]):
@@ -98,7 +101,9 @@ def with_plan(plan: Plan) -> dict[str, Any]:
                 left -= clients
         if left:
             local = group["policy"] | {"price": {"kind": "always_local"}}
-            made.append(group | {"group": f"{group['group']}-{ALONE}", "clients": left, "policy": local})
+            named = {"group": f"{group['group']}-{ALONE}", "clients": left}
+            made.append(group | named | {"policy": local, "homes": None})
+        _require_own(group, len(made))
     document["fleet"] = tuple(part for made in parts.values() for part in made)
     names = [part["group"] for part in document["fleet"]]
     if len(set(names)) < len(names) or max(map(len, names)) > 64:
@@ -108,10 +113,19 @@ def with_plan(plan: Plan) -> dict[str, Any]:
     return {key: _renamed(value, parts) for key, value in document.items()}
 
 
+def _require_own(group: dict[str, Any], parts: int) -> None:
+    """Raises BadInput where parts of a group would each have what all of it shares."""
+    for part, key in (("budget", "shared_by"), ("retry", "allowance_by")):
+        if parts > 1 and group[part] and group[part].get(key) == "group":
+            rule = f"would be divided in {parts} parts, each with all of it: use client or fleet"
+            raise BadInput(f"fleet.{group['group']}.{part}.{key}: the group {rule}")
+
+
 def _part(group: dict[str, Any], way: Way, clients: int) -> dict[str, Any]:
     """Those of a group that ask one option."""
     retry = group["retry"] and group["retry"] | {"next": "same"}
     only = {"options": (way.option.model_dump(),), "choose": "best", "hedge": None, "retry": retry}
+    only["homes"] = None
     return group | {"group": f"{group['group']}-{way.option.option}", "clients": clients} | only
 
 

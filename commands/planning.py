@@ -88,7 +88,10 @@ def split_points(
 
     asked = read(scenario, changes or [])
     data, table = load(asked), Table("model", "behind", "share of the work", "bytes")
+    of_clients = {group.group: group.model for group in asked.fleet}
     for name, model in asked.server_models.items():
-        for point in points_of(name, model, data.image_shape, data.classes, bits):
+        for point in points_of(
+            name, of_clients.get(model.of_group or "", model), data.image_shape, data.classes, bits
+        ):
             table.add_row(name, point.after or "(the picture)", f"{point.share:.4f}", str(point.bytes))
     Terminal().print(table, crop=False)

@@ -95,3 +95,14 @@ def test_what_has_no_homes(plan):
         Assigning(read("smoke"), 1.0, 2)
     with pytest.raises(BadInput, match="12 clients x 2 servers x 9000 cases: at most 40,000"):
         Assigning(plan, 1.0, 9000)
+
+
+def test_a_home_is_reckoned_with_all_that_asking_takes(plan):
+    """A device part of .5 s and payloads of 1,000 bits at 1,000 bits a second; work makes servers smaller."""
+    near, far = plan.fleet[0].options
+    asked = near.model_copy(update={"device_s": 0.5, "payload_bytes": 125, "work": 2.0})
+    link = plan.fleet[0].link.model_copy(update={"bandwidth_bps": 1e3})
+    group = plan.fleet[0].model_copy(update={"options": (asked, far), "link": link})
+    changed = Assigning(plan.model_copy(update={"fleet": (group, plan.fleet[1])}), 1.0, 2).instance(0)
+    assert changed.latency[0, 0, 0] == pytest.approx(0.5 + 1.0 + 2 * 0.1)
+    assert changed.capacity.tolist() == pytest.approx([0.8 * 20 / 2, 0.8 * 20])

@@ -14,6 +14,7 @@ import l2h_fleet
 from analysis.statistics.placement import NOTHING, Placement, Room, Seen, every, greedy, number_of_all
 from commands import main as command_line
 from commands.learnings import learned_for
+from commands.placing import Placing
 from sim.engine.run import Run
 from sim.scenario import Scenario, read
 from sim.world.arrivals.source import ScenarioArrivals
@@ -72,7 +73,7 @@ def test_the_search_is_no_better_than_all_and_not_far_behind(wanted, speed, memo
     assert len(found) < number_of_all(room) - 1
 
 
-def group(name: str, server: str, model: str, rate_hz: float, **parts: Any) -> dict[str, Any]:
+def group(name: str, server: str, model: str | None, rate_hz: float, **parts: Any) -> dict[str, Any]:
     base = {
         "group": name,
         "clients": 4,
@@ -174,6 +175,20 @@ def test_the_command_writes_the_scenario_and_the_table(here, monkeypatch, capsys
     assert command_line.main() == 2
 
 
+SWITCH = {"kind": "backlog", "above": 8, "below": 2}
+TWICE = [{"option": name, "server": "two", "model": "a"} for name in ("it", "again")]
+
+
+def test_a_placed_option_asks_what_the_written_one_asks():
+    own = {"payload_bytes": 9, "device_s": 0.1, "device_j": 0.2, "work": 0.5}
+    options = [{"option": "it", "server": "two", "model": "a"} | own]
+    fleet = [group("x", "two", "a", 1.0, options=options), *FLEET["fleet"][1:]]
+    placing = Placing(l2h_fleet.Scenario(FLEET | {"fleet": fleet}).document)
+    (placed,) = placing.placed(frozenset({(0, 0), (1, 1)})).fleet[0].options or ()
+    assert placed.server == "one"
+    assert {key: getattr(placed, key) for key in own} == own
+
+
 SMALL = {"name": "small", "horizon_s": 30, "server": {"service": SERVICE}}
 
 
@@ -196,6 +211,19 @@ SMALL = {"name": "small", "horizon_s": 30, "server": {"service": SERVICE}}
             | {"servers": [{"server": f"s{n}", "service": SERVICE} for n in range(3)]}
             | {"fleet": [group("x", "s0", f"m{n}", 1.0, group=f"g{n}") for n in range(5)]},
             "32,768 placements fit: at most 4,096",
+        ),
+        (FLEET | {"models": FLEET["models"] | {"b": {"of_group": "x"}}}, "has peers_of or of_group"),
+        (
+            FLEET
+            | {"servers": [FLEET["servers"][0] | {"switch": SWITCH}, FLEET["servers"][1]]}
+            | {"models": FLEET["models"] | {"c": {"family": "linear", "work": 2.0}}}
+            | {"fleet": [group("x", "two", "a", 1.0), group("y", "one", None, 4.0)]},
+            "has a server with a switch",
+        ),
+        (
+            FLEET
+            | {"fleet": [group("x", "two", "a", 1.0, options=TWICE, choose="order"), *FLEET["fleet"][1:]]},
+            "x has several ways to one model",
         ),
     ],
 )

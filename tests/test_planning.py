@@ -64,8 +64,66 @@ def test_where_nothing_is_in_time_there_is_nothing_to_plan() -> None:
         plan_of(read("split", ["fleet.*.deadline_s=0.05"]), PRICES, 0.8)
 
 
+def test_points_of_a_groups_model_are_of_its_family(tmp_path: Path) -> None:
+    """The default family could be cut; these clients have a linear model."""
+    reported = call("split-points", "split", "--set", "models.network={of_group: wide}", cwd=tmp_path)
+    assert reported.returncode == 2
+    assert "models.network.family: linear cannot be cut" in reported.stderr
+
+
 def test_points_are_told(tmp_path: Path) -> None:
     reported = call("split-points", "split", cwd=tmp_path, COLUMNS="120")
     assert reported.returncode == 0, reported.stderr
     assert "0.5015" in reported.stdout
     assert "4096" in reported.stdout
+
+
+SITES = """
+name: sites
+horizon_s: 60
+models: {large: {family: linear, work: 2.0}}
+servers:
+  - {server: one, service: {kind: affine, base_s: 0.1}}
+  - {server: two, service: {kind: affine, base_s: 0.1}, stages: 4}
+fleet:
+  - group: phones
+    clients: 20
+    arrivals: {process: {kind: poisson, rate_hz: 1.0}}
+    policy: {score: confidence, price: {kind: always_remote}}
+    options: [{option: a, server: one}, {option: b, server: two}]
+    choose: order
+    retry: {attempts: 2}
+"""
+
+
+def sites(tmp_path: Path, *changes: str) -> Scenario:
+    (tmp_path / "sites.yaml").write_text(SITES)
+    return read(tmp_path / "sites.yaml", list(changes))
+
+
+def test_a_pipeline_is_planned_for_what_it_serves(tmp_path: Path) -> None:
+    """Alone each answer takes .2 s: `one` serves 5 a second, the four stages of `two` 20, half of which are
+    2 and 10."""
+    assert plan_of(sites(tmp_path), PRICES, 0.5).clients.tolist() == [2.0, 10.0]
+
+
+def test_parts_of_a_group_have_no_homes(tmp_path: Path) -> None:
+    at_home = sites(tmp_path, "fleet.*.choose=home", f"fleet.*.homes={['a', 'b'] * 10}")
+    fleet = with_plan(plan_of(at_home, PRICES, 0.5))["fleet"]
+    assert [part["homes"] for part in fleet] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "fleet.*.budget={kind: token_bucket, rate_hz: 1, burst: 20, shared_by: group}",
+            "fleet.phones.budget.shared_by",
+        ),
+        ("fleet.*.retry.allowance_by=group", "fleet.phones.retry.allowance_by"),
+        ("models.large={of_group: phones}", "models.large.of_group"),
+    ],
+)
+def test_what_parts_could_not_have_alike_is_refused(tmp_path: Path, change: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        with_plan(plan_of(sites(tmp_path, change), PRICES, 0.5))

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from agents.models.classifiers import Headed
 from agents.models.families import ImageShape, outline, size_of
 from sim.errors import BadInput
+from sim.scenario.schema.client_data import ClientModel
 from sim.scenario.schema.server import ServerModel
 
 
@@ -52,7 +53,9 @@ def split_points(
     return list(points.values())
 
 
-def points_of(name: str, model: ServerModel, shape: ImageShape, classes: int, bits: int) -> list[SplitPoint]:
+def points_of(
+    name: str, model: ServerModel | ClientModel, shape: ImageShape, classes: int, bits: int
+) -> list[SplitPoint]:
     """Those of a scenario's model. Raises BadInput for one whose layers do not stand in a row."""
     try:
         return split_points(model.family, shape, classes, size_of(model.family, model.image_size), bits)

@@ -13,7 +13,8 @@ from sim.scenario.schema.fleet import Group, Option
 
 @dataclass(frozen=True)
 class Way:
-    """One option of one group. server: its place; over: the shared links, by name; bits: of a payload.
+    """One option of one group. server: its place; over: the shared links, by name; bits: of a payload; work:
+    how many times as long service takes as its server says.
 
     Seconds: device_s, of inference and what the device does before it sends; link_s, there and back on links
     without anybody else; service_s, at a server without a queue.
@@ -23,6 +24,7 @@ class Way:
     server: int
     over: tuple[str, ...]
     bits: float
+    work: float
     device_s: float
     link_s: float
     service_s: float
@@ -51,6 +53,7 @@ def ways_of(scenario: Scenario, group: Group) -> list[Way]:
                 place,
                 over,
                 bits,
+                work,
                 group.device.inference_s + one.device_s,
                 link_s,
                 server.service.scale_s(1) * server.service.mean_factor() * server.stage_overhead * work,

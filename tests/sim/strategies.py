@@ -504,7 +504,8 @@ def ask_peers(
     if len(server["models"]) > 1:
         return
     models[server["models"][0]] |= {"of_group": group["group"], "variant": 0}
-    server |= {"peers_of": group["group"], "autoscaling": None}
+    server |= {"peers_of": group["group"], "autoscaling": None, "serverless": None}
+    server |= {"stages": 1, "stage_overhead": 1.0}
     devices = -(-group["clients"] // group["model"]["variants"])
     server["replicas"] = draw(st.integers(1, devices))
     if group["arrivals"]["process"]["kind"] != "closed_loop" and draw(st.booleans()):

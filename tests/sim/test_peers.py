@@ -88,6 +88,9 @@ def test_who_is_away_and_cut_off_is_missing_once():
         ({"model": {"of_group": "asking"}}, "servers.0.peers_of"),
         ({"server": peers(3)}, "servers.0.replicas"),
         ({"server": peers(peers_of="nobody")}, "servers.0.peers_of"),
+        ({"server": peers(serverless={"keep_alive_s": 1, "cold_start_s": 1})}, "servers.0.serverless"),
+        ({"server": peers(stages=2)}, "servers.0.stages"),
+        ({"model": {"of_group": "helpers", "variant": 1, "family": "wide_cnn"}}, "models.helper.family"),
     ],
 )
 def test_what_are_no_peers_is_refused_in_one_line(parts, path):

@@ -9,6 +9,7 @@ from typing import Any
 from sim.registry.data_sets import DATA_SETS
 from sim.scenario.rules.servers import server_models
 from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.server import ServerModel
 from sim.scenario.text.draft import Path
 from sim.scenario.text.wording import nearest
 
@@ -17,6 +18,7 @@ Breach = tuple[Path, Any, str]
 
 def models_of_groups_are_there(scenario: Scenario) -> Iterator[Breach]:
     variants = {group.group: group.model.variants for group in scenario.fleet}
+    families = {group.group: group.model.family for group in scenario.fleet}
     for path, model in server_models(scenario):
         if model.of_group is None:
             if model.variant:
@@ -29,6 +31,9 @@ def models_of_groups_are_there(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "variant"), model.variant, rule
         elif model.file is not None or model.answers is not None:
             yield (*path, "of_group"), model.of_group, "is a model already: leave out file and answers"
+        elif model.family not in (ServerModel().family, family := families[model.of_group]):
+            rule = f"of_group is a model already, of {family}: leave it out"
+            yield (*path, "family"), model.family, rule
         elif DATA_SETS[scenario.data.set].has_answers:
             yield (*path, "of_group"), model.of_group, "not yet with a table: must be null"
         elif scenario.training.online is not None:
@@ -50,6 +55,10 @@ def peers_are_devices(scenario: Scenario) -> Iterator[Breach]:
             yield path, server.peers_of, "needs one model, with of_group the same group"
         elif server.autoscaling is not None:
             yield ("servers", place, "autoscaling"), "...", "peers are as many as there are: must be null"
+        elif server.serverless is not None:
+            yield ("servers", place, "serverless"), "...", "peers are not invoked: must be null"
+        elif server.stages > 1:
+            yield ("servers", place, "stages"), server.stages, "a peer is one device: must be 1"
         elif server.replicas > (there := _devices(scenario, server.peers_of, models[0].variant)):
             rule = f"must be at most {there}, the devices of {server.peers_of} that have this model"
             yield ("servers", place, "replicas"), server.replicas, rule
