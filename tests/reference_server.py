@@ -328,7 +328,8 @@ class Server:
         for send in run.batch:
             send.finished, send.backlog = self.env.now, self.backlog()
             self.env.process(self.answer(send, "remote"))
-        self.serve()
+        if self.rule.stages == 1:  # else the next one enters as the first stage is free
+            self.serve()
 
     def slowed(self, replica: int) -> float:
         """The product over everything that slows this replica down now; 1 = nothing."""
