@@ -141,7 +141,7 @@ def test_a_choice_may_rank_by_large_numbers_and_a_retry_still_asks_another(here:
     group = asks_always() | {
         "policy": {"score": "confidence", "price": {"kind": "always_remote"}},
         "choose": "far_apart",
-        "retry": {"attempts": 2, "backoff_s": 0.01, "next": "other"},
+        "retry": {"attempts": 2, "backoff_s": 0.01, "next": "other", "allowance": None},
         "timeout_s": 5.0,
     }
     document = {name: value for name, value in TINY.items() if name != "server"}

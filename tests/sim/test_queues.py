@@ -26,12 +26,15 @@ def world() -> Any:
     numbers = {name: [-1] * 10 for name in ("after", "before", "behind", "first_of", "last_of", "listed")}
     line = SimpleNamespace(at=np.zeros((1, 10)), key=np.zeros((1, 10)), what=np.zeros((1, 10), dtype=int))
     return SimpleNamespace(
-        sends=SimpleNamespace(row=list(range(10)), reached=[float(n) for n in range(10)], attempt=[1] * 10),
+        sends=SimpleNamespace(
+            row=list(range(10)), reached=[float(n) for n in range(10)], attempt=[1] * 10, option=[0] * 10
+        ),
         work=[],
         functions=SimpleNamespace(rank_waiting=[one.rank for one in DISCIPLINES.values()]),
         rows=SimpleNamespace(deadline=DEADLINES, client=CLIENTS, arrived=[0.0] * 10, work=WORKS),
         clients=SimpleNamespace(last_started=[-inf] * 4, group=list(range(4))),
-        groups=SimpleNamespace(priority=PRIORITIES),
+        groups=SimpleNamespace(priority=PRIORITIES, first_option=[0] * 4),
+        options=SimpleNamespace(work=[1.0]),
         lists=SimpleNamespace(**numbers, line=line),
     )
 
