@@ -178,7 +178,8 @@ def test_every_command_can_be_given(
         assert call(monkeypatch, words) == 0, capsys.readouterr().err
     elif words[0] in MANY_RUNS:
         less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0")]
-        less += [] if words[1] in OF_SEVERAL_SERVERS else ["--set=server.outages=[]"]
+        whose = "servers.*" if words[1] in OF_SEVERAL_SERVERS else "server"
+        less += [f"--set={whose}.outages=[]"]
         seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
         assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
     elif "scenario" in reported:
