@@ -134,12 +134,17 @@ def _queues(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
 
 
 def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
-    """What is usable of a serverless server is how many calls it takes at once, which would flatten all."""
-    for (name, bins), colour in zip(bins_of_servers(run).items(), cycle(SERIES), strict=False):
+    for bins, colour in zip(bins_of_servers(run).values(), cycle(SERIES), strict=False):
         axes.plot(bins["middle_s"], bins["busy_replicas_mean"], color=colour, lw=1.1)
-        if run.servers[name].get("serverless") is None:
-            usable = bins["usable_replicas_mean"]
-            axes.step(bins["middle_s"], usable, where="mid", color=colour, lw=1.1, ls=(0, (4, 2)))
+        if "usable_replicas_mean" in bins:
+            axes.step(
+                bins["middle_s"],
+                bins["usable_replicas_mean"],
+                where="mid",
+                color=colour,
+                lw=1.1,
+                ls=(0, (4, 2)),
+            )
     for label, style in (("busy", "-"), ("usable", (0, (4, 2)))):
         axes.plot([], [], color=INK, lw=1.1, ls=style, label=label)
     axes.set_ylim(bottom=0)
@@ -148,14 +153,16 @@ def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
 
 
 def bins_of_servers(run: Run, most_bins: int = 150) -> dict[str, pd.DataFrame]:
-    """Means of each server's seconds, in bins as those of `binned_seconds`, by its name."""
+    """Means of each server's seconds, in bins as those of `binned_seconds`, by its name. What is usable of a
+    serverless one is how many calls it takes at once, which would flatten the others: it is left out."""
     width = bin_width_s(run.horizon_s, 1, most_bins)
     names = ["waiting_mean", "busy_replicas_mean", "usable_replicas_mean"]
     every = run.seconds_of_servers
     found = {}
     for name in run.servers:
         mine = every[every["server"] == name]
-        bins = mine.groupby((mine["at_s"] // width).astype("int64"))[names].mean()
+        told = names[:-1] if run.servers[name].get("serverless") else names
+        bins = mine.groupby((mine["at_s"] // width).astype("int64"))[told].mean()
         found[name] = bins.assign(middle_s=(bins.index.to_numpy(dtype=float) + 0.5) * width)
     return found
 

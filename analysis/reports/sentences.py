@@ -136,7 +136,7 @@ def _service(summary: Summary) -> str:
         text += f" {percent(1 - answered)} of the requests got no answer."
     if load["offered"] is not None:
         text += f" The offered load outside outages was {load['offered']:.2f}."
-    if load["utilisation"] is not None:
+    if load["utilisation"] is not None and not summary.get("queues"):  # of several servers the tables tell
         text += (
             f" Replicas were busy {percent(load['utilisation'])} of the time they were up; batching keeps "
             "this high even at low load, as batches are then not full."

@@ -4,15 +4,17 @@ Plain data that `analysis/reports/pages/zoom.js` draws; bins are the printed fig
 from __future__ import annotations
 
 import json
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from analysis.figures.style import BLUE, GREEN, PURPLE, SKY, VERMILION, bin_width_s
-from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds
+from analysis.figures.style import BLUE, GREEN, PURPLE, SERIES, SKY, VERMILION, bin_width_s
+from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds, bins_of_servers
 from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
 MOST_BINS = 1800  # of the time line; a run of half an hour is shown second by second
@@ -46,6 +48,8 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
         _series("busy", "area", GREEN, middle, seconds["busy_replicas_mean"]),
         _series("usable", "step", GREEN, at_s[:MOST_STEPS], usable[:MOST_STEPS]),
     ]
+    if len(run.servers) > 1:
+        queue, replicas = _of_each_server(run)
     return {
         "horizon": run.horizon_s,
         "warm_up": run.warm_up_s,
@@ -60,6 +64,19 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
             _panel("replicas", "replicas (number)", replicas),
         ],
     }
+
+
+def _of_each_server(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The queues and the replicas of several servers, as the printed figure has them."""
+    queues, replicas = [], []
+    for (name, bins), colour in zip(bins_of_servers(run, MOST_BINS).items(), cycle(SERIES), strict=False):
+        middle = bins["middle_s"]
+        queues.append(_series(f"{name}, mean", "line", colour, middle, bins["waiting_mean"]))
+        replicas.append(_series(f"{name}, busy", "line", colour, middle, bins["busy_replicas_mean"]))
+        if "usable_replicas_mean" in bins:
+            usable = bins["usable_replicas_mean"]
+            replicas.append(_series(f"{name}, usable", "dashed", colour, middle, usable))
+    return queues, replicas
 
 
 def bins_in_words(traffic: Traffic) -> str:

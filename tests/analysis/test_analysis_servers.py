@@ -19,7 +19,9 @@ from analysis.metrics.each_server import each_server, worst
 from analysis.metrics.regret import regret_of
 from analysis.metrics.summary import summarise
 from analysis.metrics.validity import more_than_it_can_serve, queue_still_growing
+from analysis.reports.sentences import sentences
 from analysis.reports.trace import SERVER, trace_of
+from analysis.reports.zoom_data import zoom_data
 from analysis.run_folder.attempts import batches_and_sends
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import traffic_of
@@ -210,3 +212,11 @@ def test_the_time_line_has_a_curve_of_each_server(play: Play) -> None:
         assert np.mean(line.get_ydata()) == pytest.approx(mine["waiting_mean"].mean())
         assert len(bins) == len(line.get_ydata())
     assert replicas.get_ylim()[1] < 200
+
+
+def test_the_zoomable_time_line_has_them_as_well(play: Play) -> None:
+    run = play()
+    panels = {panel["name"]: panel["series"] for panel in zoom_data(traffic_of(run))["panels"]}
+    assert [one["name"] for one in panels["waiting"]] == [f"{name}, mean" for name in run.servers]
+    assert {one["name"].partition(", ")[0] for one in panels["replicas"]} == set(run.servers)
+    assert "of the time they were up" not in " ".join(sentences(summarise(run)))
