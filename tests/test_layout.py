@@ -208,3 +208,9 @@ def test_whatever_is_named_in_words_is_there():
                 if classes.get(name) and member not in classes[name]
             ]
     assert wrong == []
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Pytest imports them by their names alone, and would collect only one of the two."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
