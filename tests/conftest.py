@@ -3,11 +3,22 @@ workers a file's tests stay together, and those of all files that start clusters
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_is_left_behind() -> Iterator[None]:
+    """Whoever comes next in this process would join it, unasked."""
+    yield
+    ray = sys.modules.get("ray")
+    assert ray is None or not ray.is_initialized()
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name

@@ -181,4 +181,4 @@ def test_a_soak_breaks_no_promise(tmp_path):
     found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "51", "--whole", "50")
     assert found["broken"] == 0
     assert min(found["played"], found["refused"]) > 5
-    assert found["whole"] == 1
+    assert found["whole"] >= 1

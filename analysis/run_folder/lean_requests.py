@@ -16,7 +16,7 @@ from analysis.run_folder.calls import calls_of
 from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.own_work import has_work_of_traces
-from analysis.run_folder.payloads import bytes_up
+from analysis.run_folder.payloads import bytes_up, narrowest
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from sim.errors import BadInput
@@ -173,6 +173,7 @@ def _narrow(
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
     asked = {"server": server_asked(run, table)} if len(run.servers) > 1 else {}
     service_s = replica_seconds(run, {name: rows[name] for name in SERVED} | asked)
+    sent = bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"]
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
     told = {name: rows[name] for name in ("request_id", "attempts", *_used(run))}
@@ -197,7 +198,7 @@ def _narrow(
         **{
             name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()
         },
-        "bytes_up": bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"],
+        "bytes_up": sent.astype(narrowest(run)),
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }

@@ -12,6 +12,7 @@ from analysis.run_folder.run import Run
 from sim.results import columns
 
 CANCELLED = columns.CAUSES.index("cancelled")
+MOST_ATTEMPTS = np.iinfo(np.int8).max  # as the column of a request's attempts holds
 
 
 def bytes_up(
@@ -22,11 +23,21 @@ def bytes_up(
     rows: reached_at_s, and option where some clients may choose. group, cause: codes of the group and of
     `server_cause`.
     """
-    options = run.options.values()
-    sizes = np.array([int(one["link"]["payload_bytes"]) for of_group in options for one in of_group])
-    place = np.cumsum([0, *map(len, options)])[group]
+    sizes = _sizes(run)
+    place = np.cumsum([0, *map(len, run.options.values())])[group]
     if run.has_options:
         place = place + np.maximum(rows["option"], 0)
     has_left = (cause != CANCELLED) | ~np.isnan(rows["reached_at_s"])
     sent: NDArray[np.int64] = np.where(has_left, sizes[place], 0)
     return sent
+
+
+def narrowest(run: Run) -> type[np.signedinteger[Any]]:
+    """The type that holds what all attempts of a request sent, whatever their number."""
+    most = int(_sizes(run).max(initial=0)) * MOST_ATTEMPTS
+    return np.int32 if most <= np.iinfo(np.int32).max else np.int64
+
+
+def _sizes(run: Run) -> NDArray[np.int64]:
+    """The payload of each option, group after group."""
+    return np.array([int(one["link"]["payload_bytes"]) for group in run.options.values() for one in group])

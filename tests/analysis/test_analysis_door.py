@@ -78,7 +78,7 @@ def test_tables_of_a_newer_version_can_be_read_as_they_are(at_home: Path) -> Non
 def test_requests_in_memory_are_narrow(finished: Finished) -> None:
     traffic = traffic_of(analysis.load_run(finished[0]))
     per_request = traffic.everything.memory_usage(index=False, deep=True).sum() / len(traffic.everything)
-    assert per_request <= 66
+    assert per_request <= 70
     assert traffic.clusters.cell.nbytes == 4 * len(traffic.requests)
     assert np.shares_memory(
         traffic.everything["final_s"].to_numpy(), traffic.requests["final_s"].to_numpy()
