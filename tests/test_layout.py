@@ -214,3 +214,10 @@ def test_no_two_test_modules_have_one_name() -> None:
     """Pytest imports them by their names alone, and would collect only one of the two."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_tests_of_a_file_stay_in_one_process(request: pytest.FixtureRequest) -> None:
+    """They share what they need; pytest-xdist tells its groups by names that not every pytest lets it change."""
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("one process has them all")
+    assert request.node.nodeid.endswith(f"@{__file__}")
