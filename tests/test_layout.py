@@ -217,7 +217,7 @@ def test_no_two_test_modules_have_one_name() -> None:
 
 
 def test_the_tests_of_a_file_stay_in_one_process(request: pytest.FixtureRequest) -> None:
-    """They share what they need; pytest-xdist tells its groups by names that not every pytest lets it change."""
+    """They share what they need; pytest-xdist groups by names of tests, which not every pytest can change."""
     if not hasattr(request.config, "workerinput"):
         pytest.skip("one process has them all")
     assert request.node.nodeid.endswith(f"@{__file__}")
