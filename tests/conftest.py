@@ -1,13 +1,17 @@
 """What holds for every test: no example of a property is timed, since other work shares the cores; with many
-workers a file's tests stay together, and those of all files that start clusters come one after another."""
+workers a file's tests stay together, and those of all files that start clusters or servers come one after
+another."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+LIVE = Path(__file__).parent / "live"
 
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
@@ -29,7 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not hasattr(config, "workerinput"):
         return
-    clustered = {item.path for item in items if item.get_closest_marker("ray")}
+    clustered = {
+        item.path for item in items if item.get_closest_marker("ray") or item.path.is_relative_to(LIVE)
+    }
     for item in items:
         item.add_marker(pytest.mark.xdist_group("clusters" if item.path in clustered else str(item.path)))
     items.sort(key=lambda item: item.path not in clustered)

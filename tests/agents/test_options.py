@@ -171,6 +171,7 @@ def test_one_option_with_a_price_of_its_own_is_learned_at_that_price(cache: Path
     assert mine.loc["l2h", columns].tolist() == pytest.approx(other.loc["l2h", columns].tolist())
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_workers_change_nothing(learned: Learned, cache: Path) -> None:
     asked = two_servers(training={"specialise": True}, costs={"c_e": 0.1, "c_1": 0.3})

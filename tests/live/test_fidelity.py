@@ -16,8 +16,6 @@ from commands.fidelity import with_measured
 from live.calibration import Calibrated
 from sim.scenario import read
 
-pytestmark = pytest.mark.xdist_group("live")
-
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     *("--set", "fleet.*.clients=3", "--set", "fleet.*.model.variants=1", "--set", "fleet.*.model.epochs=1"),

@@ -30,8 +30,6 @@ from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
 from sim.world.world import World
 
-pytestmark = pytest.mark.xdist_group("live")
-
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = Served("processes", speed=2.0)
 SERVICE = {"kind": "affine", "base_s": 0.02, "per_item_s": 0.01}

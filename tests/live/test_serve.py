@@ -11,8 +11,6 @@ from test_processes import LOOPBACK, OUTAGE, listening, outcomes, played, small
 from live.playing import Served, live_path
 from sim.errors import BadInput
 
-pytestmark = pytest.mark.xdist_group("live")
-
 
 @pytest.mark.ray
 @pytest.mark.slow

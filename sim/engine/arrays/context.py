@@ -130,9 +130,22 @@ class Context:
             self.redraw()
 
     def make_room(self) -> None:
-        """Twice as much of everything that may have run full."""
+        """Twice as much of everything that may have run full, and of nothing else."""
+        if self.registers["sends"][0] >= len(self.arrays.sends.row):
+            self._make_room_for_sends()
+        if self._parameters.has_closed_loops and self.registers["rows"][0] >= len(self.arrays.rows.client):
+            self._make_room_for_rows()
+        w, most = self.arrays, len(self.arrays.replicas.size)
+        self.arrays = w._replace(
+            network=with_room(w.network, 2 * len(w.sends.row), int(self.registers["passed"][0])),
+            events=Heap(*(self._if_full(column[0], "events", EVENTS + most)[None] for column in w.events)),
+            stopped=self._if_full(w.stopped, "stopped", int(self.stations["inside"].sum())),
+            steps=self._if_full(w.steps, "steps", 0),
+        )
+
+    def _make_room_for_sends(self) -> None:
         w, n = self.arrays, int(self.registers["sends"][0])
-        more, most = n + self._room, len(w.replicas.size)
+        more = n + self._room
         sends = {name: longer(column, n, more) for name, column in w.sends._asdict().items()}
         for name, nothing in NEW_SEND.items():
             sends[name][n:] = nothing
@@ -145,16 +158,7 @@ class Context:
             is_due_set=longer(w.lists.is_due_set, n, more),
         )
         lists.is_due_set[n:] = False
-        if self._parameters.has_closed_loops:
-            self._make_room_for_rows()
-        self.arrays = self.arrays._replace(
-            sends=Sends(**sends),
-            lists=lists,
-            network=with_room(w.network, n + more, int(self.registers["passed"][0])),
-            events=Heap(*(self._if_full(column[0], "events", EVENTS + most)[None] for column in w.events)),
-            stopped=self._if_full(w.stopped, "stopped", int(self.stations["inside"].sum())),
-            steps=self._if_full(w.steps, "steps", 0),
-        )
+        self.arrays = w._replace(sends=Sends(**sends), lists=lists)
 
     def _if_full(self, column: NDArray[Any], count: str, reserve: int) -> NDArray[Any]:
         """Twice as long, and the reserve, unless that much is free."""
