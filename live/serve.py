@@ -214,8 +214,11 @@ class Serve:
     async def stop(self) -> None:
         if hasattr(self, "_session"):
             await self._session.close()
-        for task in list(self._asked):
+        asked = list(self._asked)
+        for task in asked:
             task.cancel()
+        if asked:  # Serve has each called off by its replica, which takes Ray
+            await asyncio.wait(asked, timeout=GIVE_UP_S)
         if self._starting is not None and not self._starting.done():
             await asyncio.wait({self._starting}, timeout=GIVE_UP_S)
         self._at_end.close()

@@ -114,18 +114,16 @@ DONE, NO_ROOM, WANTS_ATTEMPT, WANTS_REQUESTS, WANTS_REDRAWS, RAN_BACKWARDS = ran
 def rank(request: Any, attempt: Any) -> Any:
     """The place of an attempt among events of its kind: by request, then by number.
 
-    request: the row, since rows are sorted by request; with closed loops, where rows are added, its `place`.
-    attempt: of 64 bits where it is a column.
+    request: its `place`. attempt: of 64 bits where it is a column.
     """
     return request << ATTEMPT_BITS | attempt
 
 
 def place(request_id: Any, bits: Any) -> Any:
-    """A request's place among others where rows are added: by client, then by its number k of `bits` bits."""
+    """A request's place among others: by client, then by its number k of `bits` bits."""
     return (request_id >> CLIENT_SHIFT) << bits | (request_id & ((1 << CLIENT_SHIFT) - 1))
 
 
 def place_bits(clients: int) -> int:
-    """How many bits of a request's place its number k takes, where rows are added: the client stands
-    above."""
+    """How many bits of a request's place its number k takes: the client stands above."""
     return REQUEST_BITS - max(1, (clients - 1).bit_length())

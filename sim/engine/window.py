@@ -14,7 +14,7 @@ from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import IN_FLIGHT, REMOTE
 from sim.engine.learning import Learning
 from sim.engine.shared_links import passages
-from sim.engine.state import Columns, Ended, State, join, merged, take
+from sim.engine.state import Columns, Ended, State, join, order_of, take
 from sim.engine.traces_told import taken, with_more
 from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
@@ -48,8 +48,6 @@ def run_window(
         first, undecided = _decide(parameters, learning, state, until)
         known = known_events(parameters, state, first, begin, until)
         played += clock.play(state, Stretch(begin, until, known, undecided), learning)
-        if parameters.has_closed_loops:  # requests that arrived meanwhile stand behind the others
-            _put_in_order(state, state.rows)
         _note_versions(parameters, learning, state, begin)
         _settle(state, until)
     for server, steps in zip(state.stations, played.steps, strict=True):
@@ -63,7 +61,10 @@ def run_window(
 
 
 def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: Arrivals) -> None:
-    """Gives the new requests their names, samples and devices, and sorts them in among the open ones."""
+    """Gives the new requests their names, samples and devices; they stand behind the open ones, as they come.
+
+    The loop walks along them in this order, which is what memory is fast at.
+    """
     at, client = arrivals.at_s, arrivals.client
     begins = np.searchsorted(client, client, side="left")
     k = state.next_k[client] + np.arange(len(client)) - begins
@@ -72,25 +73,20 @@ def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: A
     inference_s = np.array(parameters.inference_s)[group]
     decided = np.where(later, np.inf, done_at(at, client, inference_s, state.device_free))
     request_id = client.astype(np.int64) << CLIENT_SHIFT | k
-    new = new_rows(parameters, learning, request_id, client, at, decided)
-    if arrivals.told is not None:
-        new["sample"] = learning.traffic.asked(arrivals.told["sample"], new["sample"], client, at)
-        works = arrivals.told["work"] / parameters.one_work[group]
-        new["work"] *= np.where(np.isnan(works), 1.0, works)
-        state.told = with_more(state.told, request_id, arrivals.told)
     state.next_k += np.bincount(client, minlength=len(state.next_k))
     np.maximum.at(state.device_free, client[~later], decided[~later])
+    in_time = order_of(at)
+    request_id, client, at, decided = request_id[in_time], client[in_time], at[in_time], decided[in_time]
+    later, group = later[in_time], group[in_time]
+    new = new_rows(parameters, learning, request_id, client, at, decided)
+    if arrivals.told is not None:
+        told = take(arrivals.told, in_time)
+        new["sample"] = learning.traffic.asked(told["sample"], new["sample"], client, at)
+        works = told["work"] / parameters.one_work[group]
+        new["work"] *= np.where(np.isnan(works), 1.0, works)
+        state.told = with_more(state.told, request_id, told)
     draw_inference(parameters.power, state.batteries, group, later, new)
-    _put_in_order(state, state.rows, new)
-
-
-def _put_in_order(state: State, *rows: Columns) -> None:
-    """Rows, the state's first, are sorted by request, and sends know theirs."""
-    order = np.argsort(np.concatenate([one["request_id"] for one in rows]), kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    state.rows = merged(rows, place)
-    state.sends["row"] = place[state.sends["row"]]
+    state.rows = join(state.rows, new)
 
 
 def _decide(
@@ -132,20 +128,23 @@ def _settle(state: State, end: float) -> None:
 
 
 def _collect(state: State, end: float, last: bool) -> Ended:
-    """Takes the ended rows out of the state, and the numbers of what stays along with them."""
+    """Takes the ended rows out of the state, by request, and the numbers of what stays along with them."""
     rows, sends = state.rows, state.sends
     under_way = ~(sends["closed_at"] < end)
-    ended = ~np.isnan(rows["completed_at"])
-    ended[sends["row"][under_way]] = False
+    is_over = ~np.isnan(rows["completed_at"])
+    is_over[sends["row"][under_way]] = False
     if last:
-        ended[:] = True
-    ends = ended[sends["row"]]
-    place = np.where(ended, np.cumsum(ended), np.cumsum(~ended)) - 1
+        is_over[:] = True
+    ended, stays = np.flatnonzero(is_over), np.flatnonzero(~is_over)
+    ended = ended[np.argsort(rows["request_id"][ended])]
+    place = np.empty(len(is_over), dtype=np.int64)
+    place[ended], place[stays] = np.arange(len(ended)), np.arange(len(stays))
+    ends = is_over[sends["row"]]
     new_send = np.where(ends, np.cumsum(ends), np.cumsum(~ends)) - 1
     rival = np.where(sends["rival"] >= 0, new_send[sends["rival"]], -1)
     sends = sends | {"row": place[sends["row"]], "rival": rival}
     if not last:
-        state.rows, state.sends = take(rows, ~ended), take(sends, ~ends)
+        state.rows, state.sends = take(rows, stays), take(sends, ~ends)
         for server in state.stations:
             server.waiting = new_send[server.waiting].tolist()
             server.batch_of = [new_send[batch].tolist() for batch in server.batch_of]

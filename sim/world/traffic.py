@@ -96,6 +96,10 @@ def pick(phase: Phase, member: NDArray[np.int32], draw: NDArray[np.float64]) -> 
     A draw finds its stratum by the member's cumulative shares; what is left of it, rescaled, finds the
     sample within the stratum.
     """
+    if phase.upto.shape[1] == 1:  # which holds all
+        place = (draw * len(phase.positions)).astype(np.int64)
+        only: NDArray[np.int32] = phase.positions[np.minimum(place, len(phase.positions) - 1)]
+        return only
     upto = phase.upto[member if len(phase.upto) > 1 else np.zeros_like(member)]
     stratum = np.sum(draw[:, None] >= upto, axis=1)
     each = np.arange(len(draw))

@@ -21,7 +21,7 @@ from sim.engine.arrays.laying_out import (
 from sim.engine.arrays.layout import Ahead, Arrays, Asked, Batteries, Drawn, Functions, Rows, Sends
 from sim.engine.arrays.network import network_of, with_room
 from sim.engine.arrays.records import REGISTERS
-from sim.engine.arrays.requests_ahead import NO_REQUESTS, RequestsAhead
+from sim.engine.arrays.requests_ahead import NO_REQUESTS
 from sim.engine.arrays.room import Heap, heap_of, longer, wider
 from sim.engine.arrays.servers import MEASURED, SWITCHED, stations
 from sim.engine.clock import Played, Stretch
@@ -55,7 +55,7 @@ class Context:
         for number, server in enumerate(servers):
             steps[number] = begin, server.usable, number, server.held, 0.0
         self._ahead = (
-            RequestsAhead(parameters, learning, state, begin, stretch.end)
+            fixed.ahead.of(parameters, learning, state, begin, stretch.end)
             if parameters.has_closed_loops
             else None
         )

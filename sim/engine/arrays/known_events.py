@@ -121,8 +121,6 @@ def _add_who_comes(found: _Collected, parameters: Parameters, state: State) -> N
 
 def _place_of_rows(parameters: Parameters, state: State, row: NDArray[np.int64]) -> NDArray[np.int64]:
     """What these rows rank by."""
-    if not parameters.has_closed_loops:
-        return row
     found: NDArray[np.int64] = place(state.rows["request_id"][row], place_bits(parameters.clients.size))
     return found
 

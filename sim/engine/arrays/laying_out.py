@@ -4,7 +4,7 @@ Made once per run; what depends on the stretch that is played is put beside it b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from sim.engine.arrays.parameters import (
     VersionsHeld,
     Widths,
 )
+from sim.engine.arrays.requests_ahead import KeptAhead
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
 from sim.engine.learning import Learning
@@ -103,7 +104,10 @@ def accounts(allotments: Sequence[Allotment]) -> Accounts:
 
 @dataclass(frozen=True)
 class Fixed:
-    """What stays the same for a whole run; accounts are those of t = 0, whose columns the state replaces."""
+    """What stays the same for a whole run; accounts are those of t = 0, whose columns the state replaces.
+
+    ahead: what was drawn ahead is the same whenever that was, so it is kept here, too.
+    """
 
     parameters: Parameters
     groups: Groups
@@ -113,6 +117,7 @@ class Fixed:
     budgets: Accounts
     door: Accounts
     options: Options
+    ahead: KeptAhead = field(default_factory=KeptAhead)
 
     def clients(self, state: State) -> Clients:
         """Beside the rules what clients remember: the state's own columns, which handlers write to."""

@@ -33,16 +33,34 @@ _NOTHING: Any = (
 NO_REQUESTS = Requests(*_NOTHING)
 
 
-class RequestsAhead:
-    """The next requests of every client of a closed loop, for a stretch [begin, end)."""
+class KeptAhead:
+    """What one stretch did not use up is there for the next, unless rejectors have other versions by then."""
 
-    def __init__(
+    def __init__(self) -> None:
+        self._last: RequestsAhead | None = None
+
+    def of(
         self, parameters: Parameters, learning: Learning, state: State, begin: float, end: float
-    ) -> None:
-        self._parameters, self._learning = parameters, learning
+    ) -> RequestsAhead:
+        """The next requests of every client of a closed loop, for a stretch [begin, end)."""
+        closed = np.flatnonzero([think is not None for think in parameters.thinks]).tolist()
+        versions = {g: _held(parameters, learning, g, begin, end) for g in closed}
+        if self._last is None or not self._last.serves(versions):
+            self._last = RequestsAhead(parameters, learning, versions)
+            self._last.draw(state.next_k, only_short=False)
+        else:
+            self._last.draw(state.next_k, only_short=True)
+        return self._last
+
+
+class RequestsAhead:
+    """The next requests of every client of a closed loop, under the versions that each group's rejectors may
+    have."""
+
+    def __init__(self, parameters: Parameters, learning: Learning, of_groups: dict[int, set[int]]) -> None:
+        self._parameters, self._learning, self._versions = parameters, learning, of_groups
         closed = np.array([think is not None for think in parameters.thinks])
         self._clients = np.flatnonzero(closed[parameters.clients.group])
-        self._versions = {g: self._held(g, begin, end) for g in np.flatnonzero(closed).tolist()}
         versions = sorted(set().union(*self._versions.values()))
         phases = [learning.traffic.phases[g] if closed[g] else () for g in range(len(closed))]
         n, cases = len(self._clients), max(map(len, phases)) * len(versions)
@@ -70,22 +88,16 @@ class RequestsAhead:
             case_of,
         )
         self.requests = Requests(*columns)
-        self.draw(state.next_k, only_short=False)
+
+    def serves(self, of_groups: dict[int, set[int]]) -> bool:
+        """Whether these are the versions that it knows."""
+        return self._versions == of_groups
 
     @property
     def count(self) -> int:
         """How many requests are drawn at once."""
         each, _, clients = self.sizes
         return each * clients
-
-    def _held(self, g: int, begin: float, end: float) -> set[int]:
-        """The versions of the rejectors that some client of a group has in [begin, end)."""
-        held, clients = self._learning.schedule.rejectors, self._parameters.clients
-        mine = np.flatnonzero(clients.group == g)
-        here = slice(held.first[mine[0]], held.first[mine[-1] + 1])
-        later = (begin < held.at_s[here]) & (held.at_s[here] < end)
-        found = held.of(mine.astype(np.int32), np.full(len(mine), begin))
-        return set(np.unique(found).tolist()) | set(np.unique(held.version[here][later]).tolist())
 
     def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
         """Draws from request `next_k` of each client on; only_short: of those that have used up most."""
@@ -95,7 +107,9 @@ class RequestsAhead:
         base[which] = k[which]
         group = self._parameters.clients.group[self._clients[which]]
         for g in self._versions:
-            self._draw_group(g, which[group == g])
+            mine = which[group == g]
+            if len(mine):
+                self._draw_group(g, mine)
 
     def _draw_group(self, g: int, which: NDArray[np.int64]) -> None:
         parameters, learning, to = self._parameters, self._learning, self.requests
@@ -125,3 +139,13 @@ class RequestsAhead:
                     columns = (to.value, to.low, to.high, to.threshold)
                     for column, values in zip(columns, price.columns(), strict=True):
                         column[row, case] = values
+
+
+def _held(parameters: Parameters, learning: Learning, g: int, begin: float, end: float) -> set[int]:
+    """The versions of the rejectors that some client of a group has in [begin, end)."""
+    held, clients = learning.schedule.rejectors, parameters.clients
+    mine = np.flatnonzero(clients.group == g)
+    here = slice(held.first[mine[0]], held.first[mine[-1] + 1])
+    later = (begin < held.at_s[here]) & (held.at_s[here] < end)
+    found = held.of(mine.astype(np.int32), np.full(len(mine), begin))
+    return set(np.unique(found).tolist()) | set(np.unique(held.version[here][later]).tolist())

@@ -40,9 +40,7 @@ is_in_time, is_too_late = handler(waiting.is_in_time), handler(waiting.is_too_la
 @handler
 def rank(w: Any, send: Any) -> Any:
     """An attempt's place among events of its kind, see `sim.engine.events.rank`."""
-    request = w.sends.row[send]
-    if w.constants.adds_rows:
-        request = place(w.rows.request_id[request], w.constants.place_bits)
+    request = place(w.rows.request_id[w.sends.row[send]], w.constants.place_bits)
     return rank_of(request, whole_number(w.sends.attempt[send]))
 
 
