@@ -197,6 +197,9 @@ class Server:
                 run = Run(batch)
                 self.runs[replica].append(run)
                 self.takes_next[replica] = False
+                if self.switch:  # now, and not as its process begins: the next batch may start at this instant
+                    self.width = self.choose_model(batch)
+                    self.answer_by(batch, self.width)
                 self.env.process(self.work(replica, run))
 
     def form_batch(self) -> list[Any]:
@@ -242,9 +245,6 @@ class Server:
     def work(self, replica: int, run: Run) -> Life:
         for send in run.batch:
             send.started, send.replica, send.batch_size = self.env.now, replica, len(run.batch)
-        if self.switch:
-            self.width = self.choose_model(run.batch)
-            self.answer_by(run.batch, self.width)
         takes = self.batch_s(replica, run.batch)
         if not self.is_warm(replica):
             run.batch[0].is_cold = True

@@ -77,6 +77,19 @@ def test_what_an_outage_puts_back_is_chosen_anew() -> None:
     assert told["model"] == ["small", "small", "large"]
 
 
+def test_batches_that_start_at_one_instant_look_one_after_the_other() -> None:
+    """Two replicas come back to four who wait: two wait behind the first batch, nobody behind the second."""
+    told = story(
+        *((1.0 + n / 10, 0) for n in range(4)),
+        switch={"kind": "backlog", "above": 1, "below": 0},
+        replicas=2,
+        max_batch=2,
+        when_down="queue",
+        outages=({"when": {"kind": "intervals", "at": ((0.5, 3.0),)}},),
+    )
+    assert told["model"] == ["small", "small", "large", "large"]
+
+
 @pytest.mark.parametrize(
     "switch",
     [
