@@ -197,7 +197,7 @@ class Server:
                 run = Run(batch)
                 self.runs[replica].append(run)
                 self.takes_next[replica] = False
-                if self.switch:  # now, and not as its process begins: the next batch may start at this instant
+                if self.switch:  # now: the next batch may start at this instant, too
                     self.width = self.choose_model(batch)
                     self.answer_by(batch, self.width)
                 self.env.process(self.work(replica, run))
