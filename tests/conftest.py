@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agents.backends.before_ray import before_ray
+
 LIVE = Path(__file__).parent / "live"
+
+before_ray(None)  # here, since some test modules import Ray as they are collected
 
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
