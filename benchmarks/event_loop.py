@@ -5,7 +5,8 @@ One core. Requests per CPU second, which other work on the machine hardly change
 and in a round everybody runs once. Arrivals are drawn beforehand (Ciw draws its own). `ours` is a run in
 memory by SimPy's loop with every column of every table, the time line and all checks, `compiled` the same by
 the compiled loop, `compiled_loop` of that the loop alone: from the sends as columns to what became of them.
-Ciw runs a tenth of the requests, the reference loop a quarter: rates are what counts. `end_to_end` draws the
+Ciw runs a tenth of the requests, the reference loop a quarter: rates are what counts. Plain SimPy knows no
+prices, disciplines or autoscalers: beside those it plays the same arrivals without. `end_to_end` draws the
 arrivals and writes the files as well, and says where the time goes. The last line is one JSON object.
 
 `python -m benchmarks.event_loop [--requests N] [--rounds N]`
@@ -29,6 +30,7 @@ from benchmarks.peers import (
     ours,
     plain_simpy,
     plain_simpy_batching,
+    plain_simpy_thinking,
     reference_loop,
 )
 from benchmarks.workloads import (
@@ -53,10 +55,10 @@ CONTESTS: dict[str, tuple[Callable[[int], Scenario], tuple[Contestant, ...]]] = 
     "mm4": (mm4, (plain_simpy, ciw_network)),
     "batching_outage_retries": (busy, (plain_simpy_batching, reference_loop)),
     "fifth_deferred": (mostly_local, (plain_simpy,)),
-    "price_that_hears": (hearing, ()),
-    "closed_loops": (closed_loops, ()),
-    "autoscaling": (autoscaling, ()),
-    "fair": (fair, ()),
+    "price_that_hears": (hearing, (plain_simpy,)),
+    "closed_loops": (closed_loops, (plain_simpy_thinking,)),
+    "autoscaling": (autoscaling, (plain_simpy,)),
+    "fair": (fair, (plain_simpy,)),
 }
 SHARES: dict[Contestant, float] = {ciw_network: 0.1, reference_loop: 0.25}  # of the requests; 1 for others
 WINDOWS: dict[Contestant, Windows] = {reference_loop: EvenWindows(CHUNK_S)}  # of a run for others

@@ -56,7 +56,7 @@ def plain_simpy(world: Drawn) -> None:
     env = simpy.Environment()
     servers = simpy.Resource(env, capacity=world.scenario.one_server.replicas)
     arrivals, draw = world.instants(), np.random.default_rng(0)
-    share = SENT_SHARE if world.scenario.fleet[0].policy.score == "random" else 1.0
+    share = 1.0 if world.scenario.fleet[0].policy.price.kind == "always_remote" else SENT_SHARE
     sent = (draw.random(len(arrivals)) < share).tolist()
     services = draw.exponential(SERVICE_S, len(arrivals)).tolist()
     rows: list[tuple[float, float, float]] = []
@@ -77,6 +77,31 @@ def plain_simpy(world: Drawn) -> None:
 
     env.process(arrive())
     env.run()
+
+
+def plain_simpy_thinking(world: Drawn) -> None:
+    """How one would write clients that think after each answer: a process per client, and a resource."""
+    env, draw, rows = simpy.Environment(), np.random.default_rng(0), list[tuple[float, float, float]]()
+    server, (group,) = world.scenario.one_server, world.scenario.fleet
+    servers, think_s = simpy.Resource(env, capacity=server.replicas), group.arrivals.process.think.mean_s
+    each_s = think_s + SERVICE_S
+    likely = int(2 * group.clients * world.scenario.horizon_s / each_s) + group.clients
+    thinks, services = (iter(draw.exponential(mean, likely).tolist()) for mean in (think_s, SERVICE_S))
+
+    def client() -> Any:
+        for think in thinks:
+            yield env.timeout(think)
+            arrived = env.now
+            with servers.request() as turn:
+                yield turn
+                started = env.now
+                yield env.timeout(next(services))
+            rows.append((arrived, started, env.now))
+
+    for _ in range(group.clients):
+        env.process(client())
+    env.run(until=world.scenario.horizon_s)
+    world.count = len(rows)
 
 
 def plain_simpy_batching(world: Drawn) -> None:

@@ -47,10 +47,10 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
         "mm4": {"plain_simpy", "ciw_network"},
         "batching_outage_retries": {"plain_simpy_batching", "reference_loop"},
         "fifth_deferred": {"plain_simpy"},
-        "price_that_hears": set(),
-        "closed_loops": set(),
-        "autoscaling": set(),
-        "fair": set(),
+        "price_that_hears": {"plain_simpy"},
+        "closed_loops": {"plain_simpy_thinking"},
+        "autoscaling": {"plain_simpy"},
+        "fair": {"plain_simpy"},
     }
     assert set(results) == {*peers, "prices", "end_to_end", "ten_times_longer"}
     assert set(results["prices"]["per_s"]) == set(results["prices"]["us_more_than_a_threshold"])

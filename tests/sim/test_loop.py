@@ -24,6 +24,7 @@ def test_every_table_equals_the_reference(world):
     assert_loops_agree(*world)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, **SLOW_IS_FINE)
 @given(worlds())
 def test_every_table_equals_the_reference_on_new_worlds(world):
@@ -37,6 +38,7 @@ def test_several_servers_and_options_equal_the_reference(world):
     assert_loops_agree(*world)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, **SLOW_IS_FINE)
 @given(several())
 def test_several_servers_and_options_equal_the_reference_on_new_worlds(world):

@@ -16,7 +16,7 @@ from sim.engine.state import State
 from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
-FEWEST, MOST = 8, 256  # requests of a client that are drawn at once
+FEWEST, MOST = 8, 128  # requests of a client that are drawn at once
 AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer than the fewest
 
 _NOTHING: Any = (
