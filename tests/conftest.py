@@ -1,6 +1,5 @@
 """What holds for every test: no example of a property is timed, since other work shares the cores; with many
-workers a file's tests stay together, and those of all files that start clusters or servers come one after
-another."""
+workers a file's tests stay together, and those that start clusters or servers come one after another."""
 
 from __future__ import annotations
 
@@ -31,15 +30,14 @@ def no_cluster_is_left_behind() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker, deals whole files, whose tests share what they need; two clusters at once do not fit.
+    """In a worker, deals whole files, whose tests share what they need, but for tests that start clusters or
+    servers: two at once do not fit, so these are one group.
 
-    The files with clusters come first: they are the longest group, and the others fill what is left.
+    It comes first: it is the longest, and the others fill what is left.
     """
     if not hasattr(config, "workerinput"):
         return
-    clustered = {
-        item.path for item in items if item.get_closest_marker("ray") or item.path.is_relative_to(LIVE)
-    }
+    alone = {item for item in items if item.get_closest_marker("ray") or item.path.is_relative_to(LIVE)}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("clusters" if item.path in clustered else str(item.path)))
-    items.sort(key=lambda item: item.path not in clustered)
+        item.add_marker(pytest.mark.xdist_group("clusters" if item in alone else str(item.path)))
+    items.sort(key=lambda item: item not in alone)
