@@ -13,8 +13,8 @@ SAMPLES = 200
 
 
 def check_loss(made: Any) -> None:
-    """Tries a loss on drawn scores and outcomes of one option, and of two unless it is for one. Raises BadInput
-    for what it misses."""
+    """Tries a loss on drawn scores and outcomes, of one option and, unless it is for one, of two. Raises
+    BadInput for what it misses."""
     for options in (1,) if getattr(made, "for_one_option", False) else (1, 2):
         _check_with(made, options)
 

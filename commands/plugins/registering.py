@@ -36,10 +36,10 @@ def register(family: str, name: str, made: Any = None) -> Any:
     """Adds a kind of one's own, which scenarios may then name; gives the object, so it can be a decorator:
     `@register("price", "mine")`.
 
-    family: price, policy, score, loss, discipline, choice, arrivals, duration, service, shape, outage, metric,
-    figure, law or hook; docs/own_code.md says what each takes. Registering one's own name again replaces
-    it, as a notebook does that runs a cell twice. Raises BadInput, in one line, for what the object lacks,
-    or a name that is the tool's own.
+    family: price, policy, score, loss, discipline, choice, arrivals, duration, service, shape, outage,
+    metric, figure, law or hook; docs/own_code.md says what each takes. Registering one's own name again
+    replaces it, as a notebook does that runs a cell twice. Raises BadInput, in one line, for what the object
+    lacks, or a name that is the tool's own.
     """
     if made is None:
         return lambda later: register(family, name, later)
@@ -152,7 +152,9 @@ def _loss(name: str, made: Any) -> Callable[[], None]:
 
     require_free(name, LOSSES, "loss")
     if not callable(made) or takes(made) != 4:
-        raise BadInput(f"loss '{name}': must be a function of (scores, client_correct, server_correct, costs)")
+        raise BadInput(
+            f"loss '{name}': must be a function of (scores, client_correct, server_correct, costs)"
+        )
     LOSSES.register(name, Loss(name, **facts_of(made, "for_one_option")))
     OWN_LOSSES.attach(name, made)
     return lambda: forget(name, LOSSES, OWN_LOSSES)

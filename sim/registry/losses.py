@@ -1,5 +1,5 @@
 """Losses of the score `l2h`: the forms that `training.form` may name. Here what is known of each.
-Their code stands in `agents.rejectors`: the weights of the tool's own, and the functions that researchers bring."""
+Their code stands in `agents.rejectors`: weights of the tool's own, and functions that researchers bring."""
 
 from __future__ import annotations
 
