@@ -145,7 +145,7 @@ def _score(made: Any, _keys: dict[str, Any]) -> None:
 
 
 def _loss(made: Any, _keys: dict[str, Any]) -> None:
-    from l2h_fleet.loss_check import check_loss  # noqa: PLC0415
+    from agents.rejectors.own_loss_check import check_loss  # noqa: PLC0415
 
     check_loss(made)
 

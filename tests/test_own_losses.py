@@ -142,10 +142,10 @@ def test_another_surrogate_learns_a_rejector_of_lower_risk_than_any_constant(wor
     document = trained("exponential", pretrain={"epochs": 20}) | {"study": {"form": ["exponential", "paper"]}}
     document["data"] = {"set": "gaussian_mixture", "samples": 6000}
     model = {"family": "linear", "train_samples": 600, "epochs": 40, "variants": 2}
+    document["costs"] = {"c_e": 0.25}
     document["fleet"] = [GROUP | {"partition": blind, "policy": policy, "model": model}]
     run = l2h_fleet.run(world(document), out=here / "run")
     (row,) = run.study[run.study["form"] == "exponential"].to_dict("records")
-    print(row)
     assert row["price_from"] == "bayes"
     assert row["above_constant_high"] < 0.0
     assert 0.1 < row["deferral_rate"] < 0.9

@@ -1,4 +1,5 @@
-"""Whether an own loss of rejectors keeps its contract. Beside `checks`, since it needs torch."""
+"""Whether an own loss keeps its contract: tried on drawn scores and outcomes, before any run.
+What `l2h_fleet.check("loss", ...)` asks."""
 
 from __future__ import annotations
 
