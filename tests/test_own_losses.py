@@ -263,3 +263,19 @@ def test_one_that_fails_while_it_trains_ends_the_run_in_one_line(made: Any, line
         l2h_fleet.run(trained("bad"), out=here / "run")
     assert "\n" not in str(refusal.value)
     assert refusal.value.stage == "learn"
+
+
+def test_the_digest_of_a_plugin_that_loads_torch_is_the_same_whatever_was_loaded_before(here: Path) -> None:
+    (here / "mine.py").write_text(FILE)
+    (here / "told.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "if sys.argv[1:]:\n    import agents.rejectors.blocks\n"
+        "import l2h_fleet\nfrom sim.registry import brought\n"
+        "l2h_fleet.load_plugin('mine.py')\nprint(brought.digests())\n"
+    )
+    asked = [sys.executable, "told.py"]
+    told = [
+        subprocess.run([*asked, *more], capture_output=True, text=True, check=True).stdout
+        for more in ([], ["all"])
+    ]
+    assert told[0] == told[1] != "{}\n"
