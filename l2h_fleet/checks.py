@@ -144,6 +144,12 @@ def _score(made: Any, _keys: dict[str, Any]) -> None:
     _require(bool(np.isclose(found[0], one[0])), made, "scores a sample otherwise when others are beside it")
 
 
+def _loss(made: Any, _keys: dict[str, Any]) -> None:
+    from agents.rejectors.own_loss_check import check_loss  # noqa: PLC0415
+
+    check_loss(made)
+
+
 def _discipline(made: Any, _keys: dict[str, Any]) -> None:
     waits = [
         Waiting(
@@ -283,6 +289,7 @@ CHECKS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "price": _price,
     "policy": _policy,
     "score": _score,
+    "loss": _loss,
     "discipline": _discipline,
     "choice": _choice,
     "arrivals": _arrivals,

@@ -243,6 +243,7 @@ def test_what_the_plugins_hold_keeps_its_contract(family: str, name: str) -> Non
     ("family", "name", "keys"),
     [
         ("score", "gini", {}),
+        ("loss", "squared", {}),
         ("discipline", "newest_client", {}),
         ("choice", "last_first", {}),
         ("arrivals", "Metronome", {}),
@@ -688,6 +689,7 @@ def test_the_page_runs() -> None:
         ("price", "doubling"),
         ("arrivals", "metronome"),
         ("score", "gini"),
+        ("loss", "squared_hinge"),
         ("discipline", "oldest_request"),
         ("choice", "cheap_unless_busy"),
     }

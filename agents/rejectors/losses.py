@@ -8,9 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.evaluation.cost_model import CostModel
+from agents.rejectors.own_losses import OWN_LOSSES
+from sim.registry.losses import LOSSES
 
 RELEASED = "training.form: 'released' rewards sending where the server is wrong"
-FORMS = ("nonnegative", "paper", "cost_sensitive", "released")
+FORMS = tuple(LOSSES)  # the tool's own
 _ROUNDING = 1e-5  # relative, of costs in float32
 
 
@@ -35,7 +37,7 @@ def rejector_weights(
       where the server is wrong and is not Bayes consistent; a fleet that learns by it logs `RELEASED`.
 
     Raises ValueError for another form, for `released` with `cost_remote`, or where `nonnegative` is given a
-    cost above K: clamped, it would no longer be what the Bayes rule weighs.
+    cost above K: clamped, it would no longer be what the Bayes rule weighs. Those of an own loss are 0.
     """
     correct_local, correct_remote = _as_numbers(client_correct), _as_numbers(server_correct)
     cost_local = 1.0 - correct_local
@@ -55,6 +57,8 @@ def rejector_weights(
         return remote + torch.zeros_like(cost_local), cost_local
     if form == "released" and cost_remote is None:
         return correct_local, 1.0 - c_e + c_1 * (1.0 - correct_remote)
+    if form in OWN_LOSSES:
+        return torch.zeros_like(cost_local), torch.zeros_like(cost_local)
     raise ValueError(f"form '{form}' is unknown or takes no cost_remote; the forms are {', '.join(FORMS)}")
 
 

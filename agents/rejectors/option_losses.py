@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.evaluation.cost_model import CostModel
 from agents.models.training import to_tensor
+from agents.rejectors.own_losses import OWN_LOSSES
 
 _ROUNDING = 1e-5  # relative, of costs in float32
 
@@ -54,6 +55,8 @@ def option_weights(costs: Tensor, form: str, bound: Tensor | float = 1.0) -> Ten
         return 1.0 - costs
     if form == "cost_sensitive":
         return costs @ (1.0 - torch.eye(costs.shape[-1], dtype=costs.dtype))
+    if form in OWN_LOSSES:  # which looks at costs alone
+        return torch.zeros_like(costs)
     raise ValueError(f"form '{form}' is not one for several options")
 
 

@@ -15,6 +15,7 @@ from agents.evaluation.cost_model import cost_model_of
 from agents.options import options_of
 from agents.plan import Block, Plan
 from agents.rejectors.option_losses import OptionBatch, option_losses
+from agents.rejectors.own_losses import with_own
 from agents.rejectors.surrogates import SURROGATES, TINIEST, Client, Surrogate
 from agents.rejectors.told import mean_prices
 from sim.registry.scores import SCORES
@@ -112,9 +113,12 @@ def surrogate_of(plan: Plan, block: Block) -> Surrogate:
     """What the rejectors of a block minimise, and how they are read. Where samples have costs of their own a
     gain is less by what a send to its option costs on average beyond c_e."""
     options = len(options_of(plan.scenario, block.group))
+    made = SURROGATES[block.score] if options == 1 else option_surrogate(block.score, options)
+    networks = plan.networks(block)
+    forms = [networks[network].form for network in plan.network_of_row(block)]
+    several, means = replace(made, loss=with_own(made.loss, forms)), mean_prices(plan, block.group)
     if options == 1:
-        return SURROGATES[block.score]
-    several, means = option_surrogate(block.score, options), mean_prices(plan, block.group)
+        return several
     if means is None or SCORES[block.score].unit != "gain":
         return several
     costs, read_off = plan.scenario.costs, several.score

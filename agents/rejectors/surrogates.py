@@ -38,6 +38,11 @@ class Batch:
     c_1: Tensor
     draws: Tensor
 
+    @property
+    def costs(self) -> Tensor:
+        """Of LOCAL and of a send, (rows, n, 2)."""
+        return torch.stack([1.0 - self.client_correct, self.cost_remote], dim=-1)
+
 
 class Targets:
     """What the rejectors of a block are told of each step's batch."""

@@ -38,6 +38,7 @@ def rows_of(run: Run, table: pd.DataFrame, group: str, *free: str) -> pd.DataFra
 
 
 def forms_in(rows: pd.DataFrame) -> list[str]:
-    """The forms that rows hold, in one order everywhere."""
+    """The forms that rows hold, in one order everywhere; own losses after the tool's."""
     there = set(rows["form"])
-    return [form for form in (*FORMS, "") if form in there]
+    own = sorted(there - {*FORMS, ""})
+    return [form for form in (*FORMS, *own, "") if form in there]

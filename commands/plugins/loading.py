@@ -68,10 +68,14 @@ def _forget(path: str) -> None:
 
 
 def _digest_of(text: str, beside: list[types.ModuleType]) -> str:
-    """Of a plugin and of the modules that came with it, but for those of installed packages."""
-    paths = [str(getattr(module, "__file__", None) or "") for module in beside]
+    """Of a plugin and of the modules that came with it, but for those of installed packages and of this tool,
+    which another process may have loaded before."""
+    theirs = [one for one in beside if one.__name__ != "__main__" and not brought.is_ours(one.__name__)]
+    paths = [Path(str(getattr(module, "__file__", None) or "")) for module in theirs]
     own = [
-        Path(path).read_bytes() for path in paths if path.endswith(".py") and not brought.is_installed(path)
+        path.read_bytes()
+        for path in paths
+        if path.suffix == ".py" and path.is_file() and not brought.is_installed(str(path))
     ]
     return brought.digest(b"\n".join([text.encode(), *own]))
 

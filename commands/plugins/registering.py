@@ -20,6 +20,7 @@ from sim.registry.arrivals import PROCESSES, ArrivalProcess
 from sim.registry.choices import CHOICES, Choice
 from sim.registry.disciplines import BY_RANK, DISCIPLINES, Discipline
 from sim.registry.durations import DURATIONS, RandomDuration
+from sim.registry.losses import LOSSES, Loss
 from sim.registry.outages import WHEN, OutageWhen
 from sim.registry.prices import PRICES, PriceRule
 from sim.registry.registry import Kind, PartFamily, nearest_of, rebuild
@@ -35,10 +36,10 @@ def register(family: str, name: str, made: Any = None) -> Any:
     """Adds a kind of one's own, which scenarios may then name; gives the object, so it can be a decorator:
     `@register("price", "mine")`.
 
-    family: price, policy, score, discipline, choice, arrivals, duration, service, shape, outage, metric,
-    figure, law or hook; docs/own_code.md says what each takes. Registering one's own name again replaces
-    it, as a notebook does that runs a cell twice. Raises BadInput, in one line, for what the object lacks,
-    or a name that is the tool's own.
+    family: price, policy, score, loss, discipline, choice, arrivals, duration, service, shape, outage,
+    metric, figure, law or hook; docs/own_code.md says what each takes. Registering one's own name again
+    replaces it, as a notebook does that runs a cell twice. Raises BadInput, in one line, for what the object
+    lacks, or a name that is the tool's own.
     """
     if made is None:
         return lambda later: register(family, name, later)
@@ -146,6 +147,19 @@ def checked_scores(name: str, made: Callable[[Any], Any], log_probabilities: Any
     return found
 
 
+def _loss(name: str, made: Any) -> Callable[[], None]:
+    from agents.rejectors.own_losses import OWN_LOSSES
+
+    require_free(name, LOSSES, "loss")
+    if not callable(made) or takes(made) != 4:
+        raise BadInput(
+            f"loss '{name}': must be a function of (scores, client_correct, server_correct, costs)"
+        )
+    LOSSES.register(name, Loss(name, **facts_of(made, "for_one_option")))
+    OWN_LOSSES.attach(name, made)
+    return lambda: forget(name, LOSSES, OWN_LOSSES)
+
+
 def _discipline(name: str, made: Any) -> Callable[[], None]:
     require_free(name, DISCIPLINES, "discipline")
     _ranks("discipline", name, made, "an attempt that waits")
@@ -197,6 +211,7 @@ ADOPTERS: dict[str, Adopter] = {
     "price": _price,
     "policy": _policy,
     "score": _score,
+    "loss": _loss,
     "discipline": _discipline,
     "choice": _choice,
     "arrivals": _part(PROCESSES, ArrivalProcess, "arrival process", "source", "steady_rate_hz"),

@@ -14,6 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 NOISE = ("__dict__", "__weakref__", "__module__", "__annotations__", "__firstlineno__", "model_fields")
+OURS = ("sim", "agents", "analysis", "commands", "live", "l2h_fleet", "builtins")
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -128,8 +129,14 @@ def _is_brought(made: Any) -> bool:
     if name == "__main__":
         return True
     path = getattr(sys.modules.get(name), "__file__", None)
-    own = name.partition(".")[0] in ("sim", "agents", "analysis", "commands", "live", "l2h_fleet", "builtins")
-    return not own and (path is None or not is_installed(path)) and name not in sys.stdlib_module_names
+    return (
+        not is_ours(name) and (path is None or not is_installed(path)) and name not in sys.stdlib_module_names
+    )
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is this tool's, or Python's own, by its name."""
+    return module.partition(".")[0] in OURS
 
 
 def is_installed(path: str) -> bool:

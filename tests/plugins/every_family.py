@@ -18,6 +18,12 @@ def gini(log_probabilities: Any) -> Any:
     return 1.0 - np.exp(2.0 * log_probabilities).sum(axis=1)
 
 
+@register("loss", "squared")
+def squared(scores: Any, client_correct: Any, server_correct: Any, costs: Any) -> Any:
+    """The squares of what scores and costs come to."""
+    return ((scores + costs) ** 2).sum(dim=-1)
+
+
 @register("discipline", "newest_client")
 def newest_client(waiting: Any) -> float:
     """The client of the largest number first."""

@@ -10,6 +10,7 @@ from typing import Any
 from sim.registry.budgets import Budget, MoneyBudget
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
+from sim.registry.losses import LOSSES
 from sim.registry.partitions import MissingClasses
 from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
@@ -216,8 +217,9 @@ def availability_can_be_learned_for(scenario: Scenario) -> Iterator[Breach]:
     forms = {training.form, *((scenario.study and scenario.study.form) or ())}
     if training.availability == "observed" and scenario.horizon_s == 0:
         yield path, training.availability, "a horizon of 0 has no outages to observe: give a number"
-    elif training.availability is not None and "released" in forms:
-        yield path, training.availability, "form released knows no availability: it must be null"
+    elif training.availability is not None:
+        for form in sorted(form for form in forms if not LOSSES[form].knows_availability):
+            yield path, training.availability, f"form {form} knows no availability: it must be null"
 
 
 CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from sim.registry.choices import CHOICES
+from sim.registry.losses import LOSSES
 from sim.registry.scores import SCORES
 from sim.scenario import options
 from sim.scenario.schema.document import Scenario
@@ -122,7 +123,7 @@ def several_options_can_be_learned_about(scenario: Scenario) -> Iterator[Breach]
     forms: list[tuple[Path, str]] = [(("training", "form"), training.form)]
     forms += [(("study", "form"), form) for form in study.form or ()]
     for path, form in forms:
-        if form == "released" and any("form" in SCORES[name].depends_on for _, name in asked):
+        if LOSSES[form].for_one_option and any("form" in SCORES[name].depends_on for _, name in asked):
             yield path, form, "is the loss of one option, and clients have several: use nonnegative"
     if training.feedback == "deferred_only" and any(SCORES[name].needs_rejector for _, name in asked):
         rule = "an answer tells of one option, and clients have several: must be full"

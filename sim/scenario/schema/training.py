@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.registry.data_sets import DataSetName
+from sim.registry.losses import LossName
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
@@ -20,7 +21,6 @@ from sim.scenario.schema.values import (
     Whole,
 )
 
-Form = Literal["nonnegative", "paper", "cost_sensitive", "released"]
 SyncEvery = Literal[1, 100, 1000, "epoch"]
 Cost = Annotated[float, Field(ge=0, le=1e6)]  # beyond, a loss loses its small terms to rounding
 LearningRate = Annotated[float, Field(gt=0, le=1)]  # beyond, a step leaps over every minimum
@@ -132,7 +132,7 @@ class Online(Part):
 class Training(Part):
     """How server and rejectors learn."""
 
-    form: Form = "cost_sensitive"
+    form: LossName = "cost_sensitive"
     """Weights of the rejectors' loss; `nonnegative` drowns what can be learned where c_1 is large, `released`
     is that of the authors' public code and not Bayes consistent."""
     availability: PositiveShare | Literal["observed"] | None = None
@@ -164,7 +164,7 @@ class Study(Part):
     """Weights of a wrong answer of the server."""
     sync_every: Annotated[tuple[SyncEvery, ...], Field(min_length=1)] | None = None
     """Batches between two copies of the server."""
-    form: Annotated[tuple[Form, ...], Field(min_length=1)] | None = None
+    form: Annotated[tuple[LossName, ...], Field(min_length=1)] | None = None
     """Forms of the loss."""
     score: Annotated[tuple[ScoreName, ...], Field(min_length=1)] | None = None
     """Scores to train."""
