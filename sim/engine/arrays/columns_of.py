@@ -1,4 +1,4 @@
-"""The columns of one stretch, filled from the state.
+"""The columns of one stretch, filled from the state and from what was learned.
 Parts of `sim.engine.arrays.context`, which keeps them together."""
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.layout import Asked, Lists, Replicas
+from sim.engine.arrays.parameters import Labels, VersionsHeld
 from sim.engine.arrays.room import heap_of
 from sim.engine.clock import Stretch
+from sim.engine.learning import Learning
 from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Parameters
@@ -79,3 +81,33 @@ def ticks_remembered(rule: Station) -> int:
     """The ticks within `stabilise_s`, this one included; none without an autoscaler."""
     scaling = rule.autoscaling
     return 1 + floor(scaling.stabilise_s / scaling.interval_s + 1e-9) if scaling else 0
+
+
+def labels_of(parameters: Parameters, learning: Learning) -> Labels:
+    """What the models answer; of clients only where their price moves."""
+    first, found, tables = [], [np.zeros(0, dtype=np.int16)], learning.learned.tables.groups
+    for price, table in zip(parameters.prices, tables, strict=True):
+        first.append(sum(map(len, found)))
+        if price:
+            found.append(table.client_label.reshape(-1))
+    return Labels(
+        server=learning.models.server_label.reshape(-1),
+        in_force_at_s=learning.schedule.in_force_at_s,
+        client=np.concatenate(found),
+        first=np.array(first, dtype=np.int64),
+        variant=parameters.clients.variant,
+    )
+
+
+def work_of(learning: Learning) -> NDArray[np.float64]:
+    """What the service time of each model and sample is multiplied by; nothing where all are alike."""
+    samples, of_models = learning.learned.samples, learning.work
+    if samples.work is None and np.all(of_models == 1.0):
+        return np.zeros(0)
+    work = np.ones(len(samples.label)) if samples.work is None else samples.work
+    return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
+
+
+def versions_held(learning: Learning) -> VersionsHeld:
+    held = learning.schedule.rejectors
+    return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)

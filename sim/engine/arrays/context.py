@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.columns_of import asked_of, coming_of, lists_of, replicas_of, wanted_of
-from sim.engine.arrays.laying_out import (
-    Fixed,
+from sim.engine.arrays.columns_of import (
+    asked_of,
+    coming_of,
     labels_of,
-    slowdowns,
+    lists_of,
+    replicas_of,
     versions_held,
-    widths_of,
-    within,
+    wanted_of,
     work_of,
 )
+from sim.engine.arrays.laying_out import Fixed, slowdowns, widths_of, within
 from sim.engine.arrays.layout import Ahead, Arrays, Asked, Batteries, Drawn, Functions, Rows, Sends
 from sim.engine.arrays.network import network_of, with_room
 from sim.engine.arrays.records import REGISTERS

@@ -16,16 +16,13 @@ from sim.engine.arrays.parameters import (
     Constants,
     Downtimes,
     Groups,
-    Labels,
     Options,
     Slowdowns,
-    VersionsHeld,
     Widths,
 )
 from sim.engine.arrays.requests_ahead import KeptAhead
 from sim.engine.decisions import scores_of
 from sim.engine.events import place_bits
-from sim.engine.learning import Learning
 from sim.engine.state import ALLOWANCE_CAP, State
 from sim.policy.controllers import Price
 from sim.policy.own import PythonPolicy
@@ -267,38 +264,8 @@ def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:
     return price if isinstance(price, PythonPolicy) else type(price)
 
 
-def labels_of(parameters: Parameters, learning: Learning) -> Labels:
-    """What the models answer; of clients only where their price moves."""
-    first, found, tables = [], [np.zeros(0, dtype=np.int16)], learning.learned.tables.groups
-    for price, table in zip(parameters.prices, tables, strict=True):
-        first.append(sum(map(len, found)))
-        if price:
-            found.append(table.client_label.reshape(-1))
-    return Labels(
-        server=learning.models.server_label.reshape(-1),
-        in_force_at_s=learning.schedule.in_force_at_s,
-        client=np.concatenate(found),
-        first=np.array(first, dtype=np.int64),
-        variant=parameters.clients.variant,
-    )
-
-
-def work_of(learning: Learning) -> NDArray[np.float64]:
-    """What the service time of each model and sample is multiplied by; nothing where all are alike."""
-    samples, of_models = learning.learned.samples, learning.work
-    if samples.work is None and np.all(of_models == 1.0):
-        return np.zeros(0)
-    work = np.ones(len(samples.label)) if samples.work is None else samples.work
-    return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
-
-
 def widths_of(parameters: Parameters) -> Widths:
     """The models of every server, in order."""
     every = [width for station in parameters.stations for width in station.widths]
     model, work = (np.array(column) for column in zip(*every, strict=True))
     return Widths(model.astype(np.int64), work.astype(np.float64))
-
-
-def versions_held(learning: Learning) -> VersionsHeld:
-    held = learning.schedule.rejectors
-    return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)
