@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -168,6 +169,18 @@ def test_table_fits_a_terminal(finished: Finished) -> None:
     accuracy = finished[1]["accuracy"]["held_out"]["all"]
     assert any(with_interval(accuracy) in line for line in lines)
     assert any("server out 100–140 s" in line for line in lines)
+
+
+def test_a_narrow_terminal_folds_names_and_cuts_no_number(finished: Finished) -> None:
+    summary = copy.deepcopy(finished[1])
+    (outage,) = summary["outages"]["each"]
+    outage["label"] = "one replica of the coast's server"
+    for number, window in enumerate((summary["outages"]["whole_run"], outage["during"], outage["after"])):
+        window |= {"requests": 1_021_783, "p95_latency_s": 10.125 + number, "timed_out_share": 1.0}
+    lines = printed(summary)
+    assert max(map(len, lines)) <= 80
+    told = "\n".join(lines)
+    assert all(text in told for text in ("10.125\n", "11.125\n", "12.125\n", "1,021,783", "the coast's"))
 
 
 @pytest.mark.usefixtures("plain_pictures")
