@@ -56,8 +56,8 @@ def _training(summary: Summary) -> list[str]:
     text = f"Of {due} rounds of training during the run {rounds['made']} made a new version of the server"
     if rounds["lost"] or rounds["skipped"]:
         text += (
-            f"; skipped because no replica was usable: {rounds['skipped']}, lost when the last one stopped: "
-            f"{rounds['lost']}, so no version was made in that time"
+            f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
+            "when the last one stopped, so no version was made in that time"
         )
     return [
         f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
