@@ -159,6 +159,7 @@ def learn(
     with stage("learn", spent, folder):
         known = checkpoints.learned()
         if known:
+            progress.report("learn", 1, 1, KEPT)
             fleet.restore(known["learners"])
         elif kept is not None and kept.state is not None:
             fleet.restore(dict(kept.state))
@@ -183,9 +184,8 @@ def run(
 ) -> Simulated:
     """The run from where the checkpoints say; the tables of the folder are then there."""
     plan, since = world.scenario, checkpoints.newest()
-    if since or checkpoints.learned():
-        from_s = since["loop"]["at_s"] if since else 0.0
-        progress.report("going on", 1, 1, f"from {from_s:,.10g} s")
+    if since:
+        progress.report("going on", 1, 1, f"from {since['loop']['at_s']:,.10g} s")
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,

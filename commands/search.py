@@ -102,7 +102,7 @@ class Runs:
         wanted = self.variants(number, seeds)
         plans = [variant.scenario for variant in wanted]
         cells = cells_of(plans, question_of(locate(self.scenario)), self.store)
-        report_failures(wanted, cells, self.compute(cells, f"{number} {self.span.what}"))
+        report_failures(wanted, cells, self.compute(cells, f"{self.span.what} {number}"))
         named = [(variant.chosen, cell) for variant, cell in zip(wanted, cells, strict=True)]
         self.made |= {cell.folder: (chosen, cell) for chosen, cell in named}
         table = table_of(named)

@@ -119,6 +119,7 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["compare", "nowhere"], "1 run given"),
         (["compare", "nowhere", "elsewhere"], "nowhere: no such run folder"),
         (["check", "smoke", "--seed", "x"], "--seed"),
+        (["check", f"{'x' * 300}.yaml"], "there is no such file or shipped scenario"),
         (["sweep", "smoke", "--vary", "server.replicas=1,0"], "--vary server.replicas: 0 is not allowed"),
         (["study", "outge_policies"], "did you mean outage_policies?"),
         (["capacity", "smoke", "--meet", "latency.p95<1", "--replicas", "1:2"], "must be METRIC<=NUMBER"),
@@ -135,6 +136,14 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     assert reported.returncode == 2
     assert "sheet.yaml:" in reported.stderr
     assert list(tmp_path.iterdir()) == [sheet]
+
+
+def test_a_run_that_begins_does_not_say_that_it_goes_on(tmp_path):
+    few = ("--set", "horizon_s=72", "--set", "fleet.0.clients=2", "--set", "training.online=null")
+    done = call("run", "smoke", "--local", "--out", "mine", *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "run: 100%" in done.stderr
+    assert "going on" not in done.stderr
 
 
 def test_a_finished_run_is_not_overwritten_without_force(tmp_path):

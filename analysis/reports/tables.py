@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +39,7 @@ WINDOW_COLUMNS = (
     "accuracy % [95%]",
     "client",
     "server",
-    "timed out",
+    "timed\nout",
     "refused",
     "p95 s",
 )
@@ -188,9 +188,10 @@ def summary_table(summary: Summary) -> RenderableType:
     lines = windows(summary)
     lines += of_groups(summary, MOST_LINES - len(lines))
     for index, name in enumerate(WINDOW_COLUMNS):
-        # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
-        width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
-        table.add_column(name, justify="right" if index else "left", no_wrap=True, min_width=width)
+        # On a narrow terminal names alone are folded: a cut number would be a wrong one.
+        width = max(map(len, (*name.split("\n"), *(row[index] for row in lines)))) if index else 12
+        justify: JustifyMethod = "right" if index else "left"
+        table.add_column(name, justify=justify, no_wrap=bool(index), min_width=width, vertical="bottom")
     for row in lines:
         table.add_row(*row)
     parts += [Text(), table, Text(), Text("outcomes: " + outcome_shares(summary))]

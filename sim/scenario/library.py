@@ -44,10 +44,10 @@ def question_of(path: str | Path) -> str:
 def locate(source: str | Path, folder: Path | None = None) -> Path:
     """The file that `source` means: a path, or else the name of a shipped scenario (of a study: STUDIES)."""
     path, folder = Path(source), folder or FOLDER
-    if _is_file(path):
+    if is_file(path):
         return path
     named = folder / f"{source}.yaml"
-    if isinstance(source, str) and re.fullmatch(r"[\w-]+", source) and _is_file(named):
+    if isinstance(source, str) and re.fullmatch(r"[\w-]+", source) and is_file(named):
         return _from_here(named)
     if _exists(path):
         return path  # a folder, a pipe: opening it says what is wrong
@@ -61,10 +61,11 @@ def locate(source: str | Path, folder: Path | None = None) -> Path:
     raise BadInput(f"{label}: there is no such file or shipped {what}{hint}")
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -170,6 +171,18 @@ def test_table_fits_a_terminal(finished: Finished) -> None:
     assert any("server out 100–140 s" in line for line in lines)
 
 
+def test_a_narrow_terminal_folds_names_and_cuts_no_number(finished: Finished) -> None:
+    summary = copy.deepcopy(finished[1])
+    (outage,) = summary["outages"]["each"]
+    outage["label"] = "one replica of the coast's server"
+    for number, window in enumerate((summary["outages"]["whole_run"], outage["during"], outage["after"])):
+        window |= {"requests": 1_021_783, "p95_latency_s": 10.125 + number, "timed_out_share": 1.0}
+    lines = printed(summary)
+    assert max(map(len, lines)) <= 80
+    told = "\n".join(lines)
+    assert all(text in told for text in ("10.125\n", "11.125\n", "12.125\n", "1,021,783", "the coast's"))
+
+
 @pytest.mark.usefixtures("plain_pictures")
 def test_many_outages_are_summed_up_in_the_table(tmp_path: Path) -> None:
     outages = tuple(("server", start, start + 5) for start in range(5, 95, 10))
@@ -179,7 +192,7 @@ def test_many_outages_are_summed_up_in_the_table(tmp_path: Path) -> None:
     rows = windows(summary)
     assert len(rows) == 2 + 2 * 5 + 2
     assert rows[-2][0] == "in all 9 outages"
-    assert len(printed(summary)) <= 50
+    assert len(printed(summary)) <= 52  # a heading and long names take two lines
     assert "4 more outages" in sentences(summary)[-1]
 
 

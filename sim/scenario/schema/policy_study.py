@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from sim.errors import BadInput
-from sim.scenario.library import STUDIES, locate, question_of
+from sim.scenario.library import STUDIES, is_file, locate, question_of
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.values import Name, Part
 from sim.scenario.text import complaints
@@ -58,7 +58,7 @@ def is_study(source: str) -> bool:
     try:
         path = locate(source)
     except BadInput:
-        return (STUDIES / f"{source}.yaml").is_file()
+        return is_file(STUDIES / f"{source}.yaml")
     try:
         return "policies" in read_draft(path).value
     except BadInput:
@@ -77,7 +77,7 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
         raise BadInput(f"{draft.origin(()).label}: is a scenario: give it to the command run")
     study = _checked(draft)
     beside = path.parent / study.scenario
-    base = changed_draft(beside if beside.is_file() else study.scenario, overrides)
+    base = changed_draft(beside if is_file(beside) else study.scenario, overrides)
     found: dict[str, Scenario] = {}
     for index, policy in enumerate(study.policies):
         changes = [

@@ -165,9 +165,20 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
         rule = f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, value)}"
+        rule += _one_or_several(path, received, value)
         return Finding(path, f"{shown} is not allowed: {rule}")
 
     return sentence
+
+
+def _one_or_several(path: Path, received: Any, value: Any) -> str:
+    """The key for what was given, where several stand under another one, as `server` and `servers`."""
+    key = str(path[-1]) if path else ""
+    meant = f"{key}s" if isinstance(received, tuple) else key
+    if isinstance(received, dict):
+        meant = key.removesuffix("s")
+    is_taken = any(meant in part.model_fields for part in parts_at(path[:-1], value))
+    return f"; did you mean {meant}?" if meant != key and is_taken else ""
 
 
 def _spoken(path: Path, received: Any, value: Any) -> str:

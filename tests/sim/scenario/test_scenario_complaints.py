@@ -32,6 +32,17 @@ def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], ex
     )
 
 
+def test_one_server_written_as_several_or_several_as_one_is_told_the_other_key(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    head, _, body = example_text.partition("server:\n")
+    one = complaint(f"{head}servers:\n{body}")
+    assert one.startswith("x.yaml:26: servers: {")
+    assert one.endswith("(a mapping) is not allowed: must be a list; did you mean server?")
+    several = complaint(f"{head}server: [{{server: a}}, {{server: b}}]\n")
+    assert several.endswith("(a list) is not allowed: must be a mapping; did you mean servers?")
+
+
 def test_groups_stand_by_index_where_their_names_do_not_tell_them_apart(
     complaint: Callable[..., str], example_text: str
 ) -> None:
