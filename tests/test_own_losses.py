@@ -230,6 +230,9 @@ BAD: dict[str, Any] = {
         lambda scores, _costs: (scores[:, 0] - scores[:, 0]).sqrt()
     ),
     "gradient is 0 everywhere": of_costs(lambda scores, _costs: scores[:, 0] * 0.0),
+    "gradient is 0 everywhere of 1 option": of_costs(
+        lambda _scores, costs: costs[:, 0] * torch.ones((), requires_grad=True)  # of something else
+    ),
     "broke: RuntimeError: The size of tensor": of_costs(lambda scores, costs: scores + costs[:3]),
     "something else the second time": remembering(),
     "another when others are beside it": of_costs(lambda scores, _costs: scores[:, 0] - scores.mean()),

@@ -53,5 +53,5 @@ def _tried(made: Any, scores: Any, client: Any, server: Any, costs: Any) -> tupl
         )
     except RunFailed as error:
         raise BadInput(error.why) from None
-    (slopes,) = torch.autograd.grad(losses.sum(), scores)
-    return losses.detach(), slopes
+    (slopes,) = torch.autograd.grad(losses.sum(), scores, allow_unused=True)
+    return losses.detach(), torch.zeros_like(scores) if slopes is None else slopes
