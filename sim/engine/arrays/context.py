@@ -138,7 +138,7 @@ class Context:
             self._make_room_for_rows()
         w, most = self.arrays, len(self.arrays.replicas.size)
         self.arrays = w._replace(
-            network=with_room(w.network, 2 * len(w.sends.row), int(self.registers["passed"][0])),
+            network=with_room(w.network, len(w.sends.row), int(self.registers["passed"][0])),
             events=Heap(*(self._if_full(column[0], "events", EVENTS + most)[None] for column in w.events)),
             stopped=self._if_full(w.stopped, "stopped", int(self.stations["inside"].sum())),
             steps=self._if_full(w.steps, "steps", 0),

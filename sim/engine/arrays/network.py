@@ -64,6 +64,6 @@ def with_room(network: Network, sends: int, passed: int) -> Network:
     notes = network.passed
     if len(notes) and passed >= len(notes):
         notes = longer(notes, passed, passed)
-    shared = network.is_shared.any()
-    line = Heap(*(wider(column, sends) for column in network.line)) if shared else network.line
+    is_short = network.is_shared.any() and network.line.at.shape[1] < sends
+    line = Heap(*(wider(column, sends) for column in network.line)) if is_short else network.line
     return network._replace(line=line, passed=notes)
