@@ -18,6 +18,7 @@ from analysis.statistics.capacity import (
     Slo,
     all_together,
     answer,
+    answer_to_all,
     decide,
     most_decisions,
     require_possible,
@@ -184,9 +185,6 @@ def searched(runs: Runs, slos: Sequence[Slo], confidence: float, seeds: int) -> 
         for slo, result in zip(slos, results, strict=True)
     ]
     if len(slos) > 1:
-        which = "fewest" if span.more_helps else "most"
-        said.append(
-            f"{which} {span.what} that meet all of them: {best or 'none'} ({100 * confidence:g}% confidence)"
-        )
+        said.append(answer_to_all(results, span.more_helps, span.what, confidence))
     said[-1] += runs.reservation(best)
     return Found(slos, results, best, said, runs.table())

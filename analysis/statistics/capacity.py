@@ -255,3 +255,20 @@ def answer(
     if result.violations:
         said += f". Not monotone, so the search may have missed a better one: {'; '.join(result.violations)}"
     return said
+
+
+def answer_to_all(results: Sequence[SearchResult], more_helps: bool, what: str, confidence: float) -> str:
+    """Several SLOs at once: that no number meets them is said only where one is not met at its easiest."""
+    sure, which = f"{100 * confidence:g}% confidence", "fewest" if more_helps else "most"
+    best = all_together([result.best for result in results], more_helps)
+    if best is None:
+        easiest = max if more_helps else min
+        without = [one.decisions for one in results if one.best is None]
+        if any(easiest(asked, key=lambda one: one.number).verdict == "not met" for asked in without):
+            return f"{which} {what} that meet all of them: none ({sure})"
+        return f"{which} {what} that meet all of them: undecided"
+    said, beyond = f"{which} {what} that meet all of them: {best} ({sure})", best + (-1 if more_helps else 1)
+    verdicts = {one.verdict for result in results for one in result.decisions if one.number == beyond}
+    if "undecided" in verdicts and "not met" not in verdicts:
+        said += f"; {beyond} may do, undecided"
+    return said

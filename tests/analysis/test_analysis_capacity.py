@@ -13,6 +13,7 @@ from analysis.statistics.capacity import (
     Slo,
     all_together,
     answer,
+    answer_to_all,
     decide,
     looks,
     most_decisions,
@@ -200,6 +201,25 @@ def test_of_several_slos_all_are_met() -> None:
     assert all_together([two, three], more_helps=True) == 3
     assert all_together([two, three], more_helps=False) == 2
     assert all_together([two, None], more_helps=True) is None
+
+
+def test_of_several_slos_what_is_undecided_is_not_called_none() -> None:
+    """One that is undecided at its easiest leaves all open, one that is not met does not."""
+
+    def asked(best: int | None, **verdicts: str) -> SearchResult:
+        made = {int(k[1:]): Decision(int(k[1:]), 4, 0.1, 0.0, 0.2, v) for k, v in verdicts.items()}
+        return SearchResult(tuple(made.values()), None if best is None else made[best], ())
+
+    said = "fewest replicas that meet all of them: "
+    met, may = asked(2, n1="not met", n2="met", n8="met"), asked(2, n1="undecided", n2="met")
+    dark, never = asked(None, n1="undecided", n8="undecided"), asked(None, n1="not met", n8="not met")
+    for results, text in (
+        ([met, dark], "undecided"),
+        ([met, dark, never], "none (95% confidence)"),
+        ([met, may], "2 (95% confidence)"),
+        ([may, may], "2 (95% confidence); 1 may do, undecided"),
+    ):
+        assert answer_to_all(results, True, "replicas", 0.95) == said + text
 
 
 def test_short_runs_do_not_show_that_a_mean_keeps_to_its_limit_but_that_it_does_not() -> None:
