@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
 
+from sim.engine.arrays.requests_ahead import KeptAhead
+from sim.engine.learning import Learning
+from sim.engine.state import at_start
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.population import CLIENT_SHIFT
+from sim.world.world import World
 
 NOBODY = WrittenArrivals(())
 
@@ -98,3 +102,22 @@ def test_two_policies_share_think_times_and_samples():
     assert len(both) > 150
     assert (both["sample_id_x"] == both["sample_id_y"]).all()
     assert (both["arrived_at_s_x"] > both["arrived_at_s_y"]).mean() > 0.9
+
+
+def test_what_is_drawn_ahead_is_the_same_whenever_it_was_drawn():
+    """For a stretch later on, and for one before it again, as after a state is put back."""
+    scenario = scenario_of(fleet=(thinking({"kind": "exponential", "mean_s": 1.0}, clients=3),))
+    world = World(scenario)
+    learning, state, kept = Learning(world, made_up(scenario)), at_start(world), KeptAhead()
+    for k in (0, 10, 500, 490, 7):
+        state.next_k[:] = k, k + 1, 2 * k
+        mine = kept.of(world.parameters, learning, state, 0.0, 20.0)
+        anew = KeptAhead().of(world.parameters, learning, state, 0.0, 20.0)
+        for client, next_k in enumerate(state.next_k.tolist()):
+            there, other = (one.requests.base[client] for one in (mine, anew))
+            each = mine.count // 3
+            assert there <= next_k < there + each - 2
+            assert (
+                mine.requests.think_s[client * each + next_k - there] == anew.requests.think_s[client * each]
+            )
+            assert other == next_k

@@ -100,10 +100,12 @@ class RequestsAhead:
         return each * clients
 
     def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
-        """Draws from request `next_k` of each client on; only_short: of those that have used up most."""
+        """Draws from request `next_k` of each client on; only_short: of those that have used up most, or
+        that a restored state has put back."""
         each, _, n = self.sizes
         base, k = self.requests.base, next_k[self._clients]
-        which = np.flatnonzero(k - base >= each - each // 4) if only_short else np.arange(n)
+        is_short = (k < base) | (k - base >= each - each // 4)
+        which = np.flatnonzero(is_short) if only_short else np.arange(n)
         base[which] = k[which]
         group = self._parameters.clients.group[self._clients[which]]
         for g in self._versions:
