@@ -174,6 +174,7 @@ def test_a_scenario_alone_knows_no_loss_of_ones_own() -> None:
     assert brought.BROUGHT == []
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_another_process_knows_it_too(here: Path) -> None:
     """Learners that are actors on Ray learn what those in one process do."""

@@ -134,8 +134,8 @@ def join(first: Columns, second: Columns) -> Columns:
 
 
 def order_of(at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The order of instants, those at one instant as they stand, (n,): a sort that keeps these takes twice as
-    long, and is needed where there are some."""
+    """The order of instants, those at one instant as they stand, (n,): a sort that keeps these takes several
+    times as long, and is needed only where there are some."""
     order = np.argsort(at)
     if np.any(np.diff(at[order]) == 0):
         order = np.argsort(at, kind="stable")

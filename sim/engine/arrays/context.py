@@ -126,7 +126,7 @@ class Context:
             self.draw_attempt()
         elif why == WANTS_REQUESTS:
             assert self._ahead is not None
-            self._ahead.draw(self.arrays.clients.next_k, only_short=True)
+            self._ahead.draw(self.arrays.clients.next_k)
         else:
             self.redraw()
 

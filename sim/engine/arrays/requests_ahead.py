@@ -47,9 +47,7 @@ class KeptAhead:
         versions = {g: _held(parameters, learning, g, begin, end) for g in closed}
         if self._last is None or not self._last.serves(versions):
             self._last = RequestsAhead(parameters, learning, versions)
-            self._last.draw(state.next_k, only_short=False)
-        else:
-            self._last.draw(state.next_k, only_short=True)
+        self._last.draw(state.next_k)
         return self._last
 
 
@@ -77,7 +75,7 @@ class RequestsAhead:
         scores = max(scores_of(parameters, g) for g in self._versions)
         columns: Any = (
             member,
-            np.zeros(n, dtype=np.int64),
+            np.full(n, -each, dtype=np.int64),  # as if all before the first were used up
             np.zeros(own),
             *(np.zeros((parameters.most_options, own)) for _ in range(3)),
             np.zeros(own),
@@ -99,13 +97,12 @@ class RequestsAhead:
         each, _, clients = self.sizes
         return each * clients
 
-    def draw(self, next_k: NDArray[np.int64], only_short: bool) -> None:
-        """Draws from request `next_k` of each client on; only_short: of those that have used up most, or
-        that a restored state has put back."""
-        each, _, n = self.sizes
+    def draw(self, next_k: NDArray[np.int64]) -> None:
+        """Draws from request `next_k` on of each client that has used up most, has none yet, or was put back
+        by a restored state."""
+        each, _, _ = self.sizes
         base, k = self.requests.base, next_k[self._clients]
-        is_short = (k < base) | (k - base >= each - each // 4)
-        which = np.flatnonzero(is_short) if only_short else np.arange(n)
+        which = np.flatnonzero((k < base) | (k - base >= each - each // 4))
         base[which] = k[which]
         group = self._parameters.clients.group[self._clients[which]]
         for g in self._versions:
