@@ -278,10 +278,27 @@ def test_a_scenario_alone_imports_nothing(here: Path) -> None:
     assert (here / "ran").exists()
 
 
+def with_loss(form: str) -> dict[str, Any]:
+    group = TINY["fleet"][0] | {"policy": {"score": "l2h"}}
+    online = {"every_s": 20, "steps": 2, "step_s": 0.1, "rejector_steps": 3, "rejector_step_s": 0.1}
+    training = {"form": form, "online": online}
+    return TINY | {"fleet": [group], "training": TINY["training"] | training}
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(here: Path) -> None:
-    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text())
-    (here / "asked.yaml").write_text(json.dumps(with_price("doubling_in_python")))
+@pytest.mark.parametrize(
+    ("plugin", "document", "what"),
+    [
+        ("backoff.py", with_price("doubling_in_python"), "policy doubling_in_python"),
+        ("softmax_costs.py", with_loss("softmax_costs"), "loss softmax_costs"),
+    ],
+)
+def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(
+    plugin: str, document: dict[str, Any], what: str, here: Path
+) -> None:
+    text = (PLUGINS / plugin).read_text()
+    (here / "mine.py").write_text(text)
+    (here / "asked.yaml").write_text(json.dumps(document))
     words = ("run", "asked.yaml", "--local", "--plugin", "mine.py", "--quiet", "--checkpoint-every", "0")
     whole = run_cli(*words, "--out", "whole", cwd=here)
     assert whole.returncode == 0, whole.stderr
@@ -307,13 +324,13 @@ def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(here: Path)
     environment = broken | {"PYTHONPATH": str(ROOT)}
     first = subprocess.run(again, cwd=here, env=environment, capture_output=True, text=True, check=False)
     assert first.returncode == 130, first.stderr
-    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text() + "\n# another\n")
+    (here / "mine.py").write_text(text + "\n# another\n")
     refused = subprocess.run(
         [*again, "--resume"], cwd=here, env=environment, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert "policy doubling_in_python" in refused.stderr
-    (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text())
+    assert what in refused.stderr
+    (here / "mine.py").write_text(text)
     done = subprocess.run(
         [*again, "--resume"], cwd=here, env=environment, capture_output=True, text=True, check=False
     )
