@@ -4,7 +4,7 @@ Figures are drawn inside `styled`, so that no setting leaks into or out of them.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -100,6 +100,7 @@ WIDTH_IN = 7.2
 TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s", 1.0, 0.0))  # from when on
 MOST_NAMED = 6  # more outages than this are counted, not named
 MOST_SHADED = 100  # more than this are shaded as one
+MOST_STEPS = 500  # of a step function; the bins of a time line are about as many
 
 
 def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -171,27 +172,43 @@ def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
 
 
 def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
-    """Grey behind each outage; a lighter grey where the server goes on with less.
-
-    Those beyond MOST_SHADED, which no eye tells apart, are one shape of each grey.
-    """
-    place = axes.get_xaxis_transform()
+    """Grey behind each outage; a lighter grey where the server goes on with less."""
     for colour, is_total in (("#EEEEEE", False), ("#D9D9D9", True)):
-        spans = [(one.from_s, one.to_s) for one in outages if (one.target == "server") == is_total]
-        if len(outages) > MOST_SHADED:
-            widths = [(begin, end - begin) for begin, end in spans]
-            axes.broken_barh(widths, (0, 1), color=colour, lw=0, zorder=0, transform=place)
-            continue
-        for begin, end in spans:
-            axes.axvspan(begin, end, color=colour, lw=0, zorder=0)
+        shade_spans(axes, [one for one in outages if (one.target == "server") == is_total], color=colour)
+
+
+def shade_spans(
+    axes: Axes, outages: Sequence[Outage], low: float = 0.0, high: float = 1.0, **look: Any
+) -> None:
+    """Outages as areas between two heights of the panel, in its own units from 0 to 1; those beyond
+    MOST_SHADED, which no eye tells apart, as one shape."""
+    if len(outages) > MOST_SHADED:
+        widths = [(one.from_s, one.to_s - one.from_s) for one in outages]
+        place = axes.get_xaxis_transform()
+        axes.broken_barh(widths, (low, high - low), lw=0, transform=place, **{"zorder": 0, **look})
+        return
+    for one in outages:
+        axes.axvspan(one.from_s, one.to_s, low, high, lw=0, **{"zorder": 0, **look})
 
 
 def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = "#C9C9C9") -> None:
     """A strip at the foot of the panel, a fifth of it high where every client's own link is out."""
     if share.max() > 0:
+        at_s, share = few_steps(at_s, share, horizon_s)
         edges, heights = np.append(at_s, horizon_s), 0.2 * np.append(share, share[-1])
         place = axes.get_xaxis_transform()
         axes.fill_between(edges, 0, heights, step="post", transform=place, color=colour, lw=0, zorder=0)
+
+
+def few_steps(at_s: Floats, values: Floats, end_s: float, most: int = MOST_STEPS) -> tuple[Floats, Floats]:
+    """A step function on [0, end_s), values (n,) from at_s (n,) on, the first of which is 0; where it has
+    more than `most` steps, its means over so many even bins, which a figure cannot tell from it."""
+    if len(at_s) <= most:
+        return at_s, values
+    edges = np.linspace(0.0, end_s, most + 1)
+    times = np.append(at_s[at_s < end_s], end_s)
+    areas = np.concatenate([[0.0], np.cumsum(np.diff(times) * values[: len(times) - 1])])
+    return edges[:-1], np.diff(np.interp(edges, times, areas)) / np.diff(edges)
 
 
 def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float) -> None:

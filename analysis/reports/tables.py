@@ -243,8 +243,10 @@ def _latencies(summary: Summary) -> list[tuple[str, str]]:
 
 def _recovery(summary: Summary) -> str:
     outages = summary["outages"]["each"]
-    times = [recovery(summary, outage) for outage in outages[:MOST_OUTAGES]]
-    return ", ".join(times + ["…"] * (len(outages) > MOST_OUTAGES)) or "no outage"
+    times = [recovery(summary, outage) for outage in outages]
+    if len(set(times)) == 1 < len(times):
+        return f"{times[0]}, each of {len(times)}"
+    return ", ".join(times[:MOST_OUTAGES] + ["…"] * (len(times) > MOST_OUTAGES)) or "no outage"
 
 
 def _work(summary: Summary) -> str:

@@ -4,6 +4,7 @@ Plain data that `analysis/reports/pages/zoom.js` draws; bins are the printed fig
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from analysis.figures.style import BLUE, GREEN, PURPLE, SERIES, SKY, VERMILION, bin_width_s
+from analysis.figures.style import BLUE, GREEN, PURPLE, SERIES, SKY, VERMILION, bin_width_s, few_steps
 from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds, bins_of_servers
-from analysis.run_folder.outages import usable_steps
+from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
@@ -29,7 +30,7 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
     seconds = binned_seconds(run, MOST_BINS)
     middle = seconds["middle_s"]
     bins = accuracy_bins(traffic, MOST_ACCURACY_BINS)
-    at_s, usable = usable_steps(run)
+    at_s, usable = few_steps(*usable_steps(run), run.horizon_s, MOST_STEPS)
     sends = seconds["first_sends"] + seconds["retries"]
     accuracy = [
         _series("95% band", "band", BLUE, bins["middle_s"], bins["high"], bins["low"]),
@@ -46,17 +47,14 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
     ]
     replicas = [
         _series("busy", "area", GREEN, middle, seconds["busy_replicas_mean"]),
-        _series("usable", "step", GREEN, at_s[:MOST_STEPS], usable[:MOST_STEPS]),
+        _series("usable", "step", GREEN, at_s, usable),
     ]
     if len(run.servers) > 1:
         queue, replicas = _of_each_server(run)
     return {
         "horizon": run.horizon_s,
         "warm_up": run.warm_up_s,
-        "outages": [
-            {"from": one.from_s, "to": one.to_s, "label": one.label, "total": one.target == "server"}
-            for one in traffic.outages[:MOST_OUTAGES]
-        ],
+        "outages": _shaded(traffic.outages),
         "panels": [
             _panel("accuracy", "accuracy, held-out (%)", accuracy, factor=100, low=_floor(bins)),
             _panel("sends", "sends (1/s)", load),
@@ -64,6 +62,23 @@ def zoom_data(traffic: Traffic) -> dict[str, Any]:
             _panel("replicas", "replicas (number)", replicas),
         ],
     }
+
+
+def _shaded(outages: Sequence[Outage], most: int = MOST_OUTAGES) -> list[dict[str, Any]]:
+    """The outages; where there are more than `most`, those of a kind with the least between them as one."""
+    found: list[dict[str, Any]] = []
+    for is_total in (False, True):
+        ones = [one for one in outages if (one.target == "server") == is_total]
+        ones.sort(key=lambda one: one.from_s)
+        begins, ends = (np.array([getattr(one, name) for one in ones]) for name in ("from_s", "to_s"))
+        ends = np.maximum.accumulate(ends) if len(outages) > most else ends
+        parted = np.arange(1, len(ones))
+        if len(outages) > most:
+            parted = np.sort(1 + np.argsort(ends[:-1] - begins[1:], kind="stable")[: most // 2 - 1])
+        for first, end in zip([0, *parted], [*parted, len(ones)] if ones else [], strict=False):
+            label = ones[first].label if end - first == 1 else f"{end - first} outages"
+            found.append({"from": begins[first], "to": ends[end - 1], "label": label, "total": is_total})
+    return sorted(found, key=lambda one: one["from"])
 
 
 def _of_each_server(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from run_folders import write_folder, write_tiny
+from run_folders import write_folder, write_outages, write_tiny
 
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
@@ -25,6 +25,7 @@ from analysis.figures.style import (
     SCORE_STYLES,
     SETTINGS,
     bin_width_s,
+    few_steps,
     label_time,
     score_name,
     scores_of,
@@ -35,6 +36,7 @@ from analysis.figures.style import (
 from analysis.figures.timeline import accuracy_bin_s, accuracy_bins
 from analysis.metrics.by_client import accuracy_by_client
 from analysis.metrics.summary import summarise
+from analysis.run_folder.outages import own_links_down
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.clusters import wilson
 from sim.results.columns import OUTCOMES
@@ -205,6 +207,28 @@ def test_very_many_outages_are_shaded_as_one_shape(tmp_path: Path) -> None:
     for axes in all_axes(FIGURES["timeline"].draw(traffic)):
         assert not axes.patches
         assert [shape for shape in axes.collections if len(shape.get_paths()) == len(several)]
+
+
+def test_many_steps_become_means_of_even_bins() -> None:
+    rng = np.random.default_rng(3)
+    at_s, values = np.append(0.0, np.sort(rng.uniform(0, 90, 5000))), rng.integers(0, 4, 5001).astype(float)
+    begins, means = few_steps(at_s, values, 100.0, most=10)
+    assert begins.tolist() == list(range(0, 100, 10))
+    dense = values[np.searchsorted(at_s, np.linspace(0, 10, 200_001)[:-1], side="right") - 1]
+    assert means[0] == pytest.approx(dense.mean(), abs=1e-3)
+    assert means[-1] == values[-1]
+    whole = np.diff(np.append(at_s, 100.0)) @ values / 100
+    assert means.mean() == pytest.approx(whole, rel=1e-12)
+    assert few_steps(at_s, values, 100.0, most=5001) == (at_s, values)
+
+
+def test_a_picture_does_not_grow_with_the_outages_of_single_links(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, clients=3, horizon_s=120)
+    own = [("links:sensors", at, at + 0.02) for at in np.arange(0.0, 119.0, 0.01)]
+    write_outages(folder, tuple(own), client_id=[number % 3 for number in range(len(own))])
+    traffic = traffic_of(load_run(folder))
+    assert len(own_links_down(traffic.run)[0]) > 10_000
+    assert len(to_svg(FIGURES["timeline"].draw(traffic))) < 500_000
 
 
 def test_shares_of_outcomes_sum_to_one(finished: Finished) -> None:

@@ -158,6 +158,12 @@ def test_recovery_is_not_judged_without_a_time_before(tmp_path: Path) -> None:
     assert "not seen" not in sentences(summary)[-1]
 
 
+def test_what_holds_of_all_outages_is_said_once(tmp_path: Path) -> None:
+    recovery(tmp_path, np.zeros(200), tuple(("server", at, at + 2) for at in range(10, 80, 10)))
+    shown = dict(facts(summarise(load_run(tmp_path)))["service"])["recovery after outages"]
+    assert shown == "not judged, each of 7"
+
+
 def test_recovery_that_was_judged_is_seen_to_the_second_or_not_seen(tmp_path: Path) -> None:
     waiting = np.full(200, 3.0)
     waiting[100:114], waiting[150:] = 50.0, 50.0

@@ -185,7 +185,12 @@ def test_time_line_to_zoom_is_bounded_however_long_the_run(finished: Finished, t
     )
     text = as_script(zoom_data(traffic_of(analysis.load_run(long))))
     assert len(text) < 300_000
-    assert max(len(s["x"]) for p in json.loads(text)["panels"] for s in p["series"]) <= 2000
+    data = json.loads(text)
+    assert max(len(s["x"]) for p in data["panels"] for s in p["series"]) <= 2000
+    assert len(data["outages"]) <= 200
+    assert (data["outages"][0]["from"], data["outages"][-1]["to"]) == (0, 19_985)
+    usable = next(s for s in data["panels"][3]["series"] if s["name"] == "usable")
+    assert usable["x"][-1] > 19_980
 
 
 def test_no_unfinished_file_is_left(finished: Finished) -> None:
