@@ -125,7 +125,7 @@ def take(columns: Columns, index: NDArray[Any]) -> Columns:
     """The rows that a mask or an index selects, of every column."""
     if index.dtype == bool:  # looked through once, and not for every column
         index = np.flatnonzero(index)
-    return {name: column[index] for name, column in columns.items()}
+    return {name: column.take(index) for name, column in columns.items()}
 
 
 def join(first: Columns, second: Columns) -> Columns:

@@ -16,7 +16,7 @@ from sim.engine.state import State
 from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
-FEWEST, MOST = 8, 128  # requests of a client that are drawn at once
+FEWEST, MOST = 8, 256  # requests of a client that are drawn at once
 AT_ONCE = 1 << 20  # of all clients and cases together, unless that were fewer than the fewest
 
 _NOTHING: Any = (
@@ -113,31 +113,35 @@ class RequestsAhead:
     def _draw_group(self, g: int, which: NDArray[np.int64]) -> None:
         parameters, learning, to = self._parameters, self._learning, self.requests
         each, versions, n = self.sizes
+
+        def write(column: NDArray[Any], values: Any, case: int = 0) -> None:
+            block = column[case * n * each : (case + 1) * n * each].reshape(n, each)
+            block[which] = np.reshape(values, (len(which), each))  # whole rows, not a place at a time
+
         client: Any = np.repeat(self._clients[which], each)
         k = (to.base[which][:, None] + np.arange(each)).ravel()
-        place = (which[:, None] * each + np.arange(each)).ravel()
         request_id = client << CLIENT_SHIFT | k
         think = parameters.thinks[g]
         assert think is not None
-        to.think_s[place], to.coin[place] = think.before(request_id), coins(parameters, request_id)
+        write(to.think_s, think.before(request_id))
+        write(to.coin, coins(parameters, request_id))
         for row, option in enumerate(parameters.options[g]):
-            to.uplink_s[row, place], to.downlink_s[row, place] = (
-                option.link.up_many(request_id),
-                option.link.down_many(request_id),
-            )
-            to.service_factor[row, place] = parameters.stations[option.server].service.factor_many(request_id)
+            write(to.uplink_s[row], option.link.up_many(request_id))
+            write(to.downlink_s[row], option.link.down_many(request_id))
+            write(to.service_factor[row], parameters.stations[option.server].service.factor_many(request_id))
         for phase in range(len(learning.traffic.phases[g])):
             sample = learning.traffic.samples_in(g, phase, request_id, client)
-            to.sample[phase * n * each + place] = sample
+            write(to.sample, sample, phase)
             for version in self._versions[g]:
-                one = np.full(len(place), version, dtype=np.int32)
+                one = np.full(len(client), version, dtype=np.int32)
                 found = ask(parameters, learning, g, request_id, client, sample, one)
-                case = (phase * versions + int(to.case_of[version])) * n * each + place
-                to.score[case] = found[0].score if len(found) == 1 else np.max([o.score for o in found], 0)
+                case = phase * versions + int(to.case_of[version])
+                best = found[0].score if len(found) == 1 else np.max([o.score for o in found], 0)
+                write(to.score, best, case)
                 for row, price in enumerate(found):
                     columns = (to.value, to.low, to.high, to.threshold)
                     for column, values in zip(columns, price.columns(), strict=True):
-                        column[row, case] = values
+                        write(column[row], values, case)
 
 
 def _held(parameters: Parameters, learning: Learning, g: int, begin: float, end: float) -> set[int]:
