@@ -10,6 +10,7 @@ from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 try:
@@ -165,7 +166,7 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
         requests, seconds = chunk.requests, chunk.end - self._begin_s
         asked = self._run.asked_by_group() - self._asked
         group = requests["group"].combine_chunks().indices.to_numpy(zero_copy_only=False)
-        outcome = np.asarray(requests["outcome"].to_pylist(), dtype=object)
+        is_outcome = {name: _is(requests, "outcome", name) for name in ("remote", "refused", "timed_out")}
         sent = requests["deferred"].to_numpy(zero_copy_only=False).astype(bool)
         latency = requests["answered_at_s"].to_numpy() - requests["arrived_at_s"].to_numpy()
         found: list[float] = []
@@ -173,15 +174,13 @@ class FleetEnv(gymnasium.Env[Floats, Floats]):
             mine = group == place
             of_sent = mine & sent
             count = max(int(of_sent.sum()), 1)
-            answered = of_sent & (outcome == "remote")
+            answered = of_sent & is_outcome["remote"]
             found += [asked[place] / seconds, of_sent.sum() / max(int(mine.sum()), 1)]
-            found += [
-                (of_sent & (outcome == what)).sum() / count for what in ("remote", "refused", "timed_out")
-            ]
+            found += [(of_sent & is_so).sum() / count for is_so in is_outcome.values()]
             found.append(float(latency[answered].mean()) if answered.any() else 0.0)
         if self._sees_server:
             columns = chunk.seconds
-            found += [columns["first_sends"].sum() / seconds, (outcome == "refused").sum() / seconds]
+            found += [columns["first_sends"].sum() / seconds, is_outcome["refused"].sum() / seconds]
             lasts_s = np.diff(np.append(columns["at_s"], chunk.end))
             found += [
                 float(np.average(columns[name], weights=lasts_s))
@@ -237,14 +236,19 @@ def _set_by_agent(plan: Document, places: Sequence[int], unit: Unit) -> Document
     return Document.model_validate(whole)
 
 
+def _is(requests: pa.Table, column: str, name: str) -> NDArray[np.bool_]:
+    """Which rows have this name in a column of names."""
+    found: NDArray[np.bool_] = pc.equal(requests[column], name).to_numpy(zero_copy_only=False).astype(bool)
+    return found
+
+
 def _risk(requests: pa.Table, plan: Document) -> Floats:
     """What each of these requests cost, as `risk.realised` has it."""
     if "quality" in requests.column_names:
         wrong = 1.0 - np.nan_to_num(requests["quality"].to_numpy().astype(np.float64))
     else:
         wrong = 1.0 - requests["correct"].to_numpy(zero_copy_only=False).astype(np.float64)
-    by_server = np.asarray(requests["answered_by"].to_pylist(), dtype=object) == "server"
-    weight = np.where(by_server, plan.costs.c_1, 1.0)
+    weight = np.where(_is(requests, "answered_by", "server"), plan.costs.c_1, 1.0)
     found: Floats = requests["cost"].to_numpy() + weight * wrong
     return found
 

@@ -3,6 +3,8 @@ Asked by `sim.results.verify`; shares nothing with the handlers."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 
 from sim.engine.state import Ended
@@ -50,9 +52,17 @@ class CallAudit:
         if is_cold:
             for other in range(int(self._stations[server].capacity.usable_at(at_s))):
                 # What ends at this very instant may end after the call began.
-                if self.ended[self._first[server] + other] < at_s and self._is_warm(server, other, at_s):
+                idle = self.ended[self._first[server] + other] < at_s and not self._begins(
+                    at_s, server, other
+                )
+                if idle and self._is_warm(server, other, at_s):
                     raise RunFailed("run", f"a call at {at_s} s was cold, and instance {other} was warm")
         self.ended[self._first[server] + instance] = ends
+
+    def _begins(self, at_s: float, server: int, instance: int) -> bool:
+        """Whether a call begins there at this very instant, which may be before another one does."""
+        place = bisect_left(self.calls, (at_s, server, instance))
+        return place < len(self.calls) and self.calls[place][:3] == (at_s, server, instance)
 
     def _is_warm(self, server: int, instance: int, at_s: float) -> bool:
         """Whether an instance that nothing keeps busy is warm: its last call is not long over, and no outage

@@ -54,6 +54,17 @@ def test_a_warm_instance_is_called_before_a_cold_one_of_a_lower_index():
     assert story["cold_start"] == [True, False, False, True, False]
 
 
+def test_of_two_calls_at_one_instant_the_second_is_cold_on_a_lower_index():
+    """Both at 4.25: the first takes index 1, warm until then, the second index 0, warm until 4.0."""
+    story = Story(
+        *((0.0, 0), (2.25, 0), (4.25, 0), (0.25, 1), (2.5, 1), (4.25, 1)),
+        fleet=TWO,
+        server=burst(terms=calls(keep_alive_s=0.75)),
+    )
+    assert story["replica"] == [0, 0, 1, 1, 1, 0]
+    assert story["cold_start"] == [True, False, False, True, False, True]
+
+
 def test_a_call_beyond_the_instances_is_refused_or_waits():
     """The one instance is busy until 1.5: with places the second waits for it and finds it warm."""
     for limit, outcomes, ends in (

@@ -54,17 +54,26 @@ class PoissonGroup:
         self._streams = Streams(seed, "arrivals")
         self._rate_hz, self._blocks = process.rate_hz, blocks
         self._shape, self._inverse = shape, shape.inverse()
+        self._last: tuple[tuple[int, int], Drawn] | None = None
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
-        end = max(first + 1, int(np.ceil(end_s / CHUNK_S)))
+        minutes = first, max(first + 1, int(np.ceil(end_s / CHUNK_S)))
+        # Windows of seconds ask the same minute again and again.
+        if self._last is None or self._last[0] != minutes:
+            self._last = minutes, self._whole(*minutes)
+        at, client, _ = self._last[1]
+        kept = (at >= start_s) & (at < end_s)
+        return sort(at[kept], client[kept])
+
+    def _whole(self, first: int, end: int) -> Drawn:
+        """Those of whole minutes, in no order."""
         edges = [self._shape.operational_s(minute * CHUNK_S) for minute in range(first, end + 1)]
         counts, shares, client = self._minutes(first, edges)
         minute = np.repeat(np.arange(len(counts)), counts)
         at = self._inverse(np.array(edges)[minute] + shares * np.diff(edges)[minute])
         at = np.clip(at, (first + minute) * CHUNK_S, np.nextafter((first + minute + 1) * CHUNK_S, 0.0))
-        kept = (at >= start_s) & (at < end_s)
-        return sort(at[kept], client[kept])
+        return Drawn(at, client)
 
     def _minutes(self, first: int, edges: list[float]) -> tuple[list[int], Instants, NDArray[np.int32]]:
         """How many come in each minute between the edges (operational time); of each of those, in no order
