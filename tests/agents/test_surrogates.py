@@ -15,6 +15,7 @@ from sim.registry.scores import SCORES
 
 CLASSES = 3
 POINTS = 40
+PRICED = pytest.param("l2h_priced", marks=pytest.mark.slow)  # ten times as long as the others
 
 
 def world(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +68,7 @@ def minimised(
 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(("c_e", "c_1"), [(0.1, 1.0), (0.3, 0.5), (0.2, 2.0), (0.1, 0.0), (0.1, 4.0)])
-@pytest.mark.parametrize("name", ["l2h", "plug_in", "l2h_priced", "mozannar_sontag"])
+@pytest.mark.parametrize("name", ["l2h", "plug_in", PRICED, "mozannar_sontag"])
 def test_the_minimiser_decides_as_bayes_does(name: str, c_e: float, c_1: float, seed: int) -> None:
     """Wherever the margin of the Bayes rule exceeds 0.05."""
     eta, right = world(seed)
@@ -85,7 +86,7 @@ def answers() -> Client:
 
 
 @pytest.mark.parametrize("c_1", [0.0, 0.25, 1.5, 4.0])
-@pytest.mark.parametrize("name", ["plug_in", "l2h_priced"])
+@pytest.mark.parametrize("name", ["plug_in", PRICED])
 def test_a_trained_gain_is_in_units_of_cost(name: str, c_1: float) -> None:
     eta, right = world(3)
     gain = (1 - eta[:, 0]) - c_1 * (1 - (eta * right).sum(axis=1))

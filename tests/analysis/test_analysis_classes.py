@@ -77,6 +77,7 @@ def test_they_are_those_of_scikit_learn(rows: list[tuple[int, bool, int]]) -> No
     assert classes(traffic)["balanced_accuracy"]["value"] == pytest.approx(balanced)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["auroc", "aurc", "balanced"])
 def test_intervals_cover(which: str) -> None:
     """95% of intervals hold the truth, which 400,000 requests tell; each sample is asked about four times."""

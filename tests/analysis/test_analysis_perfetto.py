@@ -81,6 +81,7 @@ def events(simulated: Path) -> list[dict[str, Any]]:
     return json.loads(gzip.decompress((simulated / "trace.json.gz").read_bytes()))["traceEvents"]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_trace_is_dropped(perfetto: Perfetto, events: list[dict[str, Any]]) -> None:
     wrong = "select name, value from stats where value > 0 and severity in ('error', 'data_loss')"
     assert perfetto.query(wrong) == []

@@ -58,6 +58,7 @@ def test_too_few_samples_tell_nothing() -> None:
     assert calibration_error(said([0.5] * 9, [1] * 9), "a")["value"] is None
 
 
+@pytest.mark.slow
 def test_intervals_cover() -> None:
     """180 samples, as many as digits hold out. Calibrated estimates: their tenths' intervals cover, and their
     error stays below what chance is said to do, 95% of the time. Overconfident ones: that is found out; and

@@ -111,6 +111,7 @@ def test_codes_count_up() -> None:
     assert [kind.code for kind in SWITCHES.values()] == [1, 2, 3]  # 0: a server that does not switch
 
 
+@pytest.mark.slow
 def test_any_module_of_the_room_may_be_the_first_that_is_imported() -> None:
     """The schema is made of kinds and kinds of values of the schema: no order of imports may tell."""
     names = [
