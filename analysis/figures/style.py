@@ -100,6 +100,7 @@ WIDTH_IN = 7.2
 TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s", 1.0, 0.0))  # from when on
 MOST_NAMED = 6  # more outages than this are counted, not named
 MOST_SHADED = 100  # more than this are shaded as one
+FINEST = 1_000  # parts of the time between the first of them and the last that are told apart
 
 
 def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -171,19 +172,28 @@ def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
 
 
 def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
-    """Grey behind each outage; a lighter grey where the server goes on with less.
-
-    Those beyond MOST_SHADED, which no eye tells apart, are one shape of each grey.
-    """
-    place = axes.get_xaxis_transform()
+    """Grey behind each outage; a lighter grey where the server goes on with less."""
     for colour, is_total in (("#EEEEEE", False), ("#D9D9D9", True)):
         spans = [(one.from_s, one.to_s) for one in outages if (one.target == "server") == is_total]
-        if len(outages) > MOST_SHADED:
-            widths = [(begin, end - begin) for begin, end in spans]
-            axes.broken_barh(widths, (0, 1), color=colour, lw=0, zorder=0, transform=place)
-            continue
+        shade(axes, spans, color=colour, lw=0, zorder=0)
+
+
+def shade(axes: Axes, spans: list[tuple[float, float]], bottom: float = 0, top: float = 1, **look: Any) -> None:
+    """Colours each of these spans of time, between two shares of the panel's height.
+
+    Those beyond MOST_SHADED, which no eye tells apart, are one shape, and gaps that none sees are closed: so
+    a figure of a hundred thousand outages is no larger than one of a thousand.
+    """
+    if len(spans) <= MOST_SHADED:
         for begin, end in spans:
-            axes.axvspan(begin, end, color=colour, lw=0, zorder=0)
+            axes.axvspan(begin, end, bottom, top, **look)
+        return
+    begins, ends = np.sort(np.array(spans), axis=0).T  # of the union, as many have begun as ended in its gaps
+    seen_s = (ends[-1] - begins[0]) / FINEST
+    gaps = np.flatnonzero(begins[1:] - ends[:-1] > seen_s)
+    from_s, to_s = begins[np.append(0, gaps + 1)], ends[np.append(gaps, -1)]
+    widths = np.column_stack((from_s, to_s - from_s)).tolist()
+    axes.broken_barh(widths, (bottom, top - bottom), transform=axes.get_xaxis_transform(), **look)
 
 
 def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = "#C9C9C9") -> None:
