@@ -178,7 +178,9 @@ def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
         shade(axes, spans, color=colour, lw=0, zorder=0)
 
 
-def shade(axes: Axes, spans: list[tuple[float, float]], bottom: float = 0, top: float = 1, **look: Any) -> None:
+def shade(
+    axes: Axes, spans: list[tuple[float, float]], bottom: float = 0, top: float = 1, **look: Any
+) -> None:
     """Colours each of these spans of time, between two shares of the panel's height.
 
     Those beyond MOST_SHADED, which no eye tells apart, are one shape, and gaps that none sees are closed: so
