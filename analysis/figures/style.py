@@ -21,6 +21,7 @@ from analysis.run_folder.outages import Outage
 
 Parameters = ParamSpec("Parameters")
 Floats = NDArray[np.float64]
+Spans = list[tuple[float, float]]
 
 # Okabe and Ito (2008), told apart under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
