@@ -67,7 +67,9 @@ def integrity_of(path: str | Path) -> list[State]:
     states += [_state(run, name, [run.path / f"{name}.parquet"], known[name]) for name in known]
     others = {name.removesuffix(".parquet") for name in written if name.endswith(".parquet")}
     lost = sorted(
-        name for name in others - set(known) if "/" not in name and not (run.path / f"{name}.parquet").exists()
+        name
+        for name in others - set(known)
+        if "/" not in name and not (run.path / f"{name}.parquet").exists()
     )
     return states + [
         State(name, 0, 1, f"{run.path}: not a finished run, {name}.parquet is missing") for name in lost

@@ -112,7 +112,9 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
         ),
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
-        Need(variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"),
+        Need(
+            variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
+        ),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         *_unfolded(group, index),
