@@ -34,6 +34,8 @@ def idx_pair(images: Path, labels: Path, classes: int) -> Part:
     """MNIST's format, two IDX files, compressed with gzip or not: pixels (n, 1, height, width), labels."""
     with _named(images):
         pixels = _idx(images, axes=3)
+        if not pixels.size:
+            raise ValueError(f"it holds no pictures, as its header says: {pixels.shape}")
     with _named(labels):
         values = _idx(labels, axes=1)
     return _checked(pixels[:, None], values, classes, labels)
@@ -60,8 +62,12 @@ def svhn(file: Path) -> Part:
         pixels, labels = arrays["X"], arrays["y"].reshape(-1)
         if pixels.dtype != np.uint8 or pixels.shape[:-1] != (32, 32, 3):
             raise ValueError(f"its X is {pixels.dtype} {pixels.shape}, not uint8 (32, 32, 3, n)")
+        if not pixels.size:
+            raise ValueError("it holds no pictures")
     by_sample = np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))
-    return _checked(by_sample, np.where(labels == 10, 0, labels), 10, file)
+    if np.issubdtype(labels.dtype, np.integer):  # text and structures compare with no number
+        labels = np.where(labels == 10, 0, labels)
+    return _checked(by_sample, labels, 10, file)
 
 
 def _checked(pixels: NDArray[np.uint8], labels: NDArray[Any], classes: int, file: Path) -> Part:

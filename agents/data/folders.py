@@ -71,7 +71,7 @@ def _among(layout: Layout, roots: list[Path]) -> list[Path] | None:
 
 def _file(plain: Path, may_be_compressed: bool) -> Path | None:
     choices = [plain, plain.with_name(plain.name + ".gz")] if may_be_compressed else [plain]
-    return next((choice for choice in choices if choice.is_file()), None)
+    return next((choice for choice in choices if os.path.isfile(choice)), None)  # too long a name is none
 
 
 def _download(name: str, layout: Layout, root: Path) -> None:

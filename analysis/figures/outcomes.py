@@ -16,7 +16,7 @@ from analysis.figures.style import (
     label_outages,
     label_time,
     mark_warm_up,
-    shade_spans,
+    shade,
     styled,
 )
 from analysis.run_folder.traffic import Traffic
@@ -45,10 +45,10 @@ def outcomes(traffic: Traffic) -> Figure:
             label=name.replace("_", " "),
         )
         bottom = top
-    shade_spans(axes, outages, 1.0, 1.025, color=INK, clip_on=False, zorder=1)
-    for outage in outages if len(outages) <= MOST_NAMED else ():
-        for edge in (outage.from_s, outage.to_s):
-            axes.axvline(edge, color=INK, lw=0.8, ls=(0, (2, 2)))
+    spans = [(outage.from_s, outage.to_s) for outage in outages]
+    shade(axes, spans, 1.0, 1.025, color=INK, lw=0, clip_on=False)
+    for edge in (edge for span in spans for edge in span) if len(outages) <= MOST_NAMED else ():
+        axes.axvline(edge, color=INK, lw=0.8, ls=(0, (2, 2)))
     mark_warm_up(axes, run.warm_up_s)
     label_outages(axes, outages, run.horizon_s, run.warm_up_s)
     axes.set_ylim(0, 1)

@@ -17,9 +17,9 @@ from analysis.figures.style import (
     label_outages,
     label_time,
     mark_warm_up,
+    shade,
     shade_links,
     shade_outages,
-    shade_spans,
 )
 from analysis.figures.timeline import accuracy_bins, binned_seconds
 from analysis.run_folder.outages import own_links_down
@@ -54,7 +54,8 @@ def _drawn(traffics: Sequence[Traffic], names: Sequence[str]) -> Figure:
         for index, traffic in enumerate(traffics):
             colour = SERIES[index % len(SERIES)]
             if not same:
-                shade_spans(axes, traffic.outages, color=colour, alpha=0.12)
+                spans = [(outage.from_s, outage.to_s) for outage in traffic.outages]
+                shade(axes, spans, color=colour, alpha=0.12, lw=0, zorder=0)
             shade_links(axes, *own_links_down(traffic.run), traffic.run.horizon_s, colour)
         mark_warm_up(axes, first.run.warm_up_s)
         axes.grid(visible=True, axis="y")

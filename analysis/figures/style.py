@@ -4,7 +4,7 @@ Figures are drawn inside `styled`, so that no setting leaks into or out of them.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -21,6 +21,7 @@ from analysis.run_folder.outages import Outage
 
 Parameters = ParamSpec("Parameters")
 Floats = NDArray[np.float64]
+Spans = list[tuple[float, float]]
 
 # Okabe and Ito (2008), told apart under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -101,6 +102,7 @@ TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s
 MOST_NAMED = 6  # more outages than this are counted, not named
 MOST_SHADED = 100  # more than this are shaded as one
 MOST_STEPS = 500  # of a step function; the bins of a time line are about as many
+FINEST = 1_000  # parts of the time between the first of them and the last that are told apart
 
 
 def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -174,21 +176,28 @@ def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
 def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
     """Grey behind each outage; a lighter grey where the server goes on with less."""
     for colour, is_total in (("#EEEEEE", False), ("#D9D9D9", True)):
-        shade_spans(axes, [one for one in outages if (one.target == "server") == is_total], color=colour)
+        spans = [(one.from_s, one.to_s) for one in outages if (one.target == "server") == is_total]
+        shade(axes, spans, color=colour, lw=0, zorder=0)
 
 
-def shade_spans(
-    axes: Axes, outages: Sequence[Outage], low: float = 0.0, high: float = 1.0, **look: Any
+def shade(
+    axes: Axes, spans: list[tuple[float, float]], bottom: float = 0, top: float = 1, **look: Any
 ) -> None:
-    """Outages as areas between two heights of the panel, in its own units from 0 to 1; those beyond
-    MOST_SHADED, which no eye tells apart, as one shape."""
-    if len(outages) > MOST_SHADED:
-        widths = [(one.from_s, one.to_s - one.from_s) for one in outages]
-        place = axes.get_xaxis_transform()
-        axes.broken_barh(widths, (low, high - low), lw=0, transform=place, **{"zorder": 0, **look})
+    """Colours each of these spans of time, between two shares of the panel's height.
+
+    Those beyond MOST_SHADED, which no eye tells apart, are one shape, and gaps that none sees are closed: so
+    a figure of a hundred thousand outages is no larger than one of a thousand.
+    """
+    if len(spans) <= MOST_SHADED:
+        for begin, end in spans:
+            axes.axvspan(begin, end, bottom, top, **look)
         return
-    for one in outages:
-        axes.axvspan(one.from_s, one.to_s, low, high, lw=0, **{"zorder": 0, **look})
+    begins, ends = np.sort(np.array(spans), axis=0).T  # of the union, as many have begun as ended in its gaps
+    seen_s = (ends[-1] - begins[0]) / FINEST
+    gaps = np.flatnonzero(begins[1:] - ends[:-1] > seen_s)
+    from_s, to_s = begins[np.append(0, gaps + 1)], ends[np.append(gaps, -1)]
+    widths = np.column_stack((from_s, to_s - from_s)).tolist()
+    axes.broken_barh(widths, (bottom, top - bottom), transform=axes.get_xaxis_transform(), **look)
 
 
 def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = "#C9C9C9") -> None:

@@ -27,6 +27,7 @@ from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from sim.errors import BadInput
 from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
 
@@ -125,22 +126,29 @@ def made_by(run: Run) -> str:
     known = [f"{OWN_KEY} {run.versions[OWN_KEY]}"] if OWN_KEY in run.versions else []
     known += [f"commit {str(run.versions['commit'])[:12]}"] if run.versions.get("commit") else []
     path = run.timing.get("path")
-    known += [f"clock: {path['name']}"] if isinstance(path, dict) else []
+    known += [f"clock: {path['name']}"] if isinstance(path, dict) and "name" in path else []
     return ", ".join(known) or "an unknown version"
 
 
 def stages(run: Run) -> list[tuple[str, str]]:
     """Wall time per stage, and the rate at which requests were simulated, where the run recorded them.
 
-    The report itself is left out: how long it took is known only once the page is made.
+    The report itself is left out: how long it took is known only once the page is made. Raises BadInput for
+    what are no times.
     """
-    took = run.timing.get("stages_s", {})
+    try:
+        return _stages(run.timing)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise BadInput(f"{run.path / 'timing.json'}: damaged: {error}") from None
+
+
+def _stages(timing: dict[str, Any]) -> list[tuple[str, str]]:
+    took = timing.get("stages_s", {})
     rows = [(name, f"{float(took[name]):.2f} s") for name in STAGES if name in took]
-    if rows and "requests_per_s" in run.timing:
-        rows.append(("requests simulated per second", f"{float(run.timing['requests_per_s']):,.0f}"))
-    if rows and "path" in run.timing:
-        path = run.timing["path"]
-        rows.append(("event loop", f"{path['name']}: {path['why']}"))
+    if rows and "requests_per_s" in timing:
+        rows.append(("requests simulated per second", f"{float(timing['requests_per_s']):,.0f}"))
+    if rows and "path" in timing:
+        rows.append(("event loop", f"{timing['path']['name']}: {timing['path']['why']}"))
     return rows
 
 

@@ -127,6 +127,12 @@ def refuse_change(path: Path) -> bool:
     return False
 
 
+def promised(folder: Path) -> set[str]:
+    """The files, by their names in the folder, of which a run has left word how it wrote them."""
+    known = folder / SUMS
+    return set(_sums(known, known.stat().st_mtime_ns)) if known.is_file() else set()
+
+
 @lru_cache(maxsize=8)
 def _sums(known: Path, _changed_at_ns: int) -> dict[str, str]:
     """The checksums in a file of them, by name."""

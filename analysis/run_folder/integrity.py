@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from analysis.run_folder.files import part_paths, read_table, refuse_damage
+from analysis.run_folder.files import part_paths, promised, read_table, refuse_damage
 from analysis.run_folder.run import Run, open_run
 from analysis.run_folder.sql import PARTED
 from analysis.run_folder.traffic import Traffic, traffic_of
@@ -56,16 +56,30 @@ def integrity_of(path: str | Path) -> list[State]:
     Raises BadInput for a folder that is no run's.
     """
     run = open_run(path)
-    states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
+    written = promised(run.path)
+    states = [_state(run, name, _parts(run.path, name, written), IN_PARTS[name]) for name in PARTED]
     optional = {
         name: schema
         for name, schema in WHERE_THERE_ARE_ANY.items()
-        if (run.path / f"{name}.parquet").exists()
+        if f"{name}.parquet" in written or (run.path / f"{name}.parquet").exists()
     }
+    known = SINGLE | optional
+    states += [_state(run, name, [run.path / f"{name}.parquet"], known[name]) for name in known]
+    others = {name.removesuffix(".parquet") for name in written if name.endswith(".parquet")}
+    lost = sorted(
+        name
+        for name in others - set(known)
+        if "/" not in name and not (run.path / f"{name}.parquet").exists()
+    )
     return states + [
-        _state(run, name, [run.path / f"{name}.parquet"], schema)
-        for name, schema in (SINGLE | optional).items()
+        State(name, 0, 1, f"{run.path}: not a finished run, {name}.parquet is missing") for name in lost
     ]
+
+
+def _parts(folder: Path, name: str, written: set[str]) -> list[Path]:
+    """The parts that are there, and those that are not though the run wrote them."""
+    lost = {folder / one for one in written if one.startswith(f"{name}/")}
+    return sorted({*part_paths(folder, name, needed=False), *lost})
 
 
 def _state(run: Run, name: str, files: list[Path], schema: pa.Schema) -> State:
@@ -89,7 +103,7 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     """
     run, states = open_run(path), integrity_of(path)
     for index, state in enumerate(states):
-        if state.table not in IN_PARTS:
+        if state.table in SINGLE | WHERE_THERE_ARE_ANY:
             name = OF_RUN.get(state.table, state.table)
             try:
                 getattr(run, name)

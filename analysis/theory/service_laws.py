@@ -80,11 +80,17 @@ def service_law(run: Run) -> Service | None:
     return None if has_own_work(run) else service_of(run.server["service"])
 
 
+def _variation(law: dict[str, Any]) -> float:
+    """The coefficient of variation; none where its square is lost beside 1."""
+    cv = float(law["cv"])
+    return cv if 1 + cv * cv > 1 else 0.0
+
+
 def service_of(service: dict[str, Any]) -> Service | None:
     """The law of a scenario's service; None for times from a file of unknown mean, or a law that somebody
     brought."""
     if service["kind"] == "affine":
-        return Service(float(service["base_s"]), float(service["per_item_s"]), float(service["cv"]))
+        return Service(float(service["base_s"]), float(service["per_item_s"]), _variation(service))
     time = service.get("time", {})
     if not isinstance(time, dict):
         return Service(float(time), 0.0, 0.0)
@@ -98,4 +104,4 @@ def service_of(service: dict[str, Any]) -> Service | None:
         cv = sqrt(gamma(1 + 2 / shape) / gamma(1 + 1 / shape) ** 2 - 1)
         return Service(mean_s, 0.0, cv, WEIBULL, shape)
     law = kind if kind in (LOGNORMAL, MEASURED) else GAMMA
-    return Service(mean_s, 0.0, float(time["cv"]), law, fourth=float(time.get("fourth", inf)))
+    return Service(mean_s, 0.0, _variation(time), law, fourth=float(time.get("fourth", inf)))

@@ -53,8 +53,12 @@ class Stream:
 
     def mean_first_sends_hz(self, from_s: float, to_s: float) -> float:
         """The same, mean over [from, to), in steps of a second."""
-        instants = np.arange(from_s, to_s, 1.0) + 0.5
-        return float(np.mean([self.first_sends_hz(float(at)) for at in instants]))
+        instants, shape = np.arange(from_s, to_s, 1.0) + 0.5, self.group["arrivals"]["shape"]
+        minutes = np.minimum(instants // STEP_S, len(self.shares) - 1).astype(np.int64)
+        first, last = (int(minutes[0]), int(minutes[-1])) if minutes.size else (0, 0)
+        shares = np.array(self.shares[first : last + 1])[minutes - first]
+        factors = 1.0 if shape["kind"] == "constant" else [factor(shape, at) for at in instants.tolist()]
+        return float(np.mean(self.rate_hz * np.asarray(factors) * shares))
 
 
 def streams_of(

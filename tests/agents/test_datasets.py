@@ -265,7 +265,7 @@ class Harmful:
         return (pytest.fail, ("the file was allowed to run something",))
 
 
-IMAGES, LABELS = (f"MNIST/raw/{data_files.MNIST_NAMES[place]}" for place in (0, 1))
+IMAGES, LABELS, TEST_IMAGES = (f"MNIST/raw/{data_files.MNIST_NAMES[place]}" for place in (0, 1, 2))
 BATCH = "cifar-10-batches-py/data_batch_3"
 X = np.zeros((32, 32, 3, 4), dtype=np.uint8)
 WRONG: list[tuple[str, Callable[[Path], Path], str]] = [
@@ -280,6 +280,8 @@ WRONG: list[tuple[str, Callable[[Path], Path], str]] = [
         rewritten(LABELS, lambda _: idx(np.arange(40))),
         "label 10 of sample 10 is not a class from 0 to 9",
     ),
+    ("mnist", rewritten(IMAGES, lambda _: idx(np.zeros((0, 28, 28)))), "no pictures"),
+    ("mnist", rewritten(TEST_IMAGES, lambda _: idx(np.zeros((20, 0, 0)))), "no pictures"),
     ("cifar10", rewritten(BATCH, lambda old: old[:-20]), "cannot be read"),
     ("cifar10", rewritten(BATCH, lambda _: b"text"), "cannot be read"),
     ("cifar10", rewritten(BATCH, lambda _: pickle.dumps(Harmful())), "which no data needs"),
@@ -295,6 +297,10 @@ WRONG: list[tuple[str, Callable[[Path], Path], str]] = [
     ("svhn", matlab(X=X, y=np.ones((3, 1), np.uint8)), "3 labels for 4 images"),
     ("svhn", matlab(X=X[0], y=np.ones((4, 1), np.uint8)), r"not uint8 \(32, 32, 3, n\)"),
     ("svhn", matlab(X=X), "no 'y'"),
+    ("svhn", matlab(X=X, y={"label": np.ones(4)}), "1 labels for 4 images"),
+    ("svhn", matlab(X=X[..., :1], y={"label": np.ones(4)}), "not whole numbers"),
+    ("svhn", matlab(X=X, y=np.array(list("1234"))), "not whole numbers"),
+    ("svhn", matlab(X=X[..., :0], y=np.ones((0, 1), np.uint8)), "no pictures"),
 ]
 
 
@@ -308,6 +314,12 @@ def test_a_wrong_file_is_named_at_check(
         validate(scenario(data={"set": name, "root": str(tmp_path)}))
     assert str(refusal.value).startswith(f"{path}: ")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("root", ["x" * 10_000, "x/" * 5_000])
+def test_a_root_too_long_for_a_file_name_is_one_line(root: str) -> None:
+    with pytest.raises(BadInput, match="not found in x"):
+        validate(scenario(data={"set": "mnist", "root": root}))
 
 
 def test_a_truncated_archive_is_named(tmp_path: Path) -> None:

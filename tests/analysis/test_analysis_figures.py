@@ -29,6 +29,7 @@ from analysis.figures.style import (
     label_time,
     score_name,
     scores_of,
+    shade,
     to_pdf,
     to_png,
     to_svg,
@@ -328,3 +329,25 @@ def test_marks_of_latency_are_the_summarys_percentiles(tmp_path: Path) -> None:
     assert marks == [[[told["p50"], 0.5]]]
     (curve,) = [line for line in in_ink if line.get_marker() == "None"]
     assert np.nanmin(curve.get_ydata()) > 0.39  # the line ends where nothing is known any more
+
+
+def test_a_figure_does_not_grow_with_outages_that_no_eye_tells_apart(tmp_path: Path) -> None:
+    several = tuple(("server", begin, begin + 0.05) for begin in np.arange(1.0, 319.0, 0.1).tolist())
+    path = write_folder(tmp_path / "run", clients=3, horizon_s=320)
+    write_outages(path, several)
+    traffic = traffic_of(load_run(path))
+    for name in ("timeline", "outcomes"):
+        for axes in all_axes(FIGURES[name].draw(traffic)):
+            paths = [path for shape in axes.collections for path in shape.get_paths()]
+            assert len(axes.patches) + len(paths) < len(several) / 2, name
+            (shaded,) = [path for path in paths if path.get_extents().width == pytest.approx(317.95)]
+            assert shaded.get_extents().x0 == 1.0
+
+
+def test_gaps_between_very_many_outages_stay_where_they_can_be_seen() -> None:
+    axes = Figure().subplots()
+    early = [(at, at + 2.0) for at in range(200)]  # each overlaps the next
+    shade(axes, [*early, (900.0, 1_000.0)], 1.0, 1.5, color="red")
+    (shaded,) = axes.collections
+    boxes = [path.get_extents().get_points().tolist() for path in shaded.get_paths()]
+    assert boxes == [[[0.0, 1.0], [201.0, 1.5]], [[900.0, 1.0], [1_000.0, 1.5]]]

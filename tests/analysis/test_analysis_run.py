@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from run_folders import SCENARIO, write_tiny
 
 import analysis
+from analysis.reports.run_page import stages
 from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import write_sums
 from sim.results.whole_files import digest
@@ -102,6 +104,50 @@ def test_one_turned_bit_is_named_in_one_line(
     assert str(refused.value) == f"{folder / name}: damaged: its checksum is not the one in SHA256SUMS"
     with pytest.raises(BadInput, match=name):
         analysis.finish(folder)
+
+
+@pytest.mark.parametrize("name", ["outages.parquet", "study_losses.parquet", "attempts/part-0000001.parquet"])
+def test_a_table_that_the_run_wrote_and_that_is_gone_is_named(
+    finished: Finished, tmp_path: Path, name: str
+) -> None:
+    """Also one that other runs do not have; that it was there the checksums tell."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    write_sums(folder, {path: digest(path) for path in folder.glob("*/part-*.parquet")})
+    (folder / name).unlink()
+    with pytest.raises(BadInput, match=f"{Path(name).name} is missing"):
+        analysis.finish(folder)
+    (state,) = [one for one in analysis.integrity_of(folder) if not one.is_fine]
+    assert state.table == name.partition("/")[0].removesuffix(".parquet")
+    assert state.readable == state.files - 1
+
+
+def test_a_table_of_a_kind_that_only_some_runs_have_is_missed(finished: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    shutil.copy(folder / "clients.parquet", folder / "servers.parquet")
+    write_sums(folder, {path: digest(path) for path in folder.glob("*/part-*.parquet")})
+    (folder / "servers.parquet").unlink()
+    with pytest.raises(BadInput, match=r"servers\.parquet is missing; what can still be read is in"):
+        analysis.write_report(folder)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"stages_s": {"run": "long"}},
+        {"stages_s": {"run": None}},
+        {"stages_s": 7},
+        {"stages_s": {"run": 1.0}, "requests_per_s": "many"},
+        {"stages_s": {"run": 1.0}, "path": 7},
+        {"stages_s": {"run": 1.0}, "path": {}},
+    ],
+    ids=str,
+)
+def test_times_that_are_none_are_named(finished: Finished, tmp_path: Path, told: dict[str, Any]) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    (folder / "timing.json").write_text(json.dumps(told))
+    with pytest.raises(BadInput, match=r"timing\.json: damaged: "):
+        stages(analysis.load_run(folder))
 
 
 def test_text_that_is_none_is_named_without_checksums(finished: Finished, tmp_path: Path) -> None:

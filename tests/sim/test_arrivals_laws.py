@@ -168,6 +168,14 @@ def test_each_state_of_an_mmpp_has_its_rate():
         assert_variance(count[state == number], rate_hz * mean)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_state_of_hardly_any_rate_is_one_of_none():
+    found = arrivals_of({"kind": "mmpp", "rates_hz": (5e-324, 0.5, 1e-300), "mean_stay_s": 8.0})
+    still = arrivals_of({"kind": "mmpp", "rates_hz": (0.0, 0.5, 0.0), "mean_stay_s": 8.0})
+    assert len(found.at_s) > 0
+    assert np.array_equal(found.at_s, still.at_s)
+
+
 def test_states_of_an_mmpp_follow_in_order_and_are_equally_likely():
     """Changes up to t are Poisson; where everybody is after them is uniform over the states."""
     process = {"kind": "mmpp", "rates_hz": (0.1, 0.0, 2.0), "mean_stay_s": 8.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -110,6 +111,101 @@ def test_a_home_that_cannot_be_written_compiles_each_time(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     made()
     assert not is_read(made())
+
+
+# Numba unpickles what it finds, so nothing is read that others could have written.
+
+
+def test_what_is_kept_is_for_its_user_alone(tmp_path, monkeypatch):
+    """Also the folders above it, which others could else put another in the place of."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home/cache"))
+    before = os.umask(0o002)  # as where every user has a group
+    try:
+        made()
+    finally:
+        assert os.umask(before) == 0o002
+    kept_there = list((tmp_path / "home").rglob("*"))
+    assert {path.suffix for path in kept_there if path.is_file()} == {".nbi", ".nbc"}
+    assert not any(path.stat().st_mode & 0o077 for path in kept_there)
+    assert is_read(made())
+
+
+@pytest.fixture
+def planted(cache) -> dict[str, Path]:
+    """Files that run something when they are unpickled, where compiled code was."""
+    made()
+    for path in cache.rglob("*.nb?"):
+        path.write_bytes(pickle.dumps(Planted(cache / "ran")))
+    (code,) = cache.rglob("*.nbc")
+    return {"file": code, "entry": code.parent, "all": code.parents[1], "home": cache}
+
+
+class Planted:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_what_is_planted_would_run(planted, cache):
+    """So the tests below would see it."""
+    assert planted["home"] == cache
+    made()
+    assert (cache / "ran").exists()
+
+
+@pytest.mark.parametrize("who_may_write", [0o020, 0o002], ids=["its group", "all"])
+@pytest.mark.parametrize("where", ["file", "entry", "all", "home"])
+def test_what_others_could_have_written_is_never_read(where, who_may_write, planted, cache, caplog):
+    path = planted[where]
+    path.chmod(path.stat().st_mode | who_may_write)
+    private_told(caplog, f"{path} can be written by others")
+    assert not (cache / "ran").exists()
+
+
+@pytest.mark.parametrize("where", ["file", "entry", "all", "home"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_belongs_to_others_is_never_read(where, planted, cache, caplog):
+    os.chown(planted[where], 12_345, 12_345)
+    private_told(caplog, f"{planted[where]} belongs to another user")
+    assert not (cache / "ran").exists()
+
+
+def test_a_link_leads_to_nothing_that_others_could_write(planted, cache, caplog, monkeypatch):
+    """Neither on the way nor in place of the entry."""
+    (cache / "open").mkdir()
+    (cache / "open").chmod(0o777)
+    (cache / "open/l2h-fleet").symlink_to(planted["all"])
+    (cache / "link").symlink_to(cache / "open")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "link"))
+    private_told(caplog, f"{cache / 'open'} can be written by others")
+    assert not (cache / "ran").exists()
+
+
+def test_below_a_sticky_folder_it_is_kept(cache, monkeypatch):
+    """As /tmp is: only the owner of what lies there can put something else in its place."""
+    (cache / "tmp").mkdir()
+    (cache / "tmp").chmod(0o1777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "tmp"))
+    made()
+    assert is_read(made())
+
+
+def test_without_owners_of_files_it_is_kept(monkeypatch):
+    made()
+    monkeypatch.delattr(os, "geteuid")
+    assert is_read(made())
+
+
+def private_told(caplog, why: str) -> None:
+    """Nothing is kept there, the function is compiled all the same, and one line says so, once."""
+    assert not is_kept()
+    for _ in range(2):
+        assert not is_read(made())
+    (message,) = caplog.messages
+    assert message.startswith(why)
+    assert message.endswith("so compiled code is neither read nor kept there, and compiled anew")
 
 
 def test_one_process_compiles_while_others_wait(cache):

@@ -140,6 +140,17 @@ def test_moments_of_a_service(time, mean, cv):
     assert service_of({"kind": "per_batch", "time": {"kind": "empirical", "file": "x.csv"}}) is None
 
 
+@pytest.mark.parametrize("cv", [5e-324, 1e-308, 1e-200, 1e-160])
+def test_a_variation_that_is_lost_beside_one_is_none(cv):
+    """Its square is 0, which nothing may be divided by."""
+    of_batches = {"kind": "affine", "base_s": 0.2, "per_item_s": 0.1, "cv": cv}
+    for written in (of_batches, {"kind": "per_batch", "time": {"kind": "gamma", "mean_s": 0.2, "cv": cv}}):
+        service = service_of(written)
+        assert service.cv == 0.0
+        assert endless_queue(2.0, 1, 0.2, service.cv, service).wait_s == pytest.approx(0.4 * 0.2 / 0.6 / 2)
+    assert service_of(of_batches | {"cv": 0.3}).cv == 0.3
+
+
 @given(demands=st.lists(st.floats(0, 10), min_size=1, max_size=12), capacity=st.floats(0.1, 40))
 def test_max_min_shares(demands, capacity):
     """Nobody gets more than wanted, nothing is left while somebody wants; who is cut is cut to one level."""

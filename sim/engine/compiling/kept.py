@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numba
 from numba.core.caching import _CacheLocator
 from numba.core.errors import NumbaError
 
-from sim.engine.compiling import turns
+from sim.engine.compiling import private, turns
 from sim.engine.compiling.decorators import is_switched_off
 from sim.engine.compiling.fingerprint import fingerprint
 
@@ -58,13 +59,15 @@ def cache_folder(function: Any, types: tuple[Any, ...]) -> Path:
 
 
 def is_kept(function: Any, types: tuple[Any, ...]) -> bool:
-    """Whether there is nothing to compile: what `ready` would read is there, or no code is ever made."""
+    """Whether there is nothing to compile: what `ready` would read is there and nobody else can have written
+    it, or no code is ever made."""
     if is_switched_off():
         return True
     with suppress(OSError, RuntimeError):
         # Whoever is killed between the two files has left the index alone; each appears whole or not at all.
         folder = cache_folder(function, types)
-        return any(folder.glob("*.nbi")) and any(folder.glob("*.nbc"))
+        if any(folder.glob("*.nbi")) and any(folder.glob("*.nbc")):
+            return not private.is_open_to_others(folder)
     return False
 
 
@@ -92,7 +95,8 @@ def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> No
 
     Of many processes that find nothing there one compiles, and the others read what it left; is_my_turn: that
     is this one. A cache that is damaged is made anew, and one that takes nothing is told in a warning: it
-    costs time, never the run. Where it cannot be written at all, each process compiles anew.
+    costs time, never the run. Where it cannot be written at all, or others could write it, each process
+    compiles anew.
     """
     if is_switched_off() or function.signatures:
         return
@@ -116,7 +120,8 @@ def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> Non
         with suppress(OSError):
             os.utime(folder)
         _keep_in(folder, function)
-        function.compile(types)
+        with private.only_mine():
+            function.compile(types)
         _tidy(folder)
     except NumbaError:
         raise
@@ -133,14 +138,26 @@ def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> Non
 
 
 def writable(function: Any, types: tuple[Any, ...]) -> Path | None:
-    """The folder of an entry, made; None if nobody may write there, or the disk is full."""
+    """The folder of an entry, made for this user alone; None if nobody may write there, or the disk is full,
+    or others may write there too, which is told in a warning."""
     try:
         folder = cache_folder(function, types)
-        folder.mkdir(parents=True, exist_ok=True)
+        with private.only_mine():
+            folder.mkdir(parents=True, exist_ok=True)
+        why = private.is_open_to_others(folder)
+        if why:
+            _tell(why)
+            return None
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):
         return None
     return folder
+
+
+@cache
+def _tell(why: str) -> None:
+    """Once in a process, whoever asks."""
+    log.warning("%s: so compiled code is neither read nor kept there, and compiled anew", why)
 
 
 def _keep_in(folder: Path, function: Any) -> None:

@@ -3,6 +3,7 @@ Beside `sim.scenario.rules.checks`, which runs them all."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from sim.scenario.text.draft import Path
 Breach = tuple[Path, Any, str]
 
 MOST_ROUNDS = 100_000
+MOST_SETTINGS = 10_000  # of a study: each trains and judges rejectors, some hundred kilobytes of them
 
 
 def classes_of(scenario: Scenario) -> int | None:
@@ -38,6 +40,19 @@ def rounds_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     if online is not None and scenario.horizon_s > MOST_ROUNDS * online.every_s:
         rule = f"would hold more than {MOST_ROUNDS:,} rounds before horizon_s"
         yield ("training", "online", "every_s"), online.every_s, rule
+
+
+def settings_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
+    """A study has one for every combination of its lists."""
+    study = scenario.study
+    if study is None:
+        return
+    named = {name: getattr(study, name) or () for name in ("c_e", "c_1", "sync_every", "form")}
+    settings = math.prod(len(one) or 1 for one in named.values())
+    if settings > MOST_SETTINGS:
+        longest = max(named, key=lambda name: len(named[name]))
+        rule = f"would make {settings:,} settings, more than {MOST_SETTINGS:,}"
+        yield ("study", longest), named[longest], rule
 
 
 def some_round_is_due(scenario: Scenario) -> Iterator[Breach]:
@@ -85,6 +100,7 @@ def _drifts(scenario: Scenario) -> Iterator[tuple[Path, tuple[Drift, ...]]]:
 LEARNING_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     rounds_do_not_overlap,
     rounds_can_be_counted,
+    settings_can_be_counted,
     some_round_is_due,
     drifts_lie_in_the_run_in_order,
     drifts_change_something,

@@ -65,7 +65,9 @@ def memory_bytes(scenario: Scenario) -> float:
 
 def all_needs(scenario: Scenario) -> list[Need]:
     """What the groups need, and their data set."""
-    needs = [need for index, group in enumerate(scenario.fleet) for need in needs_of(scenario, group, index)]
+    seen = views(scenario)
+    fleet = enumerate(scenario.fleet)
+    needs = [need for index, group in fleet for need in needs_of(scenario, group, index, seen)]
     needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
     if DATA_SETS[scenario.data.set].is_drawn:
         mixture = scenario.data.mixture
@@ -75,8 +77,8 @@ def all_needs(scenario: Scenario) -> list[Need]:
     return needs
 
 
-def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
-    """What one group needs."""
+def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Need]:
+    """What one group needs. seen: in how many ways samples are, as `views` counts them."""
     clients: Path = ("fleet", index, "clients")
     # Beyond the most that may be personal another rule asks for `per: variant`: count it as followed.
     personal = is_personal(scenario, group) and group.clients <= MOST_PERSONAL
@@ -84,7 +86,7 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
     rows = group.clients if personal else group.model.variants
     tables = rows if SCORES[group.policy.score].needs_rejector else group.model.variants
     samples, width = samples_of(scenario), sum(rejector_widths(scenario, group))
-    looked_up = samples * (calibration + traffic) * views(scenario)
+    looked_up = samples * (calibration + traffic) * seen
     kept = VERSIONS_KEPT if scenario.learns_in_run else 1
     scores = tables * looked_up * SCORE_BYTES * kept
     versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
@@ -110,7 +112,9 @@ def needs_of(scenario: Scenario, group: Group, index: int) -> list[Need]:
         ),
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
-        Need(variants, group.model.variants, looked_at_bytes(scenario, group), "what rejectors look at"),
+        Need(
+            variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
+        ),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         *_unfolded(group, index),
@@ -147,7 +151,7 @@ def rejector_widths(scenario: Scenario, group: Group) -> tuple[int, int]:
     return ("raw" in told) * pixels_of(scenario), ("features" in told) * features
 
 
-def looked_at_bytes(scenario: Scenario, group: Group) -> float:
+def looked_at_bytes(scenario: Scenario, group: Group, seen: int) -> float:
     """What the rejectors of a group look at, first while they train and then as they score the sample axis:
     one set of pictures, and features per model. Rounds of training keep both."""
     if not trained_scores(scenario, group):
@@ -156,7 +160,7 @@ def looked_at_bytes(scenario: Scenario, group: Group) -> float:
     pool = rejector + server * scenario.training.shared_batch
     pixels, features = rejector_widths(scenario, group)
     one_way = samples_of(scenario) * (pixels + group.model.variants * features) * FLOAT_BYTES
-    trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * views(scenario)
+    trains, scores = one_way * pool * LOOK_COPIES, one_way * (calibration + traffic) * seen
     return trains + scores if scenario.learns_in_run else max(trains, scores)
 
 

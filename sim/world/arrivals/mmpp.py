@@ -143,5 +143,5 @@ class MmppGroup(Carried):
 
     def _gap(self, client: Numbers, stay: Numbers, state: Numbers, i: Numbers) -> Instants:
         key = self._ids[client] << CLIENT_SHIFT | stay
-        with np.errstate(divide="ignore"):  # a state of rate 0: never
+        with np.errstate(divide="ignore", over="ignore"):  # at a rate of 0, or nearly: never
             return np.asarray(-np.log1p(-self._gap_draws.many(key, i)) / self._rates[state])

@@ -67,7 +67,7 @@ def test_states_that_hardly_last_need_memory(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_long_trace_needs_memory_for_its_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "installed_bytes", lambda: 10**6)
     written = scenario(group("trace", "constant", 1, tmp_path))
-    needs = {need.what: need.bytes for need in memory.needs_of(written, written.fleet[0], 0)}
+    needs = {need.what: need.bytes for need in memory.needs_of(written, written.fleet[0], 0, 1)}
     assert needs["the analysis of its requests"] == pytest.approx(
         memory.ROW_BYTES * len(drawn(ScenarioArrivals(World(written)), 180.0).at_s)
     )
