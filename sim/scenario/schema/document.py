@@ -72,6 +72,10 @@ class Scenario(Part):
     """More settings in which rejectors are trained and judged, without traffic; null: none."""
     engine: Engine = Engine()
     """How the event loop is played; it changes no result."""
+    detail: Literal["full", "lean", "none"] = "full"
+    """What is written of every request. `full`: all columns; `lean`: those that numbers and figures count, so that
+    the summary is the same, but no thresholds, propensities or versions; `none`: no rows, only sums by group and
+    what became of a request, so no intervals, outage windows or numbers of single clients."""
 
     @property
     def clients(self) -> int:
