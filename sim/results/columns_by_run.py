@@ -37,15 +37,7 @@ DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw
 
 # What `requests` lack under `detail: lean`: what their ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
-GIVEN_UP = (
-    "server_version_at_decision",
-    "threshold",
-    "propensity",
-    "answer_label",
-    "server_version",
-    "copy_version",
-    "rejector_version",
-)
+GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
 
 
 def requests(

@@ -204,7 +204,7 @@ def test_a_chunk_in_which_nothing_ends_gives_empty_tables_of_the_same_types():
 
 def test_what_is_tabulated_is_left_as_it_was():
     before, found = ended(), ended()
-    tabulator().requests(found)
+    requests_of(found)
     tabulator().attempts(found)
     for name, column in before.rows.items():
         np.testing.assert_array_equal(found.rows[name], column)

@@ -73,9 +73,9 @@ class Scenario(Part):
     engine: Engine = Engine()
     """How the event loop is played; it changes no result."""
     detail: Literal["full", "lean", "none"] = "full"
-    """What is written of every request. `full`: all columns; `lean`: those that numbers and figures count, so that
-    the summary is the same, but no thresholds, propensities or versions; `none`: no rows, only sums by group and
-    what became of a request, so no intervals, outage windows or numbers of single clients."""
+    """What is written of every request. `full`: all columns; `lean`: those that numbers and figures are made of,
+    so without threshold, propensity, answer_label, server_version and copy_version; `none`: no rows, only sums by
+    group and outcome, so without intervals, windows of outages, and numbers of clients and samples."""
 
     @property
     def clients(self) -> int:
