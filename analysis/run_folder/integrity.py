@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis.run_folder.files import part_paths, read_table, refuse_damage
 from analysis.run_folder.run import Run, open_run
 from analysis.run_folder.sql import PARTED
-from analysis.run_folder.traffic import Traffic, traffic_of
+from analysis.run_folder.traffic import Traffic, traffic_kept
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -102,7 +102,7 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
                 run.__dict__[name] = empty.to_pandas()
     if run.samples.empty:
         run.__dict__["samples"] = _samples_met(run)
-    return traffic_of(run, skipped=[]), states
+    return traffic_kept(run, skipped=[]), states
 
 
 def _samples_met(run: Run) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def found_by(query: str, folder: Path) -> Any:
         raise BadInput("sql: needs DuckDB: pip install duckdb") from None
     connection = duckdb.connect()
     tables = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
-    tables |= {name: folder / name / "*.parquet" for name in PARTED if any((folder / name).iterdir())}
+    tables |= {name: folder / name / "*.parquet" for name in PARTED if any((folder / name).glob("*.parquet"))}
     for name, place in tables.items():
         connection.read_parquet(str(place)).create_view(name)
     try:
