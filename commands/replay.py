@@ -81,9 +81,15 @@ def requests_of(run_folder: Path) -> pa.Table:
     """The columns `SAME` of a run, and the outcome, by request."""
     import pyarrow as pa
 
-    from analysis.run_folder.kept_rows import requests_of
+    from analysis.run_folder.files import part_paths
+    from analysis.run_folder.kept_rows import read_requests
+    from analysis.run_folder.run import open_run
+    from sim.results.columns import REQUESTS
 
-    return pa.concat_tables(requests_of(run_folder, [*SAME, "outcome"])).sort_by("request_id")
+    run = open_run(run_folder)
+    parts = part_paths(run_folder, "requests", needed=False)
+    tables = [read_requests(run, part, REQUESTS, [*SAME, "outcome"]) for part in parts]
+    return pa.concat_tables(tables).sort_by("request_id")
 
 
 def sameness(base: pa.Table, replayed: pa.Table) -> str:

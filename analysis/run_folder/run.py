@@ -87,7 +87,7 @@ class Run(AskedOf, WhatItTells):
 
         Raises BadInput where DuckDB is not installed, or, in one line, for a query that it refuses.
         """
-        return found_by(query, self.path)
+        return found_by(query, self.path, self.detail)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
