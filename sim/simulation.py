@@ -116,6 +116,12 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
+    _write_last(world, run, done, folder)
+    return done
+
+
+def _write_last(world: World, run: Run, done: Simulated, folder: Path) -> None:
+    """What is known at the end alone."""
     for name, table in run.totals().items():
         write_table(folder / f"{name}.parquet", table)
     if (energy := run.energy()) is not None:
@@ -125,7 +131,6 @@ def simulate(
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
     write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
-    return done
 
 
 def visits(world: World) -> dict[str, Any]:

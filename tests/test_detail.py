@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from commands.main import app
 from typer.testing import CliRunner
 
 from analysis import load_run, write_comparison, write_report
+from analysis.run_folder.kept_rows import refuse_given_up
 from analysis.run_folder.latencies import latencies_of
+from commands.main import app
 from sim.errors import BadInput
 from sim.results.columns_by_run import GIVEN_UP, TOLD_ELSEWHERE
 
@@ -90,7 +91,7 @@ def test_who_needs_rows_says_in_one_line_that_there_are_none(runs, tmp_path):
 
 
 @pytest.mark.parametrize("command", [("replay", "--set", "server.replicas=3"), ("metrics",)])
-def test_commands_that_need_rows_end_in_one_line(runs, command, tmp_path):
+def test_commands_that_need_rows_end_in_one_line(runs, command):
     name, *more = command
     done = CliRunner().invoke(app, [name, str(runs["none"]), *more])
     assert isinstance(done.exception, BadInput)
@@ -109,7 +110,5 @@ def test_a_query_finds_the_same_in_a_lean_run_and_names_the_key_for_what_is_gone
 
 
 def test_a_column_that_a_lean_run_gave_up_is_named(runs):
-    from analysis.run_folder.kept_rows import refuse_given_up
-
     with pytest.raises(BadInput, match="no column threshold, which `detail: lean` leaves out"):
         refuse_given_up(load_run(runs["lean"]), ["threshold"])

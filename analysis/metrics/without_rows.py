@@ -90,7 +90,9 @@ class Sums:
         self.alike, self.took = tables or read
 
     def only(self, group: str) -> Sums:
-        return Sums(self.run, (self.alike[self.alike["group"] == group], self.took[self.took["group"] == group]))
+        return Sums(
+            self.run, (self.alike[self.alike["group"] == group], self.took[self.took["group"] == group])
+        )
 
     def outcome(self, *names: str) -> Mask:
         return np.asarray(self.alike["outcome"].isin(names))
@@ -174,7 +176,8 @@ def _of_whole(run: Run, sums: Sums, relaxations: float) -> Summary:
         },
         "contrast": {
             side: {
-                who: sums.mean(f"{who}_right", sums.held_out & decided & those) for who in ("client", "server")
+                who: sums.mean(f"{who}_right", sums.held_out & decided & those)
+                for who in ("client", "server")
             }
             for side, those in (("deferred", sent), ("local", ~sent))
         },

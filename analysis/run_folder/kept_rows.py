@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 SHIFT = 32  # of the client in a request's id
 
 
-def read_requests(
-    run: Run, path: Path, schema: pa.Schema, names: Sequence[str] | None = None
-) -> pa.Table:
+def read_requests(run: Run, path: Path, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
     """One part of `requests` as the columns `names` of `schema`, all that the run has unless told.
 
     Raises BadInput for a column that it gave up, or for a part that cannot be read.
@@ -38,7 +36,9 @@ def read_requests(
     stored = [name for name in kept(schema, run.detail).names if name in {*names, *needed}]
     table = read_table(path, schema, stored)
     for name in looked_up:
-        table = table.append_column(wanted.field(name), _looked_up(run, path, table, name, wanted.field(name)))
+        table = table.append_column(
+            wanted.field(name), _looked_up(run, path, table, name, wanted.field(name))
+        )
     return table.select(wanted.names)
 
 

@@ -66,7 +66,8 @@ def latencies_of(folder: Path, path: str) -> Latencies | None:
 def _arrivals(folder: Path) -> Arrivals:
     run = open_run(folder)
     tables = [
-        read_requests(run, part, columns.REQUESTS, NEEDED) for part in part_paths(folder, "requests", needed=True)
+        read_requests(run, part, columns.REQUESTS, NEEDED)
+        for part in part_paths(folder, "requests", needed=True)
     ]
     table = pa.concat_tables(tables).unify_dictionaries()
     table = table.filter(pc.greater_equal(table["arrived_at_s"], run.warm_up_s)).sort_by("arrived_at_s")
