@@ -41,6 +41,7 @@ def replay(
     """
     with ending_at_once():
         from analysis import comparison_table, write_comparison
+        from analysis.run_folder.kept_rows import refuse_rowless
         from analysis.run_folder.run import load_run
         from commands.fidelity import play
         from commands.main import Interrupted
@@ -51,7 +52,7 @@ def replay(
 
     if not changes:
         raise BadInput("replay: nothing is changed; give --set PATH=VALUE")
-    load_run(run_folder)  # it is a run, and finished
+    refuse_rowless(load_run(run_folder))  # it is a run, and finished
     as_it_was, otherwise = read(run_folder / "scenario.yaml"), read(run_folder / "scenario.yaml", changes)
     folder = out or run_folder.with_name(f"{run_folder.name}-replay")
     if folder.exists() and not (folder.is_dir() and all(one.name in FILES for one in folder.iterdir())):
@@ -78,9 +79,17 @@ def replay(
 
 def requests_of(run_folder: Path) -> pa.Table:
     """The columns `SAME` of a run, and the outcome, by request."""
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
-    return pq.read_table(run_folder / "requests", columns=[*SAME, "outcome"]).sort_by("request_id")
+    from analysis.run_folder.files import part_paths
+    from analysis.run_folder.kept_rows import read_requests
+    from analysis.run_folder.run import open_run
+    from sim.results.columns import REQUESTS
+
+    run = open_run(run_folder)
+    parts = part_paths(run_folder, "requests", needed=False)
+    tables = [read_requests(run, part, REQUESTS, [*SAME, "outcome"]) for part in parts]
+    return pa.concat_tables(tables).sort_by("request_id")
 
 
 def sameness(base: pa.Table, replayed: pa.Table) -> str:

@@ -90,11 +90,11 @@ def simulate(
         run.restore(since)
         fill(done, since["done"])
     tidy(folder, run.chunks)
-    done.path = run.path.told()
+    done.path, keeps_rows = run.path.told(), world.scenario.detail != "none"
     with Parts(checkpoints.written) as parts:
         while not run.is_over:
             index, chunk = run.chunks, run.advance()
-            of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts}
+            of_chunk = {"requests": chunk.requests, "attempts": chunk.attempts} if keeps_rows else {}
             tables = {part(folder / name, index): table for name, table in of_chunk.items()}
             tables |= timeline.piece(index, chunk.seconds)
             if chunk.of_servers is not None:
@@ -116,6 +116,14 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
+    _write_last(world, run, done, folder)
+    return done
+
+
+def _write_last(world: World, run: Run, done: Simulated, folder: Path) -> None:
+    """What is known at the end alone."""
+    for name, table in run.totals().items():
+        write_table(folder / f"{name}.parquet", table)
     if (energy := run.energy()) is not None:
         write_table(folder / "energy.parquet", table_of(energy, ENERGY))
     if world.presence.comes_and_goes.any():
@@ -123,7 +131,6 @@ def simulate(
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
     write_table(folder / "events.parquet", table_of(events(world, steps), EVENTS))
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
-    return done
 
 
 def visits(world: World) -> dict[str, Any]:

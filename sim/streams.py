@@ -46,9 +46,13 @@ class Streams:
 
     def of(self, a: int, b: int) -> np.random.Generator:
         """The generator at the start of the stream of entity (a, b); the next call takes it away again."""
-        self._start["state"]["key"][0] = _digest(f"{self._prefix}/{a}/{b}")
+        self._start["state"]["key"][0] = self.key(a, b)
         self._bits.state = self._start
         return self._generator
+
+    def key(self, a: int, b: int) -> int:
+        """The key of the stream of entity (a, b)."""
+        return _digest(f"{self._prefix}/{a}/{b}")
 
 
 class Draws:

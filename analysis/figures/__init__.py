@@ -55,6 +55,8 @@ class Drawing:
 
     def suits(self, run: Run) -> bool:
         """Whether the run has what it shows: without traffic there is no time line."""
+        if "requests" in self.needs and not run.keeps_rows:
+            return False
         return (run.horizon_s > 0 or not self.needs_traffic) and self.fits(run)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.metrics.measures import local_risk, realised_risk, remote_risk
-from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.files import part_paths
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.outages import hits
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
@@ -76,7 +77,8 @@ def _is_down(traffic: Traffic) -> Mask:
 def _scores(run: Run, request_id: NDArray[np.int64]) -> Floats:
     """The scores of requests, (n,), which nothing else of a run's numbers needs."""
     tables = [
-        read_table(
+        read_requests(
+            run,
             path,
             run.columns_of_requests(run.has_options),
             ["request_id", "score"],

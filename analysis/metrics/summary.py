@@ -24,10 +24,11 @@ from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.together import federation
 from analysis.metrics.validity import reasons_against
+from analysis.metrics.without_rows import without_rows
 from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
-from analysis.run_folder.traffic import Traffic, traffic_of
+from analysis.run_folder.traffic import Traffic, traffic_kept
 from analysis.theory import predictions
 
 
@@ -99,19 +100,24 @@ WHERE_THERE_ARE_ANY = (
 
 def summarise(run: Run) -> dict[str, Any]:
     """All numbers of a run, JSON-safe: what cannot be computed is None. Same folder, same bytes."""
-    return summary_of(traffic_of(run))
+    return summary_of(traffic_kept(run))
 
 
 def summary_of(traffic: Traffic) -> dict[str, Any]:
     """The same from the traffic, for who needs that as well."""
     with in_one_line(traffic.run.warnings):
+        if not traffic.run.keeps_rows:
+            return _ready(without_rows(traffic, SECTIONS))
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
         summary |= {name: section(traffic) for name, section in SECTIONS.items()}
-        for name in WHERE_THERE_ARE_ANY:  # several of them, or something said of it
-            if not summary[name]:
-                del summary[name]
-    return {name: json_safe(part) for name, part in summary.items()}
+    return _ready(summary)
+
+
+def _ready(summary: dict[str, Any]) -> dict[str, Any]:
+    """Safe for JSON; what there may be several of, or something said of, is there only where it is."""
+    kept = {name: part for name, part in summary.items() if part or name not in WHERE_THERE_ARE_ANY}
+    return {name: json_safe(part) for name, part in kept.items()}
 
 
 def to_json(summary: dict[str, Any]) -> bytes:

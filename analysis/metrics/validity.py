@@ -132,7 +132,11 @@ def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
 
 
 def too_little_traffic(traffic: Traffic) -> str | None:
-    count = len(traffic.requests)
+    return too_few(len(traffic.requests))
+
+
+def too_few(count: int) -> str | None:
+    """The same of a number of requests."""
     if count >= LEAST_REQUESTS:
         return None
     return f"too little traffic: {count} requests after the warm-up, {LEAST_REQUESTS} needed"
@@ -154,7 +158,11 @@ def too_few_clients(traffic: Traffic) -> str | None:
 
 
 def too_many_in_flight(traffic: Traffic) -> str | None:
-    share = float(traffic.is_outcome("in_flight").mean()) if len(traffic.requests) else 0.0
+    return in_flight_of(float(traffic.is_outcome("in_flight").mean()) if len(traffic.requests) else 0.0)
+
+
+def in_flight_of(share: float) -> str | None:
+    """The same of the share that has no outcome."""
     if share <= MOST_IN_FLIGHT:
         return None
     return f"too many requests without an outcome: {share:.1%} are in flight at the horizon"
@@ -172,6 +180,12 @@ def too_short(traffic: Traffic) -> str | None:
     )
 
 
+OF_THE_SERVER: tuple[Callable[[Traffic], str | None], ...] = (  # rules that read no requests
+    queue_still_growing,
+    more_than_it_can_serve,
+    a_crowd_that_never_comes,
+    too_short,
+)
 RULES: tuple[Callable[[Traffic], str | None], ...] = (
     too_little_traffic,
     too_few_samples,

@@ -15,7 +15,7 @@ from analysis.figures.for_print import PRINT, for_print
 from analysis.figures.style import to_pdf, to_png, to_svg
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import load_run
-from analysis.run_folder.traffic import traffic_of
+from analysis.run_folder.traffic import traffic_kept
 from sim.errors import BadInput
 
 SAVED_AS = {"pdf": to_pdf, "svg": to_svg, "png": to_png}
@@ -39,7 +39,7 @@ def print_figure(
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"figure {name}: {path} has {', '.join(drawings)}{hint}")
     with in_one_line(run.warnings):
-        figure = drawings[name].draw(traffic_of(run))
+        figure = drawings[name].draw(traffic_kept(run))
         with mpl.rc_context(PRINT):
             for_print(figure, float(match[1]), panels)
         return SAVED_AS[kind](figure, PRINT)

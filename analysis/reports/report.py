@@ -10,7 +10,7 @@ from analysis.metrics.summary import summary_of, to_json
 from analysis.run_folder.integrity import integrity_of
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import load_run
-from analysis.run_folder.traffic import traffic_of
+from analysis.run_folder.traffic import traffic_kept
 from sim.errors import BadInput
 from sim.results.whole_files import sweep, write_whole
 
@@ -27,7 +27,7 @@ def finish(path: str | Path, pictures: bool = True, png: bool = False) -> dict[s
         if not table.is_fine:
             raise BadInput(table.why)
     sweep(run.path)
-    traffic = traffic_of(run)
+    traffic = traffic_kept(run)
     summary = summary_of(traffic)
     if pictures:
         from analysis.reports import run_page  # noqa: PLC0415  (who sums up many runs draws nothing)

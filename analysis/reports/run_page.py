@@ -48,7 +48,7 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     html = render(traffic, summary, pictures)
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
-    if run.horizon_s > 0:
+    if run.horizon_s > 0 and run.keeps_rows:
         write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
     write_whole(run.path / "report.html", html.encode())
     (run.path / PARTIAL).unlink(missing_ok=True)
@@ -77,7 +77,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         summary=summary,
         question=run.question,
         verdict=verdict(summary),
-        warnings=run.warnings,
+        warnings=[*run.warnings, *lacks(run)],
         sentences=sentences(summary),
         tiles=headline(summary),
         predictions=_predictions(summary["predictions"], pictures),
@@ -93,7 +93,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         facts=told | trained_on(run),
         ran=[*setup(run.scenario)[RAN], ("made by", made_by(run))],
         timeline=figures.pop("timeline", None),
-        zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
+        zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 and run.keeps_rows else "",
         zoom_bins=bins_in_words(traffic),
         figures=list(figures.values()),
         stages=stages(run),
@@ -103,6 +103,17 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         definitions=DEFINITIONS,
         scenario=run.scenario_text,
     )
+
+
+def lacks(run: Run) -> list[str]:
+    """What the page of a run that kept no rows of requests cannot show, and why."""
+    if run.keeps_rows:
+        return []
+    return [
+        "detail: none kept sums of the requests and no rows: intervals, windows of outages, laws, numbers of "
+        "clients, samples and classes, replica time, and the figures and trace of requests are missing; "
+        "percentiles are told to 1%"
+    ]
 
 
 def _predictions(by_law: predicted.Predictions, pictures: dict[str, Saved]) -> dict[str, Any] | None:

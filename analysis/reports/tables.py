@@ -60,6 +60,8 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
     and what came while its own link alone was out."""
     outages = summary["outages"]
     rows = [_window("in the whole run", outages["whole_run"])]
+    if outages["before"]["requests"] is None:  # nobody kept rows of requests
+        return rows
     if outages["each"]:
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import ends_at_s
 from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.lean_requests import Filled
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import server_asked
@@ -55,7 +56,7 @@ def _sends(run: Run) -> Iterator[pd.DataFrame]:
     whom = ["server"] if run.has_options else []
     of_requests = columns_by_run.requests(False, False, has_options=run.has_options)
     for path in part_paths(run.path, "requests", needed=False):
-        table = read_table(path, of_requests, [*OWN, *whom])
+        table = read_requests(run, path, of_requests, [*OWN, *whom])
         rows = table.select(OWN).to_pandas().assign(server=server_asked(run, table))
         yield rows[rows["attempts"] == 1]
     for path in part_paths(run.path, "attempts", needed=False):

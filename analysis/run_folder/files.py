@@ -29,7 +29,11 @@ def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
 
 def read_parts(path: Path, name: str, schema: pa.Schema | None, needed: bool) -> pd.DataFrame:
     """The parts of one table as one frame, under one dictionary per column."""
-    tables = [read_table(part, schema) for part in part_paths(path, name, needed)]
+    return as_frame([read_table(part, schema) for part in part_paths(path, name, needed)], schema)
+
+
+def as_frame(tables: list[pa.Table], schema: pa.Schema | None) -> pd.DataFrame:
+    """The rows of all tables, under one dictionary per column; without tables those of `schema`, none."""
     if schema is not None:
         tables = tables or [schema.empty_table()]
     frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()

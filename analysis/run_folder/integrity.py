@@ -12,9 +12,9 @@ import pyarrow as pa
 from analysis.run_folder.files import part_paths, promised, read_table, refuse_damage
 from analysis.run_folder.run import Run, open_run
 from analysis.run_folder.sql import PARTED
-from analysis.run_folder.traffic import Traffic, traffic_of
+from analysis.run_folder.traffic import Traffic, traffic_kept
 from sim.errors import BadInput
-from sim.results import columns
+from sim.results import columns, columns_by_run
 
 SINGLE = {
     "timeline": columns.TIMELINE,
@@ -33,6 +33,7 @@ WHERE_THERE_ARE_ANY = {  # runs from before there were these have none, which is
     "partitions": columns.PARTITIONS,
     "reliability": columns.RELIABILITY,
 }
+WITHOUT_ROWS = {"totals": columns_by_run.TOTALS, "latencies": columns_by_run.LATENCIES}
 OF_RUN = {"outages": "periods"}  # what `Run` calls it
 IN_PARTS = {"requests": columns.REQUESTS, "attempts": columns.ATTEMPTS}
 
@@ -57,13 +58,14 @@ def integrity_of(path: str | Path) -> list[State]:
     """
     run = open_run(path)
     written = promised(run.path)
-    states = [_state(run, name, _parts(run.path, name, written), IN_PARTS[name]) for name in PARTED]
+    schemas = IN_PARTS | {"requests": columns_by_run.kept(IN_PARTS["requests"], run.detail)}
+    states = [_state(run, name, _parts(run.path, name, written), schemas[name]) for name in PARTED]
     optional = {
         name: schema
         for name, schema in WHERE_THERE_ARE_ANY.items()
         if f"{name}.parquet" in written or (run.path / f"{name}.parquet").exists()
     }
-    known = SINGLE | optional
+    known = SINGLE | optional | ({} if run.keeps_rows else WITHOUT_ROWS)
     states += [_state(run, name, [run.path / f"{name}.parquet"], known[name]) for name in known]
     others = {name.removesuffix(".parquet") for name in written if name.endswith(".parquet")}
     lost = sorted(
@@ -89,7 +91,7 @@ def _state(run: Run, name: str, files: list[Path], schema: pa.Schema) -> State:
             refuse_damage(file, schema)
         except BadInput as error:
             wrong.append(str(error))
-    if not files and name == "requests" and run.horizon_s > 0:
+    if not files and name == "requests" and run.horizon_s > 0 and run.keeps_rows:
         wrong.append(f"{run.path}: not a finished run, {name}/part-*.parquet is missing")
     readable = len(files) - len(wrong) if files else 0
     return State(name, readable, len(files), wrong[0] if wrong else "")
@@ -109,11 +111,11 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
                 getattr(run, name)
             except BadInput as error:
                 states[index] = State(state.table, 0, 1, str(error))
-                empty = (SINGLE | WHERE_THERE_ARE_ANY)[state.table].empty_table()
+                empty = (SINGLE | WHERE_THERE_ARE_ANY | WITHOUT_ROWS)[state.table].empty_table()
                 run.__dict__[name] = empty.to_pandas()
     if run.samples.empty:
         run.__dict__["samples"] = _samples_met(run)
-    return traffic_of(run, skipped=[]), states
+    return traffic_kept(run, skipped=[]), states
 
 
 def _samples_met(run: Run) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.run_folder.files import part_paths, read_json, read_table
+from analysis.run_folder.files import part_paths, read_json
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.outages import find_outages
 from analysis.run_folder.parts import part_of
 from analysis.run_folder.run import open_run
@@ -65,7 +66,8 @@ def latencies_of(folder: Path, path: str) -> Latencies | None:
 def _arrivals(folder: Path) -> Arrivals:
     run = open_run(folder)
     tables = [
-        read_table(part, columns.REQUESTS, NEEDED) for part in part_paths(folder, "requests", needed=True)
+        read_requests(run, part, columns.REQUESTS, NEEDED)
+        for part in part_paths(folder, "requests", needed=True)
     ]
     table = pa.concat_tables(tables).unify_dictionaries()
     table = table.filter(pc.greater_equal(table["arrived_at_s"], run.warm_up_s)).sort_by("arrived_at_s")

@@ -15,6 +15,7 @@ from analysis.metrics.replica_time import replica_seconds
 from analysis.run_folder.calls import calls_of
 from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.payloads import bytes_up, narrowest
 from analysis.run_folder.run import Run
@@ -104,10 +105,10 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     several: list[pd.DataFrame] = []
     arrivals = int(run.timeline["arrivals"].sum()) if skipped is None else 0
     filled = Filled(arrivals)
-    is_needed = run.horizon_s > 0 and skipped is None
+    is_needed = run.horizon_s > 0 and skipped is None and run.keeps_rows
     for path in part_paths(run.path, "requests", needed=is_needed):
         try:
-            table = read_table(path, _schema(run), _needed(run))
+            table = read_requests(run, path, _schema(run), _needed(run))
             narrow = _narrow(run, table, bases, names, several)
         except BadInput as error:
             if skipped is None:
@@ -119,7 +120,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         empty = _schema(run).empty_table().select(_needed(run))
         filled.add(_narrow(run, empty, bases, names, several))
     frame = pd.DataFrame(filled.columns(), copy=False)
-    if skipped is None:
+    if skipped is None and run.keeps_rows:
         refuse_gaps(run.path / "requests", frame["request_id"].to_numpy(), arrivals)
         _add_several(run, frame, several)
     for name, known in names.items():

@@ -15,7 +15,8 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.files import as_frame, part_paths, read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.kept_rows import read_requests, refuse_rowless
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
 from analysis.run_folder.sql import PARTED, found_by
@@ -86,13 +87,15 @@ class Run(AskedOf, WhatItTells):
 
         Raises BadInput where DuckDB is not installed, or, in one line, for a query that it refuses.
         """
-        return found_by(query, self.path)
+        return found_by(query, self.path, self.detail)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
         """Every request by request_id, with the `base_id` of its sample (views share a base sample)."""
+        refuse_rowless(self)
         schema = self.columns_of_requests(self.has_options)
-        frame = read_parts(self.path, "requests", schema, needed=self.horizon_s > 0)
+        parts = part_paths(self.path, "requests", needed=self.horizon_s > 0)
+        frame = as_frame([read_requests(self, part, schema) for part in parts], schema)
         frame = frame.sort_values("request_id", ignore_index=True)
         arrivals = int(self.timeline["arrivals"].sum())
         refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.run_folder.kept_rows import refuse_rowless
 from analysis.run_folder.lean_requests import read_lean
 from analysis.run_folder.outages import (
     Outage,
@@ -226,7 +227,17 @@ class Traffic(Arrivals):
 
 
 def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
-    """The part of a run after its warm-up; `skipped` as in `read_lean`."""
+    """The part of a run after its warm-up; `skipped` as in `read_lean`.
+
+    Raises BadInput where the run has kept no rows of requests.
+    """
+    if skipped is None:
+        refuse_rowless(run)
+    return traffic_kept(run, skipped)
+
+
+def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
+    """The same, without requests where none were kept."""
     with in_one_line(run.warnings):
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,6 +18,17 @@ class WhatItTells:
     """What of a run is graded, priced by the sample, metered, or of unequal work."""
 
     path: Path
+    scenario: dict[str, Any]
+
+    @property
+    def detail(self) -> str:
+        """What is kept of every request: `full`, `lean` or `none`."""
+        return str(self.scenario.get("detail", "full"))
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether there are rows of requests."""
+        return self.detail != "none"
 
     def columns_of_requests(self, has_options: bool, told: Sequence[str] = ()) -> pa.Schema:
         """Those that its requests have, where traces say so much of them."""

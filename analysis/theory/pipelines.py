@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.files import part_paths
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.own_work import has_work_of_traces, work_of_models
 from analysis.run_folder.run import Run
 from analysis.run_folder.servers import intake_share
@@ -118,7 +119,7 @@ def _waits(run: Run) -> list[tuple[Floats, Floats, Floats]]:
     names = ["reached_at_s", "started_at_s", "finished_at_s"]
     parts: list[list[Floats]] = []
     for path in part_paths(run.path, "requests", needed=False):
-        table = read_table(path, columns.REQUESTS, ["request_id", *names])
+        table = read_requests(run, path, columns.REQUESTS, ["request_id", *names])
         times = [table[name].to_numpy() for name in names]
         parts.append([server_asked(run, table).astype(np.float64), *times])
     server, *times = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.files import part_paths
+from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_of, mean_over_time
@@ -177,7 +178,7 @@ def _mean_newest(ready_s: Floats, traffic: Traffic) -> float:
 
 def _decisions(traffic: Traffic) -> pd.DataFrame:
     parts = [
-        read_table(path, columns.REQUESTS, COLUMNS).to_pandas()
+        read_requests(traffic.run, path, columns.REQUESTS, COLUMNS).to_pandas()
         for path in part_paths(traffic.run.path, "requests", needed=False)
     ]
     rows = pd.concat(parts, ignore_index=True)

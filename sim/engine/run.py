@@ -22,6 +22,7 @@ from sim.results.energy import accounts_at, of_energy
 from sim.results.links import of_links
 from sim.results.packing import fill
 from sim.results.table import tabulator
+from sim.results.totals import Totals
 from sim.results.verify import Verifier
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.windows import EvenWindows, Windows, WindowsByWork
@@ -90,6 +91,7 @@ class Run:
         self.path = path or chosen(world.scenario)
         self._clock = self.path.clock(self._parameters)
         self._verifier = Verifier(world)
+        self._world, self._totals = world, Totals()
         self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over
         self.at_s = 0.0  # the end of the last one
@@ -110,7 +112,8 @@ class Run:
             self._parameters, learning, state, arrivals, start, end, last, self._clock
         )
         loop_s = perf_counter() - began
-        requests, attempts = self._made.requests(ended), self._made.attempts(ended)
+        columns, attempts = self._made.columns(ended), self._made.attempts(ended)
+        requests = self._made.requests(columns)
         for place, server in enumerate(state.stations):
             if self._parameters.stations[place].autoscaling or self.path.is_measured:
                 self._verifier.scaled(place, server.steps)
@@ -122,6 +125,8 @@ class Run:
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self._verifier.drew(ended, open_since)
         self._verifier.called(ended, open_since)
+        if self._scenario.detail == "none":
+            self._totals.add(columns, self._world)
         self.chunks, self.at_s = self.chunks + 1, end
         arrived, rows = int(state.next_k.sum()), learning.take_rows()
         apart = self._by_server(seconds["at_s"], of_servers) if len(of_servers) > 1 else None
@@ -169,6 +174,10 @@ class Run:
             self._parameters, self._energy(), tuple(group.group for group in self._scenario.fleet)
         )
 
+    def totals(self) -> dict[str, pa.Table]:
+        """What is kept of the requests where no rows of them are; nothing where there are."""
+        return self._totals.tables(self._world) if self._scenario.detail == "none" else {}
+
     def _energy(self) -> Columns:
         """Of each client, as it stands after the last window."""
         return accounts_at(self._parameters, self._state, self.at_s)
@@ -182,6 +191,7 @@ class Run:
             "arrivals": self._source.state(),
             "verifier": self._verifier.kept(),
             "clock": self._clock.kept(),
+            "totals": self._totals,
         }
         return {"loop": loop} | self._learning.kept()
 
@@ -194,3 +204,4 @@ class Run:
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])
         self._clock.restore(loop["clock"])
+        fill(self._totals, loop["totals"])

@@ -35,6 +35,10 @@ COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: wh
 COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
+# What `requests` lack under `detail: lean`: what their ids, `clients` and `samples` tell, and what nothing counts.
+TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
+GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
+
 
 def requests(
     is_graded: bool,
@@ -50,6 +54,12 @@ def requests(
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
     own = (*own, *((COLD,) if has_calls else ()), *((COMPUTED,) if computes else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
+
+
+def kept(schema: pa.Schema, detail: str) -> pa.Schema:
+    """Those columns of `requests` that are written under `detail`, `full` or `lean`."""
+    left_out = {*TOLD_ELSEWHERE, *GIVEN_UP} if detail != "full" else set()
+    return pa.schema([field for field in schema if field.name not in left_out])
 
 
 def attempts(has_options: bool = False, has_calls: bool = False, computes: bool = False) -> pa.Schema:
@@ -117,6 +127,46 @@ PRESENCE = pa.schema(
         ("group", NAME),
         ("from_s", pa.float64()),
         ("until_s", pa.float64()),  # may lie behind the horizon
+    ]
+)
+
+# Of runs under `detail: none`: sums over counted requests that are alike in what is named first. Of graded answers
+# qualities stand for being right; seconds are from arrival to that answer, over those that had one.
+TOTALS = pa.schema(
+    [
+        ("group", NAME),
+        ("outcome", NAME),
+        ("server_cause", NAME),
+        ("answered_by", NAME),
+        ("held_out", pa.bool_()),
+        ("deferred", pa.bool_()),
+        ("is_decided", pa.bool_()),
+        ("requests", pa.int64()),
+        ("attempts", pa.int64()),
+        ("sent", pa.int64()),  # requests with an attempt
+        ("in_time", pa.int64()),  # by the group's deadline
+        ("right", pa.float64()),
+        ("right_in_time", pa.float64()),
+        ("client_right", pa.float64()),
+        ("server_right", pa.float64()),
+        ("cost", pa.float64()),
+        ("first_n", pa.int64()),
+        ("first_s", pa.float64()),
+        ("final_n", pa.int64()),
+        ("final_s", pa.float64()),
+    ]
+)
+
+# How long these requests took, in steps of less than 1%: [from_s, until_s).
+LATENCIES = pa.schema(
+    [
+        ("group", NAME),
+        ("outcome", NAME),
+        ("from_s", pa.float64()),
+        ("until_s", pa.float64()),
+        ("first", pa.int64()),  # requests whose first, or final, answer took so long
+        ("final", pa.int64()),
+        ("open", pa.int64()),  # that had waited so long at the horizon, where they are in flight
     ]
 )
 

@@ -32,6 +32,8 @@ ENTRIES = {
     MEASURED,
     "requests",
     "attempts",
+    "totals.parquet",
+    "latencies.parquet",
     "timeline.parquet",
     "servers.parquet",
     "links.parquet",

@@ -13,8 +13,9 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
+from sim.results.coded import coded_table
 from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, OWN_COST, QUALITIES
+from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, OWN_COST, QUALITIES, kept
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -48,6 +49,7 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
         servers=scenario.station_names,
         models=tuple(scenario.server_models),
         horizon_s=scenario.horizon_s,
+        detail=scenario.detail,
     )
 
 
@@ -65,22 +67,35 @@ class Tabulator:
     servers: tuple[str, ...]
     models: tuple[str, ...]
     horizon_s: float
+    detail: str = "full"
 
     @property
     def has_options(self) -> bool:
         """Whether it has to be told whom a request asked, or which model answered."""
         return self.parameters.most_options > 1 or self.parameters.switches
 
-    def requests(self, ended: Ended) -> pa.Table:
-        """One row per ended request, sorted by request_id."""
+    def requests(self, columns: Columns) -> pa.Table:
+        """One row per ended request, sorted by request_id, of what `columns` gives."""
+        schema = columns_of_requests(
+            QUALITIES[0].name in columns,
+            OWN_COST.name in columns,
+            self.told,
+            self.has_options,
+            DRAWN.name in columns,
+            self.parameters.has_calls,
+            bool(self.parameters.computes.any()),
+        )
+        return coded_table(columns, kept(schema, self.detail), self.names)
+
+    def columns(self, ended: Ended) -> Columns:
+        """What `requests` tell of each ended request, by request_id, names as codes; (n,)."""
         rows, last = ended.rows, last_sends(ended)
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
         columns["attempts"] = np.bincount(ended.sends["row"], minlength=len(rows["client"]))
         columns["cost"] = self.whom.cost(rows, ended.sends, self.charged(ended))
-        is_graded = self.learning.learned.tables.server_quality is not None
-        if is_graded:
+        if self.learning.learned.tables.server_quality is not None:
             columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
             columns["correct"] = columns["quality"] == 1.0
         if self.whom.sample_c_e is not None:
@@ -90,15 +105,11 @@ class Tabulator:
         columns |= {name: rows[name] for name in self.told}
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
-        if is_metered := bool(self.parameters.power.is_metered.any()):
+        if self.parameters.power.is_metered.any():
             columns[DRAWN.name] = rows["drawn"] / JOULE
-        if has_calls := self.parameters.has_calls:
+        if self.parameters.has_calls:
             columns[COLD.name] = last["is_cold"]
-        is_priced, computes = self.whom.sample_c_e is not None, bool(self.parameters.computes.any())
-        schema = columns_of_requests(
-            is_graded, is_priced, self.told, self.has_options, is_metered, has_calls, computes
-        )
-        return _table(columns, schema, self._dictionaries())
+        return columns
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
@@ -116,7 +127,7 @@ class Tabulator:
         if has_calls := self.parameters.has_calls:
             columns[COLD.name] = sends["is_cold"]
         schema = columns_of_attempts(self.has_options, has_calls, bool(self.parameters.computes.any()))
-        return _table(columns, schema, self._dictionaries())
+        return coded_table(columns, schema, self.names)
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
         """Which sends are charged, bool (sends,): every one, those taken in by the server, or those answered.
@@ -137,7 +148,9 @@ class Tabulator:
             return taken_in
         return is_answer(ended)
 
-    def _dictionaries(self) -> dict[str, tuple[str, ...]]:
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """What codes stand for, by column."""
         return {
             "group": self.groups,
             "outcome": OUTCOMES,
@@ -280,16 +293,3 @@ class Tabulator:
             client_label[mine] = tables.client_label[variant[mine], sample[mine]]
         said = self.learning.models.server_label[np.maximum(server_version, 0), model, sample]
         return client_label, np.where(decided, said, np.int16(-1)).astype(np.int16)
-
-
-def _table(columns: Columns, schema: pa.Schema, names: dict[str, tuple[str, ...]]) -> pa.Table:
-    arrays = []
-    for field in schema:
-        values = columns[field.name]
-        if pa.types.is_dictionary(field.type):
-            arrays.append(
-                pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16)), pa.array(names[field.name]))
-            )
-        else:
-            arrays.append(pa.array(values.astype(field.type.to_pandas_dtype(), copy=False), type=field.type))
-    return pa.Table.from_arrays(arrays, schema=schema)

@@ -83,7 +83,7 @@ class Verifier:
         if len(ids) > 1 and not np.all(np.diff(ids) > 0):
             raise RunFailed("run", "rows are out of order, or a request was written twice")
         self._outcomes += outcomes
-        client, number = requests["client_id"].to_numpy(), ids & ((1 << CLIENT_SHIFT) - 1)
+        client, number = ids >> CLIENT_SHIFT, ids & ((1 << CLIENT_SHIFT) - 1)
         self._rows_of += np.bincount(client, minlength=len(self._rows_of))
         self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
 
@@ -200,7 +200,7 @@ class Verifier:
         """An answer that counts came while its client still waited for it."""
         names = ("arrived_at_s", "sent_at_s", "answered_at_s")
         arrived, sent, answered = (requests[name].to_numpy() for name in names)
-        group = self._parameters.clients.group[requests["client_id"].to_numpy()]
+        group = self._parameters.clients.group[requests["request_id"].to_numpy() >> CLIENT_SHIFT]
         timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._parameters.patience]).T
         gives_up = np.minimum(sent + timeout_s[group], arrived + deadline_s[group])
         late = np.flatnonzero(_is_remote(requests) & ~(answered <= gives_up))

@@ -51,6 +51,7 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "outages": (),
             "network": (),
             "engine": Engine(),
+            "detail": "full",
         }
     )
 

@@ -162,6 +162,11 @@ def tabulator() -> Tabulator:
     return tabulator_of(World(scenario), Learning(World(scenario), LEARNED))
 
 
+def requests_of(ended: Ended) -> pa.Table:
+    made = tabulator()
+    return made.requests(made.columns(ended))
+
+
 def ended() -> Ended:
     return Ended(columns(ROW_TYPES, ROWS), columns(SEND_TYPES, SENDS))
 
@@ -173,7 +178,7 @@ def test_no_column_is_left_out_here():
 
 @pytest.mark.parametrize("name", REQUESTS.names)
 def test_a_column_of_requests_says_what_happened(name):
-    values = frame(tabulator().requests(ended()))[name].tolist()
+    values = frame(requests_of(ended()))[name].tolist()
     np.testing.assert_array_equal(values, EXPECTED[name])
 
 
@@ -185,21 +190,21 @@ def test_a_column_of_attempts_says_what_became_of_every_send(name):
 
 
 def test_tables_have_the_declared_types():
-    assert tabulator().requests(ended()).schema.equals(REQUESTS)
+    assert requests_of(ended()).schema.equals(REQUESTS)
     assert tabulator().attempts(ended()).schema.equals(ATTEMPTS)
 
 
 def test_a_chunk_in_which_nothing_ends_gives_empty_tables_of_the_same_types():
     nothing = Ended(empty(ROW_TYPES), empty(SEND_TYPES))
-    requests, attempts = tabulator().requests(nothing), tabulator().attempts(nothing)
+    requests, attempts = requests_of(nothing), tabulator().attempts(nothing)
     assert (len(requests), len(attempts)) == (0, 0)
     assert requests.schema.equals(REQUESTS)
-    assert pa.concat_tables([requests, tabulator().requests(ended())]).num_rows == 7
+    assert pa.concat_tables([requests, requests_of(ended())]).num_rows == 7
 
 
 def test_what_is_tabulated_is_left_as_it_was():
     before, found = ended(), ended()
-    tabulator().requests(found)
+    requests_of(found)
     tabulator().attempts(found)
     for name, column in before.rows.items():
         np.testing.assert_array_equal(found.rows[name], column)

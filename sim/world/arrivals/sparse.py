@@ -1,0 +1,100 @@
+"""The Poisson arrivals of many blocks of clients in a minute at once, where few of each ask.
+Used by `sim.world.arrivals.processes`; the same numbers as each block's own generator gives, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+MOST_MEAN = 10.0  # NumPy draws larger Poisson numbers in another way
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
+_STEPS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
+_ROUNDS = 10
+_TO_UNIT = 2.0**-53
+_WORDS = 4  # of a step of Philox
+
+
+class Asked(NamedTuple):
+    """count: how many ask of each block, int64 (blocks,); share: of the minute, and place: within the block,
+    of each of them, block after block, (requests,)."""
+
+    count: NDArray[np.int64]
+    share: NDArray[np.float64]
+    place: NDArray[np.int64]
+
+
+def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
+    """Of blocks of `size` clients, a power of two, who ask `mean` times a minute, 0 < mean < MOST_MEAN.
+
+    keys: of each block's stream, (blocks,). As `poisson(mean)`, then `random(count)`, then `integers(size,
+    count, int32)` of NumPy's generator over Philox: products of uniform numbers until they fall below
+    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, the lower first.
+    """
+    words = _philox(keys, 0)
+    count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
+    product, limit, used = np.ones(keys.size), np.exp(-mean), 0
+    while going.any():
+        words = _reaching(words, keys, used + 1)
+        product[going] *= _uniform(words[going, used])
+        count[going] += 1
+        going &= product > limit
+        used += 1
+    most = int(count.max(initial=0))
+    words = _reaching(words, keys, most + 1 + most + (most + 1) // 2)
+    block = np.repeat(np.arange(keys.size), count)
+    number = np.arange(block.size) - np.repeat(np.cumsum(count) - count, count)
+    of_block = count[block]
+    share = _uniform(words[block, of_block + 1 + number])
+    halves = words[block, 2 * of_block + 1 + number // 2] >> (_HALF * (number % 2).astype(np.uint64))
+    place = ((halves & _LOW) * np.uint64(size)) >> _HALF
+    return Asked(count, share, place.astype(np.int64))
+
+
+def is_sparse(mean: float, sizes: Sequence[int]) -> bool:
+    """Whether blocks can be drawn at once: few ask, and no place is drawn twice over for being uneven."""
+    return 0 < mean < MOST_MEAN and all(size & (size - 1) == 0 for size in sizes)
+
+
+def _uniform(words: Words) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (words >> np.uint64(11)) * _TO_UNIT
+    return found
+
+
+def _reaching(words: Words, keys: Words, needed: int) -> Words:
+    """The words of each stream, (blocks, at least `needed`)."""
+    while words.shape[1] < needed:
+        words = np.concatenate([words, _philox(keys, words.shape[1] // _WORDS)], axis=1)
+    return words
+
+
+def _philox(keys: Words, step: int) -> Words:
+    """The words of a step of Philox4x64-10 (Salmon et al. 2011) under each key, (blocks, 4); NumPy counts the
+    first step as 1."""
+    counter = [np.full(keys.size, step + 1, dtype=np.uint64), *np.zeros((3, keys.size), dtype=np.uint64)]
+    key = [keys.copy(), np.zeros(keys.size, dtype=np.uint64)]
+    with np.errstate(over="ignore"):
+        for _ in range(_ROUNDS):
+            (high_0, low_0), (high_1, low_1) = (
+                _product(multiplier, counter[place])
+                for multiplier, place in zip(_MULTIPLIERS, (0, 2), strict=True)
+            )
+            counter = [high_1 ^ counter[1] ^ key[0], low_1, high_0 ^ counter[3] ^ key[1], low_0]
+            key = [one + more for one, more in zip(key, _STEPS, strict=True)]
+    return np.column_stack(counter)
+
+
+def _product(one: np.uint64, many: Words) -> tuple[Words, Words]:
+    """The upper and lower word of a product."""
+    a, b = one >> _HALF, one & _LOW
+    c, d = many >> _HALF, many & _LOW
+    low = b * d
+    middle = a * d + (low >> _HALF)
+    other = b * c + (middle & _LOW)
+    return a * c + (middle >> _HALF) + (other >> _HALF), one * many
