@@ -28,7 +28,7 @@ DASHES = {"nonnegative": "-", "cost_sensitive": (0, (6, 1.5)), "paper": (0, (1, 
 
 @styled
 def study_contrast(traffic: Traffic) -> Figure:
-    """Both models on what is kept and on what is sent, by group and price of a send."""
+    """Both models on what is kept and on what is sent, by group and cost of deferring."""
     run = traffic.run
     table = pd.concat(
         [rows_of(run, run.study, name, "c_e").sort_values("c_e") for name in list(run.groups)[:MOST_GROUPS]]
@@ -78,7 +78,7 @@ def study_rates(traffic: Traffic) -> Figure:
         for label, look, line in _costs(traffic, name):
             axes.plot(line["c_e"], line["deferral_rate"], label=label, **look)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
         _percent(axes, "deferral rate (% sent)")
     return _finished(figure, panels)
 
@@ -97,7 +97,7 @@ def study_risk(traffic: Traffic) -> Figure:
         for column, (label, look) in RISK_BOUNDS.items():
             axes.plot(bounds["c_e"], bounds[column], label=label, lw=1, zorder=1, **look)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
         axes.set_ylabel("generalised risk (loss)")
     return _finished(figure, panels)
 

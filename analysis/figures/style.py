@@ -47,7 +47,7 @@ SCORE_STYLES: dict[str, dict[str, Any]] = {
     "entropy": {"color": ORANGE, "linestyle": (0, (4, 1.5))},
     "margin": {"color": ORANGE, "linestyle": (0, (1, 1))},
     "confidence_calibrated": {"color": ORANGE, "linestyle": (0, (6, 1, 1, 1))},
-    "energy": {"color": YELLOW},
+    "energy": {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1))},
     "compare_confidence": {"color": VERMILION},
     "mozannar_sontag": {"color": PURPLE},
     "one_vs_all": {"color": PURPLE, "linestyle": (0, (4, 1.5))},

@@ -193,7 +193,8 @@ def _differences_sheet(
             quantity(_or_none(one), unit, signed)
             for one, signed in ((of["difference"], True), ((of["high"] - of["low"]) / 2, False))
         )
-        return f"{middle} ±{half}{' *' if is_apart(of) else ''}"
+        known = not np.isnan(of["high"] - of["low"])
+        return middle + (f" ±{half}" if known else "") + (" *" if is_apart(of) else "")
 
     rows = [
         (name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in results.items()
