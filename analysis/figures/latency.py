@@ -31,18 +31,24 @@ def latency(traffic: Traffic) -> Figure:
     _tail(axes, every, relaxations, INK, "all")
     for name, colour in OUTCOME_COLOURS.items():
         mask = traffic.is_outcome(name)
-        label = f"{name.replace('_', ' ')} ({mask.mean() if mask.size else 0.0:.0%})"
+        share = mask.mean() if mask.size else 0.0
+        label = f"{name.replace('_', ' ')} ({share:.{1 if 0 < share < 0.01 else 0}%})"
         _tail(axes, every.among(mask), relaxations, colour, label)
+    longest = [np.nanmax(line.get_xdata(), initial=0.0) for line in axes.get_lines()]
+    is_at_once = max(longest, default=0.0) == 0.0  # of which a logarithm shows nothing
     for label, marker in MARKERS.items():
         axes.plot([], [], marker, color=FAINT, ms=4.5, label=label)
     _deadlines(axes, traffic.run.groups)
-    axes.set_xscale("log")
+    axes.set_xscale("linear" if is_at_once else "log")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1.25)
     axes.set_yticks([1, 0.5, 0.1, 0.05, 0.01, 0.001])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g}%"))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    if is_at_once:
+        axes.set_xlim(-0.05, max(1.0, axes.get_xlim()[1]))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("latency to the final answer (s)")
     axes.set_ylabel("requests that take longer than this (%)")

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, styled
+from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, as_percent, styled
 from analysis.run_folder.study_rows import forms_in, rows_of
 from analysis.run_folder.traffic import Traffic
 
@@ -43,7 +43,7 @@ def study_contrast(traffic: Traffic) -> Figure:
         axes.plot(server, y, "s", color=BLUE, mec=INK, mew=0.5, ms=6, ls="", label="the server's model")
         axes.set_title(f"what the rejector {title}")
         axes.set_yticks(y, [f"{row.group}, $c_e$ = {row.c_e:g}" for row in table.itertuples()])
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(as_percent())
         axes.set_xlabel("accuracy (% of held-out)")
         axes.grid(visible=True, axis="x")
     panels[0].set_ylim(len(table) - 0.5, -0.5)
@@ -165,7 +165,7 @@ def _panels(traffic: Traffic, height_in: float) -> tuple[Figure, list[tuple[str,
 
 def _percent(axes: Axes, label: str, both: bool = False) -> None:
     for axis in (axes.yaxis, axes.xaxis) if both else (axes.yaxis,):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_major_formatter(as_percent())
     axes.set_ylabel(label)
 
 

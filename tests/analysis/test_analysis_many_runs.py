@@ -340,6 +340,14 @@ def test_a_difference_without_an_interval_is_written_without_one() -> None:
     assert (none, one) == ("–", "+2.0")
 
 
+def test_a_difference_that_leaves_out_zero_is_not_written_as_zero() -> None:
+    """0.00002 to 0.00006 of a loss: a star beside '0.0000 ±0.0000' would not agree with it."""
+    metric = Metric("risk", "risk", "loss", "risk")
+    found = {"a": {"risk": {"difference": 0.00004, "low": 0.00002, "high": 0.00006}}}
+    ((_, cell),) = policy_study._differences_sheet(found, [metric], "l2h", short=True).rows
+    assert cell == "+0.00004 ±0.00002 *"
+
+
 @pytest.mark.filterwarnings("error")
 def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> None:
     """In one column of panels every bar stands right beside its map, and no two maps overlap."""
