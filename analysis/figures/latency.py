@@ -81,9 +81,11 @@ def _deadlines(axes: Axes, groups: dict[str, dict[str, Any]]) -> None:
     for name, group in groups.items():
         if group["deadline_s"] is not None:
             named.setdefault(float(group["deadline_s"]), []).append(name)
-    for index, (deadline_s, names) in enumerate(sorted(named.items())):
-        label = "deadline" if index == 0 else None
-        axes.axvline(deadline_s, color=FAINT, lw=1.0, ls=(0, (1, 2)), label=label, zorder=2)
+    if named:
+        place = axes.get_xaxis_transform()
+        look: dict[str, Any] = {"color": FAINT, "lw": 1.0, "ls": (0, (1, 2)), "zorder": 2}
+        axes.vlines(sorted(named), 0, 1, transform=place, label="deadline", **look)
+    for deadline_s, names in sorted(named.items()):
         text = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} groups"
         axes.annotate(
             text,
