@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import sys
 
+from agents.backends.limits import require_room
 from commands.interrupts import EXIT_CODE, ending_at_once
+from sim.errors import BadInput
 
 _REMEDY = (
     "the packages that this needs are in .venv after `make demo` (then: .venv/bin/python run_sim.py ...), "
@@ -18,7 +20,11 @@ def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
     with ending_at_once():
         try:
+            require_room()
             from commands.main import main
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
         except ImportError as error:  # another Python, or too little memory to load a library
             print(f"cannot start: {' '.join(str(error).split())}; {_REMEDY}", file=sys.stderr)
             sys.exit(2)

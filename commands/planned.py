@@ -17,7 +17,7 @@ from sim.scenario.rules.estimates import most_sent, served_hz
 from sim.scenario.rules.rates import mean_rate_hz
 
 Floats = NDArray[np.float64]
-ALONE = "alone"  # what those of a group are called that ask nobody
+LOCAL = "local"  # what those of a group are called that ask nobody
 
 
 class Prices(NamedTuple):
@@ -101,7 +101,7 @@ def with_plan(plan: Plan) -> dict[str, Any]:
                 left -= clients
         if left:
             local = group["policy"] | {"price": {"kind": "always_local"}}
-            named = {"group": f"{group['group']}-{ALONE}", "clients": left}
+            named = {"group": f"{group['group']}-{LOCAL}", "clients": left}
             made.append(group | named | {"policy": local, "homes": None})
         _require_own(group, len(made))
     document["fleet"] = tuple(part for made in parts.values() for part in made)

@@ -35,7 +35,7 @@ def test_every_command_of_the_page_works(tmp_path, monkeypatch, capsys):
 def test_the_study_on_the_page_is_one(tmp_path):
     path = tmp_path / "random.yaml"
     path.write_text(re.search(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL).group(1))
-    assert list(read_study(path).policies) == ["l2h", "alone", "random_half"]
+    assert list(read_study(path).policies) == ["l2h", "always_local", "random_half"]
 
 
 def test_the_table_of_the_shipped_study_names_its_policies():

@@ -23,7 +23,8 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents.backends import cluster_end
-from sim.errors import BadInput
+from agents.backends.limits import WITH_RAY, WITHOUT_RAY, require_room
+from sim.errors import BadInput, RunFailed
 from sim.results.whole_files import locked
 
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -63,6 +64,7 @@ class Cluster:
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: all else would come first
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         if address is None:
+            require_room(WITH_RAY)
             folder = self._at_end.enter_context(private_folder())
             self._at_end.callback(ray.shutdown)
             _start(cpus, folder)
@@ -158,17 +160,22 @@ def run_tasks(
 
 
 def _start(cpus: int, folder: Path) -> None:
-    """Starts a private cluster on the loopback device, with its files in `folder`."""
+    """Starts a private cluster on the loopback device, with its files in `folder`. Raises RunFailed if it
+    does not come up: too few threads or addresses for its processes, or a machine that is too busy."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    ray.init(
-        "local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=str(folder),
-        runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they start
-        **QUIET,
-    )
+    try:
+        ray.init(
+            "local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+            runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they are
+            **QUIET,
+        )
+    except Exception as error:  # Ray raises no kind of its own here
+        why = " ".join(str(error).split()).rstrip(".")
+        raise RunFailed("load", f"Ray did not start ({why}); {WITHOUT_RAY}") from error
 
 
 def _join(address: str) -> None:

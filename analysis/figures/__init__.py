@@ -63,23 +63,23 @@ class Drawing:
 FIGURES = {
     "study_contrast": Drawing(
         study_contrast,
-        "Whom to ask about what, by price",
+        "Whom to ask about what, by cost of deferring",
         study_alt.study_contrast,
         "At the run's own form, c_1 and interval between copies. On what was sent the server should lead by "
-        "far; on what was kept a lead is help that was not worth its price.",
+        "far; on what was kept a lead is help that was not worth its cost.",
         needs=frozenset({"study"}),
     ),
     "study_accuracy": Drawing(
         study_accuracy,
         "Accuracy against deferral rate",
         study_alt.study_accuracy,
-        "Each point is a rejector trained at one price of a send; along a line the price falls to the right. "
+        "Each point is a rejector trained at one cost of deferring; along a line that falls to the right. "
         "The distance above the straight line is what the choice of samples is worth.",
         needs=frozenset({"study"}),
     ),
     "study_rates": Drawing(
         study_rates,
-        "Deferral rate against the price of a send",
+        "Deferral rate against the cost of deferring",
         study_alt.study_rates,
         "A rejector that minds its costs sends less where a send is dearer (to the right) and where a wrong "
         "answer of the server weighs more (the higher c_1).",
@@ -87,7 +87,7 @@ FIGURES = {
     ),
     "study_risk": Drawing(
         study_risk,
-        "Risk against the price of a send",
+        "Risk against the cost of deferring",
         study_alt.study_risk,
         "A rejector that minds its costs stays below both grey lines: it should never do worse than sending "
         "nothing or everything. What is left to the dotted line is what nobody can know beforehand.",
@@ -173,8 +173,8 @@ FIGURES = {
         risk,
         "What deferring costs",
         alt.risk,
-        "The lowest point of a curve is the best threshold of its score at this price of the server, had it "
-        "always answered. Curve and point are of the first models before any drift, as the title says. What "
+        "The lowest point of a curve is the best threshold of its score at this c_e, had the server always "
+        "answered. Curve and point are of the first models before any drift, as the title says. What "
         "the run paid lies above its score's curve by what queues and outages took, and by chance.",
         needs=frozenset({"deferral"}),
     ),
@@ -182,10 +182,10 @@ FIGURES = {
         reliability,
         "Reliability",
         alt.reliability,
-        "Estimates on the diagonal mean what they say; points below it are too sure of themselves. A price "
-        "in units of cost asks for that: plug-in and its like decide by these numbers. Bars are 95% "
-        "intervals that count each sample once. Legends have the expected calibration error in points with "
-        "its interval, and how large chance alone would make it.",
+        "Estimates on the diagonal mean what they say; points below it are too sure of themselves. A "
+        "threshold in units of cost asks for that: plug-in and its like decide by these numbers. Bars are "
+        "95% intervals that count each sample once. Legends have the expected calibration error in points "
+        "with its interval, and how large chance alone would make it.",
         needs=frozenset({"reliability"}),
         fits=has_estimates,
     ),

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import BLUE, INK, ORANGE, WIDTH_IN, styled
+from analysis.figures.style import BLUE, INK, ORANGE, WIDTH_IN, as_percent, styled
 from analysis.metrics.answers import contrast_among
 from analysis.run_folder.traffic import Traffic
 
@@ -36,7 +35,7 @@ def contrast(traffic: Traffic) -> Figure:
             value = [np.nan if estimate["value"] is None else estimate["value"] for estimate in estimates]
             axes.plot(value, y, marker, color=colour, mec=INK, mew=0.5, ms=6.5, ls="", label=label)
         axes.set_yticks(range(len(names)), names)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(as_percent())
         axes.set_xlabel("accuracy (% of held-out)")
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

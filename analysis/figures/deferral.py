@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator
 
-from analysis.figures.style import INK, VERMILION, WIDTH_IN, score_name, scores_of, styled
+from analysis.figures.style import INK, VERMILION, WIDTH_IN, as_percent, score_name, scores_of, styled
 from analysis.metrics.measures import realised_risk
 from analysis.run_folder.traffic import Mask, Traffic, share
 
@@ -150,7 +150,7 @@ def _curves(axes: Axes, table: pd.DataFrame, of: str = "accuracy") -> None:
         axes.plot(rows["deferral_rate"], rows[of], label=score_name(score), **style)
     axes.set_xlim(-0.02, 1.02)
     for axis in (axes.xaxis, axes.yaxis) if of == "accuracy" else (axes.xaxis,):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(as_percent())
 
 
 def _ran(axes: Axes, traffic: Traffic, among: Mask) -> None:

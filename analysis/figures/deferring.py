@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import (
     BLUE,
@@ -14,6 +13,7 @@ from analysis.figures.style import (
     SERIES,
     VERMILION,
     WIDTH_IN,
+    as_percent,
     bin_width_s,
     label_outages,
     label_time,
@@ -21,17 +21,23 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
+from analysis.figures.timeline import LEAST_IN_BIN
 from analysis.metrics.measures import oracle_risk, realised_risk
 from analysis.run_folder.traffic import Traffic
+
+MOST_BINS = 120
 
 
 @styled
 def deferring(traffic: Traffic) -> Figure:
     """Deferral rate by group, sends per sent request, and risk against the oracle's, by time of arrival."""
     run, outages = traffic.run, traffic.outages
-    figure = Figure(figsize=(WIDTH_IN, 5.6), layout=ConstrainedLayoutEngine(hspace=0.04))
-    panels = figure.subplots(3, 1, sharex=True)
-    bins = deferring_bins(traffic)
+    bins = deferring_bins(traffic, max(1, min(MOST_BINS, len(traffic.requests) // LEAST_IN_BIN)))
+    dot = {"marker": "o", "ms": 3.5} if len(bins) == 1 else {}  # of which there is no line
+    is_sent = bool(bins["amplification"].notna().any())
+    count = 2 + is_sent
+    figure = Figure(figsize=(WIDTH_IN, 0.2 + 1.8 * count), layout=ConstrainedLayoutEngine(hspace=0.04))
+    panels = figure.subplots(count, 1, sharex=True)
     middle = bins["middle_s"]
     for axes in panels:
         shade_outages(axes, outages)
@@ -39,17 +45,18 @@ def deferring(traffic: Traffic) -> Figure:
         axes.grid(visible=True, axis="y")
     for index, group in enumerate(run.groups):
         colour = SERIES[index % len(SERIES)]
-        panels[0].plot(middle, bins[f"deferral_rate.{group}"], color=colour, label=group)
+        panels[0].plot(middle, bins[f"deferral_rate.{group}"], color=colour, label=group, **dot)
     panels[0].set_ylim(0, 1)
-    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panels[0].yaxis.set_major_formatter(as_percent())
     panels[0].set_ylabel("deferral rate\n(% sent)")
-    panels[1].plot(middle, bins["amplification"], color=VERMILION, label="all groups")
-    panels[1].set_ylim(bottom=1.0)
-    panels[1].set_ylabel("sends per sent\nrequest (ratio)")
-    panels[2].plot(middle, bins["risk"], color=BLUE, label="paid")
-    panels[2].plot(middle, bins["oracle"], color=INK, lw=0.9, ls=(0, (4, 2)), label="oracle (bound)")
-    panels[2].set_ylim(bottom=0)
-    panels[2].set_ylabel("generalised risk\n(loss)")
+    if is_sent:
+        panels[1].plot(middle, bins["amplification"], color=VERMILION, label="all groups", **dot)
+        panels[1].set_ylim(bottom=1.0)
+        panels[1].set_ylabel("sends per sent\nrequest (ratio)")
+    panels[-1].plot(middle, bins["risk"], color=BLUE, label="paid", **dot)
+    panels[-1].plot(middle, bins["oracle"], color=INK, lw=0.9, ls=(0, (4, 2)), label="oracle (bound)")
+    panels[-1].set_ylim(bottom=0)
+    panels[-1].set_ylabel("generalised risk\n(loss)")
     for axes in panels:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
@@ -57,7 +64,7 @@ def deferring(traffic: Traffic) -> Figure:
     return figure
 
 
-def deferring_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
+def deferring_bins(traffic: Traffic, most_bins: int = MOST_BINS) -> pd.DataFrame:
     """In bins of at least 10 s after the warm-up, by arrival: middle_s, deferral_rate.GROUP, amplification,
     risk and oracle (both over held-out requests whose server's answer is on record)."""
     horizon_s, requests = traffic.run.horizon_s, traffic.requests

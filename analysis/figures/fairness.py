@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from analysis.figures.style import SERIES, WIDTH_IN, styled
+from analysis.figures.style import SERIES, WIDTH_IN, as_percent, styled
 from analysis.metrics.by_client import LEAST_REQUESTS, accuracy_by_client
 from analysis.run_folder.traffic import Traffic
 
@@ -33,7 +32,7 @@ def fairness(traffic: Traffic) -> Figure:
     axes.plot([], [], color="#444444", lw=1.0, ls=(0, (4, 2)), label="own models")
     axes.set_ylim(0, 1)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(as_percent())
     axes.set_xlabel(f"accuracy of a client with {LEAST_REQUESTS} held-out requests or more (% of held-out)")
     axes.set_ylabel("clients with at most this\n(% of group)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import (
     FAINT,
     SERIES,
     WIDTH_IN,
+    as_percent,
     label_outages,
     mark_warm_up,
     shade_outages,
@@ -49,7 +49,7 @@ def fidelity_figure(simulated: Mapping[str, Traffic], real: Sequence[Traffic]) -
         sends.plot(seconds["middle_s"], seconds["first_sends"] + seconds["retries"], **look)
     latency.set_xlabel("seconds from arrival to the server's answer")
     latency.set_ylabel("share of answers")
-    latency.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    latency.yaxis.set_major_formatter(as_percent())
     waiting.set_ylabel("waiting\n(requests)")
     sends.set_ylabel("sends\n(1/s)")
     sends.set_xlabel("time (s)")

@@ -55,6 +55,10 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
     across = len({round(axes.get_position().x0, 2) for axes in chosen})
     room = max(12, int(CHARACTERS_PER_IN * (width_in - 0.6) / across))
     for axes in chosen:
+        height_in = figure.get_figheight() * axes.get_position().height
+        lines = axes.get_ylabel().split("\n")
+        high = max(12, int(CHARACTERS_PER_IN * height_in))
+        axes.set_ylabel("\n".join(fill(line, high, break_on_hyphens=False) for line in lines))
         axes.set_xlabel(fill(axes.get_xlabel(), room, break_on_hyphens=False))
         axes.set_title(fill(axes.get_title(loc="left"), room, break_on_hyphens=False), loc="left")
     looks = told_apart(chosen) if marked else {}
@@ -105,6 +109,7 @@ def _arrange(figure: Figure, chosen: Sequence[Axes], is_stacked: bool) -> float:
     for axes in [axes for axes in figure.axes if axes not in boxes]:
         axes.remove()
     if is_stacked:
+        _name_all(boxes)
         rows, columns = list(range(len(chosen))), [0.0]
     heights = [0.0] * len(rows)
     places = {}
@@ -122,6 +127,18 @@ def _arrange(figure: Figure, chosen: Sequence[Axes], is_stacked: bool) -> float:
         elif is_stacked and len(labels) == 1:
             axes.set_xlabel("")
     return max(0.35, 1.15 * sum(heights))
+
+
+def _name_all(boxes: dict[Axes, Any]) -> None:
+    """Gives each panel that stood beside another of its size the name of their common y axis."""
+    for axes, box in boxes.items():
+        beside = [
+            one.get_ylabel()
+            for one, other in boxes.items()
+            if abs(other.y1 - box.y1) < 0.01 and abs(other.height - box.height) < 0.01 and one.get_ylabel()
+        ]
+        if beside and not axes.get_ylabel():
+            axes.set_ylabel(beside[0])
 
 
 def told_apart(panels: Sequence[Axes]) -> dict[str, dict[str, Any]]:

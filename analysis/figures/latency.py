@@ -31,18 +31,24 @@ def latency(traffic: Traffic) -> Figure:
     _tail(axes, every, relaxations, INK, "all")
     for name, colour in OUTCOME_COLOURS.items():
         mask = traffic.is_outcome(name)
-        label = f"{name.replace('_', ' ')} ({mask.mean() if mask.size else 0.0:.0%})"
+        share = mask.mean() if mask.size else 0.0
+        label = f"{name.replace('_', ' ')} ({share:.{1 if 0 < share < 0.01 else 0}%})"
         _tail(axes, every.among(mask), relaxations, colour, label)
+    longest = [np.nanmax(line.get_xdata(), initial=0.0) for line in axes.get_lines()]
+    is_at_once = max(longest, default=0.0) == 0.0  # of which a logarithm shows nothing
     for label, marker in MARKERS.items():
         axes.plot([], [], marker, color=FAINT, ms=4.5, label=label)
     _deadlines(axes, traffic.run.groups)
-    axes.set_xscale("log")
+    axes.set_xscale("linear" if is_at_once else "log")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1.25)
     axes.set_yticks([1, 0.5, 0.1, 0.05, 0.01, 0.001])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g}%"))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    if is_at_once:
+        axes.set_xlim(-0.05, max(1.0, axes.get_xlim()[1]))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("latency to the final answer (s)")
     axes.set_ylabel("requests that take longer than this (%)")
@@ -75,9 +81,11 @@ def _deadlines(axes: Axes, groups: dict[str, dict[str, Any]]) -> None:
     for name, group in groups.items():
         if group["deadline_s"] is not None:
             named.setdefault(float(group["deadline_s"]), []).append(name)
-    for index, (deadline_s, names) in enumerate(sorted(named.items())):
-        label = "deadline" if index == 0 else None
-        axes.axvline(deadline_s, color=FAINT, lw=1.0, ls=(0, (1, 2)), label=label, zorder=2)
+    if named:
+        place = axes.get_xaxis_transform()
+        look: dict[str, Any] = {"color": FAINT, "lw": 1.0, "ls": (0, (1, 2)), "zorder": 2}
+        axes.vlines(sorted(named), 0, 1, transform=place, label="deadline", **look)
+    for deadline_s, names in sorted(named.items()):
         text = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} groups"
         axes.annotate(
             text,

@@ -103,7 +103,7 @@ def heat_maps(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Fig
         panel.set_xlabel(path_label(axes[1]))
         panel.set_ylabel(path_label(axes[0]))
         panel.set_title(axis_label(metric))
-        figure.colorbar(shades, ax=panel)
+        figure.colorbar(shades, cax=panel.inset_axes((1.03, 0.0, 0.05, 1.0)))  # goes wherever its panel goes
     return figure
 
 

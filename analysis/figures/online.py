@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style import (
     BLUE,
@@ -21,6 +21,7 @@ from analysis.figures.style import (
     SERIES,
     VERMILION,
     WIDTH_IN,
+    as_percent,
     bin_width_s,
     label_outages,
     label_time,
@@ -89,7 +90,7 @@ def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
         axes.plot(bins.index, bins[group], color=SERIES[place % len(SERIES)], label=group)
     lowest = float(np.nanmin(bins.to_numpy(dtype=float))) if bins.notna().to_numpy().any() else 0.0
     axes.set_ylim(max(0.0, np.floor(lowest * 10 - 0.3) / 10), 1.0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(as_percent())
     axes.set_ylabel("server right\n(% of held-out)")
     if drifts(run):
         axes.plot([], [], color=INK, lw=1.0, ls=(0, (5, 2)), label="drift")

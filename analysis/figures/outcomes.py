@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.style import (
     INK,
     MOST_NAMED,
     OUTCOME_COLOURS,
     WIDTH_IN,
+    as_percent,
     bin_width_s,
     label_outages,
     label_time,
@@ -52,7 +52,7 @@ def outcomes(traffic: Traffic) -> Figure:
     mark_warm_up(axes, run.warm_up_s)
     label_outages(axes, outages, run.horizon_s, run.warm_up_s)
     axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(as_percent())
     label_time(axes, run.horizon_s, " of arrival")
     axes.set_ylabel("share of requests (%)")
     if names:

@@ -8,12 +8,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style import (
     SERIES,
     SETTINGS,
     WIDTH_IN,
+    as_percent,
     label_outages,
     label_time,
     mark_warm_up,
@@ -66,7 +67,7 @@ def _drawn(traffics: Sequence[Traffic], names: Sequence[str]) -> Figure:
         panels[0].plot(bins["middle_s"], bins["fleet"], **look)
         panels[1].plot(seconds["middle_s"], seconds["first_sends"] + seconds["retries"], **look)
         panels[2].plot(seconds["middle_s"], seconds["waiting_mean"], **look)
-    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panels[0].yaxis.set_major_formatter(as_percent())
     panels[0].set_ylabel("accuracy\n(% of held-out)")
     panels[1].set_ylabel("sends\n(1/s)")
     panels[2].set_ylabel("waiting\n(requests)")

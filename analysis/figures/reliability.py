@@ -7,9 +7,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import FAINT, INK, SCORE_STYLES, WIDTH_IN, score_name, styled
+from analysis.figures.style import FAINT, INK, SCORE_STYLES, WIDTH_IN, as_percent, score_name, styled
 from analysis.metrics.reliability import calibration_error, estimates_of, reliability_bins
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
@@ -42,7 +41,7 @@ def reliability(traffic: Traffic) -> Figure:
             _curve(axes, source, table, calibration_error(table, "/".join((group, source, model))))
     for axes in panels.ravel():
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axis.set_major_formatter(as_percent())
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("said to be (% likely)")

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, styled
+from analysis.figures.style import BLUE, GREY, INK, ORANGE, SERIES, WIDTH_IN, as_percent, styled
 from analysis.run_folder.study_rows import forms_in, rows_of
 from analysis.run_folder.traffic import Traffic
 
@@ -28,7 +28,7 @@ DASHES = {"nonnegative": "-", "cost_sensitive": (0, (6, 1.5)), "paper": (0, (1, 
 
 @styled
 def study_contrast(traffic: Traffic) -> Figure:
-    """Both models on what is kept and on what is sent, by group and price of a send."""
+    """Both models on what is kept and on what is sent, by group and cost of deferring."""
     run = traffic.run
     table = pd.concat(
         [rows_of(run, run.study, name, "c_e").sort_values("c_e") for name in list(run.groups)[:MOST_GROUPS]]
@@ -43,7 +43,7 @@ def study_contrast(traffic: Traffic) -> Figure:
         axes.plot(server, y, "s", color=BLUE, mec=INK, mew=0.5, ms=6, ls="", label="the server's model")
         axes.set_title(f"what the rejector {title}")
         axes.set_yticks(y, [f"{row.group}, $c_e$ = {row.c_e:g}" for row in table.itertuples()])
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(as_percent())
         axes.set_xlabel("accuracy (% of held-out)")
         axes.grid(visible=True, axis="x")
     panels[0].set_ylim(len(table) - 0.5, -0.5)
@@ -78,7 +78,7 @@ def study_rates(traffic: Traffic) -> Figure:
         for label, look, line in _costs(traffic, name):
             axes.plot(line["c_e"], line["deferral_rate"], label=label, **look)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
         _percent(axes, "deferral rate (% sent)")
     return _finished(figure, panels)
 
@@ -97,7 +97,7 @@ def study_risk(traffic: Traffic) -> Figure:
         for column, (label, look) in RISK_BOUNDS.items():
             axes.plot(bounds["c_e"], bounds[column], label=label, lw=1, zorder=1, **look)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("price of a send $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
         axes.set_ylabel("generalised risk (loss)")
     return _finished(figure, panels)
 
@@ -165,7 +165,7 @@ def _panels(traffic: Traffic, height_in: float) -> tuple[Figure, list[tuple[str,
 
 def _percent(axes: Axes, label: str, both: bool = False) -> None:
     for axis in (axes.yaxis, axes.xaxis) if both else (axes.yaxis,):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_major_formatter(as_percent())
     axes.set_ylabel(label)
 
 

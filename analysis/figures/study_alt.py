@@ -24,8 +24,9 @@ def study_accuracy(traffic: Traffic, _summary: dict[str, Any]) -> str:
         f"{name} sends {percent(own['deferral_rate'])} and is right on {percent(own['accuracy'])}"
         for name, own in _own(traffic)
     ]
-    return "Accuracy against deferral rate as the price goes over its grid; at the run's own costs " + (
-        "; ".join(parts) + "."
+    return (
+        "Accuracy against deferral rate as the cost of deferring goes over its grid; at the run's own costs "
+        + ("; ".join(parts) + ".")
     )
 
 
@@ -39,7 +40,7 @@ def study_rates(traffic: Traffic, _summary: dict[str, Any]) -> str:
                 f"{name} from {percent(first['deferral_rate'])} at {first['c_e']:g} "
                 f"to {percent(last['deferral_rate'])} at {last['c_e']:g}"
             )
-    return "Deferral rate against the price of a send: " + "; ".join(parts) + "."
+    return "Deferral rate against the cost of deferring: " + "; ".join(parts) + "."
 
 
 def study_risk(traffic: Traffic, _summary: dict[str, Any]) -> str:
@@ -52,7 +53,7 @@ def study_risk(traffic: Traffic, _summary: dict[str, Any]) -> str:
             for _, row in line.iloc[[0, -1][: len(line)]].iterrows()
         ]
         parts.append(f"{name} {' and '.join(ends)}")
-    return "Generalised risk against the price of a send: " + "; ".join(parts) + "."
+    return "Generalised risk against the cost of deferring: " + "; ".join(parts) + "."
 
 
 def study_losses(traffic: Traffic, _summary: dict[str, Any]) -> str:

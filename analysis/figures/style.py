@@ -48,7 +48,7 @@ SCORE_STYLES: dict[str, dict[str, Any]] = {
     "entropy": {"color": ORANGE, "linestyle": (0, (4, 1.5))},
     "margin": {"color": ORANGE, "linestyle": (0, (1, 1))},
     "confidence_calibrated": {"color": ORANGE, "linestyle": (0, (6, 1, 1, 1))},
-    "energy": {"color": YELLOW},
+    "energy": {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1))},
     "compare_confidence": {"color": VERMILION},
     "mozannar_sontag": {"color": PURPLE},
     "one_vs_all": {"color": PURPLE, "linestyle": (0, (4, 1.5))},
@@ -99,6 +99,8 @@ SETTINGS: Settings = {
 }
 WIDTH_IN = 7.2
 TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s", 1.0, 0.0))  # from when on
+HOURS = (0.5, 1, 2, 3, 6, 12, 24)  # between two labels of a long run
+MOST_HOURS = 9  # of them along the axis
 MOST_NAMED = 6  # more outages than this are counted, not named
 MOST_SHADED = 100  # more than this are shaded as one
 MOST_STEPS = 500  # of a step function; the bins of a time line are about as many
@@ -247,15 +249,28 @@ def label_outages(axes: Axes, outages: tuple[Outage, ...], horizon_s: float, war
         )
 
 
+def as_percent() -> FuncFormatter:
+    """Labels of shares: as many digits as it takes that none says another number than its place, '82.5%'."""
+    return FuncFormatter(lambda share, _: f"{100 * share + 0.0:.6g}%")
+
+
 def label_time(axes: Axes, horizon_s: float, of: str = "") -> None:
     """Names the axis of virtual time, in hours or days where the run is that long."""
     unit, size_s = next((unit, size) for unit, size, least in TIME_UNITS if horizon_s >= least)
     axes.set_xlabel(f"virtual time{of} ({unit})")
     axes.set_xlim(0, horizon_s)
     if size_s > 1:
-        ticks = size_s * np.asarray(AutoLocator().tick_values(0, horizon_s / size_s))
+        ticks = size_s * time_ticks(horizon_s / size_s, unit)
         axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: f"{at_s / size_s:g}"))
+
+
+def time_ticks(horizon: float, unit: str) -> Floats:
+    """Where an axis of virtual time is labelled, in its unit: hours as clocks divide a day."""
+    step = next((step for step in HOURS if horizon / step <= MOST_HOURS), None) if unit == "h" else None
+    if step is None:
+        return np.asarray(AutoLocator().tick_values(0, horizon))
+    return np.arange(0.0, horizon + 1e-9, step)
 
 
 def mark_warm_up(axes: Axes, warm_up_s: float) -> None:

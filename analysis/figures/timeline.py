@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.style import (
     BLUE,
@@ -22,6 +22,7 @@ from analysis.figures.style import (
     VERMILION,
     WIDTH_IN,
     Floats,
+    as_percent,
     bin_width_s,
     label_outages,
     label_time,
@@ -69,7 +70,7 @@ def _accuracy(axes: Axes, bins: pd.DataFrame) -> None:
     axes.plot(middle, bins["clients"], color=INK, lw=0.9, ls=(0, (4, 2)), label="clients' own models")
     low = float(np.nanmin([bins["low"].min(), bins["clients"].min()])) if len(bins) else 0.0
     axes.set_ylim(max(0.0, np.floor(low * 10 - 0.3) / 10), 1.0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(as_percent())
     axes.set_ylabel("accuracy\n(% of held-out)")
 
 

@@ -154,7 +154,10 @@ def too_few_clients(traffic: Traffic) -> str | None:
     count = traffic.distinct("client_id")
     if count >= LEAST_CLIENTS:
         return None
-    return f"too few clients: {count} asked about held-out samples, {LEAST_CLIENTS} needed for intervals"
+    return (
+        f"too few clients: {count} asked about held-out samples, and under {LEAST_CLIENTS} intervals may be "
+        "too narrow"
+    )
 
 
 def too_many_in_flight(traffic: Traffic) -> str | None:

@@ -4,7 +4,7 @@ Used by the table at the end of a run and by the report, so that both say the sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ def rate(value: float | None) -> str:
     return number(value, _digits_of_rate(value or 1.0))
 
 
+def load_of(offered: float | None) -> str:
+    """An offered load with two digits after the point, or two that are not 0: '0.58', '0.0043'."""
+    return number(offered, max(2, _digits_of_rate(offered or 1.0) - 1))
+
+
 def _digits_of_rate(value: float) -> int:
     return min(6, max(1, 2 - floor(log10(abs(value) or 1.0))))
 
@@ -54,6 +59,14 @@ def seconds(value: float | None) -> str:
 def instant(at_s: float) -> str:
     """An instant or a span in whole digits, never 2.592e+06: '2,592,000', '0.5'."""
     return f"{at_s:,.10g}"
+
+
+def span(length_s: float) -> str:
+    """A round stretch of time: '10 s', '5 min', '24 h'."""
+    size, unit = next(
+        ((size, unit) for size, unit in ((3600, "h"), (60, "min")) if length_s % size == 0), (1, "s")
+    )
+    return f"{instant(length_s / size)} {unit}"
 
 
 def data_size(count: float | None) -> str:
@@ -118,17 +131,15 @@ def headline(summary: Summary) -> list[dict[str, str]]:
     low, high = held_out["all"]["low"], held_out["all"]["high"]
     interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f} (95%)"
     answered = f"{percent(rates['remote_answer_rate'])} answered by the server"
-    gain = held_out["gain"]["value"]
+    gain, wasted = held_out["gain"]["value"], percent(summary["work"]["wasted_share"])
     rows = [
         ("accuracy", percent(held_out["all"]["value"]), interval),
         ("gain", NOTHING if gain is None else f"{100 * gain:+.1f}", "points over client accuracy"),
         ("deferral rate", percent(rates["deferral_rate"]["value"]), answered),
         ("95% answered within", answered_within(whole), f"{percent(whole['answered_share'])} got an answer"),
-        (
-            "offered load",
-            number(load["offered"]),
-            f"{percent(summary['work']['wasted_share'])} of work wasted",
-        ),
+        ("offered load", load_of(load["offered"]), f"{wasted} of work wasted")
+        if load["offered"] is not None  # of several servers no one number
+        else ("work wasted", wasted, "of the server's time"),
     ]
     if summary["outages"]["each"]:
         during = summary["outages"]["during_any"]
@@ -159,11 +170,27 @@ def difference_with_interval(difference: Mapping[str, Any], unit: str) -> str:
     middle, *ends = (_or_none(difference[end]) for end in ("difference", "low", "high"))
     if any(end is None for end in ends):
         return quantity(middle, unit, signed=True)
+    digits = digits_of_ends(ends, unit)
+    middle_text, low, high = (quantity(one, unit, True, digits) for one in (middle, *ends))
+    return f"{middle_text} [{low}, {high}]"
+
+
+def difference_with_half(difference: Mapping[str, Any], unit: str) -> str:
+    """'+1.2 ±0.9', with as many digits as its interval needs; the difference alone if that is not known."""
+    middle, *ends = (_or_none(difference[end]) for end in ("difference", "low", "high"))
+    low, high = ends
+    if low is None or high is None:
+        return quantity(middle, unit, signed=True)
+    digits = digits_of_ends(ends, unit)
+    return f"{quantity(middle, unit, True, digits)} ±{quantity((high - low) / 2, unit, False, digits)}"
+
+
+def digits_of_ends(ends: Sequence[float | None], unit: str) -> int:
+    """Digits after the point with which no end of an interval is written 0 unless it is."""
     _, factor, digits = SHOWN_AS.get(unit, PLAIN)
     while digits < MOST_DIGITS and any(end and not round(factor * end, digits) for end in ends):
         digits += 1
-    middle_text, low, high = (quantity(one, unit, True, digits) for one in (middle, *ends))
-    return f"{middle_text} [{low}, {high}]"
+    return digits
 
 
 def _or_none(value: float | None) -> float | None:

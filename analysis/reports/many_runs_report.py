@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
+from analysis.reports.fitting_table import FittingTable
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
 from sim.results.whole_files import write_whole
@@ -40,11 +40,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text, a heading above it."""
+    """A table of text, a heading above it; its first `names` columns say what a row is."""
 
     heading: str
     columns: Shown
     rows: list[Shown]
+    names: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def sweep_table(result: Result, shown: Sequence[str]) -> RenderableType:
     metrics = [metric_of(one, result.table) for one in shown or HEADLINE[:PRINTED]]
     axes = result.reported["axes"]
     columns, rows = cells_as_text(pivot(result.table, axes, metrics), short_names(axes), metrics, with_half)
-    return printed(result, [Sheet("", columns, rows)])
+    return printed(result, [Sheet("", columns, rows, names=len(columns) - len(metrics) - 1)])
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -177,15 +178,8 @@ def printed(result: Result, sheets: Sequence[Sheet]) -> RenderableType:
     """Tables as a terminal shows them, under the title and above what to beware of."""
     parts: list[RenderableType] = [Text(f"{result.title}: {result.about}", style="bold")]
     for sheet in sheets:
-        table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
-        for index, name in enumerate(sheet.columns):
-            # Names may be broken on a narrow terminal, numbers may not: a cut number would be a wrong one.
-            width = max(len(text) for text in (*name.split(), *(row[index] for row in sheet.rows)))
-            table.add_column(name, justify="right" if index else "left", min_width=width)
-        for row in sheet.rows:
-            table.add_row(*row)
         parts += [Text(), Text(sheet.heading)] if sheet.heading else [Text()]
-        parts.append(table)
+        parts.append(FittingTable(sheet.columns, sheet.rows, sheet.names))
     parts += [Text(line, style="bold red") for line in cautions(result.table)]
     return Group(*parts, Text(), Text(result.method))
 

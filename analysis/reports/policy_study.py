@@ -19,7 +19,7 @@ from analysis.figures.many_runs import difference_label
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports.best_policy import difference_of, is_apart, pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import Metric, metric_of, pivot
-from analysis.reports.formatting import difference_with_interval, quantity
+from analysis.reports.formatting import difference_with_half, difference_with_interval, quantity
 from analysis.reports.many_runs_report import (
     Picture,
     Result,
@@ -189,11 +189,7 @@ def _differences_sheet(
     def cell(of: Mapping[str, float], unit: str) -> str:
         if not short:
             return difference_with_interval(of, unit)
-        middle, half = (
-            quantity(_or_none(one), unit, signed)
-            for one, signed in ((of["difference"], True), ((of["high"] - of["low"]) / 2, False))
-        )
-        return f"{middle} ±{half}{' *' if is_apart(of) else ''}"
+        return difference_with_half(of, unit) + (" *" if is_apart(of) else "")
 
     rows = [
         (name, *(cell(of[metric.name], metric.unit) for metric in metrics)) for name, of in results.items()
@@ -201,10 +197,6 @@ def _differences_sheet(
     star = "; * where it leaves out 0" if short else ""
     heading = f"Differences from {baseline}, paired by seed, with 95% intervals{star}"
     return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
 
 
 def _pictures(

@@ -32,7 +32,12 @@ from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
-STAGES = ("build", "learn", "decide", "run")
+STAGES = {  # by their keys in timing.json
+    "build": "frozen client models (build)",
+    "learn": "server and rejectors trained (learn)",
+    "decide": "policies evaluated (decide)",
+    "run": "event loop (run)",
+}
 
 
 def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False) -> None:
@@ -155,7 +160,7 @@ def stages(run: Run) -> list[tuple[str, str]]:
 
 def _stages(timing: dict[str, Any]) -> list[tuple[str, str]]:
     took = timing.get("stages_s", {})
-    rows = [(name, f"{float(took[name]):.2f} s") for name in STAGES if name in took]
+    rows = [(words, f"{float(took[name]):.2f} s") for name, words in STAGES.items() if name in took]
     if rows and "requests_per_s" in timing:
         rows.append(("requests simulated per second", f"{float(timing['requests_per_s']):,.0f}"))
     if rows and "path" in timing:

@@ -10,12 +10,15 @@ from analysis.reports.formatting import (
     Summary,
     data_size,
     instant,
+    load_of,
     number,
     percent,
     recovery,
     taken,
 )
 from analysis.reports.learning_alone import learning_alone
+
+CLEARLY = 0.1  # of the time, by which replicas are busier than full batches would have them
 
 
 def sentences(summary: Summary) -> list[str]:
@@ -135,12 +138,11 @@ def _service(summary: Summary) -> str:
     if answered is not None and answered < 1:
         text += f" {percent(1 - answered)} of the requests got no answer."
     if load["offered"] is not None:
-        text += f" The offered load outside outages was {load['offered']:.2f}."
+        text += f" The offered load outside outages was {load_of(load['offered'])}."
     if load["utilisation"] is not None and not summary.get("queues"):  # of several servers the tables tell
-        text += (
-            f" Replicas were busy {percent(load['utilisation'])} of the time they were up; batching keeps "
-            "this high even at low load, as batches are then not full."
-        )
+        text += f" Replicas were busy {percent(load['utilisation'])} of the time they were up"
+        is_by_batches = load["utilisation"] - (load["offered"] or load["utilisation"]) > CLEARLY
+        text += "; batching keeps this high, as batches are not full at a low load." if is_by_batches else "."
     if wasted is not None:
         text += f" {percent(wasted)} of the server's work was for answers that nobody used."
     if summary["retries"]["amplification"] is not None:

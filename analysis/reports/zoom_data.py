@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from analysis.figures.style import BLUE, GREEN, PURPLE, SERIES, SKY, VERMILION, bin_width_s, few_steps
 from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds, bins_of_servers
+from analysis.reports.formatting import span
 from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
@@ -103,7 +104,7 @@ def bins_in_words(traffic: Traffic) -> str:
         bin_width_s(horizon_s, 1, MOST_BINS),
         accuracy_bin_s(horizon_s, counted, MOST_ACCURACY_BINS),
     )
-    return f"{fine:g} s, of accuracy {coarse:g} s"
+    return f"{span(fine)}, of accuracy {span(coarse)}"
 
 
 def as_script(data: dict[str, Any]) -> Markup:

@@ -127,7 +127,7 @@ def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> li
         return [*predictions, risk("risk", own, "availability", reach.share), *line]
     predictions.append(risk("risk", own, *along))
     if is_priced:
-        predictions.append(risk("risk had a send cost this price", float(price), *along))
+        predictions.append(risk("risk had deferring cost this", float(price), *along))
     return predictions
 
 

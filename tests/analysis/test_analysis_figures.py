@@ -24,12 +24,14 @@ from analysis.figures.style import (
     OUTCOME_COLOURS,
     SCORE_STYLES,
     SETTINGS,
+    as_percent,
     bin_width_s,
     few_steps,
     label_time,
     score_name,
     scores_of,
     shade,
+    time_ticks,
     to_pdf,
     to_png,
     to_svg,
@@ -351,3 +353,39 @@ def test_gaps_between_very_many_outages_stay_where_they_can_be_seen() -> None:
     (shaded,) = axes.collections
     boxes = [path.get_extents().get_points().tolist() for path in shaded.get_paths()]
     assert boxes == [[[0.0, 1.0], [201.0, 1.5]], [[900.0, 1.0], [1_000.0, 1.5]]]
+
+
+def test_a_label_of_a_share_says_where_it_stands() -> None:
+    """Steps of 2.5 points: rounded to whole ones, 82.5 and 77.5 would both lie."""
+    write = as_percent()
+    assert [write(share) for share in (0.825, 0.775, 0.3, 1.0, 0.0)] == [
+        "82.5%",
+        "77.5%",
+        "30%",
+        "100%",
+        "0%",
+    ]
+
+
+def test_hours_are_labelled_as_clocks_divide_a_day() -> None:
+    assert time_ticks(24.0, "h").tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24]
+    assert time_ticks(4.0, "h").tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]
+    assert np.diff(time_ticks(48.0, "h")).tolist() == [6] * 8
+
+
+def test_a_run_that_answers_at_once_and_sends_nothing_has_no_empty_axes(tmp_path: Path) -> None:
+    """Latencies of 0 vanish from a logarithmic axis, and there is no ratio of attempts to what was sent."""
+    requests = [{"arrived_at_s": float(k)} for k in range(42)]
+    traffic = traffic_of(load_run(write_tiny(tmp_path, requests, horizon_s=86_400)))
+    (tail,) = FIGURES["latency"].draw(traffic).axes
+    assert tail.get_xscale() == "linear"
+    low, high = tail.get_xlim()
+    assert any(low < np.nanmax(line.get_xdata()) < high for line in tail.get_lines() if len(line.get_xdata()))
+    panels = FIGURES["deferring"].draw(traffic).axes
+    assert len(panels) == 2
+    for axes in panels:
+        known = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+        assert any(
+            np.isfinite(y).sum() > 1 or line.get_marker() == "o"
+            for y, line in zip(known, axes.get_lines(), strict=True)
+        )

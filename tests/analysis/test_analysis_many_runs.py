@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,31 @@ from run_folders import write_tiny
 
 import analysis
 from analysis.figures import many_runs as figures
+from analysis.figures.for_print import panels_of
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports import policy_study
 from analysis.reports.best_policy import pair_rows, pairs_of, sentences
-from analysis.reports.cell_table import Made, cell_table, metric_of, pivot, require_metric, write_cell_table
+from analysis.reports.cell_table import (
+    Made,
+    Metric,
+    cell_table,
+    metric_of,
+    pivot,
+    require_metric,
+    write_cell_table,
+)
+from analysis.reports.fitting_table import FittingTable
 from analysis.reports.formatting import difference_with_interval
-from analysis.reports.many_runs_report import cautions, sweep_result, sweep_table, write_result
+from analysis.reports.many_runs_report import (
+    Sheet,
+    cautions,
+    cells_as_text,
+    sweep_result,
+    sweep_table,
+    with_half,
+    write_result,
+)
+from analysis.reports.page import saved
 from analysis.reports.policy_study import paired_differences, policies_of
 from sim.errors import BadInput
 
@@ -286,3 +306,63 @@ def test_policies_that_come_to_the_same_are_one_point_with_both_names(tmp_path: 
     metrics = [metric_of(one, table) for one in ("offered_load", "accuracy")]
     (legend,) = figures.plane(pivot(table, ["policy"], metrics), *metrics).legends
     assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]
+
+
+def test_what_does_not_fit_a_terminal_stands_below_under_the_same_names(tmp_path: Path) -> None:
+    """Every line fits, every number is there, and each block has the names of the rows."""
+    names = ["never_defer", "all_to_the_server", "l2h_without_fallback"]
+    runs = [
+        ({"policy": name}, seed, summary(0.7 + 0.01 * seed * place, 0.1 * seed))
+        for place, name in enumerate(names, start=1)
+        for seed in (1, 2, 3)
+    ]
+    table = made(tmp_path / "cells", runs)
+    metrics = [metric_of(one, table) for one in (*policy_study.MEASURES, "goodput", "answered")]
+    rows = pivot(table, ["policy"], metrics)
+    sheet = Sheet("", *cells_as_text(rows, ["policy"], metrics, with_half))
+    shown = FittingTable(sheet.columns, sheet.rows)
+    for width, blocks in ((80, 2), (200, 1)):
+        console = Console(width=width, record=True)
+        console.print(shown, crop=False)
+        lines = console.export_text().splitlines()
+        assert max(map(len, lines)) <= width
+        text = " ".join(lines)
+        assert all(cell in text for row in sheet.rows for cell in row)
+        assert [text.count(name) for name in names] == [blocks] * len(names)
+
+
+def test_a_difference_without_an_interval_is_written_without_one() -> None:
+    metric = Metric("accuracy", "accuracy", "share", "accuracy")
+    unknown = {"difference": math.nan, "low": math.nan, "high": math.nan}
+    known = {"difference": 0.02, "low": math.nan, "high": math.nan}
+    results = {"a": {"accuracy": unknown}, "b": {"accuracy": known}}
+    (_, none), (_, one) = policy_study._differences_sheet(results, [metric], "l2h", short=True).rows
+    assert (none, one) == ("–", "+2.0")
+
+
+def test_a_difference_that_leaves_out_zero_is_not_written_as_zero() -> None:
+    """0.00002 to 0.00006 of a loss: a star beside '0.0000 ±0.0000' would not agree with it."""
+    metric = Metric("risk", "risk", "loss", "risk")
+    found = {"a": {"risk": {"difference": 0.00004, "low": 0.00002, "high": 0.00006}}}
+    ((_, cell),) = policy_study._differences_sheet(found, [metric], "l2h", short=True).rows
+    assert cell == "+0.00004 ±0.00002 *"
+
+
+@pytest.mark.filterwarnings("error")
+def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> None:
+    """In one column of panels every bar stands right beside its map, and no two maps overlap."""
+    crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
+    metrics = [metric_of(name, table) for name in ("accuracy", "offered_load", "risk", "deferral_rate")]
+    figure = figures.heat_maps(
+        pivot(crossed, ["costs.c_e", "replicas"], metrics), ["costs.c_e", "replicas"], metrics
+    )
+    saved(figure)
+    maps = list(panels_of(figure).values())
+    assert len(maps) == len(metrics)
+    boxes = [axes.get_window_extent() for axes in maps]
+    for upper, lower in pairwise(boxes):
+        assert upper.y0 > lower.y1
+    for axes, box in zip(maps, boxes, strict=True):
+        bar = axes.child_axes[0].get_window_extent()
+        assert (bar.y0, bar.y1) == pytest.approx((box.y0, box.y1))
+        assert 0 < bar.x0 - box.x1 < 0.1 * box.width

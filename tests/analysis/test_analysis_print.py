@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,26 @@ def test_a_legend_of_nothing_is_printed_too() -> None:
     figure = Figure()
     figure.subplots().legend(handles=[])
     for_print(figure, 3.33)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_names_of_axes_fit_beside_their_panels_in_a_column(traffic: Traffic, name: str) -> None:
+    """None is cut at the edge of the figure, or runs into that of the next panel."""
+    figure = FIGURES[name].draw(traffic)
+    with mpl.rc_context(PRINT):
+        for_print(figure, 3.33)
+        boxes = [axes.yaxis.label.get_window_extent() for axes in figure.axes if axes.get_ylabel()]
+    for box in boxes:
+        assert -2 <= box.y0 <= box.y1 <= figure.bbox.height + 2
+    for upper, lower in pairwise(sorted(boxes, key=lambda box: -box.y1)):
+        assert upper.y0 >= lower.y1 - 2
+
+
+def test_panels_in_one_column_each_say_what_they_show(traffic: Traffic) -> None:
+    """Reliability has a row per model: one under another, a group's name alone would not tell which."""
+    figure = FIGURES["reliability"].draw(traffic)
+    with mpl.rc_context(PRINT):
+        for_print(figure, 3.33)
+    named = [(axes.get_title(loc="left"), axes.get_ylabel()) for axes in figure.axes]
+    assert all(label for _, label in named)
+    assert len(set(named)) == len(named)

@@ -19,6 +19,7 @@ from run_folders import write_outages, write_table, write_tiny
 import analysis
 from analysis.figures import drawings_of
 from analysis.reports import predictions as predicted
+from analysis.reports.formatting import headline, load_of, span
 from analysis.reports.run_page import command
 from analysis.reports.sentences import sentences
 from analysis.reports.tables import notes
@@ -203,3 +204,37 @@ def test_file_that_cannot_be_completed_leaves_the_old_one(tmp_path: Path) -> Non
         write_whole(tmp_path / "a.txt", "text, not bytes")  # type: ignore[arg-type]
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_small_load_keeps_its_digits_and_one_of_several_servers_is_no_number(finished: Finished) -> None:
+    assert [load_of(value) for value in (0.58, 1.275, 0.0043, 0.0, None)] == [
+        "0.58",
+        "1.27",
+        "0.0043",
+        "0.00",
+        "–",
+    ]
+    summary = finished[1] | {"load": finished[1]["load"] | {"offered": None}}
+    assert headline(finished[1])[-1]["label"] == "offered load"
+    assert headline(summary)[-1]["label"] == "work wasted"
+    assert "–" not in {row["value"] for row in headline(summary)}
+
+
+def test_batching_is_named_only_where_it_keeps_replicas_busy(finished: Finished) -> None:
+    def told(offered: float | None, utilisation: float) -> str:
+        load = finished[1]["load"] | {"offered": offered, "utilisation": utilisation}
+        return " ".join(sentences(finished[1] | {"load": load}))
+
+    assert "busy 93.0% of the time they were up; batching" in told(0.58, 0.93)
+    assert "batching" not in told(0.0027, 0.003)
+    assert "batching" not in told(None, 0.6)
+
+
+def test_round_stretches_are_told_in_round_units() -> None:
+    assert [span(one) for one in (10.0, 60.0, 300.0, 3600.0, 86_400.0)] == [
+        "10 s",
+        "1 min",
+        "5 min",
+        "1 h",
+        "24 h",
+    ]

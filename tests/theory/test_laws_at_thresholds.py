@@ -187,7 +187,7 @@ def test_what_is_not_answered_costs_only_where_a_send_is_charged(charge_on, tmp_
 def test_the_share_sent_falls_and_the_risk_rises_with_the_price(tmp_path):
     laws = predict_run(tmp_path, "pay_per_request", "horizon_s=300", right=(0.6, 0.95))
     laws.assert_agree("deciding")
-    for quantity, direction in (("deferral rate", -1), ("risk had a send cost this price", 1)):
+    for quantity, direction in (("deferral rate", -1), ("risk had deferring cost this", 1)):
         along = sorted(laws.of("deciding", quantity), key=lambda one: one.at)
         steps = [b.simulated.value - a.simulated.value for a, b in pairwise(along)]
         assert all(direction * step > 0 for step in steps), (quantity, steps)

@@ -12,7 +12,8 @@
 
   const escaped = (text) => String(text).replace(/[&<>"]/g, (c) => "&#" + c.charCodeAt(0) + ";");
   const colour = (name) => (name === "ink" ? "var(--ink)" : name);
-  const seconds = (value) => String(Math.round(value * 10) / 10);
+  const DIGITS = { s: 10, h: 1000, days: 10000 }[UNIT.name];  // some seconds, whatever the unit
+  const inUnit = (value) => String(Math.round(value / UNIT.s * DIGITS) / DIGITS);
 
   const panels = data.panels.map((panel) => {
     const box = document.createElement("div");
@@ -24,9 +25,10 @@
     return { ...panel, plot: box.querySelector(".zoom-plot") };
   });
 
-  function ticks(low, high, most) {
+  function ticks(low, high, most, isTime) {
     const rough = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(rough)));
-    const step = [1, 2, 2.5, 5, 10].map((n) => n * unit).find((s) => s >= rough);
+    const hours = isTime && UNIT.s === HOUR ? [0.25, 0.5, 1, 2, 3, 6, 12, 24] : [];  // as clocks divide a day
+    const step = hours.find((s) => s >= rough && rough > 0.1) || [1, 2, 2.5, 5, 10].map((n) => n * unit).find((s) => s >= rough);
     const values = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(Number((k * step).toPrecision(10)));
     return values;
@@ -61,6 +63,7 @@
         (s.kind === "band" && s.name.includes("%") ? 0.2 : 0.55) + '"/>';
     }
     let line = "M" + at(here[0]);
+    if (here.length === 1) line += "m-6 0h12";  // a single bin is a dash, not nothing
     for (let i = 1; i < here.length; i++) line += (s.kind === "step" ? "H" + here[i][0].toFixed(1) : "") + "L" + at(here[i]);
     return '<path d="' + line + '" fill="none" stroke="' + colour(s.colour) + '" stroke-width="1.8"' +
       (s.kind === "dashed" ? ' stroke-dasharray="5 3"' : "") + "/>";
@@ -70,7 +73,7 @@
     const spans = data.outages.filter((o) => o.to > view.from && o.from < view.to).map((o) =>
       '<rect class="' + (o.total ? "outage total" : "outage") + '" x="' + px(o.from).toFixed(1) + '" y="' + PAD.top + '" width="' +
       Math.max(1, px(o.to) - px(o.from)).toFixed(1) + '" height="' + (bottom - PAD.top) + '"><title>' + escaped(o.label) +
-      " out, " + seconds(o.from) + " to " + seconds(o.to) + " s</title></rect>");
+      " out, " + inUnit(o.from) + " to " + inUnit(o.to) + " " + UNIT.name + "</title></rect>");
     const end = px(data.warm_up);
     if (data.warm_up > view.from && data.warm_up < view.to) spans.push('<path class="warm" d="M' + end + " " + PAD.top + "V" + bottom + '"/>');
     return spans.join("");
@@ -83,7 +86,7 @@
     const py = (y) => bottom - (y - low) / (high - low) * (bottom - PAD.top);
     py.zero = py(low);
     const clip = "zoom-clip-" + index;
-    const across = ticks(view.from / UNIT.s, view.to / UNIT.s, Math.max(3, Math.floor(width / 90))).map((t) =>
+    const across = ticks(view.from / UNIT.s, view.to / UNIT.s, Math.max(3, Math.floor(width / 90)), true).map((t) =>
       '<text x="' + px(t * UNIT.s).toFixed(1) + '" y="' + (HEIGHT - 5) + '" text-anchor="middle">' + t + (t === 0 ? " " + UNIT.name : "") + "</text>").join("");
     const up = ticks(low * panel.factor, high * panel.factor, 4).map((t) => {
       const y = py(t / panel.factor).toFixed(1);
@@ -94,7 +97,7 @@
       '<path class="cursor" d="M' + px(cursor).toFixed(1) + " " + PAD.top + "V" + bottom + '"/>';
     const chosen = drag && drag.now !== null ? '<rect class="chosen" x="' + Math.min(drag.px, drag.now) + '" y="' + PAD.top + '" width="' +
       Math.abs(drag.now - drag.px) + '" height="' + (bottom - PAD.top) + '"/>' : "";
-    panel.plot.innerHTML = '<svg role="img" aria-label="' + escaped(panel.title + " from " + seconds(view.from) + " to " + seconds(view.to) + " s") +
+    panel.plot.innerHTML = '<svg role="img" aria-label="' + escaped(panel.title + " from " + inUnit(view.from) + " to " + inUnit(view.to) + " " + UNIT.name) +
       '" data-from="' + view.from + '" data-to="' + view.to + '" width="' + width + '" height="' + HEIGHT + '"><clipPath id="' + clip +
       '"><rect x="' + PAD.left + '" y="' + (PAD.top - 2) + '" width="' + (right - PAD.left) + '" height="' + (bottom - PAD.top + 4) +
       '"/></clipPath><g clip-path="url(#' + clip + ')">' + shading(px, bottom) + "</g>" + up + across + '<g clip-path="url(#' + clip + ')">' +
@@ -111,8 +114,8 @@
   }
 
   function words() {
-    if (cursor === null) return seconds(view.from) + " to " + seconds(view.to) + " s of " + seconds(data.horizon) + " s";
-    return "at " + seconds(cursor) + " s: " + panels.map((p) => p.series.filter((s) => !s.name.includes("%")).map((s) => {
+    if (cursor === null) return inUnit(view.from) + " to " + inUnit(view.to) + " " + UNIT.name + " of " + inUnit(data.horizon) + " " + UNIT.name;
+    return "at " + inUnit(cursor) + " " + UNIT.name + ": " + panels.map((p) => p.series.filter((s) => !s.name.includes("%")).map((s) => {
       const y = nearest(s, cursor);
       return s.name + " " + (y === null ? "–" : Math.round(y * p.factor * 10) / 10 + (p.factor === 100 ? "%" : ""));
     }).join(", ")).join(" · ");

@@ -1,0 +1,64 @@
+"""Whether this process may map as many addresses and start as many threads as it needs, told beforehand.
+A library that may not breaks in some way of its own: it hangs, kills the process, or blames a file. Imports
+nothing that takes time, since it comes before all other imports."""
+
+from __future__ import annotations
+
+import threading
+from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+from typing import NamedTuple
+
+from sim.errors import BadInput
+
+KIB, GIB = 2**10, 2**30
+STACK_BYTES = 2**16
+WITHOUT_RAY = "--local and --jobs 1 do without it"
+
+
+class Needs(NamedTuple):
+    """What is needed for a smooth start, and what to do where there is less."""
+
+    addresses: int  # bytes
+    threads: int
+    who: str
+    remedy: str
+
+
+WITHOUT = Needs(2 * GIB, 32, "this", "")
+WITH_RAY = Needs(20 * GIB, 320, "Ray with its processes", f"; {WITHOUT_RAY}")
+
+
+def require_room(needs: Needs = WITHOUT) -> None:
+    """Raises BadInput where a limit on this process is below what is needed."""
+    limit = getrlimit(RLIMIT_AS)[0]
+    if limit != RLIM_INFINITY and limit < needs.addresses:
+        raise BadInput(
+            f"too little memory may be mapped: ulimit -v {limit // KIB} allows {limit / GIB:.1f} GiB of "
+            f"addresses, {needs.who} needs {needs.addresses // GIB} GiB or more: ulimit -v unlimited"
+            f"{needs.remedy}"
+        )
+    started = threads_that_start(needs.threads)
+    if started < needs.threads:
+        raise BadInput(
+            f"too few threads may be started: {started} more, {needs.who} needs {needs.threads} or more: "
+            f"raise the limit of processes (ulimit -u, or that of the container){needs.remedy}"
+        )
+
+
+def threads_that_start(count: int) -> int:
+    """How many of `count` threads can be started now; they end at once."""
+    end, started = threading.Event(), list[threading.Thread]()
+    usual = threading.stack_size(STACK_BYTES)
+    try:
+        for _ in range(count):
+            one = threading.Thread(target=end.wait, daemon=True)
+            one.start()
+            started.append(one)
+    except RuntimeError:
+        pass
+    finally:
+        threading.stack_size(usual)
+        end.set()
+        for one in started:
+            one.join()
+    return len(started)
