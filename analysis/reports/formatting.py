@@ -9,6 +9,8 @@ from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
 
+from analysis.time_in_words import between, span
+
 NOTHING, NEVER, OPEN = "–", "never", "open"
 Summary = dict[str, Any]
 
@@ -51,11 +53,6 @@ def seconds(value: float | None) -> str:
     return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
 
 
-def instant(at_s: float) -> str:
-    """An instant or a span in whole digits, never 2.592e+06: '2,592,000', '0.5'."""
-    return f"{at_s:,.10g}"
-
-
 def data_size(count: float | None) -> str:
     """Bytes in decimal units, as links are rated."""
     if count is None:
@@ -78,7 +75,7 @@ def recovery(summary: Summary, outage: dict[str, Any], of: str = "recovery_s") -
     """How long it took until all was as before, known to the whole second; or why that is not told."""
     if summary["outages"]["normal_waiting"] is None:
         return "not judged"
-    return "not seen" if outage[of] is None else f"{outage[of]:.0f} s"
+    return "not seen" if outage[of] is None else span(round(outage[of]), summary["run"]["horizon_s"])
 
 
 def outcome_shares(summary: Summary) -> str:
@@ -89,7 +86,7 @@ def outcome_shares(summary: Summary) -> str:
 
 
 def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {instant(outage['from_s'])}–{instant(outage['to_s'])} s"
+    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–')}"
 
 
 def verdict(summary: Summary) -> str:

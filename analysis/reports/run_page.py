@@ -27,6 +27,7 @@ from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.time_in_words import between
 from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
 
@@ -93,6 +94,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         ran=[*setup(run.scenario)[RAN], ("made by", made_by(run))],
         timeline=figures.pop("timeline", None),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 else "",
+        counted_span=between(run.warm_up_s, run.horizon_s),
         zoom_bins=bins_in_words(traffic),
         figures=list(figures.values()),
         stages=stages(run),

@@ -17,6 +17,7 @@ from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seco
 from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.time_in_words import span
 
 MOST_BINS = 1800  # of the time line; a run of half an hour is shown second by second
 MOST_ACCURACY_BINS = 360
@@ -103,7 +104,7 @@ def bins_in_words(traffic: Traffic) -> str:
         bin_width_s(horizon_s, 1, MOST_BINS),
         accuracy_bin_s(horizon_s, counted, MOST_ACCURACY_BINS),
     )
-    return f"{fine:g} s, of accuracy {coarse:g} s"
+    return f"{span(fine, horizon_s)}, of accuracy {span(coarse, horizon_s)}"
 
 
 def as_script(data: dict[str, Any]) -> Markup:
