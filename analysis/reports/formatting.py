@@ -50,7 +50,7 @@ def seconds(value: float | None) -> str:
     """Three significant digits, in ms below one second."""
     if value is None:
         return NOTHING
-    return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
+    return f"{1000 * value:.3g} ms" if 0 < value < 0.9995 else f"{value:,.{2 if value < 10 else 1}f} s"
 
 
 def data_size(count: float | None) -> str:

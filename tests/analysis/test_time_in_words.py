@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.reports.formatting import seconds
 from analysis.time_in_words import between, rough, span
 
 DAY = 86_400.0
@@ -51,3 +52,11 @@ def test_two_instants_have_one_unit_where_both_are_in_seconds(from_s: float, to_
 )
 def test_estimates_have_no_more_digits_than_they_are_worth(value_s: float, said: str) -> None:
     assert rough(value_s) == said
+
+
+@pytest.mark.parametrize(
+    ("taken_s", "said"), [(0.05, "50 ms"), (0.9994, "999 ms"), (0.99996, "1.00 s"), (12.34, "12.3 s")]
+)
+def test_just_below_a_second_is_told_in_seconds(taken_s: float, said: str) -> None:
+    """0.99996 s were told as 1e+03 ms."""
+    assert seconds(taken_s) == said
