@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from analysis.time_in_words import span
 from commands import capacity, fidelity, homes, live, many_runs, placement, planning, reading, replay
 from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
@@ -183,7 +184,7 @@ def check(scenario: ScenarioName, changes: Changes = None, seed: Seed = None) ->
         return
     plan = load(scenario, changes or [], seed)
     groups = ", ".join(f"{group.clients} {group.group}" for group in plan.fleet)
-    print(f"{plan.name}: fine ({groups}; {plan.horizon_s:,.10g} s)")
+    print(f"{plan.name}: fine ({groups}; {span(plan.horizon_s)})")
     if plan.horizon_s:
         print(in_words(estimate(plan)))
     for line in traces_in_words(plan):

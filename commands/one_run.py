@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.time_in_words import span
 from commands.interrupts import CtrlC, ending_at_once
 from commands.learnings import Learning, Learnings, heard
 from commands.options import CHECKPOINT_EVERY_S
@@ -185,7 +186,7 @@ def run(
     """The run from where the checkpoints say; the tables of the folder are then there."""
     plan, since = world.scenario, checkpoints.newest()
     if since:
-        progress.report("going on", 1, 1, f"from {since['loop']['at_s']:,.10g} s")
+        progress.report("going on", 1, 1, f"from {span(since['loop']['at_s'])}")
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,

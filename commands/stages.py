@@ -11,6 +11,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, NamedTuple
 
+from analysis.time_in_words import between
 from commands.progress import Reporter
 from sim.engine.choice import EnginePath, chosen, is_compiled, is_half_compiled, is_worth_compiling_beside
 from sim.engine.compiling.beside import compiled_beside
@@ -95,7 +96,7 @@ def virtual_time(progress: Reporter, horizon_s: float) -> Callable[[float, int],
             first.append((now, requests))
         rate = (requests - first[0][1]) / max(now - first[0][0], 1e-9)
         pace = f", {rate:,.0f} requests/s" if rate else ""
-        progress.report("run", at_s, horizon_s, f"{at_s:,.10g} of {horizon_s:,.10g} s{pace}")
+        progress.report("run", at_s, horizon_s, f"{between(at_s, horizon_s, ' of ')}{pace}")
 
     return report
 

@@ -11,6 +11,7 @@ from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
 from analysis.reports.formatting import number, outcome_shares, percent, taken
 from analysis.run_folder.traffic import Traffic
+from analysis.time_in_words import span
 
 Summary = dict[str, Any]
 
@@ -24,7 +25,7 @@ def timeline(traffic: Traffic, summary: Summary) -> str:
         where, usual, weak = "", windows["whole_run"], windows["whole_run"]
     own = percent(weak["client_accuracy"]["value"])
     return (
-        f"Over {traffic.run.horizon_s:g} s the fleet's accuracy is {_accuracy(usual)}{where}, where "
+        f"Over {span(traffic.run.horizon_s)} the fleet's accuracy is {_accuracy(usual)}{where}, where "
         f"the clients' own models would get {own}; {number(queue['mean'], 1)} requests wait on average, "
         f"{number(queue['max'], 0)} at most, and {len(windows['each'])} outages are shaded."
     )
@@ -131,7 +132,7 @@ def learning(traffic: Traffic, _summary: Summary) -> str:
 
 def online(traffic: Traffic, summary: Summary) -> str:
     rounds, behind = summary["rounds"], summary["staleness"]
-    drifted = ", ".join(f"{at_s:g} s" for at_s in drifts(traffic.run)) or "none"
+    drifted = ", ".join(span(at_s, traffic.run.horizon_s) for at_s in drifts(traffic.run)) or "none"
     return (
         f"Over virtual time the server's model goes through {rounds['made']} versions, with {rounds['lost']} "
         f"rounds lost and {rounds['skipped']} skipped (drifts: {drifted}); copies lie "

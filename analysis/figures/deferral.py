@@ -15,6 +15,7 @@ from matplotlib.ticker import MultipleLocator
 from analysis.figures.style import INK, VERMILION, WIDTH_IN, as_percent, score_name, scores_of, styled
 from analysis.metrics.measures import realised_risk
 from analysis.run_folder.traffic import Mask, Traffic, share
+from analysis.time_in_words import between
 
 MOST_GROUPS = 8
 ENDS = ((0, min), (1, max))
@@ -104,7 +105,7 @@ def as_the_curves(traffic: Traffic) -> tuple[Mask, str]:
     why = ""
     if until_s < run.horizon_s:
         why = ", before the drift" if drift_s <= version_s else ", before version 1"
-    return traffic.arrived_at_s < until_s, f"version 0, {run.warm_up_s:g}–{until_s:g} s{why}"
+    return traffic.arrived_at_s < until_s, f"version 0, {between(run.warm_up_s, until_s, '–')}{why}"
 
 
 def deferral_rate_and_risk(

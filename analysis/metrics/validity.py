@@ -13,6 +13,7 @@ from analysis.metrics.service import load
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.parts import rows_of_groups
 from analysis.run_folder.traffic import Floats, Traffic
+from analysis.time_in_words import rough, span
 
 LEAST_REQUESTS = 200
 LEAST_SAMPLES = 30
@@ -125,9 +126,8 @@ def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
     for name, group in traffic.run.groups.items():
         shape = group["arrivals"].get("shape") or {}
         if shape.get("kind") == "flash_crowd" and float(shape["at_s"]) >= traffic.run.horizon_s:
-            return (
-                f"the flash crowd of {name} never comes: it begins at {shape['at_s']:g} s, after the horizon"
-            )
+            begins = span(float(shape["at_s"]))
+            return f"the flash crowd of {name} never comes: it begins at {begins}, after the horizon"
     return None
 
 
@@ -173,14 +173,11 @@ def in_flight_of(share: float) -> str | None:
 
 def too_short(traffic: Traffic) -> str | None:
     """A run that lasts few relaxation times tells of its start, not of a system that goes on."""
-    span = span_of(traffic)
-    if span.relaxations >= LEAST_RELAXATIONS or not np.isfinite(span.relaxation_s):
+    length = span_of(traffic)
+    if length.relaxations >= LEAST_RELAXATIONS or not np.isfinite(length.relaxation_s):
         return None
-    needed_s = LEAST_RELAXATIONS * span.relaxation_s
-    return (
-        f"too short: {traffic.run.observed_s:.0f} s counted, {needed_s:,.0f} s needed at this load to forget "
-        "how it began"
-    )
+    counted, needed = rough(traffic.run.observed_s), rough(LEAST_RELAXATIONS * length.relaxation_s)
+    return f"too short: {counted} counted, {needed} needed at this load to forget how it began"
 
 
 OF_THE_SERVER: tuple[Callable[[Traffic], str | None], ...] = (  # rules that read no requests

@@ -16,13 +16,14 @@ from rich.text import Text
 from analysis.figures.overlay import overlay
 from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
 from analysis.metrics.summary import to_json
-from analysis.reports.formatting import SHOWN_AS, difference_with_interval, instant, program, quantity
+from analysis.reports.formatting import SHOWN_AS, difference_with_interval, program, quantity
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.reports.setup import changes
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
 from analysis.statistics.pairing import what_differs
+from analysis.time_in_words import between
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
@@ -135,8 +136,8 @@ def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
     """A row per outage of either run, with the differences among the requests that arrived in it."""
     lines = []
     for window in run.get("windows", []):
-        span = "" if window["from_s"] is None else f" {instant(window['from_s'])}–{instant(window['to_s'])} s"
-        cells = [f"{window['label']}{span}"]
+        when = "" if window["from_s"] is None else f" {between(window['from_s'], window['to_s'], '–')}"
+        cells = [f"{window['label']}{when}"]
         for key, measured in window["measures"].items():
             cells.append(difference_with_interval(measured, MEASURES[key].unit))
         lines.append(tuple(cells))

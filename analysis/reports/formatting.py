@@ -9,6 +9,8 @@ from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
 
+from analysis.time_in_words import between, span
+
 NOTHING, NEVER, OPEN = "–", "never", "open"
 Summary = dict[str, Any]
 
@@ -53,20 +55,7 @@ def seconds(value: float | None) -> str:
     """Three significant digits, in ms below one second."""
     if value is None:
         return NOTHING
-    return f"{1000 * value:.3g} ms" if 0 < value < 1 else f"{value:,.{2 if value < 10 else 1}f} s"
-
-
-def instant(at_s: float) -> str:
-    """An instant or a span in whole digits, never 2.592e+06: '2,592,000', '0.5'."""
-    return f"{at_s:,.10g}"
-
-
-def span(length_s: float) -> str:
-    """A round stretch of time: '10 s', '5 min', '24 h'."""
-    size, unit = next(
-        ((size, unit) for size, unit in ((3600, "h"), (60, "min")) if length_s % size == 0), (1, "s")
-    )
-    return f"{instant(length_s / size)} {unit}"
+    return f"{1000 * value:.3g} ms" if 0 < value < 0.9995 else f"{value:,.{2 if value < 10 else 1}f} s"
 
 
 def data_size(count: float | None) -> str:
@@ -91,7 +80,7 @@ def recovery(summary: Summary, outage: dict[str, Any], of: str = "recovery_s") -
     """How long it took until all was as before, known to the whole second; or why that is not told."""
     if summary["outages"]["normal_waiting"] is None:
         return "not judged"
-    return "not seen" if outage[of] is None else f"{outage[of]:.0f} s"
+    return "not seen" if outage[of] is None else span(round(outage[of]), summary["run"]["horizon_s"])
 
 
 def outcome_shares(summary: Summary) -> str:
@@ -102,7 +91,7 @@ def outcome_shares(summary: Summary) -> str:
 
 
 def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {instant(outage['from_s'])}–{instant(outage['to_s'])} s"
+    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–')}"
 
 
 def verdict(summary: Summary) -> str:

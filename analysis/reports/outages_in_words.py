@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.reports.formatting import instant
+from analysis.time_in_words import between, span
 
+DAY_S = 86_400.0
 SHOWN = 3  # periods; more are counted
 
 
@@ -35,25 +36,26 @@ def _effect(outage: dict[str, Any]) -> str:
 def _when(when: dict[str, Any]) -> str:
     kind = when["kind"]
     if kind == "intervals":
-        spans = [f"{instant(begin)}–{instant(end)} s" for begin, end in when["at"][:SHOWN]]
+        spans = [between(begin, end, "–") for begin, end in when["at"][:SHOWN]]
         more = len(when["at"]) - SHOWN
         return ", ".join(spans) + (f" and {more} times more" if more > 0 else "")
     if kind in ("daily", "weekly"):
         minutes = int(when["at_s"]) // 60
         days = "daily" if kind == "daily" else "on " + ", ".join(when["on"])
-        return f"{days} at {minutes // 60:02d}:{minutes % 60:02d} for {instant(when['for_s'])} s"
+        return f"{days} at {minutes // 60:02d}:{minutes % 60:02d} for {span(when['for_s'], DAY_S)}"
     if kind == "renewal":
-        return f"at random, up {_span(when['up'])}, down {_span(when['down'])}"
+        cycle_s = max((one for one in (when["up"], when["down"]) if not isinstance(one, dict)), default=0.0)
+        return f"at random, up {_span(when['up'], cycle_s)}, down {_span(when['down'], cycle_s)}"
     if kind == "intermittent":
-        share, cycle = 100 * (1 - when["availability"]), instant(when["mean_cycle_s"])
-        return f"at random, {share:g}% of the time in cycles of {cycle} s"
+        share, cycle = 100 * (1 - when["availability"]), span(when["mean_cycle_s"])
+        return f"at random, {share:g}% of the time in cycles of {cycle}"
     source = {"trace": "file", "fitted": "to"}.get(kind)
     return f"by {kind} {when.get(source, '')}".rstrip() if source else f"by {kind}"
 
 
-def _span(value: Any) -> str:
+def _span(value: Any, cycle_s: float) -> str:
     if not isinstance(value, dict):
-        return f"{instant(value)} s"
+        return span(value, cycle_s)
     told = [
         f"{key.removesuffix('_s')} {part:g}" for key, part in value.items() if isinstance(part, int | float)
     ]

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.metrics.measures import MEASURES
 from analysis.reports.formatting import SHOWN_AS, outage_name, quantity
 from analysis.run_folder.files import read_json
+from analysis.time_in_words import span
 from sim.errors import BadInput
 
 
@@ -72,7 +73,7 @@ def windows(summary: Mapping[str, Any]) -> PaperTable:
         named["before outages"] = outages["before"]
     for outage in outages["each"]:
         named[outage_name(outage)] = outage["during"]
-        named[f"then to {outage['after_until_s']:g} s"] = outage["after"]
+        named[f"then to {span(outage['after_until_s'])}"] = outage["after"]
     return _parts("window", named)
 
 

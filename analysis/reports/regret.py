@@ -16,6 +16,7 @@ from analysis.reports.formatting import number
 from analysis.reports.many_runs_report import Picture, Sheet
 from analysis.run_folder.outages import Outage, find_outages
 from analysis.run_folder.run import Run, open_run
+from analysis.time_in_words import span
 
 INSTANTS = 241  # of a curve
 MOST_NAMED = 3  # outages whose begin and end stand in the table
@@ -57,9 +58,9 @@ def marks(at_s: Floats, outages: tuple[Outage, ...]) -> list[float]:
 
 def regret_numbers(at_s: Floats, curves: Curves, outages: tuple[Outage, ...]) -> list[dict[str, Any]]:
     """A row per policy: mean regret over the seeds by each mark."""
+    told = {f"by {span(at, float(at_s[-1]))}": at for at in marks(at_s, outages)}
     return [
-        {"policy": name}
-        | {f"by {at:g} s": float(np.interp(at, at_s, rows.mean(axis=0))) for at in marks(at_s, outages)}
+        {"policy": name} | {by: float(np.interp(at, at_s, rows.mean(axis=0))) for by, at in told.items()}
         for name, rows in curves.items()
     ]
 

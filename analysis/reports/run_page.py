@@ -27,6 +27,7 @@ from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.time_in_words import between
 from sim.errors import BadInput
 from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
@@ -99,6 +100,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         ran=[*setup(run.scenario)[RAN], ("made by", made_by(run))],
         timeline=figures.pop("timeline", None),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 and run.keeps_rows else "",
+        counted_span=between(run.warm_up_s, run.horizon_s),
         zoom_bins=bins_in_words(traffic),
         figures=list(figures.values()),
         stages=stages(run),

@@ -9,7 +9,6 @@ from analysis.reports.formatting import (
     NOTHING,
     Summary,
     data_size,
-    instant,
     load_of,
     number,
     percent,
@@ -17,6 +16,7 @@ from analysis.reports.formatting import (
     taken,
 )
 from analysis.reports.learning_alone import learning_alone
+from analysis.time_in_words import between, span
 
 CLEARLY = 0.1  # of the time, by which replicas are busier than full batches would have them
 
@@ -93,7 +93,7 @@ def _answers(summary: Summary) -> str:
     )
     return (
         f"{run['clients']:,} clients made {summary['counts']['requests']:,} requests in "
-        f"{instant(run['horizon_s'] - run['warm_up_s'])} s. "
+        f"{span(run['horizon_s'] - run['warm_up_s'])}. "
         f"On held-out samples {_ci(held_out['all'])} of them were answered right; "
         f"the clients' own models would have got {client}, the server's {server}. "
         f"The gain over the clients' own models is {_points(held_out['gain'])}."
@@ -166,8 +166,9 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
     service_s = outage["service_recovery_s"]
     served = ""
     if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
-        served = f"; what was sent was answered as before only {service_s:.0f} s after its end"
-    when = f"{instant(outage['from_s'])} to {instant(outage['to_s'])} s"
+        late = span(round(service_s), summary["run"]["horizon_s"])
+        served = f"; what was sent was answered as before only {late} after its end"
+    when = between(outage["from_s"], outage["to_s"])
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from analysis.reports.formatting import instant
 from analysis.reports.outages_in_words import outages_in_words
+from analysis.time_in_words import span
 
 HEADING = "what ran"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole: one key alone says little
@@ -77,7 +77,7 @@ def _changes_of_servers(base: dict[str, Any], other: dict[str, Any]) -> dict[str
 
 def _group(group: dict[str, Any]) -> str:
     spans = [(name, group.get(f"{name}_s")) for name in ("deadline", "timeout")]
-    limits = [f"{name} {instant(span)} s" for name, span in spans if span]
+    limits = [f"{name} {span(limit_s)}" for name, limit_s in spans if limit_s]
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
     limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
@@ -89,7 +89,7 @@ def _drifts(group: dict[str, Any]) -> list[str]:
     told = []
     for drift in group.get("traffic", {}).get("drift") or []:
         new = [f"{key} {value}" for key, value in drift.items() if key != "at_s" and value is not None]
-        told.append(f"{', '.join(new) or 'drift'} from {instant(drift['at_s'])} s on")
+        told.append(f"{', '.join(new) or 'drift'} from {span(drift['at_s'])} on")
     return told
 
 

@@ -14,7 +14,6 @@ from analysis.reports.formatting import (
     OPEN,
     answered_within,
     data_size,
-    instant,
     load_of,
     number,
     outage_name,
@@ -27,6 +26,7 @@ from analysis.reports.formatting import (
     with_interval,
 )
 from analysis.reports.learning_alone import pays_too_much
+from analysis.time_in_words import between, span
 
 Summary = dict[str, Any]
 MOST_OUTAGES = 5  # so that the table stays on one screen
@@ -67,7 +67,7 @@ def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
         rows.append(_window(outage_name(outage), outage["during"]))
-        rows.append(_window(f"  then to {instant(outage['after_until_s'])} s", outage["after"]))
+        rows.append(_window(f"  then to {span(outage['after_until_s'])}", outage["after"]))
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
         rows.append(_window("outside outages", outages["outside"]))
@@ -180,7 +180,7 @@ def summary_table(summary: Summary) -> RenderableType:
     title = (
         f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
         f"{summary['counts']['requests']:,} requests, "
-        f"{instant(run['warm_up_s'])} to {instant(run['horizon_s'])} s"
+        f"{between(run['warm_up_s'], run['horizon_s'])}"
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]

@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from analysis.figures.style import BLUE, GREEN, PURPLE, SERIES, SKY, VERMILION, bin_width_s, few_steps
 from analysis.figures.timeline import accuracy_bin_s, accuracy_bins, binned_seconds, bins_of_servers
-from analysis.reports.formatting import span
 from analysis.run_folder.outages import Outage, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.time_in_words import span
 
 MOST_BINS = 1800  # of the time line; a run of half an hour is shown second by second
 MOST_ACCURACY_BINS = 360
@@ -104,7 +104,7 @@ def bins_in_words(traffic: Traffic) -> str:
         bin_width_s(horizon_s, 1, MOST_BINS),
         accuracy_bin_s(horizon_s, counted, MOST_ACCURACY_BINS),
     )
-    return f"{span(fine)}, of accuracy {span(coarse)}"
+    return f"{span(fine, horizon_s)}, of accuracy {span(coarse, horizon_s)}"
 
 
 def as_script(data: dict[str, Any]) -> Markup:

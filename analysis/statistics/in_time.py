@@ -18,6 +18,7 @@ from analysis.statistics.percentiles import (
     independent,
 )
 from analysis.statistics.units import skewed_interval, variance_of
+from analysis.time_in_words import rough
 
 Floats = NDArray[np.float64]
 BLOCKS = 10
@@ -76,7 +77,7 @@ class Span:
         needed_s = self.needed_s(level) * (4 if of_difference else 1)
         if self.to_s - self.from_s >= needed_s:
             return None
-        return f"too short: an interval needs {needed_s:,.0f} s"
+        return f"too short: an interval needs {rough(needed_s)}"
 
     def sums(self, influence: Floats, at_s: Floats) -> Floats:
         """What each stretch adds to an estimate, of what each of (n,) adds at its instant; (BLOCKS,)."""

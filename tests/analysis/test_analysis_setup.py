@@ -73,10 +73,10 @@ DAILY = {"kind": "daily", "at_s": 11_100.0, "for_s": 600.0}
 @pytest.mark.parametrize(
     ("outage", "words"),
     [
-        ({"when": ONCE}, "server out 2,592,000–2,592,600.5 s"),
+        ({"when": ONCE}, "server out 30 days–30 days 10 min 0.5 s"),
         (
             {"when": DAILY, "target": {"kind": "replicas", "count": 2}},
-            "2 replicas out daily at 03:05 for 600 s",
+            "2 replicas out daily at 03:05 for 10 min",
         ),
         (
             {
