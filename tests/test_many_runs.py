@@ -345,7 +345,7 @@ seeds: 3
 baseline: l2h
 set: {horizon_s: 75, training.pretrain.epochs: 1, fleet.*.model.epochs: 2, fleet.known.model.variants: 1}
 policies:
-  - {name: alone, set: {fleet.*.policy.price: {kind: always_local}}}
+  - {name: always_local, set: {fleet.*.policy.price: {kind: always_local}}}
   - {name: l2h}
   - {name: no_fallback, set: {fleet.*.fallback: none}}
 """
@@ -364,7 +364,7 @@ def test_differences_of_a_study_are_those_of_compare(studied):
     reported = json.loads((studied / "study.json").read_text())
     table = pd.read_parquet(studied / "study.parquet")
     folders = {name: [Path(run) for run in part["run"]] for name, part in table.groupby("policy")}
-    for name in ("alone", "no_fallback"):
+    for name in ("always_local", "no_fallback"):
         arms = arms_of(load_traffics([*folders["l2h"], *folders[name]]))
         (run,) = compare_over_seeds(arms, ["l2h", name])["runs"]
         results = next(one["differences"] for one in reported["policies"] if one["chosen"] == [name])

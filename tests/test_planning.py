@@ -46,10 +46,10 @@ def test_servers_are_loaded_no_more_than_is_allowed_and_the_rest_asks_nobody() -
     assert found.effectiveness <= found.bound.effectiveness
     document = with_plan(found)
     names = [group["group"] for group in document["fleet"]]
-    assert any(name.endswith("-alone") for name in names)
+    assert any(name.endswith("-local") for name in names)
     planned = Scenario.model_validate(document)
     assert planned.clients == scenario.clients
-    assert {g.policy.price.kind for g in planned.fleet if g.group.endswith("-alone")} == {"always_local"}
+    assert {g.policy.price.kind for g in planned.fleet if g.group.endswith("-local")} == {"always_local"}
 
 
 def test_outages_of_a_groups_links_hit_all_of_its_parts() -> None:

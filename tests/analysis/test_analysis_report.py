@@ -131,7 +131,9 @@ def test_it_holds_question_numbers_command_and_scenario(finished: Finished, page
         assert sentence in page.text
     assert run.scenario_text.strip() in page.text
     stages = re.sub(r"\s*\n\s*", "", page.text)
-    assert "build2.10 slearn8.40 sdecide0.10 srun3.30 srequests simulated" in stages
+    words = "frozen client models (build)2.10 sserver and rejectors trained (learn)8.40 s"
+    words += "policies evaluated (decide)0.10 sevent loop (run)3.30 srequests simulated"
+    assert words in stages
 
 
 def test_command_names_the_run_from_where_it_is_typed(

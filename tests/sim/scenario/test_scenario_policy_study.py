@@ -18,7 +18,7 @@ seeds: 3
 baseline: l2h
 set: {server.replicas: 3}
 policies:
-  - {name: alone, set: {fleet.*.policy.price: {kind: always_local}}}
+  - {name: always_local, set: {fleet.*.policy.price: {kind: always_local}}}
   - {name: l2h}
 """
 
@@ -37,7 +37,7 @@ def test_every_policy_is_the_scenario_with_its_changes(write):
     found = read_study(write(HEAD), ["costs.c_e=0.2"])
     assert (found.name, found.question, found.baseline) == ("mine", "Does the server help?", "l2h")
     common = ["server.replicas=3", "costs.c_e=0.2"]
-    assert list(found.policies) == ["alone", "l2h"]
+    assert list(found.policies) == ["always_local", "l2h"]
     for seed, alone, l2h in zip((1, 2, 3), *found.policies.values(), strict=True):
         assert l2h == read("smoke", common, seed)
         assert alone == read("smoke", [*common, "fleet.*.policy.price={kind: always_local}"], seed)
@@ -124,7 +124,7 @@ def test_policies_that_would_not_share_their_traffic_are_refused_with_the_reason
     text = HEAD.replace("{name: l2h}", f"{{name: l2h, set: {{{path}: {value}}}}}")
     with pytest.raises(BadInput) as refused:
         read_study(write(text))
-    assert "alone would not share its traffic with l2h" in str(refused.value)
+    assert "always_local would not share its traffic with l2h" in str(refused.value)
     assert path.split(".")[-1] in str(refused.value)
 
 
