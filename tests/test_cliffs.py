@@ -1,4 +1,4 @@
-"""Sizes that cost might explode by: `check` knows those that could not end, and has nothing against the others."""
+"""Sizes that cost might explode by: `check` knows those that could not end, and lets the others through."""
 
 from __future__ import annotations
 
