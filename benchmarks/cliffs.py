@@ -1,5 +1,5 @@
-"""What cost might explode by: CPU seconds of `check`, and of the whole run without its pictures, and the memory
-it adds; or the line that refuses it. The table of docs/cliffs.md.
+"""What cost might explode by: CPU seconds of `check` and of the whole run without its pictures, the memory
+that it adds, or the line that refuses it. The table of docs/cliffs.md.
 
 Each size in a process of its own, forked once all is imported. Those whose name has one of the words are
 tried; one that takes longer is ended and told. `python -m benchmarks.cliffs [WORDS ...] [--limit-s S]`
@@ -109,9 +109,10 @@ def overload(requests: int) -> Document:
 
 
 def retries(number: int) -> Document:
-    """So many, every thousandth of a second, of requests that an outage swallows."""
-    retry = {"attempts": number // 60, "backoff_s": 0.001, "factor": 1.0}
-    group = GROUP | {"policy": REMOTE, "timeout_s": 0.001, "retry": retry, "clients": 1}
+    """So many, a hundred of each request, a thousandth of a second apart, at a server that refuses."""
+    rate = {"process": {"kind": "poisson", "rate_hz": number / 100 / 600}}
+    retry = {"attempts": 100, "backoff_s": 0.001, "factor": 1.0}
+    group = GROUP | {"policy": REMOTE, "arrivals": rate, "retry": retry, "clients": 1}
     down = {"when": {"kind": "intervals", "at": [[0, 600]]}}
     return with_changes(fleet=[group], server__outages=[down], server__when_down="refuse")
 
@@ -168,8 +169,8 @@ CLIFFS: dict[str, Callable[[], Document]] = {
     "overload, no limit, 40,000 requests": lambda: overload(40_000),
     "100,000 retries": lambda: retries(100_000),
     "1,000,000 retries": lambda: retries(1_000_000),
-    "closed loops without thought, 60,000 requests": lambda: thoughtless(10),
-    "closed loops without thought, 240,000 requests": lambda: thoughtless(40),
+    "closed loops without thought, 10 clients": lambda: thoughtless(10),
+    "closed loops without thought, 40 clients": lambda: thoughtless(40),
     "1,000,000 clients that ask nothing": lambda: idle(1_000_000),
     "4,000,000 clients that ask nothing": lambda: idle(4_000_000),
     "100 groups": lambda: groups(100),

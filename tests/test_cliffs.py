@@ -1,0 +1,49 @@
+"""Sizes that cost might explode by: `check` knows those that could not end, and lets the others through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cliffs import CLIFFS, row, settings, with_changes
+from sim.errors import BadInput
+from sim.scenario import read
+
+REFUSED = {
+    "20,000,000 outages": "would make more than 10,000,000 outages before horizon_s",
+    "1,000,000 rounds of training": "would hold more than 100,000 rounds before horizon_s",
+    "1,000 x 1,000 settings of a study": "would make 1,000,000 settings, more than 10,000",
+    "80,000 groups": "is larger than 1 MiB: too large for a scenario",
+    "500,000 keys that there are not": "is larger than 1 MiB: too large for a scenario",
+}
+FINE = ("the smallest run", "10,000,000 outages", "1,000,000 retries", "10,000 replicas, slowdowns drawn")
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *FINE])
+def test_what_could_not_end_is_refused_with_its_number(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "cliff.yaml"
+    file.write_text(json.dumps(CLIFFS[name]()))
+    if name not in REFUSED:
+        assert read(file).name == "cliff"
+        return
+    with pytest.raises(BadInput) as refused:
+        read(file)
+    assert REFUSED[name] in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_as_many_settings_as_can_be_counted(tmp_path: Path) -> None:
+    file = tmp_path / "cliff.yaml"
+    file.write_text(json.dumps(settings(100)))
+    assert read(file).study is not None
+    file.write_text(json.dumps(settings(101)))
+    with pytest.raises(BadInput, match="would make 10,201 settings, more than 10,000"):
+        read(file)
+
+
+def test_a_line_of_the_table() -> None:
+    assert with_changes(server__replicas=3)["server"]["replicas"] == 3
+    assert row("x", {"check_s": 0.04, "cpu_s": 3.81, "mib": 154.2}) == "| x | 0.0 | 3.8 | 154 |  |"
+    assert row("x", {"cpu_s": 0.0, "refused": "a.yaml: no"}) == "| x | 0.0 | | | refused: `no` |"
