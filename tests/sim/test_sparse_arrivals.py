@@ -29,7 +29,7 @@ def test_each_block_has_what_its_own_generator_gives(mean, size):
 
 
 def test_blocks_that_others_draw_are_told_apart():
-    assert is_sparse(1.0, [64, 32])
-    assert not is_sparse(10.0, [64])
-    assert not is_sparse(0.0, [64])
-    assert not is_sparse(1.0, [63])
+    assert is_sparse(1.0, 64)
+    assert not is_sparse(10.0, 64)
+    assert not is_sparse(0.0, 64)
+    assert not is_sparse(1.0, 63)

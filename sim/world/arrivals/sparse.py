@@ -3,7 +3,6 @@ Used by `sim.world.arrivals.processes`; the same numbers as each block's own gen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,9 +32,9 @@ class Asked(NamedTuple):
 def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     """Of blocks of `size` clients, a power of two, who ask `mean` times a minute, 0 < mean < MOST_MEAN.
 
-    keys: of each block's stream, (blocks,). As `poisson(mean)`, then `random(count)`, then `integers(size,
+    keys: of each block's stream, (blocks,). As `poisson(mean)`, `random(count)` and `integers(size,
     count, int32)` of NumPy's generator over Philox: products of uniform numbers until they fall below
-    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, the lower first.
+    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, lower first.
     """
     words = _philox(keys, 0)
     count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
@@ -57,9 +56,9 @@ def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     return Asked(count, share, place.astype(np.int64))
 
 
-def is_sparse(mean: float, sizes: Sequence[int]) -> bool:
+def is_sparse(mean: float, size: int) -> bool:
     """Whether blocks can be drawn at once: few ask, and no place is drawn twice over for being uneven."""
-    return 0 < mean < MOST_MEAN and all(size & (size - 1) == 0 for size in sizes)
+    return 0 < mean < MOST_MEAN and size & (size - 1) == 0
 
 
 def _uniform(words: Words) -> NDArray[np.float64]:
