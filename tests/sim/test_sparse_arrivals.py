@@ -23,7 +23,7 @@ def test_each_block_has_what_its_own_generator_gives(mean, size):
         if count:
             shares.append(draw.random(count))
             places.append(draw.integers(0, size, count, dtype=np.int32))
-    np.testing.assert_array_equal(found.count, counts)
+    np.testing.assert_array_equal(found.counts, counts)
     np.testing.assert_array_equal(found.share, np.concatenate([*shares, np.empty(0)]))
     np.testing.assert_array_equal(found.place, np.concatenate([*places, np.empty(0)]))
 

@@ -90,7 +90,7 @@ class PoissonGroup:
                 keys = [self._streams.key(block.index, minute) for block in self._blocks[:at_once]]
                 asked = asked_of_blocks(np.array(keys, dtype=np.uint64), mean, self._alike)
                 shares.append(asked.share)
-                clients.append((np.repeat(self._firsts, asked.count) + asked.place).astype(np.int32))
+                clients.append((np.repeat(self._firsts, asked.counts) + asked.place).astype(np.int32))
                 counts[-1] += len(asked.share)
             for block in self._blocks[at_once:]:
                 draw = self._streams.of(block.index, minute)

@@ -21,10 +21,10 @@ _WORDS = 4  # of a step of Philox
 
 
 class Asked(NamedTuple):
-    """count: how many ask of each block, int64 (blocks,); share: of the minute, and place: within the block,
+    """counts: how many ask of each block, int64 (blocks,); share: of the minute, and place: within the block,
     of each of them, block after block, (requests,)."""
 
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     share: NDArray[np.float64]
     place: NDArray[np.int64]
 
@@ -41,7 +41,7 @@ def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     product, limit, used = np.ones(keys.size), np.exp(-mean), 0
     while going.any():
         words = _reaching(words, keys, used + 1)
-        product[going] *= _uniform(words[going, used])
+        product[going] = product[going] * _uniform(words[going, used])
         count[going] += 1
         going &= product > limit
         used += 1
