@@ -3,6 +3,7 @@ Used by `sim.world.arrivals.processes`; the same numbers as each block's own gen
 
 from __future__ import annotations
 
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     """
     words = _philox(keys, 0)
     count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
-    product, limit, used = np.ones(keys.size), np.exp(-mean), 0
+    product, limit, used = np.ones(keys.size), exp(-mean), 0
     while going.any():
         words = _reaching(words, keys, used + 1)
         product[going] = product[going] * _uniform(words[going, used])
@@ -62,8 +63,7 @@ def is_sparse(mean: float, size: int) -> bool:
 
 
 def _uniform(words: Words) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (words >> np.uint64(11)) * _TO_UNIT
-    return found
+    return np.asarray((words >> np.uint64(11)) * _TO_UNIT, dtype=np.float64)
 
 
 def _reaching(words: Words, keys: Words, needed: int) -> Words:
