@@ -28,6 +28,7 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("time line", window, "observe"),
     ("ended rows", window, "_settle"),
     ("ended rows", window, "_collect"),
+    ("table", Tabulator, "columns"),
     ("table", Tabulator, "requests"),
     ("table", Tabulator, "attempts"),
     ("verification", Verifier, "chunk"),

@@ -50,10 +50,10 @@ def without_rows(traffic: Traffic, sections: dict[str, Callable[[Traffic], Any]]
         "held_out_requests": int(sums.of("requests", sums.held_out)),
     }
     _tell(found, _of_whole(run, sums, span_of(traffic).relaxations))
-    of_everyone = _of_part(run, sums, span_of(traffic).relaxations)
+    of_everyone = _of_part(sums, span_of(traffic).relaxations)
     _tell(found["outages"], {"whole_run": of_everyone})
     for name, part in found["groups"].items():
-        _tell(part, {"whole_run": _of_part(run, sums.only(name), span_of(traffic).relaxations)})
+        _tell(part, {"whole_run": _of_part(sums.only(name), span_of(traffic).relaxations)})
     open_at_end = sums.share(sums.outcome("in_flight"), sums.everyone)
     reasons = [too_few(counted), in_flight_of(open_at_end or 0.0)]
     reasons += [rule(traffic) for rule in OF_THE_SERVER]
@@ -245,7 +245,7 @@ def _amplification(sums: Sums) -> float | None:
     return ratio(sums.of("attempts", sums.everyone), sums.of("sent", sums.everyone))
 
 
-def _of_part(run: Run, sums: Sums, relaxations: float) -> Summary:
+def _of_part(sums: Sums, relaxations: float) -> Summary:
     """The numbers that the summary has of any part of the traffic."""
     known, whole = sums.known, sums.of("requests", sums.known)
     taken = sums.percentiles("final", OUTCOMES, relaxations)

@@ -21,8 +21,10 @@ FROM kept JOIN samples USING (sample_id) JOIN clients ON clients.client_id = kep
 
 
 def found_by(query: str, folder: Path, detail: str = "full") -> Any:
-    """A relation of DuckDB; detail: what the run keeps of every request. Raises BadInput where that is not installed, or, in one line, for a query that
-    it refuses."""
+    """A relation of DuckDB; detail: what the run keeps of every request.
+
+    Raises BadInput where DuckDB is not installed, or, in one line, for a query that it refuses.
+    """
     try:
         import duckdb  # noqa: PLC0415  (which few need)
     except ImportError:

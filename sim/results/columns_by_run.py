@@ -35,7 +35,7 @@ COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: wh
 COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
-# What `requests` lack under `detail: lean`: what their ids, `clients` and `samples` tell, and what nothing counts.
+# What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
 GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
 
@@ -130,8 +130,8 @@ PRESENCE = pa.schema(
     ]
 )
 
-# Of runs under `detail: none`: sums over counted requests that are alike in what is named first. Of graded answers
-# qualities stand for being right; seconds are from arrival to that answer, over those that had one.
+# Of runs under `detail: none`: sums over counted requests that are alike in what is named first. Of graded
+# answers qualities stand for being right; seconds are from arrival to that answer, of those that had one.
 TOTALS = pa.schema(
     [
         ("group", NAME),

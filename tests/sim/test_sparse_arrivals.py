@@ -23,13 +23,13 @@ def test_each_block_has_what_its_own_generator_gives(mean, size):
         if count:
             shares.append(draw.random(count))
             places.append(draw.integers(0, size, count, dtype=np.int32))
-    np.testing.assert_array_equal(found.count, counts)
+    np.testing.assert_array_equal(found.counts, counts)
     np.testing.assert_array_equal(found.share, np.concatenate([*shares, np.empty(0)]))
     np.testing.assert_array_equal(found.place, np.concatenate([*places, np.empty(0)]))
 
 
 def test_blocks_that_others_draw_are_told_apart():
-    assert is_sparse(1.0, [64, 32])
-    assert not is_sparse(10.0, [64])
-    assert not is_sparse(0.0, [64])
-    assert not is_sparse(1.0, [63])
+    assert is_sparse(1.0, 64)
+    assert not is_sparse(10.0, 64)
+    assert not is_sparse(0.0, 64)
+    assert not is_sparse(1.0, 63)

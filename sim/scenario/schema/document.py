@@ -73,9 +73,9 @@ class Scenario(Part):
     engine: Engine = Engine()
     """How the event loop is played; it changes no result."""
     detail: Literal["full", "lean", "none"] = "full"
-    """What is written of every request. `full`: all columns; `lean`: those that numbers and figures are made of,
-    so without threshold, propensity, answer_label, server_version and copy_version; `none`: no rows, only sums by
-    group and outcome, so without intervals, windows of outages, and numbers of clients and samples."""
+    """What is written of every request. `full`: all columns; `lean`: those that numbers and figures are made
+    of, so without threshold, propensity, answer_label, server_version and copy_version; `none`: no rows, only
+    sums by group and outcome, so without intervals, windows of outages, numbers of clients and samples."""
 
     @property
     def clients(self) -> int:

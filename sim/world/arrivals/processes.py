@@ -4,7 +4,7 @@ asked before."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim.scenario.schema.values import CHUNK_S
 from sim.streams import Streams
+from sim.world.arrivals.sparse import asked_of_blocks, is_sparse
 
 if TYPE_CHECKING:
     from sim.registry.arrivals import Poisson
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[Any]]
 Instants = NDArray[np.float64]
+
+
+ENOUGH = 512  # blocks: fewer are drawn as fast one by one
 
 
 class Drawn(NamedTuple):
@@ -55,6 +59,11 @@ class PoissonGroup:
         self._rate_hz, self._blocks = process.rate_hz, blocks
         self._shape, self._inverse = shape, shape.inverse()
         self._last: tuple[tuple[int, int], Drawn] | None = None
+        self._alike = blocks[0].size if blocks else 0  # all but the last are of this size
+        alike = list(takewhile(lambda block: block.size == self._alike, blocks))
+        self._firsts = np.array(
+            [block.first for block in alike] if len(alike) >= ENOUGH else [], dtype=np.int64
+        )
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
@@ -79,12 +88,20 @@ class PoissonGroup:
         """How many come in each minute between the edges (operational time); of each of those, in no order
         within its minute, the share of the minute that is over, and the client.
 
-        Where few ask, most blocks have nobody in most minutes, and cost one draw.
+        Where few ask, most blocks have nobody in most minutes, and those of one size are drawn at once.
         """
         counts, shares, clients = [], [np.empty(0)], [np.empty(0, dtype=np.int32)]
         for minute, (begins, ends) in enumerate(pairwise(edges), start=first):
+            mean = self._alike * self._rate_hz * (ends - begins)
+            at_once = len(self._firsts) if is_sparse(mean, self._alike) else 0
             counts.append(0)
-            for block in self._blocks:
+            if at_once:
+                keys = [self._streams.key(block.index, minute) for block in self._blocks[:at_once]]
+                asked = asked_of_blocks(np.array(keys, dtype=np.uint64), mean, self._alike)
+                shares.append(asked.share)
+                clients.append((np.repeat(self._firsts, asked.counts) + asked.place).astype(np.int32))
+                counts[-1] += len(asked.share)
+            for block in self._blocks[at_once:]:
                 draw = self._streams.of(block.index, minute)
                 count = draw.poisson(block.size * self._rate_hz * (ends - begins))
                 if count:

@@ -3,7 +3,7 @@ Used by `sim.world.arrivals.processes`; the same numbers as each block's own gen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +22,10 @@ _WORDS = 4  # of a step of Philox
 
 
 class Asked(NamedTuple):
-    """count: how many ask of each block, int64 (blocks,); share: of the minute, and place: within the block,
+    """counts: how many ask of each block, int64 (blocks,); share: of the minute, and place: within the block,
     of each of them, block after block, (requests,)."""
 
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     share: NDArray[np.float64]
     place: NDArray[np.int64]
 
@@ -33,16 +33,16 @@ class Asked(NamedTuple):
 def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     """Of blocks of `size` clients, a power of two, who ask `mean` times a minute, 0 < mean < MOST_MEAN.
 
-    keys: of each block's stream, (blocks,). As `poisson(mean)`, then `random(count)`, then `integers(size,
+    keys: of each block's stream, (blocks,). As `poisson(mean)`, `random(count)` and `integers(size,
     count, int32)` of NumPy's generator over Philox: products of uniform numbers until they fall below
-    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, the lower first.
+    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, lower first.
     """
     words = _philox(keys, 0)
     count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
-    product, limit, used = np.ones(keys.size), np.exp(-mean), 0
+    product, limit, used = np.ones(keys.size), exp(-mean), 0
     while going.any():
         words = _reaching(words, keys, used + 1)
-        product[going] *= _uniform(words[going, used])
+        product[going] = product[going] * _uniform(words[going, used])
         count[going] += 1
         going &= product > limit
         used += 1
@@ -57,14 +57,13 @@ def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     return Asked(count, share, place.astype(np.int64))
 
 
-def is_sparse(mean: float, sizes: Sequence[int]) -> bool:
+def is_sparse(mean: float, size: int) -> bool:
     """Whether blocks can be drawn at once: few ask, and no place is drawn twice over for being uneven."""
-    return 0 < mean < MOST_MEAN and all(size & (size - 1) == 0 for size in sizes)
+    return 0 < mean < MOST_MEAN and size & (size - 1) == 0
 
 
 def _uniform(words: Words) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (words >> np.uint64(11)) * _TO_UNIT
-    return found
+    return np.asarray((words >> np.uint64(11)) * _TO_UNIT, dtype=np.float64)
 
 
 def _reaching(words: Words, keys: Words, needed: int) -> Words:
