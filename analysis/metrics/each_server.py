@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.metrics.mean_work import mean_work
+from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import seconds_touched
 from analysis.run_folder.servers import intake_share
 from analysis.run_folder.traffic import Floats, Traffic
@@ -111,6 +112,7 @@ def service_law(asked: dict[str, Any]) -> Any:
     return service_of(asked["service"])
 
 
+@kept
 def each_server(traffic: Traffic) -> list[OneServer]:
     """The servers of a run, in its order."""
     run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)

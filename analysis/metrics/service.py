@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.metrics.mean_work import mean_work
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
+from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import (
     availability_of,
     mean_of_steps,
@@ -83,6 +84,7 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+@kept
 def load(traffic: Traffic) -> dict[str, Any]:
     """What was asked of the server and how busy that kept it."""
     timeline = traffic.timeline

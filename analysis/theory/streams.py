@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.run_folder.kept import kept
 from analysis.run_folder.traffic import Traffic
 
 SHAPES = ("constant", "diurnal", "flash_crowd", "profile", "ramp")
@@ -57,6 +58,7 @@ class Stream:
         return float(np.mean([self.first_sends_hz(float(at)) for at in instants]))
 
 
+@kept
 def streams_of(
     traffic: Traffic, as_decided: bool = False, beside_batteries: bool = True
 ) -> list[Stream] | None:
