@@ -117,8 +117,8 @@ def each_server(traffic: Traffic) -> list[OneServer]:
     """The servers of a run, in its order."""
     run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)
     is_quiet = ~seconds_touched(traffic.outages, at_s)
-    sent = traffic.requests["attempts"].to_numpy() > 0
-    took_s = traffic.requests["service_s"].to_numpy(dtype=float)
+    sent = traffic.column("attempts") > 0
+    took_s = traffic.column("service_s").astype(np.float64, copy=False)
     found = []
     for place, (name, asked) in enumerate(run.servers.items()):
         if len(run.servers) == 1:
@@ -127,7 +127,7 @@ def each_server(traffic: Traffic) -> list[OneServer]:
         else:
             every = run.seconds_of_servers
             seconds = every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)]
-            mine = sent & (traffic.requests["first_server"].to_numpy() == place)
+            mine = sent & (traffic.column("first_server") == place)
             came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
             sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
             work = mean_work(traffic, mine)

@@ -55,7 +55,11 @@ def integrity_of(path: str | Path) -> list[State]:
 
     Raises BadInput for a folder that is no run's.
     """
-    run = open_run(path)
+    return states_of(open_run(path))
+
+
+def states_of(run: Run) -> list[State]:
+    """The same of a run that was opened."""
     states = [_state(run, name, part_paths(run.path, name, needed=False), IN_PARTS[name]) for name in PARTED]
     optional = {
         name: schema
@@ -87,7 +91,8 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     A table that cannot be read is empty; requests come from the parts that can be read; without samples each
     stands for itself. Numbers made of it are those of a part of the run.
     """
-    run, states = open_run(path), integrity_of(path)
+    run = open_run(path)
+    states = states_of(run)
     for index, state in enumerate(states):
         if state.table not in IN_PARTS:
             name = OF_RUN.get(state.table, state.table)

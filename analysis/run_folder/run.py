@@ -246,19 +246,20 @@ class Run(AskedOf, WhatItTells):
         return read_json(self.path / VERSIONS)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, said: dict[str, Any] | None = None) -> Run:
     """The run in folder `path`; its tables are read when they are asked for.
 
     What speaks against its provenance is logged as warnings. Raises BadInput, in one line, for a folder
-    without a scenario that can be read: it is no run's.
+    without a scenario that can be read: it is no run's. said: what its scenario.yaml says, for who has
+    written it and need not read it.
     """
-    run = open_run(path)
+    run = open_run(path, said)
     for warning in run.warnings:
         log.warning("%s", warning)
     return run
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, said: dict[str, Any] | None = None) -> Run:
     """What `load_run` gives, without its warnings: they have been logged."""
     path = Path(path)
     if not path.is_dir():
@@ -267,7 +268,7 @@ def open_run(path: str | Path) -> Run:
         raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
-        scenario = _parsed(text)
+        scenario = _parsed(text) if said is None else said
     except RecursionError:
         raise BadInput(f"{path / SCENARIO}: cannot be read: nested too deep") from None
     except (YAMLError, UnicodeDecodeError) as error:

@@ -94,9 +94,7 @@ class Clusters:
         counts = np.bincount(self.cell[among], minlength=self.client.size).astype(np.float64)
         n = int(counts.sum())
         asked = counts > 0
-        samples, clients = (
-            np.count_nonzero(np.bincount(codes[asked])) for codes in (self.base, self.client)
-        )
+        samples, clients = (np.count_nonzero(np.bincount(codes[asked])) for codes in (self.base, self.client))
         value, spread = None, Spread(0.0, 1.0)
         if n:
             value = float(values[among].mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,11 @@ class Latencies:
 
     def among(self, mask: Mask) -> Latencies:
         return Latencies(self.arrived_at_s[mask], self.taken_s[mask], self.end_s, self.relaxations)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """What `curve_of` gives of these alone."""
+        return curve_of([self])
 
     @property
     def waited_s(self) -> Floats:

@@ -129,7 +129,7 @@ def _source(stream: Stream, scenario: dict[str, Any], service: Service, count: i
     group, shape = stream.group, stream.group["arrivals"]["shape"]
     at_s = (np.arange(count) + 0.5) / STEPS_PER_S
     factors = np.array([factor(shape, at) for at in at_s]) if shape["kind"] != "constant" else 1.0
-    shares = np.array([stream.share(at) for at in at_s])
+    shares = stream.shares_at(at_s)
     batch_s = service.mean_s(int(scenario["server"]["max_batch"]))
     spare_s = max(timer_s(group) - transfers_s(group) - batch_s, 0.0)
     first_hz = times * stream.rate_hz * factors * shares
