@@ -61,11 +61,13 @@ def read_table(
         with pq.ParquetFile(path) as file:
             if wanted is None:
                 return file.read()
-            absent = [name for name in wanted.names if name not in file.schema_arrow.names]
+            there = file.schema_arrow  # made anew whenever it is asked for
+            known = dict(zip(there.names, there.types, strict=True))
+            absent = [name for name in wanted.names if name not in known]
             if absent:
                 raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
             for field in wanted:
-                kind = file.schema_arrow.field(field.name).type
+                kind = known[field.name]
                 if not _are_of_a_kind(kind, field.type):
                     raise BadInput(f"{path}: damaged: column {field.name} holds {kind}, not {field.type}")
             if not rows:

@@ -81,7 +81,8 @@ class Arrivals:
     def _is(self, column: str, name: str) -> Mask:
         """Where a column of names has this one, (n,)."""
         if column not in self._codes:
-            values = pd.Categorical(self.requests[column])
+            names = self.requests[column].array
+            values = names if isinstance(names, pd.Categorical) else pd.Categorical(names)
             self._codes[column] = values.codes, list(values.categories)
         codes, names = self._codes[column]
         return np.asarray(codes == (names.index(name) if name in names else len(names)))

@@ -30,6 +30,14 @@ class Spread(NamedTuple):
         return student(self.freedom) * float(np.sqrt(self.variance))
 
 
+class Shape(NamedTuple):
+    """By how much the squared sum of each cluster counts, (clusters,), and the degrees of freedom of each
+    stratum, (strata,)."""
+
+    scaled: Floats
+    freedom: Floats
+
+
 @dataclass(frozen=True)
 class Clusters:
     """Requests in cells of one client and one base sample.
@@ -134,7 +142,7 @@ class Clusters:
         by_cell = float((centred**2).sum())
         parts = [
             self._by_client(centred, sizes),
-            _by_cluster(centred, sizes, self.base, self._one_stratum),
+            self._by_base(centred, sizes),
         ]
         variance = max(sum(part.variance for part in parts) - by_cell, by_cell)
         weighted = sum(part.variance**2 / part.freedom for part in parts if part.variance > 0)
@@ -142,7 +150,23 @@ class Clusters:
         return Spread(variance + of_groups, freedom)
 
     def _by_client(self, influence: Floats, sizes: Floats) -> Spread:
-        return _by_cluster(influence, sizes, self.client, self._group_of_client)
+        codes, stratum = self.client, self._group_of_client
+        return _by_cluster(influence, codes, stratum, self._shape("client", sizes, codes, stratum))
+
+    def _by_base(self, influence: Floats, sizes: Floats) -> Spread:
+        codes, stratum = self.base, self._one_stratum
+        return _by_cluster(influence, codes, stratum, self._shape("base", sizes, codes, stratum))
+
+    def _shape(self, by: str, sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Shape:
+        """The shape of the clusters; where it was asked of the same requests last, it is there."""
+        last = self._shapes.get(by)
+        if last is None or not np.array_equal(last[0], sizes):
+            last = self._shapes[by] = sizes.copy(), _shape_of(sizes, codes, stratum)
+        return last[1]
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[Floats, Shape]]:
+        return {}
 
     @cached_property
     def _group_of_client(self) -> NDArray[np.int64]:
@@ -171,8 +195,16 @@ def student(freedom: float, level: float = (1 + LEVEL) / 2) -> float:
     return float(special.stdtrit(freedom, level))
 
 
-def _by_cluster(influence: Floats, sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Spread:
-    """The variance between clusters, `codes` of each cell (cells,), within the `stratum` of each (clusters,).
+def _by_cluster(influence: Floats, codes: Codes, stratum: NDArray[np.int64], shape: Shape) -> Spread:
+    """The variance between clusters, `codes` of each cell (cells,), within the `stratum` of each."""
+    sums = np.bincount(codes, influence, stratum.size)
+    variances = np.bincount(stratum, sums**2 * shape.scaled)
+    total, weighted = float(variances.sum()), float((variances**2 / shape.freedom).sum())
+    return Spread(total, max(1.0, total**2 / weighted) if weighted > 0 else 1.0)
+
+
+def _shape_of(sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Shape:
+    """What the requests of each cell, `sizes` (cells,), make of its clusters' variance.
 
     A cluster that holds a share w of its stratum shows too little of its own variance, by 1 - 2w + Σw². The
     degrees of freedom lie half-way, in ratio, between those of the sum of squares if the means of clusters
@@ -180,20 +212,17 @@ def _by_cluster(influence: Floats, sizes: Floats, codes: Codes, stratum: NDArray
     error, and the clusters less one, which are too many (`benchmarks.coverage`); pooled over the strata.
     """
     held = np.bincount(codes, sizes, stratum.size)
-    sums = np.bincount(codes, influence, stratum.size)
     weight = held / np.maximum(np.bincount(stratum, held), 1e-300)[stratum]
     square = np.bincount(stratum, weight**2)
     shown = 1 - 2 * weight + square[stratum]
     several = (square < 1 - 1e-9)[stratum] & (held > 0)  # one cluster alone tells nothing of others
     scaled = np.divide(1.0, shown, out=np.zeros(shown.size), where=several)
-    variances = np.bincount(stratum, sums**2 * scaled)
     apart, gap = weight**2 * scaled, square[stratum] / 2 - weight
     whole, first, second = (np.bincount(stratum, apart * gap**power) for power in (0, 1, 2))
     mixed = 2 * whole * second + 2 * first**2 - np.bincount(stratum, (2 * apart * gap) ** 2)
     freedom = square**2 / np.maximum(np.bincount(stratum, weight**4 * several) + mixed, 1e-300)
     freedom = np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, np.bincount(stratum, several) - 1))
-    total, weighted = float(variances.sum()), float((variances**2 / freedom).sum())
-    return Spread(total, max(1.0, total**2 / weighted) if weighted > 0 else 1.0)
+    return Shape(scaled, freedom)
 
 
 def wilson(share: Floats | float, trials: Floats | float, quantile: float = Z) -> tuple[Floats, Floats]:

@@ -45,13 +45,12 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     triggers = _triggers(traffic, streams, capacity)
     if not triggers:
         return None
-    fluids = [
-        _fluid(streams, run.scenario, service, capacity, times) for times in (1.0, 1 - ERROR, 1 + ERROR)
-    ]
-    fluid, server = fluids[0], run.server
+    fluid, server = _fluid(streams, run.scenario, service, capacity, 1.0), run.server
     most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
     if most <= float(server["replicas"]) * float(server["max_batch"]):
         return None  # no backlog, predicted or seen
+    ends = [_fluid(streams, run.scenario, service, capacity, times) for times in (1 - ERROR, 1 + ERROR)]
+    fluids = [fluid, *ends]
     return [
         *_recoveries(traffic, triggers, fluids, capacity, streams),
         *_ending(traffic, triggers, fluids),
