@@ -15,7 +15,7 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from analysis.run_folder.files import read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.files import read_frame, read_json, read_parts, read_words, refuse_gaps
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
 from analysis.run_folder.sql import PARTED, found_by
@@ -141,8 +141,7 @@ class Run(AskedOf, WhatItTells):
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        frame = read_frame(self.path / "events.parquet", columns.EVENTS)
-        return frame.astype({"kind": "str", "target": "str"})
+        return read_words(self.path / "events.parquet", columns.EVENTS)
 
     @cached_property
     def periods(self) -> pd.DataFrame:
@@ -232,8 +231,7 @@ class Run(AskedOf, WhatItTells):
         file = self.path / f"{name}.parquet"
         if not file.is_file():
             return pd.DataFrame(columns=schema.names)
-        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-        return read_frame(file, schema).astype(dict.fromkeys(words, "str"))
+        return read_words(file, schema)
 
     @cached_property
     def timing(self) -> dict[str, Any]:
