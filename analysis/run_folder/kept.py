@@ -19,7 +19,7 @@ def kept(function: Callable[Concatenate[Of, Asked], Found]) -> Callable[Concaten
     """
 
     @wraps(function)
-    def found(of: Of, *args: Asked.args, **named: Asked.kwargs) -> Found:
+    def found(of: Of, /, *args: Asked.args, **named: Asked.kwargs) -> Found:
         known = of.__dict__.setdefault("_kept", {})
         key = (function, args, *named.items())
         if key not in known:
