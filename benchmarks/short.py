@@ -39,9 +39,6 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Ratio, ...]] = {
         Ratio("M/M/4, compiled clock alone against plain SimPy", (*MM4, "compiled_loop", "plain_simpy")),
         Ratio("M/M/4, compiled clock alone against Ciw", (*MM4, "compiled_loop", "ciw_network")),
     ),
-    ("benchmarks.seeds", "--seeds", "10"): (
-        Ratio("a run by itself, against a further seed in one process", ("alone_over_further",)),
-    ),
     ("benchmarks.reading", "--requests", "300000"): (
         Ratio("memory of a summary against all columns as a frame", ("frame_over_summary",)),
     ),
