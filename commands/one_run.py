@@ -25,6 +25,7 @@ from sim.results.run_folder import LIVE, VERSIONS, write_json, write_sums
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, write
 from sim.scenario.learning_part import learning_part
+from sim.scenario.text.writing import written
 from sim.simulation import Simulated, simulate
 from sim.world.windows import EvenWindows
 from sim.world.world import World
@@ -98,7 +99,7 @@ def execute(
         write_json(folder / "timing.json", timing)
         progress.report("report", 0, 1)
         with stage("report", spent, folder):
-            finish(folder, pictures)
+            finish(folder, pictures, said=written(plan))
         write_json(folder / "timing.json", timing | spent.as_json())
         checkpoints.discard()
     progress.report("report", 1, 1)

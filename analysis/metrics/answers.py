@@ -23,9 +23,9 @@ def counts(traffic: Traffic) -> dict[str, Any]:
     requests = traffic.requests
     return {
         "requests": len(requests),
-        "outcome": {name: int((requests["outcome"] == name).sum()) for name in OUTCOMES},
+        "outcome": {name: int(traffic.is_outcome(name).sum()) for name in OUTCOMES},
         "outcome_share": {name: ratio(traffic.is_outcome(name).sum(), len(requests)) for name in OUTCOMES},
-        "server_cause": {name: int((requests["server_cause"] == name).sum()) for name in CAUSES},
+        "server_cause": {name: int(traffic.is_cause(name).sum()) for name in CAUSES},
     }
 
 
@@ -47,11 +47,9 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
             for name in ANSWERERS
             if name != "none"
         },
-        "client_accuracy": estimate(np.asarray(traffic.requests["client_right"]), among),
-        "gain": traffic.clusters.mean(correct - 1.0 * traffic.requests["client_right"].to_numpy(), among),
-        "server_accuracy": estimate(
-            np.asarray(traffic.requests["server_right"]), among & np.asarray(traffic.requests["server_known"])
-        ),
+        "client_accuracy": estimate(traffic.column("client_right"), among),
+        "gain": traffic.clusters.mean(correct - 1.0 * traffic.column("client_right"), among),
+        "server_accuracy": estimate(traffic.column("server_right"), among & traffic.column("server_known")),
     }
 
 
@@ -65,13 +63,13 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
 
 def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """The same among some of the requests."""
-    known = among & traffic.held_out & np.asarray(traffic.requests["server_known"])
-    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
+    known = among & traffic.held_out & traffic.column("server_known")
+    sent = traffic.column("deferred")
     estimate = traffic.clusters.share
     return {
         side: {
-            "client": estimate(np.asarray(traffic.requests["client_right"]), those),
-            "server": estimate(np.asarray(traffic.requests["server_right"]), those),
+            "client": estimate(traffic.column("client_right"), those),
+            "server": estimate(traffic.column("server_right"), those),
         }
         for side, those in (("deferred", known & sent), ("local", known & ~sent))
     }
@@ -79,8 +77,8 @@ def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
 
 def rates(traffic: Traffic) -> dict[str, Any]:
     """How often the policy sent, and how often the server's answer was the one given."""
-    sent = np.asarray(traffic.requests["deferred"], dtype=bool)
-    decided = np.asarray(traffic.requests["is_decided"], dtype=bool)
+    sent = traffic.column("deferred")
+    decided = traffic.column("is_decided")
     return {
         "deferral_rate": traffic.clusters.share(sent, decided),
         "deferral_rate_held_out": traffic.clusters.share(sent, decided & traffic.held_out),
@@ -98,7 +96,7 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     everything been sent and answered.
     Means over held-out requests for which the server's answer is on record.
     """
-    among = traffic.held_out & np.asarray(traffic.requests["server_known"])
+    among = traffic.held_out & traffic.column("server_known")
     realised, oracle, local, remote = (
         risk_of_each(traffic) for risk_of_each in (realised_risk, oracle_risk, local_risk, remote_risk)
     )

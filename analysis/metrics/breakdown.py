@@ -50,17 +50,17 @@ def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
     times = part.latencies()
     taken = spread(times, relaxations)
     estimate = part.clusters.share
-    sent, decided = (np.asarray(requests[name], dtype=bool) for name in ("deferred", "is_decided"))
+    sent, decided = (part.column(name) for name in ("deferred", "is_decided"))
     return {
         "requests": len(requests),
         "accuracy": estimate(part.correct, held_out),
-        "client_accuracy": estimate(np.asarray(requests["client_right"]), held_out),
+        "client_accuracy": estimate(part.column("client_right"), held_out),
         "deferral_rate": share(sent, decided),
         "answered_by_server_share": share(part.is_answered_by("server"), known),
         "timed_out_share": share(part.is_outcome("timed_out"), known),
         "refused_share": share(part.is_outcome("refused"), known),
         "not_sent_share": share(not_sent(part), known),
-        "answered_share": share(~np.isnan(requests["final_s"].to_numpy()), known),
+        "answered_share": share(~np.isnan(part.column("final_s")), known),
         "answered_in_time_share": share(in_time(part), known),
         "served_in_time_share": share(served_in_time(part), known),
         **{f"{name}_latency_s": taken[name] for name in LEVELS},

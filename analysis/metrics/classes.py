@@ -16,9 +16,9 @@ MOST = 1_000_000  # requests that are put in order
 def classes(traffic: Traffic) -> dict[str, Any]:
     """By true class the accuracy of what was answered, of the clients' models and of the server's, and the
     share that was sent; and the mean over classes, however often each is asked about."""
-    held_out, label = traffic.held_out, traffic.requests["label"].to_numpy()
+    held_out, label = traffic.held_out, traffic.column("label")
     by_class = {str(one): _of_class(traffic, held_out & (label == one)) for one in np.unique(label[held_out])}
-    client_right = traffic.requests["client_right"].to_numpy(dtype=float)
+    client_right = traffic.column("client_right").astype(np.float64, copy=False)
     return {
         "balanced_accuracy": _balanced(traffic, traffic.correct.astype(float)),
         "balanced_client_accuracy": _balanced(traffic, client_right),
@@ -27,20 +27,18 @@ def classes(traffic: Traffic) -> dict[str, Any]:
 
 
 def _of_class(traffic: Traffic, among: Mask) -> dict[str, Any]:
-    requests, share = traffic.requests, traffic.clusters.share
+    share = traffic.clusters.share
     return {
         "accuracy": share(traffic.correct, among),
-        "client_accuracy": share(np.asarray(requests["client_right"]), among),
-        "server_accuracy": share(
-            np.asarray(requests["server_right"]), among & np.asarray(requests["server_known"])
-        ),
-        "deferral_rate": share(np.asarray(requests["deferred"], dtype=bool), among),
+        "client_accuracy": share(traffic.column("client_right"), among),
+        "server_accuracy": share(traffic.column("server_right"), among & traffic.column("server_known")),
+        "deferral_rate": share(traffic.column("deferred"), among),
     }
 
 
 def _balanced(traffic: Traffic, right: Floats) -> dict[str, Any]:
     """The mean over classes of the share that is right; its interval is that of the linear part of it."""
-    held_out, label = traffic.held_out, traffic.requests["label"].to_numpy()
+    held_out, label = traffic.held_out, traffic.column("label")
     there, place, count = np.unique(label[held_out], return_inverse=True, return_counts=True)
     values = np.zeros(len(label))
     if there.size:
@@ -54,8 +52,8 @@ def ranking(traffic: Traffic) -> dict[str, Any]:
     """Of each group whose score is not drawn: how well it orders requests by how wrong the client is."""
     found = {}
     for name, group in traffic.run.groups.items():
-        mine = traffic.held_out & np.asarray(traffic.requests["group"] == name)
-        mine &= np.asarray(traffic.requests["is_decided"], dtype=bool)
+        mine = traffic.held_out & traffic.is_of_group(name)
+        mine &= traffic.column("is_decided")
         mine = _thinned(mine)
         if group["policy"]["score"] != "random" and mine.any():
             found[name] = {"auroc": _auroc(traffic, mine), "aurc": _aurc(traffic, mine)}
@@ -121,6 +119,5 @@ def _mean_of_each(values: Floats, tied: NDArray[np.intp]) -> Floats:
 
 def _of(traffic: Traffic, among: Mask) -> tuple[Floats, Floats]:
     """Scores, and how wrong the client's answers are, in [0, 1]."""
-    requests = traffic.requests
-    right = requests["client_right"].to_numpy(dtype=float)[among]
-    return requests["score"].to_numpy(dtype=float)[among], 1.0 - right
+    right = traffic.column("client_right").astype(np.float64, copy=False)[among]
+    return traffic.column("score").astype(np.float64, copy=False)[among], 1.0 - right

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.metrics.mean_work import mean_work
+from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import seconds_touched
 from analysis.run_folder.servers import intake_share
 from analysis.run_folder.traffic import Floats, Traffic
@@ -111,12 +112,13 @@ def service_law(asked: dict[str, Any]) -> Any:
     return service_of(asked["service"])
 
 
+@kept
 def each_server(traffic: Traffic) -> list[OneServer]:
     """The servers of a run, in its order."""
     run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)
     is_quiet = ~seconds_touched(traffic.outages, at_s)
-    sent = traffic.requests["attempts"].to_numpy() > 0
-    took_s = traffic.requests["service_s"].to_numpy(dtype=float)
+    sent = traffic.column("attempts") > 0
+    took_s = traffic.column("service_s").astype(np.float64, copy=False)
     found = []
     for place, (name, asked) in enumerate(run.servers.items()):
         if len(run.servers) == 1:
@@ -125,7 +127,7 @@ def each_server(traffic: Traffic) -> list[OneServer]:
         else:
             every = run.seconds_of_servers
             seconds = every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)]
-            mine = sent & (traffic.requests["first_server"].to_numpy() == place)
+            mine = sent & (traffic.column("first_server") == place)
             came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
             sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
             work = mean_work(traffic, mine)

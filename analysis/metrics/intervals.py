@@ -91,7 +91,7 @@ def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
 
 
 def _useful(traffic: Traffic) -> Floats:
-    in_time = np.asarray(traffic.requests["in_time"], dtype=bool)
+    in_time = traffic.column("in_time")
     return np.asarray(in_time * traffic.correct, dtype=np.float64)
 
 
@@ -141,7 +141,7 @@ def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str, Any]:
     times = replace(traffic.latencies(column).among(among), relaxations=span.relaxations)
-    every_s = traffic.requests[column].to_numpy(dtype=np.float64)
+    every_s = traffic.column(column).astype(np.float64, copy=False)
     answered = ~np.isnan(every_s) & among
     taken_s = np.where(answered, every_s, 0.0)
     more = client_variance(traffic, taken_s, answered.astype(np.float64))

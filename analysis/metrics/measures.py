@@ -63,7 +63,7 @@ def _of(values: Callable[[Traffic], Any], among: Callable[[Traffic], Mask]) -> C
 
 
 def _column(name: str) -> Callable[[Traffic], Floats]:
-    return lambda traffic: traffic.requests[name].to_numpy(dtype=np.float64)
+    return lambda traffic: traffic.column(name).astype(np.float64, copy=False)
 
 
 def _columns(parts: str, wholes: str) -> Callable[[Traffic], Sums]:
@@ -75,19 +75,19 @@ def _everyone(traffic: Traffic) -> Mask:
 
 
 def _decided(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["is_decided"], dtype=bool)
+    return traffic.column("is_decided")
 
 
 def _sent(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["deferred"], dtype=bool)
+    return traffic.column("deferred")
 
 
 def _answered(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["final_s"].notna())
+    return ~np.isnan(traffic.column("final_s"))
 
 
 def _judged(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.held_out & traffic.requests["server_known"])
+    return np.asarray(traffic.held_out & traffic.column("server_known"))
 
 
 def _in_outages(traffic: Traffic) -> Mask:
@@ -138,7 +138,7 @@ def _excess(traffic: Traffic) -> Floats:
 
 
 def _useful(traffic: Traffic) -> NDArray[Any]:
-    return np.asarray(traffic.requests["in_time"].to_numpy(dtype=bool) * traffic.correct)
+    return np.asarray(traffic.column("in_time") * traffic.correct)
 
 
 def _cost(traffic: Traffic) -> Floats:

@@ -28,11 +28,11 @@ def _share(hits: Any, among: Any) -> Ratio:
 
 
 def _sent(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["deferred"], dtype=bool)
+    return traffic.column("deferred")
 
 
 def _decided(traffic: Traffic) -> Mask:
-    return np.asarray(traffic.requests["is_decided"], dtype=bool)
+    return traffic.column("is_decided")
 
 
 def _sent_and_known(traffic: Traffic) -> Mask:

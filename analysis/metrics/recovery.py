@@ -42,7 +42,7 @@ class _Service:
     """
 
     def __init__(self, traffic: Traffic, outage: Outage) -> None:
-        sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+        sent = traffic.column("deferred") & traffic.known
         sent &= traffic.could_touch(outage)
         self._traffic, self._arrived = traffic, traffic.arrived_at_s[sent]
         failed = ~traffic.is_answered_by("server")[sent]

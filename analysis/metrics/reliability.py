@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.clusters import LEAST_SAMPLES, LEVEL, Floats, wilson
+from analysis.statistics.clusters import LEAST_SAMPLES, LEVEL, Floats, student, wilson
 from analysis.statistics.percentiles import quantile
 
 BINS = 10
@@ -91,9 +90,9 @@ def _by_samples(sums: Floats, draws: np.random.Generator) -> tuple[Floats, Float
     """Distances of REPLICATES samples drawn from these `sums` (3, samples, BINS), and of as many in which the
     chance of being right is what is said; both (REPLICATES, BINS)."""
     samples = sums.shape[1]
-    times = np.empty((REPLICATES, samples))
-    for one in times:
-        one[:] = np.bincount(draws.integers(0, samples, samples), minlength=samples)
+    drawn = draws.integers(0, samples, (REPLICATES, samples))
+    drawn += np.arange(0, REPLICATES * samples, samples)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
     perfect = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
     who, which = np.nonzero(sums[0])
     chance = sums[1][who, which] / sums[0][who, which]
@@ -145,7 +144,7 @@ def _interval(weight: Floats, right: Floats, share: float) -> tuple[float, float
     variance = float(((weight * (right - share)) ** 2).sum() / whole**2 * count / (count - 1))
     if variance > 0:
         trials = share * (1 - share) / variance
-    low, high = wilson(share, max(1.0, trials), float(stats.t.ppf((1 + LEVEL) / 2, count - 1)))
+    low, high = wilson(share, max(1.0, trials), student(count - 1))
     return float(low), float(high)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.each_server import each_server, service_law, worst
+from analysis.run_folder.kept import kept
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.in_time import BLOCKS, Span
 from analysis.statistics.percentiles import LEVELS
@@ -37,6 +38,7 @@ def run_length(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+@kept
 def in_system(traffic: Traffic) -> Floats:
     """Requests that wait or are served, a mean per second after the warm-up, (seconds,)."""
     timeline = traffic.timeline
@@ -46,6 +48,7 @@ def in_system(traffic: Traffic) -> Floats:
     return system
 
 
+@kept
 def seconds_covered(traffic: Traffic) -> Floats:
     """How much time each row of the time line stands for: a second, but the last may be a part of one."""
     at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
@@ -53,6 +56,7 @@ def seconds_covered(traffic: Traffic) -> Floats:
     return covered
 
 
+@kept
 def span_of(traffic: Traffic) -> Span:
     """The time after the warm-up, with how fast the servers forget in it: as fast as the slowest of them."""
     run = traffic.run

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.metrics.mean_work import mean_work
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
+from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import (
     availability_of,
     mean_of_steps,
@@ -24,7 +25,6 @@ from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
     LEVELS,
     Latencies,
-    curve_of,
     independent,
 )
 from sim.results.columns import OUTCOMES
@@ -48,7 +48,7 @@ def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
     run of so many relaxation times, are worth too few independent ones.
     """
     answered = times.taken_s[np.isfinite(times.taken_s)]
-    curve = curve_of([times])
+    curve = times.curve
     found: dict[str, Any] = {
         "n": int(answered.size),
         "mean": float(answered.mean()) if answered.size else None,
@@ -63,13 +63,13 @@ def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
 
 def in_time(traffic: Traffic) -> Mask:
     """Which requests were answered by their deadline; one exactly at it is in time."""
-    return np.asarray(traffic.requests["in_time"], dtype=bool)
+    return traffic.column("in_time")
 
 
 def served_in_time(traffic: Traffic) -> Mask:
     """Which were answered by their deadline by whom the policy asked; a fallback is no such answer."""
     server, client = (traffic.is_answered_by(name) for name in ("server", "client"))
-    return np.asarray(in_time(traffic) & np.where(traffic.requests["deferred"], server, client), dtype=bool)
+    return np.asarray(in_time(traffic) & np.where(traffic.column("deferred"), server, client), dtype=bool)
 
 
 def goodput(traffic: Traffic) -> dict[str, Any]:
@@ -83,6 +83,7 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
     }
 
 
+@kept
 def load(traffic: Traffic) -> dict[str, Any]:
     """What was asked of the server and how busy that kept it."""
     timeline = traffic.timeline
@@ -96,7 +97,7 @@ def load(traffic: Traffic) -> dict[str, Any]:
         replicas = float(traffic.run.server["replicas"])
         if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
-        sent = traffic.requests["attempts"].to_numpy() > 0
+        sent = traffic.column("attempts") > 0
         offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
@@ -130,7 +131,7 @@ def work(traffic: Traffic) -> dict[str, Any]:
     """Replica time spent on this traffic, and the part of it that led to no answer that was given."""
     requeued_s = float(traffic.timeline["requeued_s"].to_numpy(dtype=float).sum())
     service_s, wasted_s = (
-        float(traffic.requests[name].to_numpy(dtype=float).sum()) + requeued_s
+        float(traffic.column(name).astype(np.float64, copy=False).sum()) + requeued_s
         for name in ("service_s", "wasted_s")
     )
     return {"service_s": service_s, "wasted_s": wasted_s, "wasted_share": ratio(wasted_s, service_s)}
@@ -147,20 +148,20 @@ def retries(traffic: Traffic) -> dict[str, Any]:
 
 
 def amplification(traffic: Traffic, among: Mask) -> float | None:
-    attempts = traffic.requests["attempts"].to_numpy(dtype=float)[among]
+    attempts = traffic.column("attempts").astype(np.float64, copy=False)[among]
     return ratio(attempts.sum(), (attempts > 0).sum())
 
 
 def wire(traffic: Traffic) -> dict[str, Any]:
     """Payload bytes sent to the server, every attempt counted that left; answers carry no payload."""
-    sent = traffic.requests["bytes_up"].to_numpy()
+    sent = traffic.column("bytes_up")
     total = int(sent.sum())
     return {"bytes_up": total, "bytes_up_per_request": ratio(float(total), sent.size)}
 
 
 def cost(traffic: Traffic) -> dict[str, Any]:
     """What the charged attempts cost, in units of the loss."""
-    charged = traffic.requests["charged"].to_numpy(dtype=float)
+    charged = traffic.column("charged").astype(np.float64, copy=False)
     total = _paid(traffic, charged)
     return {
         "charged_attempts": int(charged.sum()),
@@ -172,7 +173,7 @@ def cost(traffic: Traffic) -> dict[str, Any]:
 
 def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """Of a part of the requests: `cost_per_request` and `spend`, as in `cost`."""
-    charged = np.where(among, traffic.requests["charged"].to_numpy(dtype=float), 0.0)
+    charged = np.where(among, traffic.column("charged").astype(np.float64, copy=False), 0.0)
     return {
         "cost_per_request": ratio(_paid(traffic, charged), among.sum()),
         "spend": _spend(traffic, charged),
@@ -199,7 +200,7 @@ def _spend(traffic: Traffic, charged: Floats) -> float | None:
 def availability(traffic: Traffic) -> dict[str, Any]:
     """How much of the time the server could work, and how much of it some outage was on."""
     own = own_link_periods(traffic.run)
-    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    sent = traffic.column("deferred") & traffic.known
     weight = seconds_covered(traffic)
     usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
     replicas = mean_of_steps(replica_steps(traffic.run), traffic.run.warm_up_s, traffic.run.horizon_s) or 0.0

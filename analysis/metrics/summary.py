@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, traffic_kept
 from analysis.theory import predictions
+
+encoded = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def about(traffic: Traffic) -> dict[str, Any]:
@@ -122,7 +124,24 @@ def _ready(summary: dict[str, Any]) -> dict[str, Any]:
 
 def to_json(summary: dict[str, Any]) -> bytes:
     """The content of summary.json."""
-    return (json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return ("".join(_pieces(summary, "\n")) + "\n").encode()
+
+
+def _pieces(value: Any, line: str) -> Iterator[str]:
+    """The text of a value, indented by two spaces; `line`: begins a line where the value stands. As
+    `json.dumps` writes it, whose indented text takes four times as long."""
+    if isinstance(value, dict | list) and value:
+        inner, is_dict = line + "  ", isinstance(value, dict)
+        between = "{" if is_dict else "["
+        for one in value:
+            yield between + inner
+            if is_dict:
+                yield encoded(one) + ": "
+            yield from _pieces(value[one] if is_dict else one, inner)
+            between = ","
+        yield line + ("}" if is_dict else "]")
+    else:
+        yield encoded(value)
 
 
 def json_safe(value: Any) -> Any:

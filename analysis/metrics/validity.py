@@ -108,7 +108,7 @@ def more_than_it_can_serve(traffic: Traffic) -> str | None:
 def nothing_is_answered(traffic: Traffic) -> str | None:
     """A group whose sends all come to nothing, outages aside, has a link, a service or a deadline that no
     answer can keep: often a slip of units."""
-    sent = np.asarray(traffic.requests["attempts"] > 0) & traffic.known
+    sent = np.asarray(traffic.column("attempts") > 0) & traffic.known
     sent &= ~traffic.in_outages
     answered = traffic.is_answered_by("server")
     for name, rows in rows_of_groups(traffic).items():

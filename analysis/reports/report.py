@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.summary import summary_of, to_json
-from analysis.run_folder.integrity import integrity_of
+from analysis.run_folder.integrity import states_of
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_kept
@@ -15,15 +15,17 @@ from sim.errors import BadInput
 from sim.results.whole_files import sweep, write_whole
 
 
-def finish(path: str | Path, pictures: bool = True, png: bool = False) -> dict[str, Any]:
+def finish(
+    path: str | Path, pictures: bool = True, png: bool = False, said: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Writes summary.json, figures/ and report.html into the run folder `path`; returns the summary.
 
     Without `pictures` the summary alone: where a run is one of many, nobody looks at most of them. png: the
-    figures as PNG, too.
+    figures as PNG, too. said: as in `load_run`.
     Raises BadInput for a folder that is not a finished run; then nothing is written.
     """
-    run = load_run(path)
-    for table in integrity_of(path):
+    run = load_run(path, said)
+    for table in states_of(run):
         if not table.is_fine:
             raise BadInput(table.why)
     sweep(run.path)

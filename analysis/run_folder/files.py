@@ -45,6 +45,16 @@ def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
     return frame
 
 
+def read_words(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """The same, with names as text where `read_frame` gives categories."""
+    table = read_table(path, schema)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 AT_ONCE = 2**20  # rows
 
 
@@ -65,11 +75,13 @@ def read_table(
         with pq.ParquetFile(path) as file:
             if wanted is None:
                 return file.read()
-            absent = [name for name in wanted.names if name not in file.schema_arrow.names]
+            there = file.schema_arrow  # made anew whenever it is asked for
+            known = dict(zip(there.names, there.types, strict=True))
+            absent = [name for name in wanted.names if name not in known]
             if absent:
                 raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
             for field in wanted:
-                kind = file.schema_arrow.field(field.name).type
+                kind = known[field.name]
                 if not _are_of_a_kind(kind, field.type):
                     raise BadInput(f"{path}: damaged: column {field.name} holds {kind}, not {field.type}")
             if not rows:

@@ -56,7 +56,11 @@ def integrity_of(path: str | Path) -> list[State]:
 
     Raises BadInput for a folder that is no run's.
     """
-    run = open_run(path)
+    return states_of(open_run(path))
+
+
+def states_of(run: Run) -> list[State]:
+    """The same of a run that was opened."""
     written = promised(run.path)
     schemas = IN_PARTS | {"requests": columns_by_run.kept(IN_PARTS["requests"], run.detail)}
     states = [_state(run, name, _parts(run.path, name, written), schemas[name]) for name in PARTED]
@@ -103,7 +107,8 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     A table that cannot be read is empty; requests come from the parts that can be read; without samples each
     stands for itself. Numbers made of it are those of a part of the run.
     """
-    run, states = open_run(path), integrity_of(path)
+    run = open_run(path)
+    states = states_of(run)
     for index, state in enumerate(states):
         if state.table in SINGLE | WHERE_THERE_ARE_ANY:
             name = OF_RUN.get(state.table, state.table)

@@ -119,17 +119,17 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     if not filled.rows:
         empty = _schema(run).empty_table().select(_needed(run))
         filled.add(_narrow(run, empty, bases, names, several))
-    frame = pd.DataFrame(filled.columns(), copy=False)
+    found = filled.columns()
+    del filled
     if skipped is None and run.keeps_rows:
-        refuse_gaps(run.path / "requests", frame["request_id"].to_numpy(), arrivals)
-        _add_several(run, frame, several)
+        refuse_gaps(run.path / "requests", found["request_id"], arrivals)
+        _add_several(run, found, several)
+    order = np.lexsort((found["request_id"], found["arrived_at_s"]))
+    # Column by column: a sort of them all at once would hold them twice.
+    sorted_columns: dict[str, Any] = {name: found.pop(name)[order] for name in list(found)}
     for name, known in names.items():
-        frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), pd.Index(list(known)))
-    order = np.lexsort((frame["request_id"].to_numpy(), frame["arrived_at_s"].to_numpy()))
-    # Column by column: a sort of the whole frame would hold it twice.
-    return pd.DataFrame(
-        {name: frame.pop(name).array.take(order) for name in frame.columns.tolist()}, copy=False
-    )
+        sorted_columns[name] = pd.Categorical.from_codes(sorted_columns[name], pd.Index(list(known)))
+    return pd.DataFrame(sorted_columns, copy=False)
 
 
 def _schema(run: Run) -> pa.Schema:
@@ -243,7 +243,7 @@ def _deadline_s(group: dict[str, Any]) -> float:
     return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
 
 
-def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> None:
+def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame]) -> None:
     """Replica time, bytes and charges of the requests with several attempts, from the attempts' own table."""
     known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
     ids = known["request_id"].to_numpy()
@@ -278,14 +278,14 @@ def _add_several(run: Run, frame: pd.DataFrame, several: list[pd.DataFrame]) -> 
     made = int(known["attempts"].sum())
     if listed != made:
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
-    again = np.flatnonzero(frame["attempts"].to_numpy() > 1)
-    place = np.searchsorted(ids, frame["request_id"].to_numpy()[again])
-    found = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
+    again = np.flatnonzero(found["attempts"] > 1)
+    place = np.searchsorted(ids, found["request_id"][again])
+    told = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
     if not tells_by_cost(run):
-        found["charged"] = charged
+        told["charged"] = charged
     if len(run.servers) > 1:
-        found["first_server"] = first_server
-    for name, values in found.items():
-        column = frame[name].to_numpy().copy()
+        told["first_server"] = first_server
+    for name, values in told.items():
+        column = found[name].copy()
         column[again] = values[place]
-        frame[name] = column
+        found[name] = column

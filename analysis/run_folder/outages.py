@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.run_folder.kept import kept
 from analysis.run_folder.run import Run
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,7 @@ class Outage:
         return name if self.slower is None else f"{name} {self.slower:g} times slower"
 
 
+@kept
 def find_outages(run: Run) -> tuple[Outage, ...]:
     """The outages and slowdowns of all that they hit together, in order of start; one that outlives the run
     ends at the horizon."""
@@ -96,12 +98,14 @@ def edges(outages: tuple[Outage, ...]) -> tuple[Floats, Floats]:
     return np.sort(begins.astype(np.float64)), np.sort(ends.astype(np.float64))
 
 
+@kept
 def usable_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
     """Usable replicas of a server, or of all, as a step function: instants (k,), the first 0, and the numbers
     from then on (k,)."""
     return _added([_usable_steps(run, name) for name in ([server] if server else run.servers)])
 
 
+@kept
 def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
     told = run.events[(run.events["kind"] == "usable_replicas") & (run.events["target"] == server)]
     rows = told.sort_values("at_s", kind="stable")
@@ -111,6 +115,7 @@ def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
     return at_s[last_of_instant], values[last_of_instant]
 
 
+@kept
 def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
     """The replicas of a server, or of all, that there are, whether outages stop them or not, as a step
     function like `usable_steps`.
@@ -121,6 +126,7 @@ def replica_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
     return _added([_replica_steps(run, name) for name in ([server] if server else run.servers)])
 
 
+@kept
 def _replica_steps(run: Run, server: str) -> tuple[Floats, Floats]:
     at_s, usable = _usable_steps(run, server)
     if run.servers[server]["autoscaling"] is None:
@@ -167,6 +173,7 @@ def mean_of_steps(steps: tuple[Floats, Floats], from_s: float, to_s: float) -> f
     return float((spans * values).sum() / (to_s - from_s)) if at_s.size > 1 else float(values[0])
 
 
+@kept
 def availability_of(run: Run) -> float | None:
     """The share of [warm-up, horizon) in which at least one replica was usable; None without such a time."""
     if run.observed_s <= 0:
@@ -176,6 +183,7 @@ def availability_of(run: Run) -> float | None:
     return float(np.diff(edges)[values > 0].sum() / run.observed_s)
 
 
+@kept
 def own_link_periods(run: Run) -> pd.DataFrame:
     """The outages and slowdowns of single clients' links that began before the horizon: client_id, from_s,
     until_s (at most the horizon), by client and start; no events tell of them."""

@@ -15,7 +15,15 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from analysis.run_folder.files import as_frame, part_paths, read_frame, read_json, read_parts, refuse_gaps
+from analysis.run_folder.files import (
+    as_frame,
+    part_paths,
+    read_frame,
+    read_json,
+    read_parts,
+    read_words,
+    refuse_gaps,
+)
 from analysis.run_folder.kept_rows import read_requests, refuse_rowless
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
@@ -144,8 +152,7 @@ class Run(AskedOf, WhatItTells):
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        frame = read_frame(self.path / "events.parquet", columns.EVENTS)
-        return frame.astype({"kind": "str", "target": "str"})
+        return read_words(self.path / "events.parquet", columns.EVENTS)
 
     @cached_property
     def periods(self) -> pd.DataFrame:
@@ -235,8 +242,7 @@ class Run(AskedOf, WhatItTells):
         file = self.path / f"{name}.parquet"
         if not file.is_file():
             return pd.DataFrame(columns=schema.names)
-        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-        return read_frame(file, schema).astype(dict.fromkeys(words, "str"))
+        return read_words(file, schema)
 
     @cached_property
     def timing(self) -> dict[str, Any]:
@@ -249,19 +255,20 @@ class Run(AskedOf, WhatItTells):
         return read_json(self.path / VERSIONS)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, said: dict[str, Any] | None = None) -> Run:
     """The run in folder `path`; its tables are read when they are asked for.
 
     What speaks against its provenance is logged as warnings. Raises BadInput, in one line, for a folder
-    without a scenario that can be read: it is no run's.
+    without a scenario that can be read: it is no run's. said: what its scenario.yaml says, for who has
+    written it and need not read it.
     """
-    run = open_run(path)
+    run = open_run(path, said)
     for warning in run.warnings:
         log.warning("%s", warning)
     return run
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, said: dict[str, Any] | None = None) -> Run:
     """What `load_run` gives, without its warnings: they have been logged."""
     path = Path(path)
     if not path.is_dir():
@@ -270,7 +277,7 @@ def open_run(path: str | Path) -> Run:
         raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
-        scenario = _parsed(text)
+        scenario = _parsed(text) if said is None else said
     except RecursionError:
         raise BadInput(f"{path / SCENARIO}: cannot be read: nested too deep") from None
     except (YAMLError, UnicodeDecodeError) as error:

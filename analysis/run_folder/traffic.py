@@ -66,10 +66,24 @@ class Arrivals:
     def is_outcome(self, name: str) -> Mask:
         return self._is("outcome", name)
 
+    def is_of_group(self, name: str) -> Mask:
+        return self._is("group", name)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of `requests` that holds no names, as it lies there, (n,); nobody may change it."""
+        if name not in self._columns:
+            self._columns[name] = self.requests[name].to_numpy()
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {}
+
     def _is(self, column: str, name: str) -> Mask:
         """Where a column of names has this one, (n,)."""
         if column not in self._codes:
-            values = pd.Categorical(self.requests[column])
+            names = self.requests[column].array
+            values = names if isinstance(names, pd.Categorical) else pd.Categorical(names)
             self._codes[column] = values.codes, list(values.categories)
         codes, names = self._codes[column]
         return np.asarray(codes == (names.index(name) if name in names else len(names)))
@@ -86,7 +100,7 @@ class Arrivals:
     @cached_property
     def on_own_outage(self) -> Mask:
         """Which requests came while an outage of their own client's link alone was on."""
-        return on_own_outage(self.run, self.requests["client_id"].to_numpy(), self.arrived_at_s)
+        return on_own_outage(self.run, self.column("client_id"), self.arrived_at_s)
 
     @cached_property
     def in_outages(self) -> Mask:
@@ -140,7 +154,7 @@ class Arrivals:
         found = np.zeros(len(self.requests), dtype=bool)
         for name, options in self.run.options.items():
             if any(one["server"] in servers for one in options):
-                found |= self._is("group", name)
+                found |= self.is_of_group(name)
         return found
 
     @cached_property
@@ -149,12 +163,12 @@ class Arrivals:
 
     def latencies(self, column: str = "final_s") -> Latencies:
         """Of all requests to their final answer, or to the first (`first_s`)."""
-        taken_s = self.requests[column].to_numpy(dtype=np.float64)
+        taken_s = self.column(column).astype(np.float64, copy=False)
         return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
 
     @property
     def arrived_at_s(self) -> Floats:
-        return self.requests["arrived_at_s"].to_numpy(dtype=float)
+        return self.column("arrived_at_s").astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -190,27 +204,30 @@ class Traffic(Arrivals):
         """What was found out of parts of the traffic, by which requests these are; empty at first."""
         return {}
 
+    def is_cause(self, name: str) -> Mask:
+        return self._is("server_cause", name)
+
     def is_answered_by(self, name: str) -> Mask:
         return self._is("answered_by", name)
 
     @property
     def held_out(self) -> Mask:
         """Held-out requests with a known outcome: the mask of every accuracy, and of what is beside it."""
-        return np.asarray(self.known & self.requests["held_out"])
+        return np.asarray(self.known & self.column("held_out"))
 
     def distinct(self, column: str) -> int:
         """How many different values `column` has among the held-out requests."""
-        return int(self.requests.loc[self.held_out, column].nunique())
+        return int(np.unique(self.column(column)[self.held_out]).size)
 
     @property
     def training_half(self) -> Mask:
         """Requests on the training half of the traffic samples, again with a known outcome."""
-        return np.asarray(self.known & ~self.requests["held_out"])
+        return np.asarray(self.known & ~self.column("held_out"))
 
     @property
     def correct(self) -> NDArray[Any]:
         """Which requests got a right answer; of graded answers how good it was, 0 to 1, 0 without any."""
-        return np.asarray(self.requests["correct"])
+        return self.column("correct")
 
     @property
     def c_e(self) -> float | Floats:
@@ -222,7 +239,7 @@ class Traffic(Arrivals):
     def paid(self) -> Floats:
         """What the charged sends of each request cost together, (n,); options have costs of their own."""
         told = self.requests.get("paid")
-        charged = self.requests["charged"].to_numpy(dtype=float)
+        charged = self.column("charged").astype(np.float64, copy=False)
         return np.asarray(self.c_e * charged if told is None else told.to_numpy(dtype=float))
 
 

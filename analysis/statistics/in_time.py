@@ -14,7 +14,6 @@ from analysis.statistics.percentiles import (
     Latencies,
     at_least,
     bounds_of_share,
-    curve_of,
     independent,
 )
 from analysis.statistics.units import skewed_interval, variance_of
@@ -141,7 +140,7 @@ def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
 
     The ends are the percentiles at the bounds of the share below it (Woodruff 1952).
     """
-    curve = curve_of([times])
+    curve = times.curve
     value = curve.at(level)
     if times.taken_s.size == 0:
         return Interval(np.nan, np.nan, np.nan, "nothing to count")

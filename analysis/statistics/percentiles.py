@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
-from analysis.statistics.clusters import LEVEL
+from analysis.statistics.clusters import LEVEL, student
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -37,6 +38,11 @@ class Latencies:
 
     def among(self, mask: Mask) -> Latencies:
         return Latencies(self.arrived_at_s[mask], self.taken_s[mask], self.end_s, self.relaxations)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """What `curve_of` gives of these alone."""
+        return curve_of([self])
 
     @property
     def waited_s(self) -> Floats:
@@ -152,11 +158,11 @@ def bounds_of_share(share: float, effective: float, chance: float, freedom: floa
     """
     trials = effective
     if np.isfinite(freedom):
-        ratio = stats.norm.ppf(1 - chance) / stats.t.ppf(1 - chance, freedom)
+        ratio = special.ndtri(1 - chance) / student(freedom, 1 - chance)
         trials = max(1.0, effective * float(ratio) ** 2)
     hits = share * trials
-    low = float(stats.beta.ppf(chance, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - chance, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(special.betaincinv(hits, trials - hits + 1, chance)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, trials - hits, 1 - chance)) if hits < trials else 1.0
     return Bounds(low, high)
 
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from analysis.statistics.clusters import LEVEL
+from analysis.statistics.clusters import LEVEL, student
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -62,7 +61,7 @@ def skewed_interval(
     From LEAST_SKEWED units on its ends are shifted by their skewness (Willink 2005).
     """
     count, centred = sums.size, sums - sums.mean()
-    reach = float(stats.t.ppf(1 - chance, count - 1))
+    reach = student(count - 1, 1 - chance)
     deviation, skew = float(np.sqrt((centred**2).sum() / (count - 1))), 0.0
     if deviation > 0 and count >= LEAST_SKEWED:
         third = count / ((count - 1) * (count - 2)) * float((centred**3).sum()) / deviation**3

@@ -45,13 +45,12 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     triggers = _triggers(traffic, streams, capacity)
     if not triggers:
         return None
-    fluids = [
-        _fluid(streams, run.scenario, service, capacity, times) for times in (1.0, 1 - ERROR, 1 + ERROR)
-    ]
-    fluid, server = fluids[0], run.server
+    fluid, server = _fluid(streams, run.scenario, service, capacity, 1.0), run.server
     most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
     if most <= float(server["replicas"]) * float(server["max_batch"]):
         return None  # no backlog, predicted or seen
+    ends = [_fluid(streams, run.scenario, service, capacity, times) for times in (1 - ERROR, 1 + ERROR)]
+    fluids = [fluid, *ends]
     return [
         *_recoveries(traffic, triggers, fluids, capacity, streams),
         *_ending(traffic, triggers, fluids),
@@ -129,7 +128,7 @@ def _source(stream: Stream, scenario: dict[str, Any], service: Service, count: i
     group, shape = stream.group, stream.group["arrivals"]["shape"]
     at_s = (np.arange(count) + 0.5) / STEPS_PER_S
     factors = np.array([factor(shape, at) for at in at_s]) if shape["kind"] != "constant" else 1.0
-    shares = np.array([stream.share(at) for at in at_s])
+    shares = stream.shares_at(at_s)
     batch_s = service.mean_s(int(scenario["server"]["max_batch"]))
     spare_s = max(timer_s(group) - transfers_s(group) - batch_s, 0.0)
     first_hz = times * stream.rate_hz * factors * shares

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.clusters import LEVEL, wilson
@@ -108,7 +108,7 @@ def share_of(hits: int, count: int) -> Simulated:
 
 def widened(simulated: Simulated, error: float) -> Simulated:
     """The same with an interval at least as wide as that of this standard error."""
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+    half = float(special.ndtri((1 + LEVEL) / 2)) * error
     return Simulated(
         simulated.value,
         float(np.minimum(simulated.low, simulated.value - half)),
@@ -125,7 +125,7 @@ def mean_of(values: Floats, more_variance: float = 0.0) -> Simulated:
 
 def around(value: float, variance: float) -> Simulated:
     """A value with the interval of a normal law of this variance."""
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * float(np.sqrt(variance))
+    half = float(special.ndtri((1 + LEVEL) / 2)) * float(np.sqrt(variance))
     return Simulated(value, value - half, value + half)
 
 

@@ -8,9 +8,12 @@ from math import inf, pi, sin, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from analysis.run_folder.kept import kept
 from analysis.run_folder.traffic import Traffic
 
+Floats = NDArray[np.float64]
 SHAPES = ("constant", "diurnal", "flash_crowd", "profile", "ramp")
 STEP_S = 60.0  # a share that the scenario does not tell is read off the decisions of each minute
 FIXED = ("threshold", "always_local", "always_remote")
@@ -47,6 +50,11 @@ class Stream:
         """P(sent) of a request that arrives at this instant."""
         return self.shares[min(int(at_s / STEP_S), len(self.shares) - 1)]
 
+    def shares_at(self, at_s: Floats) -> Floats:
+        """The same at each of several instants, (n,)."""
+        minute = np.minimum((at_s / STEP_S).astype(np.int64), len(self.shares) - 1)
+        return np.array(self.shares)[minute]
+
     def first_sends_hz(self, at_s: float) -> float:
         """First sends per second at an instant."""
         return self.rate_hz * factor(self.group["arrivals"]["shape"], at_s) * self.share(at_s)
@@ -61,6 +69,7 @@ class Stream:
         return float(np.mean(self.rate_hz * np.asarray(factors) * shares))
 
 
+@kept
 def streams_of(
     traffic: Traffic, as_decided: bool = False, beside_batteries: bool = True
 ) -> list[Stream] | None:
@@ -133,7 +142,7 @@ def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
 def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:
     """The share that the policy sent in each minute; one without a decision is like the one before."""
     requests = traffic.everything
-    mine = np.asarray((requests["group"] == group["group"]) & requests["is_decided"], dtype=bool)
+    mine = np.asarray(requests["group"] == group["group"]) & requests["is_decided"].to_numpy()
     minute = (requests["arrived_at_s"].to_numpy()[mine] // STEP_S).astype(np.int64)
     count = max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))
     decided = np.bincount(minute, minlength=count)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.metrics.validity import LEAST_CLIENTS
-from analysis.statistics.clusters import LEAST_SAMPLES, _by_cluster, clusters, wilson
+from analysis.statistics.clusters import LEAST_SAMPLES, _by_cluster, _shape_of, clusters, wilson
 
 Columns = tuple[np.ndarray, ...]
 
@@ -96,8 +96,9 @@ def test_how_far_groups_lie_apart_is_no_chance() -> None:
 def test_unequal_clusters_count_as_fewer() -> None:
     """Of equal ones the degrees of freedom are their number less one."""
     client, values = np.arange(12), np.random.default_rng(13).normal(size=12)
+    stratum = np.zeros(12, dtype=np.int64)
     alike, unlike = (
-        _by_cluster(values, sizes, client, np.zeros(12, dtype=np.int64))
+        _by_cluster(values, client, stratum, _shape_of(sizes, client, stratum))
         for sizes in (np.ones(12), 1 / np.arange(1.0, 13))
     )
     assert alike.freedom == pytest.approx(11)

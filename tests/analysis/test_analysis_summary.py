@@ -16,7 +16,7 @@ from run_folders import write_tiny
 import analysis
 from analysis.metrics.definitions import DEFINITIONS, definition_of, leaves
 from analysis.metrics.page import page
-from analysis.metrics.summary import SECTIONS, WHERE_THERE_ARE_ANY
+from analysis.metrics.summary import SECTIONS, WHERE_THERE_ARE_ANY, to_json
 from analysis.metrics.without_interval import WITHOUT, why_without
 from analysis.reports.formatting import data_size, percent, rate, seconds, with_interval
 from analysis.reports.sentences import sentences
@@ -229,3 +229,10 @@ def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished)
 )
 def test_a_rate_keeps_three_digits(value: float | None, text: str) -> None:
     assert rate(value) == text
+
+
+def test_the_text_of_a_summary_is_that_of_json() -> None:
+    told = {"a": [1, 2.5, -1e-07, None, 'é\n"'], "b": {}, "c": [], "d": [{"e": {"f": [[]]}}], "": 1e99}
+    assert to_json(told).decode() == json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"a": [float("nan")]})

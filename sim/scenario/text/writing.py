@@ -19,6 +19,21 @@ def write(scenario: Scenario) -> str:
     return "\n".join(_block(scenario.model_dump(), "")) + "\n"
 
 
+def written(scenario: Scenario) -> dict[str, Any]:
+    """What a reader of YAML makes of `write(scenario)`, told without reading it: that takes a tenth of a
+    second."""
+    found: dict[str, Any] = _read_again(scenario.model_dump())
+    return found
+
+
+def _read_again(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _read_again(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_read_again(item) for item in value]
+    return scalar(number(value)) if isinstance(value, float) else value
+
+
 def json_schema(resolved: bool = False) -> dict[str, Any]:
     """The JSON schema of a scenario, for editors that complete and check YAML; resolved: of the copy in a run
     folder, where all is seconds and bits."""

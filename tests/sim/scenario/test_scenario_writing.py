@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
-from sim.scenario import Scenario, read, write
+from sim.scenario import Scenario, read, shipped, write
 from sim.scenario.text.draft import Origin
+from sim.scenario.text.writing import written
 from sim.scenario.text.yaml_text import parse
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
@@ -53,9 +57,29 @@ def valid_back(text: str) -> Scenario:
 
 @settings(deadline=None)
 @given(scenarios)
-def test_what_is_written_reads_back_as_the_same_scenario(written: dict[str, object]) -> None:
-    scenario = Scenario.model_validate(written)
+def test_what_is_written_reads_back_as_the_same_scenario(drawn: dict[str, object]) -> None:
+    scenario = Scenario.model_validate(drawn)
     assert valid_back(write(scenario)) == scenario
+
+
+def typed(value: Any) -> Any:
+    """With its type, since 5 and 5.0 are equal but written differently in a summary."""
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    return [typed(item) for item in value] if isinstance(value, list) else (type(value), repr(value))
+
+
+@settings(deadline=None)
+@given(scenarios)
+def test_what_was_written_is_what_yaml_reads(drawn: dict[str, object]) -> None:
+    scenario = Scenario.model_validate(drawn)
+    assert typed(written(scenario)) == typed(YAML(typ="safe", pure=True).load(write(scenario)))
+
+
+@pytest.mark.parametrize("name", [one.name for one in shipped()])
+def test_what_was_written_of_shipped_scenarios_is_what_yaml_reads(name: str) -> None:
+    scenario = read(name)
+    assert typed(written(scenario)) == typed(YAML(typ="safe", pure=True).load(write(scenario)))
 
 
 def test_the_example_survives_a_round_trip_through_a_file(example: Path, tmp_path: Path) -> None:
