@@ -269,7 +269,7 @@ def test_a_retry_that_waits_for_nothing_is_sent_at_once_before_who_arrives_then(
     """Refused at 1.25, told and sent again at 1.5, with the last of the budget, before who comes then."""
     budget = {"kind": "count", "per_s": 10.0, "limit": 2, "shared_by": "fleet"}
     fleet = devices(latency=0.25, timeout_s=5.0, retry=retries(2, 0.0), budget=budget)
-    story = Story((1.0, 0), (1.5, 1), fleet=fleet, server=server(((1, 1.5),), when_down="refuse"))
+    story = Story((1.0, 0), (1.5, 0), fleet=fleet, server=server(((1, 1.5),), when_down="refuse"))
     assert story.sends("sent_at_s") == [1.0, 1.5]
     assert story["outcome"] == ["remote", "over_budget"]
 
