@@ -83,7 +83,7 @@ def _sent(traffic: Traffic) -> Mask:
 
 
 def _answered(traffic: Traffic) -> Mask:
-    return ~np.isnan(traffic.column("final_s"))
+    return np.asarray(~np.isnan(traffic.column("final_s")))
 
 
 def _judged(traffic: Traffic) -> Mask:

@@ -62,16 +62,6 @@ class Run(AskedOf, WhatItTells):
         """Virtual time that the summary speaks about: from the end of the warm-up to the horizon."""
         return max(0.0, self.horizon_s - self.warm_up_s)
 
-    @property
-    def question(self) -> str:
-        """The comment that opens the scenario, without its marks: what the run was made to answer."""
-        lines = []
-        for line in self.scenario_text.splitlines():
-            if line.strip() and not line.startswith("#"):
-                break
-            lines.append(line.lstrip("#").strip())
-        return "\n".join(lines).strip()
-
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """A line for each reason to doubt what the numbers mean: another version, a scenario that changed."""

@@ -1,4 +1,4 @@
-"""Which sorts of numbers a run folder has, asked of the columns of its tables alone.
+"""What a run was made to answer, and which sorts of numbers its folder has, by the columns of its tables.
 A part of `analysis.run_folder.run`."""
 
 from __future__ import annotations
@@ -15,10 +15,21 @@ from sim.results import columns, columns_by_run
 
 
 class WhatItTells:
-    """What of a run is graded, priced by the sample, metered, or of unequal work."""
+    """What a run is about, and what of it is graded, priced by the sample, metered, or of unequal work."""
 
     path: Path
     scenario: dict[str, Any]
+    scenario_text: str
+
+    @property
+    def question(self) -> str:
+        """The comment that opens the scenario, without its marks: what the run was made to answer."""
+        lines = []
+        for line in self.scenario_text.splitlines():
+            if line.strip() and not line.startswith("#"):
+                break
+            lines.append(line.lstrip("#").strip())
+        return "\n".join(lines).strip()
 
     @property
     def detail(self) -> str:
