@@ -176,9 +176,21 @@ def test_the_benchmark_of_regret_has_every_price_beside_a_fixed_one(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_is_brought_is_timed_beside_what_does_without(tmp_path):
+    words = ("--rows", "20000", "--requests", "20000", "--rounds", "1")
+    found = last_object(tmp_path, "benchmarks.brought", *words)
+    assert found["table"]["rows"] == 20_000
+    assert all(found["table"][by]["mib"] >= 0 for by in ("ours", "pandas"))
+    assert set(found["price"]["ns_more_than"]) == {"threshold", "queue_aware"}
+    assert found["policy"]["decisions"] > 1_000
+    assert found["agent"]["requests"] > 10_000
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # the last world may be a long one
 def test_a_soak_breaks_no_promise(tmp_path):
-    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "51", "--whole", "50")
+    """Three minutes of it, the same worlds every time as far as they come."""
+    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--minutes", "3", "--whole", "50")
     assert found["broken"] == 0
     assert min(found["played"], found["refused"]) > 5
     assert found["whole"] >= 1
