@@ -4,8 +4,8 @@ Python, an agent.
 `table`: seconds and growth of memory to read a table of answers and to check every cell, against pandas that
 only reads the file; each in a process of its own. `price`: nanoseconds a decision that a price of one's own
 takes more than a threshold on the compiled clock, whose decisions are a column, and than a price of the tool
-that hears replies, too; `policy`: decisions per second of one in plain Python, by what it takes more than a
-threshold on SimPy's clock. `agent`: requests that an environment of Gymnasium plays at a step a second,
+that hears replies, too; `policy`: microseconds a decision that one in plain Python takes more than a price that
+decides the same, on SimPy's clock, and requests per second of both. `agent`: requests that an environment of Gymnasium plays at a step a second,
 against a run in the same windows. CPU seconds, the least of several rounds; the last line is one JSON object.
 
 `python -m benchmarks.brought [--rows N] [--requests N] [--rounds N]`
@@ -117,10 +117,10 @@ def deciding(requests: int, rounds: int) -> dict[str, Any]:
         in_memory(world, "compiled")  # compiles, or loads what was
     took = {name: least(lambda w=world: in_memory(w, "compiled"), rounds) for name, world in compiled.items()}
     short = requests // 10
-    slow = {name: under(kinds[name], short) for name in ("threshold", "doubling_in_python")}
+    slow = {name: under(kinds[name], short) for name in ("doubling", "doubling_in_python")}
     plain = {name: least(lambda w=world: in_memory(w, "simpy"), rounds) for name, world in slow.items()}
-    more_s = plain["doubling_in_python"] - plain["threshold"]
-    count, few = compiled["threshold"].count, slow["threshold"].count
+    more_s = plain["doubling_in_python"] - plain["doubling"]
+    count, few = compiled["threshold"].count, slow["doubling"].count
     return {
         "price": {
             "decisions": count,
@@ -129,7 +129,11 @@ def deciding(requests: int, rounds: int) -> dict[str, Any]:
                 for name in ("threshold", "queue_aware")
             },
         },
-        "policy": {"decisions": few, "decisions_per_s": round(few / more_s) if more_s > 0 else None},
+        "policy": {
+            "decisions": few,
+            "us_more_than_the_price": round(1e6 * more_s / few, 1),
+            "requests_per_s": {name: round(few / seconds) for name, seconds in plain.items()},
+        },
     }
 
 
