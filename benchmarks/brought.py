@@ -4,9 +4,10 @@ Python, an agent.
 `table`: seconds and growth of memory to read a table of answers and to check every cell, against pandas that
 only reads the file; each in a process of its own. `price`: nanoseconds a decision that a price of one's own
 takes more than a threshold on the compiled clock, whose decisions are a column, and than a price of the tool
-that hears replies, too; `policy`: microseconds a decision that one in plain Python takes more than a price that
-decides the same, on SimPy's clock, and requests per second of both. `agent`: requests that an environment of Gymnasium plays at a step a second,
-against a run in the same windows. CPU seconds, the least of several rounds; the last line is one JSON object.
+that hears replies, too; `policy`: microseconds a decision that one in plain Python takes more than a price
+that decides the same, on SimPy's clock, and requests per second of both. `agent`: requests that an
+environment of Gymnasium plays at a step a second, against a run in the same windows. CPU seconds, least of
+several rounds; the last line is one JSON object.
 
 `python -m benchmarks.brought [--rows N] [--requests N] [--rounds N]`
 """

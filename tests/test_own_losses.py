@@ -94,12 +94,20 @@ def requests_of(document: dict[str, Any], out: Path) -> pd.DataFrame:
     return pd.read_parquet(run.path / "requests")
 
 
+def together(document: dict[str, Any]) -> dict[str, Any]:
+    """Its clients merge what they learned in rounds during the run."""
+    rounds = {"every_s": 20, "steps": 3, "step_s": 0.1, "wait_s": 4, "merge": "average"}
+    fleet = [group | {"rejector": {"per": "client"}} for group in document["fleet"]]
+    return document | {"federation": rounds, "fleet": fleet}
+
+
 WAYS: dict[str, tuple[Any, dict[str, Any]]] = {
     "before the run": (one_option, {}),
     "in rounds": (one_option, {"online": ONLINE}),
     "on what was sent": (one_option, {"feedback": "deferred_only", "exploration": 0.2}),
     "for some availability": (one_option, {"availability": 0.8}),
     "two options": (two_options, {}),
+    "together": (together, {}),
 }
 
 
