@@ -16,11 +16,11 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from analysis.metrics.classes import classes, ranking
 from analysis.run_folder.run import load_run
-from analysis.run_folder.traffic import traffic_of
+from analysis.run_folder.traffic import Traffic, traffic_of
 from analysis.statistics.clusters import clusters
 
 
-def of(score: list[float], right: list[bool], label: list[int] | None = None, each: int = 1) -> Any:
+def of(score: list[float], right: list[bool], label: list[int] | None = None, each: int = 1) -> Traffic:
     """Traffic of one group whose requests are all held out and all answered by the client."""
     n = len(score)
     label = label or [0] * n
@@ -34,16 +34,15 @@ def of(score: list[float], right: list[bool], label: list[int] | None = None, ea
             "deferred": False,
             "is_decided": True,
             "label": label,
+            "held_out": True,
+            "correct": right,
+            "outcome": "local",
         }
     )
     places = np.arange(n)
-    return SimpleNamespace(
-        requests=requests,
-        held_out=np.ones(n, dtype=bool),
-        correct=np.array(right),
-        clusters=clusters(places // each, places // each, np.zeros(n, dtype=np.int64)),
-        run=SimpleNamespace(groups={"devices": {"policy": {"score": "l2h"}}}),
-    )
+    run: Any = SimpleNamespace(groups={"devices": {"policy": {"score": "l2h"}}})
+    met = clusters(places // each, places // each, np.zeros(n, dtype=np.int64))
+    return Traffic(run, requests, (), everything=requests, timeline=pd.DataFrame(), clusters=met)
 
 
 def test_areas_by_hand() -> None:
