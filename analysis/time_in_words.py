@@ -4,6 +4,7 @@ Every instant and span of virtual time in a sentence, a table or a line of the t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isinf
 
 LONG_S = 4 * 3600.0  # from when on figures count hours, too
 PARTS = (("day", 86_400), ("h", 3_600), ("min", 60))
@@ -31,6 +32,8 @@ def _parts(tenths: int) -> Iterator[str]:
 
 def rough(value_s: float) -> str:
     """What is only estimated: to the second, in four hours to the minute, in four days to the hour."""
+    if isinf(value_s):
+        return "more time than can be told"
     for least_s, size_s in ((4 * 86_400.0, 3_600), (LONG_S, 60), (0.0, 1)):
         if value_s >= least_s:
             return span(round(value_s / size_s) * size_s)

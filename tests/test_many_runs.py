@@ -394,7 +394,7 @@ def test_runs_that_met_other_requests_are_not_compared(studied, tmp_path):
     shutil.copytree(Path(table["run"].iloc[0]) / "requests", strange / "requests")
     (strange / "SHA256SUMS").unlink()  # which would tell that its parts are another run's
     table.loc[1, "run"] = str(strange)
-    with pytest.raises(RunFailed, match="alone and l2h did not meet the same requests under seed 2"):
+    with pytest.raises(RunFailed, match="always_local and l2h did not meet the same requests under seed 2"):
         require_same_traffic(table)
 
 

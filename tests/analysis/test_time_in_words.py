@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from analysis.reports.formatting import seconds
@@ -48,7 +50,13 @@ def test_two_instants_have_one_unit_where_both_are_in_seconds(from_s: float, to_
 
 @pytest.mark.parametrize(
     ("value_s", "said"),
-    [(10.9, "11 s"), (12_345.4, "12,345 s"), (49_839, "13 h 51 min"), (13_666_527, "158 days 4 h")],
+    [
+        (10.9, "11 s"),
+        (12_345.4, "12,345 s"),
+        (49_839, "13 h 51 min"),
+        (13_666_527, "158 days 4 h"),
+        (math.inf, "more time than can be told"),
+    ],
 )
 def test_estimates_have_no_more_digits_than_they_are_worth(value_s: float, said: str) -> None:
     assert rough(value_s) == said
