@@ -134,7 +134,7 @@ def test_whatever_breaks_is_named_with_its_stage(tmp_path, monkeypatch):
 
 
 def test_an_analysis_that_fails_keeps_what_was_simulated(tmp_path, monkeypatch):
-    def refuses(_folder, _pictures):
+    def refuses(_folder, _pictures, **_more):
         raise BadInput("samples.parquet: damaged")
 
     monkeypatch.setattr("analysis.finish", refuses)
