@@ -19,7 +19,7 @@ from run_folders import write_outages, write_table, write_tiny
 import analysis
 from analysis.figures import drawings_of
 from analysis.reports import predictions as predicted
-from analysis.reports.formatting import headline, load_of, span
+from analysis.reports.formatting import headline, load_of
 from analysis.reports.run_page import command
 from analysis.reports.sentences import sentences
 from analysis.reports.tables import notes
@@ -230,13 +230,3 @@ def test_batching_is_named_only_where_it_keeps_replicas_busy(finished: Finished)
     assert "busy 93.0% of the time they were up; batching" in told(0.58, 0.93)
     assert "batching" not in told(0.0027, 0.003)
     assert "batching" not in told(None, 0.6)
-
-
-def test_round_stretches_are_told_in_round_units() -> None:
-    assert [span(one) for one in (10.0, 60.0, 300.0, 3600.0, 86_400.0)] == [
-        "10 s",
-        "1 min",
-        "5 min",
-        "1 h",
-        "24 h",
-    ]
