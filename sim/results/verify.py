@@ -83,7 +83,7 @@ class Verifier:
         if len(ids) > 1 and not np.all(np.diff(ids) > 0):
             raise RunFailed("run", "rows are out of order, or a request was written twice")
         self._outcomes += outcomes
-        client, number = ids >> CLIENT_SHIFT, ids & ((1 << CLIENT_SHIFT) - 1)
+        client, number = _clients_of(requests), ids & ((1 << CLIENT_SHIFT) - 1)
         self._rows_of += np.bincount(client, minlength=len(self._rows_of))
         self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
 
@@ -200,7 +200,7 @@ class Verifier:
         """An answer that counts came while its client still waited for it."""
         names = ("arrived_at_s", "sent_at_s", "answered_at_s")
         arrived, sent, answered = (requests[name].to_numpy() for name in names)
-        group = self._parameters.clients.group[requests["request_id"].to_numpy() >> CLIENT_SHIFT]
+        group = self._parameters.clients.group[_clients_of(requests)]
         timeout_s, deadline_s = np.array([(p.timeout_s, p.deadline_s) for p in self._parameters.patience]).T
         gives_up = np.minimum(sent + timeout_s[group], arrived + deadline_s[group])
         late = np.flatnonzero(_is_remote(requests) & ~(answered <= gives_up))
@@ -270,3 +270,10 @@ def _most_waiting(station: Station) -> float:
     inside = station.most_replicas * station.stages * station.max_batch
     returned = inside if station.in_flight == "requeue" else 0
     return station.queue_limit + returned
+
+
+def _clients_of(requests: pa.Table) -> NDArray[np.int64]:
+    """Whose each request is, as it is written, (n,); by its id where that is left out."""
+    if "client_id" in requests.column_names:
+        return np.asarray(requests["client_id"].to_numpy())
+    return np.asarray(requests["request_id"].to_numpy() >> CLIENT_SHIFT)
