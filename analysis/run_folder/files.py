@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sim.errors import BadInput, RunFailed
+from sim.results.columns import CLIENT_SHIFT
 from sim.results.whole_files import SUMS, digest
 
 
@@ -200,15 +201,15 @@ def _are_complete(ids: NDArray[np.int64]) -> bool:
     if not ids.size:
         return True
     pieces = np.array_split(ids, -(-ids.size // AT_ONCE))
-    if ids.min() < 0 or int(ids.max()) >> 32 > 10 * ids.size:
+    if ids.min() < 0 or int(ids.max()) >> CLIENT_SHIFT > 10 * ids.size:
         return False  # damaged, or so few requests of so many clients that a sort costs nothing
-    clients = (int(ids.max()) >> 32) + 1
+    clients = (int(ids.max()) >> CLIENT_SHIFT) + 1
     counts = np.zeros(clients, dtype=np.int64)
     for piece in pieces:
-        counts += np.bincount(piece >> 32, minlength=clients)
+        counts += np.bincount(piece >> CLIENT_SHIFT, minlength=clients)
     first, seen = np.cumsum(counts) - counts, np.zeros(ids.size, dtype=bool)
     for piece in pieces:
-        client, number = piece >> 32, piece & (2**32 - 1)
+        client, number = piece >> CLIENT_SHIFT, piece & ((1 << CLIENT_SHIFT) - 1)
         if (number >= counts[client]).any():
             return False
         seen[first[client] + number] = True

@@ -12,12 +12,11 @@ import pyarrow as pa
 
 from analysis.run_folder.files import read_table
 from sim.errors import BadInput
+from sim.results.columns import CLIENT_SHIFT
 from sim.results.columns_by_run import GIVEN_UP, TOLD_ELSEWHERE, kept
 
 if TYPE_CHECKING:
     from analysis.run_folder.run import Run
-
-SHIFT = 32  # of the client in a request's id
 
 
 def read_requests(run: Run, path: Path, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
@@ -43,7 +42,7 @@ def read_requests(run: Run, path: Path, schema: pa.Schema, names: Sequence[str] 
 
 
 def _looked_up(run: Run, path: Path, table: pa.Table, name: str, field: pa.Field) -> pa.Array:
-    client = table["request_id"].to_numpy() >> SHIFT
+    client = table["request_id"].to_numpy() >> CLIENT_SHIFT
     if name == "client_id":
         return pa.array(client.astype(np.int32))
     if name == "group":

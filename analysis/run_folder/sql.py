@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import BadInput
+from sim.results.columns import CLIENT_SHIFT
 
 PARTED = ("requests", "attempts")  # tables in parts
 
 
 # Of a lean run: with what ids and other tables say, so that a query finds the same columns.
-LOOKED_UP = """
+LOOKED_UP = f"""
 CREATE VIEW requests AS
-SELECT kept.*, CAST(kept.request_id >> 32 AS INTEGER) AS client_id, clients."group", samples.held_out,
-    samples.label
-FROM kept JOIN samples USING (sample_id) JOIN clients ON clients.client_id = kept.request_id >> 32
+SELECT kept.*, CAST(kept.request_id >> {CLIENT_SHIFT} AS INTEGER) AS client_id, clients."group",
+    samples.held_out, samples.label
+FROM kept JOIN samples USING (sample_id) JOIN clients ON clients.client_id = kept.request_id >> {CLIENT_SHIFT}
 """
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.run_folder.run import Run
 from sim.errors import BadInput
+from sim.results.columns import CLIENT_SHIFT
 
 
 def names_of_models(run: Run) -> tuple[str, ...]:
@@ -26,7 +27,7 @@ def server_asked(run: Run, table: pa.Table) -> NDArray[np.int16]:
     by_group = [places.index(options[0]["server"]) for options in run.options.values()]
     clients = [int(group["clients"]) for group in run.groups.values()]
     of_client = np.repeat(np.array(by_group, dtype=np.int16), clients)
-    asked: NDArray[np.int16] = of_client[table["request_id"].to_numpy() >> 32]
+    asked: NDArray[np.int16] = of_client[table["request_id"].to_numpy() >> CLIENT_SHIFT]
     return asked
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from sim import __version__
+from sim.world.population import CLIENT_SHIFT as CLIENT_SHIFT  # noqa: PLC0414  (of request_id, for who reads it)
 
 OWN_KEY, VERSION = "l2h-fleet", __version__  # who wrote a folder, as its versions.json says
 
