@@ -177,7 +177,8 @@ def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world
         drawn = arrivals.draw(0, begin, end)
         last = end == scenario.horizon_s
         ended, _, _ = run_window(laid_down, learning, state, drawn, begin, end, last, SimPyClock(laid_down))
-        parts.append(frame(tabulator(World(scenario), learning).requests(ended)))
+        made = tabulator(World(scenario), learning)
+        parts.append(frame(made.requests(made.columns(ended))))
         if through_bytes:
             state, learning = pickle.loads(pickle.dumps((state, learning)))
         assert_is_data(state)
