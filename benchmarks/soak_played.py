@@ -20,6 +20,7 @@ from sim.world.population import population
 from sim.world.windows import EvenWindows, Windows
 from sim.world.world import World
 
+TOLD = ("requests", "attempts", "timeline", "totals", "latencies")
 MOST_FOR_THE_ORACLE = 3_000  # requests: it is written to be read, and slow
 
 
@@ -35,8 +36,9 @@ def played(
     broken_off: int | None = None,
     arrivals: ArrivalSource | None = None,
 ) -> list[Any]:
-    """What a run in memory gives: requests, attempts, seconds; broken_off: after which window it is kept, and
-    goes on in another `Run`. arrivals: in place of the scenario's own."""
+    """What a run in memory gives: requests, attempts, seconds, and the sums that `detail: none` keeps;
+    broken_off: after which window it is kept, and goes on in another `Run`. arrivals: in place of the
+    scenario's own."""
 
     def begun() -> Run:
         world = World(scenario)
@@ -64,11 +66,11 @@ def played(
         for name in ("requests", "attempts")
     ]
     seconds = {name: np.concatenate([part.seconds[name] for part in parts]) for name in parts[0].seconds}
-    return [*tables, seconds]
+    return [*tables, seconds, *run.totals().values()]
 
 
 def require_same(one: list[Any], other: list[Any], what: str) -> None:
-    for name, first, second in zip(("requests", "attempts", "timeline"), one, other, strict=True):
+    for name, (first, second) in zip(TOLD, zip(one, other, strict=True), strict=False):
         if isinstance(first, dict):
             differ = [key for key in first if first[key].tobytes() != second[key].tobytes()]
         else:
@@ -111,8 +113,24 @@ def require_alive(scenario: Scenario, requests: pa.Table) -> None:
             raise Broken(f"request {request.request_id} is in flight, and nothing will end it")
 
 
-def try_in_memory(scenario: Scenario, draw: np.random.Generator) -> bool:
+def require_less(scenario: Scenario, learned: Learned, full: list[Any]) -> None:
+    """What is kept of a run in less detail is what the full one tells, by both clocks and after a stop."""
+    less = played(scenario, learned, "simpy")
+    require_same(less, played(scenario, learned, "compiled"), f"the compiled clock, {scenario.detail}")
+    require_same(
+        less, played(scenario, learned, "simpy", broken_off=1), f"kept after a window, {scenario.detail}"
+    )
+    shown = [full[0].select(less[0].column_names), *full[1:]]
+    require_same(shown, less[: len(full)], f"detail: {scenario.detail}")
+    for totals in less[len(full) : len(full) + 1]:
+        counted, told = sum(totals["requests"].to_pylist()), frame(full[0])["arrived_at_s"]
+        if counted != (told >= scenario.warm_up_s).sum():
+            raise Broken(f"the sums are of {counted:g} requests")
+
+
+def try_in_memory(asked: Scenario, draw: np.random.Generator) -> bool:
     """All promises of a run that need no learners; gives whether the oracle was asked, too."""
+    scenario = asked.model_copy(update={"detail": "full"})
     learned = made_up(scenario)
     if draw.random() < 0.2 and not scenario.learns_in_run:
         learned = brought(learned)
@@ -131,6 +149,8 @@ def try_in_memory(scenario: Scenario, draw: np.random.Generator) -> bool:
     if not simpy:
         return False
     require_alive(scenario, simpy[0])
+    if asked.detail != "full":
+        require_less(asked, learned, simpy)
     is_asked = len(simpy[0]) <= MOST_FOR_THE_ORACLE and bool(draw.random() < 0.5)
     is_asked &= scenario.federation is None  # of which the oracle knows nothing
     if is_asked:
