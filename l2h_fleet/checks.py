@@ -15,7 +15,7 @@ from commands.plugins import registering
 from commands.plugins.parts import arguments
 from sim.errors import BadInput, RunFailed
 from sim.policy.outcomes import Outcome, Request
-from sim.policy.own import PythonPolicy, completed, ending_calls_that_last
+from sim.policy.own import Player, PythonPolicy, completed, ending_calls_that_last
 from sim.registry import brought
 from sim.registry.arrivals import PROCESSES
 from sim.registry.choices import Candidate
@@ -39,9 +39,9 @@ HOUR_S = 3_600.0
 UNIFORM = (np.arange(1_000) + 0.5) / 1_000
 
 
-def check(family: str, made: Any, **keys: Any) -> None:
+def check(family: str, made: Any, /, *, options: int = 1, **keys: Any) -> None:
     """Tries an object of a family that `register` takes. keys: as a scenario would write them; those that
-    have defaults may be left out.
+    have defaults may be left out. options: of a policy, among how many it is to choose.
 
     Raises BadInput, in one line, for what it misses.
     """
@@ -49,7 +49,9 @@ def check(family: str, made: Any, **keys: Any) -> None:
         raise BadInput(f"'{family}' is no family of kinds: {nearest_of(family, registering.ADOPTERS)}")
     with _registered(family, made):
         try:
-            if family in CHECKS:
+            if family == "policy":
+                _policy(made, keys, options)
+            elif family in CHECKS:
                 CHECKS[family](made, keys)
         except BadInput:
             raise
@@ -81,11 +83,13 @@ def _price(made: Any, keys: dict[str, Any]) -> None:
 
 
 def _lives(price: Any, p: Any, m: Any) -> list[float]:
-    """The thresholds that a client sees that asks, sends and hears of every outcome."""
+    """The thresholds that a client sees that asks, sends and hears of every outcome, or what it decides."""
     told = []
     for number in range(30):
         now = 0.7 * number
         told.append(float(price.threshold(p, m, now, _asked(number, now))))
+        if isinstance(price, Player):
+            told.append(m[0])  # the option that it names
         price.on_decision(p, m, now, number % 2 == 0)
         price.on_outcome(p, m, now + 0.3, _ended(number, now))
     return told
@@ -102,19 +106,19 @@ def _compiled_alone(made: Any, compiler: str, what: Any) -> None:
             raise BadInput(f"{made.__name__}: plays on SimPy's clock alone: {error}") from None
 
 
-def _policy(made: Any, keys: dict[str, Any]) -> None:
+def _policy(made: Any, keys: dict[str, Any], options: int) -> None:
     part: Any = PRICES[TRIED].model_validate({"kind": TRIED, **keys})
-    policy = PythonPolicy(made.__name__, lambda: made(**arguments(made, part, Costs())))
+    policy = PythonPolicy(made.__name__, lambda: made(**arguments(made, part, Costs())), options)
     _require(hasattr(policy.make(), "__dict__"), made, "has no attributes: a checkpoint could not hold it")
     try:
         told = []
         for player in (policy.player(), policy.player()):
             with ending_calls_that_last([player]):
-                told.append(_lives(player, None, None))
+                told.append(_lives(player, None, list(policy.begin())))
         kept, again = unpack(pack(player.kept())), policy.player()
         again.restore(kept)
         with ending_calls_that_last([player, again]):
-            went_on = [_lives(one, None, None) for one in (player, again)]
+            went_on = [_lives(one, None, list(policy.begin())) for one in (player, again)]
     except RunFailed as error:
         raise BadInput(error.why) from None
     _require(
@@ -287,7 +291,6 @@ def _require(holds: bool, made: Any, otherwise: str) -> None:
 
 CHECKS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "price": _price,
-    "policy": _policy,
     "score": _score,
     "loss": _loss,
     "discipline": _discipline,

@@ -19,6 +19,7 @@ from sim.policy.moving import Price as Price  # noqa: PLC0414  (others take it f
 from sim.policy.online import bounds, weights
 from sim.policy.online.levels import FAILURES
 from sim.policy.outcomes import Outcome, Request
+from sim.policy.own import PythonPolicy
 from sim.registry import online_prices as online
 from sim.registry.prices import (
     PRICES,
@@ -251,10 +252,11 @@ def _levels(price: online.OnlineRule, costs: Costs) -> tuple[float, float, float
     return costs.c_e, price.levels, price.low, width, failure, price.kept, 1.0 / width
 
 
-def moving_price(scenario: Scenario, group: Group) -> Price | None:
-    """The price of a group if it moves; None where it stays."""
+def moving_price(scenario: Scenario, group: Group, options: int = 1) -> Price | None:
+    """The price of a group whose clients have so many options, if it moves; None where it stays."""
     price = group.policy.price
-    return CONTROLLERS[price.kind](price, scenario.costs) if price.keeps_state else None
+    made = CONTROLLERS[price.kind](price, scenario.costs) if price.keeps_state else None
+    return made.among(options) if isinstance(made, PythonPolicy) else made
 
 
 def memories(prices: tuple[Price | None, ...], group: NDArray[np.int16]) -> NDArray[np.float64]:

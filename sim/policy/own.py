@@ -12,7 +12,7 @@ from inspect import signature
 from math import inf
 from time import perf_counter
 from traceback import extract_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,14 +20,28 @@ from sim.errors import RunFailed
 from sim.policy.outcomes import Outcome, Request
 from sim.results.packing import pack
 
-LOCAL = -1  # what a policy gives to keep a request; to send it, the number of an option: 0, the server
-OPTIONS = 1
+LOCAL = -1  # what a policy gives to keep a request; to send it, the number of an option from 0 on
 LIMIT_S = 10.0  # wall time of one call
 OURS = __name__.partition(".")[0]
 
 
 class TooLong(BaseException):
     """A call of a policy lasted too long; no exception that a policy might swallow."""
+
+
+class Asking(NamedTuple):
+    """A request as a policy in plain Python is told of it: `sim.policy.outcomes.Request`, and scores: by
+    which each of its client's options is compared, net of what it costs more than others."""
+
+    request_id: int
+    client: int
+    score: float
+    arrived_at_s: float
+    deadline_s: float
+    client_label: int
+    draw: float
+    charge: float
+    scores: tuple[float, ...]
 
 
 class Defaults:
@@ -56,17 +70,24 @@ def completed(made: type) -> type[Any]:
 class PythonPolicy:
     """A policy as a price: it asks for everything or for nothing.
 
-    make: gives the object of a client that has decided nothing yet.
+    make: gives the object of a client that has decided nothing yet. options: how many a client has.
+
+    A client's numbers are the option that it named for the request under way, -1: none, and the scores that
+    it is told.
     """
 
-    def __init__(self, name: str, make: Callable[[], Any]) -> None:
-        self.name, self.make = name, make
+    def __init__(self, name: str, make: Callable[[], Any], options: int = 1) -> None:
+        self.name, self.make, self.options = name, make, options
+
+    def among(self, options: int) -> PythonPolicy:
+        """The same policy for clients that have so many options."""
+        return PythonPolicy(self.name, self.make, options)
 
     def parameters(self) -> tuple[float, ...]:
         return ()
 
     def begin(self) -> tuple[float, ...]:
-        return ()
+        return (-1.0, *(0.0 for _ in range(self.options)))
 
     def player(self) -> Player:
         """Its clients in one run."""
@@ -94,26 +115,28 @@ class Player:
         self.since: float | None = None  # wall time at which the call under way began
 
     def threshold(self, p: Any, m: Any, now: float, request: Request) -> float:  # noqa: ARG002
-        """-inf to send, inf to keep."""
+        """-inf to send, inf to keep; m takes the option that is named."""
+        options = self._policy.options
         decide = self._decides.get(request.client)
         try:
             self.since = perf_counter()
             if decide is None:
                 decide = self._decides[request.client] = self._of(request.client).decide
-            chosen = decide(request, now)
+            chosen = decide(Asking(*request, tuple(m[1 : 1 + options])), now)
         except (Exception, SystemExit, TooLong) as error:
             raise self._broken(error, "decide", now) from error
         finally:
             self.since = None
         if isinstance(chosen, bool | np.bool_):
             return -inf if chosen else inf
-        if isinstance(chosen, int | np.integer) and LOCAL <= chosen < OPTIONS:
+        if isinstance(chosen, int | np.integer) and LOCAL <= chosen < options:
+            m[0] = float(chosen)
             return inf if chosen == LOCAL else -inf
         asked = f"request {request.request_id} of client {request.client} at {now:.12g} s"
         raise RunFailed(
             "run",
             f"the policy '{self._policy.name}' gave {chosen!r} for {asked}: "
-            "must be LOCAL (-1) or an option (0)",
+            f"must be LOCAL (-1) or an option ({'0' if options == 1 else f'0 to {options - 1}'})",
         )
 
     def on_decision(self, p: Any, m: Any, now: float, is_sent: bool) -> None:

@@ -4,6 +4,7 @@ Made once per run; nothing in it changes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,7 @@ def parameters_of(world: World) -> Parameters:
     scenario, clients = world.scenario, world.population
     links, drawn_on, thinks = world.links, world.accounts, world.think_times
     breakers = tuple(group.breaker for group in scenario.fleet)
-    prices = tuple(moving_price(scenario, group) for group in scenario.fleet)
+    prices = tuple(map(moving_price, repeat(scenario), scenario.fleet, map(len, world.options)))
     chooses = tuple(CHOICES[group.choose] for group in scenario.fleet)
     uses_feedback = np.array([group.policy.price.uses_feedback for group in scenario.fleet])
     is_closed = np.array([think is not None for think in thinks])

@@ -224,6 +224,7 @@ def _groups(parameters: Parameters) -> Groups:
         ),
         parameters=of_prices.reshape(-1),
         uses_feedback=parameters.uses_feedback,
+        names_options=np.array([isinstance(price, PythonPolicy) for price in parameters.prices]),
         draws=np.array([policy.price.draws for policy in parameters.policies]),
         exploration=np.array([explored(policy, parameters.exploration) for policy in parameters.policies]),
         is_closed=np.array([think is not None for think in parameters.thinks]),

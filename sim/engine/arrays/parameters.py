@@ -67,6 +67,7 @@ class Groups(NamedTuple):
     price: Ints  # the place of its price among the functions; -1: a fixed one
     parameters: Floats  # of the prices, `constants.parameters` each
     uses_feedback: Flags
+    names_options: Flags  # whether its price is a policy in plain Python, which may name the option to ask
     draws: Flags
     exploration: Floats
     is_closed: Flags

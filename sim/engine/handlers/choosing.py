@@ -17,16 +17,20 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     """The option that an attempt asks. attempt: its number, from 1; failed: the option that the attempt
     before asked, -1: it is the first.
 
-    Where all that would do have obstacles, the first of them, whose obstacle is then what happens.
+    Where all that would do have obstacles, the first of them, whose obstacle is then what happens. A policy
+    that names an option names the first attempt's.
     """
     client = w.rows.client[row]
     group = w.clients.group[client]
     first, options = w.groups.first_option[group], w.groups.options[group]
     found, found_at, is_free, is_last = 0, 0.0, False, False
     has_any = False
+    worth = w.rows.worth[row]
+    if failed >= 0 and w.groups.names_options[group]:
+        worth = (1 << options) - 1
     drawn = two_drawn(w, row, attempt, options) if w.groups.draws_options[group] else 0
     for option in range(options):
-        if w.rows.worth[row] & (1 << option) == 0:
+        if worth & (1 << option) == 0:
             continue
         at = place_of(w, row, attempt, group, option, failed, drawn)
         free, last = blocked(w, now, client, w.options.server[first + option]) == 0, option == failed

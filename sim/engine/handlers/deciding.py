@@ -29,6 +29,8 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     client = rows.client[row]
     group = w.clients.group[client]
     price, threshold = w.groups.price[group], asked.threshold[0, row]
+    if w.groups.names_options[group]:
+        tell_scores(w, row, group, client)
     if price >= 0:
         threshold = w.functions.threshold[price](
             parameters_of(w, group), memory_of(w, client), now, request_of(w, row)
@@ -39,6 +41,8 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
         rows.worth[row] = worth_asking(w, row, scores, best, threshold)
     else:
         rows.worth[row] = (1 << w.groups.options[group]) - 1
+    if w.groups.names_options[group] and memory_of(w, client)[0] >= 0:
+        rows.worth[row] = 1 << whole_number(memory_of(w, client)[0])
     is_sent, chance = _decide(
         asked.value[best, row],
         asked.low[best, row],
@@ -75,6 +79,16 @@ def worth_asking(w: Any, row: Any, scores: Any, best: Any, threshold: Any) -> An
         if w.asked.value[one, row] > threshold:
             found |= 1 << one
     return found if found != 0 else 1 << best
+
+
+@handler
+def tell_scores(w: Any, row: Any, group: Any, client: Any) -> Any:
+    """Writes a row's score of each option behind the place where a policy in plain Python names the option
+    to ask: -1, whichever the client chooses."""
+    memory = memory_of(w, client)
+    memory[0] = -1.0
+    for option in range(w.groups.options[group]):
+        memory[1 + option] = w.asked.value[option if w.groups.scores[group] > 1 else 0, row]
 
 
 @handler

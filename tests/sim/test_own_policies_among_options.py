@@ -1,0 +1,123 @@
+"""Policies in plain Python of clients that have several options: whom they name is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from here import forget_what_was_brought
+from stories import devices, retries
+from test_choosing_options import asking, down, two
+from worlds import WrittenArrivals, made_up, product, scenario_of
+
+import l2h_fleet
+from l2h_fleet import LOCAL
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    forget_what_was_brought()
+    yield
+    forget_what_was_brought()
+
+
+def played(fleet: dict[str, Any], *arrivals: tuple[float, int], **parts: Any) -> tuple[pd.DataFrame, ...]:
+    scenario = scenario_of(server=None, fleet=(fleet,), **({"servers": two()} | parts))
+    learned = made_up(scenario)
+    learned.tables.groups[0].score[..., :] = np.linspace(-1, 1, learned.tables.groups[0].score.shape[-1])
+    return product(scenario, learned, WrittenArrivals(arrivals), 60.0)
+
+
+def policy(name: str, score: str = "confidence") -> dict[str, Any]:
+    return {"score": score, "price": {"kind": name}}
+
+
+@pytest.mark.parametrize("choose", ["order", "home", "least_backlog"])
+def test_the_option_that_a_policy_names_is_asked_however_the_client_would_choose(choose):
+    @l2h_fleet.register("policy", "in_turn")
+    class InTurn:
+        """The cloud, nobody, the edge, and so on."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def decide(self, _request: Any, _now: float) -> int:
+            self.asked += 1
+            return (1, LOCAL, 0)[(self.asked - 1) % 3]
+
+    l2h_fleet.check("policy", InTurn, options=2)
+    requests, _ = played(asking(choose, policy=policy("in_turn")), *((3.0 * n, 0) for n in range(6)))
+    assert requests["option"].tolist() == [1, -1, 0] * 2
+    assert requests["answered_at_s"].tolist() == [2.0, 3.0, 7.0, 11.0, 12.0, 16.0]
+
+
+def test_a_policy_that_names_none_leaves_the_choice_to_its_client():
+    @l2h_fleet.register("policy", "ever")
+    class Ever:
+        def decide(self, _request: Any, _now: float) -> bool:
+            return True
+
+    requests, _ = played(asking("round_robin", policy=policy("ever")), *((4.0 * n, 0) for n in range(4)))
+    assert requests["option"].tolist() == [0, 1, 0, 1]
+
+
+def test_the_edge_that_was_named_refuses_and_the_retry_asks_the_cloud():
+    @l2h_fleet.register("policy", "near_alone")
+    class NearAlone:
+        def decide(self, _request: Any, _now: float) -> int:
+            return 0
+
+    servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
+    for next_, asked in (("other", [0, 1]), ("same", [0, 0])):
+        fleet = asking(policy=policy("near_alone"), retry=retries(2, 0.25, next=next_))
+        _, attempts = played(fleet, (1.25, 0), servers=servers)
+        assert attempts["option"].tolist() == asked
+
+
+def test_a_named_option_with_an_obstacle_is_not_exchanged_for_another():
+    """The breaker of the edge opens at the first refusal."""
+
+    @l2h_fleet.register("policy", "near_alone")
+    class NearAlone:
+        def decide(self, _request: Any, _now: float) -> int:
+            return 0
+
+    servers = two(when_down="refuse", outages=(down((1.0, 9.0)),))
+    fleet = asking(policy=policy("near_alone"), breaker={"failures": 1, "cooldown_s": 50.0})
+    requests, _ = played(fleet, (1.25, 0), (3.0, 0), servers=servers)
+    assert requests["outcome"].tolist() == ["refused", "breaker_open"]
+
+
+def test_a_policy_that_takes_the_best_score_leaves_the_bytes_of_best():
+    """Scores of each option, of which the cloud's are net of what it costs more."""
+
+    @l2h_fleet.register("policy", "argmax")
+    class Argmax:
+        def decide(self, request: Any, _now: float) -> int:
+            best = int(np.argmax(request.scores))
+            return best if request.scores[best] > 0.125 else LOCAL
+
+    options = ({"option": "near", "server": "edge"}, {"option": "far", "server": "cloud", "c_e": 0.25})
+    arrivals = [(0.25 * n, n % 3) for n in range(70)]
+    told = []
+    for price in ({"kind": "threshold", "at": 0.125}, {"kind": "argmax"}):
+        group = devices(clients=3, options=options, policy={"score": "plug_in", "price": price})
+        scenario = scenario_of(server=None, fleet=(group,), servers=two())
+        requests, attempts = product(scenario, made_up(scenario), WrittenArrivals(arrivals), 60.0)
+        told.append((requests.drop(columns="threshold"), attempts))
+    assert told[0][0]["option"].value_counts().min() > 5
+    for ours, theirs in zip(*told, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_an_option_that_is_not_there_is_told_with_those_that_are():
+    @l2h_fleet.register("policy", "afar")
+    class Afar:
+        def decide(self, _request: Any, _now: float) -> int:
+            return 2
+
+    with pytest.raises(l2h_fleet.RunFailed, match=r"gave 2 .*must be LOCAL \(-1\) or an option \(0 to 1\)"):
+        played(asking(policy=policy("afar")), (1.0, 0))
