@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tried import QUICK, WHOLE
 
 from agents.backends.before_ray import before_ray
 
@@ -16,8 +17,13 @@ LIVE = Path(__file__).parent / "live"
 
 before_ray(None)  # here, since some test modules import Ray as they are collected
 
-settings.register_profile("untimed", settings(), deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("whole", settings(), deadline=None, max_examples=WHOLE)
+settings.register_profile("quick", settings(), deadline=None, max_examples=QUICK)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module is imported."""
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "whole")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried
 
 from agents.evaluation import curves
 from agents.evaluation.cost_model import CostModel
@@ -76,7 +77,7 @@ answers = st.lists(
 )
 
 
-@settings(max_examples=50)
+@tried(50)
 @given(answers=answers, c_e=st.floats(0, 1), c_1=st.floats(0, 2))
 def test_no_score_beats_the_oracle(answers: list[tuple[bool, bool, float]], c_e: float, c_1: float) -> None:
     """Law: at every deferral rate the oracle's risk is a lower bound, and all curves share both ends."""

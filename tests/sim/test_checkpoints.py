@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from arrival_kinds import EVERY, group, scenario
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import worlds
 from test_engine import busy
+from tried import tried
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
 from sim.engine.run import Chunk, Run
@@ -56,7 +57,7 @@ def as_bytes(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(40)
 @given(worlds(), st.data())
 def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, data):
     """Each time in a new `Run` and with a new learner, to which nothing else was told."""

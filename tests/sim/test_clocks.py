@@ -9,11 +9,11 @@ import numba
 import numpy as np
 import pytest
 import simpy as simpy_package
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import several, worlds
 from test_checkpoints import told
-from test_loop import SLOW_IS_FINE
+from tried import tried
 from worlds import (
     MadeUpLearner,
     WrittenArrivals,
@@ -100,27 +100,27 @@ def assert_paths_agree(world: Any, make: Any) -> None:
         assert mine == other, f"chunk {index}"
 
 
-@settings(max_examples=250, derandomize=True, **SLOW_IS_FINE)
+@tried(250, derandomize=True)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves(world):
     """Rows, sends, the time line and the whole state after every chunk; tables are made of nothing else."""
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=50, **SLOW_IS_FINE)
+@tried(50)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
     """With those above and below they are more than a thousand worlds."""
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
+@tried(150, derandomize=True)
 @given(several())
 def test_it_leaves_what_simpys_loop_leaves_of_several_servers(world):
     assert_paths_agree(world, compiled)
 
 
-@settings(max_examples=60, derandomize=True, **SLOW_IS_FINE)
+@tried(60, derandomize=True)
 @given(worlds() | several())
 def test_the_path_may_change_at_any_chunk(world):
     """And no array is too short, however little room there was to begin with."""
@@ -130,7 +130,7 @@ def test_the_path_may_change_at_any_chunk(world):
         assert_paths_agree(world, InTurns)
 
 
-@settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
+@tried(30, derandomize=True)
 @given(worlds(), st.booleans())
 def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     """What the one kept, the other restores, after every chunk, and by code compiled once."""
@@ -154,7 +154,7 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     assert len(compiled_clock.walk.signatures) == 1
 
 
-@settings(max_examples=40, derandomize=True, **SLOW_IS_FINE)
+@tried(40, derandomize=True)
 @given(worlds())
 def test_its_tables_equal_the_reference(world):
     scenario, arrivals, chunk_s = world
@@ -181,7 +181,7 @@ def test_what_is_compiled_once_plays_every_world():
 compiled_uniform = link(MODULES, {}, lambda function, _mark: numba.njit(function))[primitives.uniform]
 
 
-@settings(**SLOW_IS_FINE)  # the first is compiled
+@tried()  # the first is compiled
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**62), st.integers(0, 127))
 def test_its_draws_are_those_of_the_streams(seed, request, attempt):
     draws = Draws(seed, "backoff")

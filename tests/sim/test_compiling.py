@@ -19,8 +19,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from here import running_with
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from strategies import worlds
+from tried import tried
 from worlds import MadeUpLearner, made_up, scenario_of
 
 from sim.engine.handlers import walk
@@ -411,7 +412,7 @@ def test_fields_of_tuples_are_in_the_fingerprint():
     assert len(found) == 3
 
 
-@settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
+@tried(50, derandomize=True)
 @given(worlds())
 def test_every_run_asks_for_the_types_that_are_compiled_beside(world):
     known = World(world[0])

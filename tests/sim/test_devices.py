@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import inf
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried
 
 from sim.world.devices import done_at
 
@@ -39,7 +40,7 @@ def traffic(draw):
     return [at for _, at in pairs], [who for who, _ in pairs], [takes[who] for who, _ in pairs], free_at
 
 
-@settings(max_examples=500)
+@tried(500)
 @given(traffic())
 def test_devices_equal_a_plain_loop_bit_for_bit(world):
     arrived, client, inference_s, free_at = world

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from stories import Story, devices
 from strategies import several, worlds
+from tried import tried
 from worlds import differences, made_up, product
 
 from sim.errors import BadInput
@@ -54,7 +55,7 @@ def test_batteries_do_not_go_with_learning_during_the_run(name: str, keys: str) 
         read("battery", [f"{name}={{{keys}}}", "fleet.*.rejector.per=client"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(60)
 @given(worlds() | several())
 def test_a_battery_that_never_runs_empty_changes_nothing(world) -> None:
     scenario, arrivals, chunk_s = world

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tried import tried
 from worlds import MadeUpLearner, WrittenArrivals, differences, group_of, made_up, poisson, product
 from worlds import scenario_of as plain_scenario
 
@@ -352,7 +353,7 @@ periods = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@tried(150)
 @given(periods, periods)
 @example(down=[(22.25, 23.125)], cut=[(16.25, 21.25)])
 def test_any_timetable_is_what_one_finds_by_hand(down, cut):

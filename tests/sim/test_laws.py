@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import in_loop, several, worlds
+from tried import tried
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, made_up, product
 
 from sim.engine.learning import Learning
@@ -30,8 +31,6 @@ from sim.world.outages.links import Links
 from sim.world.population import population
 from sim.world.world import World
 
-LAWS = {"max_examples": 60, "deadline": None, "suppress_health_check": list(HealthCheck)}
-
 
 def sends_of(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float) -> pd.DataFrame:
     """Every attempt of every request, with its client, its outcome and its deadline."""
@@ -43,7 +42,7 @@ def sends_of(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float) -> p
     return pd.concat([single[columns], several[columns]], ignore_index=True)
 
 
-@settings(**LAWS)
+@tried(60)
 @given(worlds())
 def test_every_request_has_one_outcome_and_its_times_are_in_order(world):
     scenario, arrivals, chunk_s = world
@@ -67,7 +66,7 @@ def test_every_request_has_one_outcome_and_its_times_are_in_order(world):
             assert np.all(np.diff(known) >= 0)
 
 
-@settings(**LAWS)
+@tried(60)
 @given(worlds())
 def test_nothing_starts_while_it_cannot_work_and_nothing_passes_a_link_that_is_cut(world):
     scenario, arrivals, chunk_s = world
@@ -82,7 +81,7 @@ def test_nothing_starts_while_it_cannot_work_and_nothing_passes_a_link_that_is_c
             assert send.replica < found.usable_at(send.started_at_s)
 
 
-@settings(**LAWS)
+@tried(60)
 @given(worlds())
 def test_first_come_first_served_never_overtakes_and_is_never_idle_while_somebody_waits(world):
     """Of worlds without batching delay, expiry or returns, and with replicas known beforehand."""
@@ -126,7 +125,7 @@ def _ending(batches: pd.DataFrame, ends: list[float], t: float) -> set[int]:
     return {batch.replica for batch, end in zip(batches.itertuples(), ends, strict=True) if end == t}
 
 
-@settings(**LAWS)
+@tried(60)
 @given(worlds())
 def test_no_budget_is_ever_overspent(world):
     """Recounted from what was sent and charged, in fractions, without asking the loop's accounts."""
@@ -163,7 +162,7 @@ def assert_within(budget: Any, times: list[float]) -> None:
         assert most <= budget.limit
 
 
-@settings(**LAWS)
+@tried(60)
 @given(worlds(), st.sets(st.integers(1, 99), max_size=6), st.booleans())
 def test_a_state_that_is_written_and_read_at_any_chunk_end_changes_nothing(world, cuts, through_bytes):
     """Chunks of any lengths: the horizon's hundredths, multiplied by it."""
@@ -218,7 +217,7 @@ def test_the_sample_of_worlds_has_something_of_everything():
         causes.update({*requests["server_cause"], *attempts["server_cause"]})
 
     for kind in (worlds(), several()):
-        many = settings(**LAWS | {"max_examples": 400}, derandomize=True)
+        many = tried(400, derandomize=True)
         many(given(kind)(look))()
     assert set(outcomes) == set(OUTCOMES)
     assert set(causes) == set(CAUSES)

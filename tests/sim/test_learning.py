@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from strategies import worlds
+from tried import tried
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of, made_up, product, reference
 from worlds import scenario_of as plain_scenario
 
@@ -35,7 +36,6 @@ from sim.world.outages.times import OutageTimes
 from sim.world.release_schedule import Spans, schedule, training_spans
 from sim.world.world import World
 
-SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 TIMES = {"every_s": 2.0, "steps": 4, "step_s": 0.25, "rejector_steps": 1, "rejector_step_s": 0.25}
 
 
@@ -429,7 +429,7 @@ def test_what_ended_long_ago_is_remembered_until_its_label_comes():
 # Laws.
 
 
-@settings(max_examples=60, **SLOW_IS_FINE)
+@tried(60)
 @given(worlds())
 def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(world):
     scenario, arrivals, chunk_s = world
@@ -465,7 +465,7 @@ def test_training_rounds_hold_each_finished_request_once_and_no_held_out_sample(
 
 
 @pytest.mark.slow
-@settings(max_examples=50, **SLOW_IS_FINE)
+@tried(50)
 @given(worlds())
 def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):
     scenario, arrivals, chunk_s = world
@@ -476,7 +476,7 @@ def test_the_length_of_a_chunk_changes_no_row_of_a_run_that_learns(world):
             assert differences(mine, theirs) == []
 
 
-@settings(max_examples=50, **SLOW_IS_FINE)
+@tried(50)
 @given(worlds())
 def test_versions_follow_one_another(world):
     """Of the client's copy no more than the server's, of its rejector no more than the copy's."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from strategies import several, worlds
+from tried import tried
 from worlds import differences, group_of, made_up, poisson, product, reference, scenario_of
-
-SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
 def assert_loops_agree(scenario, arrivals, chunk_s):
@@ -17,7 +16,7 @@ def assert_loops_agree(scenario, arrivals, chunk_s):
         assert differences(mine, told) == []
 
 
-@settings(max_examples=150, derandomize=True, **SLOW_IS_FINE)
+@tried(150, derandomize=True)
 @given(worlds())
 def test_every_table_equals_the_reference(world):
     """The same 400 worlds every time, so that a failure is the code's and not the day's."""
@@ -25,21 +24,21 @@ def test_every_table_equals_the_reference(world):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, **SLOW_IS_FINE)
+@tried(100)
 @given(worlds())
 def test_every_table_equals_the_reference_on_new_worlds(world):
     """Other worlds on every run, to find in time what the fixed ones miss."""
     assert_loops_agree(*world)
 
 
-@settings(max_examples=200, derandomize=True, **SLOW_IS_FINE)
+@tried(200, derandomize=True)
 @given(several())
 def test_several_servers_and_options_equal_the_reference(world):
     assert_loops_agree(*world)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, **SLOW_IS_FINE)
+@tried(100)
 @given(several())
 def test_several_servers_and_options_equal_the_reference_on_new_worlds(world):
     assert_loops_agree(*world)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from online_worlds import C_E, learned_for, learner, losses, played, scenario_for
 from strategies import learners
+from tried import tried
 from worlds import frame, group_of, made_up, poisson, product, reference, scenario_of
 
 from analysis.metrics.regret import best_threshold
@@ -62,7 +63,7 @@ def cut_off(price: dict[str, Any], seed: int = 0) -> tuple[Scenario, Learned]:
     return scenario, learned
 
 
-@settings(max_examples=25, deadline=None)
+@tried(25)
 @given(learners(), st.integers(0, 3))
 def test_every_price_decides_as_its_definition_says(price: dict[str, Any], seed: int) -> None:
     scenario, learned = cut_off(price, seed)

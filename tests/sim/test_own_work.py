@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from strategies import worlds
+from tried import tried
 from worlds import (
     WrittenArrivals,
     brought,
@@ -23,7 +24,6 @@ from worlds import (
 
 from sim.engine.choice import EnginePath
 
-SLOW_IS_FINE = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 PATHS = [EnginePath("simpy", ""), EnginePath("compiled", "")]
 
 
@@ -33,7 +33,7 @@ def without_rounds(scenario):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, derandomize=True, **SLOW_IS_FINE)
+@tried(100, derandomize=True)
 @given(worlds())
 def test_both_clocks_equal_the_reference(world):
     scenario, arrivals, chunk_s = world

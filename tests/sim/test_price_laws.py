@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import tried
 from worlds import (
     MadeUpLearner,
     WrittenArrivals,
@@ -441,7 +442,7 @@ def sensible(scenario: Scenario) -> Learned:
     return learned
 
 
-@settings(max_examples=30, deadline=None)
+@tried(30)
 @given(st.sampled_from(MEMORIES), st.integers(0, 5))
 def test_who_else_there_is_matters_only_through_replies(price, seed):
     """Before a server that is never busy and never fails, a client among six decides as it does alone."""

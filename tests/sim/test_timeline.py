@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from strategies import worlds
+from tried import tried
 from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_of
 
 import sim.engine.window
@@ -79,7 +80,7 @@ def overlap(begin: float, end: float, low: float, high: float) -> float:
     return max(0.0, min(end, high) - max(begin, low))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(80)
 @given(worlds())
 def test_every_column_equals_a_count_second_by_second(world):
     """Of worlds in which a send is in the queue once, and replicas are known beforehand."""

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arrival_kinds import EVERY, group, scenario
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import worlds
 from test_checkpoints import Cut, content, cut_at, kept_in
-from test_loop import SLOW_IS_FINE
+from tried import tried
 from worlds import MadeUpLearner, differences, frame, group_of, made_up, scenario_of
 
 from sim.engine.choice import EnginePath
@@ -162,7 +162,7 @@ def test_where_windows_end_changes_no_row_and_no_second(made, by_minutes, tmp_pa
             np.testing.assert_array_equal(found[name][column], expected[column], err_msg=column)
 
 
-@settings(max_examples=30, derandomize=True, **SLOW_IS_FINE)
+@tried(30, derandomize=True)
 @given(worlds(), st.sampled_from([1.0, 3.0, 4.0]))
 def test_where_windows_end_changes_nothing_in_random_worlds(world, window_s):
     """Closed loops, prices that hear, training and outages included; against the run as one window."""

@@ -7,9 +7,10 @@ from math import inf
 import formulas
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from tried import tried
 
 from analysis.theory import queues
 from analysis.theory.fluid import Source, flow
@@ -191,7 +192,7 @@ def drain_s(
     return (above / over if above > 0 else 0.0) + (threshold / under if threshold > 0 else 0.0)
 
 
-@settings(max_examples=30, deadline=None)
+@tried(30)
 @given(
     backlog=st.floats(10, 300),
     first=st.floats(5, 60),

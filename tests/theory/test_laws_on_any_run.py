@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from strategies import worlds
+from tried import tried
 from worlds import MadeUpLearner, made_up
 
 import analysis
@@ -26,7 +27,7 @@ from sim.world.world import World
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@tried(15)
 @given(worlds())
 def test_no_law_fails_on_a_random_world(world):
     scenario = world[0].model_copy(update={"horizon_s": 100.0})  # long enough for the laws to speak

@@ -1,0 +1,15 @@
+"""On how many drawn examples a property is tried: all of them with the slow tests, as in CI, else a third."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+WHOLE, QUICK = 100, 33  # Hypothesis's own number of examples, and where slow tests are left out
+
+
+def tried(count: int = WHOLE, *, derandomize: bool = False) -> settings:
+    """On so many examples if none is spared, however long each takes."""
+    count = max(5, count * settings().max_examples // WHOLE)
+    return settings(
+        max_examples=count, derandomize=derandomize, deadline=None, suppress_health_check=list(HealthCheck)
+    )
