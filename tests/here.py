@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -39,6 +40,19 @@ def run_here(folder: Path, *words: str, learns_anew: bool = True) -> tuple[int, 
         contextlib.redirect_stdout(io.StringIO()),
     ):
         return main(), said.getvalue()
+
+
+def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a command given in `folder` says, and its exit code, without a process of its own."""
+    told, said = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        patch.object(sys, "argv", ["run_sim.py", *words]),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(said),
+    ):
+        code = main()
+    return subprocess.CompletedProcess(words, code, told.getvalue(), said.getvalue())
 
 
 def forget_what_was_brought() -> None:

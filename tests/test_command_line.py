@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from here import called
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,20 +48,20 @@ def test_the_shipped_scenarios_are_listed_with_their_questions(tmp_path):
 def test_scenario_and_study_name_each_others_command(tmp_path):
     study, scenario = ROOT / "scenarios/studies/smoke_policies.yaml", ROOT / "scenarios/smoke.yaml"
     for words in (("run", "smoke_policies"), ("sweep", "smoke_policies"), ("run", str(study))):
-        line = refused(call(*words, cwd=tmp_path), tmp_path)
+        line = refused(called(tmp_path, *words), tmp_path)
         assert line.endswith("is a study of policies: give it to the command study")
     for words in (("study", "smoke"), ("study", str(scenario))):
-        assert refused(call(*words, cwd=tmp_path), tmp_path).endswith("give it to the command run")
+        assert refused(called(tmp_path, *words), tmp_path).endswith("give it to the command run")
 
 
 def test_two_scenarios_are_told_apart_in_words(tmp_path):
-    reported = call("diff", "outage", "smoke", cwd=tmp_path)
+    reported = called(tmp_path, "diff", "outage", "smoke")
     assert (reported.returncode, reported.stderr) == (0, "")
     lines = reported.stdout.splitlines()
     assert "server: batches of up to 8 → batches of up to 4" in lines
     assert "server.when_down: queue → refuse" in lines
-    assert call("diff", "smoke", "smoke", cwd=tmp_path).stdout == "nothing\n"
-    assert refused(call("diff", "smoke", "smok", cwd=tmp_path), tmp_path).endswith("did you mean smoke?")
+    assert called(tmp_path, "diff", "smoke", "smoke").stdout == "nothing\n"
+    assert refused(called(tmp_path, "diff", "smoke", "smok"), tmp_path).endswith("did you mean smoke?")
 
 
 def test_without_its_packages_it_says_where_they_are(tmp_path):
@@ -88,7 +89,7 @@ def test_every_shipped_scenario_passes_its_check(name, tmp_path):
 
 
 def test_the_schema_is_json_and_knows_the_keys(tmp_path):
-    schema = json.loads(call("schema", cwd=tmp_path).stdout)
+    schema = json.loads(called(tmp_path, "schema").stdout)
     assert {"fleet", "server", "training", "horizon_s"} <= set(schema["properties"])
 
 
@@ -126,13 +127,20 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(words, reported, tmp_path):
-    assert reported in refused(call(*words, cwd=tmp_path), tmp_path)
+    assert reported in refused(called(tmp_path, *words), tmp_path)
+
+
+def test_bad_input_ends_a_process_as_it_ends_the_command(tmp_path):
+    """The tests above give their commands in this process."""
+    words = ["run", "smoke", "--set", "server.replicas=0"]
+    by_itself, here = call(*words, cwd=tmp_path), called(tmp_path, *words)
+    assert refused(by_itself, tmp_path) == refused(here, tmp_path)
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     sheet = tmp_path / "sheet.yaml"
     sheet.write_text("name: x\nfleet: [\n")
-    reported = call("run", str(sheet), cwd=tmp_path)
+    reported = called(tmp_path, "run", str(sheet))
     assert reported.returncode == 2
     assert "sheet.yaml:" in reported.stderr
     assert list(tmp_path.iterdir()) == [sheet]
@@ -201,7 +209,7 @@ def test_other_peoples_files_are_never_replaced(beside, tmp_path):
     (thesis / "chapter.tex").write_text("years of work")
     for name in beside:
         (thesis / name).write_text('{"l2h-fleet": "0.1.0"}')
-    reported = call("run", "smoke", "--local", "--out", "thesis", "--force", cwd=tmp_path)
+    reported = called(tmp_path, "run", "smoke", "--local", "--out", "thesis", "--force")
     assert reported.returncode == 2
     assert "not a run folder" in reported.stderr or "chapter.tex" in reported.stderr
     assert (thesis / "chapter.tex").read_text() == "years of work"
@@ -209,7 +217,7 @@ def test_other_peoples_files_are_never_replaced(beside, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    reported = call("run", "smoke", "--local", "--out", "file/run", cwd=tmp_path)
+    reported = called(tmp_path, "run", "smoke", "--local", "--out", "file/run")
     assert reported.returncode == 2
     assert "--out file/run: cannot be written" in reported.stderr
 

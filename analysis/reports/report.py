@@ -28,12 +28,14 @@ def finish(
     for table in states_of(run):
         if not table.is_fine:
             raise BadInput(table.why)
+    if pictures:
+        from analysis.reports import run_page  # noqa: PLC0415  (who sums up many runs draws nothing)
+
+        run_page.stages(run)  # refuses damaged times before anything is counted
     sweep(run.path)
     traffic = traffic_kept(run)
     summary = summary_of(traffic)
     if pictures:
-        from analysis.reports import run_page  # noqa: PLC0415  (who sums up many runs draws nothing)
-
         with in_one_line(run.warnings):
             run_page.write_pictures(traffic, summary, png)
     write_whole(run.path / "summary.json", to_json(summary))

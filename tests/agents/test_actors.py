@@ -93,6 +93,7 @@ def kill_in(monkeypatch: pytest.MonkeyPatch, member: int, *methods: str) -> list
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_workers_gives_the_same_bytes(workers: int, tmp_path: Path, in_process: str) -> None:
     """From a cold cache, so that the frozen clients too are trained by this many shards."""

@@ -40,6 +40,7 @@ def minimiser(c_e: float, c_1: float, available: float, charged: float, form: st
     return free_minimiser(WORLD.input_of_row, *weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
 @pytest.mark.parametrize("available", AVAILABILITY)
 def test_sends_iff_the_gain_exceeds_the_price_of_an_answer(form: str, available: float) -> None:

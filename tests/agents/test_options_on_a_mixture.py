@@ -136,6 +136,7 @@ def choices(scenario: Scenario, found: Learned) -> NDArray[np.int64]:
     return chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["l2h", "plug_in", "l2h_priced"])
 def test_what_the_product_learns_is_far_better_than_any_single_option(score: str) -> None:
     """With labels' noise and a small rejector: at most a fifth of what the best single choice loses."""
@@ -197,6 +198,7 @@ def test_choices_near_the_bayes_choice_as_samples_grow(options: int) -> None:
     assert many[1] > 0.8
 
 
+@pytest.mark.slow
 def test_the_cost_sensitive_form_nears_it_too() -> None:
     risk, agreement = trained(3, 25_000, 2_000, form="cost_sensitive").mean(dim=1)
     assert risk < 0.02

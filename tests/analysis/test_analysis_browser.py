@@ -215,6 +215,7 @@ def foreign(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_on_every_page(browser: Any, foreign: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(foreign, tmp_path / "again")
     analysis.write_comparison([foreign, copy], tmp_path / "comparison")

@@ -197,6 +197,7 @@ def test_drawing_leaves_no_setting_behind(finished: Finished) -> None:
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outages", [(), tuple(("links:sensors", a, a + 2) for a in range(10, 110, 10))])
 def test_figures_of_runs_without_and_with_many_outages(tmp_path: Path, outages: tuple[Any, ...]) -> None:
     traffic = traffic_of(load_run(write_folder(tmp_path, clients=3, horizon_s=120, outages=outages)))

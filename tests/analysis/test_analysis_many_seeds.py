@@ -192,6 +192,7 @@ def parts_by_hand(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     return masks, taken_s
 
 
+@pytest.mark.slow
 def test_no_percentile_over_seeds_is_a_mean(table: pd.DataFrame, runs: list[Path]) -> None:
     """Each is that of the requests of all seeds together, counted anew by hand wherever nothing is open."""
     summaries = [load_run(folder).summary for folder in runs]

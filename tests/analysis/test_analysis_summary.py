@@ -99,6 +99,7 @@ def test_file_holds_what_is_returned_and_strict_json(finished: Finished) -> None
     ]
 
 
+@pytest.mark.slow
 def test_same_folder_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
     """Wherever the folder lies, but for the command that names it, and however long the first report took."""
     folder = shutil.copytree(finished[0], tmp_path / finished[0].name)

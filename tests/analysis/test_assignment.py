@@ -77,6 +77,7 @@ def test_without_bounds_it_is_the_server_of_least_expected_cost():
     assert cost == pytest.approx(expected.min(axis=1).sum())
 
 
+@pytest.mark.slow
 def test_a_learned_assigner_pays_no_less_than_the_program_and_little_more():
     """Learned from the plans of 30 other draws, against nearness on ten that it never saw."""
     solved = [(one, program(one)[0]) for one in map(drawn, range(100, 130))]

@@ -72,6 +72,7 @@ def call(monkeypatch, *words: object) -> int:
     return main.main()
 
 
+@pytest.mark.slow
 def test_the_commands_from_calibration_to_what_if(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     processes = ["--server", "processes", "--speed", "2"]

@@ -107,6 +107,7 @@ def test_it_leaves_what_simpys_loop_leaves(world):
     assert_paths_agree(world, compiled)
 
 
+@pytest.mark.slow
 @tried(50)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):

@@ -478,6 +478,7 @@ def told_in(clone: Path, code: str, cache: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 def test_clones_with_the_same_sources_share_what_one_compiled(cache):
     first, second = (a_clone(cache / name, step=1) for name in ("first", "second/clone"))
     moved, other = a_clone(cache / "moved", 1, "# a line more\n\n"), a_clone(cache / "other", step=2)

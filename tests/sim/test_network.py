@@ -183,6 +183,7 @@ def test_a_queue_of_equal_payloads_waits_as_m_d_1():
     assert error < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes", [{500: 1.0}, {250: 0.8, 1500: 0.2}, {100: 0.5, 400: 0.3, 1650: 0.2}], ids=["one", "two", "three"]
 )
