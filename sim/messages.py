@@ -97,7 +97,7 @@ class Learned:
     requests show it before any drift; may be left out if no price asks for it. shared_numbers: per group how
     many numbers a rejector shares where clients learn together, else empty. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
-    study_losses, reliability: columns of the tables of those names in `sim.results.columns`.
+    study_losses, reliability, warm_start: columns of the tables of those names in `sim.results.columns`.
     """
 
     samples: Samples
@@ -114,6 +114,7 @@ class Learned:
     reliability: dict[str, list[object]] = field(default_factory=dict)
     calibration: tuple[Phase, ...] = ()
     shared_numbers: tuple[int, ...] = ()
+    warm_start: dict[str, list[object]] = field(default_factory=dict)
 
 
 def learned_of(kept: Mapping[str, Any]) -> Learned:
