@@ -1,7 +1,7 @@
 """Servers that begin with what their clients together say: laws of the ensemble, and of who imitates it.
 
-Unless a test says otherwise: digits, ten clients with a linear model each, trained on 60 samples, and a server
-that sees no label.
+Unless a test says otherwise: digits, ten clients with a linear model each, trained on 60 samples, and a
+server that sees no label.
 """
 
 from __future__ import annotations
