@@ -195,11 +195,12 @@ class TrainingRound:
 @dataclass(frozen=True)
 class Merge:
     """What the server merges in a round: the rejectors of `uploads`; `receives` get what comes of them.
-    Clients of the fleet, ascending, int32."""
+    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32."""
 
     number: int
     uploads: NDArray[np.int32]
     receives: NDArray[np.int32]
+    broken: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,9 @@ OF_ROUNDS = {  # in which clients learn together
     ),
     "federation.bytes_up": "Uploads that came in time, over the whole run (bytes).",
     "federation.bytes_down": "Broadcasts that arrived, over the whole run (bytes).",
+    "federation.broken": (
+        "Of the uploads that came in time those of broken clients, where the scenario has some (uploads)."
+    ),
     "warm_start.clients": (
         "Clients whose frozen models together the servers' models learned to imitate before the run; "
         "of several models these numbers are of the one with the largest kl (count)."

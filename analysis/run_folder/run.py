@@ -226,7 +226,8 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        return self._if_there("federation", columns_by_run.FEDERATION)
+        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
+        return self._if_there("federation", columns_by_run.federation(has_broken))
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:

@@ -207,3 +207,9 @@ FEDERATION = pa.schema(
         ("bytes_down", pa.int64()),
     ]
 )
+BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads are wrong: of those uploaded
+
+
+def federation(has_broken: bool) -> pa.Schema:
+    """The columns of `federation` in a run of this sort."""
+    return FEDERATION.append(BROKEN) if has_broken else FEDERATION
