@@ -19,7 +19,7 @@ def wrong(how: Broken, numbers: Numbers, seed: int, merge: int, client: int) -> 
     (Li et al. 2019, arXiv 1811.03761). Law: a draw depends on seed, merge and client alone.
     """
     own = numbers.astype(np.float64)
-    if how.kind == "sign_flip":
+    if how.fault == "sign_flip":
         return (-how.scale * own).astype(np.float32)
     draw: NDArray[np.float64] = stream(seed, "broken upload", merge, client).standard_normal(len(own))
     return (how.scale * np.sqrt(np.mean(own**2)) * draw).astype(np.float32)

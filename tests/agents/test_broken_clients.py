@@ -29,7 +29,7 @@ CLIENTS = 6  # who share a model
 
 def with_broken(share: float = 0.4, clients: int = CLIENTS, **keys: Any) -> Scenario:
     """Three rounds; unless said otherwise two of six upload noise of a hundred times their own size."""
-    broken = {"share": share, "kind": "noise", "scale": 100.0} | keys.pop("broken", {})
+    broken = {"share": share, "fault": "noise", "scale": 100.0} | keys.pop("broken", {})
     times = {"every_s": 10.0, "steps": 8, "step_s": 0.05, "wait_s": 5.0, "broken": broken if share else None}
     policy = {"score": "l2h", "price": {"kind": "threshold", "at": -1.0}}
     devices = group(clients=clients, model=model(), policy=policy, rejector={"per": "client"}, timeout_s=2.0)
@@ -82,10 +82,10 @@ def is_within_honest(watched: Watched, asked: Scenario) -> list[bool]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["noise", "sign_flip"])
-def test_a_median_stays_among_the_honest_while_they_are_more(kind, tmp_path, cache):
+@pytest.mark.parametrize("fault", ["noise", "sign_flip"])
+def test_a_median_stays_among_the_honest_while_they_are_more(fault, tmp_path, cache):
     """Two of six, in every round of a run."""
-    asked = with_broken(merge="median", broken={"kind": kind})
+    asked = with_broken(merge="median", broken={"fault": fault})
     watched, _ = played(asked, tmp_path / "run", cache)
     assert [merge.broken.tolist() for merge, *_ in watched.merges] == [
         np.flatnonzero(broken_clients(asked)).tolist()
@@ -94,9 +94,9 @@ def test_a_median_stays_among_the_honest_while_they_are_more(kind, tmp_path, cac
     assert is_within_honest(watched, asked) == [True] * 3
 
 
-@pytest.mark.parametrize("kind", ["noise", "sign_flip"])
-def test_an_average_is_carried_away_by_one(kind, tmp_path, cache):
-    asked = with_broken(0.17, merge="average", broken={"kind": kind})
+@pytest.mark.parametrize("fault", ["noise", "sign_flip"])
+def test_an_average_is_carried_away_by_one(fault, tmp_path, cache):
+    asked = with_broken(0.17, merge="average", broken={"fault": fault})
     watched, _ = played(asked, tmp_path / "run", cache)
     assert broken_clients(asked).sum() == 1
     assert not any(is_within_honest(watched, asked))
@@ -151,9 +151,9 @@ def test_a_larger_share_breaks_those_of_a_smaller_one_too():
 
 def test_faults_are_what_they_are_called():
     own = np.random.default_rng(0).normal(3.0, 1.0, 20_000).astype(np.float32)
-    flipped = wrong(Broken(share=1.0, kind="sign_flip", scale=2.0), own, 7, 1, 3)
+    flipped = wrong(Broken(share=1.0, fault="sign_flip", scale=2.0), own, 7, 1, 3)
     assert flipped == pytest.approx(-2.0 * own)
-    noise = Broken(share=1.0, kind="noise", scale=2.0)
+    noise = Broken(share=1.0, fault="noise", scale=2.0)
     drawn = wrong(noise, own, 7, 1, 3)
     size = 2.0 * np.sqrt(np.mean(own.astype(float) ** 2))
     assert abs(drawn.mean()) < 4 * size / np.sqrt(len(own))
@@ -185,14 +185,14 @@ def test_blocks_do_not_matter_to_who_is_broken(cache):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        (["federation.broken={share: 0.2, kind: sign_flop}"], "sign_flip"),
-        (["federation.broken={share: 0, kind: noise}"], "federation.broken.share"),
-        (["federation.broken={kind: noise}"], "federation.broken.share"),
-        (["federation.broken={share: 0.2, kind: noise, scale: 0}"], "federation.broken.scale"),
-        (["federation.broken={share: 0.2, kind: noise, size: 2}"], "federation.broken.size"),
-        (["federation.broken={share: 0.01, kind: noise}"], "breaks no client of 24, the largest group"),
+        (["federation.broken={share: 0.2, fault: sign_flop}"], "sign_flip"),
+        (["federation.broken={share: 0, fault: noise}"], "federation.broken.share"),
+        (["federation.broken={fault: noise}"], "federation.broken.share"),
+        (["federation.broken={share: 0.2, fault: noise, scale: 0}"], "federation.broken.scale"),
+        (["federation.broken={share: 0.2, fault: noise, size: 2}"], "federation.broken.size"),
+        (["federation.broken={share: 0.01, fault: noise}"], "breaks no client of 24, the largest group"),
         (
-            ["federation.broken={share: 0.2, kind: noise}", "federation.merge=none"],
+            ["federation.broken={share: 0.2, fault: noise}", "federation.merge=none"],
             "nothing is uploaded with merge: none: must be null",
         ),
     ],

@@ -16,7 +16,7 @@ class Broken(Part):
     share: PositiveShare
     """Share of each group's clients, to the nearest whole number, drawn by the seed; a larger share holds the
     smaller ones."""
-    kind: Literal["noise", "sign_flip"]
+    fault: Literal["noise", "sign_flip"]
     """What they upload. `noise`: normal numbers of mean 0; `sign_flip`: their own with the sign turned."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as large as their own numbers it is, in the root mean square."""
