@@ -4,7 +4,6 @@ Pure functions of what was to be uploaded; `agents.rounds` asks them before it m
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.federation.merging import Numbers
 from sim.scenario.schema.federation import Broken
@@ -20,6 +19,6 @@ def wrong(how: Broken, numbers: Numbers, seed: int, merge: int, client: int) -> 
     """
     own = numbers.astype(np.float64)
     if how.fault == "sign_flip":
-        return (-how.scale * own).astype(np.float32)
-    draw: NDArray[np.float64] = stream(seed, "broken upload", merge, client).standard_normal(len(own))
-    return (how.scale * np.sqrt(np.mean(own**2)) * draw).astype(np.float32)
+        return np.asarray(-how.scale * own, dtype=np.float32)
+    draw = stream(seed, "broken upload", merge, client).standard_normal(len(own))
+    return np.asarray(how.scale * np.sqrt(np.mean(own**2)) * draw, dtype=np.float32)
