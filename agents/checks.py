@@ -41,6 +41,8 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
         require_own(plan, models or {})
     if scenario.training.specialise and any(map(plan.is_given, range(len(scenario.server_models)))):
         raise BadInput("training.specialise: true: is for models that are trained, not for a server's own")
+    if scenario.training.warm_start and plan.has_given_server:
+        raise BadInput("training.warm_start: is for models that are trained, not for a server's own")
     _check_named_samples(plan)
     if plan.given is None:
         _check_models(plan)

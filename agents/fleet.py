@@ -34,6 +34,7 @@ from agents.plan import Block, Plan, Variant
 from agents.rejectors.losses import RELEASED
 from agents.rounds import Rounds
 from agents.server.model import Trajectory
+from agents.warm_start import warm_start, wrong_of
 from sim.errors import RunFailed
 from sim.messages import Learned, Merge, TrainingRound, Update
 from sim.results.whole_files import sweep
@@ -116,6 +117,7 @@ class Fleet:
         self._trajectory: Trajectory | None = None
         self._rounds: Rounds | None = None
         self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
+        self._warm_start: dict[str, list[object]] = {}
 
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
@@ -137,7 +139,9 @@ class Fleet:
         """
         epochs, tick = self._plan.scenario.training.pretrain.epochs, self._tick("server")
         if self._plan.scenario.training.specialise:
-            self._backend.ask_server("specialise", self._wrong())
+            self._backend.ask_server("specialise", wrong_of(self._plan, self._backend))
+        if self._plan.scenario.training.warm_start:
+            self._warm_start = warm_start(self._plan, self._backend)
         for epoch in range(epochs):
             self._trajectory = self._backend.ask_server("pretrain", 1)
             tick(epoch + 1, epochs)
@@ -178,6 +182,7 @@ class Fleet:
             calibration=self._plan.calibration_phases,
             reliability=reliability_of(self._plan, answers),
             shared_numbers=self._rounds.shared_numbers(),
+            warm_start=self._warm_start,
         )
 
     def train_round(self, training_round: TrainingRound) -> Update:
@@ -208,6 +213,7 @@ class Fleet:
             "blocks": [states[block] for block in blocks],
             "curves": {"loss": loss, "accuracy": accuracy},
             "rejector_losses": [self._rejector_losses[block] for block in blocks],
+            "warm_start": self._warm_start,
         }
 
     def restore(self, state: State) -> None:
@@ -220,6 +226,7 @@ class Fleet:
         nothing = np.empty((0, 0, 0, 0), dtype=np.bool_)  # what rejectors learned along is not needed again
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
+        self._warm_start = dict(state["warm_start"])
         if self._rounds is not None:
             self._rounds.restored()
 
@@ -272,15 +279,6 @@ class Fleet:
         of_models, of_blocks = gather(self._plan.variants, models), gather(self._plan.blocks, scores)
         confidence: NDArray[np.float32] = self._backend.ask_server("confidence")
         return Answers(self._plan, server_label, confidence, of_models, of_blocks)
-
-    def _wrong(self) -> list[NDArray[np.float64]]:
-        """Per group the share of its clients that are wrong on each sample of the server's pool, (pool,)."""
-        plan, variants = self._plan, self._plan.variants
-        wrong = gather(
-            variants, self._backend.ask_shards("wrong", [(share,) for share in self._scatter(variants)])
-        )
-        by_group = self._by_group(wrong)
-        return [plan.shares(place, len(one)) @ np.stack(one) for place, one in enumerate(by_group)]
 
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""

@@ -14,6 +14,7 @@ from agents.backends.client_shard import BlockUpdate
 from agents.backends.in_process import Backend
 from agents.backends.scattering import gather, scatter
 from agents.evaluation.answers import Answers, server_right
+from agents.federation.broken import wrong
 from agents.federation.merging import Numbers, Uploads, merged, set_of_owners
 from agents.plan import Block, Plan
 from agents.server.model import ServerUpdate
@@ -60,6 +61,8 @@ class Rounds:
         first = 0
         for place, group in enumerate(fleet):
             mine = [block for block in self._blocks if block.group == place]
+            for block in mine:
+                uploads[block] = self._as_uploaded(merge, block, first, uploads[block])
             sends, gets = (
                 np.isin(np.arange(first, first + group.clients), who)
                 for who in (merge.uploads, merge.receives)
@@ -74,6 +77,19 @@ class Rounds:
         made = gather(self._blocks, self._backend.ask_shards("take_merged", calls))
         updates = self._after(made)
         return update_of(plan, None, self._answers, None, updates)
+
+    def _as_uploaded(self, merge: Merge, block: Block, first: int, uploads: Uploads) -> Uploads:
+        """With the numbers of broken clients as they send them. first: the group's first client."""
+        plan, federation = self._plan, self._plan.scenario.federation
+        clients = first + plan.owners(block)
+        broken = np.flatnonzero(np.isin(clients, merge.broken))
+        if not len(broken) or federation is None or federation.broken is None:
+            return uploads
+        numbers = uploads.numbers.copy()
+        for row in broken.tolist():
+            known = plan.scenario.seed, merge.number, int(clients[row])
+            numbers[row] = wrong(federation.broken, numbers[row], *known)
+        return replace(uploads, numbers=numbers)
 
     def restored(self) -> None:
         """Looks anew at learners that were given another state."""

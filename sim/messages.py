@@ -97,7 +97,7 @@ class Learned:
     requests show it before any drift; may be left out if no price asks for it. shared_numbers: per group how
     many numbers a rejector shares where clients learn together, else empty. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
-    study_losses, reliability: columns of the tables of those names in `sim.results.columns`.
+    study_losses, reliability, warm_start: columns of the tables of those names in `sim.results.columns`.
     """
 
     samples: Samples
@@ -114,6 +114,7 @@ class Learned:
     reliability: dict[str, list[object]] = field(default_factory=dict)
     calibration: tuple[Phase, ...] = ()
     shared_numbers: tuple[int, ...] = ()
+    warm_start: dict[str, list[object]] = field(default_factory=dict)
 
 
 def learned_of(kept: Mapping[str, Any]) -> Learned:
@@ -194,11 +195,12 @@ class TrainingRound:
 @dataclass(frozen=True)
 class Merge:
     """What the server merges in a round: the rejectors of `uploads`; `receives` get what comes of them.
-    Clients of the fleet, ascending, int32."""
+    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32."""
 
     number: int
     uploads: NDArray[np.int32]
     receives: NDArray[np.int32]
+    broken: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "wrong": "learn",
     "chances": "learn",
     "specialise": "learn",
+    "says": "learn",
+    "imitate": "learn",
     "pretrain": "learn",
     "learn": "learn",
     "labels": "decide",
@@ -57,6 +59,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
 SETS_UP = {"start", "adopt"}  # what a newcomer is always told
 CHANGES_STATE = {
     "specialise",
+    "imitate",
     "pretrain",
     "learn",
     "train_round",

@@ -96,6 +96,17 @@ class ClientShard:
         asked = {v: plan.in_view(plan.server_pool, plan.traffic_view(v.group)) for v in variants}
         return [~output_of(self._models[v], plan, asked[v]).right.numpy() for v in variants]
 
+    def says(self, variants: Sequence[Variant], base_ids: NDArray[np.int32]) -> list[NDArray[np.float32]]:
+        """The logits of each of `variants` on samples as their group's requests show them, (n, classes).
+        Raises RunFailed if one is no number."""
+        found = []
+        for variant in variants:
+            asked = self._plan.in_view(base_ids, self._plan.traffic_view(variant.group))
+            logits = output_of(self._models[variant], self._plan, asked).logits.numpy()
+            require_finite(logits, "learn", owner(self._plan, variant), "an answer is not a finite number")
+            found.append(logits)
+        return found
+
     def learn(
         self, blocks: Sequence[Block], correct: NDArray[np.bool_], tick: Tick = quietly
     ) -> list[NDArray[np.float64]]:

@@ -76,7 +76,10 @@ def answers_of(plan: Plan, models: Mapping[str, OwnModel]) -> dict[str, Weights]
 
 def samples_asked(plan: Plan) -> NDArray[np.int32]:
     """All samples that a run looks at, ascending."""
-    pool = np.concatenate([plan.in_view(plan.rejector_pool, view) for view in range(len(plan.shifts))])
+    training, base = plan.scenario.training, [plan.rejector_pool]
+    if training.specialise or training.warm_start:
+        base.append(plan.server_pool)
+    pool = np.concatenate([plan.in_view(one, view) for one in base for view in range(len(plan.shifts))])
     return np.unique(np.concatenate([pool, plan.samples.sample_id])).astype(np.int32)
 
 

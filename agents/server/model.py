@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.federation.ensemble import Teacher
 from agents.models.families import new_model
 from agents.models.frozen import Weights, weights_of
 from agents.models.snapshots import State, remembered, remind
 from agents.models.training import classifier_step, optimiser_of, read, require_finite, to_tensor
 from agents.plan import Plan
+from agents.server.imitating import Imitation, imitate
 from agents.server.online import ReplayBuffer, rejector_round, server_round, trained_views
-from agents.server.steps import rejector_batches, server_batches, steps_seen_by
+from agents.server.steps import labelled, rejector_batches, server_batches, steps_seen_by
 from sim.messages import TrainingRound
 from sim.streams import key, stream
 
@@ -29,7 +31,7 @@ class Trajectory:
     correct: for each of `Plan.intervals`, step and `Plan.rejector_views` 1[e(x)=y] over the samples of that
     step's `rejector_batches`, e being the copy that the client side then holds; bool (intervals, steps,
     views, batch), or grades, float32. loss, accuracy: float64 (epochs,), means over an epoch's batches; of no
-    epoch where the server is given.
+    epoch where the server is given, or no sample has a label.
     """
 
     correct: NDArray[np.generic]
@@ -72,6 +74,11 @@ class ServerModel:
         self._replay = ReplayBuffer.nothing()
         self._epochs: Iterator[Trajectory | None] = self._pretraining()
 
+    def imitate(self, teacher: Teacher) -> dict[str, Imitation]:
+        """Begins with what clients together say, before `pretrain`; by its name what came of it."""
+        name = self._name[0] if self._name else "model"
+        return {name: imitate(self._model, self._plan, teacher, self._told, *self._name)}
+
     def pretrain(self, epochs: int | None = None) -> Trajectory | None:
         """Goes on for some epochs, all by default; what pretraining left behind after the last, None before.
 
@@ -89,7 +96,8 @@ class ServerModel:
         A batch takes pool samples in a keyed order, each seen in one of `Plan.sent_views` drawn uniformly:
         the server practises on what clients will send, and every view counts alike however many send it.
         Steps do not grow with the number of views. A sample weighs as much as those who send its view.
-        A copy is asked only about the steps in which it is in force.
+        A copy is asked only about the steps in which it is in force. Where no sample has a label it stays as
+        it began.
         """
         pretrain, per_epoch = self._plan.scenario.training.pretrain, self._plan.steps_per_epoch
         views = np.array(self._plan.sent_views, dtype=np.int32)
@@ -98,20 +106,34 @@ class ServerModel:
         curve = np.zeros((pretrain.epochs, per_epoch, 2))
         seen = SeenByClients(self._plan)
         self._record_copies(seen, version=0)
+        learns = len(labelled(self._plan)) > 0
         for step in range(self._plan.steps):
-            places = next(batches)
-            base = self._plan.server_pool[places]
-            drawn = view_draws.choice(views, size=len(base))
-            chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
-            weights = self._plan.weight_of_view[drawn]
-            loss, accuracy = self._step(chosen, weights if self.sent is None else weights * self.sent[places])
-            require_finite(loss, "learn", f"{self._told}, pretraining", f"the loss is {loss} at step {step}")
-            curve[divmod(step, per_epoch)] = loss, accuracy
+            if learns:
+                curve[divmod(step, per_epoch)] = self._pretraining_step(
+                    step, next(batches), views, view_draws
+                )
             self._record_copies(seen, version=step + 1)
             if step + 1 == self._plan.steps:
-                yield Trajectory(seen.correct, *curve.mean(axis=1).T.copy())
+                curves = curve.mean(axis=1).T.copy() if learns else np.empty((2, 0))
+                yield Trajectory(seen.correct, *curves)
             elif (step + 1) % per_epoch == 0:
                 yield None
+
+    def _pretraining_step(
+        self,
+        step: int,
+        places: NDArray[np.int64],
+        views: NDArray[np.int32],
+        view_draws: np.random.Generator,
+    ) -> tuple[float, float]:
+        """Loss and accuracy of a batch of these places in the pool, before the step."""
+        base = self._plan.server_pool[places]
+        drawn = view_draws.choice(views, size=len(base))
+        chosen = (base + drawn * np.int32(self._plan.data.size)).astype(np.int32)
+        weights = self._plan.weight_of_view[drawn]
+        loss, accuracy = self._step(chosen, weights if self.sent is None else weights * self.sent[places])
+        require_finite(loss, "learn", f"{self._told}, pretraining", f"the loss is {loss} at step {step}")
+        return loss, accuracy
 
     def train_round(self, training_round: TrainingRound) -> ServerUpdate:
         """A round of training during the run; then what the new version says.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.plan import Block, Plan
+from agents.server.steps import labelled
 from sim.messages import TrainingRound
 from sim.streams import stream
 
@@ -57,9 +58,9 @@ class ReplayBuffer:
 def server_round(plan: Plan, version: int, replay: ReplayBuffer) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
     """The sample_ids of each step of a round of the server, and their weights, drawn with replacement.
 
-    `pool`: of the server's pool, in the views that it was pretrained on. `deferred`: of the replay buffer, in
-    the views in which samples came; no step while it is empty. `mix`: half a batch of each, or all of the
-    pool while the buffer is empty.
+    `pool`: of the server's pool what has a label, in the views that it was pretrained on. `deferred`: of the
+    replay buffer, in the views in which samples came; no step while it is empty. `mix`: half a batch of each,
+    or all of the pool while the buffer is empty.
     """
     training, known = plan.scenario.training, len(replay.sample_id)
     assert training.online is not None
@@ -67,10 +68,11 @@ def server_round(plan: Plan, version: int, replay: ReplayBuffer) -> Iterator[tup
     batch = min(training.pretrain.batch, len(plan.server_pool))  # as before the run
     of_replay = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
     of_pool = 0 if training.online.source == "deferred" else batch - of_replay
+    pool = plan.server_pool[labelled(plan)]
     for _ in range(training.online.steps if of_replay + of_pool else 0):
         again = draw.integers(known, size=of_replay) if of_replay else np.empty(0, dtype=np.int64)
         views = draw.choice(np.array(plan.sent_views, dtype=np.int32), of_pool)
-        base = draw.choice(plan.server_pool, of_pool)
+        base = draw.choice(pool, of_pool)
         sample_ids = np.concatenate([replay.sample_id[again], base + views * np.int32(plan.data.size)])
         weights = np.concatenate([replay.weight[again], plan.weight_of_view[views]])
         yield sample_ids.astype(np.int32), weights

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.federation.ensemble import Teacher
 from agents.models.snapshots import State
 from agents.plan import Plan
 from agents.server.given import GivenServer
+from agents.server.imitating import Imitation
 from agents.server.model import ServerModel, Trajectory
 from agents.server.specialising import Wrong, sent_to
 
@@ -30,6 +32,11 @@ class ServerModels:
     def specialise(self, wrong: Wrong) -> None:
         """From the second epoch on each model's samples weigh by what would be sent to it."""
         self._wrong = wrong
+
+    def imitate(self, teacher: Teacher) -> dict[str, Imitation]:
+        """As `ServerModel.imitate`, of all that are trained."""
+        trained = (model for model in self._models if isinstance(model, ServerModel))
+        return {name: one for model in trained for name, one in model.imitate(teacher).items()}
 
     def pretrain(self, epochs: int | None = None) -> Trajectory | None:
         """As `ServerModel.pretrain`, all models epoch by epoch. Raises RunFailed if a loss diverges.

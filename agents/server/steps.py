@@ -3,6 +3,7 @@ The server and every shard work it out for themselves from the plan; nothing of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -16,13 +17,21 @@ from sim.streams import stream
 Step = TypeVar("Step", int, NDArray[np.int64])
 
 
+def labelled(plan: Plan) -> NDArray[np.int64]:
+    """The places in `Plan.server_pool` whose labels the server learns from, ascending: a keyed draw, each
+    larger share holding the smaller ones."""
+    n, share = len(plan.server_pool), plan.scenario.training.pretrain.labelled
+    order = stream(plan.scenario.seed, "labelled").permutation(n)
+    return np.sort(order[: math.ceil(share * n - 1e-9)])
+
+
 def server_batches(plan: Plan, *model: str) -> Iterator[NDArray[np.int64]]:
-    """Endless batches of stage 1: positions in `Plan.server_pool`, int64 (batch,). model: its name, where
-    there are several; with `training.shared_batch` they share theirs."""
+    """Endless batches of stage 1: positions in `Plan.server_pool` that have a label, int64 (batch,). model:
+    its name, where there are several; with `training.shared_batch` they share theirs."""
     own = () if plan.scenario.training.shared_batch else model
     order = stream(plan.scenario.seed, "server order", *own)
-    batch = plan.scenario.training.pretrain.batch
-    return (rows[0] for rows in batch_order([order], len(plan.server_pool), batch))
+    batch, places = plan.scenario.training.pretrain.batch, labelled(plan)
+    return (places[rows[0]] for rows in batch_order([order], len(places), batch))
 
 
 def rejector_batches(plan: Plan) -> NDArray[np.int64]:

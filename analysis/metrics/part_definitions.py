@@ -126,4 +126,26 @@ OF_ROUNDS = {  # in which clients learn together
     ),
     "federation.bytes_up": "Uploads that came in time, over the whole run (bytes).",
     "federation.bytes_down": "Broadcasts that arrived, over the whole run (bytes).",
+    "federation.broken": (
+        "Of the uploads that came in time those of broken clients, where the scenario has some (uploads)."
+    ),
+    "warm_start.clients": (
+        "Clients whose frozen models together the servers' models learned to imitate before the run; "
+        "of several models these numbers are of the one with the largest kl (count)."
+    ),
+    "warm_start.samples": "Samples of the server's pool that they imitated on, without labels (count).",
+    "warm_start.labelled": "Samples of that pool whose labels the server then learned from (count).",
+    "warm_start.bytes_up": (
+        "What the clients said of that pool and of the calibration pool: 4 bytes a class, sample and client "
+        "(bytes)."
+    ),
+    "warm_start.epochs": "Passes over the pool until there was no progress, or all of them (count).",
+    "warm_start.kept": "The pass after which the weights were taken, 0: the initial ones (count).",
+    "warm_start.ensemble_accuracy": "Calibration samples that clients together get right (share).",
+    "warm_start.kl_before": "As kl, of the initial weights (nats).",
+    "warm_start.kl": "Mean KL(clients together || model) on the calibration pool, as taken (nats).",
+    "warm_start.agreement": (
+        "Samples of the calibration pool on which clients together and the model, as taken, would answer the "
+        "same (share)."
+    ),
 }

@@ -52,6 +52,7 @@ WITHOUT: dict[str, str] = {
         ),
         TOTAL,
     ),
+    "warm_start.*": "follows from what was learned before any traffic; other seeds show how another would go",
     **dict.fromkeys(
         ("staleness.*", "rounds.*", "federation.*"), "follows from when versions were made in this run"
     ),

@@ -25,7 +25,7 @@ Summary = dict[str, Any]
 Mask = NDArray[np.bool_]
 OF_TIME = (  # sections that read no requests
     *("run_length", "load", "queue", "availability", "staleness", "rounds", "federation", "queues"),
-    *("presence", "study", "reliability"),
+    *("warm_start", "presence", "study", "reliability"),
 )
 FACTS = (  # numbers of other sections that read none
     *("name", "seed", "horizon_s", "warm_up_s", "from_s", "to_s", "after_until_s"),

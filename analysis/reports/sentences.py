@@ -29,7 +29,7 @@ def sentences(summary: Summary) -> list[str]:
         ]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
-    parts += [*_single_links(summary), *_training(summary), *_together(summary)]
+    parts += [*_single_links(summary), *_training(summary), *_together(summary), *_warm_start(summary)]
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
@@ -82,6 +82,20 @@ def _together(summary: Summary) -> list[str]:
         f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
         f"lay {number(behind['copy_mean'])} versions behind the merged rejector on average, at most "
         f"{number(behind['copy_max'])}."
+    ]
+
+
+def _warm_start(summary: Summary) -> list[str]:
+    """What the server began with, where clients told it; nothing where its weights were drawn."""
+    begun = summary.get("warm_start")
+    if not begun:
+        return []
+    labels = f"labels of {begun['labelled']:,} of them" if begun["labelled"] else "no label"
+    return [
+        f"The server began with what {begun['clients']:,} clients together say of {begun['samples']:,} "
+        f"samples, {data_size(begun['bytes_up'])} in all, and then saw {labels}. As it began, it agreed with "
+        f"them on {percent(begun['agreement'])} of other samples, of which they get "
+        f"{percent(begun['ensemble_accuracy'])} right."
     ]
 
 

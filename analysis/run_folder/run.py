@@ -226,13 +226,17 @@ class Run(AskedOf, WhatItTells):
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        return self._if_there("federation", columns_by_run.FEDERATION)
+        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
+        return self._if_there("federation", columns_by_run.federation(has_broken))
+
+    @cached_property
+    def warm_start(self) -> pd.DataFrame:
+        """How the servers' models imitated the clients before the run; no rows where none did."""
+        return self._if_there("warm_start", columns_by_run.WARM_START)
 
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         file = self.path / f"{name}.parquet"
-        if not file.is_file():
-            return pd.DataFrame(columns=schema.names)
-        return read_words(file, schema)
+        return read_words(file, schema) if file.is_file() else pd.DataFrame(columns=schema.names)
 
     @cached_property
     def timing(self) -> dict[str, Any]:

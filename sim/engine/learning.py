@@ -76,7 +76,7 @@ class Learning:
         planned = self.schedule.updates[index] if self.schedule.updates else None
         if planned is not None and planned.merges:
             held = planned.of
-            update = self._learner.merge(Merge(held.number, held.uploads, held.receives))
+            update = self._learner.merge(Merge(held.number, held.uploads, held.receives, held.broken))
         else:
             training_round = TrainingRound(
                 version=version if planned is None else planned.of.number,

@@ -170,6 +170,26 @@ LATENCIES = pa.schema(
     ]
 )
 
+# Of runs whose servers' models begin with what clients together say: a row per model.
+WARM_START = pa.schema(
+    [
+        ("model", NAME),
+        ("clients", pa.int32()),  # that uploaded what they say
+        ("samples", pa.int32()),  # without labels that the model learned from; with labels, afterwards
+        ("labelled", pa.int32()),
+        ("bytes_up", pa.int64()),  # of all clients, the same upload for all models
+        (
+            "ensemble_accuracy",
+            pa.float64(),
+        ),  # of the clients together, on the calibration pool, as the three last
+        ("epochs", pa.int32()),  # passes over the pool; after how many the weights were taken
+        ("kept", pa.int32()),
+        ("kl_before", pa.float64()),  # mean KL(ensemble || model), nats, initially and as taken
+        ("kl", pa.float64()),
+        ("agreement", pa.float64()),  # share of samples on which both have the same largest probability
+    ]
+)
+
 # Of runs in which clients learn together: a row per round and group.
 FEDERATION = pa.schema(
     [
@@ -187,3 +207,9 @@ FEDERATION = pa.schema(
         ("bytes_down", pa.int64()),
     ]
 )
+BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads are wrong: of those uploaded
+
+
+def federation(has_broken: bool) -> pa.Schema:
+    """The columns of `federation` in a run of this sort."""
+    return FEDERATION.append(BROKEN) if has_broken else FEDERATION

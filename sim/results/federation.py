@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.results.columns_by_run import FEDERATION
+from sim.results.columns_by_run import federation
 from sim.world.federation import NUMBER_BYTES, Clients, upload_bytes
 from sim.world.world import World
 
@@ -17,7 +17,8 @@ from sim.world.world import World
 def rounds_together(world: World) -> dict[str, list[Any]]:
     """Its columns, round after round, group after group of those that learn."""
     scenario, known = world.scenario, world.federated
-    found: dict[str, list[Any]] = {name: [] for name in FEDERATION.names}
+    has_broken = scenario.federation is not None and scenario.federation.broken is not None
+    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken).names}
     if known is None:
         return found
     bounds = list(pairwise([*world.population.first, scenario.clients]))
@@ -42,8 +43,9 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
                 arrived.max() if len(arrived) else np.nan,
                 uploaded * upload_bytes(scenario, shared),
                 received.sum() * NUMBER_BYTES * shared,
+                *((_in(held.broken, first, end).sum(),) if has_broken else ()),
             )
-            for name, value in zip(FEDERATION.names, row, strict=True):
+            for name, value in zip(found, row, strict=True):
                 found[name].append(value)
     return found
 

@@ -24,7 +24,7 @@ from sim.results.columns import (
     STUDY_LOSSES,
     WORK,
 )
-from sim.results.columns_by_run import FEDERATION
+from sim.results.columns_by_run import WARM_START, federation
 from sim.results.federation import rounds_together
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
@@ -51,7 +51,10 @@ def write_learned(
     samples = learned.samples
     world = world.sharing(learned.shared_numbers)
     if world.federated is not None:
-        write_table(folder / "federation.parquet", table_of(rounds_together(world), FEDERATION))
+        rows = rounds_together(world)
+        write_table(folder / "federation.parquet", table_of(rows, federation("broken" in rows)))
+    if learned.warm_start:
+        write_table(folder / "warm_start.parquet", table_of(learned.warm_start, WARM_START))
     if known := measurements(world.scenario):
         write_json(folder / MEASURED, known)
     of_samples = {

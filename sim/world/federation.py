@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Scenario
-from sim.streams import Draws
+from sim.streams import Draws, stream
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -34,8 +34,9 @@ class FederationRound:
     "merged": the server merged what had been uploaded by `merges_at_s`; "lost": it was down then, or nothing
     was there; "own": nothing is merged, as the scenario has it; "unfinished": it would merge, or the
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
-    none. trains: who takes part; uploads: whose rejector was there in time; receives, at received_at_s: who
-    was sent the merged one and got it before its next round and the horizon. All ascending.
+    none. trains: who takes part; uploads: whose rejector was there in time; broken: for which of these it was
+    wrong; receives, at received_at_s: who was sent the merged one and got it before its next round and the
+    horizon. All ascending.
     """
 
     number: int
@@ -45,6 +46,7 @@ class FederationRound:
     merged: int = 0
     trains: Clients = field(default_factory=lambda: NOBODY)
     uploads: Clients = field(default_factory=lambda: NOBODY)
+    broken: Clients = field(default_factory=lambda: NOBODY)
     receives: Clients = field(default_factory=lambda: NOBODY)
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
 
@@ -116,6 +118,16 @@ def upload_bytes(scenario: Scenario, numbers: int) -> int:
     return NUMBER_BYTES * numbers * (2 if twice else 1)
 
 
+def broken_clients(scenario: Scenario) -> NDArray[np.bool_]:
+    """Whose uploads are wrong, bool (clients,): the first of each group's clients in a keyed order."""
+    broken = scenario.federation and scenario.federation.broken
+    parts = []
+    for group in scenario.fleet:
+        order = stream(scenario.seed, "broken clients", group.group).permutation(group.clients)
+        parts.append(order < (np.floor(broken.share * group.clients + 0.5) if broken else 0))
+    return np.concatenate(parts)
+
+
 class _Walk:
     """From round to round, all clients together."""
 
@@ -142,6 +154,7 @@ class _Walk:
         ]
         self._absent = Draws(scenario.seed, "absent from a round")
         self._set_of = _sets(scenario, clients)
+        self._broken = broken_clients(scenario)
         self.rounds: list[FederationRound] = []
         self.updates: list[RejectorUpdate] = []
         self._merged = 0
@@ -170,7 +183,15 @@ class _Walk:
         uploaded = present & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
         is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
         if not is_up or not uploaded.any():
-            lost = FederationRound(number, due_s, merges_s, "lost", trains=trains, uploads=_these(uploaded))
+            lost = FederationRound(
+                number,
+                due_s,
+                merges_s,
+                "lost",
+                trains=trains,
+                uploads=_these(uploaded),
+                broken=_these(uploaded & self._broken),
+            )
             self._train(lost, present, ready_s)
             return
         served = present & np.isin(self._set_of, self._set_of[uploaded])
@@ -187,6 +208,7 @@ class _Walk:
             self._merged,
             trains,
             _these(uploaded),
+            _these(uploaded & self._broken),
             _these(received),
             arrives[received],
         )

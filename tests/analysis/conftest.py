@@ -5,20 +5,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from played_runs import played
 from run_folders import write_folder
-from worlds import MadeUpLearner, made_up
 
 import analysis
 from analysis.reports import page, partial_report, run_page
-from sim.results.learned_files import write_learned
-from sim.scenario import read, write
-from sim.simulation import simulate
-from sim.world.world import World
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +33,6 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
 def of_learners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The same of clients that learn together, with made-up rejectors of 1,250 numbers."""
     return played("learning_together", tmp_path_factory.mktemp("together") / "run", shared_numbers=(1_250,))
-
-
-def played(name: str, path: Path, **known: Any) -> tuple[Path, dict[str, Any]]:
-    """The folder and the summary of a scenario of this package; known: what else was learned."""
-    path.mkdir()
-    scenario = read(Path(__file__).parent / f"{name}.yaml")
-    learned = replace(made_up(scenario, samples=120), **known)
-    learner = MadeUpLearner(scenario, learned) if scenario.learns_in_run else None
-    simulate(World(scenario), learned, path, learner=learner)
-    write_learned(World(scenario), learned, learned.client_hashes, path)
-    (path / "scenario.yaml").write_text(write(scenario))
-    return path, analysis.finish(path)
 
 
 @pytest.fixture

@@ -35,6 +35,20 @@ def a_round_fits_between_two(scenario: Scenario) -> Iterator[Breach]:
         yield ("federation", "every_s"), federation.every_s, rule
 
 
+def broken_uploads_are_merged(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or federation.broken is None:
+        return
+    path: Path = ("federation", "broken")
+    if federation.merge == "none":
+        yield path, "...", "nothing is uploaded with merge: none: must be null"
+        return
+    share, most = federation.broken.share, max(group.clients for group in scenario.fleet)
+    if share * most < 0.5:
+        rule = f"breaks no client of {most}, the largest group: must be at least {0.5 / most:.6g}"
+        yield (*path, "share"), share, rule
+
+
 def it_is_of_one_trained_server(scenario: Scenario) -> Iterator[Breach]:
     if scenario.federation is None:
         return
@@ -75,6 +89,7 @@ def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
 
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
+    broken_uploads_are_merged,
     it_is_of_one_trained_server,
     everybody_has_a_rejector_of_its_own,
 )

@@ -109,6 +109,35 @@ def models_can_specialise(scenario: Scenario) -> Iterator[Breach]:
         yield path, True, "is for models that are trained: a table or a file has its answers already"
 
 
+def a_warm_start_can_be_taken(scenario: Scenario) -> Iterator[Breach]:
+    if scenario.training.warm_start is None:
+        return
+    path: Path = ("training", "warm_start")
+    trained = [m for m in scenario.server_models.values() if m.file is None and m.of_group is None]
+    if DATA_SETS[scenario.data.set].has_answers:
+        yield path, "...", "is for models that are trained: a table has its answers already"
+    elif not trained:
+        yield path, "...", "no model of the servers is trained: must be null"
+
+
+def there_is_a_label_to_learn_from(scenario: Scenario) -> Iterator[Breach]:
+    training, path = scenario.training, ("training", "pretrain", "labelled")
+    share, online = training.pretrain.labelled, training.online
+    if share < 1 and DATA_SETS[scenario.data.set].has_answers:
+        yield path, share, "is for models that are trained: a table has its answers already, must be 1"
+    elif share < 1 and training.shared_batch:
+        yield path, share, "rejectors need the labels of a shared_batch: must be 1"
+    if share > 0:
+        return
+    if training.warm_start is None:
+        yield path, share, "the server would learn nothing: must be greater than 0, or set warm_start"
+    if training.specialise:
+        yield path, share, "models specialise by what they learn from labels: must be greater than 0"
+    if online is not None and online.source != "deferred":
+        rule = f"training.online learns from source: {online.source}: must be greater than 0"
+        yield path, share, rule
+
+
 def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breach]:
     if scenario.training.online is not None and (
         len(scenario.stations) > 1 or len(scenario.server_models) > 1
@@ -199,6 +228,8 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     models_fit_the_memory,
     a_pipeline_has_stages,
     models_can_specialise,
+    a_warm_start_can_be_taken,
+    there_is_a_label_to_learn_from,
     several_are_not_trained_during_the_run,
     a_batch_fits_the_queue,
     priorities_are_heeded,

@@ -3,9 +3,23 @@ shared."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from sim.scenario.schema.values import Count, Part, Share, Span, SpanOrZero
+from pydantic import Field
+
+from sim.scenario.schema.values import Count, Part, PositiveShare, Share, Span, SpanOrZero
+
+
+class Broken(Part):
+    """Clients whose uploads are wrong, in every round; they decide by their own rejectors as ever."""
+
+    share: PositiveShare
+    """Share of each group's clients, to the nearest whole number, drawn by the seed; a larger share holds the
+    smaller ones."""
+    fault: Literal["noise", "sign_flip"]
+    """What they upload. `noise`: normal numbers of mean 0; `sign_flip`: their own with the sign turned."""
+    scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """How many times as large as their own numbers it is, in the root mean square."""
 
 
 class Federation(Part):
@@ -30,5 +44,7 @@ class Federation(Part):
     client's own."""
     absent: Share = 0.0
     """Probability that a client takes no part in a round."""
+    broken: Broken | None = None
+    """Clients whose uploads are wrong; null: none."""
     label_delay_s: SpanOrZero = 0.0
     """From an answer to the label."""

@@ -104,6 +104,25 @@ class Pretrain(Part):
     """Decay of the rejectors' weights, decoupled from the loss (AdamW)."""
     sync_every: SyncEvery = 1
     """Batches between two refreshes of the copy of the server that rejectors learn from."""
+    labelled: Share = 1.0
+    """Share of the server's pool that has labels, from which alone the server learns, in as many steps as of
+    all of it; 0: from none, with `warm_start`."""
+
+
+class WarmStart(Part):
+    """Before the server's models see a label they learn what the clients' frozen models together say of the
+    server's pool (ensemble distillation)."""
+
+    average: Literal["probabilities", "logits"] = "probabilities"
+    """What is averaged over clients."""
+    weigh: Literal["clients", "accuracy"] = "clients"
+    """`clients`: each client counts alike; `accuracy`: by how often it is right on the calibration pool."""
+    epochs: Count = 60
+    """Passes over the pool at most, along which the learning rate falls to 0 by a cosine."""
+    lr: LearningRate = 1.0e-3
+    """Learning rate of Adam as it begins."""
+    patience: Count = 10
+    """Passes without progress on the calibration pool after which it ends; the best weights are kept."""
 
 
 class Online(Part):
@@ -148,6 +167,8 @@ class Training(Part):
     """Whether samples weigh, for each model of the servers, by how many clients would send them to it."""
     pretrain: Pretrain = Pretrain()
     """Training before the run."""
+    warm_start: WarmStart | None = None
+    """What the servers' models begin with; null: with weights drawn by the seed."""
     online: Online | None = None
     """Training during the run; null: none."""
 
