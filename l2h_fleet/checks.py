@@ -110,14 +110,11 @@ def _policy(made: Any, keys: dict[str, Any], options: int) -> None:
     part: Any = PRICES[TRIED].model_validate({"kind": TRIED, **keys})
     policy = PythonPolicy(made.__name__, lambda: made(**arguments(made, part, Costs())), options)
     _require(hasattr(policy.make(), "__dict__"), made, "has no attributes: a checkpoint could not hold it")
+    first, player, again = (policy.player() for _ in range(3))
     try:
-        told = []
-        for player in (policy.player(), policy.player()):
-            with ending_calls_that_last([player]):
-                told.append(_lives(player, None, list(policy.begin())))
-        kept, again = unpack(pack(player.kept())), policy.player()
-        again.restore(kept)
-        with ending_calls_that_last([player, again]):
+        with ending_calls_that_last([first, player, again]):
+            told = [_lives(one, None, list(policy.begin())) for one in (first, player)]
+            again.restore(unpack(pack(player.kept())))
             went_on = [_lives(one, None, list(policy.begin())) for one in (player, again)]
     except RunFailed as error:
         raise BadInput(error.why) from None
