@@ -47,8 +47,9 @@ def stage(name: Stage, spent: Spent, folder: Path) -> Iterator[None]:
     except RunFailed:
         raise
     except Exception as error:
-        is_of_writing = isinstance(error, OSError) and error.errno in OF_WRITING
-        why = in_words(error) if is_of_writing else f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in OF_WRITING:
+            why = in_words(error)
         with suppress(OSError):  # the disk may be what is broken
             write_whole(folder / "failure.txt", traceback.format_exc().encode())
             why += f" (details: {folder / 'failure.txt'})"

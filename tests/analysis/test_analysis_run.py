@@ -14,6 +14,7 @@ from run_folders import SCENARIO, write_tiny
 
 import analysis
 from analysis.reports.run_page import stages
+from analysis.run_folder.files import read_json
 from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import write_sums
 from sim.results.whole_files import digest
@@ -173,6 +174,17 @@ def test_what_is_nested_a_thousand_deep_is_refused_in_one_line(
         return
     with pytest.raises(BadInput, match=f"{name}: .*nested too deep"):
         analysis.finish(folder)
+
+
+@pytest.mark.parametrize("escape", [r"\ud800", r"\uDFFF"])
+def test_half_a_character_in_a_name_is_named_and_a_whole_one_is_text(tmp_path: Path, escape: str) -> None:
+    """Else a page breaks as it is written."""
+    file = tmp_path / "summary.json"
+    file.write_text(f'{{"name": "{escape}"}}')
+    with pytest.raises(BadInput, match=r"summary\.json: damaged: .*surrogates not allowed"):
+        read_json(file)
+    file.write_text(r'{"name": "\ud83d\ude00"}')
+    assert read_json(file) == {"name": "\N{GRINNING FACE}"}
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(finished: Finished, tmp_path: Path) -> None:
