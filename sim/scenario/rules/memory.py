@@ -13,7 +13,7 @@ from sim.registry.scores import SCORES
 from sim.scenario.files.machine import gib, installed_bytes
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.learning import classes_of
-from sim.scenario.rules.outages import drawn_outages
+from sim.scenario.rules.outages import MOST_PERIODS, drawn_outages
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -74,7 +74,7 @@ def all_needs(scenario: Scenario) -> list[Need]:
     needs += [
         Need(path, kind, outages * OUTAGE_BYTES, "the outages")
         for path, kind, outages, is_of_links in drawn_outages(scenario)
-        if not is_of_links
+        if not is_of_links and outages <= MOST_PERIODS  # more are refused by another rule
     ]
     if DATA_SETS[scenario.data.set].is_drawn:
         mixture = scenario.data.mixture
