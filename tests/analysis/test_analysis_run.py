@@ -187,6 +187,28 @@ def test_half_a_character_in_a_name_is_named_and_a_whole_one_is_text(tmp_path: P
     assert read_json(file) == {"name": "\N{GRINNING FACE}"}
 
 
+def test_parts_that_are_swapped_or_missing_are_noticed_or_change_nothing(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Of attempts, whose rows say themselves what they belong to; with checksums each is known, too."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    one, other, *_, last = sorted((folder / "attempts").iterdir())
+    sums = {path: digest(path) for path in folder.glob("*/part-*.parquet")}
+    one.rename(folder / "aside")
+    other.rename(one)
+    (folder / "aside").rename(other)
+    analysis.finish(folder)
+    assert (folder / "summary.json").read_bytes() == (finished[0] / "summary.json").read_bytes()
+    write_sums(folder, sums)
+    with pytest.raises(BadInput, match=f"attempts/{one.name}: damaged: its checksum is not the one"):
+        analysis.finish(folder)
+    (folder / "SHA256SUMS").unlink()
+    last.unlink()
+    with pytest.raises(BadInput, match=r"attempts: \d+ rows for \d+ attempts; parts are missing"):
+        analysis.finish(folder)
+
+
 def test_a_folder_in_the_place_of_a_file_is_named(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     (folder / "timing.json").unlink(missing_ok=True)
