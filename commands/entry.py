@@ -8,6 +8,7 @@ import sys
 
 from agents.backends.limits import require_room
 from commands.interrupts import EXIT_CODE, ending_at_once
+from commands.standard_streams import guard
 from sim.errors import BadInput
 
 _REMEDY = (
@@ -18,6 +19,7 @@ _REMEDY = (
 
 def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
+    guard()
     with ending_at_once():
         try:
             require_room()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.live import For, How, Port, Server, ServerKind, Speed, Via, read_for
 from commands.options import Changes, Quietly, ScenarioName, Seed
 from commands.progress import Quiet, Reporter
+from commands.terminal import Terminal
 
 if TYPE_CHECKING:
     from live.calibration import Calibrated
@@ -113,7 +113,7 @@ def fidelity(
         raise Interrupted("interrupted") from None
     finally:
         progress.close()
-    Console(width=140).print(fidelity_table(result))
+    Terminal().print(fidelity_table(result), width=140)
     print(f"page: {folder / 'fidelity.html'}")
 
 

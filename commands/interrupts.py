@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -123,5 +123,6 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _say_and_end(word: str) -> None:
-    os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + word.encode() + b"\n")
+    with suppress(OSError):  # as where the terminal has gone, which is what SIGHUP tells
+        os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + word.encode() + b"\n")
     os._exit(EXIT_CODE)

@@ -17,7 +17,7 @@ from sim.messages import Learned, learned_of
 from sim.results.cache_folder import cache_root
 from sim.results.packages import versions
 from sim.results.packing import pack, unpack
-from sim.results.whole_files import sweep, write_whole
+from sim.results.whole_files import in_words, sweep, write_whole
 from sim.scenario import Scenario
 from sim.scenario.learning_part import learning_part
 from sim.scenario.text.content import content_digest
@@ -69,7 +69,7 @@ class Learnings:
             write_whole(self._path, pack(told))
             self._tidy()
         except OSError as error:
-            log.warning("%s: what was learned could not be kept (%s)", self._folder, error)
+            log.warning("%s; what was learned is not kept", in_words(error, self._folder))
 
     @contextmanager
     def my_turn(self, tell: Callable[[], None]) -> Iterator[None]:

@@ -214,6 +214,7 @@ def main() -> int:
     try:
         with CtrlC().handled(lambda: "interrupted"):
             code: int = app(plugins_first(sys.argv[1:]) or ["--help"], standalone_mode=False) or 0
+            sys.stdout.flush()
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
@@ -223,7 +224,10 @@ def main() -> int:
     except Interrupted as error:
         return complain(str(error), EXIT_CODE)
     except OSError as error:  # a full disk, a folder that went away
-        return complain(f"failed: {error}", 1)
+        from sim.results.whole_files import in_words
+
+        has_had_enough = isinstance(error, BrokenPipeError)  # who read the results, as `head` does
+        return 1 if has_had_enough else complain(f"failed: {in_words(error)}", 1)
     return complain("interrupted", code) if code == EXIT_CODE else code
 
 

@@ -11,7 +11,7 @@ import typer
 
 from commands.interrupts import ending_at_once
 from commands.options import Png, RunFolder, Width
-from commands.terminal import Terminal
+from commands.terminal import Terminal, printable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -85,7 +85,7 @@ def table(
     with ending_at_once():
         from analysis.reports.paper_table import paper_table
 
-    print(paper_table(folder, name, kind.value), end="")
+    print(printable(paper_table(folder, name, kind.value)), end="")
 
 
 @app.command()
@@ -127,7 +127,7 @@ def diff(
         return read(inside if inside.is_file() else source).model_dump(mode="json")
 
     told = scenario_differences(resolved(one), resolved(other))
-    print("\n".join(differences(told, most=None)))
+    print(printable("\n".join(differences(told, most=None))))
 
 
 @app.command()

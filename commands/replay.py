@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from commands.interrupts import CtrlC, ending_at_once
 from commands.options import Changes, Quietly, RunFolder
+from commands.terminal import Terminal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def replay(
     if is_real:
         print(distance(run_folder, base))
     comparison = write_comparison([base, folder / "replayed"], folder / "comparison", unpaired=True)
-    Console().print(comparison_table(comparison))
+    Terminal().print(comparison_table(comparison))
     print(f"comparison: {folder / 'comparison' / 'compare.html'}")
 
 

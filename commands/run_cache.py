@@ -21,6 +21,7 @@ from sim.results.cache_folder import CACHE_VARIABLE, cache_root
 from sim.results.packages import versions
 from sim.results.resuming import NO_LOCKS, clear, is_broken_off
 from sim.results.run_folder import CHECKPOINT, FINISHED
+from sim.results.whole_files import in_words, require_writable
 from sim.scenario import Scenario
 from sim.scenario.text.content import content_digest
 
@@ -70,10 +71,13 @@ def compute_all(cells: Sequence[Cell], how: How, progress: Reporter, what: str =
     """Computes the cells that are missing; gives why, by folder, for each that failed.
 
     Progress is reported under the name `what`. A cell that fails does not stop the others, and
-    what is finished stays, whatever happens to the rest.
+    what is finished stays, whatever happens to the rest. Raises BadInput if something is missing and the
+    store cannot be written.
     """
     wanted = {cell.folder: cell for cell in cells}
     missing = [cell for cell in wanted.values() if not cell.is_done]
+    for store in {cell.folder.parent for cell in missing}:
+        require_writable(store, "--run-cache")
     for cell in wanted.values():
         if cell.is_done and (cell.folder / CHECKPOINT).exists():
             with _alone(cell.folder):
@@ -178,4 +182,5 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     """As a failed stage tells it, whose name nobody knows here."""
-    return " ".join(f"failed: {type(error).__name__}: {error}".split())[:500]
+    said = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return " ".join(f"failed: {said}".split())[:500]

@@ -17,7 +17,7 @@ from sim.engine.choice import EnginePath, chosen, is_compiled, is_half_compiled,
 from sim.engine.compiling.beside import compiled_beside
 from sim.errors import RunFailed, Stage
 from sim.results.checkpoints import Cost
-from sim.results.whole_files import write_whole
+from sim.results.whole_files import OF_WRITING, in_words, write_whole
 from sim.scenario import Scenario
 from sim.simulation import Simulated
 
@@ -48,6 +48,8 @@ def stage(name: Stage, spent: Spent, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in OF_WRITING:
+            why = in_words(error)
         with suppress(OSError):  # the disk may be what is broken
             write_whole(folder / "failure.txt", traceback.format_exc().encode())
             why += f" (details: {folder / 'failure.txt'})"

@@ -7,18 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cliffs import CLIFFS, row, settings, with_changes
+from benchmarks.cliffs import CLIFFS, outages, row, settings, with_changes
 from sim.errors import BadInput
 from sim.scenario import read
+from sim.scenario.rules import memory
 
 REFUSED = {
-    "20,000,000 outages": "would make more than 10,000,000 outages before horizon_s",
+    "10,000,000 outages": "would make more than 1,000,000 outages before horizon_s",
     "1,000,000 rounds of training": "would hold more than 100,000 rounds before horizon_s",
     "1,000 x 1,000 settings of a study": "would make 1,000,000 settings, more than 10,000",
     "80,000 groups": "is larger than 1 MiB: too large for a scenario",
     "500,000 keys that there are not": "is larger than 1 MiB: too large for a scenario",
 }
-FINE = ("the smallest run", "10,000,000 outages", "1,000,000 retries", "10,000 replicas, slowdowns drawn")
+FINE = (
+    "the smallest run",
+    "100,000 outages",
+    "100,000 rounds of training",
+    "1,000,000 retries",
+    "10,000 replicas, slowdowns drawn",
+    "max_batch 32,767, queue_limit 2,147,483,647, M/M/1",
+    "10,000,000 clients that ask nothing",
+)
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *FINE])
@@ -32,6 +41,21 @@ def test_what_could_not_end_is_refused_with_its_number(name: str, tmp_path: Path
         read(file)
     assert REFUSED[name] in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_outages_that_no_memory_could_hold_are_refused_with_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand took 2 GiB, of which the memory of a run was not told."""
+    monkeypatch.setattr(memory, "installed_bytes", lambda: 8 * 2**30)
+    file = tmp_path / "cliff.yaml"
+    file.write_text(json.dumps(outages(100_000, 1.0)))
+    assert 2 * 2**30 < memory.memory_bytes(read(file)) < 4 * 2**30
+    file.write_text(json.dumps(outages(500_000, 1.0)))
+    with pytest.raises(
+        BadInput, match=r'when\.kind: "renewal" is not allowed: .* for the outages: this machine'
+    ):
+        read(file)
 
 
 def test_as_many_settings_as_can_be_counted(tmp_path: Path) -> None:

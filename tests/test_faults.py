@@ -180,6 +180,14 @@ with CtrlC().handled(lambda: "last words"):
 """
 
 
+def test_what_ends_it_from_outside_does_so_where_nothing_can_be_said():
+    """As where the terminal has gone."""
+    words = [sys.executable, "-c", STUCK]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, cwd=ROOT, stdout=full, stderr=full, timeout=60, check=False)
+    assert done.returncode == 130
+
+
 def test_ctrl_c_ends_a_library_that_does_not_come_back():
     """As the compiler of the event loop, which may work for half a minute before Python hears of anything."""
     words = [sys.executable, "-c", STUCK]

@@ -212,7 +212,7 @@ def test_a_damaged_entry_is_told_and_learned_again(left, cache, tmp_path, caplog
 def test_a_cache_that_cannot_be_written_costs_a_warning(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("L2H_CACHE", "/dev/null")
     run_into(tmp_path / "run")
-    assert "could not be kept" in caplog.text
+    assert "what was learned is not kept" in caplog.text
 
 
 def test_warnings_are_told_again(caplog):

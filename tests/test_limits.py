@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from resource import RLIM_INFINITY, RLIMIT_AS, setrlimit
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_NOFILE, setrlimit
 
 import pytest
 
@@ -37,6 +37,41 @@ def test_a_memory_limit_is_told_before_anything_is_loaded_or_written(tmp_path: P
         "or more: ulimit -v unlimited\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def begun_with_files(soft: int, hard: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The shortest command, in a process that may have so many files open, and by its own will so many."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), "--version"],
+        cwd=folder,
+        preexec_fn=lambda: setrlimit(RLIMIT_NOFILE, (soft, hard)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_limit_of_open_files_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    done = begun_with_files(12, 12, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "too few files may be open: 12, this needs 64 or more: raise the limit (ulimit -Hn, or that of the "
+        "container)\n"
+    )
+
+
+def test_a_limit_of_open_files_that_this_process_may_raise_itself_is_raised(tmp_path: Path) -> None:
+    done = begun_with_files(12, 64, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ray_needs_more_open_files_than_a_process_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 32 it made a wait of half a minute, for a file of its own that never came."""
+    monkeypatch.setattr(limits, "files_that_open", lambda count: min(count, 256))
+    require_room(WITHOUT)
+    with pytest.raises(BadInput, match=r"256, Ray .* needs 1024 .*--local"):
+        require_room(WITH_RAY)
 
 
 @pytest.mark.parametrize(("needs", "remedy"), [(WITHOUT, "of the container)"), (WITH_RAY, "do without it")])

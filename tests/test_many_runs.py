@@ -524,3 +524,13 @@ def test_a_sweep_never_replaces_other_peoples_files(store, tmp_path):
     assert others.exists()
     with pytest.raises(BadInput, match=r"latencyy: is no number of a summary"):
         swept(tmp_path / "out", store, "server.replicas=1,2", show=["latencyy"])
+
+
+@pytest.mark.parametrize("option", ["--out", "--run-cache"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(option, tmp_path):
+    (tmp_path / "file").write_text("")
+    given = {"--out": tmp_path / "out", "--run-cache": tmp_path / "cells"} | {option: tmp_path / "file/deep"}
+    with pytest.raises(BadInput) as refused:
+        swept(given["--out"], given["--run-cache"], "server.replicas=1,2")
+    assert str(refused.value) == f"{option} {tmp_path / 'file/deep'}: cannot be written (Not a directory)"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,11 +1,11 @@
-"""Whether this process may map as many addresses and start as many threads as it needs, told beforehand.
+"""Whether this process may map the addresses, start the threads and open the files that it needs.
 A library that may not breaks in some way of its own: it hangs, kills the process, or blames a file. Imports
 nothing that takes time, since it comes before all other imports."""
 
 from __future__ import annotations
 
 import threading
-from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import NamedTuple
 
 from sim.errors import BadInput
@@ -20,12 +20,13 @@ class Needs(NamedTuple):
 
     addresses: int  # bytes
     threads: int
+    files: int  # open at once
     who: str
     remedy: str
 
 
-WITHOUT = Needs(2 * GIB, 32, "this", "")
-WITH_RAY = Needs(20 * GIB, 320, "Ray with its processes", f"; {WITHOUT_RAY}")
+WITHOUT = Needs(2 * GIB, 32, 64, "this", "")
+WITH_RAY = Needs(20 * GIB, 320, 1024, "Ray with its processes", f"; {WITHOUT_RAY}")
 
 
 def require_room(needs: Needs = WITHOUT) -> None:
@@ -37,12 +38,26 @@ def require_room(needs: Needs = WITHOUT) -> None:
             f"addresses, {needs.who} needs {needs.addresses // GIB} GiB or more: ulimit -v unlimited"
             f"{needs.remedy}"
         )
+    files = files_that_open(needs.files)
+    if files < needs.files:
+        raise BadInput(
+            f"too few files may be open: {files}, {needs.who} needs {needs.files} or more: "
+            f"raise the limit (ulimit -Hn, or that of the container){needs.remedy}"
+        )
     started = threads_that_start(needs.threads)
     if started < needs.threads:
         raise BadInput(
             f"too few threads may be started: {started} more, {needs.who} needs {needs.threads} or more: "
             f"raise the limit of processes (ulimit -u, or that of the container){needs.remedy}"
         )
+
+
+def files_that_open(count: int) -> int:
+    """How many files this process may have open, up to `count`, its own limit raised as far as it may be."""
+    soft, hard = (2**63 if one == RLIM_INFINITY else one for one in getrlimit(RLIMIT_NOFILE))
+    if soft < min(count, hard):
+        setrlimit(RLIMIT_NOFILE, (min(count, hard), getrlimit(RLIMIT_NOFILE)[1]))
+    return min(count, hard)
 
 
 def threads_that_start(count: int) -> int:

@@ -164,7 +164,8 @@ def deferral_table(
     for score, of_groups in curves.items():
         by_group = dict(of_groups)
         if by_group.keys() == traffic.keys():
-            weights = [traffic[group] / sum(traffic.values()) for group in by_group]
+            whole = sum(traffic.values())  # 0 of rates that are lost beside the numbers that floats can tell
+            weights = [traffic[group] / whole if whole else 1 / len(traffic) for group in by_group]
             by_group["all"] = np.einsum("gmq,g->mq", np.stack(list(of_groups.values())), np.array(weights))
         for group, (accuracy, risk) in by_group.items():
             table["score"] += [score] * len(RATES)

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from agents.models.families import outline
 from agents.models.frozen import FrozenClient, Recipe, Weights, hash_of
 from sim.results.cache_folder import cache_root
-from sim.results.whole_files import write_whole
+from sim.results.whole_files import in_words, write_whole
 
 log = logging.getLogger(__name__)
 _WEIGHTS, _CURVE = "weights/", "curve/"
@@ -41,7 +41,7 @@ def save_client(recipe: Recipe, frozen: FrozenClient, folder: Path) -> None:
     try:
         _write(_path(recipe, folder), recipe, frozen)
     except OSError as error:
-        log.warning("%s: the model could not be cached (%s)", folder, error)
+        log.warning("%s; the model is not kept", in_words(error, folder))
 
 
 def _path(recipe: Recipe, folder: Path) -> Path:

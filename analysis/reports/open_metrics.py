@@ -73,11 +73,11 @@ def _of_requests(run: Run, at_s: Floats, stamps: list[str]) -> Iterator[str]:
         for what in OUTCOMES:
             mask = (group == name) & (outcome == what)
             if mask.any():
-                labels = f'group="{name}",outcome="{what}"'
+                labels = f'{_of_group(name)},outcome="{what}"'
                 yield from _series("l2h_requests_total", labels, counted(mask), stamps)
     yield from _family("correct", "counter", "Requests whose final answer was right, by group.")
     for name in run.groups:
-        yield from _series("l2h_correct_total", f'group="{name}"', counted((group == name) & correct), stamps)
+        yield from _series("l2h_correct_total", _of_group(name), counted((group == name) & correct), stamps)
     yield from _family("latency_seconds", "histogram", "From arrival to the final answer.", unit="seconds")
     for name in run.groups:
         yield from _histogram(name, over_s[group == name], taken_s[group == name], at_s, stamps)
@@ -89,13 +89,19 @@ def _histogram(name: str, over_s: Floats, taken_s: Floats, at_s: Floats, stamps:
     place = np.searchsorted(over_s, at_s, side="right")
     total = np.concatenate([[0.0], np.cumsum(taken_s)])[place]
     within = [np.concatenate([[0], np.cumsum(taken_s <= bound)])[place] for bound in BUCKETS_S]
-    labels = f'group="{name}"'
+    labels = _of_group(name)
     for number, stamp in enumerate(stamps):
         for bound, counts in zip(BUCKETS_S, within, strict=True):
             yield f'l2h_latency_seconds_bucket{{{labels},le="{bound}"}} {int(counts[number])} {stamp}'
         yield f'l2h_latency_seconds_bucket{{{labels},le="+Inf"}} {int(place[number])} {stamp}'
         yield f"l2h_latency_seconds_count{{{labels}}} {int(place[number])} {stamp}"
         yield f"l2h_latency_seconds_sum{{{labels}}} {float(total[number])!r} {stamp}"
+
+
+def _of_group(name: str) -> str:
+    """The label of a group, whatever its name holds: OpenMetrics 1.0, 'Escaping'."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'group="{escaped}"'
 
 
 def _family(name: str, kind: str, words: str, unit: str = "") -> Iterator[str]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.figures.for_print import PRINT, for_print
 from analysis.figures.style import to_png, to_svg
 from sim.errors import BadInput
-from sim.results.whole_files import sweep, write_whole
+from sim.results.whole_files import require_writable, sweep, write_whole
 
 PHONE_IN = 3.7  # at 96 px an inch what a phone of 390 px has
 
@@ -32,7 +32,7 @@ def render(template: str, **content: Any) -> str:
 
 
 def require_own(out: Path, files: set[str], what: str) -> None:
-    """Raises BadInput for a folder of results that holds anything but `files`.
+    """Raises BadInput for a folder of results that holds anything but `files`, or that cannot be written.
 
     Nothing is deleted but what a process that was killed as it wrote one of these left half written.
     """
@@ -41,6 +41,7 @@ def require_own(out: Path, files: set[str], what: str) -> None:
         out.is_dir() and all(entry.name in files or entry.name.startswith(begun) for entry in out.iterdir())
     ):
         raise BadInput(f"--out {out}: exists and holds other things than {what}")
+    require_writable(out, "--out")
     sweep(out)
 
 

@@ -149,7 +149,7 @@ def paper_table(path: Path, name: str, kind: str) -> str:
 
     CSV: numbers as they are, an interval in two more columns. LaTeX: a tabular for the package booktabs,
     rounded and in the units that tables show. Raises BadInput for a folder that is none of them, or has no
-    such table.
+    such table, or whose file holds something else where it should be.
     """
     file = next((file for file in TABLES if (path / file).is_file()), None)
     if file is None:
@@ -159,8 +159,13 @@ def paper_table(path: Path, name: str, kind: str) -> str:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise BadInput(f"table {name}: {path} has {', '.join(known)}{hint}")
-    made = known[name](read_json(path / file))
-    return as_csv(made) if kind == "csv" else as_latex(made)
+    content = read_json(path / file)
+    try:
+        made = known[name](content)
+        return as_csv(made) if kind == "csv" else as_latex(made)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{path / file}: damaged, or of another version: no table '{name}' ({why})") from None
 
 
 def as_csv(table: PaperTable) -> str:

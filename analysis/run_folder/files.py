@@ -161,7 +161,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        if "\\ud" in text.lower():  # half of a character, which no page or table can hold
+            json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
         raise BadInput(f"{path}: damaged: nested too deep") from None
     except ValueError as error:

@@ -16,7 +16,7 @@ from typing import Any
 from sim.errors import RunFailed
 from sim.results.packing import pack, unpack
 from sim.results.run_folder import CHECKPOINT
-from sim.results.whole_files import digest, sync_folder, write_synced, write_whole
+from sim.results.whole_files import digest, in_words, sync_folder, write_synced, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Checkpoints:
             hidden.rename(place)
             sync_folder(self.folder)
         except OSError as error:
-            raise RunFailed("run", f"{place} cannot be written ({error.strerror or error})") from error
+            raise RunFailed("run", in_words(error, place)) from error
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
         self._forget_old()

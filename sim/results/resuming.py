@@ -27,6 +27,7 @@ from sim.results.run_folder import (
     require_free,
     require_own,
 )
+from sim.results.whole_files import in_words
 from sim.scenario import Scenario
 from sim.scenario.text.content import by_content
 
@@ -98,7 +99,7 @@ def claimed(folder: Path, force: bool, resume: bool) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
+        raise BadInput(f"--out {in_words(error, folder)}") from error
     try:
         _lock(handle, folder)
         if resume:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
 from sim.results.columns import OWN_KEY
-from sim.results.whole_files import SUMS, appearing, digest, write_whole
+from sim.results.whole_files import SUMS, appearing, digest, in_words, write_whole
 
 MEASURED = "measured.json"  # where the scenario names files of measured durations: mean and cv of each
 LIVE = "live.json"  # of runs on the wall's clock: what answered, and how late everything was
@@ -78,7 +78,7 @@ def claim(folder: Path, force: bool) -> None:
         write_whole(folder / TRIED, b"")  # can it be written?
         (folder / TRIED).unlink()
     except OSError as error:
-        raise BadInput(f"--out {folder}: cannot be written ({error.strerror or error})") from error
+        raise BadInput(f"--out {in_words(error, folder)}") from error
 
 
 def require_free(folder: Path, force: bool) -> None:
@@ -174,7 +174,7 @@ def write_table(path: Path, table: pa.Table) -> str:
         content = sink.getvalue().to_pybytes()
         write_whole(path, content)
     except OSError as error:
-        raise RunFailed("run", f"{path} cannot be written ({error.strerror})") from error
+        raise RunFailed("run", in_words(error, path)) from error
     return sha256(content).hexdigest()
 
 
@@ -255,7 +255,7 @@ class StreamedTable:
                 for index in range(pieces):
                     whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
         except OSError as error:
-            raise RunFailed("run", f"{self._path} cannot be written ({error.strerror or error})") from error
+            raise RunFailed("run", in_words(error, self._path)) from error
 
 
 def part(table: Path, index: int) -> Path:

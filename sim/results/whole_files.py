@@ -3,6 +3,7 @@ Everything that goes into a run folder or a cache passes through here."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -15,6 +16,32 @@ from sim.errors import BadInput
 
 UNFINISHED = ".partial"  # ends the name of a file that is being written
 SUMS = "SHA256SUMS"  # checksums of the files beside and below it, as `sha256sum -c` reads them
+OF_WRITING = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # what no reader is told
+
+
+def in_words(error: OSError, path: Path | str | None = None) -> str:
+    """What the system refused, in the one style: `PATH: cannot be written (Read-only file system)`.
+
+    path: what was to be written; where none is given, what the error names.
+    """
+    name, why = path or error.filename, error.strerror or str(error)
+    if name is None:
+        return why
+    return f"{name}: cannot be {'written' if path or error.errno in OF_WRITING else 'used'} ({why})"
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Raises BadInput, naming the option, if nothing can be written into `folder`, or where it is to be made.
+
+    Leaves nothing: the folder is not made either.
+    """
+    try:
+        place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b" ")
+            file.flush()
+    except OSError as error:
+        raise BadInput(f"{option} {in_words(error, folder)}") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -31,7 +58,11 @@ def appearing(path: Path) -> Iterator[Path]:
     writer lives: see `sweep`. Raises BadInput where a folder stands at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = _hidden(path)
+    try:
+        handle, name = _hidden(path)
+    except OSError as error:
+        error.filename = str(path)  # the one that somebody knows
+        raise
     try:
         yield Path(name)
         os.fsync(handle)
@@ -41,6 +72,8 @@ def appearing(path: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, IsADirectoryError) and path.is_dir():
             raise BadInput(f"{path}: is a folder, and a file is to stand there; move it away") from None
+        if isinstance(error, OSError) and error.filename in (None, name):
+            error.filename = str(path)
         raise
     finally:
         os.close(handle)

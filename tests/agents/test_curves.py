@@ -117,3 +117,11 @@ def test_the_learning_table_keeps_its_columns() -> None:
     assert table["step"] == [9, 18]
     assert np.isnan(table["at_s"]).all()
     assert np.isnan(table["staleness"]).all()
+
+
+def test_groups_whose_traffic_is_too_seldom_to_be_told_count_alike() -> None:
+    """As of an MMPP with rates of 5e-324 and 0, whose mean is none."""
+    low, high = np.zeros((2, len(RATES))), np.ones((2, len(RATES)))
+    table = deferral_table({"confidence": {"a": low, "b": high}}, {"a": 0.0, "b": 0.0})
+    whole = [value for group, value in zip(table["group"], table["accuracy"], strict=True) if group == "all"]
+    assert whole == [0.5] * len(RATES)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import analysis
 from analysis.figures import drawings_of
 from analysis.reports.cell_table import Made, cell_table
-from analysis.reports.many_runs_report import write_result
-from analysis.reports.policy_study import POLICY, study_result
+from analysis.reports.many_runs_report import Result, sweep_result, sweep_table, write_result
+from analysis.reports.open_metrics import open_metrics
+from analysis.reports.paper_table import paper_table
+from analysis.reports.policy_study import POLICY, study_result, study_table
+from analysis.reports.print_figure import print_figure
 from commands.terminal import Terminal
 from sim.errors import BadInput
 
@@ -227,6 +235,78 @@ def test_names_of_foreign_folders_are_text_on_every_page(browser: Any, foreign: 
         if page.name == "report.html":  # a comparison shortens names
             assert HOSTILE in shown.page.inner_text("body")
         shown.context.close()
+
+
+def renamed(value: Any) -> Any:
+    """A part of a summary that an editor has put the name into: of groups, outages, reasons and the run."""
+    if isinstance(value, dict):
+        return {HOSTILE if key == "sensors" else key: renamed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [renamed(part) for part in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module")
+def foreign_many(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """A sweep and a study of runs whose summaries say the name wherever text may stand."""
+    folder = tmp_path_factory.mktemp("many")
+    runs = []
+    for policy in (HOSTILE, "client"):
+        for seed in (1, 2, 3):
+            copy = shutil.copytree(finished[0], folder / f"{policy[-3:-1]}-{seed}")
+            summary = renamed(json.loads((copy / "summary.json").read_text()))
+            summary |= {"valid": False, "invalid_because": [HOSTILE]}
+            (copy / "summary.json").write_text(json.dumps(summary))
+            runs.append(Made({POLICY: policy}, seed, copy))
+    table = cell_table(runs)
+    shown = [next(name for name in table if HOSTILE in name and name.endswith("accuracy.value")), "accuracy"]
+    return {
+        "sweep": sweep_result(HOSTILE, HOSTILE, HOSTILE, table, [POLICY], shown),
+        "study": study_result(HOSTILE, HOSTILE, HOSTILE, table, HOSTILE, HOSTILE),
+    }
+
+
+@pytest.mark.parametrize("name", ["sweep", "study"])
+def test_names_of_foreign_summaries_are_text_on_pages_of_many_runs(
+    browser: Any, foreign_many: dict[str, Result], tmp_path: Path, name: str
+) -> None:
+    write_result(foreign_many[name], tmp_path / name)
+    shown = Opened(browser, tmp_path / name / f"{name}.html", DESK)
+    assert shown.complaints == []
+    assert shown.page.title() not in ("1", "2"), "nothing of a name ran"
+    assert shown.page.locator("img[src=x]").count() == 0
+    assert HOSTILE in shown.page.inner_text("body")
+    shown.context.close()
+
+
+def test_names_of_foreign_summaries_are_text_in_tables_of_many_runs(
+    foreign_many: dict[str, Result], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Terminal().print(sweep_table(foreign_many["sweep"], ["accuracy"]), width=600, crop=False)
+    Terminal().print(study_table(foreign_many["study"]), width=600, crop=False)
+    printed = "".join(capsys.readouterr().out.split())  # long names are folded
+    assert printed.count("".join(HOSTILE.split())) >= 4
+    write_result(foreign_many["sweep"], tmp_path / "sweep")
+    (row, _) = csv.DictReader(io.StringIO(paper_table(tmp_path / "sweep", "settings", "csv")))
+    assert row[POLICY] == HOSTILE
+    latex = paper_table(tmp_path / "sweep", "settings", "latex")
+    assert r"\{\{7*7\}\} \$x\_1\$" in latex
+
+
+def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: Path) -> None:
+    with gzip.open(foreign / "trace.json.gz", "rt") as file:
+        events = json.load(file)["traceEvents"]
+    assert any(HOSTILE in json.dumps(event, ensure_ascii=False).replace("\\", "") for event in events)
+    lines = open_metrics(analysis.load_run(foreign), every_s=300.0)
+    counters = "\n".join(line for line in lines if "latency" not in line) + "\n"
+    families = {one.name: one for one in text_string_to_metric_families(counters)}
+    assert HOSTILE in {sample.labels["group"] for sample in families["l2h_correct"].samples}
+
+
+def test_a_figure_for_print_shows_names_as_they_are(foreign: Path) -> None:
+    """Dollars are no mathematics there, and marks of XML no XML."""
+    svg = ElementTree.fromstring(print_figure(foreign, "fairness", "12in", "svg"))
+    assert any(HOSTILE[:20] in "".join(one.itertext()) for one in svg.iter() if one.tag.endswith("text"))
 
 
 def test_names_of_foreign_folders_are_text_on_a_terminal(

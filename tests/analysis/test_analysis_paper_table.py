@@ -80,3 +80,10 @@ def test_what_there_is_not_is_told(finished: Finished, tmp_path: Path) -> None:
         paper_table(finished[0], "window", "csv")
     with pytest.raises(BadInput, match="is neither a finished run nor a sweep or study"):
         paper_table(tmp_path, "windows", "csv")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"groups": 3}', '{"groups": {"g": "x"}}'])
+def test_a_summary_that_was_edited_into_something_else_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(BadInput, match=r"summary\.json: damaged, or of another version: no table 'groups'"):
+        paper_table(tmp_path, "groups", "csv")

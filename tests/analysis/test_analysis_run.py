@@ -14,6 +14,7 @@ from run_folders import SCENARIO, write_tiny
 
 import analysis
 from analysis.reports.run_page import stages
+from analysis.run_folder.files import read_json
 from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import write_sums
 from sim.results.whole_files import digest
@@ -172,6 +173,39 @@ def test_what_is_nested_a_thousand_deep_is_refused_in_one_line(
         assert any("nested too deep" in warning for warning in analysis.load_run(folder).warnings)
         return
     with pytest.raises(BadInput, match=f"{name}: .*nested too deep"):
+        analysis.finish(folder)
+
+
+@pytest.mark.parametrize("escape", [r"\ud800", r"\uDFFF"])
+def test_half_a_character_in_a_name_is_named_and_a_whole_one_is_text(tmp_path: Path, escape: str) -> None:
+    """Else a page breaks as it is written."""
+    file = tmp_path / "summary.json"
+    file.write_text(f'{{"name": "{escape}"}}')
+    with pytest.raises(BadInput, match=r"summary\.json: damaged: .*surrogates not allowed"):
+        read_json(file)
+    file.write_text(r'{"name": "\ud83d\ude00"}')
+    assert read_json(file) == {"name": "\N{GRINNING FACE}"}
+
+
+def test_parts_that_are_swapped_or_missing_are_noticed_or_change_nothing(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Of attempts, whose rows say themselves what they belong to; with checksums each is known, too."""
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    one, other, *_, last = sorted((folder / "attempts").iterdir())
+    sums = {path: digest(path) for path in folder.glob("*/part-*.parquet")}
+    one.rename(folder / "aside")
+    other.rename(one)
+    (folder / "aside").rename(other)
+    analysis.finish(folder)
+    assert (folder / "summary.json").read_bytes() == (finished[0] / "summary.json").read_bytes()
+    write_sums(folder, sums)
+    with pytest.raises(BadInput, match=f"attempts/{one.name}: damaged: its checksum is not the one"):
+        analysis.finish(folder)
+    (folder / "SHA256SUMS").unlink()
+    last.unlink()
+    with pytest.raises(BadInput, match=r"attempts: \d+ rows for \d+ attempts; parts are missing"):
         analysis.finish(folder)
 
 

@@ -315,7 +315,7 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(fails_at, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         if fails_at <= 5:
-            with pytest.raises(RunFailed, match=r"at-0000000 cannot be written \(No space left on device\)"):
+            with pytest.raises(RunFailed, match=r"at-0000000: cannot be written \(No space left on device\)"):
                 kept.save_run(0, {"a": {"x": 3}, "b": {"y": 4}})
     assert not list(tmp_path.rglob(".*"))
     found = kept_in(tmp_path).newest()

@@ -293,7 +293,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_leaves_no_torn_file(tmp_path,
     monkeypatch.setattr(os, "fsync", full)
     scenario = busy()
     with pytest.raises(
-        RunFailed, match=r"part-0000001\.parquet cannot be written \(No space left on device\)"
+        RunFailed, match=r"part-0000001\.parquet: cannot be written \(No space left on device\)"
     ):
         simulate(World(scenario), made_up(scenario), tmp_path, windows=MINUTES)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["part-0000000.parquet"] * 2

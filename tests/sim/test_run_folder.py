@@ -182,7 +182,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path):
 
 def test_a_table_that_the_disk_does_not_take_fails_the_run_in_words(tmp_path, monkeypatch):
     fill_the_disk(monkeypatch)
-    with pytest.raises(RunFailed, match=r"failed in stage 'run': .*t\.parquet cannot be written \(No space"):
+    with pytest.raises(RunFailed, match=r"failed in stage 'run': .*t\.parquet: cannot be written \(No space"):
         write_table(tmp_path / "t.parquet", pa.table({"a": [1]}))
     assert files(tmp_path) == {}
 
@@ -212,7 +212,7 @@ def test_a_part_that_the_disk_does_not_take_is_told_to_whoever_brings_the_next(t
     one = pa.table({"a": [1]})
     fill_the_disk(monkeypatch)
     first = {tmp_path / "t.parquet": one, tmp_path / "never.parquet": one}
-    with pytest.raises(RunFailed, match=r"t\.parquet cannot be written"):
+    with pytest.raises(RunFailed, match=r"t\.parquet: cannot be written"):
         give(first, *[{tmp_path / "neither.parquet": one}] * more)
     assert files(tmp_path) == {}
 

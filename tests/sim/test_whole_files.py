@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim.errors import BadInput
-from sim.results.whole_files import sweep, write_whole
+from sim.results.whole_files import in_words, require_writable, sweep, write_whole
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +112,44 @@ def test_a_folder_in_the_place_of_a_file_is_told_and_nothing_is_left(tmp_path):
     with pytest.raises(BadInput, match=r"risk\.svg: is a folder, and a file is to stand there"):
         write_whole(tmp_path / "risk.svg", b"picture")
     assert [path.name for path in tmp_path.iterdir()] == ["risk.svg"]
+
+
+def refuse_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on no file can be made, as on a file system that may only be read."""
+
+    def read_only(path: object, *_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "open", read_only)
+
+
+def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path, monkeypatch):
+    """Not by that of the hidden file beside it, which nobody knows."""
+    refuse_files(monkeypatch)
+    with pytest.raises(OSError, match="Read-only") as refused:
+        write_whole(tmp_path / "file", b"x")
+    assert in_words(refused.value) == f"{tmp_path / 'file'}: cannot be written (Read-only file system)"
+
+
+def test_a_disk_that_is_full_at_the_end_names_the_file(tmp_path, monkeypatch):
+    fill_the_disk(monkeypatch)
+    with pytest.raises(OSError, match="No space left") as refused:
+        write_whole(tmp_path / "file", b"x")
+    assert in_words(refused.value) == f"{tmp_path / 'file'}: cannot be written (No space left on device)"
+
+
+def test_what_is_no_matter_of_writing_is_not_told_as_one():
+    error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "a")
+    assert in_words(error) == "a: cannot be used (No such file or directory)"
+    assert in_words(OSError("by a library")) == "by a library"
+
+
+def test_whether_a_folder_can_be_written_is_known_before_it_is_made(tmp_path, monkeypatch):
+    require_writable(tmp_path / "deep/er", "--out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"^--out .*file/x: cannot be written \(Not a directory\)$"):
+        require_writable(tmp_path / "file/x", "--out")
+    assert files(tmp_path) == {"file": ""}
+    refuse_files(monkeypatch)
+    with pytest.raises(BadInput, match=r"^--run-cache .*er: cannot be written \(Read-only file system\)$"):
+        require_writable(tmp_path / "deep/er", "--run-cache")

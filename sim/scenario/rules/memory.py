@@ -13,6 +13,7 @@ from sim.registry.scores import SCORES
 from sim.scenario.files.machine import gib, installed_bytes
 from sim.scenario.files.rows import BadFile
 from sim.scenario.rules.learning import classes_of
+from sim.scenario.rules.outages import MOST_PERIODS, drawn_outages
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -26,6 +27,7 @@ TRAINING_COPIES = 4  # weights, gradients and two moments of the optimiser
 REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events ahead, and copies
 CLIENT_BYTES = 100  # one client's state in the loop
 COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
+OUTAGE_BYTES = 20_000  # one outage of servers in the summary, with what was before and after it
 SCORE_BYTES = 4
 CURVE_BYTES = 40  # one calibration score of one table, while its group's are put in order
 FLOAT_BYTES = 4
@@ -64,16 +66,21 @@ def memory_bytes(scenario: Scenario) -> float:
 
 
 def all_needs(scenario: Scenario) -> list[Need]:
-    """What the groups need, and their data set."""
+    """What the groups need, their data set, and the outages."""
     seen = views(scenario)
     fleet = enumerate(scenario.fleet)
     needs = [need for index, group in fleet for need in needs_of(scenario, group, index, seen)]
     needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
+    needs += [
+        Need(path, kind, outages * OUTAGE_BYTES, "the outages")
+        for path, kind, outages, is_of_links in drawn_outages(scenario)
+        if not is_of_links and outages <= MOST_PERIODS  # more are refused by another rule
+    ]
     if DATA_SETS[scenario.data.set].is_drawn:
         mixture = scenario.data.mixture
         means = mixture.classes * mixture.components * mixture.dimensions
-        path: Path = ("data", "mixture", "components")
-        needs += [Need(path, mixture.components, 2 * 8 * means, "the means of the mixture")]
+        components: Path = ("data", "mixture", "components")
+        needs += [Need(components, mixture.components, 2 * 8 * means, "the means of the mixture")]
     return needs
 
 

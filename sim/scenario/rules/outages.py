@@ -22,7 +22,7 @@ from sim.scenario.text.wording import nearest, show
 from sim.world.outages.capacity import most_replicas
 
 Breach = tuple[Path, Any, str]
-MOST_PERIODS = 10_000_000
+MOST_PERIODS = 1_000_000  # each costs a millisecond, most of it in the report
 
 
 def outages_hit_what_stands_near(scenario: Scenario) -> Iterator[Breach]:
@@ -81,6 +81,14 @@ def _unsorted(written: list[tuple[Path, tuple[float, float]]]) -> Iterator[Breac
 
 def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     """Time lines are drawn before the run; a slip of a unit must not fill the memory."""
+    for path, kind, outages, _ in drawn_outages(scenario):
+        if outages > MOST_PERIODS:
+            yield path, kind, f"would make more than {MOST_PERIODS:,} outages before horizon_s"
+
+
+def drawn_outages(scenario: Scenario) -> Iterator[tuple[Path, str, float, bool]]:
+    """Of each way in which outages are drawn: where its kind stands, the kind, about how many it makes, and
+    whether each of them is of a single link."""
     sizes = {group.group: group.clients for group in scenario.fleet}
     for written in scenario.all_outages:
         when, target = written.outage.when, written.outage.target
@@ -90,9 +98,10 @@ def drawn_outages_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
             lines = target.share * sum(sizes.get(name, 0) for name in target.groups)
         elif isinstance(target, ReplicasTarget) and target.each:
             lines = float(target.count)
-        if lines * scenario.horizon_s > MOST_PERIODS * cycle_s > 0:
-            rule = f"would make more than {MOST_PERIODS:,} outages before horizon_s"
-            yield (*written.path, "when", "kind"), when.kind, rule
+        if cycle_s > 0:
+            is_of_links = isinstance(target, LinksTarget) and not target.correlated
+            outages = lines * scenario.horizon_s / cycle_s
+            yield (*written.path, "when", "kind"), when.kind, outages, is_of_links
 
 
 def what_fails_alone_has_times_of_its_own(scenario: Scenario) -> Iterator[Breach]:
