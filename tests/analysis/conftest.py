@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_runs import played
+from played_runs import OF_TWO, played
 from run_folders import write_folder
 
 import analysis
@@ -33,6 +33,14 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str
 def of_learners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The same of clients that learn together, with made-up rejectors of 1,250 numbers."""
     return played("learning_together", tmp_path_factory.mktemp("together") / "run", shared_numbers=(1_250,))
+
+
+@pytest.fixture(scope="session")
+def of_starters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same, where half of the clients are broken and the server began with what all together say."""
+    broken = "federation.broken={share: 0.5, fault: noise}"
+    place = tmp_path_factory.mktemp("starters") / "run"
+    return played("learning_together", place, (broken,), shared_numbers=(9,), warm_start=OF_TWO)
 
 
 @pytest.fixture

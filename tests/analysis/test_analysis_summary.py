@@ -26,9 +26,11 @@ Finished = tuple[Path, dict[str, Any]]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(
-    finished: Finished, of_several: Finished, of_learners: Finished
+    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
 ) -> None:
-    paths = [path for _, summary in (finished, of_several, of_learners) for path in leaves(summary)]
+    paths = [
+        path for _, summary in (finished, of_several, of_learners, of_starters) for path in leaves(summary)
+    ]
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
     assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
@@ -47,10 +49,10 @@ def has_interval(summary: dict[str, Any], path: str) -> bool:
 
 
 def test_every_number_has_an_interval_or_a_reason_why_not(
-    finished: Finished, of_several: Finished, of_learners: Finished
+    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
 ) -> None:
     met = set()
-    for _, summary in (finished, of_several, of_learners):
+    for _, summary in (finished, of_several, of_learners, of_starters):
         paths = [path for path in leaves(summary) if not path.startswith("intervals.")]
         wrong = {path for path in paths if has_interval(summary, path) == (why_without(path) is not None)}
         assert not wrong, "one of both"

@@ -5,25 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from played_runs import played
+from played_runs import OF_TWO, played
 
 from analysis.metrics.definitions import definition_of
 from analysis.reports.sentences import sentences
 from analysis.run_folder.run import load_run
-
-OF_TWO = {
-    "model": ["small", "large"],
-    "clients": [6, 6],
-    "samples": [500, 500],
-    "labelled": [25, 25],
-    "bytes_up": [144_000, 144_000],
-    "ensemble_accuracy": [0.75, 0.75],
-    "epochs": [20, 30],
-    "kept": [10, 30],
-    "kl_before": [0.5, 0.625],
-    "kl": [0.125, 0.0625],
-    "agreement": [0.875, 0.9375],
-}
 
 
 def test_a_warm_start_is_told_by_the_model_that_imitates_worst(tmp_path: Path) -> None:
