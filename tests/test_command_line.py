@@ -8,12 +8,21 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from here import called
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What these commands learn they learn once, outside the folders that they are given in."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("L2H_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def call(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -293,6 +293,7 @@ def defined_in(module: Path) -> set[str]:
     return results
 
 
+@pytest.mark.slow
 def test_the_site_can_be_built_and_names_every_page(tmp_path: Path) -> None:
     """Links between pages and to headings lead somewhere, pictures are there; see docs/conf.py."""
     build = pytest.importorskip("sphinx.cmd.build").build_main

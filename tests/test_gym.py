@@ -71,6 +71,7 @@ def test_gymnasium_finds_nothing_wrong(controls: list[str] | None) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["simpy", "compiled"])
 @pytest.mark.parametrize("unit", ["share", "score"])
 def test_a_price_that_is_repeated_leaves_the_bytes_of_the_fixed_price(

@@ -167,6 +167,7 @@ def test_a_second_run_opens_no_learners_and_leaves_the_same_bytes(tmp_path, monk
     assert other["timeline.parquet"] != first["timeline.parquet"]
 
 
+@pytest.mark.slow
 def test_without_learners_no_torch_is_loaded(tmp_path):
     words = ["run", "smoke", "--quiet", "--local", "--force", "--out", str(tmp_path / "run")]
     code = f"""

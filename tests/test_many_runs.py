@@ -360,6 +360,7 @@ def studied(store, tmp_path_factory) -> Path:
     return place / "out"
 
 
+@pytest.mark.slow
 def test_differences_of_a_study_are_those_of_compare(studied):
     reported = json.loads((studied / "study.json").read_text())
     table = pd.read_parquet(studied / "study.parquet")
@@ -496,6 +497,7 @@ def test_bad_input_to_a_sweep_is_one_line_and_runs_nothing(vary, changes, report
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_warning_is_told_once_for_all_cells(store, tmp_path):
     """In a process of its own, where nobody else collects what is logged."""
     asked = ["fleet.known.model.train_samples=3000", "training.form=released"]

@@ -97,6 +97,7 @@ def alike_on_both(here: Path, document: dict[str, Any]) -> pd.DataFrame:
     return simpy
 
 
+@pytest.mark.slow
 def test_a_discipline_of_ones_own_orders_the_queue_on_both_clocks(here: Path) -> None:
     """Six clients ask at one instant, and the one server takes one after the other."""
     l2h_fleet.load_plugin(PLUGINS / "every_family.py")
@@ -128,6 +129,7 @@ def test_a_choice_of_ones_own_says_whom_clients_ask_on_both_clocks(here: Path) -
     assert {"fast", "slow"} == set(asked[6:])
 
 
+@pytest.mark.slow
 def test_a_choice_may_rank_by_large_numbers_and_a_retry_still_asks_another(here: Path) -> None:
     @l2h_fleet.register("choice", "far_apart")
     def far_apart(one: Any) -> float:

@@ -141,6 +141,7 @@ def test_rejectors_of_own_and_other_losses_are_trained_as_one_stack(here: Path) 
     assert forms_in(run.study) == ["nonnegative", "cost_sensitive", "paper", "copy", "exponential", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [one_option, two_options])
 def test_another_surrogate_learns_a_rejector_of_lower_risk_than_any_constant(world: Any, here: Path) -> None:
     """On held-out samples of a mixture; the 95% interval of the difference lies below 0."""

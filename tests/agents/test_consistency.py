@@ -100,6 +100,7 @@ def test_the_minimiser_on_a_mixture_of_gaussians(form: str, costs: tuple[float, 
     assert torch.equal((result > 0)[decided], bayes[decided])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
 @pytest.mark.parametrize("costs", [(0.1, 0.6), (0.1, 1.6), (0.1, 4.0)])
 def test_alternating_stages_end_at_the_bayes_rule(form: str, costs: tuple[float, float]) -> None:

@@ -284,6 +284,7 @@ def intermittent(seed: int, charge_on: str, when_down: str) -> Scenario:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("charge_on", "when_down", "charged"),
     [("send", "silent", 1.0), ("answer", "silent", 0.7), ("accept", "refuse", 0.7)],
