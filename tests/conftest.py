@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,6 +33,18 @@ def no_cluster_is_left_behind() -> Iterator[None]:
     yield
     ray = sys.modules.get("ray")
     assert ray is None or not ray.is_initialized()
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
+    from analysis.reports import page, partial_report, run_page  # noqa: PLC0415  (few tests draw)
+
+    def plain(_figure: Any, _png: bool = False) -> page.Saved:
+        return page.Saved(b"<svg/>", None, b"<svg/>")
+
+    for place in (run_page, partial_report):
+        monkeypatch.setattr(place, "saved", plain)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name

@@ -61,6 +61,7 @@ def test_accuracies_of_fleets_cover(what: str, groups: int, activity: np.ndarray
     assert line.naive < 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 0.9, 0.95])
 @pytest.mark.parametrize("seeds", [4, 10, 32])
 def test_an_slo_on_a_percentile_is_called_met_wrongly_as_rarely_as_stated(load: float, seeds: int) -> None:

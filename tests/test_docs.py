@@ -30,6 +30,8 @@ from sim.registry.fits import FITS
 from sim.registry.trace_formats import TRACE_FORMATS
 from sim.scenario import read
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BROUGHT = ("own_answers.md", "own_data.md", "own_models.md")  # played whole by tests/test_own_pages.py
@@ -162,6 +164,7 @@ def test_pages_hold_commands_and_scenarios() -> None:
     assert {page for page, _ in SCENARIOS} >= {"README.md", "writing_scenarios.md"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", words_of(COMMANDS, "python run_sim.py"))
 def test_every_command_can_be_given(
     words: list[str],

@@ -16,6 +16,8 @@ from commands import main as command_line
 from l2h_fleet.scenario import as_yaml
 from sim.scenario import read
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"training.pretrain.epochs": 1}
 SMALL = {
@@ -158,6 +160,7 @@ def test_a_sweep_is_a_frame_with_a_row_for_each_run():
         l2h_fleet.sweep("smoke", {"server.replicas": [1, -2]})
 
 
+@pytest.mark.slow
 def test_what_the_page_shows_runs_as_it_stands(capsys):
     """One block after another, as in a notebook."""
     page = (ROOT / "docs/python.md").read_text()

@@ -20,6 +20,8 @@ from gymnasium.utils.env_checker import check_env
 import l2h_fleet
 from l2h_fleet.gym import OF_GROUP, OF_SERVER, FleetEnv, _risk, make_env, make_vec_env
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 TINY: dict[str, Any] = {
     "name": "tiny",
     "horizon_s": 60,
@@ -119,6 +121,7 @@ def test_prices_replicas_and_the_queue_follow_the_agent() -> None:
     assert max(most[31:]) <= 2
 
 
+@pytest.mark.slow
 def test_rewards_add_up_to_the_risk_that_the_run_paid(here: Path) -> None:
     run = l2h_fleet.run(TINY, {"fleet.devices.policy.price.rate": 0.5}, out=here / "run")
     rows = pd.read_parquet(run.path / "requests")

@@ -189,6 +189,7 @@ def is_there(dotted: str) -> bool:
     return name in found and (not members or not found[name] or members[0] in found[name])
 
 
+@pytest.mark.slow
 def test_whatever_is_named_in_words_is_there():
     packages = [ROOT / name for name in [*PACKAGES, "benchmarks", "tests"]]
     sources = [path for package in packages for path in sorted(package.rglob("*.py"))]

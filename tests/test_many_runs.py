@@ -27,6 +27,8 @@ from sim.errors import BadInput, RunFailed
 from sim.results.run_folder import VERSIONS
 from sim.scenario import read
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
     "horizon_s=75",
@@ -413,6 +415,7 @@ def test_check_tells_of_a_study(tmp_path, capsys):
         main.check("smoke_policies", seed=3)
 
 
+@pytest.mark.slow
 def test_capacity_runs_cells_of_the_same_store(store, tmp_path, capsys):
     """A deferral rate does not depend on replicas, so the fewest meet it, as one run each shows."""
     options = {"out": tmp_path / "out", "store": store, "jobs": 1, "quiet": True, "changes": TINY}

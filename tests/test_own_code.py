@@ -28,6 +28,8 @@ from sim.registry import brought
 from sim.registry.durations import DURATIONS
 from sim.scenario.schema.values import Part
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = Path(__file__).parent / "plugins"
 TINY: dict[str, Any] = {
@@ -112,6 +114,7 @@ def test_a_discipline_of_ones_own_orders_the_queue_on_both_clocks(here: Path) ->
     assert first["client_id"].tolist() == [0, 5, 4, 3, 2, 1]  # whoever comes first finds it idle
 
 
+@pytest.mark.slow
 def test_a_choice_of_ones_own_says_whom_clients_ask_on_both_clocks(here: Path) -> None:
     l2h_fleet.load_plugin(PLUGINS / "every_family.py")
     slow, fast = ({"service": {"kind": "affine", "base_s": base_s}} for base_s in (0.9, 0.05))
@@ -241,6 +244,7 @@ def test_what_the_plugins_hold_keeps_its_contract(family: str, name: str) -> Non
     l2h_fleet.check(family, getattr(sys.modules["plugin_backoff"], name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "name", "keys"),
     [
@@ -264,6 +268,7 @@ def test_so_does_one_of_every_family(family: str, name: str, keys: dict[str, Any
     assert len(brought.BROUGHT) == before
 
 
+@pytest.mark.slow
 def test_a_scenario_alone_imports_nothing(here: Path) -> None:
     (here / "mine.py").write_text((PLUGINS / "backoff.py").read_text() + "\nopen('ran', 'w')\n")
     (here / "mine.yaml").write_text(json.dumps(TINY))
@@ -619,6 +624,7 @@ def test_a_policy_that_misbehaves_ends_the_run_with_one_line(
         l2h_fleet.check("policy", sys.modules["plugin_odd"].Odd)
 
 
+@pytest.mark.slow
 def test_a_notebook_may_register_again(here: Path) -> None:
     for rate in (2.0, 4.0):
 
@@ -692,6 +698,7 @@ def run_blocks(page: Path) -> tuple[str, dict[str, Any]]:
     return page.read_text(), names
 
 
+@pytest.mark.slow
 def test_the_page_on_tuning_runs() -> None:
     _, names = run_blocks(ROOT / "docs/tuning.md")
     assert len(names["study"].trials) == 4

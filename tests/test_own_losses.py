@@ -19,6 +19,8 @@ import l2h_fleet
 from analysis.run_folder.study_rows import forms_in
 from sim.registry import brought
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 ONLINE = {"every_s": 20, "steps": 2, "step_s": 0.1, "rejector_steps": 3, "rejector_step_s": 0.1}
 GROUP: dict[str, Any] = {
@@ -111,6 +113,7 @@ WAYS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_copy_of_the_tools_own_loss_gives_its_bytes(way: str, here: Path) -> None:
     world, training = WAYS[way]
@@ -278,6 +281,7 @@ def test_one_that_fails_while_it_trains_ends_the_run_in_one_line(made: Any, line
     assert refusal.value.stage == "learn"
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_plugin_that_loads_torch_is_the_same_whatever_was_loaded_before(here: Path) -> None:
     (here / "mine.py").write_text(FILE)
     (here / "told.py").write_text(

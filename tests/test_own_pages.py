@@ -17,6 +17,8 @@ from analysis.figures import FIGURES
 from analysis.reports import run_page
 from commands import main
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(yaml|python|sh)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 SETTINGS = {"run": ["--local", "--quiet", "--force"], "compare": [], "check": []}
@@ -43,6 +45,7 @@ def files_of_models() -> None:
 FILES = {"own_models.md": files_of_models, "own_answers.md": files_of_answers, "own_data.md": files_of_data}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", FILES)
 def test_every_block_of_the_page_can_be_played(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ PRICES = Prices(service=1.0, megabyte=1.0, replica=1.0)
 IN_TIME = "fleet.*.deadline_s=0.6"
 
 
+@pytest.mark.slow
 def test_each_group_asks_what_answers_in_time(tmp_path: Path) -> None:
     """The narrow radio's pictures take 0.9 s; bytes are dear, so the wide one sends few, too."""
     reported = call("plan", "split", "--set", IN_TIME, "--out", "planned.yaml", cwd=tmp_path)
@@ -64,6 +65,7 @@ def test_where_nothing_is_in_time_there_is_nothing_to_plan() -> None:
         plan_of(read("split", ["fleet.*.deadline_s=0.05"]), PRICES, 0.8)
 
 
+@pytest.mark.slow
 def test_points_of_a_groups_model_are_of_its_family(tmp_path: Path) -> None:
     """The default family could be cut; these clients have a linear model."""
     reported = call("split-points", "split", "--set", "models.network={of_group: wide}", cwd=tmp_path)
@@ -71,6 +73,7 @@ def test_points_of_a_groups_model_are_of_its_family(tmp_path: Path) -> None:
     assert "models.network.family: linear cannot be cut" in reported.stderr
 
 
+@pytest.mark.slow
 def test_points_are_told(tmp_path: Path) -> None:
     reported = call("split-points", "split", cwd=tmp_path, COLUMNS="120")
     assert reported.returncode == 0, reported.stderr

@@ -12,6 +12,8 @@ import analysis
 import l2h_fleet
 from analysis.run_folder.outages import usable_steps
 
+pytestmark = pytest.mark.usefixtures("plain_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/recipes.md").read_text()
 RECIPES = {

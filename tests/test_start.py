@@ -47,6 +47,7 @@ def test_the_schema_loads_what_reads_scenarios():
     assert loaded("schema") <= READS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["smoke", "outage", "smoke_policies"])
 def test_a_scenario_is_checked_without_learners_pictures_or_clocks(scenario):
     assert loaded("check", scenario) - {"scipy"} <= READS  # which turns and blurs pictures

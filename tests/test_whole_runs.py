@@ -143,6 +143,7 @@ def test_an_analysis_that_fails_keeps_what_was_simulated(tmp_path, monkeypatch):
     assert list((tmp_path / "run/requests").iterdir())
 
 
+@pytest.mark.slow
 def test_policies_meet_the_same_traffic(local, tmp_path):
     other = run_into(tmp_path / "random", 0, "fleet.*.policy.score=random", "fleet.*.policy.price.at=0.5")
     same = ["request_id", "client_id", "sample_id", "label", "arrived_at_s", "decided_at_s", "client_label"]
@@ -162,6 +163,7 @@ def test_traffic_never_trained_or_calibrated_anything(local):
     assert (held_out.loc[requests["sample_id"]].to_numpy() == requests["held_out"].to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_a_horizon_of_zero_only_learns(tmp_path):
     """All of learning, no request, and results all the same; the report can be made again."""
     study = "{score: [l2h, plug_in], c_e: [0.0, 0.2]}"

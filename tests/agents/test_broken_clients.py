@@ -115,6 +115,7 @@ def test_without_broken_clients_an_average_lies_among_its_members(tmp_path, cach
     assert is_within_honest(watched, asked) == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_run_tells_how_many_uploads_were_broken(tmp_path, cache):
     asked = with_broken(merge="median")
     played(asked, tmp_path / "run", cache)

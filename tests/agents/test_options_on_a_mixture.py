@@ -186,6 +186,7 @@ def trained(options: int, size: int, steps: int, seeds: int = 3, form: str = "no
     return torch.stack([(mine - bayes).mean(dim=1), (mine == bayes).double().mean(dim=1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [1, 2, 3])
 def test_choices_near_the_bayes_choice_as_samples_grow(options: int) -> None:
     """Among LOCAL and one, two or three options of unequal prices: the minimiser of the loss on more samples

@@ -13,7 +13,6 @@ from played_runs import OF_TWO, played
 from run_folders import write_folder
 
 import analysis
-from analysis.reports import page, partial_report, run_page
 
 
 @pytest.fixture(scope="session")
@@ -41,17 +40,6 @@ def of_starters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     broken = "federation.broken={share: 0.5, fault: noise}"
     place = tmp_path_factory.mktemp("starters") / "run"
     return played("learning_together", place, (broken,), shared_numbers=(9,), warm_start=OF_TWO)
-
-
-@pytest.fixture
-def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
-
-    def plain(_figure: Any, _png: bool = False) -> page.Saved:
-        return page.Saved(b"<svg/>", None, b"<svg/>")
-
-    for place in (run_page, partial_report):
-        monkeypatch.setattr(place, "saved", plain)
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,7 @@ def pages(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[
     return [finished[0] / "report.html", *rest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE])
 def test_pages_fit_their_width_in_light_and_dark(
@@ -293,6 +294,7 @@ def test_names_of_foreign_summaries_are_text_in_tables_of_many_runs(
     assert r"\{\{7*7\}\} \$x\_1\$" in latex
 
 
+@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: Path) -> None:
     with gzip.open(foreign / "trace.json.gz", "rt") as file:
         events = json.load(file)["traceEvents"]

@@ -215,6 +215,7 @@ def test_what_differs_names_paths_by_group() -> None:
     assert what_differs(one, two) == [("fleet.a.n", 1, 2), ("x.y", None, 3)]
 
 
+@pytest.mark.slow
 def test_results_are_written_whole_and_load_nothing(finished: Finished, copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "comparison"
     reported = analysis.write_comparison([finished[0], copy], out)

@@ -187,6 +187,7 @@ def test_half_a_character_in_a_name_is_named_and_a_whole_one_is_text(tmp_path: P
     assert read_json(file) == {"name": "\N{GRINNING FACE}"}
 
 
+@pytest.mark.slow
 def test_parts_that_are_swapped_or_missing_are_noticed_or_change_nothing(
     finished: Finished, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def test_others_tell_of_none(of_learners: tuple[Path, dict[str, object]]) -> Non
     assert load_run(of_learners[0]).warm_start.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [0, 25])
 def test_a_server_without_labels_is_said_to_have_seen_none(labelled: int, tmp_path: Path) -> None:
     made = OF_TWO | {"labelled": [labelled] * 2}

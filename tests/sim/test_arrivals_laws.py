@@ -75,6 +75,7 @@ def numbered(arrivals: Arrivals, k: int, shape: Any) -> np.ndarray:
 RENEWAL = [pair for pair in DRAWN if PROCESSES[pair[0]]["kind"] in ("poisson", "gamma") and pair[0] != "beat"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("process", "shape"), RENEWAL, ids=["-".join(pair) for pair in RENEWAL])
 def test_gaps_in_operational_time_have_the_law_of_the_process(process, shape):
     """Kolmogorov and Smirnov on the gap between two given requests of every client, and on the first one.

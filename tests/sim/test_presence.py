@@ -110,6 +110,7 @@ STAYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stay", STAYS, ids=["exponential", "lognormal", "constant"])
 def test_the_number_there_is_poisson_from_the_start(stay):
     """Mean ν·E[stay] = 6 whatever the stays' law; instants 150 s apart, which share next to nobody."""

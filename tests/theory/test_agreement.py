@@ -38,6 +38,7 @@ def test_the_stated_error_is_found_as_often_as_stated(n):
     assert alarms(draws, truth) / len(draws) == pytest.approx(POWER, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chance", [0.0, 0.3])
 def test_two_simulators_that_differ_by_the_stated_error_are_told_apart(chance):
     """What both owe to chance that is known does not blur the comparison."""
@@ -69,6 +70,7 @@ def disagreeing(comparisons: list[Comparison]) -> set[str]:
 # What a wrong simulator looks like: each of these is held against the formula for something slightly else.
 
 
+@pytest.mark.slow
 def test_chance_that_was_none_is_detected():
     """A service of the wrong mean must not be regressed away where service times are the controls."""
     slow = {"kind": "exponential", "mean_s": 1.02 * MEAN_S}
@@ -81,6 +83,7 @@ def waiting_and_rate(run: Run) -> dict[str, float]:
     return {**waiting()(run), "rate": run.chance()["rate"]}
 
 
+@pytest.mark.slow
 def test_a_service_that_is_two_percent_too_slow_is_found():
     slow = {"kind": "exponential", "mean_s": 1.02 * MEAN_S}
     simulated = replicate(queue(0.8, "horizon_s=1500", time=slow), range(12), waiting_and_rate)
@@ -105,6 +108,7 @@ def test_one_place_too_many_is_found():
     }
 
 
+@pytest.mark.slow
 def test_a_service_of_the_right_mean_and_the_wrong_variation_is_found():
     wrong = {"kind": "gamma", "mean_s": MEAN_S, "cv": 0.9}
     simulated = replicate(queue(0.6, "horizon_s=1500", time=wrong), range(20), waiting_and_rate)

@@ -63,6 +63,7 @@ def test_gaps_longer_than_the_keep_alive_are_cold(keep_alive_s, tmp_path):
     assert laws.by_law.keys() == {"calls"}, "no other law knows of cold starts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provisioned", [1, 3, 6])
 def test_who_finds_no_provisioned_instance_is_lost_to_them_as_erlang_has_it(provisioned, tmp_path):
     """Whatever the law of the cold start: calls that overflow come back to none of these."""

@@ -24,6 +24,7 @@ def simulated(servers: int, seed: int) -> float:
     return float(run(world.model_copy(update={"seed": seed})).waits().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enough", [4, 5, 6])
 def test_as_many_servers_as_erlang_c_asks_for(enough: int) -> None:
     """The limit lies half-way, in ratio, between the waits with just enough servers and with one fewer."""

@@ -110,6 +110,7 @@ def test_mmc(servers, load, horizon_s, finds):
     assert_agreement(with_truth(simulated, exact, expected(load * servers, 1.0)), finds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.8, 1.5])
 def test_mmck(load):
     """Two servers, three places to wait: who comes to five is refused. A load above 1 is stationary here."""
@@ -120,6 +121,7 @@ def test_mmck(load):
     assert_agreement(with_truth(simulated, exact), {"refused": 0.1, "mean wait": 0.06})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "time", [EXPONENTIAL, MEAN_S, {"kind": "lognormal", "mean_s": MEAN_S, "cv": 2.0}], ids=["M", "D", "G"]
 )
@@ -177,6 +179,7 @@ def test_mg1(time, cv, finds):
     assert_agreement(with_truth(simulated, exact, expected(0.6, cv)), {"mean wait": finds, "P(wait)": 0.02})
 
 
+@pytest.mark.slow
 def test_a_noisy_affine_service_is_a_gamma_one():
     """`affine` with a cv is its base times a Gamma factor: Pollaczek and Khinchine hold for it as well."""
     affine = f"server.service={{kind: affine, base_s: {0.8 * MEAN_S}, per_item_s: {0.2 * MEAN_S}, cv: 1.2}}"
@@ -186,6 +189,7 @@ def test_a_noisy_affine_service_is_a_gamma_one():
     assert_agreement(with_truth(simulated, exact, expected(0.6, 1.2)), {"mean wait": 0.08, "P(wait)": 0.02})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "largest", "horizon_s"), [(2.4, 4, 600), (0.6, 2, 1500)])
 def test_a_server_of_batches(rate, largest, horizon_s):
     """M/M(1,B)/1: an idle replica takes who comes, else all who wait, up to B, for one exponential time."""

@@ -60,6 +60,7 @@ def both_sides(run: Run) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cv", [0.5, 2.0])
 def test_littles_law_and_utilisation(cv):
     """They hold over long times for any distribution; here only the edges of the window disturb them."""

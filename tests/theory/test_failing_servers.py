@@ -90,6 +90,7 @@ def test_shifts_of_nobody_that_let_services_end():
         np.testing.assert_allclose(theirs[name], ours[name], rtol=0, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_shifts_of_nobody_that_requeue():
     """Ciw's pre-emption `resample` is `requeue`: draws after an interruption are fresh, so the sojourns are
     compared as samples are (two-sample t-test, a false alarm in a thousand)."""
