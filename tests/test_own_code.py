@@ -187,6 +187,7 @@ def asks_always() -> dict[str, Any]:
     return TINY["fleet"][0] | {"policy": {"score": "plug_in", "price": {"kind": "always_remote"}}}
 
 
+@pytest.mark.slow
 def test_a_price_plays_on_both_clocks_and_a_policy_in_python_decides_the_same(here: Path) -> None:
     l2h_fleet.load_plugin(PLUGINS / "backoff.py")
     simpy = l2h_fleet.run(TINY, {"engine.path": "simpy"}, out=here / "simpy")

@@ -53,6 +53,7 @@ def test_sends_iff_the_gain_exceeds_the_price_of_an_answer(form: str, available:
             assert torch.equal((result > 0)[decided], bayes_defers(*P_CORRECT, price, c_1)[decided])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
 @pytest.mark.parametrize("available", AVAILABILITY[:-1])
 def test_availability_changes_nothing_if_one_pays_for_answers_only(form: str, available: float) -> None:

@@ -44,6 +44,7 @@ def bayes_of(world: Population, c_e: float, c_1: float) -> Tensor:
     return bayes_defers(world.p_correct(world.client), world.p_correct(world.server), c_e, c_1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
 @pytest.mark.parametrize("costs", COSTS)
 def test_the_minimiser_is_the_bayes_rule(form: str, costs: tuple[float, float]) -> None:

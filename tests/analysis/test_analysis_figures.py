@@ -183,6 +183,7 @@ def test_risk_of_the_run_is_the_summarys(finished: Finished) -> None:
     assert paid == finished[1]["risk"]["realised"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_same_run_gives_the_same_svg_without_links(finished: Finished, name: str) -> None:
     first, again = (to_svg(FIGURES[name].draw(traffic_of(load_run(finished[0])))) for _ in range(2))

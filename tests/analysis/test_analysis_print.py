@@ -47,6 +47,7 @@ def looks_of(axes: Any) -> list[tuple[Any, ...]]:
     return lines + (fills if len(fills) > 1 else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_in", [3.33, 7.0])
 @pytest.mark.parametrize("name", FIGURES)
 def test_text_can_be_read_and_nothing_is_told_by_colour_alone(

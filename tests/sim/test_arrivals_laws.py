@@ -53,6 +53,7 @@ def assert_variance(values: np.ndarray, expected: float) -> None:
     assert_mean(squares, expected * (1 - 1 / len(values)))
 
 
+@pytest.mark.slow
 @drawn_kinds
 def test_the_rate_is_the_one_asked_for_at_any_time(process, shape):
     """From t = 0 on: a process that began with a whole gap would be late, or early, at first."""

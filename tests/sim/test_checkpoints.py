@@ -80,6 +80,7 @@ def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, da
     broken.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("process", "shape"), EVERY)
 def test_arrivals_go_on_where_they_were(process, shape, tmp_path):
     asked = scenario(group(process, shape, clients=5, folder=tmp_path))

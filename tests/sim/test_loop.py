@@ -55,6 +55,7 @@ FLEET = group_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("max_batch", [1, 4])
 def test_long_runs_with_many_replicas_equal_the_reference(seed, max_batch):

@@ -127,6 +127,7 @@ def test_it_is_compiled_beside_where_that_will_be_used(monkeypatch):
     assert not is_worth_compiling_beside(busy())
 
 
+@pytest.mark.slow
 def test_without_compilation_the_handlers_are_plain_python_that_says_the_same():
     """With NUMBA_DISABLE_JIT, for a debugger; warnings are errors there."""
     one = f"tests/sim/test_paths.py::{test_files_do_not_know_which_loop_played.__name__}"

@@ -199,6 +199,7 @@ def test_a_server_of_batches(rate, largest, horizon_s):
     assert_agreement(with_truth(simulated, exact), {"mean wait": 0.06})
 
 
+@pytest.mark.slow
 def test_clients_that_give_up_leave_their_work_behind():
     """The server is not told of a timeout: sojourns in M/M/1 stay exponential, and their tail gives up.
 
@@ -211,6 +212,7 @@ def test_clients_that_give_up_leave_their_work_behind():
     assert_agreement(with_truth(simulated, exact), {"timed_out": 0.08})
 
 
+@pytest.mark.slow
 def test_a_coin_thins_the_arrivals():
     """A policy that sends a random 60% of what would be a load of 1.2 leaves M/M/1 at 0.72."""
     policy = "fleet.devices.policy={score: random, price: {kind: threshold, at: 0.4}}"

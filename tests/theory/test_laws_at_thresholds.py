@@ -12,6 +12,7 @@ from predicted_runs import predict_run
 STORM = ("horizon_s=170", "fleet.devices.arrivals.shape={kind: constant}")  # nobody sheds load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cure", "ends"),
     [
@@ -193,6 +194,7 @@ def test_the_share_sent_falls_and_the_risk_rises_with_the_price(tmp_path):
         assert all(direction * step > 0 for step in steps), (quantity, steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_s", [30, 60, 120])
 @pytest.mark.parametrize("outages", ["[]", "[{when: {kind: intervals, at: [[400, 540]]}}]"])
 def test_what_was_learned_ages_by_the_timetable(every_s, outages, tmp_path):
