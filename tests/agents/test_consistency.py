@@ -56,6 +56,7 @@ def test_the_minimiser_is_the_bayes_rule(form: str, costs: tuple[float, float]) 
         assert torch.equal((result > 0)[decided], bayes_of(world, *costs)[decided])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", BAYES_CONSISTENT)
 @pytest.mark.parametrize("costs", COSTS)
 def test_newton_finds_the_closed_form(form: str, costs: tuple[float, float]) -> None:

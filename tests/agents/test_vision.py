@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -17,12 +19,14 @@ def in_a_fresh_process(code: str) -> str:
     return told.stdout.strip()
 
 
+@pytest.mark.slow
 def test_its_models_and_data_sets_can_be_imported() -> None:
     look = "print(t('models').__name__, t('datasets').__name__)"
     code = f"from agents.models.vision import torchvision as t; {look}"
     assert in_a_fresh_process(code) == "torchvision.models torchvision.datasets"
 
 
+@pytest.mark.slow
 def test_schemas_that_are_there_are_not_declared_again() -> None:
     """As where torchvision's compiled operators are found."""
     code = """

@@ -106,6 +106,7 @@ def outdate(folder: Path) -> None:
     pq.write_table(pq.read_table(part).drop_columns(["attempts"]), part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "table", "figures"),
     [

@@ -42,6 +42,7 @@ def test_arrivals_of_a_stretch_lie_in_it_by_client_and_then_by_time(process, sha
     assert total > 100
 
 
+@pytest.mark.slow
 @every_kind
 @pytest.mark.parametrize("chunk_s", [0.75, 7.0, 60.0, 90.5, 180.0])
 def test_the_length_of_a_chunk_changes_no_arrival(process, shape, folder, chunk_s):

@@ -86,6 +86,7 @@ LAWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.6, 0.9])
 @pytest.mark.parametrize("servers", [2, 4])
 @pytest.mark.parametrize("name", LAWS)
