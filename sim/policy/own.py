@@ -12,7 +12,7 @@ from inspect import signature
 from math import inf
 from time import perf_counter
 from traceback import extract_tb
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,19 +29,11 @@ class TooLong(BaseException):
     """A call of a policy lasted too long; no exception that a policy might swallow."""
 
 
-class Asking(NamedTuple):
-    """A request as a policy in plain Python is told of it: `sim.policy.outcomes.Request`, and scores: by
-    which each of its client's options is compared, net of what it costs more than others."""
+class Asking(Request):
+    """A request as a policy in plain Python is told of it. scores: by which each of its client's options is
+    compared, net of what it costs more than others."""
 
-    request_id: int
-    client: int
-    score: float
-    arrived_at_s: float
-    deadline_s: float
-    client_label: int
-    draw: float
-    charge: float
-    scores: tuple[float, ...]
+    scores: tuple[float, ...] = ()
 
 
 class Defaults:
@@ -122,7 +114,9 @@ class Player:
             self.since = perf_counter()
             if decide is None:
                 decide = self._decides[request.client] = self._of(request.client).decide
-            chosen = decide(Asking(*request, tuple(m[1 : 1 + options])), now)
+            told = Asking(*request)
+            told.scores = tuple(m[1 : 1 + options])
+            chosen = decide(told, now)
         except (Exception, SystemExit, TooLong) as error:
             raise self._broken(error, "decide", now) from error
         finally:
