@@ -42,6 +42,7 @@ def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_plainly(monkeypatch)
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: the one with the clusters mostly waits."""
     return (os.cpu_count() or 1) + 1
