@@ -94,14 +94,20 @@ def needed_relaxations(level: float | None = None) -> float:
 
 
 def mean_in_time(
-    parts: Floats, wholes: Floats, at_s: Floats, span: Span, more: float = 0.0, is_share: bool = False
+    parts: Floats,
+    wholes: Floats,
+    at_s: Floats,
+    span: Span,
+    more: float = 0.0,
+    is_share: bool = False,
+    least: float | None = None,
 ) -> Interval:
     """The sum of `parts` over that of `wholes`, of what happened at `at_s`; all (n,).
 
     Means of BLOCKS stretches, with Student's t corrected for their skewness (Willink 2005, as in Skart:
-    Tafazzoli, Steiger and Wilson 2011); the variance is at least `least_variance`, and widened by
-    `more`, that of other sources. is_share: of every whole a part between nothing and all of it, so that the
-    run tells at least as much of it as of a share of requests.
+    Tafazzoli, Steiger and Wilson 2011); the variance is at least `least`, or `least_variance` of a number
+    that crowds decide, and widened by `more`, that of other sources. is_share: of every whole a part between
+    nothing and all of it, so that the run tells at least as much of it as of a share of requests.
     """
     total = float(wholes.sum())
     if total <= 0:
@@ -113,9 +119,27 @@ def mean_in_time(
     why = span.too_short() or alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    variance = max(variance_of(sums), least_variance(influence, looks)) + more
-    low, high = skewed_interval(value, variance, sums)
+    least = least_variance(influence, looks) if least is None else least
+    low, high = skewed_interval(value, max(variance_of(sums), least) + more, sums)
     return Interval(value, low, high)
+
+
+def rate_in_time(
+    values: Floats, at_s: Floats, second_at_s: Floats, covered_s: Floats, span: Span
+) -> Interval:
+    """The sum per second of values between 0 and 1 of the requests, which came at `at_s`; both (n,).
+
+    second_at_s, covered_s: when each second begins and how much of it there is, also of those without
+    requests; (seconds,). Crowds have their part in what the mean value of a request is, and none in how many
+    requests come.
+    """
+    place = np.maximum(np.searchsorted(second_at_s, at_s, side="right") - 1, 0)
+    per_second = np.bincount(place, weights=values, minlength=second_at_s.size).astype(np.float64)
+    share, least = float(values.mean()) if values.size else 0.0, 0.0
+    if 0 < share < 1:
+        looks = independent(span.relaxations, share, span.tail)
+        least = least_variance((values - share) / float(covered_s.sum()), looks)
+    return mean_in_time(per_second, covered_s, second_at_s, span, least=least)
 
 
 def share_in_time(hits: Floats, among: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
