@@ -78,6 +78,7 @@ def compute_all(cells: Sequence[Cell], how: How, progress: Reporter, what: str =
     missing = [cell for cell in wanted.values() if not cell.is_done]
     for store in {cell.folder.parent for cell in missing}:
         require_writable(store, "--run-cache")
+        cache_root()
     for cell in wanted.values():
         if cell.is_done and (cell.folder / CHECKPOINT).exists():
             with _alone(cell.folder):

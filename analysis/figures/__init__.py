@@ -155,8 +155,8 @@ FIGURES = {
         fairness,
         "Fairness over clients",
         alt.fairness,
-        "A steep line is a group whose clients fare alike; the distance to the dashed line of its colour is "
-        "what the server's help is worth to them. Where groups lie apart, help or samples are shared "
+        "A steep line is a group whose clients fare alike; the distance to its line with circles is what the "
+        "server's help is worth to them. Where groups lie apart, help or samples are shared "
         "unevenly. With few requests per client a slope is partly chance.",
     ),
     "deferral": Drawing(

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.style import SERIES, WIDTH_IN, as_percent, styled
+from analysis.figures.style import FAINT, LIKE, PARTLY, SERIES, WIDTH_IN, as_percent, styled
 from analysis.metrics.by_client import LEAST_REQUESTS, accuracy_by_client
 from analysis.run_folder.traffic import Traffic
 
@@ -16,20 +16,21 @@ WORST = 0.1  # the decile that is shaded
 
 @styled
 def fairness(traffic: Traffic) -> Figure:
-    """The share of each group's clients whose accuracy is at most so much; dashed by their own models, on the
-    same requests. However many clients there are, a group is two lines."""
+    """The share of each group's clients whose accuracy is at most so much, and with circles by their own
+    models, on the same requests. However many clients there are, a group is two lines."""
     figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True)
     clients = accuracy_by_client(traffic)
-    axes.axhspan(0, WORST, color="#EEEEEE", lw=0, zorder=0, label="worst decile")
+    axes.axhspan(0, WORST, color=PARTLY, lw=0, zorder=0, label="worst decile")
     for index, group in enumerate(traffic.run.groups):
         here = clients[np.asarray(clients["group"] == group)]
         if len(here):
             colour = SERIES[index % len(SERIES)]
             _cdf(axes, here["fleet"].to_numpy(dtype=float), color=colour, label=group)
-            _cdf(axes, here["client"].to_numpy(dtype=float), color=colour, lw=1.0, ls=(0, (4, 2)))
-    axes.plot([], [], color="#444444", lw=1.0, ls=(0, (4, 2)), label="own models")
+            own: dict[str, object] = {"marker": "o", "mfc": "white", "ms": 3.5, "markevery": 0.15, "lw": 1.0}
+            _cdf(axes, here["client"].to_numpy(dtype=float), color=colour, label=LIKE + group, **own)
+    axes.plot([], [], "o", color=FAINT, mfc="white", ms=3.5, label="own models")
     axes.set_ylim(0, 1)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(as_percent())

@@ -16,7 +16,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.figures.style import SETTINGS, WIDTH_IN, Settings, lay_out
+from analysis.figures.style import LIKE, SETTINGS, WIDTH_IN, Settings, lay_out
 from sim.errors import BadInput
 
 LEAST_PT = 8.0
@@ -146,7 +146,8 @@ def told_apart(panels: Sequence[Axes]) -> dict[str, dict[str, Any]]:
     looks by name, for one name looks alike in all panels."""
     looks: dict[str, dict[str, Any]] = {}
     for axes in panels:
-        lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+        named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+        lines = [line for line in named if len(line.get_xdata())]  # else a key to what has no name
         fills = [
             fill
             for fill in axes.collections
@@ -159,6 +160,10 @@ def told_apart(panels: Sequence[Axes]) -> dict[str, dict[str, Any]]:
         _assign(dots, [*(look for look in own if own.count(look) == 1), *MARK_LOOKS], looks, own)
         if len(fills) > 1:
             _assign(fills, HATCH_LOOKS, looks)
+        for line in axes.get_lines():
+            name = str(line.get_label()).removeprefix(LIKE)
+            if name != line.get_label() and name in looks:
+                line.set_linestyle(looks[name].get("linestyle", "-"))
     return looks
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, INK, SERIES, SETTINGS, WIDTH_IN
+from analysis.figures.style import GREY, INK, ON_DARK, ON_LIGHT, SERIES, SETTINGS, WIDTH_IN
 from analysis.reports.cell_table import Metric
 from analysis.reports.formatting import SHOWN_AS, quantity
 
@@ -113,7 +113,7 @@ def _write_cells(panel: Axes, grid: np.ndarray, marks: np.ndarray, metric: Metri
     middle = (np.nanmin(grid) + np.nanmax(grid)) / 2 if not np.isnan(grid).all() else 0.0
     for (y, x), value in np.ndenumerate(grid):
         if not math.isnan(value):
-            colour = "white" if value <= middle else "black"
+            colour = ON_DARK if value <= middle else ON_LIGHT
             panel.text(
                 x + 0.5,
                 y + 0.5,

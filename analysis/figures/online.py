@@ -32,6 +32,7 @@ from analysis.figures.style import (
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
+DRIFT = (0, (7, 2, 1, 2, 1, 2))
 LAPSED = {"round_lost": ("lost round", "x", VERMILION), "round_skipped": ("skipped round", "|", GREY)}
 
 
@@ -54,7 +55,7 @@ def online(traffic: Traffic) -> Figure:
         shade_outages(axes, outages)
         mark_warm_up(axes, run.warm_up_s)
         for at_s in drifts(run):
-            axes.axvline(at_s, color=INK, lw=1.0, ls=(0, (5, 2)))
+            axes.axvline(at_s, color=INK, lw=1.0, ls=DRIFT)
         axes.grid(visible=True, axis="y")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
@@ -93,7 +94,7 @@ def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
     axes.yaxis.set_major_formatter(as_percent())
     axes.set_ylabel("server right\n(% of held-out)")
     if drifts(run):
-        axes.plot([], [], color=INK, lw=1.0, ls=(0, (5, 2)), label="drift")
+        axes.plot([], [], color=INK, lw=1.0, ls=DRIFT, label="drift")
 
 
 def _versions(axes: Axes, run: Run) -> None:

@@ -45,6 +45,7 @@ def reliability(traffic: Traffic) -> Figure:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("said to be (% likely)")
+        axes.tick_params(labelbottom=True)
         axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.22), fontsize=7.5)
     return figure
 

@@ -26,7 +26,14 @@ Spans = list[tuple[float, float]]
 # Okabe and Ito (2008), told apart under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
-INK, FAINT = "#222222", "#6B6B6B"
+INK, FAINT, PAPER = "#222222", "#6B6B6B", "#FFFFFF"
+GRID, PARTLY, TOTALLY, STRIP = (
+    "#E9E9E9",
+    "#EEEEEE",
+    "#D9D9D9",
+    "#C9C9C9",
+)  # behind: outages of some, of all, of links
+ON_DARK, ON_LIGHT = "#FDFDFD", "#020202"  # words on a shade, which is the same on every screen
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, BLACK)  # for groups, in the scenario's order
 
 OUTCOME_COLOURS = {
@@ -84,20 +91,21 @@ SETTINGS: Settings = {
     "ytick.labelcolor": INK,
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
-    "grid.color": "#E9E9E9",
+    "grid.color": GRID,
     "grid.linewidth": 0.7,
     "lines.linewidth": 1.5,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "legend.handlelength": 1.6,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "svg.fonttype": "path",
     "text.parse_math": False,  # a name with dollars is a name
     "svg.hashsalt": "l2h-fleet",  # otherwise the ids in the file differ from run to run
     "path.simplify": True,
 }
 WIDTH_IN = 7.2
+LIKE = "_like "  # before a name: the label of a line with the stroke of the line of that name
 TIME_UNITS = (("days", 86_400.0, 4 * 86_400.0), ("h", 3_600.0, 4 * 3_600.0), ("s", 1.0, 0.0))  # from when on
 HOURS = (0.5, 1, 2, 3, 6, 12, 24)  # between two labels of a long run
 MOST_HOURS = 9  # of them along the axis
@@ -177,7 +185,7 @@ def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:
 
 def shade_outages(axes: Axes, outages: tuple[Outage, ...]) -> None:
     """Grey behind each outage; a lighter grey where the server goes on with less."""
-    for colour, is_total in (("#EEEEEE", False), ("#D9D9D9", True)):
+    for colour, is_total in ((PARTLY, False), (TOTALLY, True)):
         spans = [(one.from_s, one.to_s) for one in outages if (one.target == "server") == is_total]
         shade(axes, spans, color=colour, lw=0, zorder=0)
 
@@ -202,7 +210,7 @@ def shade(
     axes.broken_barh(widths, (bottom, top - bottom), transform=axes.get_xaxis_transform(), **look)
 
 
-def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = "#C9C9C9") -> None:
+def shade_links(axes: Axes, at_s: Floats, share: Floats, horizon_s: float, colour: str = STRIP) -> None:
     """A strip at the foot of the panel, a fifth of it high where every client's own link is out."""
     if share.max() > 0:
         at_s, share = few_steps(at_s, share, horizon_s)

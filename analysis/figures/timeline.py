@@ -16,6 +16,7 @@ from analysis.figures.style import (
     BLUE,
     GREEN,
     INK,
+    LIKE,
     PURPLE,
     SERIES,
     SKY,
@@ -135,21 +136,17 @@ def _queues(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
 
 
 def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
-    for bins, colour in zip(bins_of_servers(run).values(), cycle(SERIES), strict=False):
-        axes.plot(bins["middle_s"], bins["busy_replicas_mean"], color=colour, lw=1.1)
+    circles: dict[str, Any] = {"marker": "o", "mfc": "white", "ms": 3.5}
+    for (name, bins), colour in zip(bins_of_servers(run).items(), cycle(SERIES), strict=False):
+        look = {"color": colour, "lw": 1.1, "label": LIKE + name}
+        axes.plot(bins["middle_s"], bins["busy_replicas_mean"], **look)
         if "usable_replicas_mean" in bins:
-            axes.step(
-                bins["middle_s"],
-                bins["usable_replicas_mean"],
-                where="mid",
-                color=colour,
-                lw=1.1,
-                ls=(0, (4, 2)),
-            )
-    for label, style in (("busy", "-"), ("usable", (0, (4, 2)))):
-        axes.plot([], [], color=INK, lw=1.1, ls=style, label=label)
+            usable = bins["middle_s"], bins["usable_replicas_mean"]
+            axes.step(*usable, where="mid", markevery=0.15, **look, **circles)
+    for label, marks in (("busy", {}), ("usable", circles)):
+        axes.plot([], [], color=INK, lw=1.1, label=label, **marks)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_ylabel("replicas\n(number)")
 
 

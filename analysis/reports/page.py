@@ -11,6 +11,7 @@ import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from analysis.figures.dark import DARK, for_dark
 from analysis.figures.for_print import PRINT, for_print
 from analysis.figures.style import to_png, to_svg
 from sim.errors import BadInput
@@ -28,6 +29,7 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["dark"] = DARK
     return environment.get_template(template).render(**content)
 
 
@@ -80,5 +82,5 @@ def write_figure(path: Path, figure: Saved) -> None:
 
 
 def as_source(svg: bytes) -> str:
-    """An SVG as the source of a picture: as elements, the ids of several on one page would clash."""
-    return "data:image/svg+xml;base64," + b64encode(svg).decode()
+    """An SVG as the source of a picture, light or dark as the page is; as elements, ids would clash."""
+    return "data:image/svg+xml;base64," + b64encode(for_dark(svg)).decode()

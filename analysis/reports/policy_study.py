@@ -20,6 +20,7 @@ from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports.best_policy import difference_of, is_apart, pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import Metric, metric_of, pivot
 from analysis.reports.formatting import difference_with_half, difference_with_interval, quantity
+from analysis.reports.learning_in_time import learned_in_time, learning_picture, learning_sheet
 from analysis.reports.many_runs_report import (
     Picture,
     Result,
@@ -81,11 +82,15 @@ def study_result(
         Sheet(PAIRS, ("pair", *(difference_label(metric) for metric in first)), pair_rows(pairs, first)),
     ]
     pictures = _pictures(rows, results, metrics, baseline)
-    learned = regret_in_time(table)
+    learned = learned_in_time(table)
     if learned is not None:
-        reported["regret"] = regret_numbers(*learned)
+        sheets.append(learning_sheet(learned))
+        pictures.insert(0, learning_picture(learned))
+    regrets = regret_in_time(table)
+    if regrets is not None:
+        reported["regret"] = regret_numbers(*regrets)
         sheets.append(regret_sheet(reported["regret"]))
-        pictures.insert(0, regret_picture(*learned))
+        pictures.insert(0, regret_picture(*regrets))
     return Result(
         name="study",
         title=f"Study {name}",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures import regret as figures
+from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.figures.style import Floats
 from analysis.metrics.regret import regret_of
 from analysis.reports.formatting import number
@@ -47,7 +47,13 @@ def regret_in_time(table: pd.DataFrame) -> tuple[Floats, Curves, tuple[Outage, .
 
 def _curve(folder: Path, at_s: Floats) -> Floats:
     found = regret_of(open_run(folder))
-    return figures.so_far(found["arrived_at_s"].to_numpy(), found["regret"].to_numpy(), at_s)
+    return so_far(found["arrived_at_s"].to_numpy(), found["regret"].to_numpy(), at_s)
+
+
+def so_far(arrived_at_s: Floats, regrets: Floats, at_s: Floats) -> Floats:
+    """The sum of the regrets of all requests that arrived by each instant, float64 (instants,)."""
+    found: Floats = np.concatenate([[0.0], np.cumsum(regrets)])[np.searchsorted(arrived_at_s, at_s, "right")]
+    return found
 
 
 def marks(at_s: Floats, outages: tuple[Outage, ...]) -> list[float]:
@@ -77,7 +83,7 @@ def regret_picture(at_s: Floats, curves: Curves, outages: tuple[Outage, ...]) ->
     return Picture(
         "regret",
         "Regret through outages",
-        figures.regret(at_s, curves, outages, float(at_s[-1])),
+        policies_in_time([Panel("regret so far (loss)", at_s, curves)], outages, float(at_s[-1])),
         f"Regret so far over virtual time, a line per policy, with outages shaded; in the end: {ends}.",
         "What each policy paid more than an oracle: the one threshold that was best in hindsight while the "
         "server could answer, and nothing sent while it could not. A line that levels off has learned; its "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from run_folders import write_folder, write_outages, write_tiny
 
 from analysis import load_run
 from analysis.figures import FIGURES, drawings_of
+from analysis.figures.dark import DARK, for_dark
 from analysis.figures.deferral import deferral_rate_and_risk, operating_point
 from analysis.figures.deferring import deferring_bins
 from analysis.figures.online import server_accuracy_bins
 from analysis.figures.outcomes import outcome_shares
 from analysis.figures.style import (
     INK,
+    ON_DARK,
+    ON_LIGHT,
     OUTCOME_COLOURS,
     SCORE_STYLES,
     SETTINGS,
@@ -391,3 +395,15 @@ def test_a_run_that_answers_at_once_and_sends_nothing_has_no_empty_axes(tmp_path
             np.isfinite(y).sum() > 1 or line.get_marker() == "o"
             for y, line in zip(known, axes.get_lines(), strict=True)
         )
+
+
+def test_every_colour_has_one_for_dark_screens(drawn: dict[str, Figure]) -> None:
+    """But for words on shades, which stay; a rule for each stands before anything that is drawn."""
+    known = {colour.lower() for colour in (*DARK, ON_DARK, ON_LIGHT)}
+    for name, figure in drawn.items():
+        svg = to_svg(figure).decode()
+        used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg))
+        assert used <= known, name
+        rules = for_dark(svg.encode()).decode().partition('<g id="figure_1">')[0]
+        assert all(f'"fill: {colour}"' in rules and f'"stroke: {colour}"' in rules for colour in used), name
+    assert len(set(DARK.values())) == len(DARK) - 1, "ink is black; else what is told apart stays so"

@@ -140,3 +140,33 @@ def test_panels_in_one_column_each_say_what_they_show(traffic: Traffic) -> None:
     named = [(axes.get_title(loc="left"), axes.get_ylabel()) for axes in figure.axes]
     assert all(label for _, label in named)
     assert len(set(named)) == len(named)
+
+
+def strokes_of(axes: Any) -> dict[str, str]:
+    return {str(line.get_label()): str(line._unscaled_dash_pattern) for line in axes.get_lines()}
+
+
+def test_clients_own_models_have_the_stroke_of_their_group_and_circles(traffic: Traffic) -> None:
+    figure = FIGURES["fairness"].draw(traffic)
+    for_print(figure, 7.0)
+    (axes,) = figure.axes
+    strokes, groups = strokes_of(axes), list(traffic.run.groups)
+    assert len({strokes[group] for group in groups}) == len(groups) > 1
+    assert [strokes[f"_like {group}"] for group in groups] == [strokes[group] for group in groups]
+    circled = {str(line.get_label()) for line in axes.get_lines() if line.get_marker() == "o"}
+    assert circled == {"own models", *(f"_like {group}" for group in groups)}
+
+
+def test_a_key_to_what_has_no_name_keeps_its_look() -> None:
+    """As that of drifts, whose lines stand in every panel and are named in one."""
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="one")
+    axes.plot([0, 1], [1, 0], label="other")
+    axes.axvline(0.5, ls=(0, (7, 2, 1, 2)))
+    axes.plot([], [], ls=(0, (7, 2, 1, 2)), label="drift")
+    axes.legend()
+    for_print(figure, 3.33)
+    lines = axes.get_lines()
+    assert lines[3]._unscaled_dash_pattern == lines[2]._unscaled_dash_pattern  # type: ignore[attr-defined]
+    assert axes.get_legend().legend_handles[2].get_linestyle() == "--"  # type: ignore[union-attr]

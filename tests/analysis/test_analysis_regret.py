@@ -9,9 +9,9 @@ import pytest
 from run_folders import write_folder
 
 import analysis
-from analysis.figures.regret import so_far
 from analysis.metrics.measures import realised_risk
 from analysis.metrics.regret import best_threshold, regret_of
+from analysis.reports.regret import so_far
 from analysis.run_folder.traffic import traffic_of
 
 

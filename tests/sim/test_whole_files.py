@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim.errors import BadInput
+from sim.results.cache_folder import CACHE_VARIABLE, cache_root
 from sim.results.whole_files import in_words, require_writable, sweep, write_whole
 
 
@@ -153,3 +154,10 @@ def test_whether_a_folder_can_be_written_is_known_before_it_is_made(tmp_path, mo
     refuse_files(monkeypatch)
     with pytest.raises(BadInput, match=r"^--run-cache .*er: cannot be written \(Read-only file system\)$"):
         require_writable(tmp_path / "deep/er", "--run-cache")
+
+
+def test_a_cache_whose_name_no_file_could_have_is_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for root in ("x" * 300, "/".join(["y" * 200] * 25)):
+        monkeypatch.setenv(CACHE_VARIABLE, root)
+        with pytest.raises(BadInput, match=r"^L2H_CACHE .*: cannot be written \(File name too long\)"):
+            cache_root()

@@ -11,7 +11,7 @@
   let view = { ...whole }, cursor = null, drag = null, clicked = -1000;
 
   const escaped = (text) => String(text).replace(/[&<>"]/g, (c) => "&#" + c.charCodeAt(0) + ";");
-  const colour = (name) => (name === "ink" ? "var(--ink)" : name);
+  const colour = (name) => (name === "ink" ? "var(--ink)" : "var(--c" + name.slice(1) + ", " + name + ")");
   const DIGITS = { s: 10, h: 1000, days: 10000 }[UNIT.name];  // some seconds, whatever the unit
   const inUnit = (value) => String(Math.round(value / UNIT.s * DIGITS) / DIGITS);
 

@@ -3,11 +3,11 @@ Each kind of error has one short function; the line itself is put together in `d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sim.registry.registry import FAMILIES
 from sim.scenario.schema.vocabulary import (
@@ -91,12 +91,22 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
         return Finding(path, f"unknown key: it is called {RENAMED[path[-1]]} now")
     tag = tag_and_kind(here)
     if tag is None or tag[0] not in keys or len(parts) > 1:
-        return Finding(path, f"unknown key: {_kind_within(path, value, keys) or nearest(path[-1], keys)}")
+        told = _kind_within(path, value, keys) or nearest(path[-1], keys)
+        return Finding(path, f"unknown key: {told}{_still_missing(told, parts, here)}")
     if len(keys) == 1:
         return Finding(path, f"unknown key: {tag[0]} {tag[1]} takes no other key")
     others = _kinds_that_take(path, tag[0], value)
     hint = f"; {tag[0]} {' or '.join(others)} takes it" if others else ""
-    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {nearest(path[-1], keys)}{hint}")
+    told = nearest(path[-1], keys)
+    missing = _still_missing(told, parts, here)
+    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {told}{missing}{hint}")
+
+
+def _still_missing(told: str, parts: Sequence[type[BaseModel]], here: Any) -> str:
+    """The key that must be given and is not, where there is one and nothing else is near."""
+    required = {key for part in parts for key, field in part.model_fields.items() if field.is_required()}
+    missing = sorted(required - set(here)) if isinstance(here, dict) else []
+    return f"; {missing[0]} is missing" if len(missing) == 1 and not told.startswith("did") else ""
 
 
 def _kinds_that_take(path: Path, tag: str, value: Any) -> list[str]:

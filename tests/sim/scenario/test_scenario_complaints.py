@@ -28,7 +28,7 @@ def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], ex
     line = complaint(example_text.replace("budget: null", budget))
     assert line == (
         "x.yaml:24: fleet.sensors.budget.count: unknown key for kind count: "
-        "must be one of kind, limit, per_s, shared_by (and 1 more)"
+        "must be one of kind, limit, per_s, shared_by; limit is missing (and 1 more)"
     )
 
 
