@@ -1,7 +1,7 @@
 """How fast a run goes from its first arrival to its last file, beside a bare pyarrow write of the same rows.
 
 M/M/4 by the compiled clock, tables made up. `whole` is the run with all its files, `detail_none` the same
-without its rows; `bare` reads each part of `requests` again and times nothing but pyarrow's `write_table` into
+without its rows; `bare` reads each part of `requests` again and times nothing but a write by pyarrow into
 memory, packed as the run packs it, and by pyarrow's defaults. Who writes these rows cannot be faster than its
 bare write. Requests per second of wall time (two cores may work) and of CPU.
 
