@@ -222,7 +222,9 @@ def persistence(values: Floats) -> float:
     fourth = float(sum((square**2).sum() for square in squares))
     if fourth <= 0 or total**2 < LEAST_UNLIKE * fourth:
         return 1.0
-    shared = max(sum(float(piece[lag:] @ piece[:-lag]) for piece in pieces) for lag in range(1, LAGS + 1))
+    shared = max(
+        sum(float((piece[lag:] * piece[:-lag]).sum()) for piece in pieces) for lag in range(1, LAGS + 1)
+    )
     error = 1 / np.sqrt(sum(piece.size for piece in pieces))
     return float(min(1.0, 3 * max(shared / total - error, error / 2)))
 
