@@ -9,6 +9,7 @@ from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
 
+from analysis.reports.learning_alone import tiles
 from analysis.time_in_words import between, span
 
 NOTHING, NEVER, OPEN = "–", "never", "open"
@@ -115,6 +116,8 @@ def taken(summary: Summary, which: str, percentile: str) -> str:
 
 def headline(summary: Summary) -> list[dict[str, str]]:
     """The numbers to read first: label, value, and a note that says what to hold it against."""
+    if not summary["run"]["horizon_s"]:
+        return [dict(zip(("label", "value", "note"), row, strict=True)) for row in tiles(summary)]
     held_out, whole = summary["accuracy"]["held_out"], summary["outages"]["whole_run"]
     rates, load = summary["rates"], summary["load"]
     low, high = held_out["all"]["low"], held_out["all"]["high"]

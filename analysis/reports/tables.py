@@ -177,10 +177,10 @@ def _study(summary: Summary) -> Table:
 def summary_table(summary: Summary) -> RenderableType:
     """What a run prints at its end; about forty lines that fit a terminal of eighty columns."""
     run = summary["run"]
-    title = (
-        f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
-        f"{summary['counts']['requests']:,} requests, "
-        f"{between(run['warm_up_s'], run['horizon_s'])}"
+    title = f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, " + (
+        f"{summary['counts']['requests']:,} requests, {between(run['warm_up_s'], run['horizon_s'])}"
+        if run["horizon_s"]
+        else "learning alone"
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]
