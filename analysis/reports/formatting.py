@@ -91,8 +91,9 @@ def outcome_shares(summary: Summary) -> str:
     return ", ".join(f"{name} {percent(part)}" for name, part in shares.items() if part >= 0.0005) or "none"
 
 
-def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–')}"
+def outage_name(outage: dict[str, Any], of_s: float) -> str:
+    """What is out, and from when to when in a run of `of_s` seconds."""
+    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–', of_s)}"
 
 
 def verdict(summary: Summary) -> str:

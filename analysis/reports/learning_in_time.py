@@ -149,7 +149,7 @@ def learning_sheet(learned: Learned) -> Sheet:
             )
             cells.append("–" if np.isnan(risk) else f"{number(risk, 3)}, {percent(right)}")
         rows.append((name, *cells))
-    columns = ("policy", *(between(low, high, "–") for low, high in spans))
+    columns = ("policy", *(between(low, high, "–", horizon_s) for low, high in spans))
     return Sheet(
         "Risk (loss) and accuracy by time of arrival, of all seeds' held-out requests", columns, rows
     )
