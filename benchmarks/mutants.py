@@ -9,8 +9,8 @@ with `--stories` what is left meets the exact stories of the suite, too. What no
 it is equivalent, or a hole. Made with `--table`: docs/tables/mutants.md.
 
 `python -m benchmarks.mutants` takes about an hour; `--sample 20 --worlds 20` a minute. Mutants come in an
-order drawn by the seed, so that what `--minutes` has time for is a fair sample of all; `--kept` keeps what was
-found, and goes on from there. The last line is one JSON object.
+order drawn by the seed, so that what `--minutes` has time for is a fair sample of all; `--kept` keeps
+what was found, and goes on from there. The last line is one JSON object.
 """
 
 from __future__ import annotations
