@@ -7,6 +7,7 @@ Try: run outage
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -226,6 +227,8 @@ def main() -> int:
     except OSError as error:  # a full disk, a folder that went away
         from sim.results.whole_files import in_words
 
+        if error.errno == errno.ENAMETOOLONG:
+            return complain(in_words(error), 2)
         has_had_enough = isinstance(error, BrokenPipeError)  # who read the results, as `head` does
         return 1 if has_had_enough else complain(f"failed: {in_words(error)}", 1)
     return complain("interrupted", code) if code == EXIT_CODE else code

@@ -26,7 +26,9 @@ class Needs(NamedTuple):
 
 
 WITHOUT = Needs(2 * GIB, 32, 64, "this", "")
-WITH_RAY = Needs(20 * GIB, 320, 1024, "Ray with its processes", f"; {WITHOUT_RAY}")
+# Open files: each of Ray's processes may have so many; at most 60 were seen, with 2 workers, and 2 more for each
+# more.
+WITH_RAY = Needs(20 * GIB, 320, 256, "Ray with its processes", f"; {WITHOUT_RAY}")
 
 
 def require_room(needs: Needs = WITHOUT) -> None:
