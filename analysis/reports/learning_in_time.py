@@ -44,7 +44,7 @@ class Learned:
 def learns_meanwhile(run: Run) -> bool:
     """Whether rejectors or a server's model go on learning while the run's requests come."""
     scenario = run.scenario
-    return bool(scenario.get("federation") or scenario["training"].get("online"))
+    return bool(scenario.get("federation") or scenario.get("training", {}).get("online"))
 
 
 def learned_in_time(table: pd.DataFrame) -> Learned | None:
@@ -67,7 +67,7 @@ def learned_in_time(table: pd.DataFrame) -> Learned | None:
         name: [_sums(traffic_of(open_run(folder)), edges_s) for folder in runs]
         for name, runs in folders.items()
     }
-    is_trained = any(run.scenario["training"].get("online") for run in first)
+    is_trained = any(run.scenario.get("training", {}).get("online") for run in first)
     sums = {
         key: {name: np.stack([run[key] for run in runs]) for name, runs in by_policy.items()}
         for key in NUMBERS

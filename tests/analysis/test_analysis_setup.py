@@ -34,7 +34,7 @@ SERVER = {
 
 
 def scenario(group: dict[str, Any] | None = None, **server: Any) -> dict[str, Any]:
-    return {"horizon_s": 60.0, "fleet": [GROUP | (group or {})], "server": SERVER | server}
+    return {"fleet": [GROUP | (group or {})], "server": SERVER | server}
 
 
 def test_without_traffic_it_is_told_what_learns_and_what_a_study_tries() -> None:
@@ -51,7 +51,7 @@ def test_without_traffic_it_is_told_what_learns_and_what_a_study_tries() -> None
 
 
 def test_what_ran() -> None:
-    assert setup(scenario()) == {
+    assert setup(scenario() | {"horizon_s": 60.0}) == {
         HEADING: [
             ("sensors", "60 clients; l2h above a threshold of 0; deadline 1 s; 3 attempts"),
             ("server", "2 replicas, batches of up to 8, 0.05 s a batch and 0.02 s a request, no outages"),
@@ -137,7 +137,7 @@ def test_one_server_and_several_are_told_as_servers() -> None:
     )
     one, two = (
         scenario() | {"server": SERVER},
-        {"horizon_s": 60.0, "fleet": [GROUP], "servers": [edge, cloud]},
+        {"fleet": [GROUP], "servers": [edge, cloud]},
     )
     what = "batches of up to 8, 0.05 s a batch and 0.02 s a request, no outages"
     assert differences(scenario_differences(one, two)) == [
