@@ -26,8 +26,7 @@ class Needs(NamedTuple):
 
 
 WITHOUT = Needs(2 * GIB, 32, 64, "this", "")
-# Open files: each of Ray's processes may have so many; at most 60 were seen, with 2 workers, and 2 more for each
-# more.
+# Files that each process may have open: of Ray's the most had 58 with one worker, 60 with two.
 WITH_RAY = Needs(20 * GIB, 320, 256, "Ray with its processes", f"; {WITHOUT_RAY}")
 
 

@@ -47,10 +47,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("command", "before"), [(name, one) for name, all_ in TAKEN.items() for one in all_])
-@pytest.mark.parametrize("long", ["x" * 10_000, "x/" * 5_000], ids=["one name", "many folders"])
 def test_a_path_of_10000_characters_is_one_line(
-    command: str, before: str, long: str, runs: Path, tmp_path: Path
+    command: str, before: str, runs: Path, tmp_path: Path
 ) -> None:
+    """Too long as a whole and in its last name."""
+    long = "x/" * 2_500 + "x" * 5_000
     for name in ("RUN", "RUN2"):
         (tmp_path / name).symlink_to(runs / name)
     words = before.split()
@@ -58,7 +59,7 @@ def test_a_path_of_10000_characters_is_one_line(
     done = called(tmp_path, command, *words, long, *after)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert long[:9_000] in done.stderr
+    assert long[:4_000] in done.stderr
     assert {one.name for one in tmp_path.iterdir()} == {"RUN", "RUN2"}
 
 
