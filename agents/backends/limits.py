@@ -26,7 +26,7 @@ class Needs(NamedTuple):
 
 
 WITHOUT = Needs(2 * GIB, 32, 64, "this", "")
-# Files that each process may have open: of Ray's the most had 58 with one worker, 60 with two.
+# Files that each process may have open: of Ray's the most had 58 with one worker, 60 with two, 70 with six.
 WITH_RAY = Needs(20 * GIB, 320, 256, "Ray with its processes", f"; {WITHOUT_RAY}")
 
 
