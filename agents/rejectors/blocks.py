@@ -289,10 +289,11 @@ class RejectorBlock:
 
     def _require_finite(self, losses: NDArray[np.float64], largest: NDArray[np.float64]) -> None:
         """Raises RunFailed for the first loss that is not finite: of its own batch where the outputs are
-        numbers, else of the one before."""
+        numbers, else of the one before, if there is one."""
         for step, row in np.argwhere(~np.isfinite(losses))[:1]:
             most, advice = largest[step, row], SMALLER if step else ""
-            why = f"of outputs up to {most:.3g}" if np.isfinite(most) else f"broken by step {step - 1}"
+            broken = f"broken by step {step - 1}" if step else "its weights are no numbers"
+            why = f"of outputs up to {most:.3g}" if np.isfinite(most) else broken
             problem = f"the loss is {losses[step, row]} at step {step}, {why}{advice}"
             raise RunFailed("learn", f"{self._name(row)}: {problem}")
 
