@@ -292,7 +292,7 @@ class RejectorBlock:
         numbers, else of the one before, if there is one."""
         for step, row in np.argwhere(~np.isfinite(losses))[:1]:
             most, advice = largest[step, row], SMALLER if step else ""
-            broken = f"broken by step {step - 1}" if step else "its weights are no numbers"
+            broken = f"broken by step {step - 1}" if step else "of outputs that are no numbers"
             why = f"of outputs up to {most:.3g}" if np.isfinite(most) else broken
             problem = f"the loss is {losses[step, row]} at step {step}, {why}{advice}"
             raise RunFailed("learn", f"{self._name(row)}: {problem}")
