@@ -261,7 +261,10 @@ def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
     ("of_server", "told"),
     [
         (True, "server, version 1: the loss is nan at step 0; "),
-        (False, "group sensors, rejector of client 1: the loss is nan at step 0, of outputs that are no numbers"),
+        (
+            False,
+            "group sensors, rejector of client 1: the loss is nan at step 0, of outputs that are no numbers",
+        ),
     ],
 )
 def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_server, told):

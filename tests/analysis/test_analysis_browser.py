@@ -192,6 +192,7 @@ def test_pages_fit_their_width_in_light_and_dark(
         shown.context.close()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: Any, pages: list[Path]) -> None:
     shown = Opened(browser, pages[-1], DESK)
     assert shown.complaints == []
@@ -312,6 +313,7 @@ def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: 
     assert HOSTILE in {sample.labels["group"] for sample in families["l2h_correct"].samples}
 
 
+@pytest.mark.slow
 def test_a_figure_for_print_shows_names_as_they_are(foreign: Path) -> None:
     """Dollars are no mathematics there, and marks of XML no XML."""
     svg = ElementTree.fromstring(print_figure(foreign, "fairness", "12in", "svg"))

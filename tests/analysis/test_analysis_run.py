@@ -143,6 +143,7 @@ def test_what_the_checksums_tell_is_noticed_by_whoever_reads_a_table(tmp_path: P
         _ = analysis.load_run(folder).periods
 
 
+@pytest.mark.slow
 def test_a_table_of_a_kind_that_only_some_runs_have_is_missed(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     shutil.copy(folder / "clients.parquet", folder / "servers.parquet")
