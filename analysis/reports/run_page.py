@@ -144,8 +144,8 @@ def made_by(run: Run) -> str:
     known = [f"{OWN_KEY} {run.versions[OWN_KEY]}"] if OWN_KEY in run.versions else []
     known += [f"commit {str(run.versions['commit'])[:12]}"] if run.versions.get("commit") else []
     path = run.timing.get("path")
-    is_played = run.horizon_s > 0 and isinstance(path, dict) and "name" in path
-    known += [f"clock: {path['name']}"] if is_played else []
+    if run.horizon_s > 0 and isinstance(path, dict) and "name" in path:
+        known.append(f"clock: {path['name']}")
     return ", ".join(known) or "an unknown version"
 
 
