@@ -41,6 +41,19 @@ def peers_in(scenario: Scenario) -> dict[str, tuple[int, int]]:
     }
 
 
+def fronts_in(scenario: Scenario) -> dict[str, int]:
+    """The servers' models that see a client's features, by name: the place of its group, whose one model it
+    is."""
+    places = [group.group for group in scenario.fleet]
+    servers = zip(server_names(scenario), scenario.server_models.values(), strict=True)
+    return {name: places.index(model.features_of) for name, model in servers if model.features_of is not None}
+
+
+def features_for(name: str) -> str:
+    """Where a plan has what a model of the servers sees in place of samples."""
+    return f"features for {name}"
+
+
 def libraries_of(scenario: Scenario) -> dict[str, str]:
     """The versions of the libraries that only brought models need, by name; empty where none does."""
     servers = (model.family for model in scenario.server_models.values())

@@ -27,7 +27,7 @@ from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, recipe_for
 from agents.models.given import untrained_clients
 from agents.models.own_models import OwnModel, answers_of
-from agents.models.peers import peers_say
+from agents.models.peers import fronts_say, peers_say
 from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
@@ -122,7 +122,8 @@ class Fleet:
     def build(self) -> None:
         """Makes the views and the frozen clients, from the cache where it has them."""
         said = answers_of(self._plan, self._own_models)
-        if said := said | peers_say(self._plan, said, self._cache):
+        said |= peers_say(self._plan, said, self._cache) | fronts_say(self._plan, said, self._cache)
+        if said:
             self._plan = replace(self._plan, said=said)
         self._plan.prepare()
         self._backend.start(self._plan)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,70 +20,19 @@ from analysis.statistics.in_time import (
     BLOCKS,
     LOOKS,
     Interval,
-    Span,
     alike,
     least_variance,
     mean_in_time,
     percentile_in_time,
     share_in_time,
 )
-from analysis.statistics.percentiles import Latencies, percentile, percentile_over_runs
-from analysis.statistics.run_length import relaxation_s
+from analysis.statistics.percentiles import percentile, percentile_over_runs
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
+from benchmarks.coverage_of_service import of_service
+from benchmarks.coverage_worlds import MEAN_S, Line, Queue, line_of, poisson, queue_run, service_times
 
 Floats = NDArray[np.float64]
-MEAN_S = 0.1  # of a service
 LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-
-
-class Queue(NamedTuple):
-    """One server at a load; cv of the service times (lognormal, exponential at 1); stops: how much of the
-    load are rare jobs of `stop_s`, such as outages are to those who wait."""
-
-    load: float
-    cv: float = 1.0
-    stops: float = 0.0
-    stop_s: float = 5.0
-
-    @property
-    def relaxation_s(self) -> float:
-        alone_s = relaxation_s(self.load, MEAN_S, MEAN_S, self.cv, 1)
-        return max(alone_s, self.stop_s / self.stops) if self.stops else alone_s
-
-    def span(self, relaxations: float) -> Span:
-        return Span(0.0, relaxations * self.relaxation_s, self.relaxation_s, max(1.0, (1 + self.cv**2) / 2))
-
-
-class Line(NamedTuple):
-    """printed: the share of the runs with an interval; covered, of those; naive: as if independent."""
-
-    world: str
-    number: str
-    runs: int
-    printed: float
-    covered: float
-    naive: float
-
-
-def queue_run(world: Queue, end_s: float, rng: np.random.Generator) -> tuple[Latencies, Floats, Floats]:
-    """The requests of [0, end) after a long warm-up, cut at the end, how long each takes, and its service
-    (n,)."""
-    before_s = 20 * world.relaxation_s
-    arrived = _poisson((world.load - world.stops) / MEAN_S, before_s + end_s, rng) - before_s
-    service = _service(world.cv, arrived.size, rng)
-    stops = _poisson(world.stops / world.stop_s, before_s + end_s, rng) - before_s
-    at_s = np.concatenate([arrived, stops])
-    order = np.argsort(at_s, kind="stable")
-    work = np.concatenate([service, np.full(stops.size, world.stop_s)])[order]
-    left = np.append(0.0, np.cumsum(work[:-1] - np.diff(at_s[order])))
-    taken = np.empty(at_s.size)
-    taken[order] = left - np.minimum.accumulate(left) + work
-    counted = arrived >= 0
-    arrived_s, taken_s = arrived[counted], taken[: arrived.size][counted]
-    is_open = arrived_s + taken_s > end_s
-    relaxations = end_s / world.relaxation_s
-    times = Latencies(arrived_s, np.where(is_open, np.nan, taken_s), end_s, relaxations)
-    return times, taken_s, service[counted]
 
 
 def wasted(world: Queue, late_s: float, rng: np.random.Generator, relaxations: float) -> float:
@@ -106,17 +54,6 @@ def wasted(world: Queue, late_s: float, rng: np.random.Generator, relaxations: f
 
 def _long_s(world: Queue, relaxations: float) -> float:
     return min(100 * relaxations * world.relaxation_s, 3e6 * MEAN_S / world.load)
-
-
-def _poisson(rate_hz: float, end_s: float, rng: np.random.Generator) -> Floats:
-    return np.sort(rng.uniform(0, end_s, rng.poisson(rate_hz * end_s)))
-
-
-def _service(cv: float, count: int, rng: np.random.Generator) -> Floats:
-    if cv == 1:
-        return rng.exponential(MEAN_S, count)
-    sigma = np.sqrt(np.log1p(cv**2))
-    return rng.lognormal(np.log(MEAN_S) - sigma**2 / 2, sigma, count)
 
 
 def truth_of(world: Queue, rng: np.random.Generator, relaxations: float) -> Floats:
@@ -167,7 +104,7 @@ def single_runs(world: Queue, relaxations: float, runs: int, rng: np.random.Gene
         f"load {world.load:g}, cv {world.cv:g}{', stops' * bool(world.stops)}, {relaxations:g} relaxations"
     )
     for name, each in found.items():
-        yield _line(where, name, true[name], [one for one, _ in each], [ends for _, ends in each])
+        yield line_of(where, name, true[name], [one for one, _ in each], [ends for _, ends in each])
 
 
 def paired_runs(load: float, relaxations: float, runs: int, rng: np.random.Generator) -> Iterator[Line]:
@@ -178,8 +115,8 @@ def paired_runs(load: float, relaxations: float, runs: int, rng: np.random.Gener
     true["p95"] = -np.log(0.05) * true["mean"]
     found: dict[str, list[Interval]] = {name: [] for name in true}
     for _ in range(runs):
-        arrived = _poisson(load / MEAN_S, span.to_s + 20 * world.relaxation_s, rng) - 20 * world.relaxation_s
-        service, gaps = _service(1.0, arrived.size, rng), np.diff(arrived)
+        arrived = poisson(load / MEAN_S, span.to_s + 20 * world.relaxation_s, rng) - 20 * world.relaxation_s
+        service, gaps = service_times(1.0, arrived.size, rng), np.diff(arrived)
         both = []
         for scale in (1.0, 0.9):
             left = np.append(0.0, np.cumsum(scale * service[:-1] - gaps))
@@ -205,7 +142,7 @@ def paired_runs(load: float, relaxations: float, runs: int, rng: np.random.Gener
             Interval(*jackknife(difference, BLOCKS), span.too_short(0.95, of_difference=True))
         )
     for name, each in found.items():
-        yield _line(f"load {load:g}, difference, {relaxations:g} relaxations", name, true[name], each, [])
+        yield line_of(f"load {load:g}, difference, {relaxations:g} relaxations", name, true[name], each, [])
 
 
 def over_runs(load: float, seeds: int, runs: int, end_s: float, rng: np.random.Generator) -> Iterator[Line]:
@@ -222,7 +159,7 @@ def over_runs(load: float, seeds: int, runs: int, end_s: float, rng: np.random.G
             half = stats.t.ppf(0.975, seeds - 1) * own.std(ddof=1) / np.sqrt(seeds)
             naive.append((float(own.mean() - half), float(own.mean() + half)))
         where = f"load {load:g}, {seeds} seeds of {end_s:g} s"
-        yield _line(where, name, true, found, naive)
+        yield line_of(where, name, true, found, naive)
 
 
 def fleets(groups: int, activity: Floats, runs: int, rng: np.random.Generator, what: str) -> Line:
@@ -239,16 +176,7 @@ def fleets(groups: int, activity: Floats, runs: int, rng: np.random.Generator, w
         found.append(Interval(one["value"], one["low"], one["high"]))
         low, high = wilson(right.mean(), 4000.0)
         naive.append((float(low), float(high)))
-    return _line(f"clients: {what}", "accuracy", float(levels.mean()), found, naive)
-
-
-def _line(
-    world: str, number: str, true: float, found: list[Interval], naive: list[tuple[float, float]]
-) -> Line:
-    told = [one for one in found if one.why is None]
-    covered = float(np.mean([one.low <= true <= one.high for one in told])) if told else float("nan")
-    other = float(np.mean([low <= true <= high for low, high in naive])) if naive else float("nan")
-    return Line(world, number, len(found), len(told) / len(found), covered, other)
+    return line_of(f"clients: {what}", "accuracy", float(levels.mean()), found, naive)
 
 
 def grid(runs: int, seed: int = 1) -> Iterator[Line]:
@@ -268,6 +196,7 @@ def grid(runs: int, seed: int = 1) -> Iterator[Line]:
             yield from over_runs(load, seeds, min(runs, 200), 110.0, rng)
     for what, groups, activity in FLEETS:
         yield fleets(groups, activity, runs, rng, what)
+    yield from of_service(min(runs, 300), seed)
 
 
 FLEETS: tuple[tuple[str, int, Floats], ...] = (

@@ -3,13 +3,14 @@ workers a file's tests stay together, and those that start clusters or servers c
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
+from plain import draw_plainly
 from tried import QUICK, WHOLE
 
 from agents.backends.before_ray import before_ray
@@ -38,13 +39,13 @@ def no_cluster_is_left_behind() -> Iterator[None]:
 @pytest.fixture
 def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn as ever, but written as empty pictures: most of a report's time is their text."""
-    from analysis.reports import page, partial_report, run_page  # noqa: PLC0415  (few tests draw)
+    draw_plainly(monkeypatch)
 
-    def plain(_figure: Any, _png: bool = False) -> page.Saved:
-        return page.Saved(b"<svg/>", None, b"<svg/>")
 
-    for place in (run_page, partial_report):
-        monkeypatch.setattr(place, "saved", plain)
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: the one with the clusters mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name

@@ -156,47 +156,39 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     assert list(tmp_path.iterdir()) == [sheet]
 
 
-def test_a_run_that_begins_does_not_say_that_it_goes_on(tmp_path):
-    few = ("--set", "horizon_s=72", "--set", "fleet.0.clients=2", "--set", "training.online=null")
-    done = call("run", "smoke", "--local", "--out", "mine", *few, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "run: 100%" in done.stderr
-    assert "going on" not in done.stderr
-
-
+@pytest.mark.usefixtures("plain_pictures")
 def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
     words = ["run", "smoke", "--local", "--quiet", "--out", "kept", "--set", "horizon_s=80"]
-    first = call(*words, cwd=tmp_path)
+    first = called(tmp_path, *words)
     assert first.returncode == 0, first.stderr
     assert "report: kept/report.html" in first.stdout
     made = {path: path.read_bytes() for path in sorted((tmp_path / "kept/requests").iterdir())}
 
-    again = call(*words, cwd=tmp_path)
+    again = called(tmp_path, *words)
     assert again.returncode == 2
     assert "--force" in again.stderr
-    forced = call(*words, "--force", cwd=tmp_path)
+    forced = called(tmp_path, *words, "--force")
     assert (forced.returncode, forced.stderr) == (0, "")
     assert {path: path.read_bytes() for path in made} == made, "the same seed gives the same bytes"
 
     summary = (tmp_path / "kept/summary.json").read_bytes()
     (tmp_path / "kept/summary.json").unlink()
-    assert call("report", "kept", cwd=tmp_path).returncode == 0
+    assert called(tmp_path, "report", "kept").returncode == 0
     assert (tmp_path / "kept/summary.json").read_bytes() == summary
 
-    repeated = call(
-        "run", "kept/scenario.yaml", "--local", "--quiet", "--out", "kept", "--force", cwd=tmp_path
-    )
+    repeated = called(tmp_path, "run", "kept/scenario.yaml", *words[2:], "--force")
     assert (repeated.returncode, repeated.stderr) == (0, ""), "a run's own scenario can replace the run"
     assert {path: path.read_bytes() for path in made} == made
     assert (tmp_path / "kept/scenario.yaml").read_text().startswith("# Does every stage of a run work")
 
 
-def test_a_run_may_live_in_the_working_directory(tmp_path):
+@pytest.mark.usefixtures("plain_pictures")
+def test_a_run_may_live_in_the_working_directory(tmp_path, monkeypatch):
     words = ["run", "smoke", "--local", "--quiet", "--out", ".", "--set", "horizon_s=80"]
-    environment = {"L2H_CACHE": ".cache"}
-    assert call(*words, cwd=tmp_path, **environment).returncode == 0
+    monkeypatch.setenv("L2H_CACHE", ".cache")
+    assert called(tmp_path, *words).returncode == 0
     assert (tmp_path / ".cache").is_dir()
-    again = call(*words, "--force", cwd=tmp_path, **environment)
+    again = called(tmp_path, *words, "--force")
     assert (again.returncode, again.stderr) == (0, "")
 
 
@@ -237,12 +229,20 @@ def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
     assert reported.returncode == 0
     assert re.search(r"^(server: 100%|learn: 100%  kept)", reported.stderr, re.MULTILINE)
     assert "run: 100%  80 of 80 s" in reported.stderr
+    assert "going on" not in reported.stderr
     assert "\x1b" not in reported.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_what_ends_a_run_from_outside_says_how_to_go_on(number, tmp_path):
-    words = ["run", "outage", "--local", "--out", "run", "--set", "training.pretrain.epochs=100000"]
+    words = ["run", "smoke", "--local", "--out", "run", "--set", "training.pretrain.epochs=100000"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sim.py"), *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.statistics.capacity import Slo, decide
-from benchmarks.coverage import (
-    FLEETS,
-    MEAN_S,
-    Line,
-    Queue,
-    fleets,
-    over_runs,
-    paired_runs,
-    queue_run,
-    single_runs,
-)
+from benchmarks.coverage import FLEETS, fleets, over_runs, paired_runs, single_runs
+from benchmarks.coverage_of_service import refusals, service_runs
+from benchmarks.coverage_worlds import MEAN_S, Line, Queue, queue_run
 
 # Nominal 95% in 150 runs has a standard error of 1.8 points, in 300 one of 1.3: 89% lies three, or five, of
 # them below; bounds of shares may cover more. The power: as if requests were independent, 10 to 70% of
@@ -35,6 +27,23 @@ def test_intervals_of_one_run_cover_where_there_are_any(load: float, relaxations
     assert "p99" not in told, "too short for that"
     assert all(line.covered >= LEAST for line in told.values()), told
     assert max(line.naive for line in told.values() if line.number != "in system") < 0.8
+
+
+def test_rates_utilisation_and_queue_cover_and_no_more() -> None:
+    """As if crowds decided how many requests come, intervals of arrivals and utilisation were several times
+    too wide and covered 100%."""
+    told = printed(list(service_runs(0.9, 100, 200, np.random.default_rng(8))))
+    assert set(told) == {"arrivals", "in time", "utilisation", "queue", "sent", "sent, in time", "cost"}
+    assert all(line.covered >= LEAST for line in told.values()), told
+    assert all(told[name].covered <= 0.985 for name in ("arrivals", "in time", "utilisation", "queue")), told
+    assert told["in time"].naive < 0.6
+
+
+@pytest.mark.parametrize(("load", "places"), [(0.9, 5), (1.2, 10)])
+def test_refusals_cover(load: float, places: int) -> None:
+    line = refusals(load, places, 200, 200, np.random.default_rng(9))
+    assert line.printed > 0.95
+    assert line.covered >= LEAST > 0.8 > line.naive
 
 
 def test_a_run_that_is_too_short_prints_no_interval() -> None:

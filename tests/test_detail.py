@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from plain import draw_plainly
 from typer.testing import CliRunner
 
 from analysis import load_run, write_comparison, write_report
@@ -23,11 +24,14 @@ DETAILS = ("full", "lean", "none")
 def runs(tmp_path_factory) -> dict[str, Path]:
     """The same short run under each detail, with an outage, retries and two groups."""
     place, found = tmp_path_factory.mktemp("detail"), {}
-    for detail in DETAILS:
-        found[detail] = place / detail
-        words = ["run", "smoke", "--local", "--quiet", "--set", f"detail={detail}"]
-        done = CliRunner().invoke(app, [*words, "--out", str(found[detail])])
-        assert done.exit_code == 0, done.output
+    with pytest.MonkeyPatch.context() as patched:
+        draw_plainly(patched)
+        patched.setenv("L2H_CACHE", str(place / "cache"))
+        for detail in DETAILS:
+            found[detail] = place / detail
+            words = ["run", "smoke", "--local", "--quiet", "--set", f"detail={detail}"]
+            done = CliRunner().invoke(app, [*words, "--out", str(found[detail])])
+            assert done.exit_code == 0, done.output
     return found
 
 

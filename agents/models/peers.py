@@ -1,37 +1,57 @@
-"""What frozen models of clients say where they answer for others: asked once, as models that a user brings.
-Comes before the learners start, so such a client is trained here unless the cache has it."""
+"""Frozen models of clients where servers need them: they answer for others, or a server sees their features.
+Asked once, as models that a user brings; comes before the learners start, so such a client is trained here
+unless the cache has it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.brought_names import name_of, peers_in
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.brought_names import features_for, fronts_in, name_of, peers_in
 from agents.models.client_cache import load_client, save_client
 from agents.models.frozen import Weights, live_model, recipe_for, train
 from agents.models.outputs import output_of
 from agents.models.own_models import samples_asked
 from agents.plan import Plan, Variant
+from sim.errors import BadInput
 
 
 def peers_say(plan: Plan, said: Mapping[str, Weights], cache: Path) -> dict[str, Weights]:
     """By the names of the servers' models that are clients'. said: of models that are brought."""
     found = {}
     for name, (place, number) in peers_in(plan.scenario).items():
-        if plan.is_brought(place):
-            found[name] = said[name_of(plan.scenario.fleet[place])]
-            continue
-        variant = Variant(place, number)
-        recipe = recipe_for(plan, variant)
-        frozen = load_client(recipe, cache)
-        if frozen is None:
-            (frozen,) = train([recipe])
-            save_client(recipe, frozen, cache)
-        asked = samples_asked(plan)
-        output = output_of(live_model(plan, variant, frozen.weights), plan, asked)
-        found[name] = {
-            "sample_id": asked,
-            "logits": output.logits.numpy(),
-            "features": output.features.numpy(),
-        }
+        found[name] = _says(plan, Variant(place, number), said, cache, samples_asked(plan))
     return found
+
+
+def fronts_say(plan: Plan, said: Mapping[str, Weights], cache: Path) -> dict[str, Weights]:
+    """The same for the servers' models that see features, of all samples that they learn from too. Raises
+    BadInput where a model that is brought tells no features."""
+    found = {}
+    pool = [plan.in_view(plan.server_pool, view) for view in range(len(plan.shifts))]
+    for name, place in fronts_in(plan.scenario).items():
+        asked = np.unique(np.concatenate([samples_asked(plan), *pool])).astype(np.int32)
+        front = _says(plan, Variant(place, 0), said, cache, asked)
+        if not front["features"].shape[1]:
+            group = plan.scenario.fleet[place].group
+            raise BadInput(f"{name}.features_of: {group}: its model tells no features")
+        found[features_for(name)] = {part: front[part] for part in ("sample_id", "features")}
+    return found
+
+
+def _says(
+    plan: Plan, variant: Variant, said: Mapping[str, Weights], cache: Path, asked: NDArray[np.int32]
+) -> Weights:
+    """What a client makes of these samples; of one that is brought, of those that it was asked."""
+    if plan.is_brought(variant.group):
+        return said[name_of(plan.scenario.fleet[variant.group])]
+    recipe = recipe_for(plan, variant)
+    frozen = load_client(recipe, cache)
+    if frozen is None:
+        (frozen,) = train([recipe])
+        save_client(recipe, frozen, cache)
+    output = output_of(live_model(plan, variant, frozen.weights), plan, asked)
+    return {"sample_id": asked, "logits": output.logits.numpy(), "features": output.features.numpy()}

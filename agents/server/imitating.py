@@ -17,6 +17,7 @@ from agents.models.families import Classifier
 from agents.models.frozen import weights_of
 from agents.models.training import batch_order, read, require_finite, to_tensor
 from agents.plan import Plan
+from agents.server.seen import Inputs
 from sim.streams import stream
 
 
@@ -33,10 +34,13 @@ class Imitation:
     agreement: float
 
 
-def imitate(model: Classifier, plan: Plan, teacher: Teacher, told: str, *name: str) -> Imitation:
+def imitate(
+    model: Classifier, inputs: Inputs, plan: Plan, teacher: Teacher, told: str, *name: str
+) -> Imitation:
     """Trains by KL(teacher || model) at temperature 1: Adam, its rate falling by a cosine over all epochs, a
     batch of the server's pool a step, each sample in one of `Plan.sent_views` drawn uniformly, as pretraining
-    has it (Lin et al. 2020, arXiv 2006.07242, algorithm 3). No label is looked at. name: as of its draws.
+    has it (Lin et al. 2020, arXiv 2006.07242, algorithm 3). No label is looked at. inputs: what it sees
+    of samples. name: as of its draws.
 
     After each epoch the calibration pool is asked in all these views; it stops once that has been no better
     for `patience` epochs, and keeps the best weights there were. Raises RunFailed if the loss diverges.
@@ -49,7 +53,7 @@ def imitate(model: Classifier, plan: Plan, teacher: Teacher, told: str, *name: s
     order = [stream(plan.scenario.seed, "imitation order", *name)]
     batches = batch_order(order, len(plan.server_pool), plan.scenario.training.pretrain.batch)
     per_epoch = -(-len(plan.server_pool) // plan.scenario.training.pretrain.batch)
-    before, agreement = _held_against(model, plan, teacher)
+    before, agreement = _held_against(model, inputs, plan, teacher)
     best, kept, weights, epochs = before, 0, weights_of(model), 0
     while epochs < asked.epochs and epochs - kept < asked.patience:
         for step in range(epochs * per_epoch, (epochs + 1) * per_epoch):
@@ -57,10 +61,10 @@ def imitate(model: Classifier, plan: Plan, teacher: Teacher, told: str, *name: s
             optimiser.param_groups[0]["lr"] = asked.lr * 0.5 * (1.0 + math.cos(math.pi * done))
             places = next(batches)[0]
             seen = plan.server_pool[places] + drawn.choice(views, len(places)) * np.int32(plan.data.size)
-            loss = _step(model, optimiser, plan.images[seen.astype(np.int32)], teacher.pool[places])
+            loss = _step(model, optimiser, inputs[seen.astype(np.int32)], teacher.pool[places])
             require_finite(loss, "learn", f"{told}, warm start", f"the loss is {loss} at step {step}")
         epochs += 1
-        found, agrees = _held_against(model, plan, teacher)
+        found, agrees = _held_against(model, inputs, plan, teacher)
         require_finite(found, "learn", f"{told}, warm start", f"the loss is {found} after epoch {epochs}")
         if found < best:
             best, kept, agreement, weights = found, epochs, agrees, weights_of(model)
@@ -83,10 +87,10 @@ def _step(
     return loss.item()
 
 
-def _held_against(model: Classifier, plan: Plan, teacher: Teacher) -> tuple[float, float]:
+def _held_against(model: Classifier, inputs: Inputs, plan: Plan, teacher: Teacher) -> tuple[float, float]:
     """Mean KL on the calibration pool, and how often the largest probability is the same."""
     at = np.concatenate([plan.in_view(plan.pools.calibration, view) for view in plan.sent_views])
-    logits = read(model, plan.images[at.astype(np.int32)]).logits.double()
+    logits = read(model, inputs[at.astype(np.int32)]).logits.double()
     chances = to_tensor(np.tile(teacher.calibration, (len(plan.sent_views), 1))).double()
     same = (logits.argmax(dim=1) == chances.argmax(dim=1)).double().mean().item()
     return _kl(chances, logits).item(), same

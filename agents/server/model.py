@@ -19,6 +19,7 @@ from agents.models.training import classifier_step, optimiser_of, read, require_
 from agents.plan import Plan
 from agents.server.imitating import Imitation, imitate
 from agents.server.online import ReplayBuffer, rejector_round, server_round, trained_views
+from agents.server.seen import inputs_of
 from agents.server.steps import labelled, rejector_batches, server_batches, steps_seen_by
 from sim.messages import TrainingRound
 from sim.streams import key, stream
@@ -67,8 +68,8 @@ class ServerModel:
         self._told = " ".join(["server", *self._name])
         self.sent: NDArray[np.float32] | None = None
         seed = key(plan.scenario.seed, "server model", *self._name)
-        shape, classes = plan.data.image_shape, plan.data.classes
-        self._model = new_model(asked.family, shape, classes, seed, asked.image_size)
+        self._seen, shape = inputs_of(plan, model)
+        self._model = new_model(asked.family, shape, plan.data.classes, seed, asked.image_size)
         pretrain = plan.scenario.training.pretrain
         self._optimiser = optimiser_of(pretrain, self._model.parameters(), pretrain.server_lr, fused=True)
         self._replay = ReplayBuffer.nothing()
@@ -77,7 +78,7 @@ class ServerModel:
     def imitate(self, teacher: Teacher) -> dict[str, Imitation]:
         """Begins with what clients together say, before `pretrain`; by its name what came of it."""
         name = self._name[0] if self._name else "model"
-        return {name: imitate(self._model, self._plan, teacher, self._told, *self._name)}
+        return {name: imitate(self._model, self._seen, self._plan, teacher, self._told, *self._name)}
 
     def pretrain(self, epochs: int | None = None) -> Trajectory | None:
         """Goes on for some epochs, all by default; what pretraining left behind after the last, None before.
@@ -188,7 +189,7 @@ class ServerModel:
     def _step(self, sample_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[float, float]:
         self._model.train()
         labels = to_tensor(self._plan.labels(sample_ids).astype(np.int64))
-        images = to_tensor(self._plan.images[sample_ids])
+        images = to_tensor(self._seen[sample_ids])
         weights_given = to_tensor(weights) if (weights != weights[0]).any() else None
         return classifier_step(self._model, self._optimiser, images, labels, weights_given)
 
@@ -208,7 +209,7 @@ class ServerModel:
             seen.record(place, steps, _labels(self._logits(sample_ids)) == self._plan.labels(sample_ids))
 
     def _logits(self, sample_ids: NDArray[np.int32]) -> Tensor:
-        return read(self._model, self._plan.images[sample_ids]).logits
+        return read(self._model, self._seen[sample_ids]).logits
 
 
 class SeenByClients:

@@ -141,8 +141,8 @@ def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
         look: dict[str, Any] = {"color": colour, "lw": 1.1, "label": LIKE + name}
         axes.plot(bins["middle_s"], bins["busy_replicas_mean"], **look)
         if "usable_replicas_mean" in bins:
-            usable = bins["middle_s"], bins["usable_replicas_mean"]
-            axes.step(usable[0], usable[1], where="mid", markevery=0.15, **look, **circles)
+            usable = bins["usable_replicas_mean"]
+            axes.step(bins["middle_s"], usable, where="mid", markevery=0.15, **look, **circles)
     for label, marks in (("busy", {}), ("usable", circles)):
         axes.plot([], [], color=INK, lw=1.1, label=label, **marks)
     axes.set_ylim(bottom=0)

@@ -20,6 +20,7 @@ from analysis.statistics.in_time import (
     Span,
     mean_in_time,
     percentile_in_time,
+    rate_in_time,
     share_in_time,
 )
 from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEVELS
@@ -31,13 +32,13 @@ OF_WHOLE = ("cost", "amplification", "bytes_up")
 
 def intervals(traffic: Traffic) -> dict[str, Any]:
     """Each with value, low and high (95%) and why there is no interval, under the path of its number."""
-    span, everyone = span_of(traffic), np.ones(len(traffic.requests), dtype=bool)
+    span = span_of(traffic)
     found: dict[str, Any] = {
         "counts": {"outcome_share": {name: _outcome(traffic, name, span) for name in OUTCOMES}},
         "latency_s": _latencies(traffic, span),
         "goodput": {
-            "correct_in_time_hz": _rate(_useful(traffic), traffic, span)._asdict(),
-            "arrivals_hz": _rate(np.ones(everyone.size), traffic, span)._asdict(),
+            "correct_in_time_hz": _rate(_useful(traffic), traffic, span),
+            "arrivals_hz": _rate(np.ones(len(traffic.requests)), traffic, span),
         },
         "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, span)},
         "load": _load(traffic, span),
@@ -109,7 +110,8 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
     covered, at_s, numbers = seconds_covered(traffic), _column(traffic, "at_s"), load(traffic)
     busy, usable = (_column(traffic, f"{name}_replicas_mean") * covered for name in ("busy", "usable"))
     quiet = ~traffic.seconds_in_outages
-    sends = mean_in_time(_column(traffic, "first_sends") * quiet, covered * quiet, at_s, span)
+    first_sends = _column(traffic, "first_sends") * quiet
+    sends = mean_in_time(first_sends, covered * quiet, at_s, span, least=0.0)
     offered = Interval(np.nan, np.nan, np.nan, "nothing to count")
     if numbers["offered"] is not None and sends.value > 0:
         by = numbers["offered"] / sends.value
@@ -117,7 +119,7 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
     return {
         "first_sends_outside_outages_hz": sends._asdict(),
         "offered": offered._asdict(),
-        "utilisation": mean_in_time(busy, np.maximum(usable, busy), at_s, span)._asdict(),
+        "utilisation": mean_in_time(busy, np.maximum(usable, busy), at_s, span, least=0.0)._asdict(),
     }
 
 
@@ -156,12 +158,9 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
     return {name: one._asdict() for name, one in found.items()}
 
 
-def _rate(values: Floats, traffic: Traffic, span: Span) -> Interval:
-    """The sum of the requests' values (n,) per second: seconds without requests count as well."""
-    every_second, at_s = seconds_covered(traffic), _column(traffic, "at_s")
-    place = np.searchsorted(at_s, traffic.arrived_at_s, side="right") - 1
-    per_second = np.bincount(np.maximum(place, 0), weights=values, minlength=at_s.size).astype(np.float64)
-    return mean_in_time(per_second, every_second, at_s, span)
+def _rate(values: Floats, traffic: Traffic, span: Span) -> dict[str, Any]:
+    seconds = _column(traffic, "at_s"), seconds_covered(traffic)
+    return rate_in_time(values, traffic.arrived_at_s, *seconds, span)._asdict()
 
 
 def client_variance(traffic: Traffic, parts: Floats, wholes: Floats) -> float:

@@ -3,6 +3,7 @@ Takes what `analysis.statistics.capacity` found, and the table of all runs that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from rich.text import Text
 
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
-from analysis.reports.cell_table import metric_of, write_cell_table
+from analysis.reports.cell_table import Metric, metric_of, write_cell_table
 from analysis.reports.many_runs_report import cautions
 from analysis.statistics.capacity import SearchResult, Slo
 from sim.results.whole_files import write_whole
 
 FILES = {"capacity.json", "capacity.parquet"}
+NO_BOUND = "no bound"
+NO_BOUND_MEANS = "no bound: these runs are too few or too short to show how far it reaches on that side"
 
 
 def write_capacity(
@@ -58,7 +61,12 @@ def capacity_table(result: SearchResult, slo: Slo, what: str, table: pd.DataFram
     shown = Table(box=None, padding=(0, 1, 0, 1), pad_edge=False, header_style="bold")
     for name in (what, "seeds", axis_label(metric), "from", "to", str(slo)):
         shown.add_column(name, justify="right")
-    for one in result.decisions:
-        bounds = (format_value(value, metric) for value in (one.mean, one.low, one.high))
-        shown.add_row(str(one.number), str(one.seeds), *bounds, one.verdict)
-    return Group(shown, *(Text(line, style="bold red") for line in cautions(table)), Text())
+    ends = [(_end(one.low, metric), _end(one.high, metric)) for one in result.decisions]
+    for one, bounds in zip(result.decisions, ends, strict=True):
+        shown.add_row(str(one.number), str(one.seeds), format_value(one.mean, metric), *bounds, one.verdict)
+    open_ends = [Text(NO_BOUND_MEANS)] if any(NO_BOUND in bounds for bounds in ends) else []
+    return Group(shown, *open_ends, *(Text(line, style="bold red") for line in cautions(table)), Text())
+
+
+def _end(value: float, metric: Metric) -> str:
+    return format_value(value, metric) if math.isfinite(value) else NO_BOUND

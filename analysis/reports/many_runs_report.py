@@ -206,14 +206,17 @@ def with_ends(results: tuple[float, float, float], metric: Metric) -> str:
     mean, low, high = results
     if math.isnan(low):
         return format_value(mean, metric)
-    return f"{format_value(mean, metric)} [{format_value(low, metric)}, {format_value(high, metric)}]"
+    above = "no bound" if math.isnan(high) else format_value(high, metric)
+    return f"{format_value(mean, metric)} [{format_value(low, metric)}, {above}]"
 
 
 def with_half(results: tuple[float, float, float], metric: Metric) -> str:
     mean, low, high = results
-    return format_value(mean, metric) + (
-        "" if math.isnan(low) else f" ±{format_value((high - low) / 2, metric)}"
-    )
+    if math.isnan(mean) or math.isnan(low):
+        return format_value(mean, metric)
+    if math.isnan(high):
+        return f"{format_value(mean, metric)} (over {format_value(low, metric)})"
+    return f"{format_value(mean, metric)} ±{format_value((high - low) / 2, metric)}"
 
 
 def _named(metrics: Mapping[str, tuple[float, float, float]]) -> dict[str, dict[str, float]]:

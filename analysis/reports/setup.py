@@ -28,11 +28,18 @@ def setup(scenario: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
 def _learning(scenario: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The models of groups and servers, and the settings that a study tries."""
     for group in scenario["fleet"]:
-        samples = group["model"].get("train_samples")
-        own = f"{_model(group['model'])}{f' from {samples:,} samples' if samples else ''}"
+        model = group.get("model") or {}
+        samples = model.get("train_samples")
+        own = f"{_model(model)}{f' from {samples:,} samples' if samples else ''}"
         yield str(group["group"]), f"{_count(group['clients'], 'client')}; {own}; {policy(group['policy'])}"
     for name, server in _servers(scenario).items():
-        yield name, _model(server.get("model") or {})
+        shared = scenario.get("models") or {}
+        models = (
+            [server["model"]]
+            if server.get("model")
+            else [shared[one] for one in server.get("models") or shared]
+        )
+        yield name, ", ".join(map(_model, models)) or _model({})
     for key, tried in (scenario.get("study") or {}).items():
         if isinstance(tried, list) and tried:
             yield key, ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in tried)

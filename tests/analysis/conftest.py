@@ -1,62 +1,85 @@
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from here import called
 from played_runs import OF_TWO, played
 from run_folders import write_folder
 
 import analysis
 
+Finished = tuple[Path, dict[str, Any]]  # a run folder and its summary
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Finished:
+    """What `make` makes of the folder that it is given, once for all workers; not to be changed."""
+    own = factory.getbasetemp()
+    shared = own.parent / "made_once" if os.environ.get("PYTEST_XDIST_WORKER") else own / "made_once"
+    shared.mkdir(exist_ok=True)
+    told = shared / f"{name}.pickle"
+    with FileLock(f"{told}.lock"):
+        if not told.exists():
+            told.write_bytes(pickle.dumps(make(shared / name)))
+        found: Finished = pickle.loads(told.read_bytes())
+        return found
+
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A believable run folder with its results, and its summary; not to be changed."""
-    path = write_folder(tmp_path_factory.mktemp("runs") / "outage", outages=(("server", 100, 140),))
-    return path, analysis.finish(path)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A believable run folder with its results, and its summary."""
+
+    def make(path: Path) -> Finished:
+        write_folder(path, outages=(("server", 100, 140),))
+        return path, analysis.finish(path)
+
+    return made_once(tmp_path_factory, "outage", make)
 
 
 @pytest.fixture(scope="session")
-def of_several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def of_several(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of a run of several servers, with made-up models."""
-    return played("several_servers", tmp_path_factory.mktemp("several") / "run")
+    return made_once(tmp_path_factory, "several", lambda path: played("several_servers", path))
 
 
 @pytest.fixture(scope="session")
-def of_learners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def of_learners(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of clients that learn together, with made-up rejectors of 1,250 numbers."""
-    return played("learning_together", tmp_path_factory.mktemp("together") / "run", shared_numbers=(1_250,))
+    return made_once(
+        tmp_path_factory,
+        "together",
+        lambda path: played("learning_together", path, shared_numbers=(1_250,)),
+    )
 
 
 @pytest.fixture(scope="session")
-def of_starters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def of_starters(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same, where half of the clients are broken and the server began with what all together say."""
-    broken = "federation.broken={share: 0.5, fault: noise}"
-    place = tmp_path_factory.mktemp("starters") / "run"
-    return played("learning_together", place, (broken,), shared_numbers=(9,), warm_start=OF_TWO)
+    broken = ("federation.broken={share: 0.5, fault: noise}",)
+    return made_once(
+        tmp_path_factory,
+        "starters",
+        lambda path: played("learning_together", path, broken, shared_numbers=(9,), warm_start=OF_TWO),
+    )
 
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of the shipped scenario `smoke`, as the command line makes it; not to be changed."""
-    root = Path(__file__).resolve().parents[2]
-    place = tmp_path_factory.mktemp("simulated")
-    words = ["run", "smoke", "--local", "--quiet", "--out", "smoke"]
-    subprocess.run(
-        [sys.executable, str(root / "run_sim.py"), *words],
-        cwd=place,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    return place / "smoke"
+
+    def make(path: Path) -> Finished:
+        done = called(path.parent, "run", "smoke", "--local", "--quiet", "--out", path.name)
+        assert done.returncode == 0, done.stderr
+        return path, json.loads((path / "summary.json").read_bytes())
+
+    return made_once(tmp_path_factory, "smoke", make)[0]
 
 
 @pytest.fixture(scope="session")

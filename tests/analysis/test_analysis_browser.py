@@ -197,7 +197,7 @@ def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: An
     assert shown.complaints == []
     assert [url for url in shown.requests if not url.startswith("data:")] == [pages[-1].resolve().as_uri()]
     drawn = shown.page.eval_on_selector_all("figure img", "all => all.map(i => i.naturalWidth)")
-    assert len(drawn) == 4, "what learning gave, too"
+    assert len(drawn) == 4
     assert min(drawn) > 200
     words = "document.querySelector('#findings').innerText"
     assert "accuracy, held-out (points) against l2h: no policy" in shown.page.evaluate(words)

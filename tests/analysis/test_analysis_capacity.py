@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
 
+from analysis.reports.capacity_report import capacity_table
 from analysis.statistics.capacity import (
     Decision,
     SearchResult,
@@ -239,3 +243,18 @@ def test_short_runs_do_not_show_that_a_percentile_keeps_to_its_limit_but_that_it
         one = decide(1, lambda n, runs=runs: runs[:n], Slo("latency.p95", True, limit), 0.05, 8, 0.95)
         assert one.verdict == verdict
         assert one.mean == pytest.approx(-np.log(0.05), rel=0.1)
+
+
+def test_a_decision_without_a_bound_says_so_in_words() -> None:
+    """Such a row was printed as 0.0 to inf."""
+    rows = (Decision(1, 8, 5.1, -np.inf, np.inf, "undecided"), Decision(2, 4, 0.2, 0.1, 0.25, "met"))
+    table = pd.DataFrame({"latency.p95": [5.1], "valid": [True], "invalid_because": [""]})
+    console = Console(width=100, record=True, file=io.StringIO())
+    for result in (SearchResult(rows, rows[1], ()), SearchResult(rows[1:], rows[1], ())):
+        console.print(capacity_table(result, SLO, "replicas", table))
+    said = console.export_text()
+    first, second = said.split("replicas")[1:]
+    assert "5,100.0 no bound no bound" in " ".join(first.split())
+    assert "no bound: these runs are too few or too short" in first
+    assert "no bound" not in second
+    assert "inf" not in said

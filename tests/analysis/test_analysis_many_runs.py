@@ -38,6 +38,7 @@ from analysis.reports.many_runs_report import (
     cells_as_text,
     sweep_result,
     sweep_table,
+    with_ends,
     with_half,
     write_result,
 )
@@ -338,6 +339,15 @@ def test_a_difference_without_an_interval_is_written_without_one() -> None:
     results = {"a": {"accuracy": unknown}, "b": {"accuracy": known}}
     (_, none), (_, one) = policy_study._differences_sheet(results, [metric], "l2h", short=True).rows
     assert (none, one) == ("–", "+2.0")
+
+
+def test_an_interval_without_an_upper_end_is_told_in_words() -> None:
+    """A percentile that short runs bound on one side alone; such was written as 2,358.2 ±–."""
+    p95 = Metric("latency_p95", "latency, p95", "s", "latency.p95")
+    bounded_below, unknown = (2.3582, 1.65, math.nan), (math.nan, math.nan, math.nan)
+    assert with_half(bounded_below, p95) == "2,358.2 (over 1,650.0)"
+    assert with_ends(bounded_below, p95) == "2,358.2 [1,650.0, no bound]"
+    assert with_half(unknown, p95) == with_half((math.nan, 1.65, math.nan), p95) == "–"
 
 
 def test_a_difference_that_leaves_out_zero_is_not_written_as_zero() -> None:

@@ -26,8 +26,9 @@ REPORT_S = 6.0  # wall seconds of the report and of starting up
 
 class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
-    minute, were every request sent that the policy may send, each once, and shared by all servers. bytes: in
-    memory at the peak. written: on the disk, in so many files. wall_s: without the training of models."""
+    minute, were every request sent that the policy may send, each once, and shared by all servers; of as many
+    replicas as autoscaling may give where it is_scaled. bytes: in memory at the peak. written: on the disk,
+    in so many files. wall_s: without the training of models."""
 
     requests: float
     offered: float
@@ -36,6 +37,7 @@ class Estimate(NamedTuple):
     files: int
     written: float
     wall_s: float
+    is_scaled: bool = False
 
 
 def estimate(scenario: Scenario) -> Estimate:
@@ -56,14 +58,17 @@ def estimate(scenario: Scenario) -> Estimate:
         2 * parts + OTHER_FILES,
         requests * REQUEST_BYTES + horizon_s * SECOND_BYTES + OTHER_BYTES,
         requests * REQUEST_S + REPORT_S,
+        any(server.autoscaling is not None for server in scenario.stations),
     )
 
 
 def in_words(found: Estimate) -> str:
     """What `check` says of it."""
     busiest = f", {found.busiest:.2g} at the busiest" if found.busiest > 1.1 * found.offered else ""
+    scaled = ", scaled out in full" if found.is_scaled else ""
+    load = f"an offered load of at most {found.offered:.2g}{busiest}{scaled}"
     return (
-        f"expected: {found.requests:,.0f} requests; an offered load of at most {found.offered:.2g}{busiest}; "
+        f"expected: {found.requests:,.0f} requests; {load}; "
         f"{found.bytes / 2**30:.1f} GiB of memory; {found.files} files of {found.written / 2**20:,.0f} MiB; "
         f"{found.wall_s:,.0f} s beside training"
     )

@@ -1,4 +1,5 @@
-"""Rules about clients that answer for others: whose model that is, and which devices have it.
+"""Rules about clients that answer for others, or send the features of their models: whose model that is, and
+which devices have it.
 Part of the table in `checks`."""
 
 from __future__ import annotations
@@ -7,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.registry.data_sets import DATA_SETS
+from sim.registry.families import MODEL_FAMILIES, model_family
+from sim.scenario.options import model_of, written
 from sim.scenario.rules.servers import server_models
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.server import ServerModel
@@ -70,7 +73,41 @@ def _devices(scenario: Scenario, name: str, variant: int) -> int:
     return len(range(variant, group.clients, group.model.variants))
 
 
+def features_can_be_sent(scenario: Scenario) -> Iterator[Breach]:
+    variants = {group.group: group.model.variants for group in scenario.fleet}
+    names = list(scenario.server_models)
+    for place, (path, model) in enumerate(server_models(scenario)):
+        sender, at = model.features_of, (*path, "features_of")
+        if sender is None:
+            continue
+        askers = [
+            group.group
+            for group in scenario.fleet
+            if place in (model_of(scenario, option) for option in written(scenario, group))
+        ]
+        if sender not in variants:
+            yield at, sender, f"there is no such group: {nearest(sender, [*variants])}"
+        elif variants[sender] > 1:
+            rule = f"features of {variants[sender]} models differ: fleet.{sender}.model.variants must be 1"
+            yield at, sender, rule
+        elif others := [name for name in askers if name != sender]:
+            rule = f"{others[0]} may ask {names[place]}, but has no such features: give it other options"
+            yield at, sender, rule
+        elif any(part is not None for part in (model.of_group, model.file, model.answers)):
+            yield at, sender, "is for a model that is trained: leave out of_group, file and answers"
+        elif DATA_SETS[scenario.data.set].has_answers:
+            yield at, sender, "a table has its answers already: must be null"
+        elif model.image_size is not None:
+            yield (*path, "image_size"), model.image_size, "features are no picture: must be null"
+        elif (family := model_family(model.family)) and not family.surely_fits(1, 1, None):
+            rule = f"features are no picture: must be one of {', '.join(_OF_VECTORS)}"
+            yield (*path, "family"), model.family, rule
+
+
+_OF_VECTORS = [family.name for family in MODEL_FAMILIES.values() if family.surely_fits(1, 1, None)]
+
 PEER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     models_of_groups_are_there,
     peers_are_devices,
+    features_can_be_sent,
 )

@@ -45,6 +45,9 @@ class ServerModel(Part):
     """The frozen model of this group's clients, in place of one that is trained; null: its own."""
     variant: Whole = 0
     """Of `of_group`: which of its models."""
+    features_of: Name | None = None
+    """It sees the features that this group's frozen model makes of a sample, in place of it; only that
+    group may ask it. Null: the sample."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long as its server says a batch takes that it answers."""
     memory_bytes: NonNegative = 0.0

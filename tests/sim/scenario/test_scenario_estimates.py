@@ -47,6 +47,15 @@ def test_requests_load_and_files_by_hand():
     assert in_words(found).startswith("expected: 3,000 requests; an offered load of at most 0.25; ")
 
 
+def test_the_load_of_a_scaled_server_says_of_how_many_replicas_it_is():
+    """Thirty requests a second of 0.1 s are three times too many for one replica, and 0.3 of ten."""
+    group = group_of(clients=10, arrivals={"process": {"kind": "poisson", "rate_hz": 3.0}}, policy=ALWAYS)
+    scaling = {"target_utilisation": 0.6, "interval_s": 5.0, "provisioning_s": 2.0, "min": 1, "max": 10}
+    server = {"service": {"kind": "per_batch", "time": 0.1}, "autoscaling": scaling}
+    found = in_words(estimate(scenario_of(fleet=(group,), server=server)))
+    assert "an offered load of at most 0.3, scaled out in full; " in found
+
+
 def of(key: str, scenario: Scenario) -> list[str]:
     return [finding.sentence for finding in advice(scenario) if finding.path[-1] == key]
 
