@@ -41,6 +41,8 @@ from sim.results.commit import commit
 from sim.results.whole_files import write_whole
 from sim.scenario import Scenario, read
 
+SHRUNK_FOR_S = 600.0  # wall time: a whole run takes its time for each key
+
 
 def read_world(document: Table, folder: Path) -> Scenario | None:
     """The scenario of a document; None if it is refused, in one line."""
@@ -140,12 +142,12 @@ def main() -> None:
 
             why = failure_of(lambda: counts.update(attempt(document)))  # noqa: B023  (called at once)
             if why is not None:
-                small = shrunk(document, lambda asked, kind=why[:25]: (fails(asked) or "")[:25] == kind)
-                tally.failures.append({"world": number, "why": why, "scenario": small})
-                print(
-                    f"world {number} of seed {chosen.seed}, commit {commit()}: {why}\n  {json.dumps(small)}",
-                    flush=True,
+                print(f"world {number} of seed {chosen.seed}, commit {commit()}: {why}", flush=True)
+                small = shrunk(
+                    document, lambda asked, kind=why[:25]: (fails(asked) or "")[:25] == kind, SHRUNK_FOR_S
                 )
+                print(f"  {json.dumps(small)}", flush=True)
+                tally.failures.append({"world": number, "why": why, "scenario": small})
             tally.add(number, counts)
     print(json.dumps({"seed": chosen.seed, **tally.counts, "broken": len(tally.failures)}))
     sys.exit(1 if tally.failures else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks import soak
-from benchmarks.soak_documents import Table
+from benchmarks import soak, soak_whole
+from benchmarks.soak_documents import Table, shrunk
 from benchmarks.soak_played import Broken, are_same
 from benchmarks.soak_worlds import Drawing, write_files
 
@@ -75,6 +76,20 @@ def test_a_failure_is_kept_and_shrinking_it_counts_nothing(tmp_path, monkeypatch
     kept = json.loads((tmp_path / "kept.json").read_text())
     assert (kept["failures"], kept["counts"]) == ([failure], {"worlds": 3, "played": 2})
     assert '"broken": 1' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_shrinking_ends_when_its_time_is_over():
+    assert shrunk({"a": 1, "b": 2}, lambda asked: "a" in asked) == {"a": 1}
+    assert shrunk({"a": 1, "b": 2}, lambda asked: "a" in asked, at_most_s=-1.0) == {"a": 1, "b": 2}
+
+
+def test_a_command_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(soak_whole, "LIMIT_S", 0.1)
+    words = [sys.executable, "-c", "import time; time.sleep(100)"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(Broken, match=r"does not end in 0\.1 s"):
+            soak_whole.ended(process, 0)
+        assert process.returncode is not None
 
 
 def test_counts_of_another_seed_are_not_gone_on_with(tmp_path: Path):
