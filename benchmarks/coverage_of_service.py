@@ -28,11 +28,21 @@ def of_service(runs: int, seed: int) -> Iterator[Line]:
 
 def service_runs(load: float, relaxations: float, runs: int, rng: np.random.Generator) -> Iterator[Line]:
     """Of M/M/1, by the seconds of a time line: requests that arrive, and that are answered within the time
-    that one of ten exceeds, per second; utilisation; the queue. naive: as if seconds were independent."""
+    that one of ten exceeds, per second; utilisation; the queue. Where a coin decides what is sent: the share
+    that is sent, the share that is sent and answered in that time, and a mean cost.
+
+    naive: as if seconds, or requests, were independent.
+    """
     world = Queue(load)
     span, in_time_s = world.span(relaxations), np.log(10.0) * MEAN_S / (1 - load)
     true = {"arrivals": load / MEAN_S, "in time": 0.9 * load / MEAN_S}
-    true |= {"utilisation": load, "queue": load**2 / (1 - load)}
+    true |= {
+        "utilisation": load,
+        "queue": load**2 / (1 - load),
+        "sent": 0.5,
+        "sent, in time": 0.45,
+        "cost": 1.0,
+    }
     found: dict[str, list[tuple[Interval, tuple[float, float]]]] = {name: [] for name in true}
     for _ in range(runs):
         times, taken_s, service_s = queue_run(world, span.to_s, rng)
@@ -42,6 +52,15 @@ def service_runs(load: float, relaxations: float, runs: int, rng: np.random.Gene
             one = rate_in_time(counts, times.arrived_at_s, seconds, covered, span)
             per_second = np.bincount(times.arrived_at_s.astype(np.int64), counts, seconds.size)
             found[name].append((one, _naive(one, per_second[: seconds.size])))
+        sent, ones = rng.integers(0, 2, taken_s.size) * 1.0, np.ones(taken_s.size)
+        for name, hits in (("sent", sent), ("sent, in time", sent * (taken_s <= in_time_s))):
+            low, high = wilson(float(hits.mean()), float(hits.size))
+            found[name].append(
+                (share_in_time(hits, ones, times.arrived_at_s, span), (float(low), float(high)))
+            )
+        costs = 2 * sent
+        one = mean_in_time(costs, ones, times.arrived_at_s, span)
+        found["cost"].append((one, _naive(one, costs)))
         used = _lasting(begun, begun + service_s, seconds)
         one = mean_in_time(used, covered, seconds, span, least=0.0)
         found["utilisation"].append((one, _naive(one, used)))

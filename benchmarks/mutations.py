@@ -37,6 +37,9 @@ class Mutant:
     def place(self) -> str:
         return f"{self.module.__name__.rpartition('.')[2]}.{self.function}:{self.line}"
 
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
     def put(self) -> None:
         """Puts it in the place of the sound one, for all who know that."""
         code = ast.Module([self.tree], [])

@@ -47,16 +47,17 @@ def calibrate(
     with ending_at_once():
         from live.calibration import described
         from live.playing import Served
-        from sim.results.whole_files import write_whole
+        from sim.results.whole_files import require_writable_file, write_whole
         from sim.scenario import question_of, read, write
         from sim.scenario.library import locate
 
     plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
+    out = out or Path(f"{plan.name}-calibrated.yaml")
+    require_writable_file(out, "--out")  # before minutes of measuring
     served = Served(server.value, via.value, port, speed)
     found = measured(plan, served)
     lines = described(found)
     fitted = with_measured(plan, found)
-    out = out or Path(f"{plan.name}-calibrated.yaml")
     head = [question, *provenance(served), *lines]
     write_whole(out, ("".join(f"# {line}\n" for line in head) + write(fitted)).encode())
     print("\n".join(lines))

@@ -39,12 +39,12 @@ def homes(
     with ending_at_once():
         from commands.assigning import Assigning
         from commands.checking import load
-        from sim.results.whole_files import write_whole
+        from sim.results.whole_files import require_writable_file, write_whole
 
     plan = load(scenario, changes or [], seed)
-    found = Assigning(plan, second, cases).assigned(by)
     out = out or Path("runs") / f"{plan.name}-homes.yaml"
-    out.parent.mkdir(parents=True, exist_ok=True)
+    require_writable_file(out, "--out")  # before the search
+    found = Assigning(plan, second, cases).assigned(by)
     write_whole(out, found.scenario.encode())
     for name, cost in found.costs.items():
         print(f"{name:8} {cost:.4f} a request")

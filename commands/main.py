@@ -7,6 +7,7 @@ Try: run outage
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -209,6 +210,16 @@ def show(folder: Path) -> None:
     print(f"report: {folder / 'report.html'}")
 
 
+def refused(error: OSError) -> int:
+    """The exit code for what the system refused, after a word on it; a path that is too long is bad input."""
+    from sim.results.whole_files import in_words
+
+    if isinstance(error, BrokenPipeError):  # who read the results has had enough, as `head` does
+        return 1
+    is_bad_input = error.errno == errno.ENAMETOOLONG
+    return complain(in_words(error), 2) if is_bad_input else complain(f"failed: {in_words(error)}", 1)
+
+
 def main() -> int:
     """Runs the command line; gives the exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
@@ -224,10 +235,7 @@ def main() -> int:
     except Interrupted as error:
         return complain(str(error), EXIT_CODE)
     except OSError as error:  # a full disk, a folder that went away
-        from sim.results.whole_files import in_words
-
-        has_had_enough = isinstance(error, BrokenPipeError)  # who read the results, as `head` does
-        return 1 if has_had_enough else complain(f"failed: {in_words(error)}", 1)
+        return refused(error)
     return complain("interrupted", code) if code == EXIT_CODE else code
 
 

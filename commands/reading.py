@@ -55,8 +55,10 @@ def figure(
     """
     with ending_at_once():
         from analysis.reports.print_figure import print_figure
-        from sim.results.whole_files import write_whole
+        from sim.results.whole_files import require_writable_file, write_whole
 
+    if out is not None:
+        require_writable_file(out, "--out")  # before it is drawn
     wanted = [one.strip() for one in panels.split(",")] if panels else []
     content = print_figure(run_folder, name, width, kind.value, wanted)
     out = out or Path(f"{name}.{kind.value}")
@@ -104,10 +106,11 @@ def metrics(
     with ending_at_once():
         from analysis.reports.open_metrics import open_metrics
         from analysis.run_folder.run import load_run
-        from sim.results.whole_files import write_whole
+        from sim.results.whole_files import require_writable_file, write_whole
 
-    text = "\n".join(open_metrics(load_run(run_folder), every, epoch)) + "\n"
     out = out or Path("metrics.txt")
+    require_writable_file(out, "--out")
+    text = "\n".join(open_metrics(load_run(run_folder), every, epoch)) + "\n"
     write_whole(out, text.encode())
     print(f"metrics: {out}")
 

@@ -17,6 +17,7 @@ from agents.backends.before_ray import before_ray
 
 LIVE = Path(__file__).parent / "live"
 
+os.environ.setdefault("RAY_worker_niceness", "0")  # else tests of clusters starve beside the others
 before_ray(None)  # here, since some test modules import Ray as they are collected
 
 settings.register_profile("whole", settings(), deadline=None, max_examples=WHOLE)

@@ -193,3 +193,10 @@ def test_a_soak_breaks_no_promise(tmp_path):
     assert found["broken"] == 0
     assert min(found["played"], found["refused"]) > 2
     assert found["whole"] == 1  # the first
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_writing_packs_the_same_bytes_as_the_run(tmp_path):
+    found = last_object(tmp_path, "benchmarks.writing", "--requests", "3000")
+    assert found["bytes"] == found["bare_bytes"] > 0
+    assert {"whole", "bare", "bare_by_default", "detail_none"} < set(found)

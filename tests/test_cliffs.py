@@ -11,6 +11,7 @@ from benchmarks.cliffs import CLIFFS, outages, row, settings, with_changes
 from sim.errors import BadInput
 from sim.scenario import read
 from sim.scenario.rules import memory
+from sim.scenario.rules.outages import drawn_outages
 
 REFUSED = {
     "10,000,000 outages": "would make more than 1,000,000 outages before horizon_s",
@@ -56,6 +57,26 @@ def test_outages_that_no_memory_could_hold_are_refused_with_what_they_need(
         BadInput, match=r'when\.kind: "renewal" is not allowed: .* for the outages: this machine'
     ):
         read(file)
+
+
+def test_outages_of_single_links_count_in_the_memory_that_is_told(tmp_path: Path) -> None:
+    """Half a million took 270 MiB in the loop alone."""
+    file = tmp_path / "links.yaml"
+    told = []
+    for of_each in (1, 500):
+        world = outages(of_each, 500.0 / of_each)
+        (outage,) = world["server"]["outages"]
+        group = world["fleet"][0]
+        outage["target"] = {"kind": "links", "groups": [group["group"]], "correlated": False}
+        group["clients"] = 1_000
+        file.write_text(json.dumps(world))
+        scenario = read(file)
+        ((*_, count, is_of_links),) = drawn_outages(scenario)
+        assert is_of_links
+        told.append((count, memory.memory_bytes(scenario)))
+    (few, small), (many, large) = told
+    assert many == 500 * few
+    assert 500 <= (large - small) / (many - few) <= 2_000
 
 
 def test_as_many_settings_as_can_be_counted(tmp_path: Path) -> None:

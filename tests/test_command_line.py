@@ -233,14 +233,8 @@ def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
     assert "\x1b" not in reported.stderr
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_ends_a_run_from_outside_says_how_to_go_on(number, tmp_path):
     words = ["run", "smoke", "--local", "--out", "run", "--set", "training.pretrain.epochs=100000"]
     process = subprocess.Popen(
@@ -255,6 +249,7 @@ def test_what_ends_a_run_from_outside_says_how_to_go_on(number, tmp_path):
     assert rest.strip().splitlines()[-1] == "interrupted: give the same command with --resume to go on"
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
     words = ["run", "smoke", "--local", "--quiet", "--out", "run"]
     reported = subprocess.run(

@@ -99,6 +99,7 @@ def test_files_of_a_mapping_begin_in_the_working_folder(here):
     assert Path(found.file) == here / "ask.csv"
 
 
+@pytest.mark.slow
 def test_a_run_is_the_run_of_the_command_line(here, monkeypatch):
     run = l2h_fleet.run("smoke", TINY, out="mine")
     words = ["run", "smoke", "--local", "--quiet", "--out", "theirs"]

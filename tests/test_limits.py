@@ -68,9 +68,9 @@ def test_a_limit_of_open_files_that_this_process_may_raise_itself_is_raised(tmp_
 
 def test_ray_needs_more_open_files_than_a_process_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 32 it made a wait of half a minute, for a file of its own that never came."""
-    monkeypatch.setattr(limits, "files_that_open", lambda count: min(count, 256))
+    monkeypatch.setattr(limits, "files_that_open", lambda count: min(count, 128))
     require_room(WITHOUT)
-    with pytest.raises(BadInput, match=r"256, Ray .* needs 1024 .*--local"):
+    with pytest.raises(BadInput, match=r"128, Ray .* needs 256 .*--local"):
         require_room(WITH_RAY)
 
 

@@ -378,6 +378,7 @@ def test_differences_of_a_study_are_those_of_compare(studied):
             assert numbers == pytest.approx(same, abs=1e-12, nan_ok=True), measure
 
 
+@pytest.mark.slow
 def test_without_a_fallback_the_server_takes_the_fleet_along(studied):
     reported = json.loads((studied / "study.json").read_text())
     results = next(one["differences"] for one in reported["policies"] if one["chosen"] == ["no_fallback"])

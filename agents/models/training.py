@@ -17,6 +17,7 @@ from sim.errors import RunFailed, Stage
 from sim.scenario.schema.training import Pretrain
 
 Tick = Callable[[int, int], None]  # told (done, total) as work proceeds
+SMALLER = "; a smaller learning rate may help"
 CHUNK = 1024  # samples per forward pass; fixed, since another size may change the last bit
 
 
@@ -101,4 +102,4 @@ def read(model: Classifier, images: NDArray[np.float32]) -> Seen:
 def require_finite(numbers: float | NDArray[np.generic], stage: Stage, who: str, what: str) -> None:
     """Raises RunFailed in `stage`, saying of whom and what, if one of `numbers` is not finite."""
     if not np.isfinite(numbers).all():
-        raise RunFailed(stage, f"{who}: {what}; a smaller learning rate may help")
+        raise RunFailed(stage, f"{who}: {what}{SMALLER}")

@@ -13,7 +13,7 @@ from torch import Tensor
 from agents.federation.merging import Numbers, Uploads, starts_of
 from agents.federation.shared import Precision, numbers_of, put, shared_tensors
 from agents.models.snapshots import State, remembered, remind, rows_kept
-from agents.models.training import optimiser_of, require_finite, to_tensor
+from agents.models.training import SMALLER, optimiser_of, require_finite, to_tensor
 from agents.options import costs_for
 from agents.plan import Block, Plan
 from agents.rejectors.client_predictions import ClientPredictions
@@ -29,6 +29,7 @@ from agents.rejectors.surrogates import Client, Targets
 from agents.rejectors.told import told
 from agents.server.online import rejector_round, row_of_client, steps_in_round, training_rows
 from agents.server.steps import rejector_batches
+from sim.errors import RunFailed
 from sim.messages import TrainingRound
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.streams import key, stream
@@ -189,6 +190,7 @@ class RejectorBlock:
         """A step for each batch, (steps, n) for all rows or (steps, rows, n); the losses before it, (steps,
         rows). weigh: given outputs and samples step by step, what each loss weighs, (rows, n)."""
         losses = np.zeros((len(batches), self._block.rows))
+        largest = np.zeros_like(losses)  # of the outputs that a loss is of
         for step, samples in enumerate(batches):
             if samples.dim() == 1:
                 seen = inputs.of(samples).for_rows(self._model_of_row)
@@ -203,8 +205,9 @@ class RejectorBlock:
                 precision.add(samples.shape[-1])
             self._optimiser.step()
             losses[step] = loss.detach().numpy()
+            largest[step] = outputs.detach().abs().flatten(1).amax(dim=1).numpy()
             if (step + 1) % check_every == 0:
-                self._require_finite(losses[: step + 1])
+                self._require_finite(losses[: step + 1], largest)
         return losses
 
     def _weigh(self, at_s: float, feedback: Feedback | None) -> Weigh | None:
@@ -284,13 +287,15 @@ class RejectorBlock:
             features if features is not None and features.shape[2] else None,
         )
 
-    def _require_finite(self, losses: NDArray[np.float64]) -> None:
-        bad = np.argwhere(~np.isfinite(losses))
-        if len(bad):
-            step, row = (int(number) for number in bad[0])
-            problem = f"the loss is {losses[step, row]} at step {step}"
-            require_finite(losses[step, row], "learn", self._name(row), problem)
+    def _require_finite(self, losses: NDArray[np.float64], largest: NDArray[np.float64]) -> None:
+        """Raises RunFailed for the first loss that is not finite: of its own batch where the outputs are
+        numbers, else of the one before, if there is one."""
+        for step, row in np.argwhere(~np.isfinite(losses))[:1]:
+            most, advice = largest[step, row], SMALLER if step else ""
+            broken = f"broken by step {step - 1}" if step else "of outputs that are no numbers"
+            why = f"of outputs up to {most:.3g}" if np.isfinite(most) else broken
+            problem = f"the loss is {losses[step, row]} at step {step}, {why}{advice}"
+            raise RunFailed("learn", f"{self._name(row)}: {problem}")
 
     def _name(self, row: int) -> str:
-        group, owner = self._group, self._owners[row]
-        return f"group {group.group}, rejector of {group.rejector.per} {owner}"
+        return f"group {self._group.group}, rejector of {self._group.rejector.per} {self._owners[row]}"

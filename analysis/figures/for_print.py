@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from textwrap import fill
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -147,7 +148,7 @@ def told_apart(panels: Sequence[Axes]) -> dict[str, dict[str, Any]]:
     looks: dict[str, dict[str, Any]] = {}
     for axes in panels:
         named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-        lines = [line for line in named if len(line.get_xdata())]  # else a key to what has no name
+        lines = [line for line in named if np.size(line.get_xdata())]  # else a key to what has no name
         fills = [
             fill
             for fill in axes.collections

@@ -42,7 +42,7 @@ def study_contrast(traffic: Traffic) -> Figure:
         axes.plot(client, y, "o", color=ORANGE, mec=INK, mew=0.5, ms=6, ls="", label="the client's model")
         axes.plot(server, y, "s", color=BLUE, mec=INK, mew=0.5, ms=6, ls="", label="the server's model")
         axes.set_title(f"what the rejector {title}")
-        axes.set_yticks(y, [f"{row.group}, $c_e$ = {row.c_e:g}" for row in table.itertuples()])
+        axes.set_yticks(y, [f"{row.group}, cₑ = {row.c_e:g}" for row in table.itertuples()])
         axes.xaxis.set_major_formatter(as_percent())
         axes.set_xlabel("accuracy (% of held-out)")
         axes.grid(visible=True, axis="x")
@@ -78,7 +78,8 @@ def study_rates(traffic: Traffic) -> Figure:
         for label, look, line in _costs(traffic, name):
             axes.plot(line["c_e"], line["deferral_rate"], label=label, **look)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring cₑ (loss)")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         _percent(axes, "deferral rate (% sent)")
     return _finished(figure, panels)
 
@@ -97,7 +98,8 @@ def study_risk(traffic: Traffic) -> Figure:
         for column, (label, look) in RISK_BOUNDS.items():
             axes.plot(bounds["c_e"], bounds[column], label=label, lw=1, zorder=1, **look)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("cost of deferring $c_e$ (loss)", parse_math=True)
+        axes.set_xlabel("cost of deferring cₑ (loss)")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_ylabel("generalised risk (loss)")
     return _finished(figure, panels)
 
@@ -151,8 +153,11 @@ def _costs(traffic: Traffic, group: str) -> Iterator[tuple[str, dict[str, Any], 
     for form in forms_in(table):
         for colour, c_1 in zip(SERIES, sorted(set(table["c_1"])), strict=False):
             line = table[(table["form"] == form) & (table["c_1"] == c_1)].sort_values("c_e")
-            label = f"$c_1$ = {c_1:g}" + (f", {form}" if form else "")
-            look = {"color": colour, "ls": DASHES.get(form, "-"), "marker": "o", "ms": 4.5}
+            label = f"c₁ = {c_1:g}" + (f", {form.replace('_', ' ')}" if form else "")
+            size = (
+                {"lw": 3.0, "ms": 7.5} if colour == SERIES[0] else {"ms": 4.5}
+            )  # seen below one that is alike
+            look = {"color": colour, "ls": DASHES.get(form, "-"), "marker": "o"} | size
             yield label, look | ({"mfc": "white"} if form == "released" else {}), line
 
 

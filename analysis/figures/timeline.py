@@ -138,11 +138,11 @@ def _queues(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
 def _replicas_of_each(axes: Axes, run: Run, _seconds: pd.DataFrame) -> None:
     circles: dict[str, Any] = {"marker": "o", "mfc": "white", "ms": 3.5}
     for (name, bins), colour in zip(bins_of_servers(run).items(), cycle(SERIES), strict=False):
-        look = {"color": colour, "lw": 1.1, "label": LIKE + name}
+        look: dict[str, Any] = {"color": colour, "lw": 1.1, "label": LIKE + name}
         axes.plot(bins["middle_s"], bins["busy_replicas_mean"], **look)
         if "usable_replicas_mean" in bins:
-            usable = bins["middle_s"], bins["usable_replicas_mean"]
-            axes.step(*usable, where="mid", markevery=0.15, **look, **circles)
+            usable = bins["usable_replicas_mean"]
+            axes.step(bins["middle_s"], usable, where="mid", markevery=0.15, **look, **circles)
     for label, marks in (("busy", {}), ("usable", circles)):
         axes.plot([], [], color=INK, lw=1.1, label=label, **marks)
     axes.set_ylim(bottom=0)

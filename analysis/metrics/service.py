@@ -185,7 +185,7 @@ def _paid(traffic: Traffic, charged: Floats) -> float:
     c_e = traffic.c_e
     if "paid" in traffic.requests:
         return float(traffic.paid[charged > 0].sum())
-    return c_e * float(charged.sum()) if isinstance(c_e, float) else float(c_e @ charged)
+    return c_e * float(charged.sum()) if isinstance(c_e, float) else float((c_e * charged).sum())
 
 
 def _spend(traffic: Traffic, charged: Floats) -> float | None:

@@ -43,7 +43,8 @@ GENERAL = {
     ),
     "interval in time": (
         "95%, for numbers that requests have in common with their neighbours in time: from ten stretches of "
-        "the run, with the variance that a run of so many relaxation times has at least; of a percentile, "
+        "the run, with the variance that a run of so many relaxation times has at least of what neighbours "
+        "have in common; of a percentile, "
         "the percentiles at the bounds of the share below it. It holds for as long a time again under the "
         "same models, and for none where the run is too short for it, drifts, or has 1 to 9 outages."
     ),

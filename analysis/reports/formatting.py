@@ -9,6 +9,7 @@ from math import floor, isnan, log10
 from pathlib import Path
 from typing import Any
 
+from analysis.reports.learning_alone import tiles
 from analysis.time_in_words import between, span
 
 NOTHING, NEVER, OPEN = "–", "never", "open"
@@ -90,8 +91,9 @@ def outcome_shares(summary: Summary) -> str:
     return ", ".join(f"{name} {percent(part)}" for name, part in shares.items() if part >= 0.0005) or "none"
 
 
-def outage_name(outage: dict[str, Any]) -> str:
-    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–')}"
+def outage_name(outage: dict[str, Any], of_s: float) -> str:
+    """What is out, and from when to when in a run of `of_s` seconds."""
+    return f"{outage['label']} out {between(outage['from_s'], outage['to_s'], '–', of_s)}"
 
 
 def verdict(summary: Summary) -> str:
@@ -115,6 +117,8 @@ def taken(summary: Summary, which: str, percentile: str) -> str:
 
 def headline(summary: Summary) -> list[dict[str, str]]:
     """The numbers to read first: label, value, and a note that says what to hold it against."""
+    if not summary["run"]["horizon_s"]:
+        return [dict(zip(("label", "value", "note"), row, strict=True)) for row in tiles(summary)]
     held_out, whole = summary["accuracy"]["held_out"], summary["outages"]["whole_run"]
     rates, load = summary["rates"], summary["load"]
     low, high = held_out["all"]["low"], held_out["all"]["high"]

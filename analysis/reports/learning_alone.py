@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+MOST_TOLD = 3
+
 
 def learning_alone(summary: Mapping[str, Any]) -> list[str]:
     """A paragraph per group about its own policy's score, without any traffic."""
@@ -18,6 +20,27 @@ def learning_alone(summary: Mapping[str, Any]) -> list[str]:
         for row in own
     ]
     return told + pays_too_much(own)
+
+
+def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The numbers to read first, label, value and note: of the policies of up to MOST_TOLD groups."""
+    rows = [row for row in summary["study"] if row["is_policy"]][:MOST_TOLD]
+    return [
+        tile
+        for row in rows
+        for tile in (
+            (
+                f"{row['group']}: accuracy",
+                _percent(row["accuracy"]),
+                f"{_percent(row['deferral_rate'])} sent",
+            ),
+            (
+                f"{row['group']}: risk",
+                f"{row['risk']:.3f}",
+                f"none sent {row['risk_all_local']:.3f}, all sent {row['risk_all_remote']:.3f}",
+            ),
+        )
+    ]
 
 
 def pays_too_much(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -44,7 +44,7 @@ class Learned:
 def learns_meanwhile(run: Run) -> bool:
     """Whether rejectors or a server's model go on learning while the run's requests come."""
     scenario = run.scenario
-    return bool(scenario.get("federation") or scenario["training"].get("online"))
+    return bool(scenario.get("federation") or scenario.get("training", {}).get("online"))
 
 
 def learned_in_time(table: pd.DataFrame) -> Learned | None:
@@ -67,7 +67,7 @@ def learned_in_time(table: pd.DataFrame) -> Learned | None:
         name: [_sums(traffic_of(open_run(folder)), edges_s) for folder in runs]
         for name, runs in folders.items()
     }
-    is_trained = any(run.scenario["training"].get("online") for run in first)
+    is_trained = any(run.scenario.get("training", {}).get("online") for run in first)
     sums = {
         key: {name: np.stack([run[key] for run in runs]) for name, runs in by_policy.items()}
         for key in NUMBERS
@@ -79,7 +79,7 @@ def learned_in_time(table: pd.DataFrame) -> Learned | None:
 def _sums(traffic: Traffic, edges_s: Floats) -> dict[str, Floats]:
     """Of held-out requests after the warm-up that came to an end, by bin: sum and count (2, bins)."""
     requests = traffic.requests
-    counted = np.asarray(traffic.held_out & traffic.known)
+    counted = traffic.held_out
     is_known = counted & requests["server_known"].to_numpy()
     values = {
         "risk": (realised_risk(traffic), counted),
@@ -104,9 +104,13 @@ def _means(sums: Floats) -> Floats:
     return found
 
 
-def learning_picture(learned: Learned) -> Picture:
+def learning_picture(learned: Learned, baseline: str) -> Picture:
     middle_s = (learned.edges_s[:-1] + learned.edges_s[1:]) / 2
-    panels = [
+    paid = {name: runs[:, 0] for name, runs in learned.sums["risk"].items()}
+    more = {name: np.cumsum(runs - paid[baseline], axis=1) for name, runs in paid.items()}
+    more = {name: np.pad(runs, ((0, 0), (1, 0))) for name, runs in more.items()}
+    panels = [Panel(f"paid so far more than\n{baseline} (loss)", learned.edges_s, more)]
+    panels += [
         Panel(
             NUMBERS[key],
             middle_s,
@@ -122,9 +126,10 @@ def learning_picture(learned: Learned) -> Picture:
         "What learning during the run gives",
         policies_in_time(panels, learned.outages, float(learned.edges_s[-1]), learned.warm_up_s),
         f"Risk and accuracy over virtual time, a line per policy, with outages shaded; in the end: {ends}.",
-        "Lines begin together where all begin with the same models, and part by what each has learned since; "
-        "one whose risk still falls goes on learning. While the server is out nothing new comes from it, and "
-        "all pay what their own models get wrong. Bands reach from the least to the largest of the seeds.",
+        "On top, what each policy lost more than the baseline so far on the same held-out requests: a line "
+        "that falls has learned more. Below, what each had at a time. While the server is out nothing new "
+        "comes from it, and all pay what their own models get wrong. Bands reach from the least to the "
+        "largest of the seeds.",
     )
 
 
@@ -144,7 +149,7 @@ def learning_sheet(learned: Learned) -> Sheet:
             )
             cells.append("–" if np.isnan(risk) else f"{number(risk, 3)}, {percent(right)}")
         rows.append((name, *cells))
-    columns = ("policy", *(between(low, high, "–") for low, high in spans))
+    columns = ("policy", *(between(low, high, "–", horizon_s) for low, high in spans))
     return Sheet(
         "Risk (loss) and accuracy by time of arrival, of all seeds' held-out requests", columns, rows
     )

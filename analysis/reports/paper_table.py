@@ -67,13 +67,13 @@ ANSWERS = {
 
 def windows(summary: Mapping[str, Any]) -> PaperTable:
     """The whole run, before, during and after each outage."""
-    outages = summary["outages"]
+    outages, of_s = summary["outages"], summary["run"]["horizon_s"]
     named = {"whole run": outages["whole_run"]}
     if outages["each"]:
         named["before outages"] = outages["before"]
     for outage in outages["each"]:
-        named[outage_name(outage)] = outage["during"]
-        named[f"then to {span(outage['after_until_s'])}"] = outage["after"]
+        named[outage_name(outage, of_s)] = outage["during"]
+        named[f"then to {span(outage['after_until_s'], of_s)}"] = outage["after"]
     return _parts("window", named)
 
 

@@ -85,7 +85,7 @@ def study_result(
     learned = learned_in_time(table)
     if learned is not None:
         sheets.append(learning_sheet(learned))
-        pictures.insert(0, learning_picture(learned))
+        pictures.insert(0, learning_picture(learned, baseline))
     regrets = regret_in_time(table)
     if regrets is not None:
         reported["regret"] = regret_numbers(*regrets)

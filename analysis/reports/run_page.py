@@ -143,7 +143,7 @@ def made_by(run: Run) -> str:
     """The version, the commit where it is known, and the clock that played the event loop."""
     known = [f"{OWN_KEY} {run.versions[OWN_KEY]}"] if OWN_KEY in run.versions else []
     known += [f"commit {str(run.versions['commit'])[:12]}"] if run.versions.get("commit") else []
-    path = run.timing.get("path")
+    path = run.timing.get("path") if run.horizon_s > 0 else None
     known += [f"clock: {path['name']}"] if isinstance(path, dict) and "name" in path else []
     return ", ".join(known) or "an unknown version"
 

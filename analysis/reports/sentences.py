@@ -182,7 +182,7 @@ def _outage(summary: Summary, outage: dict[str, Any]) -> str:
     if service_s is not None and service_s > (outage["queue_recovery_s"] or 0.0):
         late = span(round(service_s), summary["run"]["horizon_s"])
         served = f"; what was sent was answered as before only {late} after its end"
-    when = between(outage["from_s"], outage["to_s"])
+    when = between(outage["from_s"], outage["to_s"], of_s=summary["run"]["horizon_s"])
     return (
         f"In the outage from {when} ({outage['label']}), accuracy was {during} (before the first outage "
         f"{before}, after this one {after}); {percent(outage['during']['timed_out_share'])} of the requests "

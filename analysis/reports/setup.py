@@ -18,9 +18,39 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {  # of a group, told whole:
 
 
 def setup(scenario: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Under one heading a line per group and one per server."""
+    """Under one heading a line per group and one per server; without any traffic, what they learn."""
+    if not scenario["horizon_s"]:
+        return {HEADING: list(_learning(scenario))}
     rows = [(str(group["group"]), _group(group)) for group in scenario["fleet"]]
     return {HEADING: [*rows, *((name, _server(server)) for name, server in _servers(scenario).items())]}
+
+
+def _learning(scenario: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The models of groups and servers, and the settings that a study tries."""
+    for group in scenario["fleet"]:
+        model = group.get("model") or {}
+        samples = model.get("train_samples")
+        own = f"{_model(model)}{f' from {samples:,} samples' if samples else ''}"
+        yield str(group["group"]), f"{_count(group['clients'], 'client')}; {own}; {policy(group['policy'])}"
+    for name, server in _servers(scenario).items():
+        shared = scenario.get("models") or {}
+        models = (
+            [server["model"]]
+            if server.get("model")
+            else [shared[one] for one in server.get("models") or shared]
+        )
+        yield name, ", ".join(map(_model, models)) or _model({})
+    for key, tried in (scenario.get("study") or {}).items():
+        if isinstance(tried, list) and tried:
+            yield key, ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in tried)
+
+
+def _model(model: dict[str, Any]) -> str:
+    return str(model.get("family") or model.get("kind") or "models of their own").replace("_", " ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _servers(scenario: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +111,7 @@ def _group(group: dict[str, Any]) -> str:
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
     limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
-    return "; ".join([f"{group['clients']:,} clients", policy(group["policy"]), *limits, *_drifts(group)])
+    return "; ".join([_count(group["clients"], "client"), policy(group["policy"]), *limits, *_drifts(group)])
 
 
 def _drifts(group: dict[str, Any]) -> list[str]:
@@ -100,7 +130,7 @@ def _server(server: dict[str, Any]) -> str:
 def _of_server(server: dict[str, Any]) -> Iterator[tuple[str, str]]:
     scaling = server.get("autoscaling")
     count = int(server["replicas"])
-    replicas = f"{count} replica{'' if count == 1 else 's'}"
+    replicas = _count(count, "replica")
     if scaling:
         replicas += f", scaled from {scaling['min']} to {scaling['max']}"
     yield "replicas", replicas

@@ -59,15 +59,15 @@ WINDOW_COLUMNS_LONG = (
 def windows(summary: Summary, most: int = MOST_OUTAGES) -> list[tuple[str, ...]]:
     """A row per window: the whole run, before the first outage, during and after each of the first `most`,
     and what came while its own link alone was out."""
-    outages = summary["outages"]
+    outages, of_s = summary["outages"], summary["run"]["horizon_s"]
     rows = [_window("in the whole run", outages["whole_run"])]
     if outages["before"]["requests"] is None:  # nobody kept rows of requests
         return rows
     if outages["each"]:
         rows.append(_window("before outages", outages["before"]))
     for outage in outages["each"][:most]:
-        rows.append(_window(outage_name(outage), outage["during"]))
-        rows.append(_window(f"  then to {span(outage['after_until_s'])}", outage["after"]))
+        rows.append(_window(outage_name(outage, of_s), outage["during"]))
+        rows.append(_window(f"  then to {span(outage['after_until_s'], of_s)}", outage["after"]))
     if len(outages["each"]) > most:
         rows.append(_window(f"in all {len(outages['each'])} outages", outages["during_any"]))
         rows.append(_window("outside outages", outages["outside"]))
@@ -89,7 +89,7 @@ def notes(summary: Summary) -> list[str]:
     ]
     if not sooner:
         return []
-    names = " and ".join(outage_name(outage) for outage in sooner[:MOST_OUTAGES])
+    names = " and ".join(outage_name(outage, summary["run"]["horizon_s"]) for outage in sooner[:MOST_OUTAGES])
     return [
         f"{names}: 95% are answered sooner than before the outage because fewer are answered by the server. "
         "Who is refused or kept off at once answers by its own model, without the way to the server: "
@@ -177,10 +177,10 @@ def _study(summary: Summary) -> Table:
 def summary_table(summary: Summary) -> RenderableType:
     """What a run prints at its end; about forty lines that fit a terminal of eighty columns."""
     run = summary["run"]
-    title = (
-        f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, "
-        f"{summary['counts']['requests']:,} requests, "
-        f"{between(run['warm_up_s'], run['horizon_s'])}"
+    title = f"{run['name']}, seed {run['seed']}: {run['clients']:,} clients, " + (
+        f"{summary['counts']['requests']:,} requests, {between(run['warm_up_s'], run['horizon_s'])}"
+        if run["horizon_s"]
+        else "learning alone"
     )
     style = "green" if summary["valid"] else "bold red"
     parts: list[RenderableType] = [Text(title, style="bold"), Text(verdict(summary), style=style)]

@@ -29,8 +29,19 @@ def part_paths(path: Path, name: str, needed: bool) -> list[Path]:
 
 
 def read_parts(path: Path, name: str, schema: pa.Schema | None, needed: bool) -> pd.DataFrame:
-    """The parts of one table as one frame, under one dictionary per column."""
-    return as_frame([read_table(part, schema) for part in part_paths(path, name, needed)], schema)
+    """The parts of one table as one frame, under one dictionary per column.
+
+    Raises BadInput, too, where the run has left word of parts that are not there, or none of one that is.
+    """
+    parts = part_paths(path, name, needed)
+    known = promised(path)
+    told = {one for one in known if one.startswith(f"{name}/")}
+    there = {part.relative_to(path).as_posix() for part in parts}
+    if lost := sorted(told - there):
+        raise BadInput(f"{path}: not a finished run, {lost[0]} is missing")
+    if known and (strange := sorted(there - told)):
+        raise BadInput(f"{path}: {strange[0]} is not one of the run's: {SUMS} does not name it")
+    return as_frame([read_table(part, schema) for part in parts], schema)
 
 
 def as_frame(tables: list[pa.Table], schema: pa.Schema | None) -> pd.DataFrame:
@@ -54,6 +65,13 @@ def read_words(path: Path, schema: pa.Schema) -> pd.DataFrame:
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def read_if_there(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """The same; no rows where there is no such file, and the run has not left word of one either."""
+    if path.is_file() or path.name in promised(path.parent):
+        return read_words(path, schema)
+    return pd.DataFrame(columns=schema.names)
 
 
 AT_ONCE = 2**20  # rows

@@ -19,6 +19,7 @@ from analysis.run_folder.files import (
     as_frame,
     part_paths,
     read_frame,
+    read_if_there,
     read_json,
     read_parts,
     read_words,
@@ -235,8 +236,7 @@ class Run(AskedOf, WhatItTells):
         return self._if_there("warm_start", columns_by_run.WARM_START)
 
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
-        file = self.path / f"{name}.parquet"
-        return read_words(file, schema) if file.is_file() else pd.DataFrame(columns=schema.names)
+        return read_if_there(self.path / f"{name}.parquet", schema)
 
     @cached_property
     def timing(self) -> dict[str, Any]:

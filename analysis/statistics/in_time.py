@@ -25,6 +25,9 @@ LEAST_RELAXATIONS = 100.0  # of any interval
 TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
 LOOKS = 1.5  # independent ones that a relaxation time gives at a mean, at most
 ALIKE = 0.55  # lag-1 correlation of the stretches that one of twenty independent runs exceeds
+LAGS = 8  # neighbours that are looked at, as requests may take turns among servers
+LEAST_UNLIKE = 100  # values that must differ from the others to show what neighbours share
+MOST_LOOKED_AT = 400_000
 
 
 class Interval(NamedTuple):
@@ -155,7 +158,8 @@ def share_in_time(hits: Floats, among: Floats, at_s: Floats, span: Span, more: f
     why = span.too_short(0.5) or alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    effective = _trials(value, variance_of(sums) + more, total, span)
+    kept = persistence((hits - value)[among > 0])
+    effective = _trials(value, variance_of(sums) + more, total, span, kept)
     return Interval(value, *bounds_of_share(value, effective, CHANCE, BLOCKS - 1))
 
 
@@ -187,16 +191,42 @@ def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
     return Interval(value, low, high)
 
 
-def _trials(share: float, variance: float, total: float, span: Span) -> float:
+def _trials(share: float, variance: float, total: float, span: Span, kept: float = 1.0) -> float:
     shown = share * (1 - share) / variance if variance > 0 else total
-    return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail)))
+    return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail) / kept))
 
 
 def least_variance(influence: Floats, looks: float) -> float:
-    """The variance of an estimate to which the values (n,) add `influence`, if they told as much as so many
+    """The variance of an estimate to which the values (n,) add `influence`, in order of time, if crowds
+    decided what neighbours have in common of them (`persistence`) and a run told as much of that as so many
     independent `looks`, LOOKS a relaxation time of a mean: what a run without a rare crowd does not show."""
-    worth = min(float(influence.size), looks)
+    kept = persistence(influence[influence != 0])
+    worth = min(float(influence.size), looks / kept)
     return float((influence**2).sum()) * influence.size / max(1.0, worth)
+
+
+def persistence(values: Floats) -> float:
+    """At most what share of the variance of values of mean zero (n,), in order of time, neighbours have in
+    common: near 1 of what a crowd decides, near 0 of what a policy, sample or client does; never 0.
+
+    Three times the largest correlation at lags 1 to LAGS, less what chance makes of it; 1 where nearly all
+    are the same, since what is rare does not show how it comes. Of very many values by ten pieces of them.
+    """
+    if values.size > MOST_LOOKED_AT:
+        each = MOST_LOOKED_AT // BLOCKS
+        pieces = [piece[:each] for piece in np.array_split(values, BLOCKS)]
+    else:
+        pieces = [values]
+    squares = [piece**2 for piece in pieces]
+    total = float(sum(square.sum() for square in squares))
+    fourth = float(sum((square**2).sum() for square in squares))
+    if fourth <= 0 or total**2 < LEAST_UNLIKE * fourth:
+        return 1.0
+    shared = max(
+        sum(float((piece[lag:] * piece[:-lag]).sum()) for piece in pieces) for lag in range(1, LAGS + 1)
+    )
+    error = 1 / np.sqrt(sum(piece.size for piece in pieces))
+    return float(min(1.0, 3 * max(shared / total - error, error / 2)))
 
 
 def alike(sums: Floats) -> str | None:

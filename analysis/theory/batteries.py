@@ -1,5 +1,5 @@
 """How long batteries last, or how much they have left: what they hold over the mean power that is drawn.
-One of the laws of this package; from the run it reads only the share that is sent."""
+One of the laws of this package; from the run it reads only the shares that are sent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from math import exp, inf
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of
@@ -16,7 +18,8 @@ from analysis.theory.streams import Stream, streams_of
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Of each group on batteries the lifetime, if all of its devices ran empty, or what they have left, if
     none did."""
-    scenario, streams = traffic.run.scenario, streams_of(traffic, beside_batteries=False)
+    scenario = traffic.run.scenario
+    streams = streams_of(traffic, as_decided=True, beside_batteries=False)
     if not traffic.run.is_metered or streams is None:
         return None
     if scenario.get("outages") or (scenario.get("server") or {}).get("outages"):
@@ -42,13 +45,15 @@ def _of_group(traffic: Traffic, stream: Stream) -> list[Prediction]:
     decided = decided[decided["is_decided"].to_numpy(dtype=bool)]
     if decided.empty:
         return []
-    share = stream.shares[0] if len(stream.shares) == 1 else float(decided["deferred"].mean())
+    model = (rows["client_id"] - rows["client_id"].min()).to_numpy() % group["model"]["variants"]
+    of_device = _shares(decided, rows["client_id"].to_numpy(), model)
     asks_hz = stream.rate_hz / stream.clients
-    draws_w = power_w(asks_hz, share, device, group["link"]) - float(battery["harvest_w"])
+    harvest_w = float(battery["harvest_w"])
+    draws_w = np.array([power_w(asks_hz, one, device, group["link"]) - harvest_w for one in of_device])
     holds_j = float(battery["capacity_j"] if battery["start_j"] is None else battery["start_j"])
     one_j = device["inference_j"] + sum(send_j(group["link"]))
     empty_s = rows["empty_at_s"].to_numpy(dtype=float)
-    lasts_s = holds_j / draws_w if draws_w > 0 else inf
+    lasts_s = float(np.mean(holds_j / draws_w)) if (draws_w > 0).all() else inf
     if not np.isnan(empty_s).any():
         return [
             Prediction(
@@ -57,17 +62,35 @@ def _of_group(traffic: Traffic, stream: Stream) -> list[Prediction]:
                 "s",
                 lasts_s,
                 mean_of(empty_s),
-                margin=one_j / draws_w + _rounding(lasts_s),
+                margin=float(np.mean(one_j / draws_w)) + _rounding(lasts_s),
             )
         ]
     if np.isnan(empty_s).all():
         left = mean_of(rows["left_j"].to_numpy(dtype=float))
         return [
             Prediction(
-                "left at the end", stream.name, "J", holds_j - draws_w * horizon_s, left, margin=2 * one_j
+                "left at the end",
+                stream.name,
+                "J",
+                holds_j - float(draws_w.mean()) * horizon_s,
+                left,
+                margin=2 * one_j,
             )
         ]
     return []
+
+
+def _shares(
+    decided: pd.DataFrame, client_id: NDArray[np.int64], model: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The share that all devices with the frozen `model` of each sent, (devices,): models differ in it, and
+    the mean of lifetimes is not the lifetime at the mean share. A rate that a price holds is not met exactly
+    by any."""
+    of_request = model[np.searchsorted(client_id, decided["client_id"].to_numpy())]
+    asked = np.bincount(of_request, minlength=model.max() + 1)
+    sent = np.bincount(of_request, weights=decided["deferred"].to_numpy(dtype=float), minlength=asked.size)
+    overall = sent.sum() / asked.sum()
+    return np.asarray(np.divide(sent, asked, out=np.full(asked.size, overall), where=asked > 0)[model])
 
 
 def _rounding(lasts_s: float) -> float:
@@ -100,9 +123,9 @@ def power_w(asks_hz: float, share: float, device: dict[str, Any], link: dict[str
 LAW = Law(
     title="How long a battery lasts",
     formula="T = E/(w + λ·e + μ·p·x + r·exp(−μ·x)·(1 − exp(−μ·τ)) − h); after t < T, E·(1 − t/T) is left",
-    assumes="steady Poisson requests, λ a client; μ = λ times the share sent, each once; inference takes e, "
-    "the radio p for the x seconds of a payload and r for a tail of τ; constant harvest h of at most what "
-    "idling takes; no outages",
+    assumes="steady Poisson requests, λ a client; μ = λ times the share sent by devices with the same frozen "
+    "model, each once, and T the mean over devices; inference takes e, the radio p for the x seconds of a "
+    "payload and r for a tail of τ; constant harvest h of at most what idling takes; no outages",
     source="Wald's identity for a sum of independent draws (Ross, Stochastic Processes, 3.3); the tail is "
     "the busy share of M/G/∞",
     fails="a device that runs empty misses the energy of its last request: the margin is one request's",

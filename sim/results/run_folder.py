@@ -169,7 +169,7 @@ def write_sums(folder: Path, known: Mapping[Path, str]) -> None:
 def write_table(path: Path, table: pa.Table) -> str:
     """Writes a Parquet file, and gives its SHA-256. Raises RunFailed if the disk does not take it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **_encoding(table.schema))
+    pq.write_table(table, sink, **encoding(table.schema))
     try:
         content = sink.getvalue().to_pybytes()
         write_whole(path, content)
@@ -217,7 +217,7 @@ class Parts:
             self._sums[path] = write_table(path, table)
 
 
-def _encoding(schema: pa.Schema) -> dict[str, Any]:
+def encoding(schema: pa.Schema) -> dict[str, Any]:
     """How columns are packed. Few instants occur twice, so a dictionary of them would only take time; byte by
     byte across the rows they pack better, and so do the steps from one request to the next."""
     packed = {pa.float64(): "BYTE_STREAM_SPLIT", pa.int64(): "DELTA_BINARY_PACKED"}
@@ -250,7 +250,7 @@ class StreamedTable:
         try:
             with (
                 appearing(self._path) as hidden,
-                pq.ParquetWriter(hidden, self._schema, **_encoding(self._schema)) as whole,
+                pq.ParquetWriter(hidden, self._schema, **encoding(self._schema)) as whole,
             ):
                 for index in range(pieces):
                     whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))

@@ -44,6 +44,17 @@ def require_writable(folder: Path, option: str) -> None:
         raise BadInput(f"{option} {in_words(error, folder)}") from None
 
 
+def require_writable_file(path: Path, option: str) -> None:
+    """The same of a file, which may be there. Raises BadInput, too, where a folder stands at `path`."""
+    require_writable(path.parent, option)
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise BadInput(f"{option} {in_words(error, path)}") from None
+    if is_folder:
+        raise BadInput(f"{option} {path}: is a folder, and a file is to stand there")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Puts `content` at `path` at once: a reader sees the old file or the new one, never a part."""
     with appearing(path) as hidden:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Instants = NDArray[np.float64]
+IN_ONE_THREAD = 10_000  # more than so many products OpenBLAS adds up in as many parts as there are cores
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Versions:
         """The mean version of clients first to end - 1 over [from_s, until_s), over both."""
         here = slice(self.first[first], self.first[end])
         began, ended = (np.clip(at_s[here], from_s, until_s) for at_s in (self.at_s, self._until))
-        return float(self.version[here] @ (ended - began)) / ((until_s - from_s) * (end - first))
+        version, held_s = self.version[here], ended - began
+        parts = (slice(place, place + IN_ONE_THREAD) for place in range(0, len(version), IN_ONE_THREAD))
+        total = sum(float(version[part] @ held_s[part]) for part in parts)
+        return total / ((until_s - from_s) * (end - first))
 
     def clients_of(self, version: int) -> NDArray[np.int32]:
         """The clients that have `version` at some time, ascending, int32."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +55,13 @@ def settled(plan: Plan) -> NDArray[np.bool_]:
 
 
 def learn(plan: Plan, block: Block | None = None, correct: NDArray[np.bool_] | None = None) -> Learnt:
-    models = {v: live_model(plan, v, train([recipe_for(plan, v)])[0].weights) for v in plan.variants}
-    learner = RejectorBlock(plan, block or plan.blocks[0], ClientPredictions(plan, models))
+    learner = fresh(plan, block)
     return learner, learner.learn(a_server(plan) if correct is None else correct)
+
+
+def fresh(plan: Plan, block: Block | None = None) -> RejectorBlock:
+    models = {v: live_model(plan, v, train([recipe_for(plan, v)])[0].weights) for v in plan.variants}
+    return RejectorBlock(plan, block or plan.blocks[0], ClientPredictions(plan, models))
 
 
 @pytest.mark.parametrize("score", ["compare_confidence", "l2h"])
@@ -241,6 +249,39 @@ def test_a_loss_that_is_no_number_names_the_client() -> None:
         RunFailed, match=r"stage 'learn': group meters, rejector of client \d+: .* at step \d+"
     ):
         learn(plan)
+
+
+def no_number(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs[..., 0] * 0.0 - torch.inf
+
+
+def no_slope(outputs: torch.Tensor) -> torch.Tensor:
+    """A loss of 0 whose gradient is no number: seen when the next loss is."""
+    return (outputs[..., 0] - outputs[..., 0]).sqrt()
+
+
+@pytest.mark.parametrize(
+    ("bad", "at", "told"),
+    [
+        (no_number, 0, r"the loss is -inf at step 0, of outputs up to \d\S*$"),
+        (no_number, 2, r"the loss is -inf at step 2, of outputs up to \d\S*; a smaller learning rate"),
+        (no_slope, 2, r"the loss is nan at step 3, broken by step 2; a smaller learning rate"),
+    ],
+)
+def test_a_loss_that_is_no_number_is_told_of_the_batch_that_it_comes_from(
+    bad: Callable[[torch.Tensor], torch.Tensor], at: int, told: str
+) -> None:
+    plan = plan_of(3)
+    learner = fresh(plan)
+    sound, steps = learner._surrogate, count()
+
+    def loss(outputs: torch.Tensor, batch: Any) -> torch.Tensor:
+        each = sound.loss(outputs, batch)
+        return each + bad(outputs) if next(steps) == at else each
+
+    learner._surrogate = replace(sound, loss=loss)
+    with pytest.raises(RunFailed, match=f"stage 'learn': group sensors, rejector of client 0: {told}"):
+        learner.learn(a_server(plan))
 
 
 def test_weights_that_are_no_numbers_name_the_client() -> None:

@@ -258,9 +258,16 @@ def test_a_rejector_of_a_variant_learns_from_all_its_clients(opened):
 
 
 @pytest.mark.parametrize(
-    ("of_server", "who"), [(True, "server, version 1"), (False, "group sensors, rejector of client 1")]
+    ("of_server", "told"),
+    [
+        (True, "server, version 1: the loss is nan at step 0; "),
+        (
+            False,
+            "group sensors, rejector of client 1: the loss is nan at step 0, of outputs that are no numbers",
+        ),
+    ],
 )
-def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_server, who):
+def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_server, told):
     """Weights that are no numbers, in the server or in the rejector of one client."""
     fleet, _ = opened(learning_scenario(epochs=1))
     backend = fleet._backend
@@ -272,7 +279,7 @@ def test_what_is_no_number_stops_a_round_and_names_version_or_client(opened, of_
             block._rejectors.parameters[0][1].fill_(float("nan"))
     with pytest.raises(RunFailed) as failure:
         fleet.train_round(round_of(trains=[0, 1]))
-    assert f"in stage 'learn': {who}: the loss is nan at step 0; " in str(failure.value)
+    assert f"in stage 'learn': {told}" in str(failure.value)
 
 
 def test_the_oracle_knows_the_new_server(opened):

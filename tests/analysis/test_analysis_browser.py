@@ -166,9 +166,9 @@ def pages(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 def is_light(picture: Any) -> bool:
-    """Whether the paper of a figure, which is most of it, is light on the screen."""
+    """Whether the paper of a figure is light on the screen: in its corner, where nothing is drawn."""
     with Image.open(io.BytesIO(picture.screenshot())) as dots:
-        return bool(np.median(np.asarray(dots.convert("L"))) > 128)
+        return bool(np.median(np.asarray(dots.convert("L"))[11:15, 11:15]) > 128)
 
 
 @pytest.mark.slow
@@ -185,19 +185,20 @@ def test_pages_fit_their_width_in_light_and_dark(
         hidden = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
         assert shown.page.eval_on_selector_all(".facts .scroll", hidden) == 0, path.name
         assert shown.page.eval_on_selector_all("main .scroll", hidden) == 0, path
-        assert is_light(shown.page.query_selector("figure img")) == (scheme == "light"), path.name
+        assert is_light(shown.page.locator("figure img:visible").first) == (scheme == "light"), path.name
         narrow = "all => all.filter(i => i.currentSrc !== i.src).length"
         assert (shown.page.eval_on_selector_all("figure img", narrow) > 0) == (size == PHONE), path.name
         assert shown.complaints == [], path.name
         shown.context.close()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: Any, pages: list[Path]) -> None:
     shown = Opened(browser, pages[-1], DESK)
     assert shown.complaints == []
     assert [url for url in shown.requests if not url.startswith("data:")] == [pages[-1].resolve().as_uri()]
     drawn = shown.page.eval_on_selector_all("figure img", "all => all.map(i => i.naturalWidth)")
-    assert len(drawn) == 3
+    assert len(drawn) == 4
     assert min(drawn) > 200
     words = "document.querySelector('#findings').innerText"
     assert "accuracy, held-out (points) against l2h: no policy" in shown.page.evaluate(words)
@@ -312,6 +313,7 @@ def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: 
     assert HOSTILE in {sample.labels["group"] for sample in families["l2h_correct"].samples}
 
 
+@pytest.mark.slow
 def test_a_figure_for_print_shows_names_as_they_are(foreign: Path) -> None:
     """Dollars are no mathematics there, and marks of XML no XML."""
     svg = ElementTree.fromstring(print_figure(foreign, "fairness", "12in", "svg"))

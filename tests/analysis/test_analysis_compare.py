@@ -321,6 +321,7 @@ def test_a_seed_twice_and_other_traffic_are_refused_over_seeds(tmp_path: Path) -
         analysis.write_comparison(calm, tmp_path / "out", unpaired=True, replicated=True)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_says_where_the_page_is(
     finished: Finished, copy: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_nothing_of_the_trace_is_dropped(perfetto: Perfetto, events: list[dict[s
     assert deepest <= 1, "slices lie beside one another; an instant may lie in one"
 
 
+@pytest.mark.slow
 def test_batches_outages_and_queue_are_those_of_the_run(perfetto: Perfetto, simulated: Path) -> None:
     run = analysis.load_run(simulated)
     batches = perfetto.query(

@@ -19,7 +19,7 @@ from run_folders import write_outages, write_table, write_tiny
 import analysis
 from analysis.figures import drawings_of
 from analysis.reports import predictions as predicted
-from analysis.reports.formatting import headline, load_of
+from analysis.reports.formatting import headline, load_of, outage_name
 from analysis.reports.run_page import command
 from analysis.reports.sentences import sentences
 from analysis.reports.tables import notes
@@ -86,7 +86,7 @@ def test_a_quick_outage_is_explained_where_it_falls() -> None:
     window = {"p95_latency_s": 0.4, "answered_by_server_share": 0.5}
     during = {"p95_latency_s": 0.1, "answered_by_server_share": 0.0}
     outage = {"label": "server", "from_s": 10.0, "to_s": 20.0, "during": during}
-    (note,) = notes({"outages": {"before": window, "each": [outage]}})
+    (note,) = notes({"run": {"horizon_s": 60.0}, "outages": {"before": window, "each": [outage]}})
     assert note.startswith("server out 10–20 s: 95% are answered sooner than before the outage because")
     slower = outage | {"during": during | {"p95_latency_s": 0.5}}
     assert notes({"outages": {"before": window, "each": [slower]}}) == []
@@ -230,3 +230,22 @@ def test_batching_is_named_only_where_it_keeps_replicas_busy(finished: Finished)
     assert "busy 93.0% of the time they were up; batching" in told(0.58, 0.93)
     assert "batching" not in told(0.0027, 0.003)
     assert "batching" not in told(None, 0.6)
+
+
+def test_outages_of_a_long_run_are_told_in_hours_from_its_first_one_on() -> None:
+    assert (
+        outage_name({"label": "server", "from_s": 3_600.0, "to_s": 5_400.0}, 7_200.0)
+        == "server out 3,600–5,400 s"
+    )
+    day = outage_name({"label": "server", "from_s": 3_600.0, "to_s": 5_400.0}, 86_400.0)
+    assert day == "server out 1 h–1 h 30 min"
+
+
+def test_a_page_of_learning_alone_opens_with_what_each_group_learned() -> None:
+    risks = {"risk": 0.2, "risk_all_local": 0.3, "risk_all_remote": 0.25}
+    row = {"group": "narrow", "score": "l2h", "deferral_rate": 0.4, "accuracy": 0.9} | risks
+    summary = {"run": {"horizon_s": 0.0}, "study": [row | {"is_policy": True}, row | {"is_policy": False}]}
+    assert headline(summary) == [
+        {"label": "narrow: accuracy", "value": "90.0%", "note": "40.0% sent"},
+        {"label": "narrow: risk", "value": "0.200", "note": "none sent 0.300, all sent 0.250"},
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from run_folders import SCENARIO, write_tiny
+from run_folders import SCENARIO, write_folder, write_tiny
 
 import analysis
 from analysis.reports.run_page import stages
@@ -122,6 +122,28 @@ def test_a_table_that_the_run_wrote_and_that_is_gone_is_named(
     assert state.readable == state.files - 1
 
 
+def test_what_the_checksums_tell_is_noticed_by_whoever_reads_a_table(tmp_path: Path) -> None:
+    """Without a look at the whole folder."""
+    folder = write_folder(tmp_path / "run")
+    write_sums(folder, {path: digest(path) for path in folder.glob("*/part-*.parquet")})
+    run = analysis.load_run(folder)
+    assert min(len(run.attempts), len(run.periods)) > 0
+    shutil.copy(folder / "attempts" / "part-0000001.parquet", folder / "attempts" / "part-0000099.parquet")
+    with pytest.raises(BadInput, match=r"attempts/part-0000099\.parquet is not one of the run's"):
+        _ = analysis.load_run(folder).attempts
+    (folder / "attempts" / "part-0000099.parquet").unlink()
+    (folder / "attempts" / "part-0000001.parquet").unlink()
+    with pytest.raises(BadInput, match=r"attempts/part-0000001\.parquet is missing"):
+        _ = analysis.load_run(folder).attempts
+    shutil.copy(folder / "clients.parquet", folder / "events.parquet")
+    with pytest.raises(BadInput, match=r"events\.parquet: damaged: its checksum"):
+        _ = analysis.load_run(folder).events
+    (folder / "outages.parquet").unlink()
+    with pytest.raises(BadInput, match=r"outages\.parquet is missing"):
+        _ = analysis.load_run(folder).periods
+
+
+@pytest.mark.slow
 def test_a_table_of_a_kind_that_only_some_runs_have_is_missed(finished: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     shutil.copy(folder / "clients.parquet", folder / "servers.parquet")

@@ -37,8 +37,21 @@ def scenario(group: dict[str, Any] | None = None, **server: Any) -> dict[str, An
     return {"fleet": [GROUP | (group or {})], "server": SERVER | server}
 
 
+def test_without_traffic_it_is_told_what_learns_and_what_a_study_tries() -> None:
+    group = {"clients": 1, "model": {"family": "small_cnn", "train_samples": 1200}}
+    alone = scenario(group, model={"family": "mlp"}) | {"horizon_s": 0.0}
+    assert setup(alone | {"study": {"c_e": [0.0, 0.25], "sync_every": [1, "epoch"], "form": []}}) == {
+        HEADING: [
+            ("sensors", "1 client; small cnn from 1,200 samples; l2h above a threshold of 0"),
+            ("server", "mlp"),
+            ("c_e", "0, 0.25"),
+            ("sync_every", "1, epoch"),
+        ]
+    }
+
+
 def test_what_ran() -> None:
-    assert setup(scenario()) == {
+    assert setup(scenario() | {"horizon_s": 60.0}) == {
         HEADING: [
             ("sensors", "60 clients; l2h above a threshold of 0; deadline 1 s; 3 attempts"),
             ("server", "2 replicas, batches of up to 8, 0.05 s a batch and 0.02 s a request, no outages"),
@@ -122,7 +135,10 @@ def test_one_server_and_several_are_told_as_servers() -> None:
         SERVER | {"server": "edge", "replicas": 1, "when_down": "refuse"},
         SERVER | {"server": "cloud"},
     )
-    one, two = scenario() | {"server": SERVER}, {"fleet": [GROUP], "servers": [edge, cloud]}
+    one, two = (
+        scenario() | {"server": SERVER},
+        {"fleet": [GROUP], "servers": [edge, cloud]},
+    )
     what = "batches of up to 8, 0.05 s a batch and 0.02 s a request, no outages"
     assert differences(scenario_differences(one, two)) == [
         f"server: this server is gone: 2 replicas, {what}",

@@ -90,7 +90,7 @@ def test_the_coin_is_drawn_where_it_ends_up(traffic: Traffic) -> None:
 def test_both_sides_have_a_row_for_each_group_and_price(traffic: Traffic) -> None:
     sent, kept = panels(traffic, "study_contrast")
     assert [text.get_text() for text in sent.get_yticklabels()] == [
-        f"{group}, $c_e$ = {c_e:g}" for group in GROUPS for c_e in SENT
+        f"{group}, cₑ = {c_e:g}" for group in GROUPS for c_e in SENT
     ]
     assert list(sent.lines[0].get_xdata()) == [0.4] * 4
     assert all(

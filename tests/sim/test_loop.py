@@ -16,6 +16,7 @@ def assert_loops_agree(scenario, arrivals, chunk_s):
         assert differences(mine, told) == []
 
 
+@pytest.mark.slow
 @tried(150, derandomize=True)
 @given(worlds())
 def test_every_table_equals_the_reference(world):

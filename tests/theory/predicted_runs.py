@@ -3,6 +3,7 @@ Used by the tests of the laws alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,24 @@ from sim.world.world import World
 WIDER = 2.0  # times the 95% interval: a right law fails one comparison in about ten thousand
 
 
-def predict_run(folder: Path, name: str, *changes: str, right: tuple[float, float] | None = None) -> Laws:
+def predict_run(
+    folder: Path,
+    name: str,
+    *changes: str,
+    right: tuple[float, float] | None = None,
+    scores: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Laws:
     """Runs the scenario `name`, changed by `path=value`; the laws' predictions beside what was simulated.
 
-    right: how often the made-up models of clients and server are right, if not by chance alone.
+    right: how often the made-up models of clients and server are right, if not by chance alone. scores: what
+    to make of the scores (owners, samples) of the first group.
     """
     scenario = read(name, changes)
     learned = made_up(scenario, samples=120)
+    if scores is not None:
+        first, *others = learned.tables.groups
+        groups = (replace(first, score=scores(first.score)), *others)
+        learned = replace(learned, tables=replace(learned.tables, groups=groups))
     learned = learned if right is None else made_right(scenario, learned, *right)
     simulate(World(scenario), learned, folder, learner=MadeUpLearner(scenario, learned))
     write_learned(World(scenario), learned, learned.client_hashes, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from predicted_runs import predict_run
 
@@ -24,6 +25,15 @@ def test_tails_that_overlap_are_paid_once(rate_hz, tmp_path):
     rate = f"fleet.*.arrivals.process={{kind: poisson, rate_hz: {rate_hz}}}"
     laws = predict_run(tmp_path, "battery", policy, rate, "fleet.*.clients=40")
     laws.assert_agree("batteries")
+
+
+def test_lifetimes_are_the_mean_over_models_that_send_unlike_shares(tmp_path):
+    """Two of four send all, two about a third: they do not last as long as four that send two thirds."""
+    policy = "fleet.*.policy={score: confidence, price: {kind: threshold, at: 0.5}}"
+    unlike = np.array([[9], [9], [0], [0]])
+    laws = predict_run(tmp_path, "battery", policy, "fleet.*.clients=40", scores=lambda score: score + unlike)
+    found = laws.one("batteries", "lifetime")
+    assert abs(found.predicted - found.simulated.value) < 2 * found.margin
 
 
 def test_laws_that_know_of_no_silence_are_silent(tmp_path):

@@ -28,6 +28,7 @@ REQUEST_BYTES = 1_200  # one request of the chunk in work: rows, sends, events a
 CLIENT_BYTES = 100  # one client's state in the loop
 COUNTED_BYTES = 500  # one client in the metrics, the intervals and the figures
 OUTAGE_BYTES = 20_000  # one outage of servers in the summary, with what was before and after it
+LINK_OUTAGE_BYTES = 1_000  # one of a single link: drawn, walked, written, and read again
 SCORE_BYTES = 4
 CURVE_BYTES = 40  # one calibration score of one table, while its group's are put in order
 FLOAT_BYTES = 4
@@ -72,9 +73,9 @@ def all_needs(scenario: Scenario) -> list[Need]:
     needs = [need for index, group in fleet for need in needs_of(scenario, group, index, seen)]
     needs += [Need(("data", "set"), scenario.data.set, images_bytes(scenario), "the images in all views")]
     needs += [
-        Need(path, kind, outages * OUTAGE_BYTES, "the outages")
+        Need(path, kind, outages * (LINK_OUTAGE_BYTES if is_of_links else OUTAGE_BYTES), "the outages")
         for path, kind, outages, is_of_links in drawn_outages(scenario)
-        if not is_of_links and outages <= MOST_PERIODS  # more are refused by another rule
+        if outages <= MOST_PERIODS  # more are refused by another rule
     ]
     if DATA_SETS[scenario.data.set].is_drawn:
         mixture = scenario.data.mixture

@@ -1,0 +1,32 @@
+"""Which version clients have: what is summed over very many of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from sim.world.versions import Versions
+
+
+def versions(entries: int) -> Versions:
+    """Of one client, who gets so many, at random instants of 1,000 s."""
+    at_s = np.sort(np.random.default_rng(0).uniform(0.0, 1_000.0, entries))
+    at_s[0] = -np.inf
+    return Versions(at_s, np.arange(entries, dtype=np.int32), np.array([0, entries]))
+
+
+@pytest.mark.parametrize("entries", [1, 10_000, 10_001, 40_000])
+def test_a_mean_version_has_the_same_bits_on_any_number_of_cores(entries: int) -> None:
+    """OpenBLAS adds up more than 10,000 products in as many parts as it has threads."""
+    held = versions(entries)
+
+    def means() -> list[float]:
+        return [held.mean(0, 1, from_s, from_s + 300.0) for from_s in range(0, 700, 20)]
+
+    with threadpool_limits(1):
+        alone = means()
+    with threadpool_limits(2):
+        assert means() == alone
+    exact = np.array([held.one(0, at_s) for at_s in np.arange(0.05, 1_000.0, 0.1)], dtype=float)
+    assert means()[0] == pytest.approx(exact[:3_000].mean(), rel=0.01)
