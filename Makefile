@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs paper bench fidelity clean
+.PHONY: demo test lint docs paper bench fidelity audit clean
 
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
 	$(BIN)/python run_sim.py run outage --force
@@ -26,6 +26,11 @@ bench: .venv/dev.stamp ## The short benchmarks, held against docs/tables/ratios.
 
 fidelity: .venv/dev.stamp ## Simulated against real, the grid of docs/fidelity.md: half an hour
 	$(BIN)/python -m benchmarks.fidelity
+
+audit: ## Known faults of the pinned packages, asked of the Python packaging advisories: needs a network
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 clean: ## Removes the environment, caches, runs and the site
 	rm -rf .venv .cache runs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,9 @@ alike. Nothing here changes a document; each gives another one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,12 +74,14 @@ def keys(value: Any, path: Path = ()) -> Iterator[Path]:
         yield from keys(part, (*path, key))
 
 
-def shrunk(document: Table, still_fails: Callable[[Table], bool]) -> Table:
-    """The document with every key left out that the failure does not need."""
-    changed = True
+def shrunk(document: Table, still_fails: Callable[[Table], bool], at_most_s: float = inf) -> Table:
+    """The document without keys that the failure does not need; after at_most_s as far as that came."""
+    until, changed = time.monotonic() + at_most_s, True
     while changed:
         changed = False
         for path in list(keys(document)):
+            if time.monotonic() > until:
+                return document
             smaller = without(document, path)
             if still_fails(smaller):
                 document, changed = smaller, True

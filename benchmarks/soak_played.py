@@ -74,13 +74,19 @@ def require_same(one: list[Any], other: list[Any], what: str) -> None:
         if isinstance(first, dict):
             differ = [key for key in first if first[key].tobytes() != second[key].tobytes()]
         else:
-            pairs = (
-                (column, first[column].to_pylist(), second[column].to_pylist())
-                for column in first.column_names
-            )
-            differ = [column for column, left, right in pairs if repr(left) != repr(right)]
+            columns = ((column, first[column], second[column]) for column in first.column_names)
+            differ = [column for column, left, right in columns if not are_same(left, right)]
         if differ:
             raise Broken(f"{what}: {name} differs in {', '.join(differ)}")
+
+
+def are_same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
+    """To the bit; lists, and numbers that may be missing, as they are written."""
+    if left.type != right.type or left.null_count or pa.types.is_nested(left.type):
+        return repr(left.to_pylist()) == repr(right.to_pylist())
+    if pa.types.is_floating(left.type):
+        return bool(left.to_numpy().tobytes() == right.to_numpy().tobytes()) and not right.null_count
+    return bool(left.equals(right)) or repr(left.to_pylist()) == repr(right.to_pylist())
 
 
 def require_oracle(scenario: Scenario, learned: Learned, ours: list[Any]) -> None:
@@ -116,10 +122,8 @@ def require_alive(scenario: Scenario, requests: pa.Table) -> None:
 def require_less(scenario: Scenario, learned: Learned, full: list[Any]) -> None:
     """What is kept of a run in less detail is what the full one tells, by both clocks and after a stop."""
     less = played(scenario, learned, "simpy")
-    require_same(less, played(scenario, learned, "compiled"), f"the compiled clock, {scenario.detail}")
-    require_same(
-        less, played(scenario, learned, "simpy", broken_off=1), f"kept after a window, {scenario.detail}"
-    )
+    other = played(scenario, learned, "compiled", broken_off=1)
+    require_same(less, other, f"the compiled clock, kept after a window, {scenario.detail}")
     shown = [full[0].select(less[0].column_names), *full[1:]]
     require_same(shown, less[: len(full)], f"detail: {scenario.detail}")
     for totals in less[len(full) : len(full) + 1]:
@@ -137,15 +141,10 @@ def try_in_memory(asked: Scenario, draw: np.random.Generator) -> bool:
     simpy = played(scenario, learned, "simpy")
     require_same(simpy, played(scenario, learned, "compiled"), "the compiled clock")
     length_s = float(draw.choice([1.0, 7.0, 60.0]))
-    windows = EvenWindows(length_s)
-    path = str(draw.choice(["simpy", "compiled"]))
-    require_same(simpy, played(scenario, learned, path, windows), f"windows of {length_s:g} s")
+    path = str(draw.choice(["simpy", "compiled"], p=[0.25, 0.75]))  # the slow one is held above, too
     after = int(draw.integers(0, max(1, math.ceil(scenario.horizon_s / length_s))))
-    require_same(
-        simpy,
-        played(scenario, learned, path, windows, after),
-        f"kept after {after} windows of {length_s:g} s",
-    )
+    other = played(scenario, learned, path, EvenWindows(length_s), after)
+    require_same(simpy, other, f"{path}, kept after {after} windows of {length_s:g} s")
     if not simpy:
         return False
     require_alive(scenario, simpy[0])

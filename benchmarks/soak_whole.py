@@ -46,7 +46,12 @@ def command(folder: Path, *words: str, at_most_bytes: int | None = None) -> subp
 
 def ended(process: subprocess.Popen[str], *codes: int) -> int:
     """Its exit code, one of these; what it says must be lines without a traceback."""
-    said = process.communicate(timeout=LIMIT_S)[1]
+    try:
+        said = process.communicate(timeout=LIMIT_S)[1]
+    except subprocess.TimeoutExpired:
+        process.terminate()  # which takes along what it started
+        process.communicate()
+        raise Broken(f"does not end in {LIMIT_S:g} s") from None
     if process.returncode not in codes or "Traceback" in said:
         raise Broken(f"exit code {process.returncode}: {' | '.join(said.splitlines()[-3:])}")
     return process.returncode

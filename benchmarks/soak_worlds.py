@@ -239,7 +239,7 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     **dict.fromkeys(FILES_OF_OTHERS, _omitted),
     **{("Scenario", key): _omitted for key in ("server", "servers", "models", "engine")},
     ("Scenario", "name"): lambda _one: "soak",
-    ("Scenario", "horizon_s"): lambda one: one.one_of(10.0, 30.0, 60.0, 150.0),
+    ("Scenario", "horizon_s"): lambda one: one.one_of(10.0, 20.0, 40.0, 100.0),
     ("Scenario", "warm_up_s"): lambda one: one.one_of(0.0, 3.0),
     ("Scenario", "seed"): lambda one: one.number(0, 2**31),
     ("Scenario", "fleet"): lambda one: [one.group() for _ in one.groups],
