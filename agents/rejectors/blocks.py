@@ -288,14 +288,13 @@ class RejectorBlock:
         )
 
     def _require_finite(self, losses: NDArray[np.float64], largest: NDArray[np.float64]) -> None:
-        """Raises RunFailed for the first loss that is not finite: of its own batch where the outputs are
-        numbers, else of the one before, if there is one."""
+        """Raises RunFailed for the first loss that is not finite: of its own batch, or of the one before it."""
         for step, row in np.argwhere(~np.isfinite(losses))[:1]:
             most, advice = largest[step, row], SMALLER if step else ""
             broken = f"broken by step {step - 1}" if step else "of outputs that are no numbers"
             why = f"of outputs up to {most:.3g}" if np.isfinite(most) else broken
-            problem = f"the loss is {losses[step, row]} at step {step}, {why}{advice}"
-            raise RunFailed("learn", f"{self._name(row)}: {problem}")
+            what = f"the loss is {losses[step, row]} at step {step}, {why}{advice}"
+            raise RunFailed("learn", f"{self._name(row)}: {what}")
 
     def _name(self, row: int) -> str:
         return f"group {self._group.group}, rejector of {self._group.rejector.per} {self._owners[row]}"
