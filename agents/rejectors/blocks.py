@@ -288,7 +288,7 @@ class RejectorBlock:
         )
 
     def _require_finite(self, losses: NDArray[np.float64], largest: NDArray[np.float64]) -> None:
-        """Raises RunFailed for the first loss that is not finite: of its own batch, or of the one before it."""
+        """Raises RunFailed for the first loss that is not finite: of its batch, or of the one before."""
         for step, row in np.argwhere(~np.isfinite(losses))[:1]:
             most, advice = largest[step, row], SMALLER if step else ""
             broken = f"broken by step {step - 1}" if step else "of outputs that are no numbers"
