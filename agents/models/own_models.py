@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.brought_names import files_of, name_of, server_names
+from agents.brought_names import files_of, fronts_in, name_of, server_names
 from agents.models.frozen import Weights, hash_of
 from agents.models.model_files import Said, read_model
 from agents.models.outputs import ModelOutput
@@ -77,7 +77,7 @@ def answers_of(plan: Plan, models: Mapping[str, OwnModel]) -> dict[str, Weights]
 def samples_asked(plan: Plan) -> NDArray[np.int32]:
     """All samples that a run looks at, ascending."""
     training, base = plan.scenario.training, [plan.rejector_pool]
-    if training.specialise or training.warm_start:
+    if training.specialise or training.warm_start or fronts_in(plan.scenario):
         base.append(plan.server_pool)
     pool = np.concatenate([plan.in_view(one, view) for one in base for view in range(len(plan.shifts))])
     return np.unique(np.concatenate([pool, plan.samples.sample_id])).astype(np.int32)

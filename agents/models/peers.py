@@ -7,9 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agents.brought_names import features_for, fronts_in, name_of, peers_in
 from agents.models.client_cache import load_client, save_client
 from agents.models.frozen import Weights, live_model, recipe_for, train
@@ -23,18 +20,16 @@ def peers_say(plan: Plan, said: Mapping[str, Weights], cache: Path) -> dict[str,
     """By the names of the servers' models that are clients'. said: of models that are brought."""
     found = {}
     for name, (place, number) in peers_in(plan.scenario).items():
-        found[name] = _says(plan, Variant(place, number), said, cache, samples_asked(plan))
+        found[name] = _says(plan, Variant(place, number), said, cache)
     return found
 
 
 def fronts_say(plan: Plan, said: Mapping[str, Weights], cache: Path) -> dict[str, Weights]:
-    """The same for the servers' models that see features, of all samples that they learn from too. Raises
-    BadInput where a model that is brought tells no features."""
+    """The same for the servers' models that see features. Raises BadInput where one that is brought tells
+    none."""
     found = {}
-    pool = [plan.in_view(plan.server_pool, view) for view in range(len(plan.shifts))]
     for name, place in fronts_in(plan.scenario).items():
-        asked = np.unique(np.concatenate([samples_asked(plan), *pool])).astype(np.int32)
-        front = _says(plan, Variant(place, 0), said, cache, asked)
+        front = _says(plan, Variant(place, 0), said, cache)
         if not front["features"].shape[1]:
             group = plan.scenario.fleet[place].group
             raise BadInput(f"{name}.features_of: {group}: its model tells no features")
@@ -42,10 +37,8 @@ def fronts_say(plan: Plan, said: Mapping[str, Weights], cache: Path) -> dict[str
     return found
 
 
-def _says(
-    plan: Plan, variant: Variant, said: Mapping[str, Weights], cache: Path, asked: NDArray[np.int32]
-) -> Weights:
-    """What a client makes of these samples; of one that is brought, of those that it was asked."""
+def _says(plan: Plan, variant: Variant, said: Mapping[str, Weights], cache: Path) -> Weights:
+    """What a client makes of `samples_asked`."""
     if plan.is_brought(variant.group):
         return said[name_of(plan.scenario.fleet[variant.group])]
     recipe = recipe_for(plan, variant)
@@ -53,5 +46,6 @@ def _says(
     if frozen is None:
         (frozen,) = train([recipe])
         save_client(recipe, frozen, cache)
+    asked = samples_asked(plan)
     output = output_of(live_model(plan, variant, frozen.weights), plan, asked)
     return {"sample_id": asked, "logits": output.logits.numpy(), "features": output.features.numpy()}

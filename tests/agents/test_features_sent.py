@@ -15,6 +15,7 @@ from agents.fleet import open_fleet
 from agents.models.client_cache import load_client
 from agents.models.frozen import live_model, recipe_for
 from agents.models.outputs import output_of
+from agents.models.own_models import samples_asked
 from agents.models.peers import fronts_say
 from agents.plan import Plan, Variant, make_plan
 from agents.server.model import ServerModel
@@ -136,6 +137,11 @@ def test_what_nobody_can_send_is_refused_in_one_line(asked: Scenario, path: str 
     found = checks.findings(asked)
     assert [finding.path[-1] for finding in found] == ([path] if path else [])
     assert all(words in finding.rule for finding in found)
+
+
+def test_whoever_is_brought_is_asked_about_all_that_the_server_learns_from() -> None:
+    plan = make_plan(fleet(), ["fleet.sensors"])
+    assert np.isin(plan.server_pool, samples_asked(plan)).all()
 
 
 def test_a_model_that_tells_no_features_is_named(cache: Path) -> None:
