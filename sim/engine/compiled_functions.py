@@ -18,6 +18,8 @@ from sim.engine.arrays.laying_out import choices_of, kinds_of, ranks_of
 from sim.engine.arrays.layout import OF_PRICES, Functions
 from sim.engine.compiling.decorators import handler as inlined
 from sim.engine.compiling.decorators import is_switched_off
+from sim.engine.compiling.fingerprint import OWN
+from sim.engine.compiling.kept import ready
 from sim.policy.outcomes import Outcome, Request
 from sim.policy.own import PythonPolicy
 from sim.registry.choices import Candidate, as_written
@@ -118,7 +120,7 @@ _COMPILED: dict[Any, tuple[Any, ...]] = {}
 
 
 def compiled_price(kind: Any) -> tuple[Any, ...]:
-    """The three functions of a kind of price, compiled once per process."""
+    """The three functions of a kind of price, compiled once per process, the tool's own once on a machine."""
     if isinstance(kind, PythonPolicy):
         raise TypeError(f"the policy '{kind.name}' is plain Python")
     functions = {name: getattr(kind, name) for name in OF_PRICES}
@@ -152,7 +154,12 @@ def _once(whose: Any, noun: str, functions: dict[str, Callable[..., Any]]) -> tu
 def _compiled(function: Callable[..., Any], signature: Any) -> Any:
     if is_switched_off():
         return function
-    return Addressed(numba.njit(signature)(_with_callees(function, {})))
+    made: Any = numba.njit()(_with_callees(function, {}))
+    if function.__module__.partition(".")[0] == OWN:
+        ready(made, signature, is_my_turn=True)  # small: to wait for others' turns would take longer
+    else:
+        made.compile(signature)
+    return Addressed(made)
 
 
 def _with_callees(function: Any, known: dict[Any, Any]) -> Any:

@@ -27,6 +27,7 @@ from worlds import MadeUpLearner, made_up, scenario_of
 from sim.engine.handlers import walk
 from sim.engine.learning import Learning
 from sim.engine.state import at_start
+from sim.policy.controllers import RateControl
 from sim.world.world import World
 
 kept = pytest.importorskip("sim.engine.compiling.kept")
@@ -38,6 +39,7 @@ numba = pytest.importorskip("numba")
 fingerprint = pytest.importorskip("sim.engine.compiling.fingerprint").fingerprint
 beside = pytest.importorskip("sim.engine.compiling.beside")
 compiled_clock = pytest.importorskip("sim.engine.compiled_clock")
+compiled_functions = pytest.importorskip("sim.engine.compiled_functions")
 target = pytest.importorskip("sim.engine.compiling.target")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +73,20 @@ def cache(tmp_path, monkeypatch) -> Path:
 def test_what_was_compiled_is_read():
     assert not is_read(made())
     assert is_read(made())
+
+
+def test_the_tools_own_prices_are_read_too(monkeypatch):
+    hits = []
+    for _ in range(2):  # two processes, as far as this table tells
+        monkeypatch.setattr(compiled_functions, "_COMPILED", {})
+        found = compiled_functions.compiled_price(RateControl)
+        hits.append([is_read(one.dispatcher) for one in found])
+    assert hits == [[False] * 3, [True] * 3]
+
+
+def test_what_is_called_by_address_is_kept_by_what_it_gives_too():
+    as_float, as_int = numba.float64(numba.int64), numba.int64(numba.int64)
+    assert fingerprint(one_more, as_float) != fingerprint(one_more, as_int)
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])

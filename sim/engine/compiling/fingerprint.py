@@ -21,10 +21,12 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), np.generi
 OWN = __name__.partition(".")[0]  # the package whose modules may change under our hands
 
 
-def fingerprint(function: Any, types: tuple[Any, ...]) -> str:
-    """Of a function compiled for arguments of these types, by these packages, for this processor."""
+def fingerprint(function: Any, types: Any) -> str:
+    """Of a function compiled for arguments of these types, or with this signature, by these packages, for
+    this processor."""
     found = blake2b(digest_size=10)
-    for word in (*_surroundings(), *map(_of_type, types), *_of_function(function, set())):
+    told = types if isinstance(types, tuple) else (types.return_type, *types.args)
+    for word in (*_surroundings(), *map(_of_type, told), *_of_function(function, set())):
         found.update(f"{len(word)} {word}".encode())
     return found.hexdigest()
 

@@ -53,12 +53,15 @@ class ByContent(_CacheLocator):
         return cls(_config.CACHE_DIR, py_file)
 
 
-def cache_folder(function: Any, types: tuple[Any, ...]) -> Path:
-    """Where the code of this function for these types is kept. Raises RuntimeError if there is no home."""
+def cache_folder(function: Any, types: Any) -> Path:
+    """Where the code of this function for these types, or with this signature, is kept.
+
+    Raises RuntimeError if there is no home.
+    """
     return turns.above() / f"kernel-{numba.__version__}-{fingerprint(function, types)}"
 
 
-def is_kept(function: Any, types: tuple[Any, ...]) -> bool:
+def is_kept(function: Any, types: Any) -> bool:
     """Whether there is nothing to compile: what `ready` would read is there and nobody else can have written
     it, or no code is ever made."""
     if is_switched_off():
@@ -71,14 +74,14 @@ def is_kept(function: Any, types: tuple[Any, ...]) -> bool:
     return False
 
 
-def compiling_since_s(function: Any, types: tuple[Any, ...]) -> float | None:
+def compiling_since_s(function: Any, types: Any) -> float | None:
     """For how many wall seconds a process has been compiling this; None if none is."""
     with suppress(RuntimeError):
         return turns.at_work_since_s(cache_folder(function, types))
     return None
 
 
-def wait(function: Any, types: tuple[Any, ...], tell: Callable[[float], None]) -> None:
+def wait(function: Any, types: Any, tell: Callable[[float], None]) -> None:
     """Until what another process compiles, or will in its turn, is there, or nobody is at it any more, or
     patience ends. tell: hears for how many seconds somebody has been at it."""
     until = time.monotonic() + turns.PATIENCE_S
@@ -90,7 +93,7 @@ def wait(function: Any, types: tuple[Any, ...], tell: Callable[[float], None]) -
         time.sleep(turns.LOOK_S)
 
 
-def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> None:
+def ready(function: Any, types: Any, is_my_turn: bool = False) -> None:
     """Has a whole function compiled for these types, or read from the cache.
 
     Of many processes that find nothing there one compiles, and the others read what it left; is_my_turn: that
@@ -115,7 +118,7 @@ def ready(function: Any, types: tuple[Any, ...], is_my_turn: bool = False) -> No
                 _read_or_compile(folder, function, types)
 
 
-def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> None:
+def _read_or_compile(folder: Path, function: Any, types: Any) -> None:
     try:
         with suppress(OSError):
             os.utime(folder)
@@ -137,7 +140,7 @@ def _read_or_compile(folder: Path, function: Any, types: tuple[Any, ...]) -> Non
             raise
 
 
-def writable(function: Any, types: tuple[Any, ...]) -> Path | None:
+def writable(function: Any, types: Any) -> Path | None:
     """The folder of an entry, made for this user alone; None if nobody may write there, or the disk is full,
     or others may write there too, which is told in a warning."""
     try:
