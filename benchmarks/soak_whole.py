@@ -19,10 +19,11 @@ import psutil
 
 from benchmarks.soak_documents import Table
 from benchmarks.soak_played import Broken
+from commands.interrupts import ENDING, EXIT_CODE
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 240.0  # wall time of one command
-SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
+SIGNALS = (*ENDING, signal.SIGKILL)
 
 
 def command(folder: Path, *words: str, at_most_bytes: int | None = None) -> subprocess.Popen[str]:
@@ -85,7 +86,7 @@ def disturb(folder: Path, words: tuple[str, ...], draw: np.random.Generator, too
     """Stops a run at a random instant by a random signal; nothing that it started may stay."""
     process = command(folder, *words)
     family = psutil.Process(process.pid)
-    sent = list(SIGNALS)[int(draw.integers(len(SIGNALS)))]
+    sent = SIGNALS[int(draw.integers(len(SIGNALS)))]
     try:
         process.communicate(timeout=float(draw.uniform(0.2, 1.0)) * took_s)
     except subprocess.TimeoutExpired:
@@ -95,7 +96,7 @@ def disturb(folder: Path, words: tuple[str, ...], draw: np.random.Generator, too
         _, alive = psutil.wait_procs(children, timeout=20)
         if alive:
             raise Broken(f"stays alive: {', '.join(one.name() for one in alive)}") from None
-        if "Traceback" in said or process.returncode not in (0, 2, -sent, SIGNALS[sent]):
+        if "Traceback" in said or process.returncode not in (0, 2, -sent, EXIT_CODE):
             said = " | ".join(said.splitlines()[-3:])
             raise Broken(f"{sent.name} ends it with {process.returncode}: {said}") from None
     return sent.name
