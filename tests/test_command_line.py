@@ -192,6 +192,7 @@ def test_a_run_may_live_in_the_working_directory(tmp_path, monkeypatch):
     assert (again.returncode, again.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_an_address_where_nobody_answers_costs_no_results(tmp_path):
     run = tmp_path / "run"
@@ -224,6 +225,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     assert "--out file/run: cannot be written" in reported.stderr
 
 
+@pytest.mark.slow
 def test_progress_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path):
     reported = call("run", "smoke", "--local", "--out", "run", "--set", "horizon_s=80", cwd=tmp_path)
     assert reported.returncode == 0

@@ -57,6 +57,7 @@ def test_failures_are_independent_and_add(played: analysis.Run) -> None:
     assert {0, 1, 2} >= set(usable) >= {1, 2}
 
 
+@pytest.mark.slow
 def test_maintenance_comes_every_night_and_on_sunday(played: analysis.Run) -> None:
     nights = [86_400.0 * day + 10_800 for day in range(7)]
     periods = played.periods.sort_values("from_s")

@@ -1,10 +1,10 @@
-"""On how many drawn examples a property is tried: all of them with the slow tests, as in CI, else a fifth."""
+"""On how many drawn examples a property is tried: all of them with the slow tests, as in CI, else an eighth."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-WHOLE, QUICK = 100, 20  # Hypothesis's own number of examples, and where slow tests are left out
+WHOLE, QUICK = 100, 12  # Hypothesis's own number of examples, and where slow tests are left out
 
 
 def tried(count: int = WHOLE, *, derandomize: bool = False) -> settings:

@@ -161,6 +161,7 @@ def test_the_server_learns_nothing_from_nothing(opened):
     assert np.isnan(update.learning["loss"][0])
 
 
+@pytest.mark.slow
 def test_a_server_that_is_sent_noisy_pictures_learns_to_read_them(opened):
     """Accuracy on held-out traffic, none of which it is taught; the pool alone teaches it less."""
     noisy = group(clients=1, traffic={"mix": "all", "drift": NOISE}, policy={"score": "confidence"})

@@ -320,6 +320,7 @@ def test_a_figure_for_print_shows_names_as_they_are(foreign: Path) -> None:
     assert any(HOSTILE[:20] in "".join(one.itertext()) for one in svg.iter() if one.tag.endswith("text"))
 
 
+@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_on_a_terminal(
     foreign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

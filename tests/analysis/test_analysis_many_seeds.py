@@ -219,6 +219,7 @@ def test_no_percentile_over_seeds_is_a_mean(table: pd.DataFrame, runs: list[Path
     assert differs > 20, "the mean of the seeds' own is another number"
 
 
+@pytest.mark.slow
 def test_a_percentile_of_one_run_is_that_of_its_part(table: pd.DataFrame, runs: list[Path]) -> None:
     for path in percentile_leaves(load_run(runs[0]).summary):
         value, part = table[path].astype(float)[0], latencies_of(runs[0], path)

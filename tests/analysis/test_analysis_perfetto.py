@@ -116,6 +116,7 @@ def test_batches_outages_and_queue_are_those_of_the_run(perfetto: Perfetto, simu
     assert [value for _, value in waiting] == pytest.approx(run.timeline["waiting_mean"].tolist(), abs=5e-4)
 
 
+@pytest.mark.slow
 def test_a_request_can_be_followed_through_the_fleet(perfetto: Perfetto) -> None:
     """Arrows lead from the client's track to the link's, to the replica's and back to the link's."""
     place = (

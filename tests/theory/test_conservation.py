@@ -77,6 +77,7 @@ def seen_and_true(run: Run) -> dict[str, float]:
     return {"PASTA": float(waits / run.settled_seconds["busy_replicas_mean"].mean())}
 
 
+@pytest.mark.slow
 def test_poisson_arrivals_see_time_averages():
     time = {"kind": "lognormal", "mean_s": MEAN_S, "cv": 1.0}
     simulated = replicate(queue(0.6, "horizon_s=600", time=time), range(8000, 8020), seen_and_true)
