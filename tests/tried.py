@@ -1,4 +1,4 @@
-"""On how many drawn examples a property is tried: all of them with the slow tests, as in CI, else an eighth."""
+"""On how many drawn examples a property is tried: on all with the slow tests, as in CI; else on an eighth."""
 
 from __future__ import annotations
 
