@@ -57,7 +57,8 @@ def report_failures(combined: Sequence[Any], cells: Sequence[Cell], failed: Mapp
             )
             print(f"cell {named}: {failed[cell.folder]}", file=sys.stderr)
     if failed:
-        print(f"{len(failed)} of {len(cells)} cells failed; the others are finished", file=sys.stderr)
+        rest = "the others are finished" if len(failed) < len(cells) else "none is finished"
+        print(f"{len(failed)} of {len(cells)} cells failed; {rest}", file=sys.stderr)
         raise typer.Exit(1)
 
 

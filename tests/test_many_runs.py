@@ -152,6 +152,9 @@ def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, 
         "2 of 3 cells failed; the others are finished",
     ]
     assert pd.read_parquet(tmp_path / "out/sweep.parquet")["costs.c_e"].tolist() == [0.05]
+    with pytest.raises(typer.Exit):
+        swept(tmp_path / "none", store, "costs.c_e=0.3,0.35")
+    assert capsys.readouterr().err.splitlines()[-1] == "2 of 2 cells failed; none is finished"
     monkeypatch.setattr(one_run, "execute", run)
     assert len(swept(tmp_path / "out", store, "costs.c_e=0.3,0.05,0.35")) == 3
 

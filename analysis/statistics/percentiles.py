@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 LEAST_RUNS = 3  # of an interval over runs
 CHANCE = (1 - LEVEL) / 2
+NO_SHARE = 1e-12  # and less: an end of an interval that would be printed as 2.2e-308 is nothing
 LEAST_INDEPENDENT = {0.99: 100.0}  # requests; with fewer there is no such percentile to speak of
 
 
@@ -163,7 +164,7 @@ def bounds_of_share(share: float, effective: float, chance: float, freedom: floa
     hits = share * trials
     low = float(special.betaincinv(hits, trials - hits + 1, chance)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, trials - hits, 1 - chance)) if hits < trials else 1.0
-    return Bounds(low, high)
+    return Bounds(low if low > NO_SHARE else 0.0, high)
 
 
 def effective_trials(runs: Sequence[Latencies], limits_s: Sequence[float]) -> float:

@@ -135,6 +135,6 @@ def mean_over_time(values: Floats, at_s: Floats, from_s: float, to_s: float) -> 
     inside = (at_s >= from_s) & (at_s < to_s)
     if inside.sum() < LEAST_VALUES:
         return Simulated(np.nan, np.nan, np.nan)
-    among = inside.astype(np.float64)
-    found = mean_in_time(np.where(inside, values, 0.0), among, at_s, Span(from_s, to_s))
+    told = values[inside]
+    found = mean_in_time(told, np.ones_like(told), at_s[inside], Span(from_s, to_s))
     return Simulated(found.value, found.low, found.high)

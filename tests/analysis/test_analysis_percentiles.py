@@ -69,6 +69,7 @@ def test_several_runs_are_pooled_not_averaged() -> None:
 
 def test_bounds_of_a_share_are_those_of_clopper_and_pearson() -> None:
     assert bounds_of_share(0.0, 299, 0.05) == pytest.approx((0.0, 1 - 0.05 ** (1 / 299)))
+    assert bounds_of_share(1e-5, 50, 0.025).low == 0.0  # 2.2e-308 by the quantile of the beta law
     narrow, wide = bounds_of_share(0.3, 50, 0.025), bounds_of_share(0.3, 50, 0.025, freedom=3)
     assert wide.low < narrow.low < 0.3 < narrow.high < wide.high
 
