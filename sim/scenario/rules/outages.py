@@ -176,7 +176,7 @@ def nobody_waits_for_ever(scenario: Scenario) -> Iterator[Breach]:
             continue
         if isinstance(group.policy.price, AlwaysLocal):
             continue
-        swallowing = (outage_that_swallows(scenario, server) for server in asked[index])
+        swallowing = (what_swallows(scenario, server) for server in asked[index])
         cause = next((path for path in swallowing if path), None) or _cut_link(scenario, group)
         if cause is not None:
             rule = f"needs timeout_s or deadline_s, since {cause} can swallow a request without a word"
@@ -189,9 +189,12 @@ def _asked_by(scenario: Scenario, group: Group) -> list[int]:
     return [place for place, name in enumerate(scenario.station_names) if name in named]
 
 
-def outage_that_swallows(scenario: Scenario, station: int) -> str | None:
-    """The first outage in which a server can lose a request silently, by its path."""
+def what_swallows(scenario: Scenario, station: int) -> str | None:
+    """By what a server can lose a request silently: that it may have no replica, or the first such outage, by
+    its path."""
     server = scenario.stations[station]
+    if server.when_down == "silent" and server.autoscaling is not None and server.autoscaling.min == 0:
+        return ".".join(map(str, (*scenario.station_paths[station], "autoscaling", "min")))
     for written in scenario.all_outages:
         outage = written.outage
         if not outage.effect.stops or station not in scenario.hit_by(written):

@@ -10,7 +10,7 @@ import pytest
 from sim.errors import BadInput
 from sim.scenario import Scenario, read
 from sim.scenario.rules import checks, memory
-from sim.scenario.rules.outages import deadlines_are_there_to_be_looked_at, outage_that_swallows
+from sim.scenario.rules.outages import deadlines_are_there_to_be_looked_at, what_swallows
 from sim.scenario.text.reading import read_draft
 
 Case = tuple[str, str, str]
@@ -74,6 +74,7 @@ def test_outages_of_one_target_do_not_overlap(example: Path, outages: list[objec
 IMPATIENT = (("fleet.0.timeout_s", None), ("fleet.0.deadline_s", None))
 SOME = (outage("replicas", (1, 2), count=1),)
 TOTAL = (outage("replicas", (1, 2), count=2),)
+TO_NONE = {"min": 0, "max": 2, "target_queue": 1.0, "interval_s": 5.0, "provisioning_s": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,9 @@ TOTAL = (outage("replicas", (1, 2), count=2),)
         (TOTAL, {"in_flight": "requeue"}, False),
         (TOTAL, {"in_flight": "finish", "when_down": "silent"}, True),
         (TOTAL, {"in_flight": "finish", "queue_survives": False}, True),
+        ((), {"autoscaling": TO_NONE, "when_down": "silent"}, True),
+        ((), {"autoscaling": TO_NONE, "when_down": "refuse"}, False),
+        ((), {"autoscaling": TO_NONE | {"min": 1}, "when_down": "silent"}, False),
         ((outage("links", (1, 2), groups=("sensors",)),), {"in_flight": "finish"}, True),
         ((outage("links", (1, 2), groups=("sensors",), share=0),), {"in_flight": "finish"}, False),
         (({**outage("server", (1, 2)), "effect": {"kind": "slowdown", "factor": 2}},), {}, False),
@@ -102,8 +106,8 @@ def test_whoever_can_be_swallowed_has_a_timer(
     assert broken(valid(example, *changes, *IMPATIENT, price)) == []
 
 
-def test_the_outage_that_swallows_is_named(example: Path) -> None:
-    assert outage_that_swallows(read(example), 0) == "server.outages.0"
+def test_what_swallows_is_named(example: Path) -> None:
+    assert what_swallows(read(example), 0) == "server.outages.0"
 
 
 def test_a_run_without_traffic_has_no_use_for_its_horizon(example: Path) -> None:
