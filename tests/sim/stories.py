@@ -38,7 +38,7 @@ def retries(attempts: int, backoff_s: float, **parts: Any) -> dict[str, Any]:
 class Story:
     """What happened to requests that arrived at the given (instant, client), in the order of their ids.
 
-    score: of every sample, if not as it is made up.
+    score: of every sample, or a row of one for each option, if not as it is made up.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Story:
         fleet: Any = None,
         server: Any = None,
         horizon_s: float = 20.0,
-        score: float | None = None,
+        score: Any = None,
         **parts: Any,
     ) -> None:
         fleet = fleet or devices()

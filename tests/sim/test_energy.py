@@ -43,6 +43,42 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
     assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
 
 
+def test_what_was_under_way_as_a_device_ran_empty_is_lost_though_it_works_again() -> None:
+    """Three come at 1.0, and the last takes all that is left. It works again at 1.5; the answers of 2.0 and 3.0
+    are of requests that it has forgotten."""
+    fleet = on_battery(0.4, restart_j=0.5, harvest_w=1.0)
+    told = Story((1.0, 0), (1.0, 0), (1.0, 0), (4.0, 0), fleet=fleet)
+    assert empty(told) == [True, True, True, False]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_what_attempts_of_an_empty_device_have_reserved_is_given_back_once(refuses: bool) -> None:
+    """A device hedges at 0.5, and is empty at 2.5, before either answer has come; the edge's error of 2.0 it
+    has heard. Another shares its budget, of two tokens: all of it is there at 40.0, and no more."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0, "shared_by": "fleet"}
+    options = tuple({"option": name, "server": name} for name in ("edge", "cloud"))
+    policy = {"score": "random", "price": {"kind": "always_remote"}}
+    parts = {"budget": budget, "options": options, "latency": 1.0, "policy": policy, "choose": "order"}
+    device = {"idle_w": 1.0, "battery": {"capacity_j": 2.5}}
+    outage = {"when": {"kind": "intervals", "at": ((0.0, 1.5),)}}
+    service = {"kind": "affine", "base_s": 1.0}
+    servers = (
+        {"server": "edge", "service": service, "when_down": "refuse", "outages": (outage,) * refuses},
+        {"server": "cloud", "service": service},
+    )
+    told = Story(
+        *((0.0, 0), (40.0, 1), (40.0, 1), (40.0, 1)),
+        fleet=[
+            devices("mortal", device=device, hedge={"after_s": 0.5}, **parts),
+            devices("other", **parts),
+        ],
+        servers=servers,
+        costs={"charge_on": "accept"},
+        horizon_s=50.0,
+    )
+    assert told["outcome"] == ["no_power", "remote", "remote", "over_budget"]
+
+
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
