@@ -94,6 +94,21 @@ def test_a_client_has_one_request_open_and_thinks_as_drawn():
         np.testing.assert_allclose(thought, drawn, rtol=0, atol=1e-9)
 
 
+def test_a_drift_counts_from_its_instant_on():
+    """It begins as a request is asked, and brings another class than that was of."""
+    learned = made_up(scenario_of(fleet=(thinking(2.0),)))
+    before = run(scenario_of(fleet=(thinking(2.0),)))
+    classes = dict(zip(learned.samples.sample_id.tolist(), learned.samples.label.tolist(), strict=True))
+    at_s, was = float(before["arrived_at_s"][2]), classes[before["sample_id"][2]]
+    other = next(label for label in learned.samples.label.tolist() if label != was)
+    drift = ({"at_s": at_s, "classes": tuple(1.0 * (n == other) for n in range(10))},)
+    scenario = scenario_of(fleet=(thinking(2.0, traffic={"mix": "all", "drift": drift}),))
+    requests = run(scenario)
+    assert requests["arrived_at_s"][2] == at_s
+    assert [classes[one] for one in requests["sample_id"][2:]] == [other] * (len(requests) - 2)
+    assert differences(requests, reference(scenario, made_up(scenario), NOBODY, 60.0)[0]) == []
+
+
 def test_two_policies_share_think_times_and_samples():
     """Not arrivals: whoever waits longer asks later."""
     sent = run(busy())

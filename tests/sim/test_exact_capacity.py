@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import scenario_of
+from worlds import WrittenArrivals, made_up, scenario_of
 
+from sim.engine.run import Run
 from sim.results.events import events
 from sim.simulation import outages
+from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 
@@ -637,3 +639,18 @@ def test_who_scales_in_cancels_what_was_ordered_and_gives_back_what_is_there():
         provisioning_s=6.0,
     )
     assert story["started_at_s"][-2:] == [9.0, 9.5]
+
+
+def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_for():
+    """At 4.0 a request is there still. By what was busy until 8.0 a replica is wanted, as it was 4 s before; but
+    none is asked for."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2}
+    calmly = {"stabilise_s": 16.0, "cool_down_s": 16.0}
+    scenario = scenario_of(fleet=(devices(),), server=server(autoscaling=scaling | calmly))
+    arrivals = WrittenArrivals(tuple((at, 0) for at in (3.0, 5.0)))
+    run = Run(World(scenario), made_up(scenario), arrivals, windows=EvenWindows(4.0))
+    told = [run.advance()]
+    run.steer(replicas=0)
+    told += [run.advance(), run.advance()]
+    assert [usable for _, usable in told[1].steps[0]] == [1]
+    assert [usable for _, usable in told[2].steps[0]] == [1, 0]
