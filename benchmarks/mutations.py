@@ -29,8 +29,8 @@ Change = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change to one handler: to a node of its tree, by the number in which `ast.walk` comes to it. name: what
-    it is called, which stays as it is when lines move; lines: of its statement."""
+    """One change to one handler: to a node of its tree, by its number in `ast.walk`. lines: of its statement;
+    name: what it is called, which stays as it is when lines move."""
 
     module: ModuleType
     function: ast.FunctionDef

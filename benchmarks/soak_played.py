@@ -36,10 +36,9 @@ def played(
     broken_off: int | None = None,
     arrivals: ArrivalSource | None = None,
 ) -> list[Any]:
-    """What a run in memory gives: requests, attempts, seconds with those of servers and links and the accounts
-    of energy, and the sums that `detail: none` keeps;
-    broken_off: after which window it is kept, and goes on in another `Run`. arrivals: in place of the
-    scenario's own."""
+    """What a run in memory gives: requests, attempts, seconds, beside them those of servers and links and the
+    accounts of energy, and the sums that `detail: none` keeps; broken_off: after which window it is kept, and
+    goes on in another `Run`. arrivals: in place of the scenario's own."""
 
     def begun() -> Run:
         world = World(scenario)

@@ -44,8 +44,8 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
 
 
 def test_what_was_under_way_as_a_device_ran_empty_is_lost_though_it_works_again() -> None:
-    """Three come at 1.0, and the last takes all that is left. It works again at 1.5; the answers of 2.0 and 3.0
-    are of requests that it has forgotten."""
+    """Three come at 1.0, and the last takes all that is left. It works again at 1.5; the answers of 2.0 and
+    3.0 are of requests that it has forgotten."""
     fleet = on_battery(0.4, restart_j=0.5, harvest_w=1.0)
     told = Story((1.0, 0), (1.0, 0), (1.0, 0), (4.0, 0), fleet=fleet)
     assert empty(told) == [True, True, True, False]

@@ -642,8 +642,8 @@ def test_who_scales_in_cancels_what_was_ordered_and_gives_back_what_is_there():
 
 
 def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_for():
-    """At 4.0 a request is there still. By what was busy until 8.0 a replica is wanted, as it was 4 s before; but
-    none is asked for."""
+    """At 4.0 a request is there still. By what was busy until 8.0 a replica is wanted, as it was 4 s before;
+    but none is asked for."""
     scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2}
     calmly = {"stabilise_s": 16.0, "cool_down_s": 16.0}
     scenario = scenario_of(fleet=(devices(),), server=server(autoscaling=scaling | calmly))

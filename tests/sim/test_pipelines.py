@@ -117,8 +117,8 @@ def test_a_replica_that_an_outage_took_takes_no_batch_as_its_first_stage_is_free
 
 
 def test_a_stage_that_an_outage_emptied_starts_nothing_as_it_would_have_been_free():
-    """Two batches of two enter at 0.0 and 0.25, one that is not full waits from 0.25 until 1.25, which is when
-    the second replica's first stage would be free had it not failed at 0.5. What comes at 1.25 fills it."""
+    """Two batches of two enter at 0.0 and 0.25, one that is not full waits from 0.25 until 1.25, when the
+    second replica's first stage would be free had it not failed at 0.5. What comes at 1.25 fills it."""
     rules = server(
         replicas_down=((0.5, 9.0),),
         service=TWO_S,
