@@ -654,3 +654,20 @@ def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_fo
     told += [run.advance(), run.advance()]
     assert [usable for _, usable in told[1].steps[0]] == [1]
     assert [usable for _, usable in told[2].steps[0]] == [1, 0]
+
+
+@pytest.mark.parametrize(("down", "started", "cause"), [((), 3.0, "none"), (((2, 9),), None, "lost")])
+def test_a_queue_that_does_not_survive_is_lost_with_the_last_replica(down, started, cause):
+    """Of two replicas one fails at 1.5, and at 2.0 the other, or not. The third request waits from 1.25."""
+    rule = server(
+        down,
+        replicas_down=((1.5, 9),),
+        replicas=2,
+        in_flight="finish",
+        queue_survives=False,
+        when_down="queue",
+        service={"kind": "affine", "base_s": 2.0},
+    )
+    story = Story((1.0, 0), (1.0, 0), (1.25, 0), server=rule)
+    assert story["started_at_s"] == [1.0, 1.0, started]
+    assert story["server_cause"] == ["none", "none", cause]
