@@ -17,7 +17,7 @@ from strategies import worlds as random_worlds
 from worlds import differences, frame, made_up, reference
 
 from benchmarks.soak_played import Broken, in_order, played, require_alive, require_same
-from sim.engine.arrays import context
+from sim.engine.arrays import context, requests_ahead
 from sim.engine.handlers import MODULES
 from sim.messages import Learned
 from sim.scenario import Scenario
@@ -51,6 +51,8 @@ class Case:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(context, "EVENTS", 0)
             patch.setattr(context, "ROOM", 1)
+            patch.setattr(requests_ahead, "FEWEST", 4)
+            patch.setattr(requests_ahead, "MOST", 4)
             return played(self.scenario, self.learned, path, EvenWindows(WINDOW_S), 1, self.arrivals)
 
 

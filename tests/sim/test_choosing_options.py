@@ -111,6 +111,17 @@ def test_of_two_answers_at_one_instant_the_first_attempt_s_is_taken_and_charged(
     assert story["cost"] == [0.25]
 
 
+def test_a_retry_of_a_client_that_draws_two_draws_two_anew():
+    """All three refuse. Whom the second attempt and the third draw, their numbers say; so does the oracle."""
+    options = tuple({"option": name, "server": name} for name in ("edge", "cloud", "far"))
+    fleet = asking("two_choices", options=options, retry=retries(3, 0.25, next="other"))
+    refusing = {"when_down": "refuse", "outages": (down((0.0, 50.0)),)}
+    servers = tuple(station(name, **refusing) for name in ("edge", "cloud", "far"))
+    story = Story(*((4.0 * n, 0) for n in range(8)), fleet=fleet, servers=servers, horizon_s=40.0)
+    assert story["attempts"] == [3] * 8
+    assert len(set(story.sends("option")[2::3])) > 1
+
+
 def test_without_a_free_option_there_is_no_hedge():
     """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
     servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))
@@ -271,7 +282,7 @@ def test_a_retry_goes_on_behind_the_option_that_failed_however_the_others_score(
 @pytest.mark.parametrize("refuses", [False, True])
 def test_what_a_hedge_has_reserved_is_given_back_once_and_stays_spent(charge_on, refuses):
     """Both attempts of the request of 0.0 take a token, of two. The first answer, or the second error, is the
-    last that is heard: at 2.0 nothing is there but what errors gave back, and at 40.0 two, as ever."""
+    last that is heard: at 2.0 nothing is there but what errors gave back, and at 60.0 two, as ever."""
     budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
     fleet = asking(clients=1, hedge={"after_s": 0.5}, budget=budget, latency=0.5)
     outages = (down((0.0, 1.5)),) if refuses else ()
@@ -279,8 +290,8 @@ def test_what_a_hedge_has_reserved_is_given_back_once_and_stays_spent(charge_on,
         station(name, replicas=3, when_down="refuse", outages=outages) for name in ("edge", "cloud")
     )
     costs = {"charge_on": charge_on}
-    arrivals = [(t, 0) for t in (0.0, 3.0, 40.0, 40.0, 40.0)]
-    story = Story(*arrivals, fleet=fleet, servers=servers, costs=costs, horizon_s=50.0)
+    arrivals = [(t, 0) for t in (0.0, 3.0, 60.0, 60.0, 60.0)]
+    story = Story(*arrivals, fleet=fleet, servers=servers, costs=costs, horizon_s=70.0)
     first = ["refused", "remote"] if refuses and charge_on != "send" else ["remote", "over_budget"]
     if refuses and charge_on == "send":
         first = ["refused", "over_budget"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
 
+from sim.engine.arrays import requests_ahead
 from sim.engine.arrays.requests_ahead import KeptAhead
 from sim.engine.learning import Learning
 from sim.engine.state import at_start
@@ -74,6 +75,14 @@ def busy(**changes: Any) -> Scenario:
 def test_the_length_of_a_chunk_changes_no_row(chunk_s):
     """Think times, requests and decisions that cross the ends of chunks."""
     assert differences(run(busy(), chunk_s), run(busy())) == []
+
+
+def test_nobody_runs_out_of_what_was_drawn_ahead(monkeypatch):
+    """Four requests at a time, of clients that ask some thirty times each."""
+    told = run(busy())
+    monkeypatch.setattr(requests_ahead, "FEWEST", 4)
+    monkeypatch.setattr(requests_ahead, "MOST", 4)
+    assert differences(run(busy()), told) == []
 
 
 def test_a_long_loop_equals_its_definition():

@@ -248,6 +248,13 @@ def test_a_busy_server_grows_after_its_provisioning_delay():
     assert story["replica"] == [0, 1, 0, 2]
 
 
+def test_who_comes_while_a_replica_is_on_order_changes_nothing_about_that():
+    """As above: that of 2.5 comes to one replica, beside which one is due at 3.0."""
+    story = scaled(*[(1.0, 0)] * 3, (2.5, 0))
+    assert story["started_at_s"][:3] == [1.0, 3.0, 3.0]
+    assert story["replica"][:3] == [0, 1, 0]
+
+
 def test_no_more_than_the_most_and_no_fewer_than_the_least():
     assert set(scaled(*[(1.0, 0)] * 9, max=1)["replica"]) == {0}
     assert max(scaled(*[(1.0, 0)] * 9, max=2)["replica"]) == 1

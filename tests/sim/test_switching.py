@@ -41,6 +41,14 @@ def test_the_deadline_says_which_is_in_time() -> None:
     assert told["model"] == ["large", "large", "small"]
 
 
+def test_the_deadline_is_held_against_a_batch_of_its_size() -> None:
+    """Alone it takes two seconds of the three that it has; a full batch would take four."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    fleet = devices(deadline_s=3.0)
+    told = story((1.0, 0), switch={"kind": "deadline"}, fleet=fleet, max_batch=3, service=service)
+    assert told["model"] == ["large"]
+
+
 @pytest.mark.parametrize("most_load", [1.0, 0.25])
 def test_a_gear_goes_by_the_interval_before(most_load: float) -> None:
     """Three come in the first two seconds, which full batches of the large model would not serve, nor, at a
