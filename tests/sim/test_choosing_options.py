@@ -122,6 +122,18 @@ def test_a_retry_of_a_client_that_draws_two_draws_two_anew():
     assert len(set(story.sends("option")[2::3])) > 1
 
 
+def test_a_late_answer_does_not_overtake_a_hedge():
+    """A second on the link either way. The edge's answer would come at 3.5, and is given up at 2.5; the cloud
+    answers the hedge of 2.0 at 4.5."""
+    servers = tuple(
+        station(name, service={"kind": "affine", "base_s": base_s})
+        for name, base_s in (("edge", 1.5), ("cloud", 0.5))
+    )
+    fleet = asking(hedge={"after_s": 2.0}, timeout_s=2.5, latency=1.0)
+    story = Story((0.0, 0), fleet=fleet, servers=servers)
+    assert (story["server"], story["answered_at_s"]) == (["cloud"], [4.5])
+
+
 def test_without_a_free_option_there_is_no_hedge():
     """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
     servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))

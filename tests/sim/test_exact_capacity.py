@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import WrittenArrivals, made_up, scenario_of
+from worlds import WrittenArrivals, made_up, product, scenario_of
 
+from sim.engine.arrays import context
+from sim.engine.choice import EnginePath
 from sim.engine.run import Run
 from sim.results.events import events
 from sim.simulation import outages
@@ -678,3 +680,13 @@ def test_a_queue_that_does_not_survive_is_lost_with_the_last_replica(down, start
     story = Story((1.0, 0), (1.0, 0), (1.25, 0), server=rule)
     assert story["started_at_s"] == [1.0, 1.0, started]
     assert story["server_cause"] == ["none", "none", cause]
+
+
+def test_a_batch_is_answered_though_its_clock_has_little_room(monkeypatch):
+    """Forty answers, and as many timers."""
+    monkeypatch.setattr(context, "EVENTS", 0)
+    fleet = devices(clients=40, timeout_s=5.0, latency=0.25, breaker={"failures": 1, "cooldown_s": 1.0})
+    scenario = scenario_of(fleet=(fleet,), server=server(max_batch=40))
+    arrivals = WrittenArrivals(tuple((1.0, client) for client in range(40)))
+    requests, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
+    assert requests["answered_at_s"].tolist() == [2.5] + [3.5] * 39

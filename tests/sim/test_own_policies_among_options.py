@@ -65,6 +65,22 @@ def test_a_policy_that_names_none_leaves_the_choice_to_its_client():
     assert requests["option"].tolist() == [0, 1, 0, 1]
 
 
+def test_an_option_that_was_named_once_is_not_named_for_ever():
+    @l2h_fleet.register("policy", "once_afar")
+    class OnceAfar:
+        """The cloud, and from then on whichever the client chooses."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def decide(self, _request: Any, _now: float) -> int | bool:
+            self.asked += 1
+            return 1 if self.asked == 1 else True
+
+    requests, _ = played(asking(policy=policy("once_afar")), *((4.0 * n, 0) for n in range(3)))
+    assert requests["option"].tolist() == [1, 0, 0]
+
+
 def test_the_edge_that_was_named_refuses_and_the_retry_asks_the_cloud():
     @l2h_fleet.register("policy", "near_alone")
     class NearAlone:
