@@ -5,10 +5,12 @@ turned over, `and` for `or`, a statement left out. Each plays those of the suite
 (`tests/sim/strategies.py`) that come to its line, by SimPy's clock; those of `walk` and `primitives` by the
 loop of the compiled one, in plain Python. It is found by the run itself (`sim.results.verify`, the law of the
 time line), by a breakdown, by never coming to an end, by a request that nothing will end, or by the oracle;
-with `--stories` what is left meets the exact stories of the suite, too. What no check finds is told by line:
-it is equivalent, or a hole. Made with `--table`: docs/tables/mutants.md.
+or since the other clock in short windows, kept after one and without room to begin with, leaves other bytes;
+with `--stories` what is left meets the exact stories of the suite, too. What no check finds is equivalent, or
+a hole: `mutants_judged.txt` says of those that were looked at why they are equivalent. Made with `--table`:
+docs/tables/mutants.md.
 
-`python -m benchmarks.mutants` takes about an hour; `--sample 20 --worlds 20` a minute. Mutants come in an
+`python -m benchmarks.mutants` takes hours; `--sample 20 --worlds 20` some minutes. Mutants come in an
 order drawn by the seed, so that what `--minutes` has time for is a fair sample of all; `--kept` keeps
 what was found, and goes on from there. The last line is one JSON object.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import json
 import logging
 import math
@@ -25,139 +28,56 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from strategies import several
-from strategies import worlds as random_worlds
-from worlds import differences, frame, made_up, reference
 
 from benchmarks import TESTS
+from benchmarks.mutants_table import FOUND, MISSED, table
+from benchmarks.mutants_worlds import Case, cases, judged_by_one_run, spread
 from benchmarks.mutations import Mutant, mutants
-from benchmarks.soak_played import Broken, in_order, played, require_alive
-from sim.engine.handlers import MODULES
+from benchmarks.soak_played import require_same
 from sim.errors import RunFailed
-from sim.messages import Learned
-from sim.scenario import Scenario
-from sim.world.arrivals.source import ArrivalSource
 
-MOST_WORLDS = 20  # of those that come to a line
-FEW = 3
 PLAIN = {"NUMBA_DISABLE_JIT": "1"}
 SLOWER = 20  # so much more of the processor than the sound run takes, and a second: it comes to no end
-STORIES_S = 300
+STORIES_S = 300  # of the processor
 BY_THE_WALK = {"walk", "primitives"}
-FOUND = ("verify", "breakdown", "no end", "liveness", "oracle", "story")
-STORIES = ("capacity", "limits", "timelines")
-MISSED = ("another time line", "survived", "not reached")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A world with what the oracle says of it, what the sound run tells, the lines that it comes to, and what
-    it takes of the processor."""
-
-    scenario: Scenario
-    arrivals: ArrivalSource
-    learned: Learned
-    told: Any
-    sound: list[Any]
-    lines: frozenset[tuple[str, int]]
-    cpu_s: float = 0.0
-
-    def played(self, path: str) -> list[Any]:
-        return played(self.scenario, self.learned, path, arrivals=self.arrivals)
-
-
-def cases(worlds: int) -> list[Case]:
-    """Of so many random worlds of the suite of either sort those that come each to a line that few before it
-    came to; the smallest first. Raises Broken where a sound run is found wrong."""
-    found: list[Case] = []
-    come_to = Counter[tuple[str, int]]()
-    for scenario, arrivals, _ in (*drawn(several(), worlds), *drawn(random_worlds(), worlds)):
-        learned = made_up(scenario)
-        case = Case(scenario, arrivals, learned, None, [], frozenset())
-        sound = case.played("simpy")
-        if not sound or len(sound[0]) < 5:
-            continue
-        told = reference(scenario, learned, arrivals, 60.0)
-        case = Case(scenario, arrivals, learned, told, sound, frozenset())
-        if _judged(sound, case) != "survived":
-            raise Broken(f"a sound run is found wrong: {scenario}")
-        begun = time.process_time()
-        lines = _lines(lambda one=case: [one.played(path) for path in ("simpy", "compiled")])
-        if any(come_to[line] < FEW for line in lines):
-            come_to.update(lines)
-            cpu_s = time.process_time() - begun
-            found.append(Case(scenario, arrivals, learned, told, sound, lines, cpu_s))
-    return sorted(found, key=lambda case: len(case.sound[0]))
-
-
-def drawn(strategy: Any, worlds: int) -> list[Any]:
-    """The same worlds every time."""
-    found: list[Any] = []
-
-    @settings(
-        max_examples=worlds,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(world: Any) -> None:
-        found.append(world)
-
-    collect()
-    return found
-
-
-def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
-    """The lines of the handlers that are come to."""
-    files, seen = {str(module.__file__) for module in MODULES}, set[tuple[str, int]]()
-
-    def watch(frame: Any, _event: str, _of: Any) -> Any:
-        if frame.f_code.co_filename not in files:
-            return None
-        seen.add((frame.f_code.co_filename, frame.f_lineno))
-        return watch
-
-    sys.settrace(watch)
-    try:
-        play()
-    finally:
-        sys.settrace(None)
-    return frozenset(seen)
-
-
-def _judged(tables: list[Any], case: Case) -> str:
-    if not _is_alive(case.scenario, tables) and _is_alive(case.scenario, case.sound):
-        return "liveness"  # worlds of the suite need not obey the rule that nobody waits for ever
-    for table, sound_one, told in zip(tables, case.sound, case.told, strict=False):
-        if not table.equals(sound_one) and differences(frame(table), in_order(told)):
-            return "oracle"
-    seconds, sound = tables[2], case.sound[2]
-    same = all(np.array_equal(seconds[name], sound[name], equal_nan=True) for name in sound)
-    return "survived" if same else "another time line"
-
-
-def _is_alive(scenario: Scenario, tables: list[Any]) -> bool:
-    try:
-        require_alive(scenario, tables[0])
-    except Broken:
-        return False
-    return True
+OTHER = {"simpy": "compiled", "compiled": "simpy"}
+LONG = (
+    "law",
+    "never_runs_empty",
+    "m_d_1",
+    "storm",
+    "is_half_that",
+    "independently",
+)  # in the names of stories
+STORIES = (
+    "exact_capacity",
+    "exact_limits",
+    "exact_timelines",
+    "choosing_options",
+    "own_policies_among_options",
+    "energy",
+    "versions",
+    "closed_loop",
+    "switching",
+    "calls",
+    "pipelines",
+    "device_parts",
+    "queues",
+    "timeline",
+    "budgets",
+    "network",
+    "price_stories",
+)
 
 
 def outcome(mutant: Mutant, worlds: list[Case]) -> str:
     """What finds a mutant first, in a process that it may spoil; of what nothing finds, what is known."""
-    near = [case for case in worlds if (str(mutant.module.__file__), mutant.line) in case.lines]
+    lines = {(str(mutant.module.__file__), line) for line in mutant.lines}
+    near = spread([case for case in worlds if lines & case.lines])
     if not near:
         return "not reached"
     reading, writing = os.pipe()
@@ -181,13 +101,16 @@ def finds_a_story(mutant: Mutant) -> bool:
     """Whether an exact story of the suite fails, in a process of its own."""
     process = os.fork()
     if process == 0:
-        signal.alarm(STORIES_S)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, STORIES_S)
         try:
             for stream in (1, 2):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
             mutant.put()
-            stories = [str(TESTS / "sim" / f"test_exact_{name}.py") for name in STORIES]
-            os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *stories])))
+            stories = [str(TESTS / "sim" / f"test_{name}.py") for name in STORIES]
+            short = " and ".join(f"not {name}" for name in LONG)
+            options = ["-x", "-q", "-p", "no:cacheprovider", "-k", short]
+            os._exit(int(pytest.main([*options, *stories])))
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
@@ -198,10 +121,12 @@ def _found_by(mutant: Mutant, near: list[Case]) -> str:
     said = "survived"
     path = "compiled" if mutant.module.__name__.rpartition(".")[2] in BY_THE_WALK else "simpy"
     mutant.put()
-    for case in near[:MOST_WORLDS]:
+    whole = []
+    for case in near:
         signal.setitimer(signal.ITIMER_PROF, 1 + SLOWER * case.cpu_s)
         try:
-            now = _judged(case.played(path), case)
+            whole.append(case.played(path))
+            now = judged_by_one_run(whole[-1], case)
         except RunFailed:
             return "verify"
         except Exception:
@@ -209,32 +134,18 @@ def _found_by(mutant: Mutant, near: list[Case]) -> str:
         if now in FOUND:
             return now
         said = now if now == MISSED[0] else said
+    for case, tables in zip(near, whole, strict=False):
+        signal.setitimer(signal.ITIMER_PROF, 1 + SLOWER * case.cpu_s)
+        try:
+            require_same(tables, case.in_pieces(OTHER[path]), "in windows")
+        except Exception:
+            return "windows"
     return said
 
 
 def kept(file: Path | None) -> dict[str, str]:
     """What mutants came to in runs before this one."""
     return dict(map(json.loads, file.read_text().splitlines())) if file and file.exists() else {}
-
-
-def table(found: list[tuple[Mutant, str]], every: int) -> str:
-    """What found how many of so many mutants, by module, and every one that nothing found, as Markdown."""
-    columns = (*FOUND, *MISSED)
-    counts: dict[str, Counter[str]] = {}
-    for mutant, how in found:
-        counts.setdefault(mutant.module.__name__.rpartition(".")[2], Counter())[how] += 1
-    counts["all"] = sum(counts.values(), Counter())
-    lines = ["| module | mutants | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 2) + "|"]
-    for name, by in counts.items():
-        lines.append(f"| {name} | {by.total()} | " + " | ".join(str(by[one]) for one in columns) + " |")
-    missed = [f"- {how}: `{one}`".replace("``", "`") for one, how in found if how in MISSED]
-    of = "all" if len(found) == every else f"{len(found)} drawn of"
-    heading = (
-        f"# Mutants\n\nWhat finds a rule that is put wrong: {of} {every} mutants of "
-        "`python -m benchmarks.mutants`.\nA change that no check finds either changes nothing that is told, "
-        "or is a hole.\n"
-    )
-    return "\n".join([heading, *lines, "", "What none found:", "", *missed, ""])
 
 
 def main() -> None:
@@ -258,15 +169,19 @@ def main() -> None:
         )
     logging.disable(logging.WARNING)
     until = time.monotonic() + 60 * chosen.minutes
-    every = [one for one in mutants() if chosen.module in (None, one.place.partition(".")[0])]
+    every = [one for one in mutants() if chosen.module in (None, str(one).partition(".")[0])]
     drawn = np.random.default_rng(chosen.seed).permutation(len(every))[: chosen.sample]
     known = kept(chosen.kept)
-    worlds = cases(chosen.worlds)
-    gc.freeze()  # else each process of a mutant would copy what it only looks at
-    found = []
+    worlds, found = list[Case](), []
+    if chosen.stories:
+        for name in STORIES:  # once, and not in each process
+            importlib.import_module(f"test_{name}")
     for one in (every[number] for number in drawn):
         how = known.get(str(one), "")
         if not how and time.monotonic() < until:
+            if not worlds:
+                worlds = cases(chosen.worlds)
+                gc.freeze()  # else each process of a mutant would copy what it only looks at
             how = outcome(one, worlds)
             if how in MISSED and chosen.stories and finds_a_story(one):
                 how = "story"
@@ -275,7 +190,7 @@ def main() -> None:
                     file.write(json.dumps([str(one), how]) + "\n")
         if how:
             found.append((one, how))
-    found.sort(key=lambda each: (each[0].module.__name__, each[0].line))
+    found.sort(key=lambda each: (each[0].module.__name__, each[0].lines[0]))
     for one, how in found:
         if how in MISSED:
             print(f"{how}: {one}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,62 +24,72 @@ MOVED: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }
 
 
+Change = Callable[[Any], None]
+
+
 @dataclass(frozen=True)
 class Mutant:
-    """One change to one handler."""
+    """One change to one handler: to a node of its tree, by its number in `ast.walk`. lines: of its statement;
+    name: what it is called, which stays as it is when lines move."""
 
     module: ModuleType
-    function: str
-    line: int
-    what: str
-    tree: ast.FunctionDef
-
-    @property
-    def place(self) -> str:
-        return f"{self.module.__name__.rpartition('.')[2]}.{self.function}:{self.line}"
+    function: ast.FunctionDef
+    lines: range
+    node: int
+    change: Change
+    name: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}"
+        return self.name
 
     def put(self) -> None:
         """Puts it in the place of the sound one, for all who know that."""
-        code = ast.Module([self.tree], [])
+        tree = copy.deepcopy(self.function)
+        self.change(list(ast.walk(tree))[self.node])
+        code = ast.Module([tree], [])
         scope = dict(vars(self.module))
         exec(compile(ast.fix_missing_locations(code), str(self.module.__file__), "exec"), scope)
-        getattr(self.module, self.function).__code__ = scope[self.function].__code__
+        getattr(self.module, self.function.name).__code__ = scope[self.function.name].__code__
 
 
 def mutants() -> Iterator[Mutant]:
     """All of them, in the order of the sources."""
     for module in MODULES:
-        for tree in ast.parse(Path(str(module.__file__)).read_text()).body:
+        source = Path(str(module.__file__)).read_text()
+        for tree in ast.parse(source).body:
             if isinstance(tree, ast.FunctionDef):
-                yield from _of(module, tree)
+                yield from _of(module, tree, source.splitlines())
 
 
-def _of(module: ModuleType, tree: ast.FunctionDef) -> Iterator[Mutant]:
-    begins = _statements(tree)
-    for place, node in enumerate(ast.walk(tree)):
-        for line, what, change in _changes(node):
-            other = copy.deepcopy(tree)
-            change(list(ast.walk(other))[place])
-            yield Mutant(module, tree.name, begins.get(line, line), what, other)
+def _of(module: ModuleType, tree: ast.FunctionDef, source: list[str]) -> Iterator[Mutant]:
+    begins, seen = _statements(tree), Counter[str]()
+    place = f"{module.__name__.rpartition('.')[2]}.{tree.name}"
+    for node, found in enumerate(ast.walk(tree)):
+        for at, what, change in _changes(found):
+            lines = begins.get(at, range(at, at + 1))
+            name = f"{place}: {what}"
+            if not what.startswith("without `"):
+                name += f", in `{source[lines[0] - 1].strip()}`"
+            seen[name] += 1
+            twin = f" ({seen[name]})" if seen[name] > 1 else ""
+            yield Mutant(module, tree, lines, node, change, name + twin)
 
 
-def _statements(tree: ast.FunctionDef) -> dict[int, int]:
-    """The first line of the statement that a line belongs to."""
-    found = {}
+def _statements(tree: ast.FunctionDef) -> dict[int, range]:
+    """The lines of the statement that a line belongs to, without those of its body."""
+    found: dict[int, range] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt):
             ends = (
                 node.body[0].lineno - 1 if isinstance(node, ast.If | ast.While | ast.For) else node.end_lineno
             )
             if not isinstance(node, ast.FunctionDef):
-                found |= dict.fromkeys(range(node.lineno, (ends or node.lineno) + 1), node.lineno)
+                lines = range(node.lineno, max(ends or 0, node.lineno) + 1)
+                found |= dict.fromkeys(lines, lines)
     return found
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[int, str, Callable[[Any], None]]]:
+def _changes(node: ast.AST) -> Iterator[tuple[int, str, Change]]:
     """What may be put wrong at a node: on which line, in words, and how."""
     line = getattr(node, "lineno", 0)
     if isinstance(node, ast.Compare) and type(node.ops[0]) in MOVED:

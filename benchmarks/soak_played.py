@@ -36,9 +36,9 @@ def played(
     broken_off: int | None = None,
     arrivals: ArrivalSource | None = None,
 ) -> list[Any]:
-    """What a run in memory gives: requests, attempts, seconds, and the sums that `detail: none` keeps;
-    broken_off: after which window it is kept, and goes on in another `Run`. arrivals: in place of the
-    scenario's own."""
+    """What a run in memory gives: requests, attempts, seconds, beside them those of servers and links and the
+    accounts of energy, and the sums that `detail: none` keeps; broken_off: after which window it is kept, and
+    goes on in another `Run`. arrivals: in place of the scenario's own."""
 
     def begun() -> Run:
         world = World(scenario)
@@ -66,6 +66,10 @@ def played(
         for name in ("requests", "attempts")
     ]
     seconds = {name: np.concatenate([part.seconds[name] for part in parts]) for name in parts[0].seconds}
+    for table in ("of_servers", "of_links"):
+        for name in getattr(parts[0], table) or ():
+            seconds[f"{table}.{name}"] = np.concatenate([getattr(part, table)[name] for part in parts])
+    seconds |= {f"energy.{name}": np.asarray(column) for name, column in (run.energy() or {}).items()}
     return [*tables, seconds, *run.totals().values()]
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from benchmarks import backbone, fleet
 from benchmarks.memory import peak_pss_mib
+from benchmarks.mutants_table import judgements
+from benchmarks.mutations import mutants
 from benchmarks.paper import PRICES
 from benchmarks.stages import STAGES
 from sim.errors import BadInput
@@ -200,3 +202,8 @@ def test_the_benchmark_of_writing_packs_the_same_bytes_as_the_run(tmp_path):
     found = last_object(tmp_path, "benchmarks.writing", "--requests", "3000")
     assert found["bytes"] == found["bare_bytes"] > 0
     assert {"whole", "bare", "bare_by_default", "detail_none"} < set(found)
+
+
+def test_every_mutant_that_was_judged_is_one_of_those_that_there_are():
+    """Their names hold the code: a rule that was changed since is to be judged anew."""
+    assert judgements().keys() <= {str(one) for one in mutants()}

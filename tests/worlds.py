@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reference_loop import Reference, Request, Send
 
 from sim.engine.choice import EnginePath
-from sim.engine.run import chunks
+from sim.engine.run import Run
 from sim.messages import GroupTables, Learned, Merge, Phase, Samples, Tables, TrainingRound, Update
 from sim.ports import OnlineLearner
 from sim.registry.scores import SCORES
@@ -33,6 +33,7 @@ from sim.scenario import Group, Scenario
 from sim.scenario.options import written
 from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals, in_order
 from sim.world.population import population
+from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
@@ -284,14 +285,30 @@ def product(
     path: EnginePath | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Requests and attempts of the product's loop, sorted by request; without a learner one is made up."""
-    run = list(
-        chunks(World(scenario), learned, source, chunk_s, learner or MadeUpLearner(scenario, learned), path)
-    )
-    requests = frame(pa.concat_tables([chunk.requests for chunk in run]))
-    attempts = frame(pa.concat_tables([chunk.attempts for chunk in run]))
+    return product_with_energy(scenario, learned, source, chunk_s, learner, path)[:2]
+
+
+def product_with_energy(
+    scenario: Scenario,
+    learned: Learned,
+    source: ArrivalSource,
+    chunk_s: float,
+    learner: OnlineLearner | None = None,
+    path: EnginePath | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Beside those the accounts of energy, of whom something is said."""
+    learner = learner or MadeUpLearner(scenario, learned)
+    run = Run(World(scenario), learned, source, learner, path, EvenWindows(chunk_s))
+    parts = []
+    while not run.is_over:
+        parts.append(run.advance())
+    run.finish()
+    requests = frame(pa.concat_tables([chunk.requests for chunk in parts]))
+    attempts = frame(pa.concat_tables([chunk.attempts for chunk in parts]))
     return (
         requests.sort_values("request_id", ignore_index=True),
         attempts.sort_values(["request_id", "attempt"], ignore_index=True),
+        pd.DataFrame(run.energy() or {}),
     )
 
 
@@ -303,6 +320,17 @@ def reference(
     learner: OnlineLearner | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The same from the reference loop."""
+    return reference_with_energy(scenario, learned, source, chunk_s, learner)[:2]
+
+
+def reference_with_energy(
+    scenario: Scenario,
+    learned: Learned,
+    source: ArrivalSource,
+    chunk_s: float,
+    learner: OnlineLearner | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The same from the reference loop, with the accounts of energy."""
     loop = Reference(scenario, learned, source, chunk_s, learner or MadeUpLearner(scenario, learned))
     told = loop.run()
     horizon, group = scenario.horizon_s, population(scenario).group
@@ -333,7 +361,9 @@ def reference(
         ],
         columns=["request_id", "attempt", *SENT, "charged", *whom, *cold, *computed],
     )
-    return requests, attempts
+    metered = np.flatnonzero(World(scenario).power.is_metered[group]) if drawn else ()
+    energy = [{"client_id": client} | loop.devices[client].account(horizon) for client in metered]
+    return requests, attempts, pd.DataFrame(energy)
 
 
 def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
@@ -345,7 +375,7 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
         a, b = (frame[name].astype(ours[name].dtype).to_numpy() for frame in (ours, theirs))
         differ = ~((a == b) | (pd.isna(a) & pd.isna(b)))
         for row in np.flatnonzero(differ)[:3]:
-            found.append(f"request {ours['request_id'][row]}: {name} is {a[row]!r}, should be {b[row]!r}")
+            found.append(f"{ours.columns[0]} {ours.iloc[row, 0]}: {name} is {a[row]!r}, should be {b[row]!r}")
     return found
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
+from worlds import (
+    WrittenArrivals,
+    differences,
+    group_of,
+    made_up,
+    product_with_energy,
+    reference_with_energy,
+    scenario_of,
+)
 
 LOCAL = {"score": "l2h", "price": {"kind": "always_local"}}
 
@@ -38,7 +46,7 @@ def retries(attempts: int, backoff_s: float, **parts: Any) -> dict[str, Any]:
 class Story:
     """What happened to requests that arrived at the given (instant, client), in the order of their ids.
 
-    score: of every sample, if not as it is made up.
+    score: of every sample, or a row of one for each option, if not as it is made up.
     """
 
     def __init__(
@@ -47,7 +55,7 @@ class Story:
         fleet: Any = None,
         server: Any = None,
         horizon_s: float = 20.0,
-        score: float | None = None,
+        score: Any = None,
         **parts: Any,
     ) -> None:
         fleet = fleet or devices()
@@ -61,11 +69,12 @@ class Story:
         if score is not None:
             for table in learned.tables.groups:
                 table.score[:] = score
-        self.requests, self.attempts = product(scenario, learned, written, 60.0)
-        for mine, told in zip(
-            (self.requests, self.attempts), reference(scenario, learned, written, 60.0), strict=True
-        ):
+        ours, theirs = (
+            loop(scenario, learned, written, 60.0) for loop in (product_with_energy, reference_with_energy)
+        )
+        for mine, told in zip(ours, theirs, strict=True):
             assert differences(mine, told) == []
+        self.requests, self.attempts, self.energy = ours
 
     def __getitem__(self, column: str) -> list[Any]:
         """A column of the requests, None where nothing happened."""

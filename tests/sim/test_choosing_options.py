@@ -111,6 +111,29 @@ def test_of_two_answers_at_one_instant_the_first_attempt_s_is_taken_and_charged(
     assert story["cost"] == [0.25]
 
 
+def test_a_retry_of_a_client_that_draws_two_draws_two_anew():
+    """All three refuse. Whom the second attempt and the third draw, their numbers say; so does the oracle."""
+    options = tuple({"option": name, "server": name} for name in ("edge", "cloud", "far"))
+    fleet = asking("two_choices", options=options, retry=retries(3, 0.25, next="other"))
+    refusing = {"when_down": "refuse", "outages": (down((0.0, 50.0)),)}
+    servers = tuple(station(name, **refusing) for name in ("edge", "cloud", "far"))
+    story = Story(*((4.0 * n, 0) for n in range(8)), fleet=fleet, servers=servers, horizon_s=40.0)
+    assert story["attempts"] == [3] * 8
+    assert len(set(story.sends("option")[2::3])) > 1
+
+
+def test_a_late_answer_does_not_overtake_a_hedge():
+    """A second on the link either way. The edge's answer would come at 3.5, and is given up at 2.5; the cloud
+    answers the hedge of 2.0 at 4.5."""
+    servers = tuple(
+        station(name, service={"kind": "affine", "base_s": base_s})
+        for name, base_s in (("edge", 1.5), ("cloud", 0.5))
+    )
+    fleet = asking(hedge={"after_s": 2.0}, timeout_s=2.5, latency=1.0)
+    story = Story((0.0, 0), fleet=fleet, servers=servers)
+    assert (story["server"], story["answered_at_s"]) == (["cloud"], [4.5])
+
+
 def test_without_a_free_option_there_is_no_hedge():
     """The cloud refuses once, at 0.5, and its breaker opens: later requests do not hedge."""
     servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 50.0)),)))
@@ -245,3 +268,43 @@ def test_two_choices_are_two_and_differ():
     assert share["a"] == pytest.approx(2 / 3, abs=0.13)
     assert share["b"] == pytest.approx(1 / 3, abs=0.13)
     assert share["c"] == 0.0
+
+
+def test_what_would_not_do_is_not_asked_though_all_that_would_is_kept_back():
+    """The edge would not do. The cloud refuses at 1.25, and its breaker is open at 2.5."""
+    scored = {"score": "plug_in", "price": {"kind": "threshold", "at": 0.0}}
+    fleet = asking(policy=scored, breaker={"failures": 1, "cooldown_s": 8.0})
+    servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((1.0, 9.0)),)))
+    score = np.array([[-1.0], [1.0]])
+    story = Story((1.25, 0), (2.5, 0), fleet=fleet, servers=servers, score=score)
+    assert story["outcome"] == ["refused", "breaker_open"]
+
+
+def test_a_retry_goes_on_behind_the_option_that_failed_however_the_others_score():
+    """The first of three scores best, and refuses; the last scores better than the second, which is asked."""
+    scored = {"score": "plug_in", "price": {"kind": "threshold", "at": 0.0}}
+    options = tuple({"option": f"o{n}", "server": name} for n, name in enumerate(("edge", "cloud", "far")))
+    fleet = asking("best", policy=scored, options=options, retry=retries(2, 0.25, next="other"))
+    servers = (*two(when_down="refuse", outages=(down((1.0, 9.0)),)), station("far"))
+    story = Story((1.25, 0), fleet=fleet, servers=servers, score=np.array([[3.0], [1.0], [2.0]]))
+    assert story.sends("option") == [0, 1]
+
+
+@pytest.mark.parametrize("charge_on", ["send", "accept", "answer"])
+@pytest.mark.parametrize("refuses", [False, True])
+def test_what_a_hedge_has_reserved_is_given_back_once_and_stays_spent(charge_on, refuses):
+    """Both attempts of the request of 0.0 take a token, of two. The first answer, or the second error, is the
+    last that is heard: at 2.0 nothing is there but what errors gave back, and at 60.0 two, as ever."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
+    fleet = asking(clients=1, hedge={"after_s": 0.5}, budget=budget, latency=0.5)
+    outages = (down((0.0, 1.5)),) if refuses else ()
+    servers = tuple(
+        station(name, replicas=3, when_down="refuse", outages=outages) for name in ("edge", "cloud")
+    )
+    costs = {"charge_on": charge_on}
+    arrivals = [(t, 0) for t in (0.0, 3.0, 60.0, 60.0, 60.0)]
+    story = Story(*arrivals, fleet=fleet, servers=servers, costs=costs, horizon_s=70.0)
+    first = ["refused", "remote"] if refuses and charge_on != "send" else ["remote", "over_budget"]
+    if refuses and charge_on == "send":
+        first = ["refused", "over_budget"]
+    assert story["outcome"] == [*first, "remote", "remote", "over_budget"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from worlds import WrittenArrivals, differences, group_of, made_up, product, reference, scenario_of
 
+from sim.engine.arrays import requests_ahead
 from sim.engine.arrays.requests_ahead import KeptAhead
 from sim.engine.learning import Learning
 from sim.engine.state import at_start
@@ -76,6 +77,14 @@ def test_the_length_of_a_chunk_changes_no_row(chunk_s):
     assert differences(run(busy(), chunk_s), run(busy())) == []
 
 
+def test_nobody_runs_out_of_what_was_drawn_ahead(monkeypatch):
+    """Four requests at a time, of clients that ask some thirty times each."""
+    told = run(busy())
+    monkeypatch.setattr(requests_ahead, "FEWEST", 4)
+    monkeypatch.setattr(requests_ahead, "MOST", 4)
+    assert differences(run(busy()), told) == []
+
+
 def test_a_long_loop_equals_its_definition():
     scenario = busy(policy={"score": "l2h", "price": {"kind": "threshold", "at": -0.5}})
     learned = made_up(scenario)
@@ -92,6 +101,21 @@ def test_a_client_has_one_request_open_and_thinks_as_drawn():
         thought = own["arrived_at_s"].to_numpy()[1:] - own["answered_at_s"].to_numpy()[:-1]
         drawn = [think.before(request_id) for request_id in own["request_id"].tolist()[1:]]
         np.testing.assert_allclose(thought, drawn, rtol=0, atol=1e-9)
+
+
+def test_a_drift_counts_from_its_instant_on():
+    """It begins as a request is asked, and brings another class than that was of."""
+    learned = made_up(scenario_of(fleet=(thinking(2.0),)))
+    before = run(scenario_of(fleet=(thinking(2.0),)))
+    classes = dict(zip(learned.samples.sample_id.tolist(), learned.samples.label.tolist(), strict=True))
+    at_s, was = float(before["arrived_at_s"][2]), classes[before["sample_id"][2]]
+    other = next(label for label in learned.samples.label.tolist() if label != was)
+    drift = ({"at_s": at_s, "classes": tuple(1.0 * (n == other) for n in range(10))},)
+    scenario = scenario_of(fleet=(thinking(2.0, traffic={"mix": "all", "drift": drift}),))
+    requests = run(scenario)
+    assert requests["arrived_at_s"][2] == at_s
+    assert [classes[one] for one in requests["sample_id"][2:]] == [other] * (len(requests) - 2)
+    assert differences(requests, reference(scenario, made_up(scenario), NOBODY, 60.0)[0]) == []
 
 
 def test_two_policies_share_think_times_and_samples():

@@ -9,8 +9,11 @@ import pytest
 from stories import Story, devices, retries, server
 from worlds import WrittenArrivals, made_up, product, scenario_of
 
+from sim.engine.run import Run
 from sim.errors import BadInput
 from sim.scenario import read
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 
 def part(device_s: float, **keys: Any) -> tuple[dict[str, Any], ...]:
@@ -132,3 +135,11 @@ def test_devices_do_not_compute_beside_training_yet(scenario: str, what: str) ->
     option = "options=[{option: rest, server: server, device_s: 0.2}]"
     with pytest.raises(BadInput, match=f"not yet with {what}: must be 0"):
         read(scenario, [f"fleet.0.{option}"])
+
+
+def test_what_nobody_waits_for_any_more_is_over_when_its_device_is_done_with_it():
+    """Given up at 2.0, done at 3.0: a row of the second window of two seconds."""
+    fleet = devices(timeout_s=1.0, options=part(2.0))
+    scenario = scenario_of(fleet=(fleet,), horizon_s=8.0)
+    run = Run(World(scenario), made_up(scenario), WrittenArrivals(((1.0, 0),)), windows=EvenWindows(2.0))
+    assert [len(run.advance().requests) for _ in range(4)] == [0, 1, 0, 0]

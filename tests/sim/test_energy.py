@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from stories import Story, devices
 from strategies import several, worlds
 from tried import tried
-from worlds import differences, made_up, product
+from worlds import WrittenArrivals, differences, made_up, product, scenario_of
 
 from sim.errors import BadInput
 from sim.scenario import Scenario, read
@@ -29,6 +29,7 @@ def test_whoever_takes_all_that_is_left_runs_empty() -> None:
     told = Story((1.0, 0), (5.0, 0), (9.0, 0), (13.0, 0), fleet=on_battery(0.4))
     assert empty(told) == [False, False, True, True]
     assert told["energy_j"] == pytest.approx([0.4, 0.4, 0.2, 0.0])
+    assert told.energy[["left_j", "empty_at_s", "times_empty"]].to_numpy().tolist() == [[0.0, 9.0, 1.0]]
 
 
 def test_idling_empties_a_battery() -> None:
@@ -41,6 +42,53 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
     told = Story((0.0, 0), (4.9, 0), (5.1, 0), fleet=fleet)
     assert empty(told) == [True, True, False]
     assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
+
+
+def test_what_was_under_way_as_a_device_ran_empty_is_lost_though_it_works_again() -> None:
+    """Three come at 1.0, and the last takes all that is left. It works again at 1.5; the answers of 2.0 and
+    3.0 are of requests that it has forgotten."""
+    fleet = on_battery(0.4, restart_j=0.5, harvest_w=1.0)
+    told = Story((1.0, 0), (1.0, 0), (1.0, 0), (4.0, 0), fleet=fleet)
+    assert empty(told) == [True, True, True, False]
+
+
+def test_what_a_device_has_done_at_the_horizon_or_a_windows_end_is_decided_after_it() -> None:
+    """Half a second each: of 1.5 until the end of a window, of 19.5 until the horizon."""
+    fleet = on_battery()
+    fleet["device"]["inference_s"] = 0.5
+    told = Story((1.5, 0), (19.5, 0), fleet=fleet)
+    assert told["sent_at_s"] == [2.0, None]
+    scenario, arrivals = scenario_of(fleet=(fleet,)), WrittenArrivals(((1.5, 0), (19.5, 0)))
+    in_windows, _ = product(scenario, made_up(scenario), arrivals, 2.0)
+    assert differences(in_windows, told.requests) == []
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_what_attempts_of_an_empty_device_have_reserved_is_given_back_once(refuses: bool) -> None:
+    """A device hedges at 0.5, and is empty at 2.5, before either answer has come; the edge's error of 2.0 it
+    has heard. Another shares its budget, of two tokens: all of it is there at 60.0, and no more."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0, "shared_by": "fleet"}
+    options = tuple({"option": name, "server": name} for name in ("edge", "cloud"))
+    policy = {"score": "random", "price": {"kind": "always_remote"}}
+    parts = {"budget": budget, "options": options, "latency": 1.0, "policy": policy, "choose": "order"}
+    device = {"idle_w": 1.0, "battery": {"capacity_j": 2.5}}
+    outage = {"when": {"kind": "intervals", "at": ((0.0, 1.5),)}}
+    service = {"kind": "affine", "base_s": 1.0}
+    servers = (
+        {"server": "edge", "service": service, "when_down": "refuse", "outages": (outage,) * refuses},
+        {"server": "cloud", "service": service},
+    )
+    told = Story(
+        *((0.0, 0), (60.0, 1), (60.0, 1), (60.0, 1)),
+        fleet=[
+            devices("mortal", device=device, hedge={"after_s": 0.5}, **parts),
+            devices("other", **parts),
+        ],
+        servers=servers,
+        costs={"charge_on": "accept"},
+        horizon_s=70.0,
+    )
+    assert told["outcome"] == ["no_power", "remote", "remote", "over_budget"]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import scenario_of
+from worlds import WrittenArrivals, made_up, product, scenario_of
 
+from sim.engine.arrays import context
+from sim.engine.choice import EnginePath
+from sim.engine.run import Run
 from sim.results.events import events
 from sim.simulation import outages
+from sim.world.windows import EvenWindows
 from sim.world.world import World
 
 
@@ -244,6 +248,13 @@ def test_a_busy_server_grows_after_its_provisioning_delay():
     story = scaled(*[(1.0, 0)] * 4)
     assert story["started_at_s"] == [1.0, 3.0, 3.0, 5.0]
     assert story["replica"] == [0, 1, 0, 2]
+
+
+def test_who_comes_while_a_replica_is_on_order_changes_nothing_about_that():
+    """As above: that of 2.5 comes to one replica, beside which one is due at 3.0."""
+    story = scaled(*[(1.0, 0)] * 3, (2.5, 0))
+    assert story["started_at_s"][:3] == [1.0, 3.0, 3.0]
+    assert story["replica"][:3] == [0, 1, 0]
 
 
 def test_no_more_than_the_most_and_no_fewer_than_the_least():
@@ -573,3 +584,109 @@ def test_there_is_never_no_replica_while_somebody_is_there():
     rule = {"interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2, "target_utilisation": 0.5}
     story = Story((3.5, 0), server=server(autoscaling=rule, max_batch=2, batch_wait_s=3.0))
     assert story["started_at_s"] == [6.5]
+
+
+def test_who_would_be_done_just_in_time_is_let_in():
+    """The second is done at 2.0, which is its deadline."""
+    rule = server(admission={"kind": "deadline_feasible"})
+    story = Story((0.0, 0), (0.0, 0), fleet=devices(deadline_s=2.0), server=rule)
+    assert story["outcome"] == ["remote", "remote"]
+
+
+def test_a_fair_queue_knows_the_very_first_of_all_attempts():
+    """All wait until 2.0: two of client 0 and one of client 1, whose turn it is then."""
+    rule = server(((0, 2),), discipline="fair", when_down="queue")
+    story = Story((0.5, 0), (1.0, 0), (1.25, 1), fleet=devices(clients=2), server=rule)
+    assert story["started_at_s"] == [2.0, 4.0, 3.0]
+
+
+def test_what_was_put_back_is_due_as_it_ever_was():
+    """Alone in a batch from 2.0 on, stopped at 2.5: at 3.0 it has waited long enough, and takes along whoever
+    came at 2.25."""
+    rule = server(((2.5, 3),), max_batch=3, batch_wait_s=2.0, in_flight="requeue")
+    story = Story((0.0, 0), (2.25, 0), server=rule)
+    assert story["started_at_s"] == [3.0, 3.0]
+
+
+def test_the_oldest_of_a_queue_may_wait_behind_what_was_put_back():
+    """Last come, first served, by threes, after four seconds at most. The first attempt takes five seconds to
+    come, and is left over as the second replica starts at 7.0. All stop at 8.0. At 9.5 one replica takes the
+    batch of 4.25 and two of those of 7.0; beside the third of these the one of 5.0 waits, which was due at
+    9.0."""
+    rule = server(
+        ((8, 9.5),),
+        ((3, 7),),
+        replicas=2,
+        max_batch=3,
+        batch_wait_s=4.0,
+        discipline="lifo",
+        in_flight="requeue",
+        service={"kind": "affine", "base_s": 5.0},
+    )
+    fleet = [devices("slow", latency=5.0), devices("fast")]
+    story = Story((0.0, 0), (0.25, 1), (6.0, 1), (6.0, 1), (6.0, 1), fleet=fleet, server=rule)
+    assert story["reached_at_s"] == [5.0, 0.25, 6.0, 6.0, 6.0]
+    assert story["started_at_s"] == [9.5] * 5
+
+
+def test_an_outage_stops_as_many_batches_as_there_are():
+    """Forty at once, more than a clock has room for to begin with."""
+    rule = server(((1.5, 3),), replicas=40, in_flight="requeue")
+    story = Story(*[(1.0, 0)] * 40, server=rule)
+    assert story["started_at_s"] == [3.0] * 40
+
+
+def test_who_scales_in_cancels_what_was_ordered_and_gives_back_what_is_there():
+    """Eight wait at 4.0: four replicas are wanted, of which two come at 10.0. At 8.0 nobody does, and one is
+    enough."""
+    story = calm(
+        *[(3.5, 0)] * 8,
+        *[(9.0, 0)] * 2,
+        replicas=2,
+        base_s=0.5,
+        target_queue=1.5,
+        provisioning_s=6.0,
+    )
+    assert story["started_at_s"][-2:] == [9.0, 9.5]
+
+
+def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_for():
+    """At 4.0 a request is there still. By what was busy until 8.0 a replica is wanted, as it was 4 s before;
+    but none is asked for."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 0, "max": 2}
+    calmly = {"stabilise_s": 16.0, "cool_down_s": 16.0}
+    scenario = scenario_of(fleet=(devices(),), server=server(autoscaling=scaling | calmly))
+    arrivals = WrittenArrivals(tuple((at, 0) for at in (3.0, 5.0)))
+    run = Run(World(scenario), made_up(scenario), arrivals, windows=EvenWindows(4.0))
+    told = [run.advance()]
+    run.steer(replicas=0)
+    told += [run.advance(), run.advance()]
+    assert [usable for _, usable in told[1].steps[0]] == [1]
+    assert [usable for _, usable in told[2].steps[0]] == [1, 0]
+
+
+@pytest.mark.parametrize(("down", "started", "cause"), [((), 3.0, "none"), (((2, 9),), None, "lost")])
+def test_a_queue_that_does_not_survive_is_lost_with_the_last_replica(down, started, cause):
+    """Of two replicas one fails at 1.5, and at 2.0 the other, or not. The third request waits from 1.25."""
+    rule = server(
+        down,
+        replicas_down=((1.5, 9),),
+        replicas=2,
+        in_flight="finish",
+        queue_survives=False,
+        when_down="queue",
+        service={"kind": "affine", "base_s": 2.0},
+    )
+    story = Story((1.0, 0), (1.0, 0), (1.25, 0), server=rule)
+    assert story["started_at_s"] == [1.0, 1.0, started]
+    assert story["server_cause"] == ["none", "none", cause]
+
+
+def test_a_batch_is_answered_though_its_clock_has_little_room(monkeypatch):
+    """Forty answers, and as many timers."""
+    monkeypatch.setattr(context, "EVENTS", 0)
+    fleet = devices(clients=40, timeout_s=5.0, latency=0.25, breaker={"failures": 1, "cooldown_s": 1.0})
+    scenario = scenario_of(fleet=(fleet,), server=server(max_batch=40))
+    arrivals = WrittenArrivals(tuple((1.0, client) for client in range(40)))
+    requests, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
+    assert requests["answered_at_s"].tolist() == [2.5] + [3.5] * 39

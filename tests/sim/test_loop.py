@@ -6,12 +6,21 @@ import pytest
 from hypothesis import given
 from strategies import several, worlds
 from tried import tried
-from worlds import differences, group_of, made_up, poisson, product, reference, scenario_of
+from worlds import (
+    differences,
+    group_of,
+    made_up,
+    poisson,
+    product_with_energy,
+    reference_with_energy,
+    scenario_of,
+)
 
 
 def assert_loops_agree(scenario, arrivals, chunk_s):
     learned = made_up(scenario)
-    ours, theirs = (loop(scenario, learned, arrivals, chunk_s) for loop in (product, reference))
+    loops = (product_with_energy, reference_with_energy)
+    ours, theirs = (loop(scenario, learned, arrivals, chunk_s) for loop in loops)
     for mine, told in zip(ours, theirs, strict=True):
         assert differences(mine, told) == []
 

@@ -15,6 +15,7 @@ from worlds import WrittenArrivals, made_up, product, scenario_of
 
 import l2h_fleet
 from l2h_fleet import LOCAL
+from sim.world.population import population
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,22 @@ def test_a_policy_that_names_none_leaves_the_choice_to_its_client():
     assert requests["option"].tolist() == [0, 1, 0, 1]
 
 
+def test_an_option_that_was_named_once_is_not_named_for_ever():
+    @l2h_fleet.register("policy", "once_afar")
+    class OnceAfar:
+        """The cloud, and from then on whichever the client chooses."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def decide(self, _request: Any, _now: float) -> int | bool:
+            self.asked += 1
+            return 1 if self.asked == 1 else True
+
+    requests, _ = played(asking(policy=policy("once_afar")), *((4.0 * n, 0) for n in range(3)))
+    assert requests["option"].tolist() == [1, 0, 0]
+
+
 def test_the_edge_that_was_named_refuses_and_the_retry_asks_the_cloud():
     @l2h_fleet.register("policy", "near_alone")
     class NearAlone:
@@ -111,6 +128,39 @@ def test_a_policy_that_takes_the_best_score_leaves_the_bytes_of_best():
     assert told[0][0]["option"].value_counts().min() > 5
     for ours, theirs in zip(*told, strict=True):
         pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_policy_is_told_what_its_own_client_would_answer_and_what_the_server_has():
+    """Two groups, in which there are two models: the second model of the second group stands last."""
+    said: dict[int, list[int]] = {}
+    heard: dict[int, int] = {}
+
+    @l2h_fleet.register("policy", "listening")
+    class Listening:
+        def decide(self, request: Any, _now: float) -> bool:
+            said[request.request_id] = [request.client_label]
+            return True
+
+        def hear(self, outcome: Any, _now: float) -> None:
+            said[outcome.request_id].append(outcome.client_label)
+            heard[outcome.request_id] = outcome.server_label
+
+    groups = tuple(
+        devices(name, clients=2, model={"variants": 2}, policy=policy("listening"))
+        for name in ("here", "there")
+    )
+    scenario = scenario_of(fleet=groups)
+    learned = made_up(scenario)
+    requests, _ = product(scenario, learned, WrittenArrivals([(1.0 * n, n % 4) for n in range(16)]), 60.0)
+    places = {one: at for at, one in enumerate(learned.samples.sample_id.tolist())}
+    variants = population(scenario).variant
+    for request_id, client, sample in zip(
+        *(requests[name].tolist() for name in ("request_id", "client_id", "sample_id")), strict=True
+    ):
+        own = learned.tables.groups[client // 2].client_label[variants[client], places[sample]]
+        assert said[request_id] == [own, own]
+        assert heard[request_id] == learned.tables.server_label[places[sample]]
+    assert set(variants[2:]) == {0, 1}
 
 
 def test_an_option_that_is_not_there_is_told_with_those_that_are():

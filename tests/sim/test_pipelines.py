@@ -108,6 +108,33 @@ def test_retries_go_through_it_as_well():
     assert story.sends("started_at_s") == [0.0, 2.0, 1.0, 3.0]
 
 
+def test_a_replica_that_an_outage_took_takes_no_batch_as_its_first_stage_is_free():
+    """The second replica is out from 0.5 on, and ends what it has."""
+    rules = server(replicas_down=((0.5, 9.0),), service=TWO_S, stages=2, replicas=2, in_flight="finish")
+    story = Story(*[(0.0, 0)] * 4, server=rules)
+    assert story["started_at_s"] == [0.0, 0.0, 1.0, 2.0]
+    assert story["replica"] == [0, 1, 0, 0]
+
+
+def test_a_stage_that_an_outage_emptied_starts_nothing_as_it_would_have_been_free():
+    """Two batches of two enter at 0.0 and 0.25, one that is not full waits from 0.25 until 1.25, when the
+    second replica's first stage would be free had it not failed at 0.5. What comes at 1.25 fills it."""
+    rules = server(
+        replicas_down=((0.5, 9.0),),
+        service=TWO_S,
+        stages=2,
+        replicas=2,
+        max_batch=2,
+        batch_wait_s=1.0,
+        in_flight="lose",
+    )
+    fleet = [devices("near"), devices("far", latency=1.0)]
+    arrivals = [(0.0, 0), (0.0, 0), (0.25, 0), (0.25, 0), (0.25, 0), (0.25, 1)]
+    story = Story(*arrivals, fleet=fleet, server=rules)
+    assert story["started_at_s"] == [0.0, 0.0, 0.25, 0.25, 1.25, 1.25]
+    assert story["batch_size"] == [2] * 6
+
+
 def mean_wait(**parts: Any) -> float:
     """Of Poisson requests for two models, each of which would fill .3 of a device."""
     process = {"kind": "poisson", "rate_hz": 0.03}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from stories import Story, devices
+from test_choosing_options import down
 from worlds import WrittenArrivals, made_up, poisson, product, scenario_of
 
 from sim.errors import BadInput
@@ -40,9 +41,19 @@ def test_the_deadline_says_which_is_in_time() -> None:
     assert told["model"] == ["large", "large", "small"]
 
 
-def test_a_gear_goes_by_the_interval_before() -> None:
-    """Three come in the first two seconds, which full batches of the large model would not serve."""
-    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+def test_the_deadline_is_held_against_a_batch_of_its_size() -> None:
+    """Alone it takes two seconds of the three that it has; a full batch would take four."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    fleet = devices(deadline_s=3.0)
+    told = story((1.0, 0), switch={"kind": "deadline"}, fleet=fleet, max_batch=3, service=service)
+    assert told["model"] == ["large"]
+
+
+@pytest.mark.parametrize("most_load", [1.0, 0.25])
+def test_a_gear_goes_by_the_interval_before(most_load: float) -> None:
+    """Three come in the first two seconds, which full batches of the large model would not serve, nor, at a
+    quarter of the load, those of the small one, than which there is no smaller."""
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": most_load}
     told = story((0.1, 0), (0.2, 0), (0.3, 0), (4.5, 0), switch=gear)
     assert told["model"] == ["large", "large", "small", "large"]
 
@@ -67,14 +78,25 @@ def test_the_answer_is_the_models_that_gave_it() -> None:
 
 
 def test_what_an_outage_puts_back_is_chosen_anew() -> None:
-    outage = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}}
     told = story(
         *((1.0, 0), (1.1, 0), (1.2, 0)),
         switch={"kind": "backlog", "above": 1, "below": 0},
         in_flight="requeue",
-        outages=(outage,),
+        outages=(down((1.5, 3.0)),),
     )
     assert told["model"] == ["small", "small", "large"]
+
+
+def test_what_an_outage_put_back_for_good_is_told_as_what_never_started() -> None:
+    """The second starts at 2.0, on the small model, as one waits behind it; both wait from 2.25 on."""
+    told = story(
+        *((1.0, 0), (1.1, 0), (1.2, 0)),
+        switch={"kind": "backlog", "above": 1, "below": 0},
+        in_flight="requeue",
+        outages=(down((2.25, 30.0)),),
+    )
+    assert told["started_at_s"] == [1.0, None, None]
+    assert told["model"] == ["large", "large", "large"]
 
 
 def test_batches_that_start_at_one_instant_look_one_after_the_other() -> None:
@@ -85,7 +107,7 @@ def test_batches_that_start_at_one_instant_look_one_after_the_other() -> None:
         replicas=2,
         max_batch=2,
         when_down="queue",
-        outages=({"when": {"kind": "intervals", "at": ((0.5, 3.0),)}},),
+        outages=(down((0.5, 3.0)),),
     )
     assert told["model"] == ["small", "small", "large", "large"]
 

@@ -16,6 +16,7 @@ from worlds import MadeUpLearner, WrittenArrivals, group_of, made_up, scenario_o
 
 import sim.engine.window
 from sim.engine.learning import Learning
+from sim.engine.run import Run
 from sim.engine.simpy_clock import SimPyClock
 from sim.engine.state import at_start
 from sim.engine.window import run_window
@@ -176,6 +177,18 @@ def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
     ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (0.75, 0))), 60.0)
     assert rows["requeued_s"].tolist() == [0, 0, 1.75 + 1.25, 0, 0, 0, 0, 0, 0]
     assert rows["busy_replicas_mean"].tolist() == [0.5, 2.0, 0.5, 2.0, 2.0, 2.0, 2.0, 0, 0]
+
+
+def test_work_that_is_put_back_is_told_of_its_own_server():
+    """Half a second of it, at the second of two servers."""
+    service = {"kind": "affine", "base_s": 1.0}
+    outage = {"when": {"kind": "intervals", "at": ((1.5, 3.0),)}}
+    busy = {"server": "busy", "service": service, "in_flight": "requeue", "outages": (outage,)}
+    fleet = (group_of(options=({"option": "it", "server": "busy"},)),)
+    servers = ({"server": "idle", "service": service}, busy)
+    scenario = scenario_of(horizon_s=4.0, server=None, servers=servers, fleet=fleet)
+    told = Run(World(scenario), made_up(scenario), WrittenArrivals(((1.0, 0),))).advance().of_servers
+    assert told["requeued_s"].reshape(-1, 2).tolist() == [[0, 0], [0, 0.5], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(("in_flight", "again"), [("resume", 0.0), ("restart", 0.75)])

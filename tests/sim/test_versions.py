@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from sim.engine.handlers.lookups import in_force, version_at
 from sim.world.versions import Versions
 
 
@@ -14,6 +17,16 @@ def versions(entries: int) -> Versions:
     at_s = np.sort(np.random.default_rng(0).uniform(0.0, 1_000.0, entries))
     at_s[0] = -np.inf
     return Versions(at_s, np.arange(entries, dtype=np.int32), np.array([0, entries]))
+
+
+@pytest.mark.parametrize("entries", [1, 2, 3, 4, 5, 8])
+def test_a_version_is_in_force_from_its_instant_on(entries: int) -> None:
+    """At an instant before the second, at each, and between any two."""
+    at_s = np.append(-np.inf, np.arange(1.0, entries))
+    held = SimpleNamespace(first=[0, entries], at_s=at_s, version=np.arange(entries))
+    for at in np.arange(0.5, entries + 0.5, 0.5):
+        last = int(np.searchsorted(at_s, at, side="right")) - 1
+        assert in_force(at_s, at) == version_at(held, 0, at) == last
 
 
 @pytest.mark.parametrize("entries", [1, 10_000, 10_001, 40_000])

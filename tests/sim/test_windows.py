@@ -13,10 +13,20 @@ import pytest
 from arrival_kinds import EVERY, group, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+from stories import devices, server
 from strategies import worlds
 from test_checkpoints import Cut, content, cut_at, kept_in
 from tried import tried
-from worlds import MadeUpLearner, differences, frame, group_of, made_up, scenario_of
+from worlds import (
+    MadeUpLearner,
+    WrittenArrivals,
+    differences,
+    frame,
+    group_of,
+    made_up,
+    product,
+    scenario_of,
+)
 
 from sim.engine.choice import EnginePath
 from sim.engine.run import Run, chunks
@@ -214,3 +224,20 @@ def test_a_run_goes_on_in_the_windows_that_it_had(tmp_path, monkeypatch):
 def test_a_run_without_a_length_has_no_window():
     asked = scenario_of(horizon_s=0.0)
     assert Run(World(asked), made_up(asked), ScenarioArrivals(World(asked))).is_over
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked", "started"),
+    [
+        (server(max_batch=2, batch_wait_s=3.0), [1.0], [4.0]),
+        (server(((0.5, 5),), when_down="queue"), [1.0, 1.0, 1.5], [5.0, 6.0, 7.0]),
+        (server(((1.5, 5),), replicas=2, in_flight="requeue"), [1.0] * 4, [5.0, 5.0, 6.0, 6.0]),
+    ],
+    ids=["for a batch", "in the queue", "put back"],
+)
+def test_who_waits_at_the_end_of_a_window_waits_on(rules, asked, started):
+    """A second each. The first of all attempts waits, too."""
+    scenario = scenario_of(fleet=(devices(),), server=rules)
+    arrivals = WrittenArrivals(tuple((at, 0) for at in asked))
+    requests, _ = product(scenario, made_up(scenario), arrivals, 2.0)
+    assert requests["started_at_s"].tolist() == started

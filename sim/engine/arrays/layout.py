@@ -47,7 +47,7 @@ class Lists(NamedTuple):
     """The queue and the batches as linked lists. A send is in one of them at a time, or in none.
 
     after, before: per send its neighbours, -1 at an end; `before` not for `fifo`. is_due_set: per send
-    whether a DUE event waits. line: of each server attempts by deadline and order of arrival, for `edf`;
+    whether it has had a DUE event. line: of each server attempts by deadline and order of arrival, for `edf`;
     clients by last start, for `fair`, where `first_of` and `last_of` of a client wait, each attempt before
     the one `behind` it. listed: the queues in order, server after server, when they go in and out.
     """

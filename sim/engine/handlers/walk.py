@@ -135,7 +135,6 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
     elif code == GAIN:
         gain(w, subject)
     elif code == DUE:
-        w.lists.is_due_set[subject] = False
         must_serve = whole_number(w.sends.server[subject])
     elif code in (CAPACITY, SCALE, READY):
         server = subject >> TAKEN_BITS if code == CAPACITY else subject
