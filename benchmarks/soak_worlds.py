@@ -196,13 +196,20 @@ class Drawing(Draws):
         }
 
     def online(self) -> Table:
-        return self.part("Online") | {
-            "every_s": self.one_of(5.0, 12.5),
-            "steps": self.number(1, 3),
-            "step_s": self.one_of(0.0, 0.4),
-            "rejector_steps": 1,
-            "copy_bytes": self.one_of(0, 10_000),
-        }
+        gaps = {"cost": self.one_of(0.05, 1.0, 20.0), "at_least_s": self.one_of(2.5, 5.0)}
+        adaptive = gaps | {"memory": self.one_of(0.0, 0.5)} if self.chance(0.3) else None
+        return (
+            self.part("Online")
+            | {
+                "every_s": self.one_of(5.0, 12.5),
+                "adaptive": adaptive,
+                "steps": self.number(1, 3),
+                "step_s": self.one_of(0.0, 0.4),
+                "rejector_steps": 1,
+                "copy_bytes": self.one_of(0, 10_000),
+            }
+            | ({"capacity_share": 0.0} if adaptive else {})
+        )
 
     def drift(self) -> list[Table]:
         at = sorted({self.one_of(2.0, 5.0, 9.0) for _ in range(self.number(1, 2))})

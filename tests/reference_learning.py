@@ -22,6 +22,7 @@ from sim.messages import Deferred, Feedback, Learned, Phase, TrainingRound
 from sim.ports import OnlineLearner
 from sim.scenario import Scenario
 from sim.scenario.schema.fleet import Policy
+from sim.world.adaptive_gaps import Evidence, next_gap_s
 from sim.world.delays import Delay
 from sim.world.outages.capacity import most_replicas
 from sim.world.outages.links import Links
@@ -62,6 +63,8 @@ class School:
         self.round_ends, self.next_due = -inf, inf
         self.links = Links(World(scenario).outage_times)
         self.given: set[tuple[str, int]] = set()
+        self.gaps_s, self.evidence = list[float](), Evidence()
+        self.came: list[list[int]] = [[] for _ in range(scenario.clients)]
 
     @property
     def version(self) -> int:
@@ -71,6 +74,8 @@ class School:
         """At every `every_s` a round, unless no replica is usable; one that an outage cuts short is lost."""
         if self.online is None:
             return
+        if self.online.adaptive is not None:
+            yield from self.adaptive_rounds()
         for k in count(1):
             self.next_due = k * self.online.every_s
             yield self.env.at(self.next_due, Kind.MODEL, BEGIN)
@@ -82,6 +87,37 @@ class School:
             yield self.env.at(ends, Kind.MODEL, IN_FORCE)
             if self.total_outages == outages:
                 self.release(training_round)
+
+    def adaptive_rounds(self) -> Life:
+        """Each round decides when the next is due; one that came to nothing is due again with the server."""
+        timeline, due = World(self.scenario).capacities[0], self.online.adaptive.at_least_s
+        changes = [
+            (at, taken < self.most)
+            for at, taken in zip(timeline.at_s.tolist(), timeline.taken.tolist(), strict=True)
+        ]
+        while due < inf:
+            yield self.env.at(due, Kind.MODEL, BEGIN)
+            ends = due + self.online.steps * self.online.step_s
+            down = min((at for at, is_up in changes if not is_up and at > due), default=inf)
+            if self.usable and down > ends:
+                training_round = self.known()
+                answered = sorted(
+                    (at, request.request_id, request.sample)
+                    for at, request in training_round["finished"]
+                    if at >= self.in_force[-1]
+                )
+                wrong = [self.server_label[-1][s] != self.learned.samples.label[s] for *_, s in answered]
+                at_s = np.array([at for at, *_ in answered], dtype=np.float64)
+                memory, losses = self.online.adaptive.memory, np.array(wrong, dtype=np.float64)
+                self.evidence = self.evidence.then(memory, at_s, losses)
+                self.gaps_s.append(next_gap_s(self.online, self.evidence))
+                yield self.env.at(ends, Kind.MODEL, IN_FORCE)
+                self.release(training_round)
+                due += self.gaps_s[-1]
+            else:
+                stops = down if self.usable else due
+                due = min((at for at, is_up in changes if is_up and at > stops), default=inf)
+        yield self.env.at(inf, Kind.MODEL, BEGIN)
 
     def slows(self) -> float:
         """How much longer a batch takes that starts now: training has its share of the server.
@@ -156,7 +192,7 @@ class School:
 
     def who_has(self, version: int) -> list[int]:
         """The clients whose rejectors are of this version at some time."""
-        return World(self.scenario).schedule.rejectors.clients_of(version).tolist()
+        return World(self.scenario).schedule_after(self.gaps_s).rejectors.clients_of(version).tolist()
 
     def news(self, known: dict, name: str) -> list[tuple[float, Request]]:
         """Those that no training round had yet, by instant and request."""
@@ -207,14 +243,22 @@ class School:
         yield self.env.at(arrives, Kind.MODEL, COPY, client)
         self.sending[client] = False
         self.copy[client] = version
+        self.came[client].append(version)
         self.train_rejector(client)
         self.send_copy(client)
 
     def train_rejector(self, client: int) -> None:
-        """One training at a time, on the newest copy, without blocking the device."""
+        """One training at a time, on the newest copy, without blocking the device; with adaptive gaps on each
+        copy in turn."""
         if not self.training[client] and self.trained[client] < self.copy[client]:
-            self.trained[client], self.training[client] = self.copy[client], True
-            self.env.process(self.train(client, self.copy[client]))
+            is_each = self.online.adaptive is not None
+            version = (
+                next(v for v in self.came[client] if v > self.trained[client])
+                if is_each
+                else self.copy[client]
+            )
+            self.trained[client], self.training[client] = version, True
+            self.env.process(self.train(client, version))
 
     def train(self, client: int, version: int) -> Life:
         takes = self.online.rejector_steps * self.online.rejector_step_s

@@ -218,6 +218,9 @@ DEFINITIONS = {
     "rounds.made": "Rounds of training during the run that made a new version of the server (rounds).",
     "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
     "rounds.skipped": "Rounds that were due while no replica was usable (rounds).",
+    "rounds.gap_mean_s": "Mean of the gaps that rounds decided on, where gaps are adaptive (s).",
+    "rounds.gap_min_s": "The shortest of them (s).",
+    "rounds.gap_max_s": "The longest of them (s).",
     "availability.usable_share": (
         "Share of the time after the warm-up with at least one usable replica (share)."
     ),

@@ -62,6 +62,11 @@ def _training(summary: Summary) -> list[str]:
             f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
             "when the last one stopped, so no version was made in that time"
         )
+    if "gap_mean_s" in rounds:
+        text += (
+            f"; the next was {number(rounds['gap_mean_s'])} s away on average, {number(rounds['gap_min_s'])} "
+            f"to {number(rounds['gap_max_s'])} s, by how fast the server's answers had got worse"
+        )
     return [
         f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
         f"{number(behind['rejector_max'])}."

@@ -35,7 +35,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     server's accuracy after each drift."""
     scenario = traffic.run.scenario
     online = scenario["training"].get("online")
-    if online is None or scenario["server"]["autoscaling"] is not None:
+    if online is None or online.get("adaptive") is not None or scenario["server"]["autoscaling"] is not None:
         return None
     table = timetable(traffic, online)
     predictions = [*_ages(traffic, table), *_behind(traffic, online, table)]

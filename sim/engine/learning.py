@@ -3,6 +3,7 @@ Between `sim.engine.window`, which stops at the rounds, and the learners, who si
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import pairwise
 from typing import Any
 
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from sim.engine.models import TRAINED, Models
 from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
-from sim.engine.state import Columns, Ended, State, empty
+from sim.engine.state import Columns, Ended, State, empty, take
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Merge, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
+from sim.scenario.schema.training import Online
+from sim.world.adaptive_gaps import Evidence, next_gap_s
 from sim.world.traffic import Traffic
 from sim.world.world import World
 
@@ -30,18 +33,20 @@ class Learning:
     """What has been learned so far: the tables of every version, and which is in force for whom and when.
 
     learner: needed iff some round makes a version. The position in the schedule follows from time, so only
-    `models` and `replay_buffer.kept` are state.
+    `models`, `replay_buffer.kept`, the gaps of the schedule and what tells of a drift are state.
     """
 
     def __init__(self, world: World, learned: Learned, learner: OnlineLearner | None = None) -> None:
         scenario, self.learned = world.scenario, learned
-        self._scenario = scenario
+        self._scenario, self._world = scenario, world
         self.traffic = Traffic(scenario.seed, world.population, learned.traffic, learned.samples.base_id)
         self.schedule = world.schedule
         self.work = np.array([model.work for model in scenario.server_models.values()])
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online
         self._uses_deferred = online is not None and online.source != "pool"
+        self._drift = Evidence()
+        self._adaptive = online if online is not None and online.adaptive is not None else None
         self._uses_feedback = scenario.learns_from_answers
         labels = online or scenario.federation
         self.replay_buffer = ReplayBuffer(
@@ -60,11 +65,10 @@ class Learning:
         """How many samples the sample axis has."""
         return len(self.learned.samples.label)
 
-    def pieces(self, start: float, end: float) -> list[tuple[float, float]]:
-        """[start, end) cut where a round begins that makes a version."""
+    def until(self, begin: float, end: float) -> float:
+        """Where the first round begins within (begin, end) that makes a version; `end` without one."""
         starts = self.schedule.starts_at_s
-        within = starts[(start < starts) & (starts < end)].tolist()
-        return list(pairwise([start, *within, end]))
+        return float(min(starts[np.searchsorted(starts, begin, side="right") :].min(initial=np.inf), end))
 
     def attend(self, state: State, now: float) -> None:
         """Holds the round that begins now, if one does. state: as the loop left it at this instant."""
@@ -73,6 +77,8 @@ class Learning:
         if index == len(starts) or starts[index] != now or self._learner is None:
             return
         version, before = index + 1, self._news_before(now)
+        if self._adaptive is not None:
+            self._decide_gap(self._adaptive, state, before, now)
         planned = self.schedule.updates[index] if self.schedule.updates else None
         if planned is not None and planned.merges:
             held = planned.of
@@ -98,7 +104,7 @@ class Learning:
 
     def remember(self, ended: Ended, end: float) -> None:
         """Takes notes of requests whose rows leave the state at `end`."""
-        if self._uses_deferred or self._uses_feedback:
+        if self._uses_deferred or self._uses_feedback or self._adaptive is not None:
             self.replay_buffer.keep(ended.rows, ended.sends, self._news_before(end))
 
     def _news_before(self, at_s: float) -> float:
@@ -138,6 +144,8 @@ class Learning:
         tables, learner = self.learned.tables, self._learner
         models, notes = self.models.kept(tables), self.replay_buffer.kept
         told = {"tables": hash_of(tables), "models": models, "notes": notes}
+        told["gaps_s"] = np.array(self.schedule.gaps_s, dtype=np.float64)
+        told["drift"] = np.array(astuple(self._drift), dtype=np.float64)
         learns = learner is not None and self.models.newest > 0
         return {"learning": told} | ({"learners": learner.state()} if learner and learns else {})
 
@@ -149,6 +157,9 @@ class Learning:
         self.models.restore(tables, told["models"])
         self._curves = {}
         self.replay_buffer.kept = told["notes"]
+        if self._adaptive is not None:
+            self.schedule = self._world.schedule_after(told["gaps_s"].tolist())
+            self._drift = Evidence(*told["drift"].tolist())
         if "learners" in kept and self._learner is not None:
             self._learner.restore(kept["learners"])
 
@@ -195,6 +206,19 @@ class Learning:
     def _deferred(self, state: State, before: float, now: float) -> Deferred:
         found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)
         return Deferred(found["client"], found["sample"], found["finished"])
+
+    def _decide_gap(self, online: Online, state: State, before: float, now: float) -> None:
+        """Lays down the next round, by how the answers of the version in force got worse of which the labels
+        came since the last round."""
+        found = self._news("finished", state, before, now)
+        newest = self.models.newest
+        found = take(found, found["finished"] >= self.schedule.in_force_at_s[newest])
+        said = self.models.server_label[newest, TRAINED, found["sample"]]
+        wrong = (said != self.learned.samples.label[found["sample"]]).astype(np.float64)
+        assert online.adaptive is not None
+        self._drift = self._drift.then(online.adaptive.memory, found["finished"], wrong)
+        gaps_s = *self.schedule.gaps_s, next_gap_s(online, self._drift)
+        self.schedule = self._world.schedule_after(gaps_s)
 
     def _feedback(self, state: State, before: float, now: float) -> Feedback:
         if not self._uses_feedback:

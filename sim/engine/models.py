@@ -37,6 +37,7 @@ class Models:
         """Takes the tables of the next version, of the rejectors alone where the server learned nothing.
         Raises RunFailed if they have another shape."""
         self.newest = version
+        self._make_room(version)
         if update.server_label is not None:
             if update.server_label.shape != self.server_label[0, TRAINED].shape:
                 raise RunFailed("learn", f"version {version}: the server's answers have another shape")
@@ -48,6 +49,13 @@ class Models:
             if new is not None and new.shape != latest.shape:
                 raise RunFailed("learn", f"version {version}: the scores have another shape")
             known[version] = latest if new is None else new
+
+    def _make_room(self, version: int) -> None:
+        """For more versions than were known of before the run."""
+        missing = version + 1 - len(self.server_label)
+        if missing > 0:
+            room = np.full((missing, *self.server_label.shape[1:]), -1, dtype=np.int16)
+            self.server_label = np.concatenate([self.server_label, room])
 
     def keep(self, group: int, used: set[int]) -> None:
         """Forgets a group's tables of all other versions but the newest."""

@@ -25,6 +25,7 @@ from sim.results.table import tabulator
 from sim.results.totals import Totals
 from sim.results.verify import Verifier
 from sim.world.arrivals.source import ArrivalSource
+from sim.world.release_schedule import Schedule
 from sim.world.windows import EvenWindows, Windows, WindowsByWork
 from sim.world.world import World
 
@@ -173,6 +174,11 @@ class Run:
         return of_energy(
             self._parameters, self._energy(), tuple(group.group for group in self._scenario.fleet)
         )
+
+    @property
+    def schedule(self) -> Schedule:
+        """When the server learned and the fleet heard of it, as far as that is known by now."""
+        return self._learning.schedule
 
     def totals(self) -> dict[str, pa.Table]:
         """What is kept of the requests where no rows of them are; nothing where there are."""

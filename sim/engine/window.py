@@ -42,14 +42,16 @@ def run_window(
     outcome as in_flight.
     """
     _admit(parameters, learning, state, arrivals)
-    played = Played.nothing(len(state.stations))
-    for begin, until in learning.pieces(start, end):
+    played, begin = Played.nothing(len(state.stations)), start
+    while begin < end:
         learning.attend(state, begin)
+        until = learning.until(begin, end)
         first, undecided = _decide(parameters, learning, state, until)
         known = known_events(parameters, state, first, begin, until)
         played += clock.play(state, Stretch(begin, until, known, undecided), learning)
         _note_versions(parameters, learning, state, begin)
         _settle(state, until)
+        begin = until
     for server, steps in zip(state.stations, played.steps, strict=True):
         server.steps = steps
     seconds, of_servers = observe(state, played, start, end)

@@ -1,5 +1,5 @@
 """What happened to the system: outages, changes of capacity, rounds of training, models in force, copies.
-The table `events` of a run folder; all of it follows from the scenario."""
+The table `events` of a run folder; all of it but gaps follows from the scenario."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from sim.world.world import World
 Event = tuple[float, str, str, float]  # at_s, kind, target, value
 
 
-def events(world: World, steps: list[list[tuple[float, int]]]) -> dict[str, list[Any]]:
-    """The columns of `events`, by time. steps: of each server (instant, usable replicas), as the run had."""
-    plan = world.schedule
-    found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan), *_of_clients(world)]
+def events(world: World, steps: list[list[tuple[float, int]]], plan: Schedule) -> dict[str, list[Any]]:
+    """The columns of `events`, by time. steps: of each server (instant, usable replicas); plan: when the
+    server learned; both as the run had them."""
+    found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan)]
+    found += _of_clients(world, plan)
     found += _of_merges(world)
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
@@ -54,7 +55,8 @@ def _of_rounds(plan: Schedule) -> list[Event]:
             found.append((one.ends_at_s, "round_lost", "model", float(number)))
     for version, at in enumerate(plan.in_force_at_s[1:].tolist(), start=1):
         found.append((at, "model_in_force", "model", float(version)))
-    return found
+    begun = plan.starts_at_s[: len(plan.gaps_s)].tolist()
+    return found + [(at, "round_gap", "model", gap_s) for at, gap_s in zip(begun, plan.gaps_s, strict=True)]
 
 
 def _of_merges(world: World) -> list[Event]:
@@ -67,10 +69,10 @@ def _of_merges(world: World) -> list[Event]:
     return found + [(one.merges_at_s, "merge_lost", "rejectors", float(one.number)) for one in lost]
 
 
-def _of_clients(world: World) -> list[Event]:
+def _of_clients(world: World, plan: Schedule) -> list[Event]:
     """Per group and version the first and the last copy to arrive and rejector to come into force."""
     found: list[Event] = []
-    scenario, plan = world.scenario, world.schedule
+    scenario = world.scenario
     bounds = pairwise([*world.population.first, scenario.clients])
     for group, (first, end) in zip(scenario.fleet, bounds, strict=True):
         for what, held in (("copy", plan.copies), ("rejector", plan.rejectors)):

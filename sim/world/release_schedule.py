@@ -1,8 +1,10 @@
 """When the server learns and when the fleet hears of it: rounds, versions, copies and rejectors over time.
-Pure functions of the scenario, known before t = 0; `sim.engine.learning` walks along them."""
+Pure functions of the scenario, and of the gaps that rounds have chosen where gaps are adaptive: else all is
+known before t = 0. `sim.engine.learning` walks along them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +49,8 @@ class Schedule:
     With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
     each start: copies are of what the server merged, counted by themselves. news_at_s: when what requests
     taught is used; copied_at_s, learned_at_s: from when on there are the versions that copies and rejectors
-    count.
+    count. gaps_s: what the rounds so far chose where gaps are adaptive; then all up to where the next one
+    begins is as it will ever be.
     """
 
     rounds: tuple[Round, ...]
@@ -60,32 +63,46 @@ class Schedule:
     copied_at_s: Instants
     learned_at_s: Instants
     updates: tuple[RejectorUpdate, ...] = ()
+    gaps_s: tuple[float, ...] = ()
 
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
         """The server's version in force at each instant; a version is in force from its instant on."""
         return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
 
 
-def rounds(scenario: Scenario, drawn: Capacity) -> tuple[Round, ...]:
-    """The rounds due at k·every_s, k = 1, 2, …, before the horizon; none without `training.online`.
+def rounds(scenario: Scenario, drawn: Capacity, gaps_s: Sequence[float] = ()) -> tuple[Round, ...]:
+    """The rounds due before the horizon: at k·every_s, k = 1, 2, …; with adaptive gaps at `at_least_s`, then
+    each gap after the begin of the one that chose it, up to the first that has not chosen yet. None without
+    `training.online`.
 
     Simultaneous events in their documented order: a round due when capacity returns is held, and one that
-    would end when the last replica stops is lost.
+    would end when the last replica stops is lost. With adaptive gaps the next is then due when one is back.
     """
     online, horizon_s = scenario.training.online, scenario.horizon_s
     if online is None:
         return ()
     usable, takes_s = usable_of(scenario, drawn), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
-    found = []
-    for due in begin_of(np.arange(1, periods_before(horizon_s, online.every_s)), online.every_s).tolist():
+
+    def held(due: float) -> Round:
         down, ends = float(downs[np.searchsorted(downs, due, side="right")]), due + takes_s
         if not usable.usable_at(due):
-            found.append(Round(due, due, "skipped"))
-        elif down <= ends:
-            found.append(Round(due, down, "lost"))
+            return Round(due, due, "skipped")
+        if down <= ends:
+            return Round(due, down, "lost")
+        return Round(due, ends, "made" if ends < horizon_s else "unfinished")
+
+    if online.adaptive is None:
+        every_s = online.every_s
+        return tuple(map(held, begin_of(np.arange(1, periods_before(horizon_s, every_s)), every_s).tolist()))
+    ups = np.append(usable.at_s[usable.usable > 0], np.inf)
+    found, due, chosen = list[Round](), online.adaptive.at_least_s, iter(gaps_s)
+    while due < horizon_s:
+        found.append(held(due))
+        if found[-1].fate == "made":
+            due += next(chosen, np.inf)
         else:
-            found.append(Round(due, ends, "made" if ends < horizon_s else "unfinished"))
+            due = float(ups[np.searchsorted(ups, found[-1].ends_at_s, side="right")])
     return tuple(found)
 
 
@@ -101,7 +118,12 @@ def training_spans(scenario: Scenario, held: tuple[Round, ...]) -> Spans:
 
 
 def schedule(
-    scenario: Scenario, clients: Population, held: tuple[Round, ...], drawn: Capacity, links: Links
+    scenario: Scenario,
+    clients: Population,
+    held: tuple[Round, ...],
+    drawn: Capacity,
+    links: Links,
+    gaps_s: Sequence[float] = (),
 ) -> Schedule:
     """When every version, copy and rejector of a run comes into force.
 
@@ -109,7 +131,8 @@ def schedule(
     itself and the client's link are up; a version that is superseded before its copy could leave is not
     sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
     leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
-    begins, one training after the other. The oracle knows every version at once; scores that are made of
+    begins, one training after the other; with adaptive gaps on every copy, for whether it is superseded is
+    not known when its round begins. The oracle knows every version at once; scores that are made of
     the client's model alone are sent nothing. held: the rounds; drawn: what outages leave of the server.
     """
     made = [one for one in held if one.fate == "made"]
@@ -129,6 +152,7 @@ def schedule(
         news_at_s=np.array([one.due_at_s for one in made]),
         copied_at_s=in_force,
         learned_at_s=in_force,
+        gaps_s=tuple(gaps_s),
     )
 
 
@@ -159,7 +183,9 @@ class _Fleet:
         self.follows = self._listens | self._knows_all
         self._reachable = Reachable(usable, links, n)
         self._scenario, self._group = scenario, clients.group
-        copy_bytes = 0 if scenario.training.online is None else scenario.training.online.copy_bytes
+        online = scenario.training.online
+        copy_bytes = 0 if online is None else online.copy_bytes
+        self._trains_on_each = online is not None and online.adaptive is not None
         self._copy_times = [TransferTimes(scenario, group, "copy", copy_bytes) for group in scenario.fleet]
         self._link_free, self._device_free = np.full(n, -np.inf), np.full(n, -np.inf)
         self._newest, self._newest_at = np.zeros(n, dtype=np.int32), np.full(n, np.inf)  # not trained on yet
@@ -182,8 +208,12 @@ class _Fleet:
         arrives = np.where(sent, leaves + takes, np.inf)
         self._link_free[sent] = arrives[sent]
         self.copies.add(version, sent, arrives)
-        self.train(before=arrives)
+        if not self._trains_on_each:
+            self.train(before=arrives)
         self._newest[sent], self._newest_at[sent] = version, arrives[sent]
+        if self._trains_on_each:
+            self.train()
+            self._newest[:] = 0
         for log in (self.copies, self.rejectors):
             log.add(version, self._knows_all, np.full(len(sent), at_s))
 

@@ -52,7 +52,9 @@ class WindowsByWork:
                 _regular(scenario.federation.every_s / (2 * MOST_REQUESTS))
             )  # it trains, and merges
         if online is not None:
-            self._parts.append(_regular(online.every_s / MOST_REQUESTS))  # a round takes the learners a while
+            self._parts.append(
+                _regular(online.shortest_s / MOST_REQUESTS)
+            )  # a round takes the learners a while
         for server in scenario.stations:
             if server.autoscaling is not None:
                 self._parts.append(_regular(server.autoscaling.interval_s))

@@ -3,6 +3,7 @@ Made once per run; everything in the rooms beside it is a pure function that thi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -124,9 +125,16 @@ class World:
 
     @cached_property
     def schedule(self) -> Schedule:
+        """As far as it is known before t = 0."""
         if self.federated is not None:
             return schedule_of(self.federated)
-        return schedule(self.scenario, self.population, self.rounds, self.capacities[TRAINS], self.links)
+        return self.schedule_after(())
+
+    def schedule_after(self, gaps_s: Sequence[float]) -> Schedule:
+        """The schedule of a server that learns, once rounds have chosen these gaps, seconds."""
+        drawn = self.capacities[TRAINS]
+        held = rounds(self.scenario, drawn, gaps_s) if gaps_s else self.rounds
+        return schedule(self.scenario, self.population, held, drawn, self.links, gaps_s)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -71,6 +71,18 @@ def of_starters(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="session")
+def of_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of a server that learns at gaps that follow the drift, with made-up versions of it."""
+    times = "every_s: 40, steps: 1, step_s: 1, rejector_steps: 1, rejector_step_s: 1, source: deferred"
+    online = f"training.online={{{times}, adaptive: {{cost: 1, at_least_s: 10}}}}"
+    return made_once(
+        tmp_path_factory,
+        "adaptive",
+        lambda path: played("learning_together", path, ("federation=null", online)),
+    )
+
+
+@pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of the shipped scenario `smoke`, as the command line makes it; not to be changed."""
 

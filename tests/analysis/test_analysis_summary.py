@@ -26,10 +26,16 @@ Finished = tuple[Path, dict[str, Any]]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(
-    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
+    finished: Finished,
+    of_several: Finished,
+    of_learners: Finished,
+    of_starters: Finished,
+    of_adaptive: Finished,
 ) -> None:
     paths = [
-        path for _, summary in (finished, of_several, of_learners, of_starters) for path in leaves(summary)
+        path
+        for _, summary in (finished, of_several, of_learners, of_starters, of_adaptive)
+        for path in leaves(summary)
     ]
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
@@ -225,6 +231,16 @@ def test_the_report_says_that_training_stopped_in_the_outage(finished: Finished)
     assert "so no version was made in that time. Rejectors were" in reported
     idle = finished[1] | {"rounds": {"made": 0, "lost": 0, "skipped": 0}}
     assert not [part for part in sentences(idle) if "training" in part]
+
+
+def test_the_report_tells_of_gaps_that_follow_the_drift(of_adaptive: Finished, finished: Finished) -> None:
+    """Between the shortest and the longest that its scenario allows; of fixed gaps nothing is said."""
+    rounds = of_adaptive[1]["rounds"]
+    assert 10 <= rounds["gap_min_s"] <= rounds["gap_mean_s"] <= rounds["gap_max_s"] <= 40
+    assert any("by how fast the server's answers had got worse" in part for part in sentences(of_adaptive[1]))
+    assert "versions made" not in str(of_adaptive[1]["predictions"]), "a law of fixed instants"
+    assert "gap_mean_s" not in finished[1]["rounds"]
+    assert not any("had got worse" in part for part in sentences(finished[1]))
 
 
 @pytest.mark.parametrize(

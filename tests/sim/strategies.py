@@ -336,18 +336,25 @@ def trainings(draw: st.DrawFn, horizon: float, lattice: bool) -> dict[str, Any]:
     if not draw(st.integers(0, 3)):
         return found
     every_s = draw(spans(lattice, 1, int(horizon)).filter(lambda s: s > 0))
-    steps = draw(st.integers(1, 4))
+    steps, rejector_steps = draw(st.integers(1, 4)), draw(st.integers(1, 2))
+    step_s = draw(st.sampled_from([0.0, every_s / 8, every_s / 4]))
+    rejector_step_s = draw(spans(lattice, 0, 8))
+    least_s = max(every_s / 4, steps * step_s, rejector_steps * rejector_step_s)
+    adaptive = None
+    if least_s <= every_s and draw(st.booleans()):
+        adaptive = {"cost": draw(st.sampled_from([0.01, 0.3, 5.0])), "at_least_s": least_s}
     return found | {
         "online": {
             "every_s": every_s,
+            "adaptive": adaptive,
             "steps": steps,
-            "step_s": draw(st.sampled_from([0.0, every_s / 8, every_s / 4])),
-            "rejector_steps": draw(st.integers(1, 2)),
-            "rejector_step_s": draw(spans(lattice, 0, 8)),
+            "step_s": step_s,
+            "rejector_steps": rejector_steps,
+            "rejector_step_s": rejector_step_s,
             "source": draw(st.sampled_from(["pool", "deferred", "deferred", "mix"])),
             "label_delay_s": draw(spans(lattice, 0, 6)),
             "copy_bytes": draw(st.sampled_from([0, 1000, 4000])),
-            "capacity_share": draw(st.sampled_from([0.0, 0.5])),
+            "capacity_share": draw(st.sampled_from([0.0, 0.0 if adaptive else 0.5])),
         }
     }
 

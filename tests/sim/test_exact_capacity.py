@@ -227,7 +227,7 @@ def test_a_slowdown_by_nothing_is_no_outage():
     )
     periods = World(scenario).intervals
     assert outages(periods)["effect"] == ["slowdown"]
-    assert "outage_start" not in events(World(scenario), [[(0.0, 1)]])["kind"]
+    assert "outage_start" not in events(World(scenario), [[(0.0, 1)]], World(scenario).schedule)["kind"]
 
 
 # Autoscaling.

@@ -192,7 +192,7 @@ def test_only_those_hear_whose_fellows_sent_something():
 
 def test_events_and_time_line_tell_versions_and_staleness():
     scenario = scenario_of(down=((23.0, 26.0),))
-    rows = events(World(scenario), [[]])
+    rows = events(World(scenario), [[]], World(scenario).schedule)
     merges = [
         (at, kind, value)
         for at, kind, target, value in zip(*rows.values(), strict=True)

@@ -526,7 +526,7 @@ def test_tables_of_another_shape_fail_the_run():
 
 def test_events_tell_of_rounds_versions_and_copies():
     scenario = scenario_of(down=((4.5, 6.5),), group={"clients": 2}, horizon_s=9.5)
-    told = events(World(scenario), [[(0.0, 1)]])
+    told = events(World(scenario), [[(0.0, 1)]], World(scenario).schedule)
     rows = zip(told["at_s"], told["kind"], told["target"], told["value"], strict=True)
     assert [row for row in rows if not row[1].startswith(("outage", "usable"))] == [
         (0.0, "model_in_force", "model", 0.0),

@@ -11,11 +11,13 @@ from typing import Any
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.mixes import Drift
 from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.training import Online
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
 
 MOST_ROUNDS = 100_000
+MOST_ADAPTIVE = 1_000  # each lays down all that comes after it anew
 MOST_SETTINGS = 10_000  # of a study: each trains and judges rejectors, some hundred kilobytes of them
 
 
@@ -24,22 +26,48 @@ def classes_of(scenario: Scenario) -> int | None:
     return DATA_SETS[scenario.data.set].classes_of(scenario.data)
 
 
+def shortest_gap(online: Online) -> tuple[Path, float]:
+    """The key that says how close two rounds may be, and what it says."""
+    if online.adaptive is None:
+        return ("training", "online", "every_s"), online.every_s
+    return ("training", "online", "adaptive", "at_least_s"), online.adaptive.at_least_s
+
+
 def rounds_do_not_overlap(scenario: Scenario) -> Iterator[Breach]:
     online = scenario.training.online
     if online is None:
         return
     takes_s = online.steps * online.step_s
-    if online.every_s < takes_s:
+    if online.shortest_s < takes_s:
         rule = f"a round takes steps * step_s, {takes_s:.12g} s, and must end before the next is due"
-        yield ("training", "online", "every_s"), online.every_s, rule
+        yield *shortest_gap(online), rule
 
 
 def rounds_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
-    """All of them are laid down before the run, each a step of the server at least."""
+    """Each is laid down with all before it, and a step of the server at least."""
     online = scenario.training.online
-    if online is not None and scenario.horizon_s > MOST_ROUNDS * online.every_s:
-        rule = f"would hold more than {MOST_ROUNDS:,} rounds before horizon_s"
-        yield ("training", "online", "every_s"), online.every_s, rule
+    if online is None:
+        return
+    most = MOST_ROUNDS if online.adaptive is None else MOST_ADAPTIVE
+    if scenario.horizon_s > most * online.shortest_s:
+        yield *shortest_gap(online), f"would hold more than {most:,} rounds before horizon_s"
+
+
+def adaptive_gaps_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
+    """What depends on a round is known as it begins, and what slows the server before the run."""
+    online = scenario.training.online
+    if online is None or online.adaptive is None:
+        return
+    path, least_s = shortest_gap(online)
+    trains_s = online.rejector_steps * online.rejector_step_s
+    if least_s > online.every_s:
+        yield path, least_s, f"must not exceed every_s, {online.every_s:.12g}, the longest gap"
+    elif least_s < trains_s:
+        rule = f"a rejector learns for rejector_steps * rejector_step_s, {trains_s:.12g} s, from each copy"
+        yield path, least_s, rule
+    if online.capacity_share:
+        share = online.capacity_share
+        yield ("training", "online", "capacity_share"), share, "not yet with adaptive: must be 0"
 
 
 def settings_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
@@ -57,9 +85,9 @@ def settings_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
 
 def some_round_is_due(scenario: Scenario) -> Iterator[Breach]:
     online = scenario.training.online
-    if online is not None and 0 < scenario.horizon_s <= online.every_s:
+    if online is not None and 0 < scenario.horizon_s <= online.shortest_s:
         rule = f"must be less than horizon_s, {scenario.horizon_s:.12g}, or no round is ever held"
-        yield ("training", "online", "every_s"), online.every_s, rule
+        yield *shortest_gap(online), rule
 
 
 def drifts_lie_in_the_run_in_order(scenario: Scenario) -> Iterator[Breach]:
@@ -100,6 +128,7 @@ def _drifts(scenario: Scenario) -> Iterator[tuple[Path, tuple[Drift, ...]]]:
 LEARNING_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     rounds_do_not_overlap,
     rounds_can_be_counted,
+    adaptive_gaps_can_be_kept,
     settings_can_be_counted,
     some_round_is_due,
     drifts_lie_in_the_run_in_order,

@@ -12,7 +12,7 @@ from sim.registry.families import ModelFamily, model_family
 from sim.registry.scores import SCORES
 from sim.scenario.files.machine import gib, installed_bytes
 from sim.scenario.files.rows import BadFile
-from sim.scenario.rules.learning import classes_of
+from sim.scenario.rules.learning import classes_of, shortest_gap
 from sim.scenario.rules.outages import MOST_PERIODS, drawn_outages
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.schema.document import Scenario
@@ -209,7 +209,7 @@ def rounds(scenario: Scenario) -> float:
     online, federation = scenario.training.online, scenario.federation
     if federation is not None:
         return 2 * scenario.horizon_s / federation.every_s  # each trains, and merges
-    return 0.0 if online is None else scenario.horizon_s / online.every_s
+    return 0.0 if online is None else scenario.horizon_s / online.shortest_s
 
 
 def _rounds(scenario: Scenario) -> tuple[Path, Any]:
@@ -219,7 +219,7 @@ def _rounds(scenario: Scenario) -> tuple[Path, Any]:
         return ("federation", "every_s"), federation.every_s
     if online is None:
         return ("horizon_s",), scenario.horizon_s
-    return ("training", "online", "every_s"), online.every_s
+    return shortest_gap(online)
 
 
 def is_personal(scenario: Scenario, group: Group) -> bool:

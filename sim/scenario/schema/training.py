@@ -125,11 +125,26 @@ class WarmStart(Part):
     """Passes without progress on the calibration pool after which it ends; the best weights are kept."""
 
 
+class AdaptiveGaps(Part):
+    """How long until the next round is decided as one begins: sqrt(2 * cost / drift), at least `at_least_s`,
+    at most `every_s`. The drift is by how much the share of wrong answers rises a second while a version
+    lasts, among those whose labels came: the slope of least squares less its standard error."""
+
+    cost: Annotated[float, Field(gt=0, le=1e6)]
+    """What a round costs: as much as so many seconds in which every answer is wrong."""
+    at_least_s: Span
+    """Shortest gap, and when the first round is due."""
+    memory: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """How much of what versions told of the drift still counts a round later; 0: only the last one counts."""
+
+
 class Online(Part):
     """Rounds of training during the run, in virtual time."""
 
     every_s: Span
-    """Time between two rounds."""
+    """Time between two rounds; with `adaptive` the longest."""
+    adaptive: AdaptiveGaps | None = None
+    """Gaps that follow the drift; null: all gaps are `every_s`."""
     steps: Count
     """Steps of the server in a round."""
     step_s: SpanOrZero
@@ -146,6 +161,11 @@ class Online(Part):
     """Size of a copy of the server's model."""
     capacity_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the server's capacity that a round takes."""
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest time between two rounds, seconds."""
+        return self.every_s if self.adaptive is None else self.adaptive.at_least_s
 
 
 class Training(Part):
