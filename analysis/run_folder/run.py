@@ -106,7 +106,7 @@ class Run(AskedOf, WhatItTells):
         for name, values in (
             ("outcome", columns.OUTCOMES),
             ("server_cause", columns.CAUSES),
-            ("answered_by", columns.ANSWERERS),
+            ("answered_by", self.answerers),
             ("group", tuple(self.groups)),
         ):
             if not set(frame[name].unique()) <= set(values):
@@ -229,6 +229,12 @@ class Run(AskedOf, WhatItTells):
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
         has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
         return self._if_there("federation", columns_by_run.federation(has_broken))
+
+    @cached_property
+    def prototypes(self) -> pd.DataFrame:
+        """What was merged where clients share prototypes, by round, group, model and class; no rows where
+        they do not."""
+        return self._if_there("prototypes", columns_by_run.PROTOTYPES)
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:

@@ -3,6 +3,8 @@ Two scenarios with the same part share what was learned, by `commands.learnings`
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim.registry.service import Affine
 from sim.registry.switches import BacklogSwitch, SwitchRule
 from sim.scenario.schema.document import Engine, Scenario
@@ -20,7 +22,6 @@ UNSEEN_OF_GROUPS = (
     "provisional_after_s",
     "breaker",
     "budget",
-    "fallback",
 )
 
 
@@ -33,13 +34,12 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
     training = scenario.training
     if training.availability == "observed" and availability is not None:
         training = training.model_copy(update={"availability": availability})
-    unseen = {name: Group.model_fields[name].default for name in UNSEEN_OF_GROUPS}
     return scenario.model_copy(
         update={
             "name": "learning",
             "warm_up_s": 0.0,
             "training": training,
-            "fleet": tuple(group.model_copy(update=unseen) for group in scenario.fleet),
+            "fleet": tuple(group.model_copy(update=_unseen(group)) for group in scenario.fleet),
             "server": scenario.server and Server(model=scenario.server.model, service=NO_SERVICE),
             "servers": scenario.servers
             and tuple(
@@ -54,6 +54,13 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "detail": "full",
         }
     )
+
+
+def _unseen(group: Group) -> dict[str, Any]:
+    """The keys of a group that no learner looks at, at their defaults: who falls back to nothing learns as
+    who falls back to itself."""
+    unseen = {name: Group.model_fields[name].default for name in UNSEEN_OF_GROUPS}
+    return unseen | {"fallback": "prototype" if group.fallback == "prototype" else "client"}
 
 
 def _switch(switch: SwitchRule | None) -> BacklogSwitch | None:
