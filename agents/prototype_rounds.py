@@ -1,4 +1,4 @@
-"""Clients that share prototypes during a run: what each was told, what they upload, and what comes of a merge.
+"""Clients that share prototypes during a run: what each was told, what they upload, what comes of a merge.
 Beside `agents.rounds`, which asks it where prototypes are what a federation learns; frozen models are asked
 about the sample axis once, in this process, so no shard takes part."""
 
@@ -140,9 +140,7 @@ class PrototypeRounds:
             "recall": recall.tolist(),
         }
 
-    def _update(
-        self, tables: tuple[NDArray[np.int16] | None, ...], rows: dict[str, list[object]]
-    ) -> Update:
+    def _update(self, tables: tuple[NDArray[np.int16] | None, ...], rows: dict[str, list[object]]) -> Update:
         nothing = (None,) * len(self._plan.scenario.fleet)
         return Update(None, nothing, learning_table([]), tables, rows)
 

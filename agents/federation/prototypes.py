@@ -1,4 +1,4 @@
-"""Prototypes: what classes look like, as means of features that clients have seen, merged by how many they saw.
+"""Prototypes: what classes look like, as means of features that clients saw, merged by how many they saw.
 Pure functions and sums without torch; `agents.prototype_rounds` fills them during a run."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def merged_prototypes(how: str, means: Numbers, counts: Counts) -> Prototypes:
 
     Class by class as `merged` makes one of rejectors: `average` weighs a client by its samples of the class,
     `median` takes each number's over the clients that have some. Law: an average is the mean of all samples
-    together; who has none of a class changes nothing of it.
+    together; who has none of a class changes nothing of it. Zeros where nobody has any.
     """
     nothing = np.empty((0, 0), dtype=np.float32)
     one_by_one = [
@@ -59,7 +59,7 @@ def merged_prototypes(how: str, means: Numbers, counts: Counts) -> Prototypes:
     has_some = counts > 0
     fewest = np.where(has_some, counts, np.iinfo(np.int64).max).min(axis=0)
     return Prototypes(
-        np.stack(one_by_one),
+        np.where(has_some.any(axis=0)[:, None], np.stack(one_by_one), np.float32(0.0)),
         counts.sum(axis=0),
         has_some.sum(axis=0),
         np.where(has_some.any(axis=0), fewest, 0),

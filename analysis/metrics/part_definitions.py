@@ -144,7 +144,7 @@ OF_ROUNDS = {  # in which clients learn together
         "Labelled samples behind the last merged prototypes, of the frozen model with the fewest (count)."
     ),
     "prototypes.fewest": (
-        "The fewest samples of which an uploaded mean was: how much a prototype may say of one of them (count)."
+        "The fewest samples of which an uploaded mean was: how much it may say of one of them (count)."
     ),
     "warm_start.clients": (
         "Clients whose frozen models together the servers' models learned to imitate before the run; "

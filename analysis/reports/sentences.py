@@ -97,10 +97,10 @@ def _prototypes(summary: Summary) -> list[str]:
     right = summary["accuracy"]["held_out"]["by_answerer"]["prototype"]
     return [
         f"The nearest prototype answered {percent(told['answered_share'])} of the requests in place of the "
-        f"server, {_ci(right)} of them right, {_points(told['gain'])} against the clients' own models. It had "
-        f"been merged {number(told['age_s'])} s before on average; in the end it knew {told['classes']} classes "
-        f"from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded was of "
-        f"{told['fewest']}."
+        f"server, {_ci(right)} of them right, {_points(told['gain'])} against the clients' own models. It "
+        f"had been merged {number(told['age_s'])} s before on average; in the end it knew {told['classes']} "
+        f"classes from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded was "
+        f"of {told['fewest']}."
     ]
 
 

@@ -95,7 +95,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     samples or options have costs of their own, c_e
     (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
     differ in it, paid (for all of them). Where servers are serverless, calls, cold_calls and what calls
-    cost, calls_usd. Where some fall back to prototypes prototype_age_s, single precision. Of several servers first_server (the place of the one that was asked first).
+    cost, calls_usd. Where some fall back to prototypes prototype_age_s, single precision. Of several servers
+    first_server (the place of the one that was asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of

@@ -13,8 +13,8 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
-from sim.results.coded import coded_table
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
+from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
 from sim.results.columns_by_run import attempts as columns_of_attempts

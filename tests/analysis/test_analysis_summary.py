@@ -26,11 +26,14 @@ Finished = tuple[Path, dict[str, Any]]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(
-    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
+    finished: Finished,
+    of_several: Finished,
+    of_learners: Finished,
+    of_starters: Finished,
+    of_sharers: Finished,
 ) -> None:
-    paths = [
-        path for _, summary in (finished, of_several, of_learners, of_starters) for path in leaves(summary)
-    ]
+    runs = (finished, of_several, of_learners, of_starters, of_sharers)
+    paths = [path for _, summary in runs for path in leaves(summary)]
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
     assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
@@ -49,10 +52,14 @@ def has_interval(summary: dict[str, Any], path: str) -> bool:
 
 
 def test_every_number_has_an_interval_or_a_reason_why_not(
-    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
+    finished: Finished,
+    of_several: Finished,
+    of_learners: Finished,
+    of_starters: Finished,
+    of_sharers: Finished,
 ) -> None:
     met = set()
-    for _, summary in (finished, of_several, of_learners, of_starters):
+    for _, summary in (finished, of_several, of_learners, of_starters, of_sharers):
         paths = [path for path in leaves(summary) if not path.startswith("intervals.")]
         wrong = {path for path in paths if has_interval(summary, path) == (why_without(path) is not None)}
         assert not wrong, "one of both"
