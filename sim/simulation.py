@@ -32,8 +32,8 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 @dataclass
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the tables `learning` and `prototypes`, and of each server (instant, usable replicas)
-    at its changes.
+    that training during the run adds to the tables `learning` and `prototypes`, and of each server (instant,
+    usable replicas) at its changes.
     path: which loop played it, for `timing.json`.
     """
 

@@ -99,8 +99,8 @@ def _prototypes(summary: Summary) -> list[str]:
         f"The nearest prototype answered {percent(told['answered_share'])} of the requests in place of the "
         f"server, {_ci(right)} of them right, {_points(told['gain'])} against the clients' own models. It "
         f"had been merged {number(told['age_s'])} s before on average; in the end it knew {told['classes']} "
-        f"classes from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded was "
-        f"of {told['fewest']}."
+        f"classes from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded "
+        f"was of {told['fewest']}."
     ]
 
 

@@ -34,9 +34,9 @@ class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
     of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
-    the table of that name that training in it gave, prototypes likewise. arrived: requests since t = 0. loop_s: wall
-    seconds from arrivals to ended rows. steps: of each server (instant, usable replicas) at its start and
-    wherever they changed.
+    the table of that name that training in it gave, prototypes likewise. arrived: requests since t = 0.
+    loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable replicas) at its
+    start and wherever they changed.
     """
 
     end: float

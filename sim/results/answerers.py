@@ -1,5 +1,5 @@
 """Who gave each answer: the server, the client's model, its nearest prototype, or nobody.
-Asked by `sim.results.table` for whole chunks of rows; prototypes themselves come from `sim.engine.learning`."""
+Asked by `sim.results.table` for whole chunks of rows; prototypes come from `sim.engine.learning`."""
 
 from __future__ import annotations
 

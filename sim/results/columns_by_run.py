@@ -35,8 +35,8 @@ COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: wh
 COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
-# Of runs in which some group falls back to prototypes: what the nearest said where it answered, else -1, and how
-# long ago it was merged, else NaN.
+# Of runs in which some group falls back to prototypes: what the nearest said where it answered, else -1, and
+# how long ago it was merged, else NaN.
 NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", pa.float64()))
 
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.

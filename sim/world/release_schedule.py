@@ -45,9 +45,9 @@ class Schedule:
     against last. follows: bool (clients,), whose scores depend on that.
 
     With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
-    each start, unless prototypes are learned: copies are of what the server merged, counted by themselves. news_at_s: when what requests
-    taught is used; copied_at_s, learned_at_s: from when on there are the versions that copies and rejectors
-    count.
+    each start, unless prototypes are learned: copies are of what the server merged, counted by themselves.
+    news_at_s: when what requests taught is used; copied_at_s, learned_at_s: from when on there are the
+    versions that copies and rejectors count.
     """
 
     rounds: tuple[Round, ...]

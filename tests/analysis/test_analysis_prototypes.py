@@ -52,9 +52,10 @@ def test_others_have_no_such_section(of_learners: Finished) -> None:
     assert not (of_learners[0] / "prototypes.parquet").exists()
 
 
+@pytest.mark.usefixtures("plain_pictures")
 @pytest.mark.parametrize("detail", ["lean", "none"])
 def test_runs_that_keep_less_tell_the_same_of_who_answered(
-    detail: str, of_sharers: Finished, tmp_path: Path, plain_pictures: None
+    detail: str, of_sharers: Finished, tmp_path: Path
 ) -> None:
     _, summary = played(
         "learning_together", tmp_path / "run", (*SHARED, f"detail={detail}"), shared_numbers=(650,)

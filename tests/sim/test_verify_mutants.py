@@ -344,7 +344,7 @@ def test_a_call_that_was_warm_or_cold_and_need_not_be(monkeypatch: Patch, place,
 # Prototypes.
 
 
-def of_the_last_merge(self: Learning, client: Any, sample: Any, at_s: Any) -> Any:
+def of_the_last_merge(self: Learning, _client: Any, sample: Any, at_s: Any) -> Any:
     """As if it had been there all along."""
     return {"label": np.zeros(len(sample), np.int16), "age": at_s - self.schedule.copied_at_s[-1]}
 
@@ -358,7 +358,9 @@ def test_a_prototype_that_answers_too_early_or_what_was_kept(monkeypatch: Patch,
     times = {"every_s": 4.0, "steps": 1, "step_s": 0.1, "wait_s": 2.0, "learns": "prototypes"}
     down = {"when": {"kind": "intervals", "at": ((13.0, 17.0),)}, "target": {"kind": "server"}}
     policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.0}}
-    plain = world({"outages": (down,)}, fallback="prototype", policy=policy).model_dump()
+    plain = world(
+        {"outages": (down,), "when_down": "refuse"}, fallback="prototype", policy=policy
+    ).model_dump()
     scenario = Scenario.model_validate(plain | {"federation": times, "horizon_s": 20.0})
     run(scenario)
     monkeypatch.setattr(place, mutant)
