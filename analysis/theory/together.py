@@ -32,15 +32,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None  # some uploads come too late
     merges_s = merges(traffic, federation, there_s)
     made = float(run.events["kind"].isin(MERGED).sum())
-    found = [
-        Prediction(
-            f"{federation.get('learns', 'rejectors')} merged",
-            "server",
-            "versions",
-            float(merges_s.size),
-            _exactly(made),
-        )
-    ]
+    what = f"{federation.get('learns', 'rejectors')} merged"
+    found = [Prediction(what, "server", "versions", float(merges_s.size), _exactly(made))]
     if not federation["absent"] and merges_s.size and len(groups) == 1:
         mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
         expected = merges_s.size * takes_s[0] / run.horizon_s

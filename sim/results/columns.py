@@ -108,10 +108,8 @@ EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", NAME),
-        (
-            "target",
-            NAME,
-        ),  # "server", "replicas:1", "links:cameras", ...; a group; "model"; "rejectors", "prototypes"
+        # "server", "replicas:1", "links:cameras", ...; a group; "model"; "rejectors", "prototypes"
+        ("target", NAME),
         ("value", pa.float64()),  # usable replicas from now on; the version; the round; the factor; NaN
     ]
 )

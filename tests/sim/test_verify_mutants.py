@@ -358,9 +358,8 @@ def test_a_prototype_that_answers_too_early_or_what_was_kept(monkeypatch: Patch,
     times = {"every_s": 4.0, "steps": 1, "step_s": 0.1, "wait_s": 2.0, "learns": "prototypes"}
     down = {"when": {"kind": "intervals", "at": ((13.0, 17.0),)}, "target": {"kind": "server"}}
     policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.0}}
-    plain = world(
-        {"outages": (down,), "when_down": "refuse"}, fallback="prototype", policy=policy
-    ).model_dump()
+    server = {"outages": (down,), "when_down": "refuse"}
+    plain = world(server, fallback="prototype", policy=policy).model_dump()
     scenario = Scenario.model_validate(plain | {"federation": times, "horizon_s": 20.0})
     run(scenario)
     monkeypatch.setattr(place, mutant)
