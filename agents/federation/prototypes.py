@@ -56,13 +56,14 @@ def merged_prototypes(how: str, means: Numbers, counts: Counts) -> Prototypes:
     one_by_one = [
         merged(how, Uploads(means[:, label], counts[:, label], nothing)) for label in range(means.shape[1])
     ]
-    has_some = counts > 0
+    has_some = np.asarray(counts > 0)
+    is_known = np.asarray(has_some.any(axis=0))
     fewest = np.where(has_some, counts, np.iinfo(np.int64).max).min(axis=0)
     return Prototypes(
-        np.where(has_some.any(axis=0)[:, None], np.stack(one_by_one), np.float32(0.0)),
+        np.where(is_known[:, None], np.stack(one_by_one), np.float32(0.0)),
         counts.sum(axis=0),
         has_some.sum(axis=0),
-        np.where(has_some.any(axis=0), fewest, 0),
+        np.where(is_known, fewest, 0),
     )
 
 
@@ -74,4 +75,4 @@ def nearest(prototypes: Prototypes, features: NDArray[np.float32]) -> NDArray[np
         return np.full(len(features), -1, dtype=np.int16)
     means = prototypes.means[known].astype(np.float64)
     score = features.astype(np.float64) @ means.T - 0.5 * np.square(means).sum(axis=1)
-    return known[score.argmax(axis=1)].astype(np.int16)
+    return np.asarray(known[score.argmax(axis=1)], dtype=np.int16)
