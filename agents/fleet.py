@@ -40,6 +40,7 @@ from sim.errors import RunFailed
 from sim.messages import Learned, Merge, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
+from sim.scenario.learning_part import with_availability
 
 log = logging.getLogger(__name__)
 ProgressCallback = Callable[[str, int, int], None]
@@ -66,7 +67,7 @@ def open_fleet(
     first in the process of each actor. The law: what it learns has the same bytes for every number of
     workers. While it is open, torch works with one thread. Raises BadInput before anything starts.
     """
-    plan = checked_plan(_with(scenario, availability), models)
+    plan = checked_plan(with_availability(scenario, availability), models)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,14 +78,6 @@ def open_fleet(
             backend.close()
     finally:
         torch.set_num_threads(threads)
-
-
-def _with(scenario: Scenario, availability: float | None) -> Scenario:
-    """The scenario with a number in place of `observed`."""
-    if scenario.training.availability != "observed" or availability is None:
-        return scenario
-    known = scenario.training.model_copy(update={"availability": availability})
-    return scenario.model_copy(update={"training": known})
 
 
 def _no_progress(_what: str, _done: int, _total: int) -> None:

@@ -38,8 +38,8 @@ class Narrowed(Classifier):
         if isinstance(layer, nn.Conv2d):
             own = self._kept(layer.out_channels)
             weight = layer.weight[:own, : hidden.shape[1]]
-            padding = layer.padding
-            return functional.conv2d(hidden, weight, layer.bias[:own], layer.stride, padding)
+            bias = None if layer.bias is None else layer.bias[:own]
+            return functional.conv2d(hidden, weight, bias, layer.stride, layer.padding)
         through: Tensor = layer(hidden)
         return through
 

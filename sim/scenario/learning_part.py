@@ -25,15 +25,22 @@ UNSEEN_OF_GROUPS = (
 )
 
 
+def with_availability(scenario: Scenario, availability: float | None) -> Scenario:
+    """The scenario with a number in place of `training.availability: observed`, where there is one."""
+    training = scenario.training
+    if training.availability != "observed" or availability is None:
+        return scenario
+    known = training.model_copy(update={"availability": availability})
+    return scenario.model_copy(update={"training": known})
+
+
 def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
     """The scenario as learning sees it. availability: what `training.availability: observed` stands for.
 
     Of servers only their models are left, and who chooses among them, by which `shares`; of groups all but
     what becomes of a send.
     """
-    training = scenario.training
-    if training.availability == "observed" and availability is not None:
-        training = training.model_copy(update={"availability": availability})
+    training = with_availability(scenario, availability).training
     return scenario.model_copy(
         update={
             "name": "learning",
