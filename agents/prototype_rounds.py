@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from agents.brought_names import name_of
 from agents.evaluation.curves import learning_table
 from agents.federation.broken import wrong
-from agents.federation.prototypes import ClassMeans, Counts, Numbers, Prototypes, merged_prototypes, nearest
+from agents.federation.merging import Numbers
+from agents.federation.prototypes import ClassMeans, Counts, Prototypes, merged_prototypes, nearest
 from agents.models.frozen import FrozenClient, live_model
 from agents.models.outputs import output_of
 from agents.models.own_models import SaidOnce

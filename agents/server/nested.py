@@ -19,8 +19,9 @@ from torch.nn import functional
 from agents.models.classifiers import Headed
 from agents.models.narrowed import Narrowed
 from agents.models.snapshots import State
-from agents.models.training import server_loss, to_tensor
+from agents.models.training import to_tensor
 from agents.plan import Plan
+from agents.rejectors.losses import server_loss
 from agents.server.model import SeenByClients, ServerModel, Trajectory
 
 KEPT = 0.99  # of the mean loss of a width so far, a step
@@ -64,7 +65,9 @@ class Whole(ServerModel):
         parameters = list(self._model.parameters())
         rows = [_gradient(loss, parameters) for loss in losses]
         total = torch.stack(projected(rows)).sum(dim=0)
-        for parameter, part in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
+        for parameter, part in zip(
+            parameters, torch.split(total, [p.numel() for p in parameters]), strict=True
+        ):
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
         self._optimiser.step()
         right = [(logits.argmax(dim=1) == labels).double().mean().item() for logits in said]
