@@ -65,9 +65,8 @@ class Whole(ServerModel):
         parameters = list(self._model.parameters())
         rows = [_gradient(loss, parameters) for loss in losses]
         total = torch.stack(projected(rows)).sum(dim=0)
-        for parameter, part in zip(
-            parameters, torch.split(total, [p.numel() for p in parameters]), strict=True
-        ):
+        sizes = [parameter.numel() for parameter in parameters]
+        for parameter, part in zip(parameters, torch.split(total, sizes), strict=True):
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
         self._optimiser.step()
         right = [(logits.argmax(dim=1) == labels).double().mean().item() for logits in said]
