@@ -31,6 +31,7 @@ from agents.models.peers import fronts_say, peers_say
 from agents.models.snapshots import State
 from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
+from agents.prototype_rounds import PrototypeRounds
 from agents.rejectors.losses import RELEASED
 from agents.rounds import Rounds
 from agents.server.model import Trajectory
@@ -39,6 +40,7 @@ from sim.errors import RunFailed
 from sim.messages import Learned, Merge, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
+from sim.scenario.learning_part import with_availability
 
 log = logging.getLogger(__name__)
 ProgressCallback = Callable[[str, int, int], None]
@@ -65,7 +67,7 @@ def open_fleet(
     first in the process of each actor. The law: what it learns has the same bytes for every number of
     workers. While it is open, torch works with one thread. Raises BadInput before anything starts.
     """
-    plan = checked_plan(_with(scenario, availability), models)
+    plan = checked_plan(with_availability(scenario, availability), models)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -76,14 +78,6 @@ def open_fleet(
             backend.close()
     finally:
         torch.set_num_threads(threads)
-
-
-def _with(scenario: Scenario, availability: float | None) -> Scenario:
-    """The scenario with a number in place of `observed`."""
-    if scenario.training.availability != "observed" or availability is None:
-        return scenario
-    known = scenario.training.model_copy(update={"availability": availability})
-    return scenario.model_copy(update={"training": known})
 
 
 def _no_progress(_what: str, _done: int, _total: int) -> None:
@@ -116,6 +110,7 @@ class Fleet:
         self._frozen: dict[Variant, FrozenClient] = {}
         self._trajectory: Trajectory | None = None
         self._rounds: Rounds | None = None
+        self._prototypes: PrototypeRounds | None = None
         self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
         self._warm_start: dict[str, list[object]] = {}
 
@@ -131,6 +126,8 @@ class Fleet:
         weights = self._backend.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
         shards = range(self._backend.shards)
         self._backend.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
+        if self._plan.scenario.shares_prototypes:
+            self._prototypes = PrototypeRounds(self._plan, self._frozen)
 
     def learn(self) -> None:
         """Pretrains: the server's whole course first, then every rejector along what was recorded of it.
@@ -167,7 +164,7 @@ class Fleet:
         if self._trajectory is None:
             raise RuntimeError("decide() comes after learn()")
         answers = self._answers()
-        self._rounds = Rounds(self._plan, self._backend, answers)
+        self._rounds = Rounds(self._plan, self._backend, answers, self._prototypes)
         return Learned(
             samples=self._plan.samples,
             traffic=self._plan.phases,
@@ -215,6 +212,7 @@ class Fleet:
             "curves": {"loss": loss, "accuracy": accuracy},
             "rejector_losses": [self._rejector_losses[block] for block in blocks],
             "warm_start": self._warm_start,
+            "prototypes": self._prototypes.state() if self._prototypes else {},
         }
 
     def restore(self, state: State) -> None:
@@ -228,6 +226,8 @@ class Fleet:
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
         self._warm_start = dict(state["warm_start"])
+        if self._prototypes is not None:
+            self._prototypes.restore(state["prototypes"])
         if self._rounds is not None:
             self._rounds.restored()
 

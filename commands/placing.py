@@ -56,6 +56,8 @@ class Placing:
             raise BadInput(
                 f"placement: {plan.name} trains during the run: set training.online, federation to null"
             )
+        if any(model.nested_in for model in plan.server_models.values()):
+            raise BadInput(f"placement: {plan.name} has a model with nested_in, which stays with its whole")
         if any(model.of_group for model in plan.server_models.values()):
             raise BadInput(f"placement: {plan.name} has peers_of or of_group: a client's model stays with it")
         if any(plan.switch_of(place) for place in range(len(plan.servers))):

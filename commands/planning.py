@@ -90,6 +90,8 @@ def split_points(
     data, table = load(asked), Table("model", "behind", "share of the work", "bytes")
     of_clients = {group.group: group.model for group in asked.fleet}
     for name, model in asked.server_models.items():
+        if model.nested_in is not None:  # a part is cut where its whole is
+            continue
         for point in points_of(
             name, of_clients.get(model.of_group or "", model), data.image_shape, data.classes, bits
         ):

@@ -95,7 +95,7 @@ class Learned:
 
     traffic: per group its phases, the first at 0 s. calibration: per group the calibration pool as its
     requests show it before any drift; may be left out if no price asks for it. shared_numbers: per group how
-    many numbers a rejector shares where clients learn together, else empty. client_hashes: per group and
+    many numbers a client shares where clients learn together, else empty. client_hashes: per group and
     variant, of the frozen weights. learning, deferral, partitions, study, study_curves, study_bounded,
     study_losses, reliability, warm_start: columns of the tables of those names in `sim.results.columns`.
     """
@@ -194,7 +194,7 @@ class TrainingRound:
 
 @dataclass(frozen=True)
 class Merge:
-    """What the server merges in a round: the rejectors of `uploads`; `receives` get what comes of them.
+    """What the server merges in a round: what `uploads` have learned; `receives` get what comes of them.
     broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32."""
 
     number: int
@@ -210,9 +210,13 @@ class Update:
     server_label: int16 (n,), the new version's answers, None where the server learns nothing. score: per
     group float32 (rows, n), rows as in `GroupTables`, or None where nothing changed; rows of clients that do
     not train are not looked at. learning: columns of the table of that name, to be appended, but `staleness`,
-    which the run knows better.
+    which the run knows better. nearest: where prototypes were merged, per group int16 (variants, n), the
+    class of the nearest, -1 where a model has none; None of a group that has none at all. prototypes: columns
+    of the table of that name, to be appended.
     """
 
     server_label: NDArray[np.int16] | None
     score: tuple[NDArray[np.float32] | None, ...]
     learning: dict[str, list[object]]
+    nearest: tuple[NDArray[np.int16] | None, ...] = ()
+    prototypes: dict[str, list[object]] = field(default_factory=dict)

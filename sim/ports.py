@@ -21,11 +21,12 @@ class OnlineLearner(Protocol):
 
     def train_rejectors(self, training_round: TrainingRound) -> Update:
         """Trains the rejectors named in it on all that their own clients were answered, and the server not at
-        all. The law: what one client was answered changes no other's rejector. Raises RunFailed as above.
+        all; or the prototypes of its clients, where these are what is learned. The law: what one client was
+        answered changes no other's rejector. Raises RunFailed as above.
         """
 
     def merge(self, merge: Merge) -> Update:
-        """Merges rejectors that clients uploaded, and gives what comes of them to those who receive it."""
+        """Merges what clients uploaded, and gives what comes of it to those who receive it."""
 
     def state(self) -> dict[str, Any]:
         """All that the rounds to come depend on besides their messages: what `sim.results.packing` takes."""

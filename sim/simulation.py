@@ -32,8 +32,8 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 @dataclass
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the table `learning`, and of each server (instant, usable replicas)
-    at its changes.
+    that training during the run adds to the tables `learning` and `prototypes`, and of each server (instant,
+    usable replicas) at its changes.
     path: which loop played it, for `timing.json`.
     """
 
@@ -42,14 +42,16 @@ class Simulated:
     path: dict[str, Any] = field(default_factory=dict)
     learning: dict[str, list[object]] = field(default_factory=dict)
     steps: list[list[tuple[float, int]]] = field(default_factory=list)
+    prototypes: dict[str, list[object]] = field(default_factory=dict)
 
     def add(self, chunk: Chunk) -> None:
         self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
-        for name, values in chunk.learning.items():
-            self.learning.setdefault(name, []).extend(values)
+        for known, more in ((self.learning, chunk.learning), (self.prototypes, chunk.prototypes)):
+            for name, values in more.items():
+                known.setdefault(name, []).extend(values)
         self.steps = self.steps or [[] for _ in chunk.steps]
-        for known, more in zip(self.steps, chunk.steps, strict=True):
-            add_changes(known, more)
+        for steps, later in zip(self.steps, chunk.steps, strict=True):
+            add_changes(steps, later)
 
 
 def simulate(

@@ -207,7 +207,27 @@ class MadeUpLearner:
             merge.uploads.tobytes() + merge.receives.tobytes(), self._feedback_buffer
         )
         draw = np.random.default_rng([merge.number, self._feedback_buffer])
-        return Update(None, self._drawn(draw), {name: [] for name in ("stage", "group", "step", "at_s")})
+        nothing: dict[str, list[object]] = {name: [] for name in ("stage", "group", "step", "at_s")}
+        if self._scenario.shares_prototypes:
+            return Update(None, (None,) * len(self._scenario.fleet), nothing, *self._prototypes(merge, draw))
+        return Update(None, self._drawn(draw), nothing)
+
+    def _prototypes(self, merge: Merge, draw: np.random.Generator) -> Any:
+        """Labels of the nearest, -1 of a few samples, and a class of each model with four samples of one."""
+        shapes = [
+            table.client_label.shape if group.fallback == "prototype" else None
+            for table, group in zip(self._learned.tables.groups, self._scenario.fleet, strict=True)
+        ]
+        nearest = [shape and draw.integers(-1, 10, shape).astype(np.int16) for shape in shapes]
+        sets = [
+            (group.group, variant)
+            for group, shape in zip(self._scenario.fleet, shapes, strict=True)
+            for variant in range(shape[0] if shape else 0)
+        ]
+        rows: dict[str, list[object]] = {"round": [merge.number] * len(sets)}
+        rows |= {"group": [name for name, _ in sets], "variant": [variant for _, variant in sets]}
+        told = {"class": 3, "clients": 1, "samples": 4, "fewest": 4, "recall": 0.5}
+        return tuple(nearest), rows | {name: [value] * len(sets) for name, value in told.items()}
 
     def train_round(self, training_round: TrainingRound) -> Update:
         self.training_rounds.append(training_round)

@@ -15,6 +15,7 @@ from agents.plan import Plan
 from agents.server.given import GivenServer
 from agents.server.imitating import Imitation
 from agents.server.model import ServerModel, Trajectory
+from agents.server.nested import Nested, Whole
 from agents.server.specialising import Wrong, sent_to
 
 
@@ -23,10 +24,9 @@ class ServerModels:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._models = [
-            GivenServer(plan, model) if plan.is_given(model) else ServerModel(plan, model)
-            for model in range(len(plan.scenario.server_models))
-        ]
+        self._models = _models(plan)
+        places = range(len(self._models))  # who is part of another follows it
+        self._order = sorted(places, key=lambda place: isinstance(self._models[place], Nested))
         self._wrong: Wrong | None = None
 
     def specialise(self, wrong: Wrong) -> None:
@@ -46,7 +46,8 @@ class ServerModels:
         """
         made: list[Trajectory | None] = []
         for _ in range(self._plan.scenario.training.pretrain.epochs if epochs is None else epochs):
-            made = [model.pretrain(1) for model in self._models]
+            of_each = {place: self._models[place].pretrain(1) for place in self._order}
+            made = [of_each[place] for place in sorted(of_each)]
             found = [one for one in made if one is not None]
             if len(found) == len(made):
                 return self._side_by_side(found)
@@ -85,6 +86,25 @@ class ServerModels:
         )
         correct = _stacked([one.correct for one in trajectories])
         return Trajectory(correct, _stacked(losses), _stacked(accuracies))
+
+
+def _models(plan: Plan) -> list[ServerModel | GivenServer]:
+    """Each model by its place; those that are parts of another with that one's weights."""
+    names = list(plan.scenario.server_models)
+    inside: dict[str, list[int]] = {}
+    for place, one in enumerate(plan.scenario.server_models.values()):
+        if one.nested_in is not None:
+            inside.setdefault(one.nested_in, []).append(place)
+    found: dict[int, ServerModel | GivenServer] = {}
+    for place, name in enumerate(names):
+        if plan.is_given(place):
+            found[place] = GivenServer(plan, place)
+        elif name in inside:
+            whole = Whole(plan, place, inside[name])
+            found |= {place: whole} | dict(zip(inside[name], whole.nested, strict=True))
+        elif plan.scenario.server_models[name].nested_in is None:
+            found[place] = ServerModel(plan, place)
+    return [found[place] for place in range(len(names))]
 
 
 def _stacked(of_models: Sequence[NDArray[Any]]) -> NDArray[Any]:

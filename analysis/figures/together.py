@@ -25,10 +25,11 @@ from analysis.figures.style import (
 )
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.run_folder.what_it_tells import MERGED
 
 
 def learns_together(run: Run) -> bool:
-    """Whether rejectors learn from their clients' answers during the run."""
+    """Whether clients learn together from their answers during the run."""
     return bool(run.scenario.get("federation"))
 
 
@@ -79,7 +80,7 @@ def risk_bins(traffic: Traffic, most_bins: int = 40) -> pd.DataFrame:
 
 def _versions(axes: Axes, run: Run) -> None:
     events = run.events
-    made = events[events["kind"] == "rejectors_merged"]
+    made = events[events["kind"].isin(MERGED)]
     at_s = np.concatenate([[0.0], made["at_s"].to_numpy(dtype=float), [run.horizon_s]])
     version = np.concatenate([[0.0], made["value"].to_numpy(dtype=float)])
     version = np.append(version, version[-1])

@@ -15,7 +15,7 @@ from analysis.metrics.by_client import (
 )
 from analysis.metrics.measures import local_risk, oracle_risk, realised_risk, remote_risk
 from analysis.run_folder.traffic import Mask, Traffic, ratio, share
-from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
+from sim.results.columns import CAUSES, OUTCOMES
 
 
 def counts(traffic: Traffic) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
         "answered": estimate(correct, among & ~traffic.is_answered_by("none")),
         "by_answerer": {
             name: estimate(correct, among & traffic.is_answered_by(name))
-            for name in ANSWERERS
+            for name in traffic.run.answerers
             if name != "none"
         },
         "client_accuracy": estimate(traffic.column("client_right"), among),

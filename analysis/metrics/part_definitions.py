@@ -129,6 +129,23 @@ OF_ROUNDS = {  # in which clients learn together
     "federation.broken": (
         "Of the uploads that came in time those of broken clients, where the scenario has some (uploads)."
     ),
+    "prototypes.answered": "Requests that the client's nearest prototype answered (count).",
+    "prototypes.answered_share": "The same over all with a known outcome (share).",
+    "prototypes.gain": (
+        "Right answers of prototypes on held-out requests, less those that the client's own model would have "
+        "got right (difference of shares, signed)."
+    ),
+    "prototypes.age_s": "Mean time since the prototypes that answered had been merged (s).",
+    "prototypes.age_max_s": "The longest such time (s).",
+    "prototypes.classes": (
+        "Classes that the last merged prototypes know, of the frozen model with the fewest (count)."
+    ),
+    "prototypes.samples": (
+        "Labelled samples behind the last merged prototypes, of the frozen model with the fewest (count)."
+    ),
+    "prototypes.fewest": (
+        "The fewest samples of which an uploaded mean was: how much it may say of one of them (count)."
+    ),
     "warm_start.clients": (
         "Clients whose frozen models together the servers' models learned to imitate before the run; "
         "of several models these numbers are of the one with the largest kl (count)."

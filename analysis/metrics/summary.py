@@ -22,7 +22,7 @@ from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
-from analysis.metrics.together import federation, warm_start
+from analysis.metrics.together import federation, prototypes, warm_start
 from analysis.metrics.validity import reasons_against
 from analysis.metrics.without_rows import without_rows
 from analysis.run_folder.parts import OF_WHOM
@@ -77,6 +77,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "staleness": service.staleness,
     "rounds": service.rounds,
     "federation": federation,
+    "prototypes": prototypes,
     "warm_start": warm_start,
     **{section: by_whom(section) for section in OF_WHOM},
     "queues": queues,
@@ -98,6 +99,7 @@ WHERE_THERE_ARE_ANY = (
     "energy",
     "presence",
     "federation",
+    "prototypes",
     "warm_start",
 )
 

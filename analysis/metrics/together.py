@@ -1,5 +1,6 @@
 """What became of rounds in which clients learned together, and of servers that began by imitating clients.
-Sections of the summary, of runs whose scenario has a `federation` or `training.warm_start`."""
+Sections of the summary, of runs whose scenario has a `federation` or `training.warm_start`, or a group with
+`fallback: prototype`."""
 
 from __future__ import annotations
 
@@ -24,6 +25,33 @@ def federation(traffic: Traffic) -> dict[str, Any]:
         "bytes_up": int(rows["bytes_up"].sum()),
         "bytes_down": int(rows["bytes_down"].sum()),
         **({"broken": int(rows["broken"].sum())} if "broken" in rows else {}),
+    }
+
+
+def prototypes(traffic: Traffic) -> dict[str, Any]:
+    """What the nearest prototype answered and how old it was, and of how many samples the means are; nothing
+    where nobody falls back to prototypes.
+
+    gain: over the client's own model, on the held-out requests that it answered. classes, samples: of the
+    last merge, of the frozen model of which fewest are known. fewest: of all merges.
+    """
+    if not traffic.run.has_prototypes:
+        return {}
+    rows, answered = traffic.run.prototypes, traffic.is_answered_by("prototype")
+    age_s = traffic.column("prototype_age_s")[answered]
+    last = rows[rows["round"] == rows["round"].max()]
+    by_model = last.assign(known=last["samples"] > 0).groupby(["group", "variant"], observed=True)
+    some = rows.loc[rows["fewest"] > 0, "fewest"]
+    better = traffic.correct - 1.0 * traffic.column("client_right")
+    return {
+        "answered": int(answered.sum()),
+        "answered_share": ratio(float(answered.sum()), float(traffic.known.sum())),
+        "gain": traffic.clusters.mean(better, traffic.held_out & answered),
+        "age_s": float(age_s.mean()) if age_s.size else None,
+        "age_max_s": float(age_s.max()) if age_s.size else None,
+        "classes": int(by_model["known"].sum().min()) if len(last) else 0,
+        "samples": int(by_model["samples"].sum().min()) if len(last) else 0,
+        "fewest": int(some.min()) if len(some) else None,
     }
 
 

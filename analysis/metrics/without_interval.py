@@ -52,6 +52,15 @@ WITHOUT: dict[str, str] = {
         ),
         TOTAL,
     ),
+    "prototypes.answered": TOTAL,
+    **dict.fromkeys(
+        (f"prototypes.{name}" for name in ("answered_share", "age_s", "age_max_s")),
+        "follows from when the server was away and when it merged; only other outages show how else it is",
+    ),
+    **dict.fromkeys(
+        (f"prototypes.{name}" for name in ("classes", "samples", "fewest")),
+        "counts what stands behind the means of this run",
+    ),
     "warm_start.*": "follows from what was learned before any traffic; other seeds show how another would go",
     **dict.fromkeys(
         ("staleness.*", "rounds.*", "federation.*"), "follows from when versions were made in this run"

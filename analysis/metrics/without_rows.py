@@ -19,7 +19,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, ratio
 from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEVELS, independent
 from sim.results import columns_by_run
-from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
+from sim.results.columns import CAUSES, OUTCOMES
 
 Summary = dict[str, Any]
 Mask = NDArray[np.bool_]
@@ -210,7 +210,7 @@ def _of_whole(run: Run, sums: Sums, relaxations: float) -> Summary:
 
 
 def _accuracy(sums: Sums, among: Mask) -> Summary:
-    answerers = {name: sums.answered_by(name) for name in ANSWERERS if name != "none"}
+    answerers = {name: sums.answered_by(name) for name in sums.run.answerers if name != "none"}
     right, client = sums.mean("right", among), sums.mean("client_right", among)
     gain = None if right["value"] is None else right["value"] - client["value"]
     return {

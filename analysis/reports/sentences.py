@@ -29,7 +29,8 @@ def sentences(summary: Summary) -> list[str]:
         ]
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
-    parts += [*_single_links(summary), *_training(summary), *_together(summary), *_warm_start(summary)]
+    parts += [*_single_links(summary), *_training(summary), *_together(summary)]
+    parts += [*_prototypes(summary), *_warm_start(summary)]
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
@@ -80,13 +81,31 @@ def _together(summary: Summary) -> list[str]:
         return []
     if rounds["own"]:
         return [f"In {rounds['own']} rounds rejectors learned from their clients' answers, each alone."]
+    what = "prototypes" if summary.get("prototypes") else "rejector"
     lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
     return [
         f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
         f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
         f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
-        f"lay {number(behind['copy_mean'])} versions behind the merged rejector on average, at most "
+        f"lay {number(behind['copy_mean'])} versions behind the merged {what} on average, at most "
         f"{number(behind['copy_max'])}."
+    ]
+
+
+def _prototypes(summary: Summary) -> list[str]:
+    """What the nearest prototype answered; nothing where nobody falls back to one."""
+    told = summary.get("prototypes")
+    if not told:
+        return []
+    if not told["answered"]:
+        return ["No request was answered by a prototype."]
+    right = summary["accuracy"]["held_out"]["by_answerer"]["prototype"]
+    return [
+        f"The nearest prototype answered {percent(told['answered_share'])} of the requests in place of the "
+        f"server, {_ci(right)} of them right, {_points(told['gain'])} against the clients' own models. It "
+        f"had been merged {number(told['age_s'])} s before on average; in the end it knew {told['classes']} "
+        f"classes from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded "
+        f"was of {told['fewest']}."
     ]
 
 

@@ -53,6 +53,7 @@ NEEDED = (
     "correct",
     "cost",
 )
+AGE = columns_by_run.NEAREST[1].name
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
@@ -94,7 +95,8 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     samples or options have costs of their own, c_e
     (of a charged send to the option asked last, else to the first) and, where the attempts of a request may
     differ in it, paid (for all of them). Where servers are serverless, calls, cold_calls and what calls
-    cost, calls_usd. Of several servers first_server (the place of the one that was asked first).
+    cost, calls_usd. Where some fall back to prototypes prototype_age_s, single precision. Of several servers
+    first_server (the place of the one that was asked first).
 
     Raises BadInput where parts are missing, damaged or do not belong together. With a list `skipped`, parts
     that cannot be read are named there and left out, no gap is looked for, and replica time is that of
@@ -150,7 +152,7 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
         "group": tuple(run.groups),
         "outcome": columns.OUTCOMES,
         "server_cause": columns.CAUSES,
-        "answered_by": columns.ANSWERERS,
+        "answered_by": run.answerers,
         **({"server": tuple(run.servers), "model": names_of_models(run)} if run.has_options else {}),
     }
 
@@ -195,6 +197,7 @@ def _narrow(
         **_right(run, rows),
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
+        **({AGE: rows[AGE].astype(np.float32)} if run.has_prototypes else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
         **{
             name: np.where(once, values, 0) for name, values in calls_of(run, rows | asked, service_s).items()

@@ -26,6 +26,7 @@ from analysis.run_folder.files import (
     refuse_gaps,
 )
 from analysis.run_folder.kept_rows import read_requests, refuse_rowless
+from analysis.run_folder.learned_together import LearnedTogether
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
 from analysis.run_folder.sql import PARTED, found_by
@@ -39,7 +40,7 @@ SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 
 
 @dataclass(frozen=True)
-class Run(AskedOf, WhatItTells):
+class Run(AskedOf, LearnedTogether, WhatItTells):
     """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
 
     Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
@@ -106,7 +107,7 @@ class Run(AskedOf, WhatItTells):
         for name, values in (
             ("outcome", columns.OUTCOMES),
             ("server_cause", columns.CAUSES),
-            ("answered_by", columns.ANSWERERS),
+            ("answered_by", self.answerers),
             ("group", tuple(self.groups)),
         ):
             if not set(frame[name].unique()) <= set(values):
@@ -223,17 +224,6 @@ class Run(AskedOf, WhatItTells):
     def reliability(self) -> pd.DataFrame:
         """How likely models are said to be right, and whether they are; no rows without such a file."""
         return self._if_there("reliability", columns.RELIABILITY)
-
-    @cached_property
-    def federation(self) -> pd.DataFrame:
-        """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
-        return self._if_there("federation", columns_by_run.federation(has_broken))
-
-    @cached_property
-    def warm_start(self) -> pd.DataFrame:
-        """How the servers' models imitated the clients before the run; no rows where none did."""
-        return self._if_there("warm_start", columns_by_run.WARM_START)
 
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         return read_if_there(self.path / f"{name}.parquet", schema)

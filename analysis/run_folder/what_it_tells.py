@@ -13,6 +13,8 @@ import pyarrow as pa
 from analysis.run_folder.files import has_column, part_paths
 from sim.results import columns, columns_by_run
 
+MERGED = ("rejectors_merged", "prototypes_merged")  # events: a version of what clients learned together
+
 
 class WhatItTells:
     """What a run is about, and what of it is graded, priced by the sample, metered, or of unequal work."""
@@ -51,7 +53,18 @@ class WhatItTells:
             self.is_metered,
             self.has_calls,
             self.computes,
+            self.has_prototypes,
         )
+
+    @property
+    def answerers(self) -> tuple[str, ...]:
+        """Who may have answered."""
+        return columns_by_run.answerers(self.has_prototypes)
+
+    @property
+    def has_prototypes(self) -> bool:
+        """Whether some group falls back to prototypes."""
+        return any(group.get("fallback") == "prototype" for group in self.scenario["fleet"])
 
     @cached_property
     def computes(self) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic
+from analysis.run_folder.what_it_tells import MERGED
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated
 from analysis.theory.streams import mean_s
 
@@ -30,8 +31,9 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     if ready_s + 2 * there_s >= float(federation["wait_s"]):
         return None  # some uploads come too late
     merges_s = merges(traffic, federation, there_s)
-    made = float((run.events["kind"] == "rejectors_merged").sum())
-    found = [Prediction("rejectors merged", "server", "versions", float(merges_s.size), _exactly(made))]
+    made = float(run.events["kind"].isin(MERGED).sum())
+    what = f"{federation.get('learns', 'rejectors')} merged"
+    found = [Prediction(what, "server", "versions", float(merges_s.size), _exactly(made))]
     if not federation["absent"] and merges_s.size and len(groups) == 1:
         mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
         expected = merges_s.size * takes_s[0] / run.horizon_s

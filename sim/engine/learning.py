@@ -57,6 +57,7 @@ class Learning:
         self._curves: dict[tuple[int, int], Curve] = {}
         self._learner = learner
         self._rows: dict[str, list[object]] = {}
+        self._rows_of_prototypes: dict[str, list[object]] = {}
         if len(self.schedule.starts_at_s) and learner is None:
             raise ValueError("training during the run needs a learner")
 
@@ -87,7 +88,9 @@ class Learning:
             training_round = TrainingRound(
                 version=version if planned is None else planned.of.number,
                 at_s=now,
-                in_force_at_s=float(self.schedule.learned_at_s[version]),
+                in_force_at_s=float(self.schedule.learned_at_s[version])
+                if planned is None
+                else planned.in_force_at_s,
                 deferred=self._deferred(state, before, now),
                 feedback=self._feedback(state, before, now),
                 trains=self.schedule.rejectors.clients_of(version) if planned is None else planned.of.trains,
@@ -99,8 +102,9 @@ class Learning:
             self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
         self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
         rows = update.learning | {"staleness": self._behind(version, update.learning["group"])}
-        for name, values in rows.items():
-            self._rows.setdefault(name, []).extend(values)
+        for known, more in ((self._rows, rows), (self._rows_of_prototypes, update.prototypes)):
+            for name, values in more.items():
+                known.setdefault(name, []).extend(values)
 
     def remember(self, ended: Ended, end: float) -> None:
         """Takes notes of requests whose rows leave the state at `end`."""
@@ -117,6 +121,20 @@ class Learning:
         """The rows of the table `learning` that rounds gave since the last time."""
         rows, self._rows = self._rows, {}
         return rows
+
+    def take_rows_of_prototypes(self) -> dict[str, list[object]]:
+        """The same of the table `prototypes`."""
+        rows, self._rows_of_prototypes = self._rows_of_prototypes, {}
+        return rows
+
+    def nearest(self, client: NDArray[np.int32], sample: NDArray[np.int32], at_s: Instants) -> Columns:
+        """What clients answer by the nearest of the prototypes that they have at an instant, int16 (n,), -1
+        where they have none; and how long ago these were merged (s), NaN likewise."""
+        version = self.schedule.copies.of(client, at_s)
+        of_client = self._population.group[client], self._population.variant[client]
+        label = self.models.nearest(*of_client, version, sample)
+        age = at_s - self.schedule.copied_at_s[version]
+        return {"label": label, "age": np.where(label >= 0, age, np.nan)}
 
     def table_rows(self, g: int, client: NDArray[np.int32]) -> NDArray[np.int32]:
         """Where a group's table of scores has its clients: a row each, or one per variant, int32 (n,)."""

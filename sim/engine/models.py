@@ -21,7 +21,8 @@ class Models:
 
     server_label: int16 (versions, models, n), -1 where none is made yet. newest: the last that is. scores:
     per group the tables of the versions in use, float32 (rows, n), or (rows, options, n) where each option
-    has a score of its own; None if its score is drawn per request.
+    has a score of its own; None if its score is drawn per request. prototypes: by merged version, from 1 on,
+    what the nearest says, as in `Update.nearest`.
     """
 
     def __init__(self, tables: Tables, versions: int) -> None:
@@ -32,12 +33,15 @@ class Models:
         self.scores: list[dict[int, Scores] | None] = [
             None if group.score is None else {0: group.score} for group in tables.groups
         ]
+        self.prototypes: list[tuple[NDArray[np.int16] | None, ...]] = []
 
     def add(self, version: int, update: Update) -> None:
         """Takes the tables of the next version, of the rejectors alone where the server learned nothing.
         Raises RunFailed if they have another shape."""
         self.newest = version
         self._make_room(version)
+        if update.nearest:
+            self.prototypes.append(update.nearest)
         if update.server_label is not None:
             if update.server_label.shape != self.server_label[0, TRAINED].shape:
                 raise RunFailed("learn", f"version {version}: the server's answers have another shape")
@@ -82,17 +86,35 @@ class Models:
             else [(version, None if table is group.score else table) for version, table in known.items()]
             for known, group in zip(self.scores, tables.groups, strict=True)
         ]
-        return {"server_label": self.server_label, "newest": self.newest, "scores": scores}
+        told = {"server_label": self.server_label, "newest": self.newest, "scores": scores}
+        return told | {"prototypes": self.prototypes}
 
     def restore(self, tables: Tables, kept: dict[str, Any]) -> None:
         """Goes on where `kept` was taken."""
         self.server_label, self.newest = kept["server_label"], kept["newest"]
+        self.prototypes = [tuple(one) for one in kept["prototypes"]]
         self.scores = [
             None
             if known is None or group.score is None
             else {version: group.score if table is None else table for version, table in known}
             for known, group in zip(kept["scores"], tables.groups, strict=True)
         ]
+
+    def nearest(
+        self,
+        group: NDArray[np.int16],
+        variant: NDArray[np.int32],
+        version: NDArray[np.int32],
+        sample: NDArray[np.int32],
+    ) -> NDArray[np.int16]:
+        """The class of the prototype nearest to each sample, of given merged versions, (n,); -1 of none."""
+        found = np.full(len(sample), -1, dtype=np.int16)
+        for one in np.unique(version[version > 0]).tolist():
+            for g, table in enumerate(self.prototypes[one - 1]):
+                if table is not None:
+                    mine = np.flatnonzero((version == one) & (group == g))
+                    found[mine] = table[variant[mine], sample[mine]]
+        return found
 
     def score(
         self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]

@@ -23,6 +23,7 @@ class ModelFamily(NamedTuple):
     model_bytes: int = 256 * 1024
     features: int = 100
     takes_name: bool = False
+    has_widths: bool = False
 
     @property
     def written(self) -> str:
@@ -43,9 +44,9 @@ MODEL_FAMILIES: Family[ModelFamily] = Family(
     "model_family",
     "model family",
     ModelFamily("linear", least_side=1),
-    ModelFamily("mlp", least_side=1),
-    ModelFamily("small_cnn", least_side=2),
-    ModelFamily("lenet5", learning_rate=1e-3, least_side=12),
+    ModelFamily("mlp", least_side=1, has_widths=True),
+    ModelFamily("small_cnn", least_side=2, has_widths=True),
+    ModelFamily("lenet5", learning_rate=1e-3, least_side=12, has_widths=True),
     ModelFamily(
         "alexnet", learning_rate=1e-4, resizes_to=64, least_side=63, model_bytes=230 * 2**20, features=4_096
     ),

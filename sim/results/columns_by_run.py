@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from sim.results.columns import ATTEMPTS, NAME, REQUESTS, TIMELINE
+from sim.results.columns import ANSWERERS, ATTEMPTS, NAME, REQUESTS, TIMELINE
 
 # What a trace says of a request; behind the other columns of `requests`, where one plays that says it.
 OF_TRACES = pa.schema(
@@ -35,6 +35,10 @@ COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: wh
 COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
 
+# Of runs in which some group falls back to prototypes: what the nearest said where it answered, else -1, and
+# how long ago it was merged, else NaN.
+NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", pa.float64()))
+
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
 GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
@@ -48,12 +52,19 @@ def requests(
     is_metered: bool = False,
     has_calls: bool = False,
     computes: bool = False,
+    has_prototypes: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
     own = (*own, *((COLD,) if has_calls else ()), *((COMPUTED,) if computes else ()))
+    own = (*own, *(NEAREST if has_prototypes else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
+
+
+def answerers(has_prototypes: bool) -> tuple[str, ...]:
+    """What `answered_by` may be: the codes of a run in which some group falls back to prototypes."""
+    return (*ANSWERERS, "prototype") if has_prototypes else ANSWERERS
 
 
 def kept(schema: pa.Schema, detail: str) -> pa.Schema:
@@ -213,3 +224,18 @@ BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads ar
 def federation(has_broken: bool) -> pa.Schema:
     """The columns of `federation` in a run of this sort."""
     return FEDERATION.append(BROKEN) if has_broken else FEDERATION
+
+
+# What was merged where clients share prototypes: a row for each round, group, frozen model and class.
+PROTOTYPES = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("group", NAME),
+        ("variant", pa.int32()),
+        ("class", pa.int16()),
+        ("clients", pa.int32()),  # whose mean of this class is in it
+        ("samples", pa.int64()),  # that these means are of
+        ("fewest", pa.int64()),  # of one of these clients: how private it is
+        ("recall", pa.float64()),  # of calibration samples of this class those that are nearest to it
+    ]
+)

@@ -62,11 +62,10 @@ def _of_rounds(plan: Schedule) -> list[Event]:
 def _of_merges(world: World) -> list[Event]:
     """Merged versions by their number, rounds without one by theirs."""
     held = world.federated.rounds if world.federated is not None else ()
-    found = [
-        (one.merges_at_s, "rejectors_merged", "rejectors", float(one.merged)) for one in held if one.merged
-    ]
+    what = "prototypes" if world.scenario.shares_prototypes else "rejectors"
+    found = [(one.merges_at_s, f"{what}_merged", what, float(one.merged)) for one in held if one.merged]
     lost = [one for one in held if one.fate == "lost"]
-    return found + [(one.merges_at_s, "merge_lost", "rejectors", float(one.number)) for one in lost]
+    return found + [(one.merges_at_s, "merge_lost", what, float(one.number)) for one in lost]
 
 
 def _of_clients(world: World, plan: Schedule) -> list[Event]:

@@ -24,7 +24,7 @@ from sim.results.columns import (
     STUDY_LOSSES,
     WORK,
 )
-from sim.results.columns_by_run import WARM_START, federation
+from sim.results.columns_by_run import PROTOTYPES, WARM_START, federation
 from sim.results.federation import rounds_together
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
@@ -41,11 +41,13 @@ def write_learned(
     hashes_after: Hashes,
     folder: Path,
     later: Mapping[str, list[object]] | None = None,
+    prototypes: Mapping[str, list[object]] | None = None,
 ) -> None:
     """Writes what was learned, what became of rounds in which clients learned together, and what files of
     measured durations amount to, where the scenario names any.
 
-    hashes_after: of the client models after the run. later: rows of `learning` that the run itself gave.
+    hashes_after: of the client models after the run. later, prototypes: rows of `learning` and of
+    `prototypes` that the run itself gave.
     """
     learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
@@ -53,6 +55,9 @@ def write_learned(
     if world.federated is not None:
         rows = rounds_together(world)
         write_table(folder / "federation.parquet", table_of(rows, federation("broken" in rows)))
+    if world.scenario.shares_prototypes:
+        merged = prototypes or {name: [] for name in PROTOTYPES.names}
+        write_table(folder / "prototypes.parquet", table_of(merged, PROTOTYPES))
     if learned.warm_start:
         write_table(folder / "warm_start.parquet", table_of(learned.warm_start, WARM_START))
     if known := measurements(world.scenario):

@@ -40,6 +40,7 @@ ENTRIES = {
     "energy.parquet",
     "presence.parquet",
     "federation.parquet",
+    "prototypes.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

@@ -13,9 +13,10 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
+from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
-from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
-from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, OWN_COST, QUALITIES, kept
+from sim.results.columns import CAUSES, OUTCOMES
+from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -23,11 +24,6 @@ from sim.results.whom import Whom
 from sim.world.energy import JOULE
 from sim.world.parameters import Parameters
 from sim.world.world import World
-
-_LOCAL, _REMOTE, _IN_FLIGHT, _NO_POWER = (
-    OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight", "no_power")
-)
-_BY_CLIENT, _BY_SERVER, _BY_NONE = (ANSWERERS.index(by) for by in ("client", "server", "none"))
 
 
 def tabulator(world: World, learning: Learning) -> Tabulator:
@@ -37,7 +33,7 @@ def tabulator(world: World, learning: Learning) -> Tabulator:
         parameters=world.parameters,
         learning=learning,
         groups=tuple(group.group for group in scenario.fleet),
-        client_answers=np.array([group.fallback == "client" for group in scenario.fleet]),
+        answerers=Answerers.of(scenario),
         provisional_after_s=np.array(
             [
                 np.inf if group.provisional_after_s is None else group.provisional_after_s
@@ -60,7 +56,7 @@ class Tabulator:
     parameters: Parameters
     learning: Learning
     groups: tuple[str, ...]
-    client_answers: NDArray[np.bool_]  # per group: its fallback is the client's own answer
+    answerers: Answerers
     provisional_after_s: NDArray[np.float64]  # per group: when it is shown provisionally; inf = never
     told: tuple[str, ...]  # what traces say of requests
     whom: Whom
@@ -84,6 +80,7 @@ class Tabulator:
             DRAWN.name in columns,
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
+            NEAREST[0].name in columns,
         )
         return coded_table(columns, kept(schema, self.detail), self.names)
 
@@ -155,7 +152,7 @@ class Tabulator:
             "group": self.groups,
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
-            "answered_by": ANSWERERS,
+            "answered_by": self.answerers.names,
             "server": self.servers,
             "model": self.models,
         }
@@ -223,20 +220,18 @@ class Tabulator:
         clients, outcome = self.parameters.clients, rows["outcome"]
         label = self.learning.learned.samples.label[rows["sample"]]
         group = clients.group[rows["client"]]
-        falls_back = np.where(self.client_answers[group], _BY_CLIENT, _BY_NONE)
-        by = np.select(
-            [outcome == _LOCAL, outcome == _REMOTE, (outcome == _IN_FLIGHT) | (outcome == _NO_POWER)],
-            [_BY_CLIENT, _BY_SERVER, _BY_NONE],
-            falls_back,
-        )
+        by = self.answerers.by(outcome, group)
+        nearest = self.answerers.nearest(rows, group, by, self.learning)
+        recalled = nearest.get(NEAREST[0].name, np.int16(-1))
+        by = np.where(recalled >= 0, BY_PROTOTYPE, by)
         client_label, server_label = self._labels(
             rows, group, server_version, self.whom.models(rows["client"], last)
         )
-        answer = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client_label, server_label], -1)
-        answered_at = np.where(by == _BY_NONE, np.nan, rows["completed_at"])
-        return {
+        answer = np.select([by == BY_CLIENT, by == BY_SERVER], [client_label, server_label], recalled)
+        answered_at = np.where(by == BY_NONE, np.nan, rows["completed_at"])
+        return nearest | {
             "first_answer_at_s": np.where(
-                outcome == _NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
+                outcome == NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
             ),
             "answered_at_s": answered_at,
             "outcome": outcome,
@@ -262,7 +257,7 @@ class Tabulator:
         assert tables.server_quality is not None
         graded = np.atleast_2d(tables.server_quality)[model, sample]
         server = np.where(decided, graded, np.float32(np.nan))
-        given = np.select([by == _BY_CLIENT, by == _BY_SERVER], [client, server], np.float32(0.0))
+        given = np.select([by == BY_CLIENT, by == BY_SERVER], [client, server], np.float32(0.0))
         return dict(zip((field.name for field in QUALITIES), (client, server, given), strict=True))
 
     def _first_answers(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sim.engine.events import IN_FLIGHT
 from sim.engine.state import Columns
+from sim.results.answerers import Answerers
 from sim.results.coded import coded_table
-from sim.results.columns import ANSWERERS, CAUSES, OUTCOMES
+from sim.results.columns import CAUSES, OUTCOMES
 from sim.results.columns_by_run import LATENCIES, QUALITIES, TOTALS
 from sim.world.world import World
 
@@ -81,7 +82,7 @@ class Totals:
             "group": tuple(group.group for group in world.scenario.fleet),
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
-            "answered_by": ANSWERERS,
+            "answered_by": Answerers.of(world.scenario).names,
         }
         sizes = _sizes(world)
         keys = np.unravel_index(self.alike.code, tuple(sizes.values()))
@@ -99,7 +100,7 @@ class Totals:
 
 def _sizes(world: World) -> dict[str, int]:
     """How many values each of KEYS may have."""
-    named = (len(world.scenario.fleet), len(OUTCOMES), len(CAUSES), len(ANSWERERS))
+    named = (len(world.scenario.fleet), len(OUTCOMES), len(CAUSES), len(Answerers.of(world.scenario).names))
     return dict(zip(KEYS, (*named, 2, 2, 2), strict=True))
 
 

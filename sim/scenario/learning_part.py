@@ -3,6 +3,8 @@ Two scenarios with the same part share what was learned, by `commands.learnings`
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim.registry.service import Affine
 from sim.registry.switches import BacklogSwitch, SwitchRule
 from sim.scenario.schema.document import Engine, Scenario
@@ -20,8 +22,16 @@ UNSEEN_OF_GROUPS = (
     "provisional_after_s",
     "breaker",
     "budget",
-    "fallback",
 )
+
+
+def with_availability(scenario: Scenario, availability: float | None) -> Scenario:
+    """The scenario with a number in place of `training.availability: observed`, where there is one."""
+    training = scenario.training
+    if training.availability != "observed" or availability is None:
+        return scenario
+    known = training.model_copy(update={"availability": availability})
+    return scenario.model_copy(update={"training": known})
 
 
 def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
@@ -30,16 +40,13 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
     Of servers only their models are left, and who chooses among them, by which `shares`; of groups all but
     what becomes of a send.
     """
-    training = scenario.training
-    if training.availability == "observed" and availability is not None:
-        training = training.model_copy(update={"availability": availability})
-    unseen = {name: Group.model_fields[name].default for name in UNSEEN_OF_GROUPS}
+    training = with_availability(scenario, availability).training
     return scenario.model_copy(
         update={
             "name": "learning",
             "warm_up_s": 0.0,
             "training": training,
-            "fleet": tuple(group.model_copy(update=unseen) for group in scenario.fleet),
+            "fleet": tuple(group.model_copy(update=_unseen(group)) for group in scenario.fleet),
             "server": scenario.server and Server(model=scenario.server.model, service=NO_SERVICE),
             "servers": scenario.servers
             and tuple(
@@ -54,6 +61,13 @@ def learning_part(scenario: Scenario, availability: float | None) -> Scenario:
             "detail": "full",
         }
     )
+
+
+def _unseen(group: Group) -> dict[str, Any]:
+    """The keys of a group that no learner looks at, at their defaults: who falls back to nothing learns as
+    who falls back to itself."""
+    unseen = {name: Group.model_fields[name].default for name in UNSEEN_OF_GROUPS}
+    return unseen | {"fallback": "prototype" if group.fallback == "prototype" else "client"}
 
 
 def _switch(switch: SwitchRule | None) -> BacklogSwitch | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
-from sim.scenario import Scenario
+from sim.scenario import Group, Scenario
 from sim.streams import Draws, stream
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
@@ -53,8 +53,8 @@ class FederationRound:
 
 @dataclass(frozen=True)
 class RejectorUpdate:
-    """What learners do at an instant: train the rejectors of a round, or merge them. It makes the next
-    version of the rejectors, counted from 1 in order of time."""
+    """What learners do at an instant: train in a round, or merge. With rejectors it makes their next version,
+    counted from 1 in order of time."""
 
     at_s: float
     in_force_at_s: float
@@ -66,8 +66,9 @@ class RejectorUpdate:
 class Federated:
     """All instants of it.
 
-    updates: in order of time, one for each version of the rejectors. copies: which merged version each client
-    got last; rejectors: which version of all it decides by. listens: bool (clients,), who learns.
+    updates: in order of time. copies: which merged version each client got last; rejectors: which version of
+    all it decides by, of which there is one for each update, `of_rejectors`, or none but 0 where prototypes
+    are learned. listens: bool (clients,), who learns.
     """
 
     rounds: tuple[FederationRound, ...]
@@ -75,6 +76,7 @@ class Federated:
     copies: Versions
     rejectors: Versions
     listens: NDArray[np.bool_]
+    of_rejectors: bool
 
 
 def federated(
@@ -108,6 +110,7 @@ def federated(
         walk.copies.versions(),
         walk.rejectors.versions(),
         walk.listens,
+        not scenario.shares_prototypes,
     )
 
 
@@ -142,8 +145,7 @@ class _Walk:
         assert scenario.federation is not None
         self._scenario, self._federation = scenario, scenario.federation
         self._clients, self._presence, self._reachable, n = clients, presence, reachable, clients.size
-        learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
-        self.listens = np.array(learns)[clients.group]
+        self.listens = np.array([_learns(scenario, group) for group in scenario.fleet])[clients.group]
         sizes = [
             (upload_bytes(scenario, many), NUMBER_BYTES * many)
             for many in (numbers or (0,) * len(scenario.fleet))
@@ -214,13 +216,18 @@ class _Walk:
         )
         self._train(held, present, ready_s)
         self.updates.append(RejectorUpdate(merges_s, merges_s, True, held))
-        self.rejectors.add(len(self.updates), received, arrives)
+        self._decides_by(received, arrives)
         self.copies.add(self._merged, received, arrives)
 
     def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
         self.rounds.append(held)
         self.updates.append(RejectorUpdate(held.due_at_s, ready_s, False, held))
-        self.rejectors.add(len(self.updates), present, np.full(len(present), ready_s))
+        self._decides_by(present, np.full(len(present), ready_s))
+
+    def _decides_by(self, who: NDArray[np.bool_], at_s: Instants) -> None:
+        """What the last update made; who learns prototypes decides as before."""
+        if self._federation.learns == "rejectors":
+            self.rejectors.add(len(self.updates), who, at_s)
 
     def _takes_part(self, number: int) -> NDArray[np.bool_]:
         every = np.arange(self._clients.size)
@@ -235,6 +242,12 @@ class _Walk:
             mine = np.flatnonzero(self._clients.group == g)
             takes[mine] = times[direction].of(every[mine], number)
         return takes
+
+
+def _learns(scenario: Scenario, group: Group) -> bool:
+    if scenario.shares_prototypes:
+        return group.fallback == "prototype"
+    return SCORES[group.policy.score].needs_rejector
 
 
 def _sets(scenario: Scenario, clients: Population) -> NDArray[np.int64]:

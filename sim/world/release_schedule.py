@@ -47,10 +47,10 @@ class Schedule:
     against last. follows: bool (clients,), whose scores depend on that.
 
     With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
-    each start: copies are of what the server merged, counted by themselves. news_at_s: when what requests
-    taught is used; copied_at_s, learned_at_s: from when on there are the versions that copies and rejectors
-    count. gaps_s: what the rounds so far chose where gaps are adaptive; then all up to where the next one
-    begins is as it will ever be.
+    each start, unless prototypes are learned: copies are of what the server merged, counted by themselves.
+    news_at_s: when what requests taught is used; copied_at_s, learned_at_s: from when on there are the
+    versions that copies and rejectors count. gaps_s: what the rounds so far chose where gaps are adaptive;
+    then all up to where the next one begins is as it will ever be.
     """
 
     rounds: tuple[Round, ...]
@@ -159,6 +159,7 @@ def schedule(
 def schedule_of(known: Federated) -> Schedule:
     """The schedule where clients learn together, and the server not at all."""
     merged = [one.merges_at_s for one in known.rounds if one.merged]
+    learned = [one.in_force_at_s for one in known.updates] if known.of_rejectors else []
     return Schedule(
         rounds=(),
         starts_at_s=np.array([one.at_s for one in known.updates]),
@@ -168,7 +169,7 @@ def schedule_of(known: Federated) -> Schedule:
         follows=known.listens,
         news_at_s=np.array([one.at_s for one in known.updates if not one.merges]),
         copied_at_s=np.array([-np.inf, *merged]),
-        learned_at_s=np.array([-np.inf, *(one.in_force_at_s for one in known.updates)]),
+        learned_at_s=np.array([-np.inf, *learned]),
         updates=known.updates,
     )
 

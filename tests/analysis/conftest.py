@@ -83,6 +83,17 @@ def of_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="session")
+def of_sharers(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of clients that share made-up prototypes of 650 numbers, and answer by them."""
+    shared = ("federation.learns=prototypes", "fleet.*.fallback=prototype")
+    return made_once(
+        tmp_path_factory,
+        "sharers",
+        lambda path: played("learning_together", path, shared, shared_numbers=(650,)),
+    )
+
+
+@pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of the shipped scenario `smoke`, as the command line makes it; not to be changed."""
 

@@ -36,7 +36,7 @@ def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -
     scenario = read(Path(__file__).parent / f"{name}.yaml", list(changes))
     learned = replace(made_up(scenario, samples=120), **known)
     learner = MadeUpLearner(scenario, learned) if scenario.learns_in_run else None
-    simulate(World(scenario), learned, path, learner=learner)
-    write_learned(World(scenario), learned, learned.client_hashes, path)
+    done = simulate(World(scenario), learned, path, learner=learner)
+    write_learned(World(scenario), learned, learned.client_hashes, path, prototypes=done.prototypes)
     (path / "scenario.yaml").write_text(write(scenario))
     return path, analysis.finish(path)

@@ -25,18 +25,22 @@ from analysis.reports.tables import facts, windows
 Finished = tuple[Path, dict[str, Any]]
 
 
-def test_every_number_has_a_definition_and_every_definition_a_number(
+@pytest.fixture(scope="module")
+def summaries(
     finished: Finished,
     of_several: Finished,
     of_learners: Finished,
     of_starters: Finished,
     of_adaptive: Finished,
-) -> None:
-    paths = [
-        path
-        for _, summary in (finished, of_several, of_learners, of_starters, of_adaptive)
-        for path in leaves(summary)
-    ]
+    of_sharers: Finished,
+) -> list[dict[str, Any]]:
+    """Which together have every number that there is."""
+    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_sharers)
+    return [summary for _, summary in runs]
+
+
+def test_every_number_has_a_definition_and_every_definition_a_number(summaries: list[dict[str, Any]]) -> None:
+    paths = [path for summary in summaries for path in leaves(summary)]
     assert [path for path in paths if definition_of(path) is None] == []
     met = {definition_of(path) for path in paths}
     assert [name for name, meaning in DEFINITIONS.items() if meaning not in met] == []
@@ -54,11 +58,9 @@ def has_interval(summary: dict[str, Any], path: str) -> bool:
     return beside or spread or in_time or path in ("predictions", "reliability")
 
 
-def test_every_number_has_an_interval_or_a_reason_why_not(
-    finished: Finished, of_several: Finished, of_learners: Finished, of_starters: Finished
-) -> None:
+def test_every_number_has_an_interval_or_a_reason_why_not(summaries: list[dict[str, Any]]) -> None:
     met = set()
-    for _, summary in (finished, of_several, of_learners, of_starters):
+    for summary in summaries:
         paths = [path for path in leaves(summary) if not path.startswith("intervals.")]
         wrong = {path for path in paths if has_interval(summary, path) == (why_without(path) is not None)}
         assert not wrong, "one of both"

@@ -16,6 +16,7 @@ import sim.engine.window
 from sim.engine.decisions import first_sends
 from sim.engine.handlers import links, lookups, pipelines
 from sim.engine.handlers.primitives import whole_number
+from sim.engine.learning import Learning
 from sim.engine.linking import handler
 from sim.engine.run import chunks
 from sim.errors import RunFailed
@@ -337,4 +338,30 @@ def test_a_call_that_was_warm_or_cold_and_need_not_be(monkeypatch: Patch, place,
     run(scenario)
     monkeypatch.setattr(f"sim.engine.handlers.{place}", mutant)
     with pytest.raises(RunFailed, match=told):
+        run(scenario)
+
+
+# Prototypes.
+
+
+def of_the_last_merge(self: Learning, _client: Any, sample: Any, at_s: Any) -> Any:
+    """As if it had been there all along."""
+    return {"label": np.zeros(len(sample), np.int16), "age": at_s - self.schedule.copied_at_s[-1]}
+
+
+@pytest.mark.parametrize(
+    ("place", "mutant"),
+    [("sim.engine.learning.Learning.nearest", of_the_last_merge), ("sim.results.answerers.LOCAL", -7)],
+    ids=["too early", "what was kept"],
+)
+def test_a_prototype_that_answers_too_early_or_what_was_kept(monkeypatch: Patch, place, mutant):
+    times = {"every_s": 4.0, "steps": 1, "step_s": 0.1, "wait_s": 2.0, "learns": "prototypes"}
+    down = {"when": {"kind": "intervals", "at": ((13.0, 17.0),)}, "target": {"kind": "server"}}
+    policy = {"score": "confidence", "price": {"kind": "threshold", "at": 0.0}}
+    server = {"outages": (down,), "when_down": "refuse"}
+    plain = world(server, fallback="prototype", policy=policy).model_dump()
+    scenario = Scenario.model_validate(plain | {"federation": times, "horizon_s": 20.0})
+    run(scenario)
+    monkeypatch.setattr(place, mutant)
+    with pytest.raises(RunFailed, match="by a prototype that its client had not"):
         run(scenario)

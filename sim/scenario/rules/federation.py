@@ -1,4 +1,4 @@
-"""Rules for rejectors that learn together during the run, each a small function over the scenario.
+"""Rules for clients that learn together during the run, each a small function over the scenario.
 Beside `sim.scenario.rules.checks`, which runs them all."""
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def it_is_of_one_trained_server(scenario: Scenario) -> Iterator[Breach]:
 
 def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
     federation = scenario.federation
-    if federation is None:
+    if federation is None or federation.learns != "rejectors":
         return
     learns = [SCORES[group.policy.score].needs_rejector for group in scenario.fleet]
     if not any(learns):
@@ -87,9 +87,36 @@ def everybody_has_a_rejector_of_its_own(scenario: Scenario) -> Iterator[Breach]:
             yield ("fleet", index, "options"), "...", rule
 
 
+def prototypes_have_users(scenario: Scenario) -> Iterator[Breach]:
+    """Who falls back to them learns them, and the other way round."""
+    users = [index for index, group in enumerate(scenario.fleet) if group.fallback == "prototype"]
+    if not scenario.shares_prototypes:
+        for index in users:
+            rule = "needs federation with learns: prototypes"
+            yield ("fleet", index, "fallback"), "prototype", rule
+    elif not users:
+        rule = "no group has fallback: prototype: must be rejectors"
+        yield ("federation", "learns"), "prototypes", rule
+
+
+def prototypes_are_merged_class_by_class(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or federation.learns != "prototypes":
+        return
+    if federation.merge not in {"average", "median"}:
+        yield ("federation", "merge"), federation.merge, "prototypes take average or median"
+    if federation.among != "variant":
+        rule = "features of two models have nothing in common: must be variant"
+        yield ("federation", "among"), federation.among, rule
+    if federation.share != "all":
+        yield ("federation", "share"), federation.share, "prototypes have no layers: must be all"
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
     it_is_of_one_trained_server,
     everybody_has_a_rejector_of_its_own,
+    prototypes_have_users,
+    prototypes_are_merged_class_by_class,
 )

@@ -35,6 +35,7 @@ FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
 LABEL_BYTES = 2
+SUM_BYTES = 8
 UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
@@ -120,6 +121,7 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
         ),
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
+        Need(variants, group.model.variants, _prototypes(scenario, group, looked_up), "its prototypes"),
         Need(
             variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
         ),
@@ -133,6 +135,15 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
             "the analysis of its requests",
         ),
     ]
+
+
+def _prototypes(scenario: Scenario, group: Group, looked_up: float) -> float:
+    """Features of all samples by each model, sums of each client, and what each version says of samples."""
+    if group.fallback != "prototype":
+        return 0.0
+    features, classes = _family(group).features, classes_of(scenario) or UNKNOWN_CLASSES
+    said = looked_up * group.model.variants * (features * FLOAT_BYTES + rounds(scenario) / 2 * LABEL_BYTES)
+    return said + group.clients * classes * features * SUM_BYTES
 
 
 def samples_of(scenario: Scenario) -> int:

@@ -79,7 +79,9 @@ def every_model_has_a_server(scenario: Scenario) -> Iterator[Breach]:
 def models_fit_the_memory(scenario: Scenario) -> Iterator[Breach]:
     models = scenario.server_models
     for place, (path, server) in enumerate(stations(scenario)):
-        takes = {name: models[name].memory_bytes for name in scenario.models_of(place) if name in models}
+        there = [name for name in scenario.models_of(place) if name in models]
+        apart = [name for name in there if models[name].nested_in not in there]  # a part is in its whole
+        takes = {name: models[name].memory_bytes for name in apart}
         if server.memory_bytes is not None and sum(takes.values()) > server.memory_bytes:
             each = ", ".join(f"{name} {one:g}" for name, one in takes.items())
             rule = f"its models take {sum(takes.values()):g}: {each}"

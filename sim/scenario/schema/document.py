@@ -66,8 +66,8 @@ class Scenario(Part):
     training: Training = Training()
     """How server and rejectors learn, before and during the run."""
     federation: Federation | None = None
-    """Rejectors that learn during the run, each from its client's own answers, and are merged; null: none
-    do."""
+    """What clients learn during the run, each from its own answers, and merge: rejectors or prototypes; null:
+    nothing."""
     study: Study | None = None
     """More settings in which rejectors are trained and judged, without traffic; null: none."""
     engine: Engine = Engine()
@@ -91,10 +91,15 @@ class Scenario(Part):
 
     @property
     def learns_from_answers(self) -> bool:
-        """Whether rejectors learn during the run from the answers that their clients got."""
+        """Whether clients learn during the run from the answers that they got."""
         training = self.training
         on_feedback = training.online is not None and training.feedback == "deferred_only"
         return on_feedback or self.federation is not None
+
+    @property
+    def shares_prototypes(self) -> bool:
+        """Whether what clients learn together are means of features."""
+        return self.federation is not None and self.federation.learns == "prototypes"
 
     @property
     def learns_in_run(self) -> bool:

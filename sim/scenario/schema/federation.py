@@ -1,4 +1,4 @@
-"""What a scenario says about clients that learn together: rounds, how rejectors are merged, what is
+"""What a scenario says about clients that learn together: rounds, what is learned, how it is merged, what is
 shared."""
 
 from __future__ import annotations
@@ -23,20 +23,24 @@ class Broken(Part):
 
 
 class Federation(Part):
-    """Rejectors that learn during the run from what their own clients were answered, and are merged."""
+    """What clients learn during the run, each from what it was answered, and how that is merged."""
+
+    learns: Literal["rejectors", "prototypes"] = "rejectors"
+    """`rejectors`: whom to ask; `prototypes`: what each class looks like, as means of features of the frozen
+    model, for groups with `fallback: prototype`."""
 
     every_s: Span
     """Time between two rounds."""
     steps: Count
-    """Steps of each rejector in a round."""
+    """Steps of each rejector in a round; of prototypes what they take together with `step_s`."""
     step_s: SpanOrZero
     """Time of such a step on the device."""
     wait_s: Span
     """From the beginning of a round: when the server merges what has been uploaded by then."""
     merge: Literal["none", "average", "laplace", "median"] = "average"
-    """`none`: each client keeps its own; `average`: weighed by the number of answers; `laplace`: each
-    parameter weighed by its precision (diagonal Fisher information), which is uploaded, too; `median`: of
-    each parameter."""
+    """`none`: each client keeps its own; `average`: weighed by the number of answers, of prototypes class by
+    class; `laplace`: each parameter weighed by its precision (diagonal Fisher information), which is
+    uploaded, too; `median`: of each parameter. Prototypes take `average` and `median`."""
     among: Literal["variant", "group"] = "variant"
     """Whose rejectors are merged: those of clients with the same frozen model, or of the whole group."""
     share: Literal["all", "body", "head"] = "all"

@@ -256,5 +256,6 @@ class Group(Part):
     """How many times as long as servers say service takes for its requests."""
     priority: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
-    fallback: Literal["client", "none"] = "client"
-    """Who answers what the server did not: the client's own model, or nobody."""
+    fallback: Literal["client", "prototype", "none"] = "client"
+    """Who answers what was meant for a server and not answered by one: the client's own model; the nearest
+    prototype that the client has (`federation.learns`), and its own model while it has none; or nobody."""

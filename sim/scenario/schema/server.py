@@ -20,6 +20,7 @@ from sim.scenario.schema.values import (
     NonNegative,
     Part,
     Positive,
+    PositiveShare,
     SpanOrZero,
     Usd,
     Whole,
@@ -48,6 +49,13 @@ class ServerModel(Part):
     features_of: Name | None = None
     """It sees the features that this group's frozen model makes of a sample, in place of it; only that
     group may ask it. Null: the sample."""
+    nested_in: Name | None = None
+    """It is a part of this model, the first `share` of the units of each hidden layer, and both learn at
+    once; null: it has weights of its own."""
+    share: PositiveShare = 1.0
+    """Of `nested_in`: the share of each hidden layer, rounded up to whole units."""
+    imitates: NonNegative = 1.0
+    """Of `nested_in`: what it weighs in learning that it says what the whole says, beside being right."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long as its server says a batch takes that it answers."""
     memory_bytes: NonNegative = 0.0

@@ -1,0 +1,41 @@
+"""Tables of what clients and servers learned from one another: rounds, prototypes, warm starts.
+A part of `analysis.run_folder.run`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.run_folder.files import read_if_there
+from sim.results import columns_by_run
+
+
+class LearnedTogether:
+    """Tables that are there where clients learn together, or servers begin with what these say."""
+
+    path: Path
+    scenario: dict[str, Any]
+
+    @cached_property
+    def federation(self) -> pd.DataFrame:
+        """What became of rounds in which clients learned together, by group; no rows where they did not."""
+        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
+        return self._of_rounds("federation", columns_by_run.federation(has_broken))
+
+    @cached_property
+    def prototypes(self) -> pd.DataFrame:
+        """What was merged where clients share prototypes, by round, group, model and class; no rows where
+        they do not."""
+        return self._of_rounds("prototypes", columns_by_run.PROTOTYPES)
+
+    @cached_property
+    def warm_start(self) -> pd.DataFrame:
+        """How the servers' models imitated the clients before the run; no rows where none did."""
+        return self._of_rounds("warm_start", columns_by_run.WARM_START)
+
+    def _of_rounds(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        return read_if_there(self.path / f"{name}.parquet", schema)

@@ -1,0 +1,63 @@
+"""Who gave each answer: the server, the client's model, its nearest prototype, or nobody.
+Asked by `sim.results.table` for whole chunks of rows; prototypes come from `sim.engine.learning`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.learning import Learning
+from sim.engine.state import Columns
+from sim.results.columns import OUTCOMES
+from sim.results.columns_by_run import NEAREST, answerers
+from sim.scenario import Scenario
+
+LOCAL, REMOTE, IN_FLIGHT, NO_POWER = (
+    OUTCOMES.index(outcome) for outcome in ("local", "remote", "in_flight", "no_power")
+)
+BY_CLIENT, BY_SERVER, BY_NONE, BY_PROTOTYPE = range(4)
+
+
+@dataclass(frozen=True)
+class Answerers:
+    """Per group, bool (groups,), whom its clients fall back to: client: their own model, or their prototypes
+    while they have some, prototype."""
+
+    client: NDArray[np.bool_]
+    prototype: NDArray[np.bool_]
+
+    @staticmethod
+    def of(scenario: Scenario) -> Answerers:
+        falls_to = [group.fallback for group in scenario.fleet]
+        return Answerers(
+            np.array([one != "none" for one in falls_to]), np.array([one == "prototype" for one in falls_to])
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What codes stand for, in a run of such groups."""
+        return answerers(bool(self.prototype.any()))
+
+    def by(self, outcome: NDArray[np.int8], group: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Codes by what became of requests, (n,), prototypes apart."""
+        found: NDArray[np.int64] = np.select(
+            [outcome == LOCAL, outcome == REMOTE, (outcome == IN_FLIGHT) | (outcome == NO_POWER)],
+            [BY_CLIENT, BY_SERVER, BY_NONE],
+            np.where(self.client[group], BY_CLIENT, BY_NONE),
+        )
+        return found
+
+    def nearest(
+        self, rows: Columns, group: NDArray[np.int16], by: NDArray[np.int64], learning: Learning
+    ) -> Columns:
+        """The columns NEAREST: of what clients answered in place of a server, as they then had prototypes;
+        nothing where no group falls back to them."""
+        if not self.prototype.any():
+            return {}
+        label, age = np.full(len(group), -1, dtype=np.int16), np.full(len(group), np.nan)
+        fell = np.flatnonzero((by == BY_CLIENT) & (rows["outcome"] != LOCAL) & self.prototype[group])
+        told = learning.nearest(rows["client"][fell], rows["sample"][fell], rows["completed_at"][fell])
+        label[fell], age[fell] = told["label"], told["age"]
+        return dict(zip((field.name for field in NEAREST), (label, age), strict=True))
