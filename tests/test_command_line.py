@@ -156,6 +156,7 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     assert list(tmp_path.iterdir()) == [sheet]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plain_pictures")
 def test_a_finished_run_is_not_overwritten_without_force(tmp_path):
     words = ["run", "smoke", "--local", "--quiet", "--out", "kept", "--set", "horizon_s=80"]

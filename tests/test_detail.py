@@ -51,6 +51,7 @@ def stored(folder: Path) -> set[str]:
     return set(pq.read_schema(next((folder / "requests").glob("*.parquet"))).names)
 
 
+@pytest.mark.slow
 def test_a_lean_run_has_the_summary_of_the_full_one_from_fewer_columns(runs):
     assert (runs["lean"] / "summary.json").read_bytes() == (runs["full"] / "summary.json").read_bytes()
     assert stored(runs["full"]) - stored(runs["lean"]) == {*GIVEN_UP, *TOLD_ELSEWHERE}

@@ -88,6 +88,7 @@ def test_a_price_that_is_repeated_leaves_the_bytes_of_the_fixed_price(
     pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_an_episode_is_its_seed_and_its_actions_on_either_clock() -> None:
     draw = np.random.default_rng(0)
     actions = draw.uniform(size=(60, 3))

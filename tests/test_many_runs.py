@@ -391,6 +391,7 @@ def test_without_a_fallback_the_server_takes_the_fleet_along(studied):
     assert results["offered_load"]["difference"] == 0
 
 
+@pytest.mark.slow
 def test_runs_that_met_other_requests_are_not_compared(studied, tmp_path):
     from analysis.reports.policy_study import require_same_traffic  # noqa: PLC0415
 

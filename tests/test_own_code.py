@@ -203,6 +203,7 @@ def test_a_price_plays_on_both_clocks_and_a_policy_in_python_decides_the_same(he
     assert len(told["price doubling"]) == 20
 
 
+@pytest.mark.slow
 def test_one_of_every_family_is_read_drawn_played_and_told(here: Path) -> None:
     l2h_fleet.load_plugin(PLUGINS / "every_family.py")
     group = TINY["fleet"][0] | {

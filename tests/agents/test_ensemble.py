@@ -209,6 +209,7 @@ def test_what_is_uploaded_is_four_bytes_a_class_and_sample_of_each_client(cache)
     assert "warm_start" not in {k for k, v in vars(learn(scenario(), cache)).items() if v}
 
 
+@pytest.mark.slow
 def test_one_client_can_be_imitated_to_nothing(cache):
     """A linear student of a linear client: KL falls with the passes, to next to nothing."""
     one = group(clients=1, model=model(epochs=20))

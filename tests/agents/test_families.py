@@ -36,6 +36,7 @@ def test_a_family_takes_pictures_of_any_size(family: str, shape: tuple[int, int,
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ALL)
 def test_weights_come_from_their_seed_alone(family: str) -> None:
     first, again, other = (new_model(family, (1, 12, 12), 10, seed) for seed in (1, 1, 2))

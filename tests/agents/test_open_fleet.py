@@ -245,6 +245,7 @@ def test_order_of_calls_is_checked(cache: Path) -> None:
             fleet.decide()
 
 
+@pytest.mark.slow
 def test_without_workers_ray_is_not_imported() -> None:
     code = "import sys, agents.fleet; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

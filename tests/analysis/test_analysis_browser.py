@@ -32,6 +32,8 @@ from analysis.reports.print_figure import print_figure
 from commands.terminal import Terminal
 from sim.errors import BadInput
 
+pytestmark = pytest.mark.slow
+
 Finished = tuple[Path, dict[str, Any]]
 DESK, PHONE = (1280, 900), (390, 844)
 
@@ -171,7 +173,6 @@ def is_light(picture: Any) -> bool:
         return bool(np.median(np.asarray(dots.convert("L"))[11:15, 11:15]) > 128)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE])
 def test_pages_fit_their_width_in_light_and_dark(
@@ -192,7 +193,6 @@ def test_pages_fit_their_width_in_light_and_dark(
         shown.context.close()
 
 
-@pytest.mark.slow
 def test_the_page_of_a_study_shows_every_figure_and_asks_for_nothing(browser: Any, pages: list[Path]) -> None:
     shown = Opened(browser, pages[-1], DESK)
     assert shown.complaints == []
@@ -232,7 +232,6 @@ def foreign(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_on_every_page(browser: Any, foreign: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(foreign, tmp_path / "again")
     analysis.write_comparison([foreign, copy], tmp_path / "comparison")
@@ -302,7 +301,6 @@ def test_names_of_foreign_summaries_are_text_in_tables_of_many_runs(
     assert r"\{\{7*7\}\} \$x\_1\$" in latex
 
 
-@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: Path) -> None:
     with gzip.open(foreign / "trace.json.gz", "rt") as file:
         events = json.load(file)["traceEvents"]
@@ -313,14 +311,12 @@ def test_names_of_foreign_folders_are_text_in_files_for_other_programs(foreign: 
     assert HOSTILE in {sample.labels["group"] for sample in families["l2h_correct"].samples}
 
 
-@pytest.mark.slow
 def test_a_figure_for_print_shows_names_as_they_are(foreign: Path) -> None:
     """Dollars are no mathematics there, and marks of XML no XML."""
     svg = ElementTree.fromstring(print_figure(foreign, "fairness", "12in", "svg"))
     assert any(HOSTILE[:20] in "".join(one.itertext()) for one in svg.iter() if one.tag.endswith("text"))
 
 
-@pytest.mark.slow
 def test_names_of_foreign_folders_are_text_on_a_terminal(
     foreign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

