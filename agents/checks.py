@@ -43,6 +43,7 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
         raise BadInput("training.specialise: true: is for models that are trained, not for a server's own")
     if scenario.training.warm_start and plan.has_given_server:
         raise BadInput("training.warm_start: is for models that are trained, not for a server's own")
+    _check_nested(plan)
     _check_named_samples(plan)
     if plan.given is None:
         _check_models(plan)
@@ -53,6 +54,17 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
             for phase in plan.phases[place]:
                 plan.class_weights_at(place, phase.at_s)
     return plan
+
+
+def _check_nested(plan: Plan) -> None:
+    names = list(plan.scenario.server_models)
+    for place, (path, model) in enumerate(_server_models(plan.scenario)):
+        if model.nested_in is not None:
+            for one in (place, names.index(model.nested_in)):
+                if plan.is_given(one):
+                    raise BadInput(
+                        f"{path}.nested_in: is for models that are trained, and {names[one]} is brought"
+                    )
 
 
 def _server_models(scenario: Scenario) -> Iterator[tuple[str, ServerModel]]:

@@ -5,6 +5,7 @@ about the sample axis once, in this process, so no shard takes part."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,20 @@ from sim.errors import BadInput
 from sim.messages import Merge, TrainingRound, Update
 
 Features = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class Sent(NamedTuple):
+    """What the server has of each client, from its last upload that came through: means float32 (clients,
+    classes, width), and of how many samples, int64 (clients, classes); 0 of who never sent any."""
+
+    means: Numbers
+    counts: Counts
 
 
 class PrototypeRounds:
-    """Of the groups that fall back to prototypes: features of the sample axis by each frozen model, and the
-    sums of each client."""
+    """Of the groups that fall back to prototypes: features of the sample axis by each frozen model, the sums
+    of each client, and what the server has of them."""
 
     def __init__(self, plan: Plan, frozen: Mapping[Variant, FrozenClient]) -> None:
         self._plan = plan
@@ -39,6 +49,10 @@ class PrototypeRounds:
         self._known = {
             place: ClassMeans(plan.scenario.fleet[place].clients, plan.data.classes, self._width(place))
             for place in places
+        }
+        self._sent = {
+            place: Sent(np.zeros(known.sums.shape, dtype=np.float32), np.zeros_like(known.counts))
+            for place, known in self._known.items()
         }
         bounds = np.cumsum([0, *(group.clients for group in plan.scenario.fleet)]).tolist()
         self._first = dict(enumerate(bounds[:-1]))
@@ -54,11 +68,9 @@ class PrototypeRounds:
         told = training_round.feedback
         label = self._plan.samples.label[told.sample]
         for place, known in self._known.items():
-            client = told.client.astype(np.int64) - self._first[place]
             for variant in self._variants(place):
-                count = len(self._plan.trains_on[place])
-                mine = (client >= 0) & (client < len(known.counts)) & (client % count == variant.number)
-                known.add(client[mine], label[mine], self._features[variant][told.sample[mine]])
+                client, mine = self._own(variant, told.client)
+                known.add(client, label[mine], self._features[variant][told.sample[mine]])
         return self._update((), {})
 
     def merge(self, merge: Merge) -> Update:
@@ -82,9 +94,14 @@ class PrototypeRounds:
         return self._update(tuple(tables), rows)
 
     def state(self) -> State:
-        """What clients were told so far."""
+        """What clients were told so far, and what of it the server has."""
         return {
-            str(place): {"sums": one.sums, "counts": one.counts}
+            str(place): {
+                "sums": one.sums,
+                "counts": one.counts,
+                "sent": self._sent[place].means,
+                "sent_counts": self._sent[place].counts,
+            }
             for place, one in self._known.items()
             if one.counts.any()
         }
@@ -92,26 +109,34 @@ class PrototypeRounds:
     def restore(self, state: State) -> None:
         """Goes on where `state` was taken."""
         for place, one in self._known.items():
-            known = state.get(str(place))
+            known, sent = state.get(str(place)), self._sent[place]
             one.sums[:], one.counts[:] = (known["sums"], known["counts"]) if known else (0.0, 0)
+            sent.means[:], sent.counts[:] = (known["sent"], known["sent_counts"]) if known else (0.0, 0)
+
+    def _own(self, variant: Variant, client: NDArray[np.integer]) -> tuple[NDArray[np.int64], Mask]:
+        """Of some clients of the fleet (n,) those with one frozen model, as their group numbers them, and
+        which these are, (n,)."""
+        own = client.astype(np.int64) - self._first[variant.group]
+        models = len(self._plan.trains_on[variant.group])
+        many = len(self._known[variant.group].counts)
+        mine = (own >= 0) & (own < many) & (own % models == variant.number)
+        return own[mine], mine
 
     def _merged(self, merge: Merge, variant: Variant) -> Prototypes:
-        """Of the clients with one frozen model whose uploads there are."""
-        known, first = self._known[variant.group], self._first[variant.group]
-        count = len(self._plan.trains_on[variant.group])
-        client = merge.uploads.astype(np.int64) - first
-        client = client[(client >= 0) & (client < len(known.counts)) & (client % count == variant.number)]
-        means, counts = self._uploaded(merge, known, client, first)
+        """Of the clients with one frozen model: of each what it uploaded last, in this round or before."""
+        sent, first = self._sent[variant.group], self._first[variant.group]
+        client, _ = self._own(variant, merge.uploads)
+        sent.means[client], sent.counts[client] = self._uploaded(merge, variant, client)
+        everybody, _ = self._own(variant, np.arange(first, first + len(sent.counts)))
         federation = self._plan.scenario.federation
         assert federation is not None
-        return merged_prototypes(federation.merge, means, counts)
+        return merged_prototypes(federation.merge, sent.means[everybody], sent.counts[everybody])
 
-    def _uploaded(
-        self, merge: Merge, known: ClassMeans, client: NDArray[np.int64], first: int
-    ) -> tuple[Numbers, Counts]:
+    def _uploaded(self, merge: Merge, variant: Variant, client: NDArray[np.int64]) -> tuple[Numbers, Counts]:
         """Means and counts as clients send them: wrong are the means of those that are broken."""
         plan, federation = self._plan, self._plan.scenario.federation
-        means, counts = known.means()[client], known.counts[client]
+        known, first = self._known[variant.group], self._first[variant.group]
+        means, counts = known.means(client), known.counts[client]
         if federation is not None and federation.broken is not None:
             for row in np.flatnonzero(np.isin(client + first, merge.broken)).tolist():
                 own = means[row].reshape(-1)

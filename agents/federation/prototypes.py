@@ -28,9 +28,11 @@ class ClassMeans:
         np.add.at(self.sums, (client, label), features)
         np.add.at(self.counts, (client, label), 1)
 
-    def means(self) -> Numbers:
-        """Of each client and class, float32 (clients, classes, width); 0 of a class without samples."""
-        means: Numbers = (self.sums / np.maximum(self.counts, 1)[:, :, None]).astype(np.float32)
+    def means(self, client: NDArray[np.int64] | slice = slice(None)) -> Numbers:
+        """Of some clients (n,), all unless told, and each class, float32 (n, classes, width); 0 of a class
+        without samples."""
+        counts = np.maximum(self.counts[client], 1)[:, :, None]
+        means: Numbers = (self.sums[client] / counts).astype(np.float32)
         return means
 
 
@@ -46,7 +48,7 @@ class Prototypes:
 
 
 def merged_prototypes(how: str, means: Numbers, counts: Counts) -> Prototypes:
-    """What a server makes of the uploads of J clients: means (J, classes, width), counts (J, classes).
+    """What a server makes of the uploads of J >= 1 clients: means (J, classes, width), counts (J, classes).
 
     Class by class as `merged` makes one of rejectors: `average` weighs a client by its samples of the class,
     `median` takes each number's over the clients that have some. Law: an average is the mean of all samples

@@ -213,7 +213,7 @@ FIGURES = {
         "Learning together",
         alt.together,
         "While the server is down nothing is merged: clients go on with what they learned from their own "
-        "answers, of which no more come then. Staleness is the way of a merged rejector to the clients, and "
+        "answers, of which no more come then. Staleness is the way of what was merged to the clients, and "
         "what stays up is who cannot be reached or is absent.",
         needs=frozenset({"requests", "timeline", "events"}),
         fits=learns_together,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, ratio
 
 
@@ -37,11 +38,8 @@ def prototypes(traffic: Traffic) -> dict[str, Any]:
     """
     if not traffic.run.has_prototypes:
         return {}
-    rows, answered = traffic.run.prototypes, traffic.is_answered_by("prototype")
+    answered = traffic.is_answered_by("prototype")
     age_s = traffic.column("prototype_age_s")[answered]
-    last = rows[rows["round"] == rows["round"].max()]
-    by_model = last.assign(known=last["samples"] > 0).groupby(["group", "variant"], observed=True)
-    some = rows.loc[rows["fewest"] > 0, "fewest"]
     better = traffic.correct - 1.0 * traffic.column("client_right")
     return {
         "answered": int(answered.sum()),
@@ -49,6 +47,16 @@ def prototypes(traffic: Traffic) -> dict[str, Any]:
         "gain": traffic.clusters.mean(better, traffic.held_out & answered),
         "age_s": float(age_s.mean()) if age_s.size else None,
         "age_max_s": float(age_s.max()) if age_s.size else None,
+    } | merged_prototypes(traffic.run)
+
+
+def merged_prototypes(run: Run) -> dict[str, Any]:
+    """Of how many samples the merged means are, of how many classes, by the table `prototypes` alone."""
+    rows = run.prototypes
+    last = rows[rows["round"] == rows["round"].max()]
+    by_model = last.assign(known=last["samples"] > 0).groupby(["group", "variant"], observed=True)
+    some = rows.loc[rows["fewest"] > 0, "fewest"]
+    return {
         "classes": int(by_model["known"].sum().min()) if len(last) else 0,
         "samples": int(by_model["samples"].sum().min()) if len(last) else 0,
         "fewest": int(some.min()) if len(some) else None,

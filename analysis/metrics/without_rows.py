@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics.part_ratios import KEPT_BACK
 from analysis.metrics.run_length import span_of
+from analysis.metrics.together import merged_prototypes
 from analysis.metrics.validity import OF_THE_SERVER, in_flight_of, too_few
 from analysis.run_folder.files import read_frame
 from analysis.run_folder.own_work import has_own_work
@@ -49,6 +50,12 @@ def without_rows(traffic: Traffic, sections: dict[str, Callable[[Traffic], Any]]
         "requests_in_warm_up": arrived - counted,
         "held_out_requests": int(sums.of("requests", sums.held_out)),
     }
+    if run.has_prototypes:
+        by_prototype = sums.answered_by("prototype")
+        found["prototypes"] |= merged_prototypes(run) | {
+            "answered": int(sums.of("requests", by_prototype)),
+            "answered_share": sums.share(by_prototype, sums.known),
+        }
     _tell(found, _of_whole(run, sums, span_of(traffic).relaxations))
     of_everyone = _of_part(sums, span_of(traffic).relaxations)
     _tell(found["outages"], {"whole_run": of_everyone})

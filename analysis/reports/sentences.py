@@ -100,12 +100,18 @@ def _prototypes(summary: Summary) -> list[str]:
     if not told["answered"]:
         return ["No request was answered by a prototype."]
     right = summary["accuracy"]["held_out"]["by_answerer"]["prototype"]
-    return [
+    text = (
         f"The nearest prototype answered {percent(told['answered_share'])} of the requests in place of the "
-        f"server, {_ci(right)} of them right, {_points(told['gain'])} against the clients' own models. It "
-        f"had been merged {number(told['age_s'])} s before on average; in the end it knew {told['classes']} "
-        f"classes from {told['samples']:,} labelled samples, and the smallest mean that a client uploaded "
-        f"was of {told['fewest']}."
+        f"server, {_ci(right)} of them right"
+    )
+    if told["age_s"] is not None:  # rows of requests are kept
+        text += (
+            f", {_points(told['gain'])} against the clients' own models. It had been merged "
+            f"{number(told['age_s'])} s before on average"
+        )
+    return [
+        f"{text}. In the end it knew {told['classes']} classes from {told['samples']:,} labelled samples, "
+        f"and the smallest mean that a client uploaded was of {told['fewest']}."
     ]
 
 

@@ -39,10 +39,10 @@ class Models:
         """Takes the tables of the next version, of the rejectors alone where the server learned nothing.
         Raises RunFailed if they have another shape."""
         self.newest = version
-        self._make_room(version)
         if update.nearest:
             self.prototypes.append(update.nearest)
         if update.server_label is not None:
+            self._make_room(version)
             if update.server_label.shape != self.server_label[0, TRAINED].shape:
                 raise RunFailed("learn", f"version {version}: the server's answers have another shape")
             self.server_label[version, TRAINED] = update.server_label

@@ -13,7 +13,8 @@ class ModelFamily(NamedTuple):
 
     least_side: pixels a side from which it can surely learn, in batches of any size; None: ask the network.
     model_bytes, features: about what one takes, and how many numbers it gives to a rejector. takes_name:
-    whether the name of a network follows behind a colon.
+    whether the name of a network follows behind a colon. has_widths: whether its first hidden units are a
+    network of their own (`models.*.nested_in`).
     """
 
     name: str

@@ -13,6 +13,7 @@ from small_fleets import group, learn, model, scenario
 from torch import nn
 from tried import tried
 
+from agents.checks import checked_plan
 from agents.models.classifiers import Headed
 from agents.models.families import new_model
 from agents.models.narrowed import Narrowed
@@ -21,6 +22,7 @@ from agents.plan import Plan, make_plan
 from agents.server.model import ServerModel
 from agents.server.nested import Nested, Whole, projected
 from agents.server.several import ServerModels
+from sim.errors import BadInput
 from sim.scenario import Scenario
 from sim.scenario.rules import checks
 
@@ -177,3 +179,13 @@ def test_a_part_takes_no_memory_beside_its_whole(where, fits):
     asked = plain.model_copy(update={"models": plain.models | {"large": large}, "servers": (one, other)})
     about = [finding for finding in checks.findings(asked) if finding.path[-1] == "memory_bytes"]
     assert (not about) == fits
+
+
+@pytest.mark.parametrize("brought", ["small", "large"])
+def test_a_part_of_a_brought_model_is_told_in_one_line(brought):
+    def always(pictures):
+        return torch.zeros(len(pictures), 10)
+
+    why = f"models.small.nested_in: is for models that are trained, and {brought} is brought"
+    with pytest.raises(BadInput, match=why):
+        checked_plan(widths(), {f"models.{brought}": always})

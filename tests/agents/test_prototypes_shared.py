@@ -28,6 +28,7 @@ from sim.results.federation import rounds_together
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
 from sim.scenario.rules import checks
+from sim.scenario.rules.federation import prototypes_have_users
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
 from sim.world.world import World
@@ -238,3 +239,23 @@ def test_a_model_that_tells_no_features_is_named(cache):
     )
     with pytest.raises(BadInput, match=r"fleet\.sensors\.fallback: prototype: its model tells no features"):
         PrototypeRounds(brought, {})
+
+
+def test_what_the_server_was_sent_it_keeps(cache):
+    """Where few take part in a round, and none of one frozen model in some, no class is forgotten."""
+    for fleet in learned_by(sharing(absent=0.8, every_s=6.0, wait_s=3.0), cache):
+        told = pd.DataFrame(Played(fleet, fleet._plan.scenario).prototypes)
+    samples = told.pivot_table(index="round", columns=["variant", "class"], values="samples").sort_index()
+    assert (samples.diff().iloc[1:] >= 0).all(axis=None)
+    assert samples.iloc[-1].sum() > samples.iloc[0].sum()
+    clients = told.groupby(["round", "variant"])["clients"].max()
+    assert (clients == 0).any(), "of one model nobody had sent any"
+
+
+def test_who_never_asks_has_no_prototypes_to_fall_back_to():
+    asked = sharing()
+    silent = {"price": {"kind": "always_local"}}
+    plain = asked.model_dump()
+    plain["fleet"][0]["policy"] |= silent
+    (breach,) = prototypes_have_users(Scenario.model_validate(plain))
+    assert breach[0] == ("fleet", 0, "fallback")

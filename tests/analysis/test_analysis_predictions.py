@@ -71,6 +71,7 @@ def test_intervals_hold_as_often_as_they_say() -> None:
 def test_a_run_too_short_to_cut_into_slices_has_no_interval() -> None:
     at_s = np.arange(LEAST_VALUES - 1.0)
     assert np.isnan(mean_over_time(at_s, at_s, 0.0, 100.0)).all()
+    assert np.isnan(share_of(0, 0)).all()
 
 
 def test_what_never_happened_is_at_no_time_and_counts_nowhere():
@@ -80,7 +81,6 @@ def test_what_never_happened_is_at_no_time_and_counts_nowhere():
     with np.errstate(all="raise"):
         found = mean_over_time(np.r_[values, [np.nan] * 7], never, 10.0, 200.0)
     assert found == mean_over_time(values, at_s, 10.0, 200.0)
-    assert np.isnan(share_of(0, 0)).all()
 
 
 def test_summary_report_and_figure_say_the_same(finished: Finished) -> None:

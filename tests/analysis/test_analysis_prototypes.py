@@ -64,3 +64,8 @@ def test_runs_that_keep_less_tell_the_same_of_who_answered(
         one["accuracy"]["held_out"]["by_answerer"]["prototype"] for one in (summary, of_sharers[1])
     )
     assert (told["n"], told["value"]) == (whole["n"], pytest.approx(whole["value"]))
+    same = ("answered", "answered_share", "classes", "samples", "fewest")
+    assert [summary["prototypes"][name] for name in same] == [
+        of_sharers[1]["prototypes"][name] for name in same
+    ]
+    assert "The nearest prototype answered" in " ".join(sentences(summary))

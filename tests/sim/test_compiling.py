@@ -84,6 +84,17 @@ def test_the_tools_own_prices_are_read_too(monkeypatch):
     assert hits == [[False] * 3, [True] * 3]
 
 
+def test_what_arguments_are_unless_told_is_in_the_fingerprint():
+    found = set()
+    for default in (2.0, 5.0):
+
+        def times(number, by=default):
+            return number * by
+
+        found.add(fingerprint(times, TYPES))
+    assert len(found) == 2
+
+
 def test_what_is_called_by_address_is_kept_by_what_it_gives_too():
     as_float, as_int = numba.float64(numba.int64), numba.int64(numba.int64)
     assert fingerprint(one_more, as_float) != fingerprint(one_more, as_int)

@@ -19,8 +19,9 @@ from worlds import MadeUpLearner, WrittenArrivals, differences, group_of, made_u
 from worlds import scenario_of as plain_scenario
 
 from sim.engine.choice import EnginePath
+from sim.engine.models import Models
 from sim.engine.run import Run
-from sim.messages import Learned
+from sim.messages import Learned, Update
 from sim.results.events import events
 from sim.results.federation import rounds_together
 from sim.results.packing import pack, unpack
@@ -363,3 +364,12 @@ def test_any_timetable_is_what_one_finds_by_hand(down, cut):
     assert [bool(one.merged) for one in known.rounds] == [one["merged"] for one in expected]
     for one, by in zip(known.rounds, expected, strict=True):
         assert one.received_at_s.tolist() == [by["back"]] * (by["back"] < np.inf)
+
+
+def test_a_server_that_learns_nothing_keeps_one_table_of_answers():
+    """However many versions of rejectors there are."""
+    models = Models(made_up(plain_scenario()).tables, 1)
+    nothing = Update(None, (None,) * len(models.scores), {})
+    for version in range(1, 50):
+        models.add(version, nothing)
+    assert len(models.server_label) == 1

@@ -62,6 +62,8 @@ def _of_function(function: Any, known: set[int]) -> Iterator[str]:
             if name in python.__globals__:
                 yield name
                 yield from _of_value(python.__globals__[name], known)
+    for default in (*(python.__defaults__ or ()), *sorted((python.__kwdefaults__ or {}).items())):
+        yield from _of_value(default, known)
     for cell in python.__closure__ or ():
         yield from _of_value(cell.cell_contents, known)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import REJECTOR_FAMILIES
+from sim.registry.prices import AlwaysLocal
 from sim.registry.scores import SCORES
 from sim.scenario.rules.learning import MOST_ROUNDS
 from sim.scenario.rules.options import has_several
@@ -94,7 +95,12 @@ def prototypes_have_users(scenario: Scenario) -> Iterator[Breach]:
         for index in users:
             rule = "needs federation with learns: prototypes"
             yield ("fleet", index, "fallback"), "prototype", rule
-    elif not users:
+        return
+    for index in users:
+        if isinstance(scenario.fleet[index].policy.price, AlwaysLocal):
+            rule = "of clients that never ask a server, who learn of no label: must be client or none"
+            yield ("fleet", index, "fallback"), "prototype", rule
+    if not users:
         rule = "no group has fallback: prototype: must be rejectors"
         yield ("federation", "learns"), "prototypes", rule
 

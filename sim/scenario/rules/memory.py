@@ -35,7 +35,7 @@ FLOAT_BYTES = 4
 REJECTOR_HIDDEN = 32
 LOOK_COPIES = 3  # of what rejectors look at: as read, gathered, standardised
 LABEL_BYTES = 2
-SUM_BYTES = 8
+PROTOTYPE_BYTES = 24  # a client's sum, what the server has of it, and copies while means are made
 UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
@@ -143,7 +143,7 @@ def _prototypes(scenario: Scenario, group: Group, looked_up: float) -> float:
         return 0.0
     features, classes = _family(group).features, classes_of(scenario) or UNKNOWN_CLASSES
     said = looked_up * group.model.variants * (features * FLOAT_BYTES + rounds(scenario) / 2 * LABEL_BYTES)
-    return said + group.clients * classes * features * SUM_BYTES
+    return said + group.clients * classes * features * PROTOTYPE_BYTES
 
 
 def samples_of(scenario: Scenario) -> int:

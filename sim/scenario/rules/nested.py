@@ -29,11 +29,11 @@ def parts_have_a_whole(scenario: Scenario) -> Iterator[Breach]:
             continue
         at, whole = (*path, "nested_in"), names.get(model.nested_in)
         if whole is None or whole is model:
-            others = [name for name, one in names.items() if one is not model]
-            yield at, model.nested_in, f"there is no such other model: {nearest(model.nested_in, others)}"
+            others = [name for name, one in names.items() if one is not model and one.nested_in is None]
+            hint = nearest(model.nested_in, others) if others else "must be null"
+            yield at, model.nested_in, f"there is no such other model: {hint}"
         elif whole.nested_in is not None:
-            rule = f"{model.nested_in} is itself a part: must be {whole.nested_in}"
-            yield at, model.nested_in, rule
+            yield at, model.nested_in, f"{model.nested_in} is itself a part, of {whole.nested_in}"
         elif any(getattr(one, key) is not None for one in (model, whole) for key in OWN[1:]):
             rule = f"both are trained on samples: leave out {', '.join(OWN[1:])} of both"
             yield at, model.nested_in, rule
