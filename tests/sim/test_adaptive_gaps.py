@@ -14,6 +14,7 @@ import pytest
 from worlds import WrittenArrivals, differences, frame, group_of, made_up, product, reference
 from worlds import scenario_of as plain_scenario
 
+from sim.engine.replay_buffer import notes
 from sim.engine.run import Run
 from sim.messages import Learned, TrainingRound, Update
 from sim.results.events import events
@@ -239,6 +240,20 @@ def test_each_gap_follows_from_the_answers_that_became_known_by_the_version_that
         drift = fitted(version[came], at_s[came], wrong[came]) if came.sum() > 4 else 0.0
         asked_s = np.sqrt(2 / drift) if drift else np.inf
         assert gap_s == pytest.approx(min(max(asked_s, LEAST_S), MOST_S), rel=1e-6)
+
+
+def test_the_work_that_counts_is_that_of_the_attempt_that_was_done_first():
+    """Of three attempts of a request the second is done first, the third is never taken up."""
+    rows = {name: np.zeros(1) for name in ("client", "propensity", "outcome", "completed_at", "decided")}
+    rows |= {"request_id": np.array([4]), "sample": np.array([0])}
+    sends = {
+        "row": np.zeros(3, dtype=np.int64),
+        "attempt": np.array([1, 2, 3]),
+        "started": np.array([1.0, 2.0, np.nan]),
+        "finished": np.array([9.0, 5.0, np.nan]),
+    }
+    found = notes(rows, sends, np.array([False]))
+    assert (found["finished"].tolist(), found["began"].tolist()) == ([5.0], [2.0])
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 30.0])
