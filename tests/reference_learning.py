@@ -63,7 +63,7 @@ class School:
         self.round_ends, self.next_due = -inf, inf
         self.links = Links(World(scenario).outage_times)
         self.given: set[tuple[str, int]] = set()
-        self.gaps_s, self.evidence = list[float](), Evidence()
+        self.gaps_s, self.evidence, self.judged = list[float](), Evidence(), set[int]()
         self.came: list[list[int]] = [[] for _ in range(scenario.clients)]
 
     @property
@@ -101,15 +101,10 @@ class School:
             down = min((at for at, is_up in changes if not is_up and at > due), default=inf)
             if self.usable and down > ends:
                 training_round = self.known()
-                answered = sorted(
-                    (at, request.request_id, request.sample)
-                    for at, request in training_round["finished"]
-                    if at >= self.in_force[-1]
-                )
-                wrong = [self.server_label[-1][s] != self.learned.samples.label[s] for *_, s in answered]
-                at_s = np.array([at for at, *_ in answered], dtype=np.float64)
-                memory, losses = self.online.adaptive.memory, np.array(wrong, dtype=np.float64)
-                self.evidence = self.evidence.then(memory, at_s, losses)
+                seen = [self.verdict(at, request) for at, request in self.unjudged(training_round)]
+                versions, at_s, losses = np.array(seen, dtype=np.float64).reshape(-1, 3).T
+                memory = self.online.adaptive.memory
+                self.evidence = self.evidence.then(memory, versions.astype(np.int32), at_s, losses)
                 self.gaps_s.append(next_gap_s(self.online, self.evidence))
                 yield self.env.at(ends, Kind.MODEL, IN_FORCE)
                 self.release(training_round)
@@ -118,6 +113,18 @@ class School:
                 stops = down if self.usable else due
                 due = min((at for at, is_up in changes if is_up and at > stops), default=inf)
         yield self.env.at(inf, Kind.MODEL, BEGIN)
+
+    def unjudged(self, known: dict[str, list[tuple[float, Request]]]) -> list[tuple[float, Request]]:
+        """Whose label came after the last round that decided on a gap, by instant and request."""
+        new = [pair for pair in known["finished"] if pair[1].request_id not in self.judged]
+        self.judged |= {request.request_id for _, request in new}
+        return sorted(new, key=lambda pair: (pair[0], pair[1].request_id))
+
+    def verdict(self, at: float, request: Request) -> tuple[int, float, bool]:
+        """By the version that the server had as it took up the attempt that was done at that instant."""
+        attempt = next(send for send in request.sends if send.finished == at)
+        version, sample = sum(since <= attempt.started for since in self.in_force) - 1, request.sample
+        return version, at, self.server_label[version][sample] != self.learned.samples.label[sample]
 
     def slows(self) -> float:
         """How much longer a batch takes that starts now: training has its share of the server.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.engine.models import TRAINED, Models
 from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
-from sim.engine.state import Columns, Ended, State, empty, take
+from sim.engine.state import Columns, Ended, State, empty
 from sim.errors import RunFailed
 from sim.messages import Deferred, Feedback, Learned, Merge, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
@@ -226,15 +226,14 @@ class Learning:
         return Deferred(found["client"], found["sample"], found["finished"])
 
     def _decide_gap(self, online: Online, state: State, before: float, now: float) -> None:
-        """Lays down the next round, by how the answers of the version in force got worse of which the labels
-        came since the last round."""
+        """Lays down the next round, by how the answers got worse of which the labels came since the last
+        round, each among those of the version that gave it."""
         found = self._news("finished", state, before, now)
-        newest = self.models.newest
-        found = take(found, found["finished"] >= self.schedule.in_force_at_s[newest])
-        said = self.models.server_label[newest, TRAINED, found["sample"]]
-        wrong = (said != self.learned.samples.label[found["sample"]]).astype(np.float64)
+        version, wrong = self._judged(found["began"], found["sample"])
         assert online.adaptive is not None
-        self._drift = self._drift.then(online.adaptive.memory, found["finished"], wrong)
+        self._drift = self._drift.then(
+            online.adaptive.memory, version, found["finished"], wrong.astype(np.float64)
+        )
         gaps_s = *self.schedule.gaps_s, next_gap_s(online, self._drift)
         self.schedule = self._world.schedule_after(gaps_s)
 
@@ -242,17 +241,23 @@ class Learning:
         if not self._uses_feedback:
             return Feedback.nothing(self._clients)
         found, decided = (self._news(name, state, before, now) for name in ("answered", "decided"))
-        sample = found["sample"]
-        said = self.models.server_label[self.schedule.server_version(found["started"]), TRAINED, sample]
-        correct = said == self.learned.samples.label[sample]
+        _, wrong = self._judged(found["started"], found["sample"])
         return Feedback(
             client=found["client"],
-            sample=sample,
-            server_correct=correct,
+            sample=found["sample"],
+            server_correct=~wrong,
             propensity=found["propensity"],
             answered_at_s=found["answered"],
             decided=np.bincount(decided["client"], minlength=self._clients),
         )
+
+    def _judged(
+        self, started_s: Instants, sample: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Which version gave each answer, that in force as the work on it began, and whether it is wrong."""
+        version = self.schedule.server_version(started_s)
+        said = self.models.server_label[version, TRAINED, sample]
+        return version, said != self.learned.samples.label[sample]
 
     def _news(self, name: str, state: State, before: float, now: float) -> Columns:
         return self.replay_buffer.news(name, state.rows, state.sends, before, now)

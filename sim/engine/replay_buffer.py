@@ -16,6 +16,7 @@ NOTE_TYPES: dict[str, str] = {
     "client": "i4",
     "sample": "i4",
     "finished": "f8",  # the first time that the server was done with it; inf = never so far
+    "began": "f8",  # the work that was done then; NaN = none so far
     "answered": "f8",  # when its answer reached the client in time; inf = it did not so far
     "started": "f8",  # the work on that answer
     "propensity": "f4",
@@ -35,6 +36,10 @@ def notes(
     n = len(rows["request_id"])
     finished = np.full(n, np.inf)
     np.fmin.at(finished, sends["row"], sends["finished"])
+    first = np.full(n, -1)
+    done = np.flatnonzero(sends["finished"] < np.inf)
+    done = done[np.lexsort((-sends["attempt"][done], -sends["finished"][done]))]
+    first[sends["row"][done]] = done
     last = np.full(n, -1)
     order = np.argsort(sends["attempt"], kind="stable")
     last[sends["row"][order]] = order
@@ -42,6 +47,7 @@ def notes(
     found = {name: rows[name] for name in ("request_id", "client", "sample", "propensity")} | {
         "finished": finished,
         "answered": np.where(answered, rows["completed_at"], np.inf),
+        "began": np.append(sends["started"], np.nan)[first],
         "started": np.append(sends["started"], np.nan)[last],
         "decided": rows["decided"] if counts_decisions else np.full(n, np.inf),
     }

@@ -12,25 +12,21 @@ from numpy.typing import NDArray
 from sim.scenario.schema.training import Online
 
 
-def best_gap_s(cost: float, speed: float, power: float = 1.0) -> float:
-    """The gap W that minimises cost/W + (1/W)*int_0^W (speed*t)^power dt, seconds; inf where nothing drifts.
+def best_gap_s(cost: float, drift: float) -> float:
+    """The gap W that minimises cost/W + drift*W/2, seconds: sqrt(2*cost/drift), inf where nothing drifts.
 
-    A round costs `cost`, after it the loss rises as (speed*t)^power. The mean of both has its minimum at
-    W^(power + 1) = cost*(power + 1)/(power*speed^power): sqrt(2*cost/speed) where the loss rises evenly, and
-    against speed in logarithms a line of slope -power/(power + 1).
+    A round costs `cost`, after it the loss rises by `drift` a second: over the gap by drift*W/2 in the mean.
     """
-    if speed <= 0:
-        return float(np.inf)
-    longest = np.log(cost * (power + 1) / power) - power * np.log(speed)
-    return float(np.exp(longest / (power + 1)))
+    return float(np.sqrt(2 * cost / drift)) if drift > 0 else float(np.inf)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What answers tell of a drift: sums over versions, each about the version's own means.
+    """What answers tell of a drift: sums over rounds and versions, each about the means of what the labels
+    that came between two rounds tell of one version.
 
-    answers: how many, less one a version; of the instants squared, s²; of instants times losses, s; of the
-    losses squared.
+    answers: how many, less one for each such mean; of the instants squared, s²; of instants times losses, s;
+    of the losses squared.
     """
 
     answers: float = 0.0
@@ -38,13 +34,19 @@ class Evidence:
     at_loss: float = 0.0
     loss_loss: float = 0.0
 
-    def then(self, memory: float, at_s: NDArray[np.float64], loss: NDArray[np.float64]) -> Evidence:
-        """With the answers of another version, float64 (n,) each; what was known before counts `memory` as
-        much. A short gap tells little of a slope, and moves it little."""
-        if not len(at_s):
-            return Evidence(*(memory * before for before in astuple(self)))
-        after, more = at_s - at_s.mean(), loss - loss.mean()
-        sums = len(at_s) - 1, np.sum(after * after), np.sum(after * more), np.sum(more * more)
+    def then(
+        self,
+        memory: float,
+        version: NDArray[np.int32],
+        at_s: NDArray[np.float64],
+        loss: NDArray[np.float64],
+    ) -> Evidence:
+        """With the answers of another round: which version gave each, when and with what loss, float64 (n,);
+        what was known before counts `memory` as much. A short time tells little of a slope, and moves it
+        little."""
+        _, of, answers = np.unique(version, return_inverse=True, return_counts=True)
+        after, more = (one - (np.bincount(of, one) / answers)[of] for one in (at_s, loss))
+        sums = len(at_s) - len(answers), np.sum(after * after), np.sum(after * more), np.sum(more * more)
         return Evidence(*(memory * old + float(new) for old, new in zip(astuple(self), sums, strict=True)))
 
     def drift(self) -> float:
