@@ -130,7 +130,7 @@ def _read_or_compile(folder: Path, function: Any, types: Any) -> None:
         raise
     except Exception as error:  # whatever half a file makes of Numba's reader, or a full disk
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        log.warning("%s: cannot be used (%s); the event loop is compiled without it", folder, why)
+        log.warning("%s: cannot be used (%s); what it holds is compiled anew", folder, why)
         shutil.rmtree(folder, ignore_errors=True)
         if function.signatures:  # it was compiled, and only not kept
             return
