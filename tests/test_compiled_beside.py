@@ -47,4 +47,4 @@ def test_ctrl_c_ends_both(is_heard_by, tmp_path):
     while running_with("XDG_CACHE_HOME", cache):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert not list(cache.rglob("*.nbc"))
+    assert not list(cache.rglob("*walk*.nbc")), "the loop; prices are small, and may have been through"

@@ -156,7 +156,7 @@ def _compiled(function: Callable[..., Any], signature: Any) -> Any:
         return function
     made: Any = numba.njit()(_with_callees(function, {}))
     if function.__module__.partition(".")[0] == OWN:
-        ready(made, signature, is_my_turn=True)  # small: to wait for others' turns would take longer
+        ready(made, signature, is_small=True)
     else:
         made.compile(signature)
     return Addressed(made)

@@ -93,13 +93,13 @@ def wait(function: Any, types: Any, tell: Callable[[float], None]) -> None:
         time.sleep(turns.LOOK_S)
 
 
-def ready(function: Any, types: Any, is_my_turn: bool = False) -> None:
+def ready(function: Any, types: Any, is_my_turn: bool = False, is_small: bool = False) -> None:
     """Has a whole function compiled for these types, or read from the cache.
 
     Of many processes that find nothing there one compiles, and the others read what it left; is_my_turn: that
-    is this one. A cache that is damaged is made anew, and one that takes nothing is told in a warning: it
-    costs time, never the run. Where it cannot be written at all, or others could write it, each process
-    compiles anew.
+    is this one. is_small: it takes no turn and is not announced, since to wait would take longer. A cache that
+    is damaged is made anew, and one that takes nothing is told in a warning: it costs time, never the run.
+    Where it cannot be written at all, or others could write it, each process compiles anew.
     """
     if is_switched_off() or function.signatures:
         return
@@ -107,7 +107,7 @@ def ready(function: Any, types: Any, is_my_turn: bool = False) -> None:
     if folder is None:
         function.compile(types)
         return
-    if is_kept(function, types):  # which takes no turn: nothing is made
+    if is_small or is_kept(function, types):  # which takes no turn: nothing is made
         _read_or_compile(folder, function, types)
         return
     with nullcontext() if is_my_turn else turns.my_turn():
