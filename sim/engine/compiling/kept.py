@@ -97,7 +97,7 @@ def ready(function: Any, types: Any, is_my_turn: bool = False, is_small: bool = 
     """Has a whole function compiled for these types, or read from the cache.
 
     Of many processes that find nothing there one compiles, and the others read what it left; is_my_turn: that
-    is this one. is_small: it takes no turn and is not announced, since to wait would take longer. A cache that
+    is this one. is_small: it takes no turn and is not announced: to wait would take longer. A cache that
     is damaged is made anew, and one that takes nothing is told in a warning: it costs time, never the run.
     Where it cannot be written at all, or others could write it, each process compiles anew.
     """
