@@ -24,18 +24,18 @@ class LearnedTogether:
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
         has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
-        return self._of_rounds("federation", columns_by_run.federation(has_broken))
+        return self._if_there("federation", columns_by_run.federation(has_broken))
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:
         """What was merged where clients share prototypes, by round, group, model and class; no rows where
         they do not."""
-        return self._of_rounds("prototypes", columns_by_run.PROTOTYPES)
+        return self._if_there("prototypes", columns_by_run.PROTOTYPES)
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:
         """How the servers' models imitated the clients before the run; no rows where none did."""
-        return self._of_rounds("warm_start", columns_by_run.WARM_START)
+        return self._if_there("warm_start", columns_by_run.WARM_START)
 
-    def _of_rounds(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+    def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         return read_if_there(self.path / f"{name}.parquet", schema)

@@ -19,7 +19,6 @@ from analysis.run_folder.files import (
     as_frame,
     part_paths,
     read_frame,
-    read_if_there,
     read_json,
     read_parts,
     read_words,
@@ -224,9 +223,6 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
     def reliability(self) -> pd.DataFrame:
         """How likely models are said to be right, and whether they are; no rows without such a file."""
         return self._if_there("reliability", columns.RELIABILITY)
-
-    def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
-        return read_if_there(self.path / f"{name}.parquet", schema)
 
     @cached_property
     def timing(self) -> dict[str, Any]:
